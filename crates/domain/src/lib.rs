@@ -1,0 +1,8 @@
+//! The words of kugetsu and its state machine.
+//!
+//! No IO and no clock live here: whoever needs the time passes `now`, and whoever stores or sends a word converts it at
+//! the edge into a type of its own. Everything above may import this crate; it imports nothing of kugetsu.
+
+pub mod ids;
+pub mod naming;
+pub mod reference;

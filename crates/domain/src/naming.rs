@@ -1,0 +1,117 @@
+//! Names that are derived from an issue: its directory, its branch, its rescue refs.
+//!
+//! All of them are plain ASCII that needs no quoting anywhere, and two issues never share one.
+
+use crate::reference::{IssueRef, RepoRef};
+
+/// Longest slug in a branch name, in bytes.
+const SLUG_MAX: usize = 40;
+/// Longest readable part of a directory name, in bytes; file systems allow 255 and tools append to it.
+const DIRECTORY_MAX: usize = 120;
+
+/// The directory name of an issue's worktree: `<host>-<owner>-<repo>-<n>`, plus a short hash of the whole reference
+/// where making the name safe could make two names one.
+pub fn worktree_directory(issue: &IssueRef) -> String {
+    directory(&issue.to_string(), &format!("{}#{}", issue.repo.base, issue.repo.project), Some(issue.number))
+}
+
+/// The directory name of a repository's mirror: as [`worktree_directory`], without the number.
+pub fn mirror_directory(repo: &RepoRef) -> String {
+    directory(&repo.to_string(), &format!("{}#{}", repo.base, repo.project), None)
+}
+
+fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
+    let readable = shown.split('#').next().unwrap_or(shown);
+    // A reader can undo "/" -> "-" only if no part held a "-" (or anything else that changes) of its own.
+    let plain = readable.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '.'))
+        && identity.starts_with("https://")
+        && readable.len() <= DIRECTORY_MAX
+        && readable.split('/').count() == 3;
+    let local = identity.starts_with("local#") && !readable.contains(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '/');
+    let mut name: String =
+        readable.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' }).collect();
+    name.truncate(DIRECTORY_MAX);
+    if !plain && !local {
+        name.push_str(&format!("-{:08x}", fnv1a(identity)));
+    }
+    if let Some(number) = number {
+        name.push_str(&format!("-{number}"));
+    }
+    name
+}
+
+/// The branch an issue's work is pushed to: `kugetsu/<n>-<slug>`; the slug comes from the task's first words.
+pub fn branch(number: u64, title: &str) -> String {
+    match slug(title) {
+        slug if slug.is_empty() => format!("kugetsu/{number}"),
+        slug => format!("kugetsu/{number}-{slug}"),
+    }
+}
+
+/// The place of an issue's rescue refs in the mirror; the time of the rescue follows.
+pub fn rescue_prefix(issue: &IssueRef) -> String {
+    format!("refs/kugetsu/rescue/{}", issue.number)
+}
+
+/// The first words of a text as lower-case ASCII words joined by `-`.
+fn slug(text: &str) -> String {
+    let first_line = text.trim().lines().next().unwrap_or_default();
+    let mut slug = String::new();
+    for word in first_line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+        if slug.len() + word.len() + 1 > SLUG_MAX {
+            break;
+        }
+        if !slug.is_empty() {
+            slug.push('-');
+        }
+        slug.push_str(&word.to_ascii_lowercase());
+    }
+    slug
+}
+
+/// FNV-1a, 32 bits: enough to tell two names apart, and the same on every machine and in every version.
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{ProjectPath, ServerBase};
+
+    fn issue(base: &str, project: &str, number: u64) -> IssueRef {
+        IssueRef {
+            repo: RepoRef { base: ServerBase::new(base).unwrap(), project: ProjectPath::new(project).unwrap() },
+            number,
+        }
+    }
+
+    #[test]
+    fn directories_are_readable_and_never_shared() {
+        assert_eq!(worktree_directory(&issue("https://github.com", "acme/api", 14)), "github.com-acme-api-14");
+        assert_eq!(worktree_directory(&issue("local", "demo", 1)), "local-demo-1");
+        let twins = [
+            issue("https://github.com", "a-b/c", 1),
+            issue("https://github.com", "a/b-c", 1),
+            issue("http://github.com", "a/b-c", 1),
+            issue("https://github.com", "A/b-c", 1),
+            issue("https://github.com", "a/b/c", 1),
+            issue("https://github.com/a", "b/c", 1),
+            issue("local", "a-b", 1),
+            issue("local", "a_b", 1),
+        ];
+        let names: std::collections::BTreeSet<_> = twins.iter().map(worktree_directory).collect();
+        assert_eq!(names.len(), twins.len(), "{names:?}");
+        for name in names {
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')), "{name}");
+        }
+    }
+
+    #[test]
+    fn branches_hold_nothing_that_needs_quoting() {
+        assert_eq!(branch(7, "Fix the flaky test!\nmore"), "kugetsu/7-fix-the-flaky-test");
+        assert_eq!(branch(7, "$(rm -rf ~); ..//@{x}"), "kugetsu/7-rm-rf-x");
+        assert_eq!(branch(7, "日本語"), "kugetsu/7");
+        assert!(branch(7, &"long ".repeat(50)).len() < 60);
+    }
+}

@@ -1,0 +1,1 @@
+//! kugetsu-engine
