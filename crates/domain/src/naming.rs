@@ -27,12 +27,15 @@ fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
         && identity.starts_with("https://")
         && readable.len() <= DIRECTORY_MAX
         && readable.split('/').count() == 3;
-    let local = identity.starts_with("local#") && !readable.contains(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '/');
+    let local = identity.starts_with("local#")
+        && readable.split('/').count() == 2
+        && readable.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '/');
     let mut name: String =
         readable.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' }).collect();
     name.truncate(DIRECTORY_MAX);
     if !plain && !local {
-        name.push_str(&format!("-{:08x}", fnv1a(identity)));
+        // Neither a plain name nor a local one holds "_", so that no part of one can be taken for the hash.
+        name.push_str(&format!("_{:08x}", fnv1a(identity)));
     }
     if let Some(number) = number {
         name.push_str(&format!("-{number}"));

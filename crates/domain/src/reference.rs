@@ -39,7 +39,9 @@ impl ForgeKind {
 
     /// The kind that [`name`](Self::name) gave.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::GitHub, Self::Gitea, Self::Forgejo, Self::GitLab, Self::Local].into_iter().find(|kind| kind.name() == name)
+        [Self::GitHub, Self::Gitea, Self::Forgejo, Self::GitLab, Self::Local]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 

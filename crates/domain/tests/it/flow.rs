@@ -1,0 +1,227 @@
+//! Single steps: what each event does in each situation.
+
+use kugetsu_domain::flow::{Effect, Event, Refused};
+use kugetsu_domain::ids::{RunId, TaskId};
+use kugetsu_domain::issue::{IssueState, Lease};
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::run::{RunState, Verdict};
+use kugetsu_domain::session::SessionState;
+use kugetsu_domain::task::{MAX_ATTEMPTS, TaskState};
+use uuid::Uuid;
+
+use crate::world::{World, outcome, worktree};
+
+#[test]
+fn a_task_goes_through_a_run_to_its_end() {
+    let mut world = World::new();
+    let task = world.queue();
+    let run = RunId::new(world.id());
+
+    let (issue, effects) = world.step(Event::TaskClaimed { task, run }).unwrap();
+    let lease = Lease { issue: issue.id, run, fence: 1 };
+    assert_eq!(effects, [Effect::StartRunner(lease)]);
+    assert_eq!(issue.lease(), Some(lease));
+    assert_eq!((issue.tasks[0].state, issue.tasks[0].attempt), (TaskState::Running, 1));
+    assert_eq!(issue.running_task().map(|task| task.id), Some(task));
+
+    let (issue, effects) = world.step(Event::WorktreeReady { lease, worktree: worktree() }).unwrap();
+    assert_eq!((issue.worktree, effects), (Some(worktree()), vec![]));
+
+    let (issue, effects) = world.step(Event::SessionOpened { lease, session: "ses_1".to_owned() }).unwrap();
+    assert_eq!(effects, []);
+    assert_eq!(
+        issue.session.as_ref().map(|session| (session.id.as_str(), session.state)),
+        Some(("ses_1", SessionState::Open))
+    );
+    assert_eq!(issue.live_run().map(|run| run.state), Some(RunState::Working));
+
+    let (issue, effects) = world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    assert_eq!(effects, [Effect::Dispatch]);
+    let ended = &issue.tasks[0];
+    assert_eq!(
+        (ended.state, ended.reason.as_deref(), ended.ended_at),
+        (TaskState::Done, Some("it is done"), Some(world.now))
+    );
+    assert_eq!(issue.run.map(|run| (run.state, run.ended_at)), Some((RunState::Done, Some(world.now))));
+    assert_eq!((world.issue.lease(), world.issue.tasks.len()), (None, 0));
+}
+
+#[test]
+fn one_issue_has_one_run_at_a_time() {
+    let mut world = World::new();
+    let (first, second) = (world.queue(), world.queue());
+    let lease = world.work(first);
+    let run = RunId::new(world.id());
+    assert_eq!(world.step(Event::TaskClaimed { task: second, run }).unwrap_err(), Refused::Busy);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    assert_eq!(world.claim(second).fence, 2);
+}
+
+#[test]
+fn a_report_with_another_lease_is_stale() {
+    let mut world = World::new();
+    let task = world.queue();
+    let old = world.work(task);
+    world.step(Event::RunnerLost { lease: old, reason: "killed".to_owned() }).unwrap();
+    let new = world.claim(task);
+    assert!(new.fence > old.fence);
+    for lease in [old, Lease { fence: old.fence, ..new }, Lease { fence: new.fence + 1, ..new }] {
+        let before = world.issue.clone();
+        for event in [
+            Event::WorktreeReady { lease, worktree: worktree() },
+            Event::SessionOpened { lease, session: "ses_2".to_owned() },
+            Event::SessionLost { lease },
+            Event::RunEnded { lease, outcome: outcome(Verdict::Done) },
+            Event::RunnerLost { lease, reason: String::new() },
+        ] {
+            assert_eq!(world.step(event).unwrap_err(), Refused::Stale { run: lease.run });
+        }
+        assert_eq!(world.issue, before);
+    }
+}
+
+#[test]
+fn a_lost_runner_is_followed_by_another_a_bounded_number_of_times() {
+    let mut world = World::new();
+    let task = world.queue();
+    for attempt in 1..=MAX_ATTEMPTS {
+        let lease = world.work(task);
+        let (issue, effects) = world.step(Event::RunnerLost { lease, reason: "it was killed".to_owned() }).unwrap();
+        let task = &issue.tasks[0];
+        assert_eq!((task.attempt, effects), (attempt, vec![Effect::Dispatch]));
+        assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
+        let reason = task.reason.as_deref().unwrap();
+        assert!(reason.contains("it was killed"), "{reason}");
+        assert_eq!(task.state, if attempt < MAX_ATTEMPTS { TaskState::Queued } else { TaskState::Failed });
+    }
+    let mut again = world.ended[0].clone();
+    again.cancel_asked = true;
+    let (issue, _) = world.step(Event::TaskRetried { task: again }).unwrap();
+    let task = &issue.tasks[0];
+    assert_eq!((task.state, task.attempt, task.cancel_asked), (TaskState::Queued, 0, false));
+    assert_eq!((task.ended_at, task.reason.as_ref(), task.queued_at), (None, None, world.now));
+}
+
+#[test]
+fn a_task_is_canceled_in_the_queue_at_work_and_when_its_runner_is_lost() {
+    let mut world = World::new();
+    let waiting = world.queue();
+    let (_, effects) = world.step(Event::CancelAsked { task: waiting }).unwrap();
+    assert_eq!((world.ended[0].state, effects), (TaskState::Canceled, vec![Effect::Dispatch]));
+
+    let task = world.queue();
+    let lease = world.work(task);
+    let (issue, effects) = world.step(Event::CancelAsked { task }).unwrap();
+    assert_eq!(effects, [Effect::StopRunner(lease.run)]);
+    assert!(issue.tasks[0].cancel_asked && issue.tasks[0].state == TaskState::Running);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Canceled) }).unwrap();
+    assert_eq!(world.ended[1].state, TaskState::Canceled);
+
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::CancelAsked { task }).unwrap();
+    world.step(Event::RunnerLost { lease, reason: "killed".to_owned() }).unwrap();
+    assert_eq!(world.ended[2].state, TaskState::Canceled, "it is not tried again");
+
+    let unknown = TaskId::new(Uuid::from_u128(999));
+    assert_eq!(world.step(Event::CancelAsked { task: unknown }).unwrap_err(), Refused::NoSuchTask(unknown));
+}
+
+#[test]
+fn an_agent_that_never_began_was_not_done() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.claim(task);
+    let refused = world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap_err();
+    assert_eq!(refused.to_string(), "a starting run cannot be done");
+    for verdict in [Verdict::Blocked, Verdict::Failed, Verdict::Timeout, Verdict::Canceled] {
+        let mut world = World::new();
+        let task = world.queue();
+        let lease = world.claim(task);
+        world.step(Event::RunEnded { lease, outcome: outcome(verdict) }).unwrap();
+        assert_eq!(world.ended[0].state.name(), verdict.name());
+    }
+}
+
+#[test]
+fn a_session_that_the_agent_lost_is_followed_by_another() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    let task = world.queue();
+    let lease = world.claim(task);
+    world.step(Event::SessionLost { lease }).unwrap();
+    assert_eq!(world.issue.session.as_ref().map(|session| session.state), Some(SessionState::Lost));
+    world.step(Event::SessionOpened { lease, session: "ses_2".to_owned() }).unwrap();
+    let session = world.issue.session.clone().unwrap();
+    assert_eq!((session.id.as_str(), session.state), ("ses_2", SessionState::Open));
+}
+
+#[test]
+fn what_runs_or_waits_is_not_destroyed() {
+    let mut world = World::new();
+    let task = world.queue();
+    assert_eq!(world.step(Event::DestroyAsked).unwrap_err(), Refused::TasksWaiting(1));
+    let lease = world.work(task);
+    assert_eq!(world.step(Event::DestroyAsked).unwrap_err(), Refused::Busy);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+
+    let (issue, effects) = world.step(Event::DestroyAsked).unwrap();
+    assert_eq!((issue.state, effects), (IssueState::Destroying, vec![Effect::Remove]));
+    let task = world.task();
+    assert_eq!(world.step(Event::TaskQueued { task }).unwrap_err(), Refused::BeingDestroyed);
+
+    let (issue, effects) = world.step(Event::DestroyFailed { reason: "a file is busy".to_owned() }).unwrap();
+    assert_eq!((issue.state, effects), (IssueState::Open, vec![Effect::Dispatch]));
+    assert_eq!(issue.worktree, Some(worktree()), "what is left stays known");
+
+    world.step(Event::DestroyAsked).unwrap();
+    let (issue, _) = world.step(Event::Destroyed).unwrap();
+    assert_eq!((issue.state, issue.worktree), (IssueState::Destroyed, None));
+    assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Deleted));
+    world.queue();
+    assert_eq!(world.issue.state, IssueState::Open, "it is started afresh");
+}
+
+#[test]
+fn r04_a_fresh_start_that_never_ran_can_be_destroyed_again() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    for _ in 0..2 {
+        world.step(Event::DestroyAsked).unwrap();
+        world.step(Event::Destroyed).unwrap();
+        assert_eq!(world.issue.state, IssueState::Destroyed);
+        let task = world.queue();
+        world.step(Event::CancelAsked { task }).unwrap();
+    }
+}
+
+#[test]
+fn a_task_that_is_alive_is_not_queued_twice() {
+    let mut world = World::new();
+    let id = world.queue();
+    let lease = world.work(id);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Failed) }).unwrap();
+    let failed = world.ended[0].clone();
+    world.step(Event::TaskRetried { task: failed.clone() }).unwrap();
+    // Somebody else asked at the same moment, and still holds the failed copy.
+    let refused = world.step(Event::TaskRetried { task: failed.clone() }).unwrap_err();
+    assert_eq!(refused.to_string(), "a queued task cannot be retried");
+    world.claim(id);
+    let refused = world.step(Event::TaskRetried { task: failed }).unwrap_err();
+    assert_eq!(refused.to_string(), "a running task cannot be retried");
+    assert_eq!(world.issue.tasks.len(), 1);
+}
+
+#[test]
+fn a_task_that_was_done_is_not_tried_again() {
+    let mut world = World::new();
+    let id = world.queue();
+    let lease = world.work(id);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    let done = world.ended[0].clone();
+    assert_eq!(world.step(Event::TaskRetried { task: done }).unwrap_err().to_string(), "a done task cannot be retried");
+}
