@@ -1,1 +1,32 @@
-//! kugetsu-process
+//! Child processes that always end.
+//!
+//! Two kinds: a [`Short`] child (git, `agent --version`), run to its end with bounded output, and a [`Tree`]: a
+//! long-lived agent with everything it starts. This crate knows nothing of git, of agents or of a cage.
+
+mod capture;
+mod cgroup;
+mod child;
+mod error;
+mod fresh;
+mod hunt;
+#[cfg(target_os = "linux")]
+mod linux;
+mod marker;
+mod means;
+mod orphans;
+mod own;
+mod pump;
+pub mod short;
+mod sweep;
+mod table;
+pub mod tree;
+mod unix;
+
+pub use error::RunError;
+pub use marker::{BadMarker, MARKER, Marker};
+pub use means::{Means, means};
+pub use nix::unistd::Pid;
+pub use orphans::adopt_orphans;
+pub use short::{Ended, Short, run, run_watched};
+pub use sweep::{Swept, stragglers, sweep};
+pub use tree::{SpawnError, Spec, Tree};

@@ -1,0 +1,87 @@
+//! Why a program could not be run, with what the system says sorted out.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
+/// Why a short child could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No such program.
+    #[error("{} (install it, or correct the setting that names it)", missing(.program))]
+    NotFound {
+        /// As it was asked for.
+        program: OsString,
+    },
+    /// The program may not be executed.
+    #[error("may not execute `{}`: check its permission bits, and whether its file system is mounted noexec", .program.display())]
+    NoPermission {
+        /// As it was asked for.
+        program: OsString,
+    },
+    /// The directory it should run in cannot be entered.
+    #[error("cannot run `{}` in {}: {reason}", .program.display(), .directory.display())]
+    BadDirectory {
+        /// As it was asked for.
+        program: OsString,
+        /// Where it should have run.
+        directory: PathBuf,
+        /// What the system says of that directory.
+        reason: io::Error,
+    },
+    /// It ran longer than [`Short::time_limit`] and was ended with its whole group.
+    #[error("`{}` did not end within {after:?} and was stopped", .program.display())]
+    TimedOut {
+        /// As it was asked for.
+        program: OsString,
+        /// The limit.
+        after: Duration,
+        /// The last 64 KiB of its stderr: often says what it waited for.
+        stderr: Vec<u8>,
+    },
+    /// The system refused something else.
+    #[error("could not run `{}`: {source}", .program.display())]
+    Io {
+        /// As it was asked for.
+        program: OsString,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn missing(program: &OsString) -> String {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        format!("there is no program at {}", path.display())
+    } else {
+        format!("`{}` is not on PATH", path.display())
+    }
+}
+
+impl RunError {
+    /// The system says "no such file" for a missing program and for a missing directory alike.
+    pub(crate) fn of(program: &OsStr, directory: Option<&Path>, error: io::Error) -> Self {
+        let program = program.to_owned();
+        if let Some(directory) = directory
+            && let Err(reason) = enterable(directory)
+        {
+            return Self::BadDirectory { program, directory: directory.to_owned(), reason };
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { program },
+            io::ErrorKind::PermissionDenied => Self::NoPermission { program },
+            _ => Self::Io { program, source: error },
+        }
+    }
+}
+
+fn enterable(directory: &Path) -> io::Result<()> {
+    if !std::fs::metadata(directory)?.is_dir() {
+        return Err(Errno::ENOTDIR.into());
+    }
+    Ok(access(directory, AccessFlags::X_OK)?)
+}

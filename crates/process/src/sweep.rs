@@ -1,0 +1,63 @@
+//! Ending what a runner left that was killed itself, and finding what should not be there.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+use crate::cgroup::Cgroup;
+use crate::hunt::{Hunt, Traces, remove};
+use crate::marker::Marker;
+use crate::table::Source;
+
+/// How long the processes may take to obey SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a sweep met.
+#[derive(Debug)]
+pub struct Swept {
+    /// Processes that had to be signalled. 0: there was nothing.
+    pub ended: usize,
+    /// Processes that would not end. Empty, unless one hangs in the kernel or belongs to another user.
+    pub left: Vec<Pid>,
+}
+
+/// Ends every process of a run whose runner is gone: those that carry the marker or are in the run's cgroup, with their
+/// descendants and groups. SIGTERM, five seconds, SIGKILL until none is left. This process and those above it are
+/// spared, marker or not.
+///
+/// A process that left its group, lost its parent *and* cleared its environment is found only by the cgroup: that is
+/// what the runner is for.
+///
+/// # Errors
+/// Processes could not be listed, or the empty cgroup could not be removed. What was found until then is ended.
+pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
+    sweep_seen_by(Source::best(), marker).await
+}
+
+pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result<Swept> {
+    let traces = Traces { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Traces::default() };
+    let mut hunt = Hunt::new(source, traces)?;
+    hunt.ask(GRACE).await?;
+    let left = hunt.force().await?;
+    if left.is_empty() {
+        for cgroup in &hunt.traces.cgroups {
+            remove(cgroup).await?;
+        }
+    }
+    Ok(Swept { ended: hunt.signalled(), left })
+}
+
+/// Every process that carries the variable `name`, whatever its value, apart from this one. For a person who wants to
+/// know what still runs.
+///
+/// # Errors
+/// Processes could not be listed.
+pub async fn stragglers(name: &str) -> io::Result<Vec<(Pid, OsString)>> {
+    let marked = Source::best().marked(name).await?;
+    let us = std::process::id().cast_signed();
+    let others = marked.into_iter().filter(|(pid, _)| *pid != us);
+    Ok(others.map(|(pid, value)| (Pid::from_raw(pid), OsString::from_vec(value))).collect())
+}

@@ -1,0 +1,85 @@
+//! The table of processes, from whichever source there is.
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+#[cfg(target_os = "linux")]
+use crate::linux;
+use crate::unix;
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) parent: i32,
+    pub(crate) group: i32,
+    /// Tells it from a later process with the same number; 0 where it is not known.
+    pub(crate) born: u64,
+    /// Ended, and only waits to be reaped.
+    pub(crate) dead: bool,
+}
+
+impl Process {
+    /// What no other process ever has.
+    pub(crate) fn id(&self) -> (i32, u64) {
+        (self.pid, self.born)
+    }
+}
+
+/// Where the table comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    #[cfg(target_os = "linux")]
+    Proc,
+    Ps,
+}
+
+impl Source {
+    pub(crate) fn best() -> Self {
+        #[cfg(target_os = "linux")]
+        if std::path::Path::new("/proc/self/stat").exists() {
+            return Self::Proc;
+        }
+        Self::Ps
+    }
+
+    /// Whether adopted orphans can be told from the children we started: `ps` would be one of the latter.
+    pub(crate) fn shows_orphans(self) -> bool {
+        self != Self::Ps
+    }
+
+    pub(crate) async fn table(self) -> io::Result<Vec<Process>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => linux::table(),
+            Self::Ps => unix::table().await,
+        }
+    }
+
+    /// The same without waiting; `None` where only a child could tell.
+    pub(crate) fn table_now(self) -> Option<io::Result<Vec<Process>>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => Some(linux::table()),
+            Self::Ps => None,
+        }
+    }
+
+    pub(crate) async fn marked(self, name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => linux::marked(name),
+            Self::Ps => unix::marked(name).await,
+        }
+    }
+
+    pub(crate) fn signal(self, process: &Process, signal: Signal) -> Result<(), Errno> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => linux::signal(process, signal),
+            Self::Ps => unix::signal(process, signal),
+        }
+    }
+}

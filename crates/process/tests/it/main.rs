@@ -1,0 +1,16 @@
+//! Real processes, misbehaving in every way we know of.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+
+mod short;
+mod world;
+
+#[cfg(target_os = "linux")]
+mod alone;
+#[cfg(target_os = "linux")]
+mod bad;
+#[cfg(target_os = "linux")]
+mod fresh;
+#[cfg(target_os = "linux")]
+mod sweep;
+#[cfg(target_os = "linux")]
+mod tree;
