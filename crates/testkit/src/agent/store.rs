@@ -1,0 +1,125 @@
+//! Keeps sessions and their history in files, so that a later process can load them.
+//!
+//! One file a session: a first line that says whose it is, then every update as it was sent. Lines are only added, so
+//! that a crash loses at most the line being written.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::arguments::STATE;
+
+/// The directory of sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    directory: PathBuf,
+}
+
+/// A session as it was kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Its directory.
+    pub(super) cwd: String,
+    /// Every update so far.
+    pub(super) updates: Vec<Value>,
+}
+
+impl Kept {
+    /// The text of every prompt so far.
+    pub(super) fn prompts(&self) -> Vec<String> {
+        let prompts = self.updates.iter().filter(|update| update["sessionUpdate"] == "user_message_chunk");
+        prompts.map(|update| update["content"]["text"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// What it has cost so far, in US dollars.
+    pub(super) fn cost(&self) -> f64 {
+        self.updates.iter().rev().find_map(|update| update["cost"]["amount"].as_f64()).unwrap_or(0.0)
+    }
+
+    /// The history as opencode repeats it on `session/load`: whole messages, and of each tool its call and its end.
+    pub(super) fn replay(&self) -> Vec<Value> {
+        let mut replay: Vec<Value> = Vec::new();
+        for update in &self.updates {
+            match update["sessionUpdate"].as_str().unwrap_or_default() {
+                "usage_update" => {}
+                "tool_call_update" if update["status"] == "in_progress" => {}
+                _ => match replay.last_mut().filter(|last| is_same_message(last, update)) {
+                    Some(last) => {
+                        let pieces = [&last["content"]["text"], &update["content"]["text"]];
+                        let whole = pieces.map(|piece| piece.as_str().unwrap_or_default()).concat();
+                        last["content"]["text"] = whole.into();
+                    }
+                    None => replay.push(update.clone()),
+                },
+            }
+        }
+        replay
+    }
+}
+
+fn is_same_message(one: &Value, other: &Value) -> bool {
+    one["messageId"].is_string() && ["messageId", "sessionUpdate"].iter().all(|key| one[key] == other[key])
+}
+
+impl Store {
+    /// The store that the environment names.
+    pub(super) fn from_environment() -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let directory = variable(STATE).unwrap_or_else(|| {
+            let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
+            data.unwrap_or_else(std::env::temp_dir).join("kugetsu-scripted-agent")
+        });
+        Self { directory }
+    }
+
+    /// Where a gate named `name` is looked for; absolute paths stay as they are.
+    pub(super) fn gate(&self, name: &str) -> PathBuf {
+        self.directory.join("gates").join(name)
+    }
+
+    /// Keeps a new session.
+    pub(super) fn create(&self, id: &str, cwd: &str) -> std::io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let mut file = File::create_new(self.file(id))?;
+        file.write_all(format!("{}\n", json!({"id": id, "cwd": cwd})).as_bytes())
+    }
+
+    /// Adds an update to a session's history.
+    pub(super) fn append(&self, id: &str, update: &Value) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().append(true).open(self.file(id))?;
+        file.write_all(format!("{update}\n").as_bytes())
+    }
+
+    /// The session `id`, if it is kept.
+    pub(super) fn read(&self, id: &str) -> Option<Kept> {
+        let text = fs::read_to_string(self.file(id)).ok()?;
+        // A line that a crash cut off is not JSON and is left out.
+        let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let cwd = lines.next()?["cwd"].as_str()?.to_owned();
+        Some(Kept { cwd, updates: lines.collect() })
+    }
+
+    /// Ids of all sessions, the oldest first.
+    pub(super) fn list(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+        let mut ids: Vec<String> = paths.filter_map(|path| path.file_stem()?.to_str().map(str::to_owned)).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Forgets a session; says whether it was there.
+    pub(super) fn delete(&self, id: &str) -> bool {
+        fs::remove_file(self.file(id)).is_ok()
+    }
+
+    fn file(&self, id: &str) -> PathBuf {
+        // An id comes from outside: it must not lead out of the directory.
+        let name = Path::new(id).file_name().unwrap_or_default();
+        let mut name = name.to_owned();
+        name.push(".jsonl");
+        self.directory.join(name)
+    }
+}

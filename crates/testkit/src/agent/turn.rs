@@ -1,0 +1,325 @@
+//! One turn: carries out the commands of a prompt and reports them as opencode reports its work.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal as Kill, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::command::{self, Command};
+use super::ids::unique;
+use super::session::Session;
+use super::signal::{Cancelled, Signal, for_ever};
+use super::store::Store;
+use super::update;
+use super::wire::{Wire, update_line};
+use super::work::{self, Done};
+use crate::model::reply::{COMPLETION_TOKENS, PROMPT_TOKENS};
+
+/// What a turn costs, in US dollars, unless its script says otherwise.
+pub const COST: f64 = 0.0006;
+
+const PIECE: usize = 8 * 1024;
+
+/// How often a file is looked for that a script waits for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A turn on its way.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    wire: &'a Wire,
+    store: &'a Store,
+    session: &'a Session,
+    signal: &'a Arc<Signal>,
+    message: String,
+    earlier: Vec<String>,
+    used: Option<Used>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    cost: f64,
+    input: u64,
+    output: u64,
+}
+
+/// Why a turn ends before its last command.
+enum Ended {
+    /// With this stop reason.
+    Stop(&'static str),
+    /// With this JSON-RPC error.
+    Failed(Value),
+}
+
+impl From<Cancelled> for Ended {
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::Stop("cancelled")
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// Begins a turn with the prompt `text`.
+    pub(super) fn begin(
+        wire: &'a Wire,
+        store: &'a Store,
+        session: &'a Session,
+        signal: &'a Arc<Signal>,
+        text: &str,
+    ) -> Self {
+        let earlier = session.note_prompt(text);
+        let turn = Self { wire, store, session, signal, message: unique("msg"), earlier, used: None };
+        // Kept, but not sent: opencode repeats the prompt only when a session is loaded.
+        turn.keep(&update::chunk("user_message_chunk", &unique("msg"), text));
+        turn
+    }
+
+    /// Carries out the prompt `text`; returns the answer to `session/prompt`, or a JSON-RPC error.
+    pub(super) fn run(mut self, text: &str) -> Result<Value, Value> {
+        let commands = command::parse(text).map_err(|reason| failure(&reason))?;
+        let ended = commands.iter().try_for_each(|command| self.carry_out(command));
+        let stop = match ended {
+            Ok(()) => "end_turn",
+            Err(Ended::Stop(reason)) => reason,
+            Err(Ended::Failed(error)) => return Err(error),
+        };
+        let used = self.used.unwrap_or(Used { cost: COST, input: PROMPT_TOKENS, output: COMPLETION_TOKENS });
+        self.report(&update::usage(used.input, self.session.add_cost(used.cost)));
+        let usage = json!({
+            "inputTokens": used.input, "outputTokens": used.output, "totalTokens": used.input + used.output,
+        });
+        Ok(json!({"stopReason": stop, "usage": usage, "_meta": {}}))
+    }
+
+    fn carry_out(&mut self, command: &Command) -> Result<(), Ended> {
+        // A cancel ends the turn between two commands too.
+        self.signal.pause(Duration::ZERO)?;
+        match command {
+            Command::Say(text) => self.say(text),
+            Command::Think(text) => self.report(&update::chunk("agent_thought_chunk", &self.message, text)),
+            Command::Write { path, content } => {
+                let file = self.path(path);
+                self.file_tool("write", path, || work::write(&file, content));
+            }
+            Command::Append { path, content } => {
+                let file = self.path(path);
+                self.file_tool("write", path, || work::append(&file, content));
+            }
+            Command::Edit { path, old, new } => {
+                let file = self.path(path);
+                self.file_tool("edit", path, || work::edit(&file, old, new));
+            }
+            Command::Commit(message) => self.commit(message),
+            Command::Run(words) => self.program(words)?,
+            Command::Tool { name, time } => {
+                let tool = self.tool(name, "other", name, &json!({}));
+                self.signal.pause(*time)?;
+                self.report(&update::tool_completed(&tool, name, "", &json!({})));
+            }
+            Command::Permission(title) => self.permission(title)?,
+            Command::Slow(time) => self.signal.pause(*time)?,
+            Command::SlowSay { pause, text } => {
+                for word in text.split_inclusive(' ') {
+                    self.signal.pause(*pause)?;
+                    self.say(word);
+                }
+            }
+            Command::Wait(file) => {
+                let file = self.store.gate(file);
+                while !file.exists() {
+                    self.signal.pause(LOOK)?;
+                }
+            }
+            Command::Env(name) => self.say_variable(name),
+            Command::Pwd => self.say_directories(),
+            Command::History => self.say_history(),
+            Command::Session => self.say(&format!("session {}", self.session.id)),
+            Command::Model => self.say(&format!("model {}", self.session.model())),
+            Command::Mcp => self.say(&self.session.mcp_servers.to_string()),
+            Command::Usage { cost, input, output } => {
+                let before = self.used.map_or(0.0, |used| used.cost);
+                self.used = Some(Used { cost: before + cost, input: *input, output: *output });
+            }
+            Command::Flood(size) => self.flood(*size)?,
+            Command::Giant(size) => self.wire.update(&self.session.id, &self.piece(*size)),
+            Command::Stderr(text) => complain(&format!("{text}\n")),
+            Command::FloodStderr(size) => complain(&"x".repeat(*size)),
+            Command::Garbage => {
+                for line in ["this is no JSON", "{\"jsonrpc\":\"2.0\"", "[1, 2]", "\"text\"", "{}", ""] {
+                    self.wire.line(line);
+                }
+            }
+            Command::Unknown => {
+                self.wire.update(&self.session.id, &json!({"sessionUpdate": "from_the_future", "content": {"x": 1}}));
+            }
+            Command::Orphan(file) => self.orphan(file),
+            Command::Hang => return Err(self.signal.hang().into()),
+            Command::Freeze => for_ever(),
+            Command::Crash => crash(),
+            Command::Exit(code) => std::process::exit(*code),
+            Command::Error(text) => return Err(Ended::Failed(failure(text))),
+            Command::Stop(reason) => return Err(Ended::Stop(reason)),
+            Command::Default => {
+                let number = self.earlier.len() + 1;
+                self.say("I add a line to done.txt and commit it.");
+                let file = self.path("done.txt");
+                let line = format!("prompt {number} of {}\n", self.session.id);
+                self.file_tool("write", "done.txt", || work::append(&file, &line));
+                self.commit(&format!("Do what prompt {number} asks"));
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        for word in text.split_inclusive(' ') {
+            self.report(&update::chunk("agent_message_chunk", &self.message, word));
+        }
+    }
+
+    /// A tool that is announced and at work; returns its id.
+    fn tool(&self, name: &str, kind: &str, title: &str, input: &Value) -> String {
+        let id = unique("call");
+        self.report(&update::tool_call(&id, name, kind, input));
+        self.report(&update::tool_in_progress(&id, title, kind, input));
+        id
+    }
+
+    fn file_tool(&self, name: &str, path: &str, work: impl FnOnce() -> Done) {
+        let tool = self.tool(name, "edit", path, &json!({"filePath": self.path(path)}));
+        self.finish_tool(&tool, path, "edit", work());
+    }
+
+    fn finish_tool(&self, tool: &str, title: &str, kind: &str, done: Done) {
+        match done {
+            Ok(text) => self.report(&update::tool_completed(tool, title, &text, &json!({}))),
+            Err(reason) => self.report(&update::tool_failed(tool, title, kind, &reason)),
+        }
+    }
+
+    fn commit(&self, message: &str) {
+        let title = format!("git commit -m {message}");
+        let tool = self.tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
+        self.finish_tool(&tool, &title, "execute", work::commit(&self.session.cwd, message));
+    }
+
+    fn program(&self, words: &[String]) -> Result<(), Ended> {
+        let title = match words {
+            [shell, flag, command] if shell == "sh" && flag == "-c" => command.clone(),
+            _ => words.join(" "),
+        };
+        let tool = self.tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
+        let id = self.wire.fresh_id();
+        match work::start(words, &self.session.cwd, self.signal, id) {
+            Ok(running) => {
+                let (output, exit) = running.finish(self.signal, id)?;
+                let metadata = json!({"output": output, "exit": exit, "truncated": false});
+                self.report(&update::tool_completed(&tool, &title, &output, &metadata));
+            }
+            Err(reason) => self.report(&update::tool_failed(&tool, &title, "execute", &reason)),
+        }
+        Ok(())
+    }
+
+    fn permission(&self, title: &str) -> Result<(), Ended> {
+        let tool = self.tool("bash", "execute", title, &json!({"command": title, "cwd": self.session.cwd}));
+        if self.wire.is_waiting() {
+            // opencode too asks no more once a question of a cancelled turn was left unanswered.
+            return Err(self.signal.hang().into());
+        }
+        let params = update::permission(&self.session.id, &tool, title);
+        let id = self.wire.request("session/request_permission", &params, self.signal);
+        let answer = self.signal.await_answer(id)?;
+        if answer["outcome"]["optionId"].as_str().is_some_and(|option| ["once", "always"].contains(&option)) {
+            self.report(&update::tool_completed(&tool, title, "", &json!({"exit": 0})));
+            return Ok(());
+        }
+        let reason = "The user rejected permission to use this specific tool call.";
+        self.report(&update::tool_failed(&tool, title, "execute", reason));
+        Err(Ended::Stop("end_turn"))
+    }
+
+    fn say_variable(&self, name: &str) {
+        self.say(&match std::env::var_os(name) {
+            Some(value) => format!("{name}={}", value.to_string_lossy()),
+            None => format!("{name} is not set"),
+        });
+    }
+
+    fn say_directories(&self) {
+        let process = std::env::current_dir().map_or_else(|error| error.to_string(), |path| path.display().to_string());
+        let variable = std::env::var_os("PWD").unwrap_or_default();
+        let session = self.session.cwd.display();
+        self.say(&format!("process {process}\nPWD {}\nsession {session}\n", variable.to_string_lossy()));
+    }
+
+    fn say_history(&self) {
+        let count = self.earlier.len();
+        let prompts = if count == 1 { "prompt" } else { "prompts" };
+        let first = self.earlier.first().map_or(String::new(), |first| format!(", the first: {first}"));
+        self.say(&format!("{count} earlier {prompts}{first}\n"));
+    }
+
+    fn orphan(&self, file: &str) {
+        let path = self.path(file);
+        let done = work::orphan(&self.session.cwd).and_then(|pid| {
+            work::write(&path, &format!("{pid}\n"))?;
+            Ok(format!("orphan {pid}"))
+        });
+        self.say(&done.unwrap_or_else(|reason| format!("no orphan: {reason}")));
+    }
+
+    fn flood(&self, size: usize) -> Result<(), Cancelled> {
+        // Sent but not kept: a session's file must not grow by what a test only pours through the pipe. Made once, so
+        // that the pipe is the limit.
+        let line = update_line(&self.session.id, &self.piece(PIECE));
+        for _ in 0..size / PIECE {
+            self.signal.pause(Duration::ZERO)?;
+            self.wire.line(&line);
+        }
+        if !size.is_multiple_of(PIECE) {
+            self.wire.update(&self.session.id, &self.piece(size % PIECE));
+        }
+        Ok(())
+    }
+
+    fn piece(&self, size: usize) -> Value {
+        update::chunk("agent_message_chunk", &self.message, &"x".repeat(size))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.session.cwd.join(path)
+    }
+
+    fn report(&self, update: &Value) {
+        self.keep(update);
+        self.wire.update(&self.session.id, update);
+    }
+
+    fn keep(&self, update: &Value) {
+        if let Err(error) = self.store.append(&self.session.id, update) {
+            complain(&format!("the session {} cannot be kept: {error}\n", self.session.id));
+        }
+    }
+}
+
+/// The error that opencode answers when its model fails (seen with 1.18.33).
+fn failure(reason: &str) -> Value {
+    json!({
+        "code": -32603, "message": format!("Internal error: {reason}"),
+        "data": {"service": "session", "errorName": "APIError"},
+    })
+}
+
+fn complain(text: &str) {
+    // Whoever closed the pipe does not want to know.
+    let _closed = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Kills the process itself, as the system does when memory runs out.
+pub(super) fn crash() -> ! {
+    let _killed = kill(Pid::this(), Kill::SIGKILL);
+    for_ever()
+}

@@ -1,0 +1,10 @@
+//! Git over HTTP with a token: git's own `http-backend` behind a server that checks the token, keeps a log and makes
+//! the faults a test asks for.
+//!
+//! It serves repositories only; the API of a forge is not here.
+
+mod backend;
+mod credentials;
+mod handler;
+pub mod record;
+pub mod server;
