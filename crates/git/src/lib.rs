@@ -1,1 +1,35 @@
-//! kugetsu-git
+//! One door to git: mirrors, worktrees, gates, rescue.
+
+mod ancestor;
+pub mod base;
+mod change;
+mod checkout;
+pub mod door;
+mod environment;
+pub mod failure;
+pub mod files;
+mod foreign;
+mod gate;
+mod identity;
+mod import;
+mod layout;
+mod lfs;
+mod lfs_content;
+mod lock;
+pub mod mirror;
+pub mod names;
+mod owned;
+mod partial;
+pub mod progress;
+pub mod push;
+mod reach;
+mod remote;
+mod removal;
+pub mod rescue;
+mod shown;
+pub mod source;
+mod submodule;
+pub mod survey;
+mod survey_error;
+mod view;
+pub mod worktree;

@@ -1,0 +1,17 @@
+//! Whether one commit is part of another's history.
+
+use crate::names::Oid;
+use crate::view::View;
+use crate::worktree::Worktree;
+
+impl Worktree {
+    /// Whether `head` contains `other`, as far as the commits here tell: pushing `head` over it would then lose nothing.
+    /// A commit that is not here is not contained.
+    pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> bool {
+        let git_dir = self.git_dir();
+        let Ok(view) = View::open(self.mirror(), &[&git_dir, self.gate()], Some(head)).await else { return false };
+        let call = view.call("merge-base", "compare two commits");
+        let answer = call.args(["--is-ancestor", other.as_str(), head.as_str()]).any_code().await;
+        answer.is_ok_and(|answer| answer.code == 0)
+    }
+}

@@ -1,0 +1,107 @@
+//! The environment every git runs in: the user's own settings count, whatever could redirect, prompt or trace does not.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// Variables of git that say how the user reaches servers or where the user's settings are. Every other `GIT_*` is
+/// removed: it would point git at another repository, change what it prints, or ask somebody.
+const KEPT: &[&str] = &[
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_PROXY_COMMAND",
+    "GIT_HTTP_USER_AGENT",
+    "GIT_HTTP_PROXY_AUTHMETHOD",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_COUNT",
+    "GIT_EXEC_PATH",
+    "GIT_TEMPLATE_DIR",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+];
+const KEPT_PREFIXES: &[&str] =
+    &["GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_LOW_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_LFS_"];
+
+/// Transports a repository may come by; `ext::` and other helpers that run programs are not among them.
+pub(crate) const PROTOCOLS: &str = "https:http:ssh:git:file";
+
+/// Settings that hold for every git that kugetsu starts, whatever the user's or a repository's config says.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    // Mirrors are shared: nothing may be pruned or repacked under anybody's feet.
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    // Both run programs that a repository's own config names.
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    // Reads made-up answers from a cache that an agent could have written.
+    ("core.untrackedCache", "false"),
+    // Nobody is there to type a passphrase.
+    ("commit.gpgSign", "false"),
+    ("tag.gpgSign", "false"),
+    ("tag.forceSignAnnotated", "false"),
+    ("push.gpgSign", "false"),
+    ("push.followTags", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.writeCommitGraph", "false"),
+    ("submodule.recurse", "false"),
+    ("advice.detachedHead", "false"),
+    ("core.quotePath", "true"),
+    // A server that stops answering ends the call: less than 100 bytes a second for a minute.
+    ("http.lowSpeedLimit", "100"),
+    ("http.lowSpeedTime", "60"),
+];
+
+/// The ssh that never asks and never waits for a dead host.
+pub(crate) const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
+
+/// Changes to `inherited` that make an environment for git; `None` removes a variable.
+pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsString, Option<OsString>)> {
+    let mut changes: Vec<_> = inherited
+        .filter(|name| name.as_bytes().starts_with(b"GIT_") && !is_kept(name))
+        .map(|name| (name, None))
+        .collect();
+    let set = |name: &str, value: &str| (OsString::from(name), Some(OsString::from(value)));
+    changes.extend([
+        set("LC_ALL", "C"),
+        set("LANGUAGE", ""),
+        // Credential helpers of the user's config answer; a prompt would wait for ever.
+        set("GIT_TERMINAL_PROMPT", "0"),
+        set("GIT_ASKPASS", ""),
+        set("SSH_ASKPASS_REQUIRE", "never"),
+        set("GCM_INTERACTIVE", "never"),
+        set("GIT_ALLOW_PROTOCOL", PROTOCOLS),
+        // A worktree's refs are read by hand as files (see `foreign`).
+        set("GIT_DEFAULT_REF_FORMAT", "files"),
+        set("GIT_EDITOR", "true"),
+        set("GIT_PAGER", "cat"),
+        (OsString::from("SSH_ASKPASS"), None),
+    ]);
+    changes
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    KEPT.iter().any(|kept| kept.as_bytes() == name)
+        || KEPT_PREFIXES.iter().any(|kept| name.starts_with(kept.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b14_what_redirects_git_is_removed_and_what_reaches_servers_stays() {
+        let names =
+            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_TRACE", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "HOME"];
+        let changes = changes(names.iter().map(OsString::from));
+        let removed: Vec<_> =
+            changes.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.clone()).collect();
+        assert_eq!(
+            removed,
+            ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_TRACE", "SSH_ASKPASS"].map(OsString::from)
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! What git's own words mean: the usual causes, what to do about them, and nothing secret left in the text.
+
+use std::fmt;
+
+use crate::shown::harmless;
+
+/// The usual reasons why git fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The server wants credentials, or refused those it got.
+    Authentication,
+    /// The server has no such repository, or hides it from this user.
+    RepositoryNotFound,
+    /// The host's name is unknown.
+    HostUnknown,
+    /// ssh does not know the host's key.
+    HostKey,
+    /// The host does not answer.
+    Network,
+    /// The system refused access to a file or directory.
+    PermissionDenied,
+    /// No space or quota left.
+    DiskFull,
+    /// The repository belongs to another user.
+    DubiousOwnership,
+    /// There is no git repository at that place.
+    NotARepository,
+    /// A file name that this file system cannot hold.
+    Unholdable,
+    /// None of these; git's words say it.
+    Other,
+}
+
+impl Cause {
+    /// Finds the cause in what git wrote to stderr (in the C locale).
+    pub(crate) fn of(stderr: &str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+        if has(&["No space left on device", "Disk quota exceeded"]) {
+            Self::DiskFull
+        } else if has(&["dubious ownership"]) {
+            Self::DubiousOwnership
+        } else if has(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+            Self::HostKey
+        } else if has(&[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
+            "Permission denied (",
+            "HTTP Basic: Access denied",
+            "requested URL returned error: 401",
+            "requested URL returned error: 403",
+        ]) {
+            Self::Authentication
+        } else if has(&["Could not resolve host", "Name or service not known", "nodename nor servname"]) {
+            Self::HostUnknown
+        } else if has(&[
+            "Connection refused",
+            "Connection timed out",
+            "Failed to connect",
+            "No route to host",
+            "Network is unreachable",
+            "Operation too slow",
+            "early EOF",
+            "the remote end hung up unexpectedly",
+            "Recv failure",
+        ]) {
+            Self::Network
+        } else if has(&["File name too long", "Illegal byte sequence", "Invalid argument"])
+            && has(&["unable to create"])
+        {
+            Self::Unholdable
+        } else if has(&["Permission denied", "Read-only file system", "Operation not permitted"]) {
+            Self::PermissionDenied
+        } else if has(&["epository not found", "requested URL returned error: 404", "Repository does not exist"]) {
+            Self::RepositoryNotFound
+        } else if has(&["does not appear to be a git repository", "not a git repository", "does not exist"])
+            || (stderr.contains("repository '") && stderr.contains("' not found"))
+        {
+            if stderr.contains("://") { Self::RepositoryNotFound } else { Self::NotARepository }
+        } else {
+            Self::Other
+        }
+    }
+
+    /// What to do next; empty where git's words are all there is to say.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Authentication => {
+                "give kugetsu a token for this server, or set up a git credential helper or an ssh key that works without a prompt"
+            }
+            Self::RepositoryNotFound => {
+                "check the address; servers also say this when the account may not see the repository"
+            }
+            Self::HostUnknown => "check the host's name and this machine's network",
+            Self::HostKey => "connect once with ssh by hand and check the host's key",
+            Self::Network => "check the network, then try again",
+            Self::PermissionDenied => "check who owns the files and whether they may be written",
+            Self::DiskFull => "free some space, then try again; nothing was left half done",
+            Self::DubiousOwnership => {
+                "the repository belongs to another user; if you trust it: git config --global --add safe.directory <its path>"
+            }
+            Self::NotARepository => "check the path, or make one there with `git init`",
+            Self::Unholdable => {
+                "this file system cannot hold a file name of the repository; choose another place for the worktrees"
+            }
+            Self::Other => "",
+        }
+    }
+}
+
+/// The last lines that git wrote, ready to be shown: no credentials, no progress, no more than a few.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Words(String);
+
+impl Words {
+    const LINES: usize = 8;
+    const LINE_MAX: usize = 500;
+
+    pub(crate) fn of(stderr: &[u8]) -> Self {
+        let text = masked(&String::from_utf8_lossy(stderr));
+        let said: Vec<_> = text
+            .split(['\n', '\r'])
+            .map(str::trim_end)
+            // A server that colours its words would colour the terminal.
+            .map(|line| line.strip_suffix("\u{1b}[K").unwrap_or(line).trim_end())
+            .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !is_progress(line))
+            .collect();
+        let from = said.len().saturating_sub(Self::LINES);
+        let last = said.get(from..).unwrap_or_default();
+        let lines: Vec<String> =
+            last.iter().map(|line| harmless(line).chars().take(Self::LINE_MAX).collect()).collect();
+        Self(lines.join("\n"))
+    }
+
+    /// The lines.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "git said nothing" } else { &self.0 })
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn is_progress(line: &str) -> bool {
+    let line = line.strip_prefix("remote: ").unwrap_or(line);
+    line.split_once(": ").is_some_and(|(_, rest)| {
+        rest.trim_start().split_once('%').is_some_and(|(percent, _)| percent.bytes().all(|b| b.is_ascii_digit()))
+    }) || line.starts_with("Cloning into ")
+}
+
+/// The text with the credentials of every URL in it replaced by `***`.
+pub(crate) fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "/?#'\"<>".contains(c)).unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((user, host)) => shown.push_str(&masked_user(before, user, host)),
+            None => shown.push_str(authority),
+        }
+        rest = tail;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+fn masked_user(before: &str, user: &str, host: &str) -> String {
+    match user.split_once(':') {
+        Some((user, _)) => format!("{user}:***@{host}"),
+        // On http the user alone may be a token; on ssh it is a login name.
+        None if before.ends_with("http://") || before.ends_with("https://") => format!("***@{host}"),
+        None => format!("{user}@{host}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_addresses_are_masked() {
+        let cases = [
+            ("fatal: 'https://bot:s3cret@h.example/a.git/' x", "fatal: 'https://bot:***@h.example/a.git/' x"),
+            ("https://ghp_abc@h/a and ssh://git@h/b", "https://***@h/a and ssh://git@h/b"),
+            ("http://u:p@ss@h:1/x", "http://u:***@h:1/x"),
+            ("https://h/a@b", "https://h/a@b"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(masked(text), shown);
+        }
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        let cases = [
+            ("fatal: could not read Username for 'https://h': terminal prompts disabled", Cause::Authentication),
+            (
+                "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                Cause::Authentication,
+            ),
+            ("remote: Repository not found.\nfatal: repository 'https://h/x/' not found", Cause::RepositoryNotFound),
+            ("fatal: unable to access 'https://h/': Could not resolve host: h", Cause::HostUnknown),
+            ("Host key verification failed.", Cause::HostKey),
+            ("error: unable to create file x: Permission denied", Cause::PermissionDenied),
+            ("fatal: write error: No space left on device", Cause::DiskFull),
+            ("fatal: detected dubious ownership in repository at '/x'", Cause::DubiousOwnership),
+            ("fatal: '/x' does not appear to be a git repository", Cause::NotARepository),
+            ("fatal: bad object", Cause::Other),
+        ];
+        for (stderr, cause) in cases {
+            assert_eq!(Cause::of(stderr), cause, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn words_are_the_last_lines_without_progress_and_hints() {
+        let stderr = b"Receiving objects:  45% (45/100)\rhint: try\nfatal: x\n\n";
+        assert_eq!(Words::of(stderr).as_str(), "fatal: x");
+        assert_eq!(Words::of(b"remote: \x1b[31mno\x1b[K").as_str(), "remote: \\u{1b}[31mno");
+    }
+}

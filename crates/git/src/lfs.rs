@@ -1,0 +1,175 @@
+//! Large files kept beside git (Git LFS): fetched from the real server where git-lfs is installed, said where not.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::change::below;
+use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
+use crate::files::{FileError, read_regular};
+use crate::layout::ConfigText;
+use crate::lfs_content::{contents, take_contents};
+use crate::mirror::Mirror;
+use crate::worktree::Worktree;
+
+/// What this machine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lfs {
+    /// git-lfs is installed and set up for the user.
+    Ready,
+    /// It is installed, but no filter is set.
+    NotSetUp,
+    /// It is not installed.
+    Missing,
+}
+
+impl Lfs {
+    /// Looks for git-lfs.
+    pub(crate) async fn find(git: &Git) -> Result<Self, GitError> {
+        let version = git.call("lfs", "look for git-lfs").arg("version").nowhere().any_code().await?;
+        if version.code != 0 {
+            return Ok(Self::Missing);
+        }
+        let process = git.setting("filter.lfs.process", None).await?;
+        Ok(if process.is_some_and(|process| !process.is_empty()) { Self::Ready } else { Self::NotSetUp })
+    }
+
+    /// A filter that is set, but whose program is missing, would end the checkout: pointers are better than nothing.
+    pub(crate) fn permit_pointers(self, mut call: Call) -> Call {
+        if self == Self::Missing {
+            for (key, value) in without_filter() {
+                call = call.setting(format!("filter.lfs.{key}"), value);
+            }
+        }
+        call
+    }
+
+    /// Writes the settings of a worktree: the files come from `url` and not from its `origin`, which is the gate.
+    pub(crate) fn write(self, config: &mut ConfigText, url: &str, gate: &Path) {
+        match self {
+            Self::Missing => {
+                config.section("filter", Some(b"lfs"));
+                for (key, value) in without_filter() {
+                    config.set(key, value);
+                }
+            }
+            Self::Ready | Self::NotSetUp => {
+                config.section("remote", Some(b"origin")).set("lfsurl", endpoint(url));
+                config.set("lfspushurl", file_url(gate.as_os_str().as_encoded_bytes()));
+            }
+        }
+    }
+
+    /// What to tell of files in a fresh worktree that are only pointers.
+    pub(crate) async fn notice(self, git: &Git, dir: &Path) -> Result<Option<String>, GitError> {
+        if self == Self::Ready || !uses_lfs(git, dir).await? {
+            return Ok(None);
+        }
+        let next =
+            if self == Self::Missing { "install git-lfs, then run `git lfs install`" } else { "run `git lfs install`" };
+        Ok(Some(format!(
+            "the repository keeps large files in Git LFS, and they are only pointers here; to get them, {next} and `git lfs pull`"
+        )))
+    }
+}
+
+fn without_filter() -> [(&'static str, &'static str); 4] {
+    [("required", "false"), ("process", ""), ("smudge", ""), ("clean", "")]
+}
+
+async fn uses_lfs(git: &Git, dir: &Path) -> Result<bool, GitError> {
+    let call = git.call("ls-files", "look for Git LFS").git_dir(&dir.join(".git")).work_tree(dir);
+    let answer = call.args(["-z", "--", ":(glob)**/.gitattributes"]).run().await?;
+    Ok(answer.records().any(|path| names_lfs(dir, path)))
+}
+
+/// Whether a `.gitattributes` hands files to Git LFS.
+pub(crate) fn names_lfs(files: &Path, path: &[u8]) -> bool {
+    let text = read_regular(&below(files, path), 1024 * 1024).unwrap_or_default();
+    text.split(|byte| *byte == b'\n')
+        .any(|line| !line.starts_with(b"#") && line.split(u8::is_ascii_whitespace).any(|word| word == b"filter=lfs"))
+}
+
+impl Mirror {
+    /// Takes the large contents of a worktree and its gate, so that they outlive it.
+    pub(crate) async fn take_large(&self, worktree: &Worktree) -> Result<(), FileError> {
+        for git_dir in [worktree.git_dir().as_path(), worktree.gate()] {
+            take_contents(git_dir, self.dir()).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the large contents of a worktree to the server, from the mirror. The server takes those that it lacks.
+    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), GitError> {
+        let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.gate()]
+            .into_iter()
+            .flat_map(contents)
+            .map(|(name, _)| name)
+            .filter(|name| self.has_content(name))
+            .collect();
+        if names.is_empty() || Lfs::find(self.git()).await? == Lfs::Missing {
+            return Ok(());
+        }
+        let custom = match self.default_branch().await? {
+            // A server of its own that the repository names; not as the agent names it.
+            Some(branch) => {
+                let call = self.call("config", "read .lfsconfig");
+                let call = call.arg(format!("--blob={}:.lfsconfig", branch.tracking()));
+                let answer = self.source().reach(call.args(["--get", "lfs.url"])).any_code().await?;
+                (answer.code == 0).then(|| answer.line())
+            }
+            None => None,
+        };
+        let names: Vec<_> = names.into_iter().collect();
+        for some in names.chunks(200) {
+            let mut call = self.call("lfs", format!("send large files to {}", self.source())).limit(TRANSFER_LIMIT);
+            if let Some(url) = &custom {
+                call = call.setting("lfs.url", url);
+            }
+            let call = call.args(["push", "--object-id"]).arg(self.argument()).args(some);
+            self.source().reach(call).run().await?;
+        }
+        Ok(())
+    }
+
+    fn has_content(&self, name: &str) -> bool {
+        let (Some(a), Some(b)) = (name.get(..2), name.get(2..4)) else { return false };
+        self.dir().join("lfs/objects").join(a).join(b).join(name).exists()
+    }
+}
+
+/// The address of the LFS server that belongs to a repository's address
+/// (<https://github.com/git-lfs/git-lfs/blob/main/docs/api/server-discovery.md>).
+fn endpoint(url: &str) -> String {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return if url.starts_with('/') { file_url(url.as_bytes()) } else { url.to_owned() };
+    }
+    let url = url.trim_end_matches('/');
+    let dot_git = if url.ends_with(".git") { "" } else { ".git" };
+    format!("{url}{dot_git}/info/lfs")
+}
+
+/// A path as a URL.
+fn file_url(path: &[u8]) -> String {
+    let mut url = "file://".to_owned();
+    for byte in path {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_the_real_server() {
+        assert_eq!(endpoint("https://h/a/b"), "https://h/a/b.git/info/lfs");
+        assert_eq!(endpoint("https://h/a/b.git/"), "https://h/a/b.git/info/lfs");
+        assert_eq!(endpoint("git@h:a/b.git"), "git@h:a/b.git");
+        assert_eq!(endpoint("/srv/a b"), "file:///srv/a%20b");
+    }
+}

@@ -1,0 +1,333 @@
+//! A bare mirror per repository: what every worktree of it borrows its objects from.
+//!
+//! The server's branches are `refs/remotes/origin/*`, its tags `refs/tags/*`; whatever kugetsu keeps is in
+//! `refs/kugetsu/*` and is never touched by an update. Objects are never pruned: worktrees and rescues need them.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
+use crate::files::{FileError, make_dir, read_regular, replace, unique};
+use crate::layout::bare_config;
+use crate::lock;
+use crate::names::{BranchName, Oid};
+use crate::partial::{Promisor, take_objects};
+use crate::progress::{Progress, ProgressSink};
+use crate::source::{Located, Source, SourceError, listed};
+
+/// Written last, so a directory that has it is a mirror of ours.
+const MARK: &str = "kugetsu-mirror";
+/// The commit of the source's HEAD at the last update.
+pub(crate) const HEAD_REF: &str = "refs/kugetsu/head";
+/// The branch that HEAD stood on, as a symbolic ref.
+const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
+/// A temporary directory that a killed process left is removed after this time.
+const STALE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Why there is no mirror, or why it could not be brought up to date.
+#[derive(Debug, Error)]
+pub enum MirrorError {
+    /// There is something else in its place.
+    #[error("{} is not a mirror that kugetsu made; move it away, or set another folder for mirrors", .0.display())]
+    NotOurs(PathBuf),
+    /// The source cannot be used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Git says why.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The system says why.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A repository's mirror. Cheap to clone; any number of processes may hold the same one.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    git: Git,
+    dir: PathBuf,
+    source: Source,
+    located: Option<Located>,
+    format: String,
+    promisor: Option<Promisor>,
+}
+
+impl Mirror {
+    /// Opens the mirror at `dir`, or makes it from `source`. Whoever comes while another makes it waits and gets the
+    /// same one; a creation that is killed leaves nothing that is taken for a mirror.
+    ///
+    /// # Errors
+    /// [`MirrorError`]; nothing is left behind.
+    pub async fn open_or_create(
+        git: &Git,
+        dir: &Path,
+        source: &Source,
+        progress: ProgressSink<'_>,
+    ) -> Result<Self, MirrorError> {
+        source.checked()?;
+        let located = match source {
+            Source::Path(path) => Some(Located::find(git, path).await?),
+            Source::Url(_) => None,
+        };
+        let promisor = match &located {
+            Some(located) => Promisor::of(git, &located.place).await?,
+            None => None,
+        };
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let mut mirror =
+            Self { git: git.clone(), dir, source: source.clone(), located, format: String::new(), promisor };
+        if !mirror.open()? {
+            if let Some(parent) = mirror.dir.parent() {
+                make_dir(parent)?;
+            }
+            let waiting = format!("waiting for another kugetsu that fetches {source}");
+            let _lock = lock::take(&mirror.dir, &waiting, progress).await?;
+            if !mirror.open()? {
+                mirror.create(progress).await?;
+            }
+        }
+        Ok(mirror)
+    }
+
+    /// Whether the mirror is there; reads what it says of itself.
+    fn open(&mut self) -> Result<bool, MirrorError> {
+        if self.dir.symlink_metadata().is_err() {
+            return Ok(false);
+        }
+        let mark = read_regular(&self.dir.join(MARK), 1024).ok_or_else(|| MirrorError::NotOurs(self.dir.clone()))?;
+        self.format = String::from_utf8_lossy(&mark).trim().to_owned();
+        Ok(true)
+    }
+
+    async fn create(&mut self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
+        sweep(&self.dir);
+        let mut name = self.dir.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".new-{}", unique()));
+        let dir = self.dir.with_file_name(name);
+        let made = self.create_in(&dir, progress).await;
+        match made {
+            Ok(()) => std::fs::rename(&dir, &self.dir)
+                .map_err(|source| FileError { doing: "put in place", path: self.dir.clone(), source }.into()),
+            Err(error) => {
+                // The error that is reported says more than a failure to tidy up after it would.
+                let _ = std::fs::remove_dir_all(&dir);
+                Err(error)
+            }
+        }
+    }
+
+    async fn create_in(&mut self, dir: &Path, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
+        progress(Progress::new(format!("fetching {}", self.source)));
+        let call = self.git.call("clone", format!("fetch {}", self.source)).nowhere().limit(TRANSFER_LIMIT);
+        let mut call = call.args(["--bare", "--progress", "--template="]);
+        if let Some(located) = &self.located {
+            // Objects are linked, not copied; but not if the source itself borrows what others may remove.
+            let borrows = located.common.join("objects/info/alternates").exists();
+            call = call.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
+        }
+        call = call.arg("--end-of-options").arg(self.argument()).arg(dir);
+        self.source.reach(call).without_git_dir().run_telling(progress).await?;
+
+        let format = self.git.call("rev-parse", "read the object format").git_dir(dir);
+        self.format = format.arg("--show-object-format").run().await?.line();
+        let mut config = bare_config(&self.format, self.promisor.is_some());
+        if let Some(promisor) = &self.promisor {
+            promisor.write(&mut config);
+        }
+        replace(&dir.join("config"), config.bytes())?;
+        let made = Self { dir: dir.to_owned(), ..self.clone() };
+        made.move_branches().await?;
+        made.record_head().await?;
+        replace(&dir.join(MARK), format!("{}\n", self.format).as_bytes())?;
+        Ok(())
+    }
+
+    /// A clone has the server's branches as its own; here they belong to the server.
+    async fn move_branches(&self) -> Result<(), MirrorError> {
+        let mut lines = Vec::new();
+        for (name, oid) in self.refs(&["refs/heads"]).await? {
+            let Some(branch) = name.strip_prefix(b"refs/heads/") else { continue };
+            for part in [b"create refs/remotes/origin/".as_slice(), branch, b"\0", oid.as_str().as_bytes(), b"\0"] {
+                lines.extend_from_slice(part);
+            }
+            for part in [b"delete ".as_slice(), &name, b"\0", oid.as_str().as_bytes(), b"\0"] {
+                lines.extend_from_slice(part);
+            }
+        }
+        let call = self.call("update-ref", "put the branches in place");
+        call.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
+        Ok(())
+    }
+
+    /// Fetches the source's branches and tags. What the source no longer has goes from `refs/remotes/origin` and
+    /// `refs/tags`, and from nowhere else.
+    ///
+    /// # Errors
+    /// [`MirrorError`]; the mirror is then as it was.
+    pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
+        let waiting = format!("waiting for another kugetsu that fetches {}", self.source);
+        let _lock = lock::take(&self.dir, &waiting, progress).await?;
+        if let (Some(located), Some(_)) = (&self.located, &self.promisor) {
+            take_objects(located.common.join("objects"), self.objects()).await?;
+        }
+        self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await?;
+        self.record_head().await
+    }
+
+    async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), GitError> {
+        let call = self.call("fetch", format!("fetch from {}", self.source)).limit(TRANSFER_LIMIT);
+        let mut call = call.args(["--progress", "--no-tags", "--no-write-fetch-head", "--update-shallow"]);
+        if prune {
+            call = call.arg("--prune");
+        }
+        call = call.arg("--end-of-options").arg(self.argument()).args(specs);
+        self.source.reach(call).run_telling(progress).await.map(drop)
+    }
+
+    /// Notes where the source's HEAD stands: its default branch, or the commit of a detached HEAD.
+    async fn record_head(&self) -> Result<(), MirrorError> {
+        let (branch, head) = match &self.located {
+            Some(located) => {
+                let branch = located.branch(&self.git).await?;
+                let head = self.git.call("rev-parse", "read the source's HEAD").at(&located.place);
+                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).any_code().await?;
+                (branch, Oid::read(&head.stdout))
+            }
+            None => {
+                let listed = listed(&self.git, &self.source).await?;
+                (listed.branch, listed.head)
+            }
+        };
+        if let Some(head) = &head {
+            if !self.has(head).await? {
+                self.fetch(&[&format!("+HEAD:{HEAD_REF}")], false, &mut |_| ()).await?;
+            }
+            self.call("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
+        }
+        let call = self.call("symbolic-ref", "note the default branch");
+        match branch {
+            Some(branch) => call.args([DEFAULT_REF, &branch.tracking()]).run().await?,
+            // Exit code 1: there was none.
+            None => call.args(["--delete", DEFAULT_REF]).any_code().await?,
+        };
+        Ok(())
+    }
+
+    /// Whether a commit is here.
+    pub(crate) async fn has(&self, commit: &Oid) -> Result<bool, GitError> {
+        let call = self.call("cat-file", "look for a commit");
+        let call = call.env("GIT_NO_LAZY_FETCH", "1");
+        Ok(call.arg("-e").arg(format!("{commit}^{{commit}}")).any_code().await?.code == 0)
+    }
+
+    /// The source's default branch (the one checked out there, for a folder), even if it has no commit yet.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub async fn default_branch(&self) -> Result<Option<BranchName>, GitError> {
+        let answer =
+            self.call("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]).any_code().await?;
+        let target = answer.line();
+        let name = target.strip_prefix("refs/remotes/origin/").unwrap_or_default();
+        Ok(BranchName::new(name).ok())
+    }
+
+    /// Refs below these prefixes with the object each names, sorted by name; symbolic ones left out.
+    pub(crate) async fn refs(&self, prefixes: &[&str]) -> Result<Vec<(Vec<u8>, Oid)>, GitError> {
+        let call =
+            self.call("for-each-ref", "list refs").arg("--format=%(objectname) %(refname) %(symref)").args(prefixes);
+        let answer = call.run().await?;
+        let read = |line: &[u8]| {
+            let mut words = line.split(|byte| *byte == b' ');
+            let (oid, name, target) = (Oid::read(words.next()?)?, words.next()?, words.next()?);
+            target.is_empty().then(|| (name.to_vec(), oid))
+        };
+        Ok(answer.lines().filter_map(read).collect())
+    }
+
+    /// The object a ref names.
+    pub(crate) async fn read_ref(&self, name: &str) -> Result<Option<Oid>, GitError> {
+        let call = self.call("rev-parse", "read a ref").args(["--verify", "--quiet", "--end-of-options"]);
+        Ok(Oid::read(&call.arg(name).any_code().await?.stdout))
+    }
+
+    /// A call in the mirror.
+    pub(crate) fn call(&self, subcommand: &str, doing: impl Into<String>) -> Call {
+        self.git.call(subcommand, doing).git_dir(&self.dir)
+    }
+
+    /// What git is given to fetch from.
+    pub(crate) fn argument(&self) -> std::ffi::OsString {
+        match &self.located {
+            Some(located) => located.place.clone().into(),
+            None => self.source.argument(),
+        }
+    }
+
+    /// The git that works here.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The folder it comes from, if it is one.
+    pub fn located(&self) -> Option<&Located> {
+        self.located.as_ref()
+    }
+
+    /// Its objects, which worktrees borrow read-only.
+    pub fn objects(&self) -> PathBuf {
+        self.dir.join("objects")
+    }
+
+    /// `sha1` or `sha256`.
+    pub(crate) fn format(&self) -> &str {
+        &self.format
+    }
+
+    pub(crate) fn promisor(&self) -> Option<&Promisor> {
+        self.promisor.as_ref()
+    }
+
+    /// Where the history is cut off, if it is: borrowers need the same file.
+    pub(crate) fn shallow(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.dir.join("shallow")).ok().filter(|lines| !lines.is_empty())
+    }
+
+    /// A directory in the mirror for short work, removed when it is dropped.
+    pub(crate) fn scratch(&self) -> Result<tempfile::TempDir, FileError> {
+        let place = self.dir.join("scratch");
+        make_dir(&place)?;
+        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
+            let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > STALE) {
+                // Left by a killed process; if it cannot be removed now, the next call tries again.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        tempfile::tempdir_in(&place).map_err(|source| FileError { doing: "make a directory in", path: place, source })
+    }
+}
+
+/// Removes what killed creations left beside `dir`; the caller holds its lock.
+fn sweep(dir: &Path) {
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return };
+    let mut prefix = name.to_owned();
+    prefix.push(".new-");
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+            // It is in nobody's way; the next creation tries again.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What says that a worktree and a gate are ours: a file beside the gate, where no agent can write.
+//!
+//! A mark inside either would go with it: agents delete `.git` directories, and people half of a worktree.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::files::{At, FileError, is_real_dir, read_regular, replace};
+
+/// Who a pair of places belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A worktree and a gate of ours, or what is left of them.
+    Us,
+    /// There is nothing at either place.
+    Nobody,
+    /// There is something that we did not make.
+    Somebody,
+}
+
+/// Whose `dir` and `gate` are.
+pub(crate) fn owner(dir: &Path, gate: &Path) -> Owner {
+    let recorded = read_regular(&record(gate), 64 * 1024);
+    let there = [dir, gate].iter().any(|path| path.symlink_metadata().is_ok());
+    match recorded {
+        Some(recorded) if recorded == dir.as_os_str().as_bytes() => {
+            if there {
+                Owner::Us
+            } else {
+                Owner::Nobody
+            }
+        }
+        _ if there => Owner::Somebody,
+        _ => Owner::Nobody,
+    }
+}
+
+/// Records that `gate` is the gate of a worktree at `dir`.
+pub(crate) fn own(dir: &Path, gate: &Path) -> Result<(), FileError> {
+    replace(&record(gate), dir.as_os_str().as_bytes())
+}
+
+/// Forgets the record.
+pub(crate) fn disown(gate: &Path) -> Result<(), FileError> {
+    let path = record(gate);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", &path),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nobody has pushed anything into a gate yet: it has no objects of its own.
+pub(crate) fn is_unused(gate: &Path) -> bool {
+    let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let objects = gate.join("objects");
+    is_real_dir(&objects)
+        && entries(&objects).all(|entry| entry.file_name() == "info" || entry.file_name() == "pack")
+        && entries(&objects.join("pack")).next().is_none()
+}
+
+fn record(gate: &Path) -> PathBuf {
+    let mut name = gate.file_name().unwrap_or_default().to_owned();
+    name.push(".owned");
+    gate.with_file_name(name)
+}

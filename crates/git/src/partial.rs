@@ -1,0 +1,97 @@
+//! Partial clones: where missing objects come from, carried from a source to the repositories that borrow from it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::door::{Git, GitError};
+use crate::files::{At, FileError, is_real_dir, make_dir, off_thread};
+use crate::layout::ConfigText;
+
+/// The name of the remote that missing objects are fetched from, in every repository made here.
+const REMOTE: &str = "kugetsu-promisor";
+
+/// The server that has the objects a partial clone left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Promisor {
+    url: Vec<u8>,
+    filter: Vec<u8>,
+}
+
+impl Promisor {
+    /// The promisor of the repository at `place`, if it is a partial clone.
+    pub(crate) async fn of(git: &Git, place: &Path) -> Result<Option<Self>, GitError> {
+        let call = git.call("config", format!("read the settings of {}", place.display())).at(place);
+        let answer = call
+            .args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"])
+            .any_code()
+            .await?;
+        if answer.code > 1 {
+            return Err(answer.failed);
+        }
+        let entries: Vec<(&[u8], &[u8])> = answer
+            .records()
+            .filter_map(|record| {
+                let end = record.iter().position(|byte| *byte == b'\n')?;
+                Some((record.get(..end)?, record.get(end + 1..)?))
+            })
+            .collect();
+        let Some(remote) =
+            entries.iter().filter(|(_, value)| *value == b"true").find_map(|(key, _)| key.strip_suffix(b".promisor"))
+        else {
+            return Ok(None);
+        };
+        let value = |what: &[u8]| {
+            let is_it = |key: &[u8]| key.strip_prefix(remote).is_some_and(|rest| rest == what);
+            entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.to_vec())
+        };
+        let filter = value(b".partialclonefilter").unwrap_or_else(|| b"blob:none".to_vec());
+        Ok(value(b".url").map(|url| Self { url, filter }))
+    }
+
+    /// The settings that make a repository fetch what is missing.
+    pub(crate) fn write(&self, config: &mut ConfigText) {
+        config.section("extensions", None).set("partialClone", REMOTE.as_bytes());
+        config.section("remote", Some(REMOTE.as_bytes()));
+        config.set("url", &self.url).set("promisor", b"true").set("partialCloneFilter", &self.filter);
+    }
+}
+
+/// Takes the object files that `to` lacks from `from`: by hard link where the file system allows it, else by copy.
+/// A server process would have to send what the partial clone itself does not have.
+pub(crate) async fn take_objects(from: PathBuf, to: PathBuf) -> Result<(), FileError> {
+    off_thread(&to.clone(), move || {
+        for entry in std::fs::read_dir(&from).at("read", &from)? {
+            let entry = entry.at("read", &from)?;
+            let name = entry.file_name();
+            let is_store = name == "pack" || (name.len() == 2 && name != "..");
+            if is_store && is_real_dir(&entry.path()) {
+                take_files(&entry.path(), &to.join(&name))?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn take_files(from: &Path, to: &Path) -> Result<(), FileError> {
+    make_dir(to)?;
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(from).at("read", from)? {
+        files.push(entry.at("read", from)?.path());
+    }
+    // An index makes its pack visible, so it comes last.
+    files.sort_by_key(|path| path.extension().is_some_and(|ending| ending == "idx"));
+    for file in files {
+        let Some(name) = file.file_name() else { continue };
+        let (target, meta) = (to.join(name), file.symlink_metadata().at("read", &file)?);
+        if !meta.is_file() || name.as_encoded_bytes().starts_with(b"tmp_") || meta.nlink() == 0 || target.exists() {
+            continue;
+        }
+        if std::fs::hard_link(&file, &target).is_err() {
+            let beside = target.with_extension("kugetsu-tmp");
+            std::fs::copy(&file, &beside).at("copy", &file)?;
+            std::fs::rename(&beside, &target).at("put in place", &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Why nothing was saved, found or brought back.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::door::GitError;
+use crate::files::FileError;
+use crate::survey_error::SurveyError;
+
+/// Why nothing was saved, found or brought back.
+#[derive(Debug, Error)]
+pub enum RescueError {
+    /// No such rescue.
+    #[error("there is no rescue {name}{}", offer(.there))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The newest ones that there are.
+        there: Vec<String>,
+    },
+    /// The end of a name that several rescues have.
+    #[error("{name} may be any of {}; give more of the name", .matching.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// Which rescues it fits.
+        matching: Vec<String>,
+    },
+    /// A time that cannot be part of a ref's name.
+    #[error("{0:?} cannot name a rescue; a time looks like 20261122T201500Z")]
+    BadTime(String),
+    /// The directory for a restored worktree is in use.
+    #[error("{} is there already and not empty; give a new directory with --to", .0.display())]
+    InTheWay(PathBuf),
+    /// Git says why.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The system says why.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl From<SurveyError> for RescueError {
+    fn from(error: SurveyError) -> Self {
+        match error {
+            SurveyError::Git(error) => Self::Git(error),
+            SurveyError::File(error) => Self::File(error),
+        }
+    }
+}
+
+fn offer(names: &[String]) -> String {
+    match names {
+        [] => "; nothing was rescued in this repository".to_owned(),
+        names => format!("; there is {}", names.join(", ")),
+    }
+}

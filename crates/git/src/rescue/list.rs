@@ -1,0 +1,125 @@
+//! The rescues of a repository.
+
+use crate::door::GitError;
+use crate::mirror::Mirror;
+use crate::names::Oid;
+use crate::reach::RESCUE;
+use crate::rescue::error::RescueError;
+use crate::rescue::note::Note;
+use crate::shown::shown_lines;
+
+/// So many names are offered in place of a wrong one.
+const OFFERED: usize = 5;
+const STAT_MAX: usize = 20_000;
+/// Files that a statistic lists one by one.
+const STAT_FILES: usize = 200;
+
+/// One rescue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescue {
+    /// Its ref in the mirror: `refs/kugetsu/rescue/<issue>/<time>`.
+    pub name: String,
+    /// The issue's number.
+    pub issue: u64,
+    /// When, as the caller said; a number follows if it was not the first at that time.
+    pub at: String,
+    /// The commit.
+    pub commit: Oid,
+    /// Why, in one line that is fit to be shown.
+    pub why: String,
+    /// How many files differ from the commit that was checked out.
+    pub files: usize,
+}
+
+/// A rescue with what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The rescue.
+    pub rescue: Rescue,
+    /// How its files differ from the commit that was checked out: `git diff --stat`, bounded and fit to be shown.
+    pub stat: String,
+    /// Files that could not be saved, fit to be shown.
+    pub unsaved: Vec<String>,
+    /// What is saved otherwise than it was, fit to be shown.
+    pub notices: Vec<String>,
+}
+
+/// The rescues, of one issue or of all, the oldest first.
+///
+/// # Errors
+/// [`RescueError`] with git's words.
+pub async fn list(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<Rescue>, RescueError> {
+    Ok(noted(mirror, issue).await?.into_iter().map(|(rescue, _)| rescue).collect())
+}
+
+pub(super) async fn noted(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<(Rescue, Note)>, GitError> {
+    let prefix = issue.map_or_else(|| RESCUE.to_owned(), |issue| format!("{RESCUE}{issue}/"));
+    let call =
+        mirror.call("for-each-ref", "list the rescues").arg("--format=%(objectname) %(refname)%0a%(contents)%00");
+    let answer = call.arg(prefix.trim_end_matches('/')).run().await?;
+    let read = |record: &[u8]| {
+        let text = String::from_utf8_lossy(record);
+        let (about, message) = text.trim_start_matches('\n').split_once('\n')?;
+        let (commit, name) = about.split_once(' ')?;
+        let (issue, at) = name.strip_prefix(RESCUE)?.split_once('/')?;
+        let (issue, at, commit) = (issue.parse().ok()?, at.to_owned(), commit.parse().ok()?);
+        let note = Note::read(message)?;
+        let (why, files) = (note.why.clone(), note.files);
+        Some((Rescue { name: name.to_owned(), issue, at, commit, why, files }, note))
+    };
+    let mut found: Vec<_> = answer.records().filter_map(read).collect();
+    found.sort_by(|(a, _), (b, _)| (&a.at, a.issue).cmp(&(&b.at, b.issue)));
+    Ok(found)
+}
+
+/// Finds one by its ref or by the end of it, such as `7/20261122T201500Z`.
+pub(super) async fn find(mirror: &Mirror, name: &str) -> Result<(Rescue, Note), RescueError> {
+    let all = noted(mirror, None).await?;
+    let short = |rescue: &Rescue| rescue.name.strip_prefix(RESCUE).unwrap_or(&rescue.name).to_owned();
+    if let Some(exact) = all.iter().find(|(rescue, _)| rescue.name == name || short(rescue) == name) {
+        return Ok(exact.clone());
+    }
+    let ends =
+        |rescue: &Rescue| !name.is_empty() && rescue.name.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+    let mut matching = all.iter().filter(|(rescue, _)| ends(rescue));
+    match (matching.next(), matching.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (Some(_), Some(_)) => {
+            let matching = all.iter().filter(|(rescue, _)| ends(rescue)).map(|(rescue, _)| short(rescue)).collect();
+            Err(RescueError::Ambiguous { name: name.to_owned(), matching })
+        }
+        (None, _) => {
+            let there = all.iter().rev().take(OFFERED).map(|(rescue, _)| short(rescue)).collect();
+            Err(RescueError::Unknown { name: name.to_owned(), there })
+        }
+    }
+}
+
+/// A rescue with a summary of its files; `name` is its ref or the end of it.
+///
+/// # Errors
+/// [`RescueError::Unknown`], [`RescueError::Ambiguous`], or git's words.
+pub async fn show(mirror: &Mirror, name: &str) -> Result<Shown, RescueError> {
+    let (rescue, note) = find(mirror, name).await?;
+    let from = match &note.head {
+        Some(head) => head.clone(),
+        None => empty_tree(mirror).await?,
+    };
+    let call = mirror.call("diff", "compare the rescue").args(["--no-ext-diff", "--no-textconv", "--no-color"]);
+    let call = call
+        .args(["--stat=100".to_owned(), format!("--stat-count={STAT_FILES}")])
+        .args([&from, &rescue.commit].map(Oid::as_str));
+    let stat = mirror.source().reach(call).run().await?;
+    Ok(Shown {
+        rescue,
+        stat: shown_lines(stat.stdout.trim_ascii_end(), STAT_MAX),
+        unsaved: note.unsaved,
+        notices: note.notices,
+    })
+}
+
+/// The tree without files, which every commit can be compared with.
+async fn empty_tree(mirror: &Mirror) -> Result<Oid, GitError> {
+    let call = mirror.call("hash-object", "make an empty tree");
+    call.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()
+}

@@ -1,0 +1,248 @@
+//! Saves the whole state of a worktree as one commit in the mirror.
+//!
+//! Nothing that the agent wrote can stop it or make it run something: the git directory is read as files, the contents
+//! are stored as the bytes they are, and what cannot be read is named in the result.
+
+use std::collections::BTreeSet;
+
+use crate::change::Changes;
+use crate::door::GitError;
+use crate::files::is_real_dir;
+use crate::foreign::{Head, kept_aside};
+use crate::identity::Identity;
+use crate::lock;
+use crate::mirror::Mirror;
+use crate::names::Oid;
+use crate::reach::RESCUE;
+use crate::rescue::error::RescueError;
+use crate::rescue::list::noted;
+use crate::rescue::note::Note;
+use crate::rescue::tree::write_tree;
+use crate::shown::shown;
+use crate::survey::Heads;
+use crate::survey_error::SurveyError;
+use crate::view::View;
+use crate::worktree::Worktree;
+
+/// More heads than this are not kept as parents of one commit; no worktree has them.
+const HEADS_MAX: usize = 2000;
+
+/// What is known of a rescue beforehand.
+#[derive(Clone, Debug)]
+pub struct SaveSpec {
+    /// The issue's number.
+    pub issue_number: u64,
+    /// Why it is saved, for a person.
+    pub why: String,
+    /// The time, as in `20261122T201500Z`.
+    pub at: String,
+}
+
+/// What was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Its ref in the mirror.
+    pub name: String,
+    /// The commit.
+    pub commit: Oid,
+    /// How many files differ from the commit that was checked out.
+    pub files: usize,
+    /// Files that are there but could not be saved, fit to be shown: removing the worktree would lose them.
+    pub unsaved: Vec<String>,
+    /// What is saved otherwise than it was (a staged state that git cannot read), or was lost before (a commit whose
+    /// objects the agent removed), fit to be shown.
+    pub notices: Vec<String>,
+}
+
+/// Saves what a worktree holds: files (tracked and untracked, those of repositories inside it too; ignored ones not),
+/// what is staged, HEAD, its branches and stashes, and what was pushed to its gate. `None` when nothing of that would be
+/// lost: it is all on the server, as of the last update, or in an earlier rescue.
+///
+/// # Errors
+/// [`RescueError`]; nothing of the worktree is changed either way.
+pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
+    if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(RescueError::BadTime(spec.at));
+    }
+    let _lock = lock::take(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
+    let heads = Heads::read(worktree).await?;
+    let safe = mirror.safe().await?;
+    let mut note = Note {
+        issue: spec.issue_number,
+        why: Note::reason(&spec.why),
+        branch: worktree.branch().to_string(),
+        ..Note::default()
+    };
+    note.unsaved.extend(
+        heads.view.unread().iter().map(|dir| format!("objects in {}", shown(dir.as_os_str().as_encoded_bytes()))),
+    );
+    let kept = keep_heads(mirror, worktree, &heads, &mut note).await?;
+    let changes = read_changes(mirror, worktree, &heads.view, &mut note).await?;
+    note.unsaved.extend(changes.unread.iter().cloned());
+    if changes.is_empty() && (kept.is_empty() || heads.view.count(&kept.iter().collect::<Vec<_>>(), &safe).await? == 0)
+    {
+        return Ok(None);
+    }
+
+    let view = &heads.view;
+    if changes.any_staged() {
+        note.index = staged(view, note.head.as_ref()).await?;
+        if note.index.is_none() {
+            note.notices.push(
+                "what was staged is not kept apart, as it holds conflicts; its files are saved as they were".to_owned(),
+            );
+        }
+    }
+    let tree = write_tree(view, worktree.dir(), &changes, &mut note).await?;
+    note.files = view.differing(note.head.as_ref(), &tree).await?;
+    let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
+    for oid in kept {
+        if !parents.contains(&oid) {
+            parents.push(oid);
+        }
+    }
+    if is_saved(mirror, spec.issue_number, &tree, &parents).await? {
+        return Ok(None);
+    }
+    let name = free_name(mirror, &spec, &mut note).await?;
+    let commit = commit(view, &tree, &parents, &note.message(), None).await?;
+    mirror.take_large(worktree).await?;
+    mirror.import(view, &commit, &name).await?;
+    Ok(Some(Saved { name, commit, files: note.files, unsaved: note.unsaved, notices: note.notices }))
+}
+
+/// Notes every head that is whole, and names the others as lost. What the mirror has as the server's is not kept again.
+async fn keep_heads(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    heads: &Heads,
+    note: &mut Note,
+) -> Result<Vec<Oid>, RescueError> {
+    let is_theirs = |name: &[u8]| name.starts_with(b"refs/remotes/");
+    let mut own: Vec<(Vec<u8>, Oid)> = Vec::new();
+    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| !is_theirs(name)) {
+        if !(name.starts_with(b"refs/tags/") && heads.known.binary_search(oid).is_ok()) {
+            own.push((name.clone(), oid.clone()));
+        }
+    }
+    let mut gate = Vec::new();
+    for (name, oid) in &heads.gate.refs {
+        if heads.own.refs.get(name) != Some(oid) && heads.known.binary_search(oid).is_err() && !mirror.has(oid).await? {
+            gate.push((name.clone(), oid.clone()));
+        }
+    }
+    let aside = kept_aside(&worktree.git_dir());
+    let mut all: BTreeSet<&Oid> = own.iter().chain(&gate).map(|(_, oid)| oid).chain(&aside).collect();
+    all.extend(heads.own.head_commit());
+
+    let mut whole = BTreeSet::new();
+    let commits: Vec<&Oid> = all.iter().copied().take(HEADS_MAX).collect();
+    if heads.view.is_whole(&commits, &heads.known).await? {
+        whole.extend(commits);
+    } else {
+        for commit in commits {
+            if heads.view.is_whole(&[commit], &heads.known).await? {
+                whole.insert(commit);
+            }
+        }
+    }
+    let mut peeled = Vec::new();
+    for oid in &whole {
+        peeled.extend(heads.view.commit_of(oid).await?);
+    }
+    if let Some(head) = heads.own.head_commit() {
+        match whole.contains(head) {
+            true => note.head = Some(head.clone()),
+            false => note.notices.push(format!("the commit of HEAD, {}, is damaged or not there", head.short())),
+        }
+    }
+    if let Some(Head::On(name)) = &heads.own.head {
+        note.on = Some(name.clone());
+    }
+    for (from, to, place) in [(&own, &mut note.refs, ""), (&gate, &mut note.gate, "in the gate ")] {
+        for (name, oid) in from {
+            if whole.contains(oid) {
+                to.push((name.clone(), oid.clone()));
+            } else {
+                note.notices.push(format!("{place}{} names a commit that is damaged or not there", shown(name)));
+            }
+        }
+    }
+    Ok(peeled)
+}
+
+/// What differs; where git cannot make sense of what the agent left, every file counts as new.
+async fn read_changes(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    view: &View,
+    note: &mut Note,
+) -> Result<Changes, RescueError> {
+    if !is_real_dir(worktree.dir()) {
+        return Ok(Changes::default());
+    }
+    view.set_head(note.head.as_ref())?;
+    let index = worktree.git_dir().join("index");
+    match view.changes(mirror, worktree.dir(), &index, note.head.as_ref()).await {
+        Ok(changes) => Ok(changes),
+        Err(SurveyError::Git(GitError::Failed { .. })) => {
+            note.notices.push("git could not read what was staged; the files are saved as they were".to_owned());
+            view.forget_index()?;
+            note.head = None;
+            view.set_head(None)?;
+            Ok(view.changes(mirror, worktree.dir(), &view.dir().join("none/index"), None).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The index as a commit; `None` while it holds conflicts.
+async fn staged(view: &View, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
+    let tree = view.call("write-tree", "keep what is staged").arg("--missing-ok").any_code().await?;
+    match Oid::read(&tree.stdout).filter(|_| tree.code == 0) {
+        // The same index is the same commit, so that the same state is known again.
+        Some(tree) => {
+            let parents: Vec<Oid> = head.cloned().into_iter().collect();
+            commit(view, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
+        }
+        None => Ok(None),
+    }
+}
+
+async fn commit(view: &View, tree: &Oid, parents: &[Oid], message: &str, date: Option<&str>) -> Result<Oid, GitError> {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let identity = Identity::own();
+    let mut call = view.call("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
+    for parent in parents {
+        call = call.args(["-p", parent.as_str()]);
+    }
+    for role in ["AUTHOR", "COMMITTER"] {
+        call = call.env(&format!("GIT_{role}_NAME"), OsString::from_vec(identity.name.clone()));
+        call = call.env(&format!("GIT_{role}_EMAIL"), OsString::from_vec(identity.email.clone()));
+        if let Some(date) = date {
+            call = call.env(&format!("GIT_{role}_DATE"), date);
+        }
+    }
+    call.setting("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
+}
+
+/// Whether a rescue of the issue has just this.
+async fn is_saved(mirror: &Mirror, issue: u64, tree: &Oid, parents: &[Oid]) -> Result<bool, GitError> {
+    let call = mirror.call("for-each-ref", "compare the rescues").arg("--format=%(tree) %(parent)");
+    let answer = call.arg(format!("{RESCUE}{issue}")).run().await?;
+    let mut this = tree.to_string();
+    for parent in parents {
+        this.push_str(&format!(" {parent}"));
+    }
+    Ok(answer.lines().any(|line| line.trim_ascii() == this.as_bytes()))
+}
+
+/// A name that no rescue has; the lock is held.
+async fn free_name(mirror: &Mirror, spec: &SaveSpec, note: &mut Note) -> Result<String, GitError> {
+    let taken: BTreeSet<String> =
+        noted(mirror, Some(spec.issue_number)).await?.into_iter().map(|(rescue, _)| rescue.at).collect();
+    let mut names = std::iter::once(spec.at.clone()).chain((2u32..).map(|n| format!("{}-{n}", spec.at)));
+    note.at = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    Ok(format!("{RESCUE}{}/{}", spec.issue_number, note.at))
+}

@@ -1,0 +1,173 @@
+//! The files of a worktree as a tree, byte for byte.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::change::{Changes, below};
+use crate::door::{GitError, TRANSFER_LIMIT};
+use crate::files::is_real_dir;
+use crate::foreign::nested_git_dir;
+use crate::names::Oid;
+use crate::rescue::note::Note;
+use crate::shown::shown;
+use crate::view::{Conversion, View};
+
+/// Repositories inside repositories, so deep.
+const DEPTH_MAX: usize = 16;
+
+/// What lies at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A file that can be read, or a link.
+    Content,
+    /// A directory where a submodule is checked out.
+    Submodule,
+    /// A file that cannot be read.
+    Unreadable,
+    /// Nothing, or what git does not keep: a directory, a FIFO, a socket, a device.
+    Nothing,
+}
+
+/// Writes the tree: the index of the view with all changes taken in. What could not be read is added to the note.
+pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, note: &mut Note) -> Result<Oid, GitError> {
+    let unsaved = &mut note.unsaved;
+    let (mut add, mut remove) = (Vec::new(), Vec::new());
+    let mut sort = |path: Vec<u8>, unsaved: &mut Vec<String>| match kind(files, &path) {
+        Kind::Content | Kind::Submodule => add.push(path),
+        Kind::Nothing => remove.push(path),
+        Kind::Unreadable => unsaved.push(format!("{} (it cannot be read)", shown(&path))),
+    };
+    for change in &changes.files {
+        sort(change.path.clone(), unsaved);
+    }
+    let mut gone = Vec::new();
+    for dir in &changes.nested {
+        gone.push(dir.clone());
+        for path in Box::pin(nested_files(view, files, dir, 0)).await? {
+            sort(path, unsaved);
+        }
+    }
+    remove.extend(gone);
+    if view.convert(Conversion::Raw).is_err() {
+        note.notices.push("line ends may be git's, not the file's".to_owned());
+    }
+    take_out(view, &remove, view.id_digits()).await?;
+    put_in(view, files, &add, unsaved).await?;
+    let tree = view.call("write-tree", "keep the files").arg("--missing-ok").limit(TRANSFER_LIMIT);
+    tree.run().await?.oid()
+}
+
+/// What lies there; no link is followed, not even on the way.
+fn kind(files: &Path, path: &[u8]) -> Kind {
+    let mut place = files.to_owned();
+    let mut parts = path.split(|byte| *byte == b'/').peekable();
+    while let Some(part) = parts.next() {
+        place = below(&place, part);
+        if parts.peek().is_some() && !is_real_dir(&place) {
+            return Kind::Nothing;
+        }
+    }
+    let Ok(meta) = place.symlink_metadata() else { return Kind::Nothing };
+    if meta.is_symlink() {
+        return Kind::Content;
+    }
+    if meta.is_dir() {
+        return if place.join(".git").symlink_metadata().is_ok() { Kind::Submodule } else { Kind::Nothing };
+    }
+    if !meta.is_file() {
+        return Kind::Nothing;
+    }
+    match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&place) {
+        Ok(_) => Kind::Content,
+        Err(_) => Kind::Unreadable,
+    }
+}
+
+/// The files of a repository inside the worktree: what its index knows and what it does not ignore.
+async fn nested_files(view: &View, files: &Path, dir: &[u8], depth: usize) -> Result<Vec<Vec<u8>>, GitError> {
+    let place = below(files, dir);
+    if depth > DEPTH_MAX || !is_real_dir(&place) {
+        return Ok(Vec::new());
+    }
+    let index = view.dir().join("nested-index");
+    // Without an index of its own all its files are new.
+    let copied = nested_git_dir(&place, files)
+        .and_then(|git_dir| crate::files::read_regular(&git_dir.join("index"), 1 << 30))
+        .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
+    let list = |what: &'static [&'static str]| {
+        let call = view.call_on(&place, "ls-files", "list the files of a repository inside");
+        call.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(what)
+    };
+    let mut listed = match copied {
+        true => list(&["--cached", "--others"]).any_code().await?,
+        false => list(&["--others"]).any_code().await?,
+    };
+    // The index is read only here; if git cannot read it, the files are all there is.
+    let removed = std::fs::remove_file(&index);
+    if copied && listed.code != 0 && removed.is_ok() {
+        listed = list(&["--others"]).run().await?;
+    }
+    let mut found = Vec::new();
+    for path in listed.records() {
+        let whole = [dir, b"/", path.strip_suffix(b"/").unwrap_or(path)].concat();
+        if is_real_dir(&below(files, &whole)) {
+            found.extend(Box::pin(nested_files(view, files, &whole, depth + 1)).await?);
+        } else {
+            found.push(whole);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes paths out of the index, whatever lies there now.
+async fn take_out(view: &View, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for path in paths {
+        lines.extend_from_slice(b"0 ");
+        lines.resize(lines.len() + digits, b'0');
+        lines.push(b'\t');
+        lines.extend_from_slice(path);
+        lines.push(0);
+    }
+    let call = view.call("update-index", "take removed files out").args(["-z", "--index-info"]);
+    call.stdin(lines).run().await.map(drop)
+}
+
+/// Stores files and puts them into the index. Where git refuses some, halves are tried until those are found that it
+/// will not take.
+async fn put_in(view: &View, files: &Path, paths: &[Vec<u8>], unsaved: &mut Vec<String>) -> Result<(), GitError> {
+    let mut parts = vec![paths];
+    while let Some(part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        let call = view.call_on(files, "update-index", "store the files").limit(TRANSFER_LIMIT);
+        let call = call.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
+        let listed: Vec<u8> = part.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+        let answer = call.stdin(listed).any_code().await?;
+        match (answer.code, part) {
+            (0, _) => {
+                // Names that a repository must not hold (`.git`, and what other systems take for it) are left out.
+                let ignored =
+                    answer.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
+                unsaved.extend(ignored.map(|path| format!("{} (git does not hold such a name)", shown(path))));
+            }
+            (_, [path]) => {
+                let words = match answer.failed {
+                    GitError::Failed { words, .. } => words.as_str().lines().next().unwrap_or_default().to_owned(),
+                    error => return Err(error),
+                };
+                unsaved.push(format!("{} ({words})", shown(path)));
+            }
+            (_, part) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([first, second]);
+            }
+        }
+    }
+    Ok(())
+}

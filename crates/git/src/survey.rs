@@ -1,0 +1,127 @@
+//! What an agent left in a worktree: commits, uncommitted files, what it pushed.
+//!
+//! The agent wrote the git directory, so it is read as files (see `foreign`), and git works in a directory of the
+//! host's own (see `view`): no hook, filter or setting of the agent's takes effect.
+
+use crate::door::GitError;
+use crate::files::is_real_dir;
+use crate::foreign::{Foreign, Head};
+use crate::names::Oid;
+pub use crate::survey_error::SurveyError;
+use crate::view::{View, shown_branch};
+use crate::worktree::Worktree;
+
+/// So many names are listed.
+pub(crate) const LISTED: usize = 100;
+
+/// What a look at a worktree tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The commit of HEAD.
+    pub head: Option<Oid>,
+    /// The tip of the issue's own branch.
+    pub branch_head: Option<Oid>,
+    /// The tip of the branch in the gate: what the agent pushed, or what the server had when work began.
+    pub gate_head: Option<Oid>,
+    /// The commit that is the work, see [`Worktree::best_head`].
+    pub best_head: Option<Oid>,
+    /// The branch HEAD stands on, fit to be shown; `None` when it is detached or cannot be read.
+    pub current_branch: Option<String>,
+    /// Commits of the best head that neither the base nor the server's other branches have.
+    pub commits: u32,
+    /// Files with changes in no commit, fit to be shown: the first hundred.
+    pub uncommitted: Vec<String>,
+    /// How many there are.
+    pub uncommitted_total: usize,
+}
+
+/// The heads in an agent's git directories.
+pub(crate) struct Heads {
+    pub(crate) own: Foreign,
+    pub(crate) gate: Foreign,
+    pub(crate) view: View,
+    /// What the mirror has anyway.
+    pub(crate) known: Vec<Oid>,
+}
+
+impl Heads {
+    /// Reads them, with a view onto the objects; HEAD of the view is the worktree's.
+    pub(crate) async fn read(worktree: &Worktree) -> Result<Self, SurveyError> {
+        let (git_dir, gate) = (worktree.git_dir(), worktree.gate());
+        let (own, gate_refs) = (Foreign::read(&git_dir), Foreign::read(gate));
+        let view = View::open(worktree.mirror(), &[&git_dir, gate], own.head_commit()).await?;
+        let known = worktree.mirror().known().await?;
+        Ok(Self { own, gate: gate_refs, view, known })
+    }
+
+    /// Which commit is the work, and how many commits it is beyond `base`.
+    async fn best(&self, worktree: &Worktree, base: Option<&Oid>) -> Result<(Option<Oid>, u32), GitError> {
+        let branch = worktree.branch().full();
+        let mut old = worktree.mirror().others(worktree.branch()).await?;
+        old.extend(base.cloned());
+        let on_branch = matches!(&self.own.head, Some(Head::On(name)) if *name == branch.as_bytes());
+        let candidates = [self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch), self.gate.get(&branch)];
+        let mut first = None;
+        for candidate in candidates.into_iter().flatten() {
+            // An agent can name an object that is not there; that is no work.
+            if !self.view.is_whole(&[candidate], &self.known).await? {
+                continue;
+            }
+            let count = self.view.count(&[candidate], &old).await?;
+            if count > 0 {
+                return Ok((Some(candidate.clone()), count));
+            }
+            first.get_or_insert(candidate);
+        }
+        Ok((first.cloned(), 0))
+    }
+}
+
+impl Worktree {
+    /// Looks at the worktree; `base` is the commit that its work began at. A git directory that is damaged or gone tells
+    /// less, and is no error.
+    ///
+    /// # Errors
+    /// [`SurveyError`] with git's or the system's words.
+    pub async fn survey(&self, base: Option<&Oid>) -> Result<Survey, SurveyError> {
+        let heads = Heads::read(self).await?;
+        let (best_head, commits) = heads.best(self, base).await?;
+        let mut head = heads.own.head_commit().cloned();
+        if let Some(commit) = &head
+            && !heads.view.is_whole(&[commit], &heads.known).await?
+        {
+            head = None;
+            heads.view.set_head(None)?;
+        }
+        let index = self.git_dir().join("index");
+        let changes = match is_real_dir(self.dir()) {
+            true => heads.view.changes(self.mirror(), self.dir(), &index, head.as_ref()).await?,
+            false => Default::default(),
+        };
+        let branch = self.branch().full();
+        Ok(Survey {
+            branch_head: heads.own.get(&branch).cloned(),
+            gate_head: heads.gate.get(&branch).cloned(),
+            best_head,
+            current_branch: shown_branch(&heads.own),
+            commits,
+            uncommitted: changes.shown(LISTED),
+            uncommitted_total: changes.total(),
+            head,
+        })
+    }
+
+    /// The commit that is the work: the first of these with commits that neither `base` nor the server's other branches
+    /// have, or the first that exists if none has:
+    ///
+    /// 1. the tip of the branch in the worktree,
+    /// 2. HEAD, if the agent worked on another branch or on none,
+    /// 3. the tip of the branch in the gate, if the agent pushed and then reset its own.
+    ///
+    /// # Errors
+    /// [`SurveyError`] with git's or the system's words.
+    pub async fn best_head(&self, base: Option<&Oid>) -> Result<Option<Oid>, SurveyError> {
+        let heads = Heads::read(self).await?;
+        Ok(heads.best(self, base).await?.0)
+    }
+}

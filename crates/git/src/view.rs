@@ -1,0 +1,248 @@
+//! A git directory of the host's own onto a repository that an agent wrote: git works in this one, with this config,
+//! while the objects are the agent's (linked or copied, so a link or an `alternates` of the agent's leads nowhere) and
+//! the mirror's.
+
+use std::path::{Path, PathBuf};
+
+use crate::door::{Call, Git, GitError};
+use crate::files::{FileError, is_real_dir, off_thread, read_regular, replace};
+use crate::foreign::{Foreign, Head};
+use crate::layout::{bare_config, borrow, make_git_dir};
+use crate::mirror::Mirror;
+use crate::names::Oid;
+use crate::partial::take_objects;
+
+/// The name of a ref to be taken out of a view.
+pub(crate) const OUT_REF: &str = "refs/kugetsu/out";
+
+/// Which conversions git may make between files and objects. None of them runs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// Line ends and encodings, so that a file which was only checked out does not look changed.
+    BuiltIn,
+    /// None: bytes are bytes.
+    Raw,
+}
+
+impl Conversion {
+    /// `info/attributes`: it wins over every `.gitattributes`.
+    pub(crate) fn attributes(self) -> &'static [u8] {
+        match self {
+            Self::BuiltIn => b"* -filter -diff -merge\n",
+            Self::Raw => b"* -filter -diff -merge -text -eol -crlf -ident -working-tree-encoding\n",
+        }
+    }
+}
+
+/// The view; its directory goes when it is dropped.
+pub(crate) struct View {
+    git: Git,
+    partial: bool,
+    digits: usize,
+    /// Object directories that could not be read.
+    unread: Vec<PathBuf>,
+    scratch: tempfile::TempDir,
+}
+
+impl View {
+    /// A view with the objects of these git directories over the mirror's, and HEAD at `head`.
+    pub(crate) async fn open(mirror: &Mirror, git_dirs: &[&Path], head: Option<&Oid>) -> Result<Self, FileError> {
+        let mut config = bare_config(mirror.format(), mirror.promisor().is_some());
+        if let Some(promisor) = mirror.promisor() {
+            promisor.write(&mut config);
+        }
+        config.section("core", None).set("bare", "false");
+        let partial = mirror.promisor().is_some();
+        let mut view = Self {
+            git: mirror.git().clone(),
+            partial,
+            digits: digits(mirror.format()),
+            unread: Vec::new(),
+            scratch: mirror.scratch()?,
+        };
+        let head = head.map_or("ref: refs/heads/none", Oid::as_str);
+        make_git_dir(view.dir(), head, &config)?;
+        view.convert(Conversion::BuiltIn)?;
+        borrow(&view.objects(), [mirror.objects().as_path()])?;
+        if let Some(shallow) = mirror.shallow() {
+            replace(&view.dir().join("shallow"), &shallow)?;
+        }
+        view.take(git_dirs).await;
+        Ok(view)
+    }
+
+    /// A view onto a repository that has nothing to do with a mirror, such as a submodule.
+    pub(crate) async fn apart(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
+        let format = head.map_or(mirror.format(), |head| if head.digits() == 64 { "sha256" } else { "sha1" });
+        let mut config = bare_config(format, false);
+        config.section("core", None).set("bare", "false");
+        let mut view = Self {
+            git: mirror.git().clone(),
+            partial: false,
+            digits: digits(format),
+            unread: Vec::new(),
+            scratch: mirror.scratch()?,
+        };
+        make_git_dir(view.dir(), head.map_or("ref: refs/heads/none", Oid::as_str), &config)?;
+        view.convert(Conversion::BuiltIn)?;
+        view.take(&[git_dir]).await;
+        Ok(view)
+    }
+
+    async fn take(&mut self, git_dirs: &[&Path]) {
+        for git_dir in git_dirs {
+            let objects = git_dir.join("objects");
+            if is_real_dir(git_dir)
+                && is_real_dir(&objects)
+                && take_objects(objects.clone(), self.objects()).await.is_err()
+            {
+                // What is missing is met again as a damaged commit; the files can still be read.
+                self.unread.push(objects);
+            }
+        }
+    }
+
+    /// The agent's object directories of which not everything could be read.
+    pub(crate) fn unread(&self) -> &[PathBuf] {
+        &self.unread
+    }
+
+    /// Its git directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    fn objects(&self) -> PathBuf {
+        self.dir().join("objects")
+    }
+
+    /// Sets what git may convert from now on.
+    pub(crate) fn convert(&self, conversion: Conversion) -> Result<(), FileError> {
+        replace(&self.dir().join("info/attributes"), conversion.attributes())
+    }
+
+    /// Puts HEAD on a commit, or on a branch that is not born.
+    pub(crate) fn set_head(&self, head: Option<&Oid>) -> Result<(), FileError> {
+        let head = head.map_or("ref: refs/heads/none", Oid::as_str);
+        replace(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
+    }
+
+    /// Takes a copy of an index as the view's own; `false` if there is none that can be read.
+    pub(crate) async fn take_index(&self, from: &Path) -> Result<bool, FileError> {
+        let (from, to) = (from.to_owned(), self.dir().join("index"));
+        off_thread(&to.clone(), move || match read_index(&from) {
+            Some(bytes) => replace(&to, &bytes).map(|()| true),
+            None => Ok(false),
+        })
+        .await
+    }
+
+    /// A call in the view, without files.
+    pub(crate) fn call(&self, subcommand: &str, doing: impl Into<String>) -> Call {
+        self.git.call(subcommand, doing).git_dir(self.dir())
+    }
+
+    /// A call in the view with these files. Never lets git look into a repository inside them.
+    pub(crate) fn call_on(&self, files: &Path, subcommand: &str, doing: impl Into<String>) -> Call {
+        self.call(subcommand, doing)
+            .work_tree(files)
+            .setting("diff.ignoreSubmodules", "all")
+            .setting("status.submoduleSummary", "false")
+            .setting("status.relativePaths", "false")
+    }
+
+    /// Whether a commit is here with all it needs, apart from what `safe` reaches.
+    pub(crate) async fn is_whole(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
+        let mut call = self.call("rev-list", "check the commits").args(["--objects", "--quiet"]);
+        if self.partial {
+            call = call.arg("--exclude-promisor-objects");
+        }
+        let call = call.arg("--stdin");
+        Ok(call.stdin(asked(commits, safe)).any_code().await?.code == 0)
+    }
+
+    /// The commit that an object is or, for a tag, names.
+    pub(crate) async fn commit_of(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
+        let call = self.call("rev-parse", "find the commit").args(["--verify", "--quiet", "--end-of-options"]);
+        let answer = call.arg(format!("{object}^{{commit}}")).any_code().await?;
+        Ok(Oid::read(&answer.stdout).filter(|_| answer.code == 0))
+    }
+
+    /// In how many files a tree differs from a commit, or from nothing.
+    pub(crate) async fn differing(&self, from: Option<&Oid>, tree: &Oid) -> Result<usize, GitError> {
+        let from = match from {
+            Some(from) => from.clone(),
+            None => {
+                let call = self.call("hash-object", "make an empty tree");
+                call.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()?
+            }
+        };
+        let call = self.call("diff-tree", "compare the files").args(["-r", "-z", "--name-only", "--no-renames"]);
+        Ok(call.args([from.as_str(), tree.as_str()]).run().await?.records().count())
+    }
+
+    /// How long the ids here are.
+    pub(crate) fn id_digits(&self) -> usize {
+        self.digits
+    }
+
+    /// Goes on without an index.
+    pub(crate) fn forget_index(&self) -> Result<(), FileError> {
+        let path = self.dir().join("index");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError { doing: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The commits reachable from `head`, but not from `safe`; `None` if git cannot tell.
+    pub(crate) async fn list(&self, head: &Oid, safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
+        let call = self.call("rev-list", "list the commits").arg("--stdin");
+        let answer = call.stdin(asked(&[head], safe)).any_code().await?;
+        Ok((answer.code == 0).then(|| answer.lines().filter_map(Oid::read).collect()))
+    }
+
+    /// How many commits are reachable from `commits`, but not from `safe`.
+    pub(crate) async fn count(&self, commits: &[&Oid], safe: &[Oid]) -> Result<u32, GitError> {
+        let call = self.call("rev-list", "count the commits").args(["--count", "--stdin"]);
+        let answer = call.stdin(asked(commits, safe)).run().await?;
+        answer.line().parse().map_err(|_| answer.not_understood())
+    }
+}
+
+fn digits(format: &str) -> usize {
+    if format == "sha256" { 64 } else { 40 }
+}
+
+/// An index of millions of files is smaller.
+const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// A `.git` that is a link leads to somebody else's index.
+fn read_index(path: &Path) -> Option<Vec<u8>> {
+    if is_real_dir(path.parent()?) { read_regular(path, INDEX_MAX) } else { None }
+}
+
+/// Input for `rev-list --stdin`.
+fn asked(commits: &[&Oid], safe: &[Oid]) -> Vec<u8> {
+    let mut lines = String::new();
+    for commit in commits {
+        lines.push_str(commit.as_str());
+        lines.push('\n');
+    }
+    for commit in safe {
+        lines.push('^');
+        lines.push_str(commit.as_str());
+        lines.push('\n');
+    }
+    lines.into_bytes()
+}
+
+/// Where HEAD stands, fit to be shown: the branch's name, or nothing when it is detached.
+pub(crate) fn shown_branch(foreign: &Foreign) -> Option<String> {
+    match foreign.head.as_ref()? {
+        Head::On(name) => Some(crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
+        Head::At(_) => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! What an agent plants in its git directories takes no effect on the host.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use kugetsu_git::push::Lease;
+use kugetsu_git::rescue::{self, SaveSpec};
+
+use crate::support::{Place, read, trap, write};
+
+/// Everything in a repository that git would run.
+fn plant(place: &Place, git_dir: &Path, files: Option<&Path>) {
+    let trap_path = place.path("trap");
+    let program = trap_path.display().to_string();
+    let mut config = std::fs::read_to_string(git_dir.join("config")).unwrap();
+    config.push_str(&format!(
+        "[core]\n\tfsmonitor = {program}\n\tsshCommand = {program}\n\teditor = {program}\n\tpager = {program}\n\
+         \tattributesFile = {program}.attributes\n\thooksPath = {program}.hooks\n\talternateRefsCommand = {program}\n\
+         \tgitProxy = {program}\n\taskPass = {program}\n\
+         [filter \"x\"]\n\tclean = {program}\n\tsmudge = {program}\n\trequired = true\n\
+         [diff \"x\"]\n\ttextconv = {program}\n\tcommand = {program}\n[diff]\n\texternal = {program}\n\
+         [merge \"x\"]\n\tdriver = {program}\n[credential]\n\thelper = {program}\n\
+         [uploadpack]\n\tpackObjectsHook = {program}\n[gpg]\n\tprogram = {program}\n[commit]\n\tgpgSign = true\n\
+         [extensions]\n\tpartialClone = evil\n[remote \"evil\"]\n\turl = ext::{program}\n\tpromisor = true\n\
+         \tuploadpack = {program}\n\treceivepack = {program}\n[protocol]\n\tallow = always\n"
+    ));
+    std::fs::write(git_dir.join("config"), config).unwrap();
+    for hook in [
+        "pre-push",
+        "post-checkout",
+        "post-index-change",
+        "reference-transaction",
+        "pre-receive",
+        "update",
+        "post-update",
+    ] {
+        trap(&git_dir.join("hooks").join(hook), &place.path("ran"));
+        trap(&trap_path.with_extension("hooks").join(hook), &place.path("ran"));
+    }
+    std::fs::create_dir_all(git_dir.join("info")).unwrap();
+    std::fs::write(git_dir.join("info/attributes"), "* filter=x diff=x merge=x\n").unwrap();
+    if let Some(files) = files {
+        write(files, ".gitattributes", "* filter=x diff=x merge=x\n");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_an_agent_plants_runs_on_the_host() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    let base = mirror.resolve(None).await.unwrap().commit;
+    let dir = worktree.dir();
+    trap(&place.path("trap"), &place.path("ran"));
+    write(dir, "work.txt", "work\n");
+    let head = place.commit(dir, "Work");
+    place.run(dir, ["push", "--quiet"]);
+    // A repository inside, and one that git would ask as a submodule.
+    let nested = dir.join("nested");
+    std::fs::create_dir(&nested).unwrap();
+    place.run(&nested, ["init", "--quiet"]);
+    write(&nested, "inner.txt", "inner\n");
+    place.commit(&nested, "Inner");
+    place.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "nested"]);
+    plant(&place, &nested.join(".git"), Some(&nested));
+    plant(&place, &worktree.git_dir(), Some(dir));
+    plant(&place, worktree.gate(), None);
+    // Same size, other bytes: git has to read the file.
+    write(dir, "README.md", "HELLO\n");
+    let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
+
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&head), 1));
+    assert!(survey.uncommitted.contains(&"README.md".to_owned()), "{survey:?}");
+    assert_eq!(ran(), "", "survey");
+    assert!(!rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
+    assert_eq!(ran(), "", "is_safe");
+    worktree.refresh().await.unwrap();
+    assert_eq!(ran(), "", "refresh");
+    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
+    assert_eq!(ran(), "", "save");
+    rescue::show(&mirror, &saved.name).await.unwrap();
+    assert_eq!(ran(), "", "show");
+    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(ran(), "", "publish");
+    rescue::restore(&mirror, &saved.name, &place.path("back")).await.unwrap();
+    assert_eq!(ran(), "", "restore");
+    assert_eq!(read(&place.path("back"), "nested/inner.txt"), b"inner\n");
+    assert_eq!(place.oid(&server, "kugetsu/7-fix"), head);
+    worktree.remove().await.unwrap();
+    assert_eq!(ran(), "", "remove");
+    // The traps are real: the agent's own git falls into them.
+    trap(&place.path("trap"), &place.path("ran"));
+    let own = place.path("own");
+    place.run(&place.path("home"), ["init", "--quiet", own.to_str().unwrap()]);
+    plant(&place, &own.join(".git"), Some(&own));
+    let _ = place.command(&own).args(["add", "--all"]).output();
+    assert_ne!(ran(), "");
+}
+
+#[tokio::test]
+async fn the_users_own_filters_are_not_run_on_what_an_agent_wrote() {
+    let place = Place::new().await;
+    let (mirror, worktree, _) = place.ready().await;
+    let program = place.path("trap");
+    trap(&program, &place.path("ran"));
+    for key in ["filter.user.clean", "diff.user.textconv", "diff.external"] {
+        place.run(&place.path("home"), ["config", "--global", key, program.to_str().unwrap()]);
+    }
+    write(worktree.dir(), ".gitattributes", "* filter=user diff=user\n");
+    write(worktree.dir(), "README.md", "HELLO\n");
+    worktree.survey(None).await.unwrap();
+    rescue::is_safe(&mirror, &worktree).await.unwrap();
+    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
+    rescue::show(&mirror, &saved.name).await.unwrap();
+    assert_eq!(std::fs::read_to_string(place.path("ran")).unwrap_or_default(), "");
+    // It would have run.
+    place.run(worktree.dir(), ["add", "--all"]);
+    assert_ne!(std::fs::read_to_string(place.path("ran")).unwrap_or_default(), "");
+}
+
+#[tokio::test]
+async fn links_and_alternates_of_an_agents_open_no_other_repository() {
+    let place = Place::new().await;
+    let secret = place.repository("secret");
+    write(&secret, "secret.txt", "do not tell\n");
+    let private = place.commit(&secret, "Private");
+    let (mirror, worktree, server) = place.ready().await;
+    let dir = worktree.dir();
+    let objects = dir.join(".git/objects");
+    let alternates = format!("{}\n{}\n", mirror.objects().display(), secret.join(".git/objects").display());
+    std::fs::write(objects.join("info/alternates"), alternates).unwrap();
+    place.run(dir, ["update-ref", "refs/heads/kugetsu/7-fix", private.as_str()]);
+    assert_eq!(worktree.best_head(None).await.unwrap(), None);
+    assert!(mirror.publish(&worktree, &private, Lease::Expect(None)).await.is_err());
+
+    // The same by links.
+    std::fs::write(objects.join("info/alternates"), format!("{}\n", mirror.objects().display())).unwrap();
+    let object = private.as_str();
+    let (two, rest) = object.split_at(2);
+    let theirs = secret.join(".git/objects").join(two);
+    std::fs::create_dir_all(objects.join(two)).unwrap();
+    let _ = symlink(theirs.join(rest), objects.join(two).join(rest));
+    std::fs::remove_dir_all(objects.join("pack")).unwrap();
+    symlink(secret.join(".git/objects/pack"), objects.join("pack")).unwrap();
+    assert!(mirror.publish(&worktree, &private, Lease::Expect(None)).await.is_err());
+    assert!(place.command(&server).args(["cat-file", "-e", object]).status().is_ok_and(|status| !status.success()));
+
+    // A link in the files is kept as a link, and nothing behind it is read.
+    place.run(dir, ["update-ref", "-d", "refs/heads/kugetsu/7-fix"]);
+    symlink(&secret, dir.join("way-out")).unwrap();
+    std::fs::remove_dir_all(dir.join("src")).unwrap();
+    symlink(&secret, dir.join("src")).unwrap();
+    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
+    let tree = place.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
+    assert!(tree.contains("120000 blob") && tree.contains("way-out") && !tree.contains("secret.txt"), "{tree}");
+
+    // A git directory that is a link to somebody else's is none.
+    std::fs::remove_dir_all(dir.join(".git")).unwrap();
+    symlink(secret.join(".git"), dir.join(".git")).unwrap();
+    assert_eq!(worktree.survey(None).await.unwrap().head, None);
+    worktree.remove().await.unwrap();
+    assert_eq!(read(&secret, "secret.txt"), b"do not tell\n");
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_what_its_name_says_is_not_passed_on() {
+    let place = Place::new().await;
+    let (mirror, worktree, _) = place.ready().await;
+    let dir = worktree.dir();
+    write(dir, "good", "good\n");
+    let head = place.commit(dir, "Mine");
+    write(dir, "evil", "evil\n");
+    let good = place.oid(dir, "HEAD:good").to_string();
+    let evil = place.run(dir, ["hash-object", "-w", "evil"]);
+    let file = |oid: &str| dir.join(".git/objects").join(&oid[..2]).join(&oid[2..]);
+    std::fs::remove_file(file(&good)).unwrap();
+    std::fs::copy(file(&evil), file(&good)).unwrap();
+    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap_err();
+}

@@ -1,0 +1,14 @@
+//! Real git on real repositories in temporary directories, with nothing of the user's configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up must stop at once, and the panic is the message")]
+
+mod create;
+mod hostile;
+mod kinds;
+mod mirror;
+mod publish;
+mod remove;
+mod rescue;
+mod restore;
+mod support;
+mod survey;

@@ -1,0 +1,156 @@
+//! The host's push.
+
+use kugetsu_git::push::{Lease, PublishError};
+use kugetsu_git::source::Source;
+
+use crate::support::{Place, branch, quiet, trap, url, write};
+
+#[tokio::test]
+async fn a_branch_is_pushed_updated_and_left_alone() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    let dir = worktree.dir();
+    write(dir, "x", "1");
+    let first = place.commit(dir, "One");
+    let published = mirror.publish(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    assert_eq!((published.branch, &published.head, published.was), (branch(), &first, None));
+    assert_eq!(place.oid(&server, "kugetsu/7-fix"), first);
+    assert_eq!(place.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), first);
+    let again = mirror.publish(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    assert_eq!(again.was, Some(first.clone()));
+
+    // Rewritten: the lease lets it through.
+    write(dir, "x", "2");
+    place.run(dir, ["commit", "--quiet", "--all", "--amend", "-m", "Two"]);
+    let second = place.oid(dir, "HEAD");
+    let published = mirror.publish(&worktree, &second, Lease::Expect(Some(first.clone()))).await.unwrap();
+    assert_eq!(published.was, Some(first));
+    assert_eq!(
+        place.run(&server, ["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/kugetsu/7-fix\nrefs/heads/main"
+    );
+    assert_eq!(place.run(mirror.dir(), ["for-each-ref", "refs/kugetsu/outgoing"]), "");
+    place.run(mirror.dir(), ["fsck"]);
+}
+
+#[tokio::test]
+async fn somebody_elses_commits_are_never_overwritten() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    let main = place.oid(&server, "main");
+    place.run(&server, ["branch", "kugetsu/7-fix", "main"]);
+    for lease in [None, Some(ours.clone())] {
+        match mirror.publish(&worktree, &ours, Lease::Expect(lease)).await {
+            Err(PublishError::Diverged { theirs, .. }) => assert_eq!(theirs, Some(main.clone())),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(place.oid(&server, "kugetsu/7-fix"), main);
+    place.run(&server, ["branch", "-D", "kugetsu/7-fix"]);
+    match mirror.publish(&worktree, &ours, Lease::Expect(Some(main))).await {
+        Err(error @ PublishError::Diverged { theirs: None, .. }) => {
+            assert!(error.to_string().contains("it is gone"), "{error}")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_servers_words_without_its_colours() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    trap(&server.join("hooks/pre-receive"), &place.path("ran"));
+    std::fs::write(
+        server.join("hooks/pre-receive"),
+        "#!/bin/sh\nprintf '\\033[31mGH006: Protected\\033[0m https://u:pw@h/x\\n' >&2\nexit 1\n",
+    )
+    .unwrap();
+    match mirror.publish(&worktree, &ours, Lease::Expect(None)).await {
+        Err(PublishError::Refused { words, .. }) => {
+            assert!(words.as_str().contains("GH006: Protected") && words.as_str().contains("hook declined"), "{words}");
+            assert!(!words.as_str().contains('\u{1b}') && !words.as_str().contains("pw"), "{words}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_told_from_one_that_refuses() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    std::fs::rename(&server, place.path("elsewhere")).unwrap();
+    let error = mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap_err();
+    assert!(matches!(error, PublishError::Git(_)), "{error:?}");
+    assert!(error.to_string().contains("push kugetsu/7-fix to file://"), "{error}");
+
+    // A port where nobody listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let dead = place.path("mirrors/dead");
+    std::fs::create_dir_all(&dead).unwrap();
+    place.run(
+        &place.path("home"),
+        ["config", "--global", &format!("url.git://127.0.0.1:{port}/.insteadOf"), "file:///"],
+    );
+    let error = mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap_err();
+    assert!(matches!(error, PublishError::Unreachable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_folder_gets_the_branch_unless_it_is_checked_out_there() {
+    let place = Place::new().await;
+    let repository = place.repository("repository");
+    let mirror = place.mirror(&Source::Path(repository.clone())).await;
+    let worktree = place.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    assert_eq!(place.oid(&repository, "kugetsu/7-fix"), ours);
+    assert_eq!(place.run(&repository, ["status", "--porcelain", "--branch"]), "## main");
+
+    place.run(&repository, ["worktree", "add", "--quiet", place.path("linked").to_str().unwrap(), "kugetsu/7-fix"]);
+    place.run(&repository, ["config", "receive.denyCurrentBranch", "ignore"]);
+    write(worktree.dir(), "x", "2");
+    let next = place.commit(worktree.dir(), "Next");
+    match mirror.publish(&worktree, &next, Lease::Expect(Some(ours.clone()))).await {
+        Err(PublishError::CheckedOut { at, .. }) => assert_eq!(at, place.path("linked")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(place.oid(&repository, "kugetsu/7-fix"), ours);
+}
+
+#[tokio::test]
+async fn the_users_own_hooks_in_the_users_folder_are_asked() {
+    let place = Place::new().await;
+    let repository = place.repository("repository");
+    let mirror = place.mirror(&Source::Path(repository.clone())).await;
+    let worktree = place.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    trap(&repository.join(".git/hooks/pre-receive"), &place.path("ran"));
+    mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    assert!(place.path("ran").exists());
+}
+
+#[tokio::test]
+async fn a_branch_that_was_pushed_is_known_without_the_network() {
+    let place = Place::new().await;
+    let server = place.server(&place.repository("repository"));
+    let mirror = place.mirror(&url(&server)).await;
+    let worktree = place.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    std::fs::rename(&server, place.path("elsewhere")).unwrap();
+    assert!(kugetsu_git::rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
+    std::fs::rename(place.path("elsewhere"), &server).unwrap();
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(place.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), ours);
+}

@@ -1,0 +1,125 @@
+//! Looking at what an agent left.
+
+use crate::support::{Place, odd_names, write};
+
+#[tokio::test]
+async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
+    let place = Place::new().await;
+    let (mirror, worktree, _) = place.ready().await;
+    let base = mirror.resolve(None).await.unwrap().commit;
+    let dir = worktree.dir();
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.commits, survey.uncommitted_total), (0, 0));
+    assert_eq!((&survey.best_head, &survey.head, &survey.branch_head, &survey.gate_head), (&base, &base, &base, &None));
+    assert_eq!(survey.current_branch.as_deref(), Some("kugetsu/7-fix"));
+
+    // On a branch of the agent's own.
+    place.run(dir, ["switch", "--quiet", "-c", "mine"]);
+    write(dir, "x", "1");
+    let elsewhere = place.commit(dir, "Elsewhere");
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&elsewhere), 1));
+    assert_eq!(survey.current_branch.as_deref(), Some("mine"));
+    place.run(dir, ["switch", "--quiet", "--detach"]);
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.current_branch), (Some(&elsewhere), None));
+
+    // Both: the branch wins.
+    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    write(dir, "y", "1");
+    let own = place.commit(dir, "Own");
+    place.run(dir, ["switch", "--quiet", "mine"]);
+    assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(own.clone()));
+
+    // Pushed and reset.
+    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    place.run(dir, ["push", "--quiet"]);
+    place.run(dir, ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.gate_head.as_ref(), survey.commits), (Some(&own), Some(&own), 1));
+    assert_eq!(survey.branch_head, base);
+}
+
+#[tokio::test]
+async fn commits_of_the_servers_are_not_counted_as_work() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    let base = mirror.resolve(None).await.unwrap().commit;
+    let repository = place.path("repository");
+    write(&repository, "theirs.txt", "theirs\n");
+    let theirs = place.commit(&repository, "Theirs");
+    place.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    mirror.update(&mut |_| ()).await.unwrap();
+    worktree.refresh().await.unwrap();
+    place.run(worktree.dir(), ["pull", "--quiet", "--no-rebase", "origin", "main"]);
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.commits, survey.head), (0, Some(theirs)));
+    write(worktree.dir(), "x", "1");
+    place.commit(worktree.dir(), "Mine");
+    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().commits, 1);
+}
+
+#[tokio::test]
+async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_are_hidden() {
+    let place = Place::new().await;
+    let (_, worktree, _) = place.ready().await;
+    let dir = worktree.dir();
+    for name in odd_names() {
+        write(dir, &name, "x");
+    }
+    place.run(dir, ["update-index", "--assume-unchanged", "README.md"]);
+    place.run(dir, ["update-index", "--skip-worktree", "src/a.txt"]);
+    write(dir, "README.md", "changed\n");
+    write(dir, "src/a.txt", "changed\n");
+    write(dir, ".gitignore", "ignored\n");
+    write(dir, "ignored", "x");
+    write(dir, "escape\u{1b}[2J\u{202e}", "x");
+    nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let survey = worktree.survey(None).await.unwrap();
+    for name in [
+        "README.md",
+        "src/a.txt",
+        ".gitignore",
+        "a b",
+        "new\\nline",
+        "-dash",
+        "back\\\\slash",
+        "escape\\u{1b}[2J\\u{202e}",
+    ] {
+        assert!(survey.uncommitted.iter().any(|shown| shown == name), "{name} in {:?}", survey.uncommitted);
+    }
+    assert_eq!(survey.uncommitted_total, odd_names().len() + 4);
+    assert!(survey.uncommitted.iter().all(|name| !name.contains(char::is_control)));
+    assert!(place.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's own index is left alone");
+
+    for n in 0..300 {
+        write(dir, format!("many/{n}"), "x");
+    }
+    let survey = worktree.survey(None).await.unwrap();
+    assert_eq!((survey.uncommitted.len(), survey.uncommitted_total), (100, odd_names().len() + 304));
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_git_directory_tells_less_and_is_no_error() {
+    let place = Place::new().await;
+    let (mirror, worktree, _) = place.ready().await;
+    let base = mirror.resolve(None).await.unwrap().commit;
+    let dir = worktree.dir();
+    write(dir, "x", "1");
+    place.commit(dir, "Mine");
+    for entry in std::fs::read_dir(dir.join(".git/objects")).unwrap().flatten() {
+        if entry.file_name() != "info" {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.commits, survey.head), (0, None));
+    std::fs::write(dir.join(".git/index"), "rubbish").unwrap();
+    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().uncommitted_total, 3);
+    std::fs::remove_dir_all(dir.join(".git")).unwrap();
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.branch_head, survey.uncommitted_total), (None, 3));
+    std::fs::remove_dir_all(dir).unwrap();
+    std::fs::remove_dir_all(worktree.gate()).unwrap();
+    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().uncommitted_total, 0);
+}
