@@ -1,0 +1,163 @@
+//! The table of addresses: every shape of every forge, and what must be refused.
+
+use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use kugetsu_forge::address::{Address, Context, What};
+use kugetsu_forge::known::KnownServer;
+use kugetsu_forge::local::is_path_like;
+use kugetsu_forge::parser::parse;
+use serde_json::{Value, json};
+
+/// The table as JSON.
+pub(crate) fn table() -> Value {
+    serde_json::from_str(include_str!("../data/url_vectors.json")).unwrap()
+}
+
+pub(crate) fn servers(table: &Value) -> Vec<KnownServer> {
+    let server = |server: &Value| KnownServer { kind: kind(server), base: base(server) };
+    table["servers"].as_array().unwrap().iter().map(server).collect()
+}
+
+pub(crate) fn context(vector: &Value) -> Option<Context> {
+    let context = vector.get("context").filter(|context| !context.is_null())?;
+    let project = ProjectPath::new(context["project"].as_str().unwrap()).unwrap();
+    Some(Context { kind: kind(context), base: base(context), project })
+}
+
+fn kind(value: &Value) -> Option<ForgeKind> {
+    value["kind"].as_str().map(|name| ForgeKind::from_name(name).unwrap())
+}
+
+fn base(value: &Value) -> ServerBase {
+    ServerBase::new(value["base"].as_str().unwrap()).unwrap()
+}
+
+/// An address in the words of the table.
+fn described(address: &Address) -> Value {
+    let (what, number) = match address.what {
+        What::Issue(number) => ("issue", Some(number)),
+        What::Change(number) => ("pr", Some(number)),
+        What::Repo => ("repo", None),
+    };
+    json!({
+        "kind": address.kind.map(ForgeKind::name),
+        "base": address.base.as_ref().map(ServerBase::as_str),
+        "project": address.project.as_str(),
+        "type": what,
+        "number": number,
+        "comment": address.comment,
+        "ssh_host": address.ssh.as_ref().map(|ssh| ssh.host.clone()),
+        "ssh_port": address.ssh.as_ref().and_then(|ssh| ssh.port),
+    })
+}
+
+#[test]
+fn c04_every_vector_of_the_table_is_read_as_it_says() {
+    let table = table();
+    let servers = servers(&table);
+    let vectors = table["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 80);
+    let mut failures = Vec::new();
+    for vector in vectors {
+        let input = vector["input"].as_str().unwrap();
+        let read = parse(input, &servers, context(vector).as_ref());
+        let expected = vector["parsed"].as_object();
+        match (&read, expected) {
+            (Err(_), None) => {}
+            (Ok(address), Some(expected)) => {
+                let mut wanted = described(address);
+                for key in ["kind", "base", "project", "type", "number", "comment", "ssh_host", "ssh_port"] {
+                    wanted[key] = expected.get(key).cloned().unwrap_or(Value::Null);
+                }
+                if described(address) != wanted {
+                    failures.push(format!("{input}: {} instead of {wanted}", described(address)));
+                }
+                let secret = input.contains("SECRET");
+                if address.credentials_dropped != (secret || input.contains('?'))
+                    || format!("{address:?}").contains("SECRET")
+                {
+                    failures.push(format!("{input}: credentials are not dropped, or that is not said"));
+                }
+            }
+            (read, expected) => failures.push(format!("{input}: {read:?} instead of {expected:?}")),
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), vectors.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_path_of_the_table_is_told_before_it_is_read() {
+    assert!(is_path_like("/srv/git/acme/api.git"));
+    let told = parse("/srv/git/acme/api.git", &[], None).unwrap_err().to_string();
+    assert!(told.contains("path on this machine"), "{told}");
+}
+
+#[test]
+fn the_short_form_that_is_printed_reads_back() {
+    let servers = servers(&table());
+    for (input, printed) in [
+        ("https://github.com/acme/api/issues/12", "github.com/acme/api#12"),
+        ("http://127.0.0.1:3000/shoko/kugetsu/issues/142", "127.0.0.1:3000/shoko/kugetsu#142"),
+        ("https://code.example.org/git/acme/api/issues/7", "code.example.org/git/acme/api#7"),
+        ("https://gl.example.com:8443/gitlab/a/b/c/d/-/issues/9", "gl.example.com:8443/gitlab/a/b/c/d#9"),
+        ("https://unknown.example.net/forge/acme/api/issues/5", "unknown.example.net/forge/acme/api#5"),
+        ("local/demo#1", "local/demo#1"),
+    ] {
+        let address = parse(input, &servers, None).unwrap();
+        let short = address.issue().unwrap().to_string();
+        assert_eq!(short, printed);
+        assert_eq!(parse(&short, &servers, None).unwrap(), address, "{input}");
+    }
+}
+
+#[test]
+fn r19_public_servers_are_known_without_configuration_and_no_other_is() {
+    let kind = |input: &str| parse(input, &[], None).unwrap().kind;
+    assert_eq!(kind("https://codeberg.org/a/b/issues/1"), Some(ForgeKind::Forgejo));
+    assert_eq!(kind("gitlab.com/group/sub/proj#3"), Some(ForgeKind::GitLab));
+    assert_eq!(kind("git@ssh.github.com:a/b.git"), Some(ForgeKind::GitHub));
+    assert_eq!(kind("https://git.example.co/a/b/issues/1"), None);
+}
+
+#[test]
+fn a_local_context_answers_for_a_number_alone() {
+    let local =
+        Context { kind: Some(ForgeKind::Local), base: ServerBase::local(), project: ProjectPath::new("demo").unwrap() };
+    let issue = parse("#3", &[], Some(&local)).unwrap().issue().unwrap();
+    assert_eq!(issue.to_string(), "local/demo#3");
+    assert_eq!(parse("acme/api#3", &[], Some(&local)).unwrap().base, None);
+    assert!(parse("!3", &[], Some(&local)).is_err());
+}
+
+#[test]
+fn what_cannot_be_told_is_refused_and_says_why() {
+    let servers = servers(&table());
+    for (input, why) in [
+        ("", "empty"),
+        ("#12", "git repository here"),
+        ("acme#12", "owner/repo has two"),
+        ("acme/api#", "number of the issue is missing"),
+        ("acme/api#0", "not the number"),
+        ("acme/api#99999999999999999999", "not the number"),
+        ("https://github.com/acme/api/issues/abc", "\"abc\" is not the number"),
+        ("https://github.com/acme/api/issues", "missing"),
+        ("https://github.com/acme/api/tree/main", "some other page"),
+        ("https://github.com/acme/api/merge_requests/3", "some other page"),
+        ("https://unknown.example.net/a/b/c", "config.toml"),
+        ("https://unknown.example.net/a/b/issues/abc", "\"abc\" is not the number"),
+        ("https://gitlab.com/api/v4/projects/42/issues/1", "by an id"),
+        ("acme/api!3 x", "space"),
+        ("https://github.com/%2e%2e/api/issues/1", "`.` or `..`"),
+        ("https://github.com/a%2Fb/c/issues/1", "percent-encoding"),
+        ("https://github.com/a%ff/c/issues/1", "percent-encoding"),
+        ("ftp://github.com/acme/api", "scheme"),
+        ("-oProxyCommand=id:acme/api", "host"),
+        ("ext::acme/api", "scheme"),
+        ("local/a/b#1", "local/<name>"),
+        ("https://bücher.example/a/b/issues/1", "xn--"),
+        ("https://user:SECRET/x@github.com/acme/api/issues/1", "port"),
+    ] {
+        let told = parse(input, &servers, None).unwrap_err().to_string();
+        assert!(told.contains(why), "{input}: {told}");
+        assert!(!told.contains("SECRET"), "{told}");
+    }
+}
