@@ -1,0 +1,199 @@
+//! From the protocol's session updates to events.
+//!
+//! Read leniently: a field of the wrong shape is left out, an update of an unknown kind is no event. An agent that is
+//! newer than this reader stays usable.
+
+use serde_json::Value;
+
+use crate::bounded::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, bounded, readable};
+use crate::event::{AgentEvent, PlanState, PlanStep};
+use crate::ledger::{Ledger, ToolSeen};
+use crate::tool::ToolKind;
+
+/// Most uses of tools that are followed at once.
+const TOOLS_MAX: usize = 1024;
+
+/// The events of one `session/update`.
+pub(crate) fn events(update: &Value, ledger: &mut Ledger) -> Vec<AgentEvent> {
+    match update["sessionUpdate"].as_str().unwrap_or_default() {
+        "agent_message_chunk" => {
+            Vec::from_iter(content(&update["content"]).map(|text| AgentEvent::Text { text: bounded(text, TEXT_MAX) }))
+        }
+        "agent_thought_chunk" => Vec::from_iter(
+            content(&update["content"]).map(|text| AgentEvent::Thought { text: bounded(text, TEXT_MAX) }),
+        ),
+        "tool_call" | "tool_call_update" => tool(update, ledger),
+        "plan" => vec![AgentEvent::Plan { steps: plan(&update["entries"]) }],
+        "usage_update" => vec![AgentEvent::Usage {
+            cost_usd: ledger.cost(dollars(&update["cost"])),
+            context_used: update["used"].as_u64().unwrap_or(0),
+            context_size: update["size"].as_u64().unwrap_or(0),
+        }],
+        _ => Vec::new(),
+    }
+}
+
+fn dollars(cost: &Value) -> Option<f64> {
+    (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten()
+}
+
+/// The text of a content block; other blocks are named.
+fn content(block: &Value) -> Option<String> {
+    match block["type"].as_str()? {
+        "text" => block["text"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+        "resource_link" => Some(format!("[{}]", block["uri"].as_str()?)),
+        other => Some(format!("[{}]", bounded(other.to_owned(), LINE_MAX))),
+    }
+}
+
+fn plan(entries: &Value) -> Vec<PlanStep> {
+    let entries = entries.as_array().map_or(&[][..], Vec::as_slice);
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let text = bounded(entry["content"].as_str()?.to_owned(), LINE_MAX);
+            let state = match entry["status"].as_str() {
+                Some("in_progress") => PlanState::InProgress,
+                Some("completed") => PlanState::Completed,
+                _ => PlanState::Pending,
+            };
+            Some(PlanStep { text, state })
+        })
+        .collect()
+}
+
+fn tool(update: &Value, ledger: &mut Ledger) -> Vec<AgentEvent> {
+    let Some(id) = update["toolCallId"].as_str().map(|id| bounded(id.to_owned(), LINE_MAX)) else {
+        return Vec::new();
+    };
+    let now = ToolSeen {
+        title: bounded(update["title"].as_str().unwrap_or_default().to_owned(), LINE_MAX),
+        input: readable(&update["rawInput"], INPUT_MAX),
+        output: output(update),
+    };
+    let ended = match update["status"].as_str() {
+        Some("completed") => Some(true),
+        Some("failed") => Some(false),
+        _ => None,
+    };
+    let mut events = Vec::new();
+    // After a crash opencode goes on with a tool that it announced to the process before this one.
+    if !ledger.tools.contains_key(&id) {
+        if ledger.tools.len() >= TOOLS_MAX {
+            ledger.tools.clear();
+        }
+        let title = if now.title.is_empty() { "a tool".to_owned() } else { now.title.clone() };
+        let kind = ToolKind::from_wire(update["kind"].as_str().unwrap_or_default());
+        events.push(AgentEvent::ToolStarted { id: id.clone(), title: title.clone(), kind, input: now.input.clone() });
+        ledger.tools.insert(id.clone(), ToolSeen { title, input: now.input.clone(), output: String::new() });
+    }
+    if let Some(ok) = ended {
+        let seen = ledger.tools.remove(&id).unwrap_or_default();
+        ledger.tool_ended();
+        let output = if now.output.is_empty() { seen.output } else { now.output };
+        events.push(AgentEvent::ToolEnded { id, ok, output });
+        return events;
+    }
+    if let Some(seen) = ledger.tools.get_mut(&id) {
+        let title = changed(&mut seen.title, now.title);
+        let input = changed(&mut seen.input, now.input);
+        let output = changed(&mut seen.output, now.output);
+        if title.is_some() || input.is_some() || output.is_some() {
+            events.push(AgentEvent::ToolChanged { id, title, input, output });
+        }
+    }
+    events
+}
+
+/// The new text, where there is one and it differs; it then takes the old one's place.
+fn changed(seen: &mut String, now: String) -> Option<String> {
+    if now.is_empty() || *seen == now {
+        return None;
+    }
+    seen.clone_from(&now);
+    Some(now)
+}
+
+/// What a tool has printed: its content, else its raw output.
+fn output(update: &Value) -> String {
+    let blocks = update["content"].as_array().map_or(&[][..], Vec::as_slice);
+    let parts: Vec<String> = blocks
+        .iter()
+        .filter_map(|block| match block["type"].as_str()? {
+            "content" => content(&block["content"]),
+            "diff" => Some(format!("[changed {}]", block["path"].as_str()?)),
+            _ => None,
+        })
+        .collect();
+    if !parts.is_empty() {
+        return bounded(parts.join("\n"), OUTPUT_MAX);
+    }
+    let raw = &update["rawOutput"];
+    let said = [&raw["output"], &raw["error"]].into_iter().find(|value| value.is_string()).unwrap_or(raw);
+    readable(said, OUTPUT_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(ledger: &mut Ledger, update: Value) -> Vec<String> {
+        events(&update, ledger).iter().map(|event| format!("{event:?}")).collect()
+    }
+
+    #[test]
+    fn a_tool_starts_changes_and_ends_once() {
+        let mut ledger = Ledger::default();
+        let call = |status: &str, title: &str| json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "title": title, "kind": "execute", "status": status});
+        let mut start = call("pending", "bash");
+        start["sessionUpdate"] = "tool_call".into();
+        assert_eq!(read(&mut ledger, start), [r#"ToolStarted { id: "c", title: "bash", kind: Execute, input: "" }"#]);
+        assert_eq!(read(&mut ledger, call("in_progress", "echo hi")).len(), 1);
+        assert!(read(&mut ledger, call("in_progress", "echo hi")).is_empty());
+        let mut end = call("completed", "echo hi");
+        end["content"] = json!([{"type": "content", "content": {"type": "text", "text": "hi\n"}}]);
+        assert_eq!(read(&mut ledger, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
+        assert!(ledger.tools.is_empty());
+    }
+
+    #[test]
+    fn a_tool_that_was_never_announced_is_shown_all_the_same() {
+        let events = read(
+            &mut Ledger::default(),
+            json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "failed", "rawOutput": {"error": "no"}}),
+        );
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[1], r#"ToolEnded { id: "c", ok: false, output: "no" }"#);
+    }
+
+    #[test]
+    fn nothing_an_agent_sends_is_too_strange() {
+        let mut ledger = Ledger::default();
+        for update in [
+            json!(null),
+            json!([]),
+            json!({"sessionUpdate": 7}),
+            json!({"sessionUpdate": "from_the_future", "x": {}}),
+            json!({"sessionUpdate": "tool_call"}),
+            json!({"sessionUpdate": "agent_message_chunk", "content": "text"}),
+            json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": 5}}),
+        ] {
+            assert!(events(&update, &mut ledger).is_empty(), "{update}");
+        }
+        for update in
+            [json!({"sessionUpdate": "plan", "entries": 5}), json!({"sessionUpdate": "usage_update", "used": -1})]
+        {
+            assert_eq!(events(&update, &mut ledger).len(), 1);
+        }
+    }
+
+    #[test]
+    fn long_text_is_bounded() {
+        let text = "x".repeat(TEXT_MAX * 3);
+        let update = json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}});
+        let [AgentEvent::Text { text }] = &events(&update, &mut Ledger::default())[..] else { panic!("no text") };
+        assert!(text.len() < TEXT_MAX + 40 && text.ends_with("more bytes]"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The agent's end of the pipes, played by the test, message by message.
+
+use std::time::Duration;
+
+use kugetsu_agent::{AgentError, AgentEvent, Connection, CustomProfile, EventStream, Profile, profile};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+
+/// Longest time any step may take; a test that reaches it has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// An agent that says what the test says.
+pub(crate) struct Peer {
+    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    writer: WriteHalf<DuplexStream>,
+}
+
+pub(crate) fn opencode() -> Profile {
+    profile("opencode", &[]).unwrap()
+}
+
+/// An agent without quirks.
+pub(crate) fn plain() -> Profile {
+    profile("plain", &[CustomProfile { name: "plain".into(), program: "plain".into(), ..CustomProfile::default() }])
+        .unwrap()
+}
+
+/// Both ends of a pipe that holds little.
+pub(crate) fn pipe() -> (DuplexStream, Peer) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let (reader, writer) = tokio::io::split(theirs);
+    (ours, Peer { lines: BufReader::new(reader).lines(), writer })
+}
+
+/// A connection that was greeted.
+pub(crate) async fn connected(profile: &Profile) -> (Connection, EventStream, Peer) {
+    let (ours, mut peer) = pipe();
+    let (reader, writer) = tokio::io::split(ours);
+    let (opened, ()) = within(async {
+        tokio::join!(Connection::open(profile, writer, reader), async {
+            let (id, params) = peer.expect("initialize").await;
+            assert_eq!(params["protocolVersion"], 1);
+            assert_eq!(params["clientCapabilities"]["terminal"], false);
+            peer.result(&id, greeting()).await;
+        })
+    })
+    .await;
+    let (connection, events) = opened.unwrap();
+    (connection, events, peer)
+}
+
+/// What opencode 1.18.33 answers to `initialize`.
+pub(crate) fn greeting() -> Value {
+    json!({
+        "protocolVersion": 1,
+        "agentCapabilities": {
+            "loadSession": true,
+            "mcpCapabilities": {"http": true, "sse": true},
+            "promptCapabilities": {"embeddedContext": true, "image": true},
+            "sessionCapabilities": {"close": {}, "fork": {}, "list": {}, "resume": {}},
+        },
+        "authMethods": [{"description": "Run `opencode auth login` in the terminal", "name": "Login with opencode", "id": "opencode-login"}],
+        "agentInfo": {"name": "OpenCode", "version": "1.18.33"},
+    })
+}
+
+/// What opencode answers to `session/new`, as far as it is looked at.
+pub(crate) fn new_session(id: &str) -> Value {
+    json!({"sessionId": id, "configOptions": [
+        {"id": "model", "name": "Model", "category": "model", "type": "select", "currentValue": "mock/mock-1",
+         "options": [{"value": "mock/mock-1", "name": "Mock/mock-1"}, {"value": "mock/mock-2", "name": "Mock/mock-2"}]},
+        {"id": "mode", "category": "mode", "currentValue": "build", "options": [{"value": "build"}]},
+    ]})
+}
+
+pub(crate) fn text(message: &str, text: &str) -> Value {
+    json!({"sessionUpdate": "agent_message_chunk", "messageId": message, "content": {"type": "text", "text": text}})
+}
+
+/// The end of a turn in which the last step used this many tokens.
+pub(crate) fn end_turn(input: u64, output: u64) -> Value {
+    let usage = json!({"inputTokens": input, "outputTokens": output, "totalTokens": input + output});
+    json!({"stopReason": "end_turn", "usage": usage, "_meta": {}})
+}
+
+/// The future's value; a test that waits for ever fails here.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future).await.expect("this never ends")
+}
+
+/// Every event until the future is ready, and those that came before it was.
+pub(crate) async fn listening<T>(events: &mut EventStream, future: impl Future<Output = T>) -> (T, Vec<AgentEvent>) {
+    let mut future = std::pin::pin!(future);
+    let mut heard = Vec::new();
+    let value = within(async {
+        loop {
+            tokio::select! {
+                value = &mut future => break value,
+                Some(event) = events.next() => heard.push(event),
+            }
+        }
+    })
+    .await;
+    heard.extend(std::iter::from_fn(|| events.ready()));
+    (value, heard)
+}
+
+/// What was said in these events.
+pub(crate) fn said(events: &[AgentEvent]) -> String {
+    let texts = events
+        .iter()
+        .filter_map(|event| if let AgentEvent::Text { text } = event { Some(text.as_str()) } else { None });
+    texts.collect()
+}
+
+/// The error's text, for tests of what people read.
+pub(crate) fn words<T>(result: Result<T, AgentError>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+impl Peer {
+    /// The next message, which must be this request or notification: its id and what it carries.
+    pub(crate) async fn expect(&mut self, method: &str) -> (Value, Value) {
+        let mut message = self.next().await.unwrap_or_else(|| panic!("the pipe ended before {method}"));
+        assert_eq!(message["method"], method, "{message}");
+        (message["id"].take(), message["params"].take())
+    }
+
+    /// The next message, which must answer this request.
+    pub(crate) async fn answer_to(&mut self, id: &Value) -> Value {
+        let message = self.next().await.expect("the pipe ended");
+        assert_eq!(message["id"], *id, "{message}");
+        message
+    }
+
+    /// The next message; `None` when the other end was closed.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        let line = within(self.lines.next_line()).await.unwrap()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    pub(crate) async fn result(&mut self, id: &Value, result: Value) {
+        self.send(json!({"jsonrpc": "2.0", "id": id, "result": result})).await;
+    }
+
+    pub(crate) async fn error(&mut self, id: &Value, error: Value) {
+        self.send(json!({"jsonrpc": "2.0", "id": id, "error": error})).await;
+    }
+
+    pub(crate) async fn update(&mut self, session: &str, update: Value) {
+        let params = json!({"sessionId": session, "update": update});
+        self.send(json!({"jsonrpc": "2.0", "method": "session/update", "params": params})).await;
+    }
+
+    /// Asks as opencode does.
+    pub(crate) async fn ask(&mut self, id: u64, session: &str, title: &str) {
+        let params = json!({
+            "sessionId": session,
+            "toolCall": {"toolCallId": "call_1", "title": title, "kind": "execute", "status": "pending", "locations": [], "rawInput": {"command": title}},
+            "options": [
+                {"optionId": "once", "kind": "allow_once", "name": "Allow once"},
+                {"optionId": "always", "kind": "allow_always", "name": "Always allow"},
+                {"optionId": "reject", "kind": "reject_once", "name": "Reject"},
+            ],
+        });
+        self.send(json!({"jsonrpc": "2.0", "id": id, "method": "session/request_permission", "params": params})).await;
+    }
+
+    async fn send(&mut self, message: Value) {
+        self.line(&message.to_string()).await;
+    }
+
+    pub(crate) async fn line(&mut self, line: &str) {
+        within(self.writer.write_all(format!("{line}\n").as_bytes())).await.unwrap();
+    }
+
+    /// Writes without a time limit, and says whether anybody still reads.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> bool {
+        self.writer.write_all(bytes).await.is_ok()
+    }
+
+    /// Answers `session/new` with this id.
+    pub(crate) async fn opens(&mut self, session: &str) {
+        let (id, _) = self.expect("session/new").await;
+        self.result(&id, new_session(session)).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! Permission questions: each is answered exactly once, and a "no" is remembered.
+
+use std::path::Path;
+
+use kugetsu_agent::{AgentEvent, Answer, Policy, Question, Stop, Turn};
+use serde_json::{Value, json};
+
+use crate::peer::{connected, end_turn, opencode, text, within};
+
+/// A turn in which the agent asks once; what the agent was answered, and how the turn ended.
+async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
+    let (connection, mut events, mut peer) = connected(&opencode()).await;
+    let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
+    let session = session.unwrap();
+    let asking = async {
+        let (id, _) = peer.expect("session/prompt").await;
+        peer.update("s", text("m", "May I?")).await;
+        peer.ask(7, "s", "rm -rf /").await;
+        let answer = peer.answer_to(&json!(7)).await;
+        peer.result(&id, end_turn(100, 20)).await;
+        answer["result"]["outcome"].clone()
+    };
+    let hearing = async {
+        loop {
+            if let AgentEvent::Question(question) = events.next().await.expect("a question") {
+                assert_eq!((question.title.as_str(), question.tool.as_deref()), ("rm -rf /", Some("call_1")));
+                return answer(question);
+            }
+        }
+    };
+    let (turn, outcome, ()) = within(async { tokio::join!(session.prompt("hello"), asking, hearing) }).await;
+    (outcome, turn.unwrap())
+}
+
+#[tokio::test]
+async fn r09_an_allowed_question_leaves_the_turn_clean() {
+    let (outcome, turn) = asked(|question| {
+        let answer = Policy::Allow.decide(&question).unwrap();
+        question.answer(answer).unwrap();
+    })
+    .await;
+    assert_eq!(outcome, json!({"outcome": "selected", "optionId": "once"}));
+    assert!(turn.is_clean(), "{turn:?}");
+}
+
+#[tokio::test]
+async fn r09_a_refused_question_is_remembered() {
+    let (outcome, turn) = asked(|question| {
+        let answer = Policy::Refuse.decide(&question).unwrap();
+        question.answer(answer).unwrap();
+    })
+    .await;
+    assert_eq!(outcome, json!({"outcome": "selected", "optionId": "reject"}));
+    assert_eq!((turn.stop, turn.doubt.as_deref()), (Stop::EndTurn, None));
+    assert_eq!(turn.refused.len(), 1);
+    assert_eq!(turn.refused[0].title, "rm -rf /");
+    assert!(!turn.is_clean());
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_takes_up_is_refused() {
+    let (outcome, turn) = asked(drop).await;
+    assert_eq!(outcome["optionId"], "reject");
+    assert_eq!(turn.refused.len(), 1);
+}
+
+#[tokio::test]
+async fn a_question_for_a_person_is_open_until_it_is_answered() {
+    let (outcome, turn) = asked(|question| {
+        assert_eq!(Policy::Ask.decide(&question), None);
+        question.answer(Answer::AllowAlways).unwrap();
+    })
+    .await;
+    assert_eq!(outcome["optionId"], "always");
+    assert!(turn.is_clean());
+}
+
+#[tokio::test]
+async fn a_cancel_answers_questions_that_are_open_and_those_that_still_come() {
+    let (connection, mut events, mut peer) = connected(&opencode()).await;
+    let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
+    let session = session.unwrap();
+    let cancelled = json!({"outcome": "cancelled"});
+    let asking = async {
+        let (id, _) = peer.expect("session/prompt").await;
+        peer.ask(7, "s", "one").await;
+        let AgentEvent::Question(question) = events.next().await.unwrap() else { panic!("no question") };
+        connection.cancel();
+        assert_eq!(peer.answer_to(&json!(7)).await["result"]["outcome"], cancelled);
+        assert!(question.answer(Answer::AllowOnce).is_err(), "it is too late");
+        peer.expect("session/cancel").await;
+        peer.ask(8, "s", "two").await;
+        assert_eq!(peer.answer_to(&json!(8)).await["result"]["outcome"], cancelled);
+        peer.result(&id, json!({"stopReason": "cancelled"})).await;
+    };
+    let (turn, ()) = within(async { tokio::join!(session.prompt("hello"), asking) }).await;
+    assert_eq!(turn.unwrap().stop, Stop::Cancelled);
+}
+
+#[tokio::test]
+async fn an_ability_that_was_not_offered_is_refused_as_such() {
+    let (connection, mut events, mut peer) = connected(&opencode()).await;
+    peer.line(r#"{"jsonrpc":"2.0","id":3,"method":"fs/read_text_file","params":{"path":"/etc/passwd"}}"#).await;
+    assert_eq!(peer.answer_to(&json!(3)).await["error"]["code"], -32601);
+    assert!(events.ready().is_none());
+    connection.close().await;
+    assert_eq!(peer.next().await, None, "the agent's stdin is at its end");
+}
