@@ -1,1 +1,16 @@
-//! kugetsu-api
+//! The words that travel: between a command and the daemon, between a runner and the daemon, and out of `--json`.
+//!
+//! Wire types are their own: they change only by addition, whatever the domain or the database does. The client speaks
+//! HTTP over the daemon's unix socket.
+
+pub mod client;
+pub mod event;
+pub mod issue;
+pub mod order;
+pub mod path;
+pub mod problem;
+pub mod record;
+pub mod rescue;
+pub mod run;
+pub mod status;
+pub mod task;

@@ -1,0 +1,204 @@
+//! Speaks to the daemon over its unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::net::UnixStream;
+
+use crate::problem::Problem;
+
+/// Longest line of a stream: a record is far shorter, and a peer that sends more is broken.
+const LINE_MAX: usize = 4 * 1024 * 1024;
+
+/// Why the daemon did not answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No daemon listens there.
+    #[error("no daemon listens on {}", socket.display())]
+    NotRunning {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The daemon refused, in words.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// The connection broke.
+    #[error("the connection to the daemon broke: {0}")]
+    Broken(String),
+    /// The daemon answered with something else than was agreed.
+    #[error(
+        "the daemon's answer was not understood ({0}); `kugetsu daemon stop` and try again: it may be another version"
+    )]
+    NotUnderstood(String),
+}
+
+/// One connection to the daemon, used for one request at a time.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRunning`] when nobody listens, [`ClientError::Broken`] for anything else.
+    pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
+        Ok(Self { socket: socket.to_owned(), sender: open(socket).await? })
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get<Answer: DeserializeOwned>(&mut self, path: &str) -> Result<Answer, ClientError> {
+        self.call(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Asks to do something.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post<Answer: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Answer, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Broken(error.to_string()))?;
+        self.call(Method::POST, path, body.into()).await
+    }
+
+    /// Hands over bytes as they are.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post_bytes<Answer: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        self.call(Method::POST, path, body).await
+    }
+
+    /// Asks for a stream of lines; it uses up the connection.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stream<Item: DeserializeOwned>(mut self, path: &str) -> Result<Lines<Item>, ClientError> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response).await);
+        }
+        Ok(Lines {
+            _sender: self.sender,
+            body: response.into_body(),
+            buffer: Vec::new(),
+            item: std::marker::PhantomData,
+        })
+    }
+
+    async fn call<Answer: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        let response = self.send(method, path, body).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let body = response.into_body().collect().await.map_err(|error| ClientError::Broken(error.to_string()))?;
+        serde_json::from_slice(&body.to_bytes()).map_err(|error| ClientError::NotUnderstood(error.to_string()))
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+        if self.sender.ready().await.is_err() {
+            self.sender = open(&self.socket).await?;
+        }
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "kugetsu")
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| ClientError::Broken(error.to_string()))?;
+        self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))
+    }
+}
+
+/// A stream of lines, each a JSON object.
+#[derive(Debug)]
+pub struct Lines<Item> {
+    // The connection lives as long as its sender.
+    _sender: SendRequest<Full<Bytes>>,
+    body: Incoming,
+    buffer: Vec<u8>,
+    item: std::marker::PhantomData<fn() -> Item>,
+}
+
+impl<Item: DeserializeOwned> Lines<Item> {
+    /// The next item; `None` when the daemon ended the stream.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn next(&mut self) -> Result<Option<Item>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                if line.len() == 1 {
+                    continue;
+                }
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|error| ClientError::NotUnderstood(error.to_string()));
+            }
+            if self.buffer.len() > LINE_MAX {
+                return Err(ClientError::NotUnderstood("a line without an end".to_owned()));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Broken(error.to_string())),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn open(socket: &Path) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ClientError::NotRunning { socket: socket.to_owned() }
+        }
+        _ => ClientError::Broken(format!("{}: {error}", socket.display())),
+    })?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| ClientError::Broken(error.to_string()))?;
+    // Ends with the sender; its error reaches the caller through the request that it breaks.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn refusal(response: Response<Incoming>) -> ClientError {
+    let status = response.status();
+    match response.into_body().collect().await {
+        Ok(body) => match serde_json::from_slice::<Problem>(&body.to_bytes()) {
+            Ok(problem) => ClientError::Problem(problem),
+            Err(_) => ClientError::NotUnderstood(format!("status {status}")),
+        },
+        Err(error) => ClientError::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,143 @@
+//! A runner's records: what happens in a run, line by line. They are the run's transcript, and the facts among them are
+//! what the daemon stores.
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::Usage;
+
+/// One line of a run's transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When, in milliseconds since 1970 UTC.
+    pub at: i64,
+    /// What.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    /// The runner begins a step of its own work.
+    Step {
+        /// What it does now.
+        text: String,
+    },
+    /// Something a person should know: what is missing, what was decided.
+    Notice {
+        /// What.
+        text: String,
+    },
+    /// Fact: the files are ready.
+    Worktree {
+        /// The directory's name below the home's worktrees.
+        directory: String,
+        /// The branch of the work.
+        branch: String,
+        /// The branch it began from.
+        base_branch: Option<String>,
+        /// The commit it began from.
+        base_sha: Option<String>,
+    },
+    /// Fact: the agent does not know the session any more.
+    SessionLost {
+        /// The session.
+        session: String,
+    },
+    /// Fact: the agent's session is open.
+    Session {
+        /// The agent's identifier for it.
+        session: String,
+        /// Whether it existed before.
+        resumed: bool,
+        /// The agent's own name and version.
+        agent: String,
+        /// The model that works, where the agent says so.
+        #[serde(default)]
+        model: Option<String>,
+    },
+    /// What the agent is asked.
+    Prompt {
+        /// The text.
+        text: String,
+    },
+    /// What the agent says.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// What the agent thinks aloud.
+    Thought {
+        /// The text.
+        text: String,
+    },
+    /// The agent begins to use a tool.
+    ToolStarted {
+        /// The call's identifier.
+        id: String,
+        /// What it is about.
+        title: String,
+        /// What it was given, shortened.
+        input: String,
+    },
+    /// The tool is through.
+    ToolEnded {
+        /// The call's identifier.
+        id: String,
+        /// Whether it worked.
+        ok: bool,
+        /// What it answered, shortened.
+        output: String,
+    },
+    /// The agent's plan, which replaces any earlier one.
+    Plan {
+        /// Its steps, in order.
+        steps: Vec<PlanStep>,
+    },
+    /// The agent asked for a permission, and what it was answered.
+    Permission {
+        /// What for.
+        title: String,
+        /// The answer.
+        answer: String,
+    },
+    /// What the session has cost so far.
+    Usage {
+        /// The numbers.
+        usage: Usage,
+    },
+    /// Fact: the run is over and no process of it is left.
+    Ended {
+        /// `done`, `blocked`, `failed`, `timeout` or `canceled`.
+        state: String,
+        /// Why, in words.
+        reason: String,
+        /// The commit at the top of the work.
+        head_sha: Option<String>,
+        /// Commits on top of the base.
+        commits: u64,
+        /// Whether the head is on the branch.
+        pushed: bool,
+        /// What it cost.
+        usage: Usage,
+    },
+}
+
+/// One step of an agent's plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStep {
+    /// What is to be done.
+    pub text: String,
+    /// `pending`, `in_progress` or `completed`.
+    pub state: String,
+}
+
+/// The daemon's answer to a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// Everything before this byte of the report is safe.
+    pub offset: u64,
+    /// The run is over for the daemon: nothing more will be taken.
+    pub over: bool,
+}

@@ -1,0 +1,26 @@
+//! The daemon at a glance.
+
+use serde::{Deserialize, Serialize};
+
+/// The daemon at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusObject {
+    /// The daemon's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its home.
+    pub home: String,
+    /// Since when it runs (RFC 3339).
+    pub started_at: String,
+    /// Runs that go on.
+    pub running: u64,
+    /// Runs that take one of the limited places.
+    pub places_taken: u64,
+    /// How many places there are.
+    pub places: u64,
+    /// Tasks that wait.
+    pub queued: u64,
+    /// How the processes of a run are ended for certain on this machine.
+    pub containment: String,
+}

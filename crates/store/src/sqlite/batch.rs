@@ -1,0 +1,382 @@
+//! One commit: loads the issues that the writes are about, moves each by its event, saves what changed.
+//!
+//! However many writes there are, the statements stay the same few: sets of rows travel as one JSON parameter.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use kugetsu_domain::flow::{self, Event};
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection, Row};
+
+use super::{fault, read, row};
+use crate::error::StoreError;
+use crate::store::{Applied, Enqueue, Precondition, Write};
+use crate::view::{Repo, StoredEvent};
+
+/// What a commit did.
+pub(crate) struct Committed {
+    /// An answer for each write, in order.
+    pub(crate) answers: Vec<Result<Applied, StoreError>>,
+    /// The events that were stored, in order.
+    pub(crate) events: Vec<StoredEvent>,
+}
+
+/// Carries out all writes in one transaction.
+///
+/// # Errors
+/// The database refused the transaction as a whole; nothing was stored. What a single write was refused for is in its
+/// own answer.
+pub(crate) async fn commit(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+    last_event: i64,
+) -> Result<Committed, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| fault::explain(&error))?;
+    let mut work = Work::load(&mut transaction, writes, last_event).await?;
+    let answers = writes.iter().map(|write| work.carry_out(write)).collect();
+    work.save(&mut transaction).await.map_err(|error| fault::explain(&error))?;
+    transaction.commit().await.map_err(|error| fault::explain(&error))?;
+    Ok(Committed { answers, events: work.events })
+}
+
+/// A repository's row.
+struct RepoRow {
+    id: i64,
+    last_number: u64,
+    numbered: bool,
+}
+
+/// An issue in the transaction.
+struct Slot {
+    issue: Issue,
+    repo: i64,
+    /// The version that is stored; `None` for a new issue.
+    was: Option<u64>,
+}
+
+/// Everything that the transaction touches.
+struct Work {
+    repos: HashMap<RepoRef, RepoRow>,
+    slots: HashMap<IssueId, Slot>,
+    numbers: HashMap<IssueRef, IssueId>,
+    damaged: HashMap<IssueId, StoreError>,
+    acknowledged: HashMap<RunId, u64>,
+    tasks: BTreeMap<TaskId, Value>,
+    new_tasks: Vec<TaskId>,
+    runs: BTreeMap<RunId, Value>,
+    events: Vec<StoredEvent>,
+    last_event: i64,
+}
+
+impl Work {
+    async fn load(connection: &mut SqliteConnection, writes: &[Write], last_event: i64) -> Result<Self, StoreError> {
+        let mut work = Self {
+            repos: HashMap::new(),
+            slots: HashMap::new(),
+            numbers: HashMap::new(),
+            damaged: HashMap::new(),
+            acknowledged: HashMap::new(),
+            tasks: BTreeMap::new(),
+            new_tasks: Vec::new(),
+            runs: BTreeMap::new(),
+            events: Vec::new(),
+            last_event,
+        };
+        let mut wanted: Vec<IssueId> = Vec::new();
+        let mut reports: Vec<String> = Vec::new();
+        let mut numbers: HashMap<i64, (&RepoRef, Vec<u64>)> = HashMap::new();
+        for write in writes {
+            match write {
+                Write::Apply { issue, event, acknowledged, .. } => {
+                    wanted.push(*issue);
+                    if acknowledged.is_some()
+                        && let Some(lease) = event.lease()
+                    {
+                        reports.push(lease.run.to_string());
+                    }
+                }
+                Write::Enqueue(enqueue, now) => {
+                    let repo =
+                        work.repo(connection, &enqueue.repo, *now).await.map_err(|error| fault::explain(&error))?;
+                    if let Some(number) = enqueue.number {
+                        numbers.entry(repo).or_insert_with(|| (&enqueue.repo.name, Vec::new())).1.push(number);
+                    }
+                }
+            }
+        }
+        for (row, (repo, numbers)) in numbers {
+            for (number, id) in read::issue_ids(connection, row, &numbers).await? {
+                work.numbers.insert(IssueRef { repo: repo.clone(), number }, id);
+                wanted.push(id);
+            }
+        }
+        if !reports.is_empty() {
+            work.acknowledged = read::acknowledged(connection, &reports).await?;
+        }
+        for (id, loaded) in read::load(connection, &wanted).await? {
+            match loaded {
+                Ok((issue, repo)) => {
+                    work.numbers.insert(issue.reference.clone(), id);
+                    let was = Some(issue.version);
+                    work.slots.insert(id, Slot { issue, repo, was });
+                }
+                Err(error) => {
+                    tracing::error!(issue = %id, %error, "an issue's stored state is damaged; it is left alone");
+                    work.damaged.insert(id, error);
+                }
+            }
+        }
+        Ok(work)
+    }
+
+    /// The repository's row, made if it is new.
+    async fn repo(
+        &mut self,
+        connection: &mut SqliteConnection,
+        repo: &Repo,
+        now: Timestamp,
+    ) -> Result<i64, sqlx::Error> {
+        if let Some(known) = self.repos.get(&repo.name) {
+            return Ok(known.id);
+        }
+        let row = sqlx::query(
+            "INSERT INTO repos (base, project, kind, source, created_at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (base, project) DO UPDATE SET kind = coalesce(excluded.kind, kind), source = excluded.source \
+             RETURNING id, last_number",
+        )
+        .bind(repo.name.base.as_str())
+        .bind(repo.name.project.as_str())
+        .bind(repo.kind.map(|kind| kind.name()))
+        .bind(&repo.source)
+        .bind(now.as_millisecond())
+        .fetch_one(connection)
+        .await?;
+        let id = row.try_get("id")?;
+        let last_number = u64::try_from(row.try_get::<i64, _>("last_number")?).unwrap_or_default();
+        self.repos.insert(repo.name.clone(), RepoRow { id, last_number, numbered: false });
+        Ok(id)
+    }
+
+    fn carry_out(&mut self, write: &Write) -> Result<Applied, StoreError> {
+        match write {
+            Write::Enqueue(enqueue, now) => self.enqueue(enqueue, *now),
+            Write::Apply { issue, event, acknowledged, now } => self.apply(*issue, event, *acknowledged, *now),
+        }
+    }
+
+    fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
+        let repo = self
+            .repos
+            .get_mut(&enqueue.repo.name)
+            .ok_or_else(|| StoreError::Database("a repository was not loaded".to_owned()))?;
+        let number = enqueue.number.unwrap_or_else(|| {
+            repo.last_number += 1;
+            repo.numbered = true;
+            repo.last_number
+        });
+        let reference = IssueRef { repo: enqueue.repo.name.clone(), number };
+        let id = match self.numbers.get(&reference) {
+            Some(id) => *id,
+            None => {
+                if enqueue.precondition == Precondition::Continuable {
+                    return Err(StoreError::NoSuchIssue);
+                }
+                let issue = Issue::new(enqueue.new_issue, reference.clone(), enqueue.title.clone(), now);
+                self.numbers.insert(reference, issue.id);
+                self.slots.insert(issue.id, Slot { issue, repo: repo.id, was: None });
+                enqueue.new_issue
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(&id) {
+            if slot.issue.task(enqueue.task.id).is_some() {
+                return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+            }
+            check(enqueue.precondition, &slot.issue)?;
+            if enqueue.change_url.is_some() {
+                slot.issue.change_url.clone_from(&enqueue.change_url);
+            }
+        }
+        let event = Event::TaskQueued { task: enqueue.task.clone() };
+        self.new_tasks.push(enqueue.task.id);
+        self.apply(id, &event, None, now)
+    }
+
+    fn apply(
+        &mut self,
+        id: IssueId,
+        event: &Event,
+        acknowledged: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        if let Some(error) = self.damaged.get(&id) {
+            return Err(error.clone());
+        }
+        let slot = self.slots.get_mut(&id).ok_or(StoreError::NoSuchIssue)?;
+        if let (Some(end), Some(lease)) = (acknowledged, event.lease())
+            && self.acknowledged.get(&lease.run).is_some_and(|stored| *stored >= end)
+        {
+            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+        }
+        let before = slot.issue.clone();
+        let (mut issue, effects) = flow::step(before.clone(), event.clone(), now)?;
+        issue.version += 1;
+        if let (Some(end), Some(run)) = (acknowledged, &mut issue.run) {
+            run.acknowledged = end;
+            self.acknowledged.insert(run.id, end);
+        }
+        for task in issue.tasks.iter().filter(|task| before.task(task.id) != Some(*task)) {
+            self.tasks.insert(task.id, row::task_json(&issue, task));
+        }
+        if let Some(run) = issue.run.as_ref().filter(|run| before.run.as_ref() != Some(*run)) {
+            self.runs.insert(run.id, row::run_json(&issue, run));
+        }
+        let (task, run) = row::event_subject(event, &issue);
+        self.last_event += 1;
+        self.events.push(StoredEvent {
+            seq: self.last_event,
+            at: now,
+            issue: id,
+            task,
+            run,
+            kind: event.name().to_owned(),
+            data: row::event_data(event),
+        });
+        slot.issue = issue.clone();
+        slot.issue.tasks.retain(|task| !task.state.is_final());
+        slot.issue.run = slot.issue.run.take().filter(|run| !run.state.is_final());
+        Ok(Applied { issue, effects, repeated: false })
+    }
+
+    async fn save(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        for repo in self.repos.values().filter(|repo| repo.numbered) {
+            sqlx::query("UPDATE repos SET last_number = ? WHERE id = ?")
+                .bind(i64::try_from(repo.last_number).unwrap_or(i64::MAX))
+                .bind(repo.id)
+                .execute(&mut *connection)
+                .await?;
+        }
+        let changed = self.slots.values().filter(|slot| slot.was != Some(slot.issue.version) && slot.issue.version > 0);
+        let (new, old): (Vec<_>, Vec<_>) = changed
+            .map(|slot| (slot.was, row::issue_json(&slot.issue, slot.repo, slot.was)))
+            .partition(|(was, _)| was.is_none());
+        // New tasks go in as they came: their row numbers are their order in the queue.
+        let new_tasks = self.new_tasks.iter().filter_map(|id| self.tasks.get(id).cloned()).collect();
+        let old_tasks = self.tasks.iter().filter(|(id, _)| !self.new_tasks.contains(id)).map(|(_, row)| row.clone());
+        let events = self.events.iter().map(|event| {
+            json!({
+                "seq": event.seq,
+                "at": event.at.as_millisecond(),
+                "issue": event.issue.to_string(),
+                "task": event.task.map(|id| id.to_string()),
+                "run": event.run.map(|id| id.to_string()),
+                "kind": event.kind,
+                "data": event.data.to_string(),
+            })
+        });
+        put_all(
+            connection,
+            [
+                (INSERT_ISSUES, new.into_iter().map(|(_, row)| row).collect()),
+                (UPDATE_ISSUES, old.into_iter().map(|(_, row)| row).collect()),
+                (INSERT_TASKS, new_tasks),
+                (UPDATE_TASKS, old_tasks.collect()),
+                (PUT_RUNS, self.runs.values().cloned().collect()),
+                (INSERT_EVENTS, events.collect()),
+            ],
+        )
+        .await
+    }
+}
+
+/// Whether a task may be queued for the issue.
+fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
+    match precondition {
+        Precondition::Idle => match issue.tasks.first() {
+            Some(task) => Err(StoreError::IssueBusy { state: task.state.name() }),
+            None => Ok(()),
+        },
+        Precondition::Continuable if issue.state == IssueState::Destroyed => {
+            Err(StoreError::NothingToContinue("it was destroyed; `kugetsu start` begins afresh"))
+        }
+        Precondition::Continuable => Ok(()),
+    }
+}
+
+/// Runs statements that each take their rows as one JSON array, all in one go: every turn between this thread and the
+/// database's costs more than most of them. Each row must change exactly one.
+async fn put_all<const N: usize>(
+    connection: &mut SqliteConnection,
+    all: [(&'static str, Vec<Value>); N],
+) -> Result<(), sqlx::Error> {
+    let all: Vec<_> = all.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let expected: usize = all.iter().map(|(_, rows)| rows.len()).sum();
+    let text = all.iter().map(|(statement, _)| *statement).collect::<Vec<_>>().join(";\n");
+    // The text is made of this file's own constants; what comes from outside is bound.
+    let mut query = sqlx::query(AssertSqlSafe(text));
+    for (_, rows) in all {
+        query = query.bind(Value::Array(rows).to_string());
+    }
+    let done = query.execute(connection).await?;
+    if done.rows_affected() != expected as u64 {
+        return Err(sqlx::Error::Protocol("somebody else wrote to the database; only the daemon may".to_owned()));
+    }
+    Ok(())
+}
+
+const INSERT_ISSUES: &str = "\
+    INSERT INTO issues (id, repo, number, state, title, directory, branch, base_branch, base_sha, session, \
+        session_agent, session_state, change_url, fence, version, created_at) \
+    SELECT value ->> 'id', value ->> 'repo', value ->> 'number', value ->> 'state', value ->> 'title', \
+        value ->> 'directory', value ->> 'branch', value ->> 'base_branch', value ->> 'base_sha', \
+        value ->> 'session', value ->> 'session_agent', value ->> 'session_state', value ->> 'change_url', \
+        value ->> 'fence', value ->> 'version', value ->> 'created_at' FROM json_each(?)";
+
+const UPDATE_ISSUES: &str = "\
+    UPDATE issues SET state = j.value ->> 'state', title = j.value ->> 'title', \
+        directory = j.value ->> 'directory', branch = j.value ->> 'branch', \
+        base_branch = j.value ->> 'base_branch', base_sha = j.value ->> 'base_sha', \
+        session = j.value ->> 'session', session_agent = j.value ->> 'session_agent', \
+        session_state = j.value ->> 'session_state', change_url = j.value ->> 'change_url', fence = j.value ->> 'fence', \
+        version = j.value ->> 'version' \
+    FROM json_each(?) AS j WHERE issues.id = j.value ->> 'id' AND issues.version = j.value ->> 'was'";
+
+const INSERT_TASKS: &str = "\
+    INSERT INTO tasks (id, issue, kind, state, message, agent, model, base, priority, after, attempt, cancel_asked, \
+        queued_at, ended_at, reason) \
+    SELECT value ->> 'id', value ->> 'issue', value ->> 'kind', value ->> 'state', value ->> 'message', \
+        value ->> 'agent', value ->> 'model', value ->> 'base', value ->> 'priority', value ->> 'after', \
+        value ->> 'attempt', value ->> 'cancel_asked', value ->> 'queued_at', value ->> 'ended_at', \
+        value ->> 'reason' FROM json_each(?)";
+
+const UPDATE_TASKS: &str = "\
+    UPDATE tasks SET state = j.value ->> 'state', attempt = j.value ->> 'attempt', \
+        cancel_asked = j.value ->> 'cancel_asked', queued_at = j.value ->> 'queued_at', \
+        ended_at = j.value ->> 'ended_at', reason = j.value ->> 'reason' \
+    FROM json_each(?) AS j WHERE tasks.id = j.value ->> 'id'";
+
+const PUT_RUNS: &str = "\
+    INSERT INTO runs (id, task, issue, state, fence, agent, session, started_at, ended_at, verdict, reason, \
+        head_sha, commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged) \
+    SELECT value ->> 'id', value ->> 'task', value ->> 'issue', value ->> 'state', value ->> 'fence', \
+        value ->> 'agent', value ->> 'session', value ->> 'started_at', value ->> 'ended_at', value ->> 'verdict', \
+        value ->> 'reason', value ->> 'head_sha', value ->> 'commits', value ->> 'pushed', value ->> 'cost_usd', \
+        value ->> 'input_tokens', value ->> 'output_tokens', value ->> 'acknowledged' FROM json_each(?) WHERE true \
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, session = excluded.session, \
+        ended_at = excluded.ended_at, verdict = excluded.verdict, reason = excluded.reason, \
+        head_sha = excluded.head_sha, commits = excluded.commits, pushed = excluded.pushed, \
+        cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens, \
+        output_tokens = excluded.output_tokens, acknowledged = excluded.acknowledged";
+
+const INSERT_EVENTS: &str = "\
+    INSERT INTO events (seq, at, issue, task, run, kind, data) \
+    SELECT value ->> 'seq', value ->> 'at', value ->> 'issue', value ->> 'task', value ->> 'run', value ->> 'kind', \
+        value ->> 'data' FROM json_each(?)";

@@ -1,0 +1,10 @@
+//! The store on SQLite: one connection writes in batches, a few read.
+
+pub(crate) mod batch;
+mod clean;
+pub(crate) mod damage;
+pub(crate) mod fault;
+pub(crate) mod read;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod writer;

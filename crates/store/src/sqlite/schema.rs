@@ -1,0 +1,55 @@
+//! The schema and its steps. A step that was shipped never changes; a new one is added behind it.
+
+use std::path::Path;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, SqlSafeStr};
+
+use super::fault;
+use crate::error::OpenError;
+
+/// The steps, oldest first: number, name, statements.
+const STEPS: &[(i64, &str, &str)] =
+    &[(1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql"))];
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let known = STEPS.last().map_or(0, |step| step.0);
+    if let Some(found) = newest_step(connection).await
+        && found > known
+    {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    let steps = STEPS
+        .iter()
+        .map(|&(number, name, sql)| {
+            Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    Migrator::with_migrations(steps).run(connection).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(path, &error),
+        other => OpenError::Unreadable { path: path.to_owned(), why: other.to_string() },
+    })
+}
+
+/// The newest step that was applied to this file; `None` for a file that has none.
+async fn newest_step(connection: &mut SqliteConnection) -> Option<i64> {
+    // A new file has no such table, and a file of another kind fails here and again, with its reason, in the migration.
+    let row = sqlx::query("SELECT max(version) AS newest FROM _sqlx_migrations").fetch_one(connection).await.ok()?;
+    row.try_get("newest").ok()
+}
+
+/// Why the file could not be opened, in words.
+pub(crate) fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
+    let path = path.to_owned();
+    match fault::code(error) {
+        Some(fault::SQLITE_CANTOPEN | fault::SQLITE_READONLY | fault::SQLITE_FULL | fault::SQLITE_IOERR) => {
+            OpenError::NotWritable { path, why: error.to_string() }
+        }
+        _ => OpenError::Unreadable { path, why: error.to_string() },
+    }
+}

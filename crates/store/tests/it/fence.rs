@@ -1,0 +1,76 @@
+//! Who does not hold the issue any more changes nothing.
+
+use kugetsu_domain::flow::{Event, Refused};
+use kugetsu_domain::ids::RunId;
+use kugetsu_domain::run::Verdict;
+use kugetsu_store::error::StoreError;
+use uuid::Uuid;
+
+use crate::world::{World, ended, now, worktree};
+
+#[tokio::test]
+async fn a_write_with_an_old_fence_is_refused_and_changes_nothing() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let old = world.work(issue.id, task).await;
+    let lost = Event::RunnerLost { lease: old, reason: "killed".to_owned() };
+    world.store().apply(issue.id, lost, now()).await.unwrap();
+    let new = world.claim(issue.id, task).await;
+    assert!(new.fence > old.fence);
+    world.reopen().await;
+
+    let before = world.store().issue_by_id(issue.id).await.unwrap();
+    let events = world.store().last_event().await.unwrap();
+    for event in [ended(old, Verdict::Done), Event::WorktreeReady { lease: old, worktree: worktree() }] {
+        let refused = world.store().apply(issue.id, event.clone(), now()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Refused(Refused::Stale { run }) if run == old.run), "{refused}");
+        let refused = world.store().apply_report(old, event, 10, now()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Refused(Refused::Stale { .. })), "{refused}");
+    }
+    assert_eq!(world.store().issue_by_id(issue.id).await.unwrap(), before);
+    assert_eq!(world.store().last_event().await.unwrap(), events);
+    world.finish(new, Verdict::Failed).await;
+}
+
+#[tokio::test]
+async fn a_fact_that_is_reported_again_is_stored_once() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.claim(issue.id, task).await;
+    let ready = Event::WorktreeReady { lease, worktree: worktree() };
+    let opened = Event::SessionOpened { lease, session: "ses_1".to_owned() };
+    let first = world.store().apply_report(lease, ready.clone(), 100, now()).await.unwrap();
+    assert!(!first.repeated);
+    world.store().apply_report(lease, opened.clone(), 200, now()).await.unwrap();
+    let events = world.store().last_event().await.unwrap();
+
+    // The answer was lost, and so was the daemon: the runner says it all again.
+    world.reopen().await;
+    for (event, end) in [(ready, 100), (opened, 200)] {
+        assert!(world.store().apply_report(lease, event, end, now()).await.unwrap().repeated);
+    }
+    assert_eq!(world.store().last_event().await.unwrap(), events);
+
+    let end = ended(lease, Verdict::Done);
+    let store = world.store();
+    let (one, other) = tokio::join!(
+        store.apply_report(lease, end.clone(), 300, now()),
+        store.apply_report(lease, end.clone(), 300, now()),
+    );
+    assert_ne!(one.unwrap().repeated, other.unwrap().repeated);
+    assert_eq!(store.last_event().await.unwrap(), events + 1);
+    assert!(store.apply_report(lease, end, 300, now()).await.unwrap().repeated, "after the run's end too");
+    assert_eq!(store.run_of_task(task).await.unwrap().unwrap().run.unwrap().acknowledged, 300);
+}
+
+#[tokio::test]
+async fn two_who_claim_one_issue_at_once_get_one_run() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let claim = || Event::TaskClaimed { task, run: RunId::new(Uuid::now_v7()) };
+    let store = world.store();
+    let (one, other) = tokio::join!(store.apply(issue.id, claim(), now()), store.apply(issue.id, claim(), now()));
+    assert!(one.is_ok() != other.is_ok());
+    assert_eq!(store.running().await.unwrap().len(), 1);
+    assert_eq!(store.runs_of(issue.id).await.unwrap().len(), 1);
+}

@@ -1,0 +1,126 @@
+//! What may begin, in which order, and how it is found.
+
+use jiff::Timestamp;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::run::Verdict;
+use kugetsu_domain::task::{Task, TaskState};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::store::Enqueue;
+
+use crate::world::{World, go_on, later, now, start};
+
+fn with(asked: Enqueue, change: impl FnOnce(&mut Task)) -> Enqueue {
+    let mut asked = asked;
+    change(&mut asked.task);
+    asked
+}
+
+#[tokio::test]
+async fn larger_priority_first_then_the_older_and_no_more_than_there_are_places() {
+    let world = World::new().await;
+    let mut issues = Vec::new();
+    for (number, priority) in [(1, 0), (2, 5), (3, 0), (4, 5), (5, -1)] {
+        let asked = with(start(number), |task| task.priority = priority);
+        issues.push(world.enqueue(asked).await.issue);
+    }
+    let best: Vec<_> = [2, 4, 1, 3, 5].iter().map(|number: &usize| issues[number - 1].id).collect();
+    assert_eq!(world.next(10).await, best);
+    assert_eq!(world.next(2).await, best[..2]);
+    assert_eq!(world.next(0).await, []);
+    for (place, id) in best.iter().enumerate() {
+        let issue = world.store().issue_by_id(*id).await.unwrap();
+        assert_eq!(world.store().place_in_line(issue.tasks[0].id).await.unwrap(), Some(place as u64));
+    }
+}
+
+#[tokio::test]
+async fn a_task_waits_for_its_issue_for_what_it_comes_after_and_for_a_removal() {
+    let world = World::new().await;
+    let (first, task) = world.queued(1).await;
+    let after = world.enqueue(with(start(2), |task| task.after = Some(first.id))).await.issue;
+    let same = world.enqueue(go_on(1)).await.issue;
+    assert_eq!(same.id, first.id);
+    assert_eq!(world.next(10).await, [first.id]);
+
+    let lease = world.work(first.id, task).await;
+    assert_eq!(world.next(10).await, [], "its issue is at work");
+    assert_eq!(world.store().places_taken().await.unwrap(), 1);
+    world.finish(lease, Verdict::Done).await;
+    assert_eq!(world.next(10).await, [first.id], "the latest task of the other one is not done");
+
+    let second = world.store().issue_by_id(first.id).await.unwrap().tasks[0].id;
+    let lease = world.work(first.id, second).await;
+    assert_eq!(world.store().places_taken().await.unwrap(), 0, "c03: a continue takes no place");
+    world.finish(lease, Verdict::Done).await;
+    assert_eq!(world.next(10).await, [after.id]);
+    assert_eq!(world.store().place_in_line(second).await.unwrap(), None);
+
+    world.store().apply(first.id, Event::DestroyAsked, now()).await.unwrap();
+    assert_eq!(world.store().destroying().await.unwrap(), [first.id]);
+    let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
+    world.store().apply(first.id, Event::Destroyed, now()).await.unwrap();
+    let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NothingToContinue(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_comes_after_a_failure_stays_in_line() {
+    let world = World::new().await;
+    let (first, task) = world.queued(1).await;
+    world.enqueue(with(start(2), |task| task.after = Some(first.id))).await;
+    let lease = world.work(first.id, task).await;
+    world.finish(lease, Verdict::Failed).await;
+    assert_eq!(world.next(10).await, []);
+    assert_eq!(world.store().queued().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_run_reads_back_as_it_was_stored() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.work(issue.id, task).await;
+    world.reopen().await;
+    let store = world.store();
+    assert_eq!(store.running().await.unwrap().len(), 1);
+    assert_eq!(store.issue_of_run(lease.run).await.unwrap(), Some(issue.id));
+    let session = format!("ses_{task}");
+    assert_eq!(store.issue_by_session(&session).await.unwrap().map(|found| found.id), Some(issue.id));
+    world.finish(lease, Verdict::Blocked).await;
+    world.reopen().await;
+    let store = world.store();
+    assert_eq!(store.running().await.unwrap(), []);
+    let view = store.latest_run(issue.id).await.unwrap().unwrap();
+    let run = view.run.clone().unwrap();
+    let outcome = run.outcome.unwrap();
+    assert_eq!((outcome.verdict, outcome.reason.as_str(), outcome.commits), (Verdict::Blocked, "because", 2));
+    assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (0.25, 1000));
+    assert_eq!((run.fence, view.task.state), (1, TaskState::Blocked));
+    assert_eq!(store.run_of_task(task).await.unwrap().as_ref(), Some(&view));
+    assert_eq!(store.latest_runs().await.unwrap(), [view]);
+    assert_eq!(store.last_pushed(issue.id).await.unwrap(), Some("1".repeat(40)));
+    assert_eq!(store.task(task).await.unwrap().map(|(id, task)| (id, task.attempt)), Some((issue.id, 1)));
+    assert_eq!(store.issue(&issue.reference).await.unwrap().map(|found| found.id), Some(issue.id));
+}
+
+#[tokio::test]
+async fn c12_old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let old = world.work(issue.id, task).await;
+    world.finish(old, Verdict::Failed).await;
+    let next = world.enqueue(go_on(1)).await.issue.tasks[0].id;
+    let lease = world.work(issue.id, next).await;
+    world.finish(lease, Verdict::Done).await;
+    let (waiting, _) = world.queued(2).await;
+    let events = world.store().last_event().await.unwrap();
+
+    let nothing = world.store().clean(Timestamp::from_second(0).unwrap()).await.unwrap();
+    assert_eq!((nothing.tasks, nothing.runs.len()), (0, 0));
+    let cleaned = world.store().clean(later(60)).await.unwrap();
+    assert_eq!((cleaned.tasks, cleaned.runs), (1, vec![old.run]));
+    let left: Vec<_> = world.store().queue(true).await.unwrap().iter().map(|view| view.task.id).collect();
+    assert_eq!(left[0], next);
+    assert_eq!(world.next(9).await, [waiting.id]);
+    assert_eq!(world.store().last_event().await.unwrap(), events);
+}

@@ -1,0 +1,182 @@
+//! A store in a directory of its own, and what people ask of it.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
+use kugetsu_domain::issue::{Issue, Lease, Worktree};
+use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::run::{Outcome, Usage, Verdict};
+use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_store::open::{Opened, open};
+use kugetsu_store::store::{Applied, Enqueue, Precondition, Store};
+use kugetsu_store::view::Repo;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use uuid::Uuid;
+
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+    opened: Option<Opened>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let mut world = Self { dir: tempfile::tempdir().unwrap(), opened: None };
+        world.open().await;
+        world
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("kugetsu.db")
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.opened.as_ref().expect("it was closed").store
+    }
+
+    pub(crate) async fn open(&mut self) {
+        self.opened = Some(open(&self.path()).await.unwrap());
+    }
+
+    /// Ends with everything committed.
+    pub(crate) async fn close(&mut self) {
+        let opened = self.opened.take().unwrap();
+        drop(opened.store);
+        opened.writer.await.unwrap();
+    }
+
+    pub(crate) async fn reopen(&mut self) {
+        self.close().await;
+        self.open().await;
+    }
+
+    /// What somebody does to the closed file with another program.
+    pub(crate) async fn by_hand(&mut self, statements: &str) {
+        self.close().await;
+        let options = SqliteConnectOptions::new().filename(self.path()).foreign_keys(false);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        self.open().await;
+    }
+
+    pub(crate) async fn enqueue(&self, enqueue: Enqueue) -> Applied {
+        self.store().enqueue(enqueue, now()).await.unwrap()
+    }
+
+    /// A task for this issue of `acme/api`, queued.
+    pub(crate) async fn queued(&self, number: u64) -> (Issue, TaskId) {
+        let asked = start(number);
+        let task = asked.task.id;
+        (self.enqueue(asked).await.issue, task)
+    }
+
+    pub(crate) async fn claim(&self, issue: IssueId, task: TaskId) -> Lease {
+        let run = RunId::new(Uuid::now_v7());
+        let applied = self.store().apply(issue, Event::TaskClaimed { task, run }, now()).await.unwrap();
+        applied.issue.lease().unwrap()
+    }
+
+    /// A run whose agent works.
+    pub(crate) async fn work(&self, issue: IssueId, task: TaskId) -> Lease {
+        let lease = self.claim(issue, task).await;
+        let session = format!("ses_{task}");
+        self.store().apply(issue, Event::WorktreeReady { lease, worktree: worktree() }, now()).await.unwrap();
+        self.store().apply(issue, Event::SessionOpened { lease, session }, now()).await.unwrap();
+        lease
+    }
+
+    pub(crate) async fn finish(&self, lease: Lease, verdict: Verdict) {
+        self.store().apply(lease.issue, ended(lease, verdict), now()).await.unwrap();
+    }
+
+    /// The issues whose tasks could begin, best first.
+    pub(crate) async fn next(&self, places: usize) -> Vec<IssueId> {
+        self.store().candidates(places).await.unwrap().into_iter().map(|candidate| candidate.issue).collect()
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap()
+}
+
+pub(crate) fn later(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+pub(crate) fn repo(project: &str) -> Repo {
+    let base = ServerBase::new("https://github.com").unwrap();
+    Repo {
+        name: RepoRef { base, project: ProjectPath::new(project).unwrap() },
+        kind: Some(ForgeKind::GitHub),
+        source: format!("https://github.com/{project}.git"),
+    }
+}
+
+pub(crate) fn local_repo() -> Repo {
+    Repo {
+        name: RepoRef { base: ServerBase::local(), project: ProjectPath::new("demo").unwrap() },
+        kind: Some(ForgeKind::Local),
+        source: "/tmp/demo".to_owned(),
+    }
+}
+
+/// As `start` asks it.
+pub(crate) fn start(number: u64) -> Enqueue {
+    Enqueue {
+        repo: repo("acme/api"),
+        number: Some(number),
+        new_issue: IssueId::new(Uuid::now_v7()),
+        title: format!("issue {number}"),
+        change_url: None,
+        task: task(TaskKind::Start),
+        precondition: Precondition::Idle,
+    }
+}
+
+/// As `continue` asks it.
+pub(crate) fn go_on(number: u64) -> Enqueue {
+    Enqueue { task: task(TaskKind::Continue), precondition: Precondition::Continuable, ..start(number) }
+}
+
+pub(crate) fn task(kind: TaskKind) -> Task {
+    Task {
+        id: TaskId::new(Uuid::now_v7()),
+        kind,
+        state: TaskState::Queued,
+        message: "Ünïcode, \"quotes\", 'quotes'\n\0and a {brace}".to_owned(),
+        agent: "opencode".to_owned(),
+        model: Some("mock/model".to_owned()),
+        base: Some("main".to_owned()),
+        priority: 0,
+        after: None,
+        attempt: 0,
+        cancel_asked: false,
+        queued_at: now(),
+        ended_at: None,
+        reason: None,
+    }
+}
+
+pub(crate) fn worktree() -> Worktree {
+    Worktree {
+        directory: "github.com-acme-api-1".to_owned(),
+        branch: "kugetsu/1-issue".to_owned(),
+        base_branch: None,
+        base_sha: Some("0".repeat(40)),
+    }
+}
+
+pub(crate) fn ended(lease: Lease, verdict: Verdict) -> Event {
+    let outcome = Outcome {
+        verdict,
+        reason: "because".to_owned(),
+        head_sha: Some("1".repeat(40)),
+        commits: 2,
+        pushed: true,
+        usage: Usage { cost_usd: 0.25, input_tokens: 1000, output_tokens: 10 },
+    };
+    Event::RunEnded { lease, outcome }
+}
