@@ -1,1 +1,38 @@
-//! kugetsu-engine
+//! The engine: takes tasks in, gives them places, runs them, and brings stored state and world together again. The only
+//! driver: it alone carries out what the domain's steps ask for.
+//!
+//! It knows nothing of HTTP, terminals and configuration files.
+
+mod aftermath;
+mod agents;
+pub mod cancel;
+mod context;
+mod credentials;
+pub mod destroy;
+mod dispatcher;
+mod engine;
+pub mod events;
+pub mod home;
+pub mod intake;
+mod launch;
+mod live;
+pub mod look;
+mod places;
+mod problems;
+mod recover;
+pub mod report;
+mod rescue_time;
+pub mod rescues;
+mod resolve;
+pub mod runner;
+pub mod runners;
+pub mod settings;
+pub mod transcript;
+
+pub use context::BASE_CONTEXT;
+pub use engine::{Engine, Parts};
+pub use home::Home;
+pub use live::serve_engine;
+pub use runner::environment::secrets;
+pub use runner::run_runner;
+pub use settings::Settings;

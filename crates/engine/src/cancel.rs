@@ -1,0 +1,82 @@
+//! Ends tasks on request, tries ended ones again, and tidies old ones away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::task::TaskState;
+use kugetsu_store::view::RunView;
+
+use crate::engine::{Engine, now};
+use crate::look;
+use crate::problems::{internal, not_stored};
+
+/// Takes a task out of the queue, or ends its run. Named by its identifier or by its issue.
+///
+/// # Errors
+/// There is no such task, or it is over.
+pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+    let view = look::task(engine, name, cwd).await?;
+    if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
+        return Err(over(&view));
+    }
+    let event = Event::CancelAsked { task: view.task.id };
+    engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+    again(engine, view.task.id).await
+}
+
+/// Queues an ended task once more.
+///
+/// # Errors
+/// There is no such task, it is not over, or it is done.
+pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+    let view = look::task(engine, name, cwd).await?;
+    match view.task.state {
+        TaskState::Queued | TaskState::Running => {
+            return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is not over", view.reference))
+                .hint(format!("kugetsu logs -f {}", view.reference)));
+        }
+        TaskState::Done => {
+            return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is done", view.reference))
+                .hint(format!("to ask for more: kugetsu continue {} \"<message>\"", view.reference)));
+        }
+        TaskState::Blocked | TaskState::Failed | TaskState::Timeout | TaskState::Canceled => {}
+    }
+    let event = Event::TaskRetried { task: view.task.clone() };
+    engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+    again(engine, view.task.id).await
+}
+
+/// Removes ended tasks that are older than an age from the queue's history, apart from each issue's latest. How many.
+///
+/// # Errors
+/// The database's words.
+pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem> {
+    let age = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
+    let before = now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(jiff::Timestamp::MIN);
+    let removed = engine.store().clean(before).await.map_err(internal)?;
+    for run in &removed.runs {
+        let directory = engine.home().run(*run);
+        if let Err(error) = std::fs::remove_dir_all(directory.path())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %directory.path().display(), %error, "an old run's directory could not be removed");
+        }
+    }
+    Ok(removed.tasks)
+}
+
+fn over(view: &RunView) -> Problem {
+    use kugetsu_domain::machine::Machine;
+    Problem::new(
+        ProblemKind::Conflict,
+        format!("the task for {} is over: it is {}", view.reference, view.task.state.name()),
+    )
+}
+
+async fn again(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {
+    let view = engine.store().run_of_task(task).await.map_err(internal)?;
+    view.ok_or_else(|| internal("the task is not stored any more"))
+}

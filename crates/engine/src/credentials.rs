@@ -1,0 +1,43 @@
+//! Which token git shows to which server: the one of the server's own kind, and only to servers that are known.
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_git::door::Git;
+use kugetsu_git::source::Source;
+use secrecy::ExposeSecret;
+
+use crate::settings::Settings;
+
+/// A repository's source, as it is stored.
+pub(crate) fn source(local: bool, text: &str) -> Source {
+    match local {
+        true => Source::Path(text.into()),
+        // An entry of `repos.json` may name a directory.
+        false => Source::read(text).unwrap_or_else(|_| Source::Url(text.to_owned())),
+    }
+}
+
+/// The same door, with the server's token if the env files hold one. A server that nobody configured gets none: a token
+/// must not go to whatever host an address names.
+pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
+    let Some((name, user)) = settings.servers.kind_of(base).and_then(variable) else { return git.clone() };
+    let value = settings.variables.iter().rev().find(|variable| variable.name == name);
+    let Some(value) = value.map(|variable| &variable.value).filter(|value| !value.expose_secret().is_empty()) else {
+        return git.clone();
+    };
+    git.with_token(base, user, value.clone())
+}
+
+/// The variable that holds the token for a server, where its kind is known: for messages.
+pub(crate) fn token_variable(settings: &Settings, base: &str) -> Option<&'static str> {
+    settings.servers.kind_of(base).and_then(variable).map(|(name, _)| name)
+}
+
+/// The token's variable, and the user name that the server wants beside a token.
+const fn variable(kind: ForgeKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        ForgeKind::GitHub => Some(("GITHUB_TOKEN", "x-access-token")),
+        ForgeKind::GitLab => Some(("GITLAB_TOKEN", "oauth2")),
+        ForgeKind::Gitea | ForgeKind::Forgejo => Some(("GITEA_TOKEN", "oauth2")),
+        ForgeKind::Local => None,
+    }
+}

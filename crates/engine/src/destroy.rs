@@ -1,0 +1,198 @@
+//! Removes an issue's files and session, and never loses work: whatever is not on the server goes to rescue first.
+
+use std::path::Path;
+use std::time::Duration;
+
+use kugetsu_agent::SessionId;
+use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::session::SessionState;
+use kugetsu_git::rescue::{self, SaveSpec};
+use kugetsu_git::worktree::Worktree;
+use kugetsu_process::{Short, run};
+use kugetsu_store::error::StoreError;
+
+use crate::engine::Engine;
+use crate::problems::not_stored;
+use crate::runner::environment::environment;
+use crate::{agents, places, rescue_time, resolve};
+
+/// How long an agent may take to delete a session.
+const DELETE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What removing an issue's files would take away.
+///
+/// # Errors
+/// There is no such issue.
+pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Problem> {
+    let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+    Ok(risk(engine, &issue).await)
+}
+
+async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
+    let mut at_risk = AtRisk { issue: issue.reference.to_string(), ..AtRisk::default() };
+    let looked = async {
+        let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
+        let Some(worktree) = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        rescue::is_safe(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
+    };
+    match looked.await {
+        Ok(None) => {}
+        Ok(Some(found)) => {
+            at_risk.uncommitted = found.uncommitted_total as u64;
+            at_risk.unpushed = u64::from(found.unpushed) + found.other_branches.len() as u64;
+        }
+        Err(why) => at_risk.unknown = Some(why),
+    }
+    at_risk
+}
+
+/// Removes an issue's files and session.
+///
+/// # Errors
+/// Work would be removed and the caller did not say that it may; a run is going on; something could not be rescued or
+/// removed. Nothing that is not rescued is removed.
+pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destroyed, Problem> {
+    let issue = resolve::issue(engine, &request.issue.reference, Path::new(&request.issue.cwd)).await?;
+    if issue.state == IssueState::Destroyed {
+        return Err(Problem::new(ProblemKind::NotFound, format!("{} was destroyed already", issue.reference))
+            .hint(format!("what was rescued: kugetsu rescue list {}", issue.reference)));
+    }
+    if !request.discard {
+        let found = risk(engine, &issue).await;
+        if !found.is_nothing() {
+            return Err(Problem::new(ProblemKind::NeedsPerson, in_words(&found))
+                .hint("add --discard to remove it all the same; it is kept in rescue (kugetsu rescue list)"));
+        }
+    }
+    let asked = engine.apply(issue.id, Event::DestroyAsked).await;
+    let issue = asked.map_err(|error| not_stored(&issue.reference, error))?;
+    carry_out(engine, issue).await
+}
+
+/// What is at risk, in words.
+fn in_words(found: &AtRisk) -> String {
+    if let Some(unknown) = &found.unknown {
+        return format!("it cannot be told whether the work of {} is safe: {unknown}", found.issue);
+    }
+    let count = |count: u64, one: &str, more: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {more}")),
+    };
+    let parts: Vec<String> = [
+        count(found.uncommitted, "file that is not committed", "files that are not committed"),
+        count(found.unpushed, "commit that is not pushed", "commits that are not pushed"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    format!("{} has {}", found.issue, parts.join(" and "))
+}
+
+/// Brings a removal to its end that a daemon began which ended since.
+///
+/// # Errors
+/// The words of whatever stands in the way; nothing more was removed.
+pub(crate) async fn resume(engine: &Engine, issue: IssueId) -> Result<(), String> {
+    let issue = engine.store().issue_by_id(issue).await.map_err(|error| error.to_string())?;
+    carry_out(engine, issue).await.map(drop).map_err(|problem| problem.to_string())
+}
+
+async fn carry_out(engine: &Engine, issue: Issue) -> Result<Destroyed, Problem> {
+    let (id, reference) = (issue.id, issue.reference.clone());
+    let removed = remove(engine, &issue).await;
+    let event = match &removed {
+        Ok(_) => Event::Destroyed,
+        Err(why) => Event::DestroyFailed { reason: why.clone() },
+    };
+    let stored: Result<Issue, StoreError> = engine.apply(id, event).await;
+    let destroyed = removed.map_err(|why| {
+        Problem::new(ProblemKind::Failed, format!("{reference} was not destroyed: {why}"))
+            .hint("what is left is as it was; try again when that is settled")
+    })?;
+    stored.map_err(|error| not_stored(&reference, error))?;
+    Ok(destroyed)
+}
+
+/// Rescue, then the agent's session, then the files: whatever fails, what comes after it is still there.
+async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
+    let mut destroyed = Destroyed { issue: issue.reference.to_string(), rescue: None, notes: vec![] };
+    if let Some(files) = &issue.worktree {
+        let (directory, gate) = engine.home().files(&files.directory);
+        if directory.exists() || gate.exists() {
+            let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
+            let worktree = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
+            if let Some(worktree) = &worktree {
+                let spec = SaveSpec {
+                    issue_number: issue.reference.number,
+                    why: "the issue was destroyed".to_owned(),
+                    at: rescue_time::written_now(),
+                };
+                let saved = rescue::save(&mirror, worktree, spec).await.map_err(|error| error.to_string())?;
+                if let Some(saved) = saved {
+                    if !saved.unsaved.is_empty() {
+                        return Err(format!(
+                            "these files cannot be read, so they cannot be rescued: {}",
+                            saved.unsaved.join(", ")
+                        ));
+                    }
+                    destroyed.rescue = Some(saved.name);
+                }
+            }
+            delete_session(engine, issue, &directory, &mut destroyed.notes).await;
+            match &worktree {
+                Some(worktree) => worktree.remove().await,
+                None => Worktree::remove_leftovers(&directory, &gate).await,
+            }
+            .map_err(|error| error.to_string())?;
+            return Ok(destroyed);
+        }
+    }
+    delete_session(engine, issue, engine.home().path(), &mut destroyed.notes).await;
+    Ok(destroyed)
+}
+
+/// Asks the agent to forget the session. If that fails the files still go: it is said, and the command to type.
+async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes: &mut Vec<String>) {
+    let Some(session) = issue.session.as_ref().filter(|session| session.state == SessionState::Open) else { return };
+    let settings = engine.settings();
+    let (profile, program) = match agents::check(&settings, &session.agent) {
+        Ok(found) => found,
+        Err(problem) => {
+            notes.push(format!("the agent's session {} is still there: {}", session.id, problem.message));
+            return;
+        }
+    };
+    let launch = SessionId::new(&session.id).ok().and_then(|id| profile.delete_session(&id));
+    let Some(launch) = launch else {
+        notes.push(format!("{} cannot delete sessions; its session {} is still there", session.agent, session.id));
+        return;
+    };
+    let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir());
+    if let Err(error) = launch.add_to(&mut env) {
+        notes.push(format!("the agent's session {} is still there: {error}", session.id));
+        return;
+    }
+    let mut short = Short::new(&program).args(&launch.args).cwd(directory);
+    short.time_limit = Some(DELETE_LIMIT);
+    for (name, value) in env {
+        short = short.env(name, value);
+    }
+    let why = match run(short).await {
+        Ok(ended) if ended.status.success() => return,
+        Ok(ended) => String::from_utf8_lossy(&ended.stderr).trim().chars().take(300).collect(),
+        Err(error) => error.to_string(),
+    };
+    let command: Vec<String> = launch.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    notes.push(format!(
+        "the agent did not delete its session ({why}); to do so by hand: {} {}",
+        program.display(),
+        command.join(" ")
+    ));
+}

@@ -1,0 +1,76 @@
+//! The stored facts as a stream.
+
+use std::path::Path;
+
+use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::problem::Problem;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_store::error::StoreError;
+use kugetsu_store::view::StoredEvent;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use crate::engine::Engine;
+use crate::resolve;
+
+/// Events that are read at once.
+const PIECE: u32 = 256;
+/// Events that wait for a slow reader.
+const WAITING: usize = 64;
+
+/// The issue that a query means.
+///
+/// # Errors
+/// There is no such issue.
+pub async fn issue(engine: &Engine, query: &IssueQuery) -> Result<IssueId, Problem> {
+    Ok(resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?.id)
+}
+
+/// The events after number `after`, of one issue or of all; with `follow` also those that come.
+pub fn events(engine: &Engine, issue: Option<IssueId>, after: i64, follow: bool) -> mpsc::Receiver<StoredEvent> {
+    let (sender, stream) = mpsc::channel(WAITING);
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        if let Err(error) = tell(&engine, issue, after, follow, &sender).await {
+            tracing::error!(%error, "the events could not be read");
+        }
+    });
+    stream
+}
+
+async fn tell(
+    engine: &Engine,
+    issue: Option<IssueId>,
+    mut after: i64,
+    follow: bool,
+    stream: &mpsc::Sender<StoredEvent>,
+) -> Result<(), StoreError> {
+    let mut live = engine.store().listen();
+    loop {
+        // The log tells everything in order; what is live only says when to look again.
+        loop {
+            let piece = engine.store().events_after(issue, after, PIECE).await?;
+            let Some(last) = piece.last() else { break };
+            after = last.seq;
+            for event in piece {
+                if stream.send(event).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        if !follow {
+            return Ok(());
+        }
+        loop {
+            tokio::select! {
+                event = live.recv() => match event {
+                    Ok(event) if event.seq > after && issue.is_none_or(|issue| issue == event.issue) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                () = stream.closed() => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Where everything lies: one directory, private to its owner.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use kugetsu_domain::ids::RunId;
+use thiserror::Error;
+
+/// Longest path that a unix socket can have on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
+const SOCKET_PATH_MAX: usize = 103;
+
+/// kugetsu's directory and the places in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+/// The home cannot be used.
+#[derive(Debug, Error)]
+#[error("kugetsu's home {} cannot be used: {why}; set KUGETSU_HOME to a directory that you may write", home.display())]
+pub struct HomeError {
+    home: PathBuf,
+    why: String,
+}
+
+impl Home {
+    /// Takes a directory, which must be absolute. It need not exist yet.
+    pub const fn new(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory and the places in it, readable by their owner only.
+    ///
+    /// # Errors
+    /// [`HomeError`] with the reason and what to do.
+    pub fn create(&self) -> Result<(), HomeError> {
+        let places =
+            [self.state(), self.mirrors(), self.worktrees(), self.gates(), self.runs(), self.env(), self.base()];
+        for directory in std::iter::once(self.path()).chain(places.iter().map(PathBuf::as_path)) {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .map_err(|error| self.unusable(&error))?;
+        }
+        // A directory that exists says nothing about whether it can be written: a full disk or another owner shows here.
+        let probe = self.0.join(format!(".writable-{}", std::process::id()));
+        fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe)).map_err(|error| self.unusable(&error))
+    }
+
+    fn unusable(&self, error: &io::Error) -> HomeError {
+        HomeError { home: self.0.clone(), why: error.to_string() }
+    }
+
+    /// The database's own directory: the home itself is watched for changed settings, and a database changes all the time.
+    fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.state().join("kugetsu.db")
+    }
+
+    /// The settings.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.toml")
+    }
+
+    /// The settings of the script that kugetsu began as; read, never executed.
+    pub fn old_config(&self) -> PathBuf {
+        self.0.join("config")
+    }
+
+    /// Where single repositories are cloned from.
+    pub fn repositories(&self) -> PathBuf {
+        self.0.join("repos.json")
+    }
+
+    /// Held by the one daemon of this home.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("daemon.lock")
+    }
+
+    /// What the daemon prints.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("logs").join("daemon.log")
+    }
+
+    /// Where the daemon listens. In the home, unless its path is longer than a socket's can be: then in a directory of
+    /// the same owner's below the system's temporary one.
+    ///
+    /// # Errors
+    /// That directory belongs to somebody else.
+    pub fn socket(&self) -> io::Result<PathBuf> {
+        let socket = self.0.join("daemon.sock");
+        if socket.as_os_str().as_bytes().len() <= SOCKET_PATH_MAX {
+            return Ok(socket);
+        }
+        let user = nix::unistd::geteuid();
+        let directory = PathBuf::from(format!("/tmp/kugetsu-{user}"));
+        match fs::DirBuilder::new().mode(0o700).create(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let found = fs::symlink_metadata(&directory)?;
+        if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+            return Err(io::Error::other(format!(
+                "{} does not belong to you alone; remove it, or use a shorter KUGETSU_HOME",
+                directory.display()
+            )));
+        }
+        Ok(directory.join(format!("{:016x}.sock", fnv1a(self.0.as_os_str().as_bytes()))))
+    }
+
+    /// The mirrors of repositories.
+    pub fn mirrors(&self) -> PathBuf {
+        self.0.join("mirrors")
+    }
+
+    /// The worktrees of issues.
+    pub fn worktrees(&self) -> PathBuf {
+        self.0.join("worktrees")
+    }
+
+    /// The gates: what an agent sees as `origin`.
+    pub fn gates(&self) -> PathBuf {
+        self.0.join("gates")
+    }
+
+    /// An issue's worktree and its gate, by the worktree's name.
+    pub fn files(&self, name: &str) -> (PathBuf, PathBuf) {
+        (self.worktrees().join(name), self.gates().join(name))
+    }
+
+    /// The env files.
+    pub fn env(&self) -> PathBuf {
+        self.0.join("env")
+    }
+
+    /// What every agent knows from the start.
+    pub fn base(&self) -> PathBuf {
+        self.0.join("base")
+    }
+
+    /// The base context: a file for the user to read and change.
+    pub fn base_context(&self) -> PathBuf {
+        self.base().join("context.md")
+    }
+
+    /// Notes about the agents' own homes.
+    pub fn agents(&self) -> PathBuf {
+        self.0.join("agents")
+    }
+
+    /// The runs' directories.
+    pub fn runs(&self) -> PathBuf {
+        self.0.join("runs")
+    }
+
+    /// The places of one run.
+    pub fn run(&self, run: RunId) -> RunHome {
+        RunHome(self.runs().join(run.to_string()))
+    }
+}
+
+/// The places of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunHome(PathBuf);
+
+impl RunHome {
+    /// The places below the directory of a run.
+    pub const fn new(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory and the run's temporary one.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn create(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.temporary())
+    }
+
+    /// What the runner is to do.
+    pub fn order(&self) -> PathBuf {
+        self.0.join("order.json")
+    }
+
+    /// What happened, one record a line.
+    pub fn records(&self) -> PathBuf {
+        self.0.join("records.jsonl")
+    }
+
+    /// Held as long as the runner lives.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// What the agent printed on its standard error.
+    pub fn agent_errors(&self) -> PathBuf {
+        self.0.join("agent.stderr")
+    }
+
+    /// What the runner itself printed.
+    pub fn runner_log(&self) -> PathBuf {
+        self.0.join("runner.log")
+    }
+
+    /// The agent's temporary directory.
+    pub fn temporary(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_with_a_long_path_still_has_a_socket() {
+        let near = Home::new(PathBuf::from("/home/me/.kugetsu"));
+        assert_eq!(near.socket().unwrap(), Path::new("/home/me/.kugetsu/daemon.sock"));
+        let far = Home::new(PathBuf::from(format!("/{}", "long/".repeat(40))));
+        let farther = Home::new(PathBuf::from(format!("/{}", "long/".repeat(41))));
+        assert!(far.socket().unwrap().as_os_str().len() < SOCKET_PATH_MAX);
+        assert_ne!(far.socket().unwrap(), farther.socket().unwrap());
+    }
+}

@@ -1,0 +1,257 @@
+//! Takes tasks in: finds out what is meant, refuses what cannot work, and stores the rest before it answers.
+
+use std::path::Path;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::reference::{IssueRef, RepoRef};
+use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_forge::local::is_path_like;
+use kugetsu_git::failure::Cause;
+use kugetsu_git::names::BranchName;
+use kugetsu_git::source::SourceError;
+use kugetsu_store::store::{Enqueue, Precondition};
+use kugetsu_store::view::{Repo, RunView};
+use uuid::Uuid;
+
+use crate::agents;
+use crate::credentials::{source, token_variable, with_token};
+use crate::engine::{Engine, now};
+use crate::problems::{internal, not_stored, usage};
+use crate::resolve;
+
+/// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
+const MESSAGE_MAX: usize = 1024 * 1024;
+/// Longest title that is kept of a message, in characters.
+const TITLE_MAX: usize = 120;
+
+/// A task that was taken in.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// The task with its issue.
+    pub view: RunView,
+    /// What the caller should know besides.
+    pub notes: Vec<String>,
+}
+
+/// Queues a task. Asking twice with the same task identifier queues it once.
+///
+/// # Errors
+/// A [`Problem`] that says what to do; nothing was stored then.
+pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
+    let id: TaskId = request.task.parse().map_err(|_| usage(format!("{:?} is no task identifier", request.task)))?;
+    let message = message(&request)?;
+    let cwd = Path::new(&request.cwd);
+    if !cwd.is_absolute() {
+        return Err(usage(format!("the directory {:?} is not absolute", request.cwd)));
+    }
+    let after = match &request.after {
+        Some(reference) => Some(resolve::issue(engine, reference, cwd).await?),
+        None => None,
+    };
+    let after = after.map(|issue| (issue.id, issue.reference));
+    if let Some(base) = &request.base {
+        BranchName::new(base.clone()).map_err(|error| usage(error.to_string()))?;
+    }
+    let draft = Draft { id, message, after };
+    match request.kind {
+        WireKind::Start => start(engine, &request, draft, cwd).await,
+        WireKind::Continue => go_on(engine, &request, draft, cwd).await,
+    }
+}
+
+/// What is known of a task before its issue is.
+struct Draft {
+    id: TaskId,
+    message: String,
+    after: Option<(IssueId, IssueRef)>,
+}
+
+impl Draft {
+    fn task(self, kind: TaskKind, agent: String, request: &TaskRequest) -> Task {
+        Task {
+            id: self.id,
+            kind,
+            state: TaskState::Queued,
+            message: self.message,
+            agent,
+            model: request.model.clone(),
+            base: request.base.clone(),
+            priority: request.priority,
+            after: self.after.as_ref().map(|(issue, _)| *issue),
+            attempt: 0,
+            cancel_asked: false,
+            queued_at: now(),
+            ended_at: None,
+            // Shown as long as it is queued: a task that waits says for what.
+            reason: self.after.map(|(_, issue)| format!("waits until {issue} is done")),
+        }
+    }
+}
+
+fn message(request: &TaskRequest) -> Result<String, Problem> {
+    let message = request.message.as_deref().unwrap_or_default().trim();
+    if message.is_empty() {
+        return Err(usage("there is no message, and kugetsu does not read issues from servers yet")
+            .hint(format!("say what is to be done: kugetsu start {} \"<message>\"", request.reference)));
+    }
+    if message.len() > MESSAGE_MAX {
+        return Err(usage(format!("the message has {} bytes, more than the {MESSAGE_MAX} that fit", message.len()))
+            .hint("put the details into a file of the repository and name it in the message"));
+    }
+    if message.contains('\0') {
+        return Err(usage("the message holds a NUL character, which no agent can be told"));
+    }
+    Ok(message.to_owned())
+}
+
+async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
+    let settings = engine.settings();
+    let agent = request.agent.clone().unwrap_or_else(|| settings.agent_default.clone());
+    agents::check(&settings, &agent)?;
+    // A new local repository keeps its name from here to the commit that stores it.
+    let naming = match is_path_like(request.reference.trim()) {
+        true => Some(engine.naming().lock().await),
+        false => None,
+    };
+    let target = resolve::target(engine, &request.reference, cwd).await?;
+    let notes = first_contact(engine, &target.repo).await?;
+    let enqueue = Enqueue {
+        repo: target.repo.clone(),
+        number: target.number,
+        new_issue: IssueId::new(Uuid::now_v7()),
+        title: title(&draft.message),
+        change_url: change_url(request)?,
+        task: draft.task(TaskKind::Start, agent, request),
+        precondition: Precondition::Idle,
+    };
+    // Counted and queued in one step, so that two callers cannot both take the last place.
+    let places = match request.no_queue {
+        true => Some(engine.places().lock().await),
+        false => None,
+    };
+    if places.is_some() {
+        refuse_when_full(engine).await?;
+    }
+    let shown = |number: Option<u64>| IssueRef { repo: target.repo.name.clone(), number: number.unwrap_or_default() };
+    let number = enqueue.number;
+    let queued = store(engine, enqueue, &shown(number), notes).await?;
+    engine.remember(&target.repo);
+    drop((naming, places));
+    Ok(queued)
+}
+
+async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
+    let issue = resolve::issue(engine, &request.reference, cwd).await?;
+    let settings = engine.settings();
+    let agent = match (&request.agent, &issue.session) {
+        (Some(agent), _) => agent.clone(),
+        (None, Some(session)) => session.agent.clone(),
+        (None, None) => settings.agent_default.clone(),
+    };
+    agents::check(&settings, &agent)?;
+    let repo = engine.store().repo(&issue.reference.repo).await.map_err(internal)?;
+    let enqueue = Enqueue {
+        repo: repo.ok_or_else(|| internal("the issue's repository is not stored"))?,
+        number: Some(issue.reference.number),
+        new_issue: issue.id,
+        title: issue.title.clone(),
+        change_url: change_url(request)?,
+        task: draft.task(TaskKind::Continue, agent, request),
+        precondition: Precondition::Continuable,
+    };
+    let queued = store(engine, enqueue, &issue.reference, vec![]).await?;
+    if request.interrupt
+        && let Some(running) = issue.live_run()
+    {
+        let event = Event::CancelAsked { task: running.task };
+        engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
+    }
+    Ok(queued)
+}
+
+async fn store(engine: &Engine, enqueue: Enqueue, shown: &IssueRef, notes: Vec<String>) -> Result<Queued, Problem> {
+    let (id, kind) = (enqueue.task.id, enqueue.task.kind);
+    let applied = engine.store().enqueue(enqueue, now()).await.map_err(|error| not_stored(shown, error))?;
+    engine.carry_out_queued(&applied, kind);
+    if applied.repeated {
+        // Whoever asked first may have gone away between the commit and its effects.
+        engine.wake_dispatcher();
+    }
+    if let Some(task) = applied.issue.task(id).filter(|_| !applied.repeated).cloned() {
+        return Ok(Queued { view: RunView::new(applied.issue, task, None), notes });
+    }
+    let stored = engine.store().run_of_task(id).await.map_err(internal)?;
+    let view = stored.ok_or_else(|| internal("the task that was asked for twice is not stored"))?;
+    Ok(Queued { view, notes })
+}
+
+/// A repository that kugetsu has never seen is looked at before anything is stored, so that a wrong address is an error
+/// now and not a failed run later.
+async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Problem> {
+    if engine.remembers(repo) {
+        return Ok(vec![]);
+    }
+    let known = engine.store().repo(&repo.name).await.map_err(internal)?;
+    if known.is_some_and(|known| known.source == repo.source) {
+        return Ok(vec![]);
+    }
+    let source = source(repo.name.base.is_local(), &repo.source);
+    let git = with_token(engine.git(), &engine.settings(), repo.name.base.as_str());
+    let probe = source.probe(&git).await.map_err(|error| unreachable(engine, &repo.name, &error))?;
+    let mut notes = Vec::new();
+    if probe.uncommitted > 0 {
+        notes.push(format!(
+            "{} changed files in {} are not committed; the agent begins from the last commit and does not see them",
+            probe.uncommitted, repo.source
+        ));
+    }
+    Ok(notes)
+}
+
+fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem {
+    let cause = match error {
+        SourceError::Git(error) => Some(error.cause()),
+        _ => None,
+    };
+    let kind = match cause {
+        // What was typed may be right; the way there is not open now.
+        Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Other) => ProblemKind::Failed,
+        _ => ProblemKind::Usage,
+    };
+    let problem = Problem::new(kind, format!("{repo} cannot be used: {error}"));
+    let needs_login = matches!(cause, Some(Cause::Authentication | Cause::RepositoryNotFound));
+    match token_variable(&engine.settings(), repo.base.as_str()).filter(|_| needs_login) {
+        Some(name) => problem.hint(format!("kugetsu env set {name} -   (reads the token from standard input)")),
+        None => problem,
+    }
+}
+
+async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
+    let max = engine.settings().agents_max;
+    let taken = engine.store().places_taken().await.map_err(internal)?;
+    let waiting = engine.store().candidates(max).await.map_err(internal)?;
+    let waiting = waiting.iter().filter(|candidate| candidate.kind == TaskKind::Start).count();
+    if taken + waiting < max {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::Full, format!("all {max} places are taken"))
+        .hint("leave --no-queue out to wait in line, or allow more: kugetsu config set agents.max <number>"))
+}
+
+fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
+    let Some(url) = &request.change_url else { return Ok(None) };
+    let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
+    if plain && (url.starts_with("https://") || url.starts_with("http://")) {
+        return Ok(Some(url.clone()));
+    }
+    Err(usage(format!("{url:?} is not the address of a pull or merge request"))
+        .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34"))
+}
+
+/// The first line of the message, not longer than a line.
+fn title(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().chars().take(TITLE_MAX).collect()
+}

@@ -1,0 +1,62 @@
+//! What people ask to see.
+
+use std::path::Path;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::ids::TaskId;
+use kugetsu_store::view::RunView;
+
+use crate::engine::Engine;
+use crate::problems::internal;
+use crate::resolve;
+
+/// How things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Runs that go on.
+    pub running: usize,
+    /// Places that are taken.
+    pub places_taken: usize,
+    /// Places that there are.
+    pub places: usize,
+    /// Tasks that wait.
+    pub queued: u64,
+}
+
+/// The task with this identifier, or the latest one of this issue.
+///
+/// # Errors
+/// There is no such task.
+pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+    if let Ok(id) = name.parse::<TaskId>() {
+        return engine.store().run_of_task(id).await.map_err(internal)?.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, format!("there is no task {name}"))
+                .hint("kugetsu queue list --all shows them")
+        });
+    }
+    issue(engine, name, cwd).await
+}
+
+/// The latest task of an issue with its latest run.
+///
+/// # Errors
+/// There is no such issue.
+pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView, Problem> {
+    let issue = resolve::issue(engine, reference, cwd).await?;
+    let view = engine.store().latest_run(issue.id).await.map_err(internal)?;
+    view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))
+}
+
+/// How things stand.
+///
+/// # Errors
+/// The database's words.
+pub async fn standing(engine: &Engine) -> Result<Standing, Problem> {
+    let store = engine.store();
+    Ok(Standing {
+        running: store.running().await.map_err(internal)?.len(),
+        places_taken: store.places_taken().await.map_err(internal)?,
+        places: engine.settings().agents_max,
+        queued: store.queued().await.map_err(internal)?,
+    })
+}

@@ -1,0 +1,67 @@
+//! Where an issue's files are, opened: mirror, worktree and gate.
+
+use std::path::PathBuf;
+
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::naming;
+use kugetsu_git::mirror::{Mirror, MirrorError};
+use kugetsu_git::names::BranchName;
+use kugetsu_git::worktree::{Worktree, WorktreeError};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::view::Repo;
+use thiserror::Error;
+
+use crate::credentials::{source, with_token};
+use crate::engine::Engine;
+
+/// An issue's files cannot be opened.
+#[derive(Debug, Error)]
+pub(crate) enum PlacesError {
+    /// The repository's row is gone.
+    #[error("the repository is not stored any more")]
+    NoRepository,
+    /// The stored facts cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mirror cannot be opened.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The worktree cannot be opened.
+    #[error(transparent)]
+    Worktree(#[from] WorktreeError),
+    /// The stored branch is none.
+    #[error("the stored branch name is damaged: {0}")]
+    Branch(#[from] kugetsu_git::names::BadBranch),
+}
+
+/// The mirror of the issue's repository.
+pub(crate) async fn mirror(engine: &Engine, issue: &Issue) -> Result<Mirror, PlacesError> {
+    let repo = engine.store().repo(&issue.reference.repo).await?.ok_or(PlacesError::NoRepository)?;
+    Ok(open(engine, &repo).await?)
+}
+
+/// A repository's mirror, if there is one: looking for what it holds clones nothing.
+pub(crate) async fn mirror_if_there(engine: &Engine, repo: &Repo) -> Result<Option<Mirror>, MirrorError> {
+    match directory(engine, repo).exists() {
+        true => open(engine, repo).await.map(Some),
+        false => Ok(None),
+    }
+}
+
+async fn open(engine: &Engine, repo: &Repo) -> Result<Mirror, MirrorError> {
+    let git = with_token(engine.git(), &engine.settings(), repo.name.base.as_str());
+    let source = source(repo.name.base.is_local(), &repo.source);
+    Mirror::open_or_create(&git, &directory(engine, repo), &source, &mut |_| ()).await
+}
+
+fn directory(engine: &Engine, repo: &Repo) -> PathBuf {
+    engine.home().mirrors().join(naming::mirror_directory(&repo.name))
+}
+
+/// What there is of the issue's worktree: the files, its gate, or both; `None` if there is neither.
+pub(crate) async fn worktree(engine: &Engine, issue: &Issue, mirror: &Mirror) -> Result<Option<Worktree>, PlacesError> {
+    let Some(files) = &issue.worktree else { return Ok(None) };
+    let branch = BranchName::new(files.branch.clone())?;
+    let (directory, gate) = engine.home().files(&files.directory);
+    Ok(Worktree::remains(mirror, &directory, &gate, &branch).await?)
+}

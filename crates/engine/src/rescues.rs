@@ -1,0 +1,98 @@
+//! What was rescued, and how it comes back.
+
+use std::path::Path;
+
+use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
+use kugetsu_domain::issue::Issue;
+use kugetsu_git::mirror::Mirror;
+use kugetsu_git::rescue::{self, Rescue, RescueError};
+
+use crate::engine::Engine;
+use crate::problems::{internal, usage};
+use crate::{places, rescue_time, resolve};
+
+/// The rescues of an issue, or of all, newest first.
+///
+/// # Errors
+/// There is no such issue, or its mirror cannot be read.
+pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<RescueObject>, Problem> {
+    let mut all = Vec::new();
+    match query {
+        Some(query) => {
+            let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+            let repo = engine.store().repo(&issue.reference.repo).await.map_err(internal)?;
+            if let Some(repo) = repo
+                && let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)?
+            {
+                all = of_issue(&mirror, &issue).await?;
+            }
+        }
+        None => {
+            for repo in engine.store().repos().await.map_err(internal)? {
+                let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)? else { continue };
+                let found = rescue::list(&mirror, None).await.map_err(internal)?;
+                all.extend(found.into_iter().map(|rescue| object(format!("{}#{}", repo.name, rescue.issue), rescue)));
+            }
+        }
+    }
+    all.sort_by(|one, two| two.at.cmp(&one.at));
+    Ok(all)
+}
+
+/// Puts a rescue into a directory of its own.
+///
+/// # Errors
+/// There is no such rescue, or the directory is not free.
+pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restored, Problem> {
+    let issue = resolve::issue(engine, &request.reference, Path::new(&request.cwd)).await?;
+    let mirror = places::mirror(engine, &issue).await.map_err(internal)?;
+    let all = of_issue(&mirror, &issue).await?;
+    let none = || {
+        Problem::new(ProblemKind::NotFound, format!("nothing of {} is in rescue", issue.reference))
+            .hint("kugetsu rescue list shows what there is")
+    };
+    let chosen = match &request.rescue {
+        None => all.first().ok_or_else(none)?,
+        Some(wanted) => {
+            let fits = |rescue: &&RescueObject| {
+                rescue.reference == *wanted || rescue.reference.ends_with(&format!("/{wanted}"))
+            };
+            all.iter().find(fits).ok_or_else(|| {
+                Problem::new(ProblemKind::NotFound, format!("{} has no rescue {wanted:?}", issue.reference))
+                    .hint(format!("kugetsu rescue list {}", issue.reference))
+            })?
+        }
+    };
+    let into = Path::new(&request.cwd).join(&request.into);
+    match rescue::restore(&mirror, &chosen.reference, &into).await {
+        Ok(restored) => Ok(Restored {
+            directory: restored.dir.canonicalize().unwrap_or(restored.dir).display().to_string(),
+            reference: restored.name,
+            notes: restored.notices,
+        }),
+        Err(error @ (RescueError::Git(_) | RescueError::File(_))) => Err(internal(error)),
+        Err(error) => Err(usage(error.to_string())),
+    }
+}
+
+/// What the mirror holds of one issue, newest first.
+async fn of_issue(mirror: &Mirror, issue: &Issue) -> Result<Vec<RescueObject>, Problem> {
+    let found = rescue::list(mirror, Some(issue.reference.number)).await.map_err(internal)?;
+    let mut all: Vec<RescueObject> =
+        found.into_iter().map(|rescue| object(issue.reference.to_string(), rescue)).collect();
+    all.sort_by(|one, two| (&two.at, &two.reference).cmp(&(&one.at, &one.reference)));
+    Ok(all)
+}
+
+fn object(issue: String, rescue: Rescue) -> RescueObject {
+    RescueObject {
+        issue,
+        reference: rescue.name,
+        commit: rescue.commit.to_string(),
+        at: rescue_time::shown(&rescue.at),
+        why: rescue.why,
+        files: rescue.files as u64,
+    }
+}

@@ -1,0 +1,278 @@
+//! What a reference means: which repository, which issue. A person writes addresses, short forms, paths and session
+//! identifiers; everything behind this file knows repositories and issues only.
+
+use std::path::{Path, PathBuf};
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
+use kugetsu_forge::address::{Address, Context, What};
+use kugetsu_forge::known::KnownServer;
+use kugetsu_forge::local::{is_path_like, local_name};
+use kugetsu_forge::parser::parse;
+use kugetsu_forge::place::place;
+use kugetsu_git::source::{Located, SourceError};
+use kugetsu_store::view::Repo;
+
+use crate::engine::Engine;
+use crate::problems::{internal, usage};
+use crate::settings::Settings;
+
+/// How many candidates an error lists.
+const LISTED: usize = 10;
+
+/// Where a new task goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// The repository and where git finds it.
+    pub(crate) repo: Repo,
+    /// The issue's number; `None` takes the next local one.
+    pub(crate) number: Option<u64>,
+}
+
+/// The place that a `start` names. A new local repository gets its name here; the caller holds the engine's `naming`
+/// until it is stored.
+pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Result<Target, Problem> {
+    let reference = reference.trim();
+    if is_path_like(reference) {
+        let located = locate(engine, &expand(reference, cwd)?).await?;
+        return Ok(Target { repo: local_repo(engine, &located).await?, number: None });
+    }
+    let settings = engine.settings();
+    let address = read(engine, &settings, reference, cwd).await?;
+    let number = match address.what {
+        What::Issue(number) => number,
+        What::Change(number) => {
+            return Err(usage(format!("{reference} is a pull or merge request, and `start` begins from an issue"))
+                .hint(format!(
+                    "name the issue that it belongs to, and give the address as the third argument: \
+                    kugetsu start <issue> \"<message>\" {reference}; its number {number} is not the issue's"
+                )));
+        }
+        What::Repo => {
+            return Err(usage(format!("{reference} names a repository, not an issue of it")).hint(
+                "add the issue's number (owner/repo#12), or start in a clone of it: kugetsu start . \"<message>\"",
+            ));
+        }
+    };
+    if number == 0 {
+        return Err(usage(format!("{reference}: issues are numbered from 1")));
+    }
+    let repo = repo_of(engine, &settings, &address, number).await?;
+    Ok(Target { repo, number: Some(number) })
+}
+
+/// The issue that is meant, which kugetsu must know already.
+pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+    let reference = reference.trim();
+    if is_path_like(reference) {
+        return issue_at(engine, reference, cwd).await;
+    }
+    if is_session(reference) {
+        let found = engine.store().issue_by_session(reference).await.map_err(internal)?;
+        return found.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, format!("no issue has a session {reference:?}")).hint(
+                "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
+            )
+        });
+    }
+    let address = read(engine, &engine.settings(), reference, cwd).await?;
+    let What::Issue(number) = address.what else {
+        return Err(usage(format!("{reference} does not name an issue"))
+            .hint("`kugetsu list` shows the issues that kugetsu knows"));
+    };
+    let name = match address.repo() {
+        Some(repo) => repo,
+        None => {
+            place(&address, &engine.settings().repositories, &engine.settings().servers)
+                .map_err(|error| usage(error.to_string()))?
+                .repo
+        }
+    };
+    let wanted = IssueRef { repo: name, number };
+    engine.store().issue(&wanted).await.map_err(internal)?.ok_or_else(|| {
+        // kugetsu numbers local issues itself, so one that is not there cannot be begun by its number.
+        let begin = if wanted.repo.base.is_local() { ".".to_owned() } else { wanted.to_string() };
+        Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}")).hint(format!(
+            "`kugetsu list` shows what it has worked on; begin with: kugetsu start {begin} \"<message>\""
+        ))
+    })
+}
+
+/// Agents name their sessions with one word; no address is one word of these characters only.
+fn is_session(reference: &str) -> bool {
+    !reference.is_empty() && reference.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// The one issue of the repository at a path that is still open.
+async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+    let path = expand(reference, cwd)?;
+    if let Some(issue) = worked_in(engine, &path).await? {
+        return Ok(issue);
+    }
+    let located = locate(engine, &path).await?;
+    let home = main_place(&located);
+    let known = engine.store().local_repos().await.map_err(internal)?;
+    let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == home) else {
+        return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
+            .hint(format!("begin with: kugetsu start {reference} \"<message>\"")));
+    };
+    let mut open: Vec<IssueRef> = engine
+        .store()
+        .latest_runs()
+        .await
+        .map_err(internal)?
+        .into_iter()
+        .filter(|view| view.reference.repo == repo.name && view.issue_state == IssueState::Open)
+        .map(|view| view.reference)
+        .collect();
+    match (open.pop(), open.len()) {
+        (Some(only), 0) => {
+            engine.store().issue(&only).await.map_err(internal)?.ok_or_else(|| internal("the issue is gone"))
+        }
+        (None, _) => Err(Problem::new(ProblemKind::NotFound, format!("{} has no open issue", repo.name))
+            .hint(format!("begin one with: kugetsu start {reference} \"<message>\""))),
+        (Some(last), more) => {
+            let names: Vec<String> = open.iter().chain([&last]).rev().take(LISTED).map(ToString::to_string).collect();
+            Err(usage(format!("{} has {} open issues: {}", repo.name, more + 1, names.join(", ")))
+                .hint("name the one that you mean"))
+        }
+    }
+}
+
+/// The issue in whose worktree the path lies.
+async fn worked_in(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
+    let Some(directory) = own_worktree(engine, path) else { return Ok(None) };
+    let all = engine.store().latest_runs().await.map_err(internal)?;
+    let found = all.into_iter().find(|view| view.worktree.as_ref().is_some_and(|files| files.directory == directory));
+    match found {
+        Some(view) => Ok(Some(engine.store().issue_by_id(view.issue).await.map_err(internal)?)),
+        None => Ok(None),
+    }
+}
+
+/// The name of the worktree of ours that holds the path.
+fn own_worktree(engine: &Engine, path: &Path) -> Option<String> {
+    let worktrees = engine.home().worktrees().canonicalize().ok()?;
+    let inside = path.canonicalize().ok()?.strip_prefix(worktrees).ok()?.to_owned();
+    Some(inside.components().next()?.as_os_str().to_str()?.to_owned())
+}
+
+/// A path as the person meant it: relative to where they are, `~` being their own home.
+fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
+    let path =
+        reference.get(..7).filter(|begin| begin.eq_ignore_ascii_case("file://")).map_or(reference, |_| &reference[7..]);
+    let path = match path.strip_prefix('~') {
+        None => PathBuf::from(path),
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+            let home = home.ok_or_else(|| usage(format!("{reference}: HOME is not set, so ~ means nothing")))?;
+            PathBuf::from(home).join(rest.trim_start_matches('/'))
+        }
+        Some(_) => {
+            return Err(usage(format!("{reference}: other people's ~ is not looked up")).hint("write the whole path"));
+        }
+    };
+    Ok(cwd.join(path))
+}
+
+async fn locate(engine: &Engine, path: &Path) -> Result<Located, Problem> {
+    let located = Located::find(engine.git(), path).await.map_err(|error| not_a_repository(&error))?;
+    if own_worktree(engine, &located.place).is_some() {
+        return Err(usage(format!("{} is a worktree of kugetsu's own", located.place.display()))
+            .hint("to go on with its issue: kugetsu continue . \"<message>\""));
+    }
+    Ok(located)
+}
+
+fn not_a_repository(error: &SourceError) -> Problem {
+    usage(error.to_string())
+}
+
+/// The repository itself, also when the person stands in one of its linked worktrees.
+fn main_place(located: &Located) -> PathBuf {
+    let place = match located.common.file_name() {
+        Some(name) if !located.bare && name == ".git" => located.common.parent().unwrap_or(&located.place),
+        _ => &located.place,
+    };
+    place.canonicalize().unwrap_or_else(|_| place.to_owned())
+}
+
+async fn local_repo(engine: &Engine, located: &Located) -> Result<Repo, Problem> {
+    let place = main_place(located);
+    let source = place.to_str().ok_or_else(|| {
+        usage(format!("the path {} is not UTF-8", place.display()))
+            .hint("rename the directory, or clone it to another place")
+    })?;
+    let known = engine.store().local_repos().await.map_err(internal)?;
+    let taken: Vec<(ProjectPath, PathBuf)> =
+        known.into_iter().map(|repo| (repo.name.project, PathBuf::from(repo.source))).collect();
+    let project = local_name(&place, &taken).map_err(internal)?;
+    Ok(Repo {
+        name: RepoRef { base: ServerBase::local(), project },
+        kind: Some(ForgeKind::Local),
+        source: source.to_owned(),
+    })
+}
+
+/// Reads an address; where it leaves the repository open, the one that the person stands in is meant.
+async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path) -> Result<Address, Problem> {
+    let known = settings.servers.known();
+    let context = match needs_context(reference) {
+        true => context(engine, settings, cwd).await?,
+        false => None,
+    };
+    parse(reference, &known, context.as_ref()).map_err(|error| usage(error.to_string()))
+}
+
+/// `#12`, `!3`, and `owner/repo#12`, where the first part is no host.
+fn needs_context(reference: &str) -> bool {
+    reference.starts_with(['#', '!'])
+        || !(reference.contains("://")
+            || reference.starts_with("local/")
+            || reference.split('/').next().is_some_and(|first| first.contains(['.', ':'])))
+}
+
+/// The repository that the person stands in: the one that its remote `origin` names, else the local one.
+async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<Context>, Problem> {
+    if let Some(issue) = worked_in(engine, cwd).await? {
+        return Ok(Some(context_of(&issue.reference.repo, None)));
+    }
+    let Ok(located) = Located::find(engine.git(), cwd).await else { return Ok(None) };
+    let known: Vec<KnownServer> = settings.servers.known();
+    if let Some(origin) = located.remote_url(engine.git(), "origin").await
+        && let Ok(address) = parse(&origin, &known, None)
+        && let Ok(found) = place(&address, &settings.repositories, &settings.servers)
+    {
+        return Ok(Some(context_of(&found.repo, found.kind)));
+    }
+    let place = main_place(&located);
+    let local = engine.store().local_repos().await.map_err(internal)?;
+    Ok(local.into_iter().find(|repo| Path::new(&repo.source) == place).map(|repo| context_of(&repo.name, repo.kind)))
+}
+
+fn context_of(repo: &RepoRef, kind: Option<ForgeKind>) -> Context {
+    Context { kind, base: repo.base.clone(), project: repo.project.clone() }
+}
+
+/// The repository of an address, with what git clones.
+async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number: u64) -> Result<Repo, Problem> {
+    if address.base.as_ref().is_some_and(ServerBase::is_local) {
+        let name = RepoRef { base: ServerBase::local(), project: address.project.clone() };
+        let known = IssueRef { repo: name.clone(), number };
+        let repo = engine.store().repo(&name).await.map_err(internal)?;
+        return match (repo, engine.store().issue(&known).await.map_err(internal)?) {
+            (Some(repo), Some(_)) => Ok(repo),
+            (repo, _) => Err(Problem::new(
+                ProblemKind::NotFound,
+                format!("there is no issue {known}; kugetsu numbers local issues itself"),
+            )
+            .hint(match repo {
+                Some(repo) => format!("begin a new one with: kugetsu start {} \"<message>\"", repo.source),
+                None => "begin one inside a git repository with: kugetsu start . \"<message>\"".to_owned(),
+            })),
+        };
+    }
+    let found = place(address, &settings.repositories, &settings.servers).map_err(|error| usage(error.to_string()))?;
+    Ok(Repo { name: found.repo, kind: found.kind, source: found.clone_url.as_str().to_owned() })
+}

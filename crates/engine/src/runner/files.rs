@@ -1,0 +1,213 @@
+//! The run's files: the mirror brought up to date, the worktree made or found, what was left in it rescued.
+
+use kugetsu_api::order::RunOrder;
+use kugetsu_api::record::Body;
+use kugetsu_git::base::BaseError;
+use kugetsu_git::door::GitError;
+use kugetsu_git::files::FileError;
+use kugetsu_git::mirror::{Mirror, MirrorError};
+use kugetsu_git::names::{BadBranch, BadOid, BranchName, Oid};
+use kugetsu_git::progress::Progress;
+use kugetsu_git::rescue::{self, RescueError, SaveSpec};
+use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
+use thiserror::Error;
+use tokio::time::{Duration, Instant};
+
+use super::spool::Spool;
+use crate::credentials::{source, token_variable, with_token};
+use crate::home::Home;
+use crate::rescue_time;
+use crate::settings::Settings;
+
+/// Progress is told at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How many branch names are tried.
+const BRANCHES: u32 = 100;
+
+/// The run's files.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// The repository's mirror.
+    pub(crate) mirror: Mirror,
+    /// The issue's worktree.
+    pub(crate) worktree: Worktree,
+    /// The commit that the work began from.
+    pub(crate) base: Option<Oid>,
+    /// The branch that the work began from, where the worktree was made now.
+    pub(crate) base_branch: Option<BranchName>,
+    /// Whether the worktree was made now.
+    pub(crate) is_new: bool,
+}
+
+/// Why there are no files to work in.
+#[derive(Debug, Error)]
+pub(crate) enum FilesError {
+    /// The mirror.
+    #[error("the repository could not be fetched: {error}{}", hint(.variable))]
+    Mirror {
+        /// Why.
+        #[source]
+        error: MirrorError,
+        /// The variable that holds the server's token, where that may help.
+        variable: Option<&'static str>,
+    },
+    /// The place to begin from.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// The worktree.
+    #[error("the worktree could not be made: {0}")]
+    Worktree(#[from] WorktreeError),
+    /// What was left.
+    #[error("what the last attempt left could not be rescued, so nothing was begun: {0}")]
+    Rescue(#[from] RescueError),
+    /// A name that is none.
+    #[error(transparent)]
+    Branch(#[from] BadBranch),
+    /// A commit that is none.
+    #[error(transparent)]
+    Oid(#[from] BadOid),
+    /// Git itself.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The file system.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Every name that was tried is taken.
+    #[error("the branches {0}, {0}-2 and so on are all taken; remove some on the server")]
+    NoFreeBranch(BranchName),
+}
+
+fn hint(variable: &Option<&'static str>) -> String {
+    variable.map(|name| format!("; if a token is missing: kugetsu env set {name} -")).unwrap_or_default()
+}
+
+/// Makes the files ready, or finds them as they were left.
+///
+/// # Errors
+/// [`FilesError`]; a worktree that was there is as it was.
+pub(crate) async fn prepare(
+    order: &RunOrder,
+    home: &Home,
+    settings: &Settings,
+    spool: &Spool,
+) -> Result<Files, FilesError> {
+    let git = kugetsu_git::door::Git::find().await?;
+    let git = with_token(&git, settings, &order.base_url);
+    let variable = token_variable(settings, &order.base_url);
+    let failed = |error| FilesError::Mirror { error, variable };
+    let mut progress = teller(spool.clone());
+    spool.step("looking at the repository");
+    let place = home.mirrors().join(&order.mirror);
+    let was_there = place.exists();
+    let source = source(order.local, &order.source);
+    let mirror = Mirror::open_or_create(&git, &place, &source, &mut progress).await.map_err(failed)?;
+
+    let (directory, gate) = home.files(&order.directory);
+    let branch = BranchName::new(order.branch.clone())?;
+    match Worktree::open(&mirror, &directory, &gate, &branch).await {
+        Ok(worktree) => {
+            if was_there && let Err(error) = mirror.update(&mut progress).await {
+                // The work can go on without the server's news; the push at the end will tell if it cannot be reached.
+                spool.notice(format!("the server's branches were not brought up to date: {error}"));
+            }
+            worktree.refresh().await?;
+            let base = order.base_sha.as_deref().map(str::parse).transpose()?;
+            found(order, &mirror, worktree, base, spool).await
+        }
+        Err(WorktreeError::Missing(_)) => {
+            if order.base_sha.is_some() {
+                spool.notice("the worktree was removed by somebody; it is made anew, without what was not pushed");
+            }
+            if was_there {
+                mirror.update(&mut progress).await.map_err(failed)?;
+            }
+            make(order, mirror, WorktreePlaces { directory, gate, branch }, spool, &mut progress).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct WorktreePlaces {
+    directory: std::path::PathBuf,
+    gate: std::path::PathBuf,
+    branch: BranchName,
+}
+
+async fn make(
+    order: &RunOrder,
+    mirror: Mirror,
+    places: WorktreePlaces,
+    spool: &Spool,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Files, FilesError> {
+    let wanted = order.base.clone().map(BranchName::new).transpose()?;
+    let base = mirror.resolve(wanted.as_ref()).await?;
+    let branch = free_branch(&mirror, places.branch, order.pushed.is_some() && order.base_sha.is_some()).await?;
+    spool.step("making the worktree");
+    if let Some(located) = mirror.located() {
+        match located.uncommitted(mirror.git()).await? {
+            0 => {}
+            count => spool.notice(format!(
+                "{count} changed files in {} are not committed; the agent begins from the last commit and does not see them",
+                located.place.display()
+            )),
+        }
+    }
+    let spec = WorktreeSpec { dir: places.directory, gate: places.gate, branch: branch.clone(), base: base.clone() };
+    let made = Worktree::create(&mirror, spec, progress).await?;
+    for notice in made.notices {
+        spool.notice(notice);
+    }
+    spool.write(Body::Worktree {
+        directory: order.directory.clone(),
+        branch: branch.to_string(),
+        base_branch: base.branch.as_ref().map(ToString::to_string),
+        base_sha: made.base_sha.as_ref().map(ToString::to_string),
+    });
+    Ok(Files { mirror, worktree: made.worktree, base: made.base_sha, base_branch: base.branch, is_new: true })
+}
+
+/// A worktree that was there. After a lost attempt its state is saved before anything goes on in it.
+async fn found(
+    order: &RunOrder,
+    mirror: &Mirror,
+    worktree: Worktree,
+    base: Option<Oid>,
+    spool: &Spool,
+) -> Result<Files, FilesError> {
+    spool.step("going on in the issue's worktree");
+    if order.attempt > 1 {
+        let why = format!("attempt {} of its task was cut off", order.attempt - 1);
+        let spec = SaveSpec { issue_number: order.number, why, at: rescue_time::written_now() };
+        if let Some(saved) = rescue::save(mirror, &worktree, spec).await? {
+            spool.notice(format!("what the last attempt left is saved as {}", saved.name));
+        }
+    }
+    Ok(Files { mirror: mirror.clone(), worktree, base, base_branch: None, is_new: false })
+}
+
+/// The branch, or the first of `-2`, `-3`, ... that the server does not have: an earlier piece of work on the same issue
+/// is never overwritten.
+async fn free_branch(mirror: &Mirror, wanted: BranchName, ours: bool) -> Result<BranchName, FilesError> {
+    if ours {
+        return Ok(wanted);
+    }
+    for number in 1..=BRANCHES {
+        let name = if number == 1 { wanted.clone() } else { BranchName::new(format!("{wanted}-{number}"))? };
+        if mirror.branch_tip(&name).await?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(FilesError::NoFreeBranch(wanted))
+}
+
+/// Tells what git does, not more often than a person can read.
+fn teller(spool: Spool) -> impl FnMut(Progress) + Send {
+    let mut last: Option<Instant> = None;
+    move |progress: Progress| {
+        if last.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+            last = Some(Instant::now());
+            spool.step(progress.text);
+        }
+    }
+}

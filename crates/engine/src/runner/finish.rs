@@ -1,0 +1,115 @@
+//! The end of a run: the host looks for itself, saves what could be lost, and pushes what is finished.
+
+use kugetsu_api::order::RunOrder;
+use kugetsu_domain::run::Verdict;
+use kugetsu_git::names::Oid;
+use kugetsu_git::push::{Lease, PublishError};
+use kugetsu_git::rescue::{self, SaveSpec};
+use kugetsu_git::survey::Survey;
+
+use super::files::Files;
+use super::spool::Spool;
+use super::verdict::{End, Found, Push, is_publishable, verdict};
+use crate::credentials::token_variable;
+use crate::rescue_time;
+use crate::settings::Settings;
+
+/// What came of a run, apart from its cost.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: String,
+    pub(crate) head: Option<Oid>,
+    pub(crate) commits: u64,
+    pub(crate) pushed: bool,
+}
+
+/// Looks, saves, pushes and judges. No process of the agent's is left.
+pub(crate) async fn finish(end: &End, files: &Files, order: &RunOrder, settings: &Settings, spool: &Spool) -> Ending {
+    spool.step("looking at what was done");
+    let (found, head) = match files.worktree.survey(files.base.as_ref()).await {
+        Ok(survey) => look(survey),
+        Err(error) => (Found { unknown: Some(error.to_string()), ..Found::default() }, None),
+    };
+    let push = match &head {
+        Some(head) if is_publishable(end) && found.commits > 0 => push(head, files, order, settings, spool).await,
+        _ => Push::None,
+    };
+    let (verdict, mut reason) = verdict(end, &found, &push);
+    if verdict != Verdict::Done
+        && let Some(note) = save(&reason, files, order, spool).await
+    {
+        reason = format!("{reason}; {note}");
+    }
+    Ending { verdict, reason, head, commits: found.commits, pushed: matches!(push, Push::Done { .. }) }
+}
+
+fn look(survey: Survey) -> (Found, Option<Oid>) {
+    let found = Found {
+        commits: u64::from(survey.commits),
+        uncommitted: survey.uncommitted_total as u64,
+        names: survey.uncommitted,
+        unknown: None,
+    };
+    (found, survey.best_head)
+}
+
+/// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to
+/// the reason if that fails.
+async fn save(why: &str, files: &Files, order: &RunOrder, spool: &Spool) -> Option<String> {
+    let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::written_now() };
+    match rescue::save(&files.mirror, &files.worktree, spec).await {
+        Ok(None) => None,
+        Ok(Some(saved)) => {
+            spool.notice(format!("the worktree's state is saved as {} ({} files)", saved.name, saved.files));
+            (!saved.unsaved.is_empty())
+                .then(|| format!("not saved, as they cannot be read: {}", saved.unsaved.join(", ")))
+        }
+        Err(error) => {
+            spool.notice(format!(
+                "the worktree's state could not be saved to rescue: {error}; its files are still there"
+            ));
+            Some(format!(
+                "its files are in {}, but could not be saved to rescue: {error}",
+                files.worktree.dir().display()
+            ))
+        }
+    }
+}
+
+/// Pushes the issue's own branch, and nothing else, on behalf of the agent.
+async fn push(head: &Oid, files: &Files, order: &RunOrder, settings: &Settings, spool: &Spool) -> Push {
+    let branch = files.worktree.branch();
+    spool.step(format!("pushing {branch}"));
+    let expected = match (&order.pushed, files.is_new) {
+        (Some(pushed), false) => pushed.parse().ok(),
+        _ => None,
+    };
+    let first = files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
+    let result = match first {
+        // What is there is part of what comes: a push that was not noted, or commits that the agent took in.
+        Err(PublishError::Diverged { theirs: Some(theirs), .. })
+            if files.worktree.has_ancestor(head, &theirs).await =>
+        {
+            files.mirror.publish(&files.worktree, head, Lease::Expect(Some(theirs))).await
+        }
+        other => other,
+    };
+    match result {
+        Ok(published) => Push::Done { branch: published.branch.to_string() },
+        Err(error) => told(&error, token_variable(settings, &order.base_url)),
+    }
+}
+
+fn told(error: &PublishError, variable: Option<&'static str>) -> Push {
+    match error {
+        PublishError::Diverged { .. } | PublishError::Refused { .. } | PublishError::CheckedOut { .. } => {
+            Push::NeedsPerson(error.to_string())
+        }
+        PublishError::NotLoggedIn(_) => Push::NeedsPerson(match variable {
+            Some(name) => format!("{error}; set the token: kugetsu env set {name} -"),
+            None => error.to_string(),
+        }),
+        PublishError::Unreachable(_) | PublishError::Git(_) | PublishError::File(_) => Push::Failed(error.to_string()),
+    }
+}

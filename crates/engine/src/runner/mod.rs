@@ -1,0 +1,22 @@
+//! One run, from start to end, in a process of its own that outlives the daemon: it makes the files ready, starts the
+//! agent, drives the session, keeps both clocks, ends the whole process tree, looks for itself what was done, saves or
+//! pushes it, and reports. Everything it says is in the run's records before anybody is told.
+//!
+//! It judges one run only: whether a task is tried again, and when, is the daemon's.
+
+mod at_hand;
+mod clocks;
+mod coalesce;
+pub(crate) mod environment;
+mod files;
+mod finish;
+mod listen;
+mod record;
+mod reporter;
+mod run;
+mod spool;
+mod talk;
+mod verdict;
+mod watch;
+
+pub use run::run_runner;

@@ -1,0 +1,143 @@
+//! A run as a whole.
+
+use std::fs;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kugetsu_api::order::RunOrder;
+use kugetsu_api::record::Body;
+use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_domain::redact::Redactor;
+use kugetsu_domain::run::Verdict;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use tokio::sync::watch;
+
+use super::at_hand::Run;
+use super::clocks::Clocks;
+use super::environment::secrets;
+use super::files::prepare;
+use super::finish::{Ending, finish};
+use super::reporter::{Orders, Reporter};
+use super::spool::Spool;
+use super::talk::{Talk, talk};
+use super::verdict::{End, Found, Push, verdict};
+use super::watch::Watch;
+use crate::home::{Home, RunHome};
+use crate::settings::Settings;
+
+/// How long a runner that is through waits for a daemon to take its report. A daemon that comes later reads the records.
+const DELIVERY: Duration = Duration::from_secs(5);
+
+/// Carries out the run whose order lies in `directory`. `lock` is the open file whose lock says that this run has a
+/// runner; it is held until this process ends.
+///
+/// # Errors
+/// What kept the run from being begun or recorded, for the runner's log; the daemon tells the person.
+pub async fn run_runner(home: Home, directory: PathBuf, lock: RawFd, settings: Settings) -> Result<(), String> {
+    keep_lock(lock)?;
+    kugetsu_process::adopt_orphans().map_err(|error| format!("orphans cannot be adopted: {error}"))?;
+    let place = RunHome::new(directory);
+    let order = fs::read(place.order()).map_err(|error| format!("{}: {error}", place.order().display()))?;
+    let order: RunOrder =
+        serde_json::from_slice(&order).map_err(|error| format!("the order makes no sense: {error}"))?;
+    let redactor = Redactor::new(secrets(std::env::vars_os(), &settings.variables));
+    let spool =
+        Spool::create(&place.records(), redactor).map_err(|error| format!("{}: {error}", place.records().display()))?;
+    let (orders, heard) = watch::channel(Orders::default());
+    let acknowledged = watch::Sender::new(0);
+    let reporter = Reporter {
+        socket: home.socket().map_err(|error| error.to_string())?,
+        run: order.run.clone(),
+        records: place.records(),
+        length: spool.length(),
+        orders: orders.clone(),
+        acknowledged: acknowledged.clone(),
+    };
+    let reporting = tokio::spawn(reporter.run());
+
+    let watch = Watch { clocks: Clocks::start(order.limits), orders: heard, spool: spool.clone() };
+    let (ending, usage) =
+        Run { order, home, place: place.clone(), settings, spool: spool.clone() }.carry_out(watch).await;
+    remove_temporary(&place, &spool);
+    spool.write(Body::Ended {
+        state: ending.verdict.name().to_owned(),
+        reason: ending.reason,
+        head_sha: ending.head.map(|head| head.to_string()),
+        commits: ending.commits,
+        pushed: ending.pushed,
+        usage,
+    });
+    spool.sync();
+    if let Some(why) = spool.broken() {
+        return Err(format!("the run's records cannot be written: {why}"));
+    }
+    deliver(&spool, acknowledged.subscribe(), orders.subscribe()).await;
+    reporting.abort();
+    Ok(())
+}
+
+/// Nothing that this process starts may inherit the lock: it says that the runner lives, not its agent.
+fn keep_lock(lock: RawFd) -> Result<(), String> {
+    if lock < 3 {
+        return Err(format!("{lock} is not the lock that the daemon hands over; the runner is not started by hand"));
+    }
+    // SAFETY: the daemon opened it for this process; it stays open until the process ends.
+    #[expect(unsafe_code, reason = "an inherited descriptor is a number until it is borrowed")]
+    let lock = unsafe { BorrowedFd::borrow_raw(lock) };
+    fcntl(lock, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+        .map(drop)
+        .map_err(|error| format!("the lock cannot be kept: {error}"))
+}
+
+/// Waits until the daemon has everything, or has had its time.
+async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut orders: watch::Receiver<Orders>) {
+    let end = *spool.length().borrow();
+    let delivered = async {
+        tokio::select! {
+            _ = acknowledged.wait_for(|reported| *reported >= end) => {}
+            _ = orders.wait_for(|orders| orders.over) => {}
+        }
+    };
+    if tokio::time::timeout(DELIVERY, delivered).await.is_err() {
+        tracing::info!("no daemon took the report; the next one reads it from the records");
+    }
+}
+
+/// The agent's temporary files go with the run.
+fn remove_temporary(place: &RunHome, spool: &Spool) {
+    if let Err(error) = fs::remove_dir_all(place.temporary())
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        spool.notice(format!("the temporary directory {} could not be removed: {error}", place.temporary().display()));
+    }
+}
+
+impl Run {
+    async fn carry_out(&self, mut watch: Watch) -> (Ending, WireUsage) {
+        let prepared = watch.unless_interrupted(prepare(&self.order, &self.home, &self.settings, &self.spool)).await;
+        let files = match prepared {
+            Ok(Ok(files)) => files,
+            Ok(Err(error)) => return (nothing_done(&End::Failed(error.to_string())), WireUsage::default()),
+            Err(end) => return (nothing_done(&end), WireUsage::default()),
+        };
+        let Talk { end, usage } = talk(self, &files, &mut watch).await;
+        let usage = WireUsage {
+            cost_usd: usage.cost_usd.unwrap_or_default(),
+            input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
+            output_tokens: usage.output_tokens + usage.reasoning_tokens,
+        };
+        if matches!(end, End::Superseded) {
+            // Somebody else holds the issue now: nothing of it may be touched.
+            return (nothing_done(&end), usage);
+        }
+        (finish(&end, &files, &self.order, &self.settings, &self.spool).await, usage)
+    }
+}
+
+/// The end of a run that never had an agent.
+fn nothing_done(end: &End) -> Ending {
+    let (verdict, reason) = verdict(end, &Found::default(), &Push::None);
+    debug_assert_ne!(verdict, Verdict::Done);
+    Ending { verdict, reason, head: None, commits: 0, pushed: false }
+}

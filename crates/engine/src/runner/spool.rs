@@ -1,0 +1,182 @@
+//! The run's records: written to a file before anybody is told, masked, and bounded.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kugetsu_api::record::{Body, Record};
+use kugetsu_domain::redact::Redactor;
+use tokio::sync::watch;
+
+use crate::engine::now;
+
+/// Most bytes of what an agent says and does that are kept of one run. Facts are kept whatever their number.
+const CHATTER_MAX: u64 = 64 * 1024 * 1024;
+
+/// The records of one run. Clones share the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    writing: Mutex<Writing>,
+    /// Bytes that are in the file.
+    length: watch::Sender<u64>,
+    redactor: Redactor,
+}
+
+#[derive(Debug)]
+struct Writing {
+    file: File,
+    chatter: u64,
+    /// The first error; after it nothing more is written.
+    broken: Option<String>,
+}
+
+impl Spool {
+    /// Begins the file.
+    ///
+    /// # Errors
+    /// As the file system says; also if the file is there already, since a run has one runner.
+    pub(crate) fn create(path: &Path, redactor: Redactor) -> io::Result<Self> {
+        let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
+        let writing = Mutex::new(Writing { file, chatter: 0, broken: None });
+        Ok(Self(Arc::new(Inner { writing, length: watch::Sender::new(0), redactor })))
+    }
+
+    /// Writes a record. What goes wrong is found in [`broken`](Self::broken): the run cannot go on without its records.
+    pub(crate) fn write(&self, body: Body) {
+        let chatter = is_chatter(&body);
+        let record = Record { at: now().as_millisecond(), body };
+        let Ok(line) = serde_json::to_string(&record) else {
+            self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
+            return;
+        };
+        let mut line = self.0.redactor.mask(&line);
+        line.push('\n');
+        let mut writing = self.writing();
+        if chatter {
+            let before = writing.chatter;
+            writing.chatter = before.saturating_add(line.len() as u64);
+            if before > CHATTER_MAX {
+                return;
+            }
+            if writing.chatter > CHATTER_MAX {
+                line = notice_of_the_bound();
+            }
+        }
+        self.append(&mut writing, line.as_bytes());
+    }
+
+    /// A note for people.
+    pub(crate) fn notice(&self, text: impl Into<String>) {
+        self.write(Body::Notice { text: text.into() });
+    }
+
+    /// What the runner does now.
+    pub(crate) fn step(&self, text: impl Into<String>) {
+        self.write(Body::Step { text: text.into() });
+    }
+
+    /// Makes sure that the disk has everything.
+    pub(crate) fn sync(&self) {
+        let mut writing = self.writing();
+        if let Err(error) = writing.file.sync_data() {
+            writing.broken.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// What went wrong with the file, if anything did.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.writing().broken.clone()
+    }
+
+    /// Follows how many bytes there are.
+    pub(crate) fn length(&self) -> watch::Receiver<u64> {
+        self.0.length.subscribe()
+    }
+
+    /// The text without secrets.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        self.0.redactor.mask(text)
+    }
+
+    /// How many bytes at the end of a piece of text may be the beginning of a secret.
+    pub(crate) fn held_back(&self, text: &str) -> usize {
+        self.0.redactor.held_back(text)
+    }
+
+    fn append(&self, writing: &mut Writing, bytes: &[u8]) {
+        if writing.broken.is_some() {
+            return;
+        }
+        match writing.file.write_all(bytes) {
+            Ok(()) => self.0.length.send_modify(|length| *length += bytes.len() as u64),
+            Err(error) => writing.broken = Some(error.to_string()),
+        }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        // After a panic the file is still a sequence of lines, apart from its last.
+        self.0.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an agent can make any amount of.
+const fn is_chatter(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Text { .. }
+            | Body::Thought { .. }
+            | Body::ToolStarted { .. }
+            | Body::ToolEnded { .. }
+            | Body::Notice { .. }
+            | Body::Permission { .. }
+    )
+}
+
+fn notice_of_the_bound() -> String {
+    let text = format!(
+        "the agent has said more than {} MiB; the rest of this run's transcript is left out",
+        CHATTER_MAX >> 20
+    );
+    let record = Record { at: now().as_millisecond(), body: Body::Notice { text } };
+    serde_json::to_string(&record).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spool(secrets: &[&str]) -> (tempfile::TempDir, Spool) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&dir.path().join("records.jsonl"), Redactor::new(secrets)).unwrap();
+        (dir, spool)
+    }
+
+    #[test]
+    fn b08_no_secret_reaches_the_file() {
+        let (dir, spool) = spool(&["hunter2hunter2"]);
+        spool.notice("the key is hunter2hunter2, at https://bot:pass@host/x");
+        let text = std::fs::read_to_string(dir.path().join("records.jsonl")).unwrap();
+        assert!(text.contains("the key is ***, at https://bot:***@host/x"), "{text}");
+        assert_eq!(*spool.length().borrow(), text.len() as u64);
+        assert!(serde_json::from_str::<Record>(text.trim()).is_ok());
+    }
+
+    #[test]
+    fn chatter_is_bounded_and_facts_are_not() {
+        let (dir, spool) = spool(&[]);
+        let piece = "x".repeat(4 * 1024 * 1024);
+        for _ in 0..20 {
+            spool.write(Body::Text { text: piece.clone() });
+        }
+        spool.write(Body::SessionLost { session: "s".to_owned() });
+        let text = std::fs::read_to_string(dir.path().join("records.jsonl")).unwrap();
+        assert!((text.len() as u64) < CHATTER_MAX + 1024);
+        assert_eq!(text.matches("left out").count(), 1);
+        assert!(text.trim_end().lines().last().unwrap().contains("session_lost"));
+    }
+}

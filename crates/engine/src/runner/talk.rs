@@ -1,0 +1,246 @@
+//! The agent's part of a run: its program is started, its session opened, the task put to it, and everything it started
+//! ended.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use kugetsu_agent::{AgentError, Connection, EventStream, FirstStart, SessionId, Turn, Usage};
+use kugetsu_api::record::Body;
+use kugetsu_process::Tree;
+use tokio::sync::Notify;
+
+use super::at_hand::{Agent, Run, complaints, spec};
+use super::files::Files;
+use super::listen::Listener;
+use super::record;
+use super::verdict::End;
+use super::watch::Watch;
+use crate::{agents, context};
+
+/// Most bytes of the agent's standard error that are kept.
+const STDERR_MAX: usize = 8 * 1024 * 1024;
+/// How long an agent may take to obey a cancel.
+const CANCEL: Duration = Duration::from_secs(3);
+/// How long its processes may take to obey SIGTERM.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What came of the agent's part.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    /// How it ended.
+    pub(crate) end: End,
+    /// What it used.
+    pub(crate) usage: Usage,
+}
+
+impl Talk {
+    fn failed(why: impl Into<String>) -> Self {
+        Self { end: End::Failed(why.into()), usage: Usage::default() }
+    }
+}
+
+/// Starts the agent, puts the task to it, and ends it with everything it started.
+pub(crate) async fn talk(run: &Run, files: &Files, watch: &mut Watch) -> Talk {
+    let (profile, program) = match agents::check(&run.settings, &run.order.agent) {
+        Ok(found) => found,
+        Err(problem) => return Talk::failed(problem.to_string()),
+    };
+    let agent = Agent { profile, program };
+    let notes = run.home.agents();
+    let first = FirstStart::new(&agent.profile, &agent.program, &notes);
+    let first = match watch.unless_interrupted(first).await {
+        Ok(Ok(first)) => first,
+        Ok(Err(error)) => return Talk::failed(format!("{}: {error}", notes.display())),
+        Err(end) => return Talk { end, usage: Usage::default() },
+    };
+    run.spool.step(format!("starting {}", run.order.agent));
+    let mut tree = match start(run, files, &agent).await {
+        Ok(tree) => tree,
+        Err(why) => return Talk::failed(why),
+    };
+    let (Some(stdin), Some(stdout)) = (tree.stdin.take(), tree.stdout.take()) else {
+        return Talk::failed("the agent's pipes are missing");
+    };
+    watch.clocks.heard();
+    let mut talk = match watch.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
+        Ok(Ok((connection, events))) => converse(run, files, watch, first, &connection, events).await,
+        Ok(Err(error)) => Talk::failed(error.to_string()),
+        Err(end) => Talk { end, usage: Usage::default() },
+    };
+    end(run, tree, &mut talk).await;
+    if let End::Turn { turn, session } = &mut talk.end {
+        record::check(run, files, &agent, session, turn).await;
+        talk.usage = turn.usage;
+    }
+    talk
+}
+
+async fn start(run: &Run, files: &Files, agent: &Agent) -> Result<Tree, String> {
+    let launch = agent.profile.launch(run.settings.permissions);
+    let failed = |error: io::Error| format!("the agent could not be started: {error}");
+    fs::create_dir_all(run.place.temporary()).map_err(failed)?;
+    let stderr = complaints(run).map_err(failed)?;
+    let spec = spec(run, files, agent, launch, stderr, STDERR_MAX)?;
+    Tree::spawn(spec).await.map_err(|error| error.to_string())
+}
+
+/// Ends whatever is left of the agent, and says so if something would not end.
+async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
+    let said = tree.stderr_tail();
+    let ended = tree.end(GRACE).await;
+    if !ended.left.is_empty() {
+        run.spool.notice(format!("these processes would not end: {:?}", ended.left));
+    }
+    if let Some(trouble) = ended.trouble {
+        run.spool.notice(format!("ending the agent's processes: {trouble}"));
+    }
+    if let End::Failed(why) = &mut talk.end
+        && let Some(line) = said.lines().rev().find(|line| line.contains(char::is_alphanumeric))
+    {
+        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
+        why.push_str(&format!("; it printed last: {line}"));
+    }
+}
+
+async fn converse(
+    run: &Run,
+    files: &Files,
+    watch: &mut Watch,
+    first: Option<FirstStart>,
+    connection: &Connection,
+    mut events: EventStream,
+) -> Talk {
+    let mut listener = Listener::new(run.spool.clone(), run.settings.permissions);
+    let opened = Notify::new();
+    let driving = drive(run, files, first, connection, &opened);
+    let mut driving = std::pin::pin!(driving);
+    let mut listening = true;
+    let end = loop {
+        let due = listener.due();
+        tokio::select! {
+            turn = &mut driving => break match turn {
+                Ok((session, turn)) => End::Turn { turn, session },
+                Err(why) => End::Failed(why),
+            },
+            () = opened.notified() => watch.clocks.session_is_open(),
+            event = events.next(), if listening => match event {
+                Some(event) => {
+                    watch.clocks.heard();
+                    listener.take(event);
+                }
+                None => listening = false,
+            },
+            () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
+                listener.write_due();
+            },
+            end = watch.interrupted() => {
+                if !matches!(end, End::Superseded) {
+                    cancel(connection, &mut driving, &mut events, &mut listener).await;
+                }
+                break end;
+            }
+        }
+    };
+    while let Some(event) = events.ready() {
+        listener.take(event);
+    }
+    listener.flush();
+    Talk { end, usage: connection.usage() }
+}
+
+/// Asks politely first: an agent that obeys writes down where it stopped, and its session can be gone on with.
+async fn cancel(
+    connection: &Connection,
+    driving: &mut (impl Future<Output = Result<(SessionId, Turn), String>> + Unpin),
+    events: &mut EventStream,
+    listener: &mut Listener,
+) {
+    connection.cancel();
+    let obeyed = async {
+        loop {
+            tokio::select! {
+                _ = &mut *driving => return,
+                event = events.next() => match event {
+                    Some(event) => listener.take(event),
+                    None => return,
+                },
+            }
+        }
+    };
+    if tokio::time::timeout(CANCEL, obeyed).await.is_err() {
+        tracing::info!("the agent did not obey the cancel in time; its processes are ended");
+    }
+}
+
+/// Opens the session and puts the task to it.
+async fn drive(
+    run: &Run,
+    files: &Files,
+    first: Option<FirstStart>,
+    connection: &Connection,
+    opened: &Notify,
+) -> Result<(SessionId, Turn), String> {
+    let order = &run.order;
+    let directory = files.worktree.dir();
+    let mut hand_over = order.hand_over;
+    let mut resumed = None;
+    if let Some(id) = &order.session {
+        let session = SessionId::new(id).map_err(|error| error.to_string())?;
+        match connection.resume_session(&session, directory).await {
+            Ok(session) => resumed = Some(session),
+            Err(error @ (AgentError::SessionLost { .. } | AgentError::SessionElsewhere { .. })) => {
+                run.spool.notice(format!("{error}; a new session takes over"));
+                run.spool.write(Body::SessionLost { session: id.clone() });
+                hand_over = true;
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    let was_there = resumed.is_some();
+    let mut session = match resumed {
+        Some(session) => session,
+        None => connection.new_session(directory).await.map_err(|error| error.to_string())?,
+    };
+    opened.notify_one();
+    if let Some(first) = first
+        && let Err(error) = first.done()
+    {
+        run.spool.notice(format!("the agent's next start will wait for others again: {error}"));
+    }
+    if let Some(model) = &order.model {
+        session.set_model(model).await.map_err(|error| error.to_string())?;
+    }
+    let info = connection.info();
+    run.spool.write(Body::Session {
+        session: session.id().to_string(),
+        resumed: was_there,
+        agent: format!("{} {}", info.name, info.version),
+        model: session.model().map(str::to_owned),
+    });
+    let prompt = prompt(run, files, was_there, hand_over).await?;
+    run.spool.write(Body::Prompt { text: prompt.clone() });
+    let turn = session.prompt(&prompt).await.map_err(|error| error.to_string())?;
+    Ok((session.id().clone(), turn))
+}
+
+/// A session that knows the rules already is told the task only.
+async fn prompt(run: &Run, files: &Files, was_there: bool, hand_over: bool) -> Result<String, String> {
+    if was_there {
+        return Ok(run.order.message.clone());
+    }
+    let path = run.home.base_context();
+    let base = match fs::read_to_string(&path) {
+        Ok(base) => base,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => context::BASE_CONTEXT.to_owned(),
+        Err(error) => return Err(format!("the base context {} cannot be read: {error}", path.display())),
+    };
+    let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
+    let first = context::first_prompt(&base, &run.order, files.worktree.dir(), base_branch);
+    if !hand_over {
+        return Ok(first);
+    }
+    let survey = files.worktree.survey(files.base.as_ref()).await.map_err(|error| error.to_string())?;
+    let commits = format!("{} on top of {}", survey.commits, run.order.base_sha.as_deref().unwrap_or("nothing"));
+    Ok(context::hand_over(&first, &run.order.asked_before, &commits, &survey.uncommitted.join("\n")))
+}

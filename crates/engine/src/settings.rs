@@ -1,0 +1,51 @@
+//! What people can set about the engine. Whoever reads files and environment makes one of these; the engine obeys it.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use kugetsu_agent::{CustomProfile, Policy};
+use kugetsu_forge::repositories::Repositories;
+use kugetsu_forge::servers::Servers;
+use secrecy::{ExposeSecret, SecretString};
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `agents.max`: how many runs of `start` go on at once.
+    pub agents_max: usize,
+    /// `agent.default`: which agent works where none is named.
+    pub agent_default: String,
+    /// `agent.permissions`: what a permission question is answered.
+    pub permissions: Policy,
+    /// `run.timeout`: wall clock of one run.
+    pub run_timeout: Duration,
+    /// `run.silence`: longest time without a sign of life from the agent.
+    pub run_silence: Duration,
+    /// `agents.<name>`: agents besides those that are built in.
+    pub agents: Vec<CustomProfile>,
+    /// The git servers.
+    pub servers: Servers,
+    /// `repos.json`: where single repositories are cloned from.
+    pub repositories: Repositories,
+    /// The variables of the env files: they reach the agent, and git for the servers' tokens.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable of an env file.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; some are secrets, so all are treated as such.
+    pub value: SecretString,
+}
+
+impl Settings {
+    /// The `PATH` that agents get: the env files', or this process's.
+    pub fn search_path(&self) -> OsString {
+        let own = self.variables.iter().rev().find(|variable| variable.name == "PATH");
+        own.map(|variable| variable.value.expose_secret().into())
+            .or_else(|| std::env::var_os("PATH"))
+            .unwrap_or_default()
+    }
+}
