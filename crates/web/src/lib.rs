@@ -1,1 +1,16 @@
-//! kugetsu-web
+//! The daemon's HTTP face: what commands and runners ask over the unix socket. It decides nothing: it turns requests
+//! into calls of the engine, and facts and errors into what travels.
+
+mod convert;
+mod daemon;
+mod fault;
+mod issues;
+mod lines;
+mod rescues;
+mod router;
+mod runs;
+mod serve;
+mod tasks;
+
+pub use daemon::Control;
+pub use serve::serve;

@@ -1,0 +1,59 @@
+//! `kugetsu attach`: the agent's own screen on an issue's session.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+use kugetsu_agent::SessionId;
+use kugetsu_api::path;
+use kugetsu_api::run::{RunObject, State};
+use kugetsu_engine::Home;
+use secrecy::ExposeSecret;
+
+use crate::config::load::{for_run, own_environment};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{connect, place};
+
+/// Open the agent's own screen on an issue's session, in its worktree.
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The issue, or the identifier of its session.
+    reference: String,
+}
+
+/// Becomes the agent's program; returns only if it could not.
+pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure> {
+    let cwd = place::cwd()?;
+    let query = [("reference", Some(arguments.reference.as_str())), ("cwd", Some(cwd.as_str()))];
+    let run: RunObject = connect::ask(home, &path::with_query(path::ISSUE, &query)).await?;
+    let issue = &run.issue;
+    if !run.state.is_final() {
+        let going_on = if run.state == State::Running { "a run is going on" } else { "a task is in line" };
+        return Err(Failure::new(format!("{going_on} for {issue}, and two cannot use one session"))
+            .hint(format!("watch it: kugetsu logs -f {issue}")));
+    }
+    let session = run.session_id.as_deref().ok_or_else(|| Failure::new(format!("{issue} has no session")))?;
+    let worktree = run.worktree.as_deref().filter(|directory| Path::new(directory).is_dir());
+    let worktree = worktree.ok_or_else(|| {
+        Failure::new(format!("{issue} has no worktree any more"))
+            .hint(format!("`kugetsu rescue list {issue}` shows what was kept"))
+    })?;
+    let settings = for_run(home, &own_environment, &run.agent)?.settings;
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let session = SessionId::new(session).map_err(|error| failed(&error))?;
+    let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| failed(&error))?;
+    let program = kugetsu_agent::find(&profile, &settings.search_path()).map_err(|error| failed(&error))?;
+    let launch = profile.attach(&session).ok_or_else(|| {
+        Failure::new(format!("the agent {} has no screen of its own on a session", run.agent))
+            .hint(format!("read it with: kugetsu logs {issue}; go on with: kugetsu continue {issue} \"<message>\""))
+    })?;
+    let mut variables: Vec<(OsString, OsString)> =
+        settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
+    launch.add_to(&mut variables).map_err(|error| failed(&error))?;
+    let error =
+        Command::new(&program).args(&launch.args).envs(variables).current_dir(worktree).env("PWD", worktree).exec();
+    Err(Failure::new(format!("{} could not be started: {error}", program.display())))
+}

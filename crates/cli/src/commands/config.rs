@@ -1,0 +1,152 @@
+//! `kugetsu config`: every setting with its value and where it came from.
+
+use clap::{Args, Subcommand};
+use kugetsu_engine::Home;
+use serde::Serialize;
+
+use crate::config::error::ConfigError;
+use crate::config::file;
+use crate::config::key::{self, Key};
+use crate::config::load::{Loaded, load, merge, own_environment};
+use crate::config::source::Source;
+use crate::config::write;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{atomic, connect, ui};
+
+use super::init;
+
+/// See and change the settings.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List every setting with its value and where it came from.
+    List {
+        /// Show objects for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one setting's value.
+    Get {
+        /// The setting, such as agents.max.
+        key: String,
+        /// Show an object for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change a setting in config.toml; the running daemon follows at once.
+    Set {
+        /// The setting, such as agents.max.
+        key: String,
+        /// Its new value.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Setting {
+    key: String,
+    value: String,
+    source: String,
+}
+
+/// Does what is asked.
+pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure> {
+    match arguments.action {
+        Action::List { json } => {
+            let loaded = load(home, &own_environment)?;
+            let settings = settings(&loaded);
+            if json {
+                ui::json(&settings)?;
+            } else {
+                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.clone()];
+                ui::table(&["SETTING", "VALUE", "FROM"], &settings.iter().map(row).collect::<Vec<_>>());
+            }
+            for fault in &loaded.faults {
+                ui::warning(fault);
+            }
+        }
+        Action::Get { key, json } => {
+            let settings = settings(&load(home, &own_environment)?);
+            let found = settings.iter().find(|one| one.key == key);
+            let found =
+                found.ok_or_else(|| Failure::usage(key::unknown(&key)).hint("`kugetsu config list` shows all"))?;
+            if json { ui::json(found)? } else { ui::value(&found.value) }
+        }
+        Action::Set { key, value } => set(home, &key, &value).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
+    init::quietly(home)?;
+    let path = home.config();
+    let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(unusable)?,
+    };
+    // What is wrong already is told with its line before anything is changed.
+    file::read(&path, &text)?;
+    let (text, layer) = write::set(&path, &text, key, value)?;
+    // A default server that is not configured, say: nothing is written that could not be read again.
+    merge(home, layer, &|_| None)?;
+    atomic::write(&path, &text).map_err(unusable)?;
+    ui::line(format!("{key} is {value} in {}", path.display()));
+    let loaded = load(home, &own_environment)?;
+    if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {
+        ui::warning(format!("here ${name} wins over it"));
+    }
+    connect::reload_if_running(home).await
+}
+
+/// Every setting, those with names of people's own at the end.
+fn settings(loaded: &Loaded) -> Vec<Setting> {
+    let one = |key: String, value: &str, source: Option<&Source>| Setting {
+        key,
+        value: value.to_owned(),
+        source: source.unwrap_or(&Source::Default).to_string(),
+    };
+    let mut all: Vec<Setting> =
+        loaded.values.iter().map(|(key, (value, source))| one(key.name().to_owned(), value, Some(source))).collect();
+    for server in loaded.settings.servers.list() {
+        let source = loaded.server_sources.get(&server.name);
+        let name = |part: &str| format!("servers.{}.{part}", server.name);
+        all.push(one(name("url"), server.base.as_str(), source));
+        if let Some(kind) = server.kind {
+            all.push(one(name("kind"), kind.name(), source));
+        }
+        if let Some(api) = &server.api_url {
+            all.push(one(name("api_url"), api, source));
+        }
+    }
+    for agent in &loaded.settings.agents {
+        let source = loaded.agent_sources.get(&agent.name);
+        let name = |part: &str| format!("agents.{}.{part}", agent.name);
+        all.push(one(name("program"), &agent.program.display().to_string(), source));
+        for (part, words) in
+            [("args", Some(&agent.args)), ("delete", agent.delete.as_ref()), ("attach", agent.attach.as_ref())]
+        {
+            if let Some(words) = words.filter(|words| !words.is_empty()) {
+                all.push(one(name(part), &format!("{words:?}"), source));
+            }
+        }
+        for (variable, _) in &agent.env {
+            // A value there may be a secret, and its name alone says what is set.
+            all.push(one(name(&format!("env.{variable}")), "(set)", source));
+        }
+    }
+    all
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}

@@ -1,0 +1,49 @@
+//! `kugetsu continue` (C3): goes on in an issue's session.
+
+use clap::Args;
+use kugetsu_api::task::{TaskKind, TaskRequest};
+use kugetsu_engine::Home;
+use uuid::Uuid;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{connect, place};
+
+use super::task_wait;
+
+/// Go on in an issue's session, with everything the agent knows and has done there.
+#[derive(Debug, Args)]
+pub(crate) struct Continue {
+    /// The issue, or the identifier of its session.
+    reference: String,
+    /// What is to be done now; `-` reads it from stdin.
+    message: String,
+    /// End the turn that is going on first, instead of waiting for its end.
+    #[arg(long)]
+    interrupt: bool,
+    /// The model, in the agent's words.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Wait for the end; the exit code says how it ended.
+    #[arg(long)]
+    wait: bool,
+    /// Show an object for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Queues the task.
+pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failure> {
+    let request = TaskRequest {
+        task: Uuid::now_v7().to_string(),
+        kind: TaskKind::Continue,
+        reference: arguments.reference,
+        cwd: place::cwd()?,
+        message: task_wait::message(Some(arguments.message))?,
+        model: arguments.model,
+        interrupt: arguments.interrupt,
+        ..TaskRequest::default()
+    };
+    let task = connect::queue(home, &request).await?;
+    task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
+}

@@ -1,0 +1,185 @@
+//! `kugetsu destroy` (C5, C6): removes an issue's files and session, or the base context.
+
+use std::fs;
+use std::io;
+
+use clap::Args;
+use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::path;
+use kugetsu_engine::Home;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{self, Tone};
+use crate::{connect, place};
+
+/// Remove an issue's worktree and session. Work that is nowhere else is rescued first.
+#[derive(Debug, Args)]
+pub(crate) struct Destroy {
+    /// The issue, or the identifier of its session.
+    #[arg(required_unless_present_any = ["base", "pm_agent"])]
+    reference: Option<String>,
+    /// Answer the plain question with yes.
+    #[arg(short, long)]
+    yes: bool,
+    /// Go on although there is work that is neither committed nor pushed; it is rescued all the same.
+    #[arg(long)]
+    discard: bool,
+    /// Remove the base context, and the coordinator with it.
+    #[arg(long, conflicts_with_all = ["reference", "pm_agent"])]
+    base: bool,
+    /// Remove the coordinator's session.
+    #[arg(long, conflicts_with = "reference")]
+    pm_agent: bool,
+    /// Show an object for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks where it must, and removes.
+pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure> {
+    match arguments.reference {
+        Some(reference) => {
+            let query = IssueQuery { reference, cwd: place::cwd()? };
+            issue(home, query, arguments.yes, arguments.discard, arguments.json).await
+        }
+        None if arguments.base => base(home, arguments.yes),
+        None => {
+            ui::line("there is no coordinator session yet, so there is nothing to remove");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
+    let mut client = connect::ready(home).await?;
+    let at_risk: AtRisk = client
+        .get(&path::with_query(
+            path::ISSUE_AT_RISK,
+            &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))],
+        ))
+        .await?;
+    let discard = match consent(&at_risk, yes, discard)? {
+        Consent::Given { discard } => discard,
+        Consent::Refused => {
+            ui::line("nothing was removed");
+            return Ok(Exit::NeedsPerson);
+        }
+    };
+    let destroyed: Destroyed = client.post(path::ISSUE_DESTROY, &DestroyRequest { issue: query, discard }).await?;
+    if json {
+        ui::json(&destroyed)?;
+        return Ok(Exit::Done);
+    }
+    ui::toned(Tone::Good, format!("{}: worktree and session are removed", destroyed.issue));
+    if let Some(rescue) = &destroyed.rescue {
+        ui::line(format!("rescued to {rescue}; bring it back: kugetsu rescue restore {}", destroyed.issue));
+    }
+    for note in &destroyed.notes {
+        ui::warning(note);
+    }
+    Ok(Exit::Done)
+}
+
+enum Consent {
+    Given { discard: bool },
+    Refused,
+}
+
+/// `--discard` says yes to everything, `--yes` to the plain question only; the rest is asked, where somebody can be.
+fn consent(at_risk: &AtRisk, yes: bool, discard: bool) -> Result<Consent, Failure> {
+    let issue = &at_risk.issue;
+    if discard || (yes && at_risk.is_nothing()) {
+        return Ok(Consent::Given { discard });
+    }
+    if at_risk.is_nothing() {
+        if !ui::can_ask() {
+            return Err(Failure::needs_person(format!("removing {issue} wants a yes, and nobody can be asked"))
+                .hint(format!("kugetsu destroy {issue} -y")));
+        }
+        let agreed = ui::ask(&format!("remove the worktree and the session of {issue}?"))?;
+        return Ok(if agreed { Consent::Given { discard: false } } else { Consent::Refused });
+    }
+    let said = described(at_risk);
+    if !ui::can_ask() {
+        return Err(Failure::needs_person(format!("{issue} has work that would be removed: {said}"))
+            .hint(format!("to keep it, go on with it: kugetsu continue {issue} \"commit your work\""))
+            .hint(format!("to remove it (it is rescued first): kugetsu destroy {issue} --discard")));
+    }
+    ui::warning(format!("{issue} has work that would be removed: {said}"));
+    let agreed = ui::ask("it is rescued first; remove it?")?;
+    Ok(if agreed { Consent::Given { discard: true } } else { Consent::Refused })
+}
+
+/// What is at risk, in words.
+fn described(at_risk: &AtRisk) -> String {
+    let mut parts = Vec::new();
+    if at_risk.uncommitted > 0 {
+        parts.push(format!("{} in no commit", counted(at_risk.uncommitted, "file")));
+    }
+    if at_risk.unpushed > 0 {
+        parts.push(format!("{} that nobody else has", counted(at_risk.unpushed, "commit")));
+    }
+    if let Some(why) = &at_risk.unknown {
+        parts.push(format!("it could not be found out what ({why})"));
+    }
+    parts.join(", ")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// The base context goes back to the built-in one, as before `init`.
+fn base(home: &Home, yes: bool) -> Result<Exit, Failure> {
+    let path = home.base_context();
+    if !path.exists() {
+        ui::line("there is no base context of your own, so there is nothing to remove");
+        return Ok(Exit::Done);
+    }
+    if !yes {
+        if !ui::can_ask() {
+            return Err(Failure::needs_person("removing the base context wants a yes, and nobody can be asked")
+                .hint("kugetsu destroy --base -y"));
+        }
+        if !ui::ask(&format!("remove the base context {}?", path.display()))? {
+            ui::line("nothing was removed");
+            return Ok(Exit::NeedsPerson);
+        }
+    }
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::new(format!("{} could not be removed: {error}", path.display()))),
+    }
+    ui::toned(Tone::Good, format!("{} is removed; new sessions begin with the built-in context", path.display()));
+    ui::line("there is no coordinator session yet; `kugetsu init` writes the file anew");
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_risk(uncommitted: u64, unpushed: u64) -> AtRisk {
+        AtRisk { issue: "h/o/r#1".to_owned(), uncommitted, unpushed, unknown: None }
+    }
+
+    // Tests have no terminal, so nobody can be asked.
+    #[test]
+    fn r21_work_is_never_removed_by_a_plain_yes() {
+        let failure = consent(&at_risk(2, 1), true, false).err().unwrap();
+        assert_eq!(failure.exit, Exit::NeedsPerson);
+        assert!(failure.message.contains("2 files") && failure.message.contains("1 commit "), "{}", failure.message);
+        assert!(failure.hints.iter().any(|hint| hint.contains("--discard")));
+        let unknown = AtRisk { unknown: Some("no mirror".to_owned()), ..at_risk(0, 0) };
+        assert!(consent(&unknown, true, false).is_err(), "what is not known counts as work");
+    }
+
+    #[test]
+    fn c05_without_work_a_yes_is_enough() {
+        assert!(matches!(consent(&at_risk(0, 0), true, false), Ok(Consent::Given { discard: false })));
+        assert!(matches!(consent(&at_risk(3, 0), false, true), Ok(Consent::Given { discard: true })));
+        assert!(consent(&at_risk(0, 0), false, false).is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! `kugetsu start` (C2): begins work on an issue.
+
+use clap::Args;
+use kugetsu_api::task::{TaskKind, TaskRequest};
+use kugetsu_engine::Home;
+use uuid::Uuid;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{connect, place};
+
+use super::task_wait;
+
+/// Begin work on an issue: queue it, and let an agent work on it in a worktree of its own.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// The issue: its address, owner/repo#12, #12 inside a clone, or `.` for a new local one.
+    reference: String,
+    /// What is to be done; `-` reads it from stdin.
+    message: Option<String>,
+    /// The address of the pull or merge request that belongs to the issue.
+    pr_url: Option<String>,
+    /// The agent that works; the setting agent.default otherwise.
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// The model, in the agent's words.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The branch to begin from; the repository's default branch otherwise.
+    #[arg(long, value_name = "BRANCH", allow_hyphen_values = true)]
+    base: Option<String>,
+    /// Larger comes first.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// Not before this issue's latest task is done.
+    #[arg(long, value_name = "REFERENCE")]
+    after: Option<String>,
+    /// Refuse with exit code 75 instead of waiting in line when every place is taken.
+    #[arg(long)]
+    no_queue: bool,
+    /// Wait for the end; the exit code says how it ended.
+    #[arg(long)]
+    wait: bool,
+    /// Show an object for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Queues the task.
+pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> {
+    let cwd = place::cwd()?;
+    let request = TaskRequest {
+        task: Uuid::now_v7().to_string(),
+        kind: TaskKind::Start,
+        reference: arguments.reference,
+        cwd,
+        message: task_wait::message(arguments.message)?,
+        agent: arguments.agent,
+        model: arguments.model,
+        base: arguments.base,
+        priority: arguments.priority,
+        after: arguments.after,
+        change_url: arguments.pr_url,
+        no_queue: arguments.no_queue,
+        interrupt: false,
+    };
+    let task = connect::queue(home, &request).await?;
+    task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
+}

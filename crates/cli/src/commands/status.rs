@@ -1,0 +1,69 @@
+//! `kugetsu status` (C13): how things stand, on one screen.
+
+use clap::Args;
+use kugetsu_api::path;
+use kugetsu_api::run::{RunObject, State};
+use kugetsu_api::status::StatusObject;
+use kugetsu_engine::Home;
+
+use crate::config::load::{load, own_environment};
+use crate::connect;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{self, Tone};
+
+use super::list;
+
+/// Ended runs that still fit on the screen.
+const SHOWN: usize = 15;
+
+/// Show how things stand, on one screen.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Show an object for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows.
+pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
+    let status: StatusObject = connect::ask(home, path::STATUS).await?;
+    if arguments.json {
+        ui::json(&status)?;
+        return Ok(Exit::Done);
+    }
+    let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
+    daemon(&status);
+    if let Err(error) = load(home, &own_environment) {
+        ui::warning(format!("{error}; until that is right, the settings from before hold"));
+    }
+    let (needy, mut rest): (Vec<RunObject>, Vec<RunObject>) =
+        runs.into_iter().partition(|run| !run.state.is_final() || run.state == State::Blocked);
+    let more = rest.len().saturating_sub(SHOWN);
+    rest.truncate(SHOWN);
+    for (head, runs) in [("\ngoing on, or waiting for you", needy), ("\nended", rest)] {
+        if !runs.is_empty() {
+            ui::toned(Tone::Strong, head);
+            list::table(&runs);
+        }
+    }
+    if more > 0 {
+        ui::toned(Tone::Dim, format!("and {more} more: kugetsu list"));
+    }
+    Ok(Exit::Done)
+}
+
+/// The daemon at a glance.
+pub(crate) fn daemon(status: &StatusObject) {
+    ui::line(format!(
+        "{} running ({} of {} places taken), {} queued",
+        status.running, status.places_taken, status.places, status.queued
+    ));
+    ui::toned(
+        Tone::Dim,
+        format!(
+            "daemon {} as process {} since {}, home {}; processes are ended by {}",
+            status.version, status.pid, status.started_at, status.home, status.containment
+        ),
+    );
+}

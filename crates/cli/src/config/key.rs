@@ -1,0 +1,168 @@
+//! The settings that have one value each: name, default, and what values they take.
+
+use kugetsu_agent::Policy;
+
+use super::duration;
+
+/// A setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    AgentDefault,
+    AgentPermissions,
+    AgentsMax,
+    RunSilence,
+    RunTimeout,
+    ServerDefault,
+}
+
+/// More at once would be no setting but a mistake; each agent takes hundreds of megabytes.
+const AGENTS_MOST: usize = 1000;
+
+impl Key {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::AgentDefault,
+        Self::AgentPermissions,
+        Self::AgentsMax,
+        Self::RunSilence,
+        Self::RunTimeout,
+        Self::ServerDefault,
+    ];
+
+    /// Its name in `config.toml` and on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AgentDefault => "agent.default",
+            Self::AgentPermissions => "agent.permissions",
+            Self::AgentsMax => "agents.max",
+            Self::RunSilence => "run.silence",
+            Self::RunTimeout => "run.timeout",
+            Self::ServerDefault => "server.default",
+        }
+    }
+
+    /// The key of this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+
+    /// The variable that overrides it.
+    pub(crate) fn variable(self) -> String {
+        format!("KUGETSU_{}", self.name().replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// The value where nothing sets it; the empty one stands for none.
+    pub(crate) const fn default(self) -> &'static str {
+        match self {
+            Self::AgentDefault => "opencode",
+            Self::AgentPermissions => "allow",
+            Self::AgentsMax => "3",
+            Self::RunSilence => "10m",
+            Self::RunTimeout => "1h",
+            Self::ServerDefault => "",
+        }
+    }
+
+    /// Whether its value is a number in TOML; it is a text otherwise.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(self, Self::AgentsMax)
+    }
+
+    /// Refuses a value that the setting cannot take.
+    ///
+    /// # Errors
+    /// Why, and what it takes.
+    pub(crate) fn check(self, value: &str) -> Result<(), String> {
+        let explained = |why: String| format!("{}: {why}", self.name());
+        match self {
+            Self::AgentsMax => agents_max(value).map(drop).map_err(explained),
+            Self::AgentPermissions => permissions(value).map(drop).map_err(explained),
+            Self::RunSilence | Self::RunTimeout => match duration::read(value) {
+                Ok(length) if length.is_zero() => Err(explained("it must be longer than nothing".to_owned())),
+                Ok(_) => Ok(()),
+                Err(why) => Err(explained(why)),
+            },
+            Self::AgentDefault if value.trim().is_empty() => Err(explained("it must name an agent".to_owned())),
+            Self::AgentDefault | Self::ServerDefault => Ok(()),
+        }
+    }
+}
+
+/// Reads `agents.max`; with 0 nothing begins.
+pub(crate) fn agents_max(value: &str) -> Result<usize, String> {
+    match value.trim().parse() {
+        Ok(number) if number <= AGENTS_MOST => Ok(number),
+        _ => Err(format!("{value:?} is not a number from 0 to {AGENTS_MOST}")),
+    }
+}
+
+/// Reads `agent.permissions`.
+pub(crate) fn permissions(value: &str) -> Result<Policy, String> {
+    Policy::from_name(value).ok_or_else(|| format!("{value:?} is none of allow, ask, refuse"))
+}
+
+/// The names that are most like a mistyped one, best first.
+pub(crate) fn nearest(typed: &str) -> Vec<&'static str> {
+    let mut names: Vec<(usize, &'static str)> =
+        Key::ALL.iter().map(|key| (distance(typed, key.name()), key.name())).collect();
+    names.sort_unstable();
+    let best = names.first().map_or(0, |(distance, _)| *distance);
+    names.into_iter().take_while(|(distance, _)| *distance <= best + 1).map(|(_, name)| name).take(3).collect()
+}
+
+/// An error for a name that no setting has.
+pub(crate) fn unknown(typed: &str) -> String {
+    format!("there is no setting {typed:?}; did you mean {}?", nearest(typed).join(" or "))
+}
+
+/// How many characters must be put in, taken out or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let changed = corner + usize::from(from != *to);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_that_its_setting_takes() {
+        for key in Key::ALL {
+            assert_eq!(key.check(key.default()), Ok(()), "{}", key.name());
+            assert_eq!(Key::from_name(key.name()), Some(key));
+        }
+        assert_eq!(Key::AgentsMax.variable(), "KUGETSU_AGENTS_MAX");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for (key, value) in [
+            (Key::AgentsMax, "1001"),
+            (Key::AgentsMax, "-1"),
+            (Key::AgentsMax, "many"),
+            (Key::AgentPermissions, "yes"),
+            (Key::RunTimeout, "60"),
+            (Key::RunTimeout, "0s"),
+            (Key::AgentDefault, " "),
+        ] {
+            let why = key.check(value).unwrap_err();
+            assert!(why.starts_with(key.name()), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_name_is_answered_with_the_nearest() {
+        assert_eq!(nearest("agent.max")[0], "agents.max");
+        assert_eq!(nearest("run.timout")[0], "run.timeout");
+        assert!(unknown("run.timout").contains("run.timeout"));
+    }
+}

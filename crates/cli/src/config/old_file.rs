@@ -1,0 +1,145 @@
+//! Reads the script's `config`: plain assignments, never executed.
+//!
+//! What cannot be understood is a fault to show and no error, so that a file full of shell does not keep anybody from
+//! moving over.
+
+use std::path::Path;
+
+use crate::assignments::{self, Element, Value};
+
+use super::duration;
+use super::key::Key;
+use super::layer::{Entry, Layer, server};
+use super::source::Source;
+
+/// Settings of the script that nothing here needs: no poll decides when a task starts, and every run has its own
+/// temporary directory.
+const NOT_NEEDED: [&str; 5] = [
+    "KUGETSU_TEMP_DIR",
+    "QUEUE_DAEMON_INTERVAL_MINUTES",
+    "QUEUE_DAEMON_BATCH_SIZE",
+    "QUEUE_CLEANUP_AGE_DAYS",
+    "WORKTREE_CHECK_PR_STATUS",
+];
+
+/// What was read, and what could not be.
+#[derive(Debug, Default)]
+pub(crate) struct OldFile {
+    pub(crate) layer: Layer,
+    pub(crate) faults: Vec<String>,
+}
+
+/// Reads the text of the file at `path`.
+pub(crate) fn read(path: &Path, text: &str) -> OldFile {
+    let (read, faults) = assignments::read(text);
+    let mut old = OldFile::default();
+    old.faults.extend(faults.iter().map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)));
+    for one in read {
+        let source = Source::OldFile { path: path.to_owned(), line: one.line };
+        let taken = match (one.name.as_str(), &one.value) {
+            ("GIT_SERVERS", Value::List(elements)) => {
+                for element in elements {
+                    let server = named(element).and_then(|(name, url)| server(&name, &url, None, None));
+                    match server {
+                        Ok(server) => {
+                            // As in the shell, the last one of a name counts.
+                            old.layer.servers.retain(|(other, _)| other.name != server.name);
+                            old.layer.servers.push((server, source.clone()));
+                        }
+                        Err(why) => old.faults.push(format!("{source}: GIT_SERVERS: {why}")),
+                    }
+                }
+                continue;
+            }
+            (name, Value::Text(value)) => setting(name, value),
+            (name, Value::List(_)) => Err(format!("{name} cannot be an array")),
+        };
+        match taken {
+            Ok(Some((key, value))) => {
+                old.layer.values.retain(|entry| entry.key != key);
+                old.layer.values.push(Entry { key, value, source });
+            }
+            Ok(None) => {}
+            Err(why) => old.faults.push(format!("{source}: {why}")),
+        }
+    }
+    old
+}
+
+/// The setting and its value in today's words; none for what is not needed any more.
+fn setting(name: &str, value: &str) -> Result<Option<(Key, String)>, String> {
+    let (key, value) = match name {
+        "MAX_CONCURRENT_AGENTS" => (Key::AgentsMax, value.trim().to_owned()),
+        "TASK_TIMEOUT_HOURS" => (Key::RunTimeout, hours(value)?),
+        "DEFAULT_GIT_SERVER" => (Key::ServerDefault, value.to_owned()),
+        name if NOT_NEEDED.contains(&name) => return Ok(None),
+        name => return Err(format!("{name} is not a setting; it is left out")),
+    };
+    key.check(&value).map_err(|why| format!("{name}: {why}"))?;
+    Ok(Some((key, value)))
+}
+
+fn hours(value: &str) -> Result<String, String> {
+    let refused = || format!("TASK_TIMEOUT_HOURS: {value:?} is not a number of hours");
+    let hours: f64 = value.trim().parse().map_err(|_| refused())?;
+    let length = std::time::Duration::try_from_secs_f64((hours * 3600.0).round()).map_err(|_| refused())?;
+    Ok(duration::written(length))
+}
+
+/// `[name]=address`, `name=address`, `name:address` or a bare address, which is its own name.
+fn named(element: &Element) -> Result<(String, String), String> {
+    if let Some(key) = &element.key {
+        return Ok((key.clone(), element.text.clone()));
+    }
+    let text = element.text.trim();
+    if let Some((name, url)) = text.split_once('=') {
+        return Ok((name.trim().to_owned(), url.trim().to_owned()));
+    }
+    if let Some((name, url)) = text.split_once(':')
+        && url.contains("://")
+    {
+        return Ok((name.trim().to_owned(), url.trim().to_owned()));
+    }
+    let host = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    Ok((host.to_owned(), text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scripts_settings_are_taken_over() {
+        let text = "# kugetsu\nMAX_CONCURRENT_AGENTS=5\nexport TASK_TIMEOUT_HOURS=\"1.5\" # hours\nQUEUE_DAEMON_BATCH_SIZE=2\n\
+            declare -A GIT_SERVERS=(\n  [\"github.com\"]=\"https://github.com\"\n  [work]=http://10.0.0.1:3000/\n)\n\
+            DEFAULT_GIT_SERVER='work'\n";
+        let old = read(Path::new("/h/config"), text);
+        assert_eq!(old.faults, Vec::<String>::new());
+        let values: Vec<_> = old.layer.values.iter().map(|entry| (entry.key, entry.value.as_str())).collect();
+        assert_eq!(values, [(Key::AgentsMax, "5"), (Key::RunTimeout, "1h30m"), (Key::ServerDefault, "work")]);
+        let servers: Vec<_> =
+            old.layer.servers.iter().map(|(server, _)| (server.name.as_str(), server.base.as_str())).collect();
+        assert_eq!(servers, [("github.com", "https://github.com"), ("work", "http://10.0.0.1:3000")]);
+        assert_eq!(old.layer.values[2].source, Source::OldFile { path: "/h/config".into(), line: 9 });
+    }
+
+    #[test]
+    fn r01_what_is_not_understood_is_named_and_the_rest_is_taken() {
+        let text = "MAX_CONCURRENT_AGENTS=\"${N:-3}\"\nif x; then\nTASK_TIMEOUT_HOURS=two\nGIT_SERVERS=(a=ftp://x b=https://b)\n\
+            OTHER=1\nMAX_CONCURRENT_AGENTS=4\n";
+        let old = read(Path::new("config"), text);
+        for line in ["config:1", "config:2", "config:3", "config:4", "config:5"] {
+            assert!(old.faults.iter().any(|fault| fault.starts_with(line)), "{line}: {:?}", old.faults);
+        }
+        assert_eq!(old.layer.values.len(), 1);
+        assert_eq!(old.layer.servers.len(), 1);
+    }
+
+    #[test]
+    fn server_lists_are_read_in_every_shape() {
+        let old =
+            read(Path::new("config"), "GIT_SERVERS=(one=https://a.example two:https://b.example https://c.example)");
+        let names: Vec<_> = old.layer.servers.iter().map(|(server, _)| server.name.as_str()).collect();
+        assert_eq!(names, ["one", "two", "c.example"]);
+    }
+}

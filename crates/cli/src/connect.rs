@@ -1,0 +1,90 @@
+//! Reaches the daemon, and starts it first where a command needs it.
+
+use std::time::Duration;
+
+use kugetsu_api::client::{Client, ClientError};
+use kugetsu_api::path;
+use kugetsu_api::task::{TaskObject, TaskRequest};
+use kugetsu_engine::Home;
+use serde::de::DeserializeOwned;
+
+use crate::commands::init;
+use crate::daemon::{lock, start};
+use crate::failure::Failure;
+use crate::place::socket;
+use crate::ui;
+
+/// How often a broken connection is tried again, and after what pause.
+const AGAIN: usize = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection to the daemon; none when none runs.
+pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
+    match Client::connect(&socket(home)?).await {
+        Ok(client) => {
+            warn_of_another_version(home);
+            Ok(Some(client))
+        }
+        Err(ClientError::NotRunning { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A connection to the daemon, which is started where none runs. A home that is not there yet is made.
+pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
+    match running(home).await {
+        Ok(Some(client)) => return Ok(client),
+        Ok(None) => {}
+        // A home that cannot be used says more than the socket in it.
+        Err(failure) => return Err(home.create().map_or_else(|error| Failure::new(error.to_string()), |()| failure)),
+    }
+    init::quietly(home)?;
+    start::start(home).await?;
+    Ok(Client::connect(&socket(home)?).await?)
+}
+
+/// Asks the daemon for something. A daemon that dies while it is asked is started again and asked once more: a question
+/// changes nothing.
+pub(crate) async fn ask<Answer: DeserializeOwned>(home: &Home, path: &str) -> Result<Answer, Failure> {
+    for _ in 0..AGAIN {
+        match ready(home).await?.get(path).await {
+            Err(ClientError::Broken(_)) => tokio::time::sleep(PAUSE).await,
+            answer => return Ok(answer?),
+        }
+    }
+    Ok(ready(home).await?.get(path).await?)
+}
+
+/// Queues a task. As [`ask`]: the task carries its own identifier, so that asking twice queues it once.
+pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
+    for _ in 0..AGAIN {
+        match ready(home).await?.post(path::TASKS, request).await {
+            Err(ClientError::Broken(_)) => tokio::time::sleep(PAUSE).await,
+            answer => return Ok(answer?),
+        }
+    }
+    Ok(ready(home).await?.post(path::TASKS, request).await?)
+}
+
+/// Lets the daemon, if one runs, read the settings again. It would see the change by itself; this way a mistake is told
+/// to the person who made it.
+pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {
+    if let Some(mut client) = running(home).await? {
+        client.post::<serde_json::Value>(path::RELOAD, &()).await?;
+    }
+    Ok(())
+}
+
+/// The daemon's version stands in its lock file, so that asking costs no round trip.
+fn warn_of_another_version(home: &Home) {
+    let own = env!("CARGO_PKG_VERSION");
+    if let Some(holder) = lock::holder(home)
+        && holder.version != own
+    {
+        ui::warning(format!(
+            "the running daemon is version {}, this command is {own}; `kugetsu daemon stop` ends it, and the next \
+             command starts the new one (runs go on meanwhile)",
+            holder.version
+        ));
+    }
+}

@@ -1,0 +1,64 @@
+//! Gives each command the runtime that it needs, and runs it.
+
+use std::future::Future;
+
+use kugetsu_engine::Home;
+use tokio::runtime::Builder;
+
+use crate::arguments::Verb;
+use crate::commands::daemon::Action;
+use crate::commands::{
+    attach, config, continue_work, daemon, destroy, doctor, env, init, list, logs, queue, rescue, runner, start,
+    status, version,
+};
+use crate::daemon::serve;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::place;
+
+/// Runs a command.
+pub(crate) fn run(verb: Verb) -> Result<Exit, Failure> {
+    if let Verb::Version(arguments) = &verb {
+        return version::run(arguments);
+    }
+    let home = place::home()?;
+    match verb {
+        Verb::Init(arguments) => init::run(&home, &arguments),
+        Verb::Daemon(arguments) => match arguments.action {
+            // The daemon makes its own runtime, with more threads, after it has taken its lock.
+            Action::Run { ready_fd } => serve::run(&home, ready_fd).map(|()| Exit::Done),
+            action => to_the_end(daemon::run(&home, &action)),
+        },
+        verb => to_the_end(asking(home, verb)),
+    }
+}
+
+async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Start(arguments) => start::run(&home, arguments).await,
+        Verb::Continue(arguments) => continue_work::run(&home, arguments).await,
+        Verb::Status(arguments) => status::run(&home, arguments).await,
+        Verb::List(arguments) => list::run(&home, arguments).await,
+        Verb::Logs(arguments) => logs::run(&home, arguments).await,
+        Verb::Queue(arguments) => queue::run(&home, arguments).await,
+        Verb::Attach(arguments) => attach::run(&home, arguments).await,
+        Verb::Destroy(arguments) => destroy::run(&home, arguments).await,
+        Verb::Rescue(arguments) => rescue::run(&home, arguments).await,
+        Verb::Config(arguments) => config::run(&home, arguments).await,
+        Verb::Env(arguments) => env::run(&home, arguments).await,
+        Verb::Doctor(arguments) => doctor::run(&home, arguments).await,
+        Verb::Runner(arguments) => runner::run(home, arguments).await,
+        Verb::Init(arguments) => init::run(&home, &arguments),
+        Verb::Version(arguments) => version::run(&arguments),
+        Verb::Daemon(arguments) => daemon::run(&home, &arguments.action).await,
+    }
+}
+
+/// A thread is all that a command and a runner need.
+fn to_the_end(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the command could not begin: {error}")))?;
+    runtime.block_on(command)
+}

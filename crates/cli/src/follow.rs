@@ -1,0 +1,174 @@
+//! Waits for a task's end, whatever happens to the daemon meanwhile.
+//!
+//! The events say when to look; what is looked at is the task itself. So a lost or repeated event does no harm.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kugetsu_api::client::{Client, ClientError};
+use kugetsu_api::event::EventObject;
+use kugetsu_api::path;
+use kugetsu_api::record::{Body, Record};
+use kugetsu_api::task::TaskObject;
+use kugetsu_engine::Home;
+use tokio::task::JoinHandle;
+
+use crate::connect;
+use crate::failure::Failure;
+use crate::place;
+use crate::ui::{self, one_line};
+
+/// How long a daemon that was stopped on purpose may stay away, for an upgrade say.
+const AWAY: Duration = Duration::from_secs(15);
+/// How often it is looked for meanwhile.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the last steps may take to arrive when the task has ended.
+const LAST_STEPS: Duration = Duration::from_millis(500);
+
+/// How the waiting ended.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// The task ended.
+    Ended(Box<TaskObject>),
+    /// The person at the terminal had enough; the run goes on.
+    Interrupted,
+}
+
+/// Waits for the task's end and shows every step on stderr.
+pub(crate) async fn to_the_end(home: &Home, task: &TaskObject, cwd: &str) -> Result<Waited, Failure> {
+    let mut following = Following { home, task, cwd, seen: 0, steps: None };
+    let ended = tokio::select! {
+        ended = following.follow() => ended,
+        _ = tokio::signal::ctrl_c() => return Ok(Waited::Interrupted),
+    };
+    following.end_steps().await;
+    ended.map(|task| Waited::Ended(Box::new(task)))
+}
+
+struct Following<'a> {
+    home: &'a Home,
+    task: &'a TaskObject,
+    cwd: &'a str,
+    /// The last event that was seen.
+    seen: i64,
+    steps: Option<JoinHandle<()>>,
+}
+
+impl Following<'_> {
+    async fn follow(&mut self) -> Result<TaskObject, Failure> {
+        loop {
+            match self.follow_once().await {
+                Ok(task) => return Ok(task),
+                Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => self.find_daemon().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Until the task has ended or the connection has.
+    async fn follow_once(&mut self) -> Result<TaskObject, ClientError> {
+        let socket = place::socket(self.home).map_err(|failure| ClientError::Broken(failure.message))?;
+        let seen = self.seen.to_string();
+        let mut events = Client::connect(&socket)
+            .await?
+            .stream::<EventObject>(&path::with_query(
+                path::EVENTS,
+                &[
+                    ("reference", Some(&self.task.run.issue)),
+                    ("cwd", Some(self.cwd)),
+                    ("follow", Some("1")),
+                    ("after", Some(&seen)),
+                ],
+            ))
+            .await?;
+        let mut asking = Client::connect(&socket).await?;
+        let path = path::with_query(&path::with(path::TASK, &self.task.run.task), &[("cwd", Some(self.cwd))]);
+        let mut look = true;
+        loop {
+            if look {
+                let task: TaskObject = asking.get(&path).await?;
+                if task.run.state.is_final() {
+                    return Ok(task);
+                }
+                if task.run.run.is_some() {
+                    self.follow_steps(&socket);
+                }
+            }
+            let event =
+                events.next().await?.ok_or_else(|| ClientError::Broken("the daemon ended the stream".to_owned()))?;
+            self.seen = event.seq;
+            look = event.task.as_deref() == Some(&self.task.run.task);
+            if look {
+                say(&event);
+            }
+        }
+    }
+
+    /// Shows what the run does, beside.
+    fn follow_steps(&mut self, socket: &std::path::Path) {
+        if self.steps.as_ref().is_some_and(|steps| !steps.is_finished()) {
+            return;
+        }
+        let path = path::with_query(
+            path::TRANSCRIPT,
+            &[("reference", Some(&self.task.run.issue)), ("cwd", Some(self.cwd)), ("follow", Some("1"))],
+        );
+        let since = self.task.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
+        // A second stream begins anew; what the first one has shown is not shown again.
+        let since = if self.steps.is_some() { Timestamp::now().as_millisecond() } else { since };
+        let socket = socket.to_owned();
+        self.steps = Some(tokio::spawn(async move {
+            let Ok(client) = Client::connect(&socket).await else { return };
+            let Ok(mut records) = client.stream::<Record>(&path).await else { return };
+            // The steps are only told; how the task ends is learnt from the events.
+            while let Ok(Some(record)) = records.next().await {
+                match record.body {
+                    Body::Step { text } if record.at >= since => ui::note(format!("· {}", one_line(&text))),
+                    Body::Notice { text } if record.at >= since => ui::note(format!("! {text}")),
+                    _ => {}
+                }
+            }
+        }));
+    }
+
+    async fn end_steps(&mut self) {
+        if let Some(mut steps) = self.steps.take()
+            && tokio::time::timeout(LAST_STEPS, &mut steps).await.is_err()
+        {
+            steps.abort();
+        }
+    }
+
+    /// One that crashed left its socket, and is started again. One that was stopped took it away, and is waited for:
+    /// starting it would undo what somebody wanted.
+    async fn find_daemon(&self) -> Result<(), Failure> {
+        let socket = place::socket(self.home)?;
+        let begin = std::time::Instant::now();
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            if socket.exists() {
+                return connect::ready(self.home).await.map(drop);
+            }
+            if begin.elapsed() > AWAY {
+                return Err(Failure::new(
+                    "the daemon was stopped while this command waited; the run goes on without it",
+                )
+                .hint(format!("to see what became of it: kugetsu queue show {}", self.task.run.task)));
+            }
+        }
+    }
+}
+
+/// One line for an event of the task.
+fn say(event: &EventObject) {
+    let said = |name: &str| event.data.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    match event.kind.as_str() {
+        "task_claimed" => ui::note("· a runner starts"),
+        "session_opened" => ui::note(format!("· session {}", said("session"))),
+        "session_lost" => ui::note("! the agent does not know its session any more"),
+        "runner_lost" => ui::note(format!("! the run is lost: {}", said("reason"))),
+        "cancel_asked" => ui::note("· somebody asked for the end"),
+        "run_ended" => ui::note(format!("· the run ended: {} ({})", said("state"), said("reason"))),
+        _ => {}
+    }
+}

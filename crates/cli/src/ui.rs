@@ -1,0 +1,243 @@
+//! The terminal: the only place that prints and asks.
+//!
+//! Much of what is shown was written by others: agents, repositories, servers. So every text is cleaned of what a
+//! terminal would obey, here, and colours are added afterwards. Results go to stdout, everything else to stderr.
+
+#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process;
+use std::sync::OnceLock;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// What a shell reports of a program that SIGPIPE ended: whoever reads stdout had enough.
+const READER_IS_GONE: i32 = 141;
+
+/// How a text is shown where there are colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Bad,
+    Warning,
+    Dim,
+    Strong,
+}
+
+impl Tone {
+    /// The parameters of the terminal's sequence "select graphic rendition" (ECMA-48, 8.3.117).
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "32",
+            Self::Bad => "31",
+            Self::Warning => "33",
+            Self::Dim => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+/// A line of the result.
+pub(crate) fn line(text: impl AsRef<str>) {
+    toned(Tone::Plain, text);
+}
+
+/// A line of the result in a tone.
+pub(crate) fn toned(tone: Tone, text: impl AsRef<str>) {
+    put(&format!("{}\n", painted(tone, text.as_ref(), colours().0)));
+}
+
+/// A piece of the result without a line's end.
+pub(crate) fn piece(tone: Tone, text: impl AsRef<str>) {
+    put(&painted(tone, text.as_ref(), colours().0));
+}
+
+/// A value as it is, for a program that reads it; cleaned on a terminal.
+pub(crate) fn value(text: &str) {
+    if io::stdout().is_terminal() {
+        line(text);
+    } else {
+        put(&format!("{text}\n"));
+    }
+}
+
+/// An object for programs.
+pub(crate) fn json(object: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(object).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
+    put(&format!("{}\n", json_escaped(&text)));
+    Ok(())
+}
+
+/// An object for programs on a line of its own.
+pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(object).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
+    put(&format!("{}\n", json_escaped(&text)));
+    Ok(())
+}
+
+/// Rows below their heads.
+pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(heads.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| one_line(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    put(&table.lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    }));
+}
+
+/// What is going on, on stderr.
+pub(crate) fn note(text: impl AsRef<str>) {
+    complain(Tone::Dim, "", text.as_ref());
+}
+
+/// What a person should know, on stderr.
+pub(crate) fn warning(text: impl AsRef<str>) {
+    complain(Tone::Warning, "warning: ", text.as_ref());
+}
+
+/// Why the command failed, on stderr.
+pub(crate) fn failure(failure: &Failure) {
+    complain(Tone::Bad, "error: ", &failure.message);
+    for hint in &failure.hints {
+        complain(Tone::Plain, "hint: ", hint);
+    }
+}
+
+/// Whether somebody sits there who can be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question that is answered by yes or no; everything but a clear yes is a no.
+pub(crate) fn ask(question: &str) -> Result<bool, Failure> {
+    eprint!("{} [y/N] ", clean(question));
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::new(format!("your answer could not be read: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// The text without anything that a terminal obeys: control characters and those that turn the direction of text are
+/// shown as `\x1b` or `\u{202e}`; line ends and tabs stay.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\n' | '\t' => out.push(character),
+            '\r' if characters.peek() == Some(&'\n') => {}
+            character if character.is_control() => {
+                // Writing into a string cannot fail.
+                let _ = write!(out, "\\x{:02x}", u32::from(character));
+            }
+            character if turns_text(character) => out.extend(character.escape_unicode()),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+/// The text cleaned and in one line.
+pub(crate) fn one_line(text: &str) -> String {
+    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Characters that make a terminal show text in another order than it is (Unicode, annex 9).
+const fn turns_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON escapes the ASCII control characters; a terminal obeys some above them as well. They occur in strings only,
+/// where the escaped form means the same.
+fn json_escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
+        if (character.is_control() && character != '\n') || turns_text(character) {
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
+        } else {
+            out.push(character);
+        }
+        out
+    })
+}
+
+fn painted(tone: Tone, text: &str, colours: bool) -> String {
+    let text = clean(text);
+    if colours && tone != Tone::Plain { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text }
+}
+
+/// Whether stdout and stderr show colours.
+fn colours() -> (bool, bool) {
+    static COLOURS: OnceLock<(bool, bool)> = OnceLock::new();
+    *COLOURS.get_or_init(|| {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal())
+    })
+}
+
+fn put(text: &str) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(READER_IS_GONE),
+        Err(error) => {
+            complain(Tone::Bad, "error: ", &format!("the result could not be written: {error}"));
+            process::exit(Exit::Failed as i32);
+        }
+    }
+}
+
+fn complain(tone: Tone, head: &str, text: &str) {
+    let painted = if head.is_empty() {
+        painted(tone, text, colours().1)
+    } else {
+        format!("{}{}", painted(tone, head, colours().1), clean(text))
+    };
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr().lock(), "{painted}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_command_the_terminal() {
+        assert_eq!(clean("a\x1b]0;title\x07b\u{9b}2Jc\rd\x7f"), "a\\x1b]0;title\\x07b\\x9b2Jc\\x0dd\\x7f");
+        assert_eq!(clean("one\r\ntwo\tthree\n"), "one\ntwo\tthree\n");
+        assert_eq!(clean("safe\u{202e}txt.exe"), "safe\\u{202e}txt.exe");
+        assert_eq!(clean("Grüße, 世界"), "Grüße, 世界");
+        assert_eq!(one_line("a\n  b\x1b[2J\tc"), "a b\\x1b[2J c");
+    }
+
+    #[test]
+    fn colours_are_added_after_cleaning() {
+        assert_eq!(painted(Tone::Bad, "x\x1b[0m", true), "\x1b[31mx\\x1b[0m\x1b[0m");
+        assert_eq!(painted(Tone::Bad, "x", false), "x");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let told = serde_json::json!({ "text": "\u{9b}2J \u{202e} \x7f \x1b ü\n" });
+        let text = json_escaped(&serde_json::to_string(&told).unwrap());
+        assert!(!text.contains(|c: char| c.is_control() || turns_text(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), told);
+    }
+}

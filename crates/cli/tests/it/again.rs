@@ -1,0 +1,105 @@
+//! `continue`: the same session, in the same directory, whatever happened in between.
+
+use crate::world::{World, script};
+
+#[test]
+fn c03_r03_continue_goes_on_in_the_same_session_and_directory() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let output = world.try_in(
+        repository.path(),
+        ["continue", ".", &script(&["history", "pwd", "write b.txt b", "commit two"]), "--wait", "--json"],
+    );
+    let (second, code) = crate::world::ended(&output);
+    assert_eq!(code, 0, "{second}");
+    assert_eq!(second["session_id"], first["session_id"]);
+    assert_eq!(second["worktree"], first["worktree"]);
+    assert_ne!(second["run"], first["run"]);
+    assert_eq!(second["commits"], 2);
+    let said = world.said("local/demo#1");
+    assert!(said.contains("1 earlier"), "{said}");
+    assert!(said.contains(&format!("session {}", first["worktree"].as_str().unwrap())), "{said}");
+    assert_eq!(repository.show_text("kugetsu/1-do-the-job", "b.txt"), "b\n");
+}
+
+#[test]
+fn c03_continue_works_after_the_daemon_and_everything_else_was_ended() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    world.home.end_processes();
+    world.run([
+        "continue",
+        "local/demo#1",
+        &script(&["history", "commit nothing to do", "write b b", "commit two"]),
+        "--wait",
+    ]);
+    let second = world.latest("local/demo#1");
+    assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
+    assert!(world.said("local/demo#1").contains("1 earlier"));
+}
+
+#[test]
+fn c03_continue_takes_a_session_and_is_not_counted_against_the_limit() {
+    let world = World::new();
+    world.run(["config", "set", "agents.max", "1"]);
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["say hello"]));
+    let busy = world.queue(&repository, &script(&["say ready", "hang"]));
+    world.await_state(&busy, "running");
+    let session = first["session_id"].as_str().unwrap();
+    world.run(["continue", session, &script(&["say again"]), "--wait"]);
+    assert!(world.said("local/demo#1").contains("again"));
+    assert_eq!(world.latest(&busy)["state"], "running");
+}
+
+#[test]
+fn c03_a_message_for_a_busy_agent_is_queued_behind_its_turn() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "slow 1000", "say first is through"]));
+    world.await_state(&reference, "running");
+    world.run(["continue", &reference, &script(&["say second"]), "--wait"]);
+    let said = world.said(&reference);
+    let (first, second) = (said.find("first is through").unwrap(), said.find("second").unwrap());
+    assert!(first < second, "{said}");
+}
+
+#[test]
+fn c03_interrupt_stops_the_turn_first() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    kugetsu_testkit::eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    world.run(["continue", &reference, &script(&["say second"]), "--interrupt", "--wait"]);
+    assert!(world.said(&reference).contains("second"));
+}
+
+#[test]
+fn a_session_that_the_agent_has_lost_is_replaced_with_a_hand_over() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    std::fs::remove_dir_all(world.home.user().join(".local/share/kugetsu-scripted-agent")).unwrap();
+    world.run(["continue", "local/demo#1", &script(&["say on I go"]), "--wait"]);
+    let second = world.latest("local/demo#1");
+    assert_ne!(second["session_id"], first["session_id"]);
+    assert_eq!(second["worktree"], first["worktree"]);
+    let prompts = world.records("local/demo#1", "prompt");
+    let text = prompts[1]["text"].as_str().unwrap();
+    assert!(text.contains("What happened before") && text.contains("> do the job"), "{text}");
+    assert!(world.run(["logs", "local/demo#1"]).contains("new session"));
+}
+
+#[test]
+fn continue_of_what_was_never_begun_says_what_to_do() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for reference in [".", "local/demo#7", "ses_nothing", "https://github.com/acme/api/issues/1"] {
+        let output = world.try_in(repository.path(), ["continue", reference, "go on"]);
+        assert_eq!(output.status.code(), Some(2), "{}", crate::world::shown(&output));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("hint:") || text.contains("kugetsu "), "{text}");
+    }
+}

@@ -1,0 +1,95 @@
+//! `destroy` and `rescue`: nothing is lost.
+
+use crate::world::{World, script, shown};
+
+#[test]
+fn c05_r04_destroy_removes_worktree_session_and_the_agents_own_record() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let sessions = || {
+        let output = world.home.run(world.home.command(kugetsu_testkit::scripted_agent()).args(["session", "list"]));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(sessions().contains(run["session_id"].as_str().unwrap()), "{}", sessions());
+    world.run(["destroy", "local/demo#1", "-y"]);
+    assert_eq!(sessions().trim(), "");
+    assert!(!std::path::Path::new(run["worktree"].as_str().unwrap()).exists());
+    assert_eq!(std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap().count(), 0);
+    let (again, code) = world.start(&repository, &script(&["history"]));
+    assert_eq!((code, again["issue"].as_str()), (0, Some("local/demo#2")));
+    assert!(world.said("local/demo#2").contains("0 earlier"), "{}", world.said("local/demo#2"));
+}
+
+#[test]
+fn r21_work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write left.txt precious"]));
+    let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("1 file") && text.contains("--discard"), "{text}");
+    let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
+    assert!(worktree.join("left.txt").exists());
+
+    world.run(["destroy", "local/demo#1", "-y", "--discard"]);
+    assert!(!worktree.exists());
+    let rescues = world.json(["rescue", "list", "--json"]);
+    assert_eq!(rescues[0]["issue"], "local/demo#1", "{rescues}");
+    let into = world.home.path().join("back");
+    world.run(["rescue", "restore", "local/demo#1", "--to", into.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(into.join("left.txt")).unwrap(), "precious\n");
+    assert_eq!(std::fs::read_to_string(into.join("README.md")).unwrap(), "hello\n");
+    let occupied = world.attempt(["rescue", "restore", "local/demo#1", "--to", into.to_str().unwrap()]);
+    assert_eq!(occupied.status.code(), Some(2), "{}", shown(&occupied));
+}
+
+#[test]
+fn r21_commits_that_are_not_pushed_count_as_work_too() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit one", "crash"]));
+    let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
+    // A crashed run was rescued, so its commits are safe; what came later is not.
+    assert_eq!(refused.status.code(), Some(0), "{}", shown(&refused));
+    let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
+    assert!(!rescues.as_array().unwrap().is_empty());
+
+    let reference = "local/demo#2";
+    let (run, _) = world.start(&repository, &script(&["say hello"]));
+    let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
+    std::fs::write(worktree.join("by-hand.txt"), "x").unwrap();
+    let git = |args: &[&str]| world.home.run(world.home.command("git").args(args).current_dir(worktree));
+    git(&["add", "."]);
+    git(&["commit", "-qm", "by hand"]);
+    let refused = world.attempt(["destroy", reference, "-y"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("1 commit"), "{}", shown(&refused));
+}
+
+#[test]
+fn c05_destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    world.await_state(&reference, "running");
+    let refused = world.attempt(["destroy", &reference, "-y", "--discard"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("queue cancel"), "{}", shown(&refused));
+    assert_eq!(world.latest(&reference)["state"], "running");
+}
+
+#[test]
+fn c06_destroy_base_takes_the_base_context_back_to_its_beginning() {
+    let world = World::new();
+    world.run(["init"]);
+    let context = world.home.kugetsu().join("base/context.md");
+    std::fs::write(&context, "mine\n").unwrap();
+    assert_eq!(world.attempt(["destroy", "--base"]).status.code(), Some(3), "without a terminal and -y");
+    assert_eq!(std::fs::read_to_string(&context).unwrap(), "mine\n");
+    world.run(["destroy", "--base", "-y"]);
+    assert!(!context.exists());
+    world.run(["init"]);
+    assert!(std::fs::read_to_string(&context).unwrap().contains("stop and say so"));
+}

@@ -1,0 +1,129 @@
+//! How runs end that do not end well: never as `done`, never with a process left, never with work lost.
+
+use kugetsu_testkit::eventually;
+
+use crate::world::{World, is_alive, script};
+
+#[test]
+fn b11_r02_an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() {
+    let world = World::new();
+    world.run(["config", "set", "run.silence", "2s"]);
+    let repository = world.repository("demo");
+    let pid_file = world.home.path().join("orphan.pid");
+    let steps = ["write half.txt half", &format!("orphan {}", pid_file.display()), "freeze"];
+    let (run, code) = world.start(&repository, &script(&steps));
+    assert_eq!((run["state"].as_str(), code), (Some("timeout"), 124), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("run.silence"), "{run}");
+    let orphan: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert!(!is_alive(orphan), "a process in a session of its own, without its environment, is left");
+    assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
+    let worktree = world.worktree("local/demo#1");
+    assert_eq!(std::fs::read_to_string(worktree.join("half.txt")).unwrap(), "half\n");
+    let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
+    assert_eq!(rescues.as_array().unwrap().len(), 1, "{rescues}");
+}
+
+#[test]
+fn b11_the_wall_clock_ends_an_agent_that_is_never_silent() {
+    let world = World::new();
+    world.run(["config", "set", "run.timeout", "2s"]);
+    let repository = world.repository("demo");
+    let chatter: Vec<&str> = std::iter::repeat_n(["say still here", "slow 200"], 200).flatten().collect();
+    let (run, code) = world.start(&repository, &script(&chatter));
+    assert_eq!((run["state"].as_str(), code), (Some("timeout"), 124), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("run.timeout"), "{run}");
+}
+
+#[test]
+fn b09_a_permission_question_is_answered_by_policy() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["permission read /etc/hosts", "write a b", "commit c"]));
+    assert_eq!(code, 0, "{run}");
+    let asked = world.records("local/demo#1", "permission");
+    assert_eq!((asked[0]["title"].as_str(), asked[0]["answer"].as_str()), (Some("read /etc/hosts"), Some("allowed")));
+}
+
+#[test]
+fn b09_r09_a_refused_permission_is_never_done() {
+    let world = World::new();
+    world.run(["config", "set", "agent.permissions", "refuse"]);
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["permission read /etc/hosts"]));
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("read /etc/hosts"), "{run}");
+}
+
+#[test]
+fn a_crash_an_exit_a_refusal_and_an_error_are_failures_with_their_reason() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for (step, reason) in [
+        ("crash", "ended"),
+        ("exit 3", "ended"),
+        ("refuse", "refused"),
+        ("max_tokens", "longest answer"),
+        ("error no credit left", "no credit left"),
+    ] {
+        let (run, code) = world.start(&repository, &script(&["write kept.txt kept", step]));
+        assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{step}: {run}");
+        assert!(run["reason"].as_str().unwrap().contains(reason), "{step}: {run}");
+        let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
+        assert!(worktree.join("kept.txt").exists(), "{step}");
+    }
+}
+
+#[test]
+fn r08_what_an_agent_prints_before_it_gives_up_is_shown() {
+    let mut world = World::new();
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--complain no-model-is-configured --crash-at initialize");
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["say hello"]));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("no-model-is-configured"), "{run}");
+}
+
+#[test]
+fn r08_a_slow_start_is_waited_for() {
+    let mut world = World::new();
+    world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--slow-start 3000");
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["write a b", "commit c"]));
+    assert_eq!(code, 0, "{run}");
+}
+
+#[test]
+fn a_flood_of_output_and_garbage_between_the_lines_do_no_harm() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let steps = ["flood 100000000", "flood-stderr 50000000", "garbage", "unknown", "write a b", "commit c"];
+    let (run, code) = world.start(&repository, &script(&steps));
+    assert_eq!(code, 0, "{run}");
+    let directory = world.home.kugetsu().join("runs").join(run["run"].as_str().unwrap());
+    let size = |name: &str| std::fs::metadata(directory.join(name)).unwrap().len();
+    assert!(size("records.jsonl") < 70 << 20, "{}", size("records.jsonl"));
+    assert!(size("agent.stderr") < 9 << 20, "{}", size("agent.stderr"));
+}
+
+#[test]
+fn c12_canceling_ends_the_run_and_keeps_its_work() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "hang"]));
+    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    world.run(["queue", "cancel", &reference]);
+    let run = world.await_state(&reference, "canceled");
+    assert!(run["reason"].as_str().unwrap().contains("canceled"), "{run}");
+    assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
+    assert_eq!(world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn config_set_run_silence_takes_effect_at_once_also_for_a_run_that_goes_on() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    world.run(["config", "set", "run.silence", "1s"]);
+    world.await_state(&reference, "timeout");
+}

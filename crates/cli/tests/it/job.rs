@@ -1,0 +1,258 @@
+//! The main job: an issue in, a pushed branch out.
+
+use kugetsu_testkit::Repository;
+
+use crate::world::{World, script};
+
+#[test]
+fn c02_an_issue_goes_in_and_a_pushed_branch_comes_out() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let before = repository.head();
+    let (run, code) =
+        world.start(&repository, &script(&["say I fix it", "write fixed.txt yes", "commit fix the test"]));
+    assert_eq!(code, 0, "{run}");
+    assert_eq!(run["issue"], "local/demo#1");
+    assert_eq!(run["state"], "done", "{run}");
+    assert_eq!(run["agent"], "scripted");
+    assert_eq!(run["branch"], "kugetsu/1-do-the-job");
+    assert_eq!(run["base_sha"], before);
+    assert_eq!(run["commits"], 1);
+    assert_eq!(run["pushed"], true);
+    assert_eq!(repository.resolve("kugetsu/1-do-the-job"), run["head_sha"].as_str().map(str::to_owned));
+    assert_eq!(repository.show_text("kugetsu/1-do-the-job", "fixed.txt"), "yes\n");
+    assert_eq!(repository.head(), before, "the user's own branch is not touched");
+    assert_eq!(world.said("local/demo#1").trim(), "I fix it");
+}
+
+#[test]
+fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));
+    let mut fields: Vec<&String> = run.as_object().unwrap().keys().collect();
+    fields.sort();
+    assert_eq!(
+        fields,
+        [
+            "agent",
+            "base_sha",
+            "branch",
+            "change_url",
+            "commits",
+            "ended_at",
+            "head_sha",
+            "issue",
+            "pushed",
+            "reason",
+            "run",
+            "session_id",
+            "started_at",
+            "state",
+            "task",
+            "usage",
+            "worktree"
+        ]
+    );
+    let mut usage: Vec<&String> = run["usage"].as_object().unwrap().keys().collect();
+    usage.sort();
+    assert_eq!(usage, ["cost_usd", "input_tokens", "output_tokens"]);
+    assert!(run["usage"]["cost_usd"].as_f64().unwrap() > 0.0, "{run}");
+    assert!(run["session_id"].as_str().unwrap().starts_with("ses_"), "{run}");
+    let listed = world.json(["list", "--json"]);
+    assert_eq!(listed.as_array().unwrap(), std::slice::from_ref(&run));
+}
+
+#[test]
+fn r03_the_directory_is_the_worktree_however_one_asks() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["pwd", "run echo shell $PWD $(pwd)"]));
+    let worktree = run["worktree"].as_str().unwrap().to_owned();
+    let expected = |said: &str| {
+        for line in [format!("process {worktree}"), format!("PWD {worktree}"), format!("session {worktree}")] {
+            assert!(said.contains(&line), "{line}: {said}");
+        }
+    };
+    expected(&world.said("local/demo#1"));
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools[0]["output"].as_str().unwrap().contains(&format!("shell {worktree} {worktree}")), "{tools:?}");
+    world.run_in(repository.path(), ["continue", ".", &script(&["pwd"]), "--wait"]);
+    expected(&world.said("local/demo#1"));
+}
+
+#[test]
+fn r16_the_worktree_has_its_files() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    repository.write_odd_names("odd");
+    repository.commit("odd names");
+    let (run, _) = world.start(&repository, &script(&["run git status --porcelain | wc -l"]));
+    let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
+    for file in repository.files("HEAD") {
+        assert!(worktree.join(&file).symlink_metadata().is_ok(), "{}", file.display());
+    }
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools[0]["output"].as_str().unwrap().contains('0'), "{tools:?}");
+}
+
+#[test]
+fn b01_b02_a_session_begins_with_the_base_context_and_then_the_task() {
+    let world = World::new();
+    world.run(["init"]);
+    let base = world.home.kugetsu().join("base/context.md");
+    let mut text = std::fs::read_to_string(&base).unwrap();
+    assert!(text.contains("stop and say so"), "{text}");
+    text.push_str("\n- Our house rule: be kind.\n");
+    std::fs::write(&base, text).unwrap();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say one"]));
+    world.run_in(repository.path(), ["continue", ".", &script(&["history"]), "--wait"]);
+    let prompts = world.records("local/demo#1", "prompt");
+    let first = prompts[0]["text"].as_str().unwrap();
+    assert!(first.starts_with("# How you work here"), "{first}");
+    assert!(first.contains("be kind") && first.contains("local/demo") && first.contains("credentials"), "{first}");
+    assert!(first.contains("do the job"), "{first}");
+    let second = prompts[1]["text"].as_str().unwrap();
+    assert!(second.starts_with("do the job"), "a session that knows the rules is told the task only: {second}");
+}
+
+#[test]
+fn b07_r12_variables_of_the_env_files_reach_the_agent() {
+    let world = World::new();
+    world.run(["env", "set", "PLAIN", "a value"]);
+    let file = world.home.kugetsu().join("env/default.env");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str("export EXPORTED=\"an exported one\"\n");
+    std::fs::write(&file, text).unwrap();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["env PLAIN", "env EXPORTED", "run echo tool $EXPORTED"]));
+    let said = world.said("local/demo#1");
+    assert!(said.contains("PLAIN=a value") && said.contains("EXPORTED=an exported one"), "{said}");
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools[0]["output"].as_str().unwrap().contains("tool an exported one"));
+}
+
+#[test]
+fn b08_a_secret_that_the_agent_prints_is_masked_everywhere() {
+    let world = World::new();
+    world.run(["env", "set", "GITEA_TOKEN", "topsecret-123456"]);
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["env GITEA_TOKEN", "run echo $GITEA_TOKEN; env | grep TOKEN"]));
+    let shown = world.run(["env", "show"]);
+    let logs = world.run(["logs", "local/demo#1"]) + &world.run(["logs", "local/demo#1", "--json"]);
+    assert!(!shown.contains("topsecret") && !logs.contains("topsecret"), "{shown}\n{logs}");
+    assert!(logs.contains("***"), "{logs}");
+    assert_eq!(world.run(["env", "get", "GITEA_TOKEN"]).trim(), "topsecret-123456");
+    let mut files = vec![world.home.kugetsu()];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_none_or(|ending| ending != "env")
+            && let Ok(bytes) = std::fs::read(&path)
+        {
+            assert!(!bytes.windows(9).any(|window| window == b"topsecret"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn b14_r13_nothing_in_the_agents_shell_waits_for_a_terminal() {
+    let mut world = World::new();
+    world.home.set("EDITOR", "vi");
+    let repository = world.repository("demo");
+    let (run, code) = world.start(
+        &repository,
+        &script(&[
+            "write a.txt a",
+            "commit one",
+            "run git commit --amend && git rebase -i HEAD~1 && git log && git tag -a v1 -m x && echo survived",
+            "env GIT_TERMINAL_PROMPT",
+            "env PAGER",
+        ]),
+    );
+    assert_eq!(code, 0, "{run}");
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools.iter().any(|tool| tool["output"].as_str().unwrap().contains("survived")), "{tools:?}");
+    assert!(world.said("local/demo#1").contains("GIT_TERMINAL_PROMPT=0"));
+}
+
+#[test]
+fn r11_the_temporary_directory_is_the_runs_own_and_not_tmp() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) =
+        world.start(&repository, &script(&["env TMPDIR", "env KUGETSU_TEMP_DIR", "run f=$(mktemp) && echo made $f"]));
+    let run_directory = world.home.kugetsu().join("runs").join(run["run"].as_str().unwrap());
+    let said = world.said("local/demo#1");
+    let expected = run_directory.join("tmp");
+    assert!(said.contains(&format!("TMPDIR={}", expected.display())), "{said}");
+    assert!(said.contains(&format!("KUGETSU_TEMP_DIR={}", expected.display())), "{said}");
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools[0]["output"].as_str().unwrap().contains(&format!("made {}", expected.display())), "{tools:?}");
+    assert!(!expected.exists(), "it goes with the run");
+}
+
+#[test]
+fn r15_what_is_not_committed_is_said_and_not_taken_for_done_work() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["write left.txt over"]));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["pushed"], &run["commits"]), (&false.into(), &0.into()));
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("no commits") && reason.contains("left.txt"), "{reason}");
+}
+
+#[test]
+fn odd_repositories_work_as_they_are() {
+    let world = World::new();
+    let source = world.repository("source");
+    source.commit_files("second", &[("b", "b")]);
+    let empty = Repository::at(world.home.path().join("empty"));
+    let trunk = Repository::with_default_branch("trunk");
+    trunk.commit_files("one", &[("x", "y")]);
+    let (shallow, partial) = (source.shallow_clone(), source.partial_clone());
+    for repository in [&empty, &trunk, &shallow, &partial] {
+        let (run, code) = world.start(repository, &script(&["write new.txt new", "commit add a file"]));
+        assert_eq!(code, 0, "{}: {run}", repository.path().display());
+        assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "new.txt"), "new\n");
+    }
+}
+
+#[test]
+fn commits_carry_the_users_own_identity_and_no_signing_prompt_stops_them() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    repository.git(["config", "user.name", "The Owner"]);
+    repository.git(["config", "user.email", "owner@example.invalid"]);
+    repository.git(["config", "commit.gpgSign", "true"]);
+    repository.git(["config", "gpg.program", "/bin/false"]);
+    let (run, code) = world.start(&repository, &script(&["write a b", "run git add . && git commit -m mine"]));
+    assert_eq!(code, 0, "{run}");
+    let author = repository.git(["log", "-1", "--format=%an <%ae>", run["branch"].as_str().unwrap()]);
+    assert_eq!(author.trim(), "The Owner <owner@example.invalid>");
+}
+
+#[test]
+fn c02_base_and_model_are_what_was_asked_for() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    repository.branch("release/1");
+    let release = repository.head();
+    repository.commit_files("later", &[("later.txt", "x")]);
+    let message = script(&["model", "run ls"]);
+    let args = ["start", ".", &message, "--base", "release/1", "--model", "scripted/two", "--wait", "--json"];
+    let (run, code) = crate::world::ended(&world.try_in(repository.path(), args));
+    assert_eq!(code, 0, "{run}");
+    assert_eq!(run["base_sha"], release);
+    assert!(world.said("local/demo#1").contains("model scripted/two"), "{}", world.said("local/demo#1"));
+    let unknown = ["start", ".", &message, "--base", "relaese/1", "--wait", "--json"];
+    let (run, code) = crate::world::ended(&world.try_in(repository.path(), unknown));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("release/1"), "the closest name is offered: {run}");
+    let model = ["start", ".", &message, "--model", "scripted/three", "--wait", "--json"];
+    let (run, code) = crate::world::ended(&world.try_in(repository.path(), model));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("scripted/two"), "what there is is listed: {run}");
+}

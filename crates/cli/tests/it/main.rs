@@ -1,0 +1,17 @@
+//! The program from outside: the real binary, the real daemon and runners, real git. The agent is the scripted one,
+//! except in the tests of `opencode`.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod again;
+mod destroy;
+mod ends;
+mod job;
+mod many;
+mod opencode;
+mod queue;
+mod server;
+mod settings;
+mod survive;
+mod world;
+mod wrong;

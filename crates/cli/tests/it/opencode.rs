@@ -1,0 +1,236 @@
+//! The real opencode, driven by a scripted model: no account is needed, and nothing leaves this machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kugetsu_testkit::model::script::{Script, Step};
+use kugetsu_testkit::{ModelServer, Repository, eventually_within};
+
+use crate::world::{World, ended, is_alive};
+
+/// A machine with opencode on it, configured by an env file; `None`, with a line that says so, where it cannot be had.
+fn world(model: &ModelServer) -> Option<World> {
+    let Some(program) = std::env::var_os("KUGETSU_OPENCODE").map(PathBuf::from) else {
+        assert!(std::env::var_os("CI").is_none(), "in CI the real opencode must be there");
+        eprintln!("skipped: KUGETSU_OPENCODE does not say where opencode is");
+        return None;
+    };
+    let mut world = World::bare();
+    let places = world.home.folder("bin");
+    std::os::unix::fs::symlink(program, places.join("opencode")).unwrap();
+    world.home.prepend_path(&places);
+    for (name, value) in model.opencode_env() {
+        world.run(["env", "set", name, &value]);
+    }
+    Some(world)
+}
+
+fn message(steps: impl IntoIterator<Item = Step>) -> String {
+    format!("do the job\n{}", Script::new(steps).as_message())
+}
+
+/// What real agents may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(270);
+
+fn work() -> Vec<Step> {
+    vec![
+        Step::Say("I begin.".to_owned()),
+        Step::write("a.txt", "one\n"),
+        Step::bash("git add -A && git commit -qm 'add a'"),
+    ]
+}
+
+#[test]
+fn needs_opencode_c02_the_main_job() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &message(work().into_iter().skip(1)));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
+    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "a.txt"), "one\n");
+    assert!(run["session_id"].as_str().unwrap().starts_with("ses_"), "{run}");
+    assert!(run["usage"]["input_tokens"].as_u64().unwrap() > 0, "{run}");
+    assert!(run["usage"]["output_tokens"].as_u64().unwrap() > 0, "{run}");
+}
+
+#[test]
+fn needs_opencode_r22_no_account_is_needed_and_the_users_own_set_up_counts() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    assert!(!world.home.user().join(".local/share/opencode/auth.json").exists());
+    // The user's own configuration, not kugetsu's, names the provider here.
+    world.run(["env", "rm", "OPENCODE_CONFIG_CONTENT"]);
+    let config = world.home.user().join(".config/opencode");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("opencode.json"), model.opencode_config()).unwrap();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &message([Step::Say("hello".to_owned())]));
+    assert_eq!(code, 0, "{run}");
+    assert!(
+        model.turn_requests().iter().all(|request| request.authorization.as_deref() == Some("Bearer scripted-key"))
+    );
+    assert!(!model.turn_requests().is_empty());
+    let session = world.records("local/demo#1", "session");
+    assert!(session[0]["model"].as_str().unwrap().starts_with("mock/"), "{session:?}");
+}
+
+#[test]
+fn needs_opencode_r03_b14_cwd_and_variables_are_right_in_every_tool_call() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let look = Step::bash("echo at $PWD $(pwd) prompt $GIT_TERMINAL_PROMPT editor $GIT_EDITOR tmp $TMPDIR");
+    let (run, code) = world.start(&repository, &message([look]));
+    assert_eq!(code, 0, "{run}");
+    let worktree = run["worktree"].as_str().unwrap();
+    let tools = world.records("local/demo#1", "tool_ended");
+    let output = tools[0]["output"].as_str().unwrap();
+    assert!(output.contains(&format!("at {worktree} {worktree} prompt 0 editor true")), "{output}");
+    assert!(output.contains(run["run"].as_str().unwrap()), "{output}");
+}
+
+#[test]
+fn needs_opencode_c03_continue_sees_the_history_also_after_everything_was_ended() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &message(work().into_iter().skip(1)));
+    world.home.end_processes();
+    let output = world.attempt([
+        "continue",
+        "local/demo#1",
+        &message([Step::bash("pwd"), Step::Say("I remember.".to_owned())]),
+        "--wait",
+        "--json",
+    ]);
+    let (second, code) = ended(&output);
+    assert_eq!(code, 0, "{second}");
+    assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
+    let last = model.turn_requests().pop().unwrap();
+    let asked = last.texts("user").join("\n");
+    assert_eq!(asked.matches("do the job").count(), 2, "the model sees both messages: {asked}");
+    assert!(asked.contains("How you work here"));
+}
+
+#[test]
+fn needs_opencode_b11_a_model_that_hangs_ends_at_the_silence_limit() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let pid = world.home.path().join("pid");
+    let leave = Step::bash(&format!(
+        "setsid env -i sleep 7777 >/dev/null 2>&1 & echo $! > {}; echo kept > kept.txt",
+        pid.display()
+    ));
+    let hang: Script = serde_json::from_str(r#"[{"hang": {"text": "and then"}}]"#).unwrap();
+    let steps = std::iter::once(leave).chain(hang.steps);
+    let reference = world.queue(&repository, &message(steps));
+    let hangs = "the model to hang";
+    eventually_within(PATIENCE, hangs, || (model.turn_requests().len() >= 2 && pid.exists()).then_some(()));
+    world.run(["config", "set", "run.silence", "2s"]);
+    let run = world.await_state(&reference, "timeout");
+    assert!(run["reason"].as_str().unwrap().contains("run.silence"), "{run}");
+    assert!(!is_alive(std::fs::read_to_string(pid).unwrap().trim().parse().unwrap()));
+    assert_eq!(world.processes("opencode"), Vec::<i32>::new());
+    assert_eq!(world.processes("sleep 7777"), Vec::<i32>::new());
+    assert!(world.worktree("local/demo#1").join("kept.txt").exists());
+    assert_eq!(world.json(["rescue", "list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn needs_opencode_a_model_that_answers_429_and_500_for_a_while_is_survived() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let steps = [Step::status(429, 1), Step::status(500, 1)].into_iter().chain(work().into_iter().skip(1));
+    let (run, _) = world.start(&repository, &message(steps));
+    match run["state"].as_str().unwrap() {
+        "done" => assert_eq!(run["commits"], 1, "{run}"),
+        state => {
+            assert_eq!(state, "failed", "{run}");
+            assert!(run["reason"].as_str().unwrap().contains("model"), "{run}");
+        }
+    }
+}
+
+#[test]
+fn needs_opencode_a_cut_stream_is_never_done() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &message([Step::write("a.txt", "x"), Step::cut("half a sen", 1000)]));
+    assert_ne!(run["state"], "done", "{run}");
+    assert!(!run["reason"].as_str().unwrap().is_empty(), "{run}");
+}
+
+#[test]
+fn needs_opencode_b09_a_refused_permission_is_never_done() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    world.run(["config", "set", "agent.permissions", "refuse"]);
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &message([Step::bash("cat /etc/hostname")]));
+    if code != 3 {
+        // opencode may not ask about this command at all; a file outside the worktree it always asks about.
+        let (run, code) = world.start(&repository, &message([Step::write("/var/tmp/kugetsu-outside.txt", "x")]));
+        assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+        return;
+    }
+    assert_eq!(run["state"], "blocked", "{run}");
+}
+
+#[test]
+fn needs_opencode_r04_destroy_deletes_opencodes_own_session() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &message([Step::Say("hello".to_owned())]));
+    let session = run["session_id"].as_str().unwrap();
+    let worktree = PathBuf::from(run["worktree"].as_str().unwrap());
+    let exported = |directory: &std::path::Path| {
+        let mut command = world.home.command("opencode");
+        for (name, value) in model.opencode_env() {
+            command.env(name, value);
+        }
+        world.home.run(command.args(["export", session]).current_dir(directory))
+    };
+    assert!(exported(&worktree).status.success());
+    world.run(["destroy", "local/demo#1", "-y"]);
+    assert!(!exported(repository.path()).status.success());
+}
+
+#[test]
+fn needs_opencode_r06_r07_ten_fresh_starts_at_once_have_ten_sessions() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    let children: Vec<_> = (0..10)
+        .map(|index| {
+            let steps =
+                [Step::bash(&format!("pwd; echo {index} > own-{index}.txt && git add . && git commit -qm mine"))];
+            let mut command = world.command(repository.path(), ["start", ".", &message(steps)]);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let runs = eventually_within(PATIENCE, "all to be over", || {
+        let all = world.json(["list", "--json"]).as_array().unwrap().clone();
+        assert!(all.iter().filter(|run| run["state"] == "running").count() <= 3);
+        let over = |run: &&serde_json::Value| !["queued", "running"].contains(&run["state"].as_str().unwrap());
+        (all.iter().filter(over).count() == 10).then_some(all)
+    });
+    let mut sessions = std::collections::BTreeSet::new();
+    for run in &runs {
+        assert_eq!(run["state"], "done", "{run}");
+        sessions.insert(run["session_id"].as_str().unwrap().to_owned());
+        let worktree = Repository::open(run["worktree"].as_str().unwrap());
+        let own = std::fs::read_dir(worktree.path())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("own-"));
+        assert_eq!(own.count(), 1, "{run}");
+    }
+    assert_eq!(sessions.len(), 10);
+}

@@ -1,0 +1,125 @@
+//! The queue: places, order, and what can be done to what waits.
+
+use crate::world::{World, script, shown, tamper};
+
+/// One place, taken by an agent that hangs.
+fn full(world: &World) -> kugetsu_testkit::Repository {
+    world.run(["config", "set", "agents.max", "1"]);
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    world.await_state(&reference, "running");
+    repository
+}
+
+#[test]
+fn c02_full_means_queued_with_a_place_in_the_line() {
+    let world = World::new();
+    let repository = full(&world);
+    let text = world.run_in(repository.path(), ["start", ".", "second"]);
+    assert!(text.contains("local/demo#2") && text.contains("queue"), "{text}");
+    let third = world.run_in(repository.path(), ["start", ".", "third"]);
+    assert!(third.contains("local/demo#3"), "{third}");
+    let queue = world.json(["queue", "list", "--json"]);
+    let waiting: Vec<_> = queue.as_array().unwrap().iter().filter(|task| task["state"] == "queued").collect();
+    assert_eq!(waiting.len(), 2, "{queue}");
+    assert_eq!((&waiting[0]["place"], &waiting[1]["place"]), (&0.into(), &1.into()), "{queue}");
+}
+
+#[test]
+fn c02_no_queue_refuses_with_75() {
+    let world = World::new();
+    let repository = full(&world);
+    let refused = world.try_in(repository.path(), ["start", ".", "second", "--no-queue"]);
+    assert_eq!(refused.status.code(), Some(75), "{}", shown(&refused));
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 1, "nothing was stored");
+}
+
+#[test]
+fn c12_a_waiting_task_can_be_canceled_and_tried_again() {
+    let world = World::new();
+    let repository = full(&world);
+    let reference = world.queue(&repository, &script(&["say hello"]));
+    world.run(["queue", "cancel", &reference]);
+    assert_eq!(world.latest(&reference)["state"], "canceled");
+    world.run(["queue", "retry", &reference]);
+    assert_eq!(world.latest(&reference)["state"], "queued");
+    world.run(["queue", "cancel", "local/demo#1"]);
+    world.await_state(&reference, "done");
+    let again = world.attempt(["queue", "retry", &reference]);
+    assert_eq!(again.status.code(), Some(1), "{}", shown(&again));
+    let shown = world.run(["queue", "show", &reference]);
+    assert!(shown.contains("do the job"), "{shown}");
+}
+
+#[test]
+fn priority_comes_first_and_after_waits_for_its_issue() {
+    let world = World::new();
+    let repository = full(&world);
+    let low = world.queue(&repository, &script(&["say low"]));
+    let after = world.run_in(
+        repository.path(),
+        ["start", ".", &script(&["say after"]), "--after", &low, "--priority", "9", "--json"],
+    );
+    let after = serde_json::from_str::<serde_json::Value>(&after).unwrap()["issue"].as_str().unwrap().to_owned();
+    world.run_in(repository.path(), ["start", ".", &script(&["say high"]), "--priority", "5"]);
+    assert_eq!(world.latest(&after)["reason"], format!("waits until {low} is done"));
+    world.run(["queue", "cancel", "local/demo#1"]);
+    let [low, after, high] = [low.as_str(), &after, "local/demo#4"]
+        .map(|reference| world.await_state(reference, "done")["started_at"].as_str().unwrap().to_owned());
+    assert!(high < low && low < after, "{high} {low} {after}");
+}
+
+#[test]
+fn c12_old_tasks_can_be_cleaned_away_and_the_latest_of_an_issue_stays() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say one"]));
+    world.run(["continue", "local/demo#1", &script(&["say two"]), "--wait"]);
+    let count = || world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len();
+    assert_eq!(count(), 2);
+    world.run(["queue", "clean"]);
+    assert_eq!(count(), 2, "a week is the default");
+    world.run(["queue", "clean", "--older-than", "0s"]);
+    assert_eq!(count(), 1);
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn start_on_an_issue_that_is_at_work_points_to_continue() {
+    let world = World::new();
+    full(&world);
+    let refused = world.attempt(["start", "local/demo#1", "more"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("kugetsu continue local/demo#1"), "{}", shown(&refused));
+}
+
+#[test]
+fn start_on_a_known_issue_goes_on_in_its_session() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["say hello"]));
+    let output = world.attempt(["start", "local/demo#1", &script(&["history"]), "--wait", "--json"]);
+    let (second, code) = crate::world::ended(&output);
+    assert_eq!(code, 0, "{second}");
+    assert_eq!((&second["session_id"], &second["issue"]), (&first["session_id"], &first["issue"]));
+}
+
+#[test]
+fn r01_a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
+    let world = World::new();
+    let repository = full(&world);
+    let broken = world.queue(&repository, &script(&["say broken"]));
+    let sound = world.queue(&repository, &script(&["say sound"]));
+    world.run(["daemon", "stop"]);
+    let database = world.home.kugetsu().join("state/kugetsu.db");
+    let damage = "UPDATE tasks SET agent = '', kind = 'start', id = 'no-uuid' WHERE message LIKE '%say broken%'";
+    tamper(&database, damage);
+    world.run(["queue", "cancel", "local/demo#1"]);
+    world.await_state(&sound, "done");
+    let log = std::fs::read_to_string(world.home.kugetsu().join("logs/daemon.log")).unwrap();
+    assert!(log.contains("damaged"), "{log}");
+    let doctor = world.attempt(["doctor"]);
+    assert_eq!(doctor.status.code(), Some(1), "{}", shown(&doctor));
+    assert!(shown(&doctor).contains("no-uuid"), "{}", shown(&doctor));
+    assert_ne!(world.latest(&broken)["state"], "done");
+}

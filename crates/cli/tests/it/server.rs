@@ -1,0 +1,120 @@
+//! A repository on a server: git over HTTP with a token.
+
+use kugetsu_testkit::{GitServer, eventually};
+
+use crate::world::{World, ended, script, shown};
+
+const TOKEN: &str = "server-token-123456";
+
+fn world(server: &GitServer) -> World {
+    let world = World::new();
+    let path = world.home.kugetsu().join("config.toml");
+    let mut config = std::fs::read_to_string(&path).unwrap();
+    config.push_str(&format!("\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url()));
+    std::fs::write(path, config).unwrap();
+    world
+}
+
+fn server() -> GitServer {
+    let server = GitServer::start(TOKEN);
+    server.add_repository_from("acme/api", &kugetsu_testkit::Repository::with_commit());
+    server
+}
+
+#[test]
+fn c02_the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
+    let server = server();
+    let world = world(&server);
+    world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let output = world.attempt(["start", &reference, &script(&["write a.txt a", "commit one"]), "--wait", "--json"]);
+    let (run, code) = ended(&output);
+    assert_eq!(code, 0, "{run}");
+    let short = run["issue"].as_str().unwrap();
+    assert!(short.ends_with("/acme/api#12") && !short.contains("://"), "{short}");
+    assert_eq!(run["branch"], "kugetsu/12-do-the-job");
+    let served = server.repository("acme/api");
+    assert_eq!(served.resolve("kugetsu/12-do-the-job").as_deref(), run["head_sha"].as_str());
+
+    world.run(["continue", short, &script(&["write b.txt b", "commit two"]), "--wait"]);
+    assert_eq!(served.show_text("kugetsu/12-do-the-job", "b.txt"), "b\n");
+    let log = std::fs::read_to_string(world.home.kugetsu().join("logs/daemon.log")).unwrap_or_default();
+    assert!(!log.contains(TOKEN));
+    let gate =
+        world.home.run(world.home.command("git").args(["remote", "-v"]).current_dir(run["worktree"].as_str().unwrap()));
+    assert!(
+        !String::from_utf8_lossy(&gate.stdout).contains("http"),
+        "the agent's origin is the gate: {}",
+        shown(&gate)
+    );
+}
+
+#[test]
+fn a_missing_token_is_an_error_at_once_that_names_the_variable() {
+    let server = server();
+    let world = world(&server);
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let refused = world.attempt(["start", &reference, "fix it"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("GITEA_TOKEN"), "{}", shown(&refused));
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing half made");
+    assert_eq!(std::fs::read_dir(world.home.kugetsu().join("mirrors")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_has_moved_on_is_not_overwritten() {
+    let server = server();
+    let world = world(&server);
+    world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let output = world.attempt(["start", &reference, &script(&["write a.txt a", "commit one"]), "--wait", "--json"]);
+    let (run, _) = ended(&output);
+    let branch = run["branch"].as_str().unwrap();
+    let clone = kugetsu_testkit::Repository::clone_of(&server.url_with_token("acme/api"), &["--branch", branch]);
+    let theirs = clone.commit_files("somebody else's", &[("theirs.txt", "theirs")]);
+    clone.git(["push", "-q"]);
+    let output = world.attempt([
+        "continue",
+        run["issue"].as_str().unwrap(),
+        &script(&["write b.txt b", "commit two"]),
+        "--wait",
+        "--json",
+    ]);
+    let (run, code) = ended(&output);
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+    assert_eq!(server.repository("acme/api").resolve(branch), Some(theirs));
+    assert!(run["reason"].as_str().unwrap().contains("push"), "{run}");
+}
+
+#[test]
+fn b04_a_short_form_means_the_clones_own_server() {
+    let server = server();
+    let world = world(&server);
+    world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
+    let clone = kugetsu_testkit::Repository::clone_of(&server.url_with_token("acme/api"), &[]);
+    clone.git(["remote", "set-url", "origin", &server.url("acme/api")]);
+    let text = world.run_in(clone.path(), ["start", "#3", &script(&["say hello"]), "--json"]);
+    assert!(text.contains("/acme/api#3"), "{text}");
+    let inside = clone.path().join("deeper");
+    std::fs::create_dir(&inside).unwrap();
+    let text = world.run_in(&inside, ["start", "acme/api#4", &script(&["say hello"]), "--json"]);
+    assert!(text.contains("/acme/api#4"), "{text}");
+}
+
+#[test]
+fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
+    let server = server();
+    let world = world(&server);
+    world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let text =
+        world.run(["start", &reference, &script(&["say ready", "write a.txt a", "wait go", "commit one"]), "--json"]);
+    let short = serde_json::from_str::<serde_json::Value>(&text).unwrap()["issue"].as_str().unwrap().to_owned();
+    eventually("the agent to be at work", || world.said(&short).contains("ready").then_some(()));
+    server.fail_next(1000, 503);
+    world.open_gate();
+    let run = world.await_state(&short, "failed");
+    assert!(run["reason"].as_str().unwrap().contains("could not be pushed"), "{run}");
+    assert_eq!(world.json(["rescue", "list", &short, "--json"]).as_array().unwrap().len(), 1);
+    assert!(world.worktree(&short).join("a.txt").exists());
+}

@@ -1,0 +1,122 @@
+//! `init`, `config`, `env`, `doctor`, and the home itself.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::world::{World, script, shown};
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn c01_init_makes_the_home_says_what_it_made_and_can_be_repeated() {
+    let world = World::bare();
+    let text = world.run(["init"]);
+    let home = world.home.kugetsu();
+    for name in ["config.toml", "env/default.env", "env/pm-agent.env", "base/context.md"] {
+        assert!(home.join(name).exists(), "{name}: {text}");
+    }
+    assert_eq!(mode(&home.join("env/default.env")), 0o600);
+    let config = std::fs::read_to_string(home.join("config.toml")).unwrap();
+    for name in ["max", "default", "timeout", "silence"] {
+        assert!(
+            config.lines().any(|line| line.trim_start().starts_with('#') && line.contains(name)),
+            "{name}: {config}"
+        );
+    }
+    std::fs::write(home.join("base/context.md"), "mine\n").unwrap();
+    world.run(["init"]);
+    assert_eq!(std::fs::read_to_string(home.join("base/context.md")).unwrap(), "mine\n");
+    world.run(["config", "set", "agents.max", "7"]);
+    world.run(["init"]);
+    assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "7");
+    world.run(["init", "--force"]);
+    assert_eq!(
+        world.run(["config", "get", "agents.max"]).trim(),
+        "3",
+        "--force makes the settings anew, and only them"
+    );
+    assert_eq!(std::fs::read_to_string(home.join("base/context.md")).unwrap(), "mine\n");
+}
+
+#[test]
+fn r05_init_takes_nothing_from_the_directory_it_is_called_in() {
+    let world = World::new();
+    let repository = world.repository("elsewhere");
+    world.run_in(repository.path(), ["init"]);
+    let other = world.repository("demo");
+    let (run, _) = world.start(&other, &script(&["pwd"]));
+    assert!(!world.said("local/demo#1").contains("elsewhere"), "{run}");
+    assert!(repository.git(["status", "--porcelain"]).is_empty());
+}
+
+#[test]
+fn settings_have_their_names_their_defaults_and_their_sources() {
+    let world = World::bare();
+    let list = world.json(["config", "list", "--json"]);
+    let text = list.to_string();
+    for (name, value) in
+        [("agents.max", "3"), ("agent.default", "opencode"), ("run.timeout", "1h"), ("run.silence", "10m")]
+    {
+        assert_eq!(world.run(["config", "get", name]).trim(), value);
+        assert!(text.contains(name), "{text}");
+    }
+    world.run(["config", "set", "run.silence", "20s"]);
+    assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
+    for (name, value) in [("run.silence", "soon"), ("agents.max", "many"), ("run.timeout", "-1s"), ("no.such", "1")] {
+        let refused = world.attempt(["config", "set", name, value]);
+        assert_eq!(refused.status.code(), Some(2), "{name}={value}: {}", shown(&refused));
+    }
+    assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
+}
+
+#[test]
+fn the_scripts_own_settings_are_read_and_never_executed() {
+    let world = World::bare();
+    std::fs::create_dir_all(world.home.kugetsu()).unwrap();
+    let old = "# mine\nexport MAX_CONCURRENT_AGENTS=5\nTASK_TIMEOUT_HOURS='2'\nX=$(touch hacked)\n";
+    std::fs::write(world.home.kugetsu().join("config"), old).unwrap();
+    assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "5");
+    assert_eq!(world.run(["config", "get", "run.timeout"]).trim(), "2h");
+    world.run(["config", "set", "agents.max", "4"]);
+    assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "4", "config.toml wins");
+    let mut command = world.command(&world.home.user(), ["config", "get", "agents.max"]);
+    let output = world.home.run(command.env("KUGETSU_AGENTS_MAX", "9"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "9", "the environment wins over files");
+    assert!(!world.home.user().join("hacked").exists());
+}
+
+#[test]
+fn c09_env_files_are_private_and_values_are_masked() {
+    let world = World::bare();
+    let mut set = world.command(&world.home.user(), ["env", "set", "MY_API_KEY", "-"]);
+    let mut child = set.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"from-stdin-123\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(world.run(["env", "get", "MY_API_KEY"]).trim(), "from-stdin-123");
+    assert!(!world.run(["env", "show"]).contains("from-stdin"));
+    assert!(!world.run(["env", "list"]).contains("from-stdin"));
+    assert_eq!(mode(&world.home.kugetsu().join("env/default.env")), 0o600);
+    world.run(["env", "rm", "MY_API_KEY"]);
+    assert_ne!(world.attempt(["env", "get", "MY_API_KEY"]).status.code(), Some(0));
+}
+
+#[test]
+fn c08_doctor_says_what_is_there_and_what_is_missing() {
+    let world = World::bare();
+    let report = world.attempt(["doctor"]);
+    let text = String::from_utf8_lossy(&report.stdout).into_owned() + &String::from_utf8_lossy(&report.stderr);
+    assert!(text.contains("git") && text.contains("opencode"), "{text}");
+    let json = world.attempt(["doctor", "--json"]);
+    assert!(serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok(), "{}", shown(&json));
+}
+
+#[test]
+fn the_home_is_private_and_kugetsu_home_moves_everything() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    assert_eq!(mode(&world.home.kugetsu().join("daemon.sock")) & 0o077, 0);
+    assert!(!world.home.user().join(".kugetsu").exists());
+    assert_eq!(mode(&world.home.kugetsu().join("worktrees")), 0o700);
+}

@@ -1,0 +1,151 @@
+//! The daemon and the runner may die at any moment; the work goes on, is reported once, and nothing is left behind.
+
+use kugetsu_testkit::eventually;
+
+use crate::world::{World, kill, script};
+
+fn at_work(world: &World, reference: &str) {
+    eventually("the agent to be at work", || world.said(reference).contains("ready").then_some(()));
+}
+
+#[test]
+fn b10_a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
+    at_work(&world, &reference);
+    world.kill_daemon();
+    world.open_gate();
+    eventually("the runner to be through", || world.processes(" runner ").is_empty().then_some(()));
+    let run = world.await_state(&reference, "done");
+    assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
+    let ended = world.records(&reference, "ended");
+    assert_eq!(ended.len(), 1);
+    assert_eq!(repository.log(run["branch"].as_str().unwrap()).len(), 2);
+}
+
+#[test]
+fn b10_a_run_that_outlives_two_daemons_reports_to_the_third() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
+    at_work(&world, &reference);
+    for _ in 0..2 {
+        world.kill_daemon();
+        assert_eq!(world.latest(&reference)["state"], "running", "asking starts a new daemon, which finds the run");
+    }
+    world.open_gate();
+    let run = world.await_state(&reference, "done");
+    assert_eq!(run["commits"], 1, "{run}");
+    assert_eq!(world.records(&reference, "prompt").len(), 1, "the task was put once");
+}
+
+#[test]
+fn b10_a_daemon_that_is_stopped_leaves_running_agents_alone() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
+    at_work(&world, &reference);
+    let before = world.processes("kugetsu-scripted-agent");
+    world.run(["daemon", "stop"]);
+    assert_eq!(world.processes("kugetsu-scripted-agent"), before);
+    world.run(["daemon", "start"]);
+    world.open_gate();
+    world.await_state(&reference, "done");
+}
+
+#[test]
+fn r07_r14_a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_in_the_same_session() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go"]));
+    at_work(&world, &reference);
+    let session = world.latest(&reference)["session_id"].clone();
+    let first = world.latest(&reference)["run"].clone();
+    kill(world.processes(" runner ")[0]);
+    eventually("another attempt", || {
+        let run = world.latest(&reference);
+        if run["run"] != first && run["state"] == "running" { Ok(()) } else { Err(run) }
+    });
+    world.open_gate();
+    let run = world.await_state(&reference, "done");
+    assert_eq!(run["session_id"], session);
+    assert!(world.said(&reference).contains("1 earlier"), "{}", world.said(&reference));
+    assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
+    let status = world.json(["status", "--json"]);
+    assert_eq!((&status["running"], &status["places_taken"]), (&0.into(), &0.into()), "{status}");
+}
+
+#[test]
+fn r14_daemon_and_runner_killed_together_lose_nothing() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go", "commit all"]));
+    at_work(&world, &reference);
+    kill(world.daemon());
+    kill(world.processes(" runner ")[0]);
+    world.open_gate();
+    let run = world.await_state(&reference, "done");
+    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "half.txt"), "half\n");
+    let rescues = world.json(["rescue", "list", &reference, "--json"]);
+    assert!(rescues[0]["why"].as_str().unwrap().contains("cut off"), "{rescues}");
+}
+
+#[test]
+fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait never"]));
+    let mut seen = Vec::new();
+    let run = eventually("the task to be given up", || {
+        let run = world.latest(&reference);
+        if run["state"] == "failed" {
+            return Ok(run);
+        }
+        let runners = world.processes(" runner ");
+        if run["state"] == "running" && !seen.contains(&run["run"]) && !runners.is_empty() {
+            seen.push(run["run"].clone());
+            kill(runners[0]);
+        }
+        Err(run)
+    });
+    assert_eq!(seen.len(), 3, "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("given up after 3 attempts"), "{run}");
+}
+
+#[test]
+fn c11_the_daemon_starts_when_it_is_needed_and_stops_when_it_is_told() {
+    let world = World::new();
+    let none = world.attempt(["daemon", "status"]);
+    assert_eq!(none.status.code(), Some(1), "{}", crate::world::shown(&none));
+    world.run(["list"]);
+    let first = world.daemon();
+    world.run(["daemon", "start"]);
+    assert_eq!(world.daemon(), first, "it runs already");
+    world.run(["daemon", "stop"]);
+    assert!(!crate::world::is_alive(first));
+    assert!(!world.home.kugetsu().join("daemon.sock").exists());
+    world.run(["daemon", "stop"]);
+    kill({
+        world.run(["daemon", "start"]);
+        world.daemon()
+    });
+    assert_eq!(world.json(["status", "--json"])["running"], 0, "a socket that a killed daemon left is no hindrance");
+}
+
+#[test]
+fn ten_commands_at_once_start_one_daemon() {
+    let world = World::new();
+    let mut children: Vec<_> = (0..10)
+        .map(|_| {
+            world.command(&world.home.user(), ["status", "--json"]).stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(world.processes("daemon run").len(), 1);
+    let second = world.attempt(["daemon", "run"]);
+    assert_ne!(second.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("already"), "{}", crate::world::shown(&second));
+}

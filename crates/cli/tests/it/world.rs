@@ -1,0 +1,213 @@
+//! What every test here begins with: a fresh home, the program, and a repository.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use kugetsu_testkit::{Home, Repository, eventually, scripted_agent};
+use serde_json::Value;
+
+/// A machine with kugetsu on it.
+pub(crate) struct World {
+    pub(crate) home: Home,
+}
+
+impl World {
+    /// With the scripted agent as the default one.
+    pub(crate) fn new() -> Self {
+        let world = Self::bare();
+        let program = scripted_agent();
+        let config = format!(
+            "[agent]\ndefault = \"scripted\"\n\n[agents.scripted]\nprogram = {program:?}\nargs = [\"acp\"]\ndelete = [\"session\", \"delete\", \"{{session}}\"]\n"
+        );
+        std::fs::write(world.home.kugetsu().join("config.toml"), config).unwrap();
+        world
+    }
+
+    /// As a fresh installation is.
+    pub(crate) fn bare() -> Self {
+        Self { home: Home::new() }
+    }
+
+    /// A repository with a commit in a directory of this name.
+    pub(crate) fn repository(&self, name: &str) -> Repository {
+        let repository = Repository::at(self.home.path().join(name));
+        repository.commit_files("first", &[("README.md", "hello\n")]);
+        repository
+    }
+
+    /// `kugetsu` with these arguments, in a directory.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.home.command(env!("CARGO_BIN_EXE_kugetsu"));
+        command.args(args).current_dir(directory);
+        command
+    }
+
+    /// Runs it, whatever comes of it.
+    #[track_caller]
+    pub(crate) fn try_in<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> Output {
+        self.home.run(&mut self.command(directory, args))
+    }
+
+    /// Runs it in the user's home.
+    #[track_caller]
+    pub(crate) fn attempt<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
+        self.try_in(&self.home.user(), args)
+    }
+
+    /// Runs it; it must succeed.
+    #[track_caller]
+    pub(crate) fn run_in<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.try_in(directory, args);
+        assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs it in the user's home; it must succeed.
+    #[track_caller]
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        self.run_in(&self.home.user(), args)
+    }
+
+    /// Runs it and reads its JSON.
+    #[track_caller]
+    pub(crate) fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Value {
+        let text = self.run(args);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// `start . MESSAGE --wait --json` in a repository: the object it ends with, and the exit code.
+    #[track_caller]
+    pub(crate) fn start(&self, repository: &Repository, message: &str) -> (Value, i32) {
+        ended(&self.try_in(repository.path(), ["start", ".", message, "--wait", "--json"]))
+    }
+
+    /// Queues a task without waiting; its short reference.
+    #[track_caller]
+    pub(crate) fn queue(&self, repository: &Repository, message: &str) -> String {
+        let text = self.run_in(repository.path(), ["start", ".", message, "--json"]);
+        let object: Value = serde_json::from_str(&text).unwrap();
+        object["issue"].as_str().unwrap().to_owned()
+    }
+
+    /// The latest run of an issue.
+    #[track_caller]
+    pub(crate) fn latest(&self, reference: &str) -> Value {
+        let all = self.json(["list", "--json"]);
+        all.as_array().unwrap().iter().find(|run| run["issue"] == reference).cloned().unwrap_or(Value::Null)
+    }
+
+    /// Waits until the issue's latest run is in this state.
+    #[track_caller]
+    pub(crate) fn await_state(&self, reference: &str, state: &str) -> Value {
+        eventually(&format!("{reference} to be {state}"), || {
+            let run = self.latest(reference);
+            if run["state"] == state { Ok(run) } else { Err(run) }
+        })
+    }
+
+    /// Everything the agent said in an issue's runs.
+    #[track_caller]
+    pub(crate) fn said(&self, reference: &str) -> String {
+        self.records(reference, "text").iter().filter_map(|record| record["text"].as_str()).collect()
+    }
+
+    /// The records of one type.
+    #[track_caller]
+    pub(crate) fn records(&self, reference: &str, kind: &str) -> Vec<Value> {
+        let lines = self.run(["logs", reference, "--json"]);
+        let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.filter(|record| record["type"] == kind).collect()
+    }
+
+    /// The daemon's process.
+    #[track_caller]
+    pub(crate) fn daemon(&self) -> i32 {
+        i32::try_from(self.json(["daemon", "status", "--json"])["pid"].as_i64().unwrap()).unwrap()
+    }
+
+    /// Kills the daemon as the kernel would, and waits until it is gone.
+    #[track_caller]
+    pub(crate) fn kill_daemon(&self) {
+        kill(self.daemon());
+    }
+
+    /// Processes whose command line holds a word. A child that is on its way to another program still shows its parent's
+    /// command line and does not count.
+    pub(crate) fn processes(&self, word: &str) -> Vec<i32> {
+        let all = self.home.processes().into_iter();
+        let found: Vec<i32> = all.filter(|process| process.command.contains(word)).map(|process| process.pid).collect();
+        found.iter().copied().filter(|pid| parent(*pid).is_none_or(|parent| !found.contains(&parent))).collect()
+    }
+
+    /// Lets agents go on that wait for the file `go`.
+    pub(crate) fn open_gate(&self) {
+        let gates = self.home.user().join(".local/share/kugetsu-scripted-agent/gates");
+        std::fs::create_dir_all(&gates).unwrap();
+        std::fs::write(gates.join("go"), "").unwrap();
+    }
+
+    /// Where an issue's worktree is.
+    #[track_caller]
+    pub(crate) fn worktree(&self, reference: &str) -> PathBuf {
+        PathBuf::from(self.latest(reference)["worktree"].as_str().expect("a worktree"))
+    }
+}
+
+/// Changes a database behind kugetsu's back.
+pub(crate) fn tamper(database: &Path, statement: &'static str) {
+    use sqlx::Connection;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).foreign_keys(false);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut connection).await.unwrap();
+        assert_eq!(done.rows_affected(), 1, "{statement}");
+        connection.close().await.unwrap();
+    });
+}
+
+/// SIGKILL, and waits until the process is gone.
+#[track_caller]
+pub(crate) fn kill(pid: i32) {
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    eventually("the killed process to be gone", || if is_alive(pid.as_raw()) { Err("alive") } else { Ok(()) });
+}
+
+/// Whether a process is there and not a zombie.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|fields| !fields.starts_with(['Z', 'X']))
+}
+
+/// The process that started this one.
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// What the kernel tells of a process, from its state on.
+fn stat(pid: i32) -> Option<String> {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything, brackets too.
+    line.rsplit(')').next().map(|fields| fields.trim_start().to_owned())
+}
+
+/// The object that `--wait --json` ends with, and the exit code.
+#[track_caller]
+pub(crate) fn ended(output: &Output) -> (Value, i32) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let object = serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{error}\n{}", shown(output)));
+    (object, output.status.code().unwrap_or(-1))
+}
+
+/// A program's output, for messages.
+pub(crate) fn shown(output: &Output) -> String {
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{}\nstdout: {stdout}\nstderr: {stderr}", output.status)
+}
+
+/// A message that makes the scripted agent do this.
+pub(crate) fn script(steps: &[&str]) -> String {
+    let lines: Vec<String> = steps.iter().map(|step| format!("kugetsu-script: {step}")).collect();
+    format!("do the job\n{}", lines.join("\n"))
+}

@@ -1,0 +1,179 @@
+//! Wrong input: one clear message that says what to do, the right exit code, nothing half made.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::world::{World, script, shown, tamper};
+
+#[test]
+fn wrong_input_is_refused_in_words_and_leaves_nothing() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    std::fs::create_dir(world.home.path().join("plain")).unwrap();
+    let plain = world.home.path().join("plain");
+    let cases: &[(&[&str], &str)] = &[
+        (&["start", plain.to_str().unwrap(), "x"], "git init"),
+        (&["start", "/no/such/place", "x"], "/no/such/place"),
+        (&["start", "not a reference", "x"], "cannot read"),
+        (&["start", "ext::sh -c true", "x"], "cannot read"),
+        (&["start", "https://github.com/acme/api", "x"], "issue"),
+        (&["start", "https://github.com/acme/api/pull/7", "x"], "pull"),
+        (&["start", ".", ""], "message"),
+        (&["start", "."], "message"),
+        (&["start", ".", "x", "--agent", "nobody"], "nobody"),
+        (&["start", ".", "x", "--base", "-x"], "-x"),
+        (&["start", ".", "x", "--after", "local/none#1"], "local/none#1"),
+        (&["start", "local/demo#9", "x"], "local/demo#9"),
+        (&["frobnicate"], "frobnicate"),
+        (&["logs", "local/demo#9"], "local/demo#9"),
+        (&["queue", "cancel", "0190b0b0-0000-7000-8000-000000000000"], "no task"),
+    ];
+    for (args, word) in cases {
+        let refused = world.try_in(repository.path(), *args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", shown(&refused));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains(word), "{args:?}: {text}");
+        assert!(!text.contains("panicked"), "{args:?}: {text}");
+        assert!(refused.stdout.is_empty(), "{args:?}: {}", shown(&refused));
+    }
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0);
+    for directory in ["worktrees", "mirrors", "gates", "runs"] {
+        assert_eq!(std::fs::read_dir(world.home.kugetsu().join(directory)).unwrap().count(), 0, "{directory}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_not_installed_is_said_before_anything_is_queued() {
+    let mut world = World::bare();
+    world.home.set("PATH", "/usr/bin:/bin");
+    let repository = world.repository("demo");
+    let refused = world.try_in(repository.path(), ["start", ".", "fix it", "--agent", "opencode"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("opencode") && text.contains("npm"), "{text}");
+}
+
+#[test]
+fn a_repository_that_is_not_there_is_said_at_once() {
+    let server = kugetsu_testkit::GitServer::start("t");
+    let world = World::new();
+    let refused = world.attempt(["start", &format!("{}/no/body/issues/1", server.base_url()), "x"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let refused = world.attempt(["start", "http://127.0.0.1:1/a/b/issues/1", "x"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("127.0.0.1:1"), "{}", shown(&refused));
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_named() {
+    let mut world = World::new();
+    // A file where the directory should be stops root as well.
+    let file = world.home.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    world.home.set("KUGETSU_HOME", file.join("home"));
+    let refused = world.attempt(["status"]);
+    assert_ne!(refused.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("KUGETSU_HOME"), "{text}");
+}
+
+#[test]
+fn a_database_of_a_newer_version_or_none_at_all_is_left_alone() {
+    for (content, word) in [("newer", "newer"), ("garbage", "not a database")] {
+        let world = World::new();
+        let repository = world.repository("demo");
+        let database = world.home.kugetsu().join("state/kugetsu.db");
+        if content == "newer" {
+            world.run(["status"]);
+            world.run(["daemon", "stop"]);
+            let raise = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                         VALUES (9999, 'from the future', 1, x'00', 0)";
+            tamper(&database, raise);
+        } else {
+            std::fs::create_dir_all(database.parent().unwrap()).unwrap();
+            std::fs::write(&database, "this is no database, and long enough to be looked at as one".repeat(50))
+                .unwrap();
+        }
+        let before = std::fs::read(&database).unwrap();
+        let refused = world.try_in(repository.path(), ["start", ".", &script(&["say x"])]);
+        assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(word), "{content}: {}", shown(&refused));
+        assert_eq!(std::fs::read(&database).unwrap(), before, "{content}");
+    }
+}
+
+#[test]
+fn r10_a_wrong_database_path_is_never_taken_silently() {
+    let world = World::new();
+    std::fs::create_dir_all(world.home.kugetsu().join("state/kugetsu.db")).unwrap();
+    let refused = world.attempt(["status"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("kugetsu.db"), "{}", shown(&refused));
+}
+
+#[test]
+fn a_broken_settings_file_is_named_with_its_line_and_stops_no_running_daemon() {
+    let world = World::new();
+    world.run(["status"]);
+    let path = world.home.kugetsu().join("config.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{good}\n[run]\nsilence = \"soon\"\n")).unwrap();
+    let listed = world.attempt(["config", "list"]);
+    let text = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(text.contains("config.toml") && text.contains("silence"), "{}", shown(&listed));
+    assert_eq!(world.json(["daemon", "status", "--json"])["running"], 0, "the daemon goes on with what it had");
+}
+
+#[test]
+fn a_full_disk_is_said_and_what_was_stored_stays() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    world.run(["daemon", "stop"]);
+    // A file-size limit stands for a full disk: the kernel refuses the write in the same way.
+    let kugetsu = env!("CARGO_BIN_EXE_kugetsu");
+    let big = format!("{}\n{}", script(&["hang"]), "x".repeat(100_000));
+    let limited = format!("trap '' XFSZ; ulimit -f 800; exec {kugetsu} daemon run");
+    let mut daemon =
+        world.home.command("sh").args(["-c", &limited]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    kugetsu_testkit::eventually("the daemon", || world.attempt(["daemon", "status"]).status.success().then_some(()));
+    world.run(["config", "set", "agents.max", "1"]);
+    let mut stored = 1;
+    let refused = loop {
+        let output = world.try_in(repository.path(), ["start", ".", &big]);
+        if !output.status.success() {
+            break output;
+        }
+        stored += 1;
+        assert!(stored < 100, "the limit does not hold");
+    };
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("disk") || text.contains("full") || text.contains("database"), "{text}");
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), stored);
+    world.run(["daemon", "stop"]);
+    daemon.wait().unwrap();
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), stored);
+}
+
+#[test]
+fn control_characters_from_outside_do_not_reach_the_terminal() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let nasty = "title \u{1b}]0;owned\u{7}\u{1b}[31mred";
+    world.start(
+        &repository,
+        &format!("{nasty}\n{}", script(&["run printf '\\033[2Jboo\\007'", "say \u{1b}[2Jcleared"])),
+    );
+    for args in [
+        &["list"][..],
+        &["logs", "local/demo#1"],
+        &["queue", "list", "--all"],
+        &["queue", "show", "local/demo#1"],
+        &["status"],
+    ] {
+        let text = world.run(args);
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{args:?}: {text:?}");
+    }
+    let permissions = std::fs::metadata(world.home.kugetsu().join("state/kugetsu.db")).unwrap().permissions();
+    assert_eq!(permissions.mode() & 0o077, 0);
+}

@@ -1,0 +1,75 @@
+//! Stored facts as they travel.
+
+use kugetsu_api::event::EventObject;
+use kugetsu_api::run::{RunObject, State, Usage};
+use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
+use kugetsu_domain::task::{TaskKind, TaskState};
+use kugetsu_engine::Home;
+use kugetsu_store::view::{RunView, StoredEvent};
+
+/// A task with its latest run, as scripts read it.
+pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
+    let run = view.run.as_ref();
+    let outcome = run.and_then(|run| run.outcome.as_ref());
+    let usage = view.usage();
+    RunObject {
+        issue: view.reference.to_string(),
+        task: view.task.id.to_string(),
+        run: run.map(|run| run.id.to_string()),
+        state: state(view.task.state),
+        reason: view.task.reason.clone(),
+        session_id: run.and_then(|run| run.session.clone()).or_else(|| view.session.clone()),
+        agent: view.task.agent.clone(),
+        worktree: view.worktree.as_ref().map(|files| home.files(&files.directory).0.display().to_string()),
+        branch: view.worktree.as_ref().map(|files| files.branch.clone()),
+        base_sha: view.worktree.as_ref().and_then(|files| files.base_sha.clone()),
+        head_sha: outcome.and_then(|outcome| outcome.head_sha.clone()),
+        commits: outcome.map_or(0, |outcome| outcome.commits),
+        pushed: outcome.is_some_and(|outcome| outcome.pushed),
+        change_url: view.change_url.clone(),
+        started_at: run.map(|run| run.started_at.to_string()),
+        ended_at: view.task.ended_at.map(|at| at.to_string()),
+        usage: Usage { cost_usd: usage.cost_usd, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens },
+    }
+}
+
+/// A task as the queue shows it.
+pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes: Vec<String>) -> TaskObject {
+    TaskObject {
+        run: run_object(home, view),
+        kind: match view.task.kind {
+            TaskKind::Start => WireKind::Start,
+            TaskKind::Continue => WireKind::Continue,
+        },
+        place,
+        queued_at: view.task.queued_at.to_string(),
+        message: view.task.message.clone(),
+        priority: view.task.priority,
+        notes,
+    }
+}
+
+/// An event as it is streamed.
+pub(crate) fn event_object(event: StoredEvent) -> EventObject {
+    EventObject {
+        seq: event.seq,
+        at: event.at.to_string(),
+        issue: event.issue.to_string(),
+        task: event.task.map(|id| id.to_string()),
+        run: event.run.map(|id| id.to_string()),
+        kind: event.kind,
+        data: event.data,
+    }
+}
+
+const fn state(state: TaskState) -> State {
+    match state {
+        TaskState::Queued => State::Queued,
+        TaskState::Running => State::Running,
+        TaskState::Done => State::Done,
+        TaskState::Blocked => State::Blocked,
+        TaskState::Failed => State::Failed,
+        TaskState::Timeout => State::Timeout,
+        TaskState::Canceled => State::Canceled,
+    }
+}

@@ -1,0 +1,64 @@
+//! The daemon itself.
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use axum::extract::State;
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::status::StatusObject;
+use kugetsu_engine::look;
+use kugetsu_process::Means;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::fault::Fault;
+use crate::router::Shared;
+
+/// What the daemon can be asked about itself.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// Asks it to end.
+    pub stop: mpsc::Sender<()>,
+    /// Asks it to read the settings again; the answer says what is wrong with them.
+    pub reload: mpsc::Sender<oneshot::Sender<Result<(), String>>>,
+}
+
+/// Found out by trying, which makes a cgroup and starts a process: once, and not for every question.
+static MEANS: LazyLock<Means> = LazyLock::new(kugetsu_process::means);
+
+pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusObject>, Fault> {
+    let standing = look::standing(&shared.engine).await?;
+    let containment = tokio::task::spawn_blocking(|| *MEANS).await;
+    Ok(Json(StatusObject {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        home: shared.engine.home().path().display().to_string(),
+        started_at: shared.engine.started_at().to_string(),
+        running: standing.running as u64,
+        places_taken: standing.places_taken as u64,
+        places: standing.places as u64,
+        queued: standing.queued,
+        containment: containment.map_or_else(|error| error.to_string(), |means| means.to_string()),
+    }))
+}
+
+pub(crate) async fn check(State(shared): State<Shared>) -> Result<Json<Vec<String>>, Fault> {
+    let store = shared.engine.store();
+    let mut wrong = store.check().await?;
+    wrong.extend(store.damaged().await?);
+    Ok(Json(wrong))
+}
+
+pub(crate) async fn stop(State(shared): State<Shared>) -> Json<()> {
+    // A full channel means that somebody asked already.
+    let _ = shared.control.stop.try_send(());
+    Json(())
+}
+
+pub(crate) async fn reload(State(shared): State<Shared>) -> Result<Json<()>, Fault> {
+    let failed = |why: String| Fault::from(Problem::new(ProblemKind::Failed, why));
+    let (reply, answer) = oneshot::channel();
+    let stopping = || failed("the daemon is stopping".to_owned());
+    shared.control.reload.send(reply).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())?.map_err(|why| failed(format!("the settings were not changed: {why}")))?;
+    Ok(Json(()))
+}

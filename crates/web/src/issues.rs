@@ -1,0 +1,83 @@
+//! Issues, their events and their transcripts.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::run::RunObject;
+use kugetsu_engine::{destroy, events, look, transcript};
+use serde::Deserialize;
+
+use crate::convert::{event_object, run_object};
+use crate::fault::Fault;
+use crate::lines;
+use crate::router::Shared;
+
+/// Which stream.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Follow {
+    reference: Option<String>,
+    #[serde(default)]
+    cwd: String,
+    #[serde(default)]
+    after: i64,
+    follow: Option<String>,
+}
+
+pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<RunObject>>, Fault> {
+    let views = shared.engine.store().latest_runs().await?;
+    Ok(Json(views.iter().map(|view| run_object(shared.engine.home(), view)).collect()))
+}
+
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    query: Result<Query<IssueQuery>, QueryRejection>,
+) -> Result<Json<RunObject>, Fault> {
+    let Query(query) = query?;
+    let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
+    Ok(Json(run_object(shared.engine.home(), &view)))
+}
+
+pub(crate) async fn at_risk(
+    State(shared): State<Shared>,
+    query: Result<Query<IssueQuery>, QueryRejection>,
+) -> Result<Json<AtRisk>, Fault> {
+    Ok(Json(destroy::at_risk(&shared.engine, &query?.0).await?))
+}
+
+pub(crate) async fn destroy(
+    State(shared): State<Shared>,
+    request: Result<Json<DestroyRequest>, JsonRejection>,
+) -> Result<Json<Destroyed>, Fault> {
+    let Json(request) = request?;
+    // A caller that goes away must not leave the removal half done.
+    let removal = tokio::spawn(async move { destroy::destroy(&shared.engine, &request).await });
+    let removed = removal.await.map_err(|error| {
+        kugetsu_api::problem::Problem::new(kugetsu_api::problem::ProblemKind::Failed, error.to_string())
+    })?;
+    Ok(Json(removed?))
+}
+
+pub(crate) async fn events(
+    State(shared): State<Shared>,
+    which: Result<Query<Follow>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(which) = which?;
+    let issue = match which.reference {
+        Some(reference) => Some(events::issue(&shared.engine, &IssueQuery { reference, cwd: which.cwd }).await?),
+        None => None,
+    };
+    let stream = events::events(&shared.engine, issue, which.after, which.follow.is_some());
+    Ok(lines::objects(stream, event_object))
+}
+
+pub(crate) async fn transcript(
+    State(shared): State<Shared>,
+    which: Result<Query<Follow>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(which) = which?;
+    let query = IssueQuery { reference: which.reference.unwrap_or_default(), cwd: which.cwd };
+    let issue = events::issue(&shared.engine, &query).await?;
+    Ok(lines::pieces(transcript::transcript(&shared.engine, issue, which.follow.is_some())))
+}

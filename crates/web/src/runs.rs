@@ -1,0 +1,56 @@
+//! The runners' side: reports up, words down.
+
+use std::convert::Infallible;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::record::Acknowledged;
+use kugetsu_domain::ids::RunId;
+use kugetsu_engine::report;
+use serde::Deserialize;
+
+use crate::fault::Fault;
+use crate::lines;
+use crate::router::Shared;
+
+/// Where a report begins.
+#[derive(Debug, Deserialize)]
+pub(crate) struct At {
+    offset: u64,
+}
+
+pub(crate) async fn report(
+    State(shared): State<Shared>,
+    run: Result<Path<String>, PathRejection>,
+    at: Result<Query<At>, QueryRejection>,
+    body: Bytes,
+) -> Result<Json<Acknowledged>, Fault> {
+    let run = run_id(&run?.0)?;
+    Ok(Json(report::take(&shared.engine, run, at?.0.offset, &body).await?))
+}
+
+pub(crate) async fn orders(
+    State(shared): State<Shared>,
+    run: Result<Path<String>, PathRejection>,
+) -> Result<Response, Fault> {
+    let run = run_id(&run?.0)?;
+    let (first, words) = report::connect(&shared.engine, run).await?;
+    let first: Vec<u8> = first.iter().flat_map(lines::line).collect();
+    let stream = futures::stream::unfold((Some(first), words), |(first, mut words)| async move {
+        if let Some(first) = first {
+            return Some((Ok::<_, Infallible>(first), (None, words)));
+        }
+        let word = words.as_mut()?.recv().await?;
+        Some((Ok(lines::line(&word)), (None, words)))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response())
+}
+
+fn run_id(text: &str) -> Result<RunId, Fault> {
+    text.parse().map_err(|_| Problem::new(ProblemKind::Usage, format!("{text:?} is no run")).into())
+}
