@@ -1,0 +1,61 @@
+//! `cargo xtask install`: what the tests need on a fresh machine.
+//!
+//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), opencode (else the
+//! tests named `needs_opencode_...` are left out, and listed).
+
+use std::process::Command;
+
+use crate::agents::{self, System, VERSION};
+use crate::root::cargo;
+use crate::step::{Answer, Steps};
+
+pub(crate) fn run() -> Answer {
+    let mut steps = Steps::new();
+    steps.check("git", "git --version", git);
+    for tool in ["fmt", "clippy"] {
+        let name = if tool == "fmt" { "rustfmt" } else { "clippy" };
+        steps.check(name, &format!("cargo {tool} --version"), || {
+            said(&mut cargo([tool, "--version"]))
+                .map_err(|why| format!("{why}; `rustup component add {name}` brings it"))
+                .map(|version| println!("    {version}"))
+        });
+    }
+    match nextest() {
+        Some(version) => println!("    {version}"),
+        None => steps.skipped(
+            "cargo-nextest is not installed, so `cargo test` will run the tests, more slowly; \
+             https://nexte.st/docs/installation has it ready made, `cargo install cargo-nextest --locked` builds it"
+                .to_owned(),
+        ),
+    }
+    let opencode =
+        steps.check("opencode", &format!("npm install opencode-ai@{VERSION}"), || agents::opencode(System::Change));
+    if let Some(opencode) = opencode {
+        println!("    {}", opencode.display());
+    }
+    steps.finish()
+}
+
+/// Git is what kugetsu works with; nothing can be tested without.
+pub(crate) fn git() -> Answer {
+    let version = said(Command::new("git").arg("--version")).map_err(|why| {
+        format!("{why}; git is needed: install it with the system's package manager (`apt-get install git`)")
+    })?;
+    println!("    {version}");
+    Ok(())
+}
+
+/// The version of nextest, if it is installed.
+pub(crate) fn nextest() -> Option<String> {
+    said(&mut cargo(["nextest", "--version"])).ok()
+}
+
+/// The first line that a command prints.
+fn said(command: &mut Command) -> Result<String, String> {
+    let typed = crate::step::typed(command);
+    let output = command.output().map_err(|error| format!("`{typed}` could not be run ({error})"))?;
+    if !output.status.success() {
+        return Err(format!("`{typed}` failed ({})", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+}
