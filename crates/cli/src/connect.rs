@@ -1,6 +1,6 @@
 //! Reaches the daemon, and starts it first where a command needs it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::path;
@@ -17,6 +17,10 @@ use crate::ui;
 /// How often a broken connection is tried again, and after what pause.
 const AGAIN: usize = 3;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a daemon that was stopped on purpose may stay away, for an upgrade say.
+const AWAY: Duration = Duration::from_secs(15);
+/// How often it is looked for meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A connection to the daemon; none when none runs.
 pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
@@ -64,6 +68,21 @@ pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObje
         }
     }
     Ok(ready(home).await?.post(path::TASKS, request).await?)
+}
+
+/// Waits for a daemon that went away while a command listened to it; false when it stays away. One that crashed left its
+/// socket, and is started again. One that was stopped took it away, and is waited for: starting it would undo what
+/// somebody wanted.
+pub(crate) async fn back(home: &Home) -> Result<bool, Failure> {
+    let socket = socket(home)?;
+    let begin = Instant::now();
+    while begin.elapsed() < AWAY {
+        tokio::time::sleep(LOOK).await;
+        if socket.exists() {
+            return ready(home).await.map(|_| true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lets the daemon, if one runs, read the settings again. It would see the change by itself; this way a mistake is told

@@ -18,10 +18,6 @@ use crate::failure::Failure;
 use crate::place;
 use crate::ui::{self, one_line};
 
-/// How long a daemon that was stopped on purpose may stay away, for an upgrade say.
-const AWAY: Duration = Duration::from_secs(15);
-/// How often it is looked for meanwhile.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How long the last steps may take to arrive when the task has ended.
 const LAST_STEPS: Duration = Duration::from_millis(500);
 
@@ -139,23 +135,12 @@ impl Following<'_> {
         }
     }
 
-    /// One that crashed left its socket, and is started again. One that was stopped took it away, and is waited for:
-    /// starting it would undo what somebody wanted.
     async fn find_daemon(&self) -> Result<(), Failure> {
-        let socket = place::socket(self.home)?;
-        let begin = std::time::Instant::now();
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            if socket.exists() {
-                return connect::ready(self.home).await.map(drop);
-            }
-            if begin.elapsed() > AWAY {
-                return Err(Failure::new(
-                    "the daemon was stopped while this command waited; the run goes on without it",
-                )
-                .hint(format!("to see what became of it: kugetsu queue show {}", self.task.run.task)));
-            }
+        if connect::back(self.home).await? {
+            return Ok(());
         }
+        Err(Failure::new("the daemon was stopped while this command waited; the run goes on without it")
+            .hint(format!("to see what became of it: kugetsu queue show {}", self.task.run.task)))
     }
 }
 

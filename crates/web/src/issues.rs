@@ -13,6 +13,7 @@ use crate::convert::{event_object, run_object};
 use crate::fault::Fault;
 use crate::lines;
 use crate::router::Shared;
+use crate::whole::whole;
 
 /// Which stream.
 #[derive(Debug, Deserialize)]
@@ -51,12 +52,7 @@ pub(crate) async fn destroy(
     request: Result<Json<DestroyRequest>, JsonRejection>,
 ) -> Result<Json<Destroyed>, Fault> {
     let Json(request) = request?;
-    // A caller that goes away must not leave the removal half done.
-    let removal = tokio::spawn(async move { destroy::destroy(&shared.engine, &request).await });
-    let removed = removal.await.map_err(|error| {
-        kugetsu_api::problem::Problem::new(kugetsu_api::problem::ProblemKind::Failed, error.to_string())
-    })?;
-    Ok(Json(removed?))
+    Ok(Json(whole(async move { destroy::destroy(&shared.engine, &request).await }).await?))
 }
 
 pub(crate) async fn events(

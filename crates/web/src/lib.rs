@@ -11,6 +11,7 @@ mod router;
 mod runs;
 mod serve;
 mod tasks;
+mod whole;
 
-pub use daemon::Control;
+pub use daemon::{Control, Stale};
 pub use serve::serve;

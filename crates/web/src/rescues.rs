@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::router::Shared;
+use crate::whole::whole;
 
 /// Whose rescues.
 #[derive(Debug, Deserialize)]
@@ -33,5 +34,5 @@ pub(crate) async fn restore(
     request: Result<Json<RestoreRequest>, JsonRejection>,
 ) -> Result<Json<Restored>, Fault> {
     let Json(request) = request?;
-    Ok(Json(rescues::restore(&shared.engine, &request).await?))
+    Ok(Json(whole(async move { rescues::restore(&shared.engine, &request).await }).await?))
 }

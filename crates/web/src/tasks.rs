@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use kugetsu_api::problem::Problem;
 use kugetsu_api::task::{CleanRequest, TaskObject, TaskRequest};
 use kugetsu_domain::task::TaskState;
 use kugetsu_engine::{cancel, intake, look};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::convert::task_object;
 use crate::fault::Fault;
 use crate::router::Shared;
+use crate::whole::whole;
 
 /// Where the asking person is.
 #[derive(Debug, Default, Deserialize)]
@@ -41,8 +43,12 @@ pub(crate) async fn queue(
     request: Result<Json<TaskRequest>, JsonRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
     let Json(request) = request?;
-    let queued = intake::queue(&shared.engine, request).await?;
-    Ok(Json(task_object(shared.engine.home(), &queued.view, None, queued.notes)))
+    whole(async move {
+        shared.control.refresh().await;
+        let queued = intake::queue(&shared.engine, request).await?;
+        Ok::<_, Problem>(Json(task_object(shared.engine.home(), &queued.view, None, queued.notes)))
+    })
+    .await
 }
 
 pub(crate) async fn list(
@@ -75,7 +81,8 @@ pub(crate) async fn cancel(
     task: Result<Path<String>, PathRejection>,
     here: Result<Query<Here>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
-    let view = cancel::cancel(&shared.engine, &task?.0, &here?.0.cwd).await?;
+    let (task, cwd, engine) = (task?.0, here?.0.cwd, shared.engine.clone());
+    let view = whole(async move { cancel::cancel(&engine, &task, &cwd).await }).await?;
     answer(&shared, view).await
 }
 
@@ -84,7 +91,8 @@ pub(crate) async fn retry(
     task: Result<Path<String>, PathRejection>,
     here: Result<Query<Here>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
-    let view = cancel::retry(&shared.engine, &task?.0, &here?.0.cwd).await?;
+    let (task, cwd, engine) = (task?.0, here?.0.cwd, shared.engine.clone());
+    let view = whole(async move { cancel::retry(&engine, &task, &cwd).await }).await?;
     answer(&shared, view).await
 }
 
@@ -93,7 +101,8 @@ pub(crate) async fn clean(
     request: Result<Json<CleanRequest>, JsonRejection>,
 ) -> Result<Json<Removed>, Fault> {
     let Json(request) = request?;
-    let removed = cancel::clean(&shared.engine, Duration::from_secs(request.older_than_seconds)).await?;
+    let age = Duration::from_secs(request.older_than_seconds);
+    let removed = whole(async move { cancel::clean(&shared.engine, age).await }).await?;
     Ok(Json(Removed { removed }))
 }
 

@@ -1,6 +1,7 @@
 //! `kugetsu logs` (C13): what an issue's runs said and did.
 
 use clap::Args;
+use kugetsu_api::client::ClientError;
 use kugetsu_api::path;
 use kugetsu_api::record::Record;
 use kugetsu_engine::Home;
@@ -30,15 +31,66 @@ pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
         path::TRANSCRIPT,
         &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd)), ("follow", arguments.follow.then_some("1"))],
     );
-    let mut records = connect::ready(home).await?.stream::<Record>(&path).await?;
-    let mut transcript = Transcript::default();
-    while let Some(record) = records.next().await? {
-        if arguments.json {
-            ui::json_line(&record)?;
-        } else {
-            transcript.show(&record);
+    let mut shown = Shown { transcript: Transcript::default(), json: arguments.json, records: 0 };
+    loop {
+        match show(home, &path, &mut shown).await {
+            Ok(()) => break,
+            // Runs go on without the daemon, and so does whoever watches them.
+            Err(Stopped::Lost) if arguments.follow => {
+                if !connect::back(home).await? {
+                    return Err(Failure::new(
+                        "the daemon was stopped while this command followed the run, which goes on",
+                    )
+                    .hint(format!("to go on following it: kugetsu logs -f {}", arguments.reference)));
+                }
+            }
+            Err(Stopped::Lost) => return Err(ClientError::Broken("the daemon ended".to_owned()).into()),
+            Err(Stopped::Failed(failure)) => return Err(failure),
         }
     }
-    transcript.close();
+    shown.transcript.close();
     Ok(Exit::Done)
+}
+
+/// What has been shown.
+struct Shown {
+    transcript: Transcript,
+    json: bool,
+    records: u64,
+}
+
+/// Why showing came to an end before its time.
+enum Stopped {
+    /// The daemon went away.
+    Lost,
+    Failed(Failure),
+}
+
+impl From<ClientError> for Stopped {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Broken(_) | ClientError::NotRunning { .. } => Self::Lost,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Shows the records that were not shown yet, to the end of the stream. It begins with the same ones every time.
+async fn show(home: &Home, path: &str, shown: &mut Shown) -> Result<(), Stopped> {
+    let client = connect::ready(home).await.map_err(Stopped::Failed)?;
+    let mut records = client.stream::<Record>(path).await?;
+    let mut number = 0;
+    while let Some(record) = records.next().await? {
+        number += 1;
+        if number <= shown.records {
+            continue;
+        }
+        shown.records = number;
+        if shown.json {
+            ui::json_line(&record).map_err(Stopped::Failed)?;
+        } else {
+            shown.transcript.show(&record);
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use std::{env, thread};
 use kugetsu_engine::{Engine, Home, Parts, serve_engine};
 use kugetsu_git::door::Git;
 use kugetsu_store::open;
-use kugetsu_web::Control;
+use kugetsu_web::{Control, Stale};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::UnixListener;
 use tokio::runtime::Builder;
@@ -103,6 +103,7 @@ fn held(home: &Home) -> Failure {
 
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
+    let read = settings::Files::new(home);
     let first = settings::first(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
     let program = env::current_exe().map_err(|error| failed("this program's own path is not known", &error))?;
@@ -121,7 +122,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             None
         }
     };
-    tokio::spawn(settings::keep(home.clone(), masks, sender, changes, asked));
+    tokio::spawn(settings::keep(home.clone(), read.clone(), masks, sender, changes, asked));
+    let stale = Stale::new(move || read.are_stale());
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("signals cannot be had", &error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("signals cannot be had", &error))?;
@@ -146,7 +148,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, Control { stop, reload, stale }, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),

@@ -1,17 +1,64 @@
 //! The daemon's settings as they change. A mistake in them never stops it: what held before goes on to hold.
 
-use std::sync::Arc;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kugetsu_engine::{Home, Settings};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
 use crate::config::load::{Loaded, keep_good, load, own_environment};
+use crate::env_files;
 
 use super::log::Masks;
 
 /// Somebody wants the settings read again, and how it went.
 pub(crate) type Reload = oneshot::Sender<Result<(), String>>;
+
+/// The files of the settings as they were when they were last read.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    home: Home,
+    read: Arc<Mutex<Vec<Option<Stamp>>>>,
+}
+
+/// What changes when a file does: its number, its length and its time.
+type Stamp = (u64, u64, i64, i64);
+
+impl Files {
+    /// As they are now.
+    pub(crate) fn new(home: &Home) -> Self {
+        Self { home: home.clone(), read: Arc::new(Mutex::new(stamps(home))) }
+    }
+
+    /// Whether one of them is another one than when they were last read.
+    pub(crate) fn are_stale(&self) -> bool {
+        *self.read() != stamps(&self.home)
+    }
+
+    /// They are being read now. Said before the reading: what changes meanwhile is a change.
+    fn are_read(&self) {
+        let now = stamps(&self.home);
+        *self.read() = now;
+    }
+
+    fn read(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamps(home: &Home) -> Vec<Option<Stamp>> {
+    // An agent's own env file is read by its runner.
+    let files =
+        [home.config(), home.old_config(), home.repositories(), home.env().join(format!("{}.env", env_files::DEFAULT))];
+    let stamp = |path: &PathBuf| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    };
+    files.iter().map(stamp).collect()
+}
 
 /// Reads the settings for the first time.
 ///
@@ -25,6 +72,7 @@ pub(crate) fn first(home: &Home, masks: &Masks) -> Result<Settings, ConfigError>
 /// Reads them again whenever a file changed or somebody asks, for as long as anybody can ask.
 pub(crate) async fn keep(
     home: Home,
+    files: Files,
     masks: Masks,
     settings: watch::Sender<Arc<Settings>>,
     mut changed: mpsc::Receiver<()>,
@@ -36,6 +84,7 @@ pub(crate) async fn keep(
             Some(reply) = asked.recv() => Some(reply),
             else => return,
         };
+        files.are_read();
         let answer = match load(&home, &own_environment) {
             Ok(loaded) => {
                 settings.send_replace(Arc::new(taken(&home, loaded, &masks)));

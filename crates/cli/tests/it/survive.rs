@@ -1,5 +1,9 @@
 //! The daemon and the runner may die at any moment; the work goes on, is reported once, and nothing is left behind.
 
+use std::io::{BufRead, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use kugetsu_api::path;
 use kugetsu_testkit::eventually;
 
 use crate::world::{World, kill, script};
@@ -148,4 +152,52 @@ fn ten_commands_at_once_start_one_daemon() {
     let second = world.attempt(["daemon", "run"]);
     assert_ne!(second.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&second.stderr).contains("already"), "{}", crate::world::shown(&second));
+}
+
+#[test]
+fn c13_whoever_follows_the_logs_sees_the_end_though_the_daemon_dies() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "say the end"]));
+    at_work(&world, &reference);
+    let mut follow = world.command(&world.home.user(), ["logs", "-f", &reference, "--json"]);
+    let mut child = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("ready") {
+        assert!(lines.read_line(&mut text).unwrap() > 0, "it ended too early: {text}");
+    }
+    world.kill_daemon();
+    world.open_gate();
+    lines.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success(), "{text}");
+    assert_eq!(text.matches("the end").count() - text.matches("say the end").count(), 1, "{text}");
+    assert_eq!(text.matches("\"prompt\"").count(), 1, "nothing is shown twice: {text}");
+}
+
+#[test]
+fn what_was_queued_begins_though_whoever_asked_has_gone_away() {
+    const COUNT: u64 = 40;
+    let world = World::new();
+    world.run(["config", "set", "agents.max", "1000"]);
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    for number in 0..COUNT {
+        let task = format!("0190b0b0-0000-7000-8000-{number:012}");
+        let request = serde_json::json!({
+            "task": task, "kind": "start", "reference": ".", "cwd": repository.path(), "message": script(&["say hello"]),
+        });
+        let body = request.to_string();
+        let mut socket = UnixStream::connect(world.home.kugetsu().join("daemon.sock")).unwrap();
+        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", path::TASKS);
+        write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        // Some go before their request is seen, some between its commit and the answer, some after.
+        std::thread::sleep(std::time::Duration::from_micros(500 * number));
+        drop(socket);
+        eventually("all that was stored to be done", || {
+            let all = world.json(["list", "--json"]);
+            let states: Vec<&str> = all.as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
+            if states.iter().all(|state| *state == "done") { Ok(()) } else { Err(states.join(" ")) }
+        });
+    }
 }
