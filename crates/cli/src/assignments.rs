@@ -64,6 +64,22 @@ pub(crate) fn written(name: &str, value: &str) -> String {
     format!("{name}='{}'", value.replace('\'', r"'\''"))
 }
 
+/// The text of a file's bytes. A line that is not UTF-8 is left out with a fault, so that the rest is read; it stays as an
+/// empty one, and the others keep their numbers.
+pub(crate) fn text(bytes: &[u8]) -> (String, Vec<Fault>) {
+    let (mut text, mut faults) = (String::with_capacity(bytes.len()), Vec::new());
+    for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match str::from_utf8(line) {
+            Ok(line) => text.push_str(line),
+            Err(_) => {
+                faults.push(Fault { line: number + 1, why: "it is not UTF-8; it is left out" });
+                text.push('\n');
+            }
+        }
+    }
+    (text, faults)
+}
+
 /// Reads a text.
 pub(crate) fn read(text: &str) -> (Vec<Assignment>, Vec<Fault>) {
     let mut reader = Reader { text, at: if text.starts_with('\u{feff}') { 3 } else { 0 } };
@@ -348,6 +364,16 @@ mod tests {
         let (read, faults) = read("A=1\nB='open\nC=3\nD=hello world\n=x\nE=5");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 4, 5]);
         assert_eq!(read.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["A", "C", "E"]);
+    }
+
+    #[test]
+    fn r01_a_line_that_is_not_text_is_named_and_the_rest_is_read() {
+        let (text, faults) = text(b"A=1\n# caf\xe9\nB=2\n");
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            read(&text).0.iter().map(|one| (one.name.as_str(), one.line)).collect::<Vec<_>>(),
+            [("A", 1), ("B", 3)]
+        );
     }
 
     #[test]

@@ -1,9 +1,17 @@
 //! Writing a file so that every reader finds either the old text or the new one, and nobody but its owner finds any.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// Held while a file in `directory` is read, changed and written again: of two who change it at once, neither loses what
+/// the other did. Given back when dropped, or however the process ends.
+pub(crate) fn changing(directory: &Path) -> io::Result<File> {
+    let held = File::open(directory)?;
+    held.lock()?;
+    Ok(held)
+}
 
 /// Replaces the text of `path`, readable by its owner only. A symbolic link stays one: what it points to is replaced.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {

@@ -56,9 +56,11 @@ pub(crate) fn agents(home: &Home) -> io::Result<Vec<String>> {
 
 /// Reads one file; one that is not there is empty.
 pub(crate) fn read(path: &Path) -> io::Result<EnvFile> {
-    let (read, faults) = assignments::read(&text(path)?);
+    let (text, unreadable) = assignments::text(&bytes(path)?);
+    let (read, faults) = assignments::read(&text);
+    let faults = unreadable.iter().chain(&faults);
     let mut file = EnvFile {
-        faults: faults.iter().map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)).collect(),
+        faults: faults.map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)).collect(),
         ..EnvFile::default()
     };
     for one in read {
@@ -127,7 +129,13 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 /// Puts `new` in the place of the variable's last assignment, or at the end; earlier ones go, so that none comes back.
 fn edit(path: &Path, name: &str, new: Option<&str>) -> Result<bool, Failure> {
-    let mut text = text(path).map_err(|error| unreadable(path, &error))?;
+    let directory = path.parent().unwrap_or(path);
+    let _held = atomic::changing(directory).map_err(|error| unreadable(directory, &error))?;
+    let (mut text, faults) = assignments::text(&bytes(path).map_err(|error| unreadable(path, &error))?);
+    if let Some(fault) = faults.first() {
+        return Err(Failure::new(format!("{} is not changed: {fault}", path.display()))
+            .hint("what is not UTF-8 would be lost; correct that line in an editor, then try again"));
+    }
     let (read, _) = assignments::read(&text);
     let own: Vec<&Assignment> = read.iter().filter(|one| one.name == name).collect();
     let found = !own.is_empty();
@@ -162,9 +170,9 @@ fn put(variables: &mut Vec<Variable>, new: Variable) {
     variables.push(new);
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read,
     }
 }
@@ -220,6 +228,19 @@ mod tests {
         let shown: Vec<String> = file.variables.iter().map(|one| shown(one, &redactor)).collect();
         assert_eq!(shown, ["***", "https://h/?k=***", "vi"]);
         assert!(!format!("{file:?}").contains("abcdef123"));
+    }
+
+    #[test]
+    fn r01_a_line_that_is_not_utf_8_spoils_neither_the_others_nor_itself() {
+        let (_directory, home) = home();
+        let path = path(&home, DEFAULT).unwrap();
+        let text = b"# caf\xe9\nA=1\nB=\xff\n";
+        fs::write(&path, text).unwrap();
+        let file = read(&path).unwrap();
+        assert_eq!(pairs(&file), [("A".to_owned(), "1".to_owned())]);
+        assert_eq!(file.faults.len(), 2, "{:?}", file.faults);
+        assert!(set(&path, "A", "2").unwrap_err().message.contains("line 1"));
+        assert_eq!(fs::read(&path).unwrap(), text);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Takes tasks in: finds out what is meant, refuses what cannot work, and stores the rest before it answers.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
@@ -117,14 +118,20 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         false => None,
     };
     let target = resolve::target(engine, &request.reference, cwd).await?;
+    if let Some(number) = target.number {
+        let own = IssueRef { repo: target.repo.name.clone(), number };
+        refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
+    }
     let notes = first_contact(engine, &target.repo).await?;
+    let mut task = draft.task(TaskKind::Start, agent, request);
+    task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
     let enqueue = Enqueue {
         repo: target.repo.clone(),
         number: target.number,
         new_issue: IssueId::new(Uuid::now_v7()),
-        title: title(&draft.message),
+        title: title(&task.message),
         change_url: change_url(request)?,
-        task: draft.task(TaskKind::Start, agent, request),
+        task,
         precondition: Precondition::Idle,
     };
     // Counted and queued in one step, so that two callers cannot both take the last place.
@@ -145,6 +152,7 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
 
 async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, &request.reference, cwd).await?;
+    refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
     let settings = engine.settings();
     let agent = match (&request.agent, &issue.session) {
         (Some(agent), _) => agent.clone(),
@@ -188,6 +196,31 @@ async fn store(engine: &Engine, enqueue: Enqueue, shown: &IssueRef, notes: Vec<S
     Ok(Queued { view, notes })
 }
 
+/// A task that comes after its own issue, directly or by way of others that wait, would never begin.
+async fn refuse_to_wait_for_ever(
+    engine: &Engine,
+    own: &IssueRef,
+    after: Option<&(IssueId, IssueRef)>,
+) -> Result<(), Problem> {
+    let Some((first, first_reference)) = after else { return Ok(()) };
+    let (mut seen, mut ahead) = (HashSet::new(), vec![*first]);
+    while let Some(id) = ahead.pop() {
+        let issue = engine.store().issue_by_id(id).await.map_err(internal)?;
+        if issue.reference == *own {
+            let said = match first_reference == own {
+                true => format!("{own} cannot come after itself"),
+                false => format!("{own} cannot come after {first_reference}, which waits for {own}"),
+            };
+            return Err(usage(format!("{said}: it would wait for ever"))
+                .hint(format!("leave --after out, or cancel what waits: kugetsu queue cancel {first_reference}")));
+        }
+        if seen.insert(id) {
+            ahead.extend(issue.tasks.iter().filter_map(|task| task.after));
+        }
+    }
+    Ok(())
+}
+
 /// A repository that kugetsu has never seen is looked at before anything is stored, so that a wrong address is an error
 /// now and not a failed run later.
 async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Problem> {
@@ -223,10 +256,18 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
     };
     let problem = Problem::new(kind, format!("{repo} cannot be used: {error}"));
     let needs_login = matches!(cause, Some(Cause::Authentication | Cause::RepositoryNotFound));
-    match token_variable(&engine.settings(), repo.base.as_str()).filter(|_| needs_login) {
-        Some(name) => problem.hint(format!("kugetsu env set {name} -   (reads the token from standard input)")),
-        None => problem,
+    if !needs_login || repo.base.is_local() {
+        return problem;
     }
+    problem.hint(match token_variable(&engine.settings(), repo.base.as_str()) {
+        Some(name) => format!("kugetsu env set {name} -   (reads the token from standard input)"),
+        None => format!(
+            "for a token, say what the server is first: kugetsu config set servers.work.url {}; kugetsu config set \
+             servers.work.kind gitea (or forgejo, gitlab, github); then: kugetsu env set GITEA_TOKEN -   (reads it from \
+             standard input)",
+            repo.base
+        ),
+    })
 }
 
 async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
@@ -244,8 +285,16 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
 fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
     let Some(url) = &request.change_url else { return Ok(None) };
     let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-    if plain && (url.starts_with("https://") || url.starts_with("http://")) {
-        return Ok(Some(url.clone()));
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let (host, query) = (rest.and_then(|rest| rest.split('/').next()), url.contains('?'));
+    match host {
+        // Stored and shown as it is, so nothing that opens a door may be in it.
+        Some(host) if plain && !host.contains('@') && !query => return Ok(Some(url.clone())),
+        Some(host) if host.contains('@') || query => {
+            return Err(usage("the address of the pull or merge request holds a user, a password or a query")
+                .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"));
+        }
+        _ => {}
     }
     Err(usage(format!("{url:?} is not the address of a pull or merge request"))
         .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34"))

@@ -11,6 +11,7 @@ use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
 use kugetsu_forge::place::place;
+use kugetsu_git::names::BranchName;
 use kugetsu_git::source::{Located, SourceError};
 use kugetsu_store::view::Repo;
 
@@ -28,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) repo: Repo,
     /// The issue's number; `None` takes the next local one.
     pub(crate) number: Option<u64>,
+    /// The branch that the person stands on, where that is not the one of the repository's own checkout.
+    pub(crate) branch: Option<BranchName>,
 }
 
 /// The place that a `start` names. A new local repository gets its name here; the caller holds the engine's `naming`
@@ -36,7 +39,11 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
     let reference = reference.trim();
     if is_path_like(reference) {
         let located = locate(engine, &expand(reference, cwd)?).await?;
-        return Ok(Target { repo: local_repo(engine, &located).await?, number: None });
+        let repo = local_repo(engine, &located).await?;
+        // A linked worktree has a HEAD of its own, and that is what the person sees.
+        let linked = !located.bare && main_place(&located) != located.place.canonicalize().unwrap_or_default();
+        let branch = if linked { located.branch(engine.git()).await.map_err(internal)? } else { None };
+        return Ok(Target { repo, number: None, branch });
     }
     let settings = engine.settings();
     let address = read(engine, &settings, reference, cwd).await?;
@@ -59,7 +66,7 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
         return Err(usage(format!("{reference}: issues are numbered from 1")));
     }
     let repo = repo_of(engine, &settings, &address, number).await?;
-    Ok(Target { repo, number: Some(number) })
+    Ok(Target { repo, number: Some(number), branch: None })
 }
 
 /// The issue that is meant, which kugetsu must know already.
@@ -217,12 +224,23 @@ async fn local_repo(engine: &Engine, located: &Located) -> Result<Repo, Problem>
 
 /// Reads an address; where it leaves the repository open, the one that the person stands in is meant.
 async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path) -> Result<Address, Problem> {
-    let known = settings.servers.known();
+    let mut known = settings.servers.known();
+    if !reference.contains("://") {
+        known.extend(worked_with(engine).await?);
+    }
     let context = match needs_context(reference) {
         true => context(engine, settings, cwd).await?,
         false => None,
     };
     parse(reference, &known, context.as_ref()).map_err(|error| usage(error.to_string()))
+}
+
+/// The servers of stored repositories, configured or not: the short form that is printed leaves their scheme out, and has
+/// to be understood when it comes back.
+async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
+    let stored = engine.store().repos().await.map_err(internal)?;
+    let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local());
+    Ok(servers.map(|repo| KnownServer { kind: repo.kind, base: repo.name.base }).collect())
 }
 
 /// `#12`, `!3`, and `owner/repo#12`, where the first part is no host.

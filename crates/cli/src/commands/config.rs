@@ -88,6 +88,7 @@ async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     init::quietly(home)?;
     let path = home.config();
     let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let held = atomic::changing(home.path()).map_err(unusable)?;
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(unusable)?,
@@ -98,6 +99,7 @@ async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     // A default server that is not configured, say: nothing is written that could not be read again.
     merge(home, layer, &|_| None)?;
     atomic::write(&path, &text).map_err(unusable)?;
+    drop(held);
     ui::line(format!("{key} is {value} in {}", path.display()));
     let loaded = load(home, &own_environment)?;
     if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {

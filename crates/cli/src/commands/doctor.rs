@@ -1,8 +1,10 @@
 //! `kugetsu doctor` (C8): checks what the work needs, and says how to repair what is wrong.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 
 use clap::Args;
+use jiff::Timestamp;
 use kugetsu_agent::{find, profile, version};
 use kugetsu_api::client::Client;
 use kugetsu_api::path;
@@ -18,6 +20,7 @@ use crate::config::load::{Loaded, load, own_environment};
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show;
 use crate::ui::{self, Tone};
 
 /// Below this a mirror or a worktree of an ordinary repository may not fit any more.
@@ -186,7 +189,7 @@ async fn daemon(home: &Home) -> Vec<Check> {
         Ok(Some(client)) => client,
         Ok(None) => {
             let mut checks = vec![Check::good("daemon", "none runs; it starts by itself when a command needs it")];
-            checks.extend(strays(None).await);
+            checks.extend(strays(home, None).await);
             return checks;
         }
         Err(failure) => {
@@ -200,7 +203,8 @@ async fn daemon(home: &Home) -> Vec<Check> {
             return vec![Check::bad("database", error.to_string(), repair)];
         }
     };
-    let said = format!("version {} runs as process {} since {}", status.version, status.pid, status.started_at);
+    let since = show::ago(&status.started_at, Timestamp::now());
+    let said = format!("version {} runs as process {}, started {since}", status.version, status.pid);
     let mut checks = if status.version == env!("CARGO_PKG_VERSION") {
         vec![Check::good("daemon", said)]
     } else {
@@ -221,7 +225,7 @@ async fn daemon(home: &Home) -> Vec<Check> {
             Check::bad("database", error.to_string(), format!("see the daemon's log {}", home.log().display()))
         }
     });
-    checks.extend(strays(live_runs(&mut client).await).await);
+    checks.extend(strays(home, live_runs(&mut client).await).await);
     checks
 }
 
@@ -231,10 +235,14 @@ async fn live_runs(client: &mut Client) -> Option<HashSet<String>> {
     Some(runs.into_iter().filter(|run| run.state == State::Running).filter_map(|run| run.run).collect())
 }
 
-/// Processes that carry the mark of a run that does not go on.
-async fn strays(live: Option<HashSet<String>>) -> Option<Check> {
-    let found = match stragglers(MARKER).await {
-        Ok(found) => found,
+/// Processes that carry the mark of a run of this home that does not go on.
+async fn strays(home: &Home, live: Option<HashSet<String>>) -> Option<Check> {
+    let own = |run: &OsString| {
+        let run = run.to_str().and_then(|run| run.parse().ok());
+        run.is_some_and(|run| home.run(run).path().is_dir())
+    };
+    let found: Vec<_> = match stragglers(MARKER).await {
+        Ok(found) => found.into_iter().filter(|(_, run)| own(run)).collect(),
         Err(error) => {
             let repair = "look for them yourself: ps e | grep KUGETSU_RUN";
             return Some(Check::warning("strays", format!("processes could not be listed: {error}"), repair));
@@ -242,7 +250,10 @@ async fn strays(live: Option<HashSet<String>>) -> Option<Check> {
     };
     let Some(live) = live else {
         return (!found.is_empty()).then(|| {
-            let said = format!("{} processes of runs go on without a daemon", found.len());
+            let said = match found.len() {
+                1 => "a process of a run goes on without a daemon".to_owned(),
+                more => format!("{more} processes of runs go on without a daemon"),
+            };
             Check::warning("strays", said, "start it, and it looks after them: kugetsu daemon start")
         });
     };
@@ -256,8 +267,8 @@ async fn strays(live: Option<HashSet<String>>) -> Option<Check> {
     } else {
         Check::warning(
             "strays",
-            format!("processes of runs that this daemon does not know: {}", strays.join(" ")),
-            format!("if they are not of another home's daemon: kill {}", strays.join(" ")),
+            format!("processes of runs that are over: {}", strays.join(" ")),
+            format!("kill {}", strays.join(" ")),
         )
     })
 }

@@ -196,9 +196,9 @@ fn remark_on_place(home: &Home) -> Option<String> {
         .then(|| "this is a git repository; `init` changes nothing in it, and can be called anywhere".to_owned())
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
         Err(error) => Err(env_files::unreadable(path, &error)),
     }

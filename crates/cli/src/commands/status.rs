@@ -1,6 +1,7 @@
 //! `kugetsu status` (C13): how things stand, on one screen.
 
 use clap::Args;
+use jiff::Timestamp;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
@@ -10,6 +11,7 @@ use crate::config::load::{load, own_environment};
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show;
 use crate::ui::{self, Tone};
 
 use super::list;
@@ -62,8 +64,12 @@ pub(crate) fn daemon(status: &StatusObject) {
     ui::toned(
         Tone::Dim,
         format!(
-            "daemon {} as process {} since {}, home {}; processes are ended by {}",
-            status.version, status.pid, status.started_at, status.home, status.containment
+            "daemon {} as process {}, started {}; home {}; processes are ended by {}",
+            status.version,
+            status.pid,
+            show::ago(&status.started_at, Timestamp::now()),
+            status.home,
+            status.containment
         ),
     );
 }

@@ -8,7 +8,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::ConfigError;
 use super::key::{self, Key};
-use super::layer::{Entry, Layer, server};
+use super::layer::{Entry, Layer, holds_credentials, server};
 use super::source::Source;
 
 /// Names that an agent of one's own cannot have: they are settings or files of their own.
@@ -78,6 +78,11 @@ impl Reader<'_> {
             let url = self.text_of(table, "url")?;
             let url = url.ok_or_else(|| self.error(item, format!("the server {name} has no url")))?;
             let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
+            if holds_credentials(url) || api.is_some_and(holds_credentials) {
+                let why = "an address here holds no user, password or query; a token goes into the env file: \
+                           kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
+                return Err(self.error(item, format!("servers.{name}: {why}")));
+            }
             let server =
                 server(name, url, kind, api).map_err(|why| self.error(item, format!("servers.{name}: {why}")))?;
             let source = self.source(item);

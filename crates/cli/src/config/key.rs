@@ -1,5 +1,7 @@
 //! The settings that have one value each: name, default, and what values they take.
 
+use std::time::Duration;
+
 use kugetsu_agent::Policy;
 
 use super::duration;
@@ -17,6 +19,8 @@ pub(crate) enum Key {
 
 /// More at once would be no setting but a mistake; each agent takes hundreds of megabytes.
 const AGENTS_MOST: usize = 1000;
+/// No run takes as long; and clocks cannot count to everything that can be written down.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Key {
     pub(crate) const ALL: [Self; 6] = [
@@ -78,6 +82,7 @@ impl Key {
             Self::AgentPermissions => permissions(value).map(drop).map_err(explained),
             Self::RunSilence | Self::RunTimeout => match duration::read(value) {
                 Ok(length) if length.is_zero() => Err(explained("it must be longer than nothing".to_owned())),
+                Ok(length) if length > LONGEST => Err(explained("it must not be longer than a year (365d)".to_owned())),
                 Ok(_) => Ok(()),
                 Err(why) => Err(explained(why)),
             },
@@ -152,6 +157,7 @@ mod tests {
             (Key::AgentPermissions, "yes"),
             (Key::RunTimeout, "60"),
             (Key::RunTimeout, "0s"),
+            (Key::RunTimeout, "18446744073709551615s"),
             (Key::AgentDefault, " "),
         ] {
             let why = key.check(value).unwrap_err();

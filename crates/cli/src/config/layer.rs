@@ -23,6 +23,11 @@ pub(crate) struct Entry {
     pub(crate) source: Source,
 }
 
+/// Whether an address holds what must not be shown: a user, a password or a query. [`server`] leaves it out.
+pub(crate) fn holds_credentials(url: &str) -> bool {
+    TypedServer::read(url).is_ok_and(|read| read.credentials_dropped)
+}
+
 /// A server as it is configured, understood.
 ///
 /// # Errors

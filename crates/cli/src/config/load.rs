@@ -108,8 +108,8 @@ fn put_together(
     repositories: impl FnOnce(&Servers, &mut Vec<String>) -> Result<Repositories, ConfigError>,
 ) -> Result<Loaded, ConfigError> {
     let old_path = home.old_config();
-    let old = match text(&old_path)? {
-        Some(text) => old_file::read(&old_path, &text),
+    let old = match bytes(&old_path)? {
+        Some(bytes) => old_file::read(&old_path, &bytes),
         None => old_file::OldFile::default(),
     };
     let mut faults = old.faults;
@@ -198,8 +198,13 @@ fn repositories(home: &Home, servers: &Servers, faults: &mut Vec<String>) -> Res
 }
 
 fn text(path: &Path) -> Result<Option<String>, ConfigError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let text = bytes(path)?.map(String::from_utf8).transpose();
+    text.map_err(|_| ConfigError::new(path.display(), "it is not UTF-8"))
+}
+
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // The script's `config` is a file; a directory of that name is somebody else's.
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),

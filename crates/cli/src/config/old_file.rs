@@ -9,7 +9,7 @@ use crate::assignments::{self, Element, Value};
 
 use super::duration;
 use super::key::Key;
-use super::layer::{Entry, Layer, server};
+use super::layer::{Entry, Layer, holds_credentials, server};
 use super::source::Source;
 
 /// Settings of the script that nothing here needs: no poll decides when a task starts, and every run has its own
@@ -29,17 +29,26 @@ pub(crate) struct OldFile {
     pub(crate) faults: Vec<String>,
 }
 
-/// Reads the text of the file at `path`.
-pub(crate) fn read(path: &Path, text: &str) -> OldFile {
-    let (read, faults) = assignments::read(text);
+/// Reads the bytes of the file at `path`.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
+    let (text, unreadable) = assignments::text(bytes);
+    let (read, faults) = assignments::read(&text);
     let mut old = OldFile::default();
-    old.faults.extend(faults.iter().map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)));
+    old.faults.extend(
+        unreadable.iter().chain(&faults).map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)),
+    );
     for one in read {
         let source = Source::OldFile { path: path.to_owned(), line: one.line };
         let taken = match (one.name.as_str(), &one.value) {
             ("GIT_SERVERS", Value::List(elements)) => {
                 for element in elements {
-                    let server = named(element).and_then(|(name, url)| server(&name, &url, None, None));
+                    let server = named(element).and_then(|(name, url)| {
+                        if holds_credentials(&url) {
+                            let why = "its user, password or query is left out; a token goes into the env file";
+                            old.faults.push(format!("{source}: GIT_SERVERS: {name}: {why}"));
+                        }
+                        server(&name, &url, None, None)
+                    });
                     match server {
                         Ok(server) => {
                             // As in the shell, the last one of a name counts.
@@ -113,7 +122,7 @@ mod tests {
         let text = "# kugetsu\nMAX_CONCURRENT_AGENTS=5\nexport TASK_TIMEOUT_HOURS=\"1.5\" # hours\nQUEUE_DAEMON_BATCH_SIZE=2\n\
             declare -A GIT_SERVERS=(\n  [\"github.com\"]=\"https://github.com\"\n  [work]=http://10.0.0.1:3000/\n)\n\
             DEFAULT_GIT_SERVER='work'\n";
-        let old = read(Path::new("/h/config"), text);
+        let old = read(Path::new("/h/config"), text.as_bytes());
         assert_eq!(old.faults, Vec::<String>::new());
         let values: Vec<_> = old.layer.values.iter().map(|entry| (entry.key, entry.value.as_str())).collect();
         assert_eq!(values, [(Key::AgentsMax, "5"), (Key::RunTimeout, "1h30m"), (Key::ServerDefault, "work")]);
@@ -127,7 +136,7 @@ mod tests {
     fn r01_what_is_not_understood_is_named_and_the_rest_is_taken() {
         let text = "MAX_CONCURRENT_AGENTS=\"${N:-3}\"\nif x; then\nTASK_TIMEOUT_HOURS=two\nGIT_SERVERS=(a=ftp://x b=https://b)\n\
             OTHER=1\nMAX_CONCURRENT_AGENTS=4\n";
-        let old = read(Path::new("config"), text);
+        let old = read(Path::new("config"), text.as_bytes());
         for line in ["config:1", "config:2", "config:3", "config:4", "config:5"] {
             assert!(old.faults.iter().any(|fault| fault.starts_with(line)), "{line}: {:?}", old.faults);
         }
@@ -138,7 +147,7 @@ mod tests {
     #[test]
     fn server_lists_are_read_in_every_shape() {
         let old =
-            read(Path::new("config"), "GIT_SERVERS=(one=https://a.example two:https://b.example https://c.example)");
+            read(Path::new("config"), b"GIT_SERVERS=(one=https://a.example two:https://b.example https://c.example)");
         let names: Vec<_> = old.layer.servers.iter().map(|(server, _)| server.name.as_str()).collect();
         assert_eq!(names, ["one", "two", "c.example"]);
     }

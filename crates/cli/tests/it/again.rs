@@ -58,9 +58,12 @@ fn c03_continue_takes_a_session_and_is_not_counted_against_the_limit() {
 fn c03_a_message_for_a_busy_agent_is_queued_behind_its_turn() {
     let world = World::new();
     let repository = world.repository("demo");
-    let reference = world.queue(&repository, &script(&["say ready", "slow 1000", "say first is through"]));
-    world.await_state(&reference, "running");
-    world.run(["continue", &reference, &script(&["say second"]), "--wait"]);
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "say first is through"]));
+    kugetsu_testkit::eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    let behind = world.run(["continue", &reference, &script(&["say second"])]);
+    assert!(behind.contains("queued"), "{behind}");
+    world.open_gate();
+    kugetsu_testkit::eventually("both to be said", || world.said(&reference).contains("second").then_some(()));
     let said = world.said(&reference);
     let (first, second) = (said.find("first is through").unwrap(), said.find("second").unwrap());
     assert!(first < second, "{said}");

@@ -123,3 +123,21 @@ fn r01_a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
     assert!(shown(&doctor).contains("no-uuid"), "{}", shown(&doctor));
     assert_ne!(world.latest(&broken)["state"], "done");
 }
+
+#[test]
+fn nothing_is_queued_that_would_wait_for_ever() {
+    let world = World::new();
+    let repository = full(&world);
+    for own in ["acme/api#1", "acme/api#2"] {
+        let source = format!("{{\"acme/api\": {:?}}}", repository.path());
+        std::fs::write(world.home.kugetsu().join("repos.json"), source).unwrap();
+        world.run(["start", own, "x"]);
+        world.run(["queue", "cancel", own]);
+    }
+    world.run(["start", "acme/api#1", "first", "--after", "acme/api#2"]);
+    for (own, other) in [("acme/api#2", "acme/api#1"), ("acme/api#2", "acme/api#2")] {
+        let refused = world.attempt(["start", own, "x", "--after", other]);
+        assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("for ever"), "{}", shown(&refused));
+    }
+}

@@ -118,3 +118,44 @@ fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
     assert_eq!(world.json(["rescue", "list", &short, "--json"]).as_array().unwrap().len(), 1);
     assert!(world.worktree(&short).join("a.txt").exists());
 }
+
+#[test]
+fn a_server_that_nobody_configured_is_understood_in_the_short_form_that_is_printed() {
+    let server = server();
+    let world = World::new();
+    let git_config = world.home.user().join(".gitconfig");
+    let mut config = std::fs::read_to_string(&git_config).unwrap();
+    config.push_str(&format!("[credential]\n\thelper = \"!f() {{ echo username=bot; echo password={TOKEN}; }}; f\"\n"));
+    std::fs::write(git_config, config).unwrap();
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let output = world.attempt(["start", &reference, &script(&["write a.txt a", "commit one"]), "--wait", "--json"]);
+    let (run, code) = ended(&output);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{}", shown(&output));
+    let short = run["issue"].as_str().unwrap();
+    assert!(!short.contains("://"), "{short}");
+    world.run(["logs", short]);
+    world.run(["continue", short, &script(&["say again"]), "--wait"]);
+    let again = world.attempt(["start", short, &script(&["say third"]), "--wait", "--json"]);
+    assert_eq!(ended(&again).0["issue"], short, "{}", shown(&again));
+    world.run(["destroy", short, "-y"]);
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_missing_token_for_a_server_that_nobody_configured_is_told_with_what_to_type() {
+    let server = server();
+    let world = World::new();
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let refused = world.attempt(["start", &reference, "fix it"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains(&format!("servers.work.url {}", server.base_url())) && text.contains("env set"), "{text}");
+    for command in [
+        vec!["config", "set", "servers.work.url", &server.base_url()],
+        vec!["config", "set", "servers.work.kind", "gitea"],
+        vec!["env", "set", "GITEA_TOKEN", TOKEN],
+        vec!["start", &reference, "fix it"],
+    ] {
+        world.run(command);
+    }
+}

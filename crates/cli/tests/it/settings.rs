@@ -107,8 +107,24 @@ fn c08_doctor_says_what_is_there_and_what_is_missing() {
     let report = world.attempt(["doctor"]);
     let text = String::from_utf8_lossy(&report.stdout).into_owned() + &String::from_utf8_lossy(&report.stderr);
     assert!(text.contains("git") && text.contains("opencode"), "{text}");
-    let json = world.attempt(["doctor", "--json"]);
-    assert!(serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok(), "{}", shown(&json));
+    let doctor = |world: &World| {
+        let answer = world.attempt(["doctor", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+        assert_eq!(answer.status.code(), Some(i32::from(report["healthy"] != true)), "{}", shown(&answer));
+        report
+    };
+    let check = |report: &serde_json::Value, name: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == name).cloned().unwrap_or_else(|| panic!("{name}: {report}"))
+    };
+    let mut without = World::bare();
+    without.home.set("PATH", "/usr/bin:/bin");
+    let report = doctor(&without);
+    let agent = check(&report, "agent opencode");
+    assert_eq!((&report["healthy"], &agent["verdict"]), (&false.into(), &"bad".into()), "{report}");
+    assert!(agent["found"].as_str().unwrap().contains("npm install"), "{report}");
+    let report = doctor(&World::new());
+    assert_eq!((&report["healthy"], &check(&report, "agent scripted")["verdict"]), (&true.into(), &"good".into()));
 }
 
 #[test]
@@ -119,4 +135,62 @@ fn the_home_is_private_and_kugetsu_home_moves_everything() {
     assert_eq!(mode(&world.home.kugetsu().join("daemon.sock")) & 0o077, 0);
     assert!(!world.home.user().join(".kugetsu").exists());
     assert_eq!(mode(&world.home.kugetsu().join("worktrees")), 0o700);
+}
+
+#[test]
+fn c09_whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others() {
+    let world = World::bare();
+    world.run(["init"]);
+    let numbers: Vec<String> = (0..12).map(|number| number.to_string()).collect();
+    let names: Vec<String> = numbers.iter().map(|number| format!("N{number}")).collect();
+    let urls: Vec<String> = numbers.iter().map(|number| format!("servers.s{number}.url")).collect();
+    let commands = names.iter().zip(&numbers).map(|(name, number)| vec!["env", "set", name, number]);
+    let commands = commands.chain(urls.iter().map(|name| vec!["config", "set", name, "https://git.example.com"]));
+    let children: Vec<_> = commands
+        .map(|words| {
+            let mut command = world.command(&world.home.user(), words);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    for (name, number) in names.iter().zip(&numbers) {
+        assert_eq!(world.run(["env", "get", name]).trim(), number);
+    }
+    for name in &urls {
+        assert_eq!(world.run(["config", "get", name]).trim(), "https://git.example.com");
+    }
+}
+
+#[test]
+fn r01_a_line_that_is_not_utf_8_stops_no_run() {
+    let world = World::new();
+    world.run(["init"]);
+    std::fs::write(world.home.kugetsu().join("env/default.env"), b"# caf\xe9\nMINE=1\n").unwrap();
+    std::fs::write(world.home.kugetsu().join("config"), b"# caf\xe9\nMAX_CONCURRENT_AGENTS=5\n").unwrap();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["env MINE"]));
+    assert_eq!(code, 0, "{run}");
+    assert!(world.said("local/demo#1").contains("MINE=1"));
+    assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "5");
+    let doctor = world.attempt(["doctor"]);
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("default.env:1: it is not UTF-8"), "{}", shown(&doctor));
+}
+
+#[test]
+fn b08_an_address_with_a_password_is_refused_and_not_shown() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for words in [
+        vec!["config", "set", "servers.work.url", "https://bot:topsecret@git.example.com"],
+        vec!["start", ".", "fix it", "https://bot:topsecret@git.example.com/a/b/pulls/3"],
+        vec!["start", ".", "fix it", "https://git.example.com/a/b/pulls/3?token=topsecret"],
+    ] {
+        let refused = world.try_in(repository.path(), words);
+        assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+        assert!(!shown(&refused).contains("topsecret"), "{}", shown(&refused));
+    }
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0);
+    assert!(!std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap().contains("topsecret"));
 }
