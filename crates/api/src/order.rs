@@ -22,6 +22,8 @@ pub struct RunOrder {
     pub message: String,
     /// How often the task was tried, from 1.
     pub attempt: u32,
+    /// The run before this one, if it was lost: what it left in the worktree may be half done.
+    pub lost_before: Option<String>,
     /// The agent's name.
     pub agent: String,
     /// The model, where one was asked for.

@@ -60,5 +60,8 @@ fn to_the_end(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("the command could not begin: {error}")))?;
-    runtime.block_on(command)
+    let ended = runtime.block_on(command);
+    // A thread that waits for somebody's lock must not keep a run that was canceled.
+    runtime.shutdown_background();
+    ended
 }

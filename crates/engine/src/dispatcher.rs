@@ -14,16 +14,19 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 
-/// How long to wait before trying again when the database refuses.
+/// How long to wait before trying again when the database refuses: at first, and at most.
 const AFTER_A_FAULT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Dispatches for as long as the engine lives.
 pub(crate) async fn run(engine: Engine) {
     loop {
         engine.dispatch_wanted().await;
+        let mut wait = AFTER_A_FAULT;
         while let Err(error) = pass(&engine).await {
-            tracing::error!(%error, "queued tasks could not be looked at; trying again");
-            tokio::time::sleep(AFTER_A_FAULT).await;
+            tracing::error!(%error, "not every queued task could begin; trying again in {wait:?}");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 }
@@ -32,6 +35,7 @@ pub(crate) async fn run(engine: Engine) {
 async fn pass(engine: &Engine) -> Result<(), StoreError> {
     // A task that could not begin must neither be tried for ever nor keep the place of one that can.
     let mut passed_over: HashSet<TaskId> = HashSet::new();
+    let mut fault = None;
     loop {
         engine.set_full(false);
         let max = engine.settings().agents_max;
@@ -43,7 +47,7 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
         let chosen = schedule::choose(&waiting, taken, max);
         if chosen.is_empty() {
             engine.set_full(free == 0);
-            return Ok(());
+            return fault.map_or(Ok(()), Err);
         }
         for candidate in chosen {
             let event = Event::TaskClaimed { task: candidate.task, run: RunId::new(Uuid::now_v7()) };
@@ -58,7 +62,13 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
                     tracing::error!(task = %candidate.task, what, "a damaged task is set aside; the rest goes on");
                     passed_over.insert(candidate.task);
                 }
-                Err(error) => return Err(error),
+                Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
+                // It may be this one alone: the others get their chance before it is tried again.
+                Err(error) => {
+                    tracing::error!(task = %candidate.task, %error, "a task could not begin");
+                    passed_over.insert(candidate.task);
+                    fault = Some(error);
+                }
             }
         }
     }

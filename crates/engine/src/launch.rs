@@ -16,6 +16,7 @@ use kugetsu_domain::naming;
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::Task;
+use kugetsu_store::error::StoreError;
 use tokio::process::{Child, Command};
 
 use crate::aftermath;
@@ -70,9 +71,14 @@ async fn give_up(engine: &Engine, lease: Lease, error: &io::Error) {
         pushed: false,
         usage: Usage::default(),
     };
-    if let Err(error) = engine.apply(lease.issue, Event::RunEnded { lease, outcome }).await {
-        tracing::error!(run = %lease.run, %error, "the failed start could not be stored; the next start of the daemon heals it");
-    }
+    aftermath::until_stored(lease, || async {
+        match engine.apply(lease.issue, Event::RunEnded { lease, outcome: outcome.clone() }).await {
+            // A refusal says that it is over already.
+            Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    })
+    .await;
 }
 
 /// What the runner is told.
@@ -88,6 +94,11 @@ async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder,
         }
         None => vec![],
     };
+    let lost = engine.store().lost_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
+    if let Some(lost) = lost {
+        // What would not end then may have ended since; two agents must not share one worktree.
+        aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;
+    }
     Ok(RunOrder {
         run: lease.run.to_string(),
         issue: issue.id.to_string(),
@@ -97,6 +108,7 @@ async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder,
         number: issue.reference.number,
         message: task.message.clone(),
         attempt: task.attempt,
+        lost_before: lost.map(|run| run.to_string()),
         agent: task.agent.clone(),
         model: task.model.clone(),
         local: issue.reference.repo.base.is_local(),

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::thread;
+use std::time::Duration;
 
 use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
@@ -12,6 +13,9 @@ use tokio::sync::oneshot;
 
 use crate::engine::Engine;
 use crate::{aftermath, destroy};
+
+/// How long to wait before a lock is tried again that the system could not give.
+const AFTER_A_FAULT: Duration = Duration::from_secs(30);
 
 /// Brings the stored state and the world together again, then lets the dispatcher look.
 ///
@@ -22,7 +26,11 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
         let Some(lease) = issue.lease() else { continue };
         match life(engine, lease) {
             Life::Gone => {
-                aftermath::runner_is_gone(engine, lease, "its runner was gone when the daemon came back").await
+                let engine = engine.clone();
+                tokio::spawn(async move {
+                    let how = "its runner was gone when the daemon came back";
+                    aftermath::runner_is_gone(&engine, lease, how).await;
+                });
             }
             Life::Alive(lock) => adopt(engine, lease, lock),
         }
@@ -64,8 +72,10 @@ fn life(engine: &Engine, lease: Lease) -> Life {
 fn adopt(engine: &Engine, lease: Lease, lock: File) {
     let (gone, end) = oneshot::channel();
     let spawned = thread::Builder::new().name("runner's lock".to_owned()).stack_size(64 * 1024).spawn(move || {
-        if let Err(error) = lock.lock() {
-            tracing::error!(%error, "a run's lock cannot be waited for");
+        // One that cannot be waited for (a file system without locks) says nothing about the runner's life.
+        while let Err(error) = lock.lock() {
+            tracing::error!(%error, "a run's lock cannot be waited for; trying again");
+            thread::sleep(AFTER_A_FAULT);
         }
         // The daemon is ending; there is nobody to tell.
         let _ = gone.send(());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_forge::address::{Address, Context, What};
 use kugetsu_forge::known::KnownServer;
@@ -124,15 +124,7 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
         return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
             .hint(format!("begin with: kugetsu start {reference} \"<message>\"")));
     };
-    let mut open: Vec<IssueRef> = engine
-        .store()
-        .latest_runs()
-        .await
-        .map_err(internal)?
-        .into_iter()
-        .filter(|view| view.reference.repo == repo.name && view.issue_state == IssueState::Open)
-        .map(|view| view.reference)
-        .collect();
+    let mut open = engine.store().open_issues(&repo.name).await.map_err(internal)?;
     match (open.pop(), open.len()) {
         (Some(only), 0) => {
             engine.store().issue(&only).await.map_err(internal)?.ok_or_else(|| internal("the issue is gone"))
@@ -150,12 +142,7 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
 /// The issue in whose worktree the path lies.
 async fn worked_in(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
     let Some(directory) = own_worktree(engine, path) else { return Ok(None) };
-    let all = engine.store().latest_runs().await.map_err(internal)?;
-    let found = all.into_iter().find(|view| view.worktree.as_ref().is_some_and(|files| files.directory == directory));
-    match found {
-        Some(view) => Ok(Some(engine.store().issue_by_id(view.issue).await.map_err(internal)?)),
-        None => Ok(None),
-    }
+    engine.store().issue_in(&directory).await.map_err(internal)
 }
 
 /// The name of the worktree of ours that holds the path.

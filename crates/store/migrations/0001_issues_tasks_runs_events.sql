@@ -31,6 +31,9 @@ CREATE TABLE issues (
     UNIQUE (repo, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX issues_by_directory ON issues (directory);
+CREATE INDEX issues_by_session ON issues (session);
+
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,     -- the order in which they were queued
     id TEXT NOT NULL UNIQUE,

@@ -42,7 +42,8 @@ pub async fn open(path: &Path) -> Result<Opened, OpenError> {
         .foreign_keys(true)
         // Statements are ours and always the same; writing each down would cost more than many of them.
         .disable_statement_logging()
-        .busy_timeout(Duration::from_secs(10));
+        // Only the daemon writes; a person with a shell on the file may for a moment.
+        .busy_timeout(Duration::from_secs(2));
     let mut connection =
         SqliteConnection::connect_with(&options).await.map_err(|error| schema::explain(path, &error))?;
     schema::migrate(path, &mut connection).await?;

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::error::StoreError;
-use crate::sqlite::{damage, read};
+use crate::sqlite::{damage, find, read};
 use crate::view::{Repo, RunView, StoredEvent};
 
 /// How many writes may wait before the next caller waits to hand its own over.
@@ -183,7 +183,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn issue(&self, reference: &IssueRef) -> Result<Option<Issue>, StoreError> {
-        read::issue(&self.reads, reference).await
+        find::issue(&self.reads, reference).await
     }
 
     /// The issue with this identifier, with everything alive on it.
@@ -199,7 +199,31 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn issue_by_session(&self, session: &str) -> Result<Option<Issue>, StoreError> {
-        read::issue_by_session(&self.reads, session).await
+        find::issue_by_session(&self.reads, session).await
+    }
+
+    /// The issue whose worktree has this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn issue_in(&self, directory: &str) -> Result<Option<Issue>, StoreError> {
+        find::issue_in(&self.reads, directory).await
+    }
+
+    /// The issues of a repository that were not destroyed, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_issues(&self, repo: &RepoRef) -> Result<Vec<IssueRef>, StoreError> {
+        find::open_issues(&self.reads, repo).await
+    }
+
+    /// The issue's latest run before the one with this fence, if it was lost: what it left may be half done.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn lost_before(&self, issue: IssueId, fence: u64) -> Result<Option<RunId>, StoreError> {
+        find::lost_before(&self.reads, issue, fence).await
     }
 
     /// The issue that a run belongs to.

@@ -153,6 +153,11 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),
         })),
+        // Nothing could be stored any more; the next daemon begins with what is.
+        ended = opened.writer => Err(io::Error::other(match ended {
+            Ok(()) => "the database was closed".to_owned(),
+            Err(error) => format!("the database's writer stopped: {error}"),
+        })),
     };
     served.map_err(|error| failed("the daemon has to end", &error))
 }

@@ -40,6 +40,11 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
         Err(ClientError::NotRunning { .. }) => {}
         Err(error) => return Err(error.into()),
     }
+    if env::var_os(kugetsu_process::MARKER).is_some() {
+        // Whatever begins inside of a run is ended with it, and so would be the runs of such a daemon.
+        return Err(Failure::new("no daemon runs, and one that is started inside of a run would end with the run")
+            .hint("start it outside: kugetsu daemon start"));
+    }
     let mut log = open_log(&home.log()).map_err(failed)?;
     let before = log.seek(SeekFrom::End(0)).map_err(failed)?;
     let (ready, told) = pipe2(OFlag::O_CLOEXEC).map_err(|error| failed(error.into()))?;
@@ -88,8 +93,6 @@ fn spawn(home: &Home, log: &File, told: OwnedFd) -> io::Result<()> {
         .args(["daemon", "run", "--ready-fd"])
         .arg(kept.to_string())
         .env("KUGETSU_HOME", home.path())
-        // Started from inside a run, it would be ended with the run.
-        .env_remove(kugetsu_process::MARKER)
         .current_dir(home.path())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

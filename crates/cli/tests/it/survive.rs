@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use kugetsu_api::path;
 use kugetsu_testkit::eventually;
 
-use crate::world::{World, kill, script};
+use crate::world::{World, hold, kill, script};
 
 fn at_work(world: &World, reference: &str) {
     eventually("the agent to be at work", || world.said(reference).contains("ready").then_some(()));
@@ -99,7 +99,7 @@ fn r14_daemon_and_runner_killed_together_lose_nothing() {
 fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
     let world = World::new();
     let repository = world.repository("demo");
-    let reference = world.queue(&repository, &script(&["say ready", "wait never"]));
+    let reference = world.queue(&repository, &script(&["run echo $KUGETSU_RUN > half.txt", "say ready", "wait go"]));
     let mut seen = Vec::new();
     let run = eventually("the task to be given up", || {
         let run = world.latest(&reference);
@@ -107,7 +107,8 @@ fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
             return Ok(run);
         }
         let runners = world.processes(" runner ");
-        if run["state"] == "running" && !seen.contains(&run["run"]) && !runners.is_empty() {
+        let at_work = world.said(&reference).matches("ready").count() > seen.len();
+        if run["state"] == "running" && !seen.contains(&run["run"]) && !runners.is_empty() && at_work {
             seen.push(run["run"].clone());
             kill(runners[0]);
         }
@@ -115,6 +116,10 @@ fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
     });
     assert_eq!(seen.len(), 3, "{run}");
     assert!(run["reason"].as_str().unwrap().contains("given up after 3 attempts"), "{run}");
+    let rescues = || world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len();
+    let before = rescues();
+    world.run(["continue", &reference, &script(&["run rm half.txt"]), "--wait"]);
+    assert_eq!(rescues(), before + 1, "what the last attempt left is saved before anything goes on in it");
 }
 
 #[test]
@@ -200,4 +205,39 @@ fn what_was_queued_begins_though_whoever_asked_has_gone_away() {
             if states.iter().all(|state| *state == "done") { Ok(()) } else { Err(states.join(" ")) }
         });
     }
+}
+
+#[test]
+fn r14_a_run_that_ends_while_nothing_can_be_stored_gives_its_place_back_afterwards() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
+    at_work(&world, &reference);
+    let held = hold(&world.home.kugetsu().join("state/kugetsu.db"));
+    world.open_gate();
+    let log = world.home.kugetsu().join("logs/daemon.log");
+    eventually("the daemon to be refused", || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        if text.contains("could not be stored") { Ok(()) } else { Err(text) }
+    });
+    drop(held);
+    let run = world.await_state(&reference, "done");
+    assert_eq!(run["commits"], 1, "{run}");
+    assert_eq!(world.json(["status", "--json"])["places_taken"], 0);
+}
+
+#[test]
+fn a_daemon_is_not_started_inside_of_a_run_that_would_end_it() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let inside = format!("run {} status 2>&1; true", env!("CARGO_BIN_EXE_kugetsu"));
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", &inside]));
+    at_work(&world, &reference);
+    world.kill_daemon();
+    world.open_gate();
+    eventually("the runner to be through", || world.processes(" runner ").is_empty().then_some(()));
+    assert_eq!(world.processes("daemon run"), Vec::<i32>::new());
+    world.await_state(&reference, "done");
+    let output = world.records(&reference, "tool_ended")[0]["output"].to_string();
+    assert!(output.contains("inside of a run") && output.contains("kugetsu daemon start"), "{output}");
 }

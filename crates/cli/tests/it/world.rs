@@ -167,6 +167,26 @@ pub(crate) fn tamper(database: &Path, statement: &'static str) {
     });
 }
 
+/// Keeps everybody from writing to a database until it is dropped.
+pub(crate) fn hold(database: &Path) -> impl Drop + use<> {
+    use sqlx::Connection;
+    struct Held(Option<(tokio::runtime::Runtime, sqlx::sqlite::SqliteConnection)>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            let (runtime, connection) = self.0.take().unwrap();
+            runtime.block_on(connection.close()).unwrap();
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let connection = runtime.block_on(async {
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        connection
+    });
+    Held(Some((runtime, connection)))
+}
+
 /// SIGKILL, and waits until the process is gone.
 #[track_caller]
 pub(crate) fn kill(pid: i32) {

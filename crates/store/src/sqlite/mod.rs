@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod clean;
 pub(crate) mod damage;
 pub(crate) mod fault;
+pub(crate) mod find;
 pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod schema;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
+use kugetsu_domain::reference::{ForgeKind, RepoRef};
 use kugetsu_domain::schedule::Candidate;
 use kugetsu_domain::task::{Task, TaskKind};
 use serde_json::Value;
@@ -144,38 +144,6 @@ pub(crate) async fn issue_of_run(pool: &SqlitePool, run: RunId) -> Result<Option
 /// The issue with this identifier.
 pub(crate) async fn issue_by_id(pool: &SqlitePool, id: IssueId) -> Result<Issue, StoreError> {
     one(&mut *pool.acquire().await.map_err(explain)?, id).await
-}
-
-/// The issue with this reference.
-pub(crate) async fn issue(pool: &SqlitePool, reference: &IssueRef) -> Result<Option<Issue>, StoreError> {
-    let found = sqlx::query(
-        "SELECT i.id AS i_id FROM issues i JOIN repos p ON p.id = i.repo \
-         WHERE p.base = ? AND p.project = ? AND i.number = ?",
-    )
-    .bind(reference.repo.base.as_str())
-    .bind(reference.repo.project.as_str())
-    .bind(i64::try_from(reference.number).unwrap_or(i64::MAX))
-    .fetch_optional(pool)
-    .await
-    .map_err(explain)?;
-    by_found_id(pool, found).await
-}
-
-/// The issue whose current session this is.
-pub(crate) async fn issue_by_session(pool: &SqlitePool, session: &str) -> Result<Option<Issue>, StoreError> {
-    let found = sqlx::query("SELECT id AS i_id FROM issues WHERE session = ?")
-        .bind(session)
-        .fetch_optional(pool)
-        .await
-        .map_err(explain)?;
-    by_found_id(pool, found).await
-}
-
-async fn by_found_id(pool: &SqlitePool, found: Option<SqliteRow>) -> Result<Option<Issue>, StoreError> {
-    match found {
-        Some(found) => issue_by_id(pool, row::parsed(&found, "i_id")?).await.map(Some),
-        None => Ok(None),
-    }
 }
 
 async fn one(connection: &mut SqliteConnection, id: IssueId) -> Result<Issue, StoreError> {
@@ -483,7 +451,7 @@ pub(crate) async fn check(pool: &SqlitePool) -> Result<Vec<String>, StoreError> 
     Ok(words.into_iter().filter(|word| word != "ok").collect())
 }
 
-fn explain(error: sqlx::Error) -> StoreError {
+pub(crate) fn explain(error: sqlx::Error) -> StoreError {
     fault::explain(&error)
 }
 
