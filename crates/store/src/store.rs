@@ -282,7 +282,7 @@ impl Store {
         read::destroying(&self.reads).await
     }
 
-    /// Every issue's latest task with its latest run, newest task last.
+    /// Every issue's latest task, without its message, with its latest run, newest task last.
     ///
     /// # Errors
     /// [`StoreError`].

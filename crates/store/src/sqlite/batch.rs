@@ -9,11 +9,12 @@ use kugetsu_domain::flow::{self, Event};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
-use kugetsu_domain::reference::{IssueRef, RepoRef};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use serde_json::{Value, json};
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection, Row};
 
+use super::turn::Turn;
 use super::{fault, read, row};
 use crate::error::StoreError;
 use crate::store::{Applied, Enqueue, Precondition, Write};
@@ -27,6 +28,9 @@ pub(crate) struct Committed {
     pub(crate) events: Vec<StoredEvent>,
 }
 
+/// The repositories as they are stored: nobody else writes, so what was committed once need not be asked for again.
+pub(crate) type Repos = HashMap<RepoRef, RepoRow>;
+
 /// Carries out all writes in one transaction.
 ///
 /// # Errors
@@ -34,21 +38,40 @@ pub(crate) struct Committed {
 /// own answer.
 pub(crate) async fn commit(
     connection: &mut SqliteConnection,
+    repos: &mut Repos,
     writes: &[Write],
     last_event: i64,
 ) -> Result<Committed, StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| fault::explain(&error))?;
-    let mut work = Work::load(&mut transaction, writes, last_event).await?;
+    let mut turn = Turn::new(connection);
+    let committed = carry_out(&mut turn, repos, writes, last_event).await;
+    if committed.is_err() {
+        turn.roll_back().await;
+    }
+    committed
+}
+
+async fn carry_out(
+    turn: &mut Turn<'_>,
+    repos: &mut Repos,
+    writes: &[Write],
+    last_event: i64,
+) -> Result<Committed, StoreError> {
+    let mut work = Work::load(turn, repos, writes, last_event).await?;
     let answers = writes.iter().map(|write| work.carry_out(write)).collect();
-    work.save(&mut transaction).await.map_err(|error| fault::explain(&error))?;
-    transaction.commit().await.map_err(|error| fault::explain(&error))?;
+    work.save(turn).await.map_err(|error| fault::explain(&error))?;
+    turn.commit().await.map_err(|error| fault::explain(&error))?;
+    repos.extend(work.repos);
     Ok(Committed { answers, events: work.events })
 }
 
 /// A repository's row.
-struct RepoRow {
+#[derive(Clone, Debug)]
+pub(crate) struct RepoRow {
     id: i64,
     last_number: u64,
+    kind: Option<ForgeKind>,
+    source: String,
+    /// Numbers were given in this transaction.
     numbered: bool,
 }
 
@@ -75,7 +98,7 @@ struct Work {
 }
 
 impl Work {
-    async fn load(connection: &mut SqliteConnection, writes: &[Write], last_event: i64) -> Result<Self, StoreError> {
+    async fn load(turn: &mut Turn<'_>, known: &Repos, writes: &[Write], last_event: i64) -> Result<Self, StoreError> {
         let mut work = Self {
             repos: HashMap::new(),
             slots: HashMap::new(),
@@ -103,13 +126,14 @@ impl Work {
                 }
                 Write::Enqueue(enqueue, now) => {
                     let repo =
-                        work.repo(connection, &enqueue.repo, *now).await.map_err(|error| fault::explain(&error))?;
+                        work.repo(turn, known, &enqueue.repo, *now).await.map_err(|error| fault::explain(&error))?;
                     if let Some(number) = enqueue.number {
                         numbers.entry(repo).or_insert_with(|| (&enqueue.repo.name, Vec::new())).1.push(number);
                     }
                 }
             }
         }
+        let connection = &mut *turn.connection;
         for (row, (repo, numbers)) in numbers {
             for (number, id) in read::issue_ids(connection, row, &numbers).await? {
                 work.numbers.insert(IssueRef { repo: repo.clone(), number }, id);
@@ -138,28 +162,37 @@ impl Work {
     /// The repository's row, made if it is new.
     async fn repo(
         &mut self,
-        connection: &mut SqliteConnection,
+        turn: &mut Turn<'_>,
+        known: &Repos,
         repo: &Repo,
         now: Timestamp,
     ) -> Result<i64, sqlx::Error> {
-        if let Some(known) = self.repos.get(&repo.name) {
-            return Ok(known.id);
+        if let Some(loaded) = self.repos.get(&repo.name) {
+            return Ok(loaded.id);
         }
+        let same = |known: &&RepoRow| known.source == repo.source && (repo.kind.is_none() || known.kind == repo.kind);
+        if let Some(same) = known.get(&repo.name).filter(same) {
+            self.repos.insert(repo.name.clone(), same.clone());
+            return Ok(same.id);
+        }
+        turn.begin().await?;
         let row = sqlx::query(
             "INSERT INTO repos (base, project, kind, source, created_at) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (base, project) DO UPDATE SET kind = coalesce(excluded.kind, kind), source = excluded.source \
-             RETURNING id, last_number",
+             RETURNING id, last_number, kind",
         )
         .bind(repo.name.base.as_str())
         .bind(repo.name.project.as_str())
         .bind(repo.kind.map(|kind| kind.name()))
         .bind(&repo.source)
         .bind(now.as_millisecond())
-        .fetch_one(connection)
+        .fetch_one(&mut *turn.connection)
         .await?;
         let id = row.try_get("id")?;
         let last_number = u64::try_from(row.try_get::<i64, _>("last_number")?).unwrap_or_default();
-        self.repos.insert(repo.name.clone(), RepoRow { id, last_number, numbered: false });
+        let kind = row.try_get::<Option<String>, _>("kind")?.and_then(|kind| ForgeKind::from_name(&kind));
+        let stored = RepoRow { id, last_number, kind, source: repo.source.clone(), numbered: false };
+        self.repos.insert(repo.name.clone(), stored);
         Ok(id)
     }
 
@@ -253,13 +286,11 @@ impl Work {
         Ok(Applied { issue, effects, repeated: false })
     }
 
-    async fn save(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        for repo in self.repos.values().filter(|repo| repo.numbered) {
-            sqlx::query("UPDATE repos SET last_number = ? WHERE id = ?")
-                .bind(i64::try_from(repo.last_number).unwrap_or(i64::MAX))
-                .bind(repo.id)
-                .execute(&mut *connection)
-                .await?;
+    async fn save(&mut self, turn: &mut Turn<'_>) -> Result<(), sqlx::Error> {
+        let mut numbered = Vec::new();
+        for repo in self.repos.values_mut().filter(|repo| repo.numbered) {
+            repo.numbered = false;
+            numbered.push(json!({ "id": repo.id, "last_number": repo.last_number }));
         }
         let changed = self.slots.values().filter(|slot| slot.was != Some(slot.issue.version) && slot.issue.version > 0);
         let (new, old): (Vec<_>, Vec<_>) = changed
@@ -279,17 +310,15 @@ impl Work {
                 "data": event.data.to_string(),
             })
         });
-        put_all(
-            connection,
-            [
-                (INSERT_ISSUES, new.into_iter().map(|(_, row)| row).collect()),
-                (UPDATE_ISSUES, old.into_iter().map(|(_, row)| row).collect()),
-                (INSERT_TASKS, new_tasks),
-                (UPDATE_TASKS, old_tasks.collect()),
-                (PUT_RUNS, self.runs.values().cloned().collect()),
-                (INSERT_EVENTS, events.collect()),
-            ],
-        )
+        turn.put_all([
+            (NUMBER_REPOS, numbered),
+            (INSERT_ISSUES, new.into_iter().map(|(_, row)| row).collect()),
+            (UPDATE_ISSUES, old.into_iter().map(|(_, row)| row).collect()),
+            (INSERT_TASKS, new_tasks),
+            (UPDATE_TASKS, old_tasks.collect()),
+            (PUT_RUNS, self.runs.values().cloned().collect()),
+            (INSERT_EVENTS, events.collect()),
+        ])
         .await
     }
 }
@@ -308,29 +337,8 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
     }
 }
 
-/// Runs statements that each take their rows as one JSON array, all in one go: every turn between this thread and the
-/// database's costs more than most of them. Each row must change exactly one.
-async fn put_all<const N: usize>(
-    connection: &mut SqliteConnection,
-    all: [(&'static str, Vec<Value>); N],
-) -> Result<(), sqlx::Error> {
-    let all: Vec<_> = all.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
-    if all.is_empty() {
-        return Ok(());
-    }
-    let expected: usize = all.iter().map(|(_, rows)| rows.len()).sum();
-    let text = all.iter().map(|(statement, _)| *statement).collect::<Vec<_>>().join(";\n");
-    // The text is made of this file's own constants; what comes from outside is bound.
-    let mut query = sqlx::query(AssertSqlSafe(text));
-    for (_, rows) in all {
-        query = query.bind(Value::Array(rows).to_string());
-    }
-    let done = query.execute(connection).await?;
-    if done.rows_affected() != expected as u64 {
-        return Err(sqlx::Error::Protocol("somebody else wrote to the database; only the daemon may".to_owned()));
-    }
-    Ok(())
-}
+const NUMBER_REPOS: &str = "\
+    UPDATE repos SET last_number = j.value ->> 'last_number' FROM json_each(?) AS j WHERE repos.id = j.value ->> 'id'";
 
 const INSERT_ISSUES: &str = "\
     INSERT INTO issues (id, repo, number, state, title, directory, branch, base_branch, base_sha, session, \

@@ -8,4 +8,5 @@ pub(crate) mod find;
 pub(crate) mod read;
 pub(crate) mod row;
 pub(crate) mod schema;
+mod turn;
 pub(crate) mod writer;

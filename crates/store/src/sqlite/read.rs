@@ -261,11 +261,14 @@ pub(crate) async fn places_taken(pool: &SqlitePool) -> Result<usize, StoreError>
 
 macro_rules! run_view {
     ($rest:literal) => {
+        run_view!("t.message", $rest)
+    };
+    ($message:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             issue_columns!(),
             ", ",
-            task_columns!(),
+            task_columns!($message),
             ", ",
             run_columns!(),
             " FROM tasks t JOIN issues i ON i.id = t.issue JOIN repos p ON p.id = i.repo ",
@@ -275,9 +278,10 @@ macro_rules! run_view {
     };
 }
 
-/// Every issue's latest task with its latest run.
+/// Every issue's latest task, without its message, with its latest run.
 pub(crate) async fn latest_runs(pool: &SqlitePool) -> Result<Vec<RunView>, StoreError> {
     let rows = sqlx::query(run_view!(
+        "''",
         "WHERE t.seq = coalesce((SELECT a.seq FROM tasks a WHERE a.issue = i.id AND a.state = 'running'), \
          (SELECT max(a.seq) FROM tasks a WHERE a.issue = i.id)) ORDER BY t.seq"
     ));

@@ -33,10 +33,17 @@ macro_rules! issue_columns {
 /// The columns that [`task`] reads, from `tasks t`.
 macro_rules! task_columns {
     () => {
-        "t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, t.message AS t_message, \
+        task_columns!("t.message")
+    };
+    // A message may be a megabyte, and a list of ten thousand tasks shows none.
+    ($message:literal) => {
+        concat!(
+            $message,
+            " AS t_message, t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, \
          t.agent AS t_agent, t.model AS t_model, t.base AS t_base, t.priority AS t_priority, t.after AS t_after, \
          t.attempt AS t_attempt, t.cancel_asked AS t_cancel_asked, t.queued_at AS t_queued_at, \
          t.ended_at AS t_ended_at, t.reason AS t_reason"
+        )
     };
 }
 /// The columns that [`run`] reads, from `runs r`.

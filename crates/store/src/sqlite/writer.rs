@@ -6,7 +6,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{broadcast, mpsc};
 
-use super::{batch, clean, fault, read};
+use super::batch::{self, Repos};
+use super::{clean, fault, read};
 use crate::error::StoreError;
 use crate::store::{Applied, Request, Write};
 use crate::view::StoredEvent;
@@ -21,6 +22,7 @@ const PATIENCE: usize = 64;
 /// The writing side of the store.
 pub(crate) struct Writer {
     connection: SqliteConnection,
+    repos: Repos,
     events: broadcast::Sender<Arc<StoredEvent>>,
     last_event: i64,
 }
@@ -36,7 +38,7 @@ impl Writer {
             .await
             .and_then(|row| row.try_get("last"))
             .map_err(|error| fault::explain(&error))?;
-        Ok(Self { connection, events, last_event })
+        Ok(Self { connection, repos: Repos::new(), events, last_event })
     }
 
     /// Writes until every handle is dropped.
@@ -106,7 +108,7 @@ impl Writer {
     }
 
     async fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<Applied, StoreError>>, StoreError> {
-        let committed = batch::commit(&mut self.connection, writes, self.last_event).await?;
+        let committed = batch::commit(&mut self.connection, &mut self.repos, writes, self.last_event).await?;
         for event in committed.events {
             self.last_event = event.seq;
             // Nobody listens: the event is in the log all the same.
