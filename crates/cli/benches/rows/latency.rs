@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kugetsu_testkit::eventually;
 
 use crate::page::{Page, ms};
+use crate::pueue;
 use crate::stage::{Stage, median, timed};
 
 const TIMES: usize = 41;
+const EXECS: usize = 15;
 
 pub(crate) fn rows(stage: &Stage, page: &mut Page) {
     let nothing = median((0..TIMES).map(|_| timed(&mut quiet("/bin/true"))).collect());
@@ -28,18 +30,26 @@ pub(crate) fn rows(stage: &Stage, page: &mut Page) {
     );
     page.row("the same", ms(start), format!("{} for a hello-world in Rust", ms(hello)), Some(ratio(start, hello)));
     page.row("the same", ms(start), format!("{} for `kugetsu version`", ms(version)), Some(ratio(start, version)));
-    pueue(page, start);
-    exec(stage, page, version);
+    let pueue = pueue::Pueue::start(stage);
+    let without = || "pueue is not on PATH".to_owned();
+    let added = pueue.as_ref().map(|pueue| median((0..TIMES).map(|_| timed(&mut pueue.add("true"))).collect()));
+    let beside = added.map_or_else(without, |added| format!("{} for `pueue add`", ms(added)));
+    page.row("the same", ms(start), beside, added.map(|added| ratio(start, added)));
+    let begun = exec(stage, page, version);
+    let first = pueue.as_ref().map(|pueue| median((0..EXECS).map(|_| pueue.to_the_first_instruction()).collect()));
+    let beside =
+        first.map_or_else(without, |first| format!("{} from `pueue add` to the task's first instruction", ms(first)));
+    page.row("the same", ms(begun), beside, first.map(|first| ratio(begun, first)));
     stage.run(&["config", "set", "agents.max", "3"]);
 }
 
 /// From the command to the runner's first word, which is after its exec.
-fn exec(stage: &Stage, page: &mut Page, floor: Duration) {
+fn exec(stage: &Stage, page: &mut Page, floor: Duration) -> Duration {
     stage.run(&["queue", "clean", "--older-than", "0s"]);
     stage.run(&["config", "set", "agents.max", "1000"]);
     stage.await_no_run();
     let mut times = Vec::new();
-    for _ in 0..15 {
+    for _ in 0..EXECS {
         let runs = || -> Vec<std::path::PathBuf> {
             std::fs::read_dir(stage.home.kugetsu().join("runs"))
                 .unwrap()
@@ -65,17 +75,7 @@ fn exec(stage: &Stage, page: &mut Page, floor: Duration) {
         format!("{} for `kugetsu version`", ms(floor)),
         Some(ratio(time, floor)),
     );
-}
-
-/// Where pueue is on PATH: what it takes to add a task there.
-fn pueue(page: &mut Page, start: Duration) {
-    let there = quiet("pueue").arg("status").status().is_ok_and(|status| status.success());
-    if !there {
-        page.row("the same", ms(start), "pueue: not on PATH, or its daemon does not run".to_owned(), None);
-        return;
-    }
-    let added = median((0..TIMES).map(|_| timed(quiet("pueue").args(["add", "--stashed", "--", "true"]))).collect());
-    page.row("the same", ms(start), format!("{} for `pueue add`", ms(added)), Some(ratio(start, added)));
+    time
 }
 
 /// A program that does nothing but say hello.

@@ -8,6 +8,7 @@ mod enqueue;
 mod idle;
 mod latency;
 mod page;
+mod pueue;
 mod stage;
 
 use crate::page::Page;
