@@ -1,4 +1,5 @@
-//! The real agent that the tests named `needs_opencode_...` drive: one pinned version, in a place of its own.
+//! Programs that some tests need: the real agent of those named `needs_opencode_...`, in one pinned version and in a
+//! place of its own, and what the system's packages have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,9 +49,7 @@ pub(crate) fn opencode(system: System) -> Result<PathBuf, String> {
 }
 
 fn install(home: &Path, system: System) -> Result<(), String> {
-    if !exists("npm") {
-        have_npm(system)?;
-    }
+    have("npm", "https://nodejs.org", system)?;
     fs::create_dir_all(home).map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
     let mut npm = Command::new("npm");
     npm.arg("install").arg("--prefix").arg(home);
@@ -60,21 +59,29 @@ fn install(home: &Path, system: System) -> Result<(), String> {
     in_time(&mut npm, INSTALL_TIME)
 }
 
-fn have_npm(system: System) -> Result<(), String> {
-    let missing = "npm is not on PATH";
+/// Sees to it that a program is on `PATH`: as it is, or from the system's package of the same name. `page` says how to
+/// get it otherwise.
+///
+/// # Errors
+/// It is missing and cannot be installed; why, in words.
+pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), String> {
+    if exists(program) {
+        return Ok(());
+    }
+    let missing = format!("{program} is not on PATH");
     if system == System::Keep {
         return Err(format!(
-            "{missing}; install it (`apt-get install npm`, https://nodejs.org), or let `cargo xtask install` try"
+            "{missing}; install it (`apt-get install {program}`, {page}), or let `cargo xtask install` try"
         ));
     }
     if !exists("apt-get") || !is_root() {
         return Err(format!(
-            "{missing}, and only root on a Debian-like system can be helped; install it by hand (https://nodejs.org)"
+            "{missing}, and only root on a Debian-like system can be helped; install it by hand ({page})"
         ));
     }
     in_time(Command::new("apt-get").arg("update").arg("--quiet"), APT_TIME)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", "npm"])
+    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", program])
         .env("DEBIAN_FRONTEND", "noninteractive");
     in_time(&mut apt, APT_TIME)
 }

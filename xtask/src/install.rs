@@ -1,7 +1,7 @@
 //! `cargo xtask install`: what the tests need on a fresh machine.
 //!
-//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), opencode (else the
-//! tests named `needs_opencode_...` are left out, and listed).
+//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), git-lfs and opencode
+//! (else the tests named `needs_git_lfs_...` and `needs_opencode_...` are left out, and listed).
 
 use std::process::Command;
 
@@ -28,6 +28,9 @@ pub(crate) fn run() -> Answer {
                 .to_owned(),
         ),
     }
+    if let Some(version) = steps.check("git-lfs", "apt-get install git-lfs", || git_lfs(System::Change)) {
+        println!("    {version}");
+    }
     let opencode =
         steps.check("opencode", &format!("npm install opencode-ai@{VERSION}"), || agents::opencode(System::Change));
     if let Some(opencode) = opencode {
@@ -43,6 +46,15 @@ pub(crate) fn git() -> Answer {
     })?;
     println!("    {version}");
     Ok(())
+}
+
+/// Git LFS, which the tests named `needs_git_lfs_...` use. Its version.
+///
+/// # Errors
+/// It cannot be had; why, in words.
+pub(crate) fn git_lfs(system: System) -> Result<String, String> {
+    agents::have("git-lfs", "https://git-lfs.com", system)?;
+    said(Command::new("git").args(["lfs", "version"]))
 }
 
 /// The version of nextest, if it is installed.

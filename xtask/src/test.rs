@@ -7,13 +7,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::agents::{self, System, VERSION};
+use crate::agents::{self, System};
 use crate::root::{cargo, is_ci, root, target};
 use crate::step::{Answer, Steps};
 use crate::{install, lint};
 
-/// The tests that drive the real agent begin so.
-const NEEDS_OPENCODE: &str = "needs_opencode_";
+/// A program that some tests drive and that is not on every machine.
+struct Need {
+    name: &'static str,
+    /// How the names of those tests begin.
+    tests: &'static str,
+}
+
+const OPENCODE: Need = Need { name: "opencode", tests: "needs_opencode_" };
+const GIT_LFS: Need = Need { name: "git-lfs", tests: "needs_git_lfs_" };
 
 pub(crate) fn run() -> Answer {
     let mut steps = Steps::new();
@@ -30,8 +37,14 @@ pub(crate) fn run() -> Answer {
 
 fn tests(steps: &mut Steps) {
     let runner = if install::nextest().is_some() { Runner::Nextest } else { Runner::Cargo };
-    let opencode = opencode(steps, runner);
-    let mut command = runner.all(opencode.is_some());
+    let Some(names) = steps.check("list of tests", "cargo xtask test", || runner.names()) else { return };
+    let system = if is_ci() { System::Change } else { System::Keep };
+    let opencode = have(steps, &OPENCODE, &names, || agents::opencode(system));
+    let git_lfs = have(steps, &GIT_LFS, &names, || install::git_lfs(system));
+    let mut left_out = Vec::new();
+    left_out.extend(opencode.is_none().then_some(OPENCODE.tests));
+    left_out.extend(git_lfs.is_none().then_some(GIT_LFS.tests));
+    let mut command = runner.all(&left_out);
     let scripted = target().join("debug/kugetsu-scripted-agent");
     if scripted.is_file() {
         command.env("KUGETSU_SCRIPTED_AGENT", scripted);
@@ -46,30 +59,23 @@ fn tests(steps: &mut Steps) {
     }
 }
 
-/// The real agent, if any test wants it and it can be had. A build server must have it.
-fn opencode(steps: &mut Steps, runner: Runner) -> Option<std::path::PathBuf> {
-    let wanted = match runner.needing_opencode() {
-        Ok(wanted) => wanted,
-        Err(why) => {
-            steps.check("list of tests", "cargo xtask test", || Err::<(), _>(why));
-            return None;
-        }
-    };
+/// A program, if any test wants it and it can be had. A build server must have it.
+fn have<T>(steps: &mut Steps, need: &Need, names: &[String], get: impl FnOnce() -> Result<T, String>) -> Option<T> {
+    let wanted: Vec<&String> = names.iter().filter(|name| name.contains(need.tests)).collect();
     if wanted.is_empty() {
         return None;
     }
-    let system = if is_ci() { System::Change } else { System::Keep };
-    println!("==> opencode: version {VERSION} for {} tests", wanted.len());
-    let why = match agents::opencode(system) {
-        Ok(opencode) => return Some(opencode),
+    println!("==> {}: for {} tests", need.name, wanted.len());
+    let why = match get() {
+        Ok(got) => return Some(got),
         Err(why) => why,
     };
     println!("    {why}");
     for name in wanted {
-        steps.skipped(format!("{name}: opencode could not be had: {why}"));
+        steps.skipped(format!("{name}: {} could not be had: {why}", need.name));
     }
     if is_ci() {
-        steps.check("opencode", "cargo xtask install", || Err::<(), _>(why));
+        steps.check(need.name, "cargo xtask install", || Err::<(), _>(why));
     }
     None
 }
@@ -83,22 +89,26 @@ enum Runner {
 }
 
 impl Runner {
-    fn all(self, with_opencode: bool) -> Command {
+    /// All tests but those whose names hold one of these words.
+    fn all(self, left_out: &[&str]) -> Command {
         let mut command = match self {
             Self::Nextest => cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--cargo-quiet"]),
             Self::Cargo => cargo(["test", "--workspace", "--no-fail-fast", "--quiet"]),
         };
-        if !with_opencode {
+        if !left_out.is_empty() {
             match self {
-                Self::Nextest => command.args(["-E", &format!("not test({NEEDS_OPENCODE})")]),
-                Self::Cargo => command.args(["--", "--skip", NEEDS_OPENCODE]),
+                Self::Nextest => {
+                    let filters: Vec<_> = left_out.iter().map(|word| format!("not test({word})")).collect();
+                    command.args(["-E", &filters.join(" and ")])
+                }
+                Self::Cargo => command.arg("--").args(left_out.iter().flat_map(|word| ["--skip", *word])),
             };
         }
         command
     }
 
-    /// The names of the tests that want the real agent.
-    fn needing_opencode(self) -> Result<Vec<String>, String> {
+    /// The names of all tests.
+    fn names(self) -> Result<Vec<String>, String> {
         let mut list = match self {
             Self::Nextest => cargo(["nextest", "list", "--workspace", "--cargo-quiet", "--message-format", "oneline"]),
             Self::Cargo => cargo(["test", "--workspace", "--quiet", "--", "--list", "--format", "terse"]),
@@ -108,8 +118,7 @@ impl Runner {
             return Err(format!("the tests could not be listed: {}", String::from_utf8_lossy(&output.stderr).trim()));
         }
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-        let named = lines.lines().filter(|line| line.contains(NEEDS_OPENCODE));
-        Ok(named.map(|line| line.trim().trim_end_matches(": test").to_owned()).collect())
+        Ok(lines.lines().map(|line| line.trim().trim_end_matches(": test").to_owned()).collect())
     }
 }
 
@@ -145,12 +154,23 @@ fn holds_example(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::holds_example;
+    use super::{Runner, holds_example};
 
     #[test]
     fn an_example_is_told_from_other_blocks() {
         assert!(!holds_example("/// ```text\n/// a\n/// ```\nfn a() {}"));
         assert!(holds_example("/// ```json\n/// ```\n//! ```\n//! a();\n//! ```"));
         assert!(!holds_example("let a = \"```\";"));
+    }
+
+    #[test]
+    fn tests_without_their_program_are_left_out_by_name() {
+        let words = |runner: Runner, left_out: &[&str]| {
+            let command = runner.all(left_out);
+            command.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert!(words(Runner::Nextest, &["a_", "b_"]).ends_with("-E not test(a_) and not test(b_)"));
+        assert!(words(Runner::Cargo, &["a_", "b_"]).ends_with("-- --skip a_ --skip b_"));
+        assert!(!words(Runner::Nextest, &[]).contains("-E"));
     }
 }

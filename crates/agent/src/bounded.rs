@@ -11,8 +11,12 @@ pub(crate) const OUTPUT_MAX: usize = 32 * 1024;
 /// Most bytes kept of a title, a name or an error message.
 pub(crate) const LINE_MAX: usize = 2 * 1024;
 
+/// The note behind text that was cut, around the number of bytes that are missing.
+const NOTE: &str = "\n[";
+const NOTE_END: &str = " more bytes]";
+
 /// The text itself if it is short enough, else its beginning and a note of how much is missing.
-pub(crate) fn bounded(mut text: String, max: usize) -> String {
+pub fn bounded(mut text: String, max: usize) -> String {
     if text.len() <= max {
         return text;
     }
@@ -22,8 +26,15 @@ pub(crate) fn bounded(mut text: String, max: usize) -> String {
         end -= 1;
     }
     text.truncate(end);
-    text.push_str(&format!("\n[{} more bytes]", whole - end));
+    text.push_str(&format!("{NOTE}{}{NOTE_END}", whole - end));
     text
+}
+
+/// Where text was cut: the byte at which the note of how much is missing begins. Who masks text must know: half a secret
+/// may stand in front of it.
+pub fn cut_at(text: &str) -> Option<usize> {
+    let (before, missing) = text.strip_suffix(NOTE_END)?.rsplit_once(NOTE)?;
+    (!missing.is_empty() && missing.bytes().all(|byte| byte.is_ascii_digit())).then_some(before.len())
 }
 
 /// A JSON value as a person reads it: a string as it is, anything else as compact JSON.
@@ -43,6 +54,9 @@ mod tests {
     fn long_text_is_cut_between_characters_and_says_so() {
         assert_eq!(bounded("short".into(), 5), "short");
         assert_eq!(bounded("äöü".into(), 3), "ä\n[4 more bytes]");
+        assert_eq!(cut_at(&bounded("äöü".into(), 3)), Some(2));
+        assert_eq!(cut_at("a\n[4 more bytes] and so on"), None);
+        assert_eq!(cut_at("a\n[ more bytes]"), None);
         assert_eq!(readable(&serde_json::json!({"a": 1}), 100), r#"{"a":1}"#);
     }
 }

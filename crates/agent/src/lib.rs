@@ -25,6 +25,7 @@ mod turn;
 mod usage;
 mod wire;
 
+pub use bounded::{bounded, cut_at};
 pub use connection::{AgentInfo, Connection, EventStream};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};

@@ -16,8 +16,9 @@ use tokio::net::UnixStream;
 
 use crate::problem::Problem;
 
-/// Longest line of a stream: a record is far shorter, and a peer that sends more is broken.
-const LINE_MAX: usize = 4 * 1024 * 1024;
+/// Longest line of a stream: eight times the longest [record](crate::record::RECORD_MAX), which also has room for a
+/// stored message of the longest kind. A peer that sends more is broken.
+const LINE_MAX: usize = 8 * crate::record::RECORD_MAX;
 
 /// Why the daemon did not answer.
 #[derive(Debug, Error)]
@@ -103,6 +104,7 @@ impl Client {
             _sender: self.sender,
             body: response.into_body(),
             buffer: Vec::new(),
+            searched: 0,
             item: std::marker::PhantomData,
         })
     }
@@ -143,6 +145,8 @@ pub struct Lines<Item> {
     _sender: SendRequest<Full<Bytes>>,
     body: Incoming,
     buffer: Vec<u8>,
+    /// How much of the buffer has been searched for a line's end.
+    searched: usize,
     item: std::marker::PhantomData<fn() -> Item>,
 }
 
@@ -153,8 +157,9 @@ impl<Item: DeserializeOwned> Lines<Item> {
     /// [`ClientError`].
     pub async fn next(&mut self) -> Result<Option<Item>, ClientError> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            if let Some(end) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=self.searched + end).collect();
+                self.searched = 0;
                 if line.len() == 1 {
                     continue;
                 }
@@ -162,6 +167,7 @@ impl<Item: DeserializeOwned> Lines<Item> {
                     .map(Some)
                     .map_err(|error| ClientError::NotUnderstood(error.to_string()));
             }
+            self.searched = self.buffer.len();
             if self.buffer.len() > LINE_MAX {
                 return Err(ClientError::NotUnderstood("a line without an end".to_owned()));
             }

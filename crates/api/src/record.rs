@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Usage;
 
+/// Longest record as a line, in bytes. Who writes one shortens its text: a record that cannot be reported would hold up
+/// all that come after it.
+pub const RECORD_MAX: usize = 1024 * 1024;
+/// Longest report, in bytes: whole records, as many as fit into half of it, or one.
+pub const REPORT_MAX: usize = 2 * RECORD_MAX;
+
 /// One line of a run's transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {

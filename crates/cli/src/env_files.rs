@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kugetsu_domain::redact::{MASK, Redactor, is_secret_name};
+use kugetsu_domain::redact::{MASK, Redactor, is_secret};
 use kugetsu_engine::Home;
 use kugetsu_engine::settings::Variable;
 use secrecy::{ExposeSecret, SecretString};
@@ -102,7 +102,8 @@ pub(crate) fn redactor(variables: &[Variable]) -> Redactor {
 
 /// A value as it may be shown.
 pub(crate) fn shown(variable: &Variable, redactor: &Redactor) -> String {
-    if is_secret_name(&variable.name) { MASK.to_owned() } else { redactor.mask(variable.value.expose_secret()) }
+    let value = variable.value.expose_secret();
+    if is_secret(&variable.name, value) { MASK.to_owned() } else { redactor.mask(value) }
 }
 
 /// Sets a variable; everything else in the file stays as it is.

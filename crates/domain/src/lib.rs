@@ -12,5 +12,6 @@ pub mod redact;
 pub mod reference;
 pub mod run;
 pub mod schedule;
+mod secret_forms;
 pub mod session;
 pub mod task;

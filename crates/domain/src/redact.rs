@@ -1,6 +1,10 @@
 //! Secrets stay secret: which variables hold one, and how their values are masked wherever they turn up.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use crate::secret_forms::forms;
 
 /// What stands where a secret stood.
 pub const MASK: &str = "***";
@@ -8,6 +12,8 @@ pub const MASK: &str = "***";
 /// Values shorter than this are not searched for: masking every `1` or `true` would make output unreadable, and
 /// nothing that short protects anything.
 const SHORTEST_SECRET: usize = 6;
+/// Longest user and host of an address that is waited for in a stream: what goes on for longer is no address.
+const LONGEST_AUTHORITY: usize = 512;
 
 /// Whether a variable of this name holds a secret: every name that contains API_KEY, PASSWORD, TOKEN or SECRET.
 pub fn is_secret_name(name: &str) -> bool {
@@ -17,10 +23,30 @@ pub fn is_secret_name(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
+/// Whether this value of a variable of this name is a secret. Of those with a [secret's name](is_secret_name) it is not:
+/// a plain number in a name that ends in TOKENS (`MAX_TOKENS=128000` counts them), and a path in a name that ends in
+/// FILE, PATH or DIR (`GITHUB_TOKEN_FILE=/run/secrets/token` says where one is). Masking them would hide numbers and
+/// paths that have nothing to do with them.
+pub fn is_secret(name: &str, value: &str) -> bool {
+    let (name_ends, value) = (name.to_ascii_uppercase(), value.trim());
+    let counts = name_ends.ends_with("TOKENS") && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_place = ["_FILE", "_PATH", "_DIR"].iter().any(|end| name_ends.ends_with(end))
+        && ["/", "./", "../", "~/"].iter().any(|begin| value.starts_with(begin));
+    is_secret_name(name) && !counts && !is_place
+}
+
 /// Masks known values and the passwords of addresses in text. Its `Debug` shows no value.
 #[derive(Clone)]
 pub struct Redactor {
-    values: Option<AhoCorasick>,
+    search: Option<Search>,
+}
+
+/// Every form of every secret.
+#[derive(Clone)]
+struct Search {
+    automaton: AhoCorasick,
+    /// The same, sorted.
+    values: Arc<[String]>,
     longest: usize,
 }
 
@@ -31,8 +57,9 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Masks these values; those that are too short to be a secret are left out. A value of several lines is also
-    /// masked line by line, since output is cut at lines.
+    /// Masks these values in every form in which they show up: as they are, quoted, percent-encoded, in base64. Those that
+    /// are too short to be a secret are left out. A value of several lines is also masked line by line, since output is
+    /// cut at lines.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let mut values: Vec<String> = Vec::new();
         for secret in secrets {
@@ -42,41 +69,72 @@ impl Redactor {
                     .chain(secret.lines())
                     .map(str::trim)
                     .filter(|value| value.len() >= SHORTEST_SECRET)
-                    .flat_map(|value| [value.to_owned(), value.escape_default().to_string()]),
+                    .flat_map(forms),
             );
         }
         values.sort();
         values.dedup();
+        if values.is_empty() {
+            return Self { search: None };
+        }
         let longest = values.iter().map(String::len).max().unwrap_or(0);
         #[expect(clippy::expect_used, reason = "building fails above 2^31 states, and an environment holds 2^21 bytes")]
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            // The quickest kind takes kilobytes for each byte of a secret.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&values)
             .expect("an environment's values fit into one automaton");
-        Self { values: (!values.is_empty()).then_some(automaton), longest }
+        Self { search: Some(Search { automaton, values: values.into(), longest }) }
     }
 
     /// The text with every known value and every `user:password@` of an address masked.
     pub fn mask(&self, text: &str) -> String {
-        let masked = match &self.values {
-            Some(values) => values.replace_all(text, &vec![MASK; values.patterns_len()]),
+        let masked = match &self.search {
+            Some(search) => search.automaton.replace_all(text, &vec![MASK; search.values.len()]),
             None => text.to_owned(),
         };
         mask_addresses(&masked)
     }
 
-    /// How many bytes at the end of a piece of a stream may be the beginning of a secret that the next piece completes:
-    /// whoever masks a stream holds that many back.
-    pub fn held_back(&self, text: &str) -> usize {
-        if self.values.is_none() {
-            return 0;
-        }
-        let mut keep = (self.longest - 1).min(text.len());
-        while !text.is_char_boundary(text.len() - keep) {
-            keep -= 1;
-        }
-        keep
+    /// How many bytes at the beginning of a piece of a stream nothing that follows can change: they can be masked and
+    /// handed on. The rest may be the beginning of a secret, or of an address with a password, that the next piece
+    /// completes: whoever masks a stream holds it back.
+    pub fn settled(&self, text: &str) -> usize {
+        let address = unfinished_address(text).unwrap_or(text.len());
+        let Some(search) = &self.search else { return address };
+        // A secret that is there in full is not cut in two: what begins inside of it begins nothing.
+        let whole: Vec<_> = search.automaton.find_iter(text).map(|found| found.range()).collect();
+        (text.len().saturating_sub(search.longest - 1)..text.len())
+            .chain([address])
+            .filter(|at| *at == address || search.goes_on(&text.as_bytes()[*at..]))
+            .filter(|at| !whole.iter().any(|range| range.start < *at && *at < range.end))
+            .min()
+            .unwrap_or(text.len())
     }
+}
+
+impl Search {
+    /// Whether a value begins with these bytes and is longer.
+    fn goes_on(&self, begin: &[u8]) -> bool {
+        let at = self.values.partition_point(|value| value.as_bytes() <= begin);
+        self.values.get(at).is_some_and(|value| value.as_bytes().starts_with(begin))
+    }
+}
+
+/// Where an address begins whose user and host are not there in full.
+fn unfinished_address(text: &str) -> Option<usize> {
+    if let Some(at) = text.rfind("://") {
+        let authority = &text[at + 3..];
+        if authority.len() <= LONGEST_AUTHORITY && !authority.contains(ends_authority) {
+            return Some(at);
+        }
+    }
+    [":/", ":"].iter().find(|begin| text.ends_with(**begin)).map(|begin| text.len() - begin.len())
+}
+
+fn ends_authority(c: char) -> bool {
+    matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>') || c.is_whitespace()
 }
 
 /// `scheme://user:password@host` becomes `scheme://user:***@host`; `scheme://token@host` becomes `scheme://***@host`.
@@ -86,9 +144,7 @@ fn mask_addresses(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let end = after
-            .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>') || c.is_whitespace())
-            .unwrap_or(after.len());
+        let end = after.find(ends_authority).unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
         match authority.rsplit_once('@') {
             Some((user, host)) => {
@@ -144,11 +200,70 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_holds_back_what_may_begin_a_secret() {
-        let redactor = Redactor::new(["0123456789"]);
-        assert_eq!(redactor.held_back("ab"), 2);
-        assert_eq!(redactor.held_back("a long piece of text"), 9);
-        assert_eq!(redactor.held_back("ééééééé"), 8, "never inside a character");
-        assert_eq!(Redactor::new(Vec::<String>::new()).held_back("anything"), 0);
+    fn b08_a_secret_is_masked_in_every_form() {
+        let redactor = Redactor::new(["abc'def\"ghi", "p@ss word/1", "topsecret-123456"]);
+        for text in [
+            r#"{"command":"echo abc'def\"ghi"}"#,
+            r#"{"arguments":"{\"key\":\"abc'def\\\"ghi\"}"}"#,
+            "https://host/?key=p%40ss%20word%2F1",
+            "Authorization: Basic eC1hY2Nlc3MtdG9rZW46dG9wc2VjcmV0LTEyMzQ1Ng==",
+            "Authorization: Basic c29tZWJvZHk6dG9wc2VjcmV0LTEyMzQ1Ng==",
+        ] {
+            let masked = redactor.mask(text);
+            assert!(masked.contains(MASK), "{masked}");
+            for part in ["def", "ss%20w", "ss word", "ZWNyZXQt"] {
+                assert!(!masked.contains(part), "{part} in {masked}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_tokens_and_places_of_secrets_are_no_secrets() {
+        for (name, value) in [
+            ("MAX_TOKENS", "128000"),
+            ("maxTokens", "128000"),
+            ("GITHUB_TOKEN_FILE", "/run/secrets/token"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+            ("EDITOR", "vi"),
+        ] {
+            assert!(!is_secret(name, value), "{name}");
+        }
+        for (name, value) in [
+            ("API_TOKENS", "abcdef,123456"),
+            ("DB_PASSWORD", "12345678"),
+            ("TOKEN", "/slash/at/the/begin"),
+            ("TOKEN_FILE", "c2VjcmV0LWluLXRoZS12YXJpYWJsZQ"),
+        ] {
+            assert!(is_secret(name, value), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stream_holds_back_what_begins_a_secret_and_nothing_else() {
+        let redactor = Redactor::new(["0123456789", "é23456é"]);
+        assert_eq!(redactor.settled("a long piece of text"), 20);
+        assert_eq!(redactor.settled("a piece 012345"), 8);
+        assert_eq!(redactor.settled("a piece 0123456789"), 18, "it is there in full");
+        assert_eq!(redactor.settled("a é23"), 2);
+        assert_eq!(Redactor::new(Vec::<String>::new()).settled("anything"), 8);
+    }
+
+    #[test]
+    fn a_stream_waits_for_the_longer_of_two_secrets() {
+        let redactor = Redactor::new(["s3cret-value", "s3cret-value-longer", "value-and-more"]);
+        assert_eq!(redactor.settled("is s3cret-value"), 3);
+        assert_eq!(redactor.settled("is s3cret-value-long"), 3);
+        assert_eq!(redactor.settled("is s3cret-value!"), 16);
+        assert_eq!(redactor.settled("is s3cret-value-longer v"), 23);
+    }
+
+    #[test]
+    fn b08_a_stream_holds_back_an_address_that_may_have_a_password() {
+        let redactor = Redactor::new(Vec::<String>::new());
+        assert_eq!(redactor.settled("see https://bot:hunter22"), 9);
+        assert_eq!(redactor.settled("see https://host/path"), 21);
+        assert_eq!(redactor.settled("see https:/"), 9);
+        let endless = format!("see https://{}", "x".repeat(LONGEST_AUTHORITY + 1));
+        assert_eq!(redactor.settled(&endless), endless.len());
     }
 }

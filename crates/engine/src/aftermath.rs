@@ -14,6 +14,7 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_process::Marker;
 use kugetsu_store::error::StoreError;
 
+use crate::discard::discard;
 use crate::engine::Engine;
 use crate::report;
 
@@ -27,9 +28,7 @@ const PIECE: usize = 1024 * 1024;
 pub(crate) async fn runner_is_gone(engine: &Engine, lease: Lease, how: &str) {
     until_stored(lease, || close(engine, lease, how)).await;
     // A runner removes it itself; one that was killed could not.
-    if let Err(error) = std::fs::remove_dir_all(engine.home().run(lease.run).temporary())
-        && error.kind() != io::ErrorKind::NotFound
-    {
+    if let Err(error) = discard(engine.home().run(lease.run).temporary()).await {
         tracing::warn!(run = %lease.run, %error, "a run's temporary directory could not be removed");
     }
     engine.run_is_over(lease.run);
@@ -159,7 +158,8 @@ mod tests {
     fn r08_a_panic_is_told_by_its_words() {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("runner.log");
-        let panic = "thread 'main' panicked at crates/x.rs:75:9:\noverflow when adding\nnote: run with `RUST_BACKTRACE=1`\n";
+        let panic =
+            "thread 'main' panicked at crates/x.rs:75:9:\noverflow when adding\nnote: run with `RUST_BACKTRACE=1`\n";
         std::fs::write(&log, format!("first\n{panic}")).unwrap();
         let said = "thread 'main' panicked at crates/x.rs:75:9: overflow when adding";
         assert_eq!(runner_complaint(&log).as_deref(), Some(said));

@@ -1,14 +1,18 @@
 //! Ends tasks on request, tries ended ones again, and tidies old ones away.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::task::TaskState;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
+use crate::discard::discard;
 use crate::engine::{Engine, now};
 use crate::look;
 use crate::problems::{internal, not_stored};
@@ -57,15 +61,44 @@ pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem
     let age = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
     let before = now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(jiff::Timestamp::MIN);
     let removed = engine.store().clean(before).await.map_err(internal)?;
-    for run in &removed.runs {
-        let directory = engine.home().run(*run);
-        if let Err(error) = std::fs::remove_dir_all(directory.path())
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+    // Those of the rows that are gone now, and those that an earlier time did not get to.
+    forget_unknown_runs(engine).await.map_err(internal)?;
+    Ok(removed.tasks)
+}
+
+/// Removes the directories of runs that are not stored any more. Rows go before directories, so whatever cuts a removal
+/// off leaves a directory that the next time finds here.
+///
+/// # Errors
+/// The database's words. A directory that cannot be removed is reported in the log and tried again the next time.
+pub(crate) async fn forget_unknown_runs(engine: &Engine) -> Result<(), StoreError> {
+    let places = engine.home().runs();
+    let listing = tokio::task::spawn_blocking(move || runs_with_a_directory(&places)).await;
+    let runs = match listing.map_err(io::Error::from).flatten() {
+        Ok(runs) => runs,
+        Err(error) => {
+            tracing::warn!(path = %engine.home().runs().display(), %error, "old runs' directories cannot be listed");
+            return Ok(());
+        }
+    };
+    for run in runs {
+        // A run is stored before it gets its directory.
+        if engine.store().issue_of_run(run).await?.is_some() {
+            continue;
+        }
+        let directory = engine.home().run(run);
+        if let Err(error) = discard(directory.path().to_owned()).await {
             tracing::warn!(path = %directory.path().display(), %error, "an old run's directory could not be removed");
         }
     }
-    Ok(removed.tasks)
+    Ok(())
+}
+
+fn runs_with_a_directory(places: &Path) -> io::Result<Vec<RunId>> {
+    let names = fs::read_dir(places)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    // What is called otherwise is not ours.
+    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
 fn over(view: &RunView) -> Problem {

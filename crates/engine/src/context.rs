@@ -22,6 +22,10 @@ prompt in a terminal.
 - End with a short summary: what changed, what you checked, what is left.
 ";
 
+/// Most bytes of earlier messages that a hand-over quotes, and of what it lists of the worktree.
+const ASKED_MAX: usize = 48 * 1024;
+const LISTED_MAX: usize = 8 * 1024;
+
 /// What the first prompt of a session begins with.
 pub(crate) fn first_prompt(base: &str, order: &RunOrder, worktree: &Path, base_branch: Option<&str>) -> String {
     let mut prompt = String::with_capacity(base.len() + order.message.len() + 1024);
@@ -53,24 +57,50 @@ pub(crate) fn hand_over(first: &str, asked_before: &[String], commits: &str, cha
     prompt.push_str(
         "\n\n# What happened before\n\nAn earlier session worked on this issue here; its conversation is lost, its files are as it left them.\n",
     );
-    if !asked_before.is_empty() {
-        prompt.push_str("\nIt was asked, oldest first (quoted; the task above is the one that counts now):\n\n");
-        for message in asked_before {
-            for line in message.lines() {
-                prompt.push_str(&format!("> {line}\n"));
-            }
-            prompt.push('\n');
-        }
-    }
+    quote(asked_before, &mut prompt);
     for (title, text) in [("Its commits", commits), ("Not committed", changes)] {
         if !text.trim().is_empty() {
             prompt.push_str(&format!("\n{title}:\n\n"));
-            for line in text.lines() {
+            let (listed, rest) = text.split_at(text.floor_char_boundary(LISTED_MAX));
+            for line in listed.lines() {
                 prompt.push_str(&format!("    {line}\n"));
+            }
+            if !rest.is_empty() {
+                prompt.push_str("\n[the rest of this list is left out]\n");
             }
         }
     }
     prompt
+}
+
+/// Quotes the newest messages that there is room for, oldest first, and says what is left out: all of them could fill the
+/// model's context before it has read its task.
+fn quote(asked_before: &[String], prompt: &mut String) {
+    let (mut room, mut quotes) = (ASKED_MAX, Vec::new());
+    for message in asked_before.iter().rev() {
+        let mut quoted: String = message.lines().map(|line| format!("> {line}\n")).collect();
+        if quoted.len() > room && !quotes.is_empty() {
+            break;
+        }
+        if quoted.len() > room {
+            quoted.truncate(quoted.floor_char_boundary(room));
+            quoted.push_str("\n\n[the rest of this message is left out]\n");
+        }
+        room = room.saturating_sub(quoted.len());
+        quotes.push(quoted);
+    }
+    if quotes.is_empty() {
+        return;
+    }
+    prompt.push_str("\nIt was asked, oldest first (quoted; the task above is the one that counts now):\n\n");
+    match asked_before.len() - quotes.len() {
+        0 => {}
+        more => prompt.push_str(&format!("[earlier messages that are left out for their length: {more}]\n\n")),
+    }
+    for quoted in quotes.iter().rev() {
+        prompt.push_str(quoted);
+        prompt.push('\n');
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +119,7 @@ mod tests {
             number: 12,
             message: "fix the flaky test".to_owned(),
             attempt: 1,
+            lost_before: None,
             agent: "opencode".to_owned(),
             model: None,
             source: String::new(),
@@ -122,5 +153,22 @@ mod tests {
         let prompt = hand_over("first", &["do a\nthen b".to_owned()], "abc one", "");
         assert!(prompt.contains("> do a\n> then b\n") && prompt.contains("    abc one"));
         assert!(!prompt.contains("Not committed"));
+    }
+
+    #[test]
+    fn a_hand_over_is_bounded_keeps_the_newest_and_says_what_is_left_out() {
+        let mut asked: Vec<String> = (0..20).map(|n| format!("message {n}: {}", "x\n".repeat(9000))).collect();
+        asked.push("the newest".to_owned());
+        let prompt = hand_over("first", &asked, "", &"changed.txt\n".repeat(100_000));
+        assert!(prompt.len() < 64 * 1024, "{}", prompt.len());
+        assert!(prompt.contains("> the newest\n") && prompt.contains("> message 19: x\n"));
+        assert!(!prompt.contains("> message 18"));
+        assert!(prompt.contains("left out for their length: 19"), "{}", &prompt[..400]);
+        assert!(prompt.contains("[the rest of this list is left out]"));
+
+        let prompt = hand_over("first", &["ä".repeat(1 << 20)], "", "");
+        assert!(prompt.len() < 64 * 1024 && prompt.contains("> ää"), "{}", prompt.len());
+        assert!(prompt.contains("the rest of this message is left out"));
+        assert!(prompt.starts_with("first"));
     }
 }

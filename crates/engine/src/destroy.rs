@@ -16,6 +16,7 @@ use kugetsu_process::{Short, run};
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
+use crate::hold::{ATTACHED, hold};
 use crate::problems::not_stored;
 use crate::runner::environment::environment;
 use crate::{agents, places, rescue_time, resolve};
@@ -125,6 +126,11 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
     let mut destroyed = Destroyed { issue: issue.reference.to_string(), rescue: None, notes: vec![] };
     if let Some(files) = &issue.worktree {
         let (directory, gate) = engine.home().files(&files.directory);
+        // To the end of the removal. Files that are gone, or cannot be read, are nobody's.
+        let _held = match hold(&directory) {
+            Ok(None) => return Err(ATTACHED.to_owned()),
+            held => held.ok().flatten(),
+        };
         if directory.exists() || gate.exists() {
             let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
             let worktree = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
@@ -137,10 +143,7 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
                 let saved = rescue::save(&mirror, worktree, spec).await.map_err(|error| error.to_string())?;
                 if let Some(saved) = saved {
                     if !saved.unsaved.is_empty() {
-                        return Err(format!(
-                            "these files cannot be read, so they cannot be rescued: {}",
-                            saved.unsaved.join(", ")
-                        ));
+                        return Err(format!("this cannot be rescued: {}", saved.unsaved.join(", ")));
                     }
                     destroyed.rescue = Some(saved.name);
                 }

@@ -7,6 +7,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::local::is_path_like;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::agents;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
+use crate::hold::{ATTACHED, is_held};
 use crate::problems::{internal, not_stored, usage};
 use crate::resolve;
 
@@ -153,6 +155,7 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
 async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, &request.reference, cwd).await?;
     refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
+    refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();
     let agent = match (&request.agent, &issue.session) {
         (Some(agent), _) => agent.clone(),
@@ -178,6 +181,17 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok(queued)
+}
+
+/// Two cannot use one session. A run that begins all the same, since it was in line before, finds that out as well.
+fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> {
+    let Some(files) = issue.worktree.as_ref().filter(|_| issue.live_run().is_none()) else { return Ok(()) };
+    if !is_held(&engine.home().files(&files.directory).0) {
+        return Ok(());
+    }
+    let reference = &issue.reference;
+    Err(Problem::new(ProblemKind::Conflict, format!("{reference} cannot be gone on with: {ATTACHED}"))
+        .hint("say it there, or leave that screen and try again"))
 }
 
 async fn store(engine: &Engine, enqueue: Enqueue, shown: &IssueRef, notes: Vec<String>) -> Result<Queued, Problem> {

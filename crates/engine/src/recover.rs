@@ -11,6 +11,7 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
 use tokio::sync::oneshot;
 
+use crate::cancel::forget_unknown_runs;
 use crate::engine::Engine;
 use crate::{aftermath, destroy};
 
@@ -43,6 +44,12 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
             }
         });
     }
+    let own = engine.clone();
+    tokio::spawn(async move {
+        if let Err(error) = forget_unknown_runs(&own).await {
+            tracing::warn!(%error, "what a cleaning left could not be looked for");
+        }
+    });
     engine.wake_dispatcher();
     Ok(())
 }

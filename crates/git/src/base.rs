@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::door::GitError;
 use crate::mirror::{HEAD_REF, Mirror};
 use crate::names::{BranchName, Oid};
+use crate::reach::PUSHED;
 
 /// How many names an error lists.
 const LISTED: usize = 5;
@@ -101,6 +102,17 @@ impl Mirror {
     /// Git's own words.
     pub async fn branch_tip(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
         self.read_ref(&branch.tracking()).await
+    }
+
+    /// What there is of a branch that was pushed before: as the source has it, else as it was pushed last.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub async fn pushed_tip(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
+        match self.branch_tip(branch).await? {
+            Some(tip) => Ok(Some(tip)),
+            None => self.read_ref(&format!("{PUSHED}{branch}")).await,
+        }
     }
 
     /// The source's branches, as of the last update. Names that are not UTF-8 are left out.

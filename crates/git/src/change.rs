@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::door::Answer;
 use crate::files::off_thread;
-use crate::foreign::{Foreign, nested_git_dir};
+use crate::foreign::nested_git_dir;
+use crate::inner::Own;
 use crate::lfs::names_lfs;
 use crate::lfs_content::{POINTER_MAX, Pointer};
 use crate::mirror::Mirror;
@@ -224,16 +225,12 @@ impl View {
 async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> bool {
     let dir = below(files, path);
     let Some(git_dir) = nested_git_dir(&dir, files) else { return false };
-    let foreign = Foreign::read(&git_dir);
-    let Some(head) = foreign.head_commit() else { return false };
+    let own = Own::read(&git_dir);
+    let Some(head) = own.head.as_ref() else { return false };
     if depth > DEPTH_MAX || head != commit {
         return false;
     }
     let Ok(view) = View::apart(mirror, &git_dir, Some(head)).await else { return false };
-    let known: Vec<Oid> = foreign.below("refs/remotes/").map(|(_, oid)| oid.clone()).collect();
-    let mut heads: Vec<&Oid> = foreign.below("refs/heads/").map(|(_, oid)| oid).collect();
-    heads.extend(foreign.below("refs/stash").map(|(_, oid)| oid));
-    heads.push(head);
     let same = view.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
-    same.is_ok_and(|changes| changes.is_empty()) && view.count(&heads, &known).await.is_ok_and(|count| count == 0)
+    same.is_ok_and(|changes| changes.is_empty()) && own.lacking(&view, &[]).await.is_ok_and(|heads| heads.is_empty())
 }

@@ -22,5 +22,5 @@ pub(crate) async fn fill(
     let call = call.git_dir(&dir.join(".git")).work_tree(dir).limit(TRANSFER_LIMIT);
     let call = lfs.permit_pointers(call.args(["--reset", "-u", "-v"]).arg(commit.as_str()));
     // Contents that a partial clone left out, and large files, come from the server now.
-    mirror.source().reach(call).run_telling(progress).await.map(drop)
+    mirror.reach(call).await.run_telling(progress).await.map(drop)
 }

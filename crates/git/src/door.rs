@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::environment::{SETTINGS, SSH, changes};
 use crate::failure::{Cause, Words, masked};
+use crate::login::Login;
 use crate::progress::{Meter, ProgressSink};
 
 /// The oldest git that can do the work (`merge-tree --write-tree`).
@@ -129,7 +130,7 @@ fn hint(cause: Cause) -> String {
 #[derive(Clone)]
 pub struct Git {
     found: Arc<Found>,
-    tokens: Arc<Vec<Token>>,
+    tokens: Arc<Vec<Login>>,
 }
 
 struct Found {
@@ -138,13 +139,6 @@ struct Found {
     env: Vec<(OsString, Option<OsString>)>,
     /// `GIT_CONFIG_*` entries of the user that ours follow.
     settings_before: usize,
-}
-
-#[derive(Clone)]
-struct Token {
-    base: String,
-    user: String,
-    secret: SecretString,
 }
 
 impl fmt::Debug for Git {
@@ -184,7 +178,7 @@ impl Git {
         let version = version(&program, &env).await?;
         let found = Found { program, version, env, settings_before };
         let mut git = Self { found: Arc::new(found), tokens: Arc::default() };
-        if !asked_ssh && git.setting("core.sshCommand", None).await?.is_none() {
+        if !asked_ssh && git.setting("core.sshCommand", Place::Anywhere).await?.is_none() {
             let mut env = git.found.env.clone();
             env.push(("GIT_SSH_COMMAND".into(), Some(SSH.into())));
             let found = Found { program: git.found.program.clone(), version, env, settings_before };
@@ -198,7 +192,7 @@ impl Git {
     #[must_use]
     pub fn with_token(&self, base: &str, user: &str, secret: SecretString) -> Self {
         let mut tokens = self.tokens.as_ref().clone();
-        tokens.push(Token { base: base.to_owned(), user: user.to_owned(), secret });
+        tokens.push(Login { base: base.to_owned(), user: user.to_owned(), secret });
         Self { found: self.found.clone(), tokens: Arc::new(tokens) }
     }
 
@@ -212,12 +206,13 @@ impl Git {
         &self.found.program
     }
 
-    /// An effective setting of the repository at `place`, or of the user where there is none. Bytes, as it was written.
-    pub(crate) async fn setting(&self, key: &str, place: Option<&Path>) -> Result<Option<Vec<u8>>, GitError> {
+    /// An effective setting. Bytes, as it was written.
+    pub(crate) async fn setting(&self, key: &str, place: Place<'_>) -> Result<Option<Vec<u8>>, GitError> {
         let call = self.call("config", format!("read the setting {key}")).args(["--null", "--get", key]);
         let call = match place {
-            Some(place) => call.at(place),
-            None => call.nowhere(),
+            Place::Folder(place) => call.at(place),
+            Place::GitDir(dir) => call.git_dir(dir),
+            Place::Anywhere => call.nowhere(),
         };
         let answer = call.any_code().await?;
         match answer.code {
@@ -238,8 +233,20 @@ impl Git {
             settings: SETTINGS.iter().map(|(key, value)| (OsString::from(*key), OsString::from(*value))).collect(),
             stdin: None,
             limit: LOCAL_LIMIT,
+            logins: 0,
         }
     }
+}
+
+/// Whose settings count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'p> {
+    /// Those of the repository of the user's own that this folder is in.
+    Folder(&'p Path),
+    /// Those of this git directory.
+    GitDir(&'p Path),
+    /// The user's alone.
+    Anywhere,
 }
 
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
@@ -274,6 +281,8 @@ pub(crate) struct Call {
     settings: Vec<(OsString, OsString)>,
     stdin: Option<Vec<u8>>,
     limit: Duration,
+    /// How many credentials it has.
+    logins: usize,
 }
 
 /// What a call left, whatever its exit code.
@@ -354,14 +363,21 @@ impl Call {
     /// Speaks to a server: gets the tokens.
     pub(crate) fn with_credentials(mut self) -> Self {
         let tokens = self.git.tokens.clone();
-        for (n, token) in tokens.iter().enumerate() {
-            let key = format!("credential.{}.helper", token.base);
-            // An empty value forgets the helpers before it: they must neither answer nor store this secret.
-            self = self.setting(key.clone(), "").setting(key, helper(n));
-            self = self.env(&format!("KUGETSU_GIT_USER_{n}"), token.user.clone());
-            self = self.env(&format!("KUGETSU_GIT_SECRET_{n}"), token.secret.expose_secret());
+        for token in tokens.iter() {
+            self = self.with_login(token);
         }
         self
+    }
+
+    /// Gets these credentials, in place of what would answer for their server otherwise.
+    pub(crate) fn with_login(mut self, login: &Login) -> Self {
+        let n = self.logins;
+        self.logins += 1;
+        let key = format!("credential.{}.helper", login.base);
+        // An empty value forgets the helpers before it: they must neither answer nor store this secret.
+        self = self.setting(key.clone(), "").setting(key, helper(n));
+        self = self.env(&format!("KUGETSU_GIT_USER_{n}"), login.user.clone());
+        self.env(&format!("KUGETSU_GIT_SECRET_{n}"), login.secret.expose_secret())
     }
 
     /// Runs it; any exit code but 0 is an error.

@@ -44,6 +44,17 @@ impl Foreign {
         found
     }
 
+    /// Only what the file of packed refs says.
+    pub(crate) fn packed(git_dir: &Path) -> Self {
+        let mut found = Self::default();
+        if is_real_dir(git_dir)
+            && let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_MAX)
+        {
+            found.take_packed(&packed);
+        }
+        found
+    }
+
     fn take_packed(&mut self, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };

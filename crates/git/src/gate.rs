@@ -51,9 +51,16 @@ fn packed(refs: &BTreeMap<Vec<u8>, Oid>) -> Vec<u8> {
     packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid)))
 }
 
-/// Gives the server's branches their new commits. The issue's own branch, and branches that only the agent made, stay.
-pub(crate) fn refresh(gate: &Path, server: &BTreeMap<Vec<u8>, Oid>, own: &BranchName) -> Result<(), FileError> {
+/// Gives the server's branches their new commits, and says where their history is cut off now. The issue's own branch,
+/// and branches that only the agent made, stay.
+pub(crate) fn refresh(
+    mirror: &Mirror,
+    gate: &Path,
+    server: &BTreeMap<Vec<u8>, Oid>,
+    own: &BranchName,
+) -> Result<(), FileError> {
     let own = own.full().into_bytes();
+    write_shallow(mirror, gate)?;
     let mut refs = Foreign::read(gate).refs;
     for (name, oid) in server.iter().filter(|(name, _)| **name != own) {
         refs.insert(name.clone(), oid.clone());
@@ -63,6 +70,19 @@ pub(crate) fn refresh(gate: &Path, server: &BTreeMap<Vec<u8>, Oid>, own: &Branch
         remove_loose(gate, name)?;
     }
     Ok(())
+}
+
+/// Writes where the mirror's history is cut off, so that git does not look for what is not there.
+fn write_shallow(mirror: &Mirror, gate: &Path) -> Result<(), FileError> {
+    let path = gate.join("shallow");
+    match mirror.shallow() {
+        Some(shallow) => replace(&path, &shallow),
+        // Nothing is cut off any more, or nothing was.
+        None if path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) => {
+            std::fs::remove_file(&path).at("remove", &path)
+        }
+        None => Ok(()),
+    }
 }
 
 /// A loose ref would win over the packed one. No link is followed on the way to it.

@@ -1,8 +1,11 @@
 //! Whose name a worktree's commits carry: the user's own.
 
-use std::path::Path;
-
-use crate::door::{Git, GitError};
+use crate::door::Place;
+use crate::files::FileError;
+use crate::layout::{bare_config, make_git_dir};
+use crate::mirror::Mirror;
+use crate::source::Source;
+use crate::survey_error::SurveyError;
 
 /// Name and address for commits. Bytes, as they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +20,25 @@ impl Identity {
         Self { name: b"kugetsu".to_vec(), email: b"kugetsu@localhost".to_vec() }
     }
 
-    /// What git would use for the user at `place` (or anywhere), and a sentence about what is missing.
-    pub(crate) async fn of_user(git: &Git, place: Option<&Path>) -> Result<(Self, Option<String>), GitError> {
+    /// What git would use for the user in the folder that the repository comes from or, if it comes from a server, in a
+    /// clone: settings can depend on the address (`includeIf "hasconfig:remote.*.url:..."`). With a sentence about what
+    /// is missing.
+    ///
+    /// # Errors
+    /// [`SurveyError`] with git's or the system's words.
+    pub(crate) async fn of_user(mirror: &Mirror) -> Result<(Self, Option<String>), SurveyError> {
         let set = |value: Option<Vec<u8>>| value.filter(|value| !value.trim_ascii().is_empty());
-        let name = set(git.setting("user.name", place).await?);
-        let email = set(git.setting("user.email", place).await?);
+        let clone = match mirror.source() {
+            Source::Url(_) => Some(empty_clone(mirror).await?),
+            Source::Path(_) => None,
+        };
+        let place = match (&clone, mirror.located().await) {
+            (Some(clone), _) => Place::GitDir(clone.path()),
+            (None, Ok(Some(located))) => Place::Folder(&located.place),
+            (None, _) => Place::Anywhere,
+        };
+        let name = set(mirror.git().setting("user.name", place).await?);
+        let email = set(mirror.git().setting("user.email", place).await?);
         let missing = match (&name, &email) {
             (Some(_), Some(_)) => None,
             (None, None) => Some("name and address"),
@@ -37,4 +54,13 @@ impl Identity {
         let own = Self::own();
         Ok((Self { name: name.unwrap_or(own.name), email: email.unwrap_or(own.email) }, notice))
     }
+}
+
+/// A git directory that says of itself what a clone of the source would; it goes when it is dropped.
+async fn empty_clone(mirror: &Mirror) -> Result<tempfile::TempDir, FileError> {
+    let place = mirror.scratch()?;
+    let mut config = bare_config(mirror.format(), false);
+    config.section("remote", Some(b"origin")).set("url", mirror.address().await.as_encoded_bytes());
+    make_git_dir(place.path(), "ref: refs/heads/none", &config)?;
+    Ok(place)
 }

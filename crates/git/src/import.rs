@@ -11,9 +11,18 @@ impl Mirror {
     pub(crate) async fn import(&self, view: &View, commit: &Oid, name: &str) -> Result<(), GitError> {
         view.call("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
         match self.take(view, name, true).await {
-            Ok(()) => Ok(()),
-            Err(GitError::Failed { .. }) => self.take(view, name, false).await,
-            Err(error) => Err(error),
+            Ok(()) => {}
+            Err(GitError::Failed { .. }) => self.take(view, name, false).await?,
+            Err(error) => return Err(error),
+        }
+        // Git fetches from a repository whose history is cut off, and then leaves out what it could not take, without
+        // an error.
+        match self.read_ref(name).await? {
+            Some(taken) if taken == *commit => Ok(()),
+            _ => Err(GitError::Answer {
+                doing: "take the commits into the mirror".to_owned(),
+                answer: format!("the history of {} is cut off", commit.short()),
+            }),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A git directory's files, written by hand: quicker than a git process for each, and nothing in them but what we say.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -105,6 +106,13 @@ fn alternate_line(path: &OsStr) -> Vec<u8> {
     }
     line.push(b'"');
     line
+}
+
+/// A `shallow` file that says what these say: ids, one a line, each once. What is no id is left out.
+pub(crate) fn cut_off(files: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let lines = |file: &Vec<u8>| file.split(|byte| *byte == b'\n').filter_map(Oid::read).collect::<Vec<_>>();
+    let all: BTreeSet<Oid> = files.into_iter().flat_map(|file| lines(&file)).collect();
+    all.into_iter().flat_map(|oid| format!("{oid}\n").into_bytes()).collect()
 }
 
 /// A `packed-refs` file.

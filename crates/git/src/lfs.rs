@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::change::below;
-use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
+use crate::door::{Call, Git, GitError, Place, TRANSFER_LIMIT};
 use crate::files::{FileError, read_regular};
 use crate::layout::ConfigText;
 use crate::lfs_content::{contents, take_contents};
 use crate::mirror::Mirror;
+use crate::push::{PublishError, unreached};
 use crate::worktree::Worktree;
 
 /// What this machine can do.
@@ -29,11 +30,12 @@ impl Lfs {
         if version.code != 0 {
             return Ok(Self::Missing);
         }
-        let process = git.setting("filter.lfs.process", None).await?;
+        let process = git.setting("filter.lfs.process", Place::Anywhere).await?;
         Ok(if process.is_some_and(|process| !process.is_empty()) { Self::Ready } else { Self::NotSetUp })
     }
 
-    /// A filter that is set, but whose program is missing, would end the checkout: pointers are better than nothing.
+    /// A filter that is set, but whose program is missing, would end the checkout: pointers are better than nothing. This
+    /// holds for one call. In the worktree's settings it would outlive the installation of git-lfs.
     pub(crate) fn permit_pointers(self, mut call: Call) -> Call {
         if self == Self::Missing {
             for (key, value) in without_filter() {
@@ -41,22 +43,6 @@ impl Lfs {
             }
         }
         call
-    }
-
-    /// Writes the settings of a worktree: the files come from `url` and not from its `origin`, which is the gate.
-    pub(crate) fn write(self, config: &mut ConfigText, url: &str, gate: &Path) {
-        match self {
-            Self::Missing => {
-                config.section("filter", Some(b"lfs"));
-                for (key, value) in without_filter() {
-                    config.set(key, value);
-                }
-            }
-            Self::Ready | Self::NotSetUp => {
-                config.section("remote", Some(b"origin")).set("lfsurl", endpoint(url));
-                config.set("lfspushurl", file_url(gate.as_os_str().as_encoded_bytes()));
-            }
-        }
     }
 
     /// What to tell of files in a fresh worktree that are only pointers.
@@ -70,6 +56,13 @@ impl Lfs {
             "the repository keeps large files in Git LFS, and they are only pointers here; to get them, {next} and `git lfs pull`"
         )))
     }
+}
+
+/// Writes the settings of a worktree: large files come from `url` and not from its `origin`, which is the gate. Without
+/// git-lfs too: it may be installed later.
+pub(crate) fn write_addresses(config: &mut ConfigText, url: &str, gate: &Path) {
+    config.section("remote", Some(b"origin")).set("lfsurl", endpoint(url));
+    config.set("lfspushurl", file_url(gate.as_os_str().as_encoded_bytes()));
 }
 
 fn without_filter() -> [(&'static str, &'static str); 4] {
@@ -99,7 +92,7 @@ impl Mirror {
     }
 
     /// Sends the large contents of a worktree to the server, from the mirror. The server takes those that it lacks.
-    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), GitError> {
+    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), PublishError> {
         let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.gate()]
             .into_iter()
             .flat_map(contents)
@@ -114,7 +107,7 @@ impl Mirror {
             Some(branch) => {
                 let call = self.call("config", "read .lfsconfig");
                 let call = call.arg(format!("--blob={}:.lfsconfig", branch.tracking()));
-                let answer = self.source().reach(call.args(["--get", "lfs.url"])).any_code().await?;
+                let answer = self.reach(call.args(["--get", "lfs.url"])).await.any_code().await?;
                 (answer.code == 0).then(|| answer.line())
             }
             None => None,
@@ -125,8 +118,8 @@ impl Mirror {
             if let Some(url) = &custom {
                 call = call.setting("lfs.url", url);
             }
-            let call = call.args(["push", "--object-id"]).arg(self.argument()).args(some);
-            self.source().reach(call).run().await?;
+            let call = call.args(["push", "--object-id"]).arg(self.argument().await?).args(some);
+            self.reach(call).await.run().await.map_err(unreached)?;
         }
         Ok(())
     }

@@ -4,13 +4,16 @@
 //! `refs/kugetsu/*` and is never touched by an update. Objects are never pruned: worktrees and rescues need them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
 use crate::files::{FileError, make_dir, read_regular, replace, unique};
 use crate::layout::bare_config;
 use crate::lock;
+use crate::login::Login;
 use crate::names::{BranchName, Oid};
 use crate::partial::{Promisor, take_objects};
 use crate::progress::{Progress, ProgressSink};
@@ -48,14 +51,44 @@ pub struct Mirror {
     git: Git,
     dir: PathBuf,
     source: Source,
-    located: Option<Located>,
     format: String,
     promisor: Option<Promisor>,
+    pub(crate) found: Arc<Found>,
+}
+
+/// What is found out about the source when it is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) located: OnceCell<Located>,
+    pub(crate) login: OnceCell<Option<Login>>,
 }
 
 impl Mirror {
+    /// Opens the mirror at `dir`, if there is one, and asks nothing of `source`: what the mirror keeps can be had where
+    /// the repository was moved or deleted, and where a server does not answer.
+    ///
+    /// # Errors
+    /// [`MirrorError::NotOurs`], or an address that git must not be given.
+    pub async fn open(git: &Git, dir: &Path, source: &Source) -> Result<Option<Self>, MirrorError> {
+        source.checked()?;
+        let mut mirror = Self::at(git, dir, source);
+        Ok(mirror.is_there().await?.then_some(mirror))
+    }
+
+    fn at(git: &Git, dir: &Path, source: &Source) -> Self {
+        Self {
+            git: git.clone(),
+            dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
+            source: source.clone(),
+            format: String::new(),
+            promisor: None,
+            found: Arc::default(),
+        }
+    }
+
     /// Opens the mirror at `dir`, or makes it from `source`. Whoever comes while another makes it waits and gets the
-    /// same one; a creation that is killed leaves nothing that is taken for a mirror.
+    /// same one; a creation that is killed leaves nothing that is taken for a mirror. The source is needed only where the
+    /// mirror has to be made.
     ///
     /// # Errors
     /// [`MirrorError`]; nothing is left behind.
@@ -66,24 +99,16 @@ impl Mirror {
         progress: ProgressSink<'_>,
     ) -> Result<Self, MirrorError> {
         source.checked()?;
-        let located = match source {
-            Source::Path(path) => Some(Located::find(git, path).await?),
-            Source::Url(_) => None,
-        };
-        let promisor = match &located {
-            Some(located) => Promisor::of(git, &located.place).await?,
-            None => None,
-        };
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let mut mirror =
-            Self { git: git.clone(), dir, source: source.clone(), located, format: String::new(), promisor };
-        if !mirror.open()? {
+        let mut mirror = Self::at(git, dir, source);
+        if !mirror.is_there().await? {
+            // A wrong path is answered before anything is made.
+            mirror.located().await?;
             if let Some(parent) = mirror.dir.parent() {
                 make_dir(parent)?;
             }
             let waiting = format!("waiting for another kugetsu that fetches {source}");
             let _lock = lock::take(&mirror.dir, &waiting, progress).await?;
-            if !mirror.open()? {
+            if !mirror.is_there().await? {
                 mirror.create(progress).await?;
             }
         }
@@ -91,12 +116,13 @@ impl Mirror {
     }
 
     /// Whether the mirror is there; reads what it says of itself.
-    fn open(&mut self) -> Result<bool, MirrorError> {
+    async fn is_there(&mut self) -> Result<bool, MirrorError> {
         if self.dir.symlink_metadata().is_err() {
             return Ok(false);
         }
         let mark = read_regular(&self.dir.join(MARK), 1024).ok_or_else(|| MirrorError::NotOurs(self.dir.clone()))?;
         self.format = String::from_utf8_lossy(&mark).trim().to_owned();
+        self.promisor = Promisor::of_mirror(&self.git, &self.dir).await?;
         Ok(true)
     }
 
@@ -121,13 +147,14 @@ impl Mirror {
         progress(Progress::new(format!("fetching {}", self.source)));
         let call = self.git.call("clone", format!("fetch {}", self.source)).nowhere().limit(TRANSFER_LIMIT);
         let mut call = call.args(["--bare", "--progress", "--template="]);
-        if let Some(located) = &self.located {
+        if let Some(located) = self.located().await?.cloned() {
+            self.promisor = Promisor::of(&self.git, &located.place).await?;
             // Objects are linked, not copied; but not if the source itself borrows what others may remove.
             let borrows = located.common.join("objects/info/alternates").exists();
             call = call.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
         }
-        call = call.arg("--end-of-options").arg(self.argument()).arg(dir);
-        self.source.reach(call).without_git_dir().run_telling(progress).await?;
+        call = call.arg("--end-of-options").arg(self.argument().await?).arg(dir);
+        self.reach(call).await.without_git_dir().run_telling(progress).await?;
 
         let format = self.git.call("rev-parse", "read the object format").git_dir(dir);
         self.format = format.arg("--show-object-format").run().await?.line();
@@ -168,26 +195,27 @@ impl Mirror {
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let waiting = format!("waiting for another kugetsu that fetches {}", self.source);
         let _lock = lock::take(&self.dir, &waiting, progress).await?;
-        if let (Some(located), Some(_)) = (&self.located, &self.promisor) {
+        if let (Some(located), Some(_)) = (self.located().await?, &self.promisor) {
             take_objects(located.common.join("objects"), self.objects()).await?;
         }
         self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await?;
         self.record_head().await
     }
 
-    async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), GitError> {
+    async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let call = self.call("fetch", format!("fetch from {}", self.source)).limit(TRANSFER_LIMIT);
         let mut call = call.args(["--progress", "--no-tags", "--no-write-fetch-head", "--update-shallow"]);
         if prune {
             call = call.arg("--prune");
         }
-        call = call.arg("--end-of-options").arg(self.argument()).args(specs);
-        self.source.reach(call).run_telling(progress).await.map(drop)
+        call = call.arg("--end-of-options").arg(self.argument().await?).args(specs);
+        self.reach(call).await.run_telling(progress).await?;
+        Ok(())
     }
 
     /// Notes where the source's HEAD stands: its default branch, or the commit of a detached HEAD.
     async fn record_head(&self) -> Result<(), MirrorError> {
-        let (branch, head) = match &self.located {
+        let (branch, head) = match self.located().await? {
             Some(located) => {
                 let branch = located.branch(&self.git).await?;
                 let head = self.git.call("rev-parse", "read the source's HEAD").at(&located.place);
@@ -257,14 +285,6 @@ impl Mirror {
         self.git.call(subcommand, doing).git_dir(&self.dir)
     }
 
-    /// What git is given to fetch from.
-    pub(crate) fn argument(&self) -> std::ffi::OsString {
-        match &self.located {
-            Some(located) => located.place.clone().into(),
-            None => self.source.argument(),
-        }
-    }
-
     /// The git that works here.
     pub fn git(&self) -> &Git {
         &self.git
@@ -278,11 +298,6 @@ impl Mirror {
     /// Where it comes from.
     pub fn source(&self) -> &Source {
         &self.source
-    }
-
-    /// The folder it comes from, if it is one.
-    pub fn located(&self) -> Option<&Located> {
-        self.located.as_ref()
     }
 
     /// Its objects, which worktrees borrow read-only.

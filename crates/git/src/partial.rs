@@ -3,24 +3,37 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::door::{Git, GitError};
+use crate::door::{Call, Git, GitError};
 use crate::files::{At, FileError, is_real_dir, make_dir, off_thread};
 use crate::layout::ConfigText;
+use crate::login::Login;
+use crate::source::public;
 
 /// The name of the remote that missing objects are fetched from, in every repository made here.
 const REMOTE: &str = "kugetsu-promisor";
 
 /// The server that has the objects a partial clone left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promisor {
+    /// Its address, without the credentials that may stand in it: agents read it.
     url: Vec<u8>,
     filter: Vec<u8>,
+    /// Those credentials.
+    pub(crate) login: Option<Login>,
 }
 
 impl Promisor {
     /// The promisor of the repository at `place`, if it is a partial clone.
     pub(crate) async fn of(git: &Git, place: &Path) -> Result<Option<Self>, GitError> {
-        let call = git.call("config", format!("read the settings of {}", place.display())).at(place);
+        Self::read(git.call("config", format!("read the settings of {}", place.display())).at(place)).await
+    }
+
+    /// The promisor that a mirror of ours has.
+    pub(crate) async fn of_mirror(git: &Git, dir: &Path) -> Result<Option<Self>, GitError> {
+        Self::read(git.call("config", format!("read the settings of {}", dir.display())).git_dir(dir)).await
+    }
+
+    async fn read(call: Call) -> Result<Option<Self>, GitError> {
         let answer = call
             .args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"])
             .any_code()
@@ -45,7 +58,12 @@ impl Promisor {
             entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.to_vec())
         };
         let filter = value(b".partialclonefilter").unwrap_or_else(|| b"blob:none".to_vec());
-        Ok(value(b".url").map(|url| Self { url, filter }))
+        Ok(value(b".url").map(|url| {
+            let text = String::from_utf8_lossy(&url);
+            let login = Login::of(&text);
+            let url = if login.is_some() { public(&text).into_bytes() } else { url };
+            Self { url, filter, login }
+        }))
     }
 
     /// The settings that make a repository fetch what is missing.

@@ -15,7 +15,7 @@ use crate::files::{FileError, unique};
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::reach::PUSHED;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 use crate::view::View;
 use crate::worktree::Worktree;
 
@@ -71,6 +71,9 @@ pub enum PublishError {
         /// Where.
         at: PathBuf,
     },
+    /// The folder that it should go to is gone, or is no repository any more.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -106,7 +109,7 @@ impl Mirror {
         }
         // Before the branch: a server refuses commits whose large files it does not have.
         self.take_large(worktree).await?;
-        self.push_large(worktree).await.map_err(unreached)?;
+        self.push_large(worktree).await?;
         let pushed = self.push(branch, head, &lease).await;
         if let Ok(published) = &pushed {
             let call = self.call("update-ref", "note what was pushed");
@@ -123,8 +126,8 @@ impl Mirror {
         let call = self.call("push", format!("push {branch} to {}", self.source())).limit(TRANSFER_LIMIT);
         let call = call.args(["--porcelain", "--no-verify", "--no-progress"]);
         let call = call.arg(format!("--force-with-lease={full}:{}", expected.as_ref().map_or("", Oid::as_str)));
-        let call = call.arg("--end-of-options").arg(self.argument()).arg(format!("{head}:{full}"));
-        let answer = self.source().reach(call).any_code().await?;
+        let call = call.arg("--end-of-options").arg(self.argument().await?).arg(format!("{head}:{full}"));
+        let answer = self.reach(call).await.any_code().await?;
         let published = |was| Published { branch: branch.clone(), head: head.clone(), was };
         match said(&answer) {
             Some(said) if answer.code == 0 && said.flag == b'=' => Ok(published(Some(head.clone()))),
@@ -141,7 +144,7 @@ impl Mirror {
         expected: Option<&Oid>,
         said: &Said,
         answer: Answer,
-    ) -> Result<PublishError, GitError> {
+    ) -> Result<PublishError, PublishError> {
         if said.summary.contains("currently checked out") {
             let at = match self.source() {
                 Source::Path(path) => path.clone(),
@@ -169,11 +172,11 @@ impl Mirror {
     /// What a branch is on the server now.
     ///
     /// # Errors
-    /// Git's own words.
-    pub async fn on_server(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
+    /// [`PublishError::Source`], or git's own words.
+    pub async fn on_server(&self, branch: &BranchName) -> Result<Option<Oid>, PublishError> {
         let call = self.git().call("ls-remote", format!("reach {}", self.source())).nowhere().limit(TRANSFER_LIMIT);
-        let call = call.arg("--end-of-options").arg(self.argument()).arg(branch.full());
-        let answer = self.source().reach(call).run().await?;
+        let call = call.arg("--end-of-options").arg(self.argument().await?).arg(branch.full());
+        let answer = self.reach(call).await.run().await?;
         let full = branch.full();
         // A pattern also finds `refs/x/refs/heads/<branch>`.
         let own =
@@ -183,7 +186,7 @@ impl Mirror {
 
     /// In a folder the branch must not be under anybody's feet, whatever that repository's settings allow.
     async fn check_not_checked_out(&self, branch: &BranchName) -> Result<(), PublishError> {
-        let Some(located) = self.located() else { return Ok(()) };
+        let Some(located) = self.located().await? else { return Ok(()) };
         let call = self.git().call("worktree", format!("list the worktrees of {}", located.place.display()));
         let answer = call.args(["list", "--porcelain", "-z"]).at(&located.place).run().await?;
         let (full, mut place) = (format!("branch {}", branch.full()), PathBuf::new());
@@ -208,7 +211,7 @@ fn said(answer: &Answer) -> Option<Said> {
     })
 }
 
-fn unreached(error: GitError) -> PublishError {
+pub(crate) fn unreached(error: GitError) -> PublishError {
     match (error.cause(), &error) {
         (Cause::Authentication, _) => PublishError::NotLoggedIn(error),
         (Cause::HostUnknown | Cause::HostKey | Cause::Network, _) | (_, GitError::TimedOut { .. }) => {

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::door::{Call, Git, GitError};
 use crate::failure::masked;
+use crate::login::Login;
 use crate::names::{BranchName, Oid};
 use crate::partial::Promisor;
 
@@ -128,9 +129,13 @@ impl Source {
     /// Adds what a call needs to speak to this source: tokens, and the credentials that its address holds.
     pub(crate) fn reach(&self, call: Call) -> Call {
         let call = call.with_credentials();
-        match self {
-            Self::Url(url) if public(url) != *url => call.setting(format!("url.{url}.insteadOf"), public(url)),
-            _ => call,
+        let login = match self {
+            Self::Url(url) => Login::of(url),
+            Self::Path(_) => None,
+        };
+        match login {
+            Some(login) => call.with_login(&login),
+            None => call,
         }
     }
 
@@ -279,7 +284,10 @@ impl Located {
     }
 
     /// The branch that is checked out here, even if it has no commit yet; `None` when HEAD is detached.
-    pub(crate) async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
         let call = git.call("symbolic-ref", format!("read HEAD of {}", self.place.display())).at(&self.place);
         let answer = call.args(["--quiet", "HEAD"]).any_code().await?;
         match answer.code {

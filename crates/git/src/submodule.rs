@@ -25,7 +25,7 @@ struct Submodule {
 impl Submodules {
     /// Reads them; a commit without a `.gitmodules`, or with one that git cannot read, has none.
     pub(crate) async fn of(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
-        let call = mirror.source().reach(mirror.call("config", "read the submodules"));
+        let call = mirror.reach(mirror.call("config", "read the submodules")).await;
         let call = call.arg(format!("--blob={commit}:.gitmodules"));
         let answer = call.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).any_code().await?;
         let mut found = Self::default();

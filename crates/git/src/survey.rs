@@ -7,6 +7,7 @@ use crate::door::GitError;
 use crate::files::is_real_dir;
 use crate::foreign::{Foreign, Head};
 use crate::names::Oid;
+use crate::shown::shown;
 pub use crate::survey_error::SurveyError;
 use crate::view::{View, shown_branch};
 use crate::worktree::Worktree;
@@ -25,9 +26,12 @@ pub struct Survey {
     pub gate_head: Option<Oid>,
     /// The commit that is the work, see [`Worktree::best_head`].
     pub best_head: Option<Oid>,
+    /// Branches here, and `HEAD` if it stands on none, with commits that are neither in the best head nor on the server:
+    /// pushing the best head leaves them behind. Fit to be shown.
+    pub left: Vec<String>,
     /// The branch HEAD stands on, fit to be shown; `None` when it is detached or cannot be read.
     pub current_branch: Option<String>,
-    /// Commits of the best head that neither the base nor the server's other branches have.
+    /// Commits of the best head that neither the base nor the server's other branches and tags have.
     pub commits: u32,
     /// Files with changes in no commit, fit to be shown: the first hundred.
     pub uncommitted: Vec<String>,
@@ -57,10 +61,16 @@ impl Heads {
     /// Which commit is the work, and how many commits it is beyond `base`.
     async fn best(&self, worktree: &Worktree, base: Option<&Oid>) -> Result<(Option<Oid>, u32), GitError> {
         let branch = worktree.branch().full();
-        let mut old = worktree.mirror().others(worktree.branch()).await?;
-        old.extend(base.cloned());
+        let old = old(worktree, base).await?;
         let on_branch = matches!(&self.own.head, Some(Head::On(name)) if *name == branch.as_bytes());
-        let candidates = [self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch), self.gate.get(&branch)];
+        let (own, head) = (self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch));
+        let mut candidates = [own, head, self.gate.get(&branch)];
+        if let (Some(own), Some(head)) = (own, head)
+            && self.contains(head, own).await?
+        {
+            // Nothing that was pushed before would be taken back.
+            candidates.swap(0, 1);
+        }
         let mut first = None;
         for candidate in candidates.into_iter().flatten() {
             // An agent can name an object that is not there; that is no work.
@@ -75,6 +85,38 @@ impl Heads {
         }
         Ok((first.cloned(), 0))
     }
+
+    async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
+        let call = self.view.call("merge-base", "compare two commits").arg("--is-ancestor");
+        Ok(call.args([other.as_str(), head.as_str()]).any_code().await?.code == 0)
+    }
+
+    /// The branches with commits that neither `best` nor the server has.
+    async fn left(&self, worktree: &Worktree, base: Option<&Oid>, best: Option<&Oid>) -> Result<Vec<String>, GitError> {
+        let mut known = old(worktree, base).await?;
+        known.extend(best.cloned());
+        let mut heads: Vec<(&[u8], &Oid)> = self.own.below("refs/heads/").collect();
+        if let Some(Head::At(head)) = &self.own.head
+            && !heads.iter().any(|(_, oid)| *oid == head)
+        {
+            heads.push((b"HEAD", head));
+        }
+        let mut left = Vec::new();
+        for (name, oid) in heads.into_iter().filter(|(_, oid)| !known.contains(oid)) {
+            if self.view.list(&[oid], &known).await?.is_some_and(|commits| !commits.is_empty()) {
+                left.push(shown(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// Commits that are no work on the issue: those of its base, and of the server's other branches and tags.
+async fn old(worktree: &Worktree, base: Option<&Oid>) -> Result<Vec<Oid>, GitError> {
+    let mut old = worktree.mirror().others(worktree.branch()).await?;
+    old.extend(worktree.mirror().refs(&["refs/tags"]).await?.into_iter().map(|(_, oid)| oid));
+    old.extend(base.cloned());
+    Ok(old)
 }
 
 impl Worktree {
@@ -86,6 +128,7 @@ impl Worktree {
     pub async fn survey(&self, base: Option<&Oid>) -> Result<Survey, SurveyError> {
         let heads = Heads::read(self).await?;
         let (best_head, commits) = heads.best(self, base).await?;
+        let left = heads.left(self, base, best_head.as_ref()).await?;
         let mut head = heads.own.head_commit().cloned();
         if let Some(commit) = &head
             && !heads.view.is_whole(&[commit], &heads.known).await?
@@ -103,6 +146,7 @@ impl Worktree {
             branch_head: heads.own.get(&branch).cloned(),
             gate_head: heads.gate.get(&branch).cloned(),
             best_head,
+            left,
             current_branch: shown_branch(&heads.own),
             commits,
             uncommitted: changes.shown(LISTED),
@@ -117,6 +161,8 @@ impl Worktree {
     /// 1. the tip of the issue's branch in the worktree,
     /// 2. HEAD, if the agent worked on another branch or on none,
     /// 3. the tip of the issue's branch in the gate, if the agent pushed and then reset its own.
+    ///
+    /// HEAD comes first if it contains that branch.
     ///
     /// # Errors
     /// [`SurveyError`] with git's or the system's words.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::door::{Call, Git, GitError};
 use crate::files::{FileError, is_real_dir, off_thread, read_regular, replace};
 use crate::foreign::{Foreign, Head};
-use crate::layout::{bare_config, borrow, make_git_dir};
+use crate::layout::{bare_config, borrow, cut_off, make_git_dir};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::partial::take_objects;
@@ -71,7 +71,8 @@ impl View {
         Ok(view)
     }
 
-    /// A view onto a repository that has nothing to do with a mirror, such as a submodule.
+    /// A view onto a repository with a history and a format of its own, such as a submodule. What the mirror has of it,
+    /// from an earlier rescue, can be named too.
     pub(crate) async fn apart(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
         let format = head.map_or(mirror.format(), |head| if head.digits() == 64 { "sha256" } else { "sha1" });
         let mut config = bare_config(format, false);
@@ -85,6 +86,15 @@ impl View {
         };
         make_git_dir(view.dir(), head.map_or("ref: refs/heads/none", Oid::as_str), &config)?;
         view.convert(Conversion::BuiltIn)?;
+        let mut shallow = vec![own_shallow(git_dir)];
+        if format == mirror.format() {
+            borrow(&view.objects(), [mirror.objects().as_path()])?;
+            shallow.extend(mirror.shallow());
+        }
+        let shallow = cut_off(shallow);
+        if !shallow.is_empty() {
+            replace(&view.dir().join("shallow"), &shallow)?;
+        }
         view.take(&[git_dir]).await;
         Ok(view)
     }
@@ -197,10 +207,10 @@ impl View {
         }
     }
 
-    /// The commits reachable from `head`, but not from `safe`; `None` if git cannot tell.
-    pub(crate) async fn list(&self, head: &Oid, safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
+    /// The commits reachable from `heads`, but not from `safe`; `None` if git cannot tell.
+    pub(crate) async fn list(&self, heads: &[&Oid], safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
         let call = self.call("rev-list", "list the commits").arg("--stdin");
-        let answer = call.stdin(asked(&[head], safe)).any_code().await?;
+        let answer = call.stdin(asked(heads, safe)).any_code().await?;
         Ok((answer.code == 0).then(|| answer.lines().filter_map(Oid::read).collect()))
     }
 
@@ -212,10 +222,18 @@ impl View {
     }
 }
 
+/// Where a repository that an agent wrote says that its history is cut off.
+pub(crate) fn own_shallow(git_dir: &Path) -> Vec<u8> {
+    let text = if is_real_dir(git_dir) { read_regular(&git_dir.join("shallow"), SHALLOW_MAX) } else { None };
+    text.unwrap_or_default()
+}
+
 fn digits(format: &str) -> usize {
     if format == "sha256" { 64 } else { 40 }
 }
 
+/// Histories are cut off at a few commits.
+const SHALLOW_MAX: u64 = 16 * 1024 * 1024;
 /// An index of millions of files is smaller.
 const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
 

@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
 use crate::base::Base;
 use crate::checkout;
-use crate::door::GitError;
+use crate::door::{GitError, Place};
 use crate::files::{At, FileError, is_real_dir, make_dir, replace};
 use crate::gate;
 use crate::identity::Identity;
-use crate::layout::{ConfigText, borrow, make_git_dir, packed_refs};
-use crate::lfs::Lfs;
+use crate::layout::{ConfigText, borrow, cut_off, make_git_dir, packed_refs};
+use crate::lfs::{Lfs, write_addresses};
 use crate::lock;
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
@@ -24,6 +22,9 @@ use crate::progress::ProgressSink;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::source::public;
 use crate::submodule::Submodules;
+use crate::template::copy_hooks;
+use crate::view::own_shallow;
+pub use crate::worktree_error::WorktreeError;
 
 /// A worktree. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,36 +58,6 @@ pub struct Created {
     pub base_sha: Option<Oid>,
     /// What a person should know of it, one sentence each.
     pub notices: Vec<String>,
-}
-
-/// Why there is no worktree.
-#[derive(Debug, Error)]
-pub enum WorktreeError {
-    /// There is one already.
-    #[error("there is already a worktree at {}", .0.display())]
-    Exists(PathBuf),
-    /// There is none.
-    #[error("the worktree {} is not there", .0.display())]
-    Missing(PathBuf),
-    /// Something else is there.
-    #[error("{} was not made by kugetsu, so it is left as it is; move it away", .0.display())]
-    NotOurs(PathBuf),
-    /// Git cannot have a branch `a` and a branch `a/b`.
-    #[error(
-        "git cannot have the branch {branch} beside {other}, which is on the server; rename or delete {other} there"
-    )]
-    BranchInTheWay {
-        /// The branch.
-        branch: BranchName,
-        /// The server's.
-        other: String,
-    },
-    /// Git says why.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The system says why.
-    #[error(transparent)]
-    File(#[from] FileError),
 }
 
 impl Worktree {
@@ -163,11 +134,9 @@ impl Worktree {
     ) -> Result<Vec<String>, WorktreeError> {
         let default = self.mirror.default_branch().await?.or_else(|| base.branch.clone());
         if is_real_dir(&self.gate) {
-            gate::refresh(&self.gate, server, &self.branch)?;
+            gate::refresh(&self.mirror, &self.gate, server, &self.branch)?;
         } else {
-            let new = being_made(&self.gate);
-            gate::make(&self.mirror, &new, server, default.as_ref().unwrap_or(&self.branch))?;
-            std::fs::rename(&new, &self.gate).at("put in place", &self.gate)?;
+            self.make_gate(server, default.as_ref())?;
         }
 
         let lfs = Lfs::find(self.mirror.git()).await?;
@@ -175,10 +144,9 @@ impl Worktree {
             Some(commit) => Submodules::of(&self.mirror, commit).await?,
             None => Submodules::default(),
         };
-        let place = self.mirror.located().map(|located| located.place.as_path());
-        let (identity, unnamed) = Identity::of_user(self.mirror.git(), place).await?;
+        let (identity, unnamed) = Identity::of_user(&self.mirror).await?;
         let origin = self.real_origin().await?;
-        let config = self.config(&identity, &origin, lfs, &submodules);
+        let config = self.config(&identity, &origin, &submodules);
 
         let new = being_made(&self.dir);
         let git_dir = new.join(".git");
@@ -194,24 +162,31 @@ impl Worktree {
             notices.extend(submodules.notice());
             notices.extend(lfs.notice(self.mirror.git(), &new).await?);
         }
+        notices.extend(copy_hooks(&self.mirror, &git_dir).await?);
         notices.extend(unnamed);
         std::fs::rename(&new, &self.dir).at("put in place", &self.dir)?;
         Ok(notices)
     }
 
+    fn make_gate(&self, server: &BTreeMap<Vec<u8>, Oid>, head: Option<&BranchName>) -> Result<(), FileError> {
+        let new = being_made(&self.gate);
+        gate::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
+        std::fs::rename(&new, &self.gate).at("put in place", &self.gate)
+    }
+
     /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
     async fn real_origin(&self) -> Result<Vec<u8>, GitError> {
-        let Some(located) = self.mirror.located() else {
-            return Ok(self.mirror.argument().into_encoded_bytes());
+        let Ok(Some(located)) = self.mirror.located().await else {
+            return Ok(self.mirror.address().await.into_encoded_bytes());
         };
-        let url = self.mirror.git().setting("remote.origin.url", Some(&located.place)).await?;
+        let url = self.mirror.git().setting("remote.origin.url", Place::Folder(&located.place)).await?;
         Ok(match url {
             Some(url) => public(&String::from_utf8_lossy(&url)).into_bytes(),
             None => located.place.clone().into_os_string().into_encoded_bytes(),
         })
     }
 
-    fn config(&self, identity: &Identity, origin: &[u8], lfs: Lfs, submodules: &Submodules) -> ConfigText {
+    fn config(&self, identity: &Identity, origin: &[u8], submodules: &Submodules) -> ConfigText {
         let format = self.mirror.format();
         let promisor = self.mirror.promisor();
         let mut config = ConfigText::default();
@@ -242,7 +217,7 @@ impl Worktree {
         config.section("maintenance", None).set("auto", "false");
         config.section("kugetsu", None).set("source", origin);
         submodules.write(&mut config, origin);
-        lfs.write(&mut config, &String::from_utf8_lossy(origin), &self.gate);
+        write_addresses(&mut config, &String::from_utf8_lossy(origin), &self.gate);
         config
     }
 
@@ -303,13 +278,28 @@ impl Worktree {
     }
 
     /// Gives the gate the server's branches as the mirror has them now, so that `git fetch origin` brings them. The
-    /// issue's own branch is left alone.
+    /// issue's own branch is left alone. A gate that somebody removed is made anew. What a person should know, one
+    /// sentence each.
     ///
     /// # Errors
     /// [`WorktreeError`] with git's or the system's words.
-    pub async fn refresh(&self) -> Result<(), WorktreeError> {
+    pub async fn refresh(&self) -> Result<Vec<String>, WorktreeError> {
         let server = gate::server_refs(&self.mirror).await?;
-        Ok(gate::refresh(&self.gate, &server, &self.branch)?)
+        if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
+            // A fetch does not bring it: git takes the mirror's commits, borrowed from there, for known.
+            replace(&self.git_dir().join("shallow"), &cut_off([own_shallow(&self.git_dir()), shallow]))?;
+        }
+        if self.gate.symlink_metadata().is_ok() {
+            gate::refresh(&self.mirror, &self.gate, &server, &self.branch)?;
+            return Ok(Vec::new());
+        }
+        let _lock = lock::take(&self.gate, "", &mut |_| ()).await?;
+        let default = self.mirror.default_branch().await?;
+        self.make_gate(&server, default.as_ref())?;
+        let gate = self.gate.display();
+        Ok(vec![format!(
+            "{gate}, the worktree's origin, was removed by somebody; it is made anew, without what was pushed there only"
+        )])
     }
 
     /// Removes the worktree and its gate, whatever state they are in. Once more is no error. It asks nobody whether

@@ -21,6 +21,10 @@ const GAP_MAX: usize = 64;
 /// How long somebody outside the tree may keep the pipe open.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Turns a stream into what may be kept of it, piece by piece: given the next piece, and an empty one at the end, it
+/// answers with what is settled by now.
+pub type Filter = Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>;
+
 pub(crate) struct Capture {
     tail: Arc<Mutex<Tail>>,
     stop: Arc<Notify>,
@@ -30,13 +34,14 @@ pub(crate) struct Capture {
 impl Capture {
     /// Copies until the pipe closes. The file gets at most `limit` bytes (at least 1 KiB): the beginning as it comes,
     /// the last part (a quarter of the limit, at most 64 KiB) once there is no more.
-    pub(crate) fn start(pipe: ChildStderr, file: File, limit: usize) -> Self {
+    pub(crate) fn start(pipe: ChildStderr, file: File, limit: usize, filter: Option<Filter>) -> Self {
         let limit = limit.max(LIMIT_MIN);
         let end = TAIL_MAX.min(limit / 4);
         let tail = Arc::new(Mutex::new(Tail::new(TAIL_MAX)));
         let stop = Arc::new(Notify::new());
         let sink = Sink { file: file.into(), room: limit - end - GAP_MAX, end, beyond: 0, failed: None };
-        let copying = tokio::spawn(copy(pipe, sink, Arc::clone(&tail), Arc::clone(&stop)));
+        let filter = filter.unwrap_or_else(|| Box::new(<[u8]>::to_vec));
+        let copying = tokio::spawn(copy(pipe, sink, filter, Arc::clone(&tail), Arc::clone(&stop)));
         Self { tail, stop, copying }
     }
 
@@ -63,19 +68,26 @@ fn lock(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
     tail.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn copy(mut pipe: ChildStderr, mut sink: Sink, tail: Arc<Mutex<Tail>>, stop: Arc<Notify>) -> io::Result<()> {
+async fn copy(
+    mut pipe: ChildStderr,
+    mut sink: Sink,
+    mut filter: Filter,
+    tail: Arc<Mutex<Tail>>,
+    stop: Arc<Notify>,
+) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let n = tokio::select! {
             n = pipe.read(&mut chunk) => n?,
             () = stop.notified() => 0,
         };
+        let kept = filter(&chunk[..n]);
+        lock(&tail).push(&kept);
+        sink.write(&kept).await;
         if n == 0 {
             let tail = lock(&tail).bytes();
             return sink.close(&tail).await;
         }
-        lock(&tail).push(&chunk[..n]);
-        sink.write(&chunk[..n]).await;
     }
 }
 

@@ -22,6 +22,7 @@ mod table;
 pub mod tree;
 mod unix;
 
+pub use capture::Filter;
 pub use error::RunError;
 pub use marker::{BadMarker, MARKER, Marker};
 pub use means::{Means, means};

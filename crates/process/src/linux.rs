@@ -118,6 +118,8 @@ fn number(text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::{children, parse, table};
 
     #[test]
@@ -135,7 +137,12 @@ mod tests {
         let pid = child.id().cast_signed();
         let own = std::process::id().cast_signed();
         let listed = table().unwrap().into_iter().find(|process| process.pid == pid).unwrap();
-        let is_child = children().unwrap().iter().any(|child| child.as_raw() == pid);
+        // The quick list may miss a child while threads of other tests end: the next one has it.
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut is_child = false;
+        while !is_child && Instant::now() < end {
+            is_child = children().unwrap().iter().any(|child| child.as_raw() == pid);
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!((listed.parent, listed.dead), (own, false));

@@ -18,7 +18,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, Filter};
 use crate::cgroup::Cgroup;
 use crate::child::{Child, Pipes};
 use crate::error::RunError;
@@ -53,6 +53,8 @@ pub struct Spec {
     /// Bytes that file may get (at least 1 KiB): the beginning, and at the end of the run the last quarter, 64 KiB at
     /// most. What came between is counted and left out.
     pub stderr_max: usize,
+    /// What is kept of it; all of it without.
+    pub stderr_filter: Option<Filter>,
     /// The strongest means to use, where they can be had: [`Means::CgroupV2`] unless there is a reason.
     pub means: Means,
 }
@@ -164,7 +166,7 @@ impl Tree {
             stdout,
             child,
             status: None,
-            stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max)),
+            stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
             hunt,
             means,
             reaping: adopts.then(|| Reaping::start(ends)),

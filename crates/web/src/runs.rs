@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::record::Acknowledged;
+use kugetsu_api::record::{Acknowledged, REPORT_MAX};
 use kugetsu_domain::ids::RunId;
 use kugetsu_engine::report;
 use serde::Deserialize;
@@ -28,10 +28,14 @@ pub(crate) async fn report(
     State(shared): State<Shared>,
     run: Result<Path<String>, PathRejection>,
     at: Result<Query<At>, QueryRejection>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Acknowledged>, Fault> {
     let run = run_id(&run?.0)?;
-    Ok(Json(report::take(&shared.engine, run, at?.0.offset, &body).await?))
+    // The server's own limit for bodies is for requests, and below what a report can be.
+    let lines = to_bytes(body, REPORT_MAX).await.map_err(|error| {
+        Problem::new(ProblemKind::Usage, format!("a report of at most {REPORT_MAX} bytes could not be read: {error}"))
+    })?;
+    Ok(Json(report::take(&shared.engine, run, at?.0.offset, &lines).await?))
 }
 
 pub(crate) async fn orders(

@@ -10,6 +10,8 @@ use kugetsu_agent::SessionId;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_engine::Home;
+use kugetsu_engine::hold::hold;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use secrecy::ExposeSecret;
 
 use crate::config::load::{for_run, own_environment};
@@ -41,6 +43,12 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         Failure::new(format!("{issue} has no worktree any more"))
             .hint(format!("`kugetsu rescue list {issue}` shows what was kept"))
     })?;
+    let held =
+        hold(Path::new(worktree)).map_err(|error| Failure::new(format!("{worktree} cannot be used: {error}")))?;
+    let held = held.ok_or_else(|| {
+        Failure::new(format!("somebody else is at work on {issue} just now, and two cannot use one session"))
+            .hint(format!("see what goes on: kugetsu logs -f {issue}"))
+    })?;
     let settings = for_run(home, &own_environment, &run.agent)?.settings;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let session = SessionId::new(session).map_err(|error| failed(&error))?;
@@ -53,6 +61,8 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
     launch.add_to(&mut variables).map_err(|error| failed(&error))?;
+    // The agent's screen keeps the worktree for as long as it is open: no run begins on it, and it is not removed.
+    fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     let error =
         Command::new(&program).args(&launch.args).envs(variables).current_dir(worktree).env("PWD", worktree).exec();
     Err(Failure::new(format!("{} could not be started: {error}", program.display())))

@@ -127,3 +127,57 @@ fn config_set_run_silence_takes_effect_at_once_also_for_a_run_that_goes_on() {
     world.run(["config", "set", "run.silence", "1s"]);
     world.await_state(&reference, "timeout");
 }
+
+#[test]
+fn c12_a_run_whose_prompt_is_very_long_can_be_canceled_and_read() {
+    let world = World::new();
+    world.run(["init"]);
+    let base = world.home.kugetsu().join("base/context.md");
+    std::fs::write(&base, "Be \"kind\" and patient.\n".repeat(200_000)).unwrap();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["history", "say ready", "hang"]));
+    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    let prompts = world.records(&reference, "prompt");
+    let shown = prompts[0]["text"].as_str().unwrap();
+    assert!(shown.len() < 1 << 20 && shown.ends_with("more bytes]"), "{} bytes", shown.len());
+    world.run(["queue", "cancel", &reference]);
+    world.await_state(&reference, "canceled");
+    assert!(world.run(["logs", &reference]).contains("ready"));
+}
+
+#[test]
+fn a_runs_end_is_written_before_its_temporary_files_go() {
+    const FILES: usize = 20_000;
+    let world = World::new();
+    let repository = world.repository("demo");
+    let fill = format!("run cd $TMPDIR && seq {FILES} | xargs touch && echo filled");
+    world.queue(&repository, &script(&[&fill, "write a b", "commit c"]));
+    let runs = world.home.kugetsu().join("runs");
+    let directory = eventually("the run to begin", || {
+        std::fs::read_dir(&runs)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.join("records.jsonl").exists())
+    });
+    let count = || std::fs::read_dir(directory.join("tmp")).map_or(0, Iterator::count);
+    let ended = || std::fs::read_to_string(directory.join("records.jsonl")).unwrap().contains(r#""type":"ended""#);
+    eventually("the files to be there", || if count() >= FILES || ended() { Ok(()) } else { Err(count()) });
+    eventually("the removal to begin", || if count() < FILES { Ok(()) } else { Err(count()) });
+    assert!(ended(), "whoever is killed now must not have the task done again");
+    world.await_state("local/demo#1", "done");
+}
+
+#[test]
+fn directories_that_a_cut_off_cleaning_left_are_removed_by_the_next() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));
+    let runs = world.home.kugetsu().join("runs");
+    let unknown = runs.join("0197f000-0000-7000-8000-000000000000");
+    std::fs::create_dir_all(unknown.join("tmp/cache")).unwrap();
+    std::fs::create_dir(runs.join("not-a-run")).unwrap();
+    world.run(["queue", "clean"]);
+    assert!(!unknown.exists());
+    assert!(runs.join(run["run"].as_str().unwrap()).exists() && runs.join("not-a-run").exists());
+}

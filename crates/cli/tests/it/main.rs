@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod again;
+mod branches;
 mod destroy;
 mod ends;
 mod job;
@@ -13,5 +14,6 @@ mod queue;
 mod server;
 mod settings;
 mod survive;
+mod waiting;
 mod world;
 mod wrong;

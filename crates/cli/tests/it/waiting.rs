@@ -1,5 +1,6 @@
 //! Who waits, and for what: commands that wait for a run, a person at the agent's own screen, and a daemon with no work.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -49,7 +50,7 @@ fn attach_opens_the_agents_own_screen_on_the_session_in_its_worktree() {
     let world = World::new();
     let program = world.home.folder("bin").join("with-a-screen");
     let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = screen ]; then echo \"screen of $2 in $PWD\"; else exec {} \"$@\"; fi\n",
+        "#!/bin/sh\nif [ \"$1\" = screen ]; then echo \"screen of $2 in $PWD\"; cat; else exec {} \"$@\"; fi\n",
         scripted_agent().display()
     );
     std::fs::write(&program, text).unwrap();
@@ -57,9 +58,41 @@ fn attach_opens_the_agents_own_screen_on_the_session_in_its_worktree() {
     world.run(["config", "set", "agents.scripted.program", program.to_str().unwrap()]);
     world.run(["config", "set", "agents.scripted.attach", "[\"screen\", \"{session}\"]"]);
     let repository = world.repository("demo");
-    let (run, _) = world.start(&repository, &script(&["say hello"]));
+    let (run, _) = world.start(&repository, &script(&["say hello", "error no more"]));
     let (session, worktree) = (run["session_id"].as_str().unwrap(), run["worktree"].as_str().unwrap());
-    assert_eq!(world.run(["attach", "local/demo#1"]).trim(), format!("screen of {session} in {worktree}"));
+    let mut attach = world.command(repository.path(), ["attach", "local/demo#1"]);
+    let mut screen = attach.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(screen.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim(), format!("screen of {session} in {worktree}"));
+
+    for words in [vec!["continue", ".", "more"], vec!["destroy", ".", "--discard"], vec!["attach", "."]] {
+        let refused = world.try_in(repository.path(), words);
+        assert_eq!(refused.status.code(), Some(1), "two cannot use one session: {}", shown(&refused));
+    }
+    world.run(["queue", "retry", "local/demo#1"]);
+    let run = world.await_state("local/demo#1", "blocked");
+    assert!(run["reason"].as_str().unwrap().contains("kugetsu attach"), "{run}");
+    drop(screen.stdin.take());
+    assert!(screen.wait().unwrap().success());
+    world.run_in(repository.path(), ["continue", ".", &script(&["say again"]), "--wait"]);
+    world.run_in(repository.path(), ["destroy", ".", "--discard"]);
+}
+
+#[test]
+fn c12_a_push_that_takes_long_can_be_canceled_too() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (begun, go) = (world.home.path().join("push-begun"), world.home.path().join("push-go"));
+    let hook = format!("#!/bin/sh\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.02; done\n", begun.display(), go.display());
+    repository.hook("pre-receive", &hook);
+    let reference = world.queue(&repository, &script(&["write a.txt a", "commit one"]));
+    eventually("the push to begin", || begun.exists());
+    world.run(["queue", "cancel", &reference]);
+    let run = world.await_state(&reference, "canceled");
+    assert_eq!((&run["commits"], &run["pushed"]), (&1.into(), &false.into()), "{run}");
+    assert_eq!(world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len(), 1);
+    eventually("the push to be gone", || world.processes("pre-receive").is_empty());
 }
 
 #[cfg(target_os = "linux")]

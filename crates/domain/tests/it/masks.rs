@@ -27,13 +27,13 @@ proptest! {
         let (mut out, mut held) = (String::new(), String::new());
         for cut in cuts {
             held.extend(pieces.by_ref().take(cut));
-            held = redactor.mask(&held);
-            let safe = held.len() - redactor.held_back(&held);
-            out.push_str(&held[..safe]);
+            let safe = redactor.settled(&held);
+            out.push_str(&redactor.mask(&held[..safe]));
             held.drain(..safe);
         }
         held.extend(pieces);
         out.push_str(&redactor.mask(&held));
+        prop_assert_eq!(&out, &redactor.mask(&text), "as if it had come in one piece");
         for secret in secrets.iter().flat_map(|secret| secret.lines()) {
             prop_assert!(!out.contains(secret), "{:?} in {:?}", secret, out);
         }
@@ -44,5 +44,21 @@ proptest! {
         let redactor = Redactor::new(&secrets);
         let once = redactor.mask(&text);
         prop_assert_eq!(redactor.mask(&once), once);
+    }
+
+    #[test]
+    fn b08_no_password_of_an_address_is_left_in_a_stream(cuts in prop::collection::vec(1_usize..7, 0..12)) {
+        let redactor = Redactor::new(["0123456789"]);
+        let mut pieces = "push https://bot:hunter22@host/a".chars();
+        let (mut out, mut held) = (String::new(), String::new());
+        for cut in cuts {
+            held.extend(pieces.by_ref().take(cut));
+            let safe = redactor.settled(&held);
+            out.push_str(&redactor.mask(&held[..safe]));
+            held.drain(..safe);
+        }
+        held.extend(pieces);
+        out.push_str(&redactor.mask(&held));
+        prop_assert_eq!(out, "push https://bot:***@host/a");
     }
 }

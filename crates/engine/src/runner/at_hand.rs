@@ -11,6 +11,7 @@ use kugetsu_process::{Marker, Means, Spec};
 
 use super::environment::environment;
 use super::files::Files;
+use super::masked::masked;
 use super::spool::Spool;
 use crate::home::{Home, RunHome};
 use crate::settings::Settings;
@@ -51,6 +52,7 @@ pub(crate) fn spec(
         marker: Marker::new(run.order.run.clone()).map_err(|error| error.to_string())?,
         stderr,
         stderr_max,
+        stderr_filter: Some(masked(run.spool.clone())),
         means: Means::CgroupV2,
     })
 }

@@ -51,6 +51,11 @@ impl Clocks {
         self.heard();
     }
 
+    /// There is no agent any more that could be silent; the wall clock goes on.
+    pub(crate) fn agent_is_gone(&mut self) {
+        self.heard = None;
+    }
+
     /// Waits until a clock runs out.
     pub(crate) async fn expired(&self) -> Expired {
         let wall = Duration::from_secs(self.limits.timeout_seconds);

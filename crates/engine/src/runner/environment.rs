@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use kugetsu_domain::redact::is_secret_name;
+use kugetsu_domain::redact::is_secret;
 use secrecy::ExposeSecret;
 
 use crate::settings::Variable;
@@ -89,7 +89,7 @@ pub fn secrets(inherited: impl IntoIterator<Item = (OsString, OsString)>, files:
     let files = files.iter().map(|variable| (variable.name.clone(), variable.value.expose_secret().to_owned()));
     let mut found = Vec::new();
     for (name, value) in inherited.chain(files) {
-        if is_secret_name(&name) {
+        if is_secret(&name, &value) {
             found.push(value);
         } else if value.trim_start().starts_with('{')
             && let Ok(value) = serde_json::from_str(&value)
@@ -105,7 +105,7 @@ fn secrets_in(value: &serde_json::Value, found: &mut Vec<String>) {
         serde_json::Value::Object(fields) => {
             for (name, value) in fields {
                 match value.as_str() {
-                    Some(text) if is_secret_name(name) => found.push(text.to_owned()),
+                    Some(text) if is_secret(name, text) => found.push(text.to_owned()),
                     _ => secrets_in(value, found),
                 }
             }
@@ -152,6 +152,7 @@ mod tests {
         let files = [
             variable("GITEA_TOKEN", "tok-123456"),
             variable("PLAIN", "not-a-secret"),
+            variable("MAX_TOKENS", "128000"),
             variable("OPENCODE_CONFIG_CONTENT", r#"{"provider":{"x":{"options":{"apiKey":"sk-abcdef","n":1}}}}"#),
         ];
         assert_eq!(secrets([], &files), ["tok-123456", "sk-abcdef"]);

@@ -2,7 +2,7 @@
 
 use kugetsu_api::order::RunOrder;
 use kugetsu_api::record::Body;
-use kugetsu_git::base::BaseError;
+use kugetsu_git::base::{Base, BaseError};
 use kugetsu_git::door::GitError;
 use kugetsu_git::files::FileError;
 use kugetsu_git::mirror::{Mirror, MirrorError};
@@ -35,8 +35,8 @@ pub(crate) struct Files {
     pub(crate) base: Option<Oid>,
     /// The branch that the work began from, where the worktree was made now.
     pub(crate) base_branch: Option<BranchName>,
-    /// Whether the worktree was made now.
-    pub(crate) is_new: bool,
+    /// What the issue's branch on the server was when kugetsu last pushed it, if it did: the work goes on from there.
+    pub(crate) pushed: Option<Oid>,
 }
 
 /// Why there are no files to work in.
@@ -110,14 +110,13 @@ pub(crate) async fn prepare(
                 // The work can go on without the server's news; the push at the end will tell if it cannot be reached.
                 spool.notice(format!("the server's branches were not brought up to date: {error}"));
             }
-            worktree.refresh().await?;
+            for notice in worktree.refresh().await? {
+                spool.notice(notice);
+            }
             let base = order.base_sha.as_deref().map(str::parse).transpose()?;
             found(order, &mirror, worktree, base, spool).await
         }
         Err(WorktreeError::Missing(_)) => {
-            if order.base_sha.is_some() {
-                spool.notice("the worktree was removed by somebody; it is made anew, without what was not pushed");
-            }
             if was_there {
                 mirror.update(&mut progress).await.map_err(failed)?;
             }
@@ -140,11 +139,28 @@ async fn make(
     spool: &Spool,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Files, FilesError> {
+    let begun = order.base_sha.as_deref().map(str::parse).transpose()?;
+    let pushed = match begun.is_some() && order.pushed.is_some() {
+        true => mirror.pushed_tip(&places.branch).await?,
+        false => None,
+    };
+    if begun.is_some() {
+        spool.notice(match &pushed {
+            Some(pushed) => format!(
+                "the worktree was removed by somebody; it is made anew from what was pushed ({}); what was not is gone",
+                pushed.short()
+            ),
+            None => "the worktree was removed by somebody; it is made anew, without what was not pushed".to_owned(),
+        });
+    }
+    spool.step("making the worktree");
+    if let Some(commit) = pushed {
+        return make_again(order, mirror, places, (begun, commit), spool, progress).await;
+    }
     let wanted = order.base.clone().map(BranchName::new).transpose()?;
     let base = mirror.resolve(wanted.as_ref()).await?;
-    let branch = free_branch(&mirror, places.branch, order.pushed.is_some() && order.base_sha.is_some()).await?;
-    spool.step("making the worktree");
-    if let Some(located) = mirror.located() {
+    let branch = free_branch(&mirror, places.branch).await?;
+    if let Ok(Some(located)) = mirror.located().await {
         match located.uncommitted(mirror.git()).await? {
             0 => {}
             count => spool.notice(format!(
@@ -164,7 +180,38 @@ async fn make(
         base_branch: base.branch.as_ref().map(ToString::to_string),
         base_sha: made.base_sha.as_ref().map(ToString::to_string),
     });
-    Ok(Files { mirror, worktree: made.worktree, base: made.base_sha, base_branch: base.branch, is_new: true })
+    Ok(Files { mirror, worktree: made.worktree, base: made.base_sha, base_branch: base.branch, pushed: None })
+}
+
+/// Makes the worktree of work that was pushed before: it goes on from there, and its base stays what it was.
+async fn make_again(
+    order: &RunOrder,
+    mirror: Mirror,
+    places: WorktreePlaces,
+    (base, pushed): (Option<Oid>, Oid),
+    spool: &Spool,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Files, FilesError> {
+    let WorktreePlaces { directory, gate, branch } = places;
+    tell_base_is_not_used(order, &branch, spool);
+    let from = Base { branch: Some(branch.clone()), commit: Some(pushed.clone()) };
+    let spec = WorktreeSpec { dir: directory, gate, branch, base: from };
+    let made = Worktree::create(&mirror, spec, progress).await?;
+    for notice in made.notices {
+        spool.notice(notice);
+    }
+    Ok(Files { mirror, worktree: made.worktree, base, base_branch: None, pushed: Some(pushed) })
+}
+
+/// A base is where work begins; it changes nothing for work that goes on.
+fn tell_base_is_not_used(order: &RunOrder, branch: &BranchName, spool: &Spool) {
+    // A later attempt goes on with what the first one began there.
+    if let Some(base) = order.base.as_ref().filter(|_| order.attempt == 1) {
+        spool.notice(format!(
+            "--base {base} is not used: the issue's work has begun and goes on from {branch}; \
+             to take {base} in, ask the agent to merge or rebase onto origin/{base}"
+        ));
+    }
 }
 
 /// A worktree that was there. After a lost attempt its state is saved before anything goes on in it.
@@ -176,22 +223,21 @@ async fn found(
     spool: &Spool,
 ) -> Result<Files, FilesError> {
     spool.step("going on in the issue's worktree");
-    if order.attempt > 1 {
-        let why = format!("attempt {} of its task was cut off", order.attempt - 1);
+    tell_base_is_not_used(order, worktree.branch(), spool);
+    if order.lost_before.is_some() {
+        let why = "the run before was cut off".to_owned();
         let spec = SaveSpec { issue_number: order.number, why, at: rescue_time::written_now() };
         if let Some(saved) = rescue::save(mirror, &worktree, spec).await? {
-            spool.notice(format!("what the last attempt left is saved as {}", saved.name));
+            spool.notice(format!("what the run before left is saved as {}", saved.name));
         }
     }
-    Ok(Files { mirror: mirror.clone(), worktree, base, base_branch: None, is_new: false })
+    let pushed = order.pushed.as_deref().map(str::parse).transpose()?;
+    Ok(Files { mirror: mirror.clone(), worktree, base, base_branch: None, pushed })
 }
 
 /// The branch, or the first of `-2`, `-3`, ... that the server does not have: an earlier piece of work on the same issue
 /// is never overwritten.
-async fn free_branch(mirror: &Mirror, wanted: BranchName, ours: bool) -> Result<BranchName, FilesError> {
-    if ours {
-        return Ok(wanted);
-    }
+async fn free_branch(mirror: &Mirror, wanted: BranchName) -> Result<BranchName, FilesError> {
     for number in 1..=BRANCHES {
         let name = if number == 1 { wanted.clone() } else { BranchName::new(format!("{wanted}-{number}"))? };
         if mirror.branch_tip(&name).await?.is_none() {

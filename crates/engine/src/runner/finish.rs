@@ -7,9 +7,11 @@ use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::survey::Survey;
 
+use super::at_hand::Run;
 use super::files::Files;
 use super::spool::Spool;
 use super::verdict::{End, Found, Push, is_publishable, verdict};
+use super::watch::Watch;
 use crate::credentials::token_variable;
 use crate::rescue_time;
 use crate::settings::Settings;
@@ -24,20 +26,31 @@ pub(crate) struct Ending {
     pub(crate) pushed: bool,
 }
 
-/// Looks, saves, pushes and judges. No process of the agent's is left.
-pub(crate) async fn finish(end: &End, files: &Files, order: &RunOrder, settings: &Settings, spool: &Spool) -> Ending {
+/// Looks, saves, pushes and judges. No process of the agent's is left. A push can take long, so it can be canceled and has
+/// an end as the agent has: the work is saved then.
+pub(crate) async fn finish(mut end: End, files: &Files, run: &Run, watch: &mut Watch) -> Ending {
+    let (order, spool) = (&run.order, &run.spool);
     spool.step("looking at what was done");
     let (found, head) = match files.worktree.survey(files.base.as_ref()).await {
         Ok(survey) => look(survey),
         Err(error) => (Found { unknown: Some(error.to_string()), ..Found::default() }, None),
     };
     let push = match &head {
-        Some(head) if is_publishable(end) && found.commits > 0 => push(head, files, order, settings, spool).await,
+        Some(head) if is_publishable(&end) && found.commits > 0 => {
+            match watch.unless_interrupted(push(head, files, order, &run.settings, spool)).await {
+                Ok(push) => push,
+                Err(interrupted) => {
+                    end = interrupted;
+                    Push::None
+                }
+            }
+        }
         _ => Push::None,
     };
-    let (verdict, mut reason) = verdict(end, &found, &push);
+    let (verdict, mut reason) = verdict(&end, &found, &push);
     if verdict != Verdict::Done
-        && let Some(note) = save(&reason, files, order, spool).await
+        && !matches!(end, End::Superseded)
+        && let Some(note) = save(&spool.mask(&reason), files, order, spool).await
     {
         reason = format!("{reason}; {note}");
     }
@@ -49,6 +62,7 @@ fn look(survey: Survey) -> (Found, Option<Oid>) {
         commits: u64::from(survey.commits),
         uncommitted: survey.uncommitted_total as u64,
         names: survey.uncommitted,
+        left: survey.left,
         unknown: None,
     };
     (found, survey.best_head)
@@ -62,8 +76,7 @@ async fn save(why: &str, files: &Files, order: &RunOrder, spool: &Spool) -> Opti
         Ok(None) => None,
         Ok(Some(saved)) => {
             spool.notice(format!("the worktree's state is saved as {} ({} files)", saved.name, saved.files));
-            (!saved.unsaved.is_empty())
-                .then(|| format!("not saved, as they cannot be read: {}", saved.unsaved.join(", ")))
+            (!saved.unsaved.is_empty()).then(|| format!("not saved: {}", saved.unsaved.join(", ")))
         }
         Err(error) => {
             spool.notice(format!(
@@ -81,17 +94,18 @@ async fn save(why: &str, files: &Files, order: &RunOrder, spool: &Spool) -> Opti
 async fn push(head: &Oid, files: &Files, order: &RunOrder, settings: &Settings, spool: &Spool) -> Push {
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
-    let expected = match (&order.pushed, files.is_new) {
-        (Some(pushed), false) => pushed.parse().ok(),
-        _ => None,
-    };
-    let first = files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
-    let result = match first {
+    let publish = async |expected| files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
+    let result = match publish(files.pushed.clone()).await {
+        // Branches are deleted when they were merged. Nothing of anybody's is there that could be overwritten.
+        Err(PublishError::Diverged { theirs: None, .. }) => {
+            spool.notice(format!("{branch} was deleted on the server since it was pushed; it is pushed there anew"));
+            publish(None).await
+        }
         // What is there is part of what comes: a push that was not noted, or commits that the agent took in.
         Err(PublishError::Diverged { theirs: Some(theirs), .. })
             if files.worktree.has_ancestor(head, &theirs).await =>
         {
-            files.mirror.publish(&files.worktree, head, Lease::Expect(Some(theirs))).await
+            publish(Some(theirs)).await
         }
         other => other,
     };
@@ -103,9 +117,10 @@ async fn push(head: &Oid, files: &Files, order: &RunOrder, settings: &Settings, 
 
 fn told(error: &PublishError, variable: Option<&'static str>) -> Push {
     match error {
-        PublishError::Diverged { .. } | PublishError::Refused { .. } | PublishError::CheckedOut { .. } => {
-            Push::NeedsPerson(error.to_string())
-        }
+        PublishError::Diverged { .. }
+        | PublishError::Refused { .. }
+        | PublishError::CheckedOut { .. }
+        | PublishError::Source(_) => Push::NeedsPerson(error.to_string()),
         PublishError::NotLoggedIn(_) => Push::NeedsPerson(match variable {
             Some(name) => format!("{error}; set the token: kugetsu env set {name} -"),
             None => error.to_string(),

@@ -1,5 +1,6 @@
-//! The runner's line to the daemon: reports go up, words come down. The daemon may come and go; the line is opened again,
-//! and what it has not acknowledged is sent again.
+//! The runner's two lines to the daemon: words come down on one, reports go up on the other. The daemon may come and go;
+//! each line is opened again by itself, and what the daemon has not acknowledged is sent again. Neither waits for the
+//! other: a report that is not taken must not keep a run from being stopped.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::order::{Limits, Word};
 use kugetsu_api::path;
-use kugetsu_api::record::Acknowledged;
+use kugetsu_api::record::{Acknowledged, REPORT_MAX};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 
-/// Most bytes of one report.
-const REPORT_MAX: u64 = 256 * 1024;
-/// The wait before the line is opened again: at first, and at most. A daemon that is upgraded is away for a second; one
+/// Bytes that are read for one report, which is then cut at its last whole record; a longer record is read on.
+const PIECE: u64 = 256 * 1024;
+/// The wait before a line is opened again: at first, and at most. A daemon that is upgraded is away for a second; one
 /// that is stopped may be away for days.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
 const AGAIN_LAST: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub(crate) struct Orders {
     pub(crate) limits: Option<Limits>,
 }
 
-/// The line.
+/// The lines.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     /// Where the daemon listens.
@@ -49,48 +50,46 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports until the daemon says that the run is over, or the task is dropped.
-    pub(crate) async fn run(mut self) {
-        let mut wait = AGAIN_FIRST;
-        loop {
-            let begun = tokio::time::Instant::now();
-            match self.line().await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(%error, "the line to the daemon is down"),
-            }
-            if begun.elapsed() > AGAIN_LAST {
-                wait = AGAIN_FIRST;
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(AGAIN_LAST);
+    /// Listens and reports until the daemon says that the run is over, or the task is dropped.
+    pub(crate) async fn run(self) {
+        tokio::select! {
+            () = again(|| self.listen()) => {}
+            () = again(|| self.report()) => {}
         }
     }
 
-    /// One connection, as long as it holds. `Ok` means that the run is over.
-    async fn line(&mut self) -> Result<(), ClientError> {
+    /// Takes the daemon's words, as long as the connection holds. `Ok` means that the run is over.
+    async fn listen(&self) -> Result<(), ClientError> {
         let words = Client::connect(&self.socket).await?;
         let mut words = words.stream::<Word>(&path::with(path::RUN_ORDERS, &self.run)).await?;
-        let mut reports = Client::connect(&self.socket).await?;
-        loop {
-            while *self.acknowledged.borrow() < *self.length.borrow_and_update() {
-                self.report(&mut reports).await?;
-                if self.orders.borrow().over {
-                    return Ok(());
-                }
-            }
-            tokio::select! {
-                word = words.next() => match word? {
-                    Some(word) => self.take(word),
-                    None => return Err(ClientError::Broken("the daemon ended".to_owned())),
-                },
-                changed = self.length.changed() => if changed.is_err() {
-                    return Ok(());
-                },
-            }
-            if self.orders.borrow().over {
+        while let Some(word) = words.next().await? {
+            self.take(word);
+            if self.is_over() {
                 return Ok(());
             }
         }
+        Err(ClientError::Broken("the daemon ended".to_owned()))
+    }
+
+    /// Sends what there is and what comes, as long as the connection holds. `Ok` means that the run is over.
+    async fn report(&self) -> Result<(), ClientError> {
+        let mut client = Client::connect(&self.socket).await?;
+        let mut length = self.length.clone();
+        loop {
+            while *self.acknowledged.borrow() < *length.borrow_and_update() {
+                self.send(&mut client).await?;
+                if self.is_over() {
+                    return Ok(());
+                }
+            }
+            if length.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.orders.borrow().over
     }
 
     fn take(&self, word: Word) {
@@ -107,7 +106,7 @@ impl Reporter {
     }
 
     /// Sends the next piece that is not acknowledged.
-    async fn report(&self, client: &mut Client) -> Result<(), ClientError> {
+    async fn send(&self, client: &mut Client) -> Result<(), ClientError> {
         let from = *self.acknowledged.borrow();
         let lines = self.read(from).await.map_err(|error| ClientError::Broken(error.to_string()))?;
         let target = path::with_query(&path::with(path::RUN_REPORT, &self.run), &[("offset", Some(&from.to_string()))]);
@@ -124,7 +123,7 @@ impl Reporter {
         let mut file = File::open(&self.records).await?;
         file.seek(io::SeekFrom::Start(from)).await?;
         let mut lines = Vec::new();
-        let mut file = file.take(REPORT_MAX);
+        let mut file = file.take(PIECE);
         loop {
             let read = file.read_to_end(&mut lines).await?;
             match lines.iter().rposition(|byte| *byte == b'\n') {
@@ -133,8 +132,121 @@ impl Reporter {
                     return Ok(lines);
                 }
                 None if read == 0 => return Ok(lines),
-                None => file.set_limit(REPORT_MAX),
+                None => file.set_limit(PIECE),
             }
         }
+    }
+}
+
+/// Opens a line again whenever it breaks. Ends when the line says that the run is over.
+async fn again<Line: Future<Output = Result<(), ClientError>>>(open: impl Fn() -> Line) {
+    let mut wait = AGAIN_FIRST;
+    loop {
+        let begun = tokio::time::Instant::now();
+        let Err(error) = open().await else { return };
+        if begun.elapsed() > AGAIN_LAST {
+            wait = AGAIN_FIRST;
+        }
+        match error {
+            // Without an end these would be all that the log holds.
+            ClientError::Problem(_) | ClientError::NotUnderstood(_) if wait == AGAIN_FIRST => {
+                tracing::warn!(%error, "the daemon does not take what the runner says; trying again");
+            }
+            error => tracing::debug!(%error, "a line to the daemon is down"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(AGAIN_LAST);
+    }
+}
+
+// A report is at most a piece and the record that goes on beyond it.
+const _: () = assert!(PIECE as usize + kugetsu_api::record::RECORD_MAX <= REPORT_MAX);
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use kugetsu_api::record::Body;
+    use kugetsu_domain::redact::Redactor;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::super::spool::Spool;
+    use super::*;
+
+    const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
+
+    /// A daemon that says these words to whoever listens, and answers every report with this.
+    async fn daemon(socket: &Path, words: &[Word], report: &'static str) {
+        let listener = UnixListener::bind(socket).unwrap();
+        let words: String = words.iter().map(|word| serde_json::to_string(word).unwrap() + "\n").collect();
+        let words = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{words}\r\n", words.len());
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer(connection, words.clone(), report));
+        }
+    }
+
+    async fn answer(mut connection: UnixStream, words: String, report: &'static str) {
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = connection.read(&mut piece).await {
+            request.extend_from_slice(&piece[..count]);
+            let text = String::from_utf8_lossy(&request);
+            if text.starts_with("GET") && text.ends_with("\r\n\r\n") {
+                connection.write_all(words.as_bytes()).await.unwrap();
+                request.clear();
+            } else if text.ends_with("}\n") {
+                connection.write_all(report.as_bytes()).await.unwrap();
+                request.clear();
+            }
+        }
+    }
+
+    fn reporter(directory: &Path) -> (Reporter, watch::Receiver<Orders>, Spool) {
+        let records = directory.join("records.jsonl");
+        let spool = Spool::create(&records, Redactor::new(Vec::<String>::new())).unwrap();
+        let (orders, heard) = watch::channel(Orders::default());
+        let reporter = Reporter {
+            socket: directory.join("socket"),
+            run: "run".to_owned(),
+            records,
+            length: spool.length(),
+            orders,
+            acknowledged: watch::Sender::new(0),
+        };
+        (reporter, heard, spool)
+    }
+
+    #[tokio::test]
+    async fn c12_a_run_can_be_stopped_also_while_its_reports_are_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reporter, mut heard, spool) = reporter(dir.path());
+        spool.write(Body::Prompt { text: "a record that the daemon does not take".to_owned() });
+        let refusal = "HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
+        let socket = dir.path().join("socket");
+        let words = [Word::Hello, Word::Limits(LIMITS), Word::Stop];
+        let orders = tokio::select! {
+            () = daemon(&socket, &words, refusal) => unreachable!("it never ends"),
+            () = reporter.run() => panic!("the run is not over"),
+            orders = heard.wait_for(|orders| orders.stop) => *orders.unwrap(),
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the word was never heard"),
+        };
+        assert_eq!(orders, Orders { stop: true, over: false, limits: Some(LIMITS) });
+    }
+
+    #[tokio::test]
+    async fn a_run_that_the_daemon_knows_as_over_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reporter, heard, spool) = reporter(dir.path());
+        spool.write(Body::Text { text: "too late".to_owned() });
+        let over = "HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"offset\":9,\"over\":true}";
+        let socket = dir.path().join("socket");
+        tokio::select! {
+            () = daemon(&socket, &[Word::Hello], over) => unreachable!("it never ends"),
+            () = reporter.run() => {}
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("it goes on"),
+        }
+        assert!(heard.borrow().over);
     }
 }

@@ -23,6 +23,8 @@ use super::spool::Spool;
 use super::talk::{Talk, talk};
 use super::verdict::{End, Found, Push, verdict};
 use super::watch::Watch;
+use crate::discard::discard;
+use crate::hold::hold;
 use crate::home::{Home, RunHome};
 use crate::settings::Settings;
 
@@ -59,7 +61,6 @@ pub async fn run_runner(home: Home, directory: PathBuf, lock: RawFd, settings: S
     let watch = Watch { clocks: Clocks::start(order.limits), orders: heard, spool: spool.clone() };
     let (ending, usage) =
         Run { order, home, place: place.clone(), settings, spool: spool.clone() }.carry_out(watch).await;
-    remove_temporary(&place, &spool);
     spool.write(Body::Ended {
         state: ending.verdict.name().to_owned(),
         reason: ending.reason,
@@ -69,6 +70,7 @@ pub async fn run_runner(home: Home, directory: PathBuf, lock: RawFd, settings: S
         usage,
     });
     spool.sync();
+    remove_temporary(&place).await;
     if let Some(why) = spool.broken() {
         return Err(format!("the run's records cannot be written: {why}"));
     }
@@ -104,12 +106,11 @@ async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut orde
     }
 }
 
-/// The agent's temporary files go with the run.
-fn remove_temporary(place: &RunHome, spool: &Spool) {
-    if let Err(error) = fs::remove_dir_all(place.temporary())
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        spool.notice(format!("the temporary directory {} could not be removed: {error}", place.temporary().display()));
+/// The agent's temporary files go with the run, but only after its end is written down: to remove many takes long, and
+/// whoever is killed meanwhile must not have the task done a second time. The daemon removes what is left.
+async fn remove_temporary(place: &RunHome) {
+    if let Err(error) = discard(place.temporary()).await {
+        tracing::warn!(path = %place.temporary().display(), %error, "the run's temporary directory could not be removed");
     }
 }
 
@@ -121,7 +122,17 @@ impl Run {
             Ok(Err(error)) => return (nothing_done(&End::Failed(error.to_string())), WireUsage::default()),
             Err(end) => return (nothing_done(&end), WireUsage::default()),
         };
+        // Kept to the end of the run: nobody else may use the worktree and the session meanwhile.
+        let _held = match hold(files.worktree.dir()) {
+            Ok(Some(held)) => held,
+            Ok(None) => return (nothing_done(&End::Attached), WireUsage::default()),
+            Err(error) => {
+                let why = format!("{} cannot be used: {error}", files.worktree.dir().display());
+                return (nothing_done(&End::Failed(why)), WireUsage::default());
+            }
+        };
         let Talk { end, usage } = talk(self, &files, &mut watch).await;
+        watch.clocks.agent_is_gone();
         let usage = WireUsage {
             cost_usd: usage.cost_usd.unwrap_or_default(),
             input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
@@ -131,7 +142,7 @@ impl Run {
             // Somebody else holds the issue now: nothing of it may be touched.
             return (nothing_done(&end), usage);
         }
-        (finish(&end, &files, &self.order, &self.settings, &self.spool).await, usage)
+        (finish(end, &files, self, &mut watch).await, usage)
     }
 }
 

@@ -10,6 +10,7 @@ use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::redact::Redactor;
 use tokio::sync::watch;
 
+use super::kept::{is_chatter, kept};
 use crate::engine::now;
 
 /// Most bytes of what an agent says and does that are kept of one run. Facts are kept whatever their number.
@@ -49,20 +50,22 @@ impl Spool {
     /// Writes a record. What goes wrong is found in [`broken`](Self::broken): the run cannot go on without its records.
     pub(crate) fn write(&self, body: Body) {
         let chatter = is_chatter(&body);
-        let record = Record { at: now().as_millisecond(), body };
-        let Ok(line) = serde_json::to_string(&record) else {
+        if chatter && self.writing().chatter > CHATTER_MAX {
+            return;
+        }
+        let record = Record { at: now().as_millisecond(), body: kept(body, &self.0.redactor) };
+        let Ok(mut line) = serde_json::to_string(&record) else {
             self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
             return;
         };
-        let mut line = self.0.redactor.mask(&line);
         line.push('\n');
         let mut writing = self.writing();
         if chatter {
-            let before = writing.chatter;
-            writing.chatter = before.saturating_add(line.len() as u64);
-            if before > CHATTER_MAX {
+            // Another may have come first meanwhile.
+            if writing.chatter > CHATTER_MAX {
                 return;
             }
+            writing.chatter = writing.chatter.saturating_add(line.len() as u64);
             if writing.chatter > CHATTER_MAX {
                 line = notice_of_the_bound();
             }
@@ -103,9 +106,9 @@ impl Spool {
         self.0.redactor.mask(text)
     }
 
-    /// How many bytes at the end of a piece of text may be the beginning of a secret.
-    pub(crate) fn held_back(&self, text: &str) -> usize {
-        self.0.redactor.held_back(text)
+    /// How many bytes at the beginning of a piece of text can be written: the rest may begin a secret.
+    pub(crate) fn settled(&self, text: &str) -> usize {
+        self.0.redactor.settled(text)
     }
 
     fn append(&self, writing: &mut Writing, bytes: &[u8]) {
@@ -124,19 +127,6 @@ impl Spool {
     }
 }
 
-/// What an agent can make any amount of.
-const fn is_chatter(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Text { .. }
-            | Body::Thought { .. }
-            | Body::ToolStarted { .. }
-            | Body::ToolEnded { .. }
-            | Body::Notice { .. }
-            | Body::Permission { .. }
-    )
-}
-
 fn notice_of_the_bound() -> String {
     let text = format!(
         "the agent has said more than {} MiB; the rest of this run's transcript is left out",
@@ -148,6 +138,9 @@ fn notice_of_the_bound() -> String {
 
 #[cfg(test)]
 mod tests {
+    use kugetsu_api::record::PlanStep;
+    use kugetsu_api::run::Usage;
+
     use super::*;
 
     fn spool(secrets: &[&str]) -> (tempfile::TempDir, Spool) {
@@ -169,9 +162,16 @@ mod tests {
     #[test]
     fn chatter_is_bounded_and_facts_are_not() {
         let (dir, spool) = spool(&[]);
-        let piece = "x".repeat(4 * 1024 * 1024);
-        for _ in 0..20 {
+        let piece = "x".repeat(100 * 1024);
+        for _ in 0..300 {
             spool.write(Body::Text { text: piece.clone() });
+            spool.write(Body::Thought { text: piece.clone() });
+            spool.write(Body::Plan {
+                steps: (0..100).map(|_| PlanStep { text: "x".repeat(1000), state: "pending".to_owned() }).collect(),
+            });
+        }
+        for _ in 0..1000 {
+            spool.write(Body::Usage { usage: Usage::default() });
         }
         spool.write(Body::SessionLost { session: "s".to_owned() });
         let text = std::fs::read_to_string(dir.path().join("records.jsonl")).unwrap();

@@ -95,11 +95,14 @@ async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
     if let Some(trouble) = ended.trouble {
         run.spool.notice(format!("ending the agent's processes: {trouble}"));
     }
-    if let End::Failed(why) = &mut talk.end
-        && let Some(line) = said.lines().rev().find(|line| line.contains(char::is_alphanumeric))
-    {
-        let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-        why.push_str(&format!("; it printed last: {line}"));
+    if let End::Failed(why) = &mut talk.end {
+        if let Some(line) = said.lines().rev().find(|line| line.contains(char::is_alphanumeric)) {
+            // Masked before it is cut: half a secret would not be known for one.
+            let line: String = run.spool.mask(line).chars().filter(|c| !c.is_control()).take(300).collect();
+            why.push_str(&format!("; it printed last: {line}"));
+        }
+        // It also stands in the rescue, which is no record.
+        *why = run.spool.mask(why);
     }
 }
 

@@ -5,6 +5,7 @@ use kugetsu_agent::{SessionId, Stop, Turn};
 use kugetsu_domain::run::Verdict;
 
 use super::clocks::Expired;
+use crate::hold::ATTACHED;
 
 /// How the agent's part ended.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) enum End {
     Canceled,
     /// The daemon gave the issue to another run; nothing more is to be done.
     Superseded,
+    /// A person is at the agent's own screen, so it never began.
+    Attached,
 }
 
 /// What the host found in the worktree after the end.
@@ -35,6 +38,8 @@ pub(crate) struct Found {
     pub(crate) uncommitted: u64,
     /// Some of their names.
     pub(crate) names: Vec<String>,
+    /// Branches with commits that are not part of what is pushed.
+    pub(crate) left: Vec<String>,
     /// Why it could not be found out.
     pub(crate) unknown: Option<String>,
 }
@@ -69,6 +74,9 @@ pub(crate) fn verdict(end: &End, found: &Found, push: &Push) -> (Verdict, String
         End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".to_owned()),
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept")),
         End::Failed(why) => (Verdict::Failed, why.clone()),
+        End::Attached => {
+            (Verdict::Blocked, format!("{ATTACHED}; when they have left it, `kugetsu queue retry` begins this again"))
+        }
         End::Turn { turn, .. } => of_turn(turn, found, push),
     }
 }
@@ -113,13 +121,48 @@ fn commits(count: u64) -> String {
     if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
-/// What is not in a commit is not pushed: that is said, not hidden.
+/// What is not pushed is said, not hidden: files that are in no commit, and commits on other branches.
 fn rest(found: &Found) -> String {
+    format!("{}{}", files(found), branches(&found.left))
+}
+
+fn branches(left: &[String]) -> String {
+    match left {
+        [] => String::new(),
+        [one] => format!("; {one} has commits that are not pushed"),
+        [one, two] => format!("; {one} and {two} have commits that are not pushed"),
+        [one, two, more @ ..] => {
+            format!("; {one}, {two} and {} more have commits that are not pushed", more.len())
+        }
+    }
+}
+
+fn files(found: &Found) -> String {
     let shown = found.names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     match found.uncommitted {
         0 => String::new(),
         1 => format!("; 1 file is not committed: {shown}"),
         more if more as usize > 3 => format!("; {more} files are not committed: {shown}, ..."),
         more => format!("; {more} files are not committed: {shown}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_pushed_is_said_by_name() {
+        let left = |names: &[&str]| Found {
+            uncommitted: 1,
+            names: vec!["a.txt".to_owned()],
+            left: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Found::default()
+        };
+        assert_eq!(rest(&Found::default()), "");
+        assert_eq!(rest(&left(&[])), "; 1 file is not committed: a.txt");
+        assert_eq!(rest(&left(&["x"])), "; 1 file is not committed: a.txt; x has commits that are not pushed");
+        assert!(rest(&left(&["x", "y"])).ends_with("; x and y have commits that are not pushed"));
+        assert!(rest(&left(&["x", "y", "z"])).ends_with("; x, y and 1 more have commits that are not pushed"));
     }
 }

@@ -109,7 +109,7 @@ pub async fn show(mirror: &Mirror, name: &str) -> Result<Shown, RescueError> {
     let call = call
         .args(["--stat=100".to_owned(), format!("--stat-count={STAT_FILES}")])
         .args([&from, &rescue.commit].map(Oid::as_str));
-    let stat = mirror.source().reach(call).run().await?;
+    let stat = mirror.reach(call).await.run().await?;
     Ok(Shown {
         rescue,
         stat: shown_lines(stat.stdout.trim_ascii_end(), STAT_MAX),

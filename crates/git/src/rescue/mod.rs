@@ -4,6 +4,7 @@
 //! git can read it.
 
 mod error;
+mod inner;
 mod list;
 mod note;
 mod restore;

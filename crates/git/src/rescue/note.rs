@@ -6,6 +6,16 @@ use crate::shown::shown;
 const FORMAT: &str = "Kugetsu-Rescue: 1";
 const WHY_MAX: usize = 300;
 
+/// A commit of a repository inside the worktree that its server does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InnerHead {
+    /// Where the repository is, below the worktree.
+    pub(super) place: Vec<u8>,
+    /// What names the commit there: a ref, `HEAD`, or `kept/<commit>`.
+    pub(super) name: Vec<u8>,
+    pub(super) commit: Oid,
+}
+
 /// A rescue's own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Note {
@@ -26,6 +36,8 @@ pub(super) struct Note {
     pub(super) refs: Vec<(Vec<u8>, Oid)>,
     /// The gate's refs that the server does not have.
     pub(super) gate: Vec<(Vec<u8>, Oid)>,
+    /// What repositories inside the worktree have and their servers do not.
+    pub(super) inner: Vec<InnerHead>,
     /// Files that are there but could not be saved, fit to be shown.
     pub(super) unsaved: Vec<String>,
     /// What is saved otherwise than it was, or was lost before, fit to be shown.
@@ -69,6 +81,9 @@ impl Note {
                 line(key, &format!("{oid} {}", encoded(name)));
             }
         }
+        for head in &self.inner {
+            line("Inner", &format!("{} {} {}", head.commit, encoded(&head.place), encoded(&head.name)));
+        }
         for (key, sentences) in [("Unsaved", &self.unsaved), ("Notice", &self.notices)] {
             for sentence in sentences {
                 line(key, sentence);
@@ -88,6 +103,11 @@ impl Note {
                 let (oid, name) = value.split_once(' ')?;
                 Some((decoded(name), oid.parse().ok()?))
             };
+            let inner = || {
+                let mut words = value.splitn(3, ' ');
+                let (oid, place, name) = (words.next()?, words.next()?, words.next()?);
+                Some(InnerHead { place: decoded(place), name: decoded(name), commit: oid.parse().ok()? })
+            };
             match key {
                 "Issue" => note.issue = value.parse().ok()?,
                 "Time" => note.at = value.to_owned(),
@@ -98,6 +118,7 @@ impl Note {
                 "Index" => note.index = value.parse().ok(),
                 "Files" => note.files = value.parse().ok()?,
                 "Ref" => note.refs.extend(named()),
+                "Inner" => note.inner.extend(inner()),
                 "Gate" => note.gate.extend(named()),
                 "Unsaved" => note.unsaved.push(value.to_owned()),
                 "Notice" => note.notices.push(value.to_owned()),
@@ -158,7 +179,8 @@ mod tests {
             index: None,
             files: 3,
             refs: vec![(b"refs/heads/a\xfc".to_vec(), oid.clone())],
-            gate: vec![(b"refs/heads/b".to_vec(), oid)],
+            gate: vec![(b"refs/heads/b".to_vec(), oid.clone())],
+            inner: vec![InnerHead { place: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
             unsaved: vec!["a: b".to_owned()],
             notices: vec!["c".to_owned()],
         };

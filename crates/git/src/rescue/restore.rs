@@ -1,6 +1,7 @@
 //! Brings a rescue back: a repository of its own with the branches, the index and the files as they were.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::change::below;
@@ -15,6 +16,7 @@ use crate::names::Oid;
 use crate::partial::take_objects;
 use crate::removal::{being_made, remove};
 use crate::rescue::error::RescueError;
+use crate::rescue::inner::{self, restored_ref};
 use crate::rescue::list::{Rescue, find};
 use crate::rescue::note::Note;
 use crate::view::Conversion;
@@ -32,7 +34,8 @@ pub struct Restored {
 
 /// Makes `to` (a new or an empty directory) a repository that borrows nothing: `origin` is the real server, HEAD, the
 /// branches and the index are as they were, uncommitted changes are uncommitted again, untracked files untracked. What
-/// was pushed to the gate, but not to the server, is in `refs/kugetsu/gate`.
+/// was pushed to the gate, but not to the server, is in `refs/kugetsu/gate`; what repositories inside had and their servers
+/// did not is in `refs/kugetsu/inner/<place>`, and a notice says so.
 ///
 /// # Errors
 /// [`RescueError`]; nothing is left behind.
@@ -73,7 +76,7 @@ async fn make(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Resu
         (None, Some(head)) => head.as_str().as_bytes().to_vec(),
         (None, None) => format!("ref: refs/heads/{}", note.branch).into_bytes(),
     };
-    make_git_dir(&git_dir, "ref: refs/heads/none", &config(mirror, note))?;
+    make_git_dir(&git_dir, "ref: refs/heads/none", &config(mirror, note, &mirror.address().await))?;
     take_objects(mirror.objects(), git_dir.join("objects")).await?;
     take_contents(mirror.dir(), &git_dir).await?;
     if let Some(shallow) = mirror.shallow() {
@@ -94,12 +97,13 @@ async fn make(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Resu
     // Exit code 1: some files differ from the index, which is the point.
     let refresh = on(mirror, dir, "update-index", "look at the files").args(["-q", "--refresh"]);
     lfs.permit_pointers(refresh).any_code().await?;
+    notices.extend(inner::notices(&note.inner));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("this could not be saved: {unsaved}")));
     Ok(notices)
 }
 
-fn config(mirror: &Mirror, note: &Note) -> ConfigText {
+fn config(mirror: &Mirror, note: &Note, origin: &OsStr) -> ConfigText {
     let mut config = ConfigText::default();
     let extended = mirror.format() != "sha1" || mirror.promisor().is_some();
     config.section("core", None).set("repositoryFormatVersion", if extended { "1" } else { "0" });
@@ -113,7 +117,7 @@ fn config(mirror: &Mirror, note: &Note) -> ConfigText {
     if let Some(promisor) = mirror.promisor() {
         promisor.write(&mut config);
     }
-    config.section("remote", Some(b"origin")).set("url", mirror.argument().into_encoded_bytes());
+    config.section("remote", Some(b"origin")).set("url", origin.as_encoded_bytes());
     config.set("fetch", "+refs/heads/*:refs/remotes/origin/*");
     config.section("branch", Some(note.branch.as_bytes()));
     config.set("remote", "origin").set("merge", format!("refs/heads/{}", note.branch));
@@ -128,6 +132,7 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
         let rest = name.strip_prefix(b"refs/").unwrap_or(name);
         refs.insert([b"refs/kugetsu/gate/", rest].concat(), oid.clone());
     }
+    refs.extend(note.inner.iter().map(|head| (restored_ref(head), head.commit.clone())));
     refs.insert(rescue.name.clone().into_bytes(), rescue.commit.clone());
     Ok(packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
 }
@@ -169,7 +174,7 @@ async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) 
         take_away(dir, path)?;
     }
     let checkout = call("checkout-index", "write the files").args(["--force", "-z", "--stdin"]);
-    mirror.source().reach(checkout).stdin(written).run().await?;
+    mirror.reach(checkout).await.stdin(written).run().await?;
     for file in [attributes, index] {
         std::fs::remove_file(&file).at("remove", &file)?;
     }

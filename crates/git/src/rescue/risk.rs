@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::change::Changes;
 use crate::door::GitError;
 use crate::files::is_real_dir;
 use crate::foreign::kept_aside;
+use crate::inner::{Own, inside};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::rescue::error::RescueError;
@@ -22,7 +24,7 @@ pub struct AtRisk {
     pub uncommitted_total: usize,
     /// Commits of the branch or of HEAD that are nowhere else.
     pub unpushed: u32,
-    /// Other branches with such commits, and stashes, fit to be shown.
+    /// Other branches with such commits, and stashes, those of submodules that are not checked out too; fit to be shown.
     pub other_branches: Vec<String>,
 }
 
@@ -52,7 +54,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     own.extend(heads.gate.get(&branch).cloned());
     let mut lost = BTreeSet::new();
     for head in &own {
-        lost.extend(unsafe_commits(&heads.view, head, &safe, upstream.as_ref()).await?);
+        lost.extend(unsafe_commits(mirror, &heads.view, head, &safe, upstream.as_ref()).await?);
     }
     at_risk.unpushed = u32::try_from(lost.len()).unwrap_or(u32::MAX);
 
@@ -72,7 +74,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     let aside = kept_aside(&worktree.git_dir());
     others.extend(aside.iter().map(|oid| (format!("kept aside: {}", oid.short()), oid)));
     for (name, oid) in others {
-        if !unsafe_commits(&heads.view, oid, &safe, upstream.as_ref()).await?.is_empty() {
+        if !unsafe_commits(mirror, &heads.view, oid, &safe, upstream.as_ref()).await?.is_empty() {
             at_risk.other_branches.push(name);
         }
     }
@@ -89,17 +91,42 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
         let changes = heads.view.changes(mirror, worktree.dir(), &index, head).await?;
         at_risk.uncommitted = changes.shown(LISTED);
         at_risk.uncommitted_total = changes.total();
+        at_risk.other_branches.extend(inner_heads(mirror, worktree, &changes, &safe).await?);
     }
     Ok(at_risk)
 }
 
+/// Heads of submodules that have no files here; a submodule with files counts as a change.
+async fn inner_heads(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    changes: &Changes,
+    safe: &[Oid],
+) -> Result<Vec<String>, RescueError> {
+    let inside = inside(worktree.dir(), &changes.nested).await?;
+    let mut found = inside.unread;
+    for inner in inside.repositories.iter().filter(|inner| !inner.has_files) {
+        let own = Own::read(&inner.git_dir);
+        let view = View::apart(mirror, &inner.git_dir, own.any()).await?;
+        let lacking = own.lacking(&view, safe).await?;
+        found.extend(lacking.iter().map(|(name, _)| format!("{}: {}", shown(&inner.place), shown(name))));
+    }
+    Ok(found)
+}
+
 /// The commits that `head` has and nobody else. A head whose commit is missing counts as one: it cannot be proved safe.
-async fn unsafe_commits(view: &View, head: &Oid, safe: &[Oid], upstream: Option<&Oid>) -> Result<Vec<Oid>, GitError> {
-    let Some(commits) = view.list(head, safe).await? else { return Ok(vec![head.clone()]) };
+async fn unsafe_commits(
+    mirror: &Mirror,
+    view: &View,
+    head: &Oid,
+    safe: &[Oid],
+    upstream: Option<&Oid>,
+) -> Result<Vec<Oid>, GitError> {
+    let Some(commits) = view.list(&[head], safe).await? else { return Ok(vec![head.clone()]) };
     let Some(upstream) = upstream.filter(|_| !commits.is_empty()) else { return Ok(commits) };
     let call = view.call("cherry", "look for the same changes on the server").args([upstream.as_str(), head.as_str()]);
     // A partial clone fetches the contents that it compares.
-    let answer = call.with_credentials().any_code().await?;
+    let answer = mirror.reach(call).await.any_code().await?;
     let same: BTreeSet<Oid> = answer.lines().filter_map(|line| Oid::read(line.strip_prefix(b"- ")?)).collect();
     Ok(commits.into_iter().filter(|commit| !same.contains(commit)).collect())
 }

@@ -15,6 +15,7 @@ use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::reach::RESCUE;
 use crate::rescue::error::RescueError;
+use crate::rescue::inner::{self, Taken};
 use crate::rescue::list::noted;
 use crate::rescue::note::Note;
 use crate::rescue::tree::write_tree;
@@ -55,8 +56,9 @@ pub struct Saved {
 }
 
 /// Saves what a worktree holds: files (tracked and untracked, those of repositories inside it too; ignored ones not),
-/// what is staged, HEAD, its branches and stashes, and what was pushed to its gate. `None` when nothing of that would be
-/// lost: it is all on the server, as of the last update, or in an earlier rescue.
+/// what is staged, HEAD, its branches and stashes, what was pushed to its gate, and the commits of repositories inside
+/// that their own servers do not have. `None` when nothing of that would be lost: it is all on the server, as of the last
+/// update, or in an earlier rescue.
 ///
 /// # Errors
 /// [`RescueError`]; nothing of the worktree is changed either way.
@@ -79,12 +81,42 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     let kept = keep_heads(mirror, worktree, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.view, &mut note).await?;
     note.unsaved.extend(changes.unread.iter().cloned());
-    if changes.is_empty() && (kept.is_empty() || heads.view.count(&kept.iter().collect::<Vec<_>>(), &safe).await? == 0)
-    {
+    let taken = match is_real_dir(worktree.dir()) {
+        true => inner::take(mirror, worktree.dir(), &changes, &mut note).await?,
+        false => Taken::default(),
+    };
+    let saved = keep(mirror, worktree, spec, Kept { heads, safe, kept, changes, inner: &taken.commits }, note).await;
+    taken.forget(mirror).await?;
+    saved
+}
+
+/// What is to be kept.
+struct Kept<'k> {
+    heads: Heads,
+    safe: Vec<Oid>,
+    /// Commits of the worktree's and the gate's.
+    kept: Vec<Oid>,
+    changes: Changes,
+    /// Commits of repositories inside.
+    inner: &'k [Oid],
+}
+
+/// Makes the rescue, unless nothing would be lost or it is there already. What could not be saved is told either way.
+async fn keep(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    spec: SaveSpec,
+    kept: Kept<'_>,
+    mut note: Note,
+) -> Result<Option<Saved>, RescueError> {
+    let Kept { heads, safe, kept, changes, inner } = kept;
+    let view = &heads.view;
+    let all: Vec<&Oid> = kept.iter().chain(inner).collect();
+    let is_safe = all.is_empty() || view.count(&all, &safe).await? == 0;
+    if changes.is_empty() && is_safe && note.unsaved.is_empty() {
         return Ok(None);
     }
 
-    let view = &heads.view;
     if changes.any_staged() {
         note.index = staged(view, note.head.as_ref()).await?;
         if note.index.is_none() {
@@ -96,13 +128,15 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     let tree = write_tree(view, worktree.dir(), &changes, &mut note).await?;
     note.files = view.differing(note.head.as_ref(), &tree).await?;
     let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
-    for oid in kept {
-        if !parents.contains(&oid) {
-            parents.push(oid);
+    for oid in all {
+        if !parents.contains(oid) {
+            parents.push(oid.clone());
         }
     }
-    if is_saved(mirror, spec.issue_number, &tree, &parents).await? {
-        return Ok(None);
+    if let Some((name, commit)) = saved_before(mirror, spec.issue_number, &tree, &parents).await? {
+        let (files, unsaved, notices) = (note.files, note.unsaved, note.notices);
+        // What cannot be saved must not go because the rest was saved once.
+        return Ok((!unsaved.is_empty()).then_some(Saved { name, commit, files, unsaved, notices }));
     }
     let name = free_name(mirror, &spec, &mut note).await?;
     let commit = commit(view, &tree, &parents, &note.message(), None).await?;
@@ -227,15 +261,27 @@ async fn commit(view: &View, tree: &Oid, parents: &[Oid], message: &str, date: O
     call.setting("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
 }
 
-/// Whether a rescue of the issue has just this.
-async fn is_saved(mirror: &Mirror, issue: u64, tree: &Oid, parents: &[Oid]) -> Result<bool, GitError> {
-    let call = mirror.call("for-each-ref", "compare the rescues").arg("--format=%(tree) %(parent)");
+/// The rescue of the issue that has just this.
+async fn saved_before(
+    mirror: &Mirror,
+    issue: u64,
+    tree: &Oid,
+    parents: &[Oid],
+) -> Result<Option<(String, Oid)>, GitError> {
+    let call = mirror.call("for-each-ref", "compare the rescues");
+    let call = call.arg("--format=%(refname) %(objectname) %(tree) %(parent)");
     let answer = call.arg(format!("{RESCUE}{issue}")).run().await?;
     let mut this = tree.to_string();
     for parent in parents {
         this.push_str(&format!(" {parent}"));
     }
-    Ok(answer.lines().any(|line| line.trim_ascii() == this.as_bytes()))
+    let text = String::from_utf8_lossy(&answer.stdout);
+    let same = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (name, commit, rest) = (words.next()?, words.next()?, words.next()?);
+        if rest.trim() == this { Some((name.to_owned(), commit.parse().ok()?)) } else { None }
+    };
+    Ok(text.lines().find_map(same))
 }
 
 /// A name that no rescue has; the lock is held.

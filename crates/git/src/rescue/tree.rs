@@ -36,7 +36,7 @@ pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, not
     let mut sort = |path: Vec<u8>, unsaved: &mut Vec<String>| match kind(files, &path) {
         Kind::Content | Kind::Submodule => add.push(path),
         Kind::Nothing => remove.push(path),
-        Kind::Unreadable => unsaved.push(format!("{} (it cannot be read)", shown(&path))),
+        Kind::Unreadable => unsaved.push(unsaved_file(&path, "it cannot be read")),
     };
     for change in &changes.files {
         sort(change.path.clone(), unsaved);
@@ -56,6 +56,11 @@ pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, not
     put_in(view, files, &add, unsaved).await?;
     let tree = view.call("write-tree", "keep the files").arg("--missing-ok").limit(TRANSFER_LIMIT);
     tree.run().await?.oid()
+}
+
+/// A file that is not saved, and what to do about it: nothing that holds one is removed.
+fn unsaved_file(path: &[u8], why: &str) -> String {
+    format!("{} ({why}; move or delete it)", shown(path))
 }
 
 /// What lies there; no link is followed, not even on the way.
@@ -154,14 +159,14 @@ async fn put_in(view: &View, files: &Path, paths: &[Vec<u8>], unsaved: &mut Vec<
                 // Names that a repository must not hold (`.git`, and what other systems take for it) are left out.
                 let ignored =
                     answer.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
-                unsaved.extend(ignored.map(|path| format!("{} (git does not hold such a name)", shown(path))));
+                unsaved.extend(ignored.map(|path| unsaved_file(path, "git does not hold such a name")));
             }
             (_, [path]) => {
                 let words = match answer.failed {
                     GitError::Failed { words, .. } => words.as_str().lines().next().unwrap_or_default().to_owned(),
                     error => return Err(error),
                 };
-                unsaved.push(format!("{} ({words})", shown(path)));
+                unsaved.push(unsaved_file(path, &words));
             }
             (_, part) => {
                 let (first, second) = part.split_at(part.len() / 2);

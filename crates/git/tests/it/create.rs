@@ -1,6 +1,7 @@
 //! Making worktrees.
 
 use kugetsu_git::names::BranchName;
+use kugetsu_git::push::Lease;
 use kugetsu_git::source::Source;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
@@ -127,6 +128,38 @@ async fn an_identity_is_the_sources_own_or_made_up_with_a_notice() {
 }
 
 #[tokio::test]
+async fn an_identity_can_depend_on_the_servers_address() {
+    let place = Place::with_config("[user]\n\tname = Private\n\temail = private@example.invalid\n").await;
+    let server = place.server(&place.repository("repository"));
+    let work = place.path("home/work.config");
+    std::fs::write(&work, "[user]\n\tname = At Work\n\temail = work@example.invalid\n").unwrap();
+    let condition = format!("includeIf.hasconfig:remote.*.url:file://{}/**.path", server.parent().unwrap().display());
+    place.run(&place.path("home"), ["config", "--global", &condition, work.to_str().unwrap()]);
+    let mirror = place.mirror(&url(&server)).await;
+    let created = place.create(&mirror).await;
+    place.commit(created.worktree.dir(), "Mine");
+    let author = place.run(created.worktree.dir(), ["log", "-1", "--format=%an <%ae>"]);
+    assert_eq!(author, "At Work <work@example.invalid>");
+}
+
+#[tokio::test]
+async fn work_that_was_pushed_can_be_gone_on_with() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), None);
+    write(worktree.dir(), "x", "1");
+    let ours = place.commit(worktree.dir(), "Ours");
+    mirror.publish(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(ours.clone()), "as it was pushed");
+    place.run(&server, ["update-ref", "refs/heads/kugetsu/7-fix", "main"]);
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(place.oid(&server, "main")), "as it is there now");
+    place.run(&server, ["branch", "-D", "kugetsu/7-fix"]);
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(ours));
+}
+
+#[tokio::test]
 async fn a_creation_that_was_killed_is_healed_by_the_next() {
     let place = Place::new().await;
     let repository = place.repository("repository");
@@ -232,4 +265,54 @@ async fn work_on_a_branch_of_the_servers_begins_there() {
         place.run(created.worktree.dir(), ["status", "--branch", "--porcelain"]),
         "## feature/x...origin/feature/x"
     );
+}
+
+#[tokio::test]
+async fn a_gate_that_was_removed_is_made_anew() {
+    let place = Place::new().await;
+    let (mirror, worktree, server) = place.ready().await;
+    assert_eq!(worktree.refresh().await.unwrap(), Vec::<String>::new());
+    std::fs::remove_dir_all(place.gate()).unwrap();
+    let worktree = Worktree::open(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap();
+    let notices = worktree.refresh().await.unwrap();
+    assert!(notices.len() == 1 && notices[0].contains("was removed by somebody"), "{notices:?}");
+    place.commit(worktree.dir(), "Mine");
+    place.run(worktree.dir(), ["fetch", "--quiet", "origin"]);
+    place.run(worktree.dir(), ["push", "--quiet"]);
+    assert_eq!(place.oid(worktree.gate(), "kugetsu/7-fix"), place.oid(worktree.dir(), "HEAD"));
+    assert_eq!(place.oid(worktree.gate(), "main"), place.oid(&server, "main"));
+    worktree.remove().await.unwrap();
+    assert!(!place.gate().exists());
+}
+
+#[tokio::test]
+async fn the_hooks_of_the_users_template_are_there_and_only_the_agents_git_runs_them() {
+    let place = Place::new().await;
+    let template = place.path("template");
+    let mark = place.path("ran");
+    for hook in ["pre-commit", "post-checkout", "reference-transaction", "lib/helper"] {
+        trap(&template.join("hooks").join(hook), &mark);
+    }
+    std::os::unix::fs::symlink("pre-commit", template.join("hooks/pre-merge-commit")).unwrap();
+    write(&template, "hooks/pre-push.sample", "no\n");
+    place.run(&place.path("home"), ["config", "--global", "init.templateDir", template.to_str().unwrap()]);
+    let repository = place.empty("repository", &["--template="]);
+    write(&repository, "README.md", "hello\n");
+    place.commit(&repository, "First");
+    let mirror = place.mirror(&Source::Path(repository)).await;
+    let created = place.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert_eq!(created.notices, Vec::<String>::new());
+    let mut hooks: Vec<_> =
+        std::fs::read_dir(dir.join(".git/hooks")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    hooks.sort();
+    assert_eq!(hooks, ["lib", "post-checkout", "pre-commit", "pre-merge-commit", "reference-transaction"]);
+    assert_eq!(
+        std::fs::read_link(dir.join(".git/hooks/pre-merge-commit")).unwrap(),
+        std::path::Path::new("pre-commit")
+    );
+    created.worktree.survey(None).await.unwrap();
+    assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
+    place.commit(dir, "Mine");
+    assert!(std::fs::read_to_string(&mark).unwrap().contains("pre-commit"));
 }

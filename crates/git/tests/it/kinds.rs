@@ -5,8 +5,9 @@ use std::path::Path;
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::source::Source;
+use kugetsu_testkit::{GitServer, Repository};
 
-use crate::support::{Place, branch, read, url, write};
+use crate::support::{Place, branch, quiet, read, url, write};
 
 fn spec() -> SaveSpec {
     SaveSpec { issue_number: 7, why: "test".to_owned(), at: "20261122T201500Z".to_owned() }
@@ -112,6 +113,40 @@ async fn a_partial_folder() {
 }
 
 #[tokio::test]
+async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_seen() {
+    const TOKEN: &str = "server-token-123456";
+    let place = Place::new().await;
+    let server = GitServer::start(TOKEN);
+    let repository = Repository::with_commit();
+    repository.commit_files("second", &[("big.txt", "from the server\n")]);
+    server.add_repository_from("acme/api", &repository);
+    let clone = place.path("clone");
+    let from = server.url_with_token("acme/api");
+    let home = place.path("home");
+    place.run(&home, ["clone", "--quiet", "--filter=blob:none", "--no-checkout", &from, clone.to_str().unwrap()]);
+    // Git's own record of what it starts, with all arguments; it hides passwords, but not that there was one.
+    let started = place.path("started");
+    place.run(&home, ["config", "--global", "trace2.eventTarget", started.to_str().unwrap()]);
+
+    let mirror = place.mirror(&Source::Path(clone)).await;
+    let worktree = place.create(&mirror).await.worktree;
+    assert_eq!(read(worktree.dir(), "big.txt"), b"from the server\n", "the server wants the token");
+    let mut left = vec![place.path("mirrors"), place.path("worktrees"), place.path("gates")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            assert!(!String::from_utf8_lossy(&bytes).contains(TOKEN), "{}", path.display());
+        }
+    }
+    let config = String::from_utf8(read(worktree.dir(), ".git/config")).unwrap();
+    assert!(config.contains(&server.url("acme/api")), "{config}");
+    let host = format!("@{}", server.base_url().trim_start_matches("http://"));
+    let started = String::from_utf8(read(&home, &started)).unwrap();
+    assert!(started.contains("remote-http") && !started.contains(&host), "{started}");
+}
+
+#[tokio::test]
 async fn sha256() {
     let place = Place::new().await;
     let repository = place.empty("repository", &["--object-format=sha256"]);
@@ -161,16 +196,9 @@ async fn a_submodule_is_not_fetched_but_its_relative_address_leads_to_the_server
     assert!(!rescue::is_safe(&mirror, &created.worktree).await.unwrap().is_nothing());
 }
 
-fn git_lfs_is_installed(place: &Place) -> bool {
-    place.command(&place.path("home")).args(["lfs", "version"]).output().unwrap().status.success()
-}
-
 #[tokio::test]
-async fn large_files_come_from_the_server_and_go_there_where_git_lfs_is_installed() {
+async fn needs_git_lfs_large_files_come_from_the_server_and_go_there() {
     let place = Place::new().await;
-    if !git_lfs_is_installed(&place) {
-        return;
-    }
     let home = place.path("home");
     place.run(&home, ["lfs", "install", "--skip-repo"]);
     let server = place.empty("server.git", &["--bare"]);
@@ -208,22 +236,105 @@ async fn large_files_come_from_the_server_and_go_there_where_git_lfs_is_installe
     assert_eq!(read(&back, "big.bin"), b"largest\n");
 }
 
-#[tokio::test]
-async fn a_repository_with_large_files_opens_without_git_lfs() {
+/// A server whose repository keeps `big.bin` in Git LFS, and the content of it.
+fn with_large_file(place: &Place) -> std::path::PathBuf {
+    let server = place.empty("server.git", &["--bare"]);
+    let repository = place.empty("repository", &[]);
+    for (key, value) in [("required", "false"), ("process", ""), ("clean", ""), ("smudge", "")] {
+        place.run(&repository, ["config", &format!("filter.lfs.{key}"), value]);
+    }
+    write(&repository, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    write(&repository, "big.bin", POINTER);
+    place.commit(&repository, "First");
+    place.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    write(&server, format!("lfs/objects/2c/f2/{CONTENT}"), "hello");
+    server
+}
+
+const CONTENT: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
+                       oid sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\nsize 5\n";
+
+/// A place whose `PATH` has git and nothing else, so no git-lfs either, and whose user has set it up some time.
+async fn without_git_lfs() -> Place {
     let config = "[user]\n\tname = A\n\temail = a@b\n[filter \"lfs\"]\n\trequired = true\n\tprocess = git-lfs filter-process\n\
                   \tsmudge = git-lfs smudge -- %f\n\tclean = git-lfs clean -- %f\n";
-    let place = Place::with_config(config).await;
-    if git_lfs_is_installed(&place) {
-        return;
+    let mut place = Place::with_config(config).await;
+    let programs = place.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(place.git.program(), programs.join("git")).unwrap();
+    place.look_for_programs_in(&programs).await;
+    place
+}
+
+#[tokio::test]
+async fn a_repository_with_large_files_opens_without_git_lfs() {
+    let place = without_git_lfs().await;
+    let server = with_large_file(&place);
+    let notices = round(&place, &url(&server)).await;
+    assert_eq!(
+        notices,
+        [
+            "the repository keeps large files in Git LFS, and they are only pointers here; to get them, install git-lfs, \
+          then run `git lfs install` and `git lfs pull`"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
+    let place = without_git_lfs().await;
+    let server = with_large_file(&place);
+    let mirror = place.mirror(&url(&server)).await;
+    let created = place.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert!(created.notices[0].contains("install git-lfs"), "{:?}", created.notices);
+    assert_eq!(read(dir, "big.bin"), POINTER.as_bytes());
+    assert_eq!(place.run(dir, ["config", "remote.origin.lfsurl"]), format!("file://{}", server.display()));
+
+    // It is installed now, and set up as the notice says.
+    place.run(dir, ["lfs", "install"]);
+    place.run(dir, ["lfs", "pull"]);
+    assert_eq!(read(dir, "big.bin"), b"hello");
+    assert_eq!(place.run(dir, ["status", "--porcelain"]), "");
+    write(dir, "more.bin", "more");
+    let head = place.commit(dir, "Mine");
+    let stored = place.run(dir, ["cat-file", "blob", "HEAD:more.bin"]);
+    assert!(stored.starts_with("version https://git-lfs.github.com/spec/v1"), "{stored}");
+    place.run(dir, ["push", "--quiet"]);
+    let git = kugetsu_git::door::Git::find_with(place.variables()).await.unwrap();
+    let mirror = kugetsu_git::mirror::Mirror::open(&git, mirror.dir(), &url(&server)).await.unwrap().unwrap();
+    mirror.publish(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(place.oid(&server, "kugetsu/7-fix"), head);
+}
+
+#[tokio::test]
+async fn a_shallow_folder_that_was_fetched_anew_can_be_fetched_from() {
+    let place = Place::new().await;
+    let repository = place.repository("repository");
+    place.commit(&repository, "Second");
+    let server = place.server(&repository);
+    let clone = place.path("clone");
+    let from = format!("file://{}", server.display());
+    place.run(&place.path("home"), ["clone", "--quiet", "--depth=1", &from, clone.to_str().unwrap()]);
+    let mirror = place.mirror(&Source::Path(clone.clone())).await;
+    let worktree = place.create(&mirror).await.worktree;
+    write(worktree.dir(), "mine.txt", "mine\n");
+    place.commit(worktree.dir(), "Mine");
+
+    for message in ["Third", "Fourth"] {
+        place.commit(&repository, message);
     }
-    let repository = place.empty("repository", &[]);
-    place.run(&repository, ["config", "filter.lfs.required", "false"]);
-    place.run(&repository, ["config", "filter.lfs.process", ""]);
-    place.run(&repository, ["config", "filter.lfs.clean", ""]);
-    write(&repository, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
-    write(&repository, "big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
-    place.commit(&repository, "First");
-    let notices = round(&place, &url(&repository)).await;
-    assert_eq!(notices.len(), 1, "{notices:?}");
-    assert!(notices[0].contains("install git-lfs"), "{notices:?}");
+    place.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    place.run(&clone, ["fetch", "--quiet", "--depth=1", "origin"]);
+    place.run(&clone, ["reset", "--quiet", "--hard", "origin/main"]);
+    mirror.update(&mut quiet).await.unwrap();
+    worktree.refresh().await.unwrap();
+    place.run(worktree.dir(), ["fetch", "--quiet", "origin"]);
+    assert_eq!(place.oid(worktree.dir(), "origin/main"), place.oid(&repository, "main"));
+    assert_eq!(place.run(worktree.dir(), ["log", "--format=%s", "origin/main"]), "Fourth");
+    place.run(worktree.dir(), ["fsck"]);
+    place.run(worktree.gate(), ["fsck"]);
+    let survey = worktree.survey(None).await.unwrap();
+    assert_eq!(survey.commits, 2, "{survey:?}");
 }

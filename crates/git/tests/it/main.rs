@@ -4,6 +4,7 @@
 
 mod create;
 mod hostile;
+mod inner;
 mod kinds;
 mod mirror;
 mod publish;

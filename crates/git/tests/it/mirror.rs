@@ -3,9 +3,12 @@
 use kugetsu_git::base::BaseError;
 use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::BranchName;
+use kugetsu_git::push::{Lease, PublishError};
+use kugetsu_git::rescue;
 use kugetsu_git::source::{Source, SourceError};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
+use crate::rescue::save;
 use crate::support::{Place, branch, quiet, url, write};
 
 #[tokio::test]
@@ -92,6 +95,44 @@ async fn a_source_is_looked_at_before_anything_is_made() {
     assert!(matches!(nowhere, SourceError::NoFolder(_)), "{nowhere}");
     let plain = Source::Path(place.path("home")).probe(&place.git).await.unwrap_err();
     assert!(matches!(plain, SourceError::NoRepository(_)), "{plain}");
+}
+
+#[tokio::test]
+async fn a_mirror_opens_and_gives_its_rescues_back_where_its_folder_is_gone() {
+    let place = Place::new().await;
+    let repository = place.repository("repository");
+    let source = Source::Path(repository.clone());
+    let mirror = place.mirror(&source).await;
+    let worktree = place.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    std::fs::rename(&repository, place.path("moved")).unwrap();
+
+    let dir = place.path("mirrors/m");
+    let mirror = Mirror::open(&place.git, &dir, &source).await.unwrap().unwrap();
+    assert_eq!(rescue::list(&mirror, None).await.unwrap().len(), 1);
+    let back = place.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    assert_eq!(std::fs::read(back.join("x")).unwrap(), b"1");
+    assert_eq!(place.run(&back, ["remote", "get-url", "origin"]), repository.display().to_string());
+    write(worktree.dir(), "y", "1");
+    let worktree = Worktree::open(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap();
+    assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().uncommitted_total, 2);
+    save(&mirror, &worktree, "2").await.unwrap();
+
+    // What needs the folder says that it is gone, until it is there again.
+    for error in [mirror.update(&mut quiet).await, mirror.update(&mut quiet).await] {
+        let error = error.unwrap_err();
+        assert!(matches!(error, MirrorError::Source(SourceError::NoFolder(_))), "{error}");
+    }
+    let head = place.commit(worktree.dir(), "Mine");
+    let error = mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap_err();
+    assert!(matches!(error, PublishError::Source(SourceError::NoFolder(_))), "{error}");
+    std::fs::rename(place.path("moved"), &repository).unwrap();
+    mirror.update(&mut quiet).await.unwrap();
+    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    Mirror::open_or_create(&place.git, &dir, &source, &mut quiet).await.unwrap();
+    assert!(Mirror::open(&place.git, &place.path("mirrors/none"), &source).await.unwrap().is_none());
 }
 
 #[tokio::test]

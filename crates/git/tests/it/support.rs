@@ -31,15 +31,19 @@ impl Place {
         std::fs::create_dir(root.path().join("home")).unwrap();
         std::fs::write(root.path().join("home/.gitconfig"), format!("[init]\n\tdefaultBranch = main\n{config}"))
             .unwrap();
-        let home = root.path().join("home");
-        let variables: [(OsString, OsString); 4] = [
-            ("HOME".into(), home.clone().into()),
-            ("XDG_CONFIG_HOME".into(), home.join(".config").into()),
-            ("GIT_CONFIG_GLOBAL".into(), home.join(".gitconfig").into()),
-            ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
-        ];
-        let git = Git::find_with(variables).await.unwrap();
+        let git = Git::find_with(variables(root.path())).await.unwrap();
         Self { root, git }
+    }
+
+    /// What makes git look into this place only.
+    pub(crate) fn variables(&self) -> [(OsString, OsString); 4] {
+        variables(self.root.path())
+    }
+
+    /// From now on kugetsu's git has this `PATH`; the agent's keeps its own.
+    pub(crate) async fn look_for_programs_in(&mut self, path: &Path) {
+        let path = (OsString::from("PATH"), OsString::from(path));
+        self.git = Git::find_with(self.variables().into_iter().chain([path])).await.unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -138,6 +142,16 @@ impl Place {
         let worktree = self.create(&mirror).await.worktree;
         (mirror, worktree, server)
     }
+}
+
+fn variables(root: &Path) -> [(OsString, OsString); 4] {
+    let home = root.join("home");
+    [
+        ("HOME".into(), home.clone().into()),
+        ("XDG_CONFIG_HOME".into(), home.join(".config").into()),
+        ("GIT_CONFIG_GLOBAL".into(), home.join(".gitconfig").into()),
+        ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+    ]
 }
 
 pub(crate) fn branch() -> BranchName {

@@ -1,5 +1,7 @@
 //! Looking at what an agent left.
 
+use kugetsu_git::push::Lease;
+
 use crate::support::{Place, odd_names, write};
 
 #[tokio::test]
@@ -38,6 +40,58 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     let survey = worktree.survey(base.as_ref()).await.unwrap();
     assert_eq!((survey.best_head.as_ref(), survey.gate_head.as_ref(), survey.commits), (Some(&own), Some(&own), 1));
     assert_eq!(survey.branch_head, base);
+}
+
+#[tokio::test]
+async fn head_is_the_work_where_it_goes_on_from_the_branch() {
+    let place = Place::new().await;
+    let (mirror, worktree, _) = place.ready().await;
+    let base = mirror.resolve(None).await.unwrap().commit;
+    let dir = worktree.dir();
+    write(dir, "one", "1");
+    let first = place.commit(dir, "One");
+    mirror.publish(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    mirror.update(&mut |_| ()).await.unwrap();
+
+    // It contains the branch.
+    place.run(dir, ["switch", "--quiet", "-c", "fix2"]);
+    write(dir, "two", "1");
+    let second = place.commit(dir, "Two");
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.commits, survey.left.len()), (Some(&second), 2, 0), "{survey:?}");
+
+    // What was pushed would not be part of it any more: it is named, and nothing is taken back.
+    place.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
+    write(dir, "three", "1");
+    place.commit(dir, "Three");
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&first), 1));
+    assert_eq!(survey.left, ["anew", "fix2"]);
+
+    // A look back at a part of the branch, or a rebase that was not ended, changes nothing.
+    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    write(dir, "three", "other");
+    let fifth = place.commit(dir, "Three, too");
+    mirror.publish(&worktree, &fifth, Lease::Expect(Some(first.clone()))).await.unwrap();
+    mirror.update(&mut |_| ()).await.unwrap();
+    place.run(dir, ["branch", "part", first.as_str()]);
+    place.run(dir, ["switch", "--quiet", "part"]);
+    assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth.clone()));
+    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    assert!(!place.command(dir).args(["rebase", "--quiet", "anew"]).output().unwrap().status.success());
+    assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth));
+    place.run(dir, ["rebase", "--abort"]);
+
+    // The branch has moved, and HEAD is something else: the branch is the work, and the rest is named.
+    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    write(dir, "four", "1");
+    let fourth = place.commit(dir, "Four");
+    place.run(dir, ["switch", "--quiet", "--detach", "anew"]);
+    write(dir, "five", "1");
+    place.commit(dir, "Five");
+    let survey = worktree.survey(base.as_ref()).await.unwrap();
+    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&fourth), 3));
+    assert_eq!(survey.left, ["anew", "fix2", "HEAD"]);
 }
 
 #[tokio::test]

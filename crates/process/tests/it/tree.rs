@@ -39,6 +39,7 @@ pub(crate) fn spec(world: &World, script: &str, means: Means) -> Spec {
         marker: Marker::new(format!("test-{name}")).unwrap(),
         stderr: File::create(world.path("stderr")).unwrap(),
         stderr_max: 64 * 1024,
+        stderr_filter: None,
         means,
     }
 }

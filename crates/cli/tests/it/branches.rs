@@ -1,0 +1,186 @@
+//! What becomes of an issue's branch when people and agents do with branches and files what they like.
+
+use std::path::{Path, PathBuf};
+
+use kugetsu_testkit::Repository;
+use serde_json::Value;
+
+use crate::world::{World, ended, script, shown};
+
+/// `continue`, without looking at how it ends.
+fn go_on(world: &World, repository: &Repository, steps: &[&str]) -> (Value, i32) {
+    ended(&world.try_in(repository.path(), ["continue", ".", &script(steps), "--wait", "--json"]))
+}
+
+fn notices(world: &World) -> String {
+    let records = world.records("local/demo#1", "notice");
+    records.iter().filter_map(|record| record["text"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_branch_that_was_deleted_on_the_server_is_pushed_anew() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    // Merged, and then deleted.
+    repository.git(["merge", "--quiet", &branch]);
+    repository.git(["branch", "--delete", "--force", &branch]);
+    let (run, code) = go_on(&world, &repository, &["write b.txt b", "commit two"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!(repository.show_text(&branch, "b.txt"), "b\n");
+    assert!(notices(&world).contains(&format!("{branch} was deleted on the server")), "{}", notices(&world));
+}
+
+#[test]
+fn a_worktree_that_was_removed_by_hand_goes_on_from_what_was_pushed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let before = repository.head();
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    let remove = || std::fs::remove_dir_all(run["worktree"].as_str().unwrap()).unwrap();
+    remove();
+    let (run, code) = go_on(&world, &repository, &["write b.txt b", "commit two"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!(run["branch"].as_str(), Some(branch.as_str()));
+    assert_eq!((&run["base_sha"], &run["commits"]), (&before.into(), &2.into()), "its base stays what it was: {run}");
+    assert_eq!(repository.log(&branch).len(), 3);
+    assert!(notices(&world).contains("made anew from what was pushed"), "{}", notices(&world));
+
+    // The same with the gate, and the branch gone from the server.
+    remove();
+    std::fs::remove_dir_all(gate(&world)).unwrap();
+    repository.git(["branch", "--delete", "--force", &branch]);
+    let (run, code) = go_on(&world, &repository, &["write c.txt c", "commit three"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!(repository.log(&branch).len(), 4);
+}
+
+fn gate(world: &World) -> PathBuf {
+    let gates = std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap();
+    gates.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap()
+}
+
+#[test]
+fn a_gate_that_was_removed_by_hand_stops_no_run() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    std::fs::remove_dir_all(gate(&world)).unwrap();
+    let steps = ["write b.txt b", "commit two", "run git fetch && git push && echo reached"];
+    let (again, code) = go_on(&world, &repository, &steps);
+    assert_eq!((again["state"].as_str(), code), (Some("done"), 0), "{again}");
+    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "b.txt"), "b\n");
+    let tools = world.records("local/demo#1", "tool_ended");
+    assert!(tools.iter().any(|tool| tool["output"].as_str().is_some_and(|out| out.contains("reached"))), "{tools:?}");
+    assert!(notices(&world).contains("was removed by somebody"), "{}", notices(&world));
+}
+
+#[test]
+fn work_on_a_branch_of_the_agents_own_is_pushed_or_named() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    let (run, code) = go_on(&world, &repository, &["run git switch -q -c fix2", "write b.txt b", "commit two"]);
+    assert_eq!(code, 0, "{run}");
+    assert_eq!(repository.show_text(&branch, "b.txt"), "b\n");
+    assert_eq!(run["reason"], format!("2 commits pushed to {branch}"));
+
+    let steps = [
+        "run git switch -q -c aside && git commit -q --allow-empty -m aside",
+        &format!("run git switch -q -C {branch} fix2"),
+        "write c.txt c",
+        "commit three",
+    ];
+    let (run, code) = go_on(&world, &repository, &steps);
+    assert_eq!(code, 0, "{run}");
+    assert_eq!(run["reason"], format!("3 commits pushed to {branch}; aside has commits that are not pushed"));
+}
+
+#[test]
+fn a_base_for_work_that_has_begun_is_not_used_in_silence() {
+    let world = World::new();
+    let server = kugetsu_testkit::GitServer::start("server-token-123456");
+    let source = Repository::with_commit();
+    source.branch("release/1");
+    server.add_repository_from("acme/api", &source);
+    let path = world.home.kugetsu().join("config.toml");
+    let mut config = std::fs::read_to_string(&path).unwrap();
+    config.push_str(&format!("\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url()));
+    std::fs::write(path, config).unwrap();
+    world.run(["env", "set", "GITEA_TOKEN", "server-token-123456"]);
+    let reference = format!("{}/acme/api/issues/12", server.base_url());
+    let start = |base: &str| {
+        let message = script(&["say hello"]);
+        let output = world.attempt(["start", &reference, &message, "--base", base, "--wait", "--json"]);
+        ended(&output).0["issue"].as_str().unwrap().to_owned()
+    };
+    let issue = start("main");
+    let told = || {
+        let records = world.records(&issue, "notice");
+        records.iter().filter_map(|record| record["text"].as_str()).collect::<String>()
+    };
+    assert!(!told().contains("--base"), "{}", told());
+    start("release/1");
+    assert!(told().contains("--base release/1 is not used") && told().contains("kugetsu/12-"), "{}", told());
+}
+
+#[test]
+fn commits_of_a_submodule_are_not_removed_without_being_asked_for() {
+    let world = World::new();
+    let inner = world.repository("inner");
+    let repository = world.repository("demo");
+    let files = ["-c", "protocol.file.allow=always"];
+    repository.git(files.iter().chain(&["submodule", "--quiet", "add", inner.path().to_str().unwrap(), "parts"]));
+    repository.commit("with a submodule");
+    let steps = [
+        "run git -c protocol.file.allow=always submodule --quiet update --init",
+        "run cd parts && git switch -q -c work && git commit -q --allow-empty -m inside && git switch -q --detach work^",
+        "run git submodule --quiet deinit --force parts",
+    ];
+    let (run, code) = world.start(&repository, &script(&steps));
+    assert_eq!(code, 0, "{run}");
+    let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    world.run(["destroy", "local/demo#1", "-y", "--discard"]);
+    let back = world.home.path().join("back");
+    let text = world.run(["rescue", "restore", "local/demo#1", "--to", back.to_str().unwrap()]);
+    assert!(text.contains("refs/kugetsu/inner/") || shown_refs(&world, &back).contains("heads/work"), "{text}");
+    assert!(shown_refs(&world, &back).contains("/heads/work"), "{}", shown_refs(&world, &back));
+}
+
+fn shown_refs(world: &World, repository: &Path) -> String {
+    let output = world.home.run(world.home.command("git").arg("for-each-ref").current_dir(repository));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_file_that_cannot_be_rescued_is_named_with_what_to_do() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write sub/git~1 x"]));
+    let worktree = Path::new(run["worktree"].as_str().unwrap());
+    for name in ["left.txt", "later.txt"] {
+        let refused = world.attempt(["destroy", "local/demo#1", "-y", "--discard"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("sub/git~1 (git does not hold such a name; move or delete it)"), "{text}");
+        std::fs::write(worktree.join(name), "x").unwrap();
+    }
+    std::fs::remove_file(worktree.join("sub/git~1")).unwrap();
+    world.run(["destroy", "local/demo#1", "-y", "--discard"]);
+}
+
+#[test]
+fn what_was_kept_can_be_had_where_the_repository_was_moved() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write left.txt precious"]));
+    std::fs::rename(repository.path(), world.home.path().join("moved")).unwrap();
+    world.run(["destroy", "local/demo#1", "-y", "--discard"]);
+    let back = world.home.path().join("back");
+    world.run(["rescue", "restore", "local/demo#1", "--to", back.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(back.join("left.txt")).unwrap(), "precious\n");
+}

@@ -1,0 +1,203 @@
+//! Repositories inside a worktree: submodules, checked out or not, and what an agent cloned or made there. Found here,
+//! with the commits that their own servers lack. Like all that an agent wrote they are read as files, and no link is
+//! followed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::change::below;
+use crate::door::GitError;
+use crate::files::{FileError, is_real_dir, off_thread};
+use crate::foreign::{Foreign, kept_aside, nested_git_dir};
+use crate::names::Oid;
+use crate::shown::shown;
+use crate::view::View;
+
+/// Directories inside directories, so deep.
+const DEPTH_MAX: usize = 64;
+/// So many directories are looked into.
+const LOOKED_MAX: usize = 1_000_000;
+/// What of a git directory never holds the git directory of a submodule.
+const GITS_OWN: &[&str] = &["objects", "refs", "logs", "hooks", "info", "lfs", "worktrees"];
+
+/// A repository inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inner {
+    /// Its files' directory below the worktree or, where it has no files, its git directory.
+    pub(crate) place: Vec<u8>,
+    pub(crate) git_dir: PathBuf,
+    /// It was found by its files.
+    pub(crate) has_files: bool,
+}
+
+/// The repositories inside a worktree.
+#[derive(Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) repositories: Vec<Inner>,
+    /// What was not looked into, and why, fit to be shown.
+    pub(crate) unread: Vec<String>,
+}
+
+/// Finds the repositories in the directories `nested` of a worktree, and the git directories of its submodules, whether
+/// their files are there or not.
+pub(crate) async fn inside(files: &Path, nested: &[Vec<u8>]) -> Result<Inside, FileError> {
+    let (files, nested) = (files.to_owned(), nested.to_vec());
+    off_thread(&files.clone(), move || {
+        let Ok(real) = files.canonicalize() else { return Ok(Inside::default()) };
+        let mut walk = Walk { files: real.clone(), seen: BTreeSet::new(), looked: 0, inside: Inside::default() };
+        for place in nested {
+            // A link on the way leads out of the worktree.
+            if let Ok(dir) = below(&files, &place).canonicalize()
+                && dir.starts_with(&real)
+            {
+                walk.files_at(&dir, &place, 0);
+            }
+        }
+        if is_real_dir(&real.join(".git")) {
+            walk.modules(&real.join(".git/modules"), b".git/modules", 0);
+        }
+        Ok(walk.inside)
+    })
+    .await
+}
+
+struct Walk {
+    files: PathBuf,
+    seen: BTreeSet<PathBuf>,
+    looked: usize,
+    inside: Inside,
+}
+
+impl Walk {
+    /// The real directories in `dir`, by name; none, with a word on it, where it cannot be read or is too much.
+    fn directories(&mut self, dir: &Path, place: &[u8], depth: usize) -> Vec<(Vec<u8>, PathBuf)> {
+        self.looked += 1;
+        let too_much = depth > DEPTH_MAX || self.looked > LOOKED_MAX;
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) if !too_much => entries,
+            Ok(_) => {
+                if self.looked <= LOOKED_MAX + 1 {
+                    let place = shown(place);
+                    self.inside.unread.push(format!("repositories in {place} (too many directories to look through)"));
+                }
+                return Vec::new();
+            }
+            Err(error) => {
+                self.inside.unread.push(format!("repositories in {} ({error})", shown(place)));
+                return Vec::new();
+            }
+        };
+        let named = entries.flatten().map(|entry| (entry.file_name().as_encoded_bytes().to_vec(), entry.path()));
+        let mut found: Vec<_> = named.filter(|(_, path)| is_real_dir(path)).collect();
+        found.sort();
+        found
+    }
+
+    /// The repositories whose files are in a directory.
+    fn files_at(&mut self, dir: &Path, place: &[u8], depth: usize) {
+        if let Some(git_dir) = nested_git_dir(dir, &self.files) {
+            self.take(place, git_dir.clone(), true);
+            self.modules(&git_dir.join("modules"), &[place, b"/.git/modules"].concat(), depth + 1);
+        }
+        for (name, path) in self.directories(dir, place, depth) {
+            if name != b".git" {
+                self.files_at(&path, &[place, b"/", &name].concat(), depth + 1);
+            }
+        }
+    }
+
+    /// The git directories in a directory: a submodule's name may hold slashes, and submodules have submodules.
+    fn modules(&mut self, dir: &Path, place: &[u8], depth: usize) {
+        if !is_real_dir(dir) {
+            return;
+        }
+        let is_git_dir = is_real_dir(&dir.join("objects")) && dir.join("HEAD").symlink_metadata().is_ok();
+        if is_git_dir {
+            self.take(place, dir.to_owned(), false);
+        }
+        for (name, path) in self.directories(dir, place, depth) {
+            if !is_git_dir || !GITS_OWN.iter().any(|own| own.as_bytes() == name) {
+                self.modules(&path, &[place, b"/", &name].concat(), depth + 1);
+            }
+        }
+    }
+
+    /// A git directory without objects, such as a linked worktree's, has no commits that could be lost with it.
+    fn take(&mut self, place: &[u8], git_dir: PathBuf, has_files: bool) {
+        let objects = git_dir.join("objects");
+        if is_real_dir(&objects) && self.seen.insert(git_dir.clone()) {
+            self.inside.repositories.push(Inner { place: place.to_vec(), git_dir, has_files });
+        } else if objects.is_symlink() {
+            self.inside.unread.push(format!("commits of the repository {} (its objects are a link)", shown(place)));
+        }
+    }
+}
+
+/// The heads of a repository inside, and what its own servers have.
+pub(crate) struct Own {
+    pub(crate) head: Option<Oid>,
+    /// `HEAD`, refs, and older stashes as `kept/<commit>`.
+    heads: Vec<(Vec<u8>, Oid)>,
+    known: Vec<Oid>,
+}
+
+impl Own {
+    /// Reads them; what is missing or damaged is left out.
+    pub(crate) fn read(git_dir: &Path) -> Self {
+        let foreign = Foreign::read(git_dir);
+        let mut known: Vec<Oid> = foreign.below("refs/remotes/").map(|(_, oid)| oid.clone()).collect();
+        if !known.is_empty() {
+            // A clone packs the tags that it got; one that was made here is a file of its own.
+            known.extend(Foreign::packed(git_dir).below("refs/tags/").map(|(_, oid)| oid.clone()));
+        }
+        let head = foreign.head_commit().cloned();
+        let is_theirs = |name: &[u8]| name.starts_with(b"refs/remotes/");
+        let mut heads: Vec<(Vec<u8>, Oid)> =
+            foreign.refs.iter().filter(|(name, _)| !is_theirs(name)).map(|(n, oid)| (n.clone(), oid.clone())).collect();
+        let named = |heads: &[(Vec<u8>, Oid)], oid: &Oid| heads.iter().any(|(_, named)| named == oid);
+        if let Some(head) = head.as_ref().filter(|head| !named(&heads, head)) {
+            heads.push((b"HEAD".to_vec(), head.clone()));
+        }
+        for oid in kept_aside(git_dir) {
+            if !named(&heads, &oid) {
+                heads.push((format!("kept/{}", oid.short()).into_bytes(), oid));
+            }
+        }
+        Self { head, heads, known }
+    }
+
+    /// One of its commits, which says what its ids look like.
+    pub(crate) fn any(&self) -> Option<&Oid> {
+        self.head.as_ref().or_else(|| self.heads.first().map(|(_, oid)| oid))
+    }
+
+    /// The heads with commits that neither its servers, as far as it knows, nor `safe` have. One whose commits cannot be
+    /// counted is among them: it cannot be proved safe. `view` is onto this repository.
+    pub(crate) async fn lacking(&self, view: &View, safe: &[Oid]) -> Result<Vec<&(Vec<u8>, Oid)>, GitError> {
+        let digits = self.any().map(Oid::digits);
+        let safe = safe.iter().filter(|oid| Some(oid.digits()) == digits);
+        let known: Vec<Oid> = self.known.iter().chain(safe).cloned().collect();
+        let heads: Vec<_> = self.heads.iter().filter(|(_, oid)| !known.contains(oid)).collect();
+        let all: Vec<&Oid> = heads.iter().map(|(_, oid)| oid).collect();
+        let commits: Option<BTreeSet<Oid>> = match all.is_empty() {
+            true => return Ok(Vec::new()),
+            false => view.list(&all, &known).await?.map(BTreeSet::from_iter),
+        };
+        if commits.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut lacking = Vec::new();
+        for head in heads {
+            let is_lacking = match &commits {
+                Some(commits) if commits.contains(&head.1) => true,
+                Some(_) if !head.0.starts_with(b"refs/tags/") => false,
+                // A tag may be an object of its own; and where one head is damaged, each is looked at alone.
+                _ => view.list(&[&head.1], &known).await?.is_none_or(|commits| !commits.is_empty()),
+            };
+            if is_lacking {
+                lacking.push(head);
+            }
+        }
+        Ok(lacking)
+    }
+}

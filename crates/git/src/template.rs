@@ -1,0 +1,53 @@
+//! The hooks that git gives every new repository of the user's: those of `init.templateDir`. A worktree gets them as a
+//! clone would; they are run by the agent's git, and never by kugetsu's.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::files::{At, FileError, make_dir, off_thread};
+use crate::mirror::Mirror;
+use crate::survey_error::SurveyError;
+
+/// Puts the template's hooks into a git directory that is being made. What to tell where that could not be done.
+///
+/// # Errors
+/// [`SurveyError`] with git's or the system's words.
+pub(crate) async fn copy_hooks(mirror: &Mirror, git_dir: &Path) -> Result<Option<String>, SurveyError> {
+    let scratch = mirror.scratch()?;
+    let new = scratch.path().join("new");
+    // Git itself knows best where its template is: in the environment, in the settings, or where it was installed.
+    let call = mirror.git().call("init", "copy the hooks of your git template (init.templateDir)").at(scratch.path());
+    match call.args(["--quiet", "--bare"]).arg(&new).any_code().await? {
+        answer if answer.code == 0 => {}
+        answer => return Ok(Some(told(answer.failed))),
+    }
+    let (from, to) = (new.join("hooks"), git_dir.join("hooks"));
+    Ok(off_thread(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(told))
+}
+
+fn told(error: impl Into<SurveyError>) -> String {
+    let error = error.into();
+    format!("{error}; the agent works without them")
+}
+
+/// Copies a directory. Git's examples do nothing and stay behind; links stay links.
+fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
+    let Ok(entries) = std::fs::read_dir(from) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.at("read", from)?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().at("read", &source)?;
+        if kind.is_dir() {
+            copy(&source, &target)?;
+        } else if source.extension().is_none_or(|ending| ending != "sample") {
+            make_dir(to)?;
+            if kind.is_symlink() {
+                let leads = std::fs::read_link(&source).at("read", &source)?;
+                symlink(leads, &target).at("make the link", &target)?;
+            } else {
+                std::fs::copy(&source, &target).at("copy", &source)?;
+            }
+        }
+    }
+    Ok(())
+}
