@@ -110,7 +110,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::profile::{CustomProfile, profile};
+    use crate::open::profile;
+    use crate::profile::CustomProfile;
 
     fn program(directory: &Path, text: &str, mode: u32) -> PathBuf {
         let path = directory.join("an agent");

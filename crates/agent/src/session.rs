@@ -1,57 +1,19 @@
 //! One conversation with an agent: opened in a directory, or gone on with there.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use crate::bounded::{LINE_MAX, bounded};
 use crate::connection::Connection;
 use crate::error::AgentError;
+use crate::session_id::SessionId;
 use crate::turn::Turn;
 use crate::usage::Usage;
 
-/// The longest id that is taken from an agent.
-const ID_MAX: usize = 256;
 /// Most pages of the agent's list of sessions that are read.
 const PAGES_MAX: usize = 100;
-
-/// What an agent calls a session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SessionId(String);
-
-/// This is no session's id: it is empty, too long, or would be something else on a command line.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no id of a session")]
-pub struct BadSessionId(String);
-
-impl SessionId {
-    /// An id that may stand on a command line.
-    ///
-    /// # Errors
-    /// [`BadSessionId`] for text that is empty, longer than 256 bytes, begins with a dash, or holds anything but visible
-    /// ASCII.
-    pub fn new(id: &str) -> Result<Self, BadSessionId> {
-        let fine = !id.is_empty()
-            && id.len() <= ID_MAX
-            && !id.starts_with('-')
-            && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if fine { Ok(Self(id.to_owned())) } else { Err(BadSessionId(bounded(id.to_owned(), ID_MAX))) }
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A session that is open. A connection has one at a time.
 #[derive(Debug)]
@@ -316,14 +278,6 @@ fn text(path: &Path) -> Result<&str, AgentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_may_stand_on_a_command_line_or_is_none() {
-        assert_eq!(SessionId::new("ses_dfb1").unwrap().to_string(), "ses_dfb1");
-        for bad in ["", "-x", "--all", "a b", "a\nb", "\u{1b}[2J", "ä", &"x".repeat(257)] {
-            assert!(SessionId::new(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_message_that_begins_like_a_command_is_no_command() {

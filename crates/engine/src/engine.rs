@@ -9,17 +9,16 @@ use jiff::Timestamp;
 use kugetsu_api::order::{Limits, Word};
 use kugetsu_domain::flow::{Effect, Event};
 use kugetsu_domain::ids::{IssueId, RunId};
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::task::TaskKind;
 use kugetsu_git::door::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::{Applied, Store};
 use kugetsu_store::view::Repo;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::home::Home;
-use crate::launch;
 use crate::runners::Runners;
 use crate::settings::Settings;
 
@@ -46,6 +45,9 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     parts: Parts,
     runners: Runners,
+    /// Runs that were claimed and whose runners are to be started.
+    launches: mpsc::UnboundedSender<Launch>,
+    launching: StdMutex<Option<mpsc::UnboundedReceiver<Launch>>>,
     dispatch: Notify,
     /// The dispatcher's last look found every place taken: another task that needs one is no reason to look again.
     full: AtomicBool,
@@ -58,15 +60,21 @@ struct Inner {
     started_at: Timestamp,
 }
 
+/// A run that was claimed: its issue as it is then, and the lease that its runner gets.
+pub(crate) type Launch = (Issue, Lease);
+
 /// How many repositories are remembered; beyond that the list begins anew.
 const SEEN_MAX: usize = 4096;
 
 impl Engine {
-    /// An engine that does nothing yet; [`crate::dispatcher::run`] and [`crate::recover::recover`] set it going.
+    /// An engine that does nothing yet; [`crate::serve_engine`] sets it going.
     pub fn new(parts: Parts) -> Self {
+        let (launches, launching) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
             parts,
             runners: Runners::default(),
+            launches,
+            launching: StdMutex::new(Some(launching)),
             dispatch: Notify::new(),
             full: AtomicBool::new(false),
             places: Mutex::new(()),
@@ -131,6 +139,12 @@ impl Engine {
     /// What the dispatcher found: set before it looks and after, so that nothing that frees a place is missed.
     pub(crate) fn set_full(&self, full: bool) {
         self.0.full.store(full, Ordering::Release);
+    }
+
+    /// The runs whose runners are to be started, as they come. They have one taker.
+    pub(crate) fn take_launches(&self) -> Option<mpsc::UnboundedReceiver<Launch>> {
+        // Taking is one step, so a panic cannot have left it half done.
+        self.0.launching.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) async fn dispatch_wanted(&self) {
@@ -200,9 +214,10 @@ impl Engine {
                 Effect::Dispatch => dispatch(self),
                 Effect::StopRunner(run) => self.runners().tell(run, Word::Stop),
                 Effect::StartRunner(lease) => {
-                    let engine = self.clone();
-                    let issue = applied.issue.clone();
-                    tokio::spawn(async move { launch::launch(&engine, &issue, lease).await });
+                    if self.0.launches.send((applied.issue.clone(), lease)).is_err() {
+                        // The daemon is ending; the next one finds the run without a runner.
+                        tracing::warn!(run = %lease.run, "a runner is not started any more");
+                    }
                 }
                 // Whoever asked for the removal waits for its result and carries it out.
                 Effect::Remove => {}

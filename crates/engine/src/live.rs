@@ -1,18 +1,25 @@
 //! Sets the engine going.
 
-use kugetsu_api::order::Word;
-
-use crate::dispatcher;
 use crate::engine::Engine;
 use crate::recover::recover;
+use crate::{dispatcher, launch};
 
-/// Finds out what became of everything, then dispatches and passes changed settings on, for as long as it is polled.
+/// Finds out what became of everything, then dispatches, starts runners and passes changed settings on, for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
     while let Err(error) = recover(&engine).await {
         tracing::error!(%error, "the stored state cannot be read; trying again");
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    tokio::join!(dispatcher::run(engine.clone()), pass_settings_on(engine));
+    tokio::join!(dispatcher::run(engine.clone()), start_runners(engine.clone()), pass_settings_on(engine));
+}
+
+/// Starts the runner of every run that is claimed. Each start takes its own time.
+async fn start_runners(engine: Engine) {
+    let Some(mut launches) = engine.take_launches() else { return };
+    while let Some((issue, lease)) = launches.recv().await {
+        let engine = engine.clone();
+        tokio::spawn(async move { launch::launch(&engine, &issue, lease).await });
+    }
 }
 
 /// A changed setting reaches running runs, and may free places.
@@ -22,13 +29,4 @@ async fn pass_settings_on(engine: Engine) {
         engine.runners().tell_limits(engine.limits());
         engine.wake_dispatcher();
     }
-}
-
-/// What a runner is told when it connects: that the daemon is there, and what it may have missed.
-pub(crate) fn first_words(engine: &Engine, stop: bool) -> Vec<Word> {
-    let mut words = vec![Word::Hello, Word::Limits(engine.limits())];
-    if stop {
-        words.push(Word::Stop);
-    }
-    words
 }

@@ -14,7 +14,6 @@ use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
 use crate::engine::{Engine, now};
-use crate::live::first_words;
 
 /// Takes the lines of a report that begins at byte `offset` of the run's records. A last line without its end is left
 /// for the next report.
@@ -69,6 +68,15 @@ pub async fn connect(engine: &Engine, run: RunId) -> Result<(Vec<Word>, Option<m
     let issue = engine.store().issue_by_id(lease.issue).await?;
     let stop = issue.running_task().is_some_and(|task| task.cancel_asked);
     Ok((first_words(engine, stop), Some(words)))
+}
+
+/// What a runner is told when it connects: that the daemon is there, and what it may have missed.
+fn first_words(engine: &Engine, stop: bool) -> Vec<Word> {
+    let mut words = vec![Word::Hello, Word::Limits(engine.limits())];
+    if stop {
+        words.push(Word::Stop);
+    }
+    words
 }
 
 /// The lease that the run holds, if it still does.

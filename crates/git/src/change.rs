@@ -1,12 +1,10 @@
 //! Which files of a worktree hold something that is in no commit.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::door::Answer;
-use crate::files::off_thread;
+use crate::files::{below, off_thread};
 use crate::foreign::nested_git_dir;
 use crate::inner::Own;
 use crate::lfs::names_lfs;
@@ -85,11 +83,6 @@ impl Entry {
             path: path.get(1..)?.to_vec(),
         })
     }
-}
-
-/// A name of git's below a directory.
-pub(crate) fn below(dir: &Path, name: &[u8]) -> PathBuf {
-    dir.join(OsStr::from_bytes(name))
 }
 
 impl View {

@@ -1,7 +1,9 @@
 //! Small file work where somebody else (an agent) may have put anything in the way: nothing is followed, nothing blocks.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,11 @@ impl<T> At<T> for io::Result<T> {
     fn at(self, doing: &'static str, path: &Path) -> Result<T, FileError> {
         self.map_err(|source| FileError { doing, path: path.to_owned(), source })
     }
+}
+
+/// A name of git's below a directory.
+pub(crate) fn below(dir: &Path, name: &[u8]) -> PathBuf {
+    dir.join(OsStr::from_bytes(name))
 }
 
 /// The bytes of a regular file of at most `max` bytes. A symbolic link is not followed, a FIFO is not waited for, and

@@ -92,7 +92,7 @@ fn remove_loose(gate: &Path, name: &[u8]) -> Result<(), FileError> {
         if !is_real_dir(&path) {
             return Ok(());
         }
-        path = crate::change::below(&path, part);
+        path = crate::files::below(&path, part);
     }
     match path.symlink_metadata() {
         Ok(meta) if !meta.is_dir() => std::fs::remove_file(&path).at("remove", &path),

@@ -31,6 +31,21 @@ impl Login {
     }
 }
 
+/// The address without the credentials in it.
+pub(crate) fn public(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match (scheme, authority.rsplit_once('@')) {
+        ("http" | "https", Some((_, host))) => format!("{scheme}://{host}{path}"),
+        (_, Some((user, host))) => {
+            let user = user.split_once(':').map_or(user, |(user, _)| user);
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        (_, None) => url.to_owned(),
+    }
+}
+
 /// The text without the escapes (`%40`) of an address.
 fn plain(text: &str) -> String {
     let mut bytes = Vec::new();

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::door::{Call, Git, GitError};
 use crate::files::{At, FileError, is_real_dir, make_dir, off_thread};
 use crate::layout::ConfigText;
-use crate::login::Login;
-use crate::source::public;
+use crate::login::{Login, public};
 
 /// The name of the remote that missing objects are fetched from, in every repository made here.
 const REMOTE: &str = "kugetsu-promisor";

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::door::{Call, Git, GitError};
 use crate::failure::masked;
 use crate::login::Login;
+use crate::login::public;
 use crate::names::{BranchName, Oid};
 use crate::partial::Promisor;
 
@@ -175,21 +176,6 @@ fn short_form(text: &str) -> Option<&str> {
     };
     let name = host.rsplit_once('@').map_or(host, |(_, name)| name);
     (!host.contains('/') && !name.is_empty() && !name.starts_with('-')).then_some(host)
-}
-
-/// The address without the credentials in it.
-pub(crate) fn public(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match (scheme, authority.rsplit_once('@')) {
-        ("http" | "https", Some((_, host))) => format!("{scheme}://{host}{path}"),
-        (_, Some((user, host))) => {
-            let user = user.split_once(':').map_or(user, |(user, _)| user);
-            format!("{scheme}://{user}@{host}{path}")
-        }
-        (_, None) => url.to_owned(),
-    }
 }
 
 async fn probe_url(git: &Git, source: &Source) -> Result<Probe, SourceError> {

@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout};
 use crate::cgroup::Cgroup;
 use crate::marker::{MARKER, Marker};
 use crate::own;
-use crate::table::{Process, Source};
+use crate::process::Process;
+use crate::table::Source;
 
 /// A process that is not our child ends without telling us, so we look again this often.
 const TICK: Duration = Duration::from_millis(100);

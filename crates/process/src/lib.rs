@@ -15,6 +15,8 @@ mod marker;
 mod means;
 mod orphans;
 mod own;
+mod process;
+mod ps;
 mod pump;
 pub mod short;
 mod sweep;

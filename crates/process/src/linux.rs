@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::table::Process;
+use crate::process::Process;
 
 /// The kernel's limit for arguments and environment is a quarter of the stack limit, usually 2 MiB.
 const ENVIRON_MAX: u64 = 8 * 1024 * 1024;

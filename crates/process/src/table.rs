@@ -7,26 +7,8 @@ use nix::sys::signal::Signal;
 
 #[cfg(target_os = "linux")]
 use crate::linux;
-use crate::unix;
-
-/// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: i32,
-    pub(crate) parent: i32,
-    pub(crate) group: i32,
-    /// Tells it from a later process with the same number; 0 where it is not known.
-    pub(crate) born: u64,
-    /// Ended, and only waits to be reaped.
-    pub(crate) dead: bool,
-}
-
-impl Process {
-    /// What no other process ever has.
-    pub(crate) fn id(&self) -> (i32, u64) {
-        (self.pid, self.born)
-    }
-}
+use crate::process::Process;
+use crate::{ps, unix};
 
 /// Where the table comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +36,7 @@ impl Source {
         match self {
             #[cfg(target_os = "linux")]
             Self::Proc => linux::table(),
-            Self::Ps => unix::table().await,
+            Self::Ps => ps::table().await,
         }
     }
 
@@ -71,7 +53,7 @@ impl Source {
         match self {
             #[cfg(target_os = "linux")]
             Self::Proc => linux::marked(name),
-            Self::Ps => unix::marked(name).await,
+            Self::Ps => ps::marked(name).await,
         }
     }
 

@@ -1,19 +1,13 @@
-//! What every Unix offers to see and to end processes: `ps` and `kill`. Used where Linux's means are missing, and tested
-//! there too. It sees less: no start times, and an environment only as far as `ps` shows it.
+//! What every Unix offers to end processes, and what Linux has and the others lack. Used where Linux's means are missing.
 
+#[cfg(not(target_os = "linux"))]
 use std::io;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::short::{Short, run};
-use crate::table::Process;
-
-/// A listing takes some 20 ms; a machine under load may take much longer.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LISTING_MAX: usize = 64 * 1024 * 1024;
+use crate::process::Process;
 
 /// There is no subreaper here.
 #[cfg(not(target_os = "linux"))]
@@ -32,81 +26,6 @@ pub(crate) fn children() -> io::Result<Vec<Pid>> {
     Ok(Vec::new())
 }
 
-/// All processes that can be seen.
-pub(crate) async fn table() -> io::Result<Vec<Process>> {
-    let listing = ps(&["-A", "-o", "pid=,ppid=,pgid=,stat="]).await?;
-    Ok(listing.lines().filter_map(process).collect())
-}
-
-fn process(line: &str) -> Option<Process> {
-    let mut fields = line.split_ascii_whitespace();
-    let mut number = || fields.next()?.parse().ok();
-    let (pid, parent, group) = (number()?, number()?, number()?);
-    Some(Process { pid, parent, group, born: 0, dead: fields.next()?.starts_with('Z') })
-}
-
-/// Every process that carries the variable `name`, with its value up to the first blank.
-pub(crate) async fn marked(name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
-    let plain = ps(&["-A", "-ww", "-o", "pid=,args="]).await?;
-    let with_environment = if cfg!(target_os = "macos") { &["-A", "-E", "-ww"][..] } else { &["axeww"][..] };
-    let with_environment = ps(&[with_environment, &["-o", "pid=,args="]].concat()).await?;
-    Ok(with_environment.lines().filter_map(|line| variable(line, &plain, name)).collect())
-}
-
-/// The value in a line that shows arguments and then environment. The arguments are cut off first: somebody may search
-/// for the very words we look for.
-fn variable(line: &str, plain: &str, name: &str) -> Option<(i32, Vec<u8>)> {
-    let (pid, _) = line.trim_start().split_once(' ')?;
-    let arguments =
-        plain.lines().find(|line| line.trim_start().split_once(' ').is_some_and(|(other, _)| other == pid))?;
-    let environment = line.strip_prefix(arguments.trim_end())?;
-    let value = environment.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
-    Some((pid.parse().ok()?, value.as_bytes().to_vec()))
-}
-
 pub(crate) fn signal(process: &Process, signal: Signal) -> Result<(), Errno> {
     kill(Pid::from_raw(process.pid), signal)
-}
-
-async fn ps(args: &[&str]) -> io::Result<String> {
-    let short = Short::new("ps").args(args).env("LC_ALL", "C").stdout_max(LISTING_MAX).time_limit(PATIENCE);
-    let ended = run(short).await.map_err(io::Error::other)?;
-    if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        return Err(io::Error::other(format!("`ps {}` failed: {}", args.join(" "), said.trim())));
-    }
-    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{marked, process, table, variable};
-
-    #[test]
-    fn a_line_of_ps_is_read() {
-        let child = process("  12     1    34 Ss+").unwrap();
-        assert_eq!((child.pid, child.parent, child.group, child.dead), (12, 1, 34, false));
-        assert!(process("  12     1    34 Z+").unwrap().dead);
-        assert!(process("").is_none());
-    }
-
-    #[test]
-    fn words_among_the_arguments_are_no_mark() {
-        let plain = "   7 grep MARK=x\n   8 sleep 9";
-        assert_eq!(variable("   7 grep MARK=x HOME=/ LANG=C", plain, "MARK"), None);
-        assert_eq!(variable("   8 sleep 9 HOME=/ MARK=y", plain, "MARK"), Some((8, b"y".to_vec())));
-    }
-
-    #[tokio::test]
-    async fn a_child_is_listed_with_its_mark() {
-        let mut child = std::process::Command::new("sleep").arg("60").env("PORTABLE_MARK", "abc").spawn().unwrap();
-        let pid = child.id().cast_signed();
-        let listing = table().await;
-        let marked = marked("PORTABLE_MARK").await;
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let listed = listing.unwrap().into_iter().find(|process| process.pid == pid).unwrap();
-        assert_eq!(listed.parent, std::process::id().cast_signed());
-        assert!(marked.unwrap().contains(&(pid, b"abc".to_vec())));
-    }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::convert::{event_object, run_object};
 use crate::fault::Fault;
 use crate::lines;
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::whole::whole;
 
 /// Which stream.

@@ -1,6 +1,7 @@
 //! The daemon's HTTP face: what commands and runners ask over the unix socket. It decides nothing: it turns requests
 //! into calls of the engine, and facts and errors into what travels.
 
+mod control;
 mod convert;
 mod daemon;
 mod fault;
@@ -10,8 +11,9 @@ mod rescues;
 mod router;
 mod runs;
 mod serve;
+mod shared;
 mod tasks;
 mod whole;
 
-pub use daemon::{Control, Stale};
+pub use control::{Control, Stale};
 pub use serve::serve;

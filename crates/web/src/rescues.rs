@@ -9,7 +9,7 @@ use kugetsu_engine::rescues;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::whole::whole;
 
 /// Whose rescues.

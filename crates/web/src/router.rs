@@ -6,16 +6,10 @@ use kugetsu_api::path;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_engine::Engine;
 
-use crate::daemon::{self, Control};
+use crate::control::Control;
 use crate::fault::Fault;
-use crate::{issues, rescues, runs, tasks};
-
-/// What every handler is given.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) engine: Engine,
-    pub(crate) control: Control,
-}
+use crate::shared::Shared;
+use crate::{daemon, issues, rescues, runs, tasks};
 
 /// The whole API.
 pub(crate) fn router(engine: Engine, control: Control) -> Router {

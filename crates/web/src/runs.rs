@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::fault::Fault;
 use crate::lines;
-use crate::router::Shared;
+use crate::shared::Shared;
 
 /// Where a report begins.
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use kugetsu_engine::Engine;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::daemon::Control;
+use crate::control::Control;
 use crate::router::router;
 
 /// How long answers may take that are under way when the daemon stops. Streams would go on for ever.

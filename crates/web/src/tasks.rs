@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::convert::task_object;
 use crate::fault::Fault;
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::whole::whole;
 
 /// Where the asking person is.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::change::below;
 use crate::checkout;
 use crate::door::{Call, TRANSFER_LIMIT};
+use crate::files::below;
 use crate::files::{At, FileError, make_dir, replace};
 use crate::layout::{ConfigText, make_git_dir, packed_refs};
 use crate::lfs::Lfs;

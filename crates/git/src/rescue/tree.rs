@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::change::{Changes, below};
+use crate::change::Changes;
 use crate::door::{GitError, TRANSFER_LIMIT};
+use crate::files::below;
 use crate::files::is_real_dir;
 use crate::foreign::nested_git_dir;
 use crate::names::Oid;

@@ -40,9 +40,6 @@
 
 use std::time::Duration;
 
-use super::script;
-use crate::script_text::{self, ScriptText};
-
 /// One thing the agent does. The variants are explained in the [module's](self) table.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the table above says what each does, once")]
@@ -106,22 +103,10 @@ pub enum Command {
 /// Where `orphan` writes the process id when nothing else is said.
 pub(super) const ORPHAN_FILE: &str = "orphan.pid";
 
-/// The commands of a prompt.
+/// The command on a line.
 ///
 /// # Errors
-/// A sentence that says what in the script is not understood.
-pub fn parse(prompt: &str) -> Result<Vec<Command>, String> {
-    match script_text::find(prompt)? {
-        Some(ScriptText::Commands(lines)) => lines.iter().map(|line| line_command(line)).collect(),
-        Some(ScriptText::Json(value)) => script::commands(&value),
-        None => {
-            let lines = prompt.lines().map(str::trim).filter(|line| !line.is_empty());
-            let commands: Result<Vec<_>, _> = lines.map(line_command).collect();
-            Ok(commands.ok().filter(|commands| !commands.is_empty()).unwrap_or_else(|| vec![Command::Default]))
-        }
-    }
-}
-
+/// A sentence that says what is not understood.
 pub(super) fn line_command(line: &str) -> Result<Command, String> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let rest = rest.trim();
@@ -191,48 +176,5 @@ fn usage_command(rest: &str) -> Result<Command, String> {
     match numbers[..] {
         [cost, input, output] => Ok(Command::Usage { cost, input: input as u64, output: output as u64 }),
         _ => Err(explain()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prompt_of_commands_alone_is_a_script() {
-        let commands =
-            parse("say hello there\n\n  write a.txt one\\ntwo\ncommit All of it\ntool grep 0.5\nusage 0.5 10 20");
-        assert_eq!(
-            commands.unwrap(),
-            [
-                Command::Say("hello there".into()),
-                Command::Write { path: "a.txt".into(), content: "one\ntwo\n".into() },
-                Command::Commit("All of it".into()),
-                Command::Tool { name: "grep".into(), time: Duration::from_millis(500) },
-                Command::Usage { cost: 0.5, input: 10, output: 20 },
-            ]
-        );
-    }
-
-    #[test]
-    fn prose_that_begins_like_a_command_is_no_script() {
-        assert_eq!(parse("commit your work\nPlease fix the bug."), Ok(vec![Command::Default]));
-        assert_eq!(parse(""), Ok(vec![Command::Default]));
-    }
-
-    #[test]
-    fn a_marked_command_counts_in_any_prose() {
-        let commands = parse("You are an agent.\n> kugetsu-script: say a\n> kugetsu-script: exit 3\ncommit your work");
-        assert_eq!(commands, Ok(vec![Command::Say("a".into()), Command::Exit(3)]));
-        assert!(parse("kugetsu-script: dance").unwrap_err().contains("dance"));
-    }
-
-    #[test]
-    fn json_mixes_commands_and_steps_of_a_model() {
-        let commands = parse(r#"kugetsu-script: ["pwd", {"bash": {"command": "ls"}}, {"hang": {"text": "hm"}}]"#);
-        assert_eq!(
-            commands,
-            Ok(vec![Command::Pwd, Command::Run(shell("ls")), Command::Say("hm".into()), Command::Hang])
-        );
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod ids;
 pub mod location;
 pub mod program;
+pub mod prompt;
 mod script;
 mod session;
 mod signal;

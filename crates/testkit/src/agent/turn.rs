@@ -9,8 +9,9 @@ use nix::sys::signal::{Signal as Kill, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::command::{self, Command};
+use super::command::Command;
 use super::ids::unique;
+use super::prompt;
 use super::session::Session;
 use super::signal::{Cancelled, Signal, for_ever};
 use super::store::Store;
@@ -78,7 +79,7 @@ impl<'a> Turn<'a> {
 
     /// Carries out the prompt `text`; returns the answer to `session/prompt`, or a JSON-RPC error.
     pub(super) fn run(mut self, text: &str) -> Result<Value, Value> {
-        let commands = command::parse(text).map_err(|reason| failure(&reason))?;
+        let commands = prompt::parse(text).map_err(|reason| failure(&reason))?;
         let ended = commands.iter().try_for_each(|command| self.carry_out(command));
         let stop = match ended {
             Ok(()) => "end_turn",

@@ -1,0 +1,59 @@
+//! The large files (Git LFS) of a worktree on their way out: into the mirror, and from there to the server.
+
+use std::collections::BTreeSet;
+
+use crate::door::TRANSFER_LIMIT;
+use crate::files::FileError;
+use crate::lfs::Lfs;
+use crate::lfs_content::{contents, take_contents};
+use crate::mirror::Mirror;
+use crate::publish_error::{PublishError, unreached};
+use crate::worktree::Worktree;
+
+impl Mirror {
+    /// Takes the large contents of a worktree and its gate, so that they outlive it.
+    pub(crate) async fn take_large(&self, worktree: &Worktree) -> Result<(), FileError> {
+        for git_dir in [worktree.git_dir().as_path(), worktree.gate()] {
+            take_contents(git_dir, self.dir()).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the large contents of a worktree to the server, from the mirror. The server takes those that it lacks.
+    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), PublishError> {
+        let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.gate()]
+            .into_iter()
+            .flat_map(contents)
+            .map(|(name, _)| name)
+            .filter(|name| self.has_content(name))
+            .collect();
+        if names.is_empty() || Lfs::find(self.git()).await? == Lfs::Missing {
+            return Ok(());
+        }
+        let custom = match self.default_branch().await? {
+            // A server of its own that the repository names; not as the agent names it.
+            Some(branch) => {
+                let call = self.call("config", "read .lfsconfig");
+                let call = call.arg(format!("--blob={}:.lfsconfig", branch.tracking()));
+                let answer = self.reach(call.args(["--get", "lfs.url"])).await.any_code().await?;
+                (answer.code == 0).then(|| answer.line())
+            }
+            None => None,
+        };
+        let names: Vec<_> = names.into_iter().collect();
+        for some in names.chunks(200) {
+            let mut call = self.call("lfs", format!("send large files to {}", self.source())).limit(TRANSFER_LIMIT);
+            if let Some(url) = &custom {
+                call = call.setting("lfs.url", url);
+            }
+            let call = call.args(["push", "--object-id"]).arg(self.argument().await?).args(some);
+            self.reach(call).await.run().await.map_err(unreached)?;
+        }
+        Ok(())
+    }
+
+    fn has_content(&self, name: &str) -> bool {
+        let (Some(a), Some(b)) = (name.get(..2), name.get(2..4)) else { return false };
+        self.dir().join("lfs/objects").join(a).join(b).join(name).exists()
+    }
+}
