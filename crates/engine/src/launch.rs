@@ -3,8 +3,8 @@
 //! The runner's life is tied to a lock file, not to a process number: the daemon takes the lock and hands the open file
 //! down, so there is no moment in which a started runner does not hold it, and no number that another process can get.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{ExitStatus, Stdio};
@@ -172,10 +172,10 @@ fn take_lock(home: &RunHome) -> io::Result<File> {
     Ok(lock)
 }
 
+/// Written before the runner is started and read by it alone: a machine that dies in between loses a run that had not begun,
+/// and its task is tried again. So nobody waits for the disk.
 fn write_order(order: &RunOrder, home: &RunHome) -> io::Result<()> {
-    let beside = home.order().with_extension("new");
-    let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    serde_json::to_writer(&file, order)?;
-    file.sync_all()?;
-    fs::rename(&beside, home.order())
+    let text = serde_json::to_vec(order)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(home.order())?;
+    file.write_all(&text)
 }

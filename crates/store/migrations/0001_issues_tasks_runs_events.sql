@@ -31,8 +31,9 @@ CREATE TABLE issues (
     UNIQUE (repo, number)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX issues_by_directory ON issues (directory);
-CREATE INDEX issues_by_session ON issues (session);
+-- Partial, so that an issue that only waits costs nothing here.
+CREATE INDEX issues_by_directory ON issues (directory) WHERE directory IS NOT NULL;
+CREATE INDEX issues_by_session ON issues (session) WHERE session IS NOT NULL;
 
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,     -- the order in which they were queued
