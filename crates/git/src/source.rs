@@ -249,23 +249,30 @@ impl Located {
         if !path.is_dir() {
             return Err(SourceError::NoFolder(path.clone()));
         }
-        let ask = |what: &str| {
+        let ask = |what: &[&str]| {
             let call = git.call("rev-parse", format!("find the repository at {}", path.display())).at(path);
-            call.args(["--path-format=absolute", what]).only_reads()
+            call.arg("--path-format=absolute").args(what).only_reads()
         };
-        let common = ask("--git-common-dir").any_code().await?;
+        let as_path = |bytes: &[u8]| {
+            PathBuf::from(std::ffi::OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned())
+        };
+        // Whoever starts a task waits for this, so git is asked once where one answer tells: of a repository with files,
+        // and without a line's end in either path.
+        let both = ask(&["--git-common-dir", "--show-toplevel"]).any_code().await?;
+        let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
+        if let (0, [common, place, []]) = (both.code, lines.as_slice()) {
+            return Ok(Self { place: as_path(place), common: as_path(common), bare: false });
+        }
+        let common = ask(&["--git-common-dir"]).any_code().await?;
         if common.code != 0 {
             let nothing = String::from_utf8_lossy(&common.stderr).contains("not a git repository");
             return Err(if nothing { SourceError::NoRepository(path.clone()) } else { common.failed.into() });
         }
-        let as_path = |bytes: &[u8]| {
-            PathBuf::from(std::ffi::OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned())
-        };
         let common = as_path(&common.stdout);
-        let top = ask("--show-toplevel").any_code().await?;
+        let top = ask(&["--show-toplevel"]).any_code().await?;
         Ok(match top.code {
             0 => Self { place: as_path(&top.stdout), common, bare: false },
-            _ => Self { place: as_path(&ask("--git-dir").run().await?.stdout), common, bare: true },
+            _ => Self { place: as_path(&ask(&["--git-dir"]).run().await?.stdout), common, bare: true },
         })
     }
 

@@ -46,6 +46,10 @@ pub async fn run_runner(home: Home, directory: PathBuf, lock: RawFd, settings: S
     let redactor = Redactor::new(secrets(std::env::vars_os(), &settings.variables));
     let spool =
         Spool::create(&place.records(), redactor).map_err(|error| format!("{}: {error}", place.records().display()))?;
+    spool.step(match order.attempt {
+        1 => "the runner begins".to_owned(),
+        more => format!("the runner begins, attempt {more}"),
+    });
     let (orders, heard) = watch::channel(Orders::default());
     let acknowledged = watch::Sender::new(0);
     let reporter = Reporter {

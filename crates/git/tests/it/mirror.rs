@@ -5,7 +5,7 @@ use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue;
-use kugetsu_git::source::{Source, SourceError};
+use kugetsu_git::source::{Located, Source, SourceError};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
 use crate::rescue::save;
@@ -150,4 +150,18 @@ async fn what_is_in_a_mirrors_place_is_left_alone() {
     let left: Vec<_> =
         std::fs::read_dir(place.path("mirrors")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name == "m" || name == "n.lock"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_repository_is_found_whatever_its_folder_is_called() {
+    let place = Place::new().await;
+    for name in ["plain", "two\nlines", " blank\n"] {
+        let repository = place.repository(name);
+        std::fs::create_dir(repository.join("deep")).unwrap();
+        let found = Located::find(&place.git, &repository.join("deep")).await.unwrap();
+        assert_eq!((found.place, found.common, found.bare), (repository.clone(), repository.join(".git"), false));
+    }
+    let bare = place.empty("bare.git", &["--bare"]);
+    let found = Located::find(&place.git, &bare).await.unwrap();
+    assert_eq!((found.place, found.common, found.bare), (bare.clone(), bare, true));
 }
