@@ -10,7 +10,7 @@ use crate::pueue;
 use crate::stage::{Stage, median, timed};
 
 const TIMES: usize = 41;
-const EXECS: usize = 15;
+const EXECS: u32 = 15;
 
 pub(crate) fn rows(stage: &Stage, page: &mut Page) {
     let nothing = median((0..TIMES).map(|_| timed(&mut quiet("/bin/true"))).collect());
@@ -36,7 +36,9 @@ pub(crate) fn rows(stage: &Stage, page: &mut Page) {
     let beside = added.map_or_else(without, |added| format!("{} for `pueue add`", ms(added)));
     page.row("the same", ms(start), beside, added.map(|added| ratio(start, added)));
     let begun = exec(stage, page, version);
-    let first = pueue.as_ref().map(|pueue| median((0..EXECS).map(|_| pueue.to_the_first_instruction()).collect()));
+    let first = pueue
+        .as_ref()
+        .map(|pueue| median((0..EXECS).map(|turn| pueue.to_the_first_instruction(turn, EXECS)).collect()));
     let beside =
         first.map_or_else(without, |first| format!("{} from `pueue add` to the task's first instruction", ms(first)));
     page.row("the same", ms(begun), beside, first.map(|first| ratio(begun, first)));

@@ -13,7 +13,10 @@ pub(crate) struct Page {
 impl Page {
     /// A row: what was measured, the number, what stands beside it, and the ratio of both.
     pub(crate) fn row(&mut self, what: &str, number: String, beside: String, ratio: Option<f64>) {
-        let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}"));
+        let ratio = ratio.map_or_else(
+            || "-".to_owned(),
+            |ratio| if ratio < 1.0 { format!("{ratio:.2}") } else { format!("{ratio:.1}") },
+        );
         println!("{what}: {number} (beside: {beside}; ratio {ratio})");
         self.rows.push([what.to_owned(), number, beside, ratio]);
     }

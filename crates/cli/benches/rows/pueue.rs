@@ -7,6 +7,9 @@ use kugetsu_testkit::{Home, eventually};
 
 use crate::stage::Stage;
 
+/// How often its scheduler looks.
+const TICK: Duration = Duration::from_millis(300);
+
 /// Its daemon, which ends with this.
 pub(crate) struct Pueue<'a> {
     home: &'a Home,
@@ -30,11 +33,13 @@ impl<'a> Pueue<'a> {
         quiet(self.command(&["add", "--", task]))
     }
 
-    /// From the command to the task's first instruction.
-    pub(crate) fn to_the_first_instruction(&self) -> Duration {
+    /// From the command to the task's first instruction. Its scheduler looks every 300 ms, so what comes out depends on
+    /// when the command comes: `turn` of `turns` spreads the commands over that time.
+    pub(crate) fn to_the_first_instruction(&self, turn: u32, turns: u32) -> Duration {
         let word = self.home.path().join("pueue.word");
         // What was queued before has its turn first.
         assert!(quiet(self.command(&["wait"])).status().unwrap().success());
+        std::thread::sleep(TICK * turn / turns);
         let _ = std::fs::remove_file(&word);
         let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         assert!(self.add(&format!("date +%s%N > {}", word.display())).status().unwrap().success());
