@@ -15,6 +15,16 @@ pub enum TaskKind {
     Continue,
 }
 
+impl TaskKind {
+    /// The command that queues such a task.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Continue => "continue",
+        }
+    }
+}
+
 /// A task to be queued.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRequest {

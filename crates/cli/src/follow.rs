@@ -121,6 +121,9 @@ impl Following<'_> {
                 match record.body {
                     Body::Step { text } if record.at >= since => ui::note(format!("· {}", one_line(&text))),
                     Body::Notice { text } if record.at >= since => ui::note(format!("! {text}")),
+                    Body::Session { session, .. } if record.at >= since => {
+                        ui::note(format!("· session {}", one_line(&session)));
+                    }
                     _ => {}
                 }
             }
@@ -144,13 +147,10 @@ impl Following<'_> {
     }
 }
 
-/// One line for an event of the task.
+/// One line for an event of the task that the run's own steps do not tell.
 fn say(event: &EventObject) {
     let said = |name: &str| event.data.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     match event.kind.as_str() {
-        "task_claimed" => ui::note("· a runner starts"),
-        "session_opened" => ui::note(format!("· session {}", said("session"))),
-        "session_lost" => ui::note("! the agent does not know its session any more"),
         "runner_lost" => ui::note(format!("! the run is lost: {}", said("reason"))),
         "cancel_asked" => ui::note("· somebody asked for the end"),
         "run_ended" => ui::note(format!("· the run ended: {} ({})", said("state"), said("reason"))),

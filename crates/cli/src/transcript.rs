@@ -1,11 +1,15 @@
 //! Shows the records of runs to people.
 
 use kugetsu_api::record::{Body, Record};
+use serde_json::Value;
 
 use crate::ui::{self, Tone, one_line};
 
 /// Longest answer of a tool that is shown, in characters; `--json` shows all.
 const ANSWER: usize = 400;
+
+/// Fields of a tool's input that tell nothing new: every tool works in the worktree, and says itself what it does.
+const LEFT_OUT: [&str; 2] = ["cwd", "description"];
 
 /// Shows records one after the other.
 #[derive(Debug, Default)]
@@ -67,12 +71,8 @@ fn show(body: &Body) {
             }
         }
         Body::ToolStarted { title, input, .. } => {
-            let input = one_line(input);
-            let input = if input.is_empty() || input == one_line(title) {
-                String::new()
-            } else {
-                format!("  {}", short(&input))
-            };
+            let input = given(title, input);
+            let input = if input.is_empty() { input } else { format!("  {input}") };
             ui::piece(Tone::Strong, format!("▸ {}", one_line(title)));
             ui::toned(Tone::Dim, input);
         }
@@ -112,9 +112,35 @@ fn step_mark(state: &str) -> char {
     }
 }
 
+/// What a tool is given, as far as its title does not say it already.
+fn given(title: &str, input: &str) -> String {
+    let Ok(fields) = serde_json::from_str::<serde_json::Map<String, Value>>(input) else {
+        return if one_line(input) == one_line(title) { String::new() } else { short(&one_line(input)) };
+    };
+    let told = |name: &String, value: &Value| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (value != title && !LEFT_OUT.contains(&name.as_str())).then(|| one_line(&format!("{name}={value}")))
+    };
+    short(&fields.iter().filter_map(|(name, value)| told(name, value)).collect::<Vec<_>>().join(" "))
+}
+
 fn short(text: &str) -> String {
     if text.chars().count() <= ANSWER {
         return text.to_owned();
     }
     text.chars().take(ANSWER).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_title_says_is_not_said_twice() {
+        let input = r#"{"command":"ls -l","description":"List","cwd":"/w"}"#;
+        assert_eq!(given("ls -l", input), "");
+        assert_eq!(given("bash", input), "command=ls -l");
+        assert_eq!(given("edit", r#"{"filePath":"a","all":true}"#), "all=true filePath=a");
+        assert_eq!((given("ls", "ls"), given("ls", "ls -l")), (String::new(), "ls -l".to_owned()));
+    }
 }

@@ -29,8 +29,18 @@ const DELETE_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// There is no such issue.
 pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Problem> {
-    let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+    let issue = there(engine, query).await?;
     Ok(risk(engine, &issue).await)
+}
+
+/// The issue, if there is something of it to remove.
+async fn there(engine: &Engine, query: &IssueQuery) -> Result<Issue, Problem> {
+    let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+    if issue.state == IssueState::Destroyed {
+        return Err(Problem::new(ProblemKind::NotFound, format!("{} was destroyed already", issue.reference))
+            .hint(format!("what was rescued: kugetsu rescue list {}", issue.reference)));
+    }
+    Ok(issue)
 }
 
 async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
@@ -59,11 +69,7 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
 /// Work would be removed and the caller did not say that it may; a run is going on; something could not be rescued or
 /// removed. Nothing that is not rescued is removed.
 pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destroyed, Problem> {
-    let issue = resolve::issue(engine, &request.issue.reference, Path::new(&request.issue.cwd)).await?;
-    if issue.state == IssueState::Destroyed {
-        return Err(Problem::new(ProblemKind::NotFound, format!("{} was destroyed already", issue.reference))
-            .hint(format!("what was rescued: kugetsu rescue list {}", issue.reference)));
-    }
+    let issue = there(engine, &request.issue).await?;
     if !request.discard {
         let found = risk(engine, &issue).await;
         if !found.is_nothing() {

@@ -22,7 +22,7 @@ use crate::agents;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
-use crate::problems::{internal, not_stored, usage};
+use crate::problems::{internal, not_stored, not_taken_along, usage};
 use crate::resolve;
 
 /// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
@@ -97,8 +97,11 @@ impl Draft {
 fn message(request: &TaskRequest) -> Result<String, Problem> {
     let message = request.message.as_deref().unwrap_or_default().trim();
     if message.is_empty() {
-        return Err(usage("there is no message, and kugetsu does not read issues from servers yet")
-            .hint(format!("say what is to be done: kugetsu start {} \"<message>\"", request.reference)));
+        return Err(usage("there is no message, and kugetsu does not read issues from servers yet").hint(format!(
+            "say what is to be done: kugetsu {} {} \"<message>\"",
+            request.kind.verb(),
+            request.reference
+        )));
     }
     if message.len() > MESSAGE_MAX {
         return Err(usage(format!("the message has {} bytes, more than the {MESSAGE_MAX} that fit", message.len()))
@@ -250,10 +253,7 @@ async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Prob
     let probe = source.probe(&git).await.map_err(|error| unreachable(engine, &repo.name, &error))?;
     let mut notes = Vec::new();
     if probe.uncommitted > 0 {
-        notes.push(format!(
-            "{} changed files in {} are not committed; the agent begins from the last commit and does not see them",
-            probe.uncommitted, repo.source
-        ));
+        notes.push(not_taken_along(probe.uncommitted, &repo.source));
     }
     Ok(notes)
 }

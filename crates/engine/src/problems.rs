@@ -1,4 +1,4 @@
-//! Turns what went wrong below into the problem that a person is told.
+//! Turns what went wrong below, or could surprise, into what a person is told.
 
 use std::fmt::Display;
 
@@ -41,4 +41,10 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
             internal(error)
         }
     }
+}
+
+/// What to tell of changes in a repository that are in no commit.
+pub(crate) fn not_taken_along(files: usize, place: &str) -> String {
+    let changed = if files == 1 { "1 changed file".to_owned() } else { format!("{files} changed files") };
+    format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
 }

@@ -19,6 +19,7 @@ fn wrong_input_is_refused_in_words_and_leaves_nothing() {
         (&["start", "https://github.com/acme/api/pull/7", "x"], "pull"),
         (&["start", ".", ""], "message"),
         (&["start", "."], "message"),
+        (&["continue", ".", ""], "kugetsu continue . \"<message>\""),
         (&["start", ".", "x", "--agent", "nobody"], "nobody"),
         (&["start", ".", "x", "--base", "-x"], "-x"),
         (&["start", ".", "x", "--after", "local/none#1"], "local/none#1"),

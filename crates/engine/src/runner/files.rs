@@ -16,6 +16,7 @@ use tokio::time::{Duration, Instant};
 use super::spool::Spool;
 use crate::credentials::{source, token_variable, with_token};
 use crate::home::Home;
+use crate::problems::not_taken_along;
 use crate::rescue_time;
 use crate::settings::Settings;
 
@@ -163,10 +164,7 @@ async fn make(
     if let Ok(Some(located)) = mirror.located().await {
         match located.uncommitted(mirror.git()).await? {
             0 => {}
-            count => spool.notice(format!(
-                "{count} changed files in {} are not committed; the agent begins from the last commit and does not see them",
-                located.place.display()
-            )),
+            count => spool.notice(not_taken_along(count, &located.place.display().to_string())),
         }
     }
     let spec = WorktreeSpec { dir: places.directory, gate: places.gate, branch: branch.clone(), base: base.clone() };
