@@ -140,7 +140,7 @@ mod tests {
         let input = r#"{"command":"ls -l","description":"List","cwd":"/w"}"#;
         assert_eq!(given("ls -l", input), "");
         assert_eq!(given("bash", input), "command=ls -l");
-        assert_eq!(given("edit", r#"{"filePath":"a","all":true}"#), "all=true filePath=a");
+        assert_eq!(given("edit", r#"{"filePath":"a\nb"}"#), "filePath=a b");
         assert_eq!((given("ls", "ls"), given("ls", "ls -l")), (String::new(), "ls -l".to_owned()));
     }
 }
