@@ -65,7 +65,7 @@ fn install(home: &Path, system: System) -> Result<(), String> {
 /// # Errors
 /// It is missing and cannot be installed; why, in words.
 pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), String> {
-    if exists(program) {
+    if on_path(program).is_some() {
         return Ok(());
     }
     let missing = format!("{program} is not on PATH");
@@ -74,7 +74,7 @@ pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), Stri
             "{missing}; install it (`apt-get install {program}`, {page}), or let `cargo xtask install` try"
         ));
     }
-    if !exists("apt-get") || !is_root() {
+    if on_path("apt-get").is_none() || !is_root() {
         return Err(format!(
             "{missing}, and only root on a Debian-like system can be helped; install it by hand ({page})"
         ));
@@ -117,9 +117,10 @@ fn starts(program: &Path) -> bool {
     child.wait_with_output().is_ok_and(|output| String::from_utf8_lossy(&output.stdout).trim() == VERSION)
 }
 
-fn exists(program: &str) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).any(|directory| directory.join(program).is_file())
+/// Where a program is on `PATH`.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|found| found.is_file())
 }
 
 fn is_root() -> bool {

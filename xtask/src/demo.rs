@@ -109,7 +109,7 @@ impl Stage {
     }
 
     fn agent(&self) -> Agent {
-        if let Some(found) = on_path("opencode") {
+        if let Some(found) = agents::on_path("opencode") {
             say(&format!("the agent is the opencode on PATH: {}", found.display()));
             return Agent::Opencode(found);
         }
@@ -282,9 +282,4 @@ fn make(directory: &Path) -> Answer {
 
 fn write(path: &Path, content: &str) -> Answer {
     fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|found| found.is_file())
 }

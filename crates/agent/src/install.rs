@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_process::{RunError, Short};
+use kugetsu_process::{RunError, Short, is_program, on_path};
 use thiserror::Error;
 
 use crate::bounded::{LINE_MAX, bounded};
@@ -68,8 +68,7 @@ pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError
     let found = if name.is_absolute() {
         is_program(name).then(|| name.to_owned())
     } else if name.components().count() == 1 {
-        let directories = std::env::split_paths(search_path).filter(|directory| directory.is_absolute());
-        directories.map(|directory| directory.join(name)).find(|path| is_program(path))
+        on_path(name.as_os_str(), search_path)
     } else {
         None
     };
@@ -78,11 +77,6 @@ pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError
         program: name.to_owned(),
         hint: profile.install_hint.clone(),
     })
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// What the program says to `--version`, in one line.

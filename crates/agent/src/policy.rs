@@ -1,7 +1,5 @@
 //! What to answer when an agent asks for permission. Pure: the caller asks the person and keeps the time limit.
 
-use std::time::Duration;
-
 use crate::question::{Answer, Question};
 
 /// The standing answer to permission questions.
@@ -41,11 +39,5 @@ impl Policy {
                 Some(Answer::Refuse { reason: format!("permissions are set to refuse, so {:?} was", question.title) })
             }
         }
-    }
-
-    /// What to answer when the person who was asked said nothing for `limit`.
-    pub fn unanswered(limit: Duration) -> Answer {
-        let minutes = limit.as_secs().div_ceil(60);
-        Answer::Refuse { reason: format!("nobody answered within {minutes} min") }
     }
 }

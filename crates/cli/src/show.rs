@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::task::TaskObject;
+use kugetsu_domain::counted::counted;
 
 use crate::ui::{self, Tone, one_line};
 
@@ -62,8 +63,7 @@ fn details(run: &RunObject) {
     optional("branch", &run.branch);
     if run.head_sha.is_some() || run.commits > 0 {
         let pushed = if run.pushed { "pushed" } else { "not pushed" };
-        let commits = if run.commits == 1 { "1 commit".to_owned() } else { format!("{} commits", run.commits) };
-        field("work", &format!("{commits}, {pushed}"));
+        field("work", &format!("{}, {pushed}", counted(run.commits, "commit")));
     }
     optional("worktree", &run.worktree);
     optional("change", &run.change_url);

@@ -1,6 +1,7 @@
 //! Shows the records of runs to people.
 
 use kugetsu_api::record::{Body, Record};
+use kugetsu_domain::counted::counted;
 use serde_json::Value;
 
 use crate::ui::{self, Tone, one_line};
@@ -96,7 +97,7 @@ fn show(body: &Body) {
         Body::Ended { state, reason, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
             let pushed = if *pushed { "pushed" } else { "not pushed" };
-            let commits = if *commits == 1 { "1 commit".to_owned() } else { format!("{commits} commits") };
+            let commits = counted(*commits, "commit");
             ui::toned(tone, one_line(&format!("■ {state}: {reason} ({commits}, {pushed})")));
         }
         // What is said in pieces is not shown here.

@@ -91,7 +91,14 @@ impl Redactor {
     /// The text with every known value and every `user:password@` of an address masked.
     pub fn mask(&self, text: &str) -> String {
         let masked = match &self.search {
-            Some(search) => search.automaton.replace_all(text, &vec![MASK; search.values.len()]),
+            Some(search) => {
+                let mut masked = String::with_capacity(text.len());
+                search.automaton.replace_all_with(text, &mut masked, |_, _, out| {
+                    out.push_str(MASK);
+                    true
+                });
+                masked
+            }
             None => text.to_owned(),
         };
         mask_addresses(&masked)

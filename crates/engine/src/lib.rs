@@ -36,5 +36,5 @@ pub use engine::{Engine, Parts};
 pub use home::Home;
 pub use live::serve_engine;
 pub use runner::environment::secrets;
-pub use runner::run_runner;
+pub use runner::{read_order, run_runner};
 pub use settings::Settings;

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::counted::counted;
 use kugetsu_domain::flow::Refused;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_store::error::StoreError;
@@ -45,6 +46,6 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
 
 /// What to tell of changes in a repository that are in no commit.
 pub(crate) fn not_taken_along(files: usize, place: &str) -> String {
-    let changed = if files == 1 { "1 changed file".to_owned() } else { format!("{files} changed files") };
+    let changed = counted(files as u64, "changed file");
     format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
 }

@@ -1,5 +1,6 @@
 //! Where an issue's work begins: a branch and its commit.
 
+use strsim::levenshtein;
 use thiserror::Error;
 
 use crate::door::GitError;
@@ -133,27 +134,11 @@ fn near(wanted: &str, mut names: Vec<String>) -> Vec<String> {
     let lower = wanted.to_lowercase();
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();
     names.sort_by_cached_key(|name| {
-        let whole = distance(&lower, &name.to_lowercase());
-        whole.min(distance(&last(&lower), &last(name)) + 1)
+        let whole = levenshtein(&lower, &name.to_lowercase());
+        whole.min(levenshtein(&last(&lower), &last(name)) + 1)
     });
     names.truncate(LISTED);
     names
-}
-
-/// How many letters must be changed, added or left out to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, (b, pair)) in b.iter().zip(row.windows(2)).enumerate() {
-            let (diagonal, above) = (pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0));
-            let left = next.get(j).copied().unwrap_or(0);
-            next.push((diagonal + usize::from(a != *b)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -165,6 +150,6 @@ mod tests {
         let names = ["main", "develop", "release/1.0", "zebra"].map(str::to_owned).to_vec();
         assert_eq!(near("devlop", names.clone()).first().map(String::as_str), Some("develop"));
         assert_eq!(near("1.0", names).first().map(String::as_str), Some("release/1.0"));
-        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(levenshtein("kitten", "sitting"), 3);
     }
 }

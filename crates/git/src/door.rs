@@ -3,13 +3,13 @@
 //! A call has a fixed environment and fixed settings, no terminal, no hooks, a time limit, bounded output, and a typed
 //! error with git's own last words. It knows nothing of what the modules above want from git.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kugetsu_process::{Ended, RunError, Short, run, run_watched};
+use kugetsu_process::{Ended, RunError, Short, on_path, run, run_watched};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -166,7 +166,7 @@ impl Git {
             let changed = own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
             changed.or_else(|| std::env::var_os(name))
         };
-        let program = on_path(value("PATH").as_deref()).ok_or(GitError::Missing)?;
+        let program = value("PATH").and_then(|path| on_path("git".as_ref(), &path)).ok_or(GitError::Missing)?;
         let names = std::env::vars_os().map(|(name, _)| name).chain(own.iter().map(|(name, _)| name.clone()));
         let mut env: Vec<_> = own.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         env.extend(changes(names.collect::<Vec<_>>().into_iter()));
@@ -261,14 +261,6 @@ async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result
         return Err(GitError::TooOld { program: program.to_owned(), found });
     }
     Ok(found)
-}
-
-fn on_path(path: Option<&OsStr>) -> Option<PathBuf> {
-    let is_program = |file: &PathBuf| {
-        use std::os::unix::fs::PermissionsExt;
-        file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    std::env::split_paths(path?).filter(|dir| dir.is_absolute()).map(|dir| dir.join("git")).find(is_program)
 }
 
 /// One call of git, being put together.

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
 use crate::door::{Call, Git, GitError, Place};
 use crate::files::below;
 use crate::files::read_regular;
@@ -91,15 +93,8 @@ fn endpoint(url: &str) -> String {
 
 /// A path as a URL.
 fn file_url(path: &[u8]) -> String {
-    let mut url = "file://".to_owned();
-    for byte in path {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
-            url.push(char::from(*byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    url
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    format!("file://{}", percent_encode(path, ESCAPED))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io;
 use clap::Args;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::path;
+use kugetsu_domain::counted::counted;
 use kugetsu_engine::Home;
 
 use crate::exit::Exit;
@@ -124,10 +125,6 @@ fn described(at_risk: &AtRisk) -> String {
         parts.push(format!("it could not be found out what ({why})"));
     }
     parts.join(", ")
-}
-
-fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// The base context goes back to the built-in one, as before `init`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kugetsu_agent::Policy;
+use strsim::levenshtein;
 
 use super::duration;
 
@@ -108,7 +109,7 @@ pub(crate) fn permissions(value: &str) -> Result<Policy, String> {
 /// The names that are most like a mistyped one, best first.
 pub(crate) fn nearest(typed: &str) -> Vec<&'static str> {
     let mut names: Vec<(usize, &'static str)> =
-        Key::ALL.iter().map(|key| (distance(typed, key.name()), key.name())).collect();
+        Key::ALL.iter().map(|key| (levenshtein(typed, key.name()), key.name())).collect();
     names.sort_unstable();
     let best = names.first().map_or(0, |(distance, _)| *distance);
     names.into_iter().take_while(|(distance, _)| *distance <= best + 1).map(|(_, name)| name).take(3).collect()
@@ -117,22 +118,6 @@ pub(crate) fn nearest(typed: &str) -> Vec<&'static str> {
 /// An error for a name that no setting has.
 pub(crate) fn unknown(typed: &str) -> String {
     format!("there is no setting {typed:?}; did you mean {}?", nearest(typed).join(" or "))
-}
-
-/// How many characters must be put in, taken out or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let changed = corner + usize::from(from != *to);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

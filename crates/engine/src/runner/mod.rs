@@ -21,4 +21,4 @@ mod talk;
 mod verdict;
 mod watch;
 
-pub use run::run_runner;
+pub use run::{read_order, run_runner};

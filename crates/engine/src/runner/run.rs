@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_api::order::RunOrder;
@@ -31,18 +31,31 @@ use crate::settings::Settings;
 /// How long a runner that is through waits for a daemon to take its report. A daemon that comes later reads the records.
 const DELIVERY: Duration = Duration::from_secs(5);
 
-/// Carries out the run whose order lies in `directory`. `lock` is the open file whose lock says that this run has a
-/// runner; it is held until this process ends.
+/// Reads the order of the run that has this directory.
+///
+/// # Errors
+/// In words: it is not there, or is none.
+pub fn read_order(directory: &Path) -> Result<RunOrder, String> {
+    let path = RunHome::new(directory.to_owned()).order();
+    let text = fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{} is not a run's order: {error}", path.display()))
+}
+
+/// Carries out the run that has this directory. `lock` is the open file whose lock says that this run has a runner; it is
+/// held until this process ends.
 ///
 /// # Errors
 /// What kept the run from being begun or recorded, for the runner's log; the daemon tells the person.
-pub async fn run_runner(home: Home, directory: PathBuf, lock: RawFd, settings: Settings) -> Result<(), String> {
+pub async fn run_runner(
+    home: Home,
+    directory: PathBuf,
+    order: RunOrder,
+    lock: RawFd,
+    settings: Settings,
+) -> Result<(), String> {
     keep_lock(lock)?;
     kugetsu_process::adopt_orphans().map_err(|error| format!("orphans cannot be adopted: {error}"))?;
     let place = RunHome::new(directory);
-    let order = fs::read(place.order()).map_err(|error| format!("{}: {error}", place.order().display()))?;
-    let order: RunOrder =
-        serde_json::from_slice(&order).map_err(|error| format!("the order makes no sense: {error}"))?;
     let redactor = Redactor::new(secrets(std::env::vars_os(), &settings.variables));
     let spool =
         Spool::create(&place.records(), redactor).map_err(|error| format!("{}: {error}", place.records().display()))?;

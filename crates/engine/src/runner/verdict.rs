@@ -2,6 +2,7 @@
 //! the push. Pure.
 
 use kugetsu_agent::{SessionId, Stop, Turn};
+use kugetsu_domain::counted::counted;
 use kugetsu_domain::run::Verdict;
 
 use super::clocks::Expired;
@@ -111,14 +112,10 @@ fn of_turn(turn: &Turn, found: &Found, push: &Push) -> (Verdict, String) {
         Push::NeedsPerson(why) => (Verdict::Blocked, format!("the work could not be pushed: {why}")),
         Push::Failed(why) => (Verdict::Failed, format!("the work could not be pushed: {why}")),
         Push::Done { branch } => {
-            (Verdict::Done, format!("{} pushed to {branch}{}", commits(found.commits), rest(found)))
+            (Verdict::Done, format!("{} pushed to {branch}{}", counted(found.commits, "commit"), rest(found)))
         }
         Push::None => (Verdict::Done, format!("the agent ended its turn; no commits{}", rest(found))),
     }
-}
-
-fn commits(count: u64) -> String {
-    if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
 /// What is not pushed is said, not hidden: files that are in no commit, and commits on other branches.

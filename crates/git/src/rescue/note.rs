@@ -1,5 +1,7 @@
 //! What a rescue's commit says of itself: for a person first, and in lines that can be read again.
 
+use percent_encoding::percent_decode_str;
+
 use crate::names::Oid;
 use crate::shown::shown;
 
@@ -143,23 +145,7 @@ fn encoded(bytes: &[u8]) -> String {
 }
 
 fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = (*first == b'%').then(|| after.get(..2)).flatten();
-        let value = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match value {
-            Some(value) => {
-                bytes.push(value);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes
+    percent_decode_str(text).collect()
 }
 
 #[cfg(test)]
