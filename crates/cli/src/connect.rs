@@ -50,24 +50,26 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
 /// Asks the daemon for something. A daemon that dies while it is asked is started again and asked once more: a question
 /// changes nothing.
 pub(crate) async fn ask<Answer: DeserializeOwned>(home: &Home, path: &str) -> Result<Answer, Failure> {
-    for _ in 0..AGAIN {
-        match ready(home).await?.get(path).await {
-            Err(ClientError::Broken(_)) => tokio::time::sleep(PAUSE).await,
-            answer => return Ok(answer?),
-        }
-    }
-    Ok(ready(home).await?.get(path).await?)
+    again(home, async |mut daemon| daemon.get(path).await).await
 }
 
 /// Queues a task. As [`ask`]: the task carries its own identifier, so that asking twice queues it once.
 pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
+    again(home, async |mut daemon| daemon.post(path::TASKS, request).await).await
+}
+
+/// Says something to the daemon, on a new connection each time that one breaks.
+async fn again<Answer>(
+    home: &Home,
+    say: impl AsyncFn(Client) -> Result<Answer, ClientError>,
+) -> Result<Answer, Failure> {
     for _ in 0..AGAIN {
-        match ready(home).await?.post(path::TASKS, request).await {
+        match say(ready(home).await?).await {
             Err(ClientError::Broken(_)) => tokio::time::sleep(PAUSE).await,
             answer => return Ok(answer?),
         }
     }
-    Ok(ready(home).await?.post(path::TASKS, request).await?)
+    Ok(say(ready(home).await?).await?)
 }
 
 /// Waits for a daemon that went away while a command listened to it; false when it stays away. One that crashed left its
