@@ -14,6 +14,7 @@ mod page;
 pub mod parser;
 mod path;
 pub mod place;
+pub mod prose;
 pub mod repositories;
 pub mod servers;
 mod ssh;
