@@ -13,6 +13,7 @@
 //! | `append PATH TEXT` | `{"append": {"path", "text"}}` | the same at the end of the file |
 //! | `commit MESSAGE` | `{"commit": "MESSAGE"}` | commits everything in the session's directory with git |
 //! | `run COMMAND` | `{"run": "COMMAND"}`, `{"run": ["a", "b"]}` | runs a shell command, or a program, in the session's directory as a tool |
+//! | `call TOOL JSON` | `{"call": {"tool", "arguments"}}` | calls a tool of an MCP server that the client gave, `<server>_<tool>`, and shows its answer as a tool's |
 //! | `tool NAME SECONDS` | | pretends to use a tool for so long |
 //! | `permission TITLE` | `{"permission": "TITLE"}` | asks for permission; if it is rejected, the turn ends there as opencode's does |
 //! | `slow MS` | `{"slow": MS}` | waits |
@@ -40,6 +41,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// One thing the agent does. The variants are explained in the [module's](self) table.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the table above says what each does, once")]
@@ -61,6 +64,10 @@ pub enum Command {
     },
     Commit(String),
     Run(Vec<String>),
+    Call {
+        tool: String,
+        arguments: Value,
+    },
     Tool {
         name: String,
         time: Duration,
@@ -122,6 +129,7 @@ pub(super) fn line_command(line: &str) -> Result<Command, String> {
         "append" => file_text(&text()?).map(|(path, content)| Command::Append { path, content }),
         "commit" => Ok(Command::Commit(text()?)),
         "run" => Ok(Command::Run(shell(&text()?))),
+        "call" => call_command(&text()?),
         "tool" => tool_command(&text()?),
         "permission" => Ok(Command::Permission(text()?)),
         "slow" => Ok(Command::Slow(Duration::from_millis(number()?.into()))),
@@ -161,6 +169,15 @@ fn file_text(rest: &str) -> Result<(String, String), String> {
 /// `command` as the arguments of a shell that runs it.
 pub(super) fn shell(command: &str) -> Vec<String> {
     ["sh", "-c", command].map(str::to_owned).to_vec()
+}
+
+fn call_command(rest: &str) -> Result<Command, String> {
+    let (tool, arguments) = rest.split_once(' ').unwrap_or((rest, "{}"));
+    let arguments = match arguments.trim() {
+        "" => json!({}),
+        text => serde_json::from_str(text).map_err(|error| format!("\"call {rest}\": {error}"))?,
+    };
+    Ok(Command::Call { tool: tool.to_owned(), arguments })
 }
 
 fn tool_command(rest: &str) -> Result<Command, String> {

@@ -15,6 +15,7 @@ mod script;
 mod session;
 mod signal;
 mod store;
+mod tools;
 mod turn;
 mod update;
 mod wire;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::command::{Command, ORPHAN_FILE, line_command, shell};
-use crate::model::script::{Bash, Edit, Step, ToolCall, Tools};
+use crate::model::script::{Bash, Call, Edit, Step, ToolCall, Tools};
 use crate::script_text;
 
 /// The commands of a JSON script.
@@ -102,6 +102,7 @@ fn step_commands(step: Step) -> Vec<Command> {
         Step::Say(text) => vec![Command::Say(text)],
         Step::Bash(bash) => vec![call_command(ToolCall::Bash(bash))],
         Step::Write(write) => vec![call_command(ToolCall::Write(write))],
+        Step::Call(call) => vec![call_command(ToolCall::Call(call))],
         Step::Edit(edit) => vec![call_command(ToolCall::Edit(edit))],
         Step::Tools(Tools { say, calls }) => {
             let say = (!say.is_empty()).then_some(Command::Say(say));
@@ -123,6 +124,7 @@ fn call_command(call: ToolCall) -> Command {
         ToolCall::Bash(Bash { command, .. }) => Command::Run(shell(&command)),
         ToolCall::Write(write) => Command::Write { path: write.path, content: write.content },
         ToolCall::Edit(Edit { path, old, new }) => Command::Edit { path, old, new },
+        ToolCall::Call(Call { tool, arguments }) => Command::Call { tool, arguments },
     }
 }
 

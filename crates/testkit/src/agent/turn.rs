@@ -15,6 +15,7 @@ use super::prompt;
 use super::session::Session;
 use super::signal::{Cancelled, Signal, for_ever};
 use super::store::Store;
+use super::tools;
 use super::update;
 use super::wire::{Wire, update_line};
 use super::work::{self, Done};
@@ -114,6 +115,7 @@ impl<'a> Turn<'a> {
             }
             Command::Commit(message) => self.commit(message),
             Command::Run(words) => self.program(words)?,
+            Command::Call { tool, arguments } => self.call(tool, arguments),
             Command::Tool { name, time } => {
                 let tool = self.tool(name, "other", name, &json!({}));
                 self.signal.pause(*time)?;
@@ -222,6 +224,12 @@ impl<'a> Turn<'a> {
             Err(reason) => self.report(&update::tool_failed(&tool, &title, "execute", &reason)),
         }
         Ok(())
+    }
+
+    fn call(&self, name: &str, arguments: &Value) {
+        let tool = self.tool(name, "other", name, arguments);
+        let done = tools::call(&self.session.mcp_servers, name, arguments, &self.session.cwd);
+        self.finish_tool(&tool, name, "other", done);
     }
 
     fn permission(&self, title: &str) -> Result<(), Ended> {

@@ -55,6 +55,7 @@ impl Reply {
             Step::Say(text) => Self::text(text),
             Step::Bash(bash) => Self { calls: vec![ToolCall::Bash(bash.clone())], ..Self::default() },
             Step::Write(write) => Self { calls: vec![ToolCall::Write(write.clone())], ..Self::default() },
+            Step::Call(call) => Self { calls: vec![ToolCall::Call(call.clone())], ..Self::default() },
             Step::Edit(edit) => Self { calls: vec![ToolCall::Edit(edit.clone())], ..Self::default() },
             Step::Tools(tools) => Self { calls: tools.calls.clone(), ..Self::text(&tools.say) },
             Step::Slow(slow) => Self { pause: Duration::from_millis(slow.delay_ms), ..Self::text(&slow.text) },

@@ -7,6 +7,7 @@
 //!   {"write": {"path": "a.txt", "content": "one"}},
 //!   {"edit": {"path": "a.txt", "old": "one", "new": "two"}},
 //!   {"tools": {"say": "Both at once.", "calls": [{"bash": {"command": "pwd"}}, {"write": {"path": "b", "content": ""}}]}},
+//!   {"call": {"tool": "server_tool", "arguments": {"a": "b"}}},
 //!   {"slow": {"delay_ms": 50, "text": "word by word"}},
 //!   {"status": {"code": 429, "times": 2, "retry_after": 1}},
 //!   {"cut": {"text": "half a sen", "times": 1}},
@@ -58,6 +59,8 @@ pub enum Step {
     Write(Write),
     /// Calls the tool `edit`.
     Edit(Edit),
+    /// Calls a tool of a server that the agent was given, by the name that the agent gives it.
+    Call(Call),
     /// Calls several tools in one answer.
     Tools(Tools),
     /// Answers with text, a pause before every word.
@@ -105,6 +108,17 @@ pub struct Edit {
     pub new: String,
 }
 
+/// A call of any tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// Its name, `<server>_<tool>` with opencode.
+    pub tool: String,
+    /// Its arguments, an object.
+    #[serde(default = "nothing")]
+    pub arguments: Value,
+}
+
 /// Several tool calls in one answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +140,8 @@ pub enum ToolCall {
     Write(Write),
     /// As [`Step::Edit`].
     Edit(Edit),
+    /// As [`Step::Call`].
+    Call(Call),
 }
 
 /// Text that comes slowly.
@@ -179,6 +195,10 @@ fn once() -> u32 {
     1
 }
 
+fn nothing() -> Value {
+    json!({})
+}
+
 /// `times` for a fault that never ends.
 pub const FOR_EVER: u32 = u32::MAX;
 
@@ -196,6 +216,11 @@ impl Step {
     /// A replacement in a file.
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self::Edit(Edit { path: path.to_owned(), old: old.to_owned(), new: new.to_owned() })
+    }
+
+    /// A call of a tool that the agent was given.
+    pub fn call(tool: &str, arguments: Value) -> Self {
+        Self::Call(Call { tool: tool.to_owned(), arguments })
     }
 
     /// A refusal, `times` in a row.
@@ -216,11 +241,12 @@ impl Step {
 
 impl ToolCall {
     /// Name of the tool as agents offer it.
-    pub fn tool(&self) -> &'static str {
+    pub fn tool(&self) -> &str {
         match self {
             Self::Bash(_) => "bash",
             Self::Write(_) => "write",
             Self::Edit(_) => "edit",
+            Self::Call(Call { tool, .. }) => tool,
         }
     }
 
@@ -233,6 +259,7 @@ impl ToolCall {
             }
             Self::Write(Write { path, content }) => json!({"filePath": path, "content": content}),
             Self::Edit(Edit { path, old, new }) => json!({"filePath": path, "oldString": old, "newString": new}),
+            Self::Call(Call { arguments, .. }) => arguments.clone(),
         }
     }
 }
@@ -248,6 +275,7 @@ mod tests {
             {"bash": {"command": "ls"}},
             {"write": {"path": "a", "content": "b"}},
             {"edit": {"path": "a", "old": "b", "new": "c"}},
+            {"call": {"tool": "kugetsu_list"}},
             {"tools": {"calls": [{"bash": {"command": "pwd"}}]}},
             {"slow": {"delay_ms": 5, "text": "x y"}},
             {"status": {"code": 500}},
@@ -256,9 +284,10 @@ mod tests {
             {"hang": {}},
         ]))
         .unwrap();
-        assert_eq!(script.steps.len(), 10);
-        assert_eq!(script.steps[6], Step::status(500, 1));
-        assert_eq!(script.steps[9], Step::Hang(Hang::default()));
+        assert_eq!(script.steps.len(), 11);
+        assert_eq!(script.steps[4], Step::call("kugetsu_list", json!({})));
+        assert_eq!(script.steps[7], Step::status(500, 1));
+        assert_eq!(script.steps[10], Step::Hang(Hang::default()));
     }
 
     #[test]
