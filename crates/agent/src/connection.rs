@@ -18,6 +18,7 @@ use crate::event::AgentEvent;
 use crate::ledger::SharedLedger;
 use crate::profile::Profile;
 use crate::question::Questions;
+use crate::tool_server::ToolServer;
 use crate::usage::Usage;
 use crate::wire::inbox::{Inbox, cancel};
 use crate::wire::lines::{self, EVENTS_MAX, Fault, FaultSlot};
@@ -43,6 +44,7 @@ pub struct Connection {
     pub(crate) ledger: SharedLedger,
     pub(crate) questions: Questions,
     pub(crate) can: Abilities,
+    pub(crate) tools: Vec<ToolServer>,
     faults: FaultSlot,
     info: AgentInfo,
     close: Option<oneshot::Sender<()>>,
@@ -101,6 +103,7 @@ impl Connection {
             ledger,
             questions,
             can: Abilities::default(),
+            tools: Vec::new(),
             faults,
             info: AgentInfo::default(),
             close: Some(close),
@@ -133,6 +136,11 @@ impl Connection {
             self.info.name = self.profile.name().to_owned();
         }
         Ok(())
+    }
+
+    /// Gives these tools to every session that is opened from now on.
+    pub fn offer(&mut self, tools: Vec<ToolServer>) {
+        self.tools = tools;
     }
 
     /// What the agent says of itself.

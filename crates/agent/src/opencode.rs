@@ -19,6 +19,7 @@ pub(crate) fn profile() -> Profile {
         delete: Some(words(&["session", "delete", "{session}"])),
         attach: Some(words(&["--session", "{session}"])),
         record: Some(words(&["export", "{session}"])),
+        login_files: vec!["opencode/auth.json"],
         install_hint: "install it (https://opencode.ai, or `npm install -g opencode-ai`); kugetsu looks on the PATH, which `kugetsu env set PATH <value>` changes for agents".to_owned(),
         login_hint: "opencode auth login".to_owned(),
         quirks: Quirks {

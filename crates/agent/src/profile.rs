@@ -40,6 +40,8 @@ pub struct Profile {
     pub(crate) attach: Option<Vec<String>>,
     /// Arguments that print a session, in opencode's format.
     pub(crate) record: Option<Vec<String>>,
+    /// Where it keeps its login, below the user's data home.
+    pub(crate) login_files: Vec<&'static str>,
     pub(crate) install_hint: String,
     pub(crate) login_hint: String,
     pub(crate) quirks: Quirks,
@@ -79,6 +81,7 @@ impl Profile {
             delete: own.delete.clone(),
             attach: own.attach.clone(),
             record: None,
+            login_files: Vec::new(),
             install_hint: format!("install it, or correct `program` of the agent {} in the configuration", own.name),
             login_hint: program.to_string(),
             quirks: Quirks::default(),
@@ -88,6 +91,12 @@ impl Profile {
     /// What the agent is called in commands and settings.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The files that hold its login, below the user's data home (`$XDG_DATA_HOME`, `~/.local/share`): what it needs in a
+    /// home of its own.
+    pub fn login_files(&self) -> &[&'static str] {
+        &self.login_files
     }
 
     /// Starts the agent, to speak ACP on its stdin and stdout.

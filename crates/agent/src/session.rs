@@ -9,6 +9,7 @@ use crate::bounded::{LINE_MAX, bounded};
 use crate::connection::Connection;
 use crate::error::AgentError;
 use crate::session_id::SessionId;
+use crate::tool_server::ToolServer;
 use crate::turn::Turn;
 use crate::usage::Usage;
 
@@ -40,7 +41,8 @@ impl Connection {
     pub async fn new_session(&self, directory: &Path) -> Result<Session<'_>, AgentError> {
         let doing = "open a session";
         let cwd = real(directory)?;
-        let answer = self.request("session/new", json!({"cwd": text(&cwd)?, "mcpServers": []}), doing).await?;
+        let params = json!({"cwd": text(&cwd)?, "mcpServers": self.tools_given()});
+        let answer = self.request("session/new", params, doing).await?;
         let nonsense = |detail: String| AgentError::Nonsense { doing, detail };
         let id = answer["sessionId"].as_str().ok_or_else(|| nonsense("it names no session".to_owned()))?;
         let id = SessionId::new(id).map_err(|error| nonsense(error.to_string()))?;
@@ -58,7 +60,7 @@ impl Connection {
         if self.can.list {
             self.must_be_in(id, &cwd).await?;
         }
-        let params = json!({"sessionId": id.as_str(), "cwd": text(&cwd)?, "mcpServers": []});
+        let params = json!({"sessionId": id.as_str(), "cwd": text(&cwd)?, "mcpServers": self.tools_given()});
         let answer = if self.can.resume {
             self.request("session/resume", params, doing).await
         } else if self.can.load {
@@ -76,6 +78,10 @@ impl Connection {
             other => other,
         })?;
         self.opened(id.clone(), &answer, None)
+    }
+
+    fn tools_given(&self) -> Vec<Value> {
+        self.tools.iter().map(ToolServer::wire).collect()
     }
 
     fn opened(&self, id: SessionId, answer: &Value, cost_before: Option<f64>) -> Result<Session<'_>, AgentError> {
