@@ -10,6 +10,12 @@ use thiserror::Error;
 /// The project name space of repositories that live on no server: `local/<name>#<n>`.
 pub const LOCAL: &str = "local";
 
+/// What stands for the coordinator where an issue is named: it has tasks, runs and a session as an issue has, and no
+/// repository.
+pub const COORDINATOR: &str = "pm";
+/// The "server" of the coordinator.
+const COORDINATOR_BASE: &str = "coordinator";
+
 /// Which program serves a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForgeKind {
@@ -54,7 +60,8 @@ pub struct BadWord {
     why: &'static str,
 }
 
-/// Where a server's pages begin: `https://host[:port][/path]`, without a trailing slash, user or query; or `local`.
+/// Where a server's pages begin: `https://host[:port][/path]`, without a trailing slash, user or query; `local` for
+/// repositories that have none, and a word of its own for the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerBase(String);
 
@@ -72,7 +79,7 @@ impl ServerBase {
     pub fn new(base: impl Into<String>) -> Result<Self, BadWord> {
         let base = base.into();
         let refuse = |why| Err(BadWord { what: "server address", word: base.clone(), why });
-        if base == LOCAL {
+        if base == LOCAL || base == COORDINATOR_BASE {
             return Ok(Self(base));
         }
         let Some(rest) = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://")) else {
@@ -103,6 +110,11 @@ impl ServerBase {
     /// Whether this stands for "no server".
     pub fn is_local(&self) -> bool {
         self.0 == LOCAL
+    }
+
+    /// Whether this is the coordinator's.
+    pub fn is_coordinator(&self) -> bool {
+        self.0 == COORDINATOR_BASE
     }
 }
 
@@ -182,8 +194,24 @@ pub struct IssueRef {
     pub number: u64,
 }
 
+impl IssueRef {
+    /// The coordinator, which is no issue and is asked like one.
+    pub fn coordinator() -> Self {
+        let base = ServerBase(COORDINATOR_BASE.to_owned());
+        Self { repo: RepoRef { base, project: ProjectPath(COORDINATOR.to_owned()) }, number: 1 }
+    }
+
+    /// Whether it is the coordinator.
+    pub fn is_coordinator(&self) -> bool {
+        self.repo.base.is_coordinator()
+    }
+}
+
 impl fmt::Display for IssueRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_coordinator() {
+            return f.write_str(COORDINATOR);
+        }
         write!(f, "{}#{}", self.repo, self.number)
     }
 }
@@ -205,6 +233,8 @@ mod tests {
         assert_eq!(issue("http://127.0.0.1:3000", "a/b", 1).to_string(), "127.0.0.1:3000/a/b#1");
         assert_eq!(issue("https://code.example.org/git", "a/b", 7).to_string(), "code.example.org/git/a/b#7");
         assert_eq!(issue("local", "demo", 3).to_string(), "local/demo#3");
+        assert_eq!(IssueRef::coordinator().to_string(), "pm");
+        assert_eq!(issue("coordinator", "pm", 1), IssueRef::coordinator(), "as it comes back from the database");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Candidate {
 /// Chooses which candidates begin, in their order (priority, then age, as the store lists them).
 ///
 /// `running` is how many limited places are taken by runs that really go on; `max` is how many there are. A `continue`
-/// takes no place. Two tasks of one issue never begin together.
+/// takes no place, nor does the coordinator. Two tasks of one issue never begin together.
 pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candidate> {
     let mut free = max.saturating_sub(running);
     let mut chosen: Vec<Candidate> = Vec::new();
@@ -25,14 +25,13 @@ pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candi
         if chosen.iter().any(|other| other.issue == candidate.issue) {
             continue;
         }
-        match candidate.kind {
-            TaskKind::Continue => chosen.push(candidate.clone()),
-            TaskKind::Start if free > 0 => {
-                free -= 1;
-                chosen.push(candidate.clone());
+        if candidate.kind.needs_place() {
+            if free == 0 {
+                continue;
             }
-            TaskKind::Start => {}
+            free -= 1;
         }
+        chosen.push(candidate.clone());
     }
     chosen
 }

@@ -1,4 +1,4 @@
-//! A task: one message for one issue, queued and durable.
+//! A task: one message for one issue or for the coordinator, queued and durable.
 
 use jiff::Timestamp;
 
@@ -142,20 +142,34 @@ pub enum TaskKind {
     Start,
     /// `continue`: goes on in an issue's session and is not counted against the limit.
     Continue,
+    /// `delegate`: a message for the coordinator; needs no place.
+    Delegate,
+    /// Tells the coordinator what became of the tasks that it asked for; needs no place.
+    Report,
 }
 
 impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Start, Self::Continue, Self::Delegate, Self::Report];
+
     /// The name in the database and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Continue => "continue",
+            Self::Delegate => "delegate",
+            Self::Report => "report",
         }
     }
 
     /// The kind that [`name`](Self::name) gave.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Start, Self::Continue].into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether a run of it takes one of the limited places: only development does.
+    pub const fn needs_place(self) -> bool {
+        matches!(self, Self::Start)
     }
 }
 
@@ -167,7 +181,7 @@ pub const MAX_ATTEMPTS: u32 = 3;
 pub struct Task {
     /// Its identifier; made by whoever asked, so that asking twice makes one task.
     pub id: TaskId,
-    /// `start` or `continue`.
+    /// What for.
     pub kind: TaskKind,
     /// Where it stands.
     pub state: TaskState,
@@ -183,6 +197,8 @@ pub struct Task {
     pub priority: i32,
     /// Not before this issue's latest task is done.
     pub after: Option<IssueId>,
+    /// The coordinator's task during which this one was asked for; of a report, the one whose tasks it is about.
+    pub asked_by: Option<TaskId>,
     /// How often it was tried, from 0.
     pub attempt: u32,
     /// Whether somebody asked for its end while it runs.

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::error::StoreError;
-use crate::sqlite::{damage, find, read};
+use crate::sqlite::{damage, delegated, find, read};
 use crate::view::{Repo, RunView, StoredEvent};
 
 /// How many writes may wait before the next caller waits to hand its own over.
@@ -28,6 +28,8 @@ pub enum Precondition {
     Idle,
     /// It was worked on before and was not destroyed.
     Continuable,
+    /// Nothing: it waits behind whatever there is.
+    InLine,
 }
 
 /// A task to be queued, with everything that has to exist for it.
@@ -218,6 +220,14 @@ impl Store {
         find::open_issues(&self.reads, repo).await
     }
 
+    /// The issues with this number that were not destroyed, in whatever repository; the coordinator is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn issues_numbered(&self, number: u64) -> Result<Vec<Issue>, StoreError> {
+        find::issues_numbered(&self.reads, number).await
+    }
+
     /// The issue's latest run before the one with this fence, if it was lost: what it left may be half done.
     ///
     /// # Errors
@@ -250,7 +260,7 @@ impl Store {
         read::place_in_line(&self.reads, id).await
     }
 
-    /// Queued tasks that could begin now, best first: at most `places` that need a place, and every `continue`.
+    /// Queued tasks that could begin now, best first of each kind: at most `places` that need a place, and all others.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -264,6 +274,22 @@ impl Store {
     /// [`StoreError`].
     pub async fn places_taken(&self) -> Result<usize, StoreError> {
         read::places_taken(&self.reads).await
+    }
+
+    /// The coordinator's tasks that are over, whose own tasks are all over, and of which no report was made yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reports_due(&self, coordinator: IssueId) -> Result<Vec<TaskId>, StoreError> {
+        delegated::due(&self.reads, coordinator).await
+    }
+
+    /// What was asked for during this task of the coordinator's, oldest first, each with its latest run.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn asked_by(&self, task: TaskId) -> Result<Vec<RunView>, StoreError> {
+        delegated::asked_by(&self.reads, task).await
     }
 
     /// The issues on which a run is going on. A damaged one is reported and left out.

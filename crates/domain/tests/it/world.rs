@@ -72,6 +72,7 @@ impl World {
             base: None,
             priority: 0,
             after: None,
+            asked_by: None,
             attempt: 0,
             cancel_asked: false,
             queued_at: self.now,

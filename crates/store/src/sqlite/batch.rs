@@ -333,7 +333,7 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
         Precondition::Continuable if issue.state == IssueState::Destroyed => {
             Err(StoreError::NothingToContinue("it was destroyed; `kugetsu start` begins afresh"))
         }
-        Precondition::Continuable => Ok(()),
+        Precondition::Continuable | Precondition::InLine => Ok(()),
     }
 }
 
@@ -358,11 +358,11 @@ const UPDATE_ISSUES: &str = "\
     FROM json_each(?) AS j WHERE issues.id = j.value ->> 'id' AND issues.version = j.value ->> 'was'";
 
 const INSERT_TASKS: &str = "\
-    INSERT INTO tasks (id, issue, kind, state, message, agent, model, base, priority, after, attempt, cancel_asked, \
-        queued_at, ended_at, reason) \
+    INSERT INTO tasks (id, issue, kind, state, message, agent, model, base, priority, after, asked_by, attempt, \
+        cancel_asked, queued_at, ended_at, reason) \
     SELECT value ->> 'id', value ->> 'issue', value ->> 'kind', value ->> 'state', value ->> 'message', \
         value ->> 'agent', value ->> 'model', value ->> 'base', value ->> 'priority', value ->> 'after', \
-        value ->> 'attempt', value ->> 'cancel_asked', value ->> 'queued_at', value ->> 'ended_at', \
+        value ->> 'asked_by', value ->> 'attempt', value ->> 'cancel_asked', value ->> 'queued_at', value ->> 'ended_at', \
         value ->> 'reason' FROM json_each(?)";
 
 const UPDATE_TASKS: &str = "\

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 mod clean;
 pub(crate) mod damage;
+pub(crate) mod delegated;
 pub(crate) mod fault;
 pub(crate) mod find;
 pub(crate) mod read;

@@ -16,8 +16,8 @@ use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
 use crate::view::{Repo, RunView, StoredEvent};
 
-/// At most this many `continue` tasks are looked at in one pass; the next pass sees the rest.
-const CONTINUES_A_PASS: i64 = 1000;
+/// At most this many tasks of a kind that needs no place are looked at in one pass; the next pass sees the rest.
+const PLACELESS_A_PASS: i64 = 1000;
 
 type Loaded = Vec<(IssueId, Result<(Issue, i64), StoreError>)>;
 
@@ -37,7 +37,7 @@ pub(crate) async fn load(connection: &mut SqliteConnection, ids: &[IssueId]) -> 
     let tasks = sqlx::query(concat!(
         "SELECT ",
         task_columns!(),
-        " FROM tasks t WHERE t.issue IN (SELECT value FROM json_each(?)) ",
+        " FROM tasks t INDEXED BY tasks_live WHERE t.issue IN (SELECT value FROM json_each(?)) ",
         "AND t.state IN ('queued', 'running') ORDER BY t.seq"
     ));
     let tasks = by_issue(tasks.bind(&ids).fetch_all(&mut *connection).await.map_err(explain)?, "t_issue");
@@ -212,8 +212,8 @@ pub(crate) async fn place_in_line(pool: &SqlitePool, id: TaskId) -> Result<Optio
 const CANDIDATES: &str = "\
     SELECT t.id AS t_id, t.issue AS t_issue FROM tasks t INDEXED BY tasks_queue \
     WHERE t.state = 'queued' AND t.kind = ? \
-        AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.issue = t.issue \
-            AND (o.state = 'running' OR (o.state = 'queued' AND o.seq < t.seq))) \
+        AND NOT EXISTS (SELECT 1 FROM tasks o INDEXED BY tasks_live WHERE o.issue = t.issue \
+            AND o.state IN ('queued', 'running') AND (o.state = 'running' OR o.seq < t.seq)) \
         AND (SELECT i.state FROM issues i WHERE i.id = t.issue) = 'open' \
         AND (t.after IS NULL \
             OR (SELECT d.state FROM tasks d WHERE d.issue = t.after ORDER BY d.seq DESC LIMIT 1) = 'done') \
@@ -223,7 +223,8 @@ const CANDIDATES: &str = "\
 pub(crate) async fn candidates(pool: &SqlitePool, places: usize) -> Result<Vec<Candidate>, StoreError> {
     let mut all = Vec::new();
     let places = i64::try_from(places).unwrap_or(i64::MAX);
-    for (kind, limit) in [(TaskKind::Start, places), (TaskKind::Continue, CONTINUES_A_PASS)] {
+    for kind in TaskKind::ALL {
+        let limit = if kind.needs_place() { places } else { PLACELESS_A_PASS };
         let (mut missing, mut seen) = (limit, 0);
         while missing > 0 {
             let rows = sqlx::query(CANDIDATES).bind(kind.name()).bind(missing).bind(seen);
@@ -278,11 +279,13 @@ macro_rules! run_view {
     };
 }
 
-/// Every issue's latest task, without its message, with its latest run.
+pub(crate) use run_view;
+
+/// Every issue's latest task, without its message, with its latest run; the coordinator is none.
 pub(crate) async fn latest_runs(pool: &SqlitePool) -> Result<Vec<RunView>, StoreError> {
     let rows = sqlx::query(run_view!(
         "''",
-        "WHERE t.seq = coalesce((SELECT a.seq FROM tasks a WHERE a.issue = i.id AND a.state = 'running'), \
+        "WHERE p.base <> 'coordinator' AND t.seq = coalesce((SELECT a.seq FROM tasks a WHERE a.issue = i.id AND a.state = 'running'), \
          (SELECT max(a.seq) FROM tasks a WHERE a.issue = i.id)) ORDER BY t.seq"
     ));
     Ok(views(&rows.fetch_all(pool).await.map_err(explain)?))
@@ -308,7 +311,7 @@ pub(crate) async fn queue(pool: &SqlitePool, ended_too: bool) -> Result<Vec<RunV
     Ok(views(&rows.bind(ended_too).fetch_all(pool).await.map_err(explain)?))
 }
 
-fn views(rows: &[SqliteRow]) -> Vec<RunView> {
+pub(crate) fn views(rows: &[SqliteRow]) -> Vec<RunView> {
     rows.iter()
         .filter_map(|found| {
             view(found).inspect_err(|error| tracing::error!(%error, "a damaged row is left out of the list")).ok()

@@ -40,7 +40,7 @@ macro_rules! task_columns {
         concat!(
             $message,
             " AS t_message, t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, \
-         t.agent AS t_agent, t.model AS t_model, t.base AS t_base, t.priority AS t_priority, t.after AS t_after, \
+         t.agent AS t_agent, t.model AS t_model, t.base AS t_base, t.priority AS t_priority, t.after AS t_after, t.asked_by AS t_asked_by, \
          t.attempt AS t_attempt, t.cancel_asked AS t_cancel_asked, t.queued_at AS t_queued_at, \
          t.ended_at AS t_ended_at, t.reason AS t_reason"
         )
@@ -117,6 +117,7 @@ pub(crate) fn task(row: &SqliteRow) -> Result<Task, StoreError> {
         base: optional(row, "t_base")?,
         priority: get(row, "t_priority")?,
         after: parsed_optional(row, "t_after")?,
+        asked_by: parsed_optional(row, "t_asked_by")?,
         attempt: number(row, "t_attempt")?,
         cancel_asked: get(row, "t_cancel_asked")?,
         queued_at: time(row, "t_queued_at")?,
@@ -193,6 +194,7 @@ pub(crate) fn task_json(issue: &Issue, task: &Task) -> Value {
         "base": task.base,
         "priority": task.priority,
         "after": task.after.map(|id| id.to_string()),
+        "asked_by": task.asked_by.map(|id| id.to_string()),
         "attempt": task.attempt,
         "cancel_asked": i64::from(task.cancel_asked),
         "queued_at": task.queued_at.as_millisecond(),

@@ -10,8 +10,10 @@ use super::fault;
 use crate::error::OpenError;
 
 /// The steps, oldest first: number, name, statements.
-const STEPS: &[(i64, &str, &str)] =
-    &[(1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql")),
+    (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
+];
 
 /// Brings the schema up to date.
 ///

@@ -172,6 +172,7 @@ mod tests {
                 base: None,
                 priority: 0,
                 after: None,
+                asked_by: None,
                 attempt: 0,
                 cancel_asked: false,
                 queued_at: Timestamp::UNIX_EPOCH,

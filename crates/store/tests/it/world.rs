@@ -152,6 +152,7 @@ pub(crate) fn task(kind: TaskKind) -> Task {
         base: Some("main".to_owned()),
         priority: 0,
         after: None,
+        asked_by: None,
         attempt: 0,
         cancel_asked: false,
         queued_at: now(),
