@@ -4,6 +4,7 @@
 //! HTTP over the daemon's unix socket.
 
 pub mod client;
+pub mod delegate;
 pub mod event;
 pub mod issue;
 pub mod order;
@@ -14,3 +15,4 @@ pub mod rescue;
 pub mod run;
 pub mod status;
 pub mod task;
+pub mod why;

@@ -16,18 +16,45 @@ pub struct RunOrder {
     pub task: String,
     /// The issue's short reference.
     pub reference: String,
-    /// The issue's number.
-    pub number: u64,
     /// What the agent is asked.
     pub message: String,
     /// How often the task was tried, from 1.
     pub attempt: u32,
-    /// The issue's run before this one, if it was lost: what it left in the worktree may be half done.
-    pub lost_before: Option<String>,
     /// The agent's name.
     pub agent: String,
     /// The model, where one was asked for.
     pub model: Option<String>,
+    /// What the earlier tasks asked, oldest first: for a hand-over.
+    pub asked_before: Vec<String>,
+    /// The session to go on in, if there is one with this agent.
+    pub session: Option<String>,
+    /// A session that another agent or a lost record left behind: the new one gets a hand-over.
+    pub hand_over: bool,
+    /// The limits when the run began.
+    pub limits: Limits,
+    /// What the agent works on.
+    pub work: Work,
+}
+
+/// What an agent works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// An issue, in its worktree.
+    Issue(Box<IssueOrder>),
+    /// The coordinator's: it starts and watches the work of others and writes nothing itself.
+    Coordination,
+}
+
+/// Where an issue's repository and its files are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueOrder {
+    /// The issue's number.
+    pub number: u64,
+    /// Whether this is the task's first attempt: a later one goes on with what the first began.
+    pub first_attempt: bool,
+    /// The issue's run before this one, if it was lost: what it left in the worktree may be half done.
+    pub lost_before: Option<String>,
     /// Where the repository is: an address or a path.
     pub source: String,
     /// Whether `source` is a path on this machine.
@@ -46,14 +73,6 @@ pub struct RunOrder {
     pub base_sha: Option<String>,
     /// What kugetsu itself left on the issue's branch at the server, if it has pushed before.
     pub pushed: Option<String>,
-    /// What the issue's earlier tasks asked, oldest first: for a hand-over.
-    pub asked_before: Vec<String>,
-    /// The session to go on in, if the issue has one with this agent.
-    pub session: Option<String>,
-    /// A session that another agent or a lost record left behind: the new one gets a hand-over.
-    pub hand_over: bool,
-    /// The limits when the run began.
-    pub limits: Limits,
 }
 
 /// A run's clocks, in seconds.

@@ -22,10 +22,20 @@ pub const TASK_CANCEL: &str = "/v1/tasks/{task}/cancel";
 pub const TASK_RETRY: &str = "/v1/tasks/{task}/retry";
 /// Remove ended tasks that are older than an age.
 pub const TASKS_CLEAN: &str = "/v1/tasks/clean";
+/// Hand a message over to the coordinator.
+pub const DELEGATE: &str = "/v1/delegate";
+/// Which issues with work of their own a message may mean.
+pub const DELEGATE_CANDIDATES: &str = "/v1/delegate/candidates";
+/// What became of a message.
+pub const DELEGATED: &str = "/v1/delegate/{task}";
 /// Every issue's latest run.
 pub const ISSUES: &str = "/v1/issues";
 /// One issue, by `reference` and `cwd`.
 pub const ISSUE: &str = "/v1/issue";
+/// One issue's latest task, by `reference` and `cwd`.
+pub const ISSUE_TASK: &str = "/v1/issue/task";
+/// Why the issue's latest task stands where it stands.
+pub const ISSUE_WHY: &str = "/v1/issue/why";
 /// What destroying the issue would lose.
 pub const ISSUE_AT_RISK: &str = "/v1/issue/at-risk";
 /// Remove an issue's files and session.

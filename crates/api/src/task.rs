@@ -13,6 +13,10 @@ pub enum TaskKind {
     Start,
     /// Go on in the session.
     Continue,
+    /// A message for the coordinator; queued by a request of its own.
+    Delegate,
+    /// Tells the coordinator what became of what it asked for; queued by the daemon only.
+    Report,
 }
 
 impl TaskKind {
@@ -21,6 +25,7 @@ impl TaskKind {
         match self {
             Self::Start => "start",
             Self::Continue => "continue",
+            Self::Delegate | Self::Report => "delegate",
         }
     }
 }
@@ -58,6 +63,9 @@ pub struct TaskRequest {
     /// For `continue`: end the turn that is going on first.
     #[serde(default)]
     pub interrupt: bool,
+    /// The coordinator's task during which this one is asked for.
+    #[serde(default)]
+    pub asked_by: Option<String>,
 }
 
 /// A queued task.
@@ -66,7 +74,7 @@ pub struct TaskObject {
     /// The task with its latest run.
     #[serde(flatten)]
     pub run: RunObject,
-    /// `start` or `continue`.
+    /// What for.
     pub kind: TaskKind,
     /// How many tasks stand before it, while it is queued.
     pub place: Option<u64>,

@@ -6,6 +6,7 @@ use crate::commands::attach::Attach;
 use crate::commands::config::Config;
 use crate::commands::continue_work::Continue;
 use crate::commands::daemon::Daemon;
+use crate::commands::delegate::Delegate;
 use crate::commands::destroy::Destroy;
 use crate::commands::doctor::Doctor;
 use crate::commands::env::Env;
@@ -17,7 +18,9 @@ use crate::commands::rescue::Rescue;
 use crate::commands::runner::Runner;
 use crate::commands::start::Start;
 use crate::commands::status::Status;
+use crate::commands::tools::Tools;
 use crate::commands::version::Version;
+use crate::commands::why::Why;
 
 /// What is shown below the help.
 const EXIT_CODES: &str = "\
@@ -40,9 +43,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     Start(Start),
     Continue(Continue),
+    Delegate(Delegate),
     Status(Status),
     List(List),
     Logs(Logs),
+    Why(Why),
     Queue(Queue),
     Attach(Attach),
     Destroy(Destroy),
@@ -55,6 +60,8 @@ pub(crate) enum Verb {
     Version(Version),
     #[command(hide = true)]
     Runner(Runner),
+    #[command(hide = true)]
+    Tools(Tools),
 }
 
 #[cfg(test)]

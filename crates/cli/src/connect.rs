@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kugetsu_api::client::{Client, ClientError};
+use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::path;
 use kugetsu_api::task::{TaskObject, TaskRequest};
 use kugetsu_engine::Home;
@@ -56,6 +57,11 @@ pub(crate) async fn ask<Answer: DeserializeOwned>(home: &Home, path: &str) -> Re
 /// Queues a task. As [`ask`]: the task carries its own identifier, so that asking twice queues it once.
 pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
     again(home, async |mut daemon| daemon.post(path::TASKS, request).await).await
+}
+
+/// Hands a message over to the coordinator. As [`queue`].
+pub(crate) async fn delegate(home: &Home, request: &DelegateRequest) -> Result<TaskObject, Failure> {
+    again(home, async |mut daemon| daemon.post(path::DELEGATE, request).await).await
 }
 
 /// Says something to the daemon, on a new connection each time that one breaks.

@@ -8,8 +8,8 @@ use tokio::runtime::Builder;
 use crate::arguments::Verb;
 use crate::commands::daemon::Action;
 use crate::commands::{
-    attach, config, continue_work, daemon, destroy, doctor, env, init, list, logs, queue, rescue, runner, start,
-    status, version,
+    attach, config, continue_work, daemon, delegate, destroy, doctor, env, init, list, logs, queue, rescue, runner,
+    start, status, tools, version, why,
 };
 use crate::daemon::serve;
 use crate::exit::Exit;
@@ -37,6 +37,8 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Start(arguments) => start::run(&home, arguments).await,
         Verb::Continue(arguments) => continue_work::run(&home, arguments).await,
+        Verb::Delegate(arguments) => delegate::run(&home, arguments).await,
+        Verb::Why(arguments) => why::run(&home, arguments).await,
         Verb::Status(arguments) => status::run(&home, arguments).await,
         Verb::List(arguments) => list::run(&home, arguments).await,
         Verb::Logs(arguments) => logs::run(&home, arguments).await,
@@ -48,6 +50,7 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
         Verb::Env(arguments) => env::run(&home, arguments).await,
         Verb::Doctor(arguments) => doctor::run(&home, arguments).await,
         Verb::Runner(arguments) => runner::run(home, arguments).await,
+        Verb::Tools(arguments) => tools::run(arguments).await,
         Verb::Init(arguments) => init::run(&home, &arguments),
         Verb::Version(arguments) => version::run(&arguments),
         Verb::Daemon(arguments) => daemon::run(&home, &arguments.action).await,

@@ -81,10 +81,10 @@ pub(crate) fn read(path: &Path) -> io::Result<EnvFile> {
     Ok(file)
 }
 
-/// Everything that reaches an agent: the default file, then its own.
-pub(crate) fn reaching(home: &Home, agent: Option<&str>) -> Result<EnvFile, Failure> {
+/// Everything that reaches an agent: the default file, then those of its own, of which the later one wins.
+pub(crate) fn reaching(home: &Home, own: &[&str]) -> Result<EnvFile, Failure> {
     let mut all = EnvFile::default();
-    for name in std::iter::once(DEFAULT).chain(agent.filter(|agent| *agent != DEFAULT)) {
+    for name in std::iter::once(DEFAULT).chain(own.iter().copied().filter(|agent| *agent != DEFAULT)) {
         let path = path(home, name)?;
         let file = read(&path).map_err(|error| unreadable(&path, &error))?;
         all.faults.extend(file.faults);
@@ -199,8 +199,8 @@ mod tests {
         fs::write(home.env().join("default.env"), "A=1\nexport B=2\n").unwrap();
         fs::write(home.env().join("pm-agent.env"), "export B=3\nC=4\n").unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(pairs(&reaching(&home, None).unwrap()), [pair("A", "1"), pair("B", "2")]);
-        assert_eq!(pairs(&reaching(&home, Some(PM_AGENT)).unwrap()), [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
+        assert_eq!(pairs(&reaching(&home, &[]).unwrap()), [pair("A", "1"), pair("B", "2")]);
+        assert_eq!(pairs(&reaching(&home, &[PM_AGENT]).unwrap()), [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
         assert_eq!(agents(&home).unwrap(), ["default", "pm-agent"]);
     }
 

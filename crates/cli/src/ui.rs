@@ -125,13 +125,18 @@ pub(crate) fn can_ask() -> bool {
 
 /// Asks a question that is answered by yes or no; everything but a clear yes is a no.
 pub(crate) fn ask(question: &str) -> Result<bool, Failure> {
-    eprint!("{} [y/N] ", clean(question));
+    Ok(matches!(choose(&format!("{question} [y/N]"))?.as_str(), "y" | "yes"))
+}
+
+/// Asks a question that is answered in a word, in lower case; empty when nothing was said.
+pub(crate) fn choose(question: &str) -> Result<String, Failure> {
+    eprint!("{} ", clean(question));
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
         .map_err(|error| Failure::new(format!("your answer could not be read: {error}")))?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Ok(answer.trim().to_lowercase())
 }
 
 /// The text without anything that a terminal obeys: control characters and those that turn the direction of text are

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_api::order::RunOrder;
+use kugetsu_api::order::{IssueOrder, RunOrder};
 
 /// The base context as it stands in a new home. It is a file there, for the user to read and change.
 pub const BASE_CONTEXT: &str = "\
@@ -27,7 +27,13 @@ const ASKED_MAX: usize = 48 * 1024;
 const LISTED_MAX: usize = 8 * 1024;
 
 /// What the first prompt of a session begins with.
-pub(crate) fn first_prompt(base: &str, order: &RunOrder, worktree: &Path, base_branch: Option<&str>) -> String {
+pub(crate) fn first_prompt(
+    base: &str,
+    order: &RunOrder,
+    issue: &IssueOrder,
+    worktree: &Path,
+    base_branch: Option<&str>,
+) -> String {
     let mut prompt = String::with_capacity(base.len() + order.message.len() + 1024);
     prompt.push_str(base.trim_end());
     prompt.push_str("\n\n# Where you are\n\n");
@@ -37,7 +43,7 @@ pub(crate) fn first_prompt(base: &str, order: &RunOrder, worktree: &Path, base_b
     fact("issue", &order.reference);
     fact("repository", &order.reference[..order.reference.rfind('#').unwrap_or(order.reference.len())]);
     fact("directory", &worktree.display().to_string());
-    fact("branch", &order.branch);
+    fact("branch", &issue.branch);
     if let Some(base_branch) = base_branch {
         fact("begun from", base_branch);
     }
@@ -75,7 +81,7 @@ pub(crate) fn hand_over(first: &str, asked_before: &[String], commits: &str, cha
 
 /// Quotes the newest messages that there is room for, oldest first, and says what is left out: all of them could fill the
 /// model's context before it has read its task.
-fn quote(asked_before: &[String], prompt: &mut String) {
+pub(crate) fn quote(asked_before: &[String], prompt: &mut String) {
     let (mut room, mut quotes) = (ASKED_MAX, Vec::new());
     for message in asked_before.iter().rev() {
         let mut quoted: String = message.lines().map(|line| format!("> {line}\n")).collect();
@@ -105,23 +111,15 @@ fn quote(asked_before: &[String], prompt: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kugetsu_api::order::Limits;
+    use kugetsu_api::order::{Limits, Work};
 
     use super::*;
 
-    fn order() -> RunOrder {
-        RunOrder {
-            run: String::new(),
-            issue: String::new(),
-            fence: 1,
-            task: String::new(),
-            reference: "github.com/acme/api#12".to_owned(),
+    fn order() -> (RunOrder, IssueOrder) {
+        let issue = IssueOrder {
             number: 12,
-            message: "fix the flaky test".to_owned(),
-            attempt: 1,
+            first_attempt: true,
             lost_before: None,
-            agent: "opencode".to_owned(),
-            model: None,
             source: String::new(),
             local: false,
             base_url: String::new(),
@@ -131,16 +129,30 @@ mod tests {
             base: None,
             base_sha: None,
             pushed: None,
+        };
+        let order = RunOrder {
+            run: String::new(),
+            issue: String::new(),
+            fence: 1,
+            task: String::new(),
+            reference: "github.com/acme/api#12".to_owned(),
+            message: "fix the flaky test".to_owned(),
+            attempt: 1,
+            agent: "opencode".to_owned(),
+            model: None,
             asked_before: vec![],
             session: None,
             hand_over: false,
             limits: Limits { timeout_seconds: 1, silence_seconds: 1 },
-        }
+            work: Work::Issue(Box::new(issue.clone())),
+        };
+        (order, issue)
     }
 
     #[test]
     fn b02_the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
-        let prompt = first_prompt(BASE_CONTEXT, &order(), Path::new("/w/x"), Some("main"));
+        let (order, issue) = order();
+        let prompt = first_prompt(BASE_CONTEXT, &order, &issue, Path::new("/w/x"), Some("main"));
         assert!(prompt.starts_with("# How you work here"));
         assert!(prompt.contains("stop and say so") && prompt.contains("Do not pivot"));
         assert!(prompt.contains("- repository: github.com/acme/api\n") && prompt.contains("- directory: /w/x\n"));

@@ -18,6 +18,7 @@ use kugetsu_store::store::{Applied, Store};
 use kugetsu_store::view::Repo;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
+use crate::coordinator::reports;
 use crate::home::Home;
 use crate::runners::Runners;
 use crate::settings::Settings;
@@ -49,6 +50,8 @@ struct Inner {
     launches: mpsc::UnboundedSender<Launch>,
     launching: StdMutex<Option<mpsc::UnboundedReceiver<Launch>>>,
     dispatch: Notify,
+    /// What the coordinator asked for may be over.
+    reports: Notify,
     /// The dispatcher's last look found every place taken: another task that needs one is no reason to look again.
     full: AtomicBool,
     /// Held from counting the places to queueing, by a caller that would rather not queue.
@@ -76,6 +79,7 @@ impl Engine {
             launches,
             launching: StdMutex::new(Some(launching)),
             dispatch: Notify::new(),
+            reports: Notify::new(),
             full: AtomicBool::new(false),
             places: Mutex::new(()),
             naming: Mutex::new(()),
@@ -151,6 +155,11 @@ impl Engine {
         self.0.dispatch.notified().await;
     }
 
+    /// Waits until the coordinator may have to be told something.
+    pub(crate) async fn report_wanted(&self) {
+        self.0.reports.notified().await;
+    }
+
     pub(crate) fn places(&self) -> &Mutex<()> {
         &self.0.places
     }
@@ -202,13 +211,16 @@ impl Engine {
     /// As [`carry_out`](Self::carry_out), for a step that queued a task: one that needs a place is no reason to look while
     /// all are taken.
     pub(crate) fn carry_out_queued(&self, applied: &Applied, kind: TaskKind) {
-        match kind {
-            TaskKind::Start => self.carry_out_with(applied, Self::place_wanted),
-            TaskKind::Continue => self.carry_out(applied),
+        match kind.needs_place() {
+            true => self.carry_out_with(applied, Self::place_wanted),
+            false => self.carry_out(applied),
         }
     }
 
     fn carry_out_with(&self, applied: &Applied, dispatch: fn(&Self)) {
+        if reports::may_be_due(applied) {
+            self.0.reports.notify_one();
+        }
         for effect in &applied.effects {
             match *effect {
                 Effect::Dispatch => dispatch(self),

@@ -40,8 +40,16 @@ impl Home {
     /// # Errors
     /// [`HomeError`] with the reason and what to do.
     pub fn create(&self) -> Result<(), HomeError> {
-        let places =
-            [self.state(), self.mirrors(), self.worktrees(), self.gates(), self.runs(), self.env(), self.base()];
+        let places = [
+            self.state(),
+            self.mirrors(),
+            self.worktrees(),
+            self.gates(),
+            self.runs(),
+            self.env(),
+            self.base(),
+            self.coordinator(),
+        ];
         for directory in std::iter::once(self.path()).chain(places.iter().map(PathBuf::as_path)) {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -152,6 +160,16 @@ impl Home {
     /// The base context: a file for the user to read and change.
     pub fn base_context(&self) -> PathBuf {
         self.base().join("context.md")
+    }
+
+    /// Where the coordinator works.
+    pub fn coordinator(&self) -> PathBuf {
+        self.0.join("pm")
+    }
+
+    /// The coordinator's skill: a file for the user to read and change.
+    pub fn coordinator_skill(&self) -> PathBuf {
+        self.0.join("skills").join("pm").join("SKILL.md")
     }
 
     /// Notes about the agents' own homes.

@@ -19,6 +19,7 @@ use kugetsu_store::view::{Repo, RunView};
 use uuid::Uuid;
 
 use crate::agents;
+use crate::coordinator::reports;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
@@ -58,10 +59,20 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     if let Some(base) = &request.base {
         BranchName::new(base.clone()).map_err(|error| usage(error.to_string()))?;
     }
-    let draft = Draft { id, message, after };
+    let asked_by = match &request.asked_by {
+        Some(task) => Some(task.parse().map_err(|_| usage(format!("{task:?} is no task identifier")))?),
+        None => None,
+    };
+    if let Some(task) = asked_by {
+        reports::may_ask(engine, task).await?;
+    }
+    let draft = Draft { id, message, after, asked_by };
     match request.kind {
         WireKind::Start => start(engine, &request, draft, cwd).await,
         WireKind::Continue => go_on(engine, &request, draft, cwd).await,
+        WireKind::Delegate | WireKind::Report => {
+            Err(usage("messages for the coordinator are not queued here").hint("kugetsu delegate \"<message>\""))
+        }
     }
 }
 
@@ -70,6 +81,7 @@ struct Draft {
     id: TaskId,
     message: String,
     after: Option<(IssueId, IssueRef)>,
+    asked_by: Option<TaskId>,
 }
 
 impl Draft {
@@ -84,6 +96,7 @@ impl Draft {
             base: request.base.clone(),
             priority: request.priority,
             after: self.after.as_ref().map(|(issue, _)| *issue),
+            asked_by: self.asked_by,
             attempt: 0,
             cancel_asked: false,
             queued_at: now(),
@@ -157,6 +170,9 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
 
 async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, &request.reference, cwd).await?;
+    if issue.reference.is_coordinator() {
+        return Err(usage("the coordinator is no issue").hint("ask it with: kugetsu delegate \"<message>\""));
+    }
     refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();
@@ -197,7 +213,12 @@ fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> 
         .hint("say it there, or leave that screen and try again"))
 }
 
-async fn store(engine: &Engine, enqueue: Enqueue, shown: &IssueRef, notes: Vec<String>) -> Result<Queued, Problem> {
+pub(crate) async fn store(
+    engine: &Engine,
+    enqueue: Enqueue,
+    shown: &IssueRef,
+    notes: Vec<String>,
+) -> Result<Queued, Problem> {
     let (id, kind) = (enqueue.task.id, enqueue.task.kind);
     let applied = engine.store().enqueue(enqueue, now()).await.map_err(|error| not_stored(shown, error))?;
     engine.carry_out_queued(&applied, kind);
@@ -288,7 +309,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     let max = engine.settings().agents_max;
     let taken = engine.store().places_taken().await.map_err(internal)?;
     let waiting = engine.store().candidates(max).await.map_err(internal)?;
-    let waiting = waiting.iter().filter(|candidate| candidate.kind == TaskKind::Start).count();
+    let waiting = waiting.iter().filter(|candidate| candidate.kind.needs_place()).count();
     if taken + waiting < max {
         return Ok(());
     }

@@ -9,8 +9,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{ExitStatus, Stdio};
 
-use kugetsu_api::order::RunOrder;
+use kugetsu_api::order::{IssueOrder, RunOrder, Work};
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::naming;
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
@@ -84,8 +85,6 @@ async fn give_up(engine: &Engine, lease: Lease, error: &io::Error) {
 /// What the runner is told.
 async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder, String> {
     let task = issue.running_task().ok_or("the run has no task")?;
-    let repo = engine.store().repo(&issue.reference.repo).await.map_err(|error| error.to_string())?;
-    let repo = repo.ok_or("the repository is not known any more")?;
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let asked_before = match before {
@@ -99,18 +98,35 @@ async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder,
         // What would not end then may have ended since; two agents must not share one worktree.
         aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;
     }
+    let work = match issue.reference.is_coordinator() {
+        true => Work::Coordination,
+        false => Work::Issue(Box::new(on_issue(engine, issue, task, lost).await?)),
+    };
     Ok(RunOrder {
         run: lease.run.to_string(),
         issue: issue.id.to_string(),
         fence: lease.fence,
         task: task.id.to_string(),
         reference: issue.reference.to_string(),
-        number: issue.reference.number,
         message: task.message.clone(),
         attempt: task.attempt,
-        lost_before: lost.map(|run| run.to_string()),
         agent: task.agent.clone(),
         model: task.model.clone(),
+        asked_before,
+        session: usable.map(|session| session.id.clone()),
+        hand_over: before.is_some() && usable.is_none(),
+        limits: engine.limits(),
+        work,
+    })
+}
+
+async fn on_issue(engine: &Engine, issue: &Issue, task: &Task, lost: Option<RunId>) -> Result<IssueOrder, String> {
+    let repo = engine.store().repo(&issue.reference.repo).await.map_err(|error| error.to_string())?;
+    let repo = repo.ok_or("the repository is not known any more")?;
+    Ok(IssueOrder {
+        number: issue.reference.number,
+        first_attempt: task.attempt == 1,
+        lost_before: lost.map(|run| run.to_string()),
         local: issue.reference.repo.base.is_local(),
         source: repo.source,
         base_url: issue.reference.repo.base.to_string(),
@@ -120,10 +136,6 @@ async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder,
         base: task.base.clone(),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: engine.store().last_pushed(issue.id).await.map_err(|error| error.to_string())?,
-        asked_before,
-        session: usable.map(|session| session.id.clone()),
-        hand_over: before.is_some() && usable.is_none(),
-        limits: engine.limits(),
     })
 }
 

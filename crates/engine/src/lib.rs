@@ -7,6 +7,7 @@ mod aftermath;
 mod agents;
 pub mod cancel;
 mod context;
+pub mod coordinator;
 mod credentials;
 pub mod destroy;
 mod discard;
@@ -30,6 +31,7 @@ pub mod runner;
 pub mod runners;
 pub mod settings;
 pub mod transcript;
+pub mod why;
 
 pub use context::BASE_CONTEXT;
 pub use engine::{Engine, Parts};

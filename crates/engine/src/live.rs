@@ -1,5 +1,6 @@
 //! Sets the engine going.
 
+use crate::coordinator::reports;
 use crate::engine::Engine;
 use crate::recover::recover;
 use crate::{dispatcher, launch};
@@ -10,7 +11,12 @@ pub async fn serve_engine(engine: Engine) {
         tracing::error!(%error, "the stored state cannot be read; trying again");
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    tokio::join!(dispatcher::run(engine.clone()), start_runners(engine.clone()), pass_settings_on(engine));
+    tokio::join!(
+        dispatcher::run(engine.clone()),
+        start_runners(engine.clone()),
+        reports::run(engine.clone()),
+        pass_settings_on(engine)
+    );
 }
 
 /// Starts the runner of every run that is claimed. Each start takes its own time.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::reference::{COORDINATOR, ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_forge::address::{Address, Context, What};
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
@@ -74,6 +74,13 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
     let reference = reference.trim();
     if is_path_like(reference) {
         return issue_at(engine, reference, cwd).await;
+    }
+    if reference == COORDINATOR {
+        let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(internal)?;
+        return found.ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, "the coordinator has not been asked anything yet")
+                .hint("kugetsu delegate \"<message>\"")
+        });
     }
     if is_session(reference) {
         let found = engine.store().issue_by_session(reference).await.map_err(internal)?;
@@ -224,9 +231,9 @@ async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path)
 
 /// The servers of stored repositories, configured or not: the short form that is printed leaves their scheme out, and has
 /// to be understood when it comes back.
-async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
+pub(crate) async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
     let stored = engine.store().repos().await.map_err(internal)?;
-    let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local());
+    let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local() && !repo.name.base.is_coordinator());
     Ok(servers.map(|repo| KnownServer { kind: repo.kind, base: repo.name.base }).collect())
 }
 
@@ -239,7 +246,7 @@ fn needs_context(reference: &str) -> bool {
 }
 
 /// The repository that the person stands in: the one that its remote `origin` names, else the local one.
-async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<Context>, Problem> {
+pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<Context>, Problem> {
     if let Some(issue) = worked_in(engine, cwd).await? {
         return Ok(Some(context_of(&issue.reference.repo, None)));
     }

@@ -40,6 +40,8 @@ pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes
         kind: match view.task.kind {
             TaskKind::Start => WireKind::Start,
             TaskKind::Continue => WireKind::Continue,
+            TaskKind::Delegate => WireKind::Delegate,
+            TaskKind::Report => WireKind::Report,
         },
         place,
         queued_at: view.task.queued_at.to_string(),
@@ -62,7 +64,7 @@ pub(crate) fn event_object(event: StoredEvent) -> EventObject {
     }
 }
 
-const fn state(state: TaskState) -> State {
+pub(crate) const fn state(state: TaskState) -> State {
     match state {
         TaskState::Queued => State::Queued,
         TaskState::Running => State::Running,

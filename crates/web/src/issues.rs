@@ -6,10 +6,12 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::run::RunObject;
-use kugetsu_engine::{destroy, events, look, transcript};
+use kugetsu_api::task::TaskObject;
+use kugetsu_api::why::WhyObject;
+use kugetsu_engine::{destroy, events, look, transcript, why};
 use serde::Deserialize;
 
-use crate::convert::{event_object, run_object};
+use crate::convert::{event_object, run_object, state, task_object};
 use crate::fault::Fault;
 use crate::lines;
 use crate::shared::Shared;
@@ -38,6 +40,30 @@ pub(crate) async fn show(
     let Query(query) = query?;
     let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
     Ok(Json(run_object(shared.engine.home(), &view)))
+}
+
+pub(crate) async fn task(
+    State(shared): State<Shared>,
+    query: Result<Query<IssueQuery>, QueryRejection>,
+) -> Result<Json<TaskObject>, Fault> {
+    let Query(query) = query?;
+    let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
+    let place = shared.engine.store().place_in_line(view.task.id).await?;
+    Ok(Json(task_object(shared.engine.home(), &view, place, vec![])))
+}
+
+pub(crate) async fn why(
+    State(shared): State<Shared>,
+    query: Result<Query<IssueQuery>, QueryRejection>,
+) -> Result<Json<WhyObject>, Fault> {
+    let Query(query) = query?;
+    let why = why::why(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
+    Ok(Json(WhyObject {
+        issue: why.view.reference.to_string(),
+        state: state(why.view.task.state),
+        because: why.because,
+        next: why.next,
+    }))
 }
 
 pub(crate) async fn at_risk(

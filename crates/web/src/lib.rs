@@ -4,6 +4,7 @@
 mod control;
 mod convert;
 mod daemon;
+mod delegate;
 mod fault;
 mod issues;
 mod lines;

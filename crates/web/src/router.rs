@@ -9,7 +9,7 @@ use kugetsu_engine::Engine;
 use crate::control::Control;
 use crate::fault::Fault;
 use crate::shared::Shared;
-use crate::{daemon, issues, rescues, runs, tasks};
+use crate::{daemon, delegate, issues, rescues, runs, tasks};
 
 /// The whole API.
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
@@ -23,7 +23,12 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .route(path::TASK_CANCEL, post(tasks::cancel))
         .route(path::TASK_RETRY, post(tasks::retry))
         .route(path::TASKS_CLEAN, post(tasks::clean))
+        .route(path::DELEGATE, post(delegate::delegate))
+        .route(path::DELEGATE_CANDIDATES, post(delegate::candidates))
+        .route(path::DELEGATED, get(delegate::delegated))
         .route(path::ISSUES, get(issues::list))
+        .route(path::ISSUE_TASK, get(issues::task))
+        .route(path::ISSUE_WHY, get(issues::why))
         .route(path::ISSUE, get(issues::show))
         .route(path::ISSUE_AT_RISK, get(issues::at_risk))
         .route(path::ISSUE_DESTROY, post(issues::destroy))

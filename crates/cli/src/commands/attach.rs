@@ -49,7 +49,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         Failure::new(format!("somebody else is at work on {issue} just now, and two cannot use one session"))
             .hint(format!("see what goes on: kugetsu logs -f {issue}"))
     })?;
-    let settings = for_run(home, &own_environment, &run.agent)?.settings;
+    let settings = for_run(home, &own_environment, &[&run.agent])?.settings;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let session = SessionId::new(session).map_err(|error| failed(&error))?;
     let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| failed(&error))?;

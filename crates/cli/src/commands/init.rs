@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use clap::Args;
+use kugetsu_engine::coordinator::skill::SKILL;
 use kugetsu_engine::{BASE_CONTEXT, Home};
 use serde::Serialize;
 
@@ -108,7 +109,15 @@ fn make(home: &Home, force: bool) -> Result<Done, Failure> {
         (env_files::path(home, env_files::DEFAULT)?, DEFAULT_ENV),
         (env_files::path(home, env_files::PM_AGENT)?, PM_AGENT_ENV),
         (home.base_context(), BASE_CONTEXT),
+        (home.coordinator_skill(), SKILL),
     ] {
+        if let Some(place) = path.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(place)
+                .map_err(|error| unwritable(place, &error))?;
+        }
         if atomic::write_if_missing(&path, text).map_err(|error| unwritable(&path, &error))? {
             done.made.push(path.display().to_string());
         }
@@ -225,7 +234,7 @@ mod tests {
     #[test]
     fn c01_init_makes_everything_once_and_force_only_the_settings() {
         let (_directory, home) = home();
-        assert_eq!(make(&home, false).unwrap().made.len(), 4);
+        assert_eq!(make(&home, false).unwrap().made.len(), 5);
         assert!(make(&home, false).unwrap().made.is_empty(), "a second time there is nothing to make");
         for path in [home.config(), home.env().join("default.env"), home.env().join("pm-agent.env")] {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());

@@ -4,10 +4,12 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::Args;
+use kugetsu_api::order::Work;
 use kugetsu_engine::Home;
 
 use crate::config::load::{for_run, own_environment};
 use crate::daemon::log;
+use crate::env_files::PM_AGENT;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -25,7 +27,11 @@ pub(crate) struct Runner {
 pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> {
     let masks = log::begin()?;
     let order = kugetsu_engine::read_order(&arguments.directory).map_err(Failure::new)?;
-    let loaded = for_run(&home, &own_environment, &order.agent)?;
+    let mut env_files = vec![order.agent.as_str()];
+    if order.work == Work::Coordination {
+        env_files.push(PM_AGENT);
+    }
+    let loaded = for_run(&home, &own_environment, &env_files)?;
     masks.set(&loaded.settings.variables);
     for fault in loaded.faults {
         tracing::warn!("{fault}");

@@ -62,7 +62,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         after: arguments.after,
         change_url: arguments.pr_url,
         no_queue: arguments.no_queue,
-        interrupt: false,
+        ..TaskRequest::default()
     };
     let task = connect::queue(home, &request).await?;
     task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await

@@ -54,15 +54,15 @@ pub(crate) fn load(home: &Home, environment: Environment<'_>) -> Result<Loaded, 
     merge(home, file::read(&home.config(), &text(&home.config())?.unwrap_or_default())?, environment)
 }
 
-/// Reads what a run needs: as [`load`] with the variables of its agent, and without `repos.json`. While `config.toml` is
+/// Reads what a run needs: as [`load`] with the variables of the env files of its own, and without `repos.json`. While `config.toml` is
 /// wrong, what [`keep_good`] kept of it counts, as it does in the daemon.
 ///
 /// # Errors
 /// As [`load`], when nothing good was kept.
-pub(crate) fn for_run(home: &Home, environment: Environment<'_>, agent: &str) -> Result<Loaded, ConfigError> {
+pub(crate) fn for_run(home: &Home, environment: Environment<'_>, env_files: &[&str]) -> Result<Loaded, ConfigError> {
     let read = |text: String| {
         file::read(&home.config(), &text)
-            .and_then(|layer| put_together(home, layer, environment, Some(agent), |_, _| Ok(Repositories::default())))
+            .and_then(|layer| put_together(home, layer, environment, env_files, |_, _| Ok(Repositories::default())))
     };
     let error = match text(&home.config())?.map_or_else(|| read(String::new()), read) {
         Ok(loaded) => return Ok(loaded),
@@ -93,7 +93,7 @@ pub(crate) fn keep_good(home: &Home) -> Result<(), ConfigError> {
 /// # Errors
 /// As [`load`].
 pub(crate) fn merge(home: &Home, file: Layer, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
-    put_together(home, file, environment, None, |servers, faults| repositories(home, servers, faults))
+    put_together(home, file, environment, &[], |servers, faults| repositories(home, servers, faults))
 }
 
 fn good_path(home: &Home) -> PathBuf {
@@ -104,7 +104,7 @@ fn put_together(
     home: &Home,
     file: Layer,
     environment: Environment<'_>,
-    agent: Option<&str>,
+    own: &[&str],
     repositories: impl FnOnce(&Servers, &mut Vec<String>) -> Result<Repositories, ConfigError>,
 ) -> Result<Loaded, ConfigError> {
     let old_path = home.old_config();
@@ -122,7 +122,7 @@ fn put_together(
     let agent_sources = file.agents.iter().map(|(profile, source)| (profile.name.clone(), source.clone())).collect();
     let repositories = repositories(&servers, &mut faults)?;
     let env =
-        env_files::reaching(home, agent).map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
+        env_files::reaching(home, own).map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
     faults.extend(env.faults);
     let settings = Settings {
         agents_max: value(&values, Key::AgentsMax, key::agents_max)?,
@@ -282,7 +282,7 @@ mod tests {
         use secrecy::ExposeSecret;
         let value = |loaded: Loaded| loaded.settings.variables[0].value.expose_secret().to_owned();
         assert_eq!(value(load(&home, &nothing).unwrap()), "1");
-        assert_eq!(value(for_run(&home, &nothing, "mine").unwrap()), "2");
+        assert_eq!(value(for_run(&home, &nothing, &["mine"]).unwrap()), "2");
     }
 
     #[test]
@@ -293,11 +293,11 @@ mod tests {
         fs::write(home.config(), "[agents]\nmax = \n").unwrap();
         fs::write(home.repositories(), "{").unwrap();
         keep_good(&home).unwrap();
-        let loaded = for_run(&home, &nothing, "mine").unwrap();
+        let loaded = for_run(&home, &nothing, &["mine"]).unwrap();
         assert_eq!(loaded.settings.agents_max, 7);
         assert!(loaded.faults[0].contains("config.toml:2"), "{:?}", loaded.faults);
         assert!(load(&home, &nothing).is_err());
         fs::remove_file(good_path(&home)).unwrap();
-        assert!(for_run(&home, &nothing, "mine").is_err());
+        assert!(for_run(&home, &nothing, &["mine"]).is_err());
     }
 }

@@ -5,6 +5,7 @@
 
 mod again;
 mod branches;
+mod delegate;
 mod destroy;
 mod ends;
 mod job;

@@ -1,16 +1,16 @@
 //! What the parts of a run have at hand.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use kugetsu_agent::{Launch, Profile};
+use kugetsu_agent::{Launch, Profile, ToolServer};
 use kugetsu_api::order::RunOrder;
 use kugetsu_process::{Marker, Means, Spec};
 
 use super::environment::environment;
-use super::files::Files;
 use super::masked::masked;
 use super::spool::Spool;
 use crate::home::{Home, RunHome};
@@ -32,22 +32,39 @@ pub(crate) struct Agent {
     pub(crate) program: PathBuf,
 }
 
-/// How the agent's program is started for this run, whatever it is to do: in the worktree, with the run's own environment
+/// Where the agent's program runs, and with what besides.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Its directory, which its session belongs to.
+    pub(crate) directory: PathBuf,
+    /// Variables that win over those that every agent gets.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// Notes about the agent's own home.
+    pub(crate) notes: PathBuf,
+    /// Tools that its session gets.
+    pub(crate) tools: Vec<ToolServer>,
+}
+
+/// How the agent's program is started for this run, whatever it is to do: on its stage, with the run's own environment
 /// and mark. At most `stderr_max` bytes of what it complains are kept in `stderr`.
 pub(crate) fn spec(
     run: &Run,
-    files: &Files,
+    stage: &Stage,
     agent: &Agent,
     launch: Launch,
     stderr: File,
     stderr_max: usize,
 ) -> Result<Spec, String> {
     let mut env = environment(std::env::vars_os(), &run.settings.variables, &run.place.temporary());
+    for (name, value) in &stage.env {
+        env.retain(|(known, _)| known != name);
+        env.push((name.clone(), value.clone()));
+    }
     launch.add_to(&mut env).map_err(|error| error.to_string())?;
     Ok(Spec {
         program: agent.program.clone().into(),
         args: launch.args,
-        cwd: files.worktree.dir().to_owned(),
+        cwd: stage.directory.clone(),
         env,
         marker: Marker::new(run.order.run.clone()).map_err(|error| error.to_string())?,
         stderr,

@@ -1,6 +1,6 @@
 //! The run's files: the mirror brought up to date, the worktree made or found, what was left in it rescued.
 
-use kugetsu_api::order::RunOrder;
+use kugetsu_api::order::IssueOrder;
 use kugetsu_api::record::Body;
 use kugetsu_git::base::{Base, BaseError};
 use kugetsu_git::door::GitError;
@@ -87,7 +87,7 @@ fn hint(variable: &Option<&'static str>) -> String {
 /// # Errors
 /// [`FilesError`]; a worktree that was there is as it was.
 pub(crate) async fn prepare(
-    order: &RunOrder,
+    order: &IssueOrder,
     home: &Home,
     settings: &Settings,
     spool: &Spool,
@@ -134,7 +134,7 @@ struct WorktreePlaces {
 }
 
 async fn make(
-    order: &RunOrder,
+    order: &IssueOrder,
     mirror: Mirror,
     places: WorktreePlaces,
     spool: &Spool,
@@ -183,7 +183,7 @@ async fn make(
 
 /// Makes the worktree of work that was pushed before: it goes on from there, and its base stays what it was.
 async fn make_again(
-    order: &RunOrder,
+    order: &IssueOrder,
     mirror: Mirror,
     places: WorktreePlaces,
     (base, pushed): (Option<Oid>, Oid),
@@ -202,9 +202,9 @@ async fn make_again(
 }
 
 /// A base is where work begins; it changes nothing for work that goes on.
-fn tell_base_is_not_used(order: &RunOrder, branch: &BranchName, spool: &Spool) {
+fn tell_base_is_not_used(order: &IssueOrder, branch: &BranchName, spool: &Spool) {
     // A later attempt goes on with what the first one began there.
-    if let Some(base) = order.base.as_ref().filter(|_| order.attempt == 1) {
+    if let Some(base) = order.base.as_ref().filter(|_| order.first_attempt) {
         spool.notice(format!(
             "--base {base} is not used: the issue's work has begun and goes on from {branch}; \
              to take {base} in, ask the agent to merge or rebase onto origin/{base}"
@@ -214,7 +214,7 @@ fn tell_base_is_not_used(order: &RunOrder, branch: &BranchName, spool: &Spool) {
 
 /// A worktree that was there. After a lost attempt its state is saved before anything goes on in it.
 async fn found(
-    order: &RunOrder,
+    order: &IssueOrder,
     mirror: &Mirror,
     worktree: Worktree,
     base: Option<Oid>,

@@ -1,6 +1,6 @@
 //! The end of a run: the host looks for itself, saves what could be lost, and pushes what is finished.
 
-use kugetsu_api::order::RunOrder;
+use kugetsu_api::order::IssueOrder;
 use kugetsu_domain::run::Verdict;
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PublishError};
@@ -28,8 +28,8 @@ pub(crate) struct Ending {
 
 /// Looks, saves, pushes and judges. No process of the agent's is left. A push can take long, so it can be canceled and has
 /// an end as the agent has: the work is saved then.
-pub(crate) async fn finish(mut end: End, files: &Files, run: &Run, watch: &mut Watch) -> Ending {
-    let (order, spool) = (&run.order, &run.spool);
+pub(crate) async fn finish(mut end: End, order: &IssueOrder, files: &Files, run: &Run, watch: &mut Watch) -> Ending {
+    let spool = &run.spool;
     spool.step("looking at what was done");
     let (found, head) = match files.worktree.survey(files.base.as_ref()).await {
         Ok(survey) => look(survey),
@@ -70,7 +70,7 @@ fn look(survey: Survey) -> (Found, Option<Oid>) {
 
 /// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to
 /// the reason if that fails.
-async fn save(why: &str, files: &Files, order: &RunOrder, spool: &Spool) -> Option<String> {
+async fn save(why: &str, files: &Files, order: &IssueOrder, spool: &Spool) -> Option<String> {
     let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::written_now() };
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
@@ -91,7 +91,7 @@ async fn save(why: &str, files: &Files, order: &RunOrder, spool: &Spool) -> Opti
 }
 
 /// Pushes the issue's own branch, and nothing else, on behalf of the agent.
-async fn push(head: &Oid, files: &Files, order: &RunOrder, settings: &Settings, spool: &Spool) -> Push {
+async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &Settings, spool: &Spool) -> Push {
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
     let publish = async |expected| files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;

@@ -16,6 +16,8 @@ pub(crate) struct Listener {
     policy: Policy,
     cost: Option<f64>,
     begun: Vec<Begun>,
+    /// What was said since the last use of a tool, as far as it is kept.
+    answer: String,
 }
 
 /// A tool in use that is not in the records yet: agents often say only later what it is given.
@@ -27,13 +29,22 @@ struct Begun {
     due: Instant,
 }
 
+/// Most bytes that are kept of an answer.
+const ANSWER_MAX: usize = 64 * 1024;
 /// How long the record of a tool's use waits for its particulars.
 const PARTICULARS: Duration = Duration::from_millis(500);
 
 impl Listener {
     /// Nothing was heard yet.
     pub(crate) fn new(spool: Spool, policy: Policy) -> Self {
-        Self { pieces: Coalesce::new(spool.clone()), spool, policy, cost: None, begun: Vec::new() }
+        Self {
+            pieces: Coalesce::new(spool.clone()),
+            spool,
+            policy,
+            cost: None,
+            begun: Vec::new(),
+            answer: String::new(),
+        }
     }
 
     /// When something that waits is to be written.
@@ -65,16 +76,26 @@ impl Listener {
         self.spool.write(Body::ToolStarted { id, title, input });
     }
 
+    /// The last words of the turn, masked.
+    pub(crate) fn last_words(&self) -> String {
+        self.spool.mask(self.answer.trim())
+    }
+
     /// Takes one event.
     pub(crate) fn take(&mut self, event: AgentEvent) {
         match event {
-            AgentEvent::Text { text } => return self.pieces.push(Voice::Text, &text),
+            AgentEvent::Text { text } => {
+                let room = text.floor_char_boundary(ANSWER_MAX.saturating_sub(self.answer.len()));
+                self.answer.push_str(&text[..room]);
+                return self.pieces.push(Voice::Text, &text);
+            }
             AgentEvent::Thought { text } => return self.pieces.push(Voice::Thought, &text),
             AgentEvent::ToolChanged { id, title, input, .. } => return self.particulars(&id, title, input),
             _ => self.pieces.flush(),
         }
         match event {
             AgentEvent::ToolStarted { id, title, input, .. } => {
+                self.answer.clear();
                 self.begun.push(Begun { id, title, input, due: Instant::now() + PARTICULARS });
             }
             AgentEvent::ToolEnded { id, ok, output } => {

@@ -4,9 +4,12 @@
 //!
 //! It judges one run only: whether a task is tried again, and when, is the daemon's.
 
+mod asked;
 mod at_hand;
 mod clocks;
 mod coalesce;
+mod coordinate;
+pub(crate) mod desk;
 pub(crate) mod environment;
 mod files;
 mod finish;
@@ -18,7 +21,9 @@ mod reporter;
 mod run;
 mod spool;
 mod talk;
+mod tools;
 mod verdict;
 mod watch;
 
 pub use run::{read_order, run_runner};
+pub use tools::tools_address;

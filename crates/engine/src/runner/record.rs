@@ -10,8 +10,7 @@ use kugetsu_agent::{Launch, SessionId, SessionRecord, Turn};
 use kugetsu_process::Tree;
 use tokio::io::AsyncReadExt;
 
-use super::at_hand::{Agent, Run, complaints, spec};
-use super::files::Files;
+use super::at_hand::{Agent, Run, Stage, complaints, spec};
 
 /// How long the agent may take to print its record.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -23,18 +22,18 @@ const STDERR_MAX: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Corrects the turn, if the agent keeps a record that can be read.
-pub(crate) async fn check(run: &Run, files: &Files, agent: &Agent, session: &SessionId, turn: &mut Turn) {
+pub(crate) async fn check(run: &Run, stage: &Stage, agent: &Agent, session: &SessionId, turn: &mut Turn) {
     let Some(launch) = agent.profile.record(session) else { return };
-    match read(run, files, agent, launch).await {
+    match read(run, stage, agent, launch).await {
         Ok(record) => turn.check(&record),
         Err(why) => run.spool.notice(format!("the agent's own record of the session could not be read: {why}")),
     }
 }
 
-async fn read(run: &Run, files: &Files, agent: &Agent, launch: Launch) -> Result<SessionRecord, String> {
+async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result<SessionRecord, String> {
     let path = run.place.temporary().join("session-record");
     let stderr = complaints(run).map_err(|error| error.to_string())?;
-    let spec = spec(run, files, agent, launch, stderr, STDERR_MAX)?;
+    let spec = spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
     let mut tree = Tree::spawn(spec).await.map_err(|error| error.to_string())?;
     drop(tree.stdin.take());
     let printed = async {

@@ -5,7 +5,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_api::order::RunOrder;
+use kugetsu_agent::Usage;
+use kugetsu_api::order::{IssueOrder, RunOrder, Work};
 use kugetsu_api::record::Body;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::redact::Redactor;
@@ -13,8 +14,10 @@ use kugetsu_domain::run::Verdict;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::sync::watch;
 
-use super::at_hand::Run;
+use super::asked::Asked;
+use super::at_hand::{Run, Stage};
 use super::clocks::Clocks;
+use super::coordinate::coordinate;
 use super::environment::secrets;
 use super::files::prepare;
 use super::finish::{Ending, finish};
@@ -132,8 +135,15 @@ async fn remove_temporary(place: &RunHome) {
 }
 
 impl Run {
-    async fn carry_out(&self, mut watch: Watch) -> (Ending, WireUsage) {
-        let prepared = watch.unless_interrupted(prepare(&self.order, &self.home, &self.settings, &self.spool)).await;
+    async fn carry_out(&self, watch: Watch) -> (Ending, WireUsage) {
+        match &self.order.work {
+            Work::Issue(issue) => self.work_on(issue, watch).await,
+            Work::Coordination => coordinate(self, watch).await,
+        }
+    }
+
+    async fn work_on(&self, issue: &IssueOrder, mut watch: Watch) -> (Ending, WireUsage) {
+        let prepared = watch.unless_interrupted(prepare(issue, &self.home, &self.settings, &self.spool)).await;
         let files = match prepared {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => return (nothing_done(&End::Failed(error.to_string())), WireUsage::default()),
@@ -148,23 +158,30 @@ impl Run {
                 return (nothing_done(&End::Failed(why)), WireUsage::default());
             }
         };
-        let Talk { end, usage } = talk(self, &files, &mut watch).await;
+        let stage =
+            Stage { directory: files.worktree.dir().to_owned(), env: vec![], notes: self.home.agents(), tools: vec![] };
+        let Talk { end, usage, .. } = talk(self, &stage, &Asked::Issue(issue, &files), &mut watch).await;
         watch.clocks.agent_is_gone();
-        let usage = WireUsage {
-            cost_usd: usage.cost_usd.unwrap_or_default(),
-            input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
-            output_tokens: usage.output_tokens + usage.reasoning_tokens,
-        };
+        let usage = used(&usage);
         if matches!(end, End::Superseded) {
             // Somebody else holds the issue now: nothing of it may be touched.
             return (nothing_done(&end), usage);
         }
-        (finish(end, &files, self, &mut watch).await, usage)
+        (finish(end, issue, &files, self, &mut watch).await, usage)
+    }
+}
+
+/// What the model was used for, as it travels.
+pub(super) fn used(usage: &Usage) -> WireUsage {
+    WireUsage {
+        cost_usd: usage.cost_usd.unwrap_or_default(),
+        input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
+        output_tokens: usage.output_tokens + usage.reasoning_tokens,
     }
 }
 
 /// The end of a run that never had an agent.
-fn nothing_done(end: &End) -> Ending {
+pub(super) fn nothing_done(end: &End) -> Ending {
     let (verdict, reason) = verdict(end, &Found::default(), &Push::None);
     debug_assert_ne!(verdict, Verdict::Done);
     Ending { verdict, reason, head: None, commits: 0, pushed: false }

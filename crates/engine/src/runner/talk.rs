@@ -10,13 +10,13 @@ use kugetsu_api::record::Body;
 use kugetsu_process::Tree;
 use tokio::sync::Notify;
 
-use super::at_hand::{Agent, Run, complaints, spec};
-use super::files::Files;
+use super::asked::Asked;
+use super::at_hand::{Agent, Run, Stage, complaints, spec};
 use super::listen::Listener;
 use super::record;
 use super::verdict::End;
 use super::watch::Watch;
-use crate::{agents, context};
+use crate::agents;
 
 /// Most bytes of the agent's standard error that are kept.
 const STDERR_MAX: usize = 8 * 1024 * 1024;
@@ -32,30 +32,32 @@ pub(crate) struct Talk {
     pub(crate) end: End,
     /// What it used.
     pub(crate) usage: Usage,
+    /// The last words of its turn, masked: what it said after its last use of a tool.
+    pub(crate) answer: String,
 }
 
 impl Talk {
     fn failed(why: impl Into<String>) -> Self {
-        Self { end: End::Failed(why.into()), usage: Usage::default() }
+        Self { end: End::Failed(why.into()), usage: Usage::default(), answer: String::new() }
     }
 }
 
 /// Starts the agent, puts the task to it, and ends it with everything it started.
-pub(crate) async fn talk(run: &Run, files: &Files, watch: &mut Watch) -> Talk {
+pub(crate) async fn talk(run: &Run, stage: &Stage, asked: &Asked<'_>, watch: &mut Watch) -> Talk {
     let (profile, program) = match agents::check(&run.settings, &run.order.agent) {
         Ok(found) => found,
         Err(problem) => return Talk::failed(problem.to_string()),
     };
     let agent = Agent { profile, program };
-    let notes = run.home.agents();
-    let first = FirstStart::new(&agent.profile, &agent.program, &notes);
+    let notes = &stage.notes;
+    let first = FirstStart::new(&agent.profile, &agent.program, notes);
     let first = match watch.unless_interrupted(first).await {
         Ok(Ok(first)) => first,
         Ok(Err(error)) => return Talk::failed(format!("{}: {error}", notes.display())),
-        Err(end) => return Talk { end, usage: Usage::default() },
+        Err(end) => return Talk { end, usage: Usage::default(), answer: String::new() },
     };
     run.spool.step(format!("starting {}", run.order.agent));
-    let mut tree = match start(run, files, &agent).await {
+    let mut tree = match start(run, stage, &agent).await {
         Ok(tree) => tree,
         Err(why) => return Talk::failed(why),
     };
@@ -64,24 +66,27 @@ pub(crate) async fn talk(run: &Run, files: &Files, watch: &mut Watch) -> Talk {
     };
     watch.clocks.heard();
     let mut talk = match watch.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
-        Ok(Ok((connection, events))) => converse(run, files, watch, first, &connection, events).await,
+        Ok(Ok((mut connection, events))) => {
+            connection.offer(stage.tools.clone());
+            converse(run, stage, asked, watch, first, &connection, events).await
+        }
         Ok(Err(error)) => Talk::failed(error.to_string()),
-        Err(end) => Talk { end, usage: Usage::default() },
+        Err(end) => Talk { end, usage: Usage::default(), answer: String::new() },
     };
     end(run, tree, &mut talk).await;
     if let End::Turn { turn, session } = &mut talk.end {
-        record::check(run, files, &agent, session, turn).await;
+        record::check(run, stage, &agent, session, turn).await;
         talk.usage = turn.usage;
     }
     talk
 }
 
-async fn start(run: &Run, files: &Files, agent: &Agent) -> Result<Tree, String> {
+async fn start(run: &Run, stage: &Stage, agent: &Agent) -> Result<Tree, String> {
     let launch = agent.profile.launch(run.settings.permissions);
     let failed = |error: io::Error| format!("the agent could not be started: {error}");
     fs::create_dir_all(run.place.temporary()).map_err(failed)?;
     let stderr = complaints(run).map_err(failed)?;
-    let spec = spec(run, files, agent, launch, stderr, STDERR_MAX)?;
+    let spec = spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
     Tree::spawn(spec).await.map_err(|error| error.to_string())
 }
 
@@ -108,7 +113,8 @@ async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
 
 async fn converse(
     run: &Run,
-    files: &Files,
+    stage: &Stage,
+    asked: &Asked<'_>,
     watch: &mut Watch,
     first: Option<FirstStart>,
     connection: &Connection,
@@ -116,7 +122,7 @@ async fn converse(
 ) -> Talk {
     let mut listener = Listener::new(run.spool.clone(), run.settings.permissions);
     let opened = Notify::new();
-    let driving = drive(run, files, first, connection, &opened);
+    let driving = drive(run, stage, asked, first, connection, &opened);
     let mut driving = std::pin::pin!(driving);
     let mut listening = true;
     let end = loop {
@@ -149,7 +155,7 @@ async fn converse(
         listener.take(event);
     }
     listener.flush();
-    Talk { end, usage: connection.usage() }
+    Talk { end, usage: connection.usage(), answer: listener.last_words() }
 }
 
 /// Asks politely first: an agent that obeys writes down where it stopped, and its session can be gone on with.
@@ -179,13 +185,14 @@ async fn cancel(
 /// Opens the session and puts the task to it.
 async fn drive(
     run: &Run,
-    files: &Files,
+    stage: &Stage,
+    asked: &Asked<'_>,
     first: Option<FirstStart>,
     connection: &Connection,
     opened: &Notify,
 ) -> Result<(SessionId, Turn), String> {
     let order = &run.order;
-    let directory = files.worktree.dir();
+    let directory = stage.directory.as_path();
     let mut hand_over = order.hand_over;
     let mut resumed = None;
     if let Some(id) = &order.session {
@@ -221,29 +228,11 @@ async fn drive(
         agent: format!("{} {}", info.name, info.version),
         model: session.model().map(str::to_owned),
     });
-    let prompt = prompt(run, files, was_there, hand_over).await?;
+    let prompt = match was_there {
+        true => asked.again(run)?,
+        false => asked.first(run, hand_over).await?,
+    };
     run.spool.write(Body::Prompt { text: prompt.clone() });
     let turn = session.prompt(&prompt).await.map_err(|error| error.to_string())?;
     Ok((session.id().clone(), turn))
-}
-
-/// A session that knows the rules already is told the task only.
-async fn prompt(run: &Run, files: &Files, was_there: bool, hand_over: bool) -> Result<String, String> {
-    if was_there {
-        return Ok(run.order.message.clone());
-    }
-    let path = run.home.base_context();
-    let base = match fs::read_to_string(&path) {
-        Ok(base) => base,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => context::BASE_CONTEXT.to_owned(),
-        Err(error) => return Err(format!("the base context {} cannot be read: {error}", path.display())),
-    };
-    let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
-    let first = context::first_prompt(&base, &run.order, files.worktree.dir(), base_branch);
-    if !hand_over {
-        return Ok(first);
-    }
-    let survey = files.worktree.survey(files.base.as_ref()).await.map_err(|error| error.to_string())?;
-    let commits = format!("{} on top of {}", survey.commits, run.order.base_sha.as_deref().unwrap_or("nothing"));
-    Ok(context::hand_over(&first, &run.order.asked_before, &commits, &survey.uncommitted.join("\n")))
 }

@@ -1,0 +1,41 @@
+//! `kugetsu why` (C13): why a task is not running, or what it came to.
+
+use clap::Args;
+use kugetsu_api::path;
+use kugetsu_api::why::WhyObject;
+use kugetsu_engine::Home;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{self, Tone};
+use crate::{connect, place, show};
+
+/// Say why an issue's task is not running, or how it ended.
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// The issue, or `pm` for the coordinator.
+    reference: String,
+    /// Show an object for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says it.
+pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
+    let cwd = place::cwd()?;
+    let path = path::with_query(path::ISSUE_WHY, &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd))]);
+    let why: WhyObject = connect::ask(home, &path).await?;
+    if arguments.json {
+        ui::json(&why)?;
+        return Ok(Exit::Done);
+    }
+    ui::piece(Tone::Plain, format!("{} is ", why.issue));
+    ui::toned(show::tone(why.state), why.state.name());
+    for because in &why.because {
+        ui::line(format!("  {because}"));
+    }
+    for next in &why.next {
+        ui::toned(Tone::Dim, format!("  {next}"));
+    }
+    Ok(Exit::Done)
+}

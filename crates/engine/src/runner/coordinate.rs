@@ -1,0 +1,68 @@
+//! A run of the coordinator: no worktree, no commits, no push; it has tools instead, and may write next to nothing.
+
+use std::path::PathBuf;
+
+use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_domain::run::Verdict;
+
+use super::asked::Asked;
+use super::at_hand::{Run, Stage};
+use super::desk::Desk;
+use super::finish::Ending;
+use super::run::{nothing_done, used};
+use super::talk::{Talk, talk};
+use super::tools::listener::Tools;
+use super::verdict::{End, Found, Push, verdict};
+use super::watch::Watch;
+use crate::agents;
+
+/// Longest answer that is kept as the reason, in characters; all of it is in the transcript.
+const REASON_MAX: usize = 4000;
+
+/// Carries out a run of the coordinator.
+pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsage) {
+    let failed = |why: String| (nothing_done(&End::Failed(why)), WireUsage::default());
+    let profile = match agents::check(&run.settings, &run.order.agent) {
+        Ok((profile, _)) => profile,
+        Err(problem) => return failed(problem.to_string()),
+    };
+    let desk = match Desk::prepare(&run.home, false) {
+        Ok(desk) => desk,
+        Err(error) => return failed(format!("the coordinator's directory cannot be used: {error}")),
+    };
+    if let Err(error) = desk.copy_login(&profile, &data_home()) {
+        run.spool.notice(format!("the agent's login could not be copied for the coordinator: {error}"));
+    }
+    let tools = match Tools::serve(&run.home, &run.order.task, &desk.directory).await {
+        Ok(tools) => tools,
+        Err(error) => return failed(format!("the coordinator's tools cannot be served: {error}")),
+    };
+    let stage = Stage {
+        directory: desk.directory.clone(),
+        env: desk.env(),
+        notes: desk.notes(),
+        tools: vec![tools.server().clone()],
+    };
+    let Talk { end, usage, answer } = talk(run, &stage, &Asked::Coordination(&desk), &mut watch).await;
+    watch.clocks.agent_is_gone();
+    let (verdict, reason) = verdict(&end, &Found::default(), &Push::None);
+    let reason = if verdict == Verdict::Done { said(&answer) } else { reason };
+    (Ending { verdict, reason, head: None, commits: 0, pushed: false }, used(&usage))
+}
+
+/// The answer, as far as it is kept for lists.
+fn said(answer: &str) -> String {
+    if answer.is_empty() {
+        return "the coordinator ended its turn and said nothing".to_owned();
+    }
+    match answer.char_indices().nth(REASON_MAX) {
+        Some((at, _)) => format!("{}…", answer[..at].trim_end()),
+        None => answer.to_owned(),
+    }
+}
+
+/// Where the user's agents keep their data (XDG Base Directory Specification).
+fn data_home() -> PathBuf {
+    let own = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    own.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share"))
+}
