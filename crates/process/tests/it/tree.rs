@@ -41,6 +41,7 @@ pub(crate) fn spec(world: &World, script: &str, means: Means) -> Spec {
         stderr_max: 64 * 1024,
         stderr_filter: None,
         means,
+        cage: None,
     }
 }
 
