@@ -52,9 +52,10 @@ impl Bubblewrap {
                 command.arg(&path);
             }
         }
-        // Put in place by now are the directories that lead to what is shown below these.
-        for hidden in places.hidden.iter().map(|place| place.path.as_path()).chain(run()) {
-            command.arg("--remount-ro").arg(hidden);
+        // Put in place by now are the directories that lead to what is shown below these. What root may write in `/proc`
+        // without a capability includes settings of the kernel.
+        for closed in places.hidden.iter().map(|place| place.path.as_path()).chain(run()).chain([Path::new("/proc")]) {
+            command.arg("--remount-ro").arg(closed);
         }
         command.arg("--seccomp").arg(self.filter.as_raw_fd().to_string());
         command.arg("--chdir").arg(cwd).arg("--").arg(program);
