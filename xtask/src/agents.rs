@@ -49,7 +49,7 @@ pub(crate) fn opencode(system: System) -> Result<PathBuf, String> {
 }
 
 fn install(home: &Path, system: System) -> Result<(), String> {
-    have("npm", "https://nodejs.org", system)?;
+    have("npm", "npm", "https://nodejs.org", system)?;
     fs::create_dir_all(home).map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
     let mut npm = Command::new("npm");
     npm.arg("install").arg("--prefix").arg(home);
@@ -59,19 +59,18 @@ fn install(home: &Path, system: System) -> Result<(), String> {
     in_time(&mut npm, INSTALL_TIME)
 }
 
-/// Sees to it that a program is on `PATH`: as it is, or from the system's package of the same name. `page` says how to
-/// get it otherwise.
+/// Sees to it that a program is on `PATH`: as it is, or from the system's package. `page` says how to get it otherwise.
 ///
 /// # Errors
 /// It is missing and cannot be installed; why, in words.
-pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), String> {
+pub(crate) fn have(program: &str, package: &str, page: &str, system: System) -> Result<(), String> {
     if on_path(program).is_some() {
         return Ok(());
     }
     let missing = format!("{program} is not on PATH");
     if system == System::Keep {
         return Err(format!(
-            "{missing}; install it (`apt-get install {program}`, {page}), or let `cargo xtask install` try"
+            "{missing}; install it (`apt-get install {package}`, {page}), or let `cargo xtask install` try"
         ));
     }
     if on_path("apt-get").is_none() || !is_root() {
@@ -81,7 +80,7 @@ pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), Stri
     }
     in_time(Command::new("apt-get").arg("update").arg("--quiet"), APT_TIME)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", program])
+    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", package])
         .env("DEBIAN_FRONTEND", "noninteractive");
     in_time(&mut apt, APT_TIME)
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask install`: what the tests need on a fresh machine.
 //!
-//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), git-lfs and opencode
-//! (else the tests named `needs_git_lfs_...` and `needs_opencode_...` are left out, and listed).
+//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), git-lfs, bubblewrap
+//! and opencode (else the tests named `needs_git_lfs_...`, `needs_bubblewrap_...` and `needs_opencode_...` are left out,
+//! and listed).
 
 use std::process::Command;
 
@@ -31,6 +32,9 @@ pub(crate) fn run() -> Answer {
     if let Some(version) = steps.check("git-lfs", "apt-get install git-lfs", || git_lfs(System::Change)) {
         println!("    {version}");
     }
+    if let Some(version) = steps.check("bubblewrap", "apt-get install bubblewrap", || bubblewrap(System::Change)) {
+        println!("    {version}");
+    }
     let opencode =
         steps.check("opencode", &format!("npm install opencode-ai@{VERSION}"), || agents::opencode(System::Change));
     if let Some(opencode) = opencode {
@@ -53,8 +57,25 @@ pub(crate) fn git() -> Answer {
 /// # Errors
 /// It cannot be had; why, in words.
 pub(crate) fn git_lfs(system: System) -> Result<String, String> {
-    agents::have("git-lfs", "https://git-lfs.com", system)?;
+    agents::have("git-lfs", "git-lfs", "https://git-lfs.com", system)?;
     said(Command::new("git").args(["lfs", "version"]))
+}
+
+/// Bubblewrap, which the tests named `needs_bubblewrap_...` use. Its version.
+///
+/// # Errors
+/// It cannot be had, or may not do its work here; why, in words.
+pub(crate) fn bubblewrap(system: System) -> Result<String, String> {
+    agents::have("bwrap", "bubblewrap", "https://github.com/containers/bubblewrap", system)?;
+    let mut all = Command::new("bwrap");
+    all.args(["--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "true"]);
+    said(&mut all).map_err(|why| {
+        format!(
+            "{why}; it needs user namespaces: see `sysctl kernel.apparmor_restrict_unprivileged_userns` (Ubuntu) and \
+             `sysctl user.max_user_namespaces`"
+        )
+    })?;
+    said(Command::new("bwrap").arg("--version"))
 }
 
 /// The version of nextest, if it is installed.

@@ -21,6 +21,7 @@ struct Need {
 
 const OPENCODE: Need = Need { name: "opencode", tests: "needs_opencode_" };
 const GIT_LFS: Need = Need { name: "git-lfs", tests: "needs_git_lfs_" };
+const BUBBLEWRAP: Need = Need { name: "bubblewrap", tests: "needs_bubblewrap_" };
 
 pub(crate) fn run() -> Answer {
     let mut steps = Steps::new();
@@ -41,9 +42,11 @@ fn tests(steps: &mut Steps) {
     let system = if is_ci() { System::Change } else { System::Keep };
     let opencode = have(steps, &OPENCODE, &names, || agents::opencode(system));
     let git_lfs = have(steps, &GIT_LFS, &names, || install::git_lfs(system));
+    let bubblewrap = have(steps, &BUBBLEWRAP, &names, || install::bubblewrap(system));
     let mut left_out = Vec::new();
     left_out.extend(opencode.is_none().then_some(OPENCODE.tests));
     left_out.extend(git_lfs.is_none().then_some(GIT_LFS.tests));
+    left_out.extend(bubblewrap.is_none().then_some(BUBBLEWRAP.tests));
     let mut command = runner.all(&left_out);
     let scripted = target().join("debug/kugetsu-scripted-agent");
     if scripted.is_file() {

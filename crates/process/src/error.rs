@@ -8,6 +8,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+use crate::program::{is_program, on_path};
+
 /// Why a short child could not be run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -63,6 +65,23 @@ fn missing(program: &OsString) -> String {
 }
 
 impl RunError {
+    /// Looks for what the system would say of a program and a directory, without starting anything.
+    pub(crate) fn look(program: &OsStr, directory: &Path, search_path: Option<&OsStr>) -> Result<(), Self> {
+        if let Err(reason) = enterable(directory) {
+            return Err(Self::BadDirectory { program: program.to_owned(), directory: directory.to_owned(), reason });
+        }
+        let path = directory.join(program);
+        if Path::new(program).components().count() == 1 {
+            let found = search_path.and_then(|search_path| on_path(program, search_path));
+            return found.map(drop).ok_or_else(|| Self::NotFound { program: program.to_owned() });
+        }
+        match path.metadata() {
+            Ok(_) if is_program(&path) => Ok(()),
+            Ok(_) => Err(Self::NoPermission { program: program.to_owned() }),
+            Err(error) => Err(Self::of(program, None, error)),
+        }
+    }
+
     /// The system says "no such file" for a missing program and for a missing directory alike.
     pub(crate) fn of(program: &OsStr, directory: Option<&Path>, error: io::Error) -> Self {
         let program = program.to_owned();

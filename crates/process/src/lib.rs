@@ -1,11 +1,14 @@
 //! Child processes that always end.
 //!
 //! Two kinds: a [`Short`] child (git, `agent --version`), run to its end with bounded output, and a [`Tree`]: a
-//! long-lived agent with everything it starts. This crate knows nothing of git, of agents or of a cage.
+//! long-lived agent with everything it starts. Where a tree must not write, it is shut in a [`cage`]. This crate
+//! knows nothing of git or of agents.
 
+pub mod cage;
 mod capture;
 mod cgroup;
 mod child;
+mod descent;
 mod error;
 mod fresh;
 mod hunt;
@@ -26,6 +29,7 @@ pub mod tree;
 mod unix;
 
 pub use capture::Filter;
+pub use descent::is_descendant;
 pub use error::RunError;
 pub use marker::{BadMarker, MARKER, Marker};
 pub use means::{Means, means};

@@ -86,7 +86,8 @@ fn pids() -> io::Result<Vec<i32>> {
     Ok(pids)
 }
 
-fn process(pid: i32) -> Option<Process> {
+/// One process, if it exists.
+pub(crate) fn process(pid: i32) -> Option<Process> {
     parse(pid, &fs::read(of(pid, "stat")).ok()?)
 }
 

@@ -1,7 +1,7 @@
 //! An agent with everything it starts: one process tree, started with exactly the environment given and ended as a whole.
 //!
 //! An agent's tools run in sessions of their own and outlive it, so its process group is not enough: see
-//! [`crate::Means`]. What the agent may see and do is not decided here.
+//! [`crate::Means`]. What the agent may see and do is for the caller to say, and for [`crate::cage`] to keep.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -18,6 +18,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::cage::{BadCage, Caged, Cell};
 use crate::capture::{Capture, Filter};
 use crate::cgroup::Cgroup;
 use crate::child::{Child, Pipes};
@@ -57,6 +58,8 @@ pub struct Spec {
     pub stderr_filter: Option<Filter>,
     /// The strongest means to use, where they can be had: [`Means::CgroupV2`] unless there is a reason.
     pub means: Means,
+    /// What it is shut in; free to do what its user may do without.
+    pub cage: Option<Caged>,
 }
 
 /// Values of variables may be secrets: only names are shown.
@@ -71,6 +74,7 @@ impl fmt::Debug for Spec {
             .field("marker", &self.marker)
             .field("stderr_max", &self.stderr_max)
             .field("means", &self.means)
+            .field("cage", &self.cage)
             .finish_non_exhaustive()
     }
 }
@@ -86,6 +90,14 @@ pub enum SpawnError {
     Second {
         /// As it was asked for.
         program: OsString,
+    },
+    /// Its cage could not be built.
+    #[error("cannot start `{}`: {source}", .program.display())]
+    Cage {
+        /// As it was asked for.
+        program: OsString,
+        /// What is wrong with it.
+        source: BadCage,
     },
 }
 
@@ -140,6 +152,7 @@ impl Tree {
         let program = spec.program.clone();
         Self::start(spec, source, adopts, claim).map_err(|error| match error {
             Refusal::Known(error) => error.into(),
+            Refusal::Cage(source) => SpawnError::Cage { program, source },
             Refusal::System(source) => RunError::Io { program, source }.into(),
         })
     }
@@ -273,7 +286,14 @@ impl Drop for Tree {
 /// Within [`Tree::start`]: with a message of its own, or not.
 enum Refusal {
     Known(RunError),
+    Cage(BadCage),
     System(io::Error),
+}
+
+impl From<BadCage> for Refusal {
+    fn from(error: BadCage) -> Self {
+        Self::Cage(error)
+    }
 }
 
 impl From<io::Error> for Refusal {
@@ -302,13 +322,29 @@ fn spawn(spec: &Spec) -> Result<(Child, Option<Cgroup>), Refusal> {
     }
 }
 
-fn command(spec: &Spec) -> io::Result<Command> {
+fn command(spec: &Spec) -> Result<Command, Refusal> {
     let cwd = std::path::absolute(&spec.cwd)?;
-    let mut command = Command::new(&spec.program);
-    command.args(&spec.args).env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
+    let cell = spec.cage.as_ref().map(Cell::build).transpose()?;
+    let mut command = match &cell {
+        Some(cell) => {
+            let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+            // Its own starter would only tell the agent's stderr.
+            RunError::look(&spec.program, &cwd, path).map_err(Refusal::Known)?;
+            cell.command(&spec.program, &spec.args, &cwd, path.unwrap_or_default())?
+        }
+        None => {
+            let mut command = Command::new(&spec.program);
+            command.args(&spec.args);
+            command
+        }
+    };
+    command.env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.env("PWD", &cwd).env(MARKER, spec.marker.id()).current_dir(cwd);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     fresh::start(&mut command);
+    if let Some(cell) = cell {
+        cell.shut(&mut command);
+    }
     Ok(command)
 }
 

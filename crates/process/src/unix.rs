@@ -26,6 +26,12 @@ pub(crate) fn children() -> io::Result<Vec<Pid>> {
     Ok(Vec::new())
 }
 
+/// Only `ps` shows one, which is a process itself.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn process(_pid: i32) -> Option<Process> {
+    None
+}
+
 pub(crate) fn signal(process: &Process, signal: Signal) -> Result<(), Errno> {
     kill(Pid::from_raw(process.pid), signal)
 }

@@ -71,6 +71,7 @@ pub(crate) fn spec(
         stderr_max,
         stderr_filter: Some(masked(run.spool.clone())),
         means: Means::CgroupV2,
+        cage: None,
     })
 }
 

@@ -9,8 +9,14 @@ mod alone;
 #[cfg(target_os = "linux")]
 mod bad;
 #[cfg(target_os = "linux")]
+mod cage;
+#[cfg(target_os = "linux")]
 mod fresh;
+#[cfg(target_os = "linux")]
+mod moves;
 #[cfg(target_os = "linux")]
 mod sweep;
 #[cfg(target_os = "linux")]
 mod tree;
+#[cfg(target_os = "linux")]
+mod yard;

@@ -41,6 +41,7 @@ pub(crate) fn spec(world: &World, script: &str, means: Means) -> Spec {
         stderr_max: 64 * 1024,
         stderr_filter: None,
         means,
+        cage: None,
     }
 }
 
@@ -49,7 +50,7 @@ async fn start(world: &World, script: &str) -> Tree {
 }
 
 /// The pipe closes only when no process holds it any more: nobody is left, wherever he hid.
-async fn is_closed(mut stdout: ChildStdout) -> Vec<u8> {
+pub(crate) async fn is_closed(mut stdout: ChildStdout) -> Vec<u8> {
     let mut rest = Vec::new();
     timeout(DEADLINE, stdout.read_to_end(&mut rest)).await.expect("somebody still holds the pipe").unwrap();
     rest

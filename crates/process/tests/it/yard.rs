@@ -1,0 +1,126 @@
+//! What a caged process is tried on: a repository it must not touch, a room it may write, a home it must not see.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use kugetsu_process::cage::{Cage, Caged, Confinement};
+use kugetsu_process::tree::Ended;
+use kugetsu_process::{Means, Spec, Tree};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::tree::spec;
+use crate::world::World;
+
+pub(crate) struct Yard {
+    pub(crate) world: World,
+}
+
+/// What a script left.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Yard {
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        for name in ["victim", "room", "home", "home/open", "home/desk"] {
+            fs::create_dir(world.path(name)).unwrap();
+        }
+        fs::write(world.path("home/secret"), "secret").unwrap();
+        fs::write(world.path("home/open/text"), "open").unwrap();
+        Self { world }
+    }
+
+    /// A repository with a file for each of these names.
+    pub(crate) fn fill<'a>(&self, files: impl Iterator<Item = &'a str>) {
+        let victim = self.world.path("victim");
+        for file in files {
+            fs::write(victim.join(file), "one\n").unwrap();
+            fs::create_dir(victim.join(format!("{file}.d"))).unwrap();
+            fs::write(victim.join(format!("{file}.d/inner")), "two\n").unwrap();
+        }
+        let all = "git init -q && git add . && git -c user.name=a -c user.email=a@b commit -qm first";
+        assert!(Command::new("sh").args(["-c", all]).current_dir(victim).status().unwrap().success());
+    }
+
+    pub(crate) fn cage(&self) -> Cage {
+        Cage {
+            writable: vec![self.world.path("room"), self.world.path("home/desk")],
+            readable: vec![self.world.path("victim"), self.world.path("home/open")],
+            hidden: vec![self.world.path("home")],
+        }
+    }
+
+    pub(crate) fn caged(&self, confinement: Confinement) -> Caged {
+        Caged { cage: self.cage(), confinement }
+    }
+
+    pub(crate) fn spec(&self, caged: Option<Caged>, script: &str, means: Means) -> Spec {
+        let mut spec = spec(&self.world, script, means);
+        spec.cwd = self.world.path("room");
+        let room = self.world.path("room");
+        for (name, value) in [
+            ("V", self.world.path("victim")),
+            ("W", room.clone()),
+            ("H", self.world.path("home")),
+            ("HOME", room.clone()),
+            ("TMPDIR", room),
+            ("OUT", std::process::id().to_string().into()),
+            ("ME", std::env::current_exe().unwrap()),
+        ] {
+            spec.env.push((name.into(), value.into()));
+        }
+        spec.cage = caged;
+        spec
+    }
+
+    pub(crate) async fn run(&self, caged: Option<Caged>, script: &str) -> Outcome {
+        self.run_with(caged, script, b"").await
+    }
+
+    pub(crate) async fn run_with(&self, caged: Option<Caged>, script: &str, input: &[u8]) -> Outcome {
+        let mut tree = Tree::spawn(self.spec(caged, script, Means::CgroupV2)).await.unwrap();
+        let (mut stdin, mut stdout) = (tree.stdin.take().unwrap(), tree.stdout.take().unwrap());
+        let mut bytes = Vec::new();
+        let feed = async {
+            // Who does not read it closes the pipe.
+            let _ = stdin.write_all(input).await;
+            drop(stdin);
+        };
+        let ((), read) = tokio::join!(feed, stdout.read_to_end(&mut bytes));
+        read.unwrap();
+        let code = tree.wait().await.unwrap().code();
+        let Ended { left, trouble, .. } = tree.end(Duration::from_secs(20)).await;
+        assert!(left.is_empty() && trouble.is_none(), "{left:?} {trouble:?}");
+        let stderr = fs::read_to_string(self.world.path("stderr")).unwrap();
+        Outcome { code, stdout: String::from_utf8(bytes).unwrap(), stderr }
+    }
+
+    /// All that can be told of the victim without changing it: bytes, and of the metadata all but the time of reading.
+    pub(crate) fn victim(&self) -> BTreeMap<PathBuf, String> {
+        let mut seen = BTreeMap::new();
+        look(&self.world.path("victim"), &mut seen);
+        seen
+    }
+}
+
+fn look(path: &Path, seen: &mut BTreeMap<PathBuf, String>) {
+    let found = fs::symlink_metadata(path).unwrap();
+    // The time of change moves with every change of bits, owners, times, attributes and names.
+    let of = (found.mode(), found.uid(), found.gid(), found.nlink(), found.len());
+    let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+    let bytes = if found.is_file() { fs::read(path).unwrap() } else { Vec::new() };
+    seen.insert(path.to_owned(), format!("{of:?} {times:?} {}", String::from_utf8_lossy(&bytes)));
+    if found.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            look(&entry.unwrap().path(), seen);
+        }
+    }
+}
