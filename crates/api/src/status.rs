@@ -23,4 +23,10 @@ pub struct StatusObject {
     pub queued: u64,
     /// How the processes of a run are ended for certain on this machine.
     pub containment: String,
+    /// The mistakes in the settings, with file and line; what was set before them holds until they are corrected.
+    #[serde(default)]
+    pub settings_error: Option<String>,
+    /// What is passed over in the settings, with file and line.
+    #[serde(default)]
+    pub settings_warnings: Vec<String>,
 }

@@ -13,6 +13,7 @@ mod env_files;
 mod exit;
 mod failure;
 mod follow;
+mod nearest;
 mod place;
 mod show;
 mod transcript;

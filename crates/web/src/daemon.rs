@@ -15,6 +15,9 @@ use crate::shared::Shared;
 static MEANS: LazyLock<Means> = LazyLock::new(kugetsu_process::means);
 
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusObject>, Fault> {
+    // The settings may have been changed a moment ago.
+    shared.control.refresh().await;
+    let faults = shared.control.faults.borrow().clone();
     let standing = look::standing(&shared.engine).await?;
     let containment = tokio::task::spawn_blocking(|| *MEANS).await;
     Ok(Json(StatusObject {
@@ -27,6 +30,8 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusOb
         places: standing.places as u64,
         queued: standing.queued,
         containment: containment.map_or_else(|error| error.to_string(), |means| means.to_string()),
+        settings_error: faults.error,
+        settings_warnings: faults.warnings,
     }))
 }
 

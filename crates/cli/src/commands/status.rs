@@ -7,7 +7,6 @@ use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
 use kugetsu_engine::Home;
 
-use crate::config::load::{load, own_environment};
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,9 +35,6 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     }
     let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
     daemon(&status);
-    if let Err(error) = load(home, &own_environment) {
-        ui::warning(format!("{error}; until that is right, the settings from before hold"));
-    }
     let (needy, mut rest): (Vec<RunObject>, Vec<RunObject>) =
         runs.into_iter().partition(|run| !run.state.is_final() || run.state == State::Blocked);
     let more = rest.len().saturating_sub(SHOWN);
@@ -72,4 +68,10 @@ pub(crate) fn daemon(status: &StatusObject) {
             status.containment
         ),
     );
+    if let Some(error) = &status.settings_error {
+        ui::warning(format!("{error}; until that is right, what was set before holds"));
+    }
+    for warning in &status.settings_warnings {
+        ui::warning(warning);
+    }
 }

@@ -8,6 +8,7 @@ mod branches;
 mod destroy;
 mod ends;
 mod job;
+mod live_settings;
 mod many;
 mod opencode;
 mod queue;

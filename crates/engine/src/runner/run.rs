@@ -23,7 +23,7 @@ use super::spool::Spool;
 use super::talk::{Talk, talk};
 use super::verdict::{End, Found, Push, verdict};
 use super::watch::Watch;
-use crate::discard::discard;
+use crate::discard::discard_temporary;
 use crate::hold::hold;
 use crate::home::{Home, RunHome};
 use crate::settings::Settings;
@@ -126,7 +126,7 @@ async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut orde
 /// The agent's temporary files go with the run, but only after its end is written down: to remove many takes long, and
 /// whoever is killed meanwhile must not have the task done a second time. The daemon removes what is left.
 async fn remove_temporary(place: &RunHome) {
-    if let Err(error) = discard(place.temporary()).await {
+    if let Err(error) = discard_temporary(place).await {
         tracing::warn!(path = %place.temporary().display(), %error, "the run's temporary directory could not be removed");
     }
 }
