@@ -4,6 +4,7 @@
 mod arguments;
 mod assignments;
 mod atomic;
+mod candidates;
 mod commands;
 mod config;
 mod connect;
@@ -21,9 +22,14 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
+    match candidates::answer(arguments::Arguments::command) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
     match dispatch::run(arguments::Arguments::parse().verb) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process;
 use std::sync::OnceLock;
 
+use clap::builder::StyledStr;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
@@ -67,6 +68,16 @@ pub(crate) fn value(text: &str) {
     } else {
         put(&format!("{text}\n"));
     }
+}
+
+/// A text of our own as it is: a script, a manual page, a help topic.
+pub(crate) fn text(text: &str) {
+    put(text);
+}
+
+/// A command's help, as clap writes it.
+pub(crate) fn help(help: &StyledStr) {
+    put(&if colours().0 { help.ansi().to_string() } else { help.to_string() });
 }
 
 /// An object for programs.

@@ -18,6 +18,10 @@ use super::init;
 
 /// See and change the settings.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu config list
+  kugetsu config set agents.max 5")]
 pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
@@ -26,12 +30,19 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List every setting with its value and where it came from.
+    #[command(after_help = "\
+Examples:
+  kugetsu config list
+  kugetsu config list --json")]
     List {
         /// Show objects for programs.
         #[arg(long)]
         json: bool,
     },
     /// Show one setting's value.
+    #[command(after_help = "\
+Examples:
+  kugetsu config get agents.max")]
     Get {
         /// The setting, such as agents.max.
         key: String,
@@ -40,6 +51,11 @@ enum Action {
         json: bool,
     },
     /// Change a setting in config.toml; the running daemon follows at once.
+    #[command(after_help = "\
+Examples:
+  kugetsu config set agents.max 5
+  kugetsu config set run.timeout 2h
+  kugetsu config set servers.work.url https://git.example.com")]
     Set {
         /// The setting, such as agents.max.
         key: String,

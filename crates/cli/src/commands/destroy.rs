@@ -16,6 +16,12 @@ use crate::{connect, place};
 
 /// Remove an issue's worktree and session. Work that is nowhere else is rescued first.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu destroy .
+  kugetsu destroy acme/api#12 --yes
+  kugetsu destroy . --discard
+  kugetsu destroy --base --yes")]
 pub(crate) struct Destroy {
     /// The issue, or the identifier of its session.
     #[arg(required_unless_present_any = ["base", "pm_agent"])]

@@ -12,7 +12,15 @@ use crate::{connect, show, ui};
 
 /// List every issue with its latest run.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu list
+  kugetsu list --all
+  kugetsu list --json")]
 pub(crate) struct List {
+    /// Also those whose worktree and session are removed.
+    #[arg(long)]
+    all: bool,
     /// Show objects for programs.
     #[arg(long)]
     json: bool,

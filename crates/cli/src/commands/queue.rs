@@ -15,6 +15,10 @@ use crate::{connect, place, show, ui};
 
 /// See and change the queue.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu queue list
+  kugetsu queue cancel .")]
 pub(crate) struct Queue {
     #[command(subcommand)]
     action: Action,
@@ -23,6 +27,10 @@ pub(crate) struct Queue {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the tasks that wait or run.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue list
+  kugetsu queue list --all")]
     List {
         /// Also those that ended.
         #[arg(long)]
@@ -32,12 +40,25 @@ enum Action {
         json: bool,
     },
     /// Show one task.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue show acme/api#12")]
     Show(One),
     /// End a task: take it out of the line, or end its run. Its work is kept.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue cancel acme/api#12")]
     Cancel(One),
     /// Try an ended task again.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue retry acme/api#12")]
     Retry(One),
     /// Remove ended tasks from the history.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue clean
+  kugetsu queue clean --older-than 30d")]
     Clean {
         /// Only those that ended longer ago than this.
         #[arg(long, value_name = "TIME", default_value = "7d")]

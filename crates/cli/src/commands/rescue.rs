@@ -15,6 +15,10 @@ use crate::{connect, place, show};
 
 /// See what was rescued before files were removed, and bring it back.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu rescue list
+  kugetsu rescue restore .")]
 pub(crate) struct Rescue {
     #[command(subcommand)]
     action: Action,
@@ -23,6 +27,10 @@ pub(crate) struct Rescue {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List rescues.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue list
+  kugetsu rescue list acme/api#12")]
     List {
         /// The issue; all otherwise.
         reference: Option<String>,
@@ -31,6 +39,9 @@ enum Action {
         json: bool,
     },
     /// Show one rescue.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue show acme/api#12")]
     Show {
         /// The issue.
         reference: String,
@@ -42,6 +53,10 @@ enum Action {
         json: bool,
     },
     /// Put a rescue into a new directory, with everything as it was.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue restore acme/api#12
+  kugetsu rescue restore acme/api#12 --to /tmp/before")]
     Restore {
         /// The issue.
         reference: String,

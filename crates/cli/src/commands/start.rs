@@ -13,6 +13,13 @@ use super::task_wait;
 
 /// Begin work on an issue: queue it, and let an agent work on it in a worktree of its own.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu start . \"fix the flaky test\"
+  kugetsu start acme/api#12 \"add a test for it\" --wait
+  kugetsu start . \"use the new API\" --base develop --agent opencode
+  kugetsu start acme/web#4 \"use it\" --after acme/api#12
+  kugetsu start . -")]
 pub(crate) struct Start {
     /// The issue: its address, owner/repo#12, #12 inside a clone, or `.` for a new local one.
     reference: String,

@@ -20,6 +20,10 @@ const SHOWN: usize = 15;
 
 /// Show how things stand, on one screen.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu status
+  kugetsu status --json")]
 pub(crate) struct Status {
     /// Show an object for programs.
     #[arg(long)]

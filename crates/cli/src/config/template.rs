@@ -87,8 +87,8 @@ mod tests {
 
     /// Set by `cargo xtask settings`.
     const WRITE: &str = "KUGETSU_WRITE_SETTINGS";
-    const BEGIN: &str = "<!-- made of the commented config.toml by `cargo xtask settings` -->\n";
-    const END: &str = "<!-- end -->\n";
+    const BEGIN: &str = "<!-- made of the commented config.toml by `cargo xtask settings` -->\n\n";
+    const END: &str = "\n<!-- end -->\n";
 
     #[test]
     fn c01_the_new_file_is_valid_also_with_every_comment_taken_away() {
