@@ -15,8 +15,10 @@ mod exit;
 mod failure;
 mod follow;
 mod nearest;
+mod patience;
 mod place;
 mod show;
+mod table;
 mod transcript;
 mod ui;
 

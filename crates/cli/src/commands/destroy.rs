@@ -11,6 +11,7 @@ use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::saying;
 use crate::ui::{self, Tone};
 use crate::{connect, place};
 
@@ -60,12 +61,9 @@ pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure
 
 async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
     let mut client = connect::ready(home).await?;
-    let at_risk: AtRisk = client
-        .get(&path::with_query(
-            path::ISSUE_AT_RISK,
-            &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))],
-        ))
-        .await?;
+    let question =
+        path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
+    let at_risk: AtRisk = saying("looking at what would be lost", client.get(&question)).await?;
     let discard = match consent(&at_risk, yes, discard)? {
         Consent::Given { discard } => discard,
         Consent::Refused => {
@@ -73,7 +71,9 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
             return Ok(Exit::NeedsPerson);
         }
     };
-    let destroyed: Destroyed = client.post(path::ISSUE_DESTROY, &DestroyRequest { issue: query, discard }).await?;
+    let request = DestroyRequest { issue: query, discard };
+    let removing = "rescuing what is nowhere else, and removing the session and the worktree";
+    let destroyed: Destroyed = saying(removing, client.post(path::ISSUE_DESTROY, &request)).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);

@@ -158,8 +158,8 @@ fn list(home: &Home, json: bool) -> Result<(), Failure> {
         ui::line("there are no env files; `kugetsu env set <name> <value>` makes one");
         return Ok(());
     }
-    let row = |one: &Listed| vec![one.agent.clone(), one.variables.join(" "), one.path.clone()];
-    ui::table(&["AGENT", "VARIABLES", "FILE"], &files.iter().map(row).collect::<Vec<_>>());
+    let row = |one: &Listed| vec![one.agent.clone(), one.path.clone(), one.variables.join(" ")];
+    ui::table(&["AGENT", "FILE", "VARIABLES"], &files.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
 

@@ -133,20 +133,27 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let now = Timestamp::now();
+    let issues: Vec<&str> = tasks.iter().map(|task| task.run.issue.as_str()).collect();
+    // An issue names its latest task; only where there are more of them the others need their own names.
+    let twice = issues.iter().enumerate().any(|(at, issue)| issues[..at].contains(issue));
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
-            vec![
-                task.run.issue.clone(),
-                task.run.state.name().to_owned(),
-                task.place.map_or_else(String::new, |before| (before + 1).to_string()),
-                task.run.agent.clone(),
-                show::ago(&task.queued_at, now),
-                task.run.task.clone(),
-                show::cell(&task.message),
-            ]
+            let place = task.place.map_or_else(String::new, |before| (before + 1).to_string());
+            let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), place];
+            row.push(show::age(&task.queued_at, now));
+            if twice {
+                row.push(task.run.task.clone());
+            }
+            row.push(task.message.clone());
+            row
         })
         .collect();
-    ui::table(&["ISSUE", "STATE", "PLACE", "AGENT", "QUEUED", "TASK", "MESSAGE"], &rows);
+    let heads: &[&str] = if twice {
+        &["ISSUE", "STATE", "PLACE", "AGE", "TASK", "MESSAGE"]
+    } else {
+        &["ISSUE", "STATE", "PLACE", "AGE", "MESSAGE"]
+    };
+    ui::rows_in_tone(heads, &rows, |row| (1, show::tone(tasks[row].run.state)));
     Ok(())
 }

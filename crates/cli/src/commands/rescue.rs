@@ -86,14 +86,15 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
                 let row = |one: &RescueObject| {
                     vec![
                         one.issue.clone(),
-                        show::ago(&one.at, now),
+                        show::age(&one.at, now),
                         one.files.to_string(),
-                        one.reference.clone(),
-                        show::cell(&one.why),
+                        // What --rescue takes: the end of it is enough.
+                        one.reference.rsplit('/').next().unwrap_or_default().to_owned(),
+                        one.why.clone(),
                     ]
                 };
                 let rows: Vec<Vec<String>> = rescues.iter().map(row).collect();
-                ui::table(&["ISSUE", "WHEN", "FILES", "RESCUE", "WHY"], &rows);
+                ui::table(&["ISSUE", "AGE", "FILES", "RESCUE", "WHY"], &rows);
             }
         }
         Action::Show { reference, rescue, json } => {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::saying;
 use crate::{connect, place};
 
 use super::task_wait;
@@ -71,6 +72,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         no_queue: arguments.no_queue,
         interrupt: false,
     };
-    let task = connect::queue(home, &request).await?;
+    let looking = format!("looking for the repository of {}", request.reference);
+    let task = saying(&looking, connect::queue(home, &request)).await?;
     task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

@@ -39,8 +39,9 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     }
     let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
     daemon(&status);
+    let runs = runs.into_iter().filter(|run| !run.destroyed);
     let (needy, mut rest): (Vec<RunObject>, Vec<RunObject>) =
-        runs.into_iter().partition(|run| !run.state.is_final() || run.state == State::Blocked);
+        runs.partition(|run| !run.state.is_final() || run.state == State::Blocked);
     let more = rest.len().saturating_sub(SHOWN);
     rest.truncate(SHOWN);
     for (head, runs) in [("\ngoing on, or waiting for you", needy), ("\nended", rest)] {

@@ -14,6 +14,7 @@ mod opencode;
 mod queue;
 mod server;
 mod settings;
+mod surface;
 mod survive;
 mod waiting;
 mod world;
