@@ -7,6 +7,7 @@ mod demo;
 mod install;
 mod lint;
 mod root;
+mod settings;
 mod states;
 mod step;
 mod test;
@@ -21,6 +22,7 @@ cargo xtask <verb>
   lint      rustfmt and clippy, without a warning
   install   what the tests need on a fresh machine, as far as it can be had
   bench     measures a release build and writes docs/benchmarks.md
+  settings  makes the table of docs/settings.md of the commented config.toml
   states    draws docs/states.md from the tables in the code
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["install"] => install::run(),
         ["demo"] => demo::run(),
         ["bench"] => bench::run(),
+        ["settings"] => settings::run(),
         ["states"] => states::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -88,6 +88,9 @@ pub struct RunObject {
     pub started_at: Option<String>,
     /// When the task ended (RFC 3339).
     pub ended_at: Option<String>,
+    /// Whether the worktree and session are removed.
+    #[serde(default)]
+    pub destroyed: bool,
     /// What the run cost.
     pub usage: Usage,
 }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::RunObject;
+
 /// The daemon at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusObject {
     /// The daemon's version.
     pub version: String,
@@ -21,6 +23,18 @@ pub struct StatusObject {
     pub places: u64,
     /// Tasks that wait.
     pub queued: u64,
+    /// The coordinator's latest task with its latest run, once it was asked something.
+    #[serde(default)]
+    pub coordinator: Option<RunObject>,
+    /// How many messages wait for the coordinator.
+    #[serde(default)]
+    pub coordinator_queued: u64,
     /// How the processes of a run are ended for certain on this machine.
     pub containment: String,
+    /// The mistakes in the settings, with file and line; what was set before them holds until they are corrected.
+    #[serde(default)]
+    pub settings_error: Option<String>,
+    /// What is passed over in the settings, with file and line.
+    #[serde(default)]
+    pub settings_warnings: Vec<String>,
 }

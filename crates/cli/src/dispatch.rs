@@ -2,14 +2,15 @@
 
 use std::future::Future;
 
+use clap::CommandFactory;
 use kugetsu_engine::Home;
 use tokio::runtime::Builder;
 
-use crate::arguments::Verb;
+use crate::arguments::{Arguments, Verb};
 use crate::commands::daemon::Action;
 use crate::commands::{
-    attach, config, continue_work, daemon, delegate, destroy, doctor, env, init, list, logs, queue, rescue, runner,
-    start, status, tools, version, why,
+    attach, completions, config, continue_work, daemon, delegate, destroy, doctor, env, help, init, list, logs, man,
+    queue, rescue, runner, start, status, tools, version, why,
 };
 use crate::daemon::serve;
 use crate::exit::Exit;
@@ -18,8 +19,12 @@ use crate::place;
 
 /// Runs a command.
 pub(crate) fn run(verb: Verb) -> Result<Exit, Failure> {
-    if let Verb::Version(arguments) = &verb {
-        return version::run(arguments);
+    match &verb {
+        Verb::Version(arguments) => return version::run(arguments),
+        Verb::Completions(arguments) => return completions::run(arguments),
+        Verb::Help(arguments) => return help::run(arguments, Arguments::command()),
+        Verb::Man(arguments) => return man::run(arguments, Arguments::command()),
+        _ => {}
     }
     let home = place::home()?;
     match verb {
@@ -53,6 +58,9 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
         Verb::Tools(arguments) => tools::run(arguments).await,
         Verb::Init(arguments) => init::run(&home, &arguments),
         Verb::Version(arguments) => version::run(&arguments),
+        Verb::Completions(arguments) => completions::run(&arguments),
+        Verb::Help(arguments) => help::run(&arguments, Arguments::command()),
+        Verb::Man(arguments) => man::run(&arguments, Arguments::command()),
         Verb::Daemon(arguments) => daemon::run(&home, &arguments.action).await,
     }
 }

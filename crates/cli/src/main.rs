@@ -4,6 +4,7 @@
 mod arguments;
 mod assignments;
 mod atomic;
+mod candidates;
 mod commands;
 mod config;
 mod connect;
@@ -13,16 +14,24 @@ mod env_files;
 mod exit;
 mod failure;
 mod follow;
+mod nearest;
+mod patience;
 mod place;
 mod show;
+mod table;
 mod transcript;
 mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
+    match candidates::answer(arguments::Arguments::command) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(error) => error.exit(),
+    }
     match dispatch::run(arguments::Arguments::parse().verb) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -7,9 +7,6 @@ use kugetsu_domain::counted::counted;
 
 use crate::ui::{self, Tone, one_line};
 
-/// Longest text in a table's cell, in characters.
-const CELL: usize = 60;
-
 /// The tone of a state.
 pub(crate) const fn tone(state: State) -> Tone {
     match state {
@@ -81,27 +78,21 @@ fn field(name: &str, value: &str) {
     ui::line(one_line(value));
 }
 
-/// A text that fits into a table's cell.
-pub(crate) fn cell(text: &str) -> String {
-    let text = one_line(text);
-    if text.chars().count() <= CELL {
-        return text;
-    }
-    let mut short: String = text.chars().take(CELL - 1).collect();
-    short.push('…');
-    short
-}
-
 /// How long ago a time (RFC 3339) was, in one unit.
-pub(crate) fn ago(time: &str, now: Timestamp) -> String {
+pub(crate) fn age(time: &str, now: Timestamp) -> String {
     let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
     let seconds = now.as_second().saturating_sub(time.as_second()).max(0);
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// The same in a sentence.
+pub(crate) fn ago(time: &str, now: Timestamp) -> String {
+    format!("{} ago", age(time, now))
 }
 
 #[cfg(test)]
@@ -112,20 +103,14 @@ mod tests {
     fn times_are_told_in_one_unit() {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
         for (time, said) in [
-            ("2026-11-22T11:59:30Z", "30 s ago"),
-            ("2026-11-22T11:00:01Z", "59 min ago"),
-            ("2026-11-22T01:00:00Z", "11 h ago"),
-            ("2026-11-01T12:00:00Z", "21 d ago"),
-            ("2026-11-22T12:00:05Z", "0 s ago"),
+            ("2026-11-22T11:59:30Z", "30 s"),
+            ("2026-11-22T11:00:01Z", "59 min"),
+            ("2026-11-22T01:00:00Z", "11 h"),
+            ("2026-11-01T12:00:00Z", "21 d"),
+            ("2026-11-22T12:00:05Z", "0 s"),
             ("soon", "soon"),
         ] {
-            assert_eq!(ago(time, now), said);
+            assert_eq!(age(time, now), said);
         }
-    }
-
-    #[test]
-    fn cells_stay_short() {
-        assert_eq!(cell("a\nb"), "a b");
-        assert_eq!(cell(&"x".repeat(100)).chars().count(), CELL);
     }
 }

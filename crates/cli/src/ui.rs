@@ -10,15 +10,18 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::process;
 use std::sync::OnceLock;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use clap::builder::StyledStr;
 use serde::Serialize;
+use terminal_size::{Width, terminal_size};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table;
 
 /// What a shell reports of a program that SIGPIPE ended: whoever reads stdout had enough.
 const READER_IS_GONE: i32 = 141;
+/// How wide a terminal is taken to be that does not say so.
+const WIDTH: usize = 80;
 
 /// How a text is shown where there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,16 @@ pub(crate) fn value(text: &str) {
     }
 }
 
+/// A text of our own as it is: a script, a manual page, a help topic.
+pub(crate) fn text(text: &str) {
+    put(text);
+}
+
+/// A command's help, as clap writes it.
+pub(crate) fn help(help: &StyledStr) {
+    put(&if colours().0 { help.ansi().to_string() } else { help.to_string() });
+}
+
 /// An object for programs.
 pub(crate) fn json(object: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(object).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
@@ -83,21 +96,40 @@ pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rows below their heads.
+/// Rows below their heads. The last column holds free text and is shortened to the terminal.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(heads.iter().copied());
-    for row in rows {
-        table.add_row(row.iter().map(|cell| one_line(cell)));
+    rows_in_tone(heads, rows, |_| (0, Tone::Plain));
+}
+
+/// The same with one cell of each row in a tone: which one, and in which.
+pub(crate) fn rows_in_tone(heads: &[&str], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+    let colours = colours().0;
+    let mut text = String::new();
+    for (number, cells) in table::lines(heads, &rows, width()).iter().enumerate() {
+        let toned = number.checked_sub(1).map(&tone);
+        for (column, cell) in cells.iter().enumerate() {
+            let tone = match toned {
+                None => Tone::Dim,
+                Some((toned, tone)) if toned == column => tone,
+                Some(_) => Tone::Plain,
+            };
+            text.push_str(&painted(tone, cell, colours));
+        }
+        text.push('\n');
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    put(&table.lines().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    }));
+    put(&text);
+}
+
+/// The text in one line of the terminal that begins with so many other characters.
+pub(crate) fn fitting(text: &str, indent: usize) -> String {
+    table::shortened(&one_line(text), width().map(|width| width.saturating_sub(indent)))
+}
+
+/// How many columns the terminal has; none where stdout is no terminal, and nothing needs to fit.
+fn width() -> Option<usize> {
+    let known = || terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width));
+    io::stdout().is_terminal().then(known)
 }
 
 /// What is going on, on stderr.

@@ -14,7 +14,7 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_process::Marker;
 use kugetsu_store::error::StoreError;
 
-use crate::discard::discard;
+use crate::discard::discard_temporary;
 use crate::engine::Engine;
 use crate::report;
 
@@ -28,7 +28,7 @@ const PIECE: usize = 1024 * 1024;
 pub(crate) async fn runner_is_gone(engine: &Engine, lease: Lease, how: &str) {
     until_stored(lease, || close(engine, lease, how)).await;
     // A runner removes it itself; one that was killed could not.
-    if let Err(error) = discard(engine.home().run(lease.run).temporary()).await {
+    if let Err(error) = discard_temporary(&engine.home().run(lease.run)).await {
         tracing::warn!(run = %lease.run, %error, "a run's temporary directory could not be removed");
     }
     engine.run_is_over(lease.run);

@@ -15,6 +15,7 @@ use kugetsu_git::worktree::Worktree;
 use kugetsu_process::{Short, run};
 use kugetsu_store::error::StoreError;
 
+use crate::discard::discard;
 use crate::engine::Engine;
 use crate::hold::{ATTACHED, hold};
 use crate::problems::not_stored;
@@ -45,6 +46,9 @@ async fn there(engine: &Engine, query: &IssueQuery) -> Result<Issue, Problem> {
 
 async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
     let mut at_risk = AtRisk { issue: issue.reference.to_string(), ..AtRisk::default() };
+    if issue.reference.is_coordinator() {
+        return at_risk;
+    }
     let looked = async {
         let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
         let Some(worktree) = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())? else {
@@ -130,6 +134,12 @@ async fn carry_out(engine: &Engine, issue: Issue) -> Result<Destroyed, Problem> 
 /// Rescue, then the agent's session, then the files: whatever fails, what comes after it is still there.
 async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
     let mut destroyed = Destroyed { issue: issue.reference.to_string(), rescue: None, notes: vec![] };
+    if issue.reference.is_coordinator() {
+        // Its session lies in its agent's own state, and that is all that is there. Its notes stay.
+        let state = engine.home().coordinator_agent();
+        discard(state.clone()).await.map_err(|error| format!("{} could not be removed: {error}", state.display()))?;
+        return Ok(destroyed);
+    }
     if let Some(files) = &issue.worktree {
         let (directory, gate) = engine.home().files(&files.directory);
         // To the end of the removal. Files that are gone, or cannot be read, are nobody's.

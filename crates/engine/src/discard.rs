@@ -11,12 +11,24 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
+use crate::home::RunHome;
+
 /// Removes the directory with everything in it, on a thread that may wait for the disk. One that is not there is removed.
 ///
 /// # Errors
 /// As the file system says; part of it may be gone then.
 pub(crate) async fn discard(directory: PathBuf) -> io::Result<()> {
     tokio::task::spawn_blocking(move || remove(&directory)).await?
+}
+
+/// Removes a run's temporary directory, wherever it lies.
+///
+/// # Errors
+/// As [`discard`].
+pub(crate) async fn discard_temporary(run: &RunHome) -> io::Result<()> {
+    discard(run.temporary()).await?;
+    // The link to one that lay elsewhere.
+    discard(run.temporary_here()).await
 }
 
 fn remove(directory: &Path) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! Where everything lies: one directory, private to its owner.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use kugetsu_domain::ids::RunId;
@@ -167,6 +168,11 @@ impl Home {
         self.0.join("pm")
     }
 
+    /// The state of the coordinator's agent: its sessions, and a copy of its login.
+    pub fn coordinator_agent(&self) -> PathBuf {
+        self.coordinator().join("agent")
+    }
+
     /// The coordinator's skill: a file for the user to read and change.
     pub fn coordinator_skill(&self) -> PathBuf {
         self.0.join("skills").join("pm").join("SKILL.md")
@@ -203,12 +209,30 @@ impl RunHome {
         &self.0
     }
 
-    /// Makes the directory and the run's temporary one.
+    /// Makes the directory and the run's temporary one, in it or in `elsewhere`.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn create(&self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.temporary())
+    pub fn create(&self, elsewhere: Option<&Path>) -> io::Result<()> {
+        let private = |recursive| {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(recursive).mode(0o700);
+            builder
+        };
+        let Some(elsewhere) = elsewhere else { return private(true).create(self.temporary_here()) };
+        private(true).create(&self.0)?;
+        let temporary = elsewhere.join(self.temporary_name());
+        private(true)
+            .create(elsewhere)
+            .and_then(|()| private(false).create(&temporary))
+            .and_then(|()| symlink(&temporary, self.temporary_here()))
+            .map_err(|error| {
+                let path = temporary.display();
+                io::Error::other(format!(
+                    "the temporary directory {path} cannot be made: {error}; correct the setting run.temp_dir: \
+                     kugetsu config set run.temp_dir <directory>"
+                ))
+            })
     }
 
     /// What the runner is to do.
@@ -236,9 +260,30 @@ impl RunHome {
         self.0.join("runner.log")
     }
 
-    /// The agent's temporary directory.
+    /// What the agent has written down of its session, while it is read.
+    pub fn session_record(&self) -> PathBuf {
+        self.0.join("session-record")
+    }
+
+    /// The agent's temporary directory. Where it lies elsewhere a link here says so, which whoever removes it follows as
+    /// long as it leads to a directory of this run's name.
     pub fn temporary(&self) -> PathBuf {
+        let here = self.temporary_here();
+        match fs::read_link(&here) {
+            Ok(elsewhere) if elsewhere.file_name() == Some(self.temporary_name().as_os_str()) => elsewhere,
+            _ => here,
+        }
+    }
+
+    /// Where the temporary directory is, or the link to it.
+    pub(crate) fn temporary_here(&self) -> PathBuf {
         self.0.join("tmp")
+    }
+
+    fn temporary_name(&self) -> OsString {
+        let mut name = OsString::from("kugetsu-");
+        name.push(self.0.file_name().unwrap_or_default());
+        name
     }
 }
 
@@ -250,6 +295,26 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runs_temporary_directory_can_lie_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let (near, far) = (RunHome::new(directory.path().join("run/1")), RunHome::new(directory.path().join("run/2")));
+        near.create(None).unwrap();
+        assert_eq!(near.temporary(), near.path().join("tmp"));
+        let elsewhere = directory.path().join("big");
+        far.create(Some(&elsewhere)).unwrap();
+        assert_eq!(far.temporary(), elsewhere.join("kugetsu-2"));
+        assert_eq!(fs::metadata(far.temporary()).unwrap().mode() & 0o777, 0o700);
+        // Whoever bends the link gets nothing else removed.
+        fs::remove_file(far.temporary_here()).unwrap();
+        symlink(directory.path(), far.temporary_here()).unwrap();
+        assert_eq!(far.temporary(), far.temporary_here());
+        fs::write(directory.path().join("file"), "").unwrap();
+        let error =
+            RunHome::new(directory.path().join("run/3")).create(Some(&directory.path().join("file"))).unwrap_err();
+        assert!(error.to_string().contains("run.temp_dir"), "{error}");
+    }
 
     #[test]
     fn a_home_with_a_long_path_still_has_a_socket() {

@@ -148,7 +148,7 @@ fn branch(issue: &Issue, task: &Task) -> String {
 }
 
 fn start(engine: &Engine, order: &RunOrder, home: &RunHome) -> io::Result<Child> {
-    home.create()?;
+    home.create(engine.settings().temp_dir.as_deref())?;
     write_order(order, home)?;
     let lock = take_lock(home)?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.runner_log())?;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
@@ -11,7 +13,7 @@ use crate::problems::internal;
 use crate::resolve;
 
 /// How things stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// Runs that go on.
     pub running: usize,
@@ -21,6 +23,10 @@ pub struct Standing {
     pub places: usize,
     /// Tasks that wait.
     pub queued: u64,
+    /// The coordinator's latest task, once it was asked something.
+    pub coordinator: Option<RunView>,
+    /// How many of the tasks that wait are the coordinator's.
+    pub coordinator_queued: u64,
 }
 
 /// The task with this identifier, or the latest one of this issue.
@@ -53,7 +59,15 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
 /// The database's words.
 pub async fn standing(engine: &Engine) -> Result<Standing, Problem> {
     let store = engine.store();
+    let coordinator = store.issue(&IssueRef::coordinator()).await.map_err(internal)?;
+    let (mut latest, mut waiting) = (None, 0);
+    if let Some(coordinator) = coordinator {
+        latest = store.latest_run(coordinator.id).await.map_err(internal)?;
+        waiting = coordinator.tasks.iter().filter(|task| task.state == TaskState::Queued).count() as u64;
+    }
     Ok(Standing {
+        coordinator: latest,
+        coordinator_queued: waiting,
         running: store.running().await.map_err(internal)?.len(),
         places_taken: store.places_taken().await.map_err(internal)?,
         places: engine.settings().agents_max,

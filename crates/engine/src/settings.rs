@@ -1,6 +1,7 @@
 //! What people can set about the engine. Whoever reads files and environment makes one of these; the engine obeys it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_agent::{CustomProfile, Policy};
@@ -21,6 +22,18 @@ pub struct Settings {
     pub run_timeout: Duration,
     /// `run.silence`: longest time without a sign of life from the agent.
     pub run_silence: Duration,
+    /// `run.temp_dir`: where runs have their temporary directories, if not in the home.
+    pub temp_dir: Option<PathBuf>,
+    /// `queue.keep`: how long ended tasks stay in the history.
+    pub queue_keep: Duration,
+    /// `destroy.check_change`: whether the state of a pull or merge request counts before a worktree is removed.
+    pub check_change: bool,
+    /// `pm.agent`: which agent coordinates; the default one otherwise.
+    pub pm_agent: Option<String>,
+    /// `pm.model`: the coordinator's model; the agent's own choice otherwise.
+    pub pm_model: Option<String>,
+    /// `pm.cage`: whether the coordinator needs a cage.
+    pub pm_cage: bool,
     /// `agents.<name>`: agents besides those that are built in.
     pub agents: Vec<CustomProfile>,
     /// The git servers.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the daemon can be asked about itself.
 #[derive(Clone, Debug)]
@@ -15,6 +15,17 @@ pub struct Control {
     pub reload: mpsc::Sender<oneshot::Sender<Result<(), String>>>,
     /// Tells whether they are stale.
     pub stale: Stale,
+    /// What was wrong with them when they were last read.
+    pub faults: watch::Receiver<Faults>,
+}
+
+/// What is wrong with the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Mistakes; what was set before them holds.
+    pub error: Option<String>,
+    /// What is passed over.
+    pub warnings: Vec<String>,
 }
 
 /// Whether a file of the settings is another one than when they were read. The system tells of a change a moment later,

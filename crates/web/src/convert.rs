@@ -3,6 +3,7 @@
 use kugetsu_api::event::EventObject;
 use kugetsu_api::run::{RunObject, State, Usage};
 use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
+use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::task::{TaskKind, TaskState};
 use kugetsu_engine::Home;
 use kugetsu_store::view::{RunView, StoredEvent};
@@ -29,6 +30,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         change_url: view.change_url.clone(),
         started_at: run.map(|run| run.started_at.to_string()),
         ended_at: view.task.ended_at.map(|at| at.to_string()),
+        destroyed: view.issue_state == IssueState::Destroyed,
         usage: Usage { cost_usd: usage.cost_usd, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens },
     }
 }

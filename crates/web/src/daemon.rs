@@ -8,6 +8,7 @@ use kugetsu_api::status::StatusObject;
 use kugetsu_engine::look;
 use kugetsu_process::Means;
 
+use crate::convert::run_object;
 use crate::fault::Fault;
 use crate::shared::Shared;
 
@@ -15,6 +16,9 @@ use crate::shared::Shared;
 static MEANS: LazyLock<Means> = LazyLock::new(kugetsu_process::means);
 
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusObject>, Fault> {
+    // The settings may have been changed a moment ago.
+    shared.control.refresh().await;
+    let faults = shared.control.faults.borrow().clone();
     let standing = look::standing(&shared.engine).await?;
     let containment = tokio::task::spawn_blocking(|| *MEANS).await;
     Ok(Json(StatusObject {
@@ -26,7 +30,11 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusOb
         places_taken: standing.places_taken as u64,
         places: standing.places as u64,
         queued: standing.queued,
+        coordinator: standing.coordinator.as_ref().map(|view| run_object(shared.engine.home(), view)),
+        coordinator_queued: standing.coordinator_queued,
         containment: containment.map_or_else(|error| error.to_string(), |means| means.to_string()),
+        settings_error: faults.error,
+        settings_warnings: faults.warnings,
     }))
 }
 

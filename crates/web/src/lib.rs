@@ -16,5 +16,5 @@ mod shared;
 mod tasks;
 mod whole;
 
-pub use control::{Control, Stale};
+pub use control::{Control, Faults, Stale};
 pub use serve::serve;

@@ -21,6 +21,10 @@ use crate::{connect, place};
 
 /// Open the agent's own screen on an issue's session, in its worktree.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu attach .
+  kugetsu attach acme/api#12")]
 pub(crate) struct Attach {
     /// The issue, or the identifier of its session.
     reference: String,

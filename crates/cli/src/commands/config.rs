@@ -5,9 +5,9 @@ use kugetsu_engine::Home;
 use serde::Serialize;
 
 use crate::config::error::ConfigError;
-use crate::config::file;
+use crate::config::file::Part;
 use crate::config::key::{self, Key};
-use crate::config::load::{Loaded, load, merge, own_environment};
+use crate::config::load::{Loaded, look, merge, own_environment};
 use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
@@ -18,6 +18,10 @@ use super::init;
 
 /// See and change the settings.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu config list
+  kugetsu config set agents.max 5")]
 pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
@@ -26,12 +30,19 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List every setting with its value and where it came from.
+    #[command(after_help = "\
+Examples:
+  kugetsu config list
+  kugetsu config list --json")]
     List {
         /// Show objects for programs.
         #[arg(long)]
         json: bool,
     },
     /// Show one setting's value.
+    #[command(after_help = "\
+Examples:
+  kugetsu config get agents.max")]
     Get {
         /// The setting, such as agents.max.
         key: String,
@@ -40,6 +51,11 @@ enum Action {
         json: bool,
     },
     /// Change a setting in config.toml; the running daemon follows at once.
+    #[command(after_help = "\
+Examples:
+  kugetsu config set agents.max 5
+  kugetsu config set run.timeout 2h
+  kugetsu config set servers.work.url https://git.example.com")]
     Set {
         /// The setting, such as agents.max.
         key: String,
@@ -60,7 +76,7 @@ struct Setting {
 pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { json } => {
-            let loaded = load(home, &own_environment)?;
+            let loaded = look(home, &own_environment)?;
             let settings = settings(&loaded);
             if json {
                 ui::json(&settings)?;
@@ -71,9 +87,12 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             for fault in &loaded.faults {
                 ui::warning(fault);
             }
+            if let Some(failure) = mistaken(&loaded) {
+                return Err(failure);
+            }
         }
         Action::Get { key, json } => {
-            let settings = settings(&load(home, &own_environment)?);
+            let settings = settings(&look(home, &own_environment)?);
             let found = settings.iter().find(|one| one.key == key);
             let found =
                 found.ok_or_else(|| Failure::usage(key::unknown(&key)).hint("`kugetsu config list` shows all"))?;
@@ -93,19 +112,35 @@ async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(unusable)?,
     };
-    // What is wrong already is told with its line before anything is changed.
-    file::read(&path, &text)?;
-    let (text, layer) = write::set(&path, &text, key, value)?;
+    let (text, read) = write::set(&path, &text, key, value)?;
     // A default server that is not configured, say: nothing is written that could not be read again.
-    merge(home, layer, &|_| None)?;
+    let merged = merge(home, read.into(), &|_| None)?;
+    if let Some(mistake) =
+        merged.refused.iter().find(|one| Key::from_name(key).is_some_and(|key| one.part == Part::Value(key)))
+    {
+        return Err(mistake.error.clone().into());
+    }
     atomic::write(&path, &text).map_err(unusable)?;
     drop(held);
     ui::line(format!("{key} is {value} in {}", path.display()));
-    let loaded = load(home, &own_environment)?;
+    let loaded = look(home, &own_environment)?;
+    for mistake in &loaded.refused {
+        ui::warning(mistake.error.to_string());
+    }
     if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {
         ui::warning(format!("here ${name} wins over it"));
     }
     connect::reload_if_running(home).await
+}
+
+/// What is wrong in config.toml: told line by line, with what holds in its place.
+fn mistaken(loaded: &Loaded) -> Option<Failure> {
+    let first = loaded.refused.first()?;
+    let more = &loaded.refused[1..];
+    let message = more.iter().fold(first.error.to_string(), |said, one| format!("{said}\n{}", one.error));
+    Some(
+        Failure::usage(message).hint("what was set before holds until it is corrected; the file is read again at once"),
+    )
 }
 
 /// Every setting, those with names of people's own at the end.

@@ -13,6 +13,11 @@ use super::task_wait;
 
 /// Go on in an issue's session, with everything the agent knows and has done there.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu continue . \"say in README what it does\"
+  kugetsu continue acme/api#12 \"not like that: ...\" --interrupt
+  kugetsu continue . \"run the tests once more\" --wait")]
 pub(crate) struct Continue {
     /// The issue, or the identifier of its session.
     reference: String,

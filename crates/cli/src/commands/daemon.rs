@@ -27,6 +27,10 @@ const SYSTEMCTL_LIMIT: Duration = Duration::from_secs(20);
 
 /// The process behind the commands. It starts by itself when a command needs it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu daemon status
+  kugetsu daemon stop")]
 pub(crate) struct Daemon {
     #[command(subcommand)]
     pub(crate) action: Action,
@@ -35,22 +39,38 @@ pub(crate) struct Daemon {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Run it here, in the foreground, until it is told to stop.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon run")]
     Run {
         /// A pipe for the word that it listens, for the command that starts it.
         #[arg(long, hide = true)]
         ready_fd: Option<RawFd>,
     },
     /// Start it in the background.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon start")]
     Start,
     /// End it; runs go on and report when it is back.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon stop")]
     Stop,
     /// Say whether it runs.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon status
+  kugetsu daemon status --json")]
     Status {
         /// Show an object for programs.
         #[arg(long)]
         json: bool,
     },
     /// Let the user's own systemd start it at login.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon install")]
     Install,
 }
 

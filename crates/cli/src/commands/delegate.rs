@@ -20,6 +20,13 @@ use super::task_wait;
 
 /// Hand a message over to the coordinator: it begins and watches the work on issues, and reports.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu delegate 'work on acme/api#12 and acme/api#14'
+  kugetsu delegate 'fix the build of acme/api#12' --wait
+  kugetsu delegate --worktree acme/api#12 'add a test to it'
+  kugetsu delegate --anyway 'see what is left of #12'
+  kugetsu logs -f pm")]
 pub(crate) struct Delegate {
     /// What is to be done; `-` reads it from stdin. Issues are named in it as people write them.
     message: String,
@@ -81,7 +88,7 @@ async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure
     ui::note("your message may mean work that was begun already:");
     for (number, candidate) in (1..).zip(&candidates) {
         let run = &candidate.run;
-        let reason = run.reason.as_deref().map(|reason| format!(": {}", show::cell(reason))).unwrap_or_default();
+        let reason = run.reason.as_deref().map(|reason| format!(": {}", ui::one_line(reason))).unwrap_or_default();
         ui::note(format!("  {number}  {} is {}{reason}", run.issue, run.state.name()));
     }
     let answer = ui::choose("which one is it about? (its number, or `a` to hand it over as it is)")?;

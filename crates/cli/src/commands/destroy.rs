@@ -6,16 +6,25 @@ use std::io;
 use clap::Args;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::path;
+use kugetsu_api::status::StatusObject;
 use kugetsu_domain::counted::counted;
+use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::saying;
 use crate::ui::{self, Tone};
 use crate::{connect, place};
 
 /// Remove an issue's worktree and session. Work that is nowhere else is rescued first.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu destroy .
+  kugetsu destroy acme/api#12 --yes
+  kugetsu destroy . --discard
+  kugetsu destroy --base --yes")]
 pub(crate) struct Destroy {
     /// The issue, or the identifier of its session.
     #[arg(required_unless_present_any = ["base", "pm_agent"])]
@@ -40,26 +49,60 @@ pub(crate) struct Destroy {
 /// Asks where it must, and removes.
 pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure> {
     match arguments.reference {
+        Some(reference) if reference == COORDINATOR => {
+            Err(Failure::usage("the coordinator is no issue").hint("to remove its session: kugetsu destroy --pm-agent"))
+        }
         Some(reference) => {
             let query = IssueQuery { reference, cwd: place::cwd()? };
             issue(home, query, arguments.yes, arguments.discard, arguments.json).await
         }
-        None if arguments.base => base(home, arguments.yes),
+        None if arguments.base => base(home, arguments.yes).await,
         None => {
-            ui::line("there is no coordinator session yet, so there is nothing to remove");
-            Ok(Exit::Done)
+            if !agreed(arguments.yes, "the coordinator's session", "kugetsu destroy --pm-agent -y")? {
+                ui::line("nothing was removed");
+                return Ok(Exit::NeedsPerson);
+            }
+            coordinator(home, arguments.json).await
         }
     }
 }
 
+/// Whether the person says yes, or said so before.
+fn agreed(yes: bool, what: &str, command: &str) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    if !ui::can_ask() {
+        return Err(
+            Failure::needs_person(format!("removing {what} wants a yes, and nobody can be asked")).hint(command)
+        );
+    }
+    ui::ask(&format!("remove {what}?"))
+}
+
+/// Removes the coordinator's session (C6). Its skill and its notes stay.
+async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
+    let status: StatusObject = connect::ask(home, path::STATUS).await?;
+    if status.coordinator.is_none_or(|latest| latest.destroyed) {
+        ui::line("the coordinator has no session, so there is nothing to remove");
+        return Ok(Exit::Done);
+    }
+    let query = IssueQuery { reference: COORDINATOR.to_owned(), cwd: place::cwd()? };
+    let request = DestroyRequest { issue: query, discard: false };
+    let destroyed: Destroyed = connect::ready(home).await?.post(path::ISSUE_DESTROY, &request).await?;
+    if json {
+        ui::json(&destroyed)?;
+    } else {
+        ui::toned(Tone::Good, "the coordinator's session is removed; the next message begins another one");
+    }
+    Ok(Exit::Done)
+}
+
 async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
     let mut client = connect::ready(home).await?;
-    let at_risk: AtRisk = client
-        .get(&path::with_query(
-            path::ISSUE_AT_RISK,
-            &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))],
-        ))
-        .await?;
+    let question =
+        path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
+    let at_risk: AtRisk = saying("looking at what would be lost", client.get(&question)).await?;
     let discard = match consent(&at_risk, yes, discard)? {
         Consent::Given { discard } => discard,
         Consent::Refused => {
@@ -67,7 +110,9 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
             return Ok(Exit::NeedsPerson);
         }
     };
-    let destroyed: Destroyed = client.post(path::ISSUE_DESTROY, &DestroyRequest { issue: query, discard }).await?;
+    let request = DestroyRequest { issue: query, discard };
+    let removing = "rescuing what is nowhere else, and removing the session and the worktree";
+    let destroyed: Destroyed = saying(removing, client.post(path::ISSUE_DESTROY, &request)).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);
@@ -128,30 +173,23 @@ fn described(at_risk: &AtRisk) -> String {
 }
 
 /// The base context goes back to the built-in one, as before `init`.
-fn base(home: &Home, yes: bool) -> Result<Exit, Failure> {
+async fn base(home: &Home, yes: bool) -> Result<Exit, Failure> {
     let path = home.base_context();
-    if !path.exists() {
-        ui::line("there is no base context of your own, so there is nothing to remove");
-        return Ok(Exit::Done);
-    }
-    if !yes {
-        if !ui::can_ask() {
-            return Err(Failure::needs_person("removing the base context wants a yes, and nobody can be asked")
-                .hint("kugetsu destroy --base -y"));
-        }
-        if !ui::ask(&format!("remove the base context {}?", path.display()))? {
-            ui::line("nothing was removed");
-            return Ok(Exit::NeedsPerson);
-        }
+    if !agreed(yes, "the base context and the coordinator's session", "kugetsu destroy --base -y")? {
+        ui::line("nothing was removed");
+        return Ok(Exit::NeedsPerson);
     }
     match fs::remove_file(&path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Ok(()) => ui::toned(
+            Tone::Good,
+            format!("{} is removed; new sessions begin with the built-in context", path.display()),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            ui::line("there is no base context of your own, so there is none to remove");
+        }
         Err(error) => return Err(Failure::new(format!("{} could not be removed: {error}", path.display()))),
     }
-    ui::toned(Tone::Good, format!("{} is removed; new sessions begin with the built-in context", path.display()));
-    ui::line("there is no coordinator session yet; `kugetsu init` writes the file anew");
-    Ok(Exit::Done)
+    coordinator(home, false).await
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ const FEW_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Check what the work needs, and say how to repair what is wrong.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu doctor
+  kugetsu doctor --json")]
 pub(crate) struct Doctor {
     /// Show an object for programs.
     #[arg(long)]

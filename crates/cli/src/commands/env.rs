@@ -20,6 +20,10 @@ const VALUE_MAX: u64 = 128 * 1024;
 
 /// See and change the variables that reach agents.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu env set GITHUB_TOKEN -
+  kugetsu env show")]
 pub(crate) struct Env {
     #[command(subcommand)]
     action: Action,
@@ -28,12 +32,19 @@ pub(crate) struct Env {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the env files.
+    #[command(after_help = "\
+Examples:
+  kugetsu env list")]
     List {
         /// Show objects for programs.
         #[arg(long)]
         json: bool,
     },
     /// Show a file's variables; secrets are masked.
+    #[command(after_help = "\
+Examples:
+  kugetsu env show
+  kugetsu env show opencode")]
     Show {
         /// The agent; what every agent gets otherwise.
         #[arg(default_value = DEFAULT)]
@@ -43,6 +54,10 @@ enum Action {
         json: bool,
     },
     /// Set a variable.
+    #[command(after_help = "\
+Examples:
+  kugetsu env set GITHUB_TOKEN -
+  kugetsu env set MY_MODE quiet opencode")]
     Set {
         /// Its name.
         key: String,
@@ -54,6 +69,9 @@ enum Action {
         agent: String,
     },
     /// Show a variable's value as it is.
+    #[command(after_help = "\
+Examples:
+  kugetsu env get MY_MODE opencode")]
     Get {
         /// Its name.
         key: String,
@@ -65,6 +83,9 @@ enum Action {
         json: bool,
     },
     /// Remove a variable.
+    #[command(after_help = "\
+Examples:
+  kugetsu env rm MY_MODE opencode")]
     Rm {
         /// Its name.
         key: String,
@@ -137,8 +158,8 @@ fn list(home: &Home, json: bool) -> Result<(), Failure> {
         ui::line("there are no env files; `kugetsu env set <name> <value>` makes one");
         return Ok(());
     }
-    let row = |one: &Listed| vec![one.agent.clone(), one.variables.join(" "), one.path.clone()];
-    ui::table(&["AGENT", "VARIABLES", "FILE"], &files.iter().map(row).collect::<Vec<_>>());
+    let row = |one: &Listed| vec![one.agent.clone(), one.path.clone(), one.variables.join(" ")];
+    ui::table(&["AGENT", "FILE", "VARIABLES"], &files.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
 

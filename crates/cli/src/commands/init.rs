@@ -24,6 +24,10 @@ const SCRIPTS_OWN: [&str; 3] = ["index.json", "sessions", "queue"];
 
 /// Make kugetsu's home. What is there already stays as it is.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu init
+  kugetsu init --force")]
 pub(crate) struct Init {
     /// Write config.toml anew, and nothing else.
     #[arg(long)]

@@ -4,16 +4,25 @@ use clap::Args;
 use jiff::Timestamp;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
+use kugetsu_domain::counted::counted;
 use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{connect, show, ui};
 
-/// List every issue with its latest run.
+/// List issues, each with its latest run.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu list
+  kugetsu list --all
+  kugetsu list --json")]
 pub(crate) struct List {
-    /// Show objects for programs.
+    /// Also those whose worktree and session are removed.
+    #[arg(long)]
+    all: bool,
+    /// Show objects for programs: of every issue, also those that are destroyed.
     #[arg(long)]
     json: bool,
 }
@@ -23,10 +32,18 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
     let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
     if arguments.json {
         ui::json(&runs)?;
-    } else if runs.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let (gone, there): (Vec<RunObject>, Vec<RunObject>) = runs.into_iter().partition(|run| run.destroyed);
+    let left_out = if arguments.all { 0 } else { gone.len() as u64 };
+    let shown = if arguments.all { [there, gone].concat() } else { there };
+    if !shown.is_empty() {
+        table(&shown);
+    } else if left_out == 0 {
         ui::line("nothing yet; begin with: kugetsu start <issue> \"<message>\"");
-    } else {
-        table(&runs);
+    }
+    if left_out > 0 {
+        ui::note(format!("{} destroyed; to see them too: kugetsu list --all", counted(left_out, "issue")));
     }
     Ok(Exit::Done)
 }
@@ -34,19 +51,20 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
 /// Runs below each other.
 pub(crate) fn table(runs: &[RunObject]) {
     let now = Timestamp::now();
-    let rows: Vec<Vec<String>> = runs
-        .iter()
-        .map(|run| {
-            let time = run.ended_at.as_deref().or(run.started_at.as_deref());
-            vec![
-                run.issue.clone(),
-                run.state.name().to_owned(),
-                run.agent.clone(),
-                if run.pushed { format!("{} pushed", run.commits) } else { run.commits.to_string() },
-                time.map_or_else(String::new, |time| show::ago(time, now)),
-                show::cell(run.reason.as_deref().unwrap_or_default()),
-            ]
-        })
-        .collect();
-    ui::table(&["ISSUE", "STATE", "AGENT", "COMMITS", "WHEN", "WHY"], &rows);
+    let row = |run: &RunObject| {
+        let time = run.ended_at.as_deref().or(run.started_at.as_deref());
+        vec![
+            run.issue.clone(),
+            run.state.name().to_owned(),
+            time.map_or_else(String::new, |time| show::age(time, now)),
+            run.agent.clone(),
+            match (&run.reason, run.destroyed) {
+                (Some(reason), true) => format!("destroyed; {reason}"),
+                (None, true) => "destroyed".to_owned(),
+                (reason, false) => reason.clone().unwrap_or_default(),
+            },
+        ]
+    };
+    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+    ui::rows_in_tone(&["ISSUE", "STATE", "AGE", "AGENT", "WHY"], &rows, |row| (1, show::tone(runs[row].state)));
 }

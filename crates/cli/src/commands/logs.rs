@@ -13,6 +13,11 @@ use crate::{connect, place, ui};
 
 /// Show what an issue's runs said and did.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu logs .
+  kugetsu logs -f acme/api#12
+  kugetsu logs . --json")]
 pub(crate) struct Logs {
     /// The issue, or the identifier of its session.
     reference: String,

@@ -1,6 +1,7 @@
 //! The commands: one file each, with its arguments.
 
 pub(crate) mod attach;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod continue_work;
 pub(crate) mod daemon;
@@ -8,9 +9,11 @@ pub(crate) mod delegate;
 pub(crate) mod destroy;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod help;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod queue;
 pub(crate) mod rescue;
 pub(crate) mod runner;

@@ -15,6 +15,10 @@ use crate::{connect, place, show, ui};
 
 /// See and change the queue.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu queue list
+  kugetsu queue cancel .")]
 pub(crate) struct Queue {
     #[command(subcommand)]
     action: Action,
@@ -23,6 +27,10 @@ pub(crate) struct Queue {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the tasks that wait or run.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue list
+  kugetsu queue list --all")]
     List {
         /// Also those that ended.
         #[arg(long)]
@@ -32,12 +40,25 @@ enum Action {
         json: bool,
     },
     /// Show one task.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue show acme/api#12")]
     Show(One),
     /// End a task: take it out of the line, or end its run. Its work is kept.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue cancel acme/api#12")]
     Cancel(One),
     /// Try an ended task again.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue retry acme/api#12")]
     Retry(One),
     /// Remove ended tasks from the history.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue clean
+  kugetsu queue clean --older-than 30d")]
     Clean {
         /// Only those that ended longer ago than this.
         #[arg(long, value_name = "TIME", default_value = "7d")]
@@ -112,20 +133,27 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let now = Timestamp::now();
+    let issues: Vec<&str> = tasks.iter().map(|task| task.run.issue.as_str()).collect();
+    // An issue names its latest task; only where there are more of them the others need their own names.
+    let twice = issues.iter().enumerate().any(|(at, issue)| issues[..at].contains(issue));
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
-            vec![
-                task.run.issue.clone(),
-                task.run.state.name().to_owned(),
-                task.place.map_or_else(String::new, |before| (before + 1).to_string()),
-                task.run.agent.clone(),
-                show::ago(&task.queued_at, now),
-                task.run.task.clone(),
-                show::cell(&task.message),
-            ]
+            let place = task.place.map_or_else(String::new, |before| (before + 1).to_string());
+            let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), place];
+            row.push(show::age(&task.queued_at, now));
+            if twice {
+                row.push(task.run.task.clone());
+            }
+            row.push(task.message.clone());
+            row
         })
         .collect();
-    ui::table(&["ISSUE", "STATE", "PLACE", "AGENT", "QUEUED", "TASK", "MESSAGE"], &rows);
+    let heads: &[&str] = if twice {
+        &["ISSUE", "STATE", "PLACE", "AGE", "TASK", "MESSAGE"]
+    } else {
+        &["ISSUE", "STATE", "PLACE", "AGE", "MESSAGE"]
+    };
+    ui::rows_in_tone(heads, &rows, |row| (1, show::tone(tasks[row].run.state)));
     Ok(())
 }

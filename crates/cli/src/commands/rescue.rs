@@ -15,6 +15,10 @@ use crate::{connect, place, show};
 
 /// See what was rescued before files were removed, and bring it back.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu rescue list
+  kugetsu rescue restore .")]
 pub(crate) struct Rescue {
     #[command(subcommand)]
     action: Action,
@@ -23,6 +27,10 @@ pub(crate) struct Rescue {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List rescues.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue list
+  kugetsu rescue list acme/api#12")]
     List {
         /// The issue; all otherwise.
         reference: Option<String>,
@@ -31,6 +39,9 @@ enum Action {
         json: bool,
     },
     /// Show one rescue.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue show acme/api#12")]
     Show {
         /// The issue.
         reference: String,
@@ -42,6 +53,10 @@ enum Action {
         json: bool,
     },
     /// Put a rescue into a new directory, with everything as it was.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue restore acme/api#12
+  kugetsu rescue restore acme/api#12 --to /tmp/before")]
     Restore {
         /// The issue.
         reference: String,
@@ -71,14 +86,15 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
                 let row = |one: &RescueObject| {
                     vec![
                         one.issue.clone(),
-                        show::ago(&one.at, now),
+                        show::age(&one.at, now),
                         one.files.to_string(),
-                        one.reference.clone(),
-                        show::cell(&one.why),
+                        // What --rescue takes: the end of it is enough.
+                        one.reference.rsplit('/').next().unwrap_or_default().to_owned(),
+                        one.why.clone(),
                     ]
                 };
                 let rows: Vec<Vec<String>> = rescues.iter().map(row).collect();
-                ui::table(&["ISSUE", "WHEN", "FILES", "RESCUE", "WHY"], &rows);
+                ui::table(&["ISSUE", "AGE", "FILES", "RESCUE", "WHY"], &rows);
             }
         }
         Action::Show { reference, rescue, json } => {

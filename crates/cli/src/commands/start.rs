@@ -7,12 +7,20 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::patience::saying;
 use crate::{connect, place};
 
 use super::task_wait;
 
 /// Begin work on an issue: queue it, and let an agent work on it in a worktree of its own.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu start . \"fix the flaky test\"
+  kugetsu start acme/api#12 \"add a test for it\" --wait
+  kugetsu start . \"use the new API\" --base develop --agent opencode
+  kugetsu start acme/web#4 \"use it\" --after acme/api#12
+  kugetsu start . -")]
 pub(crate) struct Start {
     /// The issue: its address, owner/repo#12, #12 inside a clone, or `.` for a new local one.
     reference: String,
@@ -64,6 +72,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         no_queue: arguments.no_queue,
         ..TaskRequest::default()
     };
-    let task = connect::queue(home, &request).await?;
+    let looking = format!("looking for the repository of {}", request.reference);
+    let task = saying(&looking, connect::queue(home, &request)).await?;
     task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

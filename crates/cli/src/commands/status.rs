@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
+use kugetsu_domain::counted::counted;
 use kugetsu_engine::Home;
 
-use crate::config::load::{load, own_environment};
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,6 +21,10 @@ const SHOWN: usize = 15;
 
 /// Show how things stand, on one screen.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu status
+  kugetsu status --json")]
 pub(crate) struct Status {
     /// Show an object for programs.
     #[arg(long)]
@@ -36,11 +40,10 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     }
     let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
     daemon(&status);
-    if let Err(error) = load(home, &own_environment) {
-        ui::warning(format!("{error}; until that is right, the settings from before hold"));
-    }
+    coordinator(&status);
+    let runs = runs.into_iter().filter(|run| !run.destroyed);
     let (needy, mut rest): (Vec<RunObject>, Vec<RunObject>) =
-        runs.into_iter().partition(|run| !run.state.is_final() || run.state == State::Blocked);
+        runs.partition(|run| !run.state.is_final() || run.state == State::Blocked);
     let more = rest.len().saturating_sub(SHOWN);
     rest.truncate(SHOWN);
     for (head, runs) in [("\ngoing on, or waiting for you", needy), ("\nended", rest)] {
@@ -53,6 +56,23 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
         ui::toned(Tone::Dim, format!("and {more} more: kugetsu list"));
     }
     Ok(Exit::Done)
+}
+
+/// The coordinator at a glance: what it does, or what it said last.
+fn coordinator(status: &StatusObject) {
+    let Some(run) = &status.coordinator else { return };
+    let waiting = match status.coordinator_queued {
+        0 => String::new(),
+        more => format!(", {} in line", counted(more, "message")),
+    };
+    let time = run.ended_at.as_deref().or(run.started_at.as_deref());
+    let age = time.map_or_else(String::new, |time| format!(" {}", show::ago(time, Timestamp::now())));
+    ui::piece(Tone::Plain, "coordinator: ");
+    ui::piece(show::tone(run.state), run.state.name());
+    ui::line(format!("{age}{waiting}"));
+    if let Some(said) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
+        ui::line(format!("  {}", ui::fitting(said, 2)));
+    }
 }
 
 /// The daemon at a glance.
@@ -72,4 +92,10 @@ pub(crate) fn daemon(status: &StatusObject) {
             status.containment
         ),
     );
+    if let Some(error) = &status.settings_error {
+        ui::warning(format!("{error}; until that is right, what was set before holds"));
+    }
+    for warning in &status.settings_warnings {
+        ui::warning(warning);
+    }
 }

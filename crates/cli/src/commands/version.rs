@@ -9,6 +9,10 @@ use crate::ui;
 
 /// Show the version.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu version
+  kugetsu version --json")]
 pub(crate) struct Version {
     /// Show an object for programs.
     #[arg(long)]

@@ -12,6 +12,11 @@ use crate::{connect, place, show};
 
 /// Say why an issue's task is not running, or how it ended.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu why acme/api#12
+  kugetsu why .
+  kugetsu why pm")]
 pub(crate) struct Why {
     /// The issue, or `pm` for the coordinator.
     reference: String,

@@ -4,46 +4,71 @@ use std::ops::Range;
 use std::path::Path;
 
 use kugetsu_agent::CustomProfile;
+use kugetsu_forge::servers::Server;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::ConfigError;
-use super::key::{self, Key};
+use super::key::{self, Key, Kind};
 use super::layer::{Entry, Layer, holds_credentials, server};
 use super::source::Source;
+use crate::nearest::nearest;
 
 /// Names that an agent of one's own cannot have: they are settings or files of their own.
 const TAKEN: [&str; 3] = ["max", "default", "pm-agent"];
 
+/// What was read of the file. One wrong value does not take the rest away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) layer: Layer,
+    /// What means nothing and is passed over.
+    pub(crate) warnings: Vec<ConfigError>,
+    /// What means something and cannot be used.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A mistake, and what it takes away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) part: Part,
+    pub(crate) error: ConfigError,
+}
+
+/// A part of the file that counts as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Everything,
+    Value(Key),
+    Server(String),
+    Agent(String),
+}
+
 /// Reads the text of the file at `path`.
 ///
 /// # Errors
-/// The first thing that is wrong, with its line: a mistake in the settings must not be passed over.
-pub(crate) fn read(path: &Path, text: &str) -> Result<Layer, ConfigError> {
+/// It is not TOML, so that nothing in it can be told from the rest.
+pub(crate) fn read(path: &Path, text: &str) -> Result<Read, ConfigError> {
     let document = Document::parse(text).map_err(|error| {
         ConfigError::new(place(path, text, error.span()), error.message().trim().replace('\n', "; "))
     })?;
-    let mut reader = Reader { path, text, layer: Layer::default() };
+    let mut reader = Reader { path, text, read: Read::default() };
     for (section, item) in document.iter() {
-        let table = item
-            .as_table_like()
-            .ok_or_else(|| reader.error(item, format!("`{section}` is not a setting; settings stand in sections")))?;
+        let Some(table) = item.as_table_like() else {
+            reader.warn(item, format!("`{section}` is not a setting; settings stand in sections"));
+            continue;
+        };
         match section {
-            "servers" => reader.servers(table)?,
-            "agents" => reader.agents(table)?,
-            _ => {
-                for (name, item) in table.iter() {
-                    reader.setting(&format!("{section}.{name}"), item)?;
-                }
-            }
+            "servers" => reader.servers(table),
+            "agents" => reader.agents(table),
+            _ => table.iter().for_each(|(name, item)| reader.setting(&format!("{section}.{name}"), item)),
         }
     }
-    Ok(reader.layer)
+    Ok(reader.read)
 }
 
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
-    layer: Layer,
+    read: Read,
 }
 
 impl Reader<'_> {
@@ -51,83 +76,92 @@ impl Reader<'_> {
         ConfigError::new(place(self.path, self.text, span(item)), message)
     }
 
+    fn warn(&mut self, item: &Item, message: impl Into<String>) {
+        self.read.warnings.push(self.error(item, message));
+    }
+
     fn source(&self, item: &Item) -> Source {
         Source::File { path: self.path.to_owned(), line: line(self.text, span(item)) }
     }
 
-    fn setting(&mut self, name: &str, item: &Item) -> Result<(), ConfigError> {
-        let key = Key::from_name(name).ok_or_else(|| self.error(item, key::unknown(name)))?;
-        let value = match item.as_value() {
-            Some(Value::Integer(number)) if key.is_number() => number.value().to_string(),
-            Some(Value::String(text)) if !key.is_number() => text.value().clone(),
-            _ if key.is_number() => return Err(self.error(item, format!("{name} must be a number without quotes"))),
-            _ => return Err(self.error(item, format!("{name} must be a text in quotes, such as {:?}", key.default()))),
-        };
-        key.check(&value).map_err(|why| self.error(item, why))?;
+    fn setting(&mut self, name: &str, item: &Item) {
+        let Some(key) = Key::from_name(name) else { return self.warn(item, key::unknown(name)) };
         let source = self.source(item);
-        self.layer.values.push(Entry { key, value, source });
-        Ok(())
-    }
-
-    fn servers(&mut self, servers: &dyn TableLike) -> Result<(), ConfigError> {
-        for (name, item) in servers.iter() {
-            let table = item
-                .as_table_like()
-                .ok_or_else(|| self.error(item, format!("write the server as [servers.{name}] with its url")))?;
-            self.known(table, &format!("servers.{name}"), &["url", "kind", "api_url"])?;
-            let url = self.text_of(table, "url")?;
-            let url = url.ok_or_else(|| self.error(item, format!("the server {name} has no url")))?;
-            let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
-            if holds_credentials(url) || api.is_some_and(holds_credentials) {
-                let why = "an address here holds no user, password or query; a token goes into the env file: \
-                           kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
-                return Err(self.error(item, format!("servers.{name}: {why}")));
+        match value(key, item) {
+            Ok(value) => self.read.layer.values.push(Entry { key, value, source }),
+            Err(why) => {
+                let error = self.error(item, why);
+                self.read.refused.push(Refused { part: Part::Value(key), error });
             }
-            let server =
-                server(name, url, kind, api).map_err(|why| self.error(item, format!("servers.{name}: {why}")))?;
-            let source = self.source(item);
-            self.layer.servers.push((server, source));
         }
-        Ok(())
     }
 
-    fn agents(&mut self, agents: &dyn TableLike) -> Result<(), ConfigError> {
+    fn servers(&mut self, servers: &dyn TableLike) {
+        for (name, item) in servers.iter() {
+            match self.server(name, item) {
+                Ok(server) => self.read.layer.servers.push((server, self.source(item))),
+                Err(error) => self.read.refused.push(Refused { part: Part::Server(name.to_owned()), error }),
+            }
+        }
+    }
+
+    fn server(&mut self, name: &str, item: &Item) -> Result<Server, ConfigError> {
+        let table = item
+            .as_table_like()
+            .ok_or_else(|| self.error(item, format!("write the server as [servers.{name}] with its url")))?;
+        self.known(table, &format!("servers.{name}"), &["url", "kind", "api_url"]);
+        let url = self.text_of(table, "url")?;
+        let url = url.ok_or_else(|| self.error(item, format!("the server {name} has no url")))?;
+        let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
+        if holds_credentials(url) || api.is_some_and(holds_credentials) {
+            let why = "an address here holds no user, password or query; a token goes into the env file: \
+                       kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
+            return Err(self.error(item, format!("servers.{name}: {why}")));
+        }
+        server(name, url, kind, api).map_err(|why| self.error(item, format!("servers.{name}: {why}")))
+    }
+
+    fn agents(&mut self, agents: &dyn TableLike) {
         for (name, item) in agents.iter() {
             let Some(table) = item.as_table_like() else {
-                self.setting(&format!("agents.{name}"), item)?;
+                self.setting(&format!("agents.{name}"), item);
                 continue;
             };
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if TAKEN.contains(&name) || name.starts_with(['.', '-']) || name.is_empty() || !name.chars().all(plain) {
-                return Err(self.error(item, format!("an agent cannot be called {name:?}")));
+            match self.agent(name, item, table) {
+                Ok(profile) => self.read.layer.agents.push((profile, self.source(item))),
+                Err(error) => self.read.refused.push(Refused { part: Part::Agent(name.to_owned()), error }),
             }
-            self.known(table, &format!("agents.{name}"), &["program", "args", "env", "delete", "attach"])?;
-            let program = self.text_of(table, "program")?;
-            let program = program.ok_or_else(|| self.error(item, format!("the agent {name} has no program")))?;
-            if program.contains('/') && !program.starts_with('/') {
-                let why = format!("the program {program:?} must be a name that is on the PATH, or a whole path");
-                return Err(self.error(item, format!("agents.{name}: {why}")));
-            }
-            let profile = CustomProfile {
-                name: name.to_owned(),
-                program: program.into(),
-                args: self.texts_of(table, "args")?,
-                env: self.pairs_of(table, "env")?,
-                delete: Some(self.texts_of(table, "delete")?).filter(|words| !words.is_empty()),
-                attach: Some(self.texts_of(table, "attach")?).filter(|words| !words.is_empty()),
-            };
-            let source = self.source(item);
-            self.layer.agents.push((profile, source));
         }
-        Ok(())
     }
 
-    fn known(&self, table: &dyn TableLike, of: &str, names: &[&str]) -> Result<(), ConfigError> {
-        match table.iter().find(|(name, _)| !names.contains(name)) {
-            None => Ok(()),
-            Some((name, item)) => {
-                Err(self.error(item, format!("there is no setting \"{of}.{name}\"; there are {}", names.join(", "))))
-            }
+    fn agent(&mut self, name: &str, item: &Item, table: &dyn TableLike) -> Result<CustomProfile, ConfigError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if TAKEN.contains(&name) || name.starts_with(['.', '-']) || name.is_empty() || !name.chars().all(plain) {
+            return Err(self.error(item, format!("an agent cannot be called {name:?}")));
+        }
+        self.known(table, &format!("agents.{name}"), &["program", "args", "env", "delete", "attach"]);
+        let program = self.text_of(table, "program")?;
+        let program = program.ok_or_else(|| self.error(item, format!("the agent {name} has no program")))?;
+        if program.contains('/') && !program.starts_with('/') {
+            let why = format!("the program {program:?} must be a name that is on the PATH, or a whole path");
+            return Err(self.error(item, format!("agents.{name}: {why}")));
+        }
+        Ok(CustomProfile {
+            name: name.to_owned(),
+            program: program.into(),
+            args: self.texts_of(table, "args")?,
+            env: self.pairs_of(table, "env")?,
+            delete: Some(self.texts_of(table, "delete")?).filter(|words| !words.is_empty()),
+            attach: Some(self.texts_of(table, "attach")?).filter(|words| !words.is_empty()),
+        })
+    }
+
+    fn known(&mut self, table: &dyn TableLike, of: &str, names: &[&str]) {
+        for (name, item) in table.iter().filter(|(name, _)| !names.contains(name)) {
+            let near = nearest(name, names.iter().copied()).join(" or ");
+            let there_are = names.join(", ");
+            let why = format!("there is no setting \"{of}.{name}\"; did you mean {near}? There are {there_are}");
+            self.warn(item, why);
         }
     }
 
@@ -161,6 +195,20 @@ impl Reader<'_> {
     }
 }
 
+/// The value that the key takes.
+fn value(key: Key, item: &Item) -> Result<String, String> {
+    let name = key.name();
+    let value = match (item.as_value(), key.kind()) {
+        (Some(Value::Integer(number)), Kind::Number) => number.value().to_string(),
+        (Some(Value::Boolean(on)), Kind::Switch) => on.value().to_string(),
+        (Some(Value::String(text)), Kind::Text) => text.value().clone(),
+        (_, Kind::Number) => return Err(format!("{name} must be a number without quotes")),
+        (_, Kind::Switch) => return Err(format!("{name} must be true or false, without quotes")),
+        (_, Kind::Text) => return Err(format!("{name} must be a text in quotes, such as {:?}", key.default())),
+    };
+    key.check(&value).map(|()| value)
+}
+
 fn span(item: &Item) -> Option<Range<usize>> {
     // A section written by its parts only ([servers.x] without [servers]) has no place of its own.
     item.span().or_else(|| item.as_table_like()?.iter().find_map(|(_, inner)| inner.span()))
@@ -180,7 +228,9 @@ mod tests {
     use super::*;
 
     fn layer(text: &str) -> Result<Layer, ConfigError> {
-        read(Path::new("c.toml"), text)
+        let read = read(Path::new("c.toml"), text)?;
+        let mut mistakes = read.refused.into_iter().map(|one| one.error).chain(read.warnings);
+        mistakes.next().map_or(Ok(read.layer), Err)
     }
 
     #[test]
@@ -215,7 +265,8 @@ mod tests {
             ("[run]\ntimeout = \n", "c.toml:2", ""),
             ("[servers.a]\nkind = \"gitea\"\n", "c.toml:1", "no url"),
             ("[servers.a]\nurl = \"h\"\nkind = \"svn\"\n", "c.toml:1", "forgejo"),
-            ("[servers.a]\nurl = \"h\"\nuser = \"x\"\n", "c.toml:3", "api_url"),
+            ("[servers.a]\nurl = \"h\"\nurll = \"x\"\n", "c.toml:3", "did you mean url?"),
+            ("[destroy]\ncheck_change = \"yes\"\n", "c.toml:2", "true or false"),
             ("[agents.\"../x\"]\nprogram = \"x\"\n", "c.toml:1", "called"),
             ("[agents.x]\nprogram = \"./x\"\n", "c.toml:1", "on the PATH"),
             ("[agents.x]\nargs = [1]\nprogram = \"x\"\n", "c.toml:2", "list of texts"),
@@ -224,5 +275,26 @@ mod tests {
             assert_eq!(error.place, place, "{text}: {error}");
             assert!(error.message.contains(word), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn c13_what_is_not_known_is_passed_over_and_what_is_wrong_takes_itself_away_only() {
+        let text = "[run]\ntimout = \"2h\"\nsilence = \"soon\"\ntimeout = \"3h\"\n[agents]\nmax = 4\n[agents.bad]\nargs = []\n\
+                    [agents.good]\nprogram = \"good\"\nprogramm = \"x\"\n[servers.bad]\nkind = \"svn\"\nurl = \"h\"\n";
+        let read = read(Path::new("c.toml"), text).unwrap();
+        let places: Vec<&str> = read.warnings.iter().map(|one| one.place.as_str()).collect();
+        assert_eq!(places, ["c.toml:2", "c.toml:11"]);
+        let refused: Vec<_> = read.refused.iter().map(|one| (one.error.place.as_str(), one.part.clone())).collect();
+        assert_eq!(
+            refused,
+            [
+                ("c.toml:3", Part::Value(Key::RunSilence)),
+                ("c.toml:7", Part::Agent("bad".to_owned())),
+                ("c.toml:12", Part::Server("bad".to_owned())),
+            ]
+        );
+        let values: Vec<_> = read.layer.values.iter().map(|one| (one.key, one.value.as_str())).collect();
+        assert_eq!(values, [(Key::RunTimeout, "3h"), (Key::AgentsMax, "4")]);
+        assert_eq!((read.layer.agents.len(), read.layer.servers.len()), (1, 0));
     }
 }

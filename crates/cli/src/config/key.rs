@@ -1,11 +1,12 @@
 //! The settings that have one value each: name, default, and what values they take.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_agent::Policy;
-use strsim::levenshtein;
 
 use super::duration;
+use crate::nearest::nearest;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,22 +14,43 @@ pub(crate) enum Key {
     AgentDefault,
     AgentPermissions,
     AgentsMax,
+    DestroyCheckChange,
+    PmAgent,
+    PmCage,
+    PmModel,
+    QueueKeep,
     RunSilence,
+    RunTempDir,
     RunTimeout,
     ServerDefault,
 }
 
+/// What a value is in TOML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Number,
+    /// `true` or `false`.
+    Switch,
+    Text,
+}
+
 /// More at once would be no setting but a mistake; each agent takes hundreds of megabytes.
 const AGENTS_MOST: usize = 1000;
-/// No run takes as long; and clocks cannot count to everything that can be written down.
+/// Nothing takes as long; and clocks cannot count to everything that can be written down.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Key {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::AgentDefault,
         Self::AgentPermissions,
         Self::AgentsMax,
+        Self::DestroyCheckChange,
+        Self::PmAgent,
+        Self::PmCage,
+        Self::PmModel,
+        Self::QueueKeep,
         Self::RunSilence,
+        Self::RunTempDir,
         Self::RunTimeout,
         Self::ServerDefault,
     ];
@@ -39,7 +61,13 @@ impl Key {
             Self::AgentDefault => "agent.default",
             Self::AgentPermissions => "agent.permissions",
             Self::AgentsMax => "agents.max",
+            Self::DestroyCheckChange => "destroy.check_change",
+            Self::PmAgent => "pm.agent",
+            Self::PmCage => "pm.cage",
+            Self::PmModel => "pm.model",
+            Self::QueueKeep => "queue.keep",
             Self::RunSilence => "run.silence",
+            Self::RunTempDir => "run.temp_dir",
             Self::RunTimeout => "run.timeout",
             Self::ServerDefault => "server.default",
         }
@@ -61,15 +89,22 @@ impl Key {
             Self::AgentDefault => "opencode",
             Self::AgentPermissions => "allow",
             Self::AgentsMax => "3",
+            Self::DestroyCheckChange => "true",
+            Self::PmCage => "required",
+            Self::QueueKeep => "7d",
             Self::RunSilence => "10m",
             Self::RunTimeout => "1h",
-            Self::ServerDefault => "",
+            Self::PmAgent | Self::PmModel | Self::RunTempDir | Self::ServerDefault => "",
         }
     }
 
-    /// Whether its value is a number in TOML; it is a text otherwise.
-    pub(crate) const fn is_number(self) -> bool {
-        matches!(self, Self::AgentsMax)
+    /// What its value is in TOML.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::AgentsMax => Kind::Number,
+            Self::DestroyCheckChange => Kind::Switch,
+            _ => Kind::Text,
+        }
     }
 
     /// Refuses a value that the setting cannot take.
@@ -81,14 +116,17 @@ impl Key {
         match self {
             Self::AgentsMax => agents_max(value).map(drop).map_err(explained),
             Self::AgentPermissions => permissions(value).map(drop).map_err(explained),
-            Self::RunSilence | Self::RunTimeout => match duration::read(value) {
+            Self::DestroyCheckChange => switch(value).map(drop).map_err(explained),
+            Self::PmCage => cage(value).map(drop).map_err(explained),
+            Self::RunTempDir => directory(value).map_err(explained),
+            Self::QueueKeep | Self::RunSilence | Self::RunTimeout => match duration::read(value) {
                 Ok(length) if length.is_zero() => Err(explained("it must be longer than nothing".to_owned())),
                 Ok(length) if length > LONGEST => Err(explained("it must not be longer than a year (365d)".to_owned())),
                 Ok(_) => Ok(()),
                 Err(why) => Err(explained(why)),
             },
             Self::AgentDefault if value.trim().is_empty() => Err(explained("it must name an agent".to_owned())),
-            Self::AgentDefault | Self::ServerDefault => Ok(()),
+            Self::AgentDefault | Self::PmAgent | Self::PmModel | Self::ServerDefault => Ok(()),
         }
     }
 }
@@ -106,18 +144,32 @@ pub(crate) fn permissions(value: &str) -> Result<Policy, String> {
     Policy::from_name(value).ok_or_else(|| format!("{value:?} is none of allow, ask, refuse"))
 }
 
-/// The names that are most like a mistyped one, best first.
-pub(crate) fn nearest(typed: &str) -> Vec<&'static str> {
-    let mut names: Vec<(usize, &'static str)> =
-        Key::ALL.iter().map(|key| (levenshtein(typed, key.name()), key.name())).collect();
-    names.sort_unstable();
-    let best = names.first().map_or(0, |(distance, _)| *distance);
-    names.into_iter().take_while(|(distance, _)| *distance <= best + 1).map(|(_, name)| name).take(3).collect()
+/// Reads a switch.
+pub(crate) fn switch(value: &str) -> Result<bool, String> {
+    value.trim().parse().map_err(|_| format!("{value:?} is neither true nor false"))
 }
 
-/// An error for a name that no setting has.
+/// Reads `pm.cage`: whether there must be one.
+pub(crate) fn cage(value: &str) -> Result<bool, String> {
+    match value {
+        "required" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{value:?} is none of required, off")),
+    }
+}
+
+/// A relative path would mean another directory to everybody who reads it; the empty one stands for none.
+fn directory(value: &str) -> Result<(), String> {
+    if value.is_empty() || Path::new(value).is_absolute() {
+        return Ok(());
+    }
+    Err(format!("{value:?} is not a whole path; write it from / on"))
+}
+
+/// An answer for a name that no setting has.
 pub(crate) fn unknown(typed: &str) -> String {
-    format!("there is no setting {typed:?}; did you mean {}?", nearest(typed).join(" or "))
+    let near = nearest(typed, Key::ALL.iter().map(|key| key.name()));
+    format!("there is no setting {typed:?}; did you mean {}?", near.join(" or "))
 }
 
 #[cfg(test)]
@@ -144,6 +196,10 @@ mod tests {
             (Key::RunTimeout, "0s"),
             (Key::RunTimeout, "18446744073709551615s"),
             (Key::AgentDefault, " "),
+            (Key::DestroyCheckChange, "maybe"),
+            (Key::PmCage, "on"),
+            (Key::QueueKeep, "7"),
+            (Key::RunTempDir, "tmp/kugetsu"),
         ] {
             let why = key.check(value).unwrap_err();
             assert!(why.starts_with(key.name()), "{why}");
@@ -152,8 +208,7 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_is_answered_with_the_nearest() {
-        assert_eq!(nearest("agent.max")[0], "agents.max");
-        assert_eq!(nearest("run.timout")[0], "run.timeout");
-        assert!(unknown("run.timout").contains("run.timeout"));
+        assert!(unknown("run.timout").ends_with("did you mean run.timeout?"), "{}", unknown("run.timout"));
+        assert!(unknown("agent.max").contains("agents.max"));
     }
 }

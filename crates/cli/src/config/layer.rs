@@ -8,7 +8,7 @@ use super::key::Key;
 use super::source::Source;
 
 /// What one place sets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub(crate) values: Vec<Entry>,
     pub(crate) servers: Vec<(Server, Source)>,

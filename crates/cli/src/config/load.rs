@@ -17,11 +17,12 @@ use crate::{atomic, env_files};
 
 use super::duration;
 use super::error::ConfigError;
-use super::file;
+use super::file::{self, Part, Refused};
 use super::key::{self, Key};
 use super::layer::{Entry, Layer, server};
 use super::old_file;
 use super::source::Source;
+use super::write;
 
 /// The one server that needs no configuration, being public.
 const GITHUB: &str = "github.com";
@@ -39,6 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) agent_sources: BTreeMap<String, Source>,
     /// What was left out, in words; it stops nothing.
     pub(crate) faults: Vec<String>,
+    /// Mistakes in `config.toml`. What was there before them goes on to hold.
+    pub(crate) refused: Vec<Refused>,
 }
 
 /// The environment of this process.
@@ -46,53 +49,124 @@ pub(crate) fn own_environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Reads everything.
+/// Reads everything. For what is wrong in `config.toml`, that counts which [`keep_good`] kept of it.
 ///
 /// # Errors
-/// The first mistake in `config.toml`, `repos.json` or the environment, or a file that cannot be read.
+/// The first mistake in `config.toml` when nothing good was kept, in `repos.json` or the environment, or a file that
+/// cannot be read.
 pub(crate) fn load(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
-    merge(home, file::read(&home.config(), &text(&home.config())?.unwrap_or_default())?, environment)
+    usable(home, look(home, environment)?)
 }
 
-/// Reads what a run needs: as [`load`] with the variables of the env files of its own, and without `repos.json`. While `config.toml` is
-/// wrong, what [`keep_good`] kept of it counts, as it does in the daemon.
+/// As [`load`], to be shown and not to be worked with: mistakes are told, and never an error.
 ///
 /// # Errors
-/// As [`load`], when nothing good was kept.
+/// A mistake anywhere else than in `config.toml`.
+pub(crate) fn look(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    merge(home, FromFile::read(home)?, environment)
+}
+
+/// Reads what a run needs: as [`load`] with the variables of the env files of its own, and without `repos.json`.
+///
+/// # Errors
+/// As [`load`].
 pub(crate) fn for_run(home: &Home, environment: Environment<'_>, env_files: &[&str]) -> Result<Loaded, ConfigError> {
-    let read = |text: String| {
-        file::read(&home.config(), &text)
-            .and_then(|layer| put_together(home, layer, environment, env_files, |_, _| Ok(Repositories::default())))
-    };
-    let error = match text(&home.config())?.map_or_else(|| read(String::new()), read) {
-        Ok(loaded) => return Ok(loaded),
-        Err(error) => error,
-    };
-    let Some(good) = text(&good_path(home))? else { return Err(error) };
-    let mut loaded = read(good)?;
-    loaded.faults.push(format!("{error}; the settings from before are used"));
+    let loaded = put_together(home, FromFile::read(home)?, environment, env_files, |_, _| Ok(Repositories::default()))?;
+    let mut loaded = usable(home, loaded)?;
+    loaded.faults.extend(loaded.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
     Ok(loaded)
 }
 
-/// Keeps `config.toml` as it is now, for runs that begin while somebody edits it. Called when it was read without error.
+/// A mistake is an error where nothing is known that could stand in its place.
+fn usable(home: &Home, loaded: Loaded) -> Result<Loaded, ConfigError> {
+    match loaded.refused.first() {
+        Some(mistake) if !good_path(home).exists() => Err(mistake.error.clone()),
+        _ => Ok(loaded),
+    }
+}
+
+/// Keeps what `config.toml` says, for whatever becomes of it: mistakes are kept as what was in their places before.
 ///
 /// # Errors
 /// As the file system says.
-pub(crate) fn keep_good(home: &Home) -> Result<(), ConfigError> {
-    let now = text(&home.config())?.unwrap_or_default();
+pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigError> {
+    let Ok(Some(now)) = text(&home.config()).map(|now| now.or_else(|| Some(String::new()))) else { return Ok(()) };
     let path = good_path(home);
-    if file::read(&home.config(), &now).is_err() || text(&path)?.as_ref() == Some(&now) {
+    let kept = text(&path)?;
+    let good = match (refused, &kept) {
+        ([], _) => now,
+        (_, None) => return Ok(()),
+        (mistakes, Some(kept)) => match write::mended(&now, kept, mistakes) {
+            Some(good) => good,
+            None => return Ok(()),
+        },
+    };
+    // It may have changed since it was read.
+    let is_good = file::read(&path, &good).is_ok_and(|read| read.refused.is_empty());
+    if !is_good || kept.as_ref() == Some(&good) {
         return Ok(());
     }
-    atomic::write(&path, &now)
+    atomic::write(&path, &good)
         .map_err(|error| ConfigError::new(path.display(), format!("it cannot be written: {error}")))
+}
+
+/// What `config.toml` says, with what it said before in the places of its mistakes.
+#[derive(Debug)]
+pub(crate) struct FromFile {
+    layer: Layer,
+    warnings: Vec<ConfigError>,
+    refused: Vec<Refused>,
+    /// What was kept of it.
+    before: Layer,
+}
+
+impl FromFile {
+    fn read(home: &Home) -> Result<Self, ConfigError> {
+        let path = home.config();
+        let kept = text(&good_path(home))?.map(|kept| file::read(&path, &kept));
+        let before = kept.and_then(Result::ok).map(|kept| kept.layer).unwrap_or_default();
+        let read = text(&path).and_then(|text| file::read(&path, &text.unwrap_or_default()));
+        let file::Read { layer, warnings, refused } = read.unwrap_or_else(|error| file::Read {
+            refused: vec![Refused { part: Part::Everything, error }],
+            ..file::Read::default()
+        });
+        let mut file = Self { layer, warnings, refused: Vec::new(), before };
+        refused.into_iter().for_each(|mistake| file.refuse(mistake));
+        Ok(file)
+    }
+
+    /// Takes a part away, and puts what was there before in its place.
+    fn refuse(&mut self, mistake: Refused) {
+        let source = Source::Before(mistake.error.place.clone());
+        let (part, layer) = (&mistake.part, &mut self.layer);
+        layer.values.retain(|one| *part != Part::Value(one.key));
+        for one in
+            self.before.values.iter().filter(|one| matches!(part, Part::Everything) || *part == Part::Value(one.key))
+        {
+            layer.values.push(Entry { source: source.clone(), ..one.clone() });
+        }
+        let is_meant = |named: Part| matches!(part, Part::Everything) || *part == named;
+        for (server, _) in self.before.servers.iter().filter(|(one, _)| is_meant(Part::Server(one.name.clone()))) {
+            layer.servers.push((server.clone(), source.clone()));
+        }
+        for (agent, _) in self.before.agents.iter().filter(|(one, _)| is_meant(Part::Agent(one.name.clone()))) {
+            layer.agents.push((agent.clone(), source.clone()));
+        }
+        self.refused.push(mistake);
+    }
+}
+
+impl From<file::Read> for FromFile {
+    fn from(read: file::Read) -> Self {
+        Self { layer: read.layer, warnings: read.warnings, refused: read.refused, before: Layer::default() }
+    }
 }
 
 /// Puts what `config.toml` says between the other layers.
 ///
 /// # Errors
 /// As [`load`].
-pub(crate) fn merge(home: &Home, file: Layer, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+pub(crate) fn merge(home: &Home, file: FromFile, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     put_together(home, file, environment, &[], |servers, faults| repositories(home, servers, faults))
 }
 
@@ -102,7 +176,7 @@ fn good_path(home: &Home) -> PathBuf {
 
 fn put_together(
     home: &Home,
-    file: Layer,
+    mut file: FromFile,
     environment: Environment<'_>,
     own: &[&str],
     repositories: impl FnOnce(&Servers, &mut Vec<String>) -> Result<Repositories, ConfigError>,
@@ -112,30 +186,54 @@ fn put_together(
         Some(bytes) => old_file::read(&old_path, &bytes),
         None => old_file::OldFile::default(),
     };
+    let variables = variables(environment)?;
+    let mut values = values(&old.layer, &file.layer, &variables);
+    let (servers, server_sources) = match servers(&values, &old.layer, &file.layer) {
+        Ok(found) => found,
+        Err(error) if error.place == found(&values, Key::ServerDefault).1.to_string() => {
+            file.refuse(Refused { part: Part::Value(Key::ServerDefault), error });
+            values = self::values(&old.layer, &file.layer, &variables);
+            self::servers(&values, &old.layer, &file.layer)?
+        }
+        Err(error) => return Err(error),
+    };
     let mut faults = old.faults;
-    let mut values: BTreeMap<Key, (String, Source)> =
-        Key::ALL.into_iter().map(|key| (key, (key.default().to_owned(), Source::Default))).collect();
-    for Entry { key, value, source } in [old.layer.values, file.values, variables(environment)?].into_iter().flatten() {
-        values.insert(key, (value, source));
-    }
-    let (servers, server_sources) = servers(&values, old.layer.servers.into_iter().chain(file.servers))?;
-    let agent_sources = file.agents.iter().map(|(profile, source)| (profile.name.clone(), source.clone())).collect();
+    faults.extend(file.warnings.iter().map(ToString::to_string));
+    let agents = file.layer.agents;
+    let agent_sources = agents.iter().map(|(profile, source)| (profile.name.clone(), source.clone())).collect();
     let repositories = repositories(&servers, &mut faults)?;
     let env =
         env_files::reaching(home, own).map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
     faults.extend(env.faults);
+    let or_none = |key| Some(found(&values, key).0).filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let settings = Settings {
         agents_max: value(&values, Key::AgentsMax, key::agents_max)?,
         agent_default: value(&values, Key::AgentDefault, |name| Ok(name.to_owned()))?,
         permissions: value(&values, Key::AgentPermissions, key::permissions)?,
         run_timeout: value(&values, Key::RunTimeout, duration::read)?,
         run_silence: value(&values, Key::RunSilence, duration::read)?,
-        agents: file.agents.into_iter().map(|(profile, _)| profile).collect(),
+        temp_dir: or_none(Key::RunTempDir).map(PathBuf::from),
+        queue_keep: value(&values, Key::QueueKeep, duration::read)?,
+        check_change: value(&values, Key::DestroyCheckChange, key::switch)?,
+        pm_agent: or_none(Key::PmAgent),
+        pm_model: or_none(Key::PmModel),
+        pm_cage: value(&values, Key::PmCage, key::cage)?,
+        agents: agents.into_iter().map(|(profile, _)| profile).collect(),
         servers,
         repositories,
         variables: env.variables,
     };
-    Ok(Loaded { settings, values, server_sources, agent_sources, faults })
+    Ok(Loaded { settings, values, server_sources, agent_sources, faults, refused: file.refused })
+}
+
+/// The values of all layers; a later one wins.
+fn values(old: &Layer, file: &Layer, variables: &[Entry]) -> BTreeMap<Key, (String, Source)> {
+    let mut values: BTreeMap<Key, (String, Source)> =
+        Key::ALL.into_iter().map(|key| (key, (key.default().to_owned(), Source::Default))).collect();
+    for one in old.values.iter().chain(&file.values).chain(variables) {
+        values.insert(one.key, (one.value.clone(), one.source.clone()));
+    }
+    values
 }
 
 /// A setting's value, read; a mistake names its place.
@@ -155,14 +253,15 @@ fn found(values: &BTreeMap<Key, (String, Source)>, key: Key) -> (&str, &Source) 
 /// The servers of all layers; of one name the last one counts.
 fn servers(
     values: &BTreeMap<Key, (String, Source)>,
-    configured: impl Iterator<Item = (Server, Source)>,
+    old: &Layer,
+    file: &Layer,
 ) -> Result<(Servers, BTreeMap<String, Source>), ConfigError> {
     let mut list: Vec<Server> = Vec::new();
     let mut sources = BTreeMap::new();
-    for (server, source) in configured {
+    for (server, source) in old.servers.iter().chain(&file.servers) {
         list.retain(|other| other.name != server.name);
-        sources.insert(server.name.clone(), source);
-        list.push(server);
+        sources.insert(server.name.clone(), source.clone());
+        list.push(server.clone());
     }
     let (default, source) = found(values, Key::ServerDefault);
     if default == GITHUB && !sources.contains_key(GITHUB) {
@@ -289,15 +388,49 @@ mod tests {
     fn a_run_begins_with_the_good_settings_while_the_file_is_wrong() {
         let (_directory, home) = home();
         fs::write(home.config(), "[agents]\nmax = 7\n").unwrap();
-        keep_good(&home).unwrap();
+        keep_good(&home, &[]).unwrap();
         fs::write(home.config(), "[agents]\nmax = \n").unwrap();
         fs::write(home.repositories(), "{").unwrap();
-        keep_good(&home).unwrap();
         let loaded = for_run(&home, &nothing, &["mine"]).unwrap();
+        keep_good(&home, &loaded.refused).unwrap();
         assert_eq!(loaded.settings.agents_max, 7);
         assert!(loaded.faults[0].contains("config.toml:2"), "{:?}", loaded.faults);
-        assert!(load(&home, &nothing).is_err());
+        assert!(load(&home, &nothing).is_err(), "repos.json is wrong");
         fs::remove_file(good_path(&home)).unwrap();
         assert!(for_run(&home, &nothing, &["mine"]).is_err());
+    }
+
+    #[test]
+    fn c13_a_wrong_value_leaves_what_was_before_in_force_and_the_rest_counts() {
+        let (_directory, home) = home();
+        let taken = |text: &str| {
+            fs::write(home.config(), text).unwrap();
+            let loaded = load(&home, &nothing)?;
+            keep_good(&home, &loaded.refused)?;
+            Ok::<_, ConfigError>(loaded)
+        };
+        assert_eq!(taken("[run]\nsilence = \"soon\"\n").unwrap_err().place, format!("{}:2", home.config().display()));
+        taken("[run]\nsilence = \"20s\"\n[servers.a]\nurl = \"https://a.example\"\n").unwrap();
+        let wrong =
+            "[run]\nsilence = \"soon\"\n[agents]\nmax = 5\n[servers.a]\nurl = 3\n[server]\ndefault = \"gone\"\n";
+        let loaded = taken(wrong).unwrap();
+        assert_eq!((loaded.settings.run_silence, loaded.settings.agents_max), (Duration::from_secs(20), 5));
+        assert_eq!(loaded.settings.servers.list().len(), 1);
+        assert_eq!(loaded.refused.len(), 3, "{:?}", loaded.refused);
+        let source = format!("before the mistake in {}:2", home.config().display());
+        assert_eq!(loaded.values[&Key::RunSilence].1.to_string(), source);
+        // What was taken beside a mistake is what was before the next one.
+        assert_eq!(taken("[agents]\nmax = \"many\"\n").unwrap().settings.agents_max, 5);
+        assert_eq!(taken("[run]\nsilence =\n").unwrap().settings.agents_max, 5);
+        assert!(taken("").unwrap().refused.is_empty());
+    }
+
+    #[test]
+    fn c13_a_setting_that_is_not_known_is_said_and_stops_nothing() {
+        let (_directory, home) = home();
+        fs::write(home.config(), "[run]\ntimout = \"2h\"\n[agents]\nmax = 4\n").unwrap();
+        let loaded = load(&home, &nothing).unwrap();
+        assert_eq!(loaded.settings.agents_max, 4);
+        assert!(loaded.faults[0].contains("config.toml:2") && loaded.faults[0].contains("run.timeout"), "{loaded:?}");
     }
 }

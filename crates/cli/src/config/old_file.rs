@@ -12,14 +12,10 @@ use super::key::Key;
 use super::layer::{Entry, Layer, holds_credentials, server};
 use super::source::Source;
 
-/// Settings of the script that nothing here needs: no poll decides when a task starts, and every run has its own
-/// temporary directory.
-const NOT_NEEDED: [&str; 5] = [
-    "KUGETSU_TEMP_DIR",
-    "QUEUE_DAEMON_INTERVAL_MINUTES",
-    "QUEUE_DAEMON_BATCH_SIZE",
-    "QUEUE_CLEANUP_AGE_DAYS",
-    "WORKTREE_CHECK_PR_STATUS",
+/// Settings of the script that nothing here needs, and why.
+const NOT_NEEDED: [(&str, &str); 2] = [
+    ("QUEUE_DAEMON_INTERVAL_MINUTES", "a task begins as soon as there is a place"),
+    ("QUEUE_DAEMON_BATCH_SIZE", "as many tasks begin as there are places"),
 ];
 
 /// What was read, and what could not be.
@@ -64,34 +60,41 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
             (name, Value::List(_)) => Err(format!("{name} cannot be an array")),
         };
         match taken {
-            Ok(Some((key, value))) => {
+            Ok((key, value)) => {
                 old.layer.values.retain(|entry| entry.key != key);
                 old.layer.values.push(Entry { key, value, source });
             }
-            Ok(None) => {}
             Err(why) => old.faults.push(format!("{source}: {why}")),
         }
     }
     old
 }
 
-/// The setting and its value in today's words; none for what is not needed any more.
-fn setting(name: &str, value: &str) -> Result<Option<(Key, String)>, String> {
+/// The setting and its value in today's words.
+fn setting(name: &str, value: &str) -> Result<(Key, String), String> {
     let (key, value) = match name {
         "MAX_CONCURRENT_AGENTS" => (Key::AgentsMax, value.trim().to_owned()),
-        "TASK_TIMEOUT_HOURS" => (Key::RunTimeout, hours(value)?),
+        "TASK_TIMEOUT_HOURS" => (Key::RunTimeout, length(name, value, "hours", 3600.0)?),
+        "QUEUE_CLEANUP_AGE_DAYS" => (Key::QueueKeep, length(name, value, "days", 86_400.0)?),
+        "WORKTREE_CHECK_PR_STATUS" => (Key::DestroyCheckChange, value.trim().to_ascii_lowercase()),
+        "KUGETSU_TEMP_DIR" => (Key::RunTempDir, value.to_owned()),
         "DEFAULT_GIT_SERVER" => (Key::ServerDefault, value.to_owned()),
-        name if NOT_NEEDED.contains(&name) => return Ok(None),
-        name => return Err(format!("{name} is not a setting; it is left out")),
+        name => {
+            let why = NOT_NEEDED.iter().find(|(old, _)| *old == name).map(|(_, why)| *why);
+            return Err(why.map_or_else(
+                || format!("{name} is not a setting; it is left out"),
+                |why| format!("{name} is not needed any more, as {why}; it is left out"),
+            ));
+        }
     };
     key.check(&value).map_err(|why| format!("{name}: {why}"))?;
-    Ok(Some((key, value)))
+    Ok((key, value))
 }
 
-fn hours(value: &str) -> Result<String, String> {
-    let refused = || format!("TASK_TIMEOUT_HOURS: {value:?} is not a number of hours");
-    let hours: f64 = value.trim().parse().map_err(|_| refused())?;
-    let length = std::time::Duration::try_from_secs_f64((hours * 3600.0).round()).map_err(|_| refused())?;
+fn length(name: &str, value: &str, unit: &str, seconds: f64) -> Result<String, String> {
+    let refused = || format!("{name}: {value:?} is not a number of {unit}");
+    let number: f64 = value.trim().parse().map_err(|_| refused())?;
+    let length = std::time::Duration::try_from_secs_f64((number * seconds).round()).map_err(|_| refused())?;
     Ok(duration::written(length))
 }
 
@@ -121,11 +124,23 @@ mod tests {
     fn the_scripts_settings_are_taken_over() {
         let text = "# kugetsu\nMAX_CONCURRENT_AGENTS=5\nexport TASK_TIMEOUT_HOURS=\"1.5\" # hours\nQUEUE_DAEMON_BATCH_SIZE=2\n\
             declare -A GIT_SERVERS=(\n  [\"github.com\"]=\"https://github.com\"\n  [work]=http://10.0.0.1:3000/\n)\n\
-            DEFAULT_GIT_SERVER='work'\n";
+            DEFAULT_GIT_SERVER='work'\nQUEUE_CLEANUP_AGE_DAYS=14\nWORKTREE_CHECK_PR_STATUS=false\nKUGETSU_TEMP_DIR=/big/tmp\n\
+            QUEUE_DAEMON_INTERVAL_MINUTES=5\n";
         let old = read(Path::new("/h/config"), text.as_bytes());
-        assert_eq!(old.faults, Vec::<String>::new());
+        assert_eq!(old.faults.len(), 2, "{:?}", old.faults);
+        assert!(old.faults.iter().all(|fault| fault.contains("not needed any more")), "{:?}", old.faults);
         let values: Vec<_> = old.layer.values.iter().map(|entry| (entry.key, entry.value.as_str())).collect();
-        assert_eq!(values, [(Key::AgentsMax, "5"), (Key::RunTimeout, "1h30m"), (Key::ServerDefault, "work")]);
+        assert_eq!(
+            values,
+            [
+                (Key::AgentsMax, "5"),
+                (Key::RunTimeout, "1h30m"),
+                (Key::ServerDefault, "work"),
+                (Key::QueueKeep, "14d"),
+                (Key::DestroyCheckChange, "false"),
+                (Key::RunTempDir, "/big/tmp"),
+            ]
+        );
         let servers: Vec<_> =
             old.layer.servers.iter().map(|(server, _)| (server.name.as_str(), server.base.as_str())).collect();
         assert_eq!(servers, [("github.com", "https://github.com"), ("work", "http://10.0.0.1:3000")]);

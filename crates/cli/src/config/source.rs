@@ -12,6 +12,8 @@ pub(crate) enum Source {
     OldFile { path: PathBuf, line: usize },
     /// `config.toml`.
     File { path: PathBuf, line: usize },
+    /// What `config.toml` said before there was a mistake in this place of it.
+    Before(String),
     /// A variable of the environment.
     Environment(String),
 }
@@ -21,6 +23,7 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::OldFile { path, line } | Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Before(place) => write!(f, "before the mistake in {place}"),
             Self::Environment(name) => write!(f, "${name}"),
         }
     }

@@ -5,39 +5,73 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 
 use super::error::ConfigError;
-use super::file;
-use super::key::{self, Key};
-use super::layer::Layer;
+use super::file::{self, Part, Read, Refused};
+use super::key::{self, Key, Kind};
 
-/// The text with the setting changed, and what the whole text then says.
+/// The text with the setting changed, and what the whole text then says. Other mistakes in it stay as they are.
 ///
 /// # Errors
-/// There is no such setting, it cannot take the value, or the text was wrong already.
-pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(String, Layer), ConfigError> {
+/// There is no such setting, it cannot take the value, or the text is not TOML.
+pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(String, Read), ConfigError> {
     let refused = |why: String| ConfigError::new("config set", why);
     // What is wrong already is told with its line, before anything is changed.
-    file::read(path, text)?;
+    let before = file::read(path, text)?;
     let mut document: DocumentMut =
         text.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(path.display(), error.message()))?;
     let steps: Vec<&str> = name.split('.').collect();
-    let new = match (Key::from_name(name), steps.as_slice()) {
+    let (part, new) = match (Key::from_name(name), steps.as_slice()) {
         (Some(key), _) => {
             key.check(typed).map_err(refused)?;
-            match typed.trim().parse::<i64>() {
-                Ok(number) if key.is_number() => Value::from(number),
-                _ => Value::from(typed),
-            }
+            (Part::Value(key), typed_value(key, typed))
         }
-        (None, ["servers", _, "url" | "kind" | "api_url"] | ["agents", _, "program"]) => Value::from(typed),
-        (None, ["agents", _, "args" | "delete" | "attach" | "env"]) => typed
-            .parse()
-            .map_err(|_| refused(format!("{name}: write it as TOML: [\"a\", \"b\"] or {{ NAME = \"value\" }}")))?,
+        (None, ["servers", server, "url" | "kind" | "api_url"]) => {
+            (Part::Server((*server).to_owned()), Value::from(typed))
+        }
+        (None, ["agents", agent, "program"]) => (Part::Agent((*agent).to_owned()), Value::from(typed)),
+        (None, ["agents", agent, "args" | "delete" | "attach" | "env"]) => {
+            let value = typed
+                .parse()
+                .map_err(|_| refused(format!("{name}: write it as TOML: [\"a\", \"b\"] or {{ NAME = \"value\" }}")))?;
+            (Part::Agent((*agent).to_owned()), value)
+        }
         _ => return Err(refused(key::unknown(name))),
     };
     put(document.as_table_mut(), &steps, new).ok_or_else(|| refused(format!("{name} cannot be put into the file")))?;
     let text = document.to_string();
-    let layer = file::read(path, &text)?;
-    Ok((text, layer))
+    let read = file::read(path, &text)?;
+    let was_wrong = |part: &Part| before.refused.iter().any(|one| one.part == *part);
+    match read.refused.iter().find(|one| one.part == part || !was_wrong(&one.part)) {
+        Some(mistake) => Err(mistake.error.clone()),
+        None => Ok((text, read)),
+    }
+}
+
+fn typed_value(key: Key, typed: &str) -> Value {
+    match key.kind() {
+        Kind::Number => typed.trim().parse::<i64>().map_or_else(|_| Value::from(typed), Value::from),
+        Kind::Switch => typed.trim().parse::<bool>().map_or_else(|_| Value::from(typed), Value::from),
+        Kind::Text => Value::from(typed),
+    }
+}
+
+/// The text with what a good one says in the places of mistakes; none if one of the two is not TOML.
+pub(crate) fn mended(text: &str, good: &str, mistakes: &[Refused]) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let good: DocumentMut = good.parse().ok()?;
+    for mistake in mistakes {
+        let (section, name) = match &mistake.part {
+            Part::Everything => return None,
+            Part::Value(key) => key.name().split_once('.')?,
+            Part::Server(name) => ("servers", name.as_str()),
+            Part::Agent(name) => ("agents", name.as_str()),
+        };
+        let table = document.get_mut(section)?.as_table_like_mut()?;
+        table.remove(name);
+        if let Some(item) = good.get(section).and_then(|table| table.as_table_like()?.get(name)) {
+            table.insert(name, item.clone());
+        }
+    }
+    Some(document.to_string())
 }
 
 fn put(table: &mut Table, steps: &[&str], new: Value) -> Option<()> {
@@ -104,10 +138,33 @@ mod tests {
             ("", "agents.maxx", "3", "agents.max"),
             ("", "agents.max", "x", "number"),
             ("", "run.timeout", "60", "90s"),
-            ("[run]\nbad = 1\n", "agents.max", "3", "run.bad"),
+            ("[run]\nbad = \n", "agents.max", "3", ""),
+            ("", "destroy.check_change", "perhaps", "true"),
+            ("", "run.temp_dir", "tmp", "whole path"),
         ] {
             let error = changed(text, name, typed).unwrap_err();
             assert!(error.message.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn c13_a_change_repairs_its_own_mistake_and_leaves_others_alone() {
+        let text = "[run]\nsilence = \"soon\"\ntimout = \"1h\"\n[agents]\nmax = 9000\n";
+        let new = changed(text, "run.silence", "1m").unwrap();
+        assert_eq!(new, text.replace("soon", "1m"));
+        assert_eq!(
+            changed(text, "destroy.check_change", "false").unwrap(),
+            format!("{text}\n[destroy]\ncheck_change = false\n")
+        );
+    }
+
+    #[test]
+    fn c13_mistakes_are_mended_with_what_was_there_before() {
+        let text = "[run]\nsilence = \"soon\"\ntimeout = \"2h\"\n[servers.a]\nkind = \"svn\"\n[agents.b]\nargs = []\n";
+        let good = "[run]\nsilence = \"1m\"\n[servers.a]\nurl = \"https://a.example\"\n";
+        let mistakes = file::read(Path::new("c.toml"), text).unwrap().refused;
+        let read = file::read(Path::new("c.toml"), &mended(text, good, &mistakes).unwrap()).unwrap();
+        assert!(read.refused.is_empty(), "{read:?}");
+        assert_eq!((read.layer.values.len(), read.layer.servers.len(), read.layer.agents.len()), (2, 1, 0));
     }
 }

@@ -104,11 +104,13 @@ fn held(home: &Home) -> Failure {
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
     let read = settings::Files::new(home);
-    let first = settings::first(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
+    let (first, wrong) = settings::first(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
     let program = env::current_exe().map_err(|error| failed("this program's own path is not known", &error))?;
     let opened = open::open(&home.database()).await.map_err(|error| Failure::new(error.to_string()))?;
     let (sender, receiver) = watch::channel(Arc::new(first));
+    let (faults, told) = watch::channel(wrong);
+    let in_force = settings::InForce { settings: sender, faults };
     let engine = Engine::new(Parts { home: home.clone(), store: opened.store, settings: receiver, git, program });
 
     let (stop, mut stopped) = mpsc::channel(1);
@@ -122,7 +124,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             None
         }
     };
-    tokio::spawn(settings::keep(home.clone(), read.clone(), masks, sender, changes, asked));
+    tokio::spawn(settings::keep(home.clone(), read.clone(), masks, in_force, changes, asked));
     let stale = Stale::new(move || read.are_stale());
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("signals cannot be had", &error))?;
@@ -148,7 +150,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload, stale }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, Control { stop, reload, stale, faults: told }, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kugetsu_engine::{Home, Settings};
+use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
@@ -60,13 +61,20 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
     files.iter().map(stamp).collect()
 }
 
-/// Reads the settings for the first time.
+/// Reads the settings for the first time, and what is wrong with them.
 ///
 /// # Errors
-/// There are no good ones to fall back to yet.
-pub(crate) fn first(home: &Home, masks: &Masks) -> Result<Settings, ConfigError> {
+/// There is a mistake, and no good settings from before to fall back to.
+pub(crate) fn first(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
     let loaded = load(home, &own_environment)?;
     Ok(taken(home, loaded, masks))
+}
+
+/// The two channels that tell of the settings in force.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) settings: watch::Sender<Arc<Settings>>,
+    pub(crate) faults: watch::Sender<Faults>,
 }
 
 /// Reads them again whenever a file changed or somebody asks, for as long as anybody can ask.
@@ -74,7 +82,7 @@ pub(crate) async fn keep(
     home: Home,
     files: Files,
     masks: Masks,
-    settings: watch::Sender<Arc<Settings>>,
+    in_force: InForce,
     mut changed: mpsc::Receiver<()>,
     mut asked: mpsc::Receiver<Reload>,
 ) {
@@ -87,12 +95,15 @@ pub(crate) async fn keep(
         files.are_read();
         let answer = match load(&home, &own_environment) {
             Ok(loaded) => {
-                settings.send_replace(Arc::new(taken(&home, loaded, &masks)));
+                let (settings, faults) = taken(&home, loaded, &masks);
+                in_force.settings.send_replace(Arc::new(settings));
+                in_force.faults.send_replace(faults);
                 tracing::info!("the settings were read again");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "the settings cannot be used; those from before go on to hold");
+                in_force.faults.send_modify(|faults| faults.error = Some(error.to_string()));
                 Err(error.to_string())
             }
         };
@@ -103,13 +114,18 @@ pub(crate) async fn keep(
     }
 }
 
-fn taken(home: &Home, loaded: Loaded, masks: &Masks) -> Settings {
+fn taken(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
     masks.set(&loaded.settings.variables);
-    if let Err(error) = keep_good(home) {
-        tracing::warn!(%error, "the settings could not be kept for runs that begin while they are edited");
+    if let Err(error) = keep_good(home, &loaded.refused) {
+        tracing::warn!(%error, "the settings could not be kept for the time when there is a mistake in them");
     }
-    for fault in loaded.faults {
+    for fault in &loaded.faults {
         tracing::warn!("{fault}");
     }
-    loaded.settings
+    let mistakes: Vec<String> = loaded.refused.iter().map(|one| one.error.to_string()).collect();
+    for mistake in &mistakes {
+        tracing::error!("{mistake}; what was set before goes on to hold");
+    }
+    let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
+    (loaded.settings, Faults { error, warnings: loaded.faults })
 }

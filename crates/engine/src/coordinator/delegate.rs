@@ -20,6 +20,7 @@ use super::facts;
 use crate::engine::{Engine, now};
 use crate::intake::{Queued, store};
 use crate::problems::{internal, usage};
+use crate::settings::Settings;
 use crate::{agents, resolve};
 
 /// Longest message, in bytes: it is a request, not a file.
@@ -79,6 +80,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
     }
     let task = coordinators_task(engine, id, TaskKind::Delegate, String::new());
     agents::check(&engine.settings(), &task.agent)?;
+    confined(&engine.settings()).await?;
     let read = read(engine, message, cwd).await?;
     let chosen = match &request.worktree {
         Some(reference) => Some(chosen(engine, reference, cwd).await?),
@@ -121,6 +123,18 @@ pub async fn delegated(engine: &Engine, task: TaskId) -> Result<Delegated, Probl
     Ok(Delegated { tasks, asked: all, over })
 }
 
+/// Whether the coordinator can be kept from writing, where that is wanted: said now, and not by a run that fails later.
+async fn confined(settings: &Settings) -> Result<(), Problem> {
+    if !settings.pm_cage {
+        return Ok(());
+    }
+    let found = tokio::task::spawn_blocking(kugetsu_process::cage::best).await.map_err(internal)?;
+    found.map(drop).map_err(|why| {
+        Problem::new(ProblemKind::NeedsPerson, format!("the coordinator is not run where it could write: {why}"))
+            .hint("to run it all the same: kugetsu config set pm.cage off")
+    })
+}
+
 /// A task of the coordinator's.
 pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, message: String) -> Task {
     let settings = engine.settings();
@@ -129,8 +143,8 @@ pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, mes
         kind,
         state: TaskState::Queued,
         message,
-        agent: settings.agent_default.clone(),
-        model: None,
+        agent: settings.pm_agent.clone().unwrap_or_else(|| settings.agent_default.clone()),
+        model: settings.pm_model.clone(),
         base: None,
         priority: 0,
         after: None,

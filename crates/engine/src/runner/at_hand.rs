@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use kugetsu_agent::{Launch, Profile, ToolServer};
 use kugetsu_api::order::RunOrder;
+use kugetsu_process::cage::Caged;
 use kugetsu_process::{Marker, Means, Spec};
 
 use super::environment::environment;
@@ -39,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) directory: PathBuf,
     /// Variables that win over those that every agent gets.
     pub(crate) env: Vec<(OsString, OsString)>,
+    /// What keeps it, and all it starts, from writing elsewhere.
+    pub(crate) cage: Option<Caged>,
     /// Notes about the agent's own home.
     pub(crate) notes: PathBuf,
     /// Tools that its session gets.
@@ -71,7 +74,7 @@ pub(crate) fn spec(
         stderr_max,
         stderr_filter: Some(masked(run.spool.clone())),
         means: Means::CgroupV2,
-        cage: None,
+        cage: stage.cage.clone(),
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::run::Verdict;
+use kugetsu_process::cage::{Caged, Confinement, best};
 
 use super::asked::Asked;
 use super::at_hand::{Run, Stage};
@@ -22,11 +23,15 @@ const REASON_MAX: usize = 4000;
 /// Carries out a run of the coordinator.
 pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsage) {
     let failed = |why: String| (nothing_done(&End::Failed(why)), WireUsage::default());
-    let profile = match agents::check(&run.settings, &run.order.agent) {
-        Ok((profile, _)) => profile,
+    let (profile, program) = match agents::check(&run.settings, &run.order.agent) {
+        Ok(found) => found,
         Err(problem) => return failed(problem.to_string()),
     };
-    let desk = match Desk::prepare(&run.home, false) {
+    let confinement = match confinement(run).await {
+        Ok(confinement) => confinement,
+        Err(why) => return failed(why),
+    };
+    let desk = match Desk::prepare(&run.home, confinement.is_some()) {
         Ok(desk) => desk,
         Err(error) => return failed(format!("the coordinator's directory cannot be used: {error}")),
     };
@@ -40,6 +45,8 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     let stage = Stage {
         directory: desk.directory.clone(),
         env: desk.env(),
+        cage: confinement
+            .map(|confinement| Caged { cage: desk.cage(&run.home, &program, &run.place.temporary()), confinement }),
         notes: desk.notes(),
         tools: vec![tools.server().clone()],
     };
@@ -48,6 +55,22 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     let (verdict, reason) = verdict(&end, &Found::default(), &Push::None);
     let reason = if verdict == Verdict::Done { said(&answer) } else { reason };
     (Ending { verdict, reason, head: None, commits: 0, pushed: false }, used(&usage))
+}
+
+/// What keeps the coordinator from writing; none where the user does without.
+async fn confinement(run: &Run) -> Result<Option<Confinement>, String> {
+    if !run.settings.pm_cage {
+        run.spool.notice("nothing keeps the coordinator from writing: pm.cage is off");
+        return Ok(None);
+    }
+    match tokio::task::spawn_blocking(best).await {
+        Ok(Ok(confinement)) => {
+            run.spool.step(format!("the coordinator's files are read-only, by {confinement}"));
+            Ok(Some(confinement))
+        }
+        Ok(Err(why)) => Err(format!("{why}; to run the coordinator all the same: kugetsu config set pm.cage off")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The answer, as far as it is kept for lists.

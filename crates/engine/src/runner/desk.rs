@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::Profile;
+use kugetsu_process::cage::Cage;
 
 use crate::coordinator::skill::SKILL;
 use crate::home::Home;
@@ -36,13 +37,9 @@ impl Desk {
     pub(crate) fn prepare(home: &Home, is_confined: bool) -> io::Result<Self> {
         let directory = home.coordinator();
         let desk =
-            Self { skill_file: home.coordinator_skill(), state: directory.join("agent"), directory, is_confined };
+            Self { skill_file: home.coordinator_skill(), state: home.coordinator_agent(), directory, is_confined };
         for place in [desk.directory.clone()].into_iter().chain(desk.writable()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
-            // It may write in some of these, and could leave a link to elsewhere in the place of one.
-            if !fs::symlink_metadata(&place)?.is_dir() {
-                return Err(io::Error::other(format!("{} is no directory; remove it", place.display())));
-            }
+            make_real(&place)?;
         }
         Ok(desk)
     }
@@ -51,6 +48,23 @@ impl Desk {
     pub(crate) fn writable(&self) -> Vec<PathBuf> {
         let notes = ["queue", "logs"].map(|name| self.directory.join(name));
         notes.into_iter().chain(self.state_homes().map(|(_, place)| place)).collect()
+    }
+
+    /// What keeps the coordinator from writing elsewhere, and from seeing what it has no business with. `program` is its
+    /// agent's, `temporary` the run's own directory.
+    pub(crate) fn cage(&self, home: &Home, program: &Path, temporary: &Path) -> Cage {
+        let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
+        let secrets = user.iter().flat_map(|user| [".ssh", ".gnupg"].map(|name| user.join(name)));
+        let own = std::env::current_exe().ok();
+        // Where these lie in a place that is private to the cage they would not be seen.
+        let programs = [Some(program), own.as_deref()].into_iter().flatten().filter_map(Path::parent);
+        let read = user.iter().map(PathBuf::as_path).chain(programs).chain(self.skill_file.parent());
+        let readable = read.chain([self.directory.as_path()]).filter(|place| is_real(place)).map(Path::to_owned);
+        Cage {
+            writable: self.writable().into_iter().chain([temporary.to_owned()]).collect(),
+            readable: readable.collect(),
+            hidden: secrets.chain([home.path().to_owned()]).filter(|place| is_real(place)).collect(),
+        }
     }
 
     /// Notes about its agent's first start, which is another one than in the user's home.
@@ -87,7 +101,7 @@ impl Desk {
                 continue;
             }
             if let Some(place) = to.parent() {
-                DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+                make_real(place)?;
             }
             // Never through a link that it may have left there.
             let fresh = to.with_extension("new");
@@ -127,6 +141,19 @@ impl Desk {
     fn told(&self) -> PathBuf {
         self.directory.join("skill.told")
     }
+}
+
+/// Makes a directory, or finds one that is no link: where the coordinator may write it could have left one to elsewhere.
+fn make_real(place: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+    match is_real(place) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{} is no directory; remove it", place.display()))),
+    }
+}
+
+fn is_real(place: &Path) -> bool {
+    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
 }
 
 fn digest(text: &str) -> String {

@@ -31,7 +31,8 @@ pub(crate) async fn check(run: &Run, stage: &Stage, agent: &Agent, session: &Ses
 }
 
 async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result<SessionRecord, String> {
-    let path = run.place.temporary().join("session-record");
+    // Not in the temporary directory: what the agent leaves there may be a link.
+    let path = run.place.session_record();
     let stderr = complaints(run).map_err(|error| error.to_string())?;
     let spec = spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
     let mut tree = Tree::spawn(spec).await.map_err(|error| error.to_string())?;
@@ -56,7 +57,7 @@ async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result
             _ => error.to_string(),
         })
     });
-    // The run's temporary directory goes at its end in any case.
+    // It is of no use any more; the run's directory goes with the run's history in any case.
     let _ = std::fs::remove_file(&path);
     read
 }

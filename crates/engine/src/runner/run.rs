@@ -26,7 +26,7 @@ use super::spool::Spool;
 use super::talk::{Talk, talk};
 use super::verdict::{End, Found, Push, verdict};
 use super::watch::Watch;
-use crate::discard::discard;
+use crate::discard::discard_temporary;
 use crate::hold::hold;
 use crate::home::{Home, RunHome};
 use crate::settings::Settings;
@@ -129,7 +129,7 @@ async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut orde
 /// The agent's temporary files go with the run, but only after its end is written down: to remove many takes long, and
 /// whoever is killed meanwhile must not have the task done a second time. The daemon removes what is left.
 async fn remove_temporary(place: &RunHome) {
-    if let Err(error) = discard(place.temporary()).await {
+    if let Err(error) = discard_temporary(place).await {
         tracing::warn!(path = %place.temporary().display(), %error, "the run's temporary directory could not be removed");
     }
 }
@@ -158,8 +158,13 @@ impl Run {
                 return (nothing_done(&End::Failed(why)), WireUsage::default());
             }
         };
-        let stage =
-            Stage { directory: files.worktree.dir().to_owned(), env: vec![], notes: self.home.agents(), tools: vec![] };
+        let stage = Stage {
+            directory: files.worktree.dir().to_owned(),
+            env: vec![],
+            cage: None,
+            notes: self.home.agents(),
+            tools: vec![],
+        };
         let Talk { end, usage, .. } = talk(self, &stage, &Asked::Issue(issue, &files), &mut watch).await;
         watch.clocks.agent_is_gone();
         let usage = used(&usage);

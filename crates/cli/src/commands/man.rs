@@ -1,0 +1,64 @@
+//! `kugetsu man`: the manual, made of what `--help` says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Command};
+use clap_mangen::Man as Page;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui;
+
+/// Print the manual page of kugetsu, or write one for each command.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu man
+  kugetsu man --dir ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Write kugetsu.1 and a page for each command into this directory.
+    #[arg(long, value_name = "DIRECTORY")]
+    dir: Option<PathBuf>,
+}
+
+/// Prints or writes.
+pub(crate) fn run(arguments: &Man, mut command: Command) -> Result<Exit, Failure> {
+    command.build();
+    let Some(directory) = &arguments.dir else {
+        ui::text(&String::from_utf8_lossy(&page(&command, "kugetsu")?));
+        return Ok(Exit::Done);
+    };
+    fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+    let count = write(&command, "kugetsu", directory)?;
+    ui::line(format!("{count} pages are in {}", directory.display()));
+    Ok(Exit::Done)
+}
+
+/// Writes the page of a command and those of the commands below it.
+fn write(command: &Command, name: &str, directory: &Path) -> Result<usize, Failure> {
+    let path = directory.join(format!("{name}.1"));
+    fs::write(&path, page(command, name)?).map_err(|error| unwritable(&path, &error))?;
+    let mut count = 1;
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+        count += write(inner, &format!("{name}-{}", inner.get_name()), directory)?;
+    }
+    Ok(count)
+}
+
+fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    let page = Page::new(command.clone())
+        .title(name)
+        .section("1")
+        .source(format!("kugetsu {version}"))
+        .manual("Manual of kugetsu");
+    let mut text = Vec::new();
+    page.render(&mut text).map_err(|error| Failure::new(format!("the page {name} could not be made: {error}")))?;
+    Ok(text)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written: {error}", path.display()))
+        .hint("name a directory that you may write: kugetsu man --dir <directory>")
+}

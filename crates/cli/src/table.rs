@@ -1,0 +1,84 @@
+//! Rows below each other in columns, as text.
+//!
+//! The last column holds free text: it alone is shortened where a line would be wider than the terminal. The others are
+//! names and numbers that mean nothing when they are cut.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Between two columns.
+const GAP: usize = 2;
+/// A free text that is shorter says nothing; then the line is rather wrapped by the terminal.
+const FREE_LEAST: usize = 12;
+
+/// The cells of each line, filled up to the width of their columns. The last one of a line has no space behind it.
+pub(crate) fn lines(heads: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Vec<String>> {
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    let all: Vec<&Vec<String>> = std::iter::once(&heads).chain(rows).collect();
+    let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+    let widths: Vec<usize> = (0..heads.len()).map(|column| widest(column).unwrap_or_default()).collect();
+    let before: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
+    let free = width.map(|width| width.saturating_sub(before).max(FREE_LEAST));
+    all.into_iter()
+        .map(|row| {
+            let filled = row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+            let cell = |(column, cell): (usize, &String)| {
+                let last = column + 1 == heads.len();
+                let text = if last { shortened(cell, free) } else { cell.clone() };
+                if column + 1 == filled { text } else { padded(&text, widths[column] + GAP) }
+            };
+            row.iter().take(filled).enumerate().map(cell).collect()
+        })
+        .collect()
+}
+
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// The text in at most so many columns of a terminal, with a sign where it was cut.
+pub(crate) fn shortened(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| text.width() > *width) else { return text.to_owned() };
+    let mut short = String::new();
+    let mut left = width.saturating_sub(1);
+    for character in text.chars() {
+        let wide = character.width().unwrap_or_default();
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        short.push(character);
+    }
+    format!("{}…", short.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(heads: &[&str], rows: &[[&str; 3]], width: Option<usize>) -> Vec<String> {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
+        lines(heads, &rows, width).iter().map(|cells| cells.concat()).collect()
+    }
+
+    #[test]
+    fn c13_columns_are_aligned_and_the_free_text_is_cut_to_the_terminal() {
+        let rows = [
+            ["a/b#1", "done", "one commit was pushed to the branch"],
+            ["acme/api#12", "timeout", ""],
+            ["世界#1", "x", "y"],
+        ];
+        let heads = ["ISSUE", "STATE", "WHY"];
+        assert_eq!(
+            text(&heads, &rows, Some(40)),
+            [
+                "ISSUE        STATE    WHY",
+                "a/b#1        done     one commit was pu…",
+                "acme/api#12  timeout",
+                "世界#1       x        y",
+            ]
+        );
+        assert!(text(&heads, &rows, Some(40)).iter().all(|line| line.width() <= 40));
+        assert!(text(&heads, &rows, None)[1].ends_with("to the branch"), "nothing is cut where no terminal is");
+        assert!(text(&heads, &rows, Some(10))[1].starts_with("a/b#1        done     one"), "names are never cut");
+    }
+}

@@ -1,0 +1,132 @@
+//! Settings while the daemon runs: edits count at once, and a mistake takes nothing away but itself.
+
+use crate::world::{World, script, shown};
+
+/// Changes the text of `config.toml` as an editor does.
+fn edit(world: &World, change: impl Fn(String) -> String) {
+    let path = world.home.kugetsu().join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, change(text)).unwrap();
+}
+
+#[test]
+fn c13_a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let issues: Vec<String> = (0..5).map(|_| world.queue(&repository, &script(&["wait go", "say done"]))).collect();
+    for issue in &issues[..3] {
+        world.await_state(issue, "running");
+    }
+    assert_eq!(
+        (&world.latest(&issues[3])["state"], &world.latest(&issues[4])["state"]),
+        (&"queued".into(), &"queued".into())
+    );
+    edit(&world, |text| format!("{text}\n[agents]\nmax = 4\n"));
+    world.await_state(&issues[3], "running");
+    assert_eq!(world.latest(&issues[4])["state"], "queued");
+    world.run(["config", "set", "agents.max", "5"]);
+    world.await_state(&issues[4], "running");
+    assert_eq!(world.json(["status", "--json"])["places"], 5);
+    world.open_gate();
+    for issue in &issues {
+        world.await_state(issue, "done");
+    }
+}
+
+#[test]
+fn c13_an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
+    let world = World::new();
+    edit(&world, |text| {
+        format!(
+            "{text}\n[run]\ntimout = \"2h\"\nsilence = \"3m\"\n[servers.work]\nurl = \"https://git.example.com\"\ntyp = \"gitea\"\n"
+        )
+    });
+    let listed = world.attempt(["config", "list"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", shown(&listed));
+    let said = String::from_utf8_lossy(&listed.stderr).into_owned();
+    let warned = |line: &str, words: &[&str]| {
+        let found =
+            said.lines().find(|one| one.starts_with("warning: ") && one.contains(&format!("config.toml:{line}: ")));
+        assert!(found.is_some_and(|one| words.iter().all(|word| one.contains(word))), "{line}: {said}");
+    };
+    warned("10", &["run.timout", "did you mean run.timeout?"]);
+    warned("14", &["servers.work.typ", "url, kind, api_url"]);
+    assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "3m", "the rest of the file counts");
+    let status = world.json(["status", "--json"]);
+    assert_eq!(
+        (&status["settings_error"], status["settings_warnings"].as_array().unwrap().len()),
+        (&serde_json::Value::Null, 2)
+    );
+}
+
+#[test]
+fn c13_a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repaired() {
+    let world = World::new();
+    edit(&world, |text| format!("{text}\n[agents]\nmax = 7\n[run]\nsilence = \"20s\"\n"));
+    assert_eq!(world.json(["status", "--json"])["places"], 7);
+    edit(&world, |text| text.replace("max = 7", "max = \"many\"").replace("20s", "40s"));
+    let status = world.json(["status", "--json"]);
+    assert_eq!(status["places"], 7, "the old value holds");
+    let error = status["settings_error"].as_str().unwrap().to_owned();
+    assert!(error.contains("config.toml:10: agents.max must be a number"), "{error}");
+    let shown_status = world.attempt(["status"]);
+    let said = String::from_utf8_lossy(&shown_status.stderr).into_owned();
+    assert!(said.contains(&error) && said.contains("what was set before holds"), "{}", shown(&shown_status));
+
+    let listed = world.attempt(["config", "list"]);
+    assert_eq!(listed.status.code(), Some(2), "{}", shown(&listed));
+    assert!(String::from_utf8_lossy(&listed.stderr).contains(&error), "{}", shown(&listed));
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let row = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(row("agents.max").contains(" 7 ") && row("agents.max").contains("before the mistake in"), "{listed}");
+    assert!(row("run.silence").contains("40s"), "the rest of the file counts: {listed}");
+
+    // A daemon that begins now knows what was in force, too.
+    world.run(["daemon", "stop"]);
+    assert_eq!(world.json(["status", "--json"])["places"], 7);
+    let refused = world.attempt(["config", "set", "agents.max", "lots"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    world.run(["config", "set", "agents.max", "2"]);
+    let status = world.json(["status", "--json"]);
+    assert_eq!((&status["places"], &status["settings_error"]), (&2.into(), &serde_json::Value::Null), "{status}");
+}
+
+#[test]
+fn c13_settings_that_never_were_good_start_no_daemon() {
+    let world = World::new();
+    edit(&world, |text| text.replace("default = \"scripted\"", "default = \"scripted\"\npermissions = \"refuze\""));
+    let refused = world.attempt(["status"]);
+    assert_ne!(refused.status.code(), Some(0), "{}", shown(&refused));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("config.toml:3: agent.permissions"),
+        "{}",
+        shown(&refused)
+    );
+}
+
+#[test]
+fn r11_runs_have_their_temporary_directories_where_the_setting_says() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let elsewhere = world.home.path().join("big").join("tmp");
+    world.run(["config", "set", "run.temp_dir", elsewhere.to_str().unwrap()]);
+    let (run, code) =
+        world.start(&repository, &script(&["env TMPDIR", "env KUGETSU_TEMP_DIR", "run touch \"$TMPDIR/mine\""]));
+    assert_eq!(code, 0, "{run}");
+    let own = elsewhere.join(format!("kugetsu-{}", run["run"].as_str().unwrap()));
+    let said = world.said("local/demo#1");
+    assert!(said.contains(&format!("TMPDIR={}", own.display())), "{said}");
+    assert!(said.contains(&format!("KUGETSU_TEMP_DIR={}", own.display())), "{said}");
+    kugetsu_testkit::eventually("the temporary directory to be gone", || {
+        let left: Vec<_> = std::fs::read_dir(&elsewhere).unwrap().map(|entry| entry.unwrap().path()).collect();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+    let refused = world.attempt(["config", "set", "run.temp_dir", "tmp"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let file = world.home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    world.run(["config", "set", "run.temp_dir", file.to_str().unwrap()]);
+    let (run, code) = world.start(&repository, &script(&["say hello"]));
+    assert_eq!(code, 1, "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("run.temp_dir"), "{run}");
+}

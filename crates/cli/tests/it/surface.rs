@@ -1,0 +1,208 @@
+//! What a person sees and types besides the work itself: help, manual, completions, tables, what is said while waiting.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::world::{World, hold, script, shown};
+
+/// The directory that the program is in, for the PATH.
+fn bin() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kugetsu")).parent().unwrap()
+}
+
+/// Runs a program that is not on every machine; none where it is not there.
+fn if_there(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            eprintln!("skipped: {:?}: {error}", command.get_program());
+            None
+        }
+    }
+}
+
+/// What bash offers for a line that is not finished.
+fn offered(world: &World, words: &[&str]) -> Vec<String> {
+    let typed = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let (last, index) = (words[words.len() - 1], words.len() - 1);
+    let script = format!(
+        "source <(kugetsu completions bash) || exit 1
+         complete -p kugetsu >/dev/null || exit 1
+         COMP_WORDS=({typed}); COMP_CWORD={index}; COMP_TYPE=9
+         _clap_complete_kugetsu kugetsu '{last}' ''
+         printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = world.home.command("bash");
+    bash.args(["--norc", "-c", &script]).env("PATH", format!("{}:/usr/bin:/bin", bin().display()));
+    let output = world.home.run(&mut bash);
+    assert!(output.status.success(), "{}", shown(&output));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn c13_bash_completes_commands_settings_and_the_issues_of_a_running_daemon() {
+    let world = World::new();
+    assert_eq!(offered(&world, &["kugetsu", "sta"]), ["start", "status"]);
+    assert!(offered(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
+    assert!(offered(&world, &["kugetsu", "start", ".", "x", "--agent", ""]).contains(&"scripted".to_owned()));
+    assert!(!offered(&world, &["kugetsu", "logs", ""]).iter().any(|one| one.contains('#')));
+    assert!(!world.home.kugetsu().join("daemon.sock").exists(), "no daemon is started for it");
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    assert_eq!(offered(&world, &["kugetsu", "logs", "local/"]), ["local/demo#1"]);
+}
+
+#[test]
+fn c13_zsh_and_fish_can_read_their_scripts() {
+    let world = World::bare();
+    for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "-n")] {
+        let path = world.home.path().join(format!("completions.{shell}"));
+        std::fs::write(&path, world.run(["completions", shell])).unwrap();
+        let Some(checked) = if_there(Command::new(shell).arg(check).arg(&path)) else { continue };
+        assert!(checked.status.success() && checked.stderr.is_empty(), "{shell}: {}", shown(&checked));
+    }
+    let fish = format!("kugetsu completions fish | source; complete -C 'kugetsu daemon sta'");
+    let path = format!("{}:/usr/bin:/bin", bin().display());
+    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", &fish]).env("PATH", &path)) {
+        let text = String::from_utf8_lossy(&offered.stdout).into_owned();
+        assert!(text.contains("start") && text.contains("status"), "{}", shown(&offered));
+    }
+    let refused = world.attempt(["completions", "tcsh"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+}
+
+/// The commands that `kugetsu help` lists below this one.
+fn listed(world: &World, words: &[&str]) -> Vec<String> {
+    let help = world.run([&["help"], words].concat());
+    let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn c13_every_command_has_a_manual_page_that_man_can_read() {
+    let world = World::bare();
+    let pages = world.home.path().join("man1");
+    world.run(["man", "--dir", pages.to_str().unwrap()]);
+    let mut expected = vec!["kugetsu.1".to_owned()];
+    for command in listed(&world, &[]) {
+        expected.extend(listed(&world, &[&command]).iter().map(|inner| format!("kugetsu-{command}-{inner}.1")));
+        expected.push(format!("kugetsu-{command}.1"));
+    }
+    assert!(expected.len() > 30, "{expected:?}");
+    let mut found: Vec<String> =
+        std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    assert_eq!(world.run(["man"]), std::fs::read_to_string(pages.join("kugetsu.1")).unwrap());
+    for page in &found {
+        let path = pages.join(page);
+        if let Some(read) = if_there(Command::new("groff").args(["-man", "-ww", "-z"]).arg(&path)) {
+            assert!(read.status.success() && read.stderr.is_empty(), "{page}: {}", shown(&read));
+        }
+        if let Some(read) = if_there(Command::new("mandoc").args(["-Tlint", "-Werror"]).arg(&path)) {
+            assert!(read.status.success(), "{page}: {}", shown(&read));
+        }
+    }
+    if let Some(read) = if_there(Command::new("man").env("MANWIDTH", "80").arg("-l").arg(pages.join("kugetsu-start.1")))
+    {
+        let text = String::from_utf8_lossy(&read.stdout).into_owned();
+        assert!(text.lines().any(|line| line.trim() == "kugetsu start . \"fix the flaky test\""), "{}", shown(&read));
+    }
+}
+
+#[test]
+fn c13_help_shows_commands_and_topics_and_knows_the_nearest() {
+    let world = World::bare();
+    let help = world.run(["help"]);
+    for word in ["start", "refs", "config", "env", "agents", "exit-codes"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert!(world.run(["help", "exit-codes"]).contains("75  every place is taken"));
+    let both = world.run(["help", "config"]);
+    assert!(both.contains("Usage: kugetsu config <COMMAND>") && both.contains("From strongest to weakest"), "{both}");
+    assert!(world.run(["help", "queue", "cancel"]).contains("Usage: kugetsu queue cancel"));
+    let refused = world.attempt(["help", "exitcodes"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("did you mean exit-codes?") && said.contains("topics: refs, config"), "{said}");
+    let refused = world.attempt(["help", "queue", "cancle"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("did you mean cancel?"), "{}", shown(&refused));
+    assert!(!world.home.kugetsu().join("config.toml").exists(), "reading makes no home");
+}
+
+#[test]
+fn c13_list_shows_what_is_destroyed_only_when_asked() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    world.start(&repository, &script(&["say hello"]));
+    world.run(["destroy", "local/demo#1", "--yes"]);
+    let listed = world.attempt(["list"]);
+    let (stdout, stderr) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
+    assert!(stdout.contains("local/demo#2") && !stdout.contains("local/demo#1"), "{}", shown(&listed));
+    assert!(stderr.contains("1 issue destroyed") && stderr.contains("kugetsu list --all"), "{}", shown(&listed));
+    let all = world.run(["list", "--all"]);
+    let line = all.lines().find(|line| line.starts_with("local/demo#1 ")).unwrap();
+    assert!(line.contains("destroyed"), "{all}");
+    let objects = world.json(["list", "--json"]);
+    assert_eq!(objects.as_array().unwrap().len(), 2, "programs get all");
+    assert!(!world.run(["status"]).contains("local/demo#1"));
+}
+
+#[test]
+fn c13_on_a_terminal_lists_fit_it_and_elsewhere_nothing_is_cut() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let long = "a file whose name is long ".repeat(8);
+    world.start(&repository, &script(&[&format!("say {long}"), "write notes.txt x"]));
+    let reason = world.latest("local/demo#1")["reason"].as_str().unwrap().to_owned();
+    let queue = world.run(["queue", "list", "--all"]);
+    assert!(queue.contains(long.trim()), "{queue}");
+    assert!(!world.run(["list"]).contains('\u{1b}') && world.run(["list"]).contains(&reason));
+    // script(1) gives the program a terminal.
+    let on_terminal = |columns: usize, plain: bool| {
+        let typed = format!("stty rows 24 cols {columns}; {} queue list --all", env!("CARGO_BIN_EXE_kugetsu"));
+        let mut command = world.home.command("script");
+        command.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
+        if plain {
+            command.env("NO_COLOR", "1");
+        }
+        if_there(&mut command).map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    for columns in [80, 120] {
+        let Some(text) = on_terminal(columns, true) else { return };
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let line = text.lines().find(|line| line.starts_with("local/demo#1")).unwrap().trim_end();
+        assert!(line.ends_with('…') && line.chars().count() <= columns, "{columns}: {text}");
+        assert!(line.chars().count() > columns - 12, "the terminal is used: {columns}: {text}");
+    }
+    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "a state has its colour");
+}
+
+#[test]
+fn c02_c05_what_takes_long_says_what_it_waits_for() {
+    let world = World::new();
+    // A server that takes the question and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let issue = format!("http://{}/acme/api/issues/1", silent.local_addr().unwrap());
+    waits(&world, &["start", &issue, "fix it"], "looking for the repository of");
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    let held = hold(&world.home.kugetsu().join("state/kugetsu.db"));
+    waits(&world, &["destroy", "local/demo#1", "--yes"], "removing the session and the worktree");
+    drop(held);
+}
+
+/// Waits until the command says this on stderr, and ends it.
+fn waits(world: &World, words: &[&str], said: &str) {
+    let mut command = world.command(&world.home.user(), words);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("· ") && line.contains(said)), "{words:?} says nothing of {said:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
