@@ -1,9 +1,9 @@
 //! The coordinator: messages in, work begun on issues, one report out.
 
-use kugetsu_testkit::Repository;
+use kugetsu_testkit::{Repository, eventually};
 use serde_json::json;
 
-use crate::world::{World, ended, shown};
+use crate::world::{World, ended, script, shown};
 
 /// What the coordinator is to do: start work in these repositories.
 fn starting(repositories: &[&Repository], steps: &str) -> String {
@@ -51,4 +51,175 @@ fn c04_b03_a_message_leads_to_two_pushed_branches_and_one_report() {
     assert_eq!(tasks[0]["reason"], "I began what you asked for.", "the answer is what it said last");
     assert!(world.said("pm").contains("I began what you asked for."));
     assert!(world.json(["list", "--json"]).as_array().unwrap().iter().all(|run| run["issue"] != "pm"));
+}
+
+/// The message of a person, with a script for the coordinator.
+fn asking(words: &str, steps: &[serde_json::Value]) -> String {
+    format!("{words}\nkugetsu-script: {}", json!(steps))
+}
+
+#[test]
+fn c04_several_messages_are_worked_off_one_after_the_other_each_with_its_own_answer() {
+    let world = World::new();
+    world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "answer one"})])]);
+    for n in 2..=4 {
+        world.run(["delegate", &asking("more", &[json!({"say": format!("answer {n}")})])]);
+    }
+    let waiting = world.json(["queue", "list", "--json"]);
+    let kinds: Vec<_> = waiting.as_array().unwrap().iter().map(|task| task["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["delegate"; 4], "{waiting}");
+    world.kill_daemon();
+    world.open_coordinators_gate();
+    let ended = eventually("all four to be done", || {
+        let all = world.json(["queue", "list", "--all", "--json"]);
+        let done = all.as_array().unwrap().iter().filter(|task| task["state"] == "done").count();
+        if done == 4 { Ok(all) } else { Err(all) }
+    });
+    let answers: Vec<_> = ended.as_array().unwrap().iter().map(|task| task["reason"].as_str().unwrap()).collect();
+    assert_eq!(answers, ["answer one", "answer 2", "answer 3", "answer 4"]);
+    let sessions: std::collections::BTreeSet<_> =
+        ended.as_array().unwrap().iter().map(|task| task["session_id"].as_str().unwrap()).collect();
+    assert_eq!(sessions.len(), 1, "one session: {ended}");
+    assert!(world.processes("scripted-agent").is_empty(), "an idle coordinator is no process");
+}
+
+#[test]
+fn c04_r20_work_that_was_begun_is_asked_about_and_never_begun_twice() {
+    let world = World::new();
+    let repository = world.repository("shop");
+    world.start(&repository, &script(&["say done"]));
+    let message = asking("add a test to local/shop#1", &[json!({"say": "noted"})]);
+    let output = world.attempt(["delegate", &message]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for part in ["local/shop#1", "is done", "--worktree local/shop#1", "--anyway"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    world.run(["delegate", &message, "--worktree", "local/shop#1", "--wait"]);
+    let told = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
+    assert!(told(0).contains("chosen by the person: local/shop#1"), "{}", told(0));
+    world.run(["delegate", &message, "--anyway", "--wait"]);
+    assert!(told(1).contains("chose none of it"), "{}", told(1));
+
+    let start = json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": "local/shop#1", "message": "again"}}});
+    world.run(["delegate", "--anyway", &asking("again", &[start]), "--wait"]);
+    let tools = world.records("pm", "tool_ended");
+    let refused = tools.last().unwrap();
+    assert_eq!(refused["ok"], false, "{refused}");
+    assert!(refused["output"].as_str().unwrap().contains("use `continue`"), "{refused}");
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 4, "no second task for it");
+}
+
+#[test]
+fn c04_the_coordinator_is_told_what_is_known_and_what_is_missing() {
+    let world = World::new();
+    let repository = world.repository("shop");
+    repository.git(["remote", "add", "origin", "https://git.example.net/acme/shop.git"]);
+    let message =
+        asking("look at #7, acme/other#3 and https://nowhere.example.org/a/b/issues/9", &[json!({"say": "ok"})]);
+    world.run_in(repository.path(), ["delegate", &message, "--wait"]);
+    let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
+    for part in [
+        "# You coordinate",
+        "of the repository git.example.net/acme/shop",
+        "- git.example.net/acme/shop#7: not worked on yet",
+        "acme/other#3: not worked on yet",
+        "- nowhere.example.org/a/b#9: not worked on yet; its server is not in the settings",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    world.run(["delegate", &asking("what about #12?", &[json!({"say": "ok"})]), "--wait"]);
+    let told = world.records("pm", "prompt")[1]["text"].as_str().unwrap().to_owned();
+    assert!(told.contains("#12: it is missing which repository is meant"), "{told}");
+    assert!(!told.contains("# You coordinate"), "a session that knows its rules is not told them again: {told}");
+}
+
+#[test]
+fn b07_the_coordinators_own_env_file_wins() {
+    let world = World::new();
+    world.run(["env", "set", "PLAIN", "for all"]);
+    world.run(["env", "set", "PLAIN", "for the coordinator", "pm-agent"]);
+    world.run(["env", "set", "GITEA_TOKEN", "s3cret-of-the-coordinator", "pm-agent"]);
+    let steps = [json!({"env": "PLAIN"}), json!({"env": "GITEA_TOKEN"})];
+    world.run(["delegate", &asking("say it", &steps), "--wait"]);
+    let said = world.said("pm");
+    assert!(said.contains("PLAIN=for the coordinator"), "{said}");
+    let all = world.run(["logs", "pm", "--json"]) + &world.run(["queue", "list", "--all", "--json"]);
+    assert!(!all.contains("s3cret-of"), "{all}");
+}
+
+#[test]
+fn c06_destroying_the_coordinator_begins_another_session() {
+    let world = World::new();
+    world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
+    let first = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
+    assert_eq!(world.attempt(["destroy", "--pm-agent"]).status.code(), Some(3), "a yes is wanted");
+    world.run(["destroy", "--pm-agent", "-y"]);
+    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("nothing to remove"));
+    world.run(["delegate", &asking("two", &["history".into()]), "--wait"]);
+    let second = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
+    assert_ne!(first, second);
+    assert!(world.said("pm").contains("0 earlier prompts"), "{}", world.said("pm"));
+    world.run(["init"]);
+    world.run(["destroy", "--base", "-y"]);
+    assert!(!world.home.kugetsu().join("base/context.md").exists());
+    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("nothing to remove"), "it went with the base");
+    assert!(world.home.kugetsu().join("skills/pm/SKILL.md").exists(), "what the user wrote stays");
+}
+
+#[test]
+fn c04_the_coordinator_has_tools_for_all_it_may_do() {
+    let world = World::new();
+    let repository = world.repository("shop");
+    world.start(&repository, &script(&["say I was here"]));
+    let call = |tool: &str, arguments: serde_json::Value| json!({"call": {"tool": tool, "arguments": arguments}});
+    let issue = json!({"issue": "local/shop#1"});
+    let steps = [
+        call("kugetsu_list", json!({})),
+        call("kugetsu_show", issue.clone()),
+        call("kugetsu_logs", issue.clone()),
+        call("kugetsu_why", issue),
+        call("kugetsu_queue", json!({})),
+        call("kugetsu_continue", json!({"issue": "local/shop#1", "message": script(&["say more"])})),
+        call("kugetsu_show", json!({"issue": "local/none#1"})),
+        call("kugetsu_destroy", json!({"issue": "local/shop#1"})),
+    ];
+    world.run(["delegate", &asking("use them", &steps), "--anyway", "--wait"]);
+    let tools = world.records("pm", "tool_ended");
+    let answers: Vec<(bool, &str)> =
+        tools.iter().map(|tool| (tool["ok"].as_bool().unwrap(), tool["output"].as_str().unwrap())).collect();
+    for (at, ok, part) in [
+        (0, true, "\"local/shop#1\""),
+        (1, true, "\"kind\":\"start\""),
+        (2, true, "I was here"),
+        (3, true, "\"because\""),
+        (4, true, "\"tasks\":[]"),
+        (5, true, "\"state\":\"queued\""),
+        (6, false, "local/none#1"),
+        (7, false, "does not offer destroy"),
+    ] {
+        assert!(answers[at].0 == ok && answers[at].1.contains(part), "{at} {part}: {answers:?}");
+    }
+    let told = world.records("pm", "prompt").last().unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(told.contains("local/shop#1 (continue): done"), "it is told when what it continued has ended: {told}");
+}
+
+#[test]
+fn c13_status_shows_the_coordinator_and_why_says_what_it_waits_for() {
+    let world = World::new();
+    world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "all is well"})])]);
+    world.run(["delegate", &asking("second", &[json!({"say": "again"})])]);
+    eventually("the first to run", || {
+        let status = world.run(["status"]);
+        if status.contains("coordinator: running") { Ok(()) } else { Err(status) }
+    });
+    assert!(world.run(["status"]).contains("1 message in line"), "{}", world.run(["status"]));
+    assert_eq!(world.json(["why", "pm", "--json"])["state"], "running");
+    world.open_coordinators_gate();
+    eventually("both to be done", || {
+        let status = world.run(["status"]);
+        if status.contains("coordinator: done") && status.contains("again") { Ok(()) } else { Err(status) }
+    });
+    let wrong = world.attempt(["continue", "pm", "more"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("kugetsu delegate"), "{}", shown(&wrong));
 }

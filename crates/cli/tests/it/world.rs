@@ -142,9 +142,12 @@ impl World {
 
     /// Lets agents go on that wait for the file `go`.
     pub(crate) fn open_gate(&self) {
-        let gates = self.home.user().join(".local/share/kugetsu-scripted-agent/gates");
-        std::fs::create_dir_all(&gates).unwrap();
-        std::fs::write(gates.join("go"), "").unwrap();
+        open_gate(&self.home.user().join(".local/share"));
+    }
+
+    /// The same for the coordinator, whose agent has a state of its own.
+    pub(crate) fn open_coordinators_gate(&self) {
+        open_gate(&self.home.kugetsu().join("pm/agent/data"));
     }
 
     /// Where an issue's worktree is.
@@ -152,6 +155,12 @@ impl World {
     pub(crate) fn worktree(&self, reference: &str) -> PathBuf {
         PathBuf::from(self.latest(reference)["worktree"].as_str().expect("a worktree"))
     }
+}
+
+fn open_gate(data: &Path) {
+    let gates = data.join("kugetsu-scripted-agent/gates");
+    std::fs::create_dir_all(&gates).unwrap();
+    std::fs::write(gates.join("go"), "").unwrap();
 }
 
 /// Changes a database behind kugetsu's back.

@@ -7,9 +7,9 @@ use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
-use kugetsu_forge::address::{Context, What};
+use kugetsu_forge::address::{Address, Context, What};
 use kugetsu_forge::place::place;
 use kugetsu_forge::prose::{Mention, mentions};
 use kugetsu_store::store::{Enqueue, Precondition};
@@ -183,18 +183,19 @@ async fn chosen(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView,
 }
 
 fn which(candidates: &[Candidate]) -> Problem {
-    let listed: Vec<String> = candidates
-        .iter()
-        .map(|candidate| {
-            format!("  {} ({}) is {}", candidate.view.reference, candidate.written, facts::standing(&candidate.view))
-        })
-        .collect();
-    let said = format!("the message may mean work that was begun already:\n{}", listed.join("\n"));
+    let listed = candidates.iter().map(|Candidate { written, view }| {
+        let name = view.reference.to_string();
+        let written = if *written == name { String::new() } else { format!(" ({written})") };
+        format!("  {name}{written} is {}", facts::standing(view))
+    });
+    let said = listed.collect::<Vec<_>>().join("\n");
     let first = &candidates[0].view.reference;
-    Problem::new(ProblemKind::NeedsPerson, said).hint(format!(
-        "say which one it is about: kugetsu delegate --worktree {first} \"<message>\"; or hand it over as it is: \
-         kugetsu delegate --anyway \"<message>\""
-    ))
+    Problem::new(ProblemKind::NeedsPerson, format!("the message may mean work that was begun already:\n{said}")).hint(
+        format!(
+            "say which one it is about: kugetsu delegate --worktree {first} \"<message>\"; or hand it over as it is: \
+             kugetsu delegate --anyway \"<message>\""
+        ),
+    )
 }
 
 /// A message, read.
@@ -312,13 +313,13 @@ async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<Read, Proble
                 let found = match address.what {
                     What::Change(_) => Found::Change,
                     What::Repo => continue,
-                    What::Issue(number) => match place(&address, &settings.repositories, &settings.servers) {
-                        Ok(placed) => {
-                            let is_configured = placed.repo.base.is_local()
-                                || settings.servers.known().iter().any(|known| known.base == placed.repo.base);
-                            on_issue(engine, IssueRef { repo: placed.repo, number }, is_configured).await?
+                    What::Issue(number) => match repository(&address, &settings) {
+                        Ok(repo) => {
+                            let is_configured = repo.base.is_local()
+                                || settings.servers.known().iter().any(|known| known.base == repo.base);
+                            on_issue(engine, IssueRef { repo, number }, is_configured).await?
                         }
-                        Err(error) => Found::Unclear(error.to_string()),
+                        Err(why) => Found::Unclear(why),
                     },
                 };
                 Named { written, found }
@@ -330,6 +331,16 @@ async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<Read, Proble
         }
     }
     Ok(Read { here, named })
+}
+
+/// The repository of an address; where the address names no server, the settings do.
+fn repository(address: &Address, settings: &Settings) -> Result<RepoRef, String> {
+    match address.repo() {
+        Some(repo) => Ok(repo),
+        None => place(address, &settings.repositories, &settings.servers)
+            .map(|placed| placed.repo)
+            .map_err(|error| error.to_string()),
+    }
 }
 
 impl Named {

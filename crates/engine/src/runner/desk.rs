@@ -170,6 +170,8 @@ fn body(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -194,6 +196,33 @@ mod tests {
         fs::write(&desk.skill_file, "Be kind.\n").unwrap();
         assert_eq!(desk.changed_skill().unwrap().as_deref(), Some("Be kind.\n"));
         assert_eq!(desk.changed_skill().unwrap(), None);
+    }
+
+    #[test]
+    fn b03_the_login_is_copied_and_never_through_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let desk = Desk::prepare(&Home::new(directory.path().join("home")), true).unwrap();
+        let (data, elsewhere) = (directory.path().join("data"), directory.path().join("elsewhere"));
+        for place in [&data.join("opencode"), &elsewhere] {
+            fs::create_dir_all(place).unwrap();
+        }
+        let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
+        desk.copy_login(&profile, &data).unwrap();
+        fs::write(data.join("opencode/auth.json"), "{}").unwrap();
+        desk.copy_login(&profile, &data).unwrap();
+        let copy = desk.directory.join("agent/data/opencode/auth.json");
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
+        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+
+        // Its own is newer: it has renewed its login.
+        fs::write(&copy, "renewed").unwrap();
+        desk.copy_login(&profile, &data).unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "renewed");
+
+        fs::remove_dir_all(copy.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, copy.parent().unwrap()).unwrap();
+        assert!(desk.copy_login(&profile, &data).unwrap_err().to_string().contains("no directory"));
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! The coordinator writes nothing but its own notes, whatever its agent tries (B3, R18). The kernel keeps it so; that no
+//! trick of a program gets around it is tested where the cage is built.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use kugetsu_testkit::Repository;
+use serde_json::{Value, json};
+
+use crate::world::{World, shown};
+
+/// Each is run by a shell of its own, in the coordinator's directory; `$V` is a repository of the user's.
+const ATTEMPTS: &[&str] = &[
+    "echo bad > $V/README.md",
+    "echo bad >> $V/new.txt",
+    "git -C $V commit -q --allow-empty -m bad",
+    "cd $V && git checkout -q -b bad",
+    "sed -i s/hello/bad/ $V/README.md",
+    "python3 -c \"open('$V/README.md', 'w').write('bad')\"",
+    "python3 -c \"import os; os.truncate('$V/README.md', 0)\"",
+    "ln -s $V logs/link && echo bad > logs/link/README.md",
+    "ln $V/README.md logs/hard && echo bad > logs/hard",
+    "echo bad > logs/mine && mv logs/mine $V/README.md",
+    "mv $V/README.md logs/taken",
+    "rm -f logs/mine && ln -s $V/README.md logs/mine && echo bad > logs/mine",
+    "cp -f /dev/null $V/README.md",
+    "rm -rf $V",
+    "chmod 777 $V/README.md",
+    "touch -d 2001-01-01 $V/README.md",
+    "mkdir $V/bad",
+    "dd if=/dev/zero of=$V/README.md count=1",
+    "echo bad > $K/config.toml",
+    "echo bad >> $K/env/default.env",
+    "echo bad > $K/skills/pm/SKILL.md",
+    "echo bad > skill.told",
+    "echo bad > $HOME/.profile",
+    "mkdir -p $HOME/.config/opencode && echo bad > $HOME/.config/opencode/opencode.json",
+    "setsid sh -c 'sleep 0.2; echo bad > $V/README.md' &",
+];
+
+/// What a tree of files holds: names, modes, times of change, contents.
+fn state(place: &Path) -> Vec<(String, u32, i64, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut ahead = vec![place.to_owned()];
+    while let Some(path) = ahead.pop() {
+        let found = fs::symlink_metadata(&path).unwrap();
+        let content = if found.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+        all.push((path.display().to_string(), found.permissions().mode(), found.mtime_nsec(), content));
+        if found.is_dir() {
+            ahead.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn tries(world: &World) {
+    world.run(["init"]);
+    let victim = Repository::at(world.home.user().join("victim"));
+    victim.commit_files("first", &[("README.md", "hello\n")]);
+    let kugetsu = world.home.kugetsu();
+    let watched =
+        [world.home.user().join("victim"), kugetsu.join("config.toml"), kugetsu.join("env"), kugetsu.join("skills")];
+    let before: Vec<_> = watched.iter().map(|place| state(place)).collect();
+    let vars = format!("export V={} K={}; ", victim.path().display(), kugetsu.display());
+    let mut steps: Vec<Value> = ATTEMPTS.iter().map(|attempt| json!({"run": format!("{vars}{attempt}")})).collect();
+    // What it may do works: else nothing above would mean anything.
+    steps.push(json!({"run": "echo a note > queue/plan && echo another > logs/today && cat queue/plan logs/today"}));
+    steps.push(json!({"run": format!("cat {}/README.md", victim.path().display())}));
+    steps.push(json!({"run": format!("cat {}/env/default.env || echo nothing to see", kugetsu.display())}));
+    steps.push(json!({"run": "sleep 0.5"}));
+    let output = world.attempt(["delegate", &format!("try\nkugetsu-script: {}", json!(steps)), "--wait"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+
+    let after: Vec<_> = watched.iter().map(|place| state(place)).collect();
+    let tools = world.records("pm", "tool_ended");
+    for (before, after) in before.iter().zip(&after) {
+        for (old, new) in before.iter().zip(after) {
+            assert_eq!(old, new, "{tools:#?}");
+        }
+        assert_eq!(before.len(), after.len(), "{tools:#?}");
+    }
+    let said = |from_end: usize| tools[tools.len() - from_end]["output"].as_str().unwrap().trim().to_owned();
+    assert_eq!(said(4), "a note\nanother");
+    assert_eq!(said(3), "hello", "what is not hidden can be read");
+    assert!(said(2).ends_with("nothing to see"), "kugetsu's own home is hidden: {}", said(2));
+    assert_eq!(fs::read_to_string(kugetsu.join("pm/queue/plan")).unwrap(), "a note\n");
+    assert!(!world.home.user().join(".profile").exists());
+    assert!(!world.home.user().join(".config/opencode").exists());
+}
+
+fn without_bubblewrap() -> World {
+    let mut world = World::new();
+    // One that does not work here is as good as none.
+    let bin = world.home.folder("no-bubblewrap");
+    fs::write(bin.join("bwrap"), "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(bin.join("bwrap"), fs::Permissions::from_mode(0o755)).unwrap();
+    world.home.prepend_path(&bin);
+    world
+}
+
+#[test]
+fn needs_bubblewrap_b03_r18_the_coordinator_writes_nothing_of_anybodys() {
+    let world = World::new();
+    tries(&world);
+    assert!(world.run(["logs", "pm"]).contains("read-only, by bubblewrap"));
+}
+
+#[test]
+fn b03_r18_the_coordinator_writes_nothing_of_anybodys_by_the_kernel_alone() {
+    let world = without_bubblewrap();
+    tries(&world);
+    assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
+}
+
+#[test]
+fn b03_without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
+    let world = World::new();
+    world.run(["config", "set", "pm.cage", "off"]);
+    world.run(["delegate", "try\nkugetsu-script: [{\"run\": \"echo x > ../free\"}]", "--wait"]);
+    assert!(world.home.kugetsu().join("free").exists());
+    assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "it is said each time");
+}
