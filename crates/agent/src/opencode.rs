@@ -20,6 +20,7 @@ pub(crate) fn profile() -> Profile {
         attach: Some(words(&["--session", "{session}"])),
         record: Some(words(&["export", "{session}"])),
         login_files: vec!["opencode/auth.json"],
+        config_directories: vec![NAME],
         install_hint: "install it (https://opencode.ai, or `npm install -g opencode-ai`); kugetsu looks on the PATH, which `kugetsu env set PATH <value>` changes for agents".to_owned(),
         login_hint: "opencode auth login".to_owned(),
         quirks: Quirks {

@@ -42,6 +42,8 @@ pub struct Profile {
     pub(crate) record: Option<Vec<String>>,
     /// Where it keeps its login, below the user's data home.
     pub(crate) login_files: Vec<&'static str>,
+    /// Where its settings lie, below the user's configuration home.
+    pub(crate) config_directories: Vec<&'static str>,
     pub(crate) install_hint: String,
     pub(crate) login_hint: String,
     pub(crate) quirks: Quirks,
@@ -82,6 +84,7 @@ impl Profile {
             attach: own.attach.clone(),
             record: None,
             login_files: Vec::new(),
+            config_directories: Vec::new(),
             install_hint: format!("install it, or correct `program` of the agent {} in the configuration", own.name),
             login_hint: program.to_string(),
             quirks: Quirks::default(),
@@ -97,6 +100,12 @@ impl Profile {
     /// home of its own.
     pub fn login_files(&self) -> &[&'static str] {
         &self.login_files
+    }
+
+    /// The directories that hold its settings, below the user's configuration home (`$XDG_CONFIG_HOME`, `~/.config`), which
+    /// it also writes to.
+    pub fn config_directories(&self) -> &[&'static str] {
+        &self.config_directories
     }
 
     /// Starts the agent, to speak ACP on its stdin and stdout.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_testkit::model::script::{Script, Step};
-use kugetsu_testkit::{ModelServer, Repository, eventually_within};
+use kugetsu_testkit::{GitServer, ModelServer, Repository, eventually_within};
+use serde_json::json;
 
 use crate::world::{World, ended, is_alive};
 
@@ -233,4 +234,62 @@ fn needs_opencode_r06_r07_ten_fresh_starts_at_once_have_ten_sessions() {
         assert_eq!(own.count(), 1, "{run}");
     }
     assert_eq!(sessions.len(), 10);
+}
+
+#[test]
+fn needs_opencode_c04_b03_delegate_leads_to_two_pushed_branches_and_one_report() {
+    let model = ModelServer::start(Script::say("Both are mended, and nothing is left to decide."));
+    let Some(world) = world(&model) else { return };
+    let token = "server-token-123456";
+    let server = GitServer::start(token);
+    for project in ["acme/one", "acme/two"] {
+        server.add_repository_from(project, &Repository::with_commit());
+    }
+    let path = world.home.kugetsu().join("config.toml");
+    let config = std::fs::read_to_string(&path).unwrap_or_default();
+    let named = format!("{config}\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url());
+    std::fs::write(path, named).unwrap();
+    world.run(["env", "set", "GITEA_TOKEN", token]);
+
+    let reference = |project: &str| format!("{}/{project}/issues/7", server.base_url());
+    let start = |project: &str| {
+        let asked = message(work().into_iter().skip(1));
+        Step::call("kugetsu_start", json!({"issue": reference(project), "message": asked}))
+    };
+    let escape = Step::bash("echo bad > ../escaped; ls .. | head -3");
+    let script = Script::new([
+        escape,
+        Step::call("kugetsu_list", json!({})),
+        start("acme/one"),
+        start("acme/two"),
+        Step::Say("I began both.".to_owned()),
+    ]);
+    let words = format!("work on {} and {}\n{}", reference("acme/one"), reference("acme/two"), script.as_message());
+    world.run(["delegate", &words]);
+    let coordinators = |count: usize| {
+        eventually_within(PATIENCE, "the coordinator to be through", || {
+            let all = world.json(["queue", "list", "--all", "--json"]);
+            let own = all.as_array().unwrap().iter().filter(|task| task["issue"] == "pm").cloned();
+            let own: Vec<_> = own.collect();
+            let done = own.iter().all(|task| task["state"] == "done");
+            if own.len() == count && done { Ok(own) } else { Err(all) }
+        })
+    };
+    let tasks = coordinators(2);
+    for project in ["acme/one", "acme/two"] {
+        let run = world.latest(&format!("{}#7", reference(project).replace("http://", "").replace("/issues/7", "")));
+        assert_eq!((run["state"].as_str(), &run["pushed"]), (Some("done"), &true.into()), "{run}");
+        assert_eq!(server.repository(project).show_text(run["branch"].as_str().unwrap(), "a.txt"), "one\n");
+    }
+    let answers: Vec<_> = tasks.iter().map(|task| task["reason"].as_str().unwrap()).collect();
+    assert_eq!(answers, ["I began both.", "Both are mended, and nothing is left to decide."], "one report");
+    assert!(!world.home.kugetsu().join("escaped").exists());
+    assert_eq!(world.processes("opencode"), Vec::<i32>::new(), "an idle coordinator is no process");
+
+    let asked_before = model.turn_requests().len();
+    world.run(["delegate", "--anyway", "and what did I ask before?"]);
+    coordinators(3);
+    let last = model.turn_requests().pop().unwrap();
+    assert!(last.texts("user").join("\n").contains("work on http"), "the session goes on");
+    assert_eq!(model.turn_requests().len(), asked_before + 1, "one message, one question to the model");
 }

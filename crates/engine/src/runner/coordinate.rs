@@ -1,11 +1,10 @@
 //! A run of the coordinator: no worktree, no commits, no push; it has tools instead, and may write next to nothing.
 
-use std::path::PathBuf;
-
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::run::Verdict;
 use kugetsu_process::cage::{Caged, Confinement, best};
 
+use super::agent_home::UserHome;
 use super::asked::Asked;
 use super::at_hand::{Run, Stage};
 use super::desk::Desk;
@@ -35,7 +34,11 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
         Ok(desk) => desk,
         Err(error) => return failed(format!("the coordinator's directory cannot be used: {error}")),
     };
-    if let Err(error) = desk.copy_login(&profile, &data_home()) {
+    let user = UserHome::own();
+    if let Err(error) = desk.agent.copy_settings(&profile, &user).await {
+        return failed(format!("the agent's settings could not be copied for the coordinator: {error}"));
+    }
+    if let Err(error) = desk.agent.copy_login(&profile, &user) {
         run.spool.notice(format!("the agent's login could not be copied for the coordinator: {error}"));
     }
     let tools = match Tools::serve(&run.home, &run.order.task, &desk.directory).await {
@@ -44,10 +47,10 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     };
     let stage = Stage {
         directory: desk.directory.clone(),
-        env: desk.env(),
+        env: desk.agent.env(),
         cage: confinement
             .map(|confinement| Caged { cage: desk.cage(&run.home, &program, &run.place.temporary()), confinement }),
-        notes: desk.notes(),
+        notes: desk.agent.notes(),
         tools: vec![tools.server().clone()],
     };
     let Talk { end, usage, answer } = talk(run, &stage, &Asked::Coordination(&desk), &mut watch).await;
@@ -82,10 +85,4 @@ fn said(answer: &str) -> String {
         Some((at, _)) => format!("{}…", answer[..at].trim_end()),
         None => answer.to_owned(),
     }
-}
-
-/// Where the user's agents keep their data (XDG Base Directory Specification).
-fn data_home() -> PathBuf {
-    let own = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    own.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".local/share"))
 }

@@ -1,17 +1,13 @@
-//! The coordinator's desk: the directory it works in, what it may write there, its agent's own state, and its skill.
-//!
-//! Its agent gets a state of its own: in the user's, it could leave what other agents, which are not confined, would load
-//! and carry out. Only the agent's login is copied there. The user's configuration of the agent is read and not written.
+//! The coordinator's desk: the directory it works in, what it may write there, and its skill.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::Profile;
 use kugetsu_process::cage::Cage;
+
+use super::agent_home::{AgentHome, is_real, make_real};
 
 use crate::coordinator::skill::SKILL;
 use crate::home::Home;
@@ -25,8 +21,8 @@ pub(crate) struct Desk {
     pub(crate) skill_file: PathBuf,
     /// Whether the kernel keeps it from writing elsewhere.
     pub(crate) is_confined: bool,
-    /// Its agent's own state.
-    state: PathBuf,
+    /// Its agent's own places.
+    pub(crate) agent: AgentHome,
 }
 
 impl Desk {
@@ -36,18 +32,17 @@ impl Desk {
     /// As the file system says; also when something else lies in the place of one of its directories.
     pub(crate) fn prepare(home: &Home, is_confined: bool) -> io::Result<Self> {
         let directory = home.coordinator();
-        let desk =
-            Self { skill_file: home.coordinator_skill(), state: home.coordinator_agent(), directory, is_confined };
-        for place in [desk.directory.clone()].into_iter().chain(desk.writable()) {
+        make_real(&directory)?;
+        let agent = AgentHome::prepare(home.coordinator_agent())?;
+        let desk = Self { skill_file: home.coordinator_skill(), directory, is_confined, agent };
+        for place in desk.notes() {
             make_real(&place)?;
         }
         Ok(desk)
     }
 
-    /// What it may write: its notes, and its agent's state.
-    pub(crate) fn writable(&self) -> Vec<PathBuf> {
-        let notes = ["queue", "logs"].map(|name| self.directory.join(name));
-        notes.into_iter().chain(self.state_homes().map(|(_, place)| place)).collect()
+    fn notes(&self) -> [PathBuf; 2] {
+        ["queue", "logs"].map(|name| self.directory.join(name))
     }
 
     /// What keeps the coordinator from writing elsewhere, and from seeing what it has no business with. `program` is its
@@ -61,56 +56,10 @@ impl Desk {
         let read = user.iter().map(PathBuf::as_path).chain(programs).chain(self.skill_file.parent());
         let readable = read.chain([self.directory.as_path()]).filter(|place| is_real(place)).map(Path::to_owned);
         Cage {
-            writable: self.writable().into_iter().chain([temporary.to_owned()]).collect(),
+            writable: self.notes().into_iter().chain(self.agent.writable()).chain([temporary.to_owned()]).collect(),
             readable: readable.collect(),
             hidden: secrets.chain([home.path().to_owned()]).filter(|place| is_real(place)).collect(),
         }
-    }
-
-    /// Notes about its agent's first start, which is another one than in the user's home.
-    pub(crate) fn notes(&self) -> PathBuf {
-        self.state.join("notes")
-    }
-
-    /// The variables that lead its agent to its own state (XDG Base Directory Specification).
-    pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
-        self.state_homes().map(|(name, place)| (name.into(), place.into())).into()
-    }
-
-    fn state_homes(&self) -> [(&'static str, PathBuf); 3] {
-        [("XDG_DATA_HOME", "data"), ("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache")]
-            .map(|(variable, name)| (variable, self.state.join(name)))
-    }
-
-    /// Brings the agent's login up to date: a copy, since what lies in the user's own place is read by agents that are not
-    /// confined.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub(crate) fn copy_login(&self, profile: &Profile, data: &Path) -> io::Result<()> {
-        for name in profile.login_files() {
-            let (from, to) = (data.join(name), self.state.join("data").join(name));
-            let theirs = match fs::metadata(&from) {
-                Ok(found) => found,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            // Its own may be newer: an agent renews its login from time to time.
-            let own = fs::symlink_metadata(&to).ok().filter(fs::Metadata::is_file);
-            if own.is_some_and(|own| own.modified().ok() >= theirs.modified().ok()) {
-                continue;
-            }
-            if let Some(place) = to.parent() {
-                make_real(place)?;
-            }
-            // Never through a link that it may have left there.
-            let fresh = to.with_extension("new");
-            let _ = fs::remove_file(&fresh);
-            let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh)?;
-            io::copy(&mut fs::File::open(&from)?, &mut file)?;
-            fs::rename(&fresh, &to)?;
-        }
-        Ok(())
     }
 
     /// The skill, without the description that is for listing skills; the built-in one where there is no file.
@@ -143,19 +92,6 @@ impl Desk {
     }
 }
 
-/// Makes a directory, or finds one that is no link: where the coordinator may write it could have left one to elsewhere.
-fn make_real(place: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(place)?;
-    match is_real(place) {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("{} is no directory; remove it", place.display()))),
-    }
-}
-
-fn is_real(place: &Path) -> bool {
-    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
-}
-
 fn digest(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -170,8 +106,6 @@ fn body(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -196,33 +130,6 @@ mod tests {
         fs::write(&desk.skill_file, "Be kind.\n").unwrap();
         assert_eq!(desk.changed_skill().unwrap().as_deref(), Some("Be kind.\n"));
         assert_eq!(desk.changed_skill().unwrap(), None);
-    }
-
-    #[test]
-    fn b03_the_login_is_copied_and_never_through_a_link() {
-        let directory = tempfile::tempdir().unwrap();
-        let desk = Desk::prepare(&Home::new(directory.path().join("home")), true).unwrap();
-        let (data, elsewhere) = (directory.path().join("data"), directory.path().join("elsewhere"));
-        for place in [&data.join("opencode"), &elsewhere] {
-            fs::create_dir_all(place).unwrap();
-        }
-        let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
-        desk.copy_login(&profile, &data).unwrap();
-        fs::write(data.join("opencode/auth.json"), "{}").unwrap();
-        desk.copy_login(&profile, &data).unwrap();
-        let copy = desk.directory.join("agent/data/opencode/auth.json");
-        assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
-        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-
-        // Its own is newer: it has renewed its login.
-        fs::write(&copy, "renewed").unwrap();
-        desk.copy_login(&profile, &data).unwrap();
-        assert_eq!(fs::read_to_string(&copy).unwrap(), "renewed");
-
-        fs::remove_dir_all(copy.parent().unwrap()).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, copy.parent().unwrap()).unwrap();
-        assert!(desk.copy_login(&profile, &data).unwrap_err().to_string().contains("no directory"));
-        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! It judges one run only: whether a task is tried again, and when, is the daemon's.
 
+mod agent_home;
 mod asked;
 mod at_hand;
 mod clocks;
