@@ -132,7 +132,12 @@ fn names(moves: &[(&str, &'static str)]) -> Vec<String> {
 }
 
 async fn changes_nothing(confinement: Confinement) {
-    let yard = Yard::new();
+    for yard in [Yard::new(), Yard::elsewhere()] {
+        changes_nothing_in(&yard, confinement).await;
+    }
+}
+
+async fn changes_nothing_in(yard: &Yard, confinement: Confinement) {
     let all = [CHANGES, RARE_CHANGES].concat();
     yard.fill(names(&all).iter().map(String::as_str));
     let before = yard.victim();
