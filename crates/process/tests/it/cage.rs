@@ -184,6 +184,7 @@ const WAYS_OUT: &[(&str, &str)] = &[
     ("socket", "call socket $V/socket"),
     ("abstract", "call abstract $ABSTRACT"),
     ("pair", "call pair $V/datagrams"),
+    ("shared", "cat $SHARED"),
     ("type", "call type x"),
 ];
 /// They may fail without one, too.
@@ -201,6 +202,7 @@ const RARE_WAYS_OUT: &[(&str, &str)] = &[
 struct Outside {
     sleeper: std::process::Child,
     name: String,
+    shared: tempfile::NamedTempFile,
     _listeners: (UnixListener, UnixListener, UnixDatagram),
 }
 
@@ -214,11 +216,13 @@ impl Outside {
             UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap(),
             UnixDatagram::bind(yard.world.path("victim/datagrams")).unwrap(),
         );
-        Self { sleeper, name, _listeners: listeners }
+        let shared = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+        Self { sleeper, name, shared, _listeners: listeners }
     }
 
     fn script(&self, moves: &[(&str, &str)]) -> String {
-        format!("SLEEPER={} ABSTRACT={}\n{}", self.sleeper.id(), self.name, script(moves))
+        let shared = self.shared.path().display();
+        format!("SLEEPER={} ABSTRACT={} SHARED={shared}\n{}", self.sleeper.id(), self.name, script(moves))
     }
 }
 
