@@ -15,6 +15,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::tree::spec;
 use crate::world::World;
 
+/// The same under each means.
+macro_rules! both {
+    ($bubblewrap:ident, $landlock:ident, $body:expr) => {
+        crate::alone::alone!($bubblewrap, async || $body(kugetsu_process::cage::Confinement::Bubblewrap).await);
+        crate::alone::alone!($landlock, async || $body(kugetsu_process::cage::Confinement::Landlock).await);
+    };
+}
+pub(crate) use both;
+
 pub(crate) struct Yard {
     pub(crate) world: World,
     /// Whether the victim is where the cage has a directory of its own, so that it must be named to be seen.
