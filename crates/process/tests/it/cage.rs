@@ -220,6 +220,7 @@ alone!(needs_bubblewrap_what_cannot_be_started_in_a_cage_says_why, async || {
         spec.cwd = yard.world.path("home");
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
         assert!(error.contains("make it readable or writable"), "{error}");
+        assert!(!crate::tree::cgroup_left(yard.spec(None, "", Means::Groups).marker.id()));
     }
 });
 
