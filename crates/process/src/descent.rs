@@ -40,7 +40,8 @@ pub fn is_descendant(of: Pid, who: Pid) -> Option<bool> {
     None
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use nix::unistd::Pid;
 

@@ -304,10 +304,11 @@ impl From<io::Error> for Refusal {
 
 /// In a cgroup of its own if that can be had.
 fn spawn(spec: &Spec) -> Result<(Child, Option<Cgroup>), Refusal> {
+    // First, so that nothing is made for what cannot be started.
+    let mut command = command(spec)?;
     if spec.means == Means::CgroupV2
         && let Ok(cgroup) = Cgroup::make(&spec.marker)
     {
-        let mut command = command(spec)?;
         match cgroup.admit(&mut command).and_then(|()| Child::spawn(&mut command)) {
             Ok(child) => return Ok((child, Some(cgroup))),
             Err(error) => tracing::debug!(%error, "could not start in a cgroup; starting without"),
@@ -315,8 +316,9 @@ fn spawn(spec: &Spec) -> Result<(Child, Option<Cgroup>), Refusal> {
         if let Err(error) = cgroup.remove() {
             tracing::debug!(%error, "could not remove a cgroup that is not used");
         }
+        command = self::command(spec)?;
     }
-    match Child::spawn(&mut command(spec)?) {
+    match Child::spawn(&mut command) {
         Ok(child) => Ok((child, None)),
         Err(error) => Err(Refusal::Known(RunError::of(&spec.program, Some(&spec.cwd), error))),
     }

@@ -1,5 +1,8 @@
 //! A cage by the program `bwrap` (<https://github.com/containers/bubblewrap>).
 //!
+//! It is told paths, not descriptors, since older versions take nothing else: between the look at a path and bwrap's start,
+//! some milliseconds, another process that may write the directory above could exchange it.
+//!
 //! Not used: `--die-with-parent`, because the kernel takes the end of the *thread* that started bwrap for the parent's
 //! end, and because bwrap obeys SIGTERM at once, so that its program would be killed instead of being asked to end.
 //! `--new-session`, because the tree has a session of its own already, without a terminal.

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// By what means a cage is kept shut. Both keep files from being written, and neither lets a process connect to a unix
-/// socket, trace a process, mount, or gain rights by a setuid program. Neither has room for 32-bit programs on a 64-bit
-/// system, nor for unix sockets of a caged program's own; pairs of connected ones work.
+/// By what means a cage is kept shut.
+///
+/// Both keep files from being written, and neither lets a process open a unix socket, trace a process, mount, use a
+/// ring of the kernel's (io_uring), or gain rights by a setuid program; root is no more in it than the owner of root's
+/// files. Both have no room for 32-bit programs on a 64-bit system, nor for unix sockets between caged programs;
+/// pairs of connected ones work. Neither keeps a file that can be read from being locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Confinement {
     /// The program `bwrap`: file systems mounted read-only in a mount namespace, a process table of its own, and a
@@ -15,13 +18,12 @@ pub enum Confinement {
     /// The security module landlock (Linux 6.2 or newer) and a seccomp filter, without any program installed.
     ///
     /// - Permission bits, owners and times of files cannot be changed, in writable directories neither: the calls
-    ///   succeed and do nothing (extended attributes are "not supported"). So that files of a caged program are not open to others, its
-    ///   umask is 077; what it makes executable afterwards is not.
+    ///   succeed and do nothing (extended attributes are "not supported"). So that files of a caged program are not
+    ///   open to others, its umask is 077. What it makes executable afterwards is not.
     /// - `/tmp` and `/dev/shm` are not writable, no terminal can be made: `TMPDIR` must be a writable directory.
     /// - Names below hidden directories can be listed, contents are not readable. Neither is what is put beside a
     ///   hidden directory, or beside one of its parents, after the start.
-    /// - Before Linux 6.12 processes of the same user outside can be sent signals. Their priority can be lowered and
-    ///   files that can be read can be locked on any version.
+    /// - Before Linux 6.12 processes of the same user outside can be sent signals. Their priority can be lowered on any version.
     Landlock,
 }
 
@@ -47,4 +49,17 @@ pub struct NoCage {
     pub tried: Vec<(Confinement, String)>,
     /// What to do about it, as sentences.
     pub repair: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Confinement, NoCage};
+
+    #[test]
+    fn who_has_no_cage_is_told_what_was_tried_and_what_to_do() {
+        let tried = vec![(Confinement::Bubblewrap, "not there".to_owned()), (Confinement::Landlock, "old".to_owned())];
+        let told = NoCage { tried, repair: "Install it.".to_owned() }.to_string();
+        let wanted = "no read-only cage can be had here: bubblewrap: not there; landlock and seccomp: old. Install it.";
+        assert_eq!(told, wanted);
+    }
 }

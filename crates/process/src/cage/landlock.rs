@@ -4,6 +4,7 @@
 //! the way to a hidden directory; the right to list directories, which would otherwise be missing on the way itself, is
 //! given everywhere.
 
+use std::fmt::Display;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -41,9 +42,12 @@ pub(super) struct Landlock {
 
 impl Landlock {
     pub(super) fn build(places: &Places) -> io::Result<Self> {
-        let ruleset = ruleset(places).map_err(io::Error::other)?;
-        let missing = || io::Error::new(io::ErrorKind::Unsupported, "the kernel has no landlock");
-        let ruleset = Option::<OwnedFd>::from(ruleset).ok_or_else(missing)?;
+        let missing = |why: &dyn Display| {
+            let why = format!("the kernel does not offer landlock of version {} or newer: {why}", LEAST as i32);
+            io::Error::new(io::ErrorKind::Unsupported, why)
+        };
+        let ruleset = ruleset(places).map_err(|error| missing(&error))?;
+        let ruleset = Option::<OwnedFd>::from(ruleset).ok_or_else(|| missing(&"it is switched off"))?;
         Ok(Self { ruleset, filters: seccomp::strict()? })
     }
 

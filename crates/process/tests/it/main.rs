@@ -9,6 +9,8 @@ mod alone;
 #[cfg(target_os = "linux")]
 mod bad;
 #[cfg(target_os = "linux")]
+mod breakout;
+#[cfg(target_os = "linux")]
 mod cage;
 #[cfg(target_os = "linux")]
 mod fresh;

@@ -146,7 +146,7 @@ fn pair(path: &str) -> Result<(), Errno> {
         let mut address: libc::sockaddr_un = std::mem::zeroed();
         address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap();
         for (to, from) in address.sun_path.iter_mut().zip(std::path::Path::new(path).as_os_str().as_bytes()) {
-            *to = from.cast_signed();
+            *to = libc::c_char::from_ne_bytes([*from]);
         }
         let size = libc::socklen_t::try_from(size_of_val(&address)).unwrap();
         done(libc::connect(ends[0], (&raw const address).cast(), size))

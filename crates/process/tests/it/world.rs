@@ -17,6 +17,12 @@ impl World {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Not below `/tmp`, which is not the same place for everybody.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn elsewhere() -> Self {
+        Self { dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+    }
+
     pub(crate) fn dir(&self) -> PathBuf {
         self.dir.path().canonicalize().unwrap()
     }

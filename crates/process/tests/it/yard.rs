@@ -15,8 +15,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::tree::spec;
 use crate::world::World;
 
+/// The same under each means.
+macro_rules! both {
+    ($bubblewrap:ident, $landlock:ident, $body:expr) => {
+        crate::alone::alone!($bubblewrap, async || $body(kugetsu_process::cage::Confinement::Bubblewrap).await);
+        crate::alone::alone!($landlock, async || $body(kugetsu_process::cage::Confinement::Landlock).await);
+    };
+}
+pub(crate) use both;
+
 pub(crate) struct Yard {
     pub(crate) world: World,
+    /// Whether the victim is where the cage has a directory of its own, so that it must be named to be seen.
+    named: bool,
 }
 
 /// What a script left.
@@ -29,13 +40,21 @@ pub(crate) struct Outcome {
 
 impl Yard {
     pub(crate) fn new() -> Self {
-        let world = World::new();
+        Self::make(World::new(), true)
+    }
+
+    /// Its victim is nothing but a part of the system.
+    pub(crate) fn elsewhere() -> Self {
+        Self::make(World::elsewhere(), false)
+    }
+
+    fn make(world: World, named: bool) -> Self {
         for name in ["victim", "room", "home", "home/open", "home/desk"] {
             fs::create_dir(world.path(name)).unwrap();
         }
         fs::write(world.path("home/secret"), "secret").unwrap();
         fs::write(world.path("home/open/text"), "open").unwrap();
-        Self { world }
+        Self { world, named }
     }
 
     /// A repository with a file for each of these names.
@@ -51,9 +70,10 @@ impl Yard {
     }
 
     pub(crate) fn cage(&self) -> Cage {
+        let victim = self.named.then(|| self.world.path("victim"));
         Cage {
             writable: vec![self.world.path("room"), self.world.path("home/desk")],
-            readable: vec![self.world.path("victim"), self.world.path("home/open")],
+            readable: victim.into_iter().chain([self.world.path("home/open")]).collect(),
             hidden: vec![self.world.path("home")],
         }
     }
