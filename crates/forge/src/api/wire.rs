@@ -20,23 +20,32 @@ pub(super) fn names(labels: Option<Vec<Label>>) -> Vec<String> {
     labels.into_iter().flatten().filter_map(name).collect()
 }
 
-/// The user whom the token belongs to.
+/// The user whom the token belongs to, who has a login in any case.
 #[derive(Debug, Deserialize)]
+#[serde(try_from = "User")]
 pub(super) struct Me {
-    #[serde(alias = "username")]
     pub(super) login: String,
 }
 
-/// A user; `login` on GitHub and Gitea, `username` on GitLab.
+impl TryFrom<User> for Me {
+    type Error = &'static str;
+
+    fn try_from(user: User) -> Result<Self, Self::Error> {
+        login(Some(user)).map(|login| Self { login }).ok_or("a user without a login")
+    }
+}
+
+/// A user. GitHub writes `login`, GitLab `username`, and Gitea both.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
-    #[serde(alias = "username")]
-    pub(super) login: Option<String>,
+    login: Option<String>,
+    username: Option<String>,
 }
 
 /// The login of a user that may be gone.
 pub(super) fn login(user: Option<User>) -> Option<String> {
-    user?.login.filter(|login| !login.is_empty())
+    let user = user?;
+    user.login.or(user.username).filter(|login| !login.is_empty())
 }
 
 /// A time. Gitea writes the years 1 and 1970 where there is none, and anything unreadable is none as well.

@@ -104,15 +104,12 @@ fn broken(error: &reqwest::Error, site: &Site, what: &str, connect: Duration) ->
     Failed { error: ForgeError::Unreachable { server, why }, again: Again::Soon }
 }
 
-/// Whether TLS said no, however deep below the transfer's error.
+/// Whether TLS said no, however deep below the transfer's error. An `io::Error` is no link in the chain of sources: it
+/// stands in front of what it holds.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let mut left = Some(error);
-    while let Some(error) = left {
-        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
-            return true;
-        }
-        left = error.source();
-    }
-    false
+    let inside = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held as &(dyn Error + 'static)),
+        None => error.source(),
+    };
+    error.is::<rustls::Error>() || inside.is_some_and(is_tls)
 }
