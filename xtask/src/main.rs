@@ -7,6 +7,7 @@ mod demo;
 mod install;
 mod lint;
 mod root;
+mod specs;
 mod states;
 mod step;
 mod test;
@@ -22,6 +23,8 @@ cargo xtask <verb>
   install   what the tests need on a fresh machine, as far as it can be had
   bench     measures a release build and writes docs/benchmarks.md
   states    draws docs/states.md from the tables in the code
+  specs <github.json> <forgejo.json>
+            cuts the descriptions of their APIs that the tests of the client use
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["bench"] => bench::run(),
         ["states"] => states::run(),
+        ["specs", github, forgejo] => specs::run(github, forgejo),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -49,6 +49,8 @@ struct PullAnswer {
 struct End {
     #[serde(rename = "ref")]
     branch: Option<String>,
+    /// `owner:branch`.
+    label: Option<String>,
     sha: Option<String>,
     /// None where the fork is gone.
     repo: Option<Repo>,
@@ -132,12 +134,23 @@ impl Forge for GitHub {
     }
 }
 
+impl End {
+    fn owner(&self) -> Option<&str> {
+        Some(self.label.as_deref()?.split_once(':')?.0)
+    }
+}
+
 impl PullAnswer {
     /// Whether the head is this branch, and lies in the repository that the change is made to.
     fn is_from(&self, branch: &str) -> bool {
-        let id = |end: &Option<End>| end.as_ref()?.repo.as_ref()?.id;
-        let head = self.head.as_ref().and_then(|head| head.branch.as_deref());
-        head == Some(branch) && id(&self.head).is_some() && id(&self.head) == id(&self.base)
+        let (Some(head), Some(base)) = (&self.head, &self.base) else { return false };
+        let at_home = match (&head.repo, &base.repo) {
+            (Some(head), Some(base)) => head.id.is_some() && head.id == base.id,
+            // An answer that names no repositories at all, as that of an emulator, still names their owners.
+            (None, None) => head.owner().is_some() && head.owner() == base.owner(),
+            _ => false,
+        };
+        head.branch.as_deref() == Some(branch) && at_home
     }
 
     fn change(self) -> Change {

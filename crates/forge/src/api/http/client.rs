@@ -97,10 +97,11 @@ impl Client {
         for _ in 0..self.connector.limits.pages {
             let Some(url) = next else { return Ok(kept) };
             let answer = self.ask(&url).await?;
-            let entries: Vec<T> = self.read(&answer)?;
+            // Forgejo writes null for what it could not read itself.
+            let entries: Vec<Option<T>> = self.read(&answer)?;
             next = paging::next(self.paging, &self.site, &answer, entries.len(), seen);
             seen += entries.len();
-            kept.extend(entries.into_iter().filter_map(&mut keep));
+            kept.extend(entries.into_iter().flatten().filter_map(&mut keep));
         }
         if next.is_some() {
             tracing::debug!(server = self.site.name(), seen, "a list is longer than what is read of one");
