@@ -67,7 +67,7 @@ fn reduced(whole: &Value) -> Value {
         references(&kept, &mut wanted);
         let new: Vec<String> = wanted.difference(&added).cloned().collect();
         if new.is_empty() {
-            return kept;
+            break;
         }
         for pointer in new {
             let mut value = whole.pointer(&pointer).cloned().unwrap_or_default();
@@ -76,6 +76,22 @@ fn reduced(whole: &Value) -> Value {
             added.insert(pointer);
         }
     }
+    if let Some(Value::Object(definitions)) = kept.get_mut("definitions") {
+        definitions.values_mut().for_each(may_be_null);
+    }
+    kept
+}
+
+/// Version 2 of the format has no word for null, and servers that are described in it write null for whatever is not
+/// set. This is the word of its tools. Beside a reference nothing is looked at, so what it leads to has it.
+fn may_be_null(definition: &mut Value) {
+    let properties = definition.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(|properties| properties.values_mut()) {
+        if property.get("$ref").is_none() {
+            property["x-nullable"] = true.into();
+        }
+    }
+    definition["x-nullable"] = true.into();
 }
 
 /// Examples make most of a description and bind nobody. A property may be called so too: that one is a schema's child.
@@ -146,5 +162,22 @@ mod tests {
             "components": { "schemas": { "a": schemas["a"], "b": schemas["b"] } },
         });
         assert_eq!(reduced(&whole), expected);
+    }
+
+    #[test]
+    fn what_the_old_format_cannot_say_is_said() {
+        let whole = json!({
+            "swagger": "2.0",
+            "paths": { "/user": { "get": { "$ref": "#/definitions/a" } } },
+            "definitions": { "a": { "properties": { "b": { "type": "string" }, "c": { "$ref": "#/definitions/d" } } }, "d": {} },
+        });
+        let definitions = json!({
+            "a": {
+                "properties": { "b": { "type": "string", "x-nullable": true }, "c": { "$ref": "#/definitions/d" } },
+                "x-nullable": true,
+            },
+            "d": { "x-nullable": true },
+        });
+        assert_eq!(reduced(&whole)["definitions"], definitions);
     }
 }

@@ -64,7 +64,7 @@ async fn redirects_have_an_end() {
 async fn r19_a_link_to_another_host_is_read_for_its_page_alone() {
     for (kind, server) in all() {
         let elsewhere = ForgeServer::gitea();
-        server.set_link_base(&elsewhere.base_url());
+        server.set_root_url(&elsewhere.base_url());
         server.set_page_max(1);
         let oldest = server.change("acme/api", Change::new("Ours", "quick").state(ChangeState::Closed));
         server.change("acme/api", Change::new("Ours too", "quick").state(ChangeState::Closed));

@@ -48,9 +48,9 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
         command.args(["--time", "realtime", "--env"]).arg(world);
         command
     });
+    let connector = Connector::new(limits()).unwrap();
     let envs: Value = serde_json::from_str(&get(&format!("{}/envs", peer.url())).await).unwrap();
     let token = envs["envs"][0]["credentials"]["agent"]["github_token"].as_str().unwrap();
-    let connector = Connector::new(limits()).unwrap();
     let at = server(ForgeKind::GitHub, "https://github.com", Some(&format!("{}/{API}", peer.url())));
     let forge = open(&connector, &at, login(ForgeKind::GitHub, Some(token))).unwrap();
     let acme = project("acme/api");

@@ -108,7 +108,7 @@ impl Repo<'_> {
         let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
         let all = found.map(|(number, change)| self.pull(*number, change)).collect();
         let page = Page::of(all, self.question, world, Length { name: "limit", default: 30 });
-        let (links, total) = (page.links(self.question, world), page.total.to_string());
+        let (links, total) = (page.links(self.question), page.total.to_string());
         let reply = page.reply().header("x-total-count", total);
         match links {
             Some(links) => reply.header("link", links),

@@ -98,7 +98,7 @@ impl Repo<'_> {
         let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
         let all = found.map(|(number, change)| Value::Object(self.pull(*number, change))).collect();
         let page = Page::of(all, question, world, Length { name: "per_page", default: 30 });
-        match page.links(question, world) {
+        match page.links(question) {
             Some(links) => page.reply().header("link", links),
             None => page.reply(),
         }

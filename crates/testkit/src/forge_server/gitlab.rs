@@ -76,7 +76,7 @@ impl Place<'_> {
         let page = Page::of(all, question, world, Length { name: "per_page", default: 20 });
         let next = page.next().map(|next| next.to_string()).unwrap_or_default();
         let (number, length, total, last) = (page.number, page.length, page.total, page.last());
-        let links = page.links(question, world);
+        let links = page.links(question);
         let reply = page
             .reply()
             .header("x-next-page", next)

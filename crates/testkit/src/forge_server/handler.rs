@@ -90,7 +90,7 @@ impl Desk {
             parts: question::parts(below),
             query: question::query(request.uri().query().unwrap_or_default()),
             login,
-            base: format!("http://{host}"),
+            base: if world.root_url.is_empty() { format!("http://{host}") } else { world.root_url.clone() },
             target: request.uri().to_string(),
         };
         match self.flavor {

@@ -40,14 +40,13 @@ impl Page {
     }
 
     /// The header `Link`, as GitHub and Gitea write it.
-    pub(super) fn links(&self, question: &Question, world: &World) -> Option<String> {
-        let base = if world.link_base.is_empty() { &question.base } else { &world.link_base };
+    pub(super) fn links(&self, question: &Question) -> Option<String> {
         let (path, query) = question.target.split_once('?').unwrap_or((&question.target, ""));
         let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("page=")).collect();
         let target = |page: usize| {
             let page = format!("page={page}");
             let pairs: Vec<&str> = kept.iter().copied().chain([page.as_str()]).collect();
-            format!("{base}{path}?{}", pairs.join("&"))
+            format!("{}{path}?{}", question.base, pairs.join("&"))
         };
         let next = self.next()?;
         Some(format!("<{}>; rel=\"next\", <{}>; rel=\"last\"", target(next), target(self.last())))

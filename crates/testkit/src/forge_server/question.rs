@@ -10,7 +10,7 @@ pub(super) struct Question {
     pub(super) query: Vec<(String, String)>,
     /// Who asks, by the token.
     pub(super) login: Option<String>,
-    /// Scheme, host and port that the server is reached at.
+    /// What the addresses in the answer begin with.
     pub(super) base: String,
     /// Path and query as they came.
     pub(super) target: String,

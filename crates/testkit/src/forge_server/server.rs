@@ -147,9 +147,9 @@ impl ForgeServer {
         self.desk.world.change(|world| world.page_max = entries);
     }
 
-    /// Lets links to further pages begin with this address, as servers behind a proxy do.
-    pub fn set_link_base(&self, base: &str) {
-        self.desk.world.change(|world| base.clone_into(&mut world.link_base));
+    /// Tells addresses that begin with this one, whatever it was reached at: what servers behind a proxy do.
+    pub fn set_root_url(&self, base: &str) {
+        self.desk.world.change(|world| base.clone_into(&mut world.root_url));
     }
 
     /// Serves the repositories of `git` below this server's address too; they keep their own.

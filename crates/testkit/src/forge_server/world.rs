@@ -19,8 +19,8 @@ pub(super) struct World {
     pub(super) sign_in: bool,
     /// Entries per page at most.
     pub(super) page_max: usize,
-    /// What links to further pages begin with; the server's own address if empty.
-    pub(super) link_base: String,
+    /// What the addresses that it tells begin with; where it was reached if empty.
+    pub(super) root_url: String,
 }
 
 /// One project.
