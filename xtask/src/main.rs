@@ -8,6 +8,7 @@ mod install;
 mod lint;
 mod root;
 mod settings;
+mod specs;
 mod states;
 mod step;
 mod test;
@@ -24,6 +25,8 @@ cargo xtask <verb>
   bench     measures a release build and writes docs/benchmarks.md
   settings  makes the table of docs/settings.md of the commented config.toml
   states    draws docs/states.md from the tables in the code
+  specs <github.json> <forgejo.json>
+            cuts the descriptions of their APIs that the tests of the client use
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(),
         ["settings"] => settings::run(),
         ["states"] => states::run(),
+        ["specs", github, forgejo] => specs::run(github, forgejo),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

@@ -1,10 +1,13 @@
 //! Forges: the servers that hold repositories and issues.
 //!
-//! So far only what needs no network: reading the many shapes of address that people type, finding out where a
-//! repository is cloned from, and naming repositories that live on no server. Nothing here reads files, the
-//! environment or a terminal.
+//! One half needs no network: reading the many shapes of address that people type, finding out where a repository is
+//! cloned from, and naming repositories that live on no server. The other half, [`api`], asks the servers.
+//!
+//! Nothing here reads files, settings or a terminal. Of the environment the HTTP client reads what every such client
+//! does: proxies, and where the certificates are.
 
 pub mod address;
+pub mod api;
 mod authority;
 pub mod clone_url;
 pub mod error;

@@ -8,7 +8,6 @@ pub mod cage;
 mod capture;
 mod cgroup;
 mod child;
-mod descent;
 mod error;
 mod fresh;
 mod hunt;
@@ -29,7 +28,6 @@ pub mod tree;
 mod unix;
 
 pub use capture::Filter;
-pub use descent::is_descendant;
 pub use error::RunError;
 pub use marker::{BadMarker, MARKER, Marker};
 pub use means::{Means, means};

@@ -1,5 +1,5 @@
 //! Scripted parts for tests and for the demo: a model server, an ACP agent program, git repositories, a git server
-//! with a token, and a hermetic home in which real programs run and end.
+//! with a token, forges with issues and changes, and a hermetic home in which real programs run and end.
 //!
 //! Nothing here is part of the product. The parts are real programs and real servers on real sockets, so that the code
 //! under test needs no door for tests; they know nothing of the other crates, so that every crate can use them.
@@ -52,6 +52,7 @@
 #![allow(clippy::print_stderr, reason = "a test speaks to its developer through stderr")]
 
 pub mod agent;
+pub mod forge_server;
 pub mod git_server;
 pub mod home;
 pub mod local_server;
@@ -62,6 +63,7 @@ pub mod wait;
 pub mod watched;
 
 pub use agent::location::scripted_agent;
+pub use forge_server::server::ForgeServer;
 pub use git_server::server::GitServer;
 pub use home::directory::Home;
 pub use model::script::{Script, Step};

@@ -1,7 +1,18 @@
-//! What people type, read through the crate's public face.
+//! The crate through its public face: what people type, and what servers answer.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own table has failed")]
 
+mod bodies;
+mod changes;
+mod detect;
+mod hostile;
+mod issues;
+mod myworld;
+mod patience;
 mod place;
+mod prism;
+mod program;
+mod refusals;
 mod roundtrip;
+mod stage;
 mod vectors;

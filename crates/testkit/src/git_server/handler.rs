@@ -17,7 +17,7 @@ use crate::watched::Watched;
 
 /// What all requests share.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     pub(super) root: PathBuf,
     pub(super) token: Watched<String>,
     pub(super) requests: Watched<Vec<GitRequest>>,
@@ -123,7 +123,7 @@ fn takes_one(left: &mut usize) -> bool {
     takes
 }
 
-async fn serve(State(desk): State<Arc<Desk>>, request: Request) -> Response<Body> {
+pub(crate) async fn serve(State(desk): State<Arc<Desk>>, request: Request) -> Response<Body> {
     let authorized = desk.authorizes(&request);
     let index = desk.note(&request, authorized);
     let response = desk.answer(request, authorized).await;
@@ -132,7 +132,7 @@ async fn serve(State(desk): State<Arc<Desk>>, request: Request) -> Response<Body
 }
 
 /// The path below the root, `.git` added to the repository's name where the client left it out.
-fn repository_path(uri: &Uri) -> Option<String> {
+pub(crate) fn repository_path(uri: &Uri) -> Option<String> {
     let path = uri.path();
     let services = ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/HEAD", "/objects/"];
     let at = services.iter().find_map(|service| path.find(service))?;

@@ -101,6 +101,11 @@ impl GitServer {
         self.desk.faults.change(|faults| faults.drops += count);
     }
 
+    /// For a server that hands requests on.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<GitRequest> {
         self.desk.requests.read(Vec::clone)

@@ -1,0 +1,107 @@
+//! Asking again what failed in passing. Only for what changes nothing at the server.
+
+use std::time::Duration;
+
+use super::limits::Limits;
+use crate::api::error::ForgeError;
+
+/// A failure, and whether another try makes sense.
+#[derive(Debug)]
+pub(in crate::api) struct Failed {
+    pub(in crate::api) error: ForgeError,
+    pub(in crate::api) again: Again,
+}
+
+/// When to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api) enum Again {
+    /// It will be the same.
+    Never,
+    /// After a pause of ours.
+    Soon,
+    /// After the pause that the server asked for.
+    After(Duration),
+}
+
+impl Failed {
+    /// A failure that will be the same next time.
+    pub(in crate::api) fn finally(error: ForgeError) -> Self {
+        Self { error, again: Again::Never }
+    }
+}
+
+/// Asks until it succeeds, fails for good, or tries or patience are used up; then the last failure is told.
+pub(super) async fn persist<T, F>(limits: &Limits, ask: impl Fn() -> F) -> Result<T, ForgeError>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let mut paused = Duration::ZERO;
+    let mut own = limits.first_pause;
+    let mut tried = 0;
+    loop {
+        let failed = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        tried += 1;
+        let pause = match failed.again {
+            Again::Never => return Err(failed.error),
+            Again::Soon => own,
+            Again::After(pause) => pause,
+        };
+        own = own.saturating_mul(2);
+        if tried >= limits.tries || paused.saturating_add(pause) > limits.patience {
+            return Err(failed.error);
+        }
+        tracing::debug!(error = %failed.error, ?pause, "asking again");
+        tokio::time::sleep(pause).await;
+        paused += pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn failed(again: Again) -> Result<(), Failed> {
+        Err(Failed { error: ForgeError::RateLimited { server: "x".to_owned(), until: None }, again })
+    }
+
+    /// Gives these answers one after another. How the asking ended, how often was asked, and how long it took.
+    async fn played(answers: Vec<Result<(), Failed>>) -> (bool, usize, Duration) {
+        let (begun, all) = (Instant::now(), answers.len());
+        let left = RefCell::new(answers.into_iter());
+        let ended = persist(&Limits::default(), || async { left.borrow_mut().next().unwrap() }).await;
+        (ended.is_ok(), all - left.borrow().len(), begun.elapsed().as_secs_f64().mul_add(100.0, 0.5).floor_millis())
+    }
+
+    trait FloorMillis {
+        fn floor_millis(self) -> Duration;
+    }
+    impl FloorMillis for f64 {
+        /// Hundredths of a second; tokio's clock rounds up to the next millisecond.
+        fn floor_millis(self) -> Duration {
+            Duration::from_millis(self as u64 * 10)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_and_tries_end() {
+        let (ended, asked, took) = played((0..9).map(|_| failed(Again::Soon)).collect()).await;
+        assert_eq!((ended, asked, took), (false, 4, Duration::from_millis(250 + 500 + 1000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_may_ask_for_a_pause_as_long_as_patience_lasts() {
+        let after = |seconds| failed(Again::After(Duration::from_secs(seconds)));
+        assert_eq!(played(vec![after(50), Ok(())]).await, (true, 2, Duration::from_secs(50)));
+        assert_eq!(played(vec![after(50), after(11), Ok(())]).await, (false, 2, Duration::from_secs(50)));
+        assert_eq!(played(vec![after(61), Ok(())]).await, (false, 1, Duration::ZERO));
+        assert_eq!(played(vec![after(u64::MAX), Ok(())]).await, (false, 1, Duration::ZERO));
+        assert_eq!(played(vec![failed(Again::Never), Ok(())]).await, (false, 1, Duration::ZERO));
+    }
+}

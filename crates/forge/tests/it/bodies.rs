@@ -1,0 +1,205 @@
+//! Answers as servers have really given them: recorded ones of GitHub, and for Gitea and GitLab the forms of several
+//! versions, old ones too.
+
+use std::sync::Arc;
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::api::change::{Change, ChangeState, MergeCheck};
+use kugetsu_forge::api::forge::Forge;
+use kugetsu_testkit::ForgeServer;
+use kugetsu_testkit::forge_server::fault::Fault;
+use serde_json::{Value, json};
+
+use crate::stage::{all, client, project};
+
+fn recorded(name: &str) -> Value {
+    let path = format!("{}/tests/data/octokit/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A client of this kind and its server, which answers with what it is told.
+fn stage(kind: ForgeKind) -> (Arc<dyn Forge>, ForgeServer) {
+    let (_, server) = all().into_iter().find(|(of, _)| *of == kind).unwrap();
+    (client(kind, &server), server)
+}
+
+fn answer(server: &ForgeServer, body: &Value) {
+    server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_string() });
+}
+
+async fn change(kind: ForgeKind, body: &Value) -> Change {
+    let (forge, server) = stage(kind);
+    // Twice, since Gitea may be asked twice.
+    answer(&server, body);
+    answer(&server, body);
+    forge.change(&project("acme/api"), 1).await.unwrap()
+}
+
+#[tokio::test]
+async fn recorded_issues_of_github_are_read() {
+    let (forge, server) = stage(ForgeKind::GitHub);
+    answer(&server, &recorded("issues.opened")["issue"]);
+    let issue = forge.issue(&project("Codertocat/Hello-World"), 1).await.unwrap();
+    assert_eq!((issue.number, issue.title.as_str()), (1, "Spelling error in the README file"));
+    assert_eq!((issue.author.as_deref(), issue.labels), (Some("Codertocat"), vec!["bug".to_owned()]));
+    assert_eq!(issue.url, "https://github.com/Codertocat/Hello-World/issues/1");
+    assert_eq!(issue.updated, "2019-05-15T15:20:18Z".parse().ok());
+}
+
+#[tokio::test]
+async fn b06_recorded_changes_of_github_are_read() {
+    let opened = change(ForgeKind::GitHub, &recorded("pull_request.opened")["pull_request"]).await;
+    assert_eq!((opened.state, opened.merge), (ChangeState::Open, MergeCheck::Unknown), "null is still being computed");
+    assert_eq!((opened.head_branch.as_str(), opened.base_branch.as_str()), ("changes", "master"));
+    assert_eq!(opened.head_sha, "ec26c3e57ca3a959ca5aad62de7213c562f8c821");
+    let closed = change(ForgeKind::GitHub, &recorded("pull_request.closed")["pull_request"]).await;
+    assert_eq!((closed.state, closed.number), (ChangeState::Closed, 2));
+}
+
+#[tokio::test]
+async fn c07_recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
+    let (forge, server) = stage(ForgeKind::GitHub);
+    let exchanges = recorded("paginate-issues");
+    let exchanges = exchanges.as_array().unwrap();
+    for exchange in exchanges {
+        let link = exchange["headers"]["link"].as_str().unwrap().to_owned();
+        let body = exchange["response"].to_string();
+        server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body });
+    }
+    // Issues are no changes, and each has a number: all are read, none is kept.
+    assert_eq!(forge.find_changes(&project("octokit-fixture-org/paginate-issues"), "x").await.unwrap(), []);
+    let asked: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(asked.len(), exchanges.len());
+    for (index, target) in asked.iter().enumerate().skip(1) {
+        assert!(target.starts_with("/api/v3/repos/octokit-fixture-org/paginate-issues/pulls?"), "{target}");
+        assert!(target.contains(&format!("page={}", index + 1)) && target.contains("state=all"), "{target}");
+    }
+}
+
+/// A change as Gitea has told it since its beginnings; `fields` come on top.
+fn gitea(fields: Value) -> Value {
+    let mut body = json!({
+        "id": 7, "url": "", "number": 1, "user": { "id": 3, "login": "kim", "username": "kim", "full_name": "" },
+        "title": "Quick", "body": "", "labels": null, "state": "open", "comments": 0,
+        "html_url": "https://git.example.co/acme/api/pulls/1",
+        "mergeable": true, "merged": false, "merged_at": null, "merge_commit_sha": null, "merged_by": null,
+        "base": { "label": "main", "ref": "main", "sha": "aa", "repo_id": 5 },
+        "head": { "label": "quick", "ref": "quick", "sha": "bb", "repo_id": 5 },
+        "due_date": null, "created_at": "2018-07-06T00:37:47Z", "updated_at": "2018-07-06T00:37:47Z", "closed_at": null,
+    });
+    merge(&mut body, fields);
+    body
+}
+
+fn gitlab(fields: Value) -> Value {
+    let mut body = json!({
+        "id": 70, "iid": 1, "project_id": 5, "title": "Quick", "description": null, "state": "opened",
+        "created_at": "2015-12-18T18:29:53.563Z", "updated_at": "2015-12-18T18:30:22.522Z",
+        "target_branch": "main", "source_branch": "quick", "source_project_id": 5, "target_project_id": 5,
+        "author": { "id": 3, "name": "Kim", "username": "kim" }, "labels": ["bug"], "sha": "bb",
+        "web_url": "https://gitlab.com/acme/api/-/merge_requests/1",
+    });
+    merge(&mut body, fields);
+    body
+}
+
+fn merge(body: &mut Value, fields: Value) {
+    if let (Value::Object(body), Value::Object(fields)) = (body, fields) {
+        body.extend(fields);
+    }
+}
+
+#[tokio::test]
+async fn b06_gitea_of_every_age_is_read() {
+    for (fields, state, merge) in [
+        (json!({}), ChangeState::Open, MergeCheck::Fits),
+        (json!({ "mergeable": false }), ChangeState::Conflict, MergeCheck::Conflict),
+        (
+            json!({ "mergeable": false, "updated_at": "0001-01-01T00:00:00Z" }),
+            ChangeState::Conflict,
+            MergeCheck::Conflict,
+        ),
+        (json!({ "mergeable": false, "updated_at": "2999-01-01T00:00:00Z" }), ChangeState::Open, MergeCheck::Unknown),
+        (json!({ "mergeable": null }), ChangeState::Open, MergeCheck::Unknown),
+        (json!({ "mergeable": false, "draft": true }), ChangeState::Draft, MergeCheck::Unknown),
+        (json!({ "mergeable": false, "title": "WIP: Quick" }), ChangeState::Draft, MergeCheck::Unknown),
+        (json!({ "title": "[wip] Quick" }), ChangeState::Draft, MergeCheck::Fits),
+        (json!({ "state": "closed", "mergeable": false }), ChangeState::Closed, MergeCheck::Unknown),
+        (json!({ "state": "closed", "merged_at": "1970-01-01T00:00:00Z" }), ChangeState::Closed, MergeCheck::Fits),
+        (json!({ "state": "closed", "merged_at": "0001-01-01T00:00:00Z" }), ChangeState::Closed, MergeCheck::Fits),
+        (json!({ "state": "closed", "merged": true }), ChangeState::Merged, MergeCheck::Fits),
+        (
+            json!({ "state": "closed", "merged": null, "merged_at": "2018-07-06T00:37:47Z" }),
+            ChangeState::Merged,
+            MergeCheck::Fits,
+        ),
+    ] {
+        let told = change(ForgeKind::Gitea, &gitea(fields.clone())).await;
+        assert_eq!((told.state, told.merge), (state, merge), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn b06_gitlab_of_every_age_is_read() {
+    for (fields, state, merge) in [
+        (json!({}), ChangeState::Open, MergeCheck::Unknown),
+        (json!({ "merge_status": "can_be_merged" }), ChangeState::Open, MergeCheck::Fits),
+        (json!({ "merge_status": "unchecked" }), ChangeState::Open, MergeCheck::Unknown),
+        (
+            json!({ "merge_status": "cannot_be_merged", "has_conflicts": true }),
+            ChangeState::Conflict,
+            MergeCheck::Conflict,
+        ),
+        (
+            json!({ "merge_status": "cannot_be_merged_recheck", "has_conflicts": true }),
+            ChangeState::Open,
+            MergeCheck::Unknown,
+        ),
+        (json!({ "detailed_merge_status": "conflict" }), ChangeState::Conflict, MergeCheck::Conflict),
+        (json!({ "detailed_merge_status": "checking" }), ChangeState::Open, MergeCheck::Unknown),
+        (
+            json!({ "detailed_merge_status": "ci_must_pass", "merge_status": "can_be_merged" }),
+            ChangeState::Open,
+            MergeCheck::Fits,
+        ),
+        (
+            json!({ "detailed_merge_status": "not_approved", "has_conflicts": true }),
+            ChangeState::Conflict,
+            MergeCheck::Conflict,
+        ),
+        (json!({ "detailed_merge_status": "draft_status", "draft": true }), ChangeState::Draft, MergeCheck::Unknown),
+        (json!({ "title": "Draft: Quick" }), ChangeState::Draft, MergeCheck::Unknown),
+        (json!({ "work_in_progress": true }), ChangeState::Draft, MergeCheck::Unknown),
+        (json!({ "state": "locked" }), ChangeState::Open, MergeCheck::Unknown),
+        (json!({ "state": "merged", "merge_status": "can_be_merged" }), ChangeState::Merged, MergeCheck::Fits),
+        (json!({ "state": "closed", "detailed_merge_status": "not_open" }), ChangeState::Closed, MergeCheck::Unknown),
+    ] {
+        let told = change(ForgeKind::GitLab, &gitlab(fields.clone())).await;
+        assert_eq!((told.state, told.merge), (state, merge), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn b06_github_says_nothing_of_a_conflict_while_it_computes() {
+    let body = recorded("pull_request.opened")["pull_request"].clone();
+    for (fields, state) in [
+        (json!({ "mergeable": false, "mergeable_state": "dirty" }), ChangeState::Conflict),
+        (json!({ "mergeable": false, "mergeable_state": "unknown" }), ChangeState::Open),
+        (json!({ "mergeable": true, "mergeable_state": "blocked" }), ChangeState::Open),
+        (json!({ "mergeable": true, "draft": true }), ChangeState::Draft),
+        (json!({ "mergeable": false, "mergeable_state": "dirty", "draft": true }), ChangeState::Conflict),
+        (json!({ "state": "closed", "merged": true }), ChangeState::Merged),
+        (json!({ "state": "closed", "merged": null, "merged_at": "2019-05-15T15:20:33Z" }), ChangeState::Merged),
+    ] {
+        let mut body = body.clone();
+        merge(&mut body, fields.clone());
+        assert_eq!(change(ForgeKind::GitHub, &body).await.state, state, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_may_hold_nulls() {
+    let (forge, server) = stage(ForgeKind::Forgejo);
+    answer(&server, &json!([null, gitea(json!({ "state": "closed" })), null]));
+    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap().len(), 1);
+}

@@ -1,0 +1,186 @@
+//! Changes: what has become of them, and which belongs to a branch.
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::api::change::{ChangeState, MergeCheck};
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::api::named::change_at;
+use kugetsu_forge::known::KnownServer;
+use kugetsu_forge::parser::parse;
+use kugetsu_testkit::ForgeServer;
+use kugetsu_testkit::forge_server::change::{Change, ChangeState as Made};
+use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::record::ForgeRequest;
+
+use crate::stage::{TOKEN, all, client, client_with, limits, project};
+
+#[tokio::test]
+async fn b06_every_state_is_read_from_every_kind() {
+    let states = [
+        (Made::Open, ChangeState::Open),
+        (Made::Draft, ChangeState::Draft),
+        (Made::Conflict, ChangeState::Conflict),
+        (Made::Merged, ChangeState::Merged),
+        (Made::Closed, ChangeState::Closed),
+    ];
+    for (kind, server) in all() {
+        let forge = client(kind, &server);
+        let number = server.change("acme/api", Change::new("Quick", "kim/quick").base("dev").sha("abc123"));
+        for (made, expected) in states {
+            server.set_change("acme/api", number, made);
+            let change = forge.change(&project("acme/api"), number).await.unwrap();
+            assert_eq!(change.state, expected, "{kind:?}");
+            assert_eq!(change.draft, expected == ChangeState::Draft, "{kind:?}");
+        }
+        let change = forge.change(&project("acme/api"), number).await.unwrap();
+        assert_eq!((change.number, change.title.as_str()), (number, "Quick"));
+        assert_eq!((change.head_branch.as_str(), change.base_branch.as_str()), ("kim/quick", "dev"));
+        assert_eq!(change.head_sha, "abc123");
+        assert!(change.url.starts_with(&server.base_url()) && change.url.ends_with("/1"), "{}", change.url);
+    }
+}
+
+#[tokio::test]
+async fn b06_what_is_still_being_looked_at_is_no_conflict() {
+    for (kind, server) in all() {
+        let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Computing));
+        let change = client(kind, &server).change(&project("acme/api"), number).await.unwrap();
+        assert_eq!((change.state, change.merge), (ChangeState::Open, MergeCheck::Unknown), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn b06_gitea_is_asked_twice_before_a_conflict_is_believed() {
+    let server = ForgeServer::gitea();
+    server.token(TOKEN, "robot");
+    let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Conflict));
+    let slow = Limits { second_look: std::time::Duration::from_millis(300), ..limits() };
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), slow);
+    let acme = project("acme/api");
+    // Somebody pushes to the base, and the server looks at the change anew: it fits.
+    let (change, ()) = tokio::join!(forge.change(&acme, number), async {
+        let looked = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
+        server.await_requests("the first look", looked).await;
+        server.set_change("acme/api", number, Made::Open);
+    });
+    assert_eq!(change.unwrap().state, ChangeState::Open);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn c07_the_changes_of_a_branch_are_found_and_no_others() {
+    for (kind, server) in all() {
+        let forge = client(kind, &server);
+        let acme = project("acme/api");
+        assert!(matches!(forge.find_changes(&acme, "quick").await, Err(ForgeError::NotFound { .. })), "{kind:?}");
+        server.change("acme/api", Change::new("Other", "quick-other"));
+        server.change("acme/api", Change::new("Deeper", "x/quick"));
+        server.change("acme/api", Change::new("A fork's", "quick").from_fork_of("mallory"));
+        server.change("acme/api", Change::new("A gone fork's", "quick").from_gone_fork());
+        assert_eq!(forge.find_changes(&acme, "quick").await.unwrap(), [], "{kind:?}");
+
+        let old = server.change("acme/api", Change::new("Old", "quick").state(Made::Closed));
+        let new = server.change("acme/api", Change::new("New", "quick").state(Made::Conflict));
+        let found = forge.find_changes(&acme, "quick").await.unwrap();
+        let told: Vec<_> = found.iter().map(|change| (change.number, change.state)).collect();
+        assert_eq!(told, [(new, ChangeState::Conflict), (old, ChangeState::Closed)], "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn c07_a_merged_change_is_found_when_its_branch_is_gone() {
+    for (kind, server) in all() {
+        let merged = Change::new("Done", "kugetsu/1-done").state(Made::Merged).branch_gone();
+        let number = server.change("acme/api", merged);
+        let found = client(kind, &server).find_changes(&project("acme/api"), "kugetsu/1-done").await.unwrap();
+        assert_eq!(found.len(), 1, "{kind:?}");
+        assert_eq!((found[0].number, found[0].state), (number, ChangeState::Merged));
+        assert_eq!(found[0].head_branch, "kugetsu/1-done");
+    }
+}
+
+#[tokio::test]
+async fn c07_a_change_on_a_later_page_is_found() {
+    for (kind, server) in all() {
+        // Shorter pages than were asked for.
+        server.set_page_max(3);
+        let number = server.change("acme/api", Change::new("Ours", "quick").state(Made::Merged));
+        for n in 0..7 {
+            // Gitea cannot search by branch and lists everything.
+            let name = if kind == ForgeKind::Gitea { format!("other-{n}") } else { "quick".to_owned() };
+            server.change("acme/api", Change::new("Newer", &name).state(Made::Closed));
+        }
+        let found = client(kind, &server).find_changes(&project("acme/api"), "quick").await.unwrap();
+        assert_eq!(found.last().map(|change| change.number), Some(number), "{kind:?}");
+        assert_eq!(found.len(), if kind == ForgeKind::Gitea { 1 } else { 8 }, "{kind:?}");
+        let lists = server.requests();
+        assert_eq!(lists.len(), 3, "{kind:?}: {lists:?}");
+        assert!(lists.iter().all(|request| request.login.is_some()), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_read_to_a_limit() {
+    let server = ForgeServer::gitea();
+    server.set_page_max(1);
+    for n in 0..9 {
+        server.change("acme/api", Change::new("Theirs", &format!("other-{n}")));
+    }
+    let few = Limits { pages: 4, ..limits() };
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), None, few);
+    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap(), []);
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn c07_a_change_is_found_by_its_address() {
+    for (kind, server) in all() {
+        let forge = client(kind, &server);
+        let change = server.change("acme/api", Change::new("Quick", "quick"));
+        let issue = server.issue("acme/api", Issue::new("Slow"));
+        server.issue("acme/api", Issue::new("Slower"));
+        let known = [KnownServer { kind: Some(kind), base: forge.server().clone() }];
+        let address = |text: &str| parse(text, &known, None).unwrap();
+        let page = forge.change(&project("acme/api"), change).await.unwrap().url;
+        assert_eq!(change_at(&*forge, &address(&page)).await.unwrap().number, change, "{page}");
+        assert_eq!(change_at(&*forge, &address(&format!("{page}#note_3"))).await.unwrap().number, change);
+        let base = server.base_url();
+        let of_issue = |number: u64| match kind {
+            ForgeKind::GitLab => format!("{base}/acme/api/-/issues/{number}"),
+            _ => format!("{base}/acme/api/issues/{number}"),
+        };
+        let asked = change_at(&*forge, &address(&of_issue(change))).await;
+        assert_eq!(asked.is_ok(), kind != ForgeKind::GitLab, "{kind:?}: {asked:?}");
+        for other in [of_issue(issue + 1), format!("{base}/acme/api")] {
+            let error = change_at(&*forge, &address(&other)).await.unwrap_err();
+            assert!(matches!(error, ForgeError::NotAChange { .. }), "{kind:?}: {error}");
+            assert!(error.to_string().contains("/pulls/34"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r19_nothing_of_one_server_is_asked_of_another() {
+    let server = ForgeServer::gitea();
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
+    for other in ["https://git.example.co/acme/api/pulls/3", "https://github.com/acme/api/pull/3"] {
+        let error = change_at(&*forge, &parse(other, &[], None).unwrap()).await.unwrap_err();
+        assert!(matches!(error, ForgeError::OtherServer { .. }) && error.to_string().contains(other), "{error}");
+    }
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn one_address_serves_the_api_and_git() {
+    let (server, git) = (ForgeServer::gitea(), kugetsu_testkit::GitServer::start(TOKEN));
+    server.serve_git(&git);
+    server.change("acme/api", Change::new("Quick", "quick"));
+    let source = kugetsu_testkit::Repository::with_commit();
+    git.add_repository_from("acme/api", &source);
+    let url = git.url_with_token("acme/api").replace(&git.base_url()[7..], &server.base_url()[7..]);
+    assert!(url.contains(&server.base_url()[7..]));
+    let listed = source.git(["ls-remote", &url, "HEAD"]);
+    assert!(format!("{listed:?}").contains("HEAD"), "{listed:?}");
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), None, limits());
+    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap().len(), 1);
+}

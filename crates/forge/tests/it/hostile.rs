@@ -1,0 +1,188 @@
+//! Servers that are hostile, broken, or not what they should be. The token stays at home, and everything has an end.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_testkit::ForgeServer;
+use kugetsu_testkit::forge_server::change::{Change, ChangeState};
+use kugetsu_testkit::forge_server::fault::Fault;
+use kugetsu_testkit::forge_server::issue::Issue;
+
+use crate::stage::{TOKEN, all, client, client_with, limits, project, said};
+
+#[tokio::test]
+async fn r19_a_redirect_to_another_host_is_not_followed() {
+    for (kind, server) in all() {
+        let elsewhere = ForgeServer::gitea();
+        // The same host, but another port; and the token in the address, where it would be seen.
+        let port = elsewhere.base_url();
+        for to in
+            [port.clone(), format!("{port}/?t={TOKEN}"), format!("http://{TOKEN}.example/"), "//localhost/x".to_owned()]
+        {
+            for status in [301, 302, 303, 307, 308] {
+                server.fail_next(Fault::Redirect(status, to.clone()));
+                let error = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap_err();
+                assert!(matches!(&error, ForgeError::Moved { .. }), "{error}");
+                said(&error);
+            }
+        }
+        assert_eq!(elsewhere.requests(), [], "not even without the token");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_on_the_server_itself_is_followed_with_the_token() {
+    for (kind, server) in all() {
+        server.private("acme/new", &["robot"]);
+        let number = server.issue("acme/new", Issue::new("Moved"));
+        let to = match kind {
+            ForgeKind::GitLab => format!("/api/v4/projects/acme%2Fnew/issues/{number}"),
+            _ => format!("{}/repos/acme/new/issues/{number}", server.api_url()),
+        };
+        server.fail_at("old", Fault::Redirect(301, to));
+        let issue = client(kind, &server).issue(&project("acme/old"), number).await.unwrap();
+        assert_eq!(issue.title, "Moved");
+    }
+}
+
+#[tokio::test]
+async fn redirects_have_an_end() {
+    let server = ForgeServer::gitea();
+    for _ in 0..20 {
+        server.fail_next(Fault::Redirect(302, "/api/v1/user".to_owned()));
+    }
+    let error = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits()).whoami().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::Unexpected { .. }), "{error}");
+    assert_eq!(server.requests().len(), limits().redirects + 1);
+}
+
+#[tokio::test]
+async fn r19_a_link_to_another_host_is_read_for_its_page_alone() {
+    for (kind, server) in all() {
+        let elsewhere = ForgeServer::gitea();
+        server.set_root_url(&elsewhere.base_url());
+        server.set_page_max(1);
+        let oldest = server.change("acme/api", Change::new("Ours", "quick").state(ChangeState::Closed));
+        server.change("acme/api", Change::new("Ours too", "quick").state(ChangeState::Closed));
+        let found = client(kind, &server).find_changes(&project("acme/api"), "quick").await.unwrap();
+        assert_eq!(found.last().map(|change| change.number), Some(oldest), "{kind:?}");
+        assert_eq!(found.len(), 2);
+        assert_eq!(elsewhere.requests(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_gigantic_answer_is_not_read_to_its_end() {
+    let few = Limits { body: 1 << 20, ..limits() };
+    for (kind, server) in all() {
+        server.fail_next(Fault::Large(64 << 20));
+        let forge = client_with(kind, &server.base_url(), Some(TOKEN), few.clone());
+        let error = forge.issue(&project("acme/api"), 1).await.unwrap_err();
+        assert!(matches!(&error, ForgeError::TooLarge { limit: 1_048_576, .. }), "{error}");
+        // With the length said beforehand, too.
+        let body = " ".repeat((1 << 20) + 1);
+        server.fail_next(Fault::Answer { status: 200, headers: vec![], body });
+        assert!(matches!(forge.whoami().await, Err(ForgeError::TooLarge { .. })));
+        said(&error);
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_people_is_not_taken_for_data() {
+    for (kind, server) in all() {
+        server.fail_next(Fault::Page);
+        let error = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap_err();
+        assert!(matches!(&error, ForgeError::Unexpected { .. }) && said(&error).contains("page for people"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn broken_json_and_missing_fields_are_odd_answers() {
+    let server = ForgeServer::gitea();
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
+    let deep = "[".repeat(100_000);
+    for body in
+        ["", "{", "[]", "null", r#"{"title":"x"}"#, r#"{"number":"1"}"#, r#"{"number":-1}"#, "\u{0}", deep.as_str()]
+    {
+        server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_owned() });
+        let error = forge.issue(&project("acme/api"), 1).await.unwrap_err();
+        assert!(matches!(&error, ForgeError::Unexpected { .. }), "{body}: {error}");
+        assert!(said(&error).len() < 700, "{error}");
+    }
+    server.fail_next(Fault::Answer { status: 418, headers: vec![], body: "x".to_owned() });
+    assert!(said(&forge.whoami().await.unwrap_err()).contains("418"));
+}
+
+#[tokio::test]
+async fn what_may_be_null_may_be_null() {
+    for (kind, server) in all() {
+        let number = if kind == ForgeKind::GitLab { "iid" } else { "number" };
+        let body = format!(
+            r#"{{"{number}":1,"title":null,"body":null,"description":null,"state":null,"user":null,"author":null,"labels":null,
+            "html_url":null,"updated_at":null,"pull_request":null,"head":null,"base":null,"mergeable":null,"draft":null}}"#
+        );
+        server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.clone() });
+        let issue = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap();
+        assert_eq!((issue.title.as_str(), issue.author, issue.is_change), ("", None, false));
+        server.fail_next(Fault::Answer { status: 200, headers: vec![], body });
+        assert_eq!(client(kind, &server).change(&project("acme/api"), 1).await.unwrap().head_branch, "");
+    }
+}
+
+#[tokio::test]
+async fn no_error_repeats_the_token_whatever_the_server_writes() {
+    let echo = format!("{{\"message\":\"\\u001b[31mnot you, {TOKEN}\\r\\nx: y\"}}");
+    for (kind, server) in all() {
+        let forge = client(kind, &server);
+        for (status, tries) in [(400, 1), (401, 1), (403, 1), (404, 1), (422, 1), (501, 1), (500, 4), (503, 4)] {
+            for _ in 0..tries {
+                server.fail_next(Fault::Answer { status, headers: vec![], body: echo.clone() });
+            }
+            said(&forge.whoami().await.unwrap_err());
+        }
+        for body in [format!(r#"{{"login":1,"{TOKEN}":2}}"#), format!(r#"{{"number":"{TOKEN}","iid":"{TOKEN}"}}"#)] {
+            server.fail_next(Fault::Answer { status: 200, headers: vec![], body });
+            said(&forge.issue(&project("acme/api"), 1).await.unwrap_err());
+        }
+        let link = format!("<{}/{TOKEN}?page=2>; rel=\"next\"", server.base_url());
+        let entry = r#"[{"number":1,"iid":1}]"#.to_owned();
+        server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body: entry });
+        said(&forge.find_changes(&project("acme/api"), "quick").await.unwrap_err());
+        assert!(!format!("{forge:?}").contains(TOKEN), "the client prints its token");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_left() {
+    let quick = Limits { request: Duration::from_millis(200), ..limits() };
+    let server = ForgeServer::gitea();
+    server.token(TOKEN, "robot");
+    server.fail_next(Fault::Late(Duration::from_secs(60)));
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), quick);
+    let begun = Instant::now();
+    let error = forge.whoami().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::Timeout { .. }) && error.may_pass(), "{error}");
+    assert!(said(&error).contains("0.2 s") && begun.elapsed() < Duration::from_secs(20), "{error}");
+    assert_eq!(forge.whoami().await.unwrap(), "robot", "the next question is answered");
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_before_it_answers_is_tried_again_and_then_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let closing = std::thread::spawn(move || {
+        for _ in 0..limits().tries {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 4096];
+            assert_ne!(stream.read(&mut head).unwrap(), 0);
+        }
+    });
+    let error = client_with(ForgeKind::Gitea, &base, Some(TOKEN), limits()).whoami().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::Unreachable { .. }), "{error}");
+    said(&error);
+    closing.join().unwrap();
+}

@@ -1,0 +1,91 @@
+//! The client against an emulator of GitHub that nobody here wrote: `myworld`, which keeps issues, branches and changes.
+
+use std::process::Command;
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::api::change::ChangeState;
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::forge::Forge;
+use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::issue::IssueState;
+use kugetsu_forge::api::open::open;
+use serde_json::Value;
+
+use crate::program::{Peer, program};
+use crate::stage::{limits, login, project, server};
+
+const WORLD: &str = "
+name: forge
+task: forge
+servers:
+  github:
+    seed:
+      viewer: robot
+      users: [{login: kim, name: Kim}]
+      repos:
+        - name: acme/api
+          private: false
+          files: {README.md: An API}
+          branches:
+            kim/quick: {files: {quick.py: x = 1}, author: kim}
+          labels: [bug]
+          issues: [{title: It is slow, body: Very., labels: [bug], author: kim}]
+          pulls: [{title: Make it quick, head: kim/quick, base: main, author: kim}]
+";
+
+/// Where it has GitHub's API.
+const API: &str = "gw/api.github.com";
+
+#[tokio::test]
+async fn needs_myworld_for_a_github_of_somebody_else() {
+    let Some(myworld) = program("KUGETSU_MYWORLD") else { return };
+    let peer = Peer::start(|port, home| {
+        let world = home.path().join("world.yaml");
+        std::fs::write(&world, WORLD).unwrap();
+        let mut command = Command::new(myworld);
+        // Hosts that it does not play are refused, should anything ask for them.
+        command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--no-passthrough"]);
+        command.args(["--time", "realtime", "--env"]).arg(world);
+        command
+    });
+    let connector = Connector::new(limits()).unwrap();
+    let envs: Value = serde_json::from_str(&get(&format!("{}/envs", peer.url())).await).unwrap();
+    let token = envs["envs"][0]["credentials"]["agent"]["github_token"].as_str().unwrap();
+    let at = server(ForgeKind::GitHub, "https://github.com", Some(&format!("{}/{API}", peer.url())));
+    let forge = open(&connector, &at, login(ForgeKind::GitHub, Some(token))).unwrap();
+    let acme = project("acme/api");
+
+    assert_eq!(forge.whoami().await.unwrap(), "robot");
+    let issue = forge.issue(&acme, 1).await.unwrap();
+    assert_eq!((issue.title.as_str(), issue.body.as_str(), issue.state), ("It is slow", "Very.", IssueState::Open));
+    assert_eq!((issue.author.as_deref(), issue.labels, issue.is_change), (Some("kim"), vec!["bug".to_owned()], false));
+    assert!(forge.issue(&acme, 2).await.unwrap().is_change);
+    let found = forge.find_changes(&acme, "kim/quick").await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].number, found[0].state, found[0].head_sha.len()), (2, ChangeState::Open, 40));
+    assert_eq!(forge.find_changes(&acme, "quick").await.unwrap(), []);
+
+    merge(&peer, token).await;
+    assert_eq!(forge.change(&acme, 2).await.unwrap().state, ChangeState::Merged);
+    refusals(&*forge, &connector, &at).await;
+}
+
+async fn refusals(forge: &dyn Forge, connector: &Connector, at: &kugetsu_forge::servers::Server) {
+    let missing = forge.change(&project("acme/api"), 99).await;
+    assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
+    let stranger = open(connector, at, login(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
+    let refused = stranger.whoami().await;
+    assert!(matches!(refused, Err(ForgeError::TokenRefused { .. })), "{refused:?}");
+}
+
+async fn get(url: &str) -> String {
+    reqwest::get(url).await.unwrap().text().await.unwrap()
+}
+
+/// Merges the change, as its page would.
+async fn merge(peer: &Peer, token: &str) {
+    let url = format!("{}/{API}/repos/acme/api/pulls/2/merge", peer.url());
+    let request = reqwest::Client::new().put(url).bearer_auth(token).header("content-type", "application/json");
+    let merged = request.body("{}").send().await.unwrap();
+    assert!(merged.status().is_success(), "{}", merged.text().await.unwrap());
+}

@@ -1,0 +1,97 @@
+//! Our client and our forges against the descriptions that GitHub and Forgejo publish of their APIs. Prism stands
+//! between the two and refuses what breaks the description, in both directions.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use kugetsu_domain::reference::ForgeKind;
+use kugetsu_forge::api::change::ChangeState;
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::forge::Forge;
+use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::api::open::open;
+use kugetsu_testkit::ForgeServer;
+use kugetsu_testkit::forge_server::change::{Change, ChangeState as Made};
+use kugetsu_testkit::forge_server::fault::Fault;
+use kugetsu_testkit::forge_server::issue::Issue;
+
+use crate::program::{Peer, program};
+use crate::stage::{LOGIN, TOKEN, limits, login, project, server};
+
+/// Prism between the client and `upstream`, with one of the descriptions beside the tests.
+fn between(description: &str, upstream: &ForgeServer) -> Option<Peer> {
+    let prism = program("KUGETSU_PRISM")?;
+    let description = format!("{}/tests/data/specs/{description}", env!("CARGO_MANIFEST_DIR"));
+    Some(Peer::start(|port, _| {
+        let mut command = Command::new(prism);
+        command.args(["proxy", "--host", "127.0.0.1", "--port", &port.to_string(), "--errors"]);
+        command.arg(description).arg(upstream.api_url());
+        command
+    }))
+}
+
+#[tokio::test]
+async fn needs_prism_for_github() {
+    let upstream = ForgeServer::github();
+    if let Some(prism) = between("github.json", &upstream) {
+        story(ForgeKind::GitHub, &upstream, &prism).await;
+    }
+}
+
+#[tokio::test]
+async fn needs_prism_for_forgejo() {
+    let upstream = ForgeServer::forgejo();
+    // An address of this machine is none in the eyes of Prism.
+    upstream.set_root_url("https://git.example.co");
+    if let Some(prism) = between("forgejo.json", &upstream) {
+        story(ForgeKind::Forgejo, &upstream, &prism).await;
+    }
+}
+
+/// Every call, and every state that a thing can be in.
+async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
+    upstream.token(TOKEN, LOGIN);
+    let forge = client(kind, prism);
+    let acme = project("acme/api");
+    assert_eq!(forge.whoami().await.unwrap(), LOGIN);
+    assert_eq!(forge.version().await.unwrap().kind, kind);
+    for issue in [Issue::new("Bare").closed(), Issue::new("Full").body("Text").label("good first").author("lee")] {
+        let number = upstream.issue("acme/api", issue);
+        assert!(!forge.issue(&acme, number).await.unwrap().is_change);
+    }
+    let number = upstream.change("acme/api", Change::new("Quick", "kim/quick").from_fork_of("kim"));
+    let own = upstream.change("acme/api", Change::new("Quick", "kim/quick"));
+    for (made, expected) in [
+        (Made::Open, ChangeState::Open),
+        (Made::Draft, ChangeState::Draft),
+        (Made::Conflict, ChangeState::Conflict),
+        (Made::Merged, ChangeState::Merged),
+        (Made::Closed, ChangeState::Closed),
+    ] {
+        upstream.set_change("acme/api", number, made);
+        upstream.set_change("acme/api", own, made);
+        assert_eq!(forge.change(&acme, number).await.unwrap().state, expected);
+        assert!(forge.issue(&acme, number).await.unwrap().is_change);
+        let found = forge.find_changes(&acme, "kim/quick").await.unwrap();
+        assert_eq!(found.iter().map(|change| (change.number, change.state)).collect::<Vec<_>>(), [(own, expected)]);
+    }
+    let missing = forge.issue(&project("acme/nothing"), 1).await;
+    assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
+
+    // Prism does look: our client would take this answer.
+    upstream.fail_next(Fault::Answer {
+        status: 200,
+        headers: vec![],
+        body: r#"{"number": 1, "html_url": 7}"#.to_owned(),
+    });
+    let refused = forge.change(&acme, 1).await;
+    assert!(matches!(refused, Err(ForgeError::Failing { .. })), "{refused:?}");
+}
+
+fn client(kind: ForgeKind, prism: &Peer) -> Arc<dyn Forge> {
+    let once = Limits { tries: 1, ..limits() };
+    // The descriptions begin where the API does.
+    let server = server(kind, &prism.url(), Some(&prism.url()));
+    open(&Connector::new(once).unwrap(), &server, login(kind, Some(TOKEN))).unwrap()
+}

@@ -1,0 +1,217 @@
+//! How Gitea and Forgejo answer. See `/api/swagger` on any of them.
+
+use serde_json::{Value, json};
+
+use super::access;
+use super::change::{Change, ChangeState, From};
+use super::flavor::Flavor;
+use super::issue::Issue;
+use super::list::{Length, Page};
+use super::question::Question;
+use super::reply::Reply;
+use super::world::{LONG_AGO, Project, World, id_of};
+
+/// Answers a question of the API.
+pub(super) fn answer(flavor: Flavor, world: &World, question: &Question) -> Reply {
+    if world.sign_in && question.login.is_none() {
+        return Reply::error(403, "Only signed in user is allowed to call APIs.");
+    }
+    let parts: Vec<&str> = question.parts.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["version"] => Reply::ok(json!({ "version": world.version })),
+        ["user"] => match question.login.as_deref() {
+            Some(login) => Reply::ok(user(&question.base, login)),
+            None => access::needed(flavor),
+        },
+        ["repos", owner, name, rest @ ..] => {
+            let path = format!("{owner}/{name}");
+            match world.visible(&path, question.login.as_deref()) {
+                Some((path, project)) => Repo { flavor, question, path, project }.answer(world, rest),
+                None => missing(question),
+            }
+        }
+        _ => missing(question),
+    }
+}
+
+/// The API that only Forgejo has.
+pub(super) fn forgejo(world: &World, signed_in: bool, parts: &[String]) -> Reply {
+    if world.sign_in && !signed_in {
+        return Reply::error(403, "Only signed in user is allowed to call APIs.");
+    }
+    match parts {
+        [api, v1, version] if (api.as_str(), v1.as_str(), version.as_str()) == ("forgejo", "v1", "version") => {
+            Reply::ok(json!({ "version": world.version }))
+        }
+        _ => Reply::error(404, "not found"),
+    }
+}
+
+fn missing(question: &Question) -> Reply {
+    let url = format!("{}/api/swagger", question.base);
+    let body = json!({ "errors": null, "message": "The target couldn't be found.", "url": url });
+    Reply { status: 404, headers: Vec::new(), body }
+}
+
+fn user(base: &str, login: &str) -> Value {
+    json!({
+        "id": id_of(login), "login": login, "login_name": "", "full_name": "", "email": format!("{login}@noreply.example.org"),
+        "avatar_url": format!("{base}/avatars/{login}"), "html_url": format!("{base}/{login}"), "language": "",
+        "is_admin": false, "last_login": "0001-01-01T00:00:00Z", "created": LONG_AGO, "restricted": false, "active": false,
+        "prohibit_login": false, "location": "", "website": "", "description": "", "visibility": "public",
+        "followers_count": 0, "following_count": 0, "starred_repos_count": 0, "username": login,
+    })
+}
+
+fn label(question: &Question, path: &str, name: &str) -> Value {
+    let url = format!("{}/api/v1/repos/{path}/labels/{}", question.base, id_of(name));
+    let id = id_of(name);
+    json!({ "id": id, "name": name, "exclusive": false, "is_archived": false, "color": "d73a4a", "description": "", "url": url })
+}
+
+struct Repo<'a> {
+    flavor: Flavor,
+    question: &'a Question,
+    path: &'a str,
+    project: &'a Project,
+}
+
+impl Repo<'_> {
+    fn answer(&self, world: &World, rest: &[&str]) -> Reply {
+        match rest {
+            [] => Reply::ok(self.repository(self.path, self.project.id)),
+            ["issues", number] => self.found(number, |number| self.issue_or_change(number)),
+            ["pulls", number] => {
+                self.found(number, |number| Some(self.pull(number, self.project.changes.get(&number)?)))
+            }
+            ["pulls"] => self.pulls(world),
+            _ => missing(self.question),
+        }
+    }
+
+    fn found(&self, number: &str, look: impl FnOnce(u64) -> Option<Value>) -> Reply {
+        number.parse().ok().and_then(look).map_or_else(|| missing(self.question), Reply::ok)
+    }
+
+    fn pulls(&self, world: &World) -> Reply {
+        let state = self.question.get("state").unwrap_or("open");
+        // Gitea does not know this parameter, and answers with everything.
+        let head = self.question.get("head").filter(|_| self.flavor == Flavor::Forgejo);
+        let fits = |change: &Change| {
+            let state = match state {
+                "all" => true,
+                "closed" => !change.is_open(),
+                _ => change.is_open(),
+            };
+            state && head.is_none_or(|head| head == change.head)
+        };
+        let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
+        let all = found.map(|(number, change)| self.pull(*number, change)).collect();
+        let page = Page::of(all, self.question, world, Length { name: "limit", default: 30 });
+        let (links, total) = (page.links(self.question), page.total.to_string());
+        let reply = page.reply().header("x-total-count", total);
+        match links {
+            Some(links) => reply.header("link", links),
+            None => reply,
+        }
+    }
+
+    fn repository(&self, path: &str, id: u64) -> Value {
+        let (owner, name) = path.split_once('/').unwrap_or((path, path));
+        let page = format!("{}/{path}", self.question.base);
+        json!({
+            "id": id, "owner": user(&self.question.base, owner), "name": name, "full_name": path, "description": "",
+            "empty": false, "private": self.project.members.is_some(), "fork": id != self.project.id, "template": false,
+            "mirror": false, "size": 22, "html_url": page, "ssh_url": format!("git@127.0.0.1:{path}.git"),
+            "clone_url": format!("{page}.git"), "default_branch": "main", "archived": false, "has_issues": true,
+            "has_pull_requests": true, "created_at": LONG_AGO, "updated_at": LONG_AGO,
+        })
+    }
+
+    fn issue_or_change(&self, number: u64) -> Option<Value> {
+        if let Some(issue) = self.project.issues.get(&number) {
+            return Some(self.issue(number, issue, issue.closed, "issues"));
+        }
+        let change = self.project.changes.get(&number)?;
+        let mut issue = self.issue(number, &change.issue, !change.is_open(), "pulls");
+        let merged = change.state == ChangeState::Merged;
+        let merged_at = if merged { Some(LONG_AGO) } else { None };
+        issue["pull_request"] = json!({ "draft": change.state == ChangeState::Draft, "merged": merged, "merged_at": merged_at, "html_url": issue["html_url"] });
+        Some(issue)
+    }
+
+    /// What issues and changes have in common, as an issue.
+    fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Value {
+        let (owner, name) = self.path.split_once('/').unwrap_or((self.path, self.path));
+        json!({
+            "id": self.project.id * 1000 + number,
+            "url": format!("{}/api/v1/repos/{}/issues/{number}", self.question.base, self.path),
+            "html_url": format!("{}/{}/{page}/{number}", self.question.base, self.path),
+            "number": number,
+            // The user of content whose author is gone.
+            "user": user(&self.question.base, issue.author.as_deref().unwrap_or("Ghost")),
+            "original_author": "", "original_author_id": 0,
+            "title": issue.title,
+            "body": issue.body.as_deref().unwrap_or_default(),
+            "ref": "", "assets": [],
+            "labels": issue.labels.iter().map(|name| label(self.question, self.path, name)).collect::<Vec<_>>(),
+            "milestone": null, "assignee": null, "assignees": null,
+            "state": if closed { "closed" } else { "open" },
+            "is_locked": false, "comments": 0,
+            "created_at": LONG_AGO, "updated_at": LONG_AGO,
+            "closed_at": if closed { Some(LONG_AGO) } else { None },
+            "due_date": null,
+            "pull_request": null,
+            "repository": { "id": self.project.id, "name": name, "owner": owner, "full_name": self.path },
+            "pin_order": 0,
+        })
+    }
+
+    fn pull(&self, number: u64, change: &Change) -> Value {
+        let mut pull = self.issue(number, &change.issue, !change.is_open(), "pulls");
+        if let Some(fields) = pull.as_object_mut() {
+            for only_of_issues in ["pull_request", "repository", "ref", "original_author", "original_author_id"] {
+                fields.remove(only_of_issues);
+            }
+        }
+        let page = format!("{}/{}/pulls/{number}", self.question.base, self.path);
+        let merged = change.state == ChangeState::Merged;
+        pull["url"] = page.clone().into();
+        pull["diff_url"] = format!("{page}.diff").into();
+        pull["patch_url"] = format!("{page}.patch").into();
+        pull["draft"] = (change.state == ChangeState::Draft).into();
+        // One word for four things: of drafts, of what is in conflict, of what is being looked at and of what is closed
+        // it is false.
+        pull["mergeable"] = (change.state == ChangeState::Open).into();
+        pull["merged"] = merged.into();
+        pull["merged_at"] = if merged { LONG_AGO.into() } else { Value::Null };
+        pull["merge_commit_sha"] = if merged { change.sha.as_str().into() } else { Value::Null };
+        pull["merged_by"] = Value::Null;
+        pull["allow_maintainer_edit"] = false.into();
+        pull["merge_base"] = "c0ffee0000000000000000000000000000000000".into();
+        if change.state == ChangeState::Computing {
+            pull["updated_at"] = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+        }
+        pull["base"] = json!({
+            "label": change.base, "ref": change.base, "sha": "c0ffee0000000000000000000000000000000000",
+            "repo_id": self.project.id, "repo": self.repository(self.path, self.project.id),
+        });
+        pull["head"] = self.head(number, change);
+        pull
+    }
+
+    fn head(&self, number: u64, change: &Change) -> Value {
+        let name = self.path.split('/').next_back().unwrap_or_default();
+        let (label, id, repo) = match &change.from {
+            From::Project => (change.head.clone(), self.project.id, self.repository(self.path, self.project.id)),
+            From::ForkOf(owner) => {
+                let repo = self.repository(&format!("{owner}/{name}"), id_of(owner));
+                (change.head.clone(), id_of(owner), repo)
+            }
+            From::ForkGone => (change.head.clone(), 0, Value::Null),
+        };
+        let gone = change.branch_gone || change.from == From::ForkGone;
+        let reference = if gone { format!("refs/pull/{number}/head") } else { change.head.clone() };
+        json!({ "label": label, "ref": reference, "sha": change.sha, "repo_id": id, "repo": repo })
+    }
+}

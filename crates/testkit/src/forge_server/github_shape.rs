@@ -1,0 +1,140 @@
+//! The things of GitHub's API with all the fields that its schema requires, most of which are addresses.
+
+use serde_json::{Map, Value, json};
+
+use super::world::{LONG_AGO, id_of};
+
+/// Addresses that a user has, below its API address.
+const OF_USER: &[(&str, &str)] = &[
+    ("url", ""),
+    ("followers_url", "/followers"),
+    ("following_url", "/following{/other_user}"),
+    ("gists_url", "/gists{/gist_id}"),
+    ("starred_url", "/starred{/owner}{/repo}"),
+    ("subscriptions_url", "/subscriptions"),
+    ("organizations_url", "/orgs"),
+    ("repos_url", "/repos"),
+    ("events_url", "/events{/privacy}"),
+    ("received_events_url", "/received_events"),
+];
+
+/// Addresses that a repository has, below its API address.
+const OF_REPOSITORY: &[(&str, &str)] = &[
+    ("url", ""),
+    ("archive_url", "/{archive_format}{/ref}"),
+    ("assignees_url", "/assignees{/user}"),
+    ("blobs_url", "/git/blobs{/sha}"),
+    ("branches_url", "/branches{/branch}"),
+    ("collaborators_url", "/collaborators{/collaborator}"),
+    ("comments_url", "/comments{/number}"),
+    ("commits_url", "/commits{/sha}"),
+    ("compare_url", "/compare/{base}...{head}"),
+    ("contents_url", "/contents/{+path}"),
+    ("contributors_url", "/contributors"),
+    ("deployments_url", "/deployments"),
+    ("downloads_url", "/downloads"),
+    ("events_url", "/events"),
+    ("forks_url", "/forks"),
+    ("git_commits_url", "/git/commits{/sha}"),
+    ("git_refs_url", "/git/refs{/sha}"),
+    ("git_tags_url", "/git/tags{/sha}"),
+    ("hooks_url", "/hooks"),
+    ("issue_comment_url", "/issues/comments{/number}"),
+    ("issue_events_url", "/issues/events{/number}"),
+    ("issues_url", "/issues{/number}"),
+    ("keys_url", "/keys{/key_id}"),
+    ("labels_url", "/labels{/name}"),
+    ("languages_url", "/languages"),
+    ("merges_url", "/merges"),
+    ("milestones_url", "/milestones{/number}"),
+    ("notifications_url", "/notifications{?since,all,participating}"),
+    ("pulls_url", "/pulls{/number}"),
+    ("releases_url", "/releases{/id}"),
+    ("stargazers_url", "/stargazers"),
+    ("statuses_url", "/statuses/{sha}"),
+    ("subscribers_url", "/subscribers"),
+    ("subscription_url", "/subscription"),
+    ("tags_url", "/tags"),
+    ("teams_url", "/teams"),
+    ("trees_url", "/git/trees{/sha}"),
+];
+
+/// A user as others see it.
+pub(super) fn user(web: &str, api: &str, login: &str) -> Value {
+    let mut fields = addresses(OF_USER, &format!("{api}/users/{login}"));
+    fields.extend(object(json!({
+        "login": login,
+        "id": id_of(login),
+        "node_id": format!("U_{login}"),
+        "avatar_url": format!("{web}/avatars/u/{}", id_of(login)),
+        "gravatar_id": "",
+        "html_url": format!("{web}/{login}"),
+        "type": "User",
+        "user_view_type": "public",
+        "site_admin": false,
+    })));
+    Value::Object(fields)
+}
+
+/// A user as it sees itself.
+pub(super) fn me(web: &str, api: &str, login: &str) -> Value {
+    let mut fields = object(user(web, api, login));
+    fields.extend(object(json!({
+        "user_view_type": "private",
+        "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null, "bio": null,
+        "public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
+        "private_gists": 0, "total_private_repos": 0, "owned_private_repos": 0, "disk_usage": 0, "collaborators": 0,
+        "two_factor_authentication": true,
+        "created_at": LONG_AGO, "updated_at": LONG_AGO,
+    })));
+    Value::Object(fields)
+}
+
+/// A repository.
+pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: bool) -> Value {
+    let (owner, name) = path.split_once('/').unwrap_or((path, path));
+    let page = format!("{web}/{path}");
+    let mut fields = addresses(OF_REPOSITORY, &format!("{api}/repos/{path}"));
+    fields.extend(object(json!({
+        "id": id,
+        "node_id": format!("R_{id}"),
+        "name": name,
+        "full_name": path,
+        "owner": user(web, api, owner),
+        "private": private,
+        "visibility": if private { "private" } else { "public" },
+        "html_url": page,
+        "clone_url": format!("{page}.git"),
+        "git_url": format!("git:{}.git", page.trim_start_matches("http:")),
+        "ssh_url": format!("git@127.0.0.1:{path}.git"),
+        "svn_url": page,
+        "mirror_url": null, "homepage": null, "description": null, "language": null, "license": null,
+        "default_branch": "main",
+        "fork": false, "archived": false, "disabled": false,
+        "has_issues": true, "has_projects": true, "has_wiki": true, "has_pages": false, "has_downloads": true,
+        "size": 0, "forks": 0, "forks_count": 0, "stargazers_count": 0, "watchers": 0, "watchers_count": 0,
+        "open_issues": 0, "open_issues_count": 0,
+        "pushed_at": LONG_AGO, "created_at": LONG_AGO, "updated_at": LONG_AGO,
+    })));
+    Value::Object(fields)
+}
+
+/// A label.
+pub(super) fn label(repo: &str, name: &str) -> Value {
+    json!({
+        "id": id_of(name), "node_id": format!("LA_{name}"), "url": format!("{repo}/labels/{}", name.replace(' ', "%20")),
+        "name": name, "description": null, "color": "d73a4a", "default": false,
+    })
+}
+
+/// The fields of an object.
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn addresses(list: &[(&str, &str)], base: &str) -> Map<String, Value> {
+    list.iter().map(|(name, tail)| ((*name).to_owned(), format!("{base}{tail}").into())).collect()
+}

@@ -1,0 +1,165 @@
+//! How GitLab answers. See <https://docs.gitlab.com/api/rest/>.
+
+use serde_json::{Value, json};
+
+use super::access;
+use super::change::{Change, ChangeState, From};
+use super::flavor::Flavor;
+use super::issue::Issue;
+use super::list::{Length, Page};
+use super::question::Question;
+use super::reply::Reply;
+use super::world::{LONG_AGO, Project, World, id_of};
+
+/// Answers a question of the API.
+pub(super) fn answer(world: &World, question: &Question) -> Reply {
+    let parts: Vec<&str> = question.parts.iter().map(String::as_str).collect();
+    let reply = match (parts.as_slice(), question.login.as_deref()) {
+        (["version" | "user"], None) => access::needed(Flavor::GitLab),
+        (["version"], Some(_)) => Reply::ok(
+            json!({ "version": world.version, "revision": "570e7b2abdd", "kas": { "enabled": false }, "enterprise": true }),
+        ),
+        (["user"], Some(login)) => Reply::ok(user(&question.base, Some(login))),
+        (["projects", path, rest @ ..], login) => match world.visible(path, login) {
+            Some((path, project)) => Place { question, path, project }.answer(world, rest),
+            None => Reply::error(404, "404 Project Not Found"),
+        },
+        _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
+    };
+    reply
+        .header("x-gitlab-meta", r#"{"correlation_id":"01ABC","version":"1"}"#)
+        .header("x-request-id", "01ABC")
+        .header("ratelimit-limit", "2000")
+        .header("ratelimit-remaining", "1990")
+}
+
+fn user(base: &str, login: Option<&str>) -> Value {
+    let login = login.unwrap_or("ghost1");
+    json!({
+        "id": id_of(login), "username": login, "name": login, "state": "active", "locked": false,
+        "avatar_url": null, "web_url": format!("{base}/{login}"),
+    })
+}
+
+struct Place<'a> {
+    question: &'a Question,
+    path: &'a str,
+    project: &'a Project,
+}
+
+impl Place<'_> {
+    fn answer(&self, world: &World, rest: &[&str]) -> Reply {
+        match rest {
+            ["issues", number] => self
+                .found(number, "404 Not found", |number| Some(self.issue(number, self.project.issues.get(&number)?))),
+            ["merge_requests", number] => self.found(number, "404 Not found", |number| {
+                Some(self.merge_request(number, self.project.changes.get(&number)?))
+            }),
+            ["merge_requests"] => self.merge_requests(world),
+            _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
+        }
+    }
+
+    fn found(&self, number: &str, missing: &str, look: impl FnOnce(u64) -> Option<Value>) -> Reply {
+        number.parse().ok().and_then(look).map_or_else(|| Reply::error(404, missing), Reply::ok)
+    }
+
+    fn merge_requests(&self, world: &World) -> Reply {
+        let question = self.question;
+        let fits = |change: &Change| {
+            let branch = question.get("source_branch").is_none_or(|branch| branch == change.head);
+            let state = question.get("state").unwrap_or("all");
+            branch && (state == "all" || state == state_name(change))
+        };
+        let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
+        let all = found.map(|(number, change)| self.merge_request(*number, change)).collect();
+        let page = Page::of(all, question, world, Length { name: "per_page", default: 20 });
+        let next = page.next().map(|next| next.to_string()).unwrap_or_default();
+        let (number, length, total, last) = (page.number, page.length, page.total, page.last());
+        let links = page.links(question);
+        let reply = page
+            .reply()
+            .header("x-next-page", next)
+            .header("x-page", number.to_string())
+            .header("x-per-page", length.to_string())
+            .header("x-total", total.to_string())
+            .header("x-total-pages", last.to_string());
+        match links {
+            Some(links) => reply.header("link", links),
+            None => reply,
+        }
+    }
+
+    fn issue(&self, number: u64, issue: &Issue) -> Value {
+        let page = format!("{}/{}/-/issues/{number}", self.question.base, self.path);
+        json!({
+            "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
+            "title": issue.title, "description": issue.body,
+            "state": if issue.closed { "closed" } else { "opened" },
+            "created_at": LONG_AGO, "updated_at": LONG_AGO,
+            "closed_at": if issue.closed { Some(LONG_AGO) } else { None }, "closed_by": null,
+            "labels": issue.labels, "milestone": null, "assignees": [], "assignee": null,
+            "author": user(&self.question.base, issue.author.as_deref()),
+            "type": "ISSUE", "issue_type": "issue", "user_notes_count": 0, "merge_requests_count": 0,
+            "upvotes": 0, "downvotes": 0, "due_date": null, "confidential": false, "discussion_locked": null,
+            "web_url": page,
+            "references": { "short": format!("#{number}"), "relative": format!("#{number}"), "full": format!("{}#{number}", self.path) },
+        })
+    }
+
+    fn merge_request(&self, number: u64, change: &Change) -> Value {
+        let issue = &change.issue;
+        let draft = change.state == ChangeState::Draft;
+        let title = if draft { format!("Draft: {}", issue.title) } else { issue.title.clone() };
+        let at = |state: ChangeState| (change.state == state).then_some(LONG_AGO);
+        let short = format!("!{number}");
+        let mut fields = json!({
+            "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
+            "title": title, "description": issue.body, "state": state_name(change),
+            "created_at": LONG_AGO, "updated_at": LONG_AGO,
+            "merged_at": at(ChangeState::Merged), "merged_by": null, "merge_user": null,
+            "closed_at": at(ChangeState::Closed), "closed_by": null,
+            "author": user(&self.question.base, issue.author.as_deref()),
+            "assignees": [], "assignee": null, "reviewers": [], "labels": issue.labels, "milestone": null,
+            "draft": draft, "work_in_progress": draft, "user_notes_count": 0, "upvotes": 0, "downvotes": 0,
+            "web_url": format!("{}/{}/-/merge_requests/{number}", self.question.base, self.path),
+            "references": { "short": short, "relative": short, "full": format!("{}{short}", self.path) },
+        });
+        if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merging(change)) {
+            fields.extend(merging);
+        }
+        fields
+    }
+
+    /// From where to where, and whether it can be done.
+    fn merging(&self, change: &Change) -> Value {
+        let (old, new) = match change.state {
+            ChangeState::Open => ("can_be_merged", "mergeable"),
+            ChangeState::Draft => ("can_be_merged", "draft_status"),
+            ChangeState::Conflict => ("cannot_be_merged", "conflict"),
+            ChangeState::Computing => ("checking", "checking"),
+            ChangeState::Merged | ChangeState::Closed => ("can_be_merged", "not_open"),
+        };
+        let source = match &change.from {
+            From::Project => Some(self.project.id),
+            From::ForkOf(owner) => Some(id_of(owner)),
+            From::ForkGone => None,
+        };
+        json!({
+            "target_branch": change.base, "source_branch": change.head,
+            "source_project_id": source, "target_project_id": self.project.id,
+            "merge_when_pipeline_succeeds": false, "merge_status": old, "detailed_merge_status": new,
+            "has_conflicts": change.state == ChangeState::Conflict,
+            "sha": change.sha, "merge_commit_sha": null, "squash_commit_sha": null, "squash": false,
+            "should_remove_source_branch": null, "force_remove_source_branch": false, "discussion_locked": null,
+        })
+    }
+}
+
+fn state_name(change: &Change) -> &'static str {
+    match change.state {
+        ChangeState::Merged => "merged",
+        ChangeState::Closed => "closed",
+        ChangeState::Open | ChangeState::Draft | ChangeState::Conflict | ChangeState::Computing => "opened",
+    }
+}

@@ -1,0 +1,27 @@
+//! An answer before it is sent.
+
+use serde_json::{Value, json};
+
+/// Status, headers and JSON of an answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Value,
+}
+
+impl Reply {
+    pub(super) fn ok(body: Value) -> Self {
+        Self { status: 200, headers: Vec::new(), body }
+    }
+
+    /// An error in the form that all four have in common.
+    pub(super) fn error(status: u16, message: &str) -> Self {
+        Self { status, headers: Vec::new(), body: json!({ "message": message }) }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
