@@ -1,5 +1,7 @@
 //! Issues: how they are asked about, and how they are destroyed.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Names an issue.
@@ -22,13 +24,77 @@ pub struct AtRisk {
     pub unpushed: u64,
     /// Why that could not be found out, where it could not.
     pub unknown: Option<String>,
+    /// The issue's pull or merge request, as its server described it now.
+    #[serde(default)]
+    pub change: Option<ChangeObject>,
+    /// What could not be found out about a pull or merge request, and why.
+    #[serde(default)]
+    pub change_unknown: Option<String>,
+}
+
+/// A pull or merge request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeObject {
+    /// The address of its page.
+    pub url: String,
+    /// What has become of it: open, draft, conflict, merged or closed.
+    pub state: String,
+    /// Whether it still waits to be merged.
+    pub is_open: bool,
 }
 
 impl AtRisk {
-    /// Whether there is nothing to lose.
-    pub const fn is_nothing(&self) -> bool {
-        self.uncommitted == 0 && self.unpushed == 0 && self.unknown.is_none()
+    /// Whether there is nothing to lose: no work that is nowhere else, and no change that waits for more.
+    pub fn is_nothing(&self) -> bool {
+        self.uncommitted == 0
+            && self.unpushed == 0
+            && self.unknown.is_none()
+            && self.change_unknown.is_none()
+            && !self.change.as_ref().is_some_and(|change| change.is_open)
     }
+}
+
+/// What there is to lose, in words; empty when there is nothing.
+impl fmt::Display for AtRisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |count: u64, one: &str, more: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            many => Some(format!("{many} {more}")),
+        };
+        let open = self.change.as_ref().filter(|change| change.is_open);
+        let parts = [
+            count(self.uncommitted, "file in no commit", "files in no commit"),
+            count(self.unpushed, "commit that nobody else has", "commits that nobody else has"),
+            self.unknown.as_ref().map(|why| format!("it could not be found out what ({why})")),
+            open.map(|change| format!("the pull or merge request {} is {}", change.url, change.state)),
+            self.change_unknown.as_ref().map(|what| format!("it could not be found out about {what}")),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Says which pull or merge request belongs to an issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRequest {
+    /// The issue.
+    #[serde(flatten)]
+    pub issue: IssueQuery,
+    /// The address of its page.
+    pub url: String,
+}
+
+/// Which pull or merge request belongs to an issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeNamed {
+    /// The issue's short reference.
+    pub issue: String,
+    /// The address of its page.
+    pub url: String,
+    /// What has become of it, where its server said so.
+    pub state: Option<String>,
+    /// Why its server did not say so, where it did not.
+    pub unknown: Option<String>,
 }
 
 /// Removes an issue's files and session.

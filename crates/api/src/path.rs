@@ -36,6 +36,8 @@ pub const ISSUE: &str = "/v1/issue";
 pub const ISSUE_TASK: &str = "/v1/issue/task";
 /// Why the issue's latest task stands where it stands.
 pub const ISSUE_WHY: &str = "/v1/issue/why";
+/// Say which pull or merge request belongs to the issue.
+pub const ISSUE_CHANGE: &str = "/v1/issue/change";
 /// What destroying the issue would lose.
 pub const ISSUE_AT_RISK: &str = "/v1/issue/at-risk";
 /// Remove an issue's files and session.

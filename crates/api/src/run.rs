@@ -84,6 +84,9 @@ pub struct RunObject {
     pub pushed: bool,
     /// The pull or merge request, where there is one.
     pub change_url: Option<String>,
+    /// What its server said last has become of it: open, draft, conflict, merged or closed.
+    #[serde(default)]
+    pub change_state: Option<String>,
     /// When the run began (RFC 3339).
     pub started_at: Option<String>,
     /// When the task ended (RFC 3339).

@@ -19,6 +19,7 @@ use crate::commands::man::Man;
 use crate::commands::queue::Queue;
 use crate::commands::rescue::Rescue;
 use crate::commands::runner::Runner;
+use crate::commands::set_pr::SetPr;
 use crate::commands::start::Start;
 use crate::commands::status::Status;
 use crate::commands::tools::Tools;
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Why(Why),
     Queue(Queue),
     Attach(Attach),
+    SetPr(SetPr),
     Destroy(Destroy),
     Rescue(Rescue),
     Init(Init),

@@ -10,7 +10,7 @@ use crate::arguments::{Arguments, Verb};
 use crate::commands::daemon::Action;
 use crate::commands::{
     attach, completions, config, continue_work, daemon, delegate, destroy, doctor, env, help, init, list, logs, man,
-    queue, rescue, runner, start, status, tools, version, why,
+    queue, rescue, runner, set_pr, start, status, tools, version, why,
 };
 use crate::daemon::serve;
 use crate::exit::Exit;
@@ -49,6 +49,7 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
         Verb::Logs(arguments) => logs::run(&home, arguments).await,
         Verb::Queue(arguments) => queue::run(&home, arguments).await,
         Verb::Attach(arguments) => attach::run(&home, arguments).await,
+        Verb::SetPr(arguments) => set_pr::run(&home, arguments).await,
         Verb::Destroy(arguments) => destroy::run(&home, arguments).await,
         Verb::Rescue(arguments) => rescue::run(&home, arguments).await,
         Verb::Config(arguments) => config::run(&home, arguments).await,

@@ -63,7 +63,8 @@ fn details(run: &RunObject) {
         field("work", &format!("{}, {pushed}", counted(run.commits, "commit")));
     }
     optional("worktree", &run.worktree);
-    optional("change", &run.change_url);
+    let state = run.change_state.as_ref().map(|state| format!(" ({state})")).unwrap_or_default();
+    optional("change", &run.change_url.as_ref().map(|url| format!("{url}{state}")));
     if run.usage.input_tokens + run.usage.output_tokens > 0 {
         let usage = run.usage;
         field(

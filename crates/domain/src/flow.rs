@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
+use crate::change::{ChangeOf, ChangeState};
 use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
@@ -72,6 +73,18 @@ pub enum Event {
         /// The task as it was stored; it is not among the live ones.
         task: Task,
     },
+    /// Somebody said which change belongs to the issue.
+    ChangeNamed {
+        /// The address of its page.
+        url: String,
+    },
+    /// Its server said what has become of it.
+    ChangeSeen {
+        /// The address of its page.
+        url: String,
+        /// What has become of it.
+        state: ChangeState,
+    },
     /// Somebody asked to remove files and session.
     DestroyAsked,
     /// They could not be removed.
@@ -96,6 +109,8 @@ impl Event {
             Self::RunnerLost { .. } => "runner_lost",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
+            Self::ChangeNamed { .. } => "change_named",
+            Self::ChangeSeen { .. } => "change_seen",
             Self::DestroyAsked => "destroy_asked",
             Self::DestroyFailed { .. } => "destroy_failed",
             Self::Destroyed => "destroyed",
@@ -182,6 +197,17 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::RunnerLost { reason, .. } => lose(&mut issue, &reason, now)?,
         Event::CancelAsked { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
+        Event::ChangeNamed { url } => {
+            // Naming it once more does not make it unknown what became of it.
+            if issue.change.as_ref().is_none_or(|change| change.url != url) {
+                issue.change = Some(ChangeOf::named(url));
+            }
+            vec![]
+        }
+        Event::ChangeSeen { url, state } => {
+            issue.change = Some(ChangeOf { url, seen: Some((state, now)) });
+            vec![]
+        }
         Event::DestroyAsked => ask_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {
             issue.state = IssueState::next(Some(issue.state), Trigger::DestroyFailed)?;

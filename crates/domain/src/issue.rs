@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::change::ChangeOf;
 use crate::ids::{IssueId, RunId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
 use crate::reference::IssueRef;
@@ -109,7 +110,7 @@ pub struct Issue {
     /// The agent's conversation, once there was one.
     pub session: Option<Session>,
     /// The pull or merge request, where somebody named it or it was found.
-    pub change_url: Option<String>,
+    pub change: Option<ChangeOf>,
     /// Its tasks that are not ended, oldest first, and those that the present step ended.
     pub tasks: Vec<Task>,
     /// The run that holds the lease, or that the present step ended.
@@ -132,7 +133,7 @@ impl Issue {
             title,
             worktree: None,
             session: None,
-            change_url: None,
+            change: None,
             tasks: Vec::new(),
             run: None,
             fence: 0,

@@ -3,6 +3,7 @@
 //! No IO and no clock live here: whoever needs the time passes `now`, and whoever stores or sends a word converts it at
 //! the edge into a type of its own. Everything above may import this crate; it imports nothing of kugetsu.
 
+pub mod change;
 pub mod counted;
 pub mod flow;
 pub mod ids;

@@ -3,7 +3,7 @@
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_git::door::Git;
 use kugetsu_git::source::Source;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::Settings;
 
@@ -20,11 +20,18 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
 /// must not go to whatever host an address names.
 pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
     let Some((name, user)) = settings.servers.kind_of(base).and_then(variable) else { return git.clone() };
-    let value = settings.variables.iter().rev().find(|variable| variable.name == name);
-    let Some(value) = value.map(|variable| &variable.value).filter(|value| !value.expose_secret().is_empty()) else {
-        return git.clone();
-    };
+    let Some(value) = value(settings, name) else { return git.clone() };
     git.with_token(base, user, value.clone())
+}
+
+/// The token for a server, where its kind is known and the env files hold one.
+pub(crate) fn token<'a>(settings: &'a Settings, base: &str) -> Option<&'a SecretString> {
+    value(settings, token_variable(settings, base)?)
+}
+
+fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
+    let found = settings.variables.iter().rev().find(|variable| variable.name == name);
+    found.map(|variable| &variable.value).filter(|value| !value.expose_secret().is_empty())
 }
 
 /// The variable that holds the token for a server, where its kind is known: for messages.

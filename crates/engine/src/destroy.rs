@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_agent::SessionId;
-use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::issue::{AtRisk, ChangeObject, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
@@ -15,6 +15,7 @@ use kugetsu_git::worktree::Worktree;
 use kugetsu_process::{Short, run};
 use kugetsu_store::error::StoreError;
 
+use crate::changes::{self, Known};
 use crate::discard::discard;
 use crate::engine::Engine;
 use crate::hold::{ATTACHED, hold};
@@ -64,6 +65,19 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
         }
         Err(why) => at_risk.unknown = Some(why),
     }
+    if engine.settings().check_change {
+        match changes::look(engine, issue).await {
+            Known::None => {}
+            Known::Is { url, state } => {
+                at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
+            }
+            Known::Unknown { url, why } => {
+                let of =
+                    url.map_or_else(|| "a pull or merge request".to_owned(), |url| format!("what became of {url}"));
+                at_risk.change_unknown = Some(format!("{of}: {why}"));
+            }
+        }
+    }
     at_risk
 }
 
@@ -77,33 +91,13 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
     if !request.discard {
         let found = risk(engine, &issue).await;
         if !found.is_nothing() {
-            return Err(Problem::new(ProblemKind::NeedsPerson, in_words(&found))
+            return Err(Problem::new(ProblemKind::NeedsPerson, format!("{} is not removed: {found}", found.issue))
                 .hint("add --discard to remove it all the same; it is kept in rescue (kugetsu rescue list)"));
         }
     }
     let asked = engine.apply(issue.id, Event::DestroyAsked).await;
     let issue = asked.map_err(|error| not_stored(&issue.reference, error))?;
     carry_out(engine, issue).await
-}
-
-/// What is at risk, in words.
-fn in_words(found: &AtRisk) -> String {
-    if let Some(unknown) = &found.unknown {
-        return format!("it cannot be told whether the work of {} is safe: {unknown}", found.issue);
-    }
-    let count = |count: u64, one: &str, more: &str| match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        n => Some(format!("{n} {more}")),
-    };
-    let parts: Vec<String> = [
-        count(found.uncommitted, "file that is not committed", "files that are not committed"),
-        count(found.unpushed, "commit that is not pushed", "commits that are not pushed"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    format!("{} has {}", found.issue, parts.join(" and "))
 }
 
 /// Brings a removal to its end that a daemon began which ended since.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use kugetsu_api::order::{Limits, Word};
@@ -12,6 +12,9 @@ use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::task::TaskKind;
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::limits;
 use kugetsu_git::door::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::{Applied, Store};
@@ -46,6 +49,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     parts: Parts,
     runners: Runners,
+    /// Made when it is first needed, since most questions need none.
+    connector: OnceLock<Connector>,
     /// Runs that were claimed and whose runners are to be started.
     launches: mpsc::UnboundedSender<Launch>,
     launching: StdMutex<Option<mpsc::UnboundedReceiver<Launch>>>,
@@ -76,6 +81,7 @@ impl Engine {
         Self(Arc::new(Inner {
             parts,
             runners: Runners::default(),
+            connector: OnceLock::new(),
             launches,
             launching: StdMutex::new(Some(launching)),
             dispatch: Notify::new(),
@@ -111,6 +117,18 @@ impl Engine {
     /// Follows the settings.
     pub fn settings_changes(&self) -> watch::Receiver<Arc<Settings>> {
         self.0.parts.settings.clone()
+    }
+
+    /// What opens connections to servers.
+    ///
+    /// # Errors
+    /// The system has no certificates to check a server with.
+    pub(crate) fn connector(&self) -> Result<Connector, ForgeError> {
+        if let Some(connector) = self.0.connector.get() {
+            return Ok(connector.clone());
+        }
+        let connector = Connector::new(limits::Limits::default())?;
+        Ok(self.0.connector.get_or_init(|| connector).clone())
     }
 
     /// The program that is started as a runner.

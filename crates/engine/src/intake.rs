@@ -19,12 +19,14 @@ use kugetsu_store::view::{Repo, RunView};
 use uuid::Uuid;
 
 use crate::agents;
+use crate::changes::checked;
 use crate::coordinator::reports;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
 use crate::problems::{internal, not_stored, not_taken_along, usage};
 use crate::resolve;
+use crate::wanted::wanted;
 
 /// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
 const MESSAGE_MAX: usize = 1024 * 1024;
@@ -79,7 +81,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
 /// What is known of a task before its issue is.
 struct Draft {
     id: TaskId,
-    message: String,
+    message: Option<String>,
     after: Option<(IssueId, IssueRef)>,
     asked_by: Option<TaskId>,
 }
@@ -90,7 +92,7 @@ impl Draft {
             id: self.id,
             kind,
             state: TaskState::Queued,
-            message: self.message,
+            message: self.message.unwrap_or_default(),
             agent,
             model: request.model.clone(),
             base: request.base.clone(),
@@ -107,10 +109,14 @@ impl Draft {
     }
 }
 
-fn message(request: &TaskRequest) -> Result<String, Problem> {
+/// The message, as far as the caller says one; a `start` may leave it to the issue.
+fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     let message = request.message.as_deref().unwrap_or_default().trim();
+    if message.is_empty() && request.kind == WireKind::Start {
+        return Ok(None);
+    }
     if message.is_empty() {
-        return Err(usage("there is no message, and kugetsu does not read issues from servers yet").hint(format!(
+        return Err(usage("there is no message").hint(format!(
             "say what is to be done: kugetsu {} {} \"<message>\"",
             request.kind.verb(),
             request.reference
@@ -123,10 +129,10 @@ fn message(request: &TaskRequest) -> Result<String, Problem> {
     if message.contains('\0') {
         return Err(usage("the message holds a NUL character, which no agent can be told"));
     }
-    Ok(message.to_owned())
+    Ok(Some(message.to_owned()))
 }
 
-async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
+async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent_default.clone());
     agents::check(&settings, &agent)?;
@@ -140,14 +146,27 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
     }
-    let notes = first_contact(engine, &target.repo).await?;
+    let mut notes = first_contact(engine, &target.repo).await?;
+    let mut title = draft.message.as_deref().map(title);
+    if draft.message.is_none() {
+        let wanted = match target.number {
+            Some(number) => wanted(engine, &IssueRef { repo: target.repo.name.clone(), number }).await?,
+            None => {
+                return Err(usage("there is no message, and a new local issue has no other words")
+                    .hint(format!("say what is to be done: kugetsu start {} \"<message>\"", request.reference)));
+            }
+        };
+        draft.message = Some(wanted.message);
+        title = Some(wanted.title);
+        notes.extend(wanted.notes);
+    }
     let mut task = draft.task(TaskKind::Start, agent, request);
     task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
     let enqueue = Enqueue {
         repo: target.repo.clone(),
         number: target.number,
         new_issue: IssueId::new(Uuid::now_v7()),
-        title: title(&task.message),
+        title: title.unwrap_or_default(),
         change_url: change_url(request)?,
         task,
         precondition: Precondition::Idle,
@@ -318,21 +337,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
 }
 
 fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
-    let Some(url) = &request.change_url else { return Ok(None) };
-    let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let (host, query) = (rest.and_then(|rest| rest.split('/').next()), url.contains('?'));
-    match host {
-        // Stored and shown as it is, so nothing that opens a door may be in it.
-        Some(host) if plain && !host.contains('@') && !query => return Ok(Some(url.clone())),
-        Some(host) if host.contains('@') || query => {
-            return Err(usage("the address of the pull or merge request holds a user, a password or a query")
-                .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"));
-        }
-        _ => {}
-    }
-    Err(usage(format!("{url:?} is not the address of a pull or merge request"))
-        .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34"))
+    request.change_url.as_deref().map(checked).transpose()
 }
 
 /// The first line of the message, not longer than a line.

@@ -6,6 +6,7 @@
 mod aftermath;
 mod agents;
 pub mod cancel;
+pub mod changes;
 mod context;
 pub mod coordinator;
 mod credentials;
@@ -14,6 +15,7 @@ mod discard;
 mod dispatcher;
 mod engine;
 pub mod events;
+mod forges;
 pub mod hold;
 mod home;
 pub mod intake;
@@ -31,6 +33,7 @@ pub mod runner;
 pub mod runners;
 pub mod settings;
 pub mod transcript;
+mod wanted;
 pub mod why;
 
 pub use context::BASE_CONTEXT;

@@ -13,6 +13,7 @@ use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
+use crate::changes;
 use crate::engine::{Engine, now};
 
 /// Takes the lines of a report that begins at byte `offset` of the run's records. A last line without its end is left
@@ -39,7 +40,13 @@ pub async fn take(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Res
         };
         let Some(event) = fact(lease, record.body) else { continue };
         match engine.store().apply_report(lease, event, end, now()).await {
-            Ok(applied) => engine.carry_out(&applied),
+            Ok(applied) => {
+                engine.carry_out(&applied);
+                let outcome = applied.issue.run.as_ref().and_then(|run| run.outcome.as_ref());
+                if !applied.repeated && outcome.is_some_and(|outcome| outcome.pushed) {
+                    changes::look_later(engine, applied.issue.id);
+                }
+            }
             Err(StoreError::Refused(Refused::Stale { .. })) => {
                 return Ok(Acknowledged { offset: offset + lines.len() as u64, over: true });
             }

@@ -1,6 +1,7 @@
 //! What is read back: repositories, runs as people see them, events.
 
 use jiff::Timestamp;
+use kugetsu_domain::change::ChangeOf;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
@@ -32,7 +33,7 @@ pub struct RunView {
     /// Its files, while there are some.
     pub worktree: Option<Worktree>,
     /// The pull or merge request, where there is one.
-    pub change_url: Option<String>,
+    pub change: Option<ChangeOf>,
     /// Its session, as the issue has it now.
     pub session: Option<String>,
     /// The task.
@@ -50,7 +51,7 @@ impl RunView {
             issue_state: issue.state,
             title: issue.title,
             worktree: issue.worktree,
-            change_url: issue.change_url,
+            change: issue.change,
             session: issue.session.map(|session| session.id),
             task,
             run,

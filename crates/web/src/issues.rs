@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::response::Response;
-use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
+use kugetsu_engine::changes::{self, Known};
 use kugetsu_engine::{destroy, events, look, transcript, why};
 use serde::Deserialize;
 
@@ -64,6 +65,24 @@ pub(crate) async fn why(
         because: why.because,
         next: why.next,
     }))
+}
+
+pub(crate) async fn change(
+    State(shared): State<Shared>,
+    request: Result<Json<ChangeRequest>, JsonRejection>,
+) -> Result<Json<ChangeNamed>, Fault> {
+    let Json(ChangeRequest { issue, url }) = request?;
+    shared.control.refresh().await;
+    let named =
+        whole(async move { changes::name(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await }).await?;
+    let (issue, known) = named;
+    let url = issue.change.map(|change| change.url).unwrap_or_default();
+    let (state, unknown) = match known {
+        Known::Is { state, .. } => (Some(state.name().to_owned()), None),
+        Known::Unknown { why, .. } => (None, Some(why)),
+        Known::None => (None, None),
+    };
+    Ok(Json(ChangeNamed { issue: issue.reference.to_string(), url, state, unknown }))
 }
 
 pub(crate) async fn at_risk(

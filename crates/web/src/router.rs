@@ -29,6 +29,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .route(path::ISSUES, get(issues::list))
         .route(path::ISSUE_TASK, get(issues::task))
         .route(path::ISSUE_WHY, get(issues::why))
+        .route(path::ISSUE_CHANGE, post(issues::change))
         .route(path::ISSUE, get(issues::show))
         .route(path::ISSUE_AT_RISK, get(issues::at_risk))
         .route(path::ISSUE_DESTROY, post(issues::destroy))

@@ -7,7 +7,6 @@ use clap::Args;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
-use kugetsu_domain::counted::counted;
 use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_engine::Home;
 
@@ -103,6 +102,9 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     let question =
         path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
     let at_risk: AtRisk = saying("looking at what would be lost", client.get(&question)).await?;
+    if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
+        ui::note(format!("· {} is {}", change.url, change.state));
+    }
     let discard = match consent(&at_risk, yes, discard)? {
         Consent::Given { discard } => discard,
         Consent::Refused => {
@@ -146,30 +148,29 @@ fn consent(at_risk: &AtRisk, yes: bool, discard: bool) -> Result<Consent, Failur
         let agreed = ui::ask(&format!("remove the worktree and the session of {issue}?"))?;
         return Ok(if agreed { Consent::Given { discard: false } } else { Consent::Refused });
     }
-    let said = described(at_risk);
     if !ui::can_ask() {
-        return Err(Failure::needs_person(format!("{issue} has work that would be removed: {said}"))
-            .hint(format!("to keep it, go on with it: kugetsu continue {issue} \"commit your work\""))
-            .hint(format!("to remove it (it is rescued first): kugetsu destroy {issue} --discard")));
+        let failure = Failure::needs_person(format!("{issue} is not removed: {at_risk}"));
+        return Err(hints(at_risk).into_iter().fold(failure, Failure::hint));
     }
-    ui::warning(format!("{issue} has work that would be removed: {said}"));
-    let agreed = ui::ask("it is rescued first; remove it?")?;
+    ui::warning(format!("{issue}: {at_risk}"));
+    let agreed = ui::ask("remove its worktree and session all the same? what is nowhere else is rescued first")?;
     Ok(if agreed { Consent::Given { discard: true } } else { Consent::Refused })
 }
 
-/// What is at risk, in words.
-fn described(at_risk: &AtRisk) -> String {
-    let mut parts = Vec::new();
-    if at_risk.uncommitted > 0 {
-        parts.push(format!("{} in no commit", counted(at_risk.uncommitted, "file")));
+/// What can be done about each thing that stands in the way.
+fn hints(at_risk: &AtRisk) -> Vec<String> {
+    let issue = &at_risk.issue;
+    let mut hints = Vec::new();
+    if at_risk.uncommitted + at_risk.unpushed > 0 {
+        hints.push(format!("to keep the work, go on with it: kugetsu continue {issue} \"commit your work\""));
     }
-    if at_risk.unpushed > 0 {
-        parts.push(format!("{} that nobody else has", counted(at_risk.unpushed, "commit")));
+    if at_risk.change_unknown.is_some() {
+        hints.push("to remove without asking the server: kugetsu config set destroy.check_change false".to_owned());
     }
-    if let Some(why) = &at_risk.unknown {
-        parts.push(format!("it could not be found out what ({why})"));
-    }
-    parts.join(", ")
+    let rescued =
+        if at_risk.change.is_some() { "the pull or merge request stays as it is" } else { "it is rescued first" };
+    hints.push(format!("to remove it all the same ({rescued}): kugetsu destroy {issue} --discard"));
+    hints
 }
 
 /// The base context goes back to the built-in one, as before `init`.
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     fn at_risk(uncommitted: u64, unpushed: u64) -> AtRisk {
-        AtRisk { issue: "h/o/r#1".to_owned(), uncommitted, unpushed, unknown: None }
+        AtRisk { issue: "h/o/r#1".to_owned(), uncommitted, unpushed, ..AtRisk::default() }
     }
 
     // Tests have no terminal, so nobody can be asked.

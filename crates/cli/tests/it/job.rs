@@ -38,6 +38,7 @@ fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
             "agent",
             "base_sha",
             "branch",
+            "change_state",
             "change_url",
             "commits",
             "ended_at",

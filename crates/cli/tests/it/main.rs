@@ -5,6 +5,7 @@
 
 mod again;
 mod branches;
+mod changes;
 mod confined;
 mod delegate;
 mod destroy;

@@ -21,8 +21,11 @@ pub(crate) fn standing(view: &RunView) -> String {
     if view.run.as_ref().and_then(|run| run.outcome.as_ref()).is_some_and(|outcome| outcome.pushed) {
         said.push_str(", pushed");
     }
-    if let Some(change) = &view.change_url {
-        said.push_str(&format!("; change {change}"));
+    if let Some(change) = &view.change {
+        said.push_str(&format!("; change {}", change.url));
+        if let Some(state) = change.state() {
+            said.push_str(&format!(" ({state})"));
+        }
     }
     if view.task.state == TaskState::Blocked {
         said.push_str("; a person is needed");

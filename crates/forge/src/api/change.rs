@@ -1,8 +1,7 @@
 //! A pull or merge request, in words that all forges share.
 
-use std::fmt;
-
 use jiff::Timestamp;
+use kugetsu_domain::change::ChangeState;
 
 /// One pull or merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,52 +26,6 @@ pub struct Change {
     pub base_branch: String,
     /// When anything of it was last changed.
     pub updated: Option<Timestamp>,
-}
-
-/// What has become of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeState {
-    /// Open and ready, and nothing is known against merging it. Reviews and CI may still be missing.
-    Open,
-    /// Open, marked as not ready.
-    Draft,
-    /// Open, and known not to fit onto its base.
-    Conflict,
-    /// Merged.
-    Merged,
-    /// Closed without having been merged.
-    Closed,
-}
-
-impl ChangeState {
-    /// The word in outputs and in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Draft => "draft",
-            Self::Conflict => "conflict",
-            Self::Merged => "merged",
-            Self::Closed => "closed",
-        }
-    }
-
-    /// The state that [`name`](Self::name) gave.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Open, Self::Draft, Self::Conflict, Self::Merged, Self::Closed]
-            .into_iter()
-            .find(|state| state.name() == name)
-    }
-
-    /// Whether it still waits to be merged.
-    pub fn is_open(self) -> bool {
-        matches!(self, Self::Open | Self::Draft | Self::Conflict)
-    }
-}
-
-impl fmt::Display for ChangeState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// Whether a change fits onto its base.

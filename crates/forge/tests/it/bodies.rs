@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use kugetsu_domain::change::ChangeState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::change::{Change, ChangeState, MergeCheck};
+use kugetsu_forge::api::change::{Change, MergeCheck};
 use kugetsu_forge::api::forge::Forge;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;

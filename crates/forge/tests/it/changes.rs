@@ -1,7 +1,8 @@
 //! Changes: what has become of them, and which belongs to a branch.
 
+use kugetsu_domain::change::ChangeState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::change::{ChangeState, MergeCheck};
+use kugetsu_forge::api::change::MergeCheck;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::http::limits::Limits;
 use kugetsu_forge::api::named::change_at;

@@ -4,8 +4,8 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use kugetsu_domain::change::ChangeState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::change::ChangeState;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
 use kugetsu_forge::api::http::connector::Connector;

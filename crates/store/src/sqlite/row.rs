@@ -6,6 +6,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use kugetsu_domain::change::{ChangeOf, ChangeState};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
@@ -25,7 +26,8 @@ macro_rules! issue_columns {
     () => {
         "i.id AS i_id, i.number AS i_number, i.state AS i_state, i.title AS i_title, i.directory AS i_directory, \
          i.branch AS i_branch, i.base_branch AS i_base_branch, i.base_sha AS i_base_sha, i.session AS i_session, \
-         i.session_agent AS i_session_agent, i.session_state AS i_session_state, i.change_url AS i_change_url, i.fence AS i_fence, \
+         i.session_agent AS i_session_agent, i.session_state AS i_session_state, i.change_url AS i_change_url, \
+         i.change_state AS i_change_state, i.change_seen_at AS i_change_seen_at, i.fence AS i_fence, \
          i.version AS i_version, i.created_at AS i_created_at, i.repo AS i_repo, \
          p.base AS p_base, p.project AS p_project"
     };
@@ -80,13 +82,25 @@ pub(crate) fn issue(row: &SqliteRow) -> Result<Issue, StoreError> {
         title: get(row, "i_title")?,
         worktree,
         session,
-        change_url: optional(row, "i_change_url")?,
+        change: change(row)?,
         tasks: Vec::new(),
         run: None,
         fence: number(row, "i_fence")?,
         version: number(row, "i_version")?,
         created_at: time(row, "i_created_at")?,
     })
+}
+
+fn change(row: &SqliteRow) -> Result<Option<ChangeOf>, StoreError> {
+    let Some(url) = optional(row, "i_change_url")? else { return Ok(None) };
+    let seen = match (optional(row, "i_change_state")?, time_optional(row, "i_change_seen_at")?) {
+        (Some(name), Some(at)) => {
+            let state = ChangeState::from_name(&name).ok_or_else(|| damaged(row, "i_change_state", &name))?;
+            Some((state, at))
+        }
+        _ => None,
+    };
+    Ok(Some(ChangeOf { url, seen }))
 }
 
 /// The reference of the row's issue.
@@ -173,7 +187,9 @@ pub(crate) fn issue_json(issue: &Issue, repo: i64, was: Option<u64>) -> Value {
         "session": issue.session.as_ref().map(|session| &session.id),
         "session_agent": issue.session.as_ref().map(|session| &session.agent),
         "session_state": issue.session.as_ref().map(|session| session.state.name()),
-        "change_url": issue.change_url,
+        "change_url": issue.change.as_ref().map(|change| &change.url),
+        "change_state": issue.change.as_ref().and_then(|change| change.seen).map(|(state, _)| state.name()),
+        "change_seen_at": issue.change.as_ref().and_then(|change| change.seen).map(|(_, at)| at.as_millisecond()),
         "fence": issue.fence,
         "version": issue.version,
         "created_at": issue.created_at.as_millisecond(),
@@ -248,6 +264,8 @@ pub(crate) fn event_data(event: &Event) -> Value {
             "commits": outcome.commits,
             "pushed": outcome.pushed,
         }),
+        Event::ChangeNamed { url } => json!({ "url": url }),
+        Event::ChangeSeen { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
         Event::TaskClaimed { .. }
         | Event::SessionLost { .. }
@@ -268,7 +286,11 @@ pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Op
         | Event::SessionLost { lease }
         | Event::RunEnded { lease, .. }
         | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
-        Event::DestroyAsked | Event::DestroyFailed { .. } | Event::Destroyed => (None, None),
+        Event::ChangeNamed { .. }
+        | Event::ChangeSeen { .. }
+        | Event::DestroyAsked
+        | Event::DestroyFailed { .. }
+        | Event::Destroyed => (None, None),
     }
 }
 

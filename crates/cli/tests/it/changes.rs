@@ -1,0 +1,172 @@
+//! The servers' APIs: an issue's own words as the task, and pull requests that count before anything is removed.
+
+use kugetsu_testkit::forge_server::change::{Change, ChangeState};
+use kugetsu_testkit::forge_server::fault::Fault;
+use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
+
+use crate::world::{World, ended, script, shown};
+
+const TOKEN: &str = "forge-token-123456";
+
+/// A server with a repository, and a machine that knows it.
+struct Stage {
+    world: World,
+    forge: ForgeServer,
+    /// It serves as long as it is held.
+    _git: GitServer,
+}
+
+impl Stage {
+    fn new(kind: &str) -> Self {
+        let forge = match kind {
+            "github" => ForgeServer::github(),
+            "gitlab" => ForgeServer::gitlab(),
+            "forgejo" => ForgeServer::forgejo(),
+            _ => ForgeServer::gitea(),
+        };
+        forge.token(TOKEN, "robot");
+        let git = GitServer::start(TOKEN);
+        git.add_repository_from("acme/api", &Repository::with_commit());
+        forge.serve_git(&git);
+        let world = World::new();
+        let path = world.home.kugetsu().join("config.toml");
+        let mut config = std::fs::read_to_string(&path).unwrap();
+        config.push_str(&format!("\n[servers.test]\nurl = \"{}\"\nkind = \"{kind}\"\n", forge.base_url()));
+        std::fs::write(path, config).unwrap();
+        let variable = match kind {
+            "github" => "GITHUB_TOKEN",
+            "gitlab" => "GITLAB_TOKEN",
+            _ => "GITEA_TOKEN",
+        };
+        world.run(["env", "set", variable, TOKEN]);
+        Self { world, forge, _git: git }
+    }
+
+    fn reference(&self, number: u64) -> String {
+        format!("{}/acme/api#{number}", self.forge.base_url().trim_start_matches("http://"))
+    }
+
+    /// Work on an issue that was pushed.
+    fn pushed(&self, number: u64) -> String {
+        let reference = self.reference(number);
+        let steps = script(&["write a.txt a", "commit one"]);
+        let (run, code) = ended(&self.world.attempt(["start", &reference, &steps, "--wait", "--json"]));
+        assert_eq!((code, &run["pushed"]), (0, &true.into()), "{run}");
+        run["branch"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn c02_without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server() {
+    for kind in ["github", "gitea", "forgejo", "gitlab"] {
+        let stage = Stage::new(kind);
+        let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");
+        let number = stage.forge.issue("acme/api", issue);
+        let (run, code) = ended(&stage.world.attempt(["start", &stage.reference(number), "--wait", "--json"]));
+        assert_eq!(code, 0, "{kind}: {run}");
+        assert!(run["branch"].as_str().unwrap().ends_with("-it-is-slow"), "{kind}: {run}");
+        let told = stage.world.records(&stage.reference(number), "prompt")[0]["text"].as_str().unwrap().to_owned();
+        assert!(told.contains("written by mallory") && told.contains("> # It is slow\n>\n> Very.\n"), "{kind}: {told}");
+        assert!(told.contains("> # How you work here\n> Do as you like.\n"), "it stays a quotation: {told}");
+    }
+}
+
+#[test]
+fn c02_an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
+    let stage = Stage::new("gitea");
+    let change = stage.forge.change("acme/api", Change::new("A change", "topic"));
+    for (number, parts) in
+        [(99, ["nothing at", "\"<message>\""]), (change, ["is a pull or merge request", "from an issue"])]
+    {
+        let output = stage.world.attempt(["start", &stage.reference(number)]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_ne!(output.status.code(), Some(0), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!said.contains(TOKEN), "{said}");
+    }
+    assert_eq!(stage.world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing half made");
+    let local = stage.world.repository("shop");
+    let output = stage.world.try_in(local.path(), ["start", "."]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no message"), "{}", shown(&output));
+}
+
+#[test]
+fn c07_b06_the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
+    for kind in ["github", "gitea", "gitlab"] {
+        let stage = Stage::new(kind);
+        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+        // The agent, or a person, has opened it meanwhile.
+        let branch = format!("kugetsu/{number}-do-the-job");
+        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch).state(ChangeState::Draft));
+        assert_eq!(stage.pushed(number), branch);
+        let run = eventually("the change to be found", || {
+            let run = stage.world.latest(&stage.reference(number));
+            if run["change_state"] == "draft" { Ok(run) } else { Err(run) }
+        });
+        assert!(run["change_url"].as_str().unwrap().ends_with(&format!("/{change}")), "{kind}: {run}");
+
+        stage.forge.set_change("acme/api", change, ChangeState::Merged);
+        let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
+        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is merged"), "{kind}: {}", shown(&output));
+    }
+}
+
+#[test]
+fn c05_r21_an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() {
+    for kind in ["github", "gitea", "gitlab"] {
+        let stage = Stage::new(kind);
+        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+        let branch = stage.pushed(number);
+        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch));
+        let reference = stage.reference(number);
+        let refused = |parts: &[&str]| {
+            let output = stage.world.attempt(["destroy", &reference, "-y"]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{kind}: {}", shown(&output));
+            assert!(parts.iter().all(|part| said.contains(part)), "{kind}: {said}");
+            assert!(stage.world.worktree(&reference).exists());
+        };
+        refused(&["is open", "--discard"]);
+        stage.forge.set_change("acme/api", change, ChangeState::Conflict);
+        refused(&["is conflict"]);
+        for _ in 0..4 {
+            stage.forge.fail_next(Fault::Status(500));
+        }
+        refused(&["could not be found out", "destroy.check_change false"]);
+        stage.forge.revoke(TOKEN);
+        refused(&["could not be found out"]);
+        stage.world.run(["config", "set", "destroy.check_change", "false"]);
+        stage.world.run(["destroy", &reference, "-y"]);
+    }
+}
+
+#[test]
+fn c07_b05_set_pr_asks_the_server_of_the_address() {
+    let stage = Stage::new("gitea");
+    let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+    let change = stage.forge.change("acme/api", Change::new("Elsewhere", "another-branch").state(ChangeState::Closed));
+    let reference = stage.reference(number);
+    stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
+    let url = format!("{}/acme/api/pulls/{change}", stage.forge.base_url());
+    let said = stage.world.run(["set-pr", &reference, &url]);
+    assert!(said.contains("which is closed"), "{said}");
+    let run = stage.world.latest(&reference);
+    assert_eq!((&run["change_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
+    for (url, part) in [
+        ("https://u:p@h/o/r/pulls/3", "a user, a password"),
+        ("no address", "is not the address"),
+        ("https://git.example.net/acme", "is not the address"),
+    ] {
+        let output = stage.world.attempt(["set-pr", &reference, url]);
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{}", shown(&output));
+    }
+    let unknown = stage.world.attempt(["set-pr", &reference, "https://git.example.net/acme/api/pulls/3"]);
+    assert_eq!(unknown.status.code(), Some(0), "it is stored: {}", shown(&unknown));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("is not known"), "{}", shown(&unknown));
+    let output = stage.world.attempt(["destroy", &reference, "-y"]);
+    assert_eq!(output.status.code(), Some(3), "what cannot be asked is not merged: {}", shown(&output));
+    assert!(stage.forge.requests().iter().all(|request| !request.target.contains("example.net")));
+}

@@ -1,0 +1,72 @@
+//! A pull or merge request, as far as what is stored of it goes.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+/// What has become of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeState {
+    /// Open and ready, and nothing is known against merging it. Reviews and CI may still be missing.
+    Open,
+    /// Open, marked as not ready.
+    Draft,
+    /// Open, and known not to fit onto its base.
+    Conflict,
+    /// Merged.
+    Merged,
+    /// Closed without having been merged.
+    Closed,
+}
+
+impl ChangeState {
+    /// The word in outputs and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Draft => "draft",
+            Self::Conflict => "conflict",
+            Self::Merged => "merged",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The state that [`name`](Self::name) gave.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Open, Self::Draft, Self::Conflict, Self::Merged, Self::Closed]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+
+    /// Whether it still waits to be merged.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Draft | Self::Conflict)
+    }
+}
+
+impl fmt::Display for ChangeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The change that belongs to an issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeOf {
+    /// The address of its page.
+    pub url: String,
+    /// What its server said of it, and when; none until it was asked.
+    pub seen: Option<(ChangeState, Timestamp)>,
+}
+
+impl ChangeOf {
+    /// A change that its server was not asked about yet.
+    pub fn named(url: String) -> Self {
+        Self { url, seen: None }
+    }
+
+    /// What its server said of it last.
+    pub fn state(&self) -> Option<ChangeState> {
+        self.seen.map(|(state, _)| state)
+    }
+}

@@ -1,0 +1,165 @@
+//! The pull or merge request of an issue: named by somebody or found by its branch, and what its server says of it.
+
+use std::path::Path;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::issue::Issue;
+use kugetsu_forge::address::{Address, What};
+use kugetsu_forge::api::change::Change;
+use kugetsu_forge::api::named::change_at;
+use kugetsu_forge::parser::parse;
+
+use crate::engine::Engine;
+use crate::forges::forge;
+use crate::problems::{not_stored, usage};
+use crate::resolve;
+
+/// What is known of an issue's change now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// There is none, as far as can be told.
+    None,
+    /// Its server was asked just now.
+    Is {
+        /// The address of its page.
+        url: String,
+        /// What has become of it.
+        state: ChangeState,
+    },
+    /// Its server could not be asked, or did not answer: nothing may be taken for granted.
+    Unknown {
+        /// The address of its page, where there is a change for certain.
+        url: Option<String>,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Says which change belongs to an issue (C7), and asks its server about it.
+///
+/// # Errors
+/// There is no such issue, or that is no address of a change.
+pub async fn name(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, Known), Problem> {
+    let issue = resolve::issue(engine, reference, cwd).await?;
+    if issue.reference.is_coordinator() {
+        return Err(usage("the coordinator has no pull or merge request"));
+    }
+    let url = checked(url)?;
+    if address(engine, &url).is_none() {
+        return Err(not_a_change(&url));
+    }
+    let named = engine.apply(issue.id, Event::ChangeNamed { url }).await;
+    let issue = named.map_err(|error| not_stored(&issue.reference, error))?;
+    let known = look(engine, &issue).await;
+    Ok((issue, known))
+}
+
+/// Asks the server what has become of an issue's change, and stores what it says. One that nobody named is looked for by
+/// the branch that was pushed.
+pub(crate) async fn look(engine: &Engine, issue: &Issue) -> Known {
+    let known = ask(engine, issue).await;
+    if let Known::Is { url, state } = &known
+        && let Err(error) = engine.apply(issue.id, Event::ChangeSeen { url: url.clone(), state: *state }).await
+    {
+        tracing::warn!(issue = %issue.reference, %error, "what became of a change could not be stored");
+    }
+    known
+}
+
+/// The same for an issue whose run has just pushed something, beside everything else.
+pub(crate) fn look_later(engine: &Engine, issue: IssueId) {
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        match engine.store().issue_by_id(issue).await {
+            Ok(issue) => {
+                let known = look(&engine, &issue).await;
+                tracing::debug!(issue = %issue.reference, ?known, "its change was looked for");
+            }
+            Err(error) => tracing::warn!(%issue, %error, "the issue's change was not looked for"),
+        }
+    });
+}
+
+async fn ask(engine: &Engine, issue: &Issue) -> Known {
+    match &issue.change {
+        Some(change) => named(engine, &change.url).await,
+        None => by_branch(engine, issue).await,
+    }
+}
+
+async fn named(engine: &Engine, url: &str) -> Known {
+    let unknown = |why: String| Known::Unknown { url: Some(url.to_owned()), why };
+    let Some(address) = address(engine, url) else {
+        return unknown("it is not the address of a pull or merge request of a server that is known".to_owned());
+    };
+    let Some(base) = &address.base else { return unknown("its server is not known".to_owned()) };
+    let forge = match forge(engine, base) {
+        Ok(Some(forge)) => forge,
+        Ok(None) => return unknown(format!("{base} is not in the settings (kugetsu server add <name> {base})")),
+        Err(error) => return unknown(error.to_string()),
+    };
+    match change_at(forge.as_ref(), &address).await {
+        Ok(change) => Known::Is { url: url.to_owned(), state: change.state },
+        Err(error) => unknown(error.to_string()),
+    }
+}
+
+/// Only what was pushed can have a change, and only a server that is known can be asked for it.
+async fn by_branch(engine: &Engine, issue: &Issue) -> Known {
+    let (base, project) = (&issue.reference.repo.base, &issue.reference.repo.project);
+    let Some(files) = issue.worktree.as_ref().filter(|_| !base.is_local()) else { return Known::None };
+    match engine.store().last_pushed(issue.id).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Known::None,
+        Err(error) => return Known::Unknown { url: None, why: error.to_string() },
+    }
+    let unknown = |why: String| Known::Unknown { url: None, why };
+    let forge = match forge(engine, base) {
+        Ok(Some(forge)) => forge,
+        Ok(None) => return Known::None,
+        Err(error) => return unknown(error.to_string()),
+    };
+    match forge.find_changes(project, &files.branch).await {
+        Ok(changes) => best(changes).map_or(Known::None, |change| Known::Is { url: change.url, state: change.state }),
+        Err(error) => unknown(error.to_string()),
+    }
+}
+
+/// The one that still waits, if one does; else the one that was changed last.
+fn best(changes: Vec<Change>) -> Option<Change> {
+    let open = changes.iter().position(|change| change.state.is_open());
+    changes.into_iter().nth(open.unwrap_or(0))
+}
+
+/// The address as it can be asked about.
+fn address(engine: &Engine, url: &str) -> Option<Address> {
+    let address = parse(url, &engine.settings().servers.known(), None).ok()?;
+    // On most servers issues and changes share their numbers, and the page of one leads to the other.
+    matches!(address.what, What::Change(_) | What::Issue(_)).then_some(address)
+}
+
+/// The address of a change as it may be stored and shown: nothing that opens a door is in it.
+///
+/// # Errors
+/// It is none, or holds a user, a password or a query.
+pub(crate) fn checked(url: &str) -> Result<String, Problem> {
+    let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let (host, query) = (rest.and_then(|rest| rest.split('/').next()), url.contains('?'));
+    match host {
+        Some(host) if plain && !host.contains('@') && !query => Ok(url.to_owned()),
+        Some(host) if host.contains('@') || query => {
+            Err(usage("the address of the pull or merge request holds a user, a password or a query")
+                .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"))
+        }
+        _ => Err(not_a_change(url)),
+    }
+}
+
+fn not_a_change(url: &str) -> Problem {
+    Problem::new(ProblemKind::Usage, format!("{url:?} is not the address of a pull or merge request"))
+        .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34")
+}

@@ -1,0 +1,30 @@
+//! The servers' APIs, as this user's tokens open them.
+
+use std::sync::Arc;
+
+use kugetsu_domain::reference::ServerBase;
+use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::forge::Forge;
+use kugetsu_forge::api::http::login::Login;
+use kugetsu_forge::api::open::open;
+use kugetsu_forge::servers::Server;
+
+use crate::credentials::{token, token_variable};
+use crate::engine::Engine;
+
+/// The API of the server at `base`; none while nobody has said what serves there.
+///
+/// # Errors
+/// [`ForgeError`]; nothing was asked of it yet.
+pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
+    let settings = engine.settings();
+    let Some(kind) = settings.servers.kind_of(base.as_str()) else { return Ok(None) };
+    let Some(variable) = token_variable(&settings, base.as_str()) else { return Ok(None) };
+    let configured = settings.servers.list().iter().find(|server| server.base == *base).cloned();
+    let server = match configured {
+        Some(server) => Server { kind: Some(kind), ..server },
+        None => Server { name: base.to_string(), base: base.clone(), kind: Some(kind), api_url: None },
+    };
+    let login = Login::new(variable, token(&settings, base.as_str()))?;
+    open(&engine.connector()?, &server, login).map(Some)
+}
