@@ -81,7 +81,7 @@ pub(crate) fn for_run(home: &Home, environment: Environment<'_>, agent: &str) ->
 /// A mistake is an error where nothing is known that could stand in its place.
 fn usable(home: &Home, loaded: Loaded) -> Result<Loaded, ConfigError> {
     match loaded.refused.first() {
-        Some(mistake) if !good_path(home).exists() => Err(mistake.error.clone()),
+        Some(mistake) if !has_good(home) => Err(mistake.error.clone()),
         _ => Ok(loaded),
     }
 }
@@ -169,6 +169,11 @@ impl From<file::Read> for FromFile {
 /// As [`load`].
 pub(crate) fn merge(home: &Home, file: FromFile, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     put_together(home, file, environment, None, |servers, faults| repositories(home, servers, faults))
+}
+
+/// Whether something good was kept that stands in for mistakes.
+pub(crate) fn has_good(home: &Home) -> bool {
+    good_path(home).exists()
 }
 
 fn good_path(home: &Home) -> PathBuf {
