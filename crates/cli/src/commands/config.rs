@@ -81,8 +81,11 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             if json {
                 ui::json(&settings)?;
             } else {
-                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.clone()];
-                ui::table(&["SETTING", "VALUE", "FROM"], &settings.iter().map(row).collect::<Vec<_>>());
+                // Which home it is is known; the file and the line are not.
+                let within = format!("{}/", home.path().display());
+                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.replace(&within, "")];
+                let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
+                ui::table_with_free(&["SETTING", "VALUE", "FROM"], &rows, 1);
             }
             for fault in &loaded.faults {
                 ui::warning(fault);
@@ -92,11 +95,19 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             }
         }
         Action::Get { key, json } => {
-            let settings = settings(&look(home, &own_environment)?);
+            let loaded = look(home, &own_environment)?;
+            let settings = settings(&loaded);
             let found = settings.iter().find(|one| one.key == key);
             let found =
                 found.ok_or_else(|| Failure::usage(key::unknown(&key)).hint("`kugetsu config list` shows all"))?;
-            if json { ui::json(found)? } else { ui::value(&found.value) }
+            if json {
+                ui::json(found)?
+            } else {
+                ui::value(&found.value)
+            }
+            for mistake in &loaded.refused {
+                ui::warning(mistake.error.to_string());
+            }
         }
         Action::Set { key, value } => set(home, &key, &value).await?,
     }

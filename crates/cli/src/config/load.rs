@@ -55,6 +55,14 @@ pub(crate) fn own_environment(name: &str) -> Option<OsString> {
 /// The first mistake in `config.toml` when nothing good was kept, in `repos.json` or the environment, or a file that
 /// cannot be read.
 pub(crate) fn load(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    in_force(home, environment).map(Loaded::telling)
+}
+
+/// As [`load`]; mistakes are told apart from what was left out.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn in_force(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     usable(home, look(home, environment)?)
 }
 
@@ -73,9 +81,15 @@ pub(crate) fn look(home: &Home, environment: Environment<'_>) -> Result<Loaded, 
 pub(crate) fn for_run(home: &Home, environment: Environment<'_>, agent: &str) -> Result<Loaded, ConfigError> {
     let loaded =
         put_together(home, FromFile::read(home)?, environment, Some(agent), |_, _| Ok(Repositories::default()))?;
-    let mut loaded = usable(home, loaded)?;
-    loaded.faults.extend(loaded.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
-    Ok(loaded)
+    usable(home, loaded).map(Loaded::telling)
+}
+
+impl Loaded {
+    /// The same with its mistakes among what is told.
+    fn telling(mut self) -> Self {
+        self.faults.extend(self.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
+        self
+    }
 }
 
 /// A mistake is an error where nothing is known that could stand in its place.
@@ -423,6 +437,8 @@ mod tests {
         assert_eq!((loaded.settings.run_silence, loaded.settings.agents_max), (Duration::from_secs(20), 5));
         assert_eq!(loaded.settings.servers.list().len(), 1);
         assert_eq!(loaded.refused.len(), 3, "{:?}", loaded.refused);
+        let told = loaded.faults.iter().filter(|fault| fault.ends_with("what was set before is used")).count();
+        assert_eq!(told, 3, "doctor tells them: {:?}", loaded.faults);
         let source = format!("before the mistake in {}:2", home.config().display());
         assert_eq!(loaded.values[&Key::RunSilence].1.to_string(), source);
         // What was taken beside a mistake is what was before the next one.

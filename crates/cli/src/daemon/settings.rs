@@ -10,7 +10,7 @@ use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, keep_good, load, own_environment};
+use crate::config::load::{Loaded, in_force, keep_good, own_environment};
 use crate::env_files;
 
 use super::log::Masks;
@@ -66,7 +66,7 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
 /// # Errors
 /// There is a mistake, and no good settings from before to fall back to.
 pub(crate) fn first(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
-    let loaded = load(home, &own_environment)?;
+    let loaded = in_force(home, &own_environment)?;
     Ok(taken(home, loaded, masks))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn keep(
     home: Home,
     files: Files,
     masks: Masks,
-    in_force: InForce,
+    told: InForce,
     mut changed: mpsc::Receiver<()>,
     mut asked: mpsc::Receiver<Reload>,
 ) {
@@ -93,17 +93,17 @@ pub(crate) async fn keep(
             else => return,
         };
         files.are_read();
-        let answer = match load(&home, &own_environment) {
+        let answer = match in_force(&home, &own_environment) {
             Ok(loaded) => {
                 let (settings, faults) = taken(&home, loaded, &masks);
-                in_force.settings.send_replace(Arc::new(settings));
-                in_force.faults.send_replace(faults);
+                told.settings.send_replace(Arc::new(settings));
+                told.faults.send_replace(faults);
                 tracing::info!("the settings were read again");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "the settings cannot be used; those from before go on to hold");
-                in_force.faults.send_modify(|faults| faults.error = Some(error.to_string()));
+                told.faults.send_modify(|faults| faults.error = Some(error.to_string()));
                 Err(error.to_string())
             }
         };

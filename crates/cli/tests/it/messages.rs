@@ -346,16 +346,21 @@ fn wrong_settings(book: &mut Book) {
 fn wrong_machines(book: &mut Book) {
     book.chapter("The machine is not as it should be");
     let mut world = World::bare();
-    world.home.set("PATH", "/usr/bin:/bin");
     let repository = world.repository("demo");
     let here = repository.path().to_owned();
+    // A machine with git and without any agent.
+    let programs = world.home.folder("programs");
+    let search_path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&search_path).map(|path| path.join("git")).find(|git| git.is_file()).unwrap();
+    std::os::unix::fs::symlink(git, programs.join("git")).unwrap();
+    world.home.set("PATH", &programs);
     book.say(&world, &here, &["start", ".", "x"]);
     book.say(&world, &here, &["daemon", "stop"]);
     book.say(&world, &here, &["daemon", "stop"]);
     book.say(&world, &here, &["daemon", "status"]);
     world.home.set("PATH", "/nowhere");
     book.say(&world, &here, &["daemon", "start"]);
-    world.home.set("PATH", "/usr/bin:/bin");
+    world.home.set("PATH", &programs);
     let home = world.home.kugetsu();
     std::fs::remove_dir_all(home.join("state")).unwrap();
     std::fs::create_dir(home.join("state")).unwrap();

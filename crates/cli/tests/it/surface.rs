@@ -62,9 +62,9 @@ fn c13_zsh_and_fish_can_read_their_scripts() {
         let Some(checked) = if_there(Command::new(shell).arg(check).arg(&path)) else { continue };
         assert!(checked.status.success() && checked.stderr.is_empty(), "{shell}: {}", shown(&checked));
     }
-    let fish = format!("kugetsu completions fish | source; complete -C 'kugetsu daemon sta'");
+    let fish = "kugetsu completions fish | source; complete -C 'kugetsu daemon sta'";
     let path = format!("{}:/usr/bin:/bin", bin().display());
-    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", &fish]).env("PATH", &path)) {
+    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", fish]).env("PATH", &path)) {
         let text = String::from_utf8_lossy(&offered.stdout).into_owned();
         assert!(text.contains("start") && text.contains("status"), "{}", shown(&offered));
     }
