@@ -68,6 +68,11 @@ fn c13_zsh_and_fish_can_read_their_scripts() {
         let text = String::from_utf8_lossy(&offered.stdout).into_owned();
         assert!(text.contains("start") && text.contains("status"), "{}", shown(&offered));
     }
+    let zsh = "autoload -U compinit; compinit -u -D; source <(kugetsu completions zsh); print -r -- $_comps[kugetsu]";
+    if let Some(known) = if_there(world.home.command("zsh").args(["-f", "-c", zsh]).env("PATH", &path)) {
+        let text = String::from_utf8_lossy(&known.stdout).into_owned();
+        assert!(text.contains("kugetsu") && known.stderr.is_empty(), "{}", shown(&known));
+    }
     let refused = world.attempt(["completions", "tcsh"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
 }
@@ -107,6 +112,8 @@ fn c13_every_command_has_a_manual_page_that_man_can_read() {
             assert!(read.status.success(), "{page}: {}", shown(&read));
         }
     }
+    let main = std::fs::read_to_string(pages.join("kugetsu.1")).unwrap();
+    assert!(main.contains(".SH \"EXIT CODES\"") && main.contains("every place is taken"), "{main}");
     if let Some(read) = if_there(Command::new("man").env("MANWIDTH", "80").arg("-l").arg(pages.join("kugetsu-start.1")))
     {
         let text = String::from_utf8_lossy(&read.stdout).into_owned();
