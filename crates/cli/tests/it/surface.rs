@@ -46,11 +46,20 @@ fn c13_bash_completes_commands_settings_and_the_issues_of_a_running_daemon() {
     assert_eq!(offered(&world, &["kugetsu", "sta"]), ["start", "status"]);
     assert!(offered(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
     assert!(offered(&world, &["kugetsu", "start", ".", "x", "--agent", ""]).contains(&"scripted".to_owned()));
+    assert_eq!(offered(&world, &["kugetsu", "help", "exi"]), ["exit-codes"]);
+    world.run(["env", "set", "MY_MODE", "quiet"]);
+    assert_eq!(offered(&world, &["kugetsu", "env", "get", "M"]), ["MY_MODE"]);
     assert!(!offered(&world, &["kugetsu", "logs", ""]).iter().any(|one| one.contains('#')));
     assert!(!world.home.kugetsu().join("daemon.sock").exists(), "no daemon is started for it");
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
     assert_eq!(offered(&world, &["kugetsu", "logs", "local/"]), ["local/demo#1"]);
+    // One that does not answer keeps nobody waiting.
+    let daemon = nix::unistd::Pid::from_raw(world.daemon());
+    nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let found = offered(&world, &["kugetsu", "logs", "local/"]);
+    nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert!(!found.iter().any(|one| one.contains('#')), "{found:?}");
 }
 
 #[test]
