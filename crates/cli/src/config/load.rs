@@ -109,6 +109,8 @@ pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigEr
     let path = good_path(home);
     let kept = text(&path)?;
     let good = match (refused, &kept) {
+        // An editor that writes a file anew makes it empty first.
+        ([], Some(_)) if now.is_empty() => return Ok(()),
         ([], _) => now,
         (_, None) => return Ok(()),
         (mistakes, Some(kept)) => match write::mended(&now, kept, mistakes) {
@@ -445,6 +447,8 @@ mod tests {
         assert_eq!(taken("[agents]\nmax = \"many\"\n").unwrap().settings.agents_max, 5);
         assert_eq!(taken("[run]\nsilence =\n").unwrap().settings.agents_max, 5);
         assert!(taken("").unwrap().refused.is_empty());
+        let seen_half_written = taken("[agents]\nmax = \"many\"\n").unwrap();
+        assert_eq!(seen_half_written.settings.agents_max, 5, "a file that was empty for a moment");
     }
 
     #[test]

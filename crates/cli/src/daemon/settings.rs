@@ -39,10 +39,10 @@ impl Files {
         *self.read() != stamps(&self.home)
     }
 
-    /// They are being read now. Said before the reading: what changes meanwhile is a change.
-    fn are_read(&self) {
-        let now = stamps(&self.home);
-        *self.read() = now;
+    /// They were read as they were `before` the reading, and what they say is in force. What changed meanwhile is a change;
+    /// and as long as they are being read they are stale, so that whoever wants to know waits for the end of it.
+    fn are_read(&self, before: Vec<Option<Stamp>>) {
+        *self.read() = before;
     }
 
     fn read(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
@@ -92,7 +92,7 @@ pub(crate) async fn keep(
             Some(reply) = asked.recv() => Some(reply),
             else => return,
         };
-        files.are_read();
+        let before = stamps(&home);
         let answer = match in_force(&home, &own_environment) {
             Ok(loaded) => {
                 let (settings, faults) = taken(&home, loaded, &masks);
@@ -107,6 +107,7 @@ pub(crate) async fn keep(
                 Err(error.to_string())
             }
         };
+        files.are_read(before);
         if let Some(reply) = reply {
             // Whoever asked may have gone away.
             let _ = reply.send(answer);
@@ -128,4 +129,27 @@ fn taken(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
     }
     let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
     (loaded.settings, Faults { error, warnings: loaded.faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c13_settings_are_stale_until_what_was_read_is_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().join("kugetsu"));
+        home.create().unwrap();
+        fs::write(home.config(), "").unwrap();
+        let files = Files::new(&home);
+        assert!(!files.are_stale());
+        fs::write(home.config(), "[agents]\nmax = 5\n").unwrap();
+        let before = stamps(&home);
+        assert!(files.are_stale(), "being read is not yet in force");
+        fs::write(home.config(), "[agents]\nmax = 5000\n").unwrap();
+        files.are_read(before);
+        assert!(files.are_stale(), "it changed while it was read");
+        files.are_read(stamps(&home));
+        assert!(!files.are_stale());
+    }
 }
