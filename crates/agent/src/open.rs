@@ -7,7 +7,7 @@ use crate::profile::{CustomProfile, Profile};
 
 /// There is no agent of this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no agent {asked:?}; there is {}", known.join(", "))]
+#[error("there is no agent {asked:?}, only {}", known.join(", "))]
 pub struct UnknownAgent {
     /// The name that was asked for.
     pub asked: String,
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn an_unknown_agent_is_told_with_the_known_ones() {
         let error = profile("codx", &[scripted()]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no agent \"codx\"; there is opencode, scripted");
+        assert_eq!(error.to_string(), "there is no agent \"codx\", only opencode, scripted");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use tokio::runtime::Builder;
 
+use crate::commands::help::TOPICS;
 use crate::config::key::Key;
 use crate::config::load::{look, own_environment};
 use crate::env_files;
@@ -36,15 +37,36 @@ pub(crate) fn answer(command: fn() -> Command) -> clap::error::Result<bool> {
     complete.try_complete(std::env::args_os(), here.as_deref())
 }
 
-/// The command with what can stand for its arguments, everywhere known by the arguments' names.
+/// The command with what can stand for its arguments.
 fn with_candidates(command: Command) -> Command {
-    let of = command.get_name().to_owned();
-    command.mut_subcommands(with_candidates).mut_args(|argument| match (of.as_str(), argument.get_id().as_str()) {
+    let commands = command.get_subcommands().filter(|one| !one.is_hide_set()).map(Command::get_name);
+    let readable: Vec<String> = commands.chain(TOPICS.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+    add(command, "", &readable)
+}
+
+/// An argument is known by its name, and where that says too little by its command.
+fn add(command: Command, before: &str, readable: &[String]) -> Command {
+    let of = format!("{before} {}", command.get_name());
+    let command = command.mut_subcommands(|inner| add(inner, &of, readable));
+    command.mut_args(|argument| match (of.trim(), argument.get_id().as_str()) {
         (_, "reference" | "after" | "task") => argument.add(ArgValueCandidates::new(issues)),
         (_, "agent") => argument.add(ArgValueCandidates::new(agents)),
-        ("get" | "set", "key") => argument.add(ArgValueCandidates::new(settings)),
+        ("kugetsu config get" | "kugetsu config set", "key") => argument.add(ArgValueCandidates::new(settings)),
+        ("kugetsu env get" | "kugetsu env set" | "kugetsu env rm", "key") => {
+            argument.add(ArgValueCandidates::new(variables))
+        }
+        ("kugetsu help", "words") => {
+            let readable = readable.to_vec();
+            argument.add(ArgValueCandidates::new(move || offered(readable.clone())))
+        }
         _ => argument,
     })
+}
+
+fn offered(mut names: Vec<String>) -> Vec<CompletionCandidate> {
+    names.sort();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// The issues that a running daemon knows. A daemon that does not run is not started.
@@ -68,11 +90,17 @@ fn agents() -> Vec<CompletionCandidate> {
     let mut names: Vec<String> = own.into_iter().map(|agent| agent.name).collect();
     names.push(Key::AgentDefault.default().to_owned());
     names.extend(env_files::agents(&home).unwrap_or_default().into_iter().filter(|name| name != env_files::DEFAULT));
-    names.sort();
-    names.dedup();
-    names.into_iter().map(CompletionCandidate::new).collect()
+    offered(names)
 }
 
 fn settings() -> Vec<CompletionCandidate> {
-    Key::ALL.iter().map(|key| CompletionCandidate::new(key.name())).collect()
+    offered(Key::ALL.iter().map(|key| key.name().to_owned()).collect())
+}
+
+/// The names that env files set.
+fn variables() -> Vec<CompletionCandidate> {
+    let Ok(home) = place::home() else { return Vec::new() };
+    let agents = env_files::agents(&home).unwrap_or_default();
+    let files = agents.iter().filter_map(|agent| env_files::read(&env_files::path(&home, agent).ok()?).ok());
+    offered(files.flat_map(|file| file.variables).map(|one| one.name).collect())
 }

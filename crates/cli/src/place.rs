@@ -34,7 +34,9 @@ fn real(path: &Path) -> PathBuf {
 
 /// The directory that the person stands in, as the daemon is told it.
 pub(crate) fn cwd() -> Result<String, Failure> {
-    let cwd = env::current_dir().map_err(|error| Failure::usage(format!("the current directory is gone: {error}")))?;
+    let cwd = env::current_dir().map_err(|error| {
+        Failure::usage(format!("the current directory is gone: {error}")).hint("go to one that is there: cd ~")
+    })?;
     cwd.into_os_string()
         .into_string()
         .map_err(|cwd| Failure::usage(format!("the path of the current directory is not UTF-8: {}", cwd.display())))

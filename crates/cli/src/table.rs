@@ -1,7 +1,7 @@
 //! Rows below each other in columns, as text.
 //!
-//! The last column holds free text: it alone is shortened where a line would be wider than the terminal. The others are
-//! names and numbers that mean nothing when they are cut.
+//! One column holds free text, most often the last: it alone is shortened where a line would be wider than the terminal.
+//! The others are names and numbers that mean nothing when they are cut.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -10,20 +10,24 @@ const GAP: usize = 2;
 /// A free text that is shorter says nothing; then the line is rather wrapped by the terminal.
 const FREE_LEAST: usize = 12;
 
-/// The cells of each line, filled up to the width of their columns. The last one of a line has no space behind it.
-pub(crate) fn lines(heads: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<Vec<String>> {
+/// The cells of each line, filled up to the width of their columns. The last one of a line has no space behind it. The
+/// column `free` is shortened so that lines fit into `width`.
+pub(crate) fn lines(heads: &[&str], rows: &[Vec<String>], free: usize, width: Option<usize>) -> Vec<Vec<String>> {
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&heads).chain(rows).collect();
     let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
-    let widths: Vec<usize> = (0..heads.len()).map(|column| widest(column).unwrap_or_default()).collect();
-    let before: usize = widths.iter().rev().skip(1).map(|width| width + GAP).sum();
-    let free = width.map(|width| width.saturating_sub(before).max(FREE_LEAST));
+    let mut widths: Vec<usize> = (0..heads.len()).map(|column| widest(column).unwrap_or_default()).collect();
+    let gaps = GAP * heads.len().saturating_sub(1);
+    let others: usize = widths.iter().enumerate().filter(|(column, _)| *column != free).map(|(_, width)| width).sum();
+    let left = width.map(|width| width.saturating_sub(others + gaps).max(FREE_LEAST));
+    if let (Some(left), Some(wide)) = (left, widths.get_mut(free)) {
+        *wide = left.min(*wide);
+    }
     all.into_iter()
         .map(|row| {
             let filled = row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
             let cell = |(column, cell): (usize, &String)| {
-                let last = column + 1 == heads.len();
-                let text = if last { shortened(cell, free) } else { cell.clone() };
+                let text = if column == free { shortened(cell, left) } else { cell.clone() };
                 if column + 1 == filled { text } else { padded(&text, widths[column] + GAP) }
             };
             row.iter().take(filled).enumerate().map(cell).collect()
@@ -57,7 +61,7 @@ mod tests {
 
     fn text(heads: &[&str], rows: &[[&str; 3]], width: Option<usize>) -> Vec<String> {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
-        lines(heads, &rows, width).iter().map(|cells| cells.concat()).collect()
+        lines(heads, &rows, heads.len() - 1, width).iter().map(|cells| cells.concat()).collect()
     }
 
     #[test]
@@ -80,5 +84,14 @@ mod tests {
         assert!(text(&heads, &rows, Some(40)).iter().all(|line| line.width() <= 40));
         assert!(text(&heads, &rows, None)[1].ends_with("to the branch"), "nothing is cut where no terminal is");
         assert!(text(&heads, &rows, Some(10))[1].starts_with("a/b#1        done     one"), "names are never cut");
+    }
+
+    #[test]
+    fn c13_another_column_can_be_the_one_that_is_cut() {
+        let rows = vec![["agents.x.program", "/a/very/long/path/to/it", "config.toml:7"].map(str::to_owned).to_vec()];
+        let text: Vec<String> =
+            lines(&["SETTING", "VALUE", "FROM"], &rows, 1, Some(46)).iter().map(|cells| cells.concat()).collect();
+        assert_eq!(text[1], "agents.x.program  /a/very/long…  config.toml:7");
+        assert_eq!(text[0].find("FROM"), Some(text[1].find("config").unwrap() - "…".len() + 1));
     }
 }

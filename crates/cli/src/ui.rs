@@ -98,15 +98,24 @@ pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
 
 /// Rows below their heads. The last column holds free text and is shortened to the terminal.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
-    rows_in_tone(heads, rows, |_| (0, Tone::Plain));
+    put_table(heads, rows, heads.len().saturating_sub(1), |_| (0, Tone::Plain));
 }
 
-/// The same with one cell of each row in a tone: which one, and in which.
+/// The same with free text in another column.
+pub(crate) fn table_with_free(heads: &[&str], rows: &[Vec<String>], free: usize) {
+    put_table(heads, rows, free, |_| (0, Tone::Plain));
+}
+
+/// A table with one cell of each row in a tone: which one, and in which.
 pub(crate) fn rows_in_tone(heads: &[&str], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
+    put_table(heads, rows, heads.len().saturating_sub(1), tone);
+}
+
+fn put_table(heads: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(usize) -> (usize, Tone)) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let colours = colours().0;
     let mut text = String::new();
-    for (number, cells) in table::lines(heads, &rows, width()).iter().enumerate() {
+    for (number, cells) in table::lines(heads, &rows, free, width()).iter().enumerate() {
         let toned = number.checked_sub(1).map(&tone);
         for (column, cell) in cells.iter().enumerate() {
             let tone = match toned {

@@ -13,7 +13,8 @@ use crate::settings::Settings;
 /// # Errors
 /// There is no such agent, or its program is not installed.
 pub(crate) fn check(settings: &Settings, name: &str) -> Result<(Profile, PathBuf), Problem> {
-    let profile = profile(name, &settings.agents).map_err(|error| usage(error.to_string()))?;
+    let profile = profile(name, &settings.agents)
+        .map_err(|error| usage(error.to_string()).hint("how to add one: kugetsu help agents"))?;
     let program = kugetsu_agent::find(&profile, &settings.search_path()).map_err(|error| usage(error.to_string()))?;
     Ok((profile, program))
 }

@@ -40,7 +40,7 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, P
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is not over", view.reference))
-                .hint(format!("kugetsu logs -f {}", view.reference)));
+                .hint(format!("follow it: kugetsu logs -f {}", view.reference)));
         }
         TaskState::Done => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is done", view.reference))
@@ -107,6 +107,7 @@ fn over(view: &RunView) -> Problem {
         ProblemKind::Conflict,
         format!("the task for {} is over: it is {}", view.reference, view.task.state.name()),
     )
+    .hint(format!("to ask for more: kugetsu continue {} \"<message>\"", view.reference))
 }
 
 async fn again(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {

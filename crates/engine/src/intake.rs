@@ -24,7 +24,7 @@ use crate::coordinator::reports;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
-use crate::problems::{internal, not_stored, not_taken_along, usage};
+use crate::problems::{internal, not_stored, not_taken_along, usage, worded};
 use crate::resolve;
 use crate::wanted::wanted;
 
@@ -59,7 +59,8 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     };
     let after = after.map(|issue| (issue.id, issue.reference));
     if let Some(base) = &request.base {
-        BranchName::new(base.clone()).map_err(|error| usage(error.to_string()))?;
+        BranchName::new(base.clone())
+            .map_err(|error| usage(error.to_string()).hint("name a branch of the repository: --base main"))?;
     }
     let asked_by = match &request.asked_by {
         Some(task) => Some(task.parse().map_err(|_| usage(format!("{task:?} is no task identifier")))?),
@@ -308,7 +309,7 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
         Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Other) => ProblemKind::Failed,
         _ => ProblemKind::Usage,
     };
-    let problem = Problem::new(kind, format!("{repo} cannot be used: {error}"));
+    let problem = worded(kind, &format!("{repo} cannot be used: {error}"));
     let needs_login = matches!(cause, Some(Cause::Authentication | Cause::RepositoryNotFound));
     if !needs_login || repo.base.is_local() {
         return problem;
@@ -332,7 +333,12 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     if taken + waiting < max {
         return Ok(());
     }
-    Err(Problem::new(ProblemKind::Full, format!("all {max} places are taken"))
+    let said = match max {
+        0 => "there is no place, as agents.max is 0".to_owned(),
+        1 => "the one place is taken".to_owned(),
+        max => format!("all {max} places are taken"),
+    };
+    Err(Problem::new(ProblemKind::Full, said)
         .hint("leave --no-queue out to wait in line, or allow more: kugetsu config set agents.max <number>"))
 }
 

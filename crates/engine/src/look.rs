@@ -37,7 +37,7 @@ pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Pr
     if let Ok(id) = name.parse::<TaskId>() {
         return engine.store().run_of_task(id).await.map_err(internal)?.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("there is no task {name}"))
-                .hint("kugetsu queue list --all shows them")
+                .hint("`kugetsu queue list --all --json` shows them all")
         });
     }
     issue(engine, name, cwd).await

@@ -8,14 +8,27 @@ use kugetsu_domain::flow::Refused;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_store::error::StoreError;
 
+/// How errors of the crates below begin what to do, behind a line's end or a semicolon.
+const ADVICE: [&str; 7] = ["check ", "give ", "install ", "run ", "type ", "use ", "write it as "];
+
 /// The request itself is wrong.
 pub(crate) fn usage(message: impl Into<String>) -> Problem {
-    Problem::new(ProblemKind::Usage, message)
+    worded(ProblemKind::Usage, &message.into())
 }
 
 /// Something failed on this side.
 pub(crate) fn internal(error: impl Display) -> Problem {
-    Problem::new(ProblemKind::Failed, error.to_string())
+    worded(ProblemKind::Failed, &error.to_string())
+}
+
+/// What happened, and apart from it what to do, where the message ends with that.
+pub(crate) fn worded(kind: ProblemKind, message: &str) -> Problem {
+    let advice = ADVICE.iter().filter_map(|advice| message.find(&format!("; {advice}")).map(|at| (at, at + 2)));
+    let line = message.find('\n').map(|at| (at, at + 1));
+    match line.or_else(|| advice.min()) {
+        Some((end, begin)) => Problem::new(kind, message[..end].trim_end()).hint(message[begin..].trim()),
+        None => Problem::new(kind, message),
+    }
 }
 
 /// A change of an issue that was not stored.
@@ -25,17 +38,19 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         StoreError::IssueBusy { state } => conflict(format!("{issue} already has a task that is {state}")).hint(
             format!("to add to it: kugetsu continue {issue} \"<message>\"; to end it: kugetsu queue cancel {issue}"),
         ),
-        StoreError::NothingToContinue(why) => conflict(format!("{issue} has nothing to continue: {why}")),
+        StoreError::NothingToContinue(why) => conflict(format!("{issue} has nothing to continue: {why}"))
+            .hint(format!("begin afresh with: kugetsu start {issue} \"<message>\"")),
         StoreError::NoSuchIssue => Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {issue}"))
             .hint(format!("begin with: kugetsu start {issue} \"<message>\"")),
         StoreError::Refused(Refused::Busy) => conflict(format!("a run is going on for {issue}"))
             .hint(format!("wait for it (kugetsu logs -f {issue}) or end it: kugetsu queue cancel {issue}")),
         StoreError::Refused(Refused::TasksWaiting(count)) => {
-            conflict(format!("{issue} has {count} tasks in the queue"))
-                .hint(format!("take them out: kugetsu queue cancel {issue}"))
+            conflict(format!("{issue} has {} in line", counted(count as u64, "task")))
+                .hint(format!("to take it out of the line: kugetsu queue cancel {issue}"))
         }
         StoreError::Refused(Refused::BeingDestroyed) => {
-            conflict(format!("the files of {issue} are being removed right now")).hint("try again when they are gone")
+            conflict(format!("the files of {issue} are being removed right now"))
+                .hint(format!("try again when they are gone: kugetsu list --all shows {issue} as destroyed then"))
         }
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
         error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
@@ -48,4 +63,30 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
 pub(crate) fn not_taken_along(files: usize, place: &str) -> String {
     let changed = counted(files as u64, "changed file");
     format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_told_apart_from_what_happened() {
+        for (message, said, hint) in [
+            (
+                "cannot read it: it is empty; write it as a/b#1",
+                "cannot read it: it is empty",
+                Some("write it as a/b#1"),
+            ),
+            (
+                "could not reach x: fatal: y\ncheck the network",
+                "could not reach x: fatal: y",
+                Some("check the network"),
+            ),
+            ("no such folder; check the path", "no such folder", Some("check the path")),
+            ("no agent \"x\"; there is opencode", "no agent \"x\"; there is opencode", None),
+        ] {
+            let problem = usage(message);
+            assert_eq!((problem.message.as_str(), problem.hint.as_deref()), (said, hint));
+        }
+    }
 }

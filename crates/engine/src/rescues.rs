@@ -50,8 +50,8 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
     let mirror = places::mirror(engine, &issue).await.map_err(internal)?;
     let all = of_issue(&mirror, &issue).await?;
     let none = || {
-        Problem::new(ProblemKind::NotFound, format!("nothing of {} is in rescue", issue.reference))
-            .hint("kugetsu rescue list shows what there is")
+        Problem::new(ProblemKind::NotFound, format!("{} has no rescue", issue.reference))
+            .hint("`kugetsu rescue list` shows all")
     };
     let chosen = match &request.rescue {
         None => all.first().ok_or_else(none)?,
@@ -61,7 +61,7 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
             };
             all.iter().find(fits).ok_or_else(|| {
                 Problem::new(ProblemKind::NotFound, format!("{} has no rescue {wanted:?}", issue.reference))
-                    .hint(format!("kugetsu rescue list {}", issue.reference))
+                    .hint(format!("`kugetsu rescue list {}` shows which there are", issue.reference))
             })?
         }
     };

@@ -141,7 +141,7 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
         (Some(last), more) => {
             let names: Vec<String> = open.iter().chain([&last]).rev().take(LISTED).map(ToString::to_string).collect();
             Err(usage(format!("{} has {} open issues: {}", repo.name, more + 1, names.join(", ")))
-                .hint("name the one that you mean"))
+                .hint(format!("name the one that you mean, such as {}", names[0])))
         }
     }
 }

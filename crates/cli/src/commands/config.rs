@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::error::ConfigError;
 use crate::config::file::Part;
 use crate::config::key::{self, Key};
-use crate::config::load::{Loaded, look, merge, own_environment};
+use crate::config::load::{Loaded, has_good, look, merge, own_environment};
 use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
@@ -81,22 +81,33 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             if json {
                 ui::json(&settings)?;
             } else {
-                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.clone()];
-                ui::table(&["SETTING", "VALUE", "FROM"], &settings.iter().map(row).collect::<Vec<_>>());
+                // Which home it is is known; the file and the line are not.
+                let within = format!("{}/", home.path().display());
+                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.replace(&within, "")];
+                let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
+                ui::table_with_free(&["SETTING", "VALUE", "FROM"], &rows, 1);
             }
             for fault in &loaded.faults {
                 ui::warning(fault);
             }
-            if let Some(failure) = mistaken(&loaded) {
+            if let Some(failure) = mistaken(home, &loaded) {
                 return Err(failure);
             }
         }
         Action::Get { key, json } => {
-            let settings = settings(&look(home, &own_environment)?);
+            let loaded = look(home, &own_environment)?;
+            let settings = settings(&loaded);
             let found = settings.iter().find(|one| one.key == key);
             let found =
                 found.ok_or_else(|| Failure::usage(key::unknown(&key)).hint("`kugetsu config list` shows all"))?;
-            if json { ui::json(found)? } else { ui::value(&found.value) }
+            if json {
+                ui::json(found)?
+            } else {
+                ui::value(&found.value)
+            }
+            for mistake in &loaded.refused {
+                ui::warning(mistake.error.to_string());
+            }
         }
         Action::Set { key, value } => set(home, &key, &value).await?,
     }
@@ -104,6 +115,7 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
 }
 
 async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
+    home.create().map_err(|error| Failure::new(error.to_string()))?;
     init::quietly(home)?;
     let path = home.config();
     let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
@@ -118,7 +130,7 @@ async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     if let Some(mistake) =
         merged.refused.iter().find(|one| Key::from_name(key).is_some_and(|key| one.part == Part::Value(key)))
     {
-        return Err(mistake.error.clone().into());
+        return Err(ConfigError::new(write::NOT_SET, mistake.error.message.clone()).into());
     }
     atomic::write(&path, &text).map_err(unusable)?;
     drop(held);
@@ -134,13 +146,15 @@ async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
 }
 
 /// What is wrong in config.toml: told line by line, with what holds in its place.
-fn mistaken(loaded: &Loaded) -> Option<Failure> {
+fn mistaken(home: &Home, loaded: &Loaded) -> Option<Failure> {
     let first = loaded.refused.first()?;
     let more = &loaded.refused[1..];
     let message = more.iter().fold(first.error.to_string(), |said, one| format!("{said}\n{}", one.error));
-    Some(
-        Failure::usage(message).hint("what was set before holds until it is corrected; the file is read again at once"),
-    )
+    let meanwhile = match has_good(home) {
+        true => "what was set before holds until it is corrected; the file is read again at once",
+        false => "no daemon starts until it is corrected",
+    };
+    Some(Failure::usage(message).hint(meanwhile))
 }
 
 /// Every setting, those with names of people's own at the end.
@@ -184,6 +198,11 @@ fn settings(loaded: &Loaded) -> Vec<Setting> {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::usage(error.to_string())
+        let failure = Self::usage(error.to_string());
+        match error.place.strip_prefix('$') {
+            Some(variable) => failure.hint(format!("correct the variable, or do without it: unset {variable}")),
+            None if error.place == write::NOT_SET => failure.hint("`kugetsu config list` shows what is set"),
+            None => failure.hint("correct the file; it is read again at once"),
+        }
     }
 }

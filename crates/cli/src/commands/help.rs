@@ -8,7 +8,7 @@ use crate::nearest::nearest;
 use crate::ui;
 
 /// What can be read about besides commands: name and text.
-const TOPICS: [(&str, &str); 5] = [
+pub(crate) const TOPICS: [(&str, &str); 5] = [
     ("refs", include_str!("../help/refs.txt")),
     ("config", include_str!("../help/config.txt")),
     ("env", include_str!("../help/env.txt")),

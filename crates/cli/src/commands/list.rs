@@ -48,23 +48,26 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Runs below each other.
+/// Runs below each other. Who worked is told where it was not the same agent everywhere.
 pub(crate) fn table(runs: &[RunObject]) {
     let now = Timestamp::now();
+    let several = runs.iter().any(|run| run.agent != runs[0].agent);
     let row = |run: &RunObject| {
         let time = run.ended_at.as_deref().or(run.started_at.as_deref());
-        vec![
-            run.issue.clone(),
-            run.state.name().to_owned(),
-            time.map_or_else(String::new, |time| show::age(time, now)),
-            run.agent.clone(),
-            match (&run.reason, run.destroyed) {
-                (Some(reason), true) => format!("destroyed; {reason}"),
-                (None, true) => "destroyed".to_owned(),
-                (reason, false) => reason.clone().unwrap_or_default(),
-            },
-        ]
+        let age = time.map_or_else(String::new, |time| show::age(time, now));
+        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), age];
+        if several {
+            row.push(run.agent.clone());
+        }
+        row.push(match (&run.reason, run.destroyed) {
+            (Some(reason), true) => format!("destroyed; {reason}"),
+            (None, true) => "destroyed".to_owned(),
+            (reason, false) => reason.clone().unwrap_or_default(),
+        });
+        row
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    ui::rows_in_tone(&["ISSUE", "STATE", "AGE", "AGENT", "WHY"], &rows, |row| (1, show::tone(runs[row].state)));
+    let heads: &[&str] =
+        if several { &["ISSUE", "STATE", "AGE", "AGENT", "WHY"] } else { &["ISSUE", "STATE", "AGE", "WHY"] };
+    ui::rows_in_tone(heads, &rows, |row| (1, show::tone(runs[row].state)));
 }

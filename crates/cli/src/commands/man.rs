@@ -1,4 +1,4 @@
-//! `kugetsu man`: the manual, made of what `--help` says.
+//! `kugetsu man`: the manual, made of what `--help` and the help topics say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use clap_mangen::Man as Page;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui;
+
+use super::help::TOPICS;
 
 /// Print the manual page of kugetsu, or write one for each command.
 #[derive(Debug, Args)]
@@ -55,7 +57,23 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
         .manual("Manual of kugetsu");
     let mut text = Vec::new();
     page.render(&mut text).map_err(|error| Failure::new(format!("the page {name} could not be made: {error}")))?;
+    if !name.contains('-') {
+        text.extend(TOPICS.iter().flat_map(|(_, topic)| section(topic).into_bytes()));
+    }
     Ok(text)
+}
+
+/// A topic as a section of the main page: its first line is the head, and lines stay as
+/// they are: they have a terminal's width, so they begin at its edge.
+fn section(topic: &str) -> String {
+    let escaped = |line: &str| {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        // What begins with these would be an order.
+        if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
+    };
+    let (head, text) = topic.split_once('\n').unwrap_or((topic, ""));
+    let text: Vec<String> = text.trim_matches('\n').lines().map(escaped).collect();
+    format!(".SH \"{}\"\n.nf\n.in 0\n{}\n.in\n.fi\n", head.to_uppercase(), text.join("\n"))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {

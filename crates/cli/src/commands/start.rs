@@ -38,7 +38,7 @@ pub(crate) struct Start {
     #[arg(long, value_name = "BRANCH", allow_hyphen_values = true)]
     base: Option<String>,
     /// Larger comes first.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true, value_parser = whole_number)]
     priority: i32,
     /// Not before this latest task is done.
     #[arg(long, value_name = "REFERENCE")]
@@ -52,6 +52,10 @@ pub(crate) struct Start {
     /// Show an object for programs.
     #[arg(long)]
     json: bool,
+}
+
+fn whole_number(typed: &str) -> Result<i32, String> {
+    typed.parse().map_err(|_| "write a whole number, such as 5 or -1".to_owned())
 }
 
 /// Queues the task.

@@ -30,7 +30,10 @@ pub(crate) fn message(typed: Option<String>) -> Result<Option<String>, Failure> 
     if bytes.len() as u64 > MESSAGE_MAX {
         return Err(Failure::usage(format!("the message on stdin is longer than {MESSAGE_MAX} bytes")));
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| Failure::usage("the message on stdin is not UTF-8"))
+    String::from_utf8(bytes).map(Some).map_err(|_| {
+        Failure::usage("the message on stdin is not UTF-8")
+            .hint("convert it first, for example with: iconv -f latin1 -t utf-8")
+    })
 }
 
 /// Says where the queued task stands, or waits for its end.

@@ -48,7 +48,8 @@ pub(crate) enum Part {
 /// It is not TOML, so that nothing in it can be told from the rest.
 pub(crate) fn read(path: &Path, text: &str) -> Result<Read, ConfigError> {
     let document = Document::parse(text).map_err(|error| {
-        ConfigError::new(place(path, text, error.span()), error.message().trim().replace('\n', "; "))
+        let why = error.message().trim().replace('\n', "; ");
+        ConfigError::new(place(path, text, error.span()), format!("this is not TOML: {why}"))
     })?;
     let mut reader = Reader { path, text, read: Read::default() };
     for (section, item) in document.iter() {
@@ -100,7 +101,10 @@ impl Reader<'_> {
         for (name, item) in servers.iter() {
             match self.server(name, item) {
                 Ok(server) => self.read.layer.servers.push((server, self.source(item))),
-                Err(error) => self.read.refused.push(Refused { part: Part::Server(name.to_owned()), error }),
+                Err(error) => {
+                    let error = ConfigError { message: format!("servers.{name}: {}", error.message), ..error };
+                    self.read.refused.push(Refused { part: Part::Server(name.to_owned()), error });
+                }
             }
         }
     }
@@ -111,14 +115,14 @@ impl Reader<'_> {
             .ok_or_else(|| self.error(item, format!("write the server as [servers.{name}] with its url")))?;
         self.known(table, &format!("servers.{name}"), &["url", "kind", "api_url"]);
         let url = self.text_of(table, "url")?;
-        let url = url.ok_or_else(|| self.error(item, format!("the server {name} has no url")))?;
+        let url = url.ok_or_else(|| self.error(item, "it has no url"))?;
         let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
         if holds_credentials(url) || api.is_some_and(holds_credentials) {
             let why = "an address here holds no user, password or query; a token goes into the env file: \
                        kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
-            return Err(self.error(item, format!("servers.{name}: {why}")));
+            return Err(self.error(item, why));
         }
-        server(name, url, kind, api).map_err(|why| self.error(item, format!("servers.{name}: {why}")))
+        server(name, url, kind, api).map_err(|why| self.error(item, why))
     }
 
     fn agents(&mut self, agents: &dyn TableLike) {
@@ -129,7 +133,10 @@ impl Reader<'_> {
             };
             match self.agent(name, item, table) {
                 Ok(profile) => self.read.layer.agents.push((profile, self.source(item))),
-                Err(error) => self.read.refused.push(Refused { part: Part::Agent(name.to_owned()), error }),
+                Err(error) => {
+                    let error = ConfigError { message: format!("agents.{name}: {}", error.message), ..error };
+                    self.read.refused.push(Refused { part: Part::Agent(name.to_owned()), error });
+                }
             }
         }
     }
@@ -141,10 +148,10 @@ impl Reader<'_> {
         }
         self.known(table, &format!("agents.{name}"), &["program", "args", "env", "delete", "attach"]);
         let program = self.text_of(table, "program")?;
-        let program = program.ok_or_else(|| self.error(item, format!("the agent {name} has no program")))?;
+        let program = program.ok_or_else(|| self.error(item, "it has no program"))?;
         if program.contains('/') && !program.starts_with('/') {
             let why = format!("the program {program:?} must be a name that is on the PATH, or a whole path");
-            return Err(self.error(item, format!("agents.{name}: {why}")));
+            return Err(self.error(item, why));
         }
         Ok(CustomProfile {
             name: name.to_owned(),

@@ -55,6 +55,14 @@ pub(crate) fn own_environment(name: &str) -> Option<OsString> {
 /// The first mistake in `config.toml` when nothing good was kept, in `repos.json` or the environment, or a file that
 /// cannot be read.
 pub(crate) fn load(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    in_force(home, environment).map(Loaded::telling)
+}
+
+/// As [`load`]; mistakes are told apart from what was left out.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn in_force(home: &Home, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     usable(home, look(home, environment)?)
 }
 
@@ -72,15 +80,21 @@ pub(crate) fn look(home: &Home, environment: Environment<'_>) -> Result<Loaded, 
 /// As [`load`].
 pub(crate) fn for_run(home: &Home, environment: Environment<'_>, env_files: &[&str]) -> Result<Loaded, ConfigError> {
     let loaded = put_together(home, FromFile::read(home)?, environment, env_files, |_, _| Ok(Repositories::default()))?;
-    let mut loaded = usable(home, loaded)?;
-    loaded.faults.extend(loaded.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
-    Ok(loaded)
+    usable(home, loaded).map(Loaded::telling)
+}
+
+impl Loaded {
+    /// The same with its mistakes among what is told.
+    fn telling(mut self) -> Self {
+        self.faults.extend(self.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
+        self
+    }
 }
 
 /// A mistake is an error where nothing is known that could stand in its place.
 fn usable(home: &Home, loaded: Loaded) -> Result<Loaded, ConfigError> {
     match loaded.refused.first() {
-        Some(mistake) if !good_path(home).exists() => Err(mistake.error.clone()),
+        Some(mistake) if !has_good(home) => Err(mistake.error.clone()),
         _ => Ok(loaded),
     }
 }
@@ -94,6 +108,8 @@ pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigEr
     let path = good_path(home);
     let kept = text(&path)?;
     let good = match (refused, &kept) {
+        // An editor that writes a file anew makes it empty first.
+        ([], Some(_)) if now.is_empty() => return Ok(()),
         ([], _) => now,
         (_, None) => return Ok(()),
         (mistakes, Some(kept)) => match write::mended(&now, kept, mistakes) {
@@ -168,6 +184,11 @@ impl From<file::Read> for FromFile {
 /// As [`load`].
 pub(crate) fn merge(home: &Home, file: FromFile, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     put_together(home, file, environment, &[], |servers, faults| repositories(home, servers, faults))
+}
+
+/// Whether something good was kept that stands in for mistakes.
+pub(crate) fn has_good(home: &Home) -> bool {
+    good_path(home).exists()
 }
 
 fn good_path(home: &Home) -> PathBuf {
@@ -417,12 +438,16 @@ mod tests {
         assert_eq!((loaded.settings.run_silence, loaded.settings.agents_max), (Duration::from_secs(20), 5));
         assert_eq!(loaded.settings.servers.list().len(), 1);
         assert_eq!(loaded.refused.len(), 3, "{:?}", loaded.refused);
+        let told = loaded.faults.iter().filter(|fault| fault.ends_with("what was set before is used")).count();
+        assert_eq!(told, 3, "doctor tells them: {:?}", loaded.faults);
         let source = format!("before the mistake in {}:2", home.config().display());
         assert_eq!(loaded.values[&Key::RunSilence].1.to_string(), source);
         // What was taken beside a mistake is what was before the next one.
         assert_eq!(taken("[agents]\nmax = \"many\"\n").unwrap().settings.agents_max, 5);
         assert_eq!(taken("[run]\nsilence =\n").unwrap().settings.agents_max, 5);
         assert!(taken("").unwrap().refused.is_empty());
+        let seen_half_written = taken("[agents]\nmax = \"many\"\n").unwrap();
+        assert_eq!(seen_half_written.settings.agents_max, 5, "a file that was empty for a moment");
     }
 
     #[test]

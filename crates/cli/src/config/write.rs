@@ -8,12 +8,15 @@ use super::error::ConfigError;
 use super::file::{self, Part, Read, Refused};
 use super::key::{self, Key, Kind};
 
+/// The place of a mistake that stands in no file, as it was not written.
+pub(crate) const NOT_SET: &str = "nothing was changed";
+
 /// The text with the setting changed, and what the whole text then says. Other mistakes in it stay as they are.
 ///
 /// # Errors
 /// There is no such setting, it cannot take the value, or the text is not TOML.
 pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(String, Read), ConfigError> {
-    let refused = |why: String| ConfigError::new("config set", why);
+    let refused = |why: String| ConfigError::new(NOT_SET, why);
     // What is wrong already is told with its line, before anything is changed.
     let before = file::read(path, text)?;
     let mut document: DocumentMut =
@@ -41,7 +44,7 @@ pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(S
     let read = file::read(path, &text)?;
     let was_wrong = |part: &Part| before.refused.iter().any(|one| one.part == *part);
     match read.refused.iter().find(|one| one.part == part || !was_wrong(&one.part)) {
-        Some(mistake) => Err(mistake.error.clone()),
+        Some(mistake) => Err(refused(mistake.error.message.clone())),
         None => Ok((text, read)),
     }
 }

@@ -10,7 +10,7 @@ use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, keep_good, load, own_environment};
+use crate::config::load::{Loaded, in_force, keep_good, own_environment};
 use crate::env_files;
 
 use super::log::Masks;
@@ -39,10 +39,10 @@ impl Files {
         *self.read() != stamps(&self.home)
     }
 
-    /// They are being read now. Said before the reading: what changes meanwhile is a change.
-    fn are_read(&self) {
-        let now = stamps(&self.home);
-        *self.read() = now;
+    /// They were read as they were `before` the reading, and what they say is in force. What changed meanwhile is a change;
+    /// and as long as they are being read they are stale, so that whoever wants to know waits for the end of it.
+    fn are_read(&self, before: Vec<Option<Stamp>>) {
+        *self.read() = before;
     }
 
     fn read(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
@@ -66,7 +66,7 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
 /// # Errors
 /// There is a mistake, and no good settings from before to fall back to.
 pub(crate) fn first(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
-    let loaded = load(home, &own_environment)?;
+    let loaded = in_force(home, &own_environment)?;
     Ok(taken(home, loaded, masks))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn keep(
     home: Home,
     files: Files,
     masks: Masks,
-    in_force: InForce,
+    told: InForce,
     mut changed: mpsc::Receiver<()>,
     mut asked: mpsc::Receiver<Reload>,
 ) {
@@ -92,21 +92,22 @@ pub(crate) async fn keep(
             Some(reply) = asked.recv() => Some(reply),
             else => return,
         };
-        files.are_read();
-        let answer = match load(&home, &own_environment) {
+        let before = stamps(&home);
+        let answer = match in_force(&home, &own_environment) {
             Ok(loaded) => {
                 let (settings, faults) = taken(&home, loaded, &masks);
-                in_force.settings.send_replace(Arc::new(settings));
-                in_force.faults.send_replace(faults);
+                told.settings.send_replace(Arc::new(settings));
+                told.faults.send_replace(faults);
                 tracing::info!("the settings were read again");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "the settings cannot be used; those from before go on to hold");
-                in_force.faults.send_modify(|faults| faults.error = Some(error.to_string()));
+                told.faults.send_modify(|faults| faults.error = Some(error.to_string()));
                 Err(error.to_string())
             }
         };
+        files.are_read(before);
         if let Some(reply) = reply {
             // Whoever asked may have gone away.
             let _ = reply.send(answer);
@@ -128,4 +129,27 @@ fn taken(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
     }
     let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
     (loaded.settings, Faults { error, warnings: loaded.faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c13_settings_are_stale_until_what_was_read_is_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().join("kugetsu"));
+        home.create().unwrap();
+        fs::write(home.config(), "").unwrap();
+        let files = Files::new(&home);
+        assert!(!files.are_stale());
+        fs::write(home.config(), "[agents]\nmax = 5\n").unwrap();
+        let before = stamps(&home);
+        assert!(files.are_stale(), "being read is not yet in force");
+        fs::write(home.config(), "[agents]\nmax = 5000\n").unwrap();
+        files.are_read(before);
+        assert!(files.are_stale(), "it changed while it was read");
+        files.are_read(stamps(&home));
+        assert!(!files.are_stale());
+    }
 }

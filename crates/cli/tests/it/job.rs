@@ -41,6 +41,7 @@ fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
             "change_state",
             "change_url",
             "commits",
+            "destroyed",
             "ended_at",
             "head_sha",
             "issue",

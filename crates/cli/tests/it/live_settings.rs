@@ -1,6 +1,6 @@
 //! Settings while the daemon runs: edits count at once, and a mistake takes nothing away but itself.
 
-use crate::world::{World, script, shown};
+use crate::world::{World, kill, script, shown};
 
 /// Changes the text of `config.toml` as an editor does.
 fn edit(world: &World, change: impl Fn(String) -> String) {
@@ -129,4 +129,27 @@ fn r11_runs_have_their_temporary_directories_where_the_setting_says() {
     let (run, code) = world.start(&repository, &script(&["say hello"]));
     assert_eq!(code, 1, "{run}");
     assert!(run["reason"].as_str().unwrap().contains("run.temp_dir"), "{run}");
+}
+
+#[test]
+fn r11_a_runner_that_is_killed_leaves_no_temporary_directory_elsewhere() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let elsewhere = world.home.path().join("big");
+    world.run(["config", "set", "run.temp_dir", elsewhere.to_str().unwrap()]);
+    let issue = world.queue(&repository, &script(&["run touch \"$TMPDIR/mine\"", "wait go", "say done"]));
+    let inside = || -> Vec<_> {
+        let found = std::fs::read_dir(&elsewhere).into_iter().flatten().map(|entry| entry.unwrap().path());
+        found.filter(|path| path.join("mine").exists()).collect()
+    };
+    let first = kugetsu_testkit::eventually("the agent to be at work", || inside().pop().ok_or("nothing is there"));
+    let run = first.file_name().unwrap().to_str().unwrap().strip_prefix("kugetsu-").unwrap().to_owned();
+    let runner = world.processes(&format!("runs/{run}"));
+    kill(runner[0]);
+    kugetsu_testkit::eventually(
+        "the first directory to be gone",
+        || if first.exists() { Err(inside()) } else { Ok(()) },
+    );
+    world.open_gate();
+    world.await_state(&issue, "done");
 }

@@ -13,6 +13,7 @@ mod ends;
 mod job;
 mod live_settings;
 mod many;
+mod messages;
 mod opencode;
 mod queue;
 mod server;

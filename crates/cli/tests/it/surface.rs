@@ -46,11 +46,20 @@ fn c13_bash_completes_commands_settings_and_the_issues_of_a_running_daemon() {
     assert_eq!(offered(&world, &["kugetsu", "sta"]), ["start", "status"]);
     assert!(offered(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
     assert!(offered(&world, &["kugetsu", "start", ".", "x", "--agent", ""]).contains(&"scripted".to_owned()));
+    assert_eq!(offered(&world, &["kugetsu", "help", "exi"]), ["exit-codes"]);
+    world.run(["env", "set", "MY_MODE", "quiet"]);
+    assert_eq!(offered(&world, &["kugetsu", "env", "get", "M"]), ["MY_MODE"]);
     assert!(!offered(&world, &["kugetsu", "logs", ""]).iter().any(|one| one.contains('#')));
     assert!(!world.home.kugetsu().join("daemon.sock").exists(), "no daemon is started for it");
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
     assert_eq!(offered(&world, &["kugetsu", "logs", "local/"]), ["local/demo#1"]);
+    // One that does not answer keeps nobody waiting.
+    let daemon = nix::unistd::Pid::from_raw(world.daemon());
+    nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let found = offered(&world, &["kugetsu", "logs", "local/"]);
+    nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert!(!found.iter().any(|one| one.contains('#')), "{found:?}");
 }
 
 #[test]
@@ -62,11 +71,16 @@ fn c13_zsh_and_fish_can_read_their_scripts() {
         let Some(checked) = if_there(Command::new(shell).arg(check).arg(&path)) else { continue };
         assert!(checked.status.success() && checked.stderr.is_empty(), "{shell}: {}", shown(&checked));
     }
-    let fish = format!("kugetsu completions fish | source; complete -C 'kugetsu daemon sta'");
+    let fish = "kugetsu completions fish | source; complete -C 'kugetsu daemon sta'";
     let path = format!("{}:/usr/bin:/bin", bin().display());
-    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", &fish]).env("PATH", &path)) {
+    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", fish]).env("PATH", &path)) {
         let text = String::from_utf8_lossy(&offered.stdout).into_owned();
         assert!(text.contains("start") && text.contains("status"), "{}", shown(&offered));
+    }
+    let zsh = "autoload -U compinit; compinit -u -D; source <(kugetsu completions zsh); print -r -- $_comps[kugetsu]";
+    if let Some(known) = if_there(world.home.command("zsh").args(["-f", "-c", zsh]).env("PATH", &path)) {
+        let text = String::from_utf8_lossy(&known.stdout).into_owned();
+        assert!(text.contains("kugetsu") && known.stderr.is_empty(), "{}", shown(&known));
     }
     let refused = world.attempt(["completions", "tcsh"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
@@ -107,6 +121,8 @@ fn c13_every_command_has_a_manual_page_that_man_can_read() {
             assert!(read.status.success(), "{page}: {}", shown(&read));
         }
     }
+    let main = std::fs::read_to_string(pages.join("kugetsu.1")).unwrap();
+    assert!(main.contains(".SH \"EXIT CODES\"") && main.contains("every place is taken"), "{main}");
     if let Some(read) = if_there(Command::new("man").env("MANWIDTH", "80").arg("-l").arg(pages.join("kugetsu-start.1")))
     {
         let text = String::from_utf8_lossy(&read.stdout).into_owned();

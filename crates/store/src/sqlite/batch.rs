@@ -334,7 +334,7 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
             None => Ok(()),
         },
         Precondition::Continuable if issue.state == IssueState::Destroyed => {
-            Err(StoreError::NothingToContinue("it was destroyed; `kugetsu start` begins afresh"))
+            Err(StoreError::NothingToContinue("it was destroyed"))
         }
         Precondition::Continuable | Precondition::InLine => Ok(()),
     }
