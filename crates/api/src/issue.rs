@@ -27,7 +27,7 @@ pub struct AtRisk {
     /// The pull or merge request, as its server described it now.
     #[serde(default)]
     pub change: Option<ChangeObject>,
-    /// What could not be found out about a pull or merge request, and why.
+    /// That something about a pull or merge request is not known, and why, as a sentence.
     #[serde(default)]
     pub change_unknown: Option<String>,
 }
@@ -54,6 +54,18 @@ impl AtRisk {
     }
 }
 
+/// What has become of it, in words.
+impl fmt::Display for ChangeObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state.as_str() {
+            "draft" => "a draft",
+            "conflict" => "open, in conflict with its base",
+            state => state,
+        };
+        write!(f, "the pull or merge request {} is {state}", self.url)
+    }
+}
+
 /// What there is to lose, in words; empty when there is nothing.
 impl fmt::Display for AtRisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,8 +79,8 @@ impl fmt::Display for AtRisk {
             count(self.uncommitted, "file in no commit", "files in no commit"),
             count(self.unpushed, "commit that nobody else has", "commits that nobody else has"),
             self.unknown.as_ref().map(|why| format!("it could not be found out what ({why})")),
-            open.map(|change| format!("the pull or merge request {} is {}", change.url, change.state)),
-            self.change_unknown.as_ref().map(|what| format!("it could not be found out about {what}")),
+            open.map(ToString::to_string),
+            self.change_unknown.clone(),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }

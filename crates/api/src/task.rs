@@ -92,6 +92,6 @@ pub struct TaskObject {
 /// Which ended tasks are removed from the queue's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanRequest {
-    /// Only those that ended at least this many seconds ago.
-    pub older_than_seconds: u64,
+    /// Only those that ended at least this many seconds ago; as long as the setting `queue.keep` says otherwise.
+    pub older_than_seconds: Option<u64>,
 }

@@ -17,6 +17,9 @@ use crate::engine::{Engine, now};
 use crate::look;
 use crate::problems::{internal, not_stored};
 
+/// How often ended tasks are looked at. They are kept for days.
+const EVERY: Duration = Duration::from_secs(3600);
+
 /// Takes a task out of the queue, or ends its run. Named by its identifier or by its issue.
 ///
 /// # Errors
@@ -66,12 +69,24 @@ pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem
     Ok(removed.tasks)
 }
 
+/// Forgets ended tasks by age, for as long as the engine lives: at once, then every hour. The setting may change meanwhile.
+pub(crate) async fn clean_by_age(engine: Engine) {
+    loop {
+        match clean(&engine, engine.settings().queue_keep).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "ended tasks older than queue.keep are forgotten"),
+            Err(error) => tracing::warn!(%error, "ended tasks could not be forgotten; the next time is in an hour"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 /// Removes the directories of runs that are not stored any more. Rows go before directories, so whatever cuts a removal
 /// off leaves a directory that the next time finds here.
 ///
 /// # Errors
 /// The database's words. A directory that cannot be removed is reported in the log and tried again the next time.
-pub(crate) async fn forget_unknown_runs(engine: &Engine) -> Result<(), StoreError> {
+async fn forget_unknown_runs(engine: &Engine) -> Result<(), StoreError> {
     let places = engine.home().runs();
     let listing = tokio::task::spawn_blocking(move || runs_with_a_directory(&places)).await;
     let runs = match listing.map_err(io::Error::from).flatten() {

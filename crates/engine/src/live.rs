@@ -1,5 +1,6 @@
 //! Sets the engine going.
 
+use crate::cancel::clean_by_age;
 use crate::coordinator::reports;
 use crate::engine::Engine;
 use crate::recover::recover;
@@ -15,6 +16,7 @@ pub async fn serve_engine(engine: Engine) {
         dispatcher::run(engine.clone()),
         start_runners(engine.clone()),
         reports::run(engine.clone()),
+        clean_by_age(engine.clone()),
         pass_settings_on(engine)
     );
 }

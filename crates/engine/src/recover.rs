@@ -11,7 +11,6 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
 use tokio::sync::oneshot;
 
-use crate::cancel::forget_unknown_runs;
 use crate::engine::Engine;
 use crate::{aftermath, destroy};
 
@@ -44,12 +43,6 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
             }
         });
     }
-    let own = engine.clone();
-    tokio::spawn(async move {
-        if let Err(error) = forget_unknown_runs(&own).await {
-            tracing::warn!(%error, "what a cleaning left could not be looked for");
-        }
-    });
     engine.wake_dispatcher();
     Ok(())
 }

@@ -101,7 +101,7 @@ pub(crate) async fn clean(
     request: Result<Json<CleanRequest>, JsonRejection>,
 ) -> Result<Json<Removed>, Fault> {
     let Json(request) = request?;
-    let age = Duration::from_secs(request.older_than_seconds);
+    let age = request.older_than_seconds.map_or(shared.engine.settings().queue_keep, Duration::from_secs);
     let removed = whole(async move { cancel::clean(&shared.engine, age).await }).await?;
     Ok(Json(Removed { removed }))
 }

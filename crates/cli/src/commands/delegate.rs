@@ -22,11 +22,10 @@ use super::task_wait;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kugetsu delegate 'work on acme/api#12 and acme/api#14'
-  kugetsu delegate 'fix the build of acme/api#12' --wait
-  kugetsu delegate --worktree acme/api#12 'add a test to it'
-  kugetsu delegate --anyway 'see what is left of #12'
-  kugetsu logs -f pm")]
+  kugetsu delegate \"work on acme/api#12 and acme/api#14\"
+  kugetsu delegate \"fix the build of acme/api#12\" --wait
+  kugetsu delegate --worktree acme/api#12 \"add a test to it\"
+  kugetsu delegate --anyway \"see what is left of #12\"")]
 pub(crate) struct Delegate {
     /// What is to be done; `-` reads it from stdin. Issues are named in it as people write them.
     message: String,

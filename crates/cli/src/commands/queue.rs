@@ -60,9 +60,9 @@ Examples:
   kugetsu queue clean
   kugetsu queue clean --older-than 30d")]
     Clean {
-        /// Only those that ended longer ago than this.
-        #[arg(long, value_name = "TIME", default_value = "7d")]
-        older_than: String,
+        /// Only those that ended longer ago than this; the setting queue.keep otherwise.
+        #[arg(long, value_name = "TIME")]
+        older_than: Option<String>,
         /// Show an object for programs.
         #[arg(long)]
         json: bool,
@@ -94,8 +94,9 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         Action::Cancel(one) => change(home, path::TASK_CANCEL, &one).await?,
         Action::Retry(one) => change(home, path::TASK_RETRY, &one).await?,
         Action::Clean { older_than, json } => {
-            let age = duration::read(&older_than).map_err(|why| Failure::usage(format!("--older-than: {why}")))?;
-            let request = CleanRequest { older_than_seconds: age.as_secs() };
+            let age = older_than.as_deref().map(duration::read).transpose();
+            let age = age.map_err(|why| Failure::usage(format!("--older-than: {why}")))?;
+            let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
             let removed: Removed = connect::ready(home).await?.post(path::TASKS_CLEAN, &request).await?;
             if json {
                 ui::json(&removed)?;

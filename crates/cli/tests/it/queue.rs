@@ -1,5 +1,7 @@
 //! The queue: places, order, and what can be done to what waits.
 
+use kugetsu_testkit::eventually;
+
 use crate::world::{World, script, shown, tamper};
 
 /// One place, taken by an agent that hangs.
@@ -67,6 +69,25 @@ fn priority_comes_first_and_after_waits_for_its_issue() {
     let [low, after, high] = [low.as_str(), &after, "local/demo#4"]
         .map(|reference| world.await_state(reference, "done")["started_at"].as_str().unwrap().to_owned());
     assert!(high < low && low < after, "{high} {low} {after}");
+}
+
+#[test]
+fn c12_ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for _ in 0..2 {
+        world.start(&repository, &script(&["say hm"]));
+    }
+    world.run(["continue", "local/demo#1", &script(&["say more"]), "--wait"]);
+    let ended = |world: &World| world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len();
+    assert_eq!(ended(&world), 3);
+    world.kill_daemon();
+    let database = world.home.kugetsu().join("state/kugetsu.db");
+    tamper(&database, "UPDATE tasks SET ended_at = 0 WHERE seq = 1");
+    eventually("the first task to be forgotten", || match ended(&world) {
+        2 => Ok(()),
+        more => Err(more),
+    });
 }
 
 #[test]
