@@ -72,9 +72,11 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
                 at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
             }
             Known::Unknown { url, why } => {
-                let of =
-                    url.map_or_else(|| "a pull or merge request".to_owned(), |url| format!("what became of {url}"));
-                at_risk.change_unknown = Some(format!("{of}: {why}"));
+                let what = url.map_or_else(
+                    || "whether it has a pull or merge request".to_owned(),
+                    |url| format!("what became of {url}"),
+                );
+                at_risk.change_unknown = Some(format!("{what} is not known: {why}"));
             }
         }
     }

@@ -8,7 +8,7 @@ use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::{IssueRef, RepoRef};
+use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::local::is_path_like;
 use kugetsu_git::failure::Cause;
@@ -48,6 +48,10 @@ pub struct Queued {
 /// A [`Problem`] that says what to do; nothing was stored then.
 pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
     let id: TaskId = request.task.parse().map_err(|_| usage(format!("{:?} is no task identifier", request.task)))?;
+    if request.reference.trim() == COORDINATOR {
+        return Err(usage(format!("{COORDINATOR} is the coordinator, and no issue"))
+            .hint("to ask it for something: kugetsu delegate \"<message>\""));
+    }
     let message = message(&request)?;
     let cwd = Path::new(&request.cwd);
     if !cwd.is_absolute() {
@@ -190,9 +194,6 @@ async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &P
 
 async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, &request.reference, cwd).await?;
-    if issue.reference.is_coordinator() {
-        return Err(usage("the coordinator is no issue").hint("ask it with: kugetsu delegate \"<message>\""));
-    }
     refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();

@@ -98,7 +98,11 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
                 .map(|other| other.reference.to_string())
                 .take(NAMED)
                 .collect();
-            why.because.push(format!("all {} are taken: {}", counted(max as u64, "place"), names.join(", ")));
+            let names = names.join(", ");
+            why.because.push(match max {
+                1 => format!("the one place is taken by {names}"),
+                more => format!("all {more} places are taken: {names}"),
+            });
             why.next.push("allow more at once: kugetsu config set agents.max <number>".to_owned());
         }
         if let Some(line) = store.place_in_line(task.id).await.map_err(internal)?.filter(|line| *line > 0) {

@@ -103,7 +103,7 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
         path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
     let at_risk: AtRisk = saying("looking at what would be lost", client.get(&question)).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
-        ui::note(format!("· {} is {}", change.url, change.state));
+        ui::note(format!("· {change}"));
     }
     let discard = match consent(&at_risk, yes, discard)? {
         Consent::Given { discard } => discard,

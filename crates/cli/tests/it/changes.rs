@@ -130,13 +130,13 @@ fn c05_r21_an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_m
         };
         refused(&["is open", "--discard"]);
         stage.forge.set_change("acme/api", change, ChangeState::Conflict);
-        refused(&["is conflict"]);
+        refused(&["in conflict with its base"]);
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        refused(&["could not be found out", "destroy.check_change false"]);
+        refused(&["is not known", "destroy.check_change false"]);
         stage.forge.revoke(TOKEN);
-        refused(&["could not be found out"]);
+        refused(&["is not known"]);
         stage.world.run(["config", "set", "destroy.check_change", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
