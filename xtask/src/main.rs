@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod install;
 mod lint;
+mod parity;
 mod root;
 mod settings;
 mod specs;

@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::agents::{self, System};
 use crate::root::{cargo, is_ci, root, target};
 use crate::step::{Answer, Steps};
-use crate::{install, lint};
+use crate::{install, lint, parity};
 
 /// A program that some tests drive and that is not on every machine.
 struct Need {
@@ -55,7 +55,14 @@ fn tests(steps: &mut Steps) {
     if let Some(opencode) = opencode {
         command.env("KUGETSU_OPENCODE", opencode);
     }
-    steps.run("tests", &mut command);
+    let passed = steps.run("tests", &mut command);
+    // What each run of nextest leaves (.config/nextest.toml); without nextest there is no such list.
+    if passed && runner == Runner::Nextest {
+        let report = target().join("nextest/default/junit.xml");
+        steps.check("parity: every row's tests ran", "cargo xtask test", || {
+            parity::all_ran(&root().join("docs/parity.md"), &report)
+        });
+    }
     // `cargo test` has run them already.
     if runner == Runner::Nextest && has_doctests(&root().join("crates")) {
         steps.run("examples in documentation", &mut cargo(["test", "--workspace", "--doc", "--quiet"]));

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on shall stop")]
 #![expect(clippy::print_stdout, reason = "a program for people, at a terminal")]
 
+mod crowd;
 mod enqueue;
 mod idle;
 mod latency;
@@ -20,11 +21,15 @@ fn main() {
     if std::env::args().any(|word| word == "enqueue") {
         return enqueue::rows(&mut page);
     }
+    if std::env::args().any(|word| word == "crowd") {
+        return crowd::rows(&mut page);
+    }
     {
         let stage = Stage::new();
         latency::rows(&stage, &mut page);
         idle::rows(&stage, &mut page);
     }
+    crowd::rows(&mut page);
     enqueue::rows(&mut page);
     page.write();
 }
