@@ -12,7 +12,7 @@ use crate::root::{root, target};
 pub(crate) const VERSION: &str = "1.18.33";
 
 /// The download is 100 MB and more.
-const INSTALL_TIME: Duration = Duration::from_secs(600);
+pub(crate) const INSTALL_TIME: Duration = Duration::from_secs(600);
 const APT_TIME: Duration = Duration::from_secs(300);
 /// Its first start unpacks itself.
 const START_TIME: Duration = Duration::from_secs(60);
@@ -42,20 +42,24 @@ pub(crate) fn opencode(system: System) -> Result<PathBuf, String> {
     if let Some(installed) = find(&home) {
         return Ok(installed);
     }
-    install(&home, system)?;
+    from_npm("opencode-ai", VERSION, &home, system)?;
     find(&home).ok_or_else(|| {
         format!("npm installed opencode-ai@{VERSION} in {}, but no program there starts", home.display())
     })
 }
 
-fn install(home: &Path, system: System) -> Result<(), String> {
+/// Installs an npm package of one version into a directory of its own.
+///
+/// # Errors
+/// npm is missing or fails; why, in words.
+pub(crate) fn from_npm(package: &str, version: &str, home: &Path, system: System) -> Result<(), String> {
     have("npm", "https://nodejs.org", system)?;
     fs::create_dir_all(home).map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
     let mut npm = Command::new("npm");
     npm.arg("install").arg("--prefix").arg(home);
     // No scripts: what is downloaded runs only when a test starts it.
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]);
-    npm.arg(format!("opencode-ai@{VERSION}"));
+    npm.arg(format!("{package}@{version}"));
     in_time(&mut npm, INSTALL_TIME)
 }
 
@@ -79,10 +83,17 @@ pub(crate) fn have(program: &str, page: &str, system: System) -> Result<(), Stri
             "{missing}, and only root on a Debian-like system can be helped; install it by hand ({page})"
         ));
     }
+    package(program)
+}
+
+/// Installs a package of the system.
+///
+/// # Errors
+/// `apt-get` fails.
+pub(crate) fn package(name: &str) -> Result<(), String> {
     in_time(Command::new("apt-get").arg("update").arg("--quiet"), APT_TIME)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", program])
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", name]).env("DEBIAN_FRONTEND", "noninteractive");
     in_time(&mut apt, APT_TIME)
 }
 
@@ -129,7 +140,7 @@ fn is_root() -> bool {
 }
 
 /// Runs a command on this terminal, for `limit` at most.
-fn in_time(command: &mut Command, limit: Duration) -> Result<(), String> {
+pub(crate) fn in_time(command: &mut Command, limit: Duration) -> Result<(), String> {
     let typed = crate::step::typed(command);
     println!("    {typed}");
     let child = command.stdin(Stdio::null()).spawn().map_err(|error| format!("`{typed}` could not be run: {error}"))?;

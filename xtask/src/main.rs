@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod install;
 mod lint;
+mod peers;
 mod root;
 mod specs;
 mod states;
