@@ -2,9 +2,9 @@
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::change::{ChangeState, MergeCheck};
+use kugetsu_forge::api::change_at::change_at;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::named::change_at;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::parser::parse;
 use kugetsu_testkit::ForgeServer;

@@ -11,8 +11,8 @@ use super::answer::Answer;
 use super::connector::{Connector, causes};
 use super::login::Login;
 use super::retry::{Again, Failed};
-use super::shown::shown;
 use super::site::Site;
+use super::words::shown;
 use crate::api::error::ForgeError;
 
 /// Sends a GET to `url`, which is on `site`, with these headers, and reads the answer, whatever its status.

@@ -4,8 +4,8 @@ use super::answer::Answer;
 use super::login::Login;
 use super::pause;
 use super::retry::{Again, Failed};
-use super::shown::{is_page, shown, words};
 use super::site::Site;
+use super::words::{is_page, shown, words};
 use crate::api::error::ForgeError;
 
 /// The answer itself if it is a good one.
