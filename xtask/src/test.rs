@@ -59,6 +59,8 @@ fn tests(steps: &mut Steps) {
     {
         command.envs(program.map(|program| (variable, program)));
     }
+    // All servers of the tests are on this machine, and no proxy reaches those.
+    command.env("NO_PROXY", "127.0.0.1,localhost");
     steps.run("tests", &mut command);
     // `cargo test` has run them already.
     if runner == Runner::Nextest && has_doctests(&root().join("crates")) {
