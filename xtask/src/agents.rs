@@ -12,7 +12,7 @@ use crate::root::{root, target};
 pub(crate) const VERSION: &str = "1.18.33";
 
 /// The download is 100 MB and more.
-const INSTALL_TIME: Duration = Duration::from_secs(600);
+pub(crate) const INSTALL_TIME: Duration = Duration::from_secs(600);
 const APT_TIME: Duration = Duration::from_secs(300);
 /// Its first start unpacks itself.
 const START_TIME: Duration = Duration::from_secs(60);
@@ -42,20 +42,24 @@ pub(crate) fn opencode(system: System) -> Result<PathBuf, String> {
     if let Some(installed) = find(&home) {
         return Ok(installed);
     }
-    install(&home, system)?;
+    from_npm("opencode-ai", VERSION, &home, system)?;
     find(&home).ok_or_else(|| {
         format!("npm installed opencode-ai@{VERSION} in {}, but no program there starts", home.display())
     })
 }
 
-fn install(home: &Path, system: System) -> Result<(), String> {
+/// Installs an npm package of one version into a directory of its own.
+///
+/// # Errors
+/// npm is missing or fails; why, in words.
+pub(crate) fn from_npm(package: &str, version: &str, home: &Path, system: System) -> Result<(), String> {
     have("npm", "npm", "https://nodejs.org", system)?;
     fs::create_dir_all(home).map_err(|error| format!("{} cannot be made: {error}", home.display()))?;
     let mut npm = Command::new("npm");
     npm.arg("install").arg("--prefix").arg(home);
     // No scripts: what is downloaded runs only when a test starts it.
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]);
-    npm.arg(format!("opencode-ai@{VERSION}"));
+    npm.arg(format!("{package}@{version}"));
     in_time(&mut npm, INSTALL_TIME)
 }
 
@@ -63,14 +67,14 @@ fn install(home: &Path, system: System) -> Result<(), String> {
 ///
 /// # Errors
 /// It is missing and cannot be installed; why, in words.
-pub(crate) fn have(program: &str, package: &str, page: &str, system: System) -> Result<(), String> {
+pub(crate) fn have(program: &str, packaged_as: &str, page: &str, system: System) -> Result<(), String> {
     if on_path(program).is_some() {
         return Ok(());
     }
     let missing = format!("{program} is not on PATH");
     if system == System::Keep {
         return Err(format!(
-            "{missing}; install it (`apt-get install {package}`, {page}), or let `cargo xtask install` try"
+            "{missing}; install it (`apt-get install {packaged_as}`, {page}), or let `cargo xtask install` try"
         ));
     }
     if on_path("apt-get").is_none() || !is_root() {
@@ -78,10 +82,17 @@ pub(crate) fn have(program: &str, package: &str, page: &str, system: System) -> 
             "{missing}, and only root on a Debian-like system can be helped; install it by hand ({page})"
         ));
     }
+    package(packaged_as)
+}
+
+/// Installs a package of the system.
+///
+/// # Errors
+/// `apt-get` fails.
+pub(crate) fn package(name: &str) -> Result<(), String> {
     in_time(Command::new("apt-get").arg("update").arg("--quiet"), APT_TIME)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", package])
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", name]).env("DEBIAN_FRONTEND", "noninteractive");
     in_time(&mut apt, APT_TIME)
 }
 
@@ -128,7 +139,7 @@ fn is_root() -> bool {
 }
 
 /// Runs a command on this terminal, for `limit` at most.
-fn in_time(command: &mut Command, limit: Duration) -> Result<(), String> {
+pub(crate) fn in_time(command: &mut Command, limit: Duration) -> Result<(), String> {
     let typed = crate::step::typed(command);
     println!("    {typed}");
     let child = command.stdin(Stdio::null()).spawn().map_err(|error| format!("`{typed}` could not be run: {error}"))?;

@@ -1,12 +1,13 @@
 //! `cargo xtask install`: what the tests need on a fresh machine.
 //!
-//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), git-lfs, bubblewrap
-//! and opencode (else the tests named `needs_git_lfs_...`, `needs_bubblewrap_...` and `needs_opencode_...` are left out,
-//! and listed).
+//! Needed: git, rustfmt, clippy. Better with: cargo-nextest (else plain `cargo test` runs the tests), and git-lfs,
+//! bubblewrap, opencode, prism and myworld (else the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are
+//! left out, and listed).
 
 use std::process::Command;
 
 use crate::agents::{self, System, VERSION};
+use crate::peers::{self, MYWORLD, PRISM};
 use crate::root::cargo;
 use crate::step::{Answer, Steps};
 
@@ -35,10 +36,13 @@ pub(crate) fn run() -> Answer {
     if let Some(version) = steps.check("bubblewrap", "apt-get install bubblewrap", || bubblewrap(System::Change)) {
         println!("    {version}");
     }
-    let opencode =
-        steps.check("opencode", &format!("npm install opencode-ai@{VERSION}"), || agents::opencode(System::Change));
-    if let Some(opencode) = opencode {
-        println!("    {}", opencode.display());
+    let programs = [
+        steps.check("opencode", &format!("npm install opencode-ai@{VERSION}"), || agents::opencode(System::Change)),
+        steps.check("prism", &format!("npm install @stoplight/prism-cli@{PRISM}"), || peers::prism(System::Change)),
+        steps.check("myworld", &format!("pip install myworld=={MYWORLD}"), || peers::myworld(System::Change)),
+    ];
+    for program in programs.into_iter().flatten() {
+        println!("    {}", program.display());
     }
     steps.finish()
 }

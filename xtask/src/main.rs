@@ -7,6 +7,7 @@ mod demo;
 mod install;
 mod lint;
 mod parity;
+mod peers;
 mod root;
 mod settings;
 mod specs;

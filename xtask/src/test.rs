@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::agents::{self, System};
 use crate::root::{cargo, is_ci, root, target};
 use crate::step::{Answer, Steps};
-use crate::{install, lint, parity};
+use crate::{install, lint, parity, peers};
 
 /// A program that some tests drive and that is not on every machine.
 struct Need {
@@ -20,6 +20,8 @@ struct Need {
 }
 
 const OPENCODE: Need = Need { name: "opencode", tests: "needs_opencode_" };
+const PRISM: Need = Need { name: "prism", tests: "needs_prism_" };
+const MYWORLD: Need = Need { name: "myworld", tests: "needs_myworld_" };
 const GIT_LFS: Need = Need { name: "git-lfs", tests: "needs_git_lfs_" };
 const BUBBLEWRAP: Need = Need { name: "bubblewrap", tests: "needs_bubblewrap_" };
 
@@ -43,18 +45,25 @@ fn tests(steps: &mut Steps) {
     let opencode = have(steps, &OPENCODE, &names, || agents::opencode(system));
     let git_lfs = have(steps, &GIT_LFS, &names, || install::git_lfs(system));
     let bubblewrap = have(steps, &BUBBLEWRAP, &names, || install::bubblewrap(system));
+    let prism = have(steps, &PRISM, &names, || peers::prism(system));
+    let myworld = have(steps, &MYWORLD, &names, || peers::myworld(system));
     let mut left_out = Vec::new();
     left_out.extend(opencode.is_none().then_some(OPENCODE.tests));
     left_out.extend(git_lfs.is_none().then_some(GIT_LFS.tests));
     left_out.extend(bubblewrap.is_none().then_some(BUBBLEWRAP.tests));
+    left_out.extend(prism.is_none().then_some(PRISM.tests));
+    left_out.extend(myworld.is_none().then_some(MYWORLD.tests));
     let mut command = runner.all(&left_out);
     let scripted = target().join("debug/kugetsu-scripted-agent");
     if scripted.is_file() {
         command.env("KUGETSU_SCRIPTED_AGENT", scripted);
     }
-    if let Some(opencode) = opencode {
-        command.env("KUGETSU_OPENCODE", opencode);
+    for (variable, program) in [("KUGETSU_OPENCODE", opencode), ("KUGETSU_PRISM", prism), ("KUGETSU_MYWORLD", myworld)]
+    {
+        command.envs(program.map(|program| (variable, program)));
     }
+    // All servers of the tests are on this machine, and no proxy reaches those.
+    command.env("NO_PROXY", "127.0.0.1,localhost");
     let passed = steps.run("tests", &mut command);
     // What each run of nextest leaves (.config/nextest.toml); without nextest there is no such list.
     if passed && runner == Runner::Nextest {

@@ -9,7 +9,7 @@ use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_forge::address::{Address, What};
 use kugetsu_forge::api::change::Change;
-use kugetsu_forge::api::named::change_at;
+use kugetsu_forge::api::change_at::change_at;
 use kugetsu_forge::parser::parse;
 
 use crate::engine::Engine;

@@ -96,11 +96,8 @@ pub enum ForgeError {
         /// When it takes requests again, where it says so.
         until: Option<Timestamp>,
     },
-    /// Not there, or not to be seen with this token: servers do not say which.
-    #[error(
-        "{server} has nothing at {what}: it does not exist, or the token in {variable} may not see it; \
-         check the address, and which projects the token reaches"
-    )]
+    /// Not there, or not to be seen by whoever asked: servers do not say which.
+    #[error("{server} has nothing at {what}: it does not exist, or {}", unseen(variable, *asked_with_token))]
     NotFound {
         /// Where the API begins.
         server: String,
@@ -108,6 +105,8 @@ pub enum ForgeError {
         what: String,
         /// The variable that the token is expected in.
         variable: String,
+        /// Whether a token was shown.
+        asked_with_token: bool,
     },
     /// The server sends us to another one. The token stays where it belongs, so nobody follows.
     #[error(
@@ -216,6 +215,15 @@ impl ForgeError {
 
 fn quoted(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" (it says {words:?})") }
+}
+
+fn unseen(variable: &str, asked_with_token: bool) -> String {
+    if asked_with_token {
+        return format!(
+            "the token in {variable} may not see it; check the address, and which projects the token reaches"
+        );
+    }
+    format!("only a token may see it; check the address, or set one with `kugetsu env set {variable} -`")
 }
 
 fn at(until: Option<Timestamp>) -> String {

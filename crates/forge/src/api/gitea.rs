@@ -10,13 +10,13 @@ use serde::Deserialize;
 use super::change::{Change, Facts, MergeCheck};
 use super::error::ForgeError;
 use super::forge::{Asked, Forge, Version};
+use super::github_like::{IssueAnswer, at};
 use super::http::client::{Client, Manner, Told};
 use super::http::connector::Connector;
 use super::http::login::Login;
 use super::http::paging::{PER_PAGE, Paging};
 use super::http::site::Site;
 use super::issue::Issue;
-use super::repos::{IssueAnswer, at};
 use super::wire::{self, Me};
 
 /// What a title begins with that marks a change as not ready; the field `draft` came later.

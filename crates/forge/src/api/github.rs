@@ -7,13 +7,13 @@ use serde::Deserialize;
 use super::change::{Change, Facts, MergeCheck};
 use super::error::ForgeError;
 use super::forge::{Asked, Forge, Version};
+use super::github_like::{IssueAnswer, at};
 use super::http::client::{Client, Manner};
 use super::http::connector::Connector;
 use super::http::login::Login;
 use super::http::paging::{PER_PAGE, Paging};
 use super::http::site::Site;
 use super::issue::Issue;
-use super::repos::{IssueAnswer, at};
 use super::wire::{self, Me};
 
 /// A server with GitHub's REST API.

@@ -4,15 +4,15 @@
 //! picks one. `detect.rs` finds out what serves an address, before there is a kind or a token.
 
 pub mod change;
+pub mod change_at;
 pub mod detect;
 pub mod error;
 pub mod forge;
 mod gitea;
 mod github;
+mod github_like;
 mod gitlab;
 pub mod http;
 pub mod issue;
-pub mod named;
 pub mod open;
-mod repos;
 mod wire;

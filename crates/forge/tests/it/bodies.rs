@@ -77,6 +77,27 @@ async fn c07_recorded_pages_of_github_are_followed_and_no_other_host_is_asked() 
     }
 }
 
+#[tokio::test]
+async fn c07_a_github_that_answers_with_everything_is_not_believed() {
+    let ours = recorded("pull_request.closed")["pull_request"].clone();
+    let with = |pointer: &str, value: Value| {
+        let mut other = ours.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        other
+    };
+    let list = json!([
+        with("/head/ref", json!("change")),
+        with("/head/repo/id", json!(1)),
+        with("/head/repo", Value::Null),
+        with("/head", Value::Null),
+        ours,
+    ]);
+    let (forge, server) = stage(ForgeKind::GitHub);
+    answer(&server, &list);
+    let found = forge.find_changes(&project("Codertocat/Hello-World"), "changes").await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
 /// A change as Gitea has told it since its beginnings; `fields` come on top.
 fn gitea(fields: Value) -> Value {
     let mut body = json!({

@@ -3,9 +3,9 @@
 use kugetsu_domain::change::ChangeState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::change::MergeCheck;
+use kugetsu_forge::api::change_at::change_at;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::named::change_at;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::parser::parse;
 use kugetsu_testkit::ForgeServer;
@@ -52,20 +52,22 @@ async fn b06_what_is_still_being_looked_at_is_no_conflict() {
 
 #[tokio::test]
 async fn b06_gitea_is_asked_twice_before_a_conflict_is_believed() {
-    let server = ForgeServer::gitea();
-    server.token(TOKEN, "robot");
-    let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Conflict));
-    let slow = Limits { second_look: std::time::Duration::from_millis(300), ..limits() };
-    let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), slow);
-    let acme = project("acme/api");
-    // Somebody pushes to the base, and the server looks at the change anew: it fits.
-    let (change, ()) = tokio::join!(forge.change(&acme, number), async {
-        let looked = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
-        server.await_requests("the first look", looked).await;
-        server.set_change("acme/api", number, Made::Open);
-    });
-    assert_eq!(change.unwrap().state, ChangeState::Open);
-    assert_eq!(server.requests().len(), 2);
+    // Somebody pushes to the base, and the server has looked at the change anew, or is still at it.
+    for then in [Made::Open, Made::Computing] {
+        let server = ForgeServer::gitea();
+        server.token(TOKEN, "robot");
+        let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Conflict));
+        let slow = Limits { second_look: std::time::Duration::from_millis(300), ..limits() };
+        let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), slow);
+        let acme = project("acme/api");
+        let (change, ()) = tokio::join!(forge.change(&acme, number), async {
+            let looked = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
+            server.await_requests("the first look", looked).await;
+            server.set_change("acme/api", number, then);
+        });
+        assert_eq!(change.unwrap().state, ChangeState::Open);
+        assert_eq!(server.requests().len(), 2);
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use crate::stage::{TOKEN, all, client, client_with, limits, project, said};
 async fn r19_a_redirect_to_another_host_is_not_followed() {
     for (kind, server) in all() {
         let elsewhere = ForgeServer::gitea();
+        let forge = client(kind, &server);
         // The same host, but another port; and the token in the address, where it would be seen.
         let port = elsewhere.base_url();
         for to in
@@ -25,7 +26,7 @@ async fn r19_a_redirect_to_another_host_is_not_followed() {
         {
             for status in [301, 302, 303, 307, 308] {
                 server.fail_next(Fault::Redirect(status, to.clone()));
-                let error = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap_err();
+                let error = forge.issue(&project("acme/api"), 1).await.unwrap_err();
                 assert!(matches!(&error, ForgeError::Moved { .. }), "{error}");
                 said(&error);
             }

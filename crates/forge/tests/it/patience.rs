@@ -13,10 +13,11 @@ use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, said};
 #[tokio::test]
 async fn a_server_out_of_order_is_asked_again() {
     for (kind, server) in all() {
+        let forge = client(kind, &server);
         for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Cut, Fault::limited(0)] {
             let before = server.requests().len();
             server.fail_next(fault);
-            assert_eq!(client(kind, &server).whoami().await.unwrap(), LOGIN);
+            assert_eq!(forge.whoami().await.unwrap(), LOGIN);
             assert_eq!(server.requests().len(), before + 2);
         }
     }

@@ -45,9 +45,30 @@ async fn what_a_token_may_not_see_is_not_told_from_what_is_not_there() {
             assert!(matches!(&error, ForgeError::NotFound { .. }), "{error}");
             assert!(said(&error).contains("the token in") && said(&error).contains("may not see it"), "{error}");
         }
+        let nobody = client_with(kind, &server.base_url(), None, limits());
+        let error = nobody.issue(&project("acme/secret"), 1).await.unwrap_err();
+        assert!(said(&error).contains("only a token may see it"), "{error}");
         server.private("acme/secret", &[LOGIN]);
         assert_eq!(forge.issue(&project("acme/secret"), 1).await.unwrap().title, "Hidden");
     }
+}
+
+#[tokio::test]
+async fn who_must_sign_in_is_asked_for_a_token() {
+    let server = ForgeServer::gitea();
+    server.require_sign_in();
+    let forge = client_with(ForgeKind::Gitea, &server.base_url(), None, limits());
+    let error = forge.version().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::TokenMissing { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_without_an_api_is_told_from_a_thing_that_is_not_there() {
+    let server = ForgeServer::gitea();
+    let body = "<html><h1>Not Found</h1></html>".to_owned();
+    server.fail_next(Fault::Answer { status: 404, headers: vec![], body });
+    let error = client(ForgeKind::Gitea, &server).version().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::Unexpected { .. }) && said(&error).contains("kind"), "{error}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub struct Change {
     /// What has become of it.
     pub state: ChangeState,
     /// Where the branch is.
-    pub from: From,
+    pub home: BranchHome,
     /// Whether the branch was removed.
     pub branch_gone: bool,
 }
@@ -40,7 +40,7 @@ pub enum ChangeState {
 
 /// Where the branch of a change is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum BranchHome {
     /// In the project itself.
     Project,
     /// In the fork that this user has.
@@ -58,7 +58,7 @@ impl Change {
             sha: "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned(),
             base: "main".to_owned(),
             state: ChangeState::Open,
-            from: From::Project,
+            home: BranchHome::Project,
             branch_gone: false,
         }
     }
@@ -80,12 +80,12 @@ impl Change {
 
     /// From the fork that this user has.
     pub fn from_fork_of(self, owner: &str) -> Self {
-        Self { from: From::ForkOf(owner.to_owned()), ..self }
+        Self { home: BranchHome::ForkOf(owner.to_owned()), ..self }
     }
 
     /// From a fork that is gone.
     pub fn from_gone_fork(self) -> Self {
-        Self { from: From::ForkGone, ..self }
+        Self { home: BranchHome::ForkGone, ..self }
     }
 
     /// With its branch removed, as after a merge.

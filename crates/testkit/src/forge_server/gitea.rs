@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::access;
-use super::change::{Change, ChangeState, From};
+use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
@@ -202,15 +202,15 @@ impl Repo<'_> {
 
     fn head(&self, number: u64, change: &Change) -> Value {
         let name = self.path.split('/').next_back().unwrap_or_default();
-        let (label, id, repo) = match &change.from {
-            From::Project => (change.head.clone(), self.project.id, self.repository(self.path, self.project.id)),
-            From::ForkOf(owner) => {
+        let (label, id, repo) = match &change.home {
+            BranchHome::Project => (change.head.clone(), self.project.id, self.repository(self.path, self.project.id)),
+            BranchHome::ForkOf(owner) => {
                 let repo = self.repository(&format!("{owner}/{name}"), id_of(owner));
                 (change.head.clone(), id_of(owner), repo)
             }
-            From::ForkGone => (change.head.clone(), 0, Value::Null),
+            BranchHome::ForkGone => (change.head.clone(), 0, Value::Null),
         };
-        let gone = change.branch_gone || change.from == From::ForkGone;
+        let gone = change.branch_gone || change.home == BranchHome::ForkGone;
         let reference = if gone { format!("refs/pull/{number}/head") } else { change.head.clone() };
         json!({ "label": label, "ref": reference, "sha": change.sha, "repo_id": id, "repo": repo })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::access;
-use super::change::{Change, ChangeState, From};
+use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::github_shape::{label, me, object, repository, user};
 use super::issue::Issue;
@@ -105,10 +105,10 @@ impl Repo<'_> {
     }
 
     fn owner_of<'a>(&'a self, change: &'a Change) -> &'a str {
-        match &change.from {
-            From::Project => self.path.split('/').next().unwrap_or_default(),
-            From::ForkOf(owner) => owner,
-            From::ForkGone => "unknown",
+        match &change.home {
+            BranchHome::Project => self.path.split('/').next().unwrap_or_default(),
+            BranchHome::ForkOf(owner) => owner,
+            BranchHome::ForkGone => "unknown",
         }
     }
 
@@ -221,12 +221,12 @@ impl Repo<'_> {
         let owner = self.owner_of(change);
         let name = self.path.split('/').next_back().unwrap_or_default();
         let (web, api) = (&self.question.base, api(self.question));
-        let repo = match &change.from {
-            From::Project => self.repository(),
-            From::ForkOf(owner) => repository(web, &api, &format!("{owner}/{name}"), id_of(owner), false),
-            From::ForkGone => Value::Null,
+        let repo = match &change.home {
+            BranchHome::Project => self.repository(),
+            BranchHome::ForkOf(owner) => repository(web, &api, &format!("{owner}/{name}"), id_of(owner), false),
+            BranchHome::ForkGone => Value::Null,
         };
-        let user = if change.from == From::ForkGone { Value::Null } else { self.user(Some(owner)) };
+        let user = if change.home == BranchHome::ForkGone { Value::Null } else { self.user(Some(owner)) };
         json!({ "label": format!("{owner}:{}", change.head), "ref": change.head, "sha": change.sha, "user": user, "repo": repo })
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::access;
-use super::change::{Change, ChangeState, From};
+use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
@@ -140,10 +140,10 @@ impl Place<'_> {
             ChangeState::Computing => ("checking", "checking"),
             ChangeState::Merged | ChangeState::Closed => ("can_be_merged", "not_open"),
         };
-        let source = match &change.from {
-            From::Project => Some(self.project.id),
-            From::ForkOf(owner) => Some(id_of(owner)),
-            From::ForkGone => None,
+        let source = match &change.home {
+            BranchHome::Project => Some(self.project.id),
+            BranchHome::ForkOf(owner) => Some(id_of(owner)),
+            BranchHome::ForkGone => None,
         };
         json!({
             "target_branch": change.base, "source_branch": change.head,

@@ -12,9 +12,9 @@ use super::login::Login;
 use super::paging::{self, Paging};
 use super::pause;
 use super::retry::{Failed, persist};
-use super::shown::shown;
 use super::site::Site;
 use super::verdict::judged;
+use super::words::shown;
 use crate::api::error::ForgeError;
 
 /// What the kinds of servers do differently on the level of HTTP.

@@ -11,8 +11,8 @@ use super::answer::Answer;
 use super::connector::{Connector, causes};
 use super::login::Login;
 use super::retry::{Again, Failed};
-use super::shown::shown;
 use super::site::Site;
+use super::words::shown;
 use crate::api::error::ForgeError;
 
 /// Sends a GET to `url`, which is on `site`, with these headers, and reads the answer, whatever its status.
@@ -74,17 +74,13 @@ async fn read(
     what: &str,
 ) -> Result<Answer, Failed> {
     let limit = connector.limits.body;
-    let too_large =
-        || Failed::finally(ForgeError::TooLarge { server: site.name().to_owned(), what: what.to_owned(), limit });
-    if response.content_length().is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
-        return Err(too_large());
-    }
     let mut body = Vec::new();
     loop {
         let chunk = response.chunk().await.map_err(|error| broken(&error, site, what, connector.limits.connect))?;
         let Some(chunk) = chunk else { break };
         if body.len() + chunk.len() > limit {
-            return Err(too_large());
+            let (server, what) = (site.name().to_owned(), what.to_owned());
+            return Err(Failed::finally(ForgeError::TooLarge { server, what, limit }));
         }
         body.extend_from_slice(&chunk);
     }

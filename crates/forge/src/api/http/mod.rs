@@ -10,6 +10,6 @@ pub mod login;
 pub(super) mod paging;
 mod pause;
 pub(super) mod retry;
-mod shown;
 pub(super) mod site;
 mod verdict;
+mod words;

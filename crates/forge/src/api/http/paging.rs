@@ -9,6 +9,9 @@ use super::site::Site;
 /// Entries asked for per page: what Gitea allows by default; the others allow a hundred.
 pub(in crate::api) const PER_PAGE: usize = 50;
 
+/// The parameters that say where in a list to go on: a page's number, or behind which entry.
+const PLACES: &[&str] = &["page", "cursor", "after", "id_after"];
+
 /// The way a kind of server says that there is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Paging {
@@ -23,7 +26,7 @@ pub(in crate::api) enum Paging {
 /// The address of the page behind this one, which held `here` entries and had `before` before it.
 ///
 /// A `Link` is followed as it stands only on the site itself. Servers behind proxies name hosts of their own in it; then
-/// only its page number is taken. That way the token stays at home, whatever a server writes.
+/// only the place in the list is taken. That way the token stays at home, whatever a server writes.
 pub(super) fn next(paging: Paging, site: &Site, answer: &Answer, here: usize, before: usize) -> Option<Url> {
     if here == 0 {
         return None;
@@ -35,7 +38,7 @@ pub(super) fn next(paging: Paging, site: &Site, answer: &Answer, here: usize, be
     }
     if let Some(links) = answer.header(LINK.as_str()) {
         let linked = answer.url.join(link(links, "next")?).ok()?;
-        let next = if site.has(&linked) { linked } else { with_page(&answer.url, page(&linked)?) };
+        let next = if site.has(&linked) { linked } else { moved(&answer.url, &linked)? };
         return (next != answer.url).then_some(next);
     }
     if paging != Paging::Count {
@@ -65,6 +68,16 @@ fn link<'a>(header: &'a str, relation: &str) -> Option<&'a str> {
 
 fn page(url: &Url) -> Option<u64> {
     url.query_pairs().find(|(name, _)| name == "page")?.1.parse().ok()
+}
+
+/// The same list at the place that `linked` leads to; none where that names no place.
+fn moved(url: &Url, linked: &Url) -> Option<Url> {
+    let is_place = |name: &str| PLACES.contains(&name);
+    let places: Vec<_> = linked.query_pairs().filter(|(name, _)| is_place(name)).collect();
+    let kept: Vec<_> = url.query_pairs().filter(|(name, _)| !is_place(name)).collect();
+    let mut next = url.clone();
+    next.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&places);
+    (!places.is_empty()).then_some(next)
 }
 
 fn with_page(url: &Url, page: u64) -> Url {
@@ -115,6 +128,9 @@ mod tests {
             assert_eq!(after(Paging::Link, &[("link", link)], 50, 50), own, "{link}");
             assert_eq!(after(Paging::Count, &[("link", link)], 50, 50), own, "{link}");
         }
+        let cursor =
+            after(Paging::Link, &[("link", "<https://evil.example/?state=open&after=Y3Vy>; rel=next")], 50, 50);
+        assert_eq!(cursor.as_deref(), Some("https://h/api/repos/a/b/pulls?state=all&limit=50&after=Y3Vy"));
         assert_eq!(after(Paging::Link, &[("link", "<https://evil.example/steal>; rel=next")], 50, 0), None);
     }
 

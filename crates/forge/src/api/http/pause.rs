@@ -61,7 +61,7 @@ fn either<'a>(answer: &'a Answer, one: &str, other: &str) -> Option<&'a str> {
 }
 
 /// By the server's clock, which is the one that its times belong to; by ours where it tells none.
-pub(in crate::api) fn now(answer: &Answer) -> Timestamp {
+pub(super) fn now(answer: &Answer) -> Timestamp {
     answer.header(DATE.as_str()).and_then(date).unwrap_or_else(Timestamp::now)
 }
 

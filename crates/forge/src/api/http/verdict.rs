@@ -4,8 +4,8 @@ use super::answer::Answer;
 use super::login::Login;
 use super::pause;
 use super::retry::{Again, Failed};
-use super::shown::{is_page, shown, words};
 use super::site::Site;
+use super::words::{is_page, shown, words};
 use crate::api::error::ForgeError;
 
 /// The answer itself if it is a good one.
@@ -20,15 +20,16 @@ pub(super) fn judged(answer: Answer, site: &Site, login: &Login, what: &str) -> 
         return Err(Failed { error, again: Again::After(wait) });
     }
     let error = match answer.status.as_u16() {
-        200..=299 if is_page(&answer.headers, &answer.body) => {
+        // An API says in its own form that something is not there; a page means that there is no API.
+        200..=299 | 404 if is_page(&answer.headers, &answer.body) => {
             let why = "it is a page for people and not data, as from a login in front of the server".to_owned();
             ForgeError::Unexpected { server, what, why }
         }
         200..=299 => return Ok(answer),
-        401 if login.has_token() => ForgeError::TokenRefused { server, variable },
-        401 => ForgeError::TokenMissing { server, what, variable },
+        401 | 403 if !login.has_token() => ForgeError::TokenMissing { server, what, variable },
+        401 => ForgeError::TokenRefused { server, variable },
         403 => ForgeError::Forbidden { server, what, variable, said: said() },
-        404 | 410 => ForgeError::NotFound { server, what, variable },
+        404 | 410 => ForgeError::NotFound { server, what, variable, asked_with_token: login.has_token() },
         status @ (408 | 500..=599) => {
             let again = match (status, pause::retry_after(&answer)) {
                 (501, _) => Again::Never,
