@@ -9,6 +9,7 @@ use clap::Args;
 use kugetsu_agent::SessionId;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
+use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_engine::Home;
 use kugetsu_engine::hold::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -36,6 +37,12 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let query = [("reference", Some(arguments.reference.as_str())), ("cwd", Some(cwd.as_str()))];
     let run: RunObject = connect::ask(home, &path::with_query(path::ISSUE, &query)).await?;
     let issue = &run.issue;
+    if issue == COORDINATOR {
+        return Err(Failure::usage(
+            "the coordinator works where it cannot write, and its screen would be outside of that",
+        )
+        .hint("read what it does: kugetsu logs -f pm; ask it for something: kugetsu delegate \"<message>\""));
+    }
     if !run.state.is_final() {
         let going_on = if run.state == State::Running { "a run is going on" } else { "a task is in line" };
         return Err(Failure::new(format!("{going_on} for {issue}, and two cannot use one session"))

@@ -3,6 +3,16 @@
 use crate::context::quote;
 use crate::runner::desk::Desk;
 
+/// A message as it is put. One that is put again, since the turn before was cut off, must not begin everything twice.
+pub(crate) fn message(message: &str, attempt: u32) -> String {
+    match attempt {
+        0 | 1 => message.to_owned(),
+        _ => format!(
+            "(Your last turn was cut off. Look with `list` and `queue` what it began before you begin anything.)\n\n{message}"
+        ),
+    }
+}
+
 /// What a session begins with: the skill, where it is, and the first message.
 pub(crate) fn first(skill: &str, desk: &Desk, message: &str) -> String {
     let mut prompt = skill.trim().to_owned();

@@ -27,10 +27,13 @@ impl Asked<'_> {
     pub(crate) fn again(&self, run: &Run) -> Result<String, String> {
         match self {
             Self::Issue(..) => Ok(run.order.message.clone()),
-            Self::Coordination(desk) => Ok(match desk.changed_skill()? {
-                Some(skill) => prompt::changed(&skill, &run.order.message),
-                None => run.order.message.clone(),
-            }),
+            Self::Coordination(desk) => {
+                let message = prompt::message(&run.order.message, run.order.attempt);
+                Ok(match desk.changed_skill()? {
+                    Some(skill) => prompt::changed(&skill, &message),
+                    None => message,
+                })
+            }
         }
     }
 
@@ -42,7 +45,8 @@ impl Asked<'_> {
         match self {
             Self::Issue(issue, files) => on_issue(run, issue, files, hand_over).await,
             Self::Coordination(desk) => {
-                let first = prompt::first(&desk.skill()?, desk, &run.order.message);
+                let message = prompt::message(&run.order.message, run.order.attempt);
+                let first = prompt::first(&desk.skill()?, desk, &message);
                 Ok(match hand_over {
                     true => prompt::hand_over(&first, &run.order.asked_before),
                     false => first,
