@@ -67,7 +67,11 @@ fn show(body: &Body) {
             ui::toned(Tone::Dim, one_line(&format!("· {agent} {how} session {session}{model}")));
         }
         Body::Prompt { text } => {
-            for line in text.lines() {
+            let asked = asked(text);
+            if asked.len() < text.len() {
+                ui::toned(Tone::Dim, "> [what every session begins with; --json shows it]");
+            }
+            for line in asked.lines() {
                 ui::toned(Tone::Strong, format!("> {line}"));
             }
         }
@@ -97,12 +101,22 @@ fn show(body: &Body) {
         Body::Ended { state, reason, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
             let pushed = if *pushed { "pushed" } else { "not pushed" };
-            let commits = counted(*commits, "commit");
-            ui::toned(tone, one_line(&format!("■ {state}: {reason} ({commits}, {pushed})")));
+            let work = match commits {
+                0 => String::new(),
+                commits => format!(" ({}, {pushed})", counted(*commits, "commit")),
+            };
+            ui::toned(tone, one_line(&format!("■ {state}: {reason}{work}")));
         }
         // What is said in pieces is not shown here.
         Body::Text { .. } | Body::Thought { .. } => {}
     }
+}
+
+/// What a prompt asks, without the rules and the place that a session's first one begins with.
+fn asked(prompt: &str) -> &str {
+    let heads = ["\n# The task\n\n", "\n# The message\n\n"];
+    let begins = heads.iter().filter_map(|head| prompt.find(head).map(|at| at + head.len())).min();
+    begins.map_or(prompt, |at| &prompt[at..])
 }
 
 fn step_mark(state: &str) -> char {

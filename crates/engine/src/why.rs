@@ -50,7 +50,9 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was given".to_owned());
             why.because.push(reason);
             why.next.push(format!("what happened: kugetsu logs {name}"));
-            if !issue.reference.is_coordinator() && issue.state == IssueState::Open {
+            if issue.reference.is_coordinator() {
+                why.next.push("ask for more: kugetsu delegate \"<message>\"".to_owned());
+            } else if issue.state == IssueState::Open {
                 why.next.push(format!("go on: kugetsu continue {name} \"<message>\""));
             }
             if ended != TaskState::Done {

@@ -113,6 +113,12 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
                 return Ok(Exit::Canceled);
             }
         };
+        let all: DelegateObject = connect::ask(home, &path::with(path::DELEGATED, &message)).await?;
+        let going_on = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
+        let going_on = going_on.collect::<Vec<_>>().join(", ");
+        if !going_on.is_empty() {
+            ui::note(format!("· waiting until it has ended: {going_on}"));
+        }
         let shown = |all: &DelegateObject| all.tasks.iter().position(|task| task.run.task == ended.run.task);
         let all = tokio::select! {
             all = change(home, &message, |all| all.over || shown(all).is_some_and(|at| at + 1 < all.tasks.len())) => all?,

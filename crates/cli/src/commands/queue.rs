@@ -1,5 +1,7 @@
 //! `kugetsu queue` (C12): the tasks in line and what became of them.
 
+use std::collections::HashSet;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_api::path;
@@ -134,9 +136,9 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let now = Timestamp::now();
-    let issues: Vec<&str> = tasks.iter().map(|task| task.run.issue.as_str()).collect();
     // An issue names its latest task; only where there are more of them the others need their own names.
-    let twice = issues.iter().enumerate().any(|(at, issue)| issues[..at].contains(issue));
+    let mut seen = HashSet::new();
+    let twice = !tasks.iter().all(|task| seen.insert(task.run.issue.as_str()));
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
@@ -146,7 +148,7 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
             if twice {
                 row.push(task.run.task.clone());
             }
-            row.push(task.message.clone());
+            row.push(own_words(&task.message).to_owned());
             row
         })
         .collect();
@@ -157,4 +159,9 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
     };
     ui::rows_in_tone(heads, &rows, |row| (1, show::tone(tasks[row].run.state)));
     Ok(())
+}
+
+/// What a person said, without what kugetsu adds to a message for the coordinator.
+fn own_words(message: &str) -> &str {
+    message.split("\n\n---\nkugetsu adds ").next().unwrap_or(message)
 }

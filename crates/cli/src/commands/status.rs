@@ -84,12 +84,12 @@ pub(crate) fn daemon(status: &StatusObject) {
     ui::toned(
         Tone::Dim,
         format!(
-            "daemon {} as process {}, started {}; home {}; processes are ended by {}",
+            "daemon {} as process {}, started {}; processes are ended by {}\nhome {}",
             status.version,
             status.pid,
             show::ago(&status.started_at, Timestamp::now()),
-            status.home,
-            status.containment
+            status.containment,
+            status.home
         ),
     );
     if let Some(error) = &status.settings_error {
