@@ -19,6 +19,13 @@ pub struct RescueObject {
     pub files: u64,
 }
 
+impl RescueObject {
+    /// Whether this is the one that somebody means: by its ref, or by the end of it from a slash on.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.reference == name || self.reference.strip_suffix(name).is_some_and(|begin| begin.ends_with('/'))
+    }
+}
+
 /// Brings a rescue back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {

@@ -51,11 +51,6 @@ pub fn branch(number: u64, title: &str) -> String {
     }
 }
 
-/// The place of an issue's rescue refs in the mirror; the time of the rescue follows.
-pub fn rescue_prefix(issue: &IssueRef) -> String {
-    format!("refs/kugetsu/rescue/{}", issue.number)
-}
-
 /// The first words of a text as lower-case ASCII words joined by `-`.
 fn slug(text: &str) -> String {
     let first_line = text.trim().lines().next().unwrap_or_default();

@@ -55,15 +55,10 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
     };
     let chosen = match &request.rescue {
         None => all.first().ok_or_else(none)?,
-        Some(wanted) => {
-            let fits = |rescue: &&RescueObject| {
-                rescue.reference == *wanted || rescue.reference.ends_with(&format!("/{wanted}"))
-            };
-            all.iter().find(fits).ok_or_else(|| {
-                Problem::new(ProblemKind::NotFound, format!("{} has no rescue {wanted:?}", issue.reference))
-                    .hint(format!("`kugetsu rescue list {}` shows which there are", issue.reference))
-            })?
-        }
+        Some(wanted) => all.iter().find(|rescue| rescue.is_called(wanted)).ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, format!("{} has no rescue {wanted:?}", issue.reference))
+                .hint(format!("`kugetsu rescue list {}` shows which there are", issue.reference))
+        })?,
     };
     let into = Path::new(&request.cwd).join(&request.into);
     match rescue::restore(&mirror, &chosen.reference, &into).await {

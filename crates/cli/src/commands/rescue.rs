@@ -138,7 +138,7 @@ async fn rescues(home: &Home, reference: Option<&str>) -> Result<Vec<RescueObjec
 
 /// The rescue that is named by its ref or the end of it; the newest without a name.
 fn chosen<'a>(rescues: &'a [RescueObject], issue: &str, name: Option<&str>) -> Result<&'a RescueObject, Failure> {
-    let mut fitting = rescues.iter().filter(|one| name.is_none_or(|name| one.reference.ends_with(name)));
+    let mut fitting = rescues.iter().filter(|one| name.is_none_or(|name| one.is_called(name)));
     let missing = || {
         Failure::usage(match name {
             Some(name) => format!("{issue} has no rescue {name:?}"),

@@ -1,6 +1,6 @@
 //! Names of directories and branches: no two issues share one.
 
-use kugetsu_domain::naming::{branch, mirror_directory, rescue_prefix, worktree_directory};
+use kugetsu_domain::naming::{branch, mirror_directory, worktree_directory};
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use proptest::prelude::*;
 
@@ -63,11 +63,4 @@ fn a_hash_is_never_mistaken_for_a_part_of_a_name() {
     let local = repo("local", "a/b");
     let served = repo("https://local", "a/b");
     assert_ne!(mirror_directory(&local), mirror_directory(&served));
-}
-
-#[test]
-fn rescue_refs_of_two_issues_of_a_repository_are_apart() {
-    let at = |number| rescue_prefix(&IssueRef { repo: repo("local", "demo"), number });
-    assert_eq!(at(1), "refs/kugetsu/rescue/1");
-    assert!(!format!("{}/", at(12)).starts_with(&format!("{}/", at(1))));
 }
