@@ -21,7 +21,6 @@ use kugetsu_store::store::{Applied, Store};
 use kugetsu_store::view::Repo;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
-use crate::coordinator::reports;
 use crate::home::Home;
 use crate::runners::Runners;
 use crate::settings::Settings;
@@ -236,7 +235,7 @@ impl Engine {
     }
 
     fn carry_out_with(&self, applied: &Applied, dispatch: fn(&Self)) {
-        if reports::may_be_due(applied) {
+        if may_end_what_was_asked(applied) {
             self.0.reports.notify_one();
         }
         for effect in &applied.effects {
@@ -259,6 +258,12 @@ impl Engine {
     pub(crate) fn run_is_over(&self, run: RunId) {
         self.runners().forget(run);
     }
+}
+
+/// Whether a step may have brought the last of what the coordinator asked for to its end.
+fn may_end_what_was_asked(applied: &Applied) -> bool {
+    let coordinator = applied.issue.reference.is_coordinator();
+    applied.issue.tasks.iter().any(|task| task.ended_at.is_some() && (coordinator || task.asked_by.is_some()))
 }
 
 /// The time, read in one place.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::agents;
 use crate::changes::checked;
-use crate::coordinator::reports;
+use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
@@ -71,7 +71,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
         None => None,
     };
     if let Some(task) = asked_by {
-        reports::may_ask(engine, task).await?;
+        rounds::may_ask(engine, task).await?;
     }
     let draft = Draft { id, message, after, asked_by };
     match request.kind {

@@ -8,4 +8,5 @@ pub mod delegate;
 pub(crate) mod facts;
 pub(crate) mod prompt;
 pub(crate) mod reports;
+pub(crate) mod rounds;
 pub mod skill;

@@ -8,6 +8,7 @@ use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::survey::Survey;
 
 use super::at_hand::Run;
+use super::ending::Ending;
 use super::files::Files;
 use super::spool::Spool;
 use super::verdict::{End, Found, Push, is_publishable, verdict};
@@ -15,16 +16,6 @@ use super::watch::Watch;
 use crate::credentials::token_variable;
 use crate::rescue_time;
 use crate::settings::Settings;
-
-/// What came of a run, apart from its cost.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) verdict: Verdict,
-    pub(crate) reason: String,
-    pub(crate) head: Option<Oid>,
-    pub(crate) commits: u64,
-    pub(crate) pushed: bool,
-}
 
 /// Looks, saves, pushes and judges. No process of the agent's is left. A push can take long, so it can be canceled and has
 /// an end as the agent has: the work is saved then.

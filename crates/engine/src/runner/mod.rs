@@ -11,6 +11,7 @@ mod clocks;
 mod coalesce;
 mod coordinate;
 pub(crate) mod desk;
+mod ending;
 pub(crate) mod environment;
 mod files;
 mod finish;

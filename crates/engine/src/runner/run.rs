@@ -5,12 +5,10 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_agent::Usage;
 use kugetsu_api::order::{IssueOrder, RunOrder, Work};
 use kugetsu_api::record::Body;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::redact::Redactor;
-use kugetsu_domain::run::Verdict;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::sync::watch;
 
@@ -18,13 +16,14 @@ use super::asked::Asked;
 use super::at_hand::{Run, Stage};
 use super::clocks::Clocks;
 use super::coordinate::coordinate;
+use super::ending::{Ending, nothing_done, used};
 use super::environment::secrets;
 use super::files::prepare;
-use super::finish::{Ending, finish};
+use super::finish::finish;
 use super::reporter::{Orders, Reporter};
 use super::spool::Spool;
 use super::talk::{Talk, talk};
-use super::verdict::{End, Found, Push, verdict};
+use super::verdict::End;
 use super::watch::Watch;
 use crate::discard::discard_temporary;
 use crate::hold::hold;
@@ -174,20 +173,4 @@ impl Run {
         }
         (finish(end, issue, &files, self, &mut watch).await, usage)
     }
-}
-
-/// What the model was used for, as it travels.
-pub(super) fn used(usage: &Usage) -> WireUsage {
-    WireUsage {
-        cost_usd: usage.cost_usd.unwrap_or_default(),
-        input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
-        output_tokens: usage.output_tokens + usage.reasoning_tokens,
-    }
-}
-
-/// The end of a run that never had an agent.
-pub(super) fn nothing_done(end: &End) -> Ending {
-    let (verdict, reason) = verdict(end, &Found::default(), &Push::None);
-    debug_assert_ne!(verdict, Verdict::Done);
-    Ending { verdict, reason, head: None, commits: 0, pushed: false }
 }

@@ -1,0 +1,55 @@
+//! How often the coordinator may begin anew for one message.
+
+use kugetsu_api::problem::Problem;
+use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_store::error::StoreError;
+
+use crate::engine::Engine;
+use crate::problems::{internal, usage};
+
+/// How often the coordinator may begin anew after it was told what became of its last tasks, for one message. A
+/// coordinator that mends what fails, and fails to, must not do so all night.
+pub(crate) const ROUNDS_MAX: usize = 5;
+
+/// How a task of the coordinator's came to be.
+#[derive(Default)]
+pub(crate) struct Way {
+    /// The person's message; none if it was cleaned away.
+    pub(crate) first: Option<Task>,
+    /// How often the coordinator was told since what became of its tasks.
+    pub(crate) rounds: usize,
+}
+
+/// Follows a task of the coordinator's back to the message that it came from.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn way(engine: &Engine, task: TaskId) -> Result<Way, StoreError> {
+    let (mut way, mut at) = (Way::default(), Some(task));
+    while let Some((_, found)) = match at {
+        Some(id) => engine.store().task(id).await?,
+        None => None,
+    } {
+        way.rounds += usize::from(found.kind == TaskKind::Report);
+        at = found.asked_by;
+        way.first = Some(found);
+    }
+    Ok(way)
+}
+
+/// Whether the coordinator may ask for something during this task of its own.
+///
+/// # Errors
+/// A [`Problem`] that says why not.
+pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem> {
+    let way = way(engine, task).await.map_err(internal)?;
+    if way.first.is_none_or(|first| first.kind != TaskKind::Delegate) {
+        return Err(usage(format!("{task} is no task of the coordinator's")));
+    }
+    if way.rounds >= ROUNDS_MAX {
+        return Err(usage(format!("this message has had {ROUNDS_MAX} rounds; nothing more is begun for it"))
+            .hint("report to the person; a new message (kugetsu delegate) begins afresh"));
+    }
+    Ok(())
+}
