@@ -8,6 +8,7 @@ use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::naming;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::local::is_path_like;
@@ -140,6 +141,7 @@ async fn start(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
     }
+    refuse_beside_other_work(engine, &target).await?;
     let notes = first_contact(engine, &target.repo).await?;
     let mut task = draft.task(TaskKind::Start, agent, request);
     task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
@@ -200,6 +202,22 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok(queued)
+}
+
+/// What lies where the worktree would go and is none of ours is work of the script's: a run could not begin.
+async fn refuse_beside_other_work(engine: &Engine, target: &resolve::Target) -> Result<(), Problem> {
+    let Some(number) = target.number else { return Ok(()) };
+    let reference = IssueRef { repo: target.repo.name.clone(), number };
+    let place = engine.home().files(&naming::worktree_directory(&reference)).0;
+    let is_empty = std::fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none());
+    if place.symlink_metadata().is_err() || is_empty {
+        return Ok(());
+    }
+    if engine.store().issue(&reference).await.map_err(internal)?.is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not begin", place.display()))
+        .hint(format!("to take it over: kugetsu init; then: kugetsu continue {reference} \"<message>\"")))
 }
 
 /// Two cannot use one session. A run that begins all the same, since it was in line before, finds that out as well.
@@ -317,14 +335,25 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
         .hint("leave --no-queue out to wait in line, or allow more: kugetsu config set agents.max <number>"))
 }
 
+/// Whether this can be kept as the address of a pull or merge request.
+pub(crate) fn is_change_url(url: &str) -> bool {
+    checked_change_url(url).is_ok()
+}
+
 fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
-    let Some(url) = &request.change_url else { return Ok(None) };
+    match &request.change_url {
+        Some(url) => checked_change_url(url).map(|()| Some(url.clone())),
+        None => Ok(None),
+    }
+}
+
+fn checked_change_url(url: &str) -> Result<(), Problem> {
     let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let (host, query) = (rest.and_then(|rest| rest.split('/').next()), url.contains('?'));
     match host {
         // Stored and shown as it is, so nothing that opens a door may be in it.
-        Some(host) if plain && !host.contains('@') && !query => return Ok(Some(url.clone())),
+        Some(host) if plain && !host.contains('@') && !query => return Ok(()),
         Some(host) if host.contains('@') || query => {
             return Err(usage("the address of the pull or merge request holds a user, a password or a query")
                 .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"));
@@ -336,6 +365,6 @@ fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
 }
 
 /// The first line of the message, not longer than a line.
-fn title(message: &str) -> String {
+pub(crate) fn title(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().chars().take(TITLE_MAX).collect()
 }
