@@ -8,6 +8,7 @@ mod branches;
 mod delegate;
 mod destroy;
 mod ends;
+mod import;
 mod job;
 mod many;
 mod opencode;
