@@ -14,7 +14,6 @@ use crate::change::Changes;
 use crate::checkout;
 use crate::exchange::exchange;
 use crate::files::{At, is_real_dir, make_dir, replace, unique};
-use crate::foreign::Head;
 use crate::found::{Contents, Found};
 use crate::gate;
 use crate::identity::Identity;
@@ -75,7 +74,7 @@ impl Worktree {
         spec: AdoptSpec,
         progress: ProgressSink<'_>,
     ) -> Result<Adopted, AdoptError> {
-        for parent in [spec.dir.parent(), spec.gate.parent(), spec.kept.parent()].into_iter().flatten() {
+        for parent in [spec.dir.parent(), spec.gate.parent()].into_iter().flatten() {
             make_dir(parent)?;
         }
         let waiting = format!("waiting for another kugetsu that works on {}", spec.dir.display());
@@ -86,16 +85,22 @@ impl Worktree {
             return Err(WorktreeError::NotOurs(spec.dir).into());
         }
         let contents = found.contents(mirror).await?;
-        let (branch, moves) = issue_branch(mirror, &contents, &spec).await?;
+        let (branch, moves) = issue_branch(mirror, found, &contents, &spec).await?;
         let worktree = Self::at(mirror, &spec.dir, &spec.gate, &branch);
         let server = gate::server_refs(mirror).await?;
         worktree.check_name(&server)?;
 
         let job = Job { mirror, found, contents, worktree, server, moves };
+        let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
+        make_dir(&room)?;
         let new = with_ending(&spec.kept, &format!(".new-{}", unique()));
         let made = job.make(&new, &spec, stays, progress).await;
         if made.is_err() {
             remove(&new).await?;
+        }
+        // Nothing is kept of what failed, nor of a clone that stays where it is; what holds something stays.
+        for empty in [Some(room.as_path()), room.parent()].into_iter().flatten() {
+            let _ = std::fs::remove_dir(empty);
         }
         let notices = made?;
         let base = base(mirror, &job.contents, &branch).await?;
@@ -165,10 +170,10 @@ impl Job<'_> {
         let (identity, unnamed) = Identity::of_user(mirror).await?;
         let origin = self.worktree.real_origin().await?;
         let branch = self.worktree.branch();
-        let head = match &self.contents.head {
-            _ if self.moves && self.contents.on().is_some() => format!("ref: {}", branch.full()),
-            Head::On(name) => format!("ref: {}", String::from_utf8_lossy(name)),
-            Head::At(commit) => commit.to_string(),
+        let head = match (self.contents.on(), &self.contents.commit) {
+            (Some(on), _) if !self.moves => format!("ref: {}", on.full()),
+            (None, Some(commit)) => commit.to_string(),
+            _ => format!("ref: {}", branch.full()),
         };
         make_git_dir(git_dir, &head, &self.worktree.config(&identity, &origin, &submodules))?;
         borrow(&git_dir.join("objects"), [mirror.objects().as_path()])?;
@@ -280,12 +285,15 @@ impl Job<'_> {
 /// The branch that the work is pushed to, and whether it is new: made where HEAD stands.
 async fn issue_branch(
     mirror: &Mirror,
+    found: &Found,
     contents: &Contents,
     spec: &AdoptSpec,
 ) -> Result<(BranchName, bool), AdoptError> {
     let default = mirror.default_branch().await?;
     let is_mainline = |name: &BranchName| default.as_ref() == Some(name) || MAINLINES.contains(&name.as_str());
-    if let Some(on) = contents.on().filter(|on| !is_mainline(on)) {
+    // In the middle of a rebase HEAD stands on no branch, and comes back to one.
+    let on = contents.on().or_else(|| found.rebased().filter(|name| contents.branch(name).is_some()));
+    if let Some(on) = on.filter(|on| !is_mainline(on)) {
         return Ok((on, false));
     }
     if let Some(noted) = spec.noted.clone().filter(|noted| !is_mainline(noted)) {

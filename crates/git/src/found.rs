@@ -80,6 +80,15 @@ impl Found {
         BranchName::new(String::from_utf8(name.to_vec()).ok()?).ok()
     }
 
+    /// The branch that a rebase which is going on will come back to.
+    pub(crate) fn rebased(&self) -> Option<BranchName> {
+        ["rebase-merge", "rebase-apply"].into_iter().find_map(|name| {
+            let place = self.git_dir.join(name);
+            let text = if is_real_dir(&place) { read_regular(&place.join("head-name"), 4096)? } else { return None };
+            BranchName::of_ref(text.trim_ascii_end())
+        })
+    }
+
     /// Reads it, with the mirror's objects beside its own.
     pub(crate) async fn contents(&self, mirror: &Mirror) -> Result<Contents, AdoptError> {
         let foreign = Foreign::read(&self.git_dir);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -43,10 +43,13 @@ impl Backup {
 
     /// Copies the files that stay in use.
     pub(super) fn copy(&self) -> Result<(), Failure> {
+        self.make(&self.place)?;
+        // The daemon may have made it, for git directories.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(&self.place, private).map_err(|error| unkept(&self.place, &error))?;
         for name in COPIED {
             let (from, to) = (self.home.join(name), self.place.join(name));
             if from.is_file() && !to.exists() {
-                self.make(&self.place)?;
                 fs::copy(&from, &to).map_err(|error| unkept(&from, &error))?;
             }
         }

@@ -168,6 +168,7 @@ fn c01_r16_a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_o
     let place = old.kugetsu("worktrees/github.com-acme-api-14");
     let clone = old.worked_in(&place, "fix/issue-14");
     old.agents_session("ses_2b4eb7afbffezJwifgucdIs14x", &place);
+    let main = old.server.resolve("main");
     // The other one is a bare clone, as the script made them for a while.
     let bare = old.kugetsu("worktrees/github.com-acme-api-15");
     Repository::clone_at(&old.server.url(), &bare, &["--bare"]);
@@ -235,7 +236,7 @@ fn c01_r16_a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_o
     assert_eq!(old.server.show_text("fix/issue-14", "work.txt"), "work\n");
     old.go_on("github.com/acme/api#15", &["write b.txt b", "commit b"]);
     assert_eq!(old.server.show_text("kugetsu/15", "b.txt"), "b\n");
-    assert_eq!(old.server.resolve("main"), old.server.resolve("main~0"), "the default branch is where it was");
+    assert_eq!(old.server.resolve("main"), main, "the default branch is where it was");
 }
 
 #[test]
@@ -375,6 +376,7 @@ fn r21_what_cannot_be_taken_over_is_left_with_the_reason_and_what_to_type() {
         "nothing is half taken"
     );
     assert_eq!(old.world.json(["list", "--json"]).as_array().unwrap().len(), 0);
+    assert!(!old.kugetsu("backup").exists(), "nothing is kept where nothing was taken");
     let refused = old.world.attempt(["start", "github.com/acme/api#2", "fix it"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("kugetsu init"), "{}", shown(&refused));
 }
@@ -385,6 +387,7 @@ fn r21_no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
     let place = old.kugetsu("worktrees/github.com-acme-api-7");
     let clone = old.worked_in(&place, "fix/it");
     let mark = old.world.home.path().join("hacked");
+    let bait = old.world.home.path().join("bait");
     let hack = format!("touch {}", mark.display());
     clone.write(".gitattributes", "* filter=evil diff=evil\n");
     for (key, value) in [
@@ -395,7 +398,6 @@ fn r21_no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
         ("filter.evil.smudge", &hack),
         ("diff.evil.textconv", &hack),
         ("core.hooksPath", ".git/hooks"),
-        ("core.worktree", "/"),
         ("credential.helper", &format!("!{hack}")),
         ("uploadpack.packObjectsHook", &hack),
     ] {
@@ -415,6 +417,14 @@ fn r21_no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
         fs::write(&path, format!("#!/bin/sh\n{hack}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
+    // It would work: whoever runs git in such a directory has lost.
+    Command::new("cp").arg("-r").arg(&place).arg(&bait).status().unwrap();
+    Repository::open(&bait).try_git(["status"]);
+    assert!(mark.exists());
+    fs::remove_file(&mark).unwrap();
+    let mut config = fs::read_to_string(place.join(".git/config")).unwrap();
+    config.push_str("[core]\n\tworktree = /\n");
+    fs::write(place.join(".git/config"), config).unwrap();
     let passwd = fs::read("/etc/passwd").unwrap();
     symlink("/etc/passwd", place.join(".git/MERGE_MSG")).unwrap();
     symlink("/", place.join(".git/rebase-merge")).unwrap();
