@@ -73,7 +73,7 @@ pub(crate) fn make(home: &Home, force: bool) -> Result<Done, Failure> {
         let count = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?.variables.len();
         if old && count > 0 {
             let what = path.strip_prefix(home.path()).unwrap_or(&path).display().to_string();
-            done.script.push(Row::taken(what, format!("{} as they are", counted(count as u64, "variable"))));
+            done.script.push(Row::taken(what, format!("{}, in use as it is", counted(count as u64, "variable"))));
         }
     }
     for (path, text) in [
@@ -98,7 +98,7 @@ pub(crate) fn make(home: &Home, force: bool) -> Result<Done, Failure> {
         let read = old_file::read(&home.old_config(), &text);
         let settings = counted((read.layer.values.len() + read.layer.servers.len()) as u64, "setting");
         done.script.push(
-            Row::taken("config", format!("{settings}, read where they are"))
+            Row::taken("config", format!("{settings}, in use as it is"))
                 .because("never executed; config.toml wins over it"),
         );
     }

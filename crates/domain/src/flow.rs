@@ -226,7 +226,8 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
 
 /// The issue begins with work that has stopped: a person says how it goes on.
 fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Timestamp) -> Result<(), Refused> {
-    if issue.version > 0 || issue.fence > 0 || !issue.tasks.is_empty() {
+    let is_begun = issue.worktree.is_some() || issue.session.is_some() || !issue.tasks.is_empty();
+    if issue.version > 0 || issue.fence > 0 || is_begun {
         return Err(Refused::Known);
     }
     issue.state = IssueState::next(None, Trigger::Adopted)?;

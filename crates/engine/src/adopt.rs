@@ -75,6 +75,10 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
         }
         good
     });
+    if let Some(other) = worked_in(engine, clone).await? {
+        return Err(Problem::new(ProblemKind::Conflict, format!("{} is the worktree of {other}", clone.display()))
+            .hint(format!("to begin afresh: kugetsu start '{reference}' \"<message>\"")));
+    }
     let found = Found::at(clone).map_err(|error| not_taken(engine, &reference, request, &error))?;
     // Nobody begins, removes or attaches to it meanwhile.
     let _held = match hold(clone) {
@@ -107,6 +111,16 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
     engine.carry_out(&applied);
     engine.remember(&target.repo);
     Ok(object(engine, &applied.issue, applied.repeated, notes))
+}
+
+/// The issue whose worktree of ours that is.
+async fn worked_in(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Problem> {
+    let (parent, name) = (clone.parent().and_then(|parent| parent.canonicalize().ok()), clone.file_name());
+    let Some(name) = name.and_then(|name| name.to_str()).filter(|_| parent == Some(engine.home().worktrees())) else {
+        return Ok(None);
+    };
+    let issue = engine.store().issue_in(name).await.map_err(internal)?;
+    Ok(issue.map(|issue| issue.reference))
 }
 
 /// The worktree, whether its files stayed where they were, and what there is to say.
@@ -188,26 +202,21 @@ fn object(engine: &Engine, issue: &Issue, known: bool, notes: Vec<String>) -> Ad
 fn not_taken(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, error: &AdoptError) -> Problem {
     let clone = Path::new(&request.clone);
     let base = request.branch.as_deref().and_then(|branch| BranchName::new(branch).ok());
-    let base = base.map(|branch| format!(" --base {branch}")).unwrap_or_default();
+    let base = base.map(|branch| format!(" --base {}", quoted(branch.as_str()))).unwrap_or_default();
     let afresh = format!("kugetsu start '{reference}' \"<message>\"{base}");
     // What lies where a new worktree would go has to make way first.
     let own = engine.home().files(&naming::worktree_directory(reference)).0;
     let way = match clone == own && clone.symlink_metadata().is_ok() {
-        true => format!("mv {} {}; then ", quoted(clone), quoted(&clone.with_extension("script"))),
+        true => format!("mv {} {}; then ", quoted(&request.clone), quoted(&format!("{}.script", request.clone))),
         false => String::new(),
     };
+    // Nobody is told to run git there: what lies in such a directory decides what git does.
+    let look = format!("look into it: ls -la {}", quoted(&request.clone));
     let problem = Problem::new(ProblemKind::Failed, error.to_string());
     problem.hint(match error {
         AdoptError::Gone(_) => format!("to begin again from what is on the server: {afresh}"),
-        AdoptError::Elsewhere { .. } => {
-            format!("push its branch by hand (git -C {} push), then: {way}{afresh}", quoted(clone))
-        }
-        AdoptError::NoRepository(_) => format!("its files are still there; to begin again: {way}{afresh}"),
-        AdoptError::Damaged { .. } => {
-            format!(
-                "what is wrong: git -C {} fsck; when it is repaired: kugetsu init; or: {way}{afresh}",
-                quoted(clone)
-            )
+        AdoptError::Elsewhere { .. } | AdoptError::NoRepository(_) | AdoptError::Damaged { .. } => {
+            format!("{look}; to begin again: {way}{afresh}")
         }
         AdoptError::Mirror(_) => match token_variable(&engine.settings(), reference.repo.base.as_str()) {
             Some(name) => {
@@ -221,11 +230,10 @@ fn not_taken(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, erro
     })
 }
 
-/// A path as a word for a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A text as a word for a shell.
+fn quoted(text: &str) -> String {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@".contains(c)) {
-        true => text,
+        true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }

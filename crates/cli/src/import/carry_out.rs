@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::delegate::DelegateRequest;
+use kugetsu_api::path;
+use kugetsu_api::run::RunObject;
 use kugetsu_engine::Home;
 
 use super::backup::Backup;
@@ -26,8 +28,16 @@ pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), 
     let backup = Backup::new(home);
     let mut taken = Vec::new();
     let mut index_stays = false;
+    let known: Vec<RunObject> = match plan.work.is_empty() {
+        true => Vec::new(),
+        false => connect::ask(home, path::ISSUES).await?,
+    };
     for work in &plan.work {
-        let row = take(home, work, &backup).await;
+        let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {
+            // A directory that was copied, or that nobody needs any more.
+            Some(run) => Row::left(&work.what, format!("kugetsu has the work of {}; this stays as it is", run.issue)),
+            None => take(home, work, &backup).await,
+        };
         let is_taken = row.outcome == Outcome::Taken;
         done.script.push(row);
         match &work.session.file {

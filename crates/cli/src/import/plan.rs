@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kugetsu_domain::counted::counted;
 use kugetsu_engine::Home;
 
 use super::alive;
@@ -35,7 +36,7 @@ pub(crate) struct Plan {
     pub(super) work: Vec<Work>,
     /// Messages for the coordinator, oldest first, each with its file.
     pub(super) messages: Vec<(PathBuf, Item)>,
-    /// Files that go into the backup once every message in them is queued, and whether they stay if one was not.
+    /// Files that go into the backup once every message in them is queued.
     pub(super) queues: Vec<PathBuf>,
     /// What is not used; the file goes into the backup.
     pub(super) unused: Vec<(PathBuf, Option<Row>)>,
@@ -168,16 +169,18 @@ fn add_unknown_worktrees(home: &Path, places: &Places, plan: &mut Plan) {
         }
         let what = below(home, &path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let shown = quoted(&path.display().to_string());
         match reference(&name) {
+            Some(issue) if plan.work.iter().any(|work| work.reference == issue) => {
+                let why = format!("the session of {issue} has another worktree");
+                plan.left.push(Row::left(what, why).next(format!("look into it: ls -la {shown}")));
+            }
             Some(reference) => {
                 plan.work.push(Work { what, reference, session: Session::default(), clone: Ok(path) });
             }
             None => {
                 let why = "no session names it, and its own name does not say which issue it belongs to";
-                plan.left.push(
-                    Row::left(what, why)
-                        .next(format!("look into it: git -C {} status", quoted(&path.display().to_string()))),
-                );
+                plan.left.push(Row::left(what, why).next(format!("look into it: ls -la {shown}")));
             }
         }
     }
@@ -233,7 +236,7 @@ fn read_queue(home: &Path, plan: &mut Plan) {
     }
     plan.messages.sort_by_key(|(_, item)| item.at);
     if over > 0 {
-        plan.left.push(Row::left(format!("{over} ended queue items"), "they are over; their files go into the backup"));
+        plan.left.push(Row::left(counted(over, "ended queue item"), "what is over is kept in the backup only"));
     }
 }
 

@@ -327,6 +327,7 @@ fn c01_r01_the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
     }
     let again = old.init();
     assert_outcome(&again, "queue/items/003.json", "left");
+    assert_outcome(&again, ".kugetsu-worktrees/github.com-acme-api-14", "left");
     assert_eq!(again["backup"], Value::Null);
 }
 
@@ -527,8 +528,9 @@ fn r21_two_worktrees_of_one_repository_keep_their_changes_apart() {
     for (place, text) in places.iter().zip(["one\n", "two\n"]) {
         old.clone(place).write("README.md", text);
     }
-    // Only the first is known to a session; the other's own name says whose it is.
+    // Only the first is known to a session; the other's own name says whose it is. A third session claims the first's.
     old.session("a.json", json!({"issue_ref": "github.com/acme/api#1", "worktree_path": places[0]}));
+    old.session("b.json", json!({"issue_ref": "github.com/acme/api#3", "worktree_path": places[0]}));
     let done = old.init();
     for (number, (place, text)) in (1..).zip(places.iter().zip(["one\n", "two\n"])) {
         assert_outcome(&done, &format!("api#{number} "), "taken");
@@ -537,6 +539,7 @@ fn r21_two_worktrees_of_one_repository_keep_their_changes_apart() {
         assert_eq!(fs::read_to_string(place.join("README.md")).unwrap(), text);
         assert_eq!(taken.current_branch(), format!("kugetsu/{number}"), "the default branch is nobody's work");
     }
+    assert_outcome(&done, "api#3 ", "left");
     let refused = old.world.attempt(["destroy", "github.com/acme/api#1"]);
     assert_ne!(refused.status.code(), Some(0), "{}", shown(&refused));
     assert_eq!(fs::read_to_string(places[0].join("README.md")).unwrap(), "one\n");
