@@ -112,7 +112,13 @@ impl Mirror {
         let call = self.call("fetch", "take the clone's commits into the mirror").limit(TRANSFER_LIMIT);
         let call = call.setting("fetch.fsckObjects", "true");
         let call = call.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(view.dir());
-        let specs = [format!("+{SEED}heads/*:refs/remotes/origin/*"), format!("+{SEED}tags/*:refs/tags/*")];
+        let specs = [
+            format!("+{SEED}heads/*:refs/remotes/origin/*"),
+            format!("+{SEED}tags/*:refs/tags/*"),
+            // Whoever wrote the clone may have named work of its own as the server's, which takes it back at the next
+            // update: it stays named.
+            format!("+{SEED}*:{SEED}*"),
+        ];
         call.args(specs).run().await.map(drop)
     }
 }

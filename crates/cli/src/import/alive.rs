@@ -26,6 +26,17 @@ pub(super) fn runs(pid: i64, programs: &[&str], place: Option<&Path>) -> bool {
     programs.iter().any(|program| command.contains(program)) || place.is_some_and(is_there)
 }
 
+/// A process of one of these programs that works in that place, whoever wrote down which.
+pub(super) fn worker_in(place: &Path, programs: &[&str]) -> Option<i64> {
+    let place = place.canonicalize().ok()?;
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i64>().ok());
+    numbers.find(|pid| {
+        let about = Path::new("/proc").join(pid.to_string());
+        fs::read_link(about.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&place)) && runs(*pid, programs, None)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

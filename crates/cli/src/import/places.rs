@@ -20,7 +20,10 @@ pub(super) struct Places {
 impl Places {
     /// Of this home, and of the user whose home directory is this.
     pub(super) fn new(home: &kugetsu_engine::Home, user: Option<PathBuf>) -> Self {
-        Self { own: home.worktrees(), gates: home.gates(), user: user.map(|user| user.join(HIDDEN)) }
+        let own = home.worktrees();
+        // The directory itself may be a link to a larger disk.
+        let own = own.canonicalize().unwrap_or(own);
+        Self { own, gates: home.gates(), user: user.map(|user| user.join(HIDDEN)) }
     }
 
     /// The worktree of an issue: the one that is written down, or the one at the usual place.

@@ -254,5 +254,7 @@ fn handed_over(item: &Item) -> Row {
 
 /// The process that still works on it.
 pub(super) fn worked_on(work: &Work) -> Option<i64> {
-    work.session.pid.filter(|pid| alive::runs(*pid, &AGENTS, work.clone.as_deref().ok()))
+    let clone = work.clone.as_deref().ok();
+    let written = work.session.pid.filter(|pid| alive::runs(*pid, &AGENTS, clone));
+    written.or_else(|| alive::worker_in(clone?, &AGENTS))
 }

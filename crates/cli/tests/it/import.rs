@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -497,6 +498,13 @@ fn r21_a_session_whose_agent_still_works_is_not_touched() {
     assert_eq!(all(clone.path()), before);
     agent.kill().unwrap();
     agent.wait().unwrap();
+    // Nobody wrote this one down.
+    old.session("a.json", json!({"issue_ref": "github.com/acme/api#7", "worktree_path": place}));
+    let mut agent = Command::new("sleep").arg0("opencode").arg("1000").current_dir(place.join("src")).spawn().unwrap();
+    assert_outcome(&old.init(), "api#7", "left");
+    assert_eq!(all(clone.path()), before);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
     assert_outcome(&old.init(), "api#7", "taken");
 }
 
@@ -540,6 +548,10 @@ fn r21_two_worktrees_of_one_repository_keep_their_changes_apart() {
         assert_eq!(taken.current_branch(), format!("kugetsu/{number}"), "the default branch is nobody's work");
     }
     assert_outcome(&done, "api#3 ", "left");
+    let task = old.world.latest("github.com/acme/api#2")["task"].as_str().unwrap().to_owned();
+    old.world.run(["queue", "retry", &task]);
+    old.world.await_state("github.com/acme/api#2", "done");
+    assert!(old.world.records("github.com/acme/api#1", "ended").is_empty());
     let refused = old.world.attempt(["destroy", "github.com/acme/api#1"]);
     assert_ne!(refused.status.code(), Some(0), "{}", shown(&refused));
     assert_eq!(fs::read_to_string(places[0].join("README.md")).unwrap(), "one\n");
@@ -553,4 +565,19 @@ fn c01_start_on_a_home_of_the_script_says_how_its_work_is_taken_over() {
     let output = old.world.try_in(repository.path(), ["start", ".", "fix it"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("kugetsu init"), "{}", shown(&output));
     assert!(old.kugetsu("sessions/github.com-acme-api-14.json").is_file());
+}
+
+#[test]
+fn c01_the_queue_of_a_daemon_that_still_runs_is_left_to_it() {
+    let old = Old::new("latest");
+    let mut daemon = Command::new("sleep").arg0("kugetsu queue-daemon").arg("1000").spawn().unwrap();
+    fs::write(old.kugetsu("queue/daemon.pid"), daemon.id().to_string()).unwrap();
+    let before = all(&old.kugetsu("queue"));
+    let done = old.init();
+    let row = done["script"].as_array().unwrap().iter().find(|row| row["what"] == "queue").unwrap();
+    assert_eq!(row["next"], format!("kill {}; then kugetsu init", daemon.id()));
+    assert_eq!(all(&old.kugetsu("queue")), before);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert_outcome(&old.init(), "queue/items/001.json", "taken");
 }
