@@ -94,16 +94,22 @@ impl Worktree {
         let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
         make_dir(&room)?;
         let new = with_ending(&spec.kept, &format!(".new-{}", unique()));
-        let made = job.make(&new, &spec, stays, progress).await;
-        if made.is_err() {
-            remove(&new).await?;
+        let had_gate = spec.gate.symlink_metadata().is_ok();
+        let taken = match job.make(&new, stays, progress).await {
+            Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
+            Err(error) => {
+                remove(&new).await?;
+                Err(error)
+            }
+        };
+        if taken.is_err() && !had_gate {
+            remove(&spec.gate).await?;
         }
         // Nothing is kept of what failed, nor of a clone that stays where it is; what holds something stays.
         for empty in [Some(room.as_path()), room.parent()].into_iter().flatten() {
             let _ = std::fs::remove_dir(empty);
         }
-        let notices = made?;
-        let base = base(mirror, &job.contents, &branch).await?;
+        let (base, notices) = taken?;
         Ok(Adopted { worktree: job.worktree, base, stayed: stays, notices })
     }
 }
@@ -120,13 +126,13 @@ struct Job<'j> {
 }
 
 impl Job<'_> {
+    /// Makes what goes into the clone's place, or becomes the worktree, and the gate. With where the work began.
     async fn make(
         &self,
         new: &Path,
-        spec: &AdoptSpec,
         stays: bool,
         progress: ProgressSink<'_>,
-    ) -> Result<Vec<String>, AdoptError> {
+    ) -> Result<(Base, Vec<String>), AdoptError> {
         let mut notices = self.contents.notices.clone();
         if self.moves {
             notices.push(format!("{} is a new branch where the clone's HEAD stood", self.worktree.branch()));
@@ -156,8 +162,7 @@ impl Job<'_> {
         }
         notices.extend(left.into_iter().map(|path| format!("{path} is no file, and was not carried over")));
         self.gate(&mut notices).await?;
-        self.put_in_place(new, spec, stays, &mut notices)?;
-        Ok(notices)
+        Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
     }
 
     /// A git directory of ours with the clone's commits, branches, tags and stashes.
@@ -251,34 +256,46 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn put_in_place(
+    /// From the exchange on, `new` is what the clone had: nothing removes it.
+    async fn put_in_place(
         &self,
         new: &Path,
         spec: &AdoptSpec,
         stays: bool,
-        notices: &mut Vec<String>,
-    ) -> Result<(), AdoptError> {
-        let dir = self.worktree.dir();
+        mut notices: Vec<String>,
+    ) -> Result<Vec<String>, AdoptError> {
+        let (dir, gate) = (self.worktree.dir(), self.worktree.gate());
         if !stays {
             // As where one is made: a record without a worktree is nobody's.
-            own(dir, self.worktree.gate())?;
-            std::fs::rename(new, dir).at("put in place", dir)?;
-            return Ok(());
+            let placed = own(dir, gate).and_then(|()| std::fs::rename(new, dir).at("put in place", dir));
+            if placed.is_err() {
+                remove(new).await?;
+            }
+            return Ok(placed.map(|()| notices)?);
         }
         let place = if self.found.is_bare() { dir.to_owned() } else { self.found.git_dir().to_owned() };
-        exchange(&place, new)?;
-        own(dir, self.worktree.gate())?;
-        // From here on it is taken over. Submodules and large files that the clone had fetched go on belonging to it.
-        std::fs::rename(new, &spec.kept).at("keep", new)?;
-        if !self.found.is_bare() {
-            for name in ["modules", "lfs"] {
-                let (from, to) = (spec.kept.join(name), place.join(name));
-                if is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
-                    notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
-                }
+        if let Err(error) = exchange(&place, new) {
+            remove(new).await?;
+            return Err(error.into());
+        }
+        if let Err(error) = own(dir, gate) {
+            exchange(&place, new)?;
+            remove(new).await?;
+            return Err(error.into());
+        }
+        let mut kept = spec.kept.as_path();
+        if let Err(error) = std::fs::rename(new, kept) {
+            notices.push(format!("its old git directory is {}: {error}", new.display()));
+            kept = new;
+        }
+        // Submodules and large files that the clone had fetched go on belonging to it.
+        for name in ["modules", "lfs"] {
+            let (from, to) = (kept.join(name), place.join(name));
+            if !self.found.is_bare() && is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
+                notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
             }
         }
-        Ok(())
+        Ok(notices)
     }
 }
 

@@ -40,7 +40,12 @@ fn in_steps(one: &Path, other: &Path) -> Result<(), FileError> {
         std::fs::rename(&aside, one).at("bring back", one)?;
         return Err(error).at("put in place", one);
     }
-    std::fs::rename(&aside, other).at("keep", other)
+    if let Err(error) = std::fs::rename(&aside, other) {
+        std::fs::rename(one, other).at("bring back", other)?;
+        std::fs::rename(&aside, one).at("bring back", one)?;
+        return Err(error).at("keep", other);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -61,7 +61,12 @@ async fn r21_a_takeover_that_was_cut_off_is_done_again() {
     std::fs::remove_file(clone.place.path("gates/one.owned")).unwrap();
     std::fs::create_dir_all(clone.place.path("gates/one.new-1/refs")).unwrap();
     let status = clone.status();
+    // Where it should be kept is something else: it stays beside.
+    write(&clone.place.path("kept/2"), "one/in-the-way", "");
     let again = clone.adopt(&clone.dir, "kept/2").await.unwrap();
+    assert!(again.notices.iter().any(|notice| notice.contains("its old git directory is")), "{:?}", again.notices);
+    let beside: Vec<_> = std::fs::read_dir(clone.place.path("kept/2")).unwrap().flatten().collect();
+    assert!(beside.iter().any(|entry| entry.path().join("HEAD").is_file()), "{beside:?}");
     assert_eq!(again.worktree.branch().as_str(), "fix/it");
     assert_eq!((clone.status(), clone.place.oid(&clone.dir, "HEAD")), (status, head));
     let survey = again.worktree.survey(again.base.commit.as_ref()).await.unwrap();
@@ -139,5 +144,18 @@ async fn r21_a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
     std::fs::rename(&objects, clone.place.path("objects")).unwrap();
     std::fs::create_dir(&objects).unwrap();
     assert!(matches!(clone.adopt(&clone.dir, "kept").await, Err(AdoptError::Damaged { .. })));
+
+    // What cannot be put in place leaves nothing behind.
+    std::fs::remove_dir(&objects).unwrap();
+    std::fs::rename(clone.place.path("objects"), &objects).unwrap();
+    let elsewhere = clone.place.path("elsewhere");
+    std::fs::rename(&clone.dir, &elsewhere).unwrap();
+    std::fs::create_dir(clone.place.path("gates/one.owned")).unwrap();
+    assert!(clone.adopt(&elsewhere, "kept").await.is_err());
+    std::fs::rename(&elsewhere, &clone.dir).unwrap();
+    let status = clone.status();
+    assert!(clone.adopt(&clone.dir, "kept").await.is_err());
+    assert_eq!(clone.status(), status);
+    assert_eq!(clone.place.run(&clone.dir, ["remote", "get-url", "origin"]), clone.server.display().to_string());
     assert!(!clone.place.path("kept").exists() && !clone.place.path("gates/one").exists());
 }
