@@ -43,7 +43,7 @@ impl Places {
         let name = directory(reference);
         let usual = [Some(&self.own), self.user.as_ref()].into_iter().flatten().map(|place| place.join(&name));
         let is_name = Path::new(&name).components().count() == 1;
-        match usual.filter(|_| is_name).find(|place| place.is_dir() && !self.is_kugetsus(place)) {
+        match usual.filter(|_| is_name).find(|place| place.is_dir()) {
             Some(found) => Ok(found),
             None => Err(match written {
                 Some(written) => format!("its worktree {} is not there any more", written.display()),

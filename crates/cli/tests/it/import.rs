@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kugetsu_testkit::{Repository, scripted_agent};
+use kugetsu_testkit::{GitServer, Repository, scripted_agent};
 use serde_json::{Value, json};
 
 use crate::world::{World, ended, script, shown};
@@ -580,4 +580,35 @@ fn c01_the_queue_of_a_daemon_that_still_runs_is_left_to_it() {
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     assert_outcome(&old.init(), "queue/items/001.json", "taken");
+}
+
+#[test]
+fn c01_a_server_that_wants_a_token_is_asked_with_it() {
+    const TOKEN: &str = "server-token-123456";
+    let old = Old::empty();
+    let server = GitServer::start(TOKEN);
+    server.add_repository_from("acme/api", &Repository::with_commit());
+    let config = old.kugetsu("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url())).unwrap();
+    fs::create_dir_all(old.kugetsu("env")).unwrap();
+    fs::write(old.kugetsu("env/default.env"), format!("export GITEA_TOKEN={TOKEN}\n")).unwrap();
+    let place = old.project.join(".kugetsu-worktrees/issue-5");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    let clone = Repository::clone_at(&server.url_with_token("acme/api"), &place, &[]);
+    clone.git(["switch", "-q", "-c", "fix/it"]);
+    clone.commit_files("pushed", &[("pushed.txt", "pushed\n")]);
+    clone.git(["push", "-q", "origin", "fix/it"]);
+    clone.write("more.txt", "more\n");
+    let reference = format!("{}/acme/api#5", server.base_url().trim_start_matches("http://"));
+    old.session("five.json", json!({"issue_ref": reference, "worktree_path": place, "session_id": "ses_5"}));
+    let done = old.init();
+    assert_outcome(&done, &reference, "taken");
+    assert!(!done.to_string().contains("was not asked") && !done.to_string().contains(TOKEN), "{done:#}");
+    let worktree = old.world.worktree(&reference);
+    let config = fs::read_to_string(worktree.join(".git/config")).unwrap();
+    assert!(!config.contains(TOKEN), "the clone had it in its address: {config}");
+    let run = old.go_on(&reference, &["commit the rest"]);
+    assert_eq!((run["pushed"].as_bool(), run["commits"].as_u64()), (Some(true), Some(2)), "{run}");
+    assert_eq!(server.repository("acme/api").show_text("fix/it", "more.txt"), "more\n");
 }
