@@ -3,6 +3,7 @@
 //! Wire types are their own: they change only by addition, whatever the domain or the database does. The client speaks
 //! HTTP over the daemon's unix socket.
 
+pub mod adopt;
 pub mod client;
 pub mod delegate;
 pub mod event;

@@ -28,6 +28,8 @@ pub const DELEGATE: &str = "/v1/delegate";
 pub const DELEGATE_CANDIDATES: &str = "/v1/delegate/candidates";
 /// What became of a message.
 pub const DELEGATED: &str = "/v1/delegate/{task}";
+/// Take over work that was begun on an issue before kugetsu.
+pub const ADOPT: &str = "/v1/adopt";
 /// Every issue's latest run.
 pub const ISSUES: &str = "/v1/issues";
 /// One issue, by `reference` and `cwd`.

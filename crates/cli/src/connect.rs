@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::path;
@@ -9,11 +10,10 @@ use kugetsu_api::task::{TaskObject, TaskRequest};
 use kugetsu_engine::Home;
 use serde::de::DeserializeOwned;
 
-use crate::commands::init;
 use crate::daemon::{lock, start};
 use crate::failure::Failure;
 use crate::place::socket;
-use crate::ui;
+use crate::{setup, ui};
 
 /// How often a broken connection is tried again, and after what pause.
 const AGAIN: usize = 3;
@@ -43,7 +43,7 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
         // A home that cannot be used says more than the socket in it.
         Err(failure) => return Err(home.create().map_or_else(|error| Failure::new(error.to_string()), |()| failure)),
     }
-    init::quietly(home)?;
+    setup::quietly(home)?;
     start::start(home).await?;
     Ok(Client::connect(&socket(home)?).await?)
 }
@@ -62,6 +62,11 @@ pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObje
 /// Hands a message over to the coordinator. As [`queue`].
 pub(crate) async fn delegate(home: &Home, request: &DelegateRequest) -> Result<TaskObject, Failure> {
     again(home, async |mut daemon| daemon.post(path::DELEGATE, request).await).await
+}
+
+/// Asks for work from before kugetsu to be taken over. As [`queue`]: what was taken over is known the second time.
+pub(crate) async fn adopt(home: &Home, request: &AdoptRequest) -> Result<AdoptedObject, Failure> {
+    again(home, async |mut daemon| daemon.post(path::ADOPT, request).await).await
 }
 
 /// Says something to the daemon, on a new connection each time that one breaks.

@@ -28,7 +28,6 @@ pub(crate) fn run(verb: Verb) -> Result<Exit, Failure> {
     }
     let home = place::home()?;
     match verb {
-        Verb::Init(arguments) => init::run(&home, &arguments),
         Verb::Daemon(arguments) => match arguments.action {
             // The daemon makes its own runtime, with more threads, after it has taken its lock.
             Action::Run { ready_fd } => serve::run(&home, ready_fd).map(|()| Exit::Done),
@@ -57,7 +56,7 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
         Verb::Doctor(arguments) => doctor::run(&home, arguments).await,
         Verb::Runner(arguments) => runner::run(home, arguments).await,
         Verb::Tools(arguments) => tools::run(arguments).await,
-        Verb::Init(arguments) => init::run(&home, &arguments),
+        Verb::Init(arguments) => init::run(&home, &arguments).await,
         Verb::Version(arguments) => version::run(&arguments),
         Verb::Completions(arguments) => completions::run(&arguments),
         Verb::Help(arguments) => help::run(&arguments, Arguments::command()),

@@ -23,6 +23,19 @@ pub enum Event {
         /// What was asked; its state must be queued.
         task: Task,
     },
+    /// What was begun on the issue before kugetsu knew it was taken over.
+    Adopted {
+        /// What was asked there, as far as it is known; its state must be queued.
+        task: Task,
+        /// Its files.
+        worktree: Worktree,
+        /// The agent's identifier of its session, where one is known.
+        session: Option<String>,
+        /// Whether the agent can go on in that session: it belongs to a directory, and the files may have moved.
+        resumable: bool,
+        /// The pull or merge request.
+        change_url: Option<String>,
+    },
     /// The dispatcher gave the task a place.
     TaskClaimed {
         /// The task.
@@ -101,6 +114,7 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::TaskQueued { .. } => "task_queued",
+            Self::Adopted { .. } => "adopted",
             Self::TaskClaimed { .. } => "task_claimed",
             Self::WorktreeReady { .. } => "worktree_ready",
             Self::SessionOpened { .. } => "session_opened",
@@ -164,6 +178,9 @@ pub enum Refused {
     /// Tasks wait in the queue.
     #[error("{0} tasks of it wait in the queue")]
     TasksWaiting(usize),
+    /// It cannot be taken over: it is known.
+    #[error("kugetsu works on it already")]
+    Known,
     /// The files are being removed right now.
     #[error("its files are being removed right now")]
     BeingDestroyed,
@@ -181,6 +198,12 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
     }
     let effects = match event {
         Event::TaskQueued { task } => queue(&mut issue, task)?,
+        Event::Adopted { task, worktree, session, resumable, change_url } => {
+            adopt(&mut issue, task, session.map(|id| (id, resumable)), now)?;
+            issue.worktree = Some(worktree);
+            issue.change = change_url.map(ChangeOf::named);
+            vec![]
+        }
         Event::TaskClaimed { task, run } => claim(&mut issue, task, run, now)?,
         Event::WorktreeReady { worktree, .. } => {
             issue.worktree = Some(worktree);
@@ -225,6 +248,25 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Queued)?, ..task });
     Ok(vec![Effect::Dispatch])
+}
+
+/// The issue begins with work that has stopped: a person says how it goes on.
+fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Timestamp) -> Result<(), Refused> {
+    let is_begun = issue.worktree.is_some() || issue.session.is_some() || !issue.tasks.is_empty();
+    if issue.version > 0 || issue.fence > 0 || is_begun {
+        return Err(Refused::Known);
+    }
+    issue.state = IssueState::next(None, Trigger::Adopted)?;
+    if let Some((id, resumable)) = session {
+        let mut state = SessionState::next(None, Trigger::Adopted)?;
+        if !resumable {
+            state = SessionState::next(Some(state), Trigger::SessionLost)?;
+        }
+        issue.session = Some(Session { id, agent: task.agent.clone(), state });
+    }
+    let reason = task.reason.clone().or_else(|| Some("it was begun before kugetsu".to_owned()));
+    issue.tasks.push(Task { state: TaskState::next(None, Trigger::Adopted)?, ended_at: Some(now), reason, ..task });
+    Ok(())
 }
 
 fn claim(issue: &mut Issue, id: TaskId, run: RunId, now: Timestamp) -> Result<Vec<Effect>, Refused> {

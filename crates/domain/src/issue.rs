@@ -29,6 +29,12 @@ impl Machine for IssueState {
     const TABLE: &'static [Transition<Self>] = &[
         Transition { from: None, on: Trigger::Queued, to: Self::Open, says: "Its first task makes it known." },
         Transition {
+            from: None,
+            on: Trigger::Adopted,
+            to: Self::Open,
+            says: "`init` takes over what was begun on it before kugetsu.",
+        },
+        Transition {
             from: Some(Self::Open),
             on: Trigger::Queued,
             to: Self::Open,

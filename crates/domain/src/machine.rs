@@ -12,6 +12,8 @@ use thiserror::Error;
 pub enum Trigger {
     /// A task was put into the queue.
     Queued,
+    /// Work that was begun before kugetsu knew the issue was taken over.
+    Adopted,
     /// A queued task was given a run.
     Claimed,
     /// The agent answered with a session.
@@ -45,6 +47,7 @@ impl Trigger {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::Adopted => "adopted",
             Self::Claimed => "claimed",
             Self::SessionOpened => "session opened",
             Self::SessionLost => "session lost",

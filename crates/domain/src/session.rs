@@ -26,6 +26,12 @@ impl Machine for SessionState {
             says: "The agent named the session it began in the issue's worktree.",
         },
         Transition {
+            from: None,
+            on: Trigger::Adopted,
+            to: Self::Open,
+            says: "It was begun before kugetsu; where its directory could not stay, it is lost at once.",
+        },
+        Transition {
             from: Some(Self::Open),
             on: Trigger::SessionOpened,
             to: Self::Open,

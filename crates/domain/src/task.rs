@@ -38,6 +38,12 @@ impl Machine for TaskState {
             says: "The message is stored before the command returns.",
         },
         Transition {
+            from: None,
+            on: Trigger::Adopted,
+            to: Self::Blocked,
+            says: "It was begun before kugetsu, and a person says how it goes on.",
+        },
+        Transition {
             from: Some(Self::Queued),
             on: Trigger::Claimed,
             to: Self::Running,

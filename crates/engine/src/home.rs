@@ -178,6 +178,11 @@ impl Home {
         self.0.join("skills").join("pm").join("SKILL.md")
     }
 
+    /// What was kept of what came before kugetsu.
+    pub fn backup(&self) -> PathBuf {
+        self.0.join("backup")
+    }
+
     /// Notes about the agents' own homes.
     pub fn agents(&self) -> PathBuf {
         self.0.join("agents")

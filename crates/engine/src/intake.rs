@@ -8,6 +8,7 @@ use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::local::is_path_like;
@@ -151,6 +152,7 @@ async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &P
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
     }
+    refuse_beside_other_work(engine, &target).await?;
     let mut notes = first_contact(engine, &target.repo).await?;
     let mut title = draft.message.as_deref().map(title);
     if draft.message.is_none() {
@@ -221,6 +223,22 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok(queued)
+}
+
+/// What lies where the worktree would go and is none of ours is work of the script's: a run could not begin.
+async fn refuse_beside_other_work(engine: &Engine, target: &resolve::Target) -> Result<(), Problem> {
+    let Some(number) = target.number else { return Ok(()) };
+    let reference = IssueRef { repo: target.repo.name.clone(), number };
+    let place = engine.home().files(&naming::worktree_directory(&reference)).0;
+    let is_empty = std::fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none());
+    if place.symlink_metadata().is_err() || is_empty {
+        return Ok(());
+    }
+    if engine.store().issue(&reference).await.map_err(internal)?.is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not begin", place.display()))
+        .hint(format!("to take it over: kugetsu init; then: kugetsu continue {reference} \"<message>\"")))
 }
 
 /// Two cannot use one session. A run that begins all the same, since it was in line before, finds that out as well.
@@ -348,6 +366,6 @@ fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
 }
 
 /// The first line of the message, not longer than a line.
-fn title(message: &str) -> String {
+pub(crate) fn title(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().chars().take(TITLE_MAX).collect()
 }

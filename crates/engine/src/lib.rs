@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of HTTP, terminals and configuration files.
 
+pub mod adopt;
 mod aftermath;
 mod agents;
 pub mod cancel;

@@ -1,14 +1,19 @@
 //! One door to git: mirrors, worktrees, gates, rescue.
 
+pub mod adopt;
+mod adopt_error;
 mod ancestor;
 pub mod base;
+mod carry;
 mod change;
 mod checkout;
 pub mod door;
 mod environment;
+mod exchange;
 pub mod failure;
 pub mod files;
 mod foreign;
+pub mod found;
 mod gate;
 mod identity;
 mod import;
@@ -30,6 +35,7 @@ mod reach;
 mod remote;
 mod removal;
 pub mod rescue;
+mod seed;
 mod shown;
 pub mod source;
 mod submodule;

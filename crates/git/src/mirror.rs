@@ -20,11 +20,11 @@ use crate::progress::{Progress, ProgressSink};
 use crate::source::{Located, Source, SourceError, listed};
 
 /// Written last, so a directory that has it is a mirror of ours.
-const MARK: &str = "kugetsu-mirror";
+pub(crate) const MARK: &str = "kugetsu-mirror";
 /// The commit of the source's HEAD at the last update.
 pub(crate) const HEAD_REF: &str = "refs/kugetsu/head";
 /// The branch that HEAD stood on, as a symbolic ref.
-const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
+pub(crate) const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
 /// A temporary directory that a killed process left is removed after this time.
 const STALE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -75,7 +75,7 @@ impl Mirror {
         Ok(mirror.is_there().await?.then_some(mirror))
     }
 
-    fn at(git: &Git, dir: &Path, source: &Source) -> Self {
+    pub(crate) fn at(git: &Git, dir: &Path, source: &Source) -> Self {
         Self {
             git: git.clone(),
             dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
@@ -116,7 +116,7 @@ impl Mirror {
     }
 
     /// Whether the mirror is there; reads what it says of itself.
-    async fn is_there(&mut self) -> Result<bool, MirrorError> {
+    pub(crate) async fn is_there(&mut self) -> Result<bool, MirrorError> {
         if self.dir.symlink_metadata().is_err() {
             return Ok(false);
         }
@@ -240,6 +240,11 @@ impl Mirror {
             None => call.args(["--delete", DEFAULT_REF]).any_code().await?,
         };
         Ok(())
+    }
+
+    /// The same mirror while it is being made at another place.
+    pub(crate) fn placed_at(&self, dir: &Path, format: &str) -> Self {
+        Self { dir: dir.to_owned(), format: format.to_owned(), ..self.clone() }
     }
 
     /// Whether a commit is here.

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::door::GitError;
+use crate::door::{Call, GitError};
 use crate::layout::ConfigText;
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::shown::shown;
+use crate::view::View;
 
 /// So many are named in a notice.
 const LISTED: usize = 10;
+const READ: &str = "read the submodules";
 
 /// The submodules that a commit's `.gitmodules` names.
 #[derive(Debug, Default)]
@@ -25,7 +27,15 @@ struct Submodule {
 impl Submodules {
     /// Reads them; a commit without a `.gitmodules`, or with one that git cannot read, has none.
     pub(crate) async fn of(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
-        let call = mirror.reach(mirror.call("config", "read the submodules")).await;
+        Self::read(mirror.reach(mirror.call("config", READ)).await, commit).await
+    }
+
+    /// As [`Submodules::of`], of a commit that only a view has.
+    pub(crate) async fn seen(view: &View, commit: &Oid) -> Result<Self, GitError> {
+        Self::read(view.call("config", READ), commit).await
+    }
+
+    async fn read(call: Call, commit: &Oid) -> Result<Self, GitError> {
         let call = call.arg(format!("--blob={commit}:.gitmodules"));
         let answer = call.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).any_code().await?;
         let mut found = Self::default();

@@ -15,6 +15,9 @@ use crate::partial::take_objects;
 /// The name of a ref to be taken out of a view.
 pub(crate) const OUT_REF: &str = "refs/kugetsu/out";
 
+/// The file that says where a history is cut off.
+pub(crate) const SHALLOW: &str = "shallow";
+
 /// Which conversions git may make between files and objects. None of them runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion {
@@ -224,7 +227,7 @@ impl View {
 
 /// Where a repository that an agent wrote says that its history is cut off.
 pub(crate) fn own_shallow(git_dir: &Path) -> Vec<u8> {
-    let text = if is_real_dir(git_dir) { read_regular(&git_dir.join("shallow"), SHALLOW_MAX) } else { None };
+    let text = if is_real_dir(git_dir) { read_regular(&git_dir.join(SHALLOW), SHALLOW_MAX) } else { None };
     text.unwrap_or_default()
 }
 

@@ -90,7 +90,7 @@ impl Worktree {
         Ok(Created { notices: made?, base_sha: spec.base.commit, worktree })
     }
 
-    fn at(mirror: &Mirror, dir: &Path, gate: &Path, branch: &BranchName) -> Self {
+    pub(crate) fn at(mirror: &Mirror, dir: &Path, gate: &Path, branch: &BranchName) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self { mirror: mirror.clone(), dir: absolute(dir), gate: absolute(gate), branch: branch.clone() }
     }
@@ -111,7 +111,7 @@ impl Worktree {
         }
     }
 
-    fn check_name(&self, server: &BTreeMap<Vec<u8>, Oid>) -> Result<(), WorktreeError> {
+    pub(crate) fn check_name(&self, server: &BTreeMap<Vec<u8>, Oid>) -> Result<(), WorktreeError> {
         let own = format!("{}/", self.branch.full());
         let in_the_way = |name: &[u8]| {
             let theirs = [name, b"/"].concat();
@@ -168,14 +168,18 @@ impl Worktree {
         Ok(notices)
     }
 
-    fn make_gate(&self, server: &BTreeMap<Vec<u8>, Oid>, head: Option<&BranchName>) -> Result<(), FileError> {
+    pub(crate) fn make_gate(
+        &self,
+        server: &BTreeMap<Vec<u8>, Oid>,
+        head: Option<&BranchName>,
+    ) -> Result<(), FileError> {
         let new = being_made(&self.gate);
         gate::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
         std::fs::rename(&new, &self.gate).at("put in place", &self.gate)
     }
 
     /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
-    async fn real_origin(&self) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn real_origin(&self) -> Result<Vec<u8>, GitError> {
         let Ok(Some(located)) = self.mirror.located().await else {
             return Ok(self.mirror.address().await.into_encoded_bytes());
         };
@@ -186,7 +190,7 @@ impl Worktree {
         })
     }
 
-    fn config(&self, identity: &Identity, origin: &[u8], submodules: &Submodules) -> ConfigText {
+    pub(crate) fn config(&self, identity: &Identity, origin: &[u8], submodules: &Submodules) -> ConfigText {
         let format = self.mirror.format();
         let promisor = self.mirror.promisor();
         let mut config = ConfigText::default();

@@ -51,6 +51,21 @@ pub struct Enqueue {
     pub precondition: Precondition,
 }
 
+/// Work that was begun before kugetsu, to be made known.
+#[derive(Clone, Debug)]
+pub struct Adopt {
+    /// The repository; made known if it is new.
+    pub repo: Repo,
+    /// The issue's number.
+    pub number: u64,
+    /// The identifier that the issue gets.
+    pub new_issue: IssueId,
+    /// The issue's title.
+    pub title: String,
+    /// [`Event::Adopted`].
+    pub event: Event,
+}
+
 /// What a write changed.
 #[derive(Clone, Debug)]
 pub struct Applied {
@@ -84,6 +99,8 @@ pub(crate) enum Request {
 pub(crate) enum Write {
     /// Queue a task, making its repository and its issue known.
     Enqueue(Box<Enqueue>, Timestamp),
+    /// Make an issue known with what was begun on it, if it is not known.
+    Adopt(Box<Adopt>, Timestamp),
     /// Move an issue by an event. `acknowledged` is the new end of the runner's report, in bytes.
     Apply { issue: IssueId, event: Box<Event>, acknowledged: Option<u64>, now: Timestamp },
 }
@@ -113,6 +130,15 @@ impl Store {
     /// [`StoreError`]; nothing was stored then.
     pub async fn enqueue(&self, enqueue: Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
         self.write(Write::Enqueue(Box::new(enqueue), now)).await
+    }
+
+    /// Makes an issue known with what was begun on it before kugetsu. One that is known stays as it is: the answer then
+    /// says `repeated`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was stored then.
+    pub async fn adopt(&self, adopt: Adopt, now: Timestamp) -> Result<Applied, StoreError> {
+        self.write(Write::Adopt(Box::new(adopt), now)).await
     }
 
     /// Moves an issue by an event and stores both together.

@@ -1,6 +1,7 @@
 //! The daemon's HTTP face: what commands and runners ask over the unix socket. It decides nothing: it turns requests
 //! into calls of the engine, and facts and errors into what travels.
 
+mod adopt;
 mod control;
 mod convert;
 mod daemon;

@@ -9,7 +9,7 @@ use kugetsu_engine::Engine;
 use crate::control::Control;
 use crate::fault::Fault;
 use crate::shared::Shared;
-use crate::{daemon, delegate, issues, rescues, runs, tasks};
+use crate::{adopt, daemon, delegate, issues, rescues, runs, tasks};
 
 /// The whole API.
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
@@ -26,6 +26,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .route(path::DELEGATE, post(delegate::delegate))
         .route(path::DELEGATE_CANDIDATES, post(delegate::candidates))
         .route(path::DELEGATED, get(delegate::delegated))
+        .route(path::ADOPT, post(adopt::adopt))
         .route(path::ISSUES, get(issues::list))
         .route(path::ISSUE_TASK, get(issues::task))
         .route(path::ISSUE_WHY, get(issues::why))

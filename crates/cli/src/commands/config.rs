@@ -12,9 +12,7 @@ use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{atomic, connect, ui};
-
-use super::init;
+use crate::{atomic, connect, setup, ui};
 
 /// See and change the settings.
 #[derive(Debug, Args)]
@@ -116,7 +114,7 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
 
 async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     home.create().map_err(|error| Failure::new(error.to_string()))?;
-    init::quietly(home)?;
+    setup::quietly(home)?;
     let path = home.config();
     let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let held = atomic::changing(home.path()).map_err(unusable)?;

@@ -16,9 +16,9 @@ use crate::daemon::{lock, start, unit};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{atomic, connect};
+use crate::{atomic, connect, setup};
 
-use super::{init, status};
+use super::status;
 
 /// How long a daemon may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -82,7 +82,7 @@ pub(crate) async fn run(home: &Home, action: &Action) -> Result<Exit, Failure> {
             if connect::running(home).await?.is_some() {
                 ui::line("the daemon runs already");
             } else {
-                init::quietly(home)?;
+                setup::quietly(home)?;
                 start::start(home).await?;
                 ui::line("the daemon is started");
             }
@@ -130,7 +130,7 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
     let program =
         env::current_exe().map_err(|error| Failure::new(format!("this program's own path is not known: {error}")))?;
     let search_path = env::var("PATH").map_err(|_| Failure::usage("PATH is not set, or not UTF-8"))?;
-    init::quietly(home)?;
+    setup::quietly(home)?;
     let directory = units()?;
     let path = directory.join(unit::NAME);
     fs::create_dir_all(&directory)

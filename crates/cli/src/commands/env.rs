@@ -11,9 +11,7 @@ use serde::Serialize;
 use crate::env_files::{self, DEFAULT};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, ui};
-
-use super::init;
+use crate::{connect, setup, ui};
 
 /// No variable is longer: the system would not start a program with it (MAX_ARG_STRLEN of Linux).
 const VALUE_MAX: u64 = 128 * 1024;
@@ -114,7 +112,7 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
         Action::List { json } => list(home, json)?,
         Action::Show { agent, json } => show(home, &agent, json)?,
         Action::Set { key, value, agent } => {
-            init::quietly(home)?;
+            setup::quietly(home)?;
             let path = env_files::path(home, &agent)?;
             env_files::set(&path, &key, &if value == "-" { from_stdin()? } else { value })?;
             ui::line(format!("{key} is set in {}", path.display()));

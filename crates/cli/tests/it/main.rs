@@ -10,6 +10,7 @@ mod confined;
 mod delegate;
 mod destroy;
 mod ends;
+mod import;
 mod job;
 mod live_settings;
 mod many;

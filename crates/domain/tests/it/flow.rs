@@ -225,3 +225,32 @@ fn a_task_that_was_done_is_not_tried_again() {
     let done = world.ended[0].clone();
     assert_eq!(world.step(Event::TaskRetried { task: done }).unwrap_err().to_string(), "a done task cannot be retried");
 }
+
+#[test]
+fn c01_work_from_before_is_taken_over_once_and_waits_for_a_person() {
+    let mut world = World::new();
+    let adopted = |world: &mut World, resumable| Event::Adopted {
+        task: world.task(),
+        worktree: worktree(),
+        session: Some("ses_old".to_owned()),
+        resumable,
+        change_url: Some("https://github.com/acme/api/pull/3".to_owned()),
+    };
+    let event = adopted(&mut world, true);
+    let (issue, effects) = world.step(event).unwrap();
+    assert_eq!((effects, issue.state), (vec![], IssueState::Open));
+    assert_eq!((issue.tasks[0].state, issue.tasks[0].ended_at), (TaskState::Blocked, Some(world.now)));
+    assert!(issue.tasks[0].reason.is_some());
+    assert_eq!(issue.worktree, Some(worktree()));
+    assert_eq!(issue.change_url.as_deref(), Some("https://github.com/acme/api/pull/3"));
+    assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Open));
+    let again = adopted(&mut world, true);
+    assert_eq!(world.step(again).unwrap_err(), Refused::Known);
+    let next = world.queue();
+    world.work(next);
+
+    let mut moved = World::new();
+    let event = adopted(&mut moved, false);
+    let (issue, _) = moved.step(event).unwrap();
+    assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Lost));
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up must stop at once, and the panic is the message")]
 
+mod adopt;
 mod create;
 mod hostile;
 mod inner;

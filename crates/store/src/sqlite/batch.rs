@@ -18,7 +18,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::turn::Turn;
 use super::{fault, read, row};
 use crate::error::StoreError;
-use crate::store::{Applied, Enqueue, Precondition, Write};
+use crate::store::{Adopt, Applied, Enqueue, Precondition, Write};
 use crate::view::{Repo, StoredEvent};
 
 /// What a commit did.
@@ -132,6 +132,11 @@ impl Work {
                         numbers.entry(repo).or_insert_with(|| (&enqueue.repo.name, Vec::new())).1.push(number);
                     }
                 }
+                Write::Adopt(adopt, now) => {
+                    let repo =
+                        work.repo(turn, known, &adopt.repo, *now).await.map_err(|error| fault::explain(&error))?;
+                    numbers.entry(repo).or_insert_with(|| (&adopt.repo.name, Vec::new())).1.push(adopt.number);
+                }
             }
         }
         let connection = &mut *turn.connection;
@@ -200,6 +205,7 @@ impl Work {
     fn carry_out(&mut self, write: &Write) -> Result<Applied, StoreError> {
         match write {
             Write::Enqueue(enqueue, now) => self.enqueue(enqueue, *now),
+            Write::Adopt(adopt, now) => self.adopt(adopt, *now),
             Write::Apply { issue, event, acknowledged, now } => self.apply(*issue, event, *acknowledged, *now),
         }
     }
@@ -241,6 +247,26 @@ impl Work {
         let event = Event::TaskQueued { task: enqueue.task.clone() };
         self.new_tasks.push(enqueue.task.id);
         self.apply(id, &event, None, now)
+    }
+
+    fn adopt(&mut self, adopt: &Adopt, now: Timestamp) -> Result<Applied, StoreError> {
+        let repo = self.repos.get(&adopt.repo.name).map(|repo| repo.id);
+        let repo = repo.ok_or_else(|| StoreError::Database("a repository was not loaded".to_owned()))?;
+        let reference = IssueRef { repo: adopt.repo.name.clone(), number: adopt.number };
+        if let Some(id) = self.numbers.get(&reference) {
+            if let Some(error) = self.damaged.get(id) {
+                return Err(error.clone());
+            }
+            let slot = self.slots.get(id).ok_or(StoreError::NoSuchIssue)?;
+            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+        }
+        let issue = Issue::new(adopt.new_issue, reference.clone(), adopt.title.clone(), now);
+        self.numbers.insert(reference, issue.id);
+        self.slots.insert(issue.id, Slot { issue, repo, was: None });
+        if let Event::Adopted { task, .. } = &adopt.event {
+            self.new_tasks.push(task.id);
+        }
+        self.apply(adopt.new_issue, &adopt.event, None, now)
     }
 
     fn apply(

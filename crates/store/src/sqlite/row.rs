@@ -250,6 +250,15 @@ pub(crate) fn event_data(event: &Event) -> Value {
         Event::TaskQueued { task } | Event::TaskRetried { task } => {
             json!({ "kind": task.kind.name(), "agent": task.agent, "priority": task.priority })
         }
+        Event::Adopted { worktree, session, resumable, change_url, .. } => json!({
+            "directory": worktree.directory,
+            "branch": worktree.branch,
+            "base_branch": worktree.base_branch,
+            "base_sha": worktree.base_sha,
+            "session": session,
+            "resumable": resumable,
+            "change_url": change_url,
+        }),
         Event::WorktreeReady { worktree, .. } => json!({
             "directory": worktree.directory,
             "branch": worktree.branch,
@@ -278,7 +287,7 @@ pub(crate) fn event_data(event: &Event) -> Value {
 /// The task and the run that an event is about.
 pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
     match event {
-        Event::TaskQueued { task } | Event::TaskRetried { task } => (Some(task.id), None),
+        Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
         Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
         Event::CancelAsked { task } => (Some(*task), None),
         Event::WorktreeReady { lease, .. }

@@ -5,9 +5,9 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
-use kugetsu_store::store::Enqueue;
+use kugetsu_store::store::{Adopt, Enqueue};
 
-use crate::world::{World, go_on, later, now, start};
+use crate::world::{World, go_on, later, now, start, worktree};
 
 fn with(asked: Enqueue, change: impl FnOnce(&mut Task)) -> Enqueue {
     let mut asked = asked;
@@ -126,4 +126,36 @@ async fn c12_old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
     assert_eq!(left[0], next);
     assert_eq!(world.next(9).await, [waiting.id]);
     assert_eq!(world.store().last_event().await.unwrap(), events);
+}
+
+#[tokio::test]
+async fn c01_work_from_before_is_stored_once_and_gone_on_with() {
+    let mut world = World::new().await;
+    let adopt = |number: u64| {
+        let asked = start(number);
+        let event = Event::Adopted {
+            task: asked.task,
+            worktree: worktree(),
+            session: Some("ses_old".to_owned()),
+            resumable: true,
+            change_url: None,
+        };
+        Adopt { repo: asked.repo, number, new_issue: asked.new_issue, title: asked.title, event }
+    };
+    let first = world.store().adopt(adopt(1), now()).await.unwrap();
+    assert!(!first.repeated);
+    let again = world.store().adopt(adopt(1), now()).await.unwrap();
+    assert!(again.repeated && again.issue.id == first.issue.id);
+    let (known, _) = world.queued(2).await;
+    assert!(world.store().adopt(adopt(2), now()).await.unwrap().repeated, "an issue that is at work stays as it is");
+    assert_eq!(world.store().issue_by_id(known.id).await.unwrap().worktree, None);
+
+    world.reopen().await;
+    let view = world.store().latest_run(first.issue.id).await.unwrap().unwrap();
+    assert_eq!((view.task.state, view.worktree), (TaskState::Blocked, Some(worktree())));
+    assert_eq!(view.session.as_deref(), Some("ses_old"));
+    assert_eq!(world.next(10).await, [known.id], "nothing begins by itself");
+    world.enqueue(go_on(1)).await;
+    assert!(world.next(10).await.contains(&first.issue.id));
+    assert_eq!(world.store().damaged().await.unwrap(), Vec::<String>::new());
 }

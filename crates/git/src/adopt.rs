@@ -1,0 +1,360 @@
+//! Takes over a clone that kugetsu did not make, with everything that is not committed in it, as an issue's worktree.
+//!
+//! Where the clone lies at the worktree's own place, its files stay untouched and only its git directory is exchanged for
+//! one of ours, in one step; the old one is kept. Elsewhere a new worktree is made like it, and the clone stays as it is.
+//! The clone is read as files and objects: no hook, filter or setting of it takes effect here, and none is carried over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use crate::adopt_error::AdoptError;
+use crate::base::Base;
+use crate::carry;
+use crate::change::Changes;
+use crate::checkout;
+use crate::exchange::exchange;
+use crate::files::{At, is_real_dir, make_dir, replace, unique};
+use crate::found::{Contents, Found};
+use crate::gate;
+use crate::identity::Identity;
+use crate::layout::{borrow, make_git_dir, packed_refs};
+use crate::lfs::Lfs;
+use crate::lock;
+use crate::mirror::Mirror;
+use crate::names::{BranchName, Oid};
+use crate::owned::own;
+use crate::partial::take_objects;
+use crate::progress::{Progress, ProgressSink};
+use crate::removal::{remove, remove_half_made};
+use crate::submodule::Submodules;
+use crate::template::copy_hooks;
+use crate::worktree::{Worktree, WorktreeError};
+
+/// How many branch names are tried.
+const BRANCHES: u32 = 100;
+/// Work on one of these is no issue's branch, whatever the server says.
+const MAINLINES: [&str; 3] = ["main", "master", "trunk"];
+
+/// How to take a clone over.
+#[derive(Clone, Debug)]
+pub struct AdoptSpec {
+    /// Where the worktree goes, or is.
+    pub dir: PathBuf,
+    /// Where its gate goes.
+    pub gate: PathBuf,
+    /// The issue's branch, where the clone stands on none that can be one.
+    pub branch: BranchName,
+    /// The branch that whoever made the clone noted.
+    pub noted: Option<BranchName>,
+    /// Where the old git directory is kept; nothing is there yet.
+    pub kept: PathBuf,
+}
+
+/// What was taken over.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// The worktree.
+    pub worktree: Worktree,
+    /// The branch that the work began from, and its commit, as far as that can be told.
+    pub base: Base,
+    /// Whether the files stayed where they were.
+    pub stayed: bool,
+    /// What a person should know, one sentence each.
+    pub notices: Vec<String>,
+}
+
+impl Worktree {
+    /// Takes `found` over. Once more after a kill is no error.
+    ///
+    /// # Errors
+    /// [`AdoptError`]; the clone is as it was.
+    pub async fn adopt(
+        mirror: &Mirror,
+        found: &Found,
+        spec: AdoptSpec,
+        progress: ProgressSink<'_>,
+    ) -> Result<Adopted, AdoptError> {
+        for parent in [spec.dir.parent(), spec.gate.parent()].into_iter().flatten() {
+            make_dir(parent)?;
+        }
+        let waiting = format!("waiting for another kugetsu that works on {}", spec.dir.display());
+        let _lock = lock::take(&spec.gate, &waiting, progress).await?;
+        remove_half_made(&spec.gate).await?;
+        let stays = same_place(found.dir(), &spec.dir);
+        if !stays && spec.dir.symlink_metadata().is_ok() {
+            return Err(WorktreeError::NotOurs(spec.dir).into());
+        }
+        let contents = found.contents(mirror).await?;
+        let (branch, moves) = issue_branch(mirror, found, &contents, &spec).await?;
+        let worktree = Self::at(mirror, &spec.dir, &spec.gate, &branch);
+        let server = gate::server_refs(mirror).await?;
+        worktree.check_name(&server)?;
+
+        let job = Job { mirror, found, contents, worktree, server, moves };
+        let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
+        make_dir(&room)?;
+        let new = with_ending(&spec.kept, &format!(".new-{}", unique()));
+        let had_gate = spec.gate.symlink_metadata().is_ok();
+        let taken = match job.make(&new, stays, progress).await {
+            Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
+            Err(error) => {
+                remove(&new).await?;
+                Err(error)
+            }
+        };
+        if taken.is_err() && !had_gate {
+            remove(&spec.gate).await?;
+        }
+        // Nothing is kept of what failed, nor of a clone that stays where it is; what holds something stays.
+        for empty in [Some(room.as_path()), room.parent()].into_iter().flatten() {
+            let _ = std::fs::remove_dir(empty);
+        }
+        let (base, notices) = taken?;
+        Ok(Adopted { worktree: job.worktree, base, stayed: stays, notices })
+    }
+}
+
+/// A clone that is being taken over.
+struct Job<'j> {
+    mirror: &'j Mirror,
+    found: &'j Found,
+    contents: Contents,
+    worktree: Worktree,
+    server: BTreeMap<Vec<u8>, Oid>,
+    /// Whether HEAD goes onto the issue's branch, which is new and begins where HEAD stands.
+    moves: bool,
+}
+
+impl Job<'_> {
+    /// Makes what goes into the clone's place, or becomes the worktree, and the gate. With where the work began.
+    async fn make(
+        &self,
+        new: &Path,
+        stays: bool,
+        progress: ProgressSink<'_>,
+    ) -> Result<(Base, Vec<String>), AdoptError> {
+        let mut notices = self.contents.notices.clone();
+        if self.moves {
+            notices.push(format!("{} is a new branch where the clone's HEAD stood", self.worktree.branch()));
+        }
+        let only_git = stays && !self.found.is_bare();
+        let git_dir = if only_git { new.to_owned() } else { new.join(".git") };
+        notices.extend(self.git_dir(&git_dir).await?);
+        let changes = match self.found.is_bare() {
+            true => Changes::default(),
+            false => self.changes(&mut notices).await?,
+        };
+        if !only_git && let Some(commit) = &self.contents.commit {
+            let lfs = Lfs::find(self.mirror.git()).await?;
+            checkout::fill(self.mirror, new, commit, &lfs, progress).await?;
+            notices.extend(lfs.notice(self.mirror.git(), new).await?);
+        }
+        if !self.found.is_bare() {
+            self.index(&git_dir)?;
+        }
+        let mut left = carry::state(self.found.git_dir(), &git_dir).await?;
+        if !only_git {
+            progress(Progress::new(format!("carrying over what is not committed in {}", self.found.dir().display())));
+            left.extend(carry::changes(self.found.dir(), new, &changes).await?);
+            for name in ["modules", "lfs"] {
+                left.extend(carry::directory(&self.found.git_dir().join(name), &git_dir.join(name)).await?);
+            }
+        }
+        notices.extend(left.into_iter().map(|path| format!("{path} is no file, and was not carried over")));
+        self.gate(&mut notices).await?;
+        Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
+    }
+
+    /// A git directory of ours with the clone's commits, branches, tags and stashes.
+    async fn git_dir(&self, git_dir: &Path) -> Result<Vec<String>, AdoptError> {
+        let mirror = self.mirror;
+        let submodules = match &self.contents.commit {
+            Some(commit) => Submodules::seen(&self.contents.view, commit).await?,
+            None => Submodules::default(),
+        };
+        let (identity, unnamed) = Identity::of_user(mirror).await?;
+        let origin = self.worktree.real_origin().await?;
+        let branch = self.worktree.branch();
+        let head = match (self.contents.on(), &self.contents.commit) {
+            (Some(on), _) if !self.moves => format!("ref: {}", on.full()),
+            (None, Some(commit)) => commit.to_string(),
+            _ => format!("ref: {}", branch.full()),
+        };
+        make_git_dir(git_dir, &head, &self.worktree.config(&identity, &origin, &submodules))?;
+        borrow(&git_dir.join("objects"), [mirror.objects().as_path()])?;
+        take_objects(self.found.git_dir().join("objects"), git_dir.join("objects")).await?;
+        if let Some(shallow) = mirror.shallow() {
+            replace(&git_dir.join("shallow"), &shallow)?;
+        }
+        let mut refs: BTreeMap<Vec<u8>, &Oid> = BTreeMap::new();
+        for (name, oid) in &self.server {
+            let own = match name.strip_prefix(b"refs/heads/") {
+                Some(branch) => [b"refs/remotes/origin/", branch].concat(),
+                None => name.clone(),
+            };
+            refs.insert(own, oid);
+        }
+        refs.extend(self.contents.refs.iter().map(|(name, oid)| (name.clone(), oid)));
+        if self.moves
+            && let Some(commit) = &self.contents.commit
+        {
+            refs.insert(branch.full().into_bytes(), commit);
+        }
+        replace(&git_dir.join("packed-refs"), &packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), *oid))))?;
+        if let Some(default) =
+            mirror.default_branch().await?.filter(|name| self.server.contains_key(name.full().as_bytes()))
+        {
+            make_dir(&git_dir.join("refs/remotes/origin"))?;
+            replace(&git_dir.join("refs/remotes/origin/HEAD"), format!("ref: {}\n", default.tracking()).as_bytes())?;
+        }
+        let mut notices: Vec<String> = copy_hooks(mirror, git_dir).await?.into_iter().collect();
+        notices.extend(unnamed);
+        Ok(notices)
+    }
+
+    /// What is not committed. Leaves the clone's index in the view, or one of HEAD's where it cannot be read.
+    async fn changes(&self, notices: &mut Vec<String>) -> Result<Changes, AdoptError> {
+        let view = &self.contents.view;
+        let index = self.found.git_dir().join("index");
+        let changes = view.changes(self.mirror, self.found.dir(), &index, self.contents.commit.as_ref()).await?;
+        for unread in &changes.unread {
+            notices.push(format!("{unread}; it stays where it is"));
+        }
+        // What was compared had its marks taken off; the index is taken over as it was, if git can read it.
+        let listed = async || view.call("ls-files", "list the index").args(["--stage", "-z"]).any_code().await;
+        if view.take_index(&index).await? && listed().await?.code == 0 {
+            return Ok(changes);
+        }
+        view.forget_index()?;
+        if let Some(commit) = &self.contents.commit {
+            view.call("read-tree", "read the commit").arg(commit.as_str()).run().await?;
+            if index.symlink_metadata().is_ok() {
+                notices.push("git could not read what was staged; the files are as they were".to_owned());
+            }
+        }
+        Ok(changes)
+    }
+
+    fn index(&self, git_dir: &Path) -> Result<(), AdoptError> {
+        let index = self.contents.view.dir().join("index");
+        match std::fs::read(&index) {
+            Ok(bytes) => Ok(replace(&git_dir.join("index"), &bytes)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).at("read", &index).map_err(Into::into),
+        }
+    }
+
+    async fn gate(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {
+        let gate = self.worktree.gate();
+        if is_real_dir(gate) {
+            notices.push(format!("{} was there already and is used again", gate.display()));
+            gate::refresh(self.mirror, gate, &self.server, self.worktree.branch())?;
+        } else {
+            let default = self.mirror.default_branch().await?;
+            self.worktree.make_gate(&self.server, default.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// From the exchange on, `new` is what the clone had: nothing removes it.
+    async fn put_in_place(
+        &self,
+        new: &Path,
+        spec: &AdoptSpec,
+        stays: bool,
+        mut notices: Vec<String>,
+    ) -> Result<Vec<String>, AdoptError> {
+        let (dir, gate) = (self.worktree.dir(), self.worktree.gate());
+        if !stays {
+            // As where one is made: a record without a worktree is nobody's.
+            let placed = own(dir, gate).and_then(|()| std::fs::rename(new, dir).at("put in place", dir));
+            if placed.is_err() {
+                remove(new).await?;
+            }
+            return Ok(placed.map(|()| notices)?);
+        }
+        let place = if self.found.is_bare() { dir.to_owned() } else { self.found.git_dir().to_owned() };
+        if let Err(error) = exchange(&place, new) {
+            remove(new).await?;
+            return Err(error.into());
+        }
+        if let Err(error) = own(dir, gate) {
+            exchange(&place, new)?;
+            remove(new).await?;
+            return Err(error.into());
+        }
+        let mut kept = spec.kept.as_path();
+        if let Err(error) = std::fs::rename(new, kept) {
+            notices.push(format!("its old git directory is {}: {error}", new.display()));
+            kept = new;
+        }
+        // Submodules and large files that the clone had fetched go on belonging to it.
+        for name in ["modules", "lfs"] {
+            let (from, to) = (kept.join(name), place.join(name));
+            if !self.found.is_bare() && is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
+                notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
+            }
+        }
+        Ok(notices)
+    }
+}
+
+/// The branch that the work is pushed to, and whether it is new: made where HEAD stands.
+async fn issue_branch(
+    mirror: &Mirror,
+    found: &Found,
+    contents: &Contents,
+    spec: &AdoptSpec,
+) -> Result<(BranchName, bool), AdoptError> {
+    let default = mirror.default_branch().await?;
+    let is_mainline = |name: &BranchName| default.as_ref() == Some(name) || MAINLINES.contains(&name.as_str());
+    // In the middle of a rebase HEAD stands on no branch, and comes back to one.
+    let on = contents.on().or_else(|| found.rebased().filter(|name| contents.branch(name).is_some()));
+    if let Some(on) = on.filter(|on| !is_mainline(on)) {
+        return Ok((on, false));
+    }
+    if let Some(noted) = spec.noted.clone().filter(|noted| !is_mainline(noted)) {
+        if contents.branch(&noted).is_some() {
+            return Ok((noted, false));
+        }
+        if mirror.branch_tip(&noted).await?.is_none() {
+            return Ok((noted, true));
+        }
+    }
+    for number in 1..=BRANCHES {
+        let name = match number {
+            1 => spec.branch.clone(),
+            number => BranchName::new(format!("{}-{number}", spec.branch))
+                .map_err(|error| AdoptError::Damaged { path: spec.dir.clone(), why: error.to_string() })?,
+        };
+        if mirror.branch_tip(&name).await?.is_none() && contents.branch(&name).is_none() {
+            return Ok((name, true));
+        }
+    }
+    Err(AdoptError::Damaged {
+        path: spec.dir.clone(),
+        why: format!("the branches {}, -2 and so on are taken", spec.branch),
+    })
+}
+
+/// Where the work began: the last commit that the default branch has too.
+async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Result<Base, AdoptError> {
+    let Some(default) = mirror.default_branch().await? else { return Ok(Base { branch: None, commit: None }) };
+    let head = contents.branch(branch).or(contents.commit.as_ref());
+    let (Some(tip), Some(head)) = (mirror.branch_tip(&default).await?, head) else {
+        return Ok(Base { branch: Some(default), commit: None });
+    };
+    let call = contents.view.call("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
+    let answer = call.any_code().await?;
+    Ok(Base { branch: Some(default), commit: Oid::read(&answer.stdout).filter(|_| answer.code == 0) })
+}
+
+fn same_place(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}

@@ -1,0 +1,132 @@
+//! A mirror made without the server: from what a clone of it has.
+
+use crate::adopt_error::AdoptError;
+use crate::door::{Git, GitError, TRANSFER_LIMIT};
+use crate::files::{make_dir, replace, unique};
+use crate::foreign::Foreign;
+use crate::found::Found;
+use crate::layout::{bare_config, make_git_dir};
+use crate::lock;
+use crate::mirror::{DEFAULT_REF, HEAD_REF, MARK, Mirror, MirrorError};
+use crate::progress::{Progress, ProgressSink};
+use crate::source::Source;
+use crate::view::{SHALLOW, View};
+
+/// Where the server's refs are named in the view that they come through.
+const SEED: &str = "refs/kugetsu/seed/";
+
+impl Mirror {
+    /// As [`Mirror::open_or_create`]; where the source does not answer, the mirror is made of what `found`, a clone of it,
+    /// knew of it: git checks each object on the way. With a sentence that says so.
+    ///
+    /// # Errors
+    /// [`MirrorError`] with the source's reason, if the clone does not have everything either.
+    pub async fn open_create_or_seed(
+        git: &Git,
+        dir: &std::path::Path,
+        source: &Source,
+        found: &Found,
+        progress: ProgressSink<'_>,
+    ) -> Result<(Self, Option<String>), MirrorError> {
+        if let Some(mirror) = Self::open(git, dir, source).await? {
+            return Ok((mirror, None));
+        }
+        let error = match source.probe(git).await {
+            Ok(_) => match Self::open_or_create(git, dir, source, progress).await {
+                Ok(mirror) => return Ok((mirror, None)),
+                Err(error) => error,
+            },
+            Err(error) => MirrorError::Source(error),
+        };
+        progress(Progress::new(format!("{source} does not answer; taking what {} has", found.dir().display())));
+        let mut mirror = Self::at(git, dir, source);
+        if let Some(parent) = mirror.dir().parent() {
+            make_dir(parent)?;
+        }
+        let _lock = lock::take(mirror.dir(), "", progress).await?;
+        if mirror.is_there().await? {
+            return Ok((mirror, None));
+        }
+        let new = mirror.dir().with_file_name(format!(
+            "{}.new-{}",
+            mirror.dir().file_name().unwrap_or_default().to_string_lossy(),
+            unique()
+        ));
+        match mirror.placed_at(&new, format(found)).seed(found).await {
+            Ok(()) => {
+                std::fs::rename(&new, mirror.dir()).map_err(|source| crate::files::FileError {
+                    doing: "put in place",
+                    path: mirror.dir().to_owned(),
+                    source,
+                })?;
+                mirror.is_there().await?;
+                let said = format!("the server was not asked ({error}): its branches are as the clone knew them");
+                Ok((mirror, Some(said)))
+            }
+            Err(why) => {
+                tracing::debug!(%why, "a mirror could not be made of a clone");
+                // The reason that is reported says more than a failure to tidy up after it would.
+                let _ = std::fs::remove_dir_all(&new);
+                Err(error)
+            }
+        }
+    }
+
+    async fn seed(&self, found: &Found) -> Result<(), AdoptError> {
+        let damaged = |why: &str| AdoptError::Damaged { path: found.dir().to_owned(), why: why.to_owned() };
+        if found.git_dir().join(SHALLOW).exists() {
+            return Err(damaged("its history is cut off"));
+        }
+        make_git_dir(self.dir(), "ref: refs/heads/none", &bare_config(self.format(), false))?;
+        let foreign = Foreign::read(found.git_dir());
+        let view = View::open(self, &[found.git_dir()], None).await?;
+        let mut lines = Vec::new();
+        let mut any = false;
+        for (prefix, place) in [("refs/remotes/origin/", "heads/"), ("refs/tags/", "tags/")] {
+            for (name, oid) in foreign.below(prefix) {
+                let rest = name.strip_prefix(prefix.as_bytes()).unwrap_or(name);
+                any |= place == "heads/";
+                for part in [b"create ", SEED.as_bytes(), place.as_bytes(), rest, b"\0", oid.as_str().as_bytes(), b"\0"]
+                {
+                    lines.extend_from_slice(part);
+                }
+            }
+        }
+        if !any {
+            return Err(damaged("it does not say what the server had"));
+        }
+        let call = view.call("update-ref", "name the server's branches");
+        call.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
+        self.take_seed(&view).await?;
+        let default = found.default_branch();
+        if let Some(branch) = &default {
+            self.call("symbolic-ref", "note the default branch").args([DEFAULT_REF, &branch.tracking()]).run().await?;
+            if let Some(head) = self.branch_tip(branch).await? {
+                self.call("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
+            }
+        }
+        Ok(replace(&self.dir().join(MARK), format!("{}\n", self.format()).as_bytes())?)
+    }
+
+    async fn take_seed(&self, view: &View) -> Result<(), GitError> {
+        let call = self.call("fetch", "take the clone's commits into the mirror").limit(TRANSFER_LIMIT);
+        let call = call.setting("fetch.fsckObjects", "true");
+        let call = call.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(view.dir());
+        let specs = [
+            format!("+{SEED}heads/*:refs/remotes/origin/*"),
+            format!("+{SEED}tags/*:refs/tags/*"),
+            // Whoever wrote the clone may have named work of its own as the server's, which takes it back at the next
+            // update: it stays named.
+            format!("+{SEED}*:{SEED}*"),
+        ];
+        call.args(specs).run().await.map(drop)
+    }
+}
+
+fn format(found: &Found) -> &'static str {
+    let foreign = Foreign::read(found.git_dir());
+    match foreign.refs.values().next() {
+        Some(oid) if oid.as_str().len() == 64 => "sha256",
+        _ => "sha1",
+    }
+}
