@@ -24,6 +24,14 @@ const SCRIPT: &str = r#"[
     {"say": "The greeting took the second argument for the name. It takes the first one now, and test.sh passes."}
 ]"#;
 
+/// What the coordinator is asked.
+const WISH: &str = "the greeting of ~/demo ends with a point";
+
+/// What the agent does that the coordinator sends.
+const POINT: &str = r#"[{"edit": {"path": "greet.sh", "old": "hello, $2", "new": "hello, $2."}},
+    {"bash": {"command": "git commit -qam 'End the greeting with a point'", "description": "Commit"}},
+    {"say": "It ends with a point."}]"#;
+
 /// What the demo's repository holds.
 const FILES: &[(&str, &str)] = &[
     ("README.md", "# demo\n\n`greet.sh NAME` greets. `test.sh` checks it.\n"),
@@ -56,7 +64,7 @@ pub(crate) fn run() -> Answer {
 }
 
 fn play(stage: &Stage) -> Answer {
-    let message = format!("{TASK}\nkugetsu-script: {}", SCRIPT.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = format!("{TASK}\nkugetsu-script: {}", one_line(SCRIPT));
     say("the job: an issue goes in");
     println!("    $ kugetsu start . \"{TASK}\" --wait");
     let mut start = stage.kugetsu(["start", ".", &message, "--wait"]);
@@ -73,8 +81,17 @@ fn play(stage: &Stage) -> Answer {
     for line in &lines[lines.len().saturating_sub(24)..] {
         println!("    {line}");
     }
+    say("a message for the coordinator: it begins the work by kugetsu's own tools, and reports");
+    println!("    $ kugetsu delegate \"{WISH}\" --wait");
+    let mut delegate = stage.kugetsu(["delegate", &stage.wish(), "--wait"]);
+    finish("the coordinator", &mut delegate)?;
     say("and what there is now");
     stage.show(stage.kugetsu(["list"]))
+}
+
+/// JSON in one line.
+fn one_line(json: &str) -> String {
+    json.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Where the demo plays.
@@ -106,6 +123,17 @@ impl Stage {
             make(&stage.home.join(directory))?;
         }
         Ok(stage)
+    }
+
+    /// The wish, with what the scripted model of the coordinator does about it.
+    fn wish(&self) -> String {
+        let message = format!("End the greeting with a point\nkugetsu-script: {}", one_line(POINT));
+        let arguments = serde_json::json!({"issue": self.repository, "message": message});
+        let script = serde_json::json!([
+            {"call": {"tool": "kugetsu_start", "arguments": arguments}},
+            {"say": "I began the work. You hear of it when it has ended."},
+        ]);
+        format!("{WISH}\nkugetsu-script: {script}")
     }
 
     fn agent(&self) -> Agent {

@@ -242,7 +242,7 @@ fn c01_work_from_before_is_taken_over_once_and_waits_for_a_person() {
     assert_eq!((issue.tasks[0].state, issue.tasks[0].ended_at), (TaskState::Blocked, Some(world.now)));
     assert!(issue.tasks[0].reason.is_some());
     assert_eq!(issue.worktree, Some(worktree()));
-    assert_eq!(issue.change_url.as_deref(), Some("https://github.com/acme/api/pull/3"));
+    assert_eq!(issue.change.as_ref().map(|change| change.url.as_str()), Some("https://github.com/acme/api/pull/3"));
     assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Open));
     let again = adopted(&mut world, true);
     assert_eq!(world.step(again).unwrap_err(), Refused::Known);
