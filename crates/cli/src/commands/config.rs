@@ -4,15 +4,16 @@ use clap::{Args, Subcommand};
 use kugetsu_engine::Home;
 use serde::Serialize;
 
+use crate::config::edit::edit;
 use crate::config::error::ConfigError;
 use crate::config::file::Part;
 use crate::config::key::{self, Key};
-use crate::config::load::{Loaded, look, merge, own_environment};
+use crate::config::load::{Loaded, look, own_environment};
 use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{atomic, connect, ui};
+use crate::{connect, ui};
 
 use super::init;
 
@@ -103,26 +104,12 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
+/// Changes a setting, and says so.
+pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     init::quietly(home)?;
-    let path = home.config();
-    let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let held = atomic::changing(home.path()).map_err(unusable)?;
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(unusable)?,
-    };
-    let (text, read) = write::set(&path, &text, key, value)?;
-    // A default server that is not configured, say: nothing is written that could not be read again.
-    let merged = merge(home, read.into(), &|_| None)?;
-    if let Some(mistake) =
-        merged.refused.iter().find(|one| Key::from_name(key).is_some_and(|key| one.part == Part::Value(key)))
-    {
-        return Err(mistake.error.clone().into());
-    }
-    atomic::write(&path, &text).map_err(unusable)?;
-    drop(held);
-    ui::line(format!("{key} is {value} in {}", path.display()));
+    let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
+    edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?)))?;
+    ui::line(format!("{key} is {value} in {}", home.config().display()));
     let loaded = look(home, &own_environment)?;
     for mistake in &loaded.refused {
         ui::warning(mistake.error.to_string());
@@ -161,6 +148,9 @@ fn settings(loaded: &Loaded) -> Vec<Setting> {
         }
         if let Some(api) = &server.api_url {
             all.push(one(name("api_url"), api, source));
+        }
+        if let Some(variable) = &server.token_env {
+            all.push(one(name("token_env"), variable, source));
         }
     }
     for agent in &loaded.settings.agents {

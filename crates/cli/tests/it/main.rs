@@ -9,6 +9,7 @@ mod confined;
 mod delegate;
 mod destroy;
 mod ends;
+mod git_servers;
 mod job;
 mod live_settings;
 mod many;
