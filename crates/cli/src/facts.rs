@@ -7,7 +7,7 @@ use std::io;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_engine::Home;
-use kugetsu_store::error::StoreError;
+use kugetsu_store::error::{OpenError, StoreError};
 use kugetsu_store::open;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::{Repo, RunView};
@@ -16,22 +16,36 @@ use kugetsu_store::view::{Repo, RunView};
 #[derive(Debug)]
 pub(crate) struct Facts(Store);
 
+/// Why they cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// In words that name the file.
+    pub(crate) said: String,
+    /// The daemon makes it right by itself.
+    pub(crate) is_older: bool,
+}
+
 /// Opens them; none where nothing was stored yet.
 ///
 /// # Errors
-/// Why they cannot be read, in words that name the file.
-pub(crate) async fn open(home: &Home) -> Result<Option<Facts>, String> {
+/// [`Unreadable`].
+pub(crate) async fn open(home: &Home) -> Result<Option<Facts>, Unreadable> {
     let path = home.database();
+    let unreadable = |said| Unreadable { said, is_older: false };
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("the database {} cannot be read: {error}", path.display())),
+        Err(error) => return Err(unreadable(format!("the database {} cannot be read: {error}", path.display()))),
         Ok(found) if !found.is_file() => {
-            return Err(format!("{} is no database but a directory or something else; move it away", path.display()));
+            let said = format!("{} is no database but a directory or something else", path.display());
+            return Err(unreadable(said));
         }
         Ok(found) if found.len() == 0 => return Ok(None),
         Ok(_) => {}
     }
-    open::look(&path).await.map(|store| Some(Facts(store))).map_err(|error| error.to_string())
+    let opened = open::look(&path).await;
+    opened
+        .map(|store| Some(Facts(store)))
+        .map_err(|error| Unreadable { is_older: matches!(error, OpenError::Older { .. }), said: error.to_string() })
 }
 
 impl Facts {

@@ -10,6 +10,7 @@ mod config;
 mod connect;
 mod daemon;
 mod dispatch;
+mod doctor;
 mod env_files;
 mod exit;
 mod facts;

@@ -315,7 +315,7 @@ async fn warn_of_repositories(home: &Home, server: &Listed) {
     let projects = match facts::open(home).await {
         Ok(Some(facts)) => facts.projects_on(&server.url).await,
         Ok(None) => return,
-        Err(error) => Err(error),
+        Err(unreadable) => Err(unreadable.said),
     };
     match projects {
         Ok(projects) if projects.is_empty() => {}

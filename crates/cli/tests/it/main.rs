@@ -8,6 +8,7 @@ mod branches;
 mod confined;
 mod delegate;
 mod destroy;
+mod doctor;
 mod ends;
 mod git_servers;
 mod job;
