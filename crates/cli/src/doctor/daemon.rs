@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use kugetsu_api::client::Client;
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
 use kugetsu_engine::Home;
@@ -13,13 +15,18 @@ use crate::daemon::lock;
 use crate::{connect, place, show};
 
 const ID: &str = "daemon";
+/// How long a daemon may take to begin or to end before something seems wrong with it.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// The daemon's process, if it answers, and what came of asking.
 pub(crate) async fn look(home: &Home) -> (Option<u32>, Check) {
     let log = format!("see its log {}; start it anew: kugetsu daemon stop", home.log().display());
     let mut client = match connect::running(home).await {
         Ok(Some(client)) => client,
-        Ok(None) => return (None, not_running(home)),
+        Ok(None) => match begins_or_ends(home).await {
+            Some(client) => client,
+            None => return (None, not_running(home)),
+        },
         Err(failure) => return (None, Check::bad(ID, "", failure.message, log)),
     };
     let status = match client.get::<StatusObject>(path::STATUS).await {
@@ -35,6 +42,14 @@ pub(crate) async fn look(home: &Home) -> (Option<u32>, Check) {
         Check::warning(ID, "", format!("{said}; this command is {own}"), "kugetsu daemon stop; runs go on meanwhile")
     };
     (Some(status.pid), check)
+}
+
+/// One that holds the home and does not answer is just beginning, or just ending.
+async fn begins_or_ends(home: &Home) -> Option<Client> {
+    if !lock::is_held(home).ok()? || lock::released(home, MOMENT).await.ok()? {
+        return None;
+    }
+    connect::running(home).await.ok()?
 }
 
 fn not_running(home: &Home) -> Check {

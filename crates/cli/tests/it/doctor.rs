@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,7 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn c08_a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
     let world = World::new();
+    world.run(["init"]);
     world.start(&world.repository("demo"), &script(&["say hello"]));
     let (checks, code) = doctor(&world, &[]);
     assert_eq!(code, 0, "{checks:#?}");
@@ -267,10 +269,11 @@ fn c08_a_process_of_a_run_that_is_over_is_found_and_ended() {
     let world = World::new();
     let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
-    let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).spawn().unwrap();
+    let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).process_group(0).spawn().unwrap();
     // Another home's run is not ours to judge.
     let foreign = "0190a000-0000-7000-8000-000000000000";
-    let mut other = world.home.command("sleep").arg("601").env("KUGETSU_RUN", foreign).spawn().unwrap();
+    let mut other =
+        world.home.command("sleep").arg("601").env("KUGETSU_RUN", foreign).process_group(0).spawn().unwrap();
     let pid = i32::try_from(stray.id()).unwrap();
     let said = eventually("the stray process to be told of", || {
         let (checks, _) = doctor(&world, &["--offline"]);
