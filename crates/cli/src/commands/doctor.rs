@@ -77,7 +77,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     checks.push(answered);
     checks.extend(unit::check(home).await);
     checks.extend(kernel::checks(loaded.as_ref().ok().map(|loaded| &loaded.settings)).await);
-    let facts = facts.as_ref().map(Option::as_ref).map_err(|()| ());
+    let facts = facts.as_ref().map(Option::as_ref).map_err(|not_readable| *not_readable);
     if let Ok(loaded) = &loaded {
         let repositories = match facts {
             Ok(Some(facts)) => facts.repositories().await.ok(),

@@ -7,19 +7,23 @@ use crate::facts::{self, Facts};
 
 const ID: &str = "database";
 
+/// It is there and cannot be read, so that nothing is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotReadable;
+
 /// The facts, where they can be read, and what came of looking.
-pub(crate) async fn look(home: &Home) -> (Result<Option<Facts>, ()>, Check) {
+pub(crate) async fn look(home: &Home) -> (Result<Option<Facts>, NotReadable>, Check) {
     let shown = home.database().display().to_string();
     let facts = match facts::open(home).await {
         Ok(None) => return (Ok(None), Check::ok(ID, shown, "nothing is stored yet")),
         Ok(Some(facts)) => facts,
         Err(unreadable) if unreadable.is_older => {
             let check = Check::warning(ID, shown, unreadable.said, "kugetsu daemon stop; kugetsu daemon start");
-            return (Err(()), check);
+            return (Err(NotReadable), check);
         }
         Err(unreadable) => {
             let repair = "put a copy of it back; or move it away, and the next daemon begins with an empty one";
-            return (Err(()), Check::bad(ID, shown, unreadable.said, repair));
+            return (Err(NotReadable), Check::bad(ID, shown, unreadable.said, repair));
         }
     };
     let check = match facts.wrong().await {

@@ -13,14 +13,15 @@ use kugetsu_engine::Home;
 use kugetsu_process::{MARKER, stragglers};
 
 use super::check::{Check, Fix};
+use super::database::NotReadable;
 use crate::facts::Facts;
 
 /// Processes and directories. Without facts nothing is known to be nobody's.
-pub(crate) async fn checks(home: &Home, facts: Result<Option<&Facts>, ()>, daemon: bool) -> Vec<Check> {
+pub(crate) async fn checks(home: &Home, facts: Result<Option<&Facts>, NotReadable>, daemon: bool) -> Vec<Check> {
     let facts = match facts {
         Ok(Some(facts)) => facts,
         Ok(None) => return Vec::new(),
-        Err(()) => {
+        Err(NotReadable) => {
             let why = "what belongs to nobody is not known while the database cannot be read";
             return vec![Check::unknown("orphan.processes", "", why), Check::unknown("orphan.worktrees", "", why)];
         }
