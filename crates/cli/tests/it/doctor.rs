@@ -428,3 +428,27 @@ fn c08_what_the_script_left_leads_to_init() {
     fs::create_dir_all(world.home.kugetsu().join("sessions")).unwrap();
     assert_state(&doctor(&world, &["--offline"]).0, "script", "", "warning", &["sessions", "kugetsu init"]);
 }
+
+#[test]
+fn c08_the_unit_is_looked_at_and_read_again() {
+    let mut world = World::new();
+    assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "there is none");
+    let programs = world.home.folder("programs");
+    let asked = programs.join("asked");
+    let text = format!(
+        "#!/bin/sh\necho \"$*\" >> {0}\n[ \"$2\" != show ] || grep -q '^--user daemon-reload' {0} && echo no || echo yes\n",
+        asked.display()
+    );
+    program(&programs, "systemctl", &text);
+    world.home.prepend_path(&programs);
+    world.run(["daemon", "install"]);
+    fs::remove_file(&asked).unwrap();
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "unit", "kugetsu.service", "warning", &["systemctl --user daemon-reload"]);
+    assert_state(&doctor(&world, &["--offline", "--fix"]).0, "unit", "", "ok", &["read its units again"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "unit", "", "ok", &["at login"]);
+    let unit = world.home.user().join(".config/systemd/user/kugetsu.service");
+    let other = fs::read_to_string(&unit).unwrap().replace("KUGETSU_HOME=/", "KUGETSU_HOME=/other/");
+    fs::write(&unit, other).unwrap();
+    assert_state(&doctor(&world, &["--offline"]).0, "unit", "", "warning", &["kugetsu daemon install"]);
+}
