@@ -7,6 +7,9 @@ use crate::profile::{Profile, Quirks};
 /// What it is called.
 pub(crate) const NAME: &str = "opencode";
 
+/// The version that it was measured with.
+const VERSION: &str = "1.18.33";
+
 /// opencode's profile.
 pub(crate) fn profile() -> Profile {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
@@ -21,6 +24,7 @@ pub(crate) fn profile() -> Profile {
         record: Some(words(&["export", "{session}"])),
         login_files: vec!["opencode/auth.json"],
         config_directories: vec![NAME],
+        tested_version: Some(VERSION),
         install_hint: "install it (https://opencode.ai, or `npm install -g opencode-ai`); kugetsu looks on the PATH, which `kugetsu env set PATH <value>` changes for agents".to_owned(),
         login_hint: "opencode auth login".to_owned(),
         quirks: Quirks {

@@ -44,6 +44,8 @@ pub struct Profile {
     pub(crate) login_files: Vec<&'static str>,
     /// Where its settings lie, below the user's configuration home.
     pub(crate) config_directories: Vec<&'static str>,
+    /// The version that what is special about it was measured with.
+    pub(crate) tested_version: Option<&'static str>,
     pub(crate) install_hint: String,
     pub(crate) login_hint: String,
     pub(crate) quirks: Quirks,
@@ -85,6 +87,7 @@ impl Profile {
             record: None,
             login_files: Vec::new(),
             config_directories: Vec::new(),
+            tested_version: None,
             install_hint: format!("install it, or correct `program` of the agent {} in the configuration", own.name),
             login_hint: program.to_string(),
             quirks: Quirks::default(),
@@ -106,6 +109,16 @@ impl Profile {
     /// it also writes to.
     pub fn config_directories(&self) -> &[&'static str] {
         &self.config_directories
+    }
+
+    /// The version that what is special about it was measured with; none for agents that nothing is known of.
+    pub fn tested_version(&self) -> Option<&'static str> {
+        self.tested_version
+    }
+
+    /// What makes it log in to its model: a command.
+    pub fn login_hint(&self) -> &str {
+        &self.login_hint
     }
 
     /// Starts the agent, to speak ACP on its stdin and stdout.

@@ -20,6 +20,7 @@ use crate::commands::queue::Queue;
 use crate::commands::rescue::Rescue;
 use crate::commands::runner::Runner;
 use crate::commands::set_pr::SetPr;
+use crate::commands::server::Server;
 use crate::commands::start::Start;
 use crate::commands::status::Status;
 use crate::commands::tools::Tools;
@@ -62,6 +63,7 @@ pub(crate) enum Verb {
     Init(Init),
     Config(Config),
     Env(Env),
+    Server(Server),
     Doctor(Doctor),
     Daemon(Daemon),
     Help(Help),

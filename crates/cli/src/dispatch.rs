@@ -10,7 +10,7 @@ use crate::arguments::{Arguments, Verb};
 use crate::commands::daemon::Action;
 use crate::commands::{
     attach, completions, config, continue_work, daemon, delegate, destroy, doctor, env, help, init, list, logs, man,
-    queue, rescue, runner, set_pr, start, status, tools, version, why,
+    queue, rescue, runner, server, set_pr, start, status, tools, version, why,
 };
 use crate::daemon::serve;
 use crate::exit::Exit;
@@ -53,6 +53,7 @@ async fn asking(home: Home, verb: Verb) -> Result<Exit, Failure> {
         Verb::Rescue(arguments) => rescue::run(&home, arguments).await,
         Verb::Config(arguments) => config::run(&home, arguments).await,
         Verb::Env(arguments) => env::run(&home, arguments).await,
+        Verb::Server(arguments) => server::run(&home, arguments).await,
         Verb::Doctor(arguments) => doctor::run(&home, arguments).await,
         Verb::Runner(arguments) => runner::run(home, arguments).await,
         Verb::Tools(arguments) => tools::run(arguments).await,

@@ -19,7 +19,7 @@ use crate::ui;
 use crate::{atomic, env_files};
 
 /// What only the script made, of its work.
-const SCRIPTS_WORK: [&str; 4] = ["index.json", "sessions", "queue", "queue.json"];
+pub(crate) const SCRIPTS_WORK: [&str; 4] = ["index.json", "sessions", "queue", "queue.json"];
 
 /// What was done, each in a sentence.
 #[derive(Debug, Default, Serialize)]

@@ -1,4 +1,4 @@
-//! Which token git shows to which server: the one of the server's own kind, and only to servers that are known.
+//! Which token git shows to which server: the server's own one or that of its kind, and only to servers that are known.
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_git::door::Git;
@@ -19,9 +19,9 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
 /// The same door, with the server's token if the env files hold one. A server that nobody configured gets none: a token
 /// must not go to whatever host an address names.
 pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
-    let Some((name, user)) = settings.servers.kind_of(base).and_then(variable) else { return git.clone() };
+    let Some(name) = token_variable(settings, base) else { return git.clone() };
     let Some(value) = value(settings, name) else { return git.clone() };
-    git.with_token(base, user, value.clone())
+    git.with_token(base, user(settings.servers.kind_of(base)), value.clone())
 }
 
 /// The token for a server, where its kind is known and the env files hold one.
@@ -34,17 +34,16 @@ fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
     found.map(|variable| &variable.value).filter(|value| !value.expose_secret().is_empty())
 }
 
-/// The variable that holds the token for a server, where its kind is known: for messages.
-pub(crate) fn token_variable(settings: &Settings, base: &str) -> Option<&'static str> {
-    settings.servers.kind_of(base).and_then(variable).map(|(name, _)| name)
+/// The variable that holds the token for a server: its own, or that of its kind.
+pub(crate) fn token_variable<'a>(settings: &'a Settings, base: &str) -> Option<&'a str> {
+    settings.servers.token_variable(base)
 }
 
-/// The token's variable, and the user name that the server wants beside a token.
-const fn variable(kind: ForgeKind) -> Option<(&'static str, &'static str)> {
+/// The user name that a server wants beside a token.
+const fn user(kind: Option<ForgeKind>) -> &'static str {
     match kind {
-        ForgeKind::GitHub => Some(("GITHUB_TOKEN", "x-access-token")),
-        ForgeKind::GitLab => Some(("GITLAB_TOKEN", "oauth2")),
-        ForgeKind::Gitea | ForgeKind::Forgejo => Some(("GITEA_TOKEN", "oauth2")),
-        ForgeKind::Local => None,
+        Some(ForgeKind::GitHub) => "x-access-token",
+        // Gitea and Forgejo take any.
+        _ => "oauth2",
     }
 }

@@ -31,6 +31,15 @@ pub(crate) async fn discard_temporary(run: &RunHome) -> io::Result<()> {
     discard(run.temporary_here()).await
 }
 
+/// Removes everything of a run that is not stored any more.
+///
+/// # Errors
+/// As the file system says; part of it may be gone then.
+pub async fn discard_run(run: &RunHome) -> io::Result<()> {
+    discard_temporary(run).await?;
+    discard(run.path().to_owned()).await
+}
+
 fn remove(directory: &Path) -> io::Result<()> {
     let removed = match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

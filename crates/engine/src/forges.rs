@@ -23,7 +23,7 @@ pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn
     let configured = settings.servers.list().iter().find(|server| server.base == *base).cloned();
     let server = match configured {
         Some(server) => Server { kind: Some(kind), ..server },
-        None => Server { name: base.to_string(), base: base.clone(), kind: Some(kind), api_url: None },
+        None => Server { name: base.to_string(), base: base.clone(), kind: Some(kind), api_url: None, token_env: None },
     };
     let login = Login::new(variable, token(&settings, base.as_str()))?;
     open(&engine.connector()?, &server, login).map(Some)

@@ -41,16 +41,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`] with the reason and what to do.
     pub fn create(&self) -> Result<(), HomeError> {
-        let places = [
-            self.state(),
-            self.mirrors(),
-            self.worktrees(),
-            self.gates(),
-            self.runs(),
-            self.env(),
-            self.base(),
-            self.coordinator(),
-        ];
+        let places = self.places();
         for directory in std::iter::once(self.path()).chain(places.iter().map(PathBuf::as_path)) {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -61,6 +52,24 @@ impl Home {
         // A directory that exists says nothing about whether it can be written: a full disk or another owner shows here.
         let probe = self.0.join(format!(".writable-{}", std::process::id()));
         fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe)).map_err(|error| self.unusable(&error))
+    }
+
+    /// The places in it that are not there.
+    pub fn missing(&self) -> Vec<PathBuf> {
+        self.places().into_iter().filter(|place| !place.is_dir()).collect()
+    }
+
+    fn places(&self) -> [PathBuf; 8] {
+        [
+            self.state(),
+            self.mirrors(),
+            self.worktrees(),
+            self.gates(),
+            self.runs(),
+            self.env(),
+            self.base(),
+            self.coordinator(),
+        ]
     }
 
     fn unusable(&self, error: &io::Error) -> HomeError {

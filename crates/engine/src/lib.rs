@@ -38,6 +38,7 @@ mod wanted;
 pub mod why;
 
 pub use context::BASE_CONTEXT;
+pub use discard::discard_run;
 pub use engine::{Engine, Parts};
 pub use home::Home;
 pub use live::serve_engine;

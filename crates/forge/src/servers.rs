@@ -21,6 +21,8 @@ pub struct Server {
     pub kind: Option<ForgeKind>,
     /// Where its API is, where that differs from the usual place.
     pub api_url: Option<String>,
+    /// The variable that holds its token, where that is not the usual one of its kind.
+    pub token_env: Option<String>,
 }
 
 impl Server {
@@ -39,6 +41,34 @@ impl Server {
             ForgeKind::Local => None,
         }
     }
+
+    /// The variable that holds its token: the one that was said, or the usual one of its kind; none while neither is
+    /// known. One that was said stands alone: a token for the kind in general is not shown to this server.
+    pub fn token_variable(&self) -> Option<&str> {
+        self.token_env.as_deref().or_else(|| usual_token_variable(self.kind?))
+    }
+
+    /// A public server, which everybody knows, by its host.
+    fn public((address, kind): (&str, ForgeKind)) -> Option<Self> {
+        let name = address.split_once("://").map_or(address, |(_, host)| host).to_owned();
+        let base = ServerBase::new(address).ok()?;
+        Some(Self { name, base, kind: Some(kind), api_url: None, token_env: None })
+    }
+}
+
+/// The variable that a token for servers of this kind is kept in, where nothing else is said.
+pub const fn usual_token_variable(kind: ForgeKind) -> Option<&'static str> {
+    match kind {
+        ForgeKind::GitHub => Some("GITHUB_TOKEN"),
+        ForgeKind::GitLab => Some("GITLAB_TOKEN"),
+        ForgeKind::Gitea | ForgeKind::Forgejo => Some("GITEA_TOKEN"),
+        ForgeKind::Local => None,
+    }
+}
+
+/// The public servers that need no configuration, each called by its host.
+pub fn public_servers() -> impl Iterator<Item = Server> {
+    PUBLIC.into_iter().filter_map(Server::public)
 }
 
 /// All configured servers.
@@ -97,6 +127,14 @@ impl Servers {
     pub fn kind_of(&self, base: &str) -> Option<ForgeKind> {
         let configured = self.list.iter().find(|server| server.base.as_str() == base).and_then(|server| server.kind);
         configured.or_else(|| PUBLIC.iter().find(|(address, _)| *address == base).map(|(_, kind)| *kind))
+    }
+
+    /// The variable that holds the token for the server at this address; none for a server that nobody named, and for one
+    /// whose kind is not known. Where two names have the address, the one that says its variable counts.
+    pub fn token_variable(&self, base: &str) -> Option<&str> {
+        let mut same = self.list.iter().filter(|server| server.base.as_str() == base);
+        let said = same.find_map(|server| server.token_env.as_deref());
+        said.or_else(|| usual_token_variable(self.kind_of(base)?))
     }
 
     /// What the parser needs to know of them.
@@ -162,7 +200,32 @@ mod tests {
 
     fn server(base: &str, kind: ForgeKind, api_url: Option<&str>) -> Server {
         let base = ServerBase::new(base).unwrap();
-        Server { name: "x".to_owned(), base, kind: Some(kind), api_url: api_url.map(str::to_owned) }
+        let api_url = api_url.map(str::to_owned);
+        Server { name: "x".to_owned(), base, kind: Some(kind), api_url, token_env: None }
+    }
+
+    #[test]
+    fn c10_two_servers_of_one_kind_can_have_two_tokens() {
+        let named = |name: &str, base: &str, variable: Option<&str>| Server {
+            name: name.to_owned(),
+            token_env: variable.map(str::to_owned),
+            ..server(base, ForgeKind::Gitea, None)
+        };
+        let (one, two) =
+            (named("one", "https://a.example", Some("ONE_TOKEN")), named("two", "https://b.example", None));
+        let servers = Servers::new(vec![one, two], None).unwrap();
+        assert_eq!(servers.token_variable("https://a.example"), Some("ONE_TOKEN"));
+        assert_eq!(servers.token_variable("https://b.example"), Some("GITEA_TOKEN"));
+        assert_eq!(servers.token_variable("https://github.com"), Some("GITHUB_TOKEN"));
+        for nobodys in ["https://c.example", "https://a.example.evil.example", "http://a.example"] {
+            assert_eq!(servers.token_variable(nobodys), None, "{nobodys}");
+        }
+    }
+
+    #[test]
+    fn r19_three_public_servers_are_built_in_and_no_other() {
+        let names: Vec<String> = public_servers().map(|server| server.name).collect();
+        assert_eq!(names, ["github.com", "gitlab.com", "codeberg.org"]);
     }
 
     #[test]

@@ -206,6 +206,17 @@ impl Git {
         &self.found.program
     }
 
+    /// What the user's own settings say of whose commits these are: name and address, each as far as it is set.
+    ///
+    /// # Errors
+    /// [`GitError`] with git's words.
+    pub async fn user(&self) -> Result<(Option<String>, Option<String>), GitError> {
+        let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).trim().to_owned());
+        let name = text(self.setting("user.name", Place::Anywhere).await?);
+        let email = text(self.setting("user.email", Place::Anywhere).await?);
+        Ok((name.filter(|name| !name.is_empty()), email.filter(|email| !email.is_empty())))
+    }
+
     /// An effective setting. Bytes, as it was written.
     pub(crate) async fn setting(&self, key: &str, place: Place<'_>) -> Result<Option<Vec<u8>>, GitError> {
         let call = self.call("config", format!("read the setting {key}")).args(["--null", "--get", key]);

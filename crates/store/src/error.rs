@@ -29,6 +29,27 @@ pub enum OpenError {
         /// What the database engine says.
         why: String,
     },
+    /// It was written by an older kugetsu, and is only looked at.
+    #[error(
+        "the database {} was written by an older kugetsu (its schema has step {found}, this program knows {known}); \
+         the daemon brings it up to date when it starts: kugetsu daemon start", path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The newest step in the file; 0 for none.
+        found: i64,
+        /// The newest step in this program.
+        known: i64,
+    },
+    /// It cannot be read.
+    #[error("the database {} cannot be read: {why}", path.display())]
+    NotReadable {
+        /// The file.
+        path: PathBuf,
+        /// What the database engine says.
+        why: String,
+    },
     /// It cannot be created or written.
     #[error("the database {} cannot be written: {why}", path.display())]
     NotWritable {

@@ -62,6 +62,27 @@ pub async fn open(path: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { store, writer: tokio::spawn(writer.run(requests)) })
 }
 
+/// Opens the database in `path` to look at it: nothing is made, brought up to date or written, and a daemon that works
+/// with it meanwhile is not disturbed. What is asked to be written is refused as by a store that was closed.
+///
+/// # Errors
+/// [`OpenError`]: it is not there, of another version, not a database of ours, or cannot be read.
+pub async fn look(path: &Path) -> Result<Store, OpenError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .disable_statement_logging()
+        .busy_timeout(Duration::from_secs(2));
+    let mut connection =
+        SqliteConnection::connect_with(&options).await.map_err(|error| schema::unreadable(path, &error))?;
+    schema::compare(path, &mut connection).await?;
+    // It would only say that it could not be closed in order; nothing was written.
+    let _ = connection.close().await;
+    let reads = SqlitePoolOptions::new().max_connections(1).min_connections(0).connect_lazy_with(options);
+    let (store, _) = Store::new(reads);
+    Ok(store)
+}
+
 /// The file is its owner's only, from its first moment; SQLite gives the files beside it the same mode.
 fn make_private(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {

@@ -4,15 +4,16 @@ use clap::{Args, Subcommand};
 use kugetsu_engine::Home;
 use serde::Serialize;
 
+use crate::config::edit::edit;
 use crate::config::error::ConfigError;
 use crate::config::file::Part;
 use crate::config::key::{self, Key};
-use crate::config::load::{Loaded, has_good, look, merge, own_environment};
+use crate::config::load::{Loaded, has_good, look, own_environment};
 use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{atomic, connect, setup, ui};
+use crate::{connect, setup, ui};
 
 /// See and change the settings.
 #[derive(Debug, Args)]
@@ -112,27 +113,12 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    home.create().map_err(|error| Failure::new(error.to_string()))?;
+/// Changes a setting, and says so.
+pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     setup::quietly(home)?;
-    let path = home.config();
-    let unusable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let held = atomic::changing(home.path()).map_err(unusable)?;
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(unusable)?,
-    };
-    let (text, read) = write::set(&path, &text, key, value)?;
-    // A default server that is not configured, say: nothing is written that could not be read again.
-    let merged = merge(home, read.into(), &|_| None)?;
-    if let Some(mistake) =
-        merged.refused.iter().find(|one| Key::from_name(key).is_some_and(|key| one.part == Part::Value(key)))
-    {
-        return Err(ConfigError::new(write::NOT_SET, mistake.error.message.clone()).into());
-    }
-    atomic::write(&path, &text).map_err(unusable)?;
-    drop(held);
-    ui::line(format!("{key} is {value} in {}", path.display()));
+    let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
+    edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?)))?;
+    ui::line(format!("{key} is {value} in {}", home.config().display()));
     let loaded = look(home, &own_environment)?;
     for mistake in &loaded.refused {
         ui::warning(mistake.error.to_string());
@@ -173,6 +159,9 @@ fn settings(loaded: &Loaded) -> Vec<Setting> {
         }
         if let Some(api) = &server.api_url {
             all.push(one(name("api_url"), api, source));
+        }
+        if let Some(variable) = &server.token_env {
+            all.push(one(name("token_env"), variable, source));
         }
     }
     for agent in &loaded.settings.agents {

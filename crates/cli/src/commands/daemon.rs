@@ -3,14 +3,12 @@
 use std::env;
 use std::fs;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
 use kugetsu_engine::Home;
-use kugetsu_process::Short;
 
 use crate::daemon::{lock, start, unit};
 use crate::exit::Exit;
@@ -22,8 +20,6 @@ use super::status;
 
 /// How long a daemon may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-/// How long systemctl may take.
-const SYSTEMCTL_LIMIT: Duration = Duration::from_secs(20);
 
 /// The process behind the commands. It starts by itself when a command needs it.
 #[derive(Debug, Args)]
@@ -131,7 +127,8 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
         env::current_exe().map_err(|error| Failure::new(format!("this program's own path is not known: {error}")))?;
     let search_path = env::var("PATH").map_err(|_| Failure::usage("PATH is not set, or not UTF-8"))?;
     setup::quietly(home)?;
-    let directory = units()?;
+    let directory =
+        unit::directory().ok_or_else(|| Failure::usage("HOME is not set, so there is no place for the unit"))?;
     let path = directory.join(unit::NAME);
     fs::create_dir_all(&directory)
         .and_then(|()| atomic::write(&path, &unit::text(&program, home.path(), &search_path)))
@@ -139,7 +136,7 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
     ui::line(format!("wrote {}", path.display()));
     for arguments in [&["daemon-reload"][..], &["enable", unit::NAME][..]] {
         let said = format!("systemctl --user {}", arguments.join(" "));
-        if let Err(why) = systemctl(arguments).await {
+        if let Err(why) = unit::systemctl(arguments).await {
             ui::warning(format!("`{said}` did not work: {why}"));
             ui::line(format!(
                 "where systemd runs for you, type: systemctl --user daemon-reload && systemctl --user enable {}",
@@ -153,21 +150,4 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
     ui::line(format!("to have it run by systemd now: kugetsu daemon stop && systemctl --user start {}", unit::NAME));
     ui::line("to have it run while you are logged out: loginctl enable-linger");
     Ok(Exit::Done)
-}
-
-/// Where the user's own units are (systemd.unit(5)).
-fn units() -> Result<PathBuf, Failure> {
-    let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-    let config = config.ok_or_else(|| Failure::usage("HOME is not set, so there is no place for the unit"))?;
-    Ok(config.join("systemd").join("user"))
-}
-
-async fn systemctl(arguments: &[&str]) -> Result<(), String> {
-    let short = Short::new("systemctl").arg("--user").args(arguments).time_limit(SYSTEMCTL_LIMIT);
-    let ended = kugetsu_process::run(short).await.map_err(|error| error.to_string())?;
-    if ended.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned())
 }

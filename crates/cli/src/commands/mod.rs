@@ -18,6 +18,7 @@ pub(crate) mod queue;
 pub(crate) mod rescue;
 pub(crate) mod runner;
 pub(crate) mod set_pr;
+pub(crate) mod server;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod task_wait;

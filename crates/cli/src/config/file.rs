@@ -9,7 +9,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::error::ConfigError;
 use super::key::{self, Key, Kind};
-use super::layer::{Entry, Layer, holds_credentials, server};
+use super::layer::{Entry, Layer, holds_credentials, server, token_variable};
 use super::source::Source;
 use crate::nearest::nearest;
 
@@ -113,7 +113,7 @@ impl Reader<'_> {
         let table = item
             .as_table_like()
             .ok_or_else(|| self.error(item, format!("write the server as [servers.{name}] with its url")))?;
-        self.known(table, &format!("servers.{name}"), &["url", "kind", "api_url"]);
+        self.known(table, &format!("servers.{name}"), &["url", "kind", "api_url", "token_env"]);
         let url = self.text_of(table, "url")?;
         let url = url.ok_or_else(|| self.error(item, "it has no url"))?;
         let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
@@ -122,7 +122,10 @@ impl Reader<'_> {
                        kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
             return Err(self.error(item, why));
         }
-        server(name, url, kind, api).map_err(|why| self.error(item, why))
+        let mut server = server(name, url, kind, api).map_err(|why| self.error(item, why))?;
+        let variable = self.text_of(table, "token_env")?.map(token_variable);
+        server.token_env = variable.transpose().map_err(|why| self.error(item, why))?;
+        Ok(server)
     }
 
     fn agents(&mut self, agents: &dyn TableLike) {

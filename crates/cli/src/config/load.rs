@@ -8,10 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kugetsu_domain::reference::ForgeKind;
 use kugetsu_engine::{Home, Settings};
 use kugetsu_forge::repositories::Repositories;
-use kugetsu_forge::servers::{Server, Servers};
+use kugetsu_forge::servers::{Server, Servers, public_servers};
 
 use crate::{atomic, env_files};
 
@@ -19,13 +18,10 @@ use super::duration;
 use super::error::ConfigError;
 use super::file::{self, Part, Refused};
 use super::key::{self, Key};
-use super::layer::{Entry, Layer, server};
+use super::layer::{Entry, Layer};
 use super::old_file;
 use super::source::Source;
 use super::write;
-
-/// The one server that needs no configuration, being public.
-const GITHUB: &str = "github.com";
 
 /// A variable of the environment by its name.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -285,10 +281,12 @@ fn servers(
         list.push(server.clone());
     }
     let (default, source) = found(values, Key::ServerDefault);
-    if default == GITHUB && !sources.contains_key(GITHUB) {
-        let github = server(GITHUB, GITHUB, Some(ForgeKind::GitHub.name()), None);
-        list.push(github.map_err(|why| ConfigError::new(source, why))?);
-        sources.insert(GITHUB.to_owned(), Source::Default);
+    // The public ones need no configuration.
+    if !sources.contains_key(default)
+        && let Some(public) = public_servers().find(|server| server.name == default)
+    {
+        sources.insert(public.name.clone(), Source::Default);
+        list.push(public);
     }
     let servers = Servers::new(list, Some(default).filter(|name| !name.is_empty()))
         .map_err(|error| ConfigError::new(source, error.to_string()))?;

@@ -1,6 +1,7 @@
 //! The settings: where they are read from, which one wins, and how a person changes them.
 
 pub(crate) mod duration;
+pub(crate) mod edit;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod key;

@@ -47,11 +47,13 @@ pub(crate) const CONFIG: &str = r#"# kugetsu's settings. Take the `#` away in fr
 # The server that `owner/repo#12` means outside a clone; github.com otherwise.
 #default = "work"
 
-# Git servers of your own. kind: github, gitea, forgejo or gitlab.
+# Git servers of your own, as `kugetsu server add` names them. kind: github, gitea, forgejo or gitlab.
 #[servers.work]
 #url = "https://git.example.co"
 #kind = "gitea"
 #api_url = "https://git.example.co/api/v1"
+# Which variable of env/default.env holds its token, where that is not the one of its kind: a name, never the token.
+#token_env = "WORK_TOKEN"
 
 # Agents of your own: programs that speak the Agent Client Protocol on stdin and stdout.
 #[agents.mine]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, Table, Value, value};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::error::ConfigError;
 use super::file::{self, Part, Read, Refused};
@@ -10,6 +10,8 @@ use super::key::{self, Key, Kind};
 
 /// The place of a mistake that stands in no file, as it was not written.
 pub(crate) const NOT_SET: &str = "nothing was changed";
+/// The section of the servers.
+const SERVERS: &str = "servers";
 
 /// The text with the setting changed, and what the whole text then says. Other mistakes in it stay as they are.
 ///
@@ -19,15 +21,14 @@ pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(S
     let refused = |why: String| ConfigError::new(NOT_SET, why);
     // What is wrong already is told with its line, before anything is changed.
     let before = file::read(path, text)?;
-    let mut document: DocumentMut =
-        text.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(path.display(), error.message()))?;
+    let mut document = parsed(path, text)?;
     let steps: Vec<&str> = name.split('.').collect();
     let (part, new) = match (Key::from_name(name), steps.as_slice()) {
         (Some(key), _) => {
             key.check(typed).map_err(refused)?;
             (Part::Value(key), typed_value(key, typed))
         }
-        (None, ["servers", server, "url" | "kind" | "api_url"]) => {
+        (None, ["servers", server, "url" | "kind" | "api_url" | "token_env"]) => {
             (Part::Server((*server).to_owned()), Value::from(typed))
         }
         (None, ["agents", agent, "program"]) => (Part::Agent((*agent).to_owned()), Value::from(typed)),
@@ -47,6 +48,119 @@ pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(S
         Some(mistake) => Err(refused(mistake.error.message.clone())),
         None => Ok((text, read)),
     }
+}
+
+/// The text with the server named in it: what is given is set, what is none is taken away. A new one comes at the end.
+///
+/// # Errors
+/// The text is not TOML, or what it then says of the server cannot be used.
+pub(crate) fn set_server(
+    path: &Path,
+    text: &str,
+    name: &str,
+    parts: &[(&str, Option<&str>)],
+) -> Result<(String, Read), ConfigError> {
+    let mut document = parsed(path, text)?;
+    let is_first = document.get(SERVERS).is_none();
+    for (part, new) in parts {
+        match (new, server_table(&mut document, name)) {
+            (Some(new), _) => {
+                let steps = [SERVERS, name, part];
+                let refused =
+                    || ConfigError::new(path.display(), format!("servers.{name}.{part} cannot be put into it"));
+                put(document.as_table_mut(), &steps, Value::from(*new)).ok_or_else(refused)?;
+            }
+            (None, Some(table)) => drop(table.remove(part)),
+            (None, None) => {}
+        }
+    }
+    if is_first && let Some(new) = document.get_mut(SERVERS).and_then(|servers| servers.get_mut(name)) {
+        // The comments at the end belong to the section before it.
+        let comments = document_end(text);
+        if let (Some(table), false) = (new.as_table_mut(), comments.is_empty()) {
+            table.decor_mut().set_prefix(format!("{}\n\n", comments.trim_end()));
+            document.set_trailing("");
+        }
+    }
+    let text = document.to_string();
+    let read = file::read(path, &text)?;
+    match read.refused.iter().find(|one| one.part == Part::Server(name.to_owned())) {
+        Some(mistake) => Err(mistake.error.clone()),
+        None => Ok((text, read)),
+    }
+}
+
+/// The text without the server; the comments above it stay. None if it does not name one.
+///
+/// # Errors
+/// The text is not TOML.
+pub(crate) fn remove_server(path: &Path, text: &str, name: &str) -> Result<Option<(String, Read)>, ConfigError> {
+    let mut document = parsed(path, text)?;
+    let Some(servers) = document.get_mut(SERVERS).and_then(Item::as_table_like_mut) else { return Ok(None) };
+    let Some(removed) = servers.remove(name) else { return Ok(None) };
+    if servers.is_empty() && removed.is_table() && text_before(document.get(SERVERS)).is_empty() {
+        document.remove(SERVERS);
+    }
+    if let Item::Table(table) = removed {
+        let comments = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned();
+        if !comments.trim().is_empty() {
+            leave(&mut document, table.position(), comments.trim_end());
+        }
+    }
+    let text = document.to_string();
+    file::read(path, &text).map(|read| Some((text, read)))
+}
+
+/// Puts comments before the first table behind a place, or at the end.
+fn leave(document: &mut DocumentMut, place: Option<isize>, comments: &str) {
+    let mut after = None;
+    visit(document.as_table_mut(), &mut |table| {
+        let at = table.position().filter(|at| Some(*at) > place && !table.is_implicit());
+        if at.is_some() && (after.is_none() || at < after) {
+            after = at;
+        }
+    });
+    let Some(after) = after else {
+        let end = document.trailing().as_str().unwrap_or_default().to_owned();
+        document.set_trailing(format!("{comments}\n{end}"));
+        return;
+    };
+    visit(document.as_table_mut(), &mut |table| {
+        if table.position() == Some(after) {
+            let before = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
+            let both = format!("{comments}\n{before}");
+            table.decor_mut().set_prefix(both);
+        }
+    });
+}
+
+fn visit(table: &mut Table, see: &mut impl FnMut(&mut Table)) {
+    for (_, item) in table.iter_mut() {
+        if let Item::Table(inner) = item {
+            see(inner);
+            visit(inner, see);
+        }
+    }
+}
+
+fn text_before(item: Option<&Item>) -> String {
+    let table = item.and_then(Item::as_table).filter(|table| !table.is_implicit());
+    table.and_then(|table| table.decor().prefix()?.as_str()).unwrap_or_default().trim().to_owned()
+}
+
+fn document_end(text: &str) -> String {
+    let document = text.parse::<DocumentMut>().ok();
+    document.and_then(|document| document.trailing().as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn server_table<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut dyn TableLike> {
+    document.get_mut(SERVERS)?.as_table_like_mut()?.get_mut(name)?.as_table_like_mut()
+}
+
+fn parsed(path: &Path, text: &str) -> Result<DocumentMut, ConfigError> {
+    // What is wrong is told with its line.
+    file::read(path, text)?;
+    text.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(path.display(), error.message()))
 }
 
 fn typed_value(key: Key, typed: &str) -> Value {
@@ -120,6 +234,32 @@ mod tests {
         assert_eq!(changed(text, "run.silence", "90s").unwrap(), format!("{text}silence = \"90s\"\n"));
         let new = changed(template::CONFIG, "agents.max", "7").unwrap();
         assert!(new.contains("max = 7\n") && new.starts_with("# kugetsu's settings."), "{new}");
+    }
+
+    #[test]
+    fn c10_a_server_comes_and_goes_and_every_comment_stays() {
+        let path = Path::new("c.toml");
+        let parts = [("url", Some("https://a.example")), ("kind", Some("gitea")), ("api_url", None)];
+        for before in [template::CONFIG, "", "# mine\n[agents]\nmax = 3 # three\n# the end\n"] {
+            let (added, read) = set_server(path, before, "work.2", &parts).unwrap();
+            let own = "[servers.\"work.2\"]\nurl = \"https://a.example\"\nkind = \"gitea\"\n";
+            assert!(added.ends_with(own), "{added}");
+            assert!(added.starts_with(before.trim_end()), "{added}");
+            assert_eq!(read.layer.servers.len(), 1);
+            let (removed, _) = remove_server(path, &added, "work.2").unwrap().unwrap();
+            assert_eq!(removed.trim_end(), before.trim_end());
+        }
+        let text = "# of a\n[servers.a]\nurl = \"https://a.example\" # here\nkind = \"gitea\"\n\n# of b\n[servers.b]\n\
+                    url = \"https://b.example\"\n# of run\n[run]\ntimeout = \"2h\"\n";
+        let (text, _) =
+            set_server(path, text, "a", &[("kind", None), ("api_url", Some("https://a.example/x"))]).unwrap();
+        assert!(text.contains("\"https://a.example\" # here\napi_url = \"https://a.example/x\"\n\n# of b\n"), "{text}");
+        let (text, read) = remove_server(path, &text, "b").unwrap().unwrap();
+        assert!(text.contains("# of b\n# of run\n[run]\n") && read.layer.servers.len() == 1, "{text}");
+        assert!(remove_server(path, &text, "b").unwrap().is_none());
+        let inline = "[servers]\na = { url = \"https://a.example\" }\nb = { url = \"https://b.example\" }\n";
+        let (text, _) = remove_server(path, inline, "a").unwrap().unwrap();
+        assert_eq!(text, "[servers]\nb = { url = \"https://b.example\" }\n");
     }
 
     #[test]

@@ -43,6 +43,20 @@ pub(crate) fn holder(home: &Home) -> Option<Holder> {
     Some(Holder { pid: pid.parse().ok()?, version: version.to_owned() })
 }
 
+/// Whether a process holds it. Nothing is made or written.
+pub(crate) fn is_held(home: &Home) -> io::Result<bool> {
+    let file = match File::open(home.lock()) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Waits until nobody holds the lock; false when that takes longer than `limit`. The wait is a thread that sleeps in the
 /// kernel, and its lock is a shared one that goes at once.
 pub(crate) async fn released(home: &Home, limit: Duration) -> io::Result<bool> {

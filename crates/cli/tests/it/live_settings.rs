@@ -50,7 +50,7 @@ fn c13_an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
         assert!(found.is_some_and(|one| words.iter().all(|word| one.contains(word))), "{line}: {said}");
     };
     warned("10", &["run.timout", "did you mean run.timeout?"]);
-    warned("14", &["servers.work.typ", "url, kind, api_url"]);
+    warned("14", &["servers.work.typ", "url, kind, api_url, token_env"]);
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "3m", "the rest of the file counts");
     let status = world.json(["status", "--json"]);
     assert_eq!(

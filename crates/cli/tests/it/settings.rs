@@ -1,4 +1,4 @@
-//! `init`, `config`, `env`, `doctor`, and the home itself.
+//! `init`, `config`, `env`, and the home itself.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -99,32 +99,6 @@ fn c09_env_files_are_private_and_values_are_masked() {
     assert_eq!(mode(&world.home.kugetsu().join("env/default.env")), 0o600);
     world.run(["env", "rm", "MY_API_KEY"]);
     assert_ne!(world.attempt(["env", "get", "MY_API_KEY"]).status.code(), Some(0));
-}
-
-#[test]
-fn c08_doctor_says_what_is_there_and_what_is_missing() {
-    let world = World::bare();
-    let report = world.attempt(["doctor"]);
-    let text = String::from_utf8_lossy(&report.stdout).into_owned() + &String::from_utf8_lossy(&report.stderr);
-    assert!(text.contains("git") && text.contains("opencode"), "{text}");
-    let doctor = |world: &World| {
-        let answer = world.attempt(["doctor", "--json"]);
-        let report: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
-        assert_eq!(answer.status.code(), Some(i32::from(report["healthy"] != true)), "{}", shown(&answer));
-        report
-    };
-    let check = |report: &serde_json::Value, name: &str| {
-        let checks = report["checks"].as_array().unwrap();
-        checks.iter().find(|check| check["name"] == name).cloned().unwrap_or_else(|| panic!("{name}: {report}"))
-    };
-    let mut without = World::bare();
-    without.home.set("PATH", "/usr/bin:/bin");
-    let report = doctor(&without);
-    let agent = check(&report, "agent opencode");
-    assert_eq!((&report["healthy"], &agent["verdict"]), (&false.into(), &"bad".into()), "{report}");
-    assert!(agent["found"].as_str().unwrap().contains("npm install"), "{report}");
-    let report = doctor(&World::new());
-    assert_eq!((&report["healthy"], &check(&report, "agent scripted")["verdict"]), (&true.into(), &"good".into()));
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) enum FilesError {
         #[source]
         error: MirrorError,
         /// The variable that holds the server's token, where that may help.
-        variable: Option<&'static str>,
+        variable: Option<String>,
     },
     /// The place to begin from.
     #[error(transparent)]
@@ -78,8 +78,8 @@ pub(crate) enum FilesError {
     NoFreeBranch(BranchName),
 }
 
-fn hint(variable: &Option<&'static str>) -> String {
-    variable.map(|name| format!("; if a token is missing: kugetsu env set {name} -")).unwrap_or_default()
+fn hint(variable: &Option<String>) -> String {
+    variable.as_deref().map(|name| format!("; if a token is missing: kugetsu env set {name} -")).unwrap_or_default()
 }
 
 /// Makes the files ready, or finds them as they were left.
@@ -95,7 +95,7 @@ pub(crate) async fn prepare(
     let git = kugetsu_git::door::Git::find().await?;
     let git = with_token(&git, settings, &order.base_url);
     let variable = token_variable(settings, &order.base_url);
-    let failed = |error| FilesError::Mirror { error, variable };
+    let failed = |error| FilesError::Mirror { error, variable: variable.map(str::to_owned) };
     let mut progress = teller(spool.clone());
     spool.step("looking at the repository");
     let place = home.mirrors().join(&order.mirror);

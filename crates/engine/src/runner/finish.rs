@@ -106,7 +106,7 @@ async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &Settings
     }
 }
 
-fn told(error: &PublishError, variable: Option<&'static str>) -> Push {
+fn told(error: &PublishError, variable: Option<&str>) -> Push {
     match error {
         PublishError::Diverged { .. }
         | PublishError::Refused { .. }

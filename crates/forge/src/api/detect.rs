@@ -71,7 +71,7 @@ pub async fn detect(connector: &Connector, base: &ServerBase) -> Result<Detected
 }
 
 fn detected(base: &ServerBase, kind: ForgeKind, version: Option<String>) -> Detected {
-    let server = Server { name: String::new(), base: base.clone(), kind: Some(kind), api_url: None };
+    let server = Server { name: String::new(), base: base.clone(), kind: Some(kind), api_url: None, token_env: None };
     Detected { kind, version, api: server.api().unwrap_or_default() }
 }
 

@@ -12,6 +12,7 @@ fn servers(default: Option<&str>) -> Servers {
         base: ServerBase::new(base).unwrap(),
         kind,
         api_url: None,
+        token_env: None,
     };
     let list = vec![
         server("home", "http://127.0.0.1:3000", Some(ForgeKind::Gitea)),

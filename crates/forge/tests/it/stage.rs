@@ -45,7 +45,8 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn server(kind: ForgeKind, base: &str, api_url: Option<&str>) -> Server {
     let base = ServerBase::new(base).unwrap();
-    Server { name: "test".to_owned(), base, kind: Some(kind), api_url: api_url.map(str::to_owned) }
+    let api_url = api_url.map(str::to_owned);
+    Server { name: "test".to_owned(), base, kind: Some(kind), api_url, token_env: None }
 }
 
 pub(crate) fn login(kind: ForgeKind, token: Option<&str>) -> Login {

@@ -20,11 +20,12 @@ const STEPS: &[(i64, &str, &str)] = &[
 /// # Errors
 /// [`OpenError`].
 pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let known = STEPS.last().map_or(0, |step| step.0);
-    if let Some(found) = newest_step(connection).await
-        && found > known
-    {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    let known = newest_known();
+    match newest_step(connection).await {
+        Some(found) if found > known => return Err(OpenError::Newer { path: path.to_owned(), found, known }),
+        Some(_) => {}
+        // Its tables would only be the first of ours.
+        None => refuse_foreign(path, connection).await?,
     }
     let steps = STEPS
         .iter()
@@ -38,11 +39,53 @@ pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> R
     })
 }
 
+/// Whether the file has the schema that this program knows.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) async fn compare(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let known = newest_known();
+    let path_of = || path.to_owned();
+    match newest_step(connection).await {
+        Some(found) if found > known => Err(OpenError::Newer { path: path_of(), found, known }),
+        Some(found) if found < known => Err(OpenError::Older { path: path_of(), found, known }),
+        Some(_) => Ok(()),
+        None => {
+            refuse_foreign(path, connection).await?;
+            Err(OpenError::Older { path: path_of(), found: 0, known })
+        }
+    }
+}
+
+/// A database of another program is not made one of ours.
+async fn refuse_foreign(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let tables = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name LIMIT 3");
+    let tables = tables.fetch_all(connection).await.map_err(|error| unreadable(path, &error))?;
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = tables.iter().filter_map(|row| row.try_get("name").ok()).collect();
+    let why = format!("it holds the tables of another program ({})", names.join(", "));
+    Err(OpenError::Unreadable { path: path.to_owned(), why })
+}
+
+fn newest_known() -> i64 {
+    STEPS.last().map_or(0, |step| step.0)
+}
+
 /// The newest step that was applied to this file; `None` for a file that has none.
 async fn newest_step(connection: &mut SqliteConnection) -> Option<i64> {
     // A new file has no such table, and a file of another kind fails here and again, with its reason, in the migration.
     let row = sqlx::query("SELECT max(version) AS newest FROM _sqlx_migrations").fetch_one(connection).await.ok()?;
     row.try_get("newest").ok()
+}
+
+/// Why the file could not be looked at, in words.
+pub(crate) fn unreadable(path: &Path, error: &sqlx::Error) -> OpenError {
+    match explain(path, error) {
+        OpenError::NotWritable { path, why } => OpenError::NotReadable { path, why },
+        other => other,
+    }
 }
 
 /// Why the file could not be opened, in words.

@@ -1,7 +1,7 @@
 //! Files that are not ours, or not ours yet.
 
 use kugetsu_store::error::OpenError;
-use kugetsu_store::open::open;
+use kugetsu_store::open::{look, open};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -25,6 +25,31 @@ async fn a_database_of_a_newer_version_is_left_as_it_is() {
     let said = error.to_string();
     assert!(said.contains("newer kugetsu") && said.contains("4711") && said.contains("KUGETSU_HOME"), "{said}");
     assert_eq!(std::fs::read(world.path()).unwrap(), before);
+}
+
+#[tokio::test]
+async fn r10_looking_reads_what_is_stored_and_writes_nothing() {
+    let mut world = World::new().await;
+    world.queued(1).await;
+    // While somebody writes, and when nobody does.
+    assert_eq!(look(&world.path()).await.unwrap().queued().await.unwrap(), 1);
+    world.close().await;
+    let before = std::fs::read(world.path()).unwrap();
+    let seen = look(&world.path()).await.unwrap();
+    assert_eq!((seen.queued().await.unwrap(), seen.check().await.unwrap()), (1, Vec::new()));
+    assert!(seen.clean(jiff::Timestamp::now()).await.is_err(), "nothing can be written");
+    assert_eq!(std::fs::read(world.path()).unwrap(), before);
+
+    let options = SqliteConnectOptions::new().filename(world.path());
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let error = look(&world.path()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Older { found: 1, .. }), "{error}");
+    let missing = world.path().with_file_name("missing.db");
+    let error = look(&missing).await.unwrap_err();
+    assert!(matches!(error, OpenError::NotReadable { .. }) && error.to_string().contains("missing.db"), "{error}");
+    assert!(!missing.exists());
 }
 
 #[tokio::test]

@@ -1,0 +1,454 @@
+//! `doctor`: what is checked, what it says, and what it repairs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kugetsu_testkit::forge_server::fault::Fault;
+use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
+use serde_json::Value;
+
+use crate::world::{World, is_alive, script, shown, tamper};
+
+/// The checks, and the exit code.
+#[track_caller]
+fn doctor(world: &World, words: &[&str]) -> (Vec<Value>, i32) {
+    let all = ["doctor", "--json"].iter().chain(words);
+    let output = world.attempt(all);
+    let checks: Vec<Value> =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", shown(&output)));
+    let bad = checks.iter().any(|check| check["state"] == "bad");
+    assert_eq!(output.status.code(), Some(i32::from(bad)), "{}", shown(&output));
+    for check in &checks {
+        assert!(
+            check["state"] == "ok"
+                || check["state"] == "unknown"
+                || check["repair"].is_string()
+                || check["fixed"].is_string(),
+            "{check}"
+        );
+    }
+    (checks, i32::from(bad))
+}
+
+/// The check of this kind about something that holds `subject`.
+#[track_caller]
+fn check(checks: &[Value], id: &str, subject: &str) -> Value {
+    let is_it = |check: &&Value| check["id"] == id && check["subject"].as_str().unwrap().contains(subject);
+    checks.iter().find(is_it).cloned().unwrap_or_else(|| panic!("{id} {subject}: {checks:#?}"))
+}
+
+#[track_caller]
+fn assert_state(checks: &[Value], id: &str, subject: &str, state: &str, words: &[&str]) {
+    let check = check(checks, id, subject);
+    assert_eq!(check["state"], state, "{check}");
+    for word in words {
+        assert!(check.to_string().contains(word), "{word}: {check}");
+    }
+}
+
+fn program(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn c08_a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
+    let world = World::new();
+    world.run(["init"]);
+    world.start(&world.repository("demo"), &script(&["say hello"]));
+    let (checks, code) = doctor(&world, &[]);
+    assert_eq!(code, 0, "{checks:#?}");
+    for (id, subject) in [
+        ("git.version", "git"),
+        ("git.identity", "git"),
+        ("agent.program", "scripted"),
+        ("home.place", "kugetsu"),
+        ("home.private", "kugetsu"),
+        ("database", "kugetsu.db"),
+        ("settings", "config.toml"),
+        ("env.file", "default.env"),
+        ("daemon", ""),
+        ("server", "github.com"),
+        ("orphan.processes", ""),
+        ("orphan.worktrees", "worktrees"),
+        ("orphan.runs", "runs"),
+        ("orphan.mirrors", "mirrors"),
+    ] {
+        if (id, subject) != ("home.private", "kugetsu") {
+            assert_state(&checks, id, subject, "ok", &[]);
+        }
+    }
+    assert_state(&checks, "agent.login", "scripted", "unknown", &["not known"]);
+    let at = |id: &str| checks.iter().position(|check| check["id"] == id).unwrap();
+    let order = [
+        "git.version",
+        "agent.program",
+        "home.place",
+        "database",
+        "settings",
+        "daemon",
+        "kernel.processes",
+        "server",
+        "orphan.processes",
+    ];
+    assert!(order.windows(2).all(|two| at(two[0]) < at(two[1])), "{checks:#?}");
+    let text = world.run(["doctor"]);
+    assert!(text.contains("ok    git.version git: "), "{text}");
+}
+
+#[test]
+fn c08_looking_makes_no_home_and_fix_does() {
+    let mut world = World::bare();
+    let home = world.home.path().join("not-yet");
+    world.home.set("KUGETSU_HOME", &home);
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "home.place", "not-yet", "ok", &["none yet"]);
+    assert!(!home.exists());
+    doctor(&world, &["--offline", "--fix"]);
+    assert!(home.join("worktrees").is_dir());
+}
+
+#[test]
+fn c08_without_the_default_agent_nothing_works_and_without_another_one_it_does() {
+    let mut world = World::new();
+    let path = world.home.kugetsu().join("config.toml");
+    let config = fs::read_to_string(&path).unwrap() + "\n[agents.other]\nprogram = \"no-such-agent\"\n";
+    fs::write(&path, config).unwrap();
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0);
+    assert_state(&checks, "agent.program", "other", "warning", &["no-such-agent"]);
+    world.home.set("PATH", "/usr/bin:/bin");
+    world.run(["config", "set", "agent.default", "opencode"]);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "agent.program", "opencode", "bad", &["npm install"]);
+    world.run(["config", "set", "agent.default", "nobody"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "nobody", "bad", &["there is opencode"]);
+}
+
+#[test]
+fn c08_opencode_is_told_by_version_and_login() {
+    let mut world = World::bare();
+    let programs = world.home.folder("programs");
+    program(&programs, "opencode", "#!/bin/sh\necho 0.0.1\n");
+    world.home.prepend_path(&programs);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0);
+    assert_state(&checks, "agent.program", "opencode", "warning", &["0.0.1", "tested"]);
+    assert_state(&checks, "agent.login", "opencode", "unknown", &["opencode auth login"]);
+    let data = world.home.user().join(".local/share/opencode");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("auth.json"), r#"{"acme": {"type": "api", "key": "never-shown-123"}}"#).unwrap();
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "agent.login", "opencode", "ok", &["auth.json"]);
+    assert!(!format!("{checks:?}").contains("never-shown"));
+    program(&programs, "opencode", "#!/bin/sh\necho broken >&2; exit 3\n");
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "agent.program", "opencode", "bad", &["broken"]);
+}
+
+#[test]
+fn c08_the_daemons_search_path_is_another_one() {
+    let mut world = World::bare();
+    world.run(["daemon", "start"]);
+    let programs = world.home.folder("programs");
+    program(&programs, "only-here", "#!/bin/sh\necho 1\n");
+    world.home.prepend_path(&programs);
+    fs::write(
+        world.home.kugetsu().join("config.toml"),
+        "[agent]\ndefault = \"only-here\"\n[agents.only-here]\nprogram = \"only-here\"\n",
+    )
+    .unwrap();
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1, "it would not be found by the daemon");
+    assert_state(&checks, "agent.path", "only-here", "bad", &["kugetsu daemon stop"]);
+    world.run(["daemon", "stop"]);
+    assert_eq!(doctor(&world, &["--offline"]).1, 0);
+}
+
+#[test]
+fn c08_a_git_that_is_too_old_is_bad() {
+    let mut world = World::new();
+    let programs = world.home.folder("programs");
+    program(&programs, "git", "#!/bin/sh\necho git version 2.20.1\n");
+    world.home.prepend_path(&programs);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "git.version", "git", "bad", &["2.20.1", "2.38"]);
+}
+
+#[test]
+fn c08_a_git_without_a_name_warns() {
+    let world = World::new();
+    let mut command = world.command(&world.home.user(), ["doctor", "--offline"]);
+    let output = world.home.run(command.env("GIT_CONFIG_GLOBAL", "/dev/null"));
+    assert!(
+        shown(&output).contains("warn  git.identity") && shown(&output).contains("user.email"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[test]
+fn c08_each_server_with_a_token_is_asked_who_we_are() {
+    let world = World::new();
+    let (known, wrong, other) = (ForgeServer::gitea(), ForgeServer::gitlab(), ForgeServer::forgejo());
+    known.token("good-token-123", "robot");
+    other.token("good-token-789", "robot");
+    for (name, server, kind, token) in [
+        ("known", &known, "gitea", "good-token-123"),
+        ("wrong", &wrong, "gitlab", "bad-token-456"),
+        ("other", &other, "gitea", "good-token-789"),
+    ] {
+        let variable = format!("{}_TOKEN", name.to_uppercase());
+        world.run(["server", "add", name, &server.base_url(), "--kind", kind, "--token-env", &variable]);
+        world.run(["env", "set", &variable, token]);
+    }
+    world.run(["server", "add", "away", "http://127.0.0.1:9", "--kind", "gitea", "--token-env", "AWAY_TOKEN"]);
+    world.run(["env", "set", "AWAY_TOKEN", "away-token-000"]);
+    world.run(["server", "add", "quiet", "http://127.0.0.1:10", "--kind", "github"]);
+    let (checks, code) = doctor(&world, &[]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "server", "known", "ok", &["robot", "1.24.2"]);
+    assert_state(&checks, "server", "wrong", "bad", &["WRONG_TOKEN", "kugetsu env set WRONG_TOKEN -"]);
+    assert_state(&checks, "server", "other", "warning", &["forgejo", "--kind forgejo"]);
+    assert_state(&checks, "server", "away", "warning", &["kugetsu server get away"]);
+    assert_state(&checks, "server", "quiet", "ok", &["GITHUB_TOKEN is not set"]);
+    assert!(!format!("{checks:?}").contains("-token-"), "{checks:?}");
+    for (server, own) in [(&known, "good-token-123"), (&wrong, "bad-token-456"), (&other, "good-token-789")] {
+        for request in server.requests() {
+            let others = ["good-token-123", "bad-token-456", "good-token-789", "away-token-000"];
+            assert!(others.iter().all(|token| *token == own || !request.holds(token)), "{request:?}");
+        }
+    }
+    let before = known.requests().len();
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!((code, known.requests().len()), (0, before));
+    assert_state(&checks, "server", "known", "unknown", &["--offline"]);
+}
+
+#[test]
+fn c08_a_server_that_does_not_answer_is_not_waited_for_without_end() {
+    let world = World::new();
+    let slow = ForgeServer::gitea();
+    slow.fail_at("/user", Fault::Late(Duration::from_secs(120)));
+    world.run(["server", "add", "slow", &slow.base_url(), "--kind", "gitea"]);
+    world.run(["env", "set", "GITEA_TOKEN", "slow-token-123"]);
+    let begin = Instant::now();
+    let (checks, _) = doctor(&world, &[]);
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert_state(&checks, "server", "slow", "warning", &["10 s"]);
+}
+
+#[test]
+fn c08_a_missing_token_is_told_only_where_work_is() {
+    let world = World::new();
+    let server = GitServer::start("the-token-123");
+    server.add_repository_from("acme/api", &Repository::with_commit());
+    world.run(["server", "add", "work", &server.base_url(), "--kind", "gitea"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "server", "work", "ok", &["GITEA_TOKEN is not set"]);
+    world.run(["env", "set", "GITEA_TOKEN", "the-token-123"]);
+    world.run(["start", &format!("{}/acme/api/issues/1", server.base_url()), &script(&["say hello"]), "--wait"]);
+    world.run(["env", "rm", "GITEA_TOKEN"]);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0);
+    assert_state(&checks, "server", "work", "warning", &["acme/api", "env set GITEA_TOKEN -"]);
+}
+
+#[test]
+fn c08_a_process_of_a_run_that_is_over_is_found_and_ended() {
+    let world = World::new();
+    let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
+    let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
+    let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).process_group(0).spawn().unwrap();
+    // Another home's run is not ours to judge.
+    let foreign = "0190a000-0000-7000-8000-000000000000";
+    let mut other =
+        world.home.command("sleep").arg("601").env("KUGETSU_RUN", foreign).process_group(0).spawn().unwrap();
+    let pid = i32::try_from(stray.id()).unwrap();
+    let said = eventually("the stray process to be told of", || {
+        let (checks, _) = doctor(&world, &["--offline"]);
+        let found = check(&checks, "orphan.processes", "");
+        if found["state"] == "warning" { Ok(found) } else { Err(found) }
+    });
+    assert!(said["said"].as_str().unwrap().contains(&pid.to_string()), "{said}");
+    assert!(is_alive(pid), "looking ends nothing");
+    let (checks, _) = doctor(&world, &["--offline", "--fix"]);
+    assert_state(&checks, "orphan.processes", "", "ok", &["ended"]);
+    stray.wait().unwrap();
+    assert!(is_alive(i32::try_from(other.id()).unwrap()));
+    assert_state(&doctor(&world, &["--offline"]).0, "orphan.processes", "", "ok", &["no process"]);
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn c08_a_run_that_goes_on_is_nobodys_orphan() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "wait go"]));
+    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    let (checks, _) = doctor(&world, &["--offline", "--fix"]);
+    assert_state(&checks, "orphan.processes", "", "ok", &["no process"]);
+    assert_state(&checks, "orphan.worktrees", "", "ok", &[]);
+    world.kill_daemon();
+    let (checks, _) = doctor(&world, &["--offline", "--fix"]);
+    assert_state(&checks, "orphan.processes", "", "warning", &["kugetsu daemon start"]);
+    assert_state(&checks, "daemon", "", "ok", &["removed the socket"]);
+    world.open_gate();
+    world.run(["daemon", "start"]);
+    world.await_state(&reference, "done");
+}
+
+#[test]
+fn c08_directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
+    let world = World::new();
+    world.start(&world.repository("demo"), &script(&["write a.txt a"]));
+    let home = world.home.kugetsu();
+    let run = home.join("runs/0190a000-0000-7000-8000-000000000000");
+    let kept =
+        [home.join("worktrees/lost-1"), home.join("gates/lost-1"), home.join("mirrors/lost"), home.join("runs/mine")];
+    for directory in kept.iter().chain([&run]) {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("work.txt"), "work").unwrap();
+    }
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0);
+    for id in ["orphan.worktrees", "orphan.gates", "orphan.mirrors"] {
+        assert_state(&checks, id, "", "warning", &["lost"]);
+        assert!(!check(&checks, id, "")["said"].as_str().unwrap().contains("demo"), "{checks:#?}");
+    }
+    assert_state(&checks, "orphan.runs", "", "warning", &["0190a000"]);
+    assert!(run.exists());
+    let (checks, _) = doctor(&world, &["--offline", "--fix"]);
+    assert_state(&checks, "orphan.runs", "", "ok", &["removed 1"]);
+    assert_state(&checks, "orphan.worktrees", "", "warning", &["lost-1"]);
+    assert!(!run.exists());
+    assert!(kept.iter().all(|directory| directory.join("work.txt").exists()));
+    assert!(world.worktree("local/demo#1").join("a.txt").exists());
+}
+
+#[test]
+fn r10_rights_are_repaired_and_opencodes_database_is_never_touched() {
+    let world = World::new();
+    world.run(["init"]);
+    let home = world.home.kugetsu();
+    let data = world.home.user().join(".local/share/opencode");
+    fs::create_dir_all(&data).unwrap();
+    let database = data.join("opencode.db");
+    fs::write(&database, "not to be read, not to be written").unwrap();
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o666)).unwrap();
+    let before = fs::metadata(&database).unwrap().modified().unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
+    let env = home.join("env/default.env");
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o644)).unwrap();
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "home.private", "", "warning", &["chmod 700"]);
+    assert_state(&checks, "env.private", "default.env", "warning", &["chmod 600"]);
+    assert_eq!((mode(&home), mode(&env)), (0o755, 0o644));
+    fs::create_dir_all(home.join("runs/0190a000-0000-7000-8000-000000000000")).unwrap();
+    for words in [&["--offline", "--fix-permissions"][..], &["--offline", "--fix"][..]] {
+        let (checks, _) = doctor(&world, words);
+        assert_state(&checks, "home.private", "", "ok", &["only you"]);
+    }
+    assert_eq!((mode(&home), mode(&env)), (0o700, 0o600));
+    assert_eq!(fs::read_to_string(&database).unwrap(), "not to be read, not to be written");
+    assert_eq!((mode(&database), fs::metadata(&database).unwrap().modified().unwrap()), (0o666, before));
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "nothing lies beside it");
+}
+
+#[test]
+fn r10_a_database_that_is_none_of_ours_is_an_error_with_its_path() {
+    for what in ["a directory", "no database", "another program's", "damaged"] {
+        let world = World::new();
+        let path = world.home.kugetsu().join("state/kugetsu.db");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match what {
+            "a directory" => fs::create_dir(&path).unwrap(),
+            "no database" => fs::write(&path, "something else\n".repeat(100)).unwrap(),
+            "another program's" => other_programs(&path),
+            _ => {
+                world.start(&world.repository("demo"), &script(&["say hello"]));
+                world.run(["daemon", "stop"]);
+                tamper(&path, "UPDATE tasks SET id = 'no-uuid'");
+            }
+        }
+        let (checks, code) = doctor(&world, &["--offline"]);
+        assert_eq!(code, 1, "{what}");
+        assert_state(&checks, "database", "kugetsu.db", "bad", &[]);
+        if what != "damaged" {
+            let failed = world.attempt(["list"]);
+            assert_eq!(failed.status.code(), Some(1), "{what}: {}", shown(&failed));
+            assert!(shown(&failed).contains(&path.display().to_string()), "{what}: {}", shown(&failed));
+            assert_state(&checks, "orphan.worktrees", "", "unknown", &["cannot be read"]);
+        }
+    }
+}
+
+fn other_programs(path: &Path) {
+    use sqlx::Connection;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query("CREATE TABLE session (id TEXT)").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn c08_mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
+    let world = World::new();
+    let path = world.home.kugetsu().join("config.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{good}\n[run]\ntimeout = \"soon\"\n")).unwrap();
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "settings", "config.toml:", "bad", &["timeout"]);
+    fs::write(&path, &good).unwrap();
+    world.run(["daemon", "start"]);
+    fs::write(&path, format!("{good}\n[run]\ntimeout = \"soon\"\n")).unwrap();
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0);
+    assert_state(&checks, "settings", "config.toml:", "warning", &["what was set before holds"]);
+}
+
+#[test]
+fn c08_what_the_script_left_leads_to_init() {
+    let world = World::bare();
+    fs::create_dir_all(world.home.kugetsu().join("sessions")).unwrap();
+    assert_state(&doctor(&world, &["--offline"]).0, "script", "", "warning", &["sessions", "kugetsu init"]);
+}
+
+#[test]
+fn c08_the_unit_is_looked_at_and_read_again() {
+    let mut world = World::new();
+    assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "there is none");
+    let programs = world.home.folder("programs");
+    let asked = programs.join("asked");
+    let text = format!(
+        "#!/bin/sh\necho \"$*\" >> {0}\n[ \"$2\" != show ] || grep -q '^--user daemon-reload' {0} && echo no || echo yes\n",
+        asked.display()
+    );
+    program(&programs, "systemctl", &text);
+    world.home.prepend_path(&programs);
+    world.run(["daemon", "install"]);
+    fs::remove_file(&asked).unwrap();
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "unit", "kugetsu.service", "warning", &["systemctl --user daemon-reload"]);
+    assert_state(&doctor(&world, &["--offline", "--fix"]).0, "unit", "", "ok", &["read its units again"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "unit", "", "ok", &["at login"]);
+    let unit = world.home.user().join(".config/systemd/user/kugetsu.service");
+    let other = fs::read_to_string(&unit).unwrap().replace("KUGETSU_HOME=/", "KUGETSU_HOME=/other/");
+    fs::write(&unit, other).unwrap();
+    assert_state(&doctor(&world, &["--offline"]).0, "unit", "", "warning", &["kugetsu daemon install"]);
+}
