@@ -37,8 +37,8 @@ pub(crate) struct Done {
 
 /// Makes what is missing of the home, for a command that needs one, and says so in one line.
 pub(crate) fn quietly(home: &Home) -> Result<(), Failure> {
+    home.create().map_err(|error| Failure::new(error.to_string()))?;
     if home.config().exists() {
-        home.create().map_err(|error| Failure::new(error.to_string()))?;
         return make_private(home.path(), &mut Done::default());
     }
     let done = make(home, false)?;
