@@ -74,6 +74,7 @@ impl Following<'_> {
                     ("cwd", Some(self.cwd)),
                     ("follow", Some("1")),
                     ("after", Some(&seen)),
+                    ("since", Some(&self.task.queued_at)),
                 ],
             ))
             .await?;
@@ -107,7 +108,12 @@ impl Following<'_> {
         }
         let path = path::with_query(
             path::TRANSCRIPT,
-            &[("reference", Some(&self.task.run.issue)), ("cwd", Some(self.cwd)), ("follow", Some("1"))],
+            &[
+                ("reference", Some(&self.task.run.issue)),
+                ("cwd", Some(self.cwd)),
+                ("follow", Some("1")),
+                ("since", Some(&self.task.queued_at)),
+            ],
         );
         let since = self.task.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
         // A second stream begins anew; what the first one has shown is not shown again.

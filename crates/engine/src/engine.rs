@@ -235,7 +235,7 @@ impl Engine {
     }
 
     fn carry_out_with(&self, applied: &Applied, dispatch: fn(&Self)) {
-        if may_end_what_was_asked(applied) {
+        if may_settle_what_was_asked(applied) {
             self.0.reports.notify_one();
         }
         for effect in &applied.effects {
@@ -260,10 +260,10 @@ impl Engine {
     }
 }
 
-/// Whether a step may have brought the last of what the coordinator asked for to its end.
-fn may_end_what_was_asked(applied: &Applied) -> bool {
-    let coordinator = applied.issue.reference.is_coordinator();
-    applied.issue.tasks.iter().any(|task| task.ended_at.is_some() && (coordinator || task.asked_by.is_some()))
+/// Whether a step may have settled the last of what the coordinator asked for: by its end, or by that of something which
+/// it waits for.
+fn may_settle_what_was_asked(applied: &Applied) -> bool {
+    applied.issue.tasks.iter().any(|task| task.ended_at.is_some())
 }
 
 /// The time, read in one place.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::ids::IssueId;
@@ -26,12 +27,18 @@ pub async fn issue(engine: &Engine, query: &IssueQuery) -> Result<IssueId, Probl
     Ok(resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?.id)
 }
 
-/// The events after number `after`, of one issue or of all; with `follow` also those that come.
-pub fn events(engine: &Engine, issue: Option<IssueId>, after: i64, follow: bool) -> mpsc::Receiver<StoredEvent> {
+/// The events after number `after` and not before `since`, of one issue or of all; with `follow`
+/// also those that come.
+pub fn events(
+    engine: &Engine,
+    issue: Option<IssueId>,
+    (after, since): (i64, Option<Timestamp>),
+    follow: bool,
+) -> mpsc::Receiver<StoredEvent> {
     let (sender, stream) = mpsc::channel(WAITING);
     let engine = engine.clone();
     tokio::spawn(async move {
-        if let Err(error) = tell(&engine, issue, after, follow, &sender).await {
+        if let Err(error) = tell(&engine, issue, (after, since), follow, &sender).await {
             tracing::error!(%error, "the events could not be read");
         }
     });
@@ -41,11 +48,14 @@ pub fn events(engine: &Engine, issue: Option<IssueId>, after: i64, follow: bool)
 async fn tell(
     engine: &Engine,
     issue: Option<IssueId>,
-    mut after: i64,
+    (mut after, since): (i64, Option<Timestamp>),
     follow: bool,
     stream: &mpsc::Sender<StoredEvent>,
 ) -> Result<(), StoreError> {
     let mut live = engine.store().listen();
+    if let Some(since) = since {
+        after = after.max(engine.store().last_event_before(issue, since).await?);
+    }
     loop {
         // The log tells everything in order; what is live only says when to look again.
         loop {

@@ -50,8 +50,10 @@ pub struct Queued {
 pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
     let id: TaskId = request.task.parse().map_err(|_| usage(format!("{:?} is no task identifier", request.task)))?;
     if request.reference.trim() == COORDINATOR {
-        return Err(usage(format!("{COORDINATOR} is the coordinator, and no issue"))
-            .hint("to ask it for something: kugetsu delegate \"<message>\""));
+        refuse_the_coordinator(&IssueRef::coordinator())?;
+    }
+    if let Some(stored) = stored(engine, id).await? {
+        return Ok(stored);
     }
     let message = message(&request)?;
     let cwd = Path::new(&request.cwd);
@@ -62,6 +64,9 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
         Some(reference) => Some(resolve::issue(engine, reference, cwd).await?),
         None => None,
     };
+    if let Some(issue) = &after {
+        refuse_the_coordinator(&issue.reference)?;
+    }
     let after = after.map(|issue| (issue.id, issue.reference));
     if let Some(base) = &request.base {
         BranchName::new(base.clone())
@@ -196,6 +201,7 @@ async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &P
 
 async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, &request.reference, cwd).await?;
+    refuse_the_coordinator(&issue.reference)?;
     refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();
@@ -225,6 +231,15 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
     Ok(queued)
 }
 
+/// Its session can be named too, and it has a line of its own.
+fn refuse_the_coordinator(reference: &IssueRef) -> Result<(), Problem> {
+    match reference.is_coordinator() {
+        true => Err(usage(format!("{COORDINATOR} is the coordinator, and no issue"))
+            .hint("to ask it for something: kugetsu delegate \"<message>\"")),
+        false => Ok(()),
+    }
+}
+
 /// What lies where the worktree would go and is none of ours is work of the script's: a run could not begin.
 async fn refuse_beside_other_work(engine: &Engine, target: &resolve::Target) -> Result<(), Problem> {
     let Some(number) = target.number else { return Ok(()) };
@@ -252,6 +267,16 @@ fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> 
         .hint("say it there, or leave that screen and try again"))
 }
 
+/// A task that is asked for once more, and was stored the first time: whatever has changed since does not count.
+pub(crate) async fn stored(engine: &Engine, id: TaskId) -> Result<Option<Queued>, Problem> {
+    let stored = engine.store().run_of_task(id).await.map_err(internal)?;
+    if stored.is_some() {
+        // Whoever asked first may have gone away between the commit and its effects.
+        engine.wake_dispatcher();
+    }
+    Ok(stored.map(|view| Queued { view, notes: vec![] }))
+}
+
 pub(crate) async fn store(
     engine: &Engine,
     enqueue: Enqueue,
@@ -261,16 +286,11 @@ pub(crate) async fn store(
     let (id, kind) = (enqueue.task.id, enqueue.task.kind);
     let applied = engine.store().enqueue(enqueue, now()).await.map_err(|error| not_stored(shown, error))?;
     engine.carry_out_queued(&applied, kind);
-    if applied.repeated {
-        // Whoever asked first may have gone away between the commit and its effects.
-        engine.wake_dispatcher();
-    }
     if let Some(task) = applied.issue.task(id).filter(|_| !applied.repeated).cloned() {
         return Ok(Queued { view: RunView::new(applied.issue, task, None), notes });
     }
-    let stored = engine.store().run_of_task(id).await.map_err(internal)?;
-    let view = stored.ok_or_else(|| internal("the task that was asked for twice is not stored"))?;
-    Ok(Queued { view, notes })
+    // Two who ask at once.
+    stored(engine, id).await?.ok_or_else(|| internal("the task that was asked for twice is not stored"))
 }
 
 /// A task that comes after its own issue, directly or by way of others that wait, would never begin.
@@ -336,9 +356,7 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
     problem.hint(match token_variable(&engine.settings(), repo.base.as_str()) {
         Some(name) => format!("kugetsu env set {name} -   (reads the token from standard input)"),
         None => format!(
-            "for a token, say what the server is first: kugetsu config set servers.work.url {}; kugetsu config set \
-             servers.work.kind gitea (or forgejo, gitlab, github); then: kugetsu env set GITEA_TOKEN -   (reads it from \
-             standard input)",
+            "for a token, name the server first: kugetsu server add <name> {}; it says where the token goes",
             repo.base
         ),
     })

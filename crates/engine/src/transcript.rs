@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
 use tokio::fs::File;
@@ -18,12 +19,13 @@ const PIECE: usize = 64 * 1024;
 const WAITING: usize = 4;
 
 /// The records of all runs of an issue, one JSON object a line. With `follow` it goes on until nothing of the issue is
-/// queued or running any more; without, it ends with what there is now.
-pub fn transcript(engine: &Engine, issue: IssueId, follow: bool) -> mpsc::Receiver<Vec<u8>> {
+/// queued or running any more; without, it ends with what there is now. Runs that ended before `since` are left
+/// out.
+pub fn transcript(engine: &Engine, issue: IssueId, since: Option<Timestamp>, follow: bool) -> mpsc::Receiver<Vec<u8>> {
     let (pieces, stream) = mpsc::channel(WAITING);
     let engine = engine.clone();
     tokio::spawn(async move {
-        let telling = Telling { engine, issue, pieces };
+        let telling = Telling { engine, issue, since, pieces };
         if let Err(error) = telling.tell(follow).await {
             tracing::error!(%issue, %error, "a transcript could not be read to its end");
         }
@@ -34,6 +36,7 @@ pub fn transcript(engine: &Engine, issue: IssueId, follow: bool) -> mpsc::Receiv
 struct Telling {
     engine: Engine,
     issue: IssueId,
+    since: Option<Timestamp>,
     pieces: mpsc::Sender<Vec<u8>>,
 }
 
@@ -45,7 +48,7 @@ impl Telling {
         let mut events = self.engine.store().listen();
         let mut told: Option<RunId> = None;
         loop {
-            let runs = self.engine.store().runs_of(self.issue).await?;
+            let runs = self.engine.store().runs_of(self.issue, self.since).await?;
             let new = runs.iter().position(|run| Some(*run) == told).map_or(0, |at| at + 1);
             for run in &runs[new..] {
                 if self.tell_run(*run, follow).await.is_err() {
@@ -54,7 +57,7 @@ impl Telling {
                 told = Some(*run);
             }
             let issue = self.engine.store().issue_by_id(self.issue).await?;
-            let latest = self.engine.store().runs_of(self.issue).await?.last().copied();
+            let latest = self.engine.store().runs_of(self.issue, self.since).await?.last().copied();
             if !follow || (issue.tasks.is_empty() && latest == told) {
                 return Ok(());
             }

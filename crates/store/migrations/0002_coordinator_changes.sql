@@ -2,6 +2,9 @@
 ALTER TABLE tasks ADD COLUMN asked_by TEXT;
 CREATE INDEX tasks_asked_by ON tasks (asked_by) WHERE asked_by IS NOT NULL;
 
+-- What waits for an issue.
+CREATE INDEX tasks_after ON tasks (after) WHERE state = 'queued' AND after IS NOT NULL;
+
 -- What is alive of an issue, found without reading its history: the coordinator's grows with every message.
 CREATE INDEX tasks_live ON tasks (issue, seq) WHERE state IN ('queued', 'running');
 

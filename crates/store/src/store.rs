@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::sqlite::{damage, delegated, find, read};
-use crate::view::{Repo, RunView, StoredEvent};
+use crate::view::{Asked, Repo, RunView, StoredEvent};
 
 /// How many writes may wait before the next caller waits to hand its own over.
 const WAITING_WRITES: usize = 1024;
@@ -169,6 +169,14 @@ impl Store {
         self.events.subscribe()
     }
 
+    /// The number of the last event before a time, of one issue or of all; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn last_event_before(&self, issue: Option<IssueId>, time: Timestamp) -> Result<i64, StoreError> {
+        read::last_event_before(&self.reads, issue, time).await
+    }
+
     /// The events with a number above `after`, oldest first, at most `limit`; of one issue or of all.
     ///
     /// # Errors
@@ -246,12 +254,13 @@ impl Store {
         find::open_issues(&self.reads, repo).await
     }
 
-    /// The issues with this number that were not destroyed, in whatever repository; the coordinator is none.
+    /// The issues with this number that were not destroyed, in whatever repository: the newest `limit`, and how many there
+    /// are. The coordinator is none.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn issues_numbered(&self, number: u64) -> Result<Vec<Issue>, StoreError> {
-        find::issues_numbered(&self.reads, number).await
+    pub async fn issues_numbered(&self, number: u64, limit: usize) -> Result<(Vec<Issue>, usize), StoreError> {
+        find::issues_numbered(&self.reads, number, limit).await
     }
 
     /// The issue's latest run before the one with this fence, if it was lost: what it left may be half done.
@@ -302,20 +311,30 @@ impl Store {
         read::places_taken(&self.reads).await
     }
 
-    /// The coordinator's tasks that are over, whose own tasks are all over, and of which no report was made yet.
+    /// The coordinator's tasks that are over, and of which everything that was asked for during them is settled, and not
+    /// all of it was reported yet; with the time when the last was settled. A report that is queued before that time does
+    /// not count.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn reports_due(&self, coordinator: IssueId) -> Result<Vec<TaskId>, StoreError> {
+    pub async fn reports_due(&self, coordinator: IssueId) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
         delegated::due(&self.reads, coordinator).await
     }
 
-    /// What was asked for during this task of the coordinator's, oldest first, each with its latest run.
+    /// What was asked for during this task of the coordinator's, and the reports on it, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn asked_by(&self, task: TaskId) -> Result<Vec<RunView>, StoreError> {
+    pub async fn asked_by(&self, task: TaskId) -> Result<Vec<Asked>, StoreError> {
         delegated::asked_by(&self.reads, task).await
+    }
+
+    /// How many tasks were asked for during this one of the coordinator's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn asked_count(&self, task: TaskId) -> Result<u64, StoreError> {
+        delegated::count(&self.reads, task).await
     }
 
     /// The issues on which a run is going on. A damaged one is reported and left out.
@@ -366,12 +385,12 @@ impl Store {
         read::queue(&self.reads, ended_too).await
     }
 
-    /// The runs of an issue, oldest first.
+    /// The runs of an issue, oldest first, without those that ended before `since`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn runs_of(&self, issue: IssueId) -> Result<Vec<RunId>, StoreError> {
-        read::runs_of(&self.reads, issue).await
+    pub async fn runs_of(&self, issue: IssueId, since: Option<Timestamp>) -> Result<Vec<RunId>, StoreError> {
+        read::runs_of(&self.reads, issue, since).await
     }
 
     /// What the tasks of an issue that were queued before this one asked, oldest first: the last `limit` of them.
@@ -407,7 +426,8 @@ impl Store {
         damage::find(&self.reads).await
     }
 
-    /// Forgets tasks that ended before a time, with their runs, apart from each issue's latest. Events stay.
+    /// Forgets tasks that ended before a time, with their runs, apart from each issue's latest and what a report to the
+    /// coordinator still hangs on. Events stay.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was removed then.

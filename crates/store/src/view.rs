@@ -42,6 +42,16 @@ pub struct RunView {
     pub run: Option<Run>,
 }
 
+/// A task that the coordinator asked for, or a report to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The task.
+    pub view: RunView,
+    /// Whether nothing more comes of it by itself: it has ended, or it waits for something that ended otherwise than
+    /// `done`. Never of a report.
+    pub is_settled: bool,
+}
+
 impl RunView {
     /// A task of an issue, with its latest run.
     pub fn new(issue: Issue, task: Task, run: Option<Run>) -> Self {

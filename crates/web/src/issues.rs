@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::response::Response;
+use jiff::Timestamp;
 use kugetsu_api::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
@@ -26,7 +28,17 @@ pub(crate) struct Follow {
     cwd: String,
     #[serde(default)]
     after: i64,
+    /// What was over before is left out.
+    since: Option<String>,
     follow: Option<String>,
+}
+
+impl Follow {
+    fn since(&self) -> Result<Option<Timestamp>, Fault> {
+        let Some(since) = &self.since else { return Ok(None) };
+        let time = since.parse().map_err(|error| Problem::new(ProblemKind::Usage, format!("since: {error}")))?;
+        Ok(Some(time))
+    }
 }
 
 pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<RunObject>>, Fault> {
@@ -105,11 +117,12 @@ pub(crate) async fn events(
     which: Result<Query<Follow>, QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(which) = which?;
+    let since = which.since()?;
     let issue = match which.reference {
         Some(reference) => Some(events::issue(&shared.engine, &IssueQuery { reference, cwd: which.cwd }).await?),
         None => None,
     };
-    let stream = events::events(&shared.engine, issue, which.after, which.follow.is_some());
+    let stream = events::events(&shared.engine, issue, (which.after, since), which.follow.is_some());
     Ok(lines::objects(stream, event_object))
 }
 
@@ -118,7 +131,8 @@ pub(crate) async fn transcript(
     which: Result<Query<Follow>, QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(which) = which?;
+    let since = which.since()?;
     let query = IssueQuery { reference: which.reference.unwrap_or_default(), cwd: which.cwd };
     let issue = events::issue(&shared.engine, &query).await?;
-    Ok(lines::pieces(transcript::transcript(&shared.engine, issue, which.follow.is_some())))
+    Ok(lines::pieces(transcript::transcript(&shared.engine, issue, since, which.follow.is_some())))
 }

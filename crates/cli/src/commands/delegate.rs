@@ -1,5 +1,7 @@
 //! `kugetsu delegate` (C4): hands a message over to the coordinator.
 
+use std::cell::Cell;
+
 use clap::Args;
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
@@ -102,7 +104,7 @@ async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure
 
 /// Waits until nothing more comes of the message by itself.
 async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<Exit, Failure> {
-    let message = first.run.task.clone();
+    let message = Followed { task: first.run.task.clone(), queued_at: first.queued_at.clone(), seen: Cell::new(0) };
     let mut next = first;
     loop {
         ui::note(format!("· {}", show::standing(&next)));
@@ -113,7 +115,7 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
                 return Ok(Exit::Canceled);
             }
         };
-        let all: DelegateObject = connect::ask(home, &path::with(path::DELEGATED, &message)).await?;
+        let all: DelegateObject = connect::ask(home, &path::with(path::DELEGATED, &message.task)).await?;
         let going_on = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
         let going_on = going_on.collect::<Vec<_>>().join(", ");
         if !going_on.is_empty() {
@@ -147,22 +149,29 @@ fn end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit, Fail
     Ok(Exit::of_state(last.run.state))
 }
 
+/// A message whose consequences are followed.
+struct Followed {
+    task: String,
+    queued_at: String,
+    /// The last event that was seen.
+    seen: Cell<i64>,
+}
+
 /// Waits until what became of the message is as it is wanted.
 async fn change(
     home: &Home,
-    message: &str,
+    message: &Followed,
     is_wanted: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, Failure> {
-    let asked = path::with(path::DELEGATED, message);
     loop {
-        match look(home, &asked, &is_wanted).await {
+        match look(home, message, &is_wanted).await {
             Ok(found) => return Ok(found),
             Err(ClientError::Broken(_) | ClientError::NotRunning { .. }) => {
                 if !connect::back(home).await? {
                     return Err(Failure::new(
                         "the daemon was stopped while this command waited; runs go on without it",
                     )
-                    .hint(format!("to see what became of it: kugetsu queue show {message}")));
+                    .hint(format!("to see what became of it: kugetsu queue show {}", message.task)));
                 }
             }
             Err(error) => return Err(error.into()),
@@ -173,18 +182,29 @@ async fn change(
 /// Looks each time that the coordinator gets a task or ends one, as long as the connection holds.
 async fn look(
     home: &Home,
-    asked: &str,
+    message: &Followed,
     is_wanted: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, ClientError> {
     let socket = place::socket(home).map_err(|failure| ClientError::Broken(failure.message))?;
-    let events = path::with_query(path::EVENTS, &[("reference", Some(COORDINATOR)), ("follow", Some("1"))]);
+    let seen = message.seen.get().to_string();
+    let events = path::with_query(
+        path::EVENTS,
+        &[
+            ("reference", Some(COORDINATOR)),
+            ("follow", Some("1")),
+            ("after", Some(&seen)),
+            ("since", Some(&message.queued_at)),
+        ],
+    );
     let mut events = Client::connect(&socket).await?.stream::<EventObject>(&events).await?;
     let mut asking = Client::connect(&socket).await?;
+    let asked = path::with(path::DELEGATED, &message.task);
     loop {
-        let found: DelegateObject = asking.get(asked).await?;
+        let found: DelegateObject = asking.get(&asked).await?;
         if is_wanted(&found) {
             return Ok(found);
         }
-        events.next().await?.ok_or_else(|| ClientError::Broken("the daemon ended the stream".to_owned()))?;
+        let event = events.next().await?;
+        message.seen.set(event.ok_or_else(|| ClientError::Broken("the daemon ended the stream".to_owned()))?.seq);
     }
 }

@@ -1,5 +1,7 @@
 //! The coordinator: messages in, work begun on issues, one report out.
 
+use std::process::Stdio;
+
 use kugetsu_testkit::{Repository, eventually};
 use serde_json::json;
 
@@ -99,7 +101,7 @@ fn c04_r20_work_that_was_begun_is_asked_about_and_never_begun_twice() {
     let told = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
     assert!(told(0).contains("chosen by the person: local/shop#1"), "{}", told(0));
     world.run(["delegate", &message, "--anyway", "--wait"]);
-    assert!(told(1).contains("chose none of it"), "{}", told(1));
+    assert!(told(1).contains("did not say which"), "{}", told(1));
 
     let start = json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": "local/shop#1", "message": "again"}}});
     world.run(["delegate", "--anyway", &asking("again", &[start]), "--wait"]);
@@ -222,4 +224,95 @@ fn c13_status_shows_the_coordinator_and_why_says_what_it_waits_for() {
     });
     let wrong = world.attempt(["continue", "pm", "more"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("kugetsu delegate"), "{}", shown(&wrong));
+}
+
+/// A call of `start` for a piece of work in this repository.
+fn start_in(repository: &Repository, steps: &str, after: Option<&str>) -> serde_json::Value {
+    let message = format!("a part\nkugetsu-script: {steps}");
+    json!({"call": {"tool": "kugetsu_start",
+        "arguments": {"issue": repository.path(), "message": message, "after": after}}})
+}
+
+#[test]
+fn b03_a_chain_whose_first_part_fails_is_reported() {
+    let world = World::new();
+    let (one, two) = (world.repository("one"), world.repository("two"));
+    let steps =
+        [start_in(&one, r#"[{"error": "boom"}]"#, None), start_in(&two, &script(&["say ok"]), Some("local/one#1"))];
+    let output = world.attempt(["delegate", &asking("both", &steps), "--wait", "--json"]);
+    let (delegated, code) = ended(&output);
+    assert_eq!(code, 0, "{}", shown(&output));
+    let told = delegated["tasks"][1]["message"].as_str().unwrap();
+    let line = |issue: &str| told.lines().find(|line| line.starts_with(&format!("- {issue} "))).unwrap();
+    assert!(line("local/one#1").contains("failed"), "{told}");
+    assert!(line("local/two#1").contains("local/one#1 is failed, so it does not begin by itself"), "{told}");
+    assert!(told.contains("> both"), "{told}");
+    assert_eq!(world.json(["queue", "show", "local/two#1", "--json"])["state"], "queued", "it is kept");
+}
+
+#[test]
+fn c04_who_waits_for_a_message_that_is_canceled_is_told_at_once() {
+    let world = World::new();
+    let repository = world.repository("one");
+    let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"wait": "never"})];
+    let mut command = world.command(repository.path(), ["delegate", &asking("begin it", &steps), "--wait"]);
+    let waiting = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the work to run", || {
+        let all = world.json(["queue", "list", "--json"]);
+        let running = |task: &serde_json::Value| task["issue"] == "local/one#1" && task["state"] == "running";
+        if all.as_array().unwrap().iter().any(running) { Ok(()) } else { Err(all) }
+    });
+    world.run(["queue", "cancel", "pm"]);
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
+    assert!(shown(&output).contains("local/one#1 is running"), "{}", shown(&output));
+}
+
+#[test]
+fn c04_the_coordinators_session_is_no_issues() {
+    let world = World::new();
+    let repository = world.repository("one");
+    world.run(["delegate", &asking("begin", &[json!({"say": "ok"})]), "--wait"]);
+    let session = world.json(["queue", "show", "pm", "--json"])["session_id"].as_str().unwrap().to_owned();
+    let start = ["start", repository.path().to_str().unwrap(), "x", "--after"];
+    for arguments in [vec!["continue", &session, "more"], [&start[..], &[&session]].concat()] {
+        let output = world.attempt(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        assert!(shown(&output).contains("kugetsu delegate"), "{}", shown(&output));
+    }
+    let itself = json!({"call": {"tool": "kugetsu_continue", "arguments": {"issue": session, "message": "again"}}});
+    world.run(["delegate", &asking("go on", &[itself]), "--wait"]);
+    let refused = world.records("pm", "tool_ended");
+    assert_eq!(refused[0]["ok"], false, "{refused:?}");
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn c04_a_word_that_looks_like_an_issue_is_no_fact() {
+    let world = World::new();
+    let message = asking("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
+    world.run(["delegate", &message, "--wait"]);
+    let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
+    assert!(told.contains("src/lib.rs#12: may mean github.com/src/lib.rs#12, which was not worked on"), "{told}");
+    assert!(told.contains("- github.com/acme/api#4: not worked on yet\n"), "{told}");
+}
+
+#[test]
+fn c06_a_report_to_another_session_holds_the_whole_message() {
+    let world = World::new();
+    let repository = world.repository("one");
+    let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"say": "begun"})];
+    world.run(["delegate", &asking("begin it\nand mind the second line", &steps)]);
+    let coordinator_has_done = |kind: &str| {
+        eventually("the coordinator", || {
+            let task = world.json(["queue", "show", "pm", "--json"]);
+            if task["kind"] == kind && task["state"] == "done" { Ok(task) } else { Err(task) }
+        })
+    };
+    coordinator_has_done("delegate");
+    world.run(["destroy", "--pm-agent", "-y"]);
+    world.await_state("local/one#1", "running");
+    world.open_gate();
+    let reported = coordinator_has_done("report");
+    assert!(reported["message"].as_str().unwrap().contains("> and mind the second line"), "{reported}");
 }

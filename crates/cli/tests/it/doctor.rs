@@ -131,7 +131,13 @@ fn c08_without_the_default_agent_nothing_works_and_without_another_one_it_does()
     assert_eq!(code, 1);
     assert_state(&checks, "agent.program", "opencode", "bad", &["npm install"]);
     world.run(["config", "set", "agent.default", "nobody"]);
-    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "nobody", "bad", &["nobody", "opencode", "config set agent.default"]);
+    assert_state(
+        &doctor(&world, &["--offline"]).0,
+        "agent.program",
+        "nobody",
+        "bad",
+        &["nobody", "opencode", "config set agent.default"],
+    );
 }
 
 #[test]

@@ -149,10 +149,9 @@ fn a_missing_token_for_a_server_that_nobody_configured_is_told_with_what_to_type
     let refused = world.attempt(["start", &reference, "fix it"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(text.contains(&format!("servers.work.url {}", server.base_url())) && text.contains("env set"), "{text}");
+    assert!(text.contains(&format!("kugetsu server add <name> {}", server.base_url())), "{text}");
     for command in [
-        vec!["config", "set", "servers.work.url", &server.base_url()],
-        vec!["config", "set", "servers.work.kind", "gitea"],
+        vec!["server", "add", "work", &server.base_url(), "--kind", "gitea"],
         vec!["env", "set", "GITEA_TOKEN", TOKEN],
         vec!["start", &reference, "fix it"],
     ] {

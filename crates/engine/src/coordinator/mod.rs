@@ -2,11 +2,12 @@
 //!
 //! It is asked like an issue: its messages are tasks in the queue, worked off one after the other in one session, by runs
 //! with a runner of their own. Between them there is no process. When everything that it asked for during a message is
-//! over, it is told so and reports.
+//! settled, it is told so and reports.
 
 pub mod delegate;
 pub(crate) mod facts;
 pub(crate) mod prompt;
+mod reading;
 pub(crate) mod reports;
 pub(crate) mod rounds;
 pub mod skill;

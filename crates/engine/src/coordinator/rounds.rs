@@ -2,7 +2,7 @@
 
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::ids::TaskId;
-use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
@@ -11,6 +11,9 @@ use crate::problems::{internal, usage};
 /// How often the coordinator may begin anew after it was told what became of its last tasks, for one message. A
 /// coordinator that mends what fails, and fails to, must not do so all night.
 pub(crate) const ROUNDS_MAX: usize = 5;
+
+/// How many tasks the coordinator may ask for during one of its own. More is no plan but a loop.
+const ASKED_MAX: u64 = 50;
 
 /// How a task of the coordinator's came to be.
 #[derive(Default)]
@@ -43,13 +46,20 @@ pub(crate) async fn way(engine: &Engine, task: TaskId) -> Result<Way, StoreError
 /// # Errors
 /// A [`Problem`] that says why not.
 pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem> {
-    let way = way(engine, task).await.map_err(internal)?;
-    if way.first.is_none_or(|first| first.kind != TaskKind::Delegate) {
-        return Err(usage(format!("{task} is no task of the coordinator's")));
+    let found = engine.store().task(task).await.map_err(internal)?;
+    let now = found.map(|(_, task)| task).filter(|task| matches!(task.kind, TaskKind::Delegate | TaskKind::Report));
+    let Some(now) = now else { return Err(usage(format!("{task} is no task of the coordinator's"))) };
+    if now.state != TaskState::Running || now.cancel_asked {
+        return Err(usage("this message is not worked off any more; nothing is begun for it"));
     }
+    let way = way(engine, task).await.map_err(internal)?;
     if way.rounds >= ROUNDS_MAX {
         return Err(usage(format!("this message has had {ROUNDS_MAX} rounds; nothing more is begun for it"))
             .hint("report to the person; a new message (kugetsu delegate) begins afresh"));
+    }
+    if engine.store().asked_count(task).await.map_err(internal)? >= ASKED_MAX {
+        return Err(usage(format!("{ASKED_MAX} tasks were asked for already; more are not begun at a time"))
+            .hint("end the turn and report; what is left goes into the next round"));
     }
     Ok(())
 }

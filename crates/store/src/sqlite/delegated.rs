@@ -1,30 +1,109 @@
 //! What the coordinator asked for, and whether it is to be told what became of it.
+//!
+//! A task that it asked for is *settled* when it has ended, or when it waits for something that ended otherwise than
+//! `done` and so does not begin by itself. A report tells of everything that was settled when it was queued. What is
+//! settled later, since somebody tried it again for one, is told by another report.
 
+use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, TaskId};
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::read::{explain, run_view, views};
 use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
-use crate::view::RunView;
+use crate::view::{Asked, RunView};
 
-/// The coordinator's tasks that are over, whose own tasks are all over, and of which no report was made yet. A canceled
-/// one gets none: somebody did not want it.
-const DUE: &str = "\
-    SELECT p.id AS t_id FROM tasks p WHERE p.issue = ? AND p.state IN ('done', 'blocked', 'failed', 'timeout') \
-        AND EXISTS (SELECT 1 FROM tasks c INDEXED BY tasks_asked_by WHERE c.asked_by = p.id AND c.kind <> 'report') \
-        AND NOT EXISTS (SELECT 1 FROM tasks c INDEXED BY tasks_asked_by WHERE c.asked_by = p.id \
-            AND (c.kind = 'report' OR c.state IN ('queued', 'running'))) \
-    ORDER BY p.seq";
-
-/// The tasks of the coordinator that a report is due of, oldest first.
-pub(crate) async fn due(pool: &SqlitePool, coordinator: IssueId) -> Result<Vec<TaskId>, StoreError> {
-    let rows = sqlx::query(DUE).bind(coordinator.to_string()).fetch_all(pool).await.map_err(explain)?;
-    rows.iter().map(|found| row::parsed(found, "t_id")).collect()
+/// `stuck`: the queued tasks that wait for an issue whose latest task ended otherwise than `done`, and what waits for
+/// them in turn; `since` when. The condition of waiting is that of the candidates in `read.rs`.
+macro_rules! stuck {
+    () => {
+        "stuck (id, issue, seq, since) AS ( \
+            SELECT w.id, w.issue, w.seq, max(w.queued_at, d.ended_at) FROM tasks w INDEXED BY tasks_after \
+                JOIN tasks d ON d.seq = (SELECT max(l.seq) FROM tasks l WHERE l.issue = w.after) \
+                WHERE w.state = 'queued' AND w.after IS NOT NULL AND d.state IN ('blocked', 'failed', 'timeout', 'canceled') \
+            UNION SELECT w.id, w.issue, w.seq, max(w.queued_at, s.since) FROM stuck s \
+                JOIN tasks w INDEXED BY tasks_live ON w.issue = s.issue AND w.seq > s.seq \
+                    AND w.state IN ('queued', 'running') AND w.state = 'queued' \
+            UNION SELECT w.id, w.issue, w.seq, max(w.queued_at, s.since) FROM stuck s \
+                JOIN tasks w INDEXED BY tasks_after ON w.after = s.issue AND w.state = 'queued' AND w.after IS NOT NULL \
+                WHERE s.seq = (SELECT max(l.seq) FROM tasks l WHERE l.issue = s.issue))"
+    };
 }
 
-/// What was asked for during this task of the coordinator's, oldest first, each with its latest run.
-pub(crate) async fn asked_by(pool: &SqlitePool, task: TaskId) -> Result<Vec<RunView>, StoreError> {
-    let rows = sqlx::query(run_view!("WHERE t.asked_by = ? ORDER BY t.seq"));
-    Ok(views(&rows.bind(task.to_string()).fetch_all(pool).await.map_err(explain)?))
+/// `asked`: what was asked for, of whom, and when it was settled; none while it goes on.
+macro_rules! asked {
+    () => {
+        "asked (parent, seq, settled) AS ( \
+            SELECT c.asked_by, c.seq, CASE WHEN c.state IN ('queued', 'running') \
+                    THEN (SELECT max(s.since) FROM stuck s WHERE s.id = c.id) ELSE c.ended_at END \
+                FROM tasks c INDEXED BY tasks_asked_by WHERE c.asked_by IS NOT NULL AND c.kind <> 'report')"
+    };
+}
+
+/// Whether a report told of the task `$seq` of `$parent`, settled at `$settled`.
+macro_rules! told {
+    ($parent:literal, $seq:literal, $settled:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM tasks r INDEXED BY tasks_asked_by WHERE r.asked_by = ",
+            $parent,
+            " AND r.kind = 'report' AND r.seq > ",
+            $seq,
+            " AND r.queued_at >= ",
+            $settled,
+            ")"
+        )
+    };
+}
+
+pub(crate) use {asked, stuck, told};
+
+/// Of each task of the coordinator's that is over. A canceled one gets no report: somebody did not want it.
+const DUE: &str = concat!(
+    "WITH RECURSIVE ",
+    stuck!(),
+    ", ",
+    asked!(),
+    " SELECT p.id AS t_id, max(a.settled) AS settled FROM asked a JOIN tasks p ON p.id = a.parent \
+        WHERE p.issue = ? AND p.state IN ('done', 'blocked', 'failed', 'timeout') GROUP BY p.id \
+        HAVING count(*) = count(a.settled) AND sum(NOT ",
+    told!("p.id", "a.seq", "a.settled"),
+    ") > 0 ORDER BY p.seq"
+);
+
+/// The tasks of the coordinator that a report is due of, oldest first, with the time when the last was settled.
+pub(crate) async fn due(pool: &SqlitePool, coordinator: IssueId) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
+    let rows = sqlx::query(DUE).bind(coordinator.to_string()).fetch_all(pool).await.map_err(explain)?;
+    let due = |found: &SqliteRow| Ok((row::parsed(found, "t_id")?, row::time(found, "settled")?));
+    let readable = |found: Result<_, StoreError>| {
+        found.inspect_err(|error| tracing::error!(%error, "a damaged row is told of to nobody; the rest goes on")).ok()
+    };
+    Ok(rows.iter().map(due).filter_map(readable).collect())
+}
+
+const SETTLED: &str = concat!(
+    "WITH RECURSIVE ",
+    stuck!(),
+    ", ",
+    asked!(),
+    " SELECT t.id AS t_id FROM asked a JOIN tasks t ON t.seq = a.seq WHERE a.parent = ? AND a.settled IS NOT NULL"
+);
+
+/// What was asked for during this task of the coordinator's, and the reports on it, oldest first, each with its latest
+/// run.
+pub(crate) async fn asked_by(pool: &SqlitePool, task: TaskId) -> Result<Vec<Asked>, StoreError> {
+    let rows = sqlx::query(run_view!("WHERE t.asked_by = ? ORDER BY t.seq")).bind(task.to_string());
+    let views: Vec<RunView> = views(&rows.fetch_all(pool).await.map_err(explain)?);
+    let rows = sqlx::query(SETTLED).bind(task.to_string()).fetch_all(pool).await.map_err(explain)?;
+    let settled: Vec<TaskId> = rows.iter().map(|found| row::parsed(found, "t_id")).collect::<Result<_, _>>()?;
+    Ok(views.into_iter().map(|view| Asked { is_settled: settled.contains(&view.task.id), view }).collect())
+}
+
+/// How many tasks were asked for during this one of the coordinator's.
+pub(crate) async fn count(pool: &SqlitePool, task: TaskId) -> Result<u64, StoreError> {
+    let found = sqlx::query("SELECT count(*) AS asked FROM tasks WHERE asked_by = ? AND kind <> 'report'")
+        .bind(task.to_string())
+        .fetch_one(pool)
+        .await
+        .map_err(explain)?;
+    Ok(u64::try_from(row::get::<i64>(&found, "asked")?).unwrap_or_default())
 }

@@ -66,20 +66,24 @@ pub(crate) async fn open_issues(pool: &SqlitePool, repo: &RepoRef) -> Result<Vec
 }
 
 /// The issues with this number that were not destroyed, in whatever repository; the coordinator is none.
-pub(crate) async fn issues_numbered(pool: &SqlitePool, number: u64) -> Result<Vec<Issue>, StoreError> {
+pub(crate) async fn issues_numbered(
+    pool: &SqlitePool,
+    number: u64,
+    limit: usize,
+) -> Result<(Vec<Issue>, usize), StoreError> {
     let rows = sqlx::query(
         "SELECT i.id AS i_id FROM repos p JOIN issues i ON i.repo = p.id \
-         WHERE i.number = ? AND i.state = 'open' AND p.base <> 'coordinator' ORDER BY p.id",
+         WHERE i.number = ? AND i.state = 'open' AND p.base <> 'coordinator' ORDER BY i.created_at DESC, i.id DESC",
     )
     .bind(i64::try_from(number).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await
     .map_err(explain)?;
     let mut issues = Vec::new();
-    for found in rows {
-        issues.push(issue_by_id(pool, row::parsed(&found, "i_id")?).await?);
+    for found in rows.iter().take(limit) {
+        issues.push(issue_by_id(pool, row::parsed(found, "i_id")?).await?);
     }
-    Ok(issues)
+    Ok((issues, rows.len()))
 }
 
 /// The issue's latest run before the one with this fence, if it was lost.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{ForgeKind, RepoRef};
@@ -329,13 +330,20 @@ fn view(found: &SqliteRow) -> Result<RunView, StoreError> {
 }
 
 /// The runs of an issue, oldest first.
-pub(crate) async fn runs_of(pool: &SqlitePool, issue: IssueId) -> Result<Vec<RunId>, StoreError> {
-    let rows =
-        sqlx::query("SELECT r.id AS r_id FROM tasks t JOIN runs r ON r.task = t.id WHERE t.issue = ? ORDER BY r.fence")
-            .bind(issue.to_string())
-            .fetch_all(pool)
-            .await
-            .map_err(explain)?;
+pub(crate) async fn runs_of(
+    pool: &SqlitePool,
+    issue: IssueId,
+    since: Option<Timestamp>,
+) -> Result<Vec<RunId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT r.id AS r_id FROM tasks t JOIN runs r ON r.task = t.id \
+         WHERE t.issue = ? AND (r.ended_at IS NULL OR r.ended_at >= ?) ORDER BY r.fence",
+    )
+    .bind(issue.to_string())
+    .bind(since.map_or(0, Timestamp::as_millisecond))
+    .fetch_all(pool)
+    .await
+    .map_err(explain)?;
     rows.iter().map(|found| row::parsed(found, "r_id")).collect()
 }
 
@@ -383,6 +391,22 @@ pub(crate) async fn messages_before(
 }
 
 /// The events with a number above `after`.
+/// The number of the last event before a time, 0 if there is none.
+pub(crate) async fn last_event_before(
+    pool: &SqlitePool,
+    issue: Option<IssueId>,
+    time: Timestamp,
+) -> Result<i64, StoreError> {
+    // From the newest on: that is where the answer is, also after a long history.
+    let query = match issue {
+        Some(issue) => sqlx::query("SELECT seq FROM events WHERE issue = ? AND at < ? ORDER BY seq DESC LIMIT 1")
+            .bind(issue.to_string()),
+        None => sqlx::query("SELECT seq FROM events WHERE at < ? ORDER BY seq DESC LIMIT 1"),
+    };
+    let found = query.bind(time.as_millisecond()).fetch_optional(pool).await.map_err(explain)?;
+    found.map_or(Ok(0), |found| row::get(&found, "seq"))
+}
+
 pub(crate) async fn events_after(
     pool: &SqlitePool,
     issue: Option<IssueId>,

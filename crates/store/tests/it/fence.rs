@@ -72,5 +72,5 @@ async fn two_who_claim_one_issue_at_once_get_one_run() {
     let (one, other) = tokio::join!(store.apply(issue.id, claim(), now()), store.apply(issue.id, claim(), now()));
     assert!(one.is_ok() != other.is_ok());
     assert_eq!(store.running().await.unwrap().len(), 1);
-    assert_eq!(store.runs_of(issue.id).await.unwrap().len(), 1);
+    assert_eq!(store.runs_of(issue.id, None).await.unwrap().len(), 1);
 }

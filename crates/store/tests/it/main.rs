@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
 
 mod damage;
+mod delegated;
 mod fence;
 mod opening;
 mod queue;

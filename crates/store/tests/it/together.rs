@@ -86,7 +86,7 @@ async fn asking_twice_queues_once_whatever_was_asked_and_when() {
     assert_eq!(one.issue.reference, other.issue.reference, "and without a number");
 
     assert_eq!(store.queue(true).await.unwrap().len(), 3);
-    assert_eq!(store.runs_of(issue.id).await.unwrap(), [lease.run]);
+    assert_eq!(store.runs_of(issue.id, None).await.unwrap(), [lease.run]);
 }
 
 #[tokio::test]
