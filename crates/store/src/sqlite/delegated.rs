@@ -17,7 +17,7 @@ use crate::view::{Asked, RunView};
 /// them in turn; `since` when. The condition of waiting is that of the candidates in `read.rs`.
 macro_rules! stuck {
     () => {
-        "stuck (id, issue, seq, since) AS ( \
+        "stuck (id, issue, seq, since) AS MATERIALIZED ( \
             SELECT w.id, w.issue, w.seq, max(w.queued_at, d.ended_at) FROM tasks w INDEXED BY tasks_after \
                 JOIN tasks d ON d.seq = (SELECT max(l.seq) FROM tasks l WHERE l.issue = w.after) \
                 WHERE w.state = 'queued' AND w.after IS NOT NULL AND d.state IN ('blocked', 'failed', 'timeout', 'canceled') \
@@ -33,10 +33,10 @@ macro_rules! stuck {
 /// `asked`: what was asked for, of whom, and when it was settled; none while it goes on.
 macro_rules! asked {
     () => {
-        "asked (parent, seq, settled) AS ( \
-            SELECT c.asked_by, c.seq, CASE WHEN c.state IN ('queued', 'running') \
-                    THEN (SELECT max(s.since) FROM stuck s WHERE s.id = c.id) ELSE c.ended_at END \
-                FROM tasks c INDEXED BY tasks_asked_by WHERE c.asked_by IS NOT NULL AND c.kind <> 'report')"
+        "asked (parent, seq, settled) AS MATERIALIZED ( \
+            SELECT c.asked_by, c.seq, coalesce(c.ended_at, s.since) \
+                FROM tasks c INDEXED BY tasks_asked_by LEFT JOIN stuck s ON s.id = c.id \
+                WHERE c.asked_by IS NOT NULL AND c.kind <> 'report')"
     };
 }
 
