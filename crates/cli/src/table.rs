@@ -55,6 +55,24 @@ pub(crate) fn shortened(text: &str, width: Option<usize>) -> String {
     format!("{}…", short.trim_end())
 }
 
+/// The text in lines of at most so many columns, broken between words; the lines after the first begin with so many spaces.
+/// A word that is wider is left whole: it may be a path or a command.
+pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let (mut lines, mut at) = (String::new(), indent);
+    for word in text.split(' ') {
+        if at > indent && at + 1 + word.width() > width {
+            lines.push_str(&format!("\n{}{word}", " ".repeat(indent)));
+            at = indent + word.width();
+        } else {
+            let gap = usize::from(at > indent);
+            lines.push_str(&format!("{}{word}", " ".repeat(gap)));
+            at += gap + word.width();
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +111,12 @@ mod tests {
             lines(&["SETTING", "VALUE", "FROM"], &rows, 1, Some(46)).iter().map(|cells| cells.concat()).collect();
         assert_eq!(text[1], "agents.x.program  /a/very/long…  config.toml:7");
         assert_eq!(text[0].find("FROM"), Some(text[1].find("config").unwrap() - "…".len() + 1));
+    }
+
+    #[test]
+    fn c13_a_long_text_is_broken_between_words_and_stays_in_its_column() {
+        let text = "one two three /a/path/that/is/wider four";
+        assert_eq!(wrapped(text, 2, Some(12)), "one two\n  three\n  /a/path/that/is/wider\n  four");
+        assert_eq!(wrapped(text, 2, None), text);
     }
 }

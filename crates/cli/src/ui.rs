@@ -135,6 +135,11 @@ pub(crate) fn fitting(text: &str, indent: usize) -> String {
     table::shortened(&one_line(text), width().map(|width| width.saturating_sub(indent)))
 }
 
+/// The text in lines of the terminal that begin with so many other characters, or spaces.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    table::wrapped(&clean(text), indent, width())
+}
+
 /// How many columns the terminal has; none where stdout is no terminal, and nothing needs to fit.
 fn width() -> Option<usize> {
     let known = || terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width));

@@ -14,6 +14,9 @@ use crate::failure::Failure;
 use crate::patience;
 use crate::ui::{self, Tone};
 
+/// Where what is said begins, behind its mark.
+const INDENT: usize = 6;
+
 /// Check what the work needs, and say how to repair what is wrong.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -97,12 +100,13 @@ fn show(check: &Check) {
         State::Bad => (Tone::Bad, "bad "),
         State::Unknown => (Tone::Dim, "?   "),
     };
-    let subject = if check.subject.is_empty() { String::new() } else { format!(" {}", check.subject) };
+    let subject = if check.subject.is_empty() { check.id } else { check.subject.as_str() };
     ui::piece(tone, mark);
-    ui::line(format!("  {}{subject}: {}", check.id, check.said));
-    match (&check.fixed, &check.repair) {
-        (Some(done), _) => ui::line(format!("      done: {done}")),
-        (None, Some(repair)) => ui::line(format!("      repair: {repair}")),
-        (None, None) => {}
-    }
+    ui::line(format!("  {}", ui::wrapped(&format!("{subject}: {}", check.said), INDENT)));
+    let (what, how) = match (&check.fixed, &check.repair) {
+        (Some(done), _) => ("done", done),
+        (None, Some(repair)) => ("repair", repair),
+        (None, None) => return,
+    };
+    ui::line(format!("{:INDENT$}{}", "", ui::wrapped(&format!("{what}: {how}"), INDENT + 2)));
 }

@@ -15,7 +15,7 @@ pub enum ForgeError {
     /// No connection came about, or it broke.
     #[error(
         "cannot reach {server}: {why}; check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the server's address \
-         (`kugetsu config list`)"
+         (`kugetsu server list`)"
     )]
     Unreachable {
         /// Where the API begins.
@@ -132,7 +132,7 @@ pub enum ForgeError {
     },
     /// An answer that the API does not give.
     #[error(
-        "{server} gave an odd answer to {what}: {why}; check that the server's address and kind are right (`kugetsu config list`)"
+        "{server} gave an odd answer to {what}: {why}; check that the server's address and kind are right (`kugetsu server list`)"
     )]
     Unexpected {
         /// Where the API begins.
