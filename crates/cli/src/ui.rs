@@ -135,9 +135,15 @@ pub(crate) fn fitting(text: &str, indent: usize) -> String {
     table::shortened(&one_line(text), width().map(|width| width.saturating_sub(indent)))
 }
 
-/// The text in lines of the terminal that begin with so many other characters, or spaces.
-pub(crate) fn wrapped(text: &str, indent: usize) -> String {
-    table::wrapped(&clean(text), indent, width())
+/// A thing behind its mark, and what else is to be said of it below; broken between words, all of it in the column behind
+/// the mark.
+pub(crate) fn marked((tone, mark): (Tone, &str), column: usize, said: &str, below: &[String]) {
+    let wrapped = |text: &str, indent: usize| table::wrapped(&clean(text), indent, width());
+    piece(tone, format!("{mark:column$}"));
+    line(wrapped(said, column));
+    for text in below {
+        line(format!("{:column$}{}", "", wrapped(text, column + 2)));
+    }
 }
 
 /// How many columns the terminal has; none where stdout is no terminal, and nothing needs to fit.

@@ -15,7 +15,7 @@ use crate::patience;
 use crate::ui::{self, Tone};
 
 /// Where what is said begins, behind its mark.
-const INDENT: usize = 6;
+const COLUMN: usize = 6;
 
 /// Check what the work needs, and say how to repair what is wrong.
 #[derive(Debug, Args)]
@@ -94,19 +94,16 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
 }
 
 fn show(check: &Check) {
-    let (tone, mark) = match check.state {
-        State::Ok => (Tone::Good, "ok  "),
+    let mark = match check.state {
+        State::Ok => (Tone::Good, "ok"),
         State::Warning => (Tone::Warning, "warn"),
-        State::Bad => (Tone::Bad, "bad "),
-        State::Unknown => (Tone::Dim, "?   "),
+        State::Bad => (Tone::Bad, "bad"),
+        State::Unknown => (Tone::Dim, "?"),
     };
     let subject = if check.subject.is_empty() { check.id } else { check.subject.as_str() };
-    ui::piece(tone, mark);
-    ui::line(format!("  {}", ui::wrapped(&format!("{subject}: {}", check.said), INDENT)));
-    let (what, how) = match (&check.fixed, &check.repair) {
-        (Some(done), _) => ("done", done),
-        (None, Some(repair)) => ("repair", repair),
-        (None, None) => return,
+    let below = match (&check.fixed, &check.repair) {
+        (Some(done), _) => Some(format!("done: {done}")),
+        (None, repair) => repair.as_ref().map(|repair| format!("repair: {repair}")),
     };
-    ui::line(format!("{:INDENT$}{}", "", ui::wrapped(&format!("{what}: {how}"), INDENT + 2)));
+    ui::marked(mark, COLUMN, &format!("{subject}: {}", check.said), below.as_slice());
 }

@@ -6,6 +6,7 @@ use kugetsu_engine::Home;
 use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::import::row::Row;
 use crate::import::{carry_out, plan};
 use crate::setup::{Done, make};
 use crate::ui;
@@ -58,9 +59,8 @@ fn show(done: &Done) {
         ui::line("everything is there already");
     }
     if !done.script.is_empty() {
-        ui::line("the script's:");
-        let rows: Vec<Vec<String>> = done.script.iter().map(|row| row.cells().to_vec()).collect();
-        ui::table(&["WHAT", "TAKEN AS / LEFT", "WHY"], &rows);
+        ui::line("what the script left:");
+        done.script.iter().for_each(Row::show);
     }
     if let Some(backup) = &done.backup {
         ui::line(format!("the script's own files are kept in {backup}"));

@@ -2,6 +2,11 @@
 
 use serde::Serialize;
 
+use crate::ui::{self, Tone};
+
+/// Where what is said begins, behind what became of it.
+const COLUMN: usize = 11;
+
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,14 +56,14 @@ impl Row {
         Self { next: Some(next.into()).filter(|next| !next.is_empty()), ..self }
     }
 
-    /// As cells of a table.
-    pub(crate) fn cells(&self) -> [String; 3] {
-        let became = match self.outcome {
-            Outcome::Taken => self.taken_as.clone().unwrap_or_default(),
-            Outcome::Left => "left".to_owned(),
-            Outcome::SetAside => "set aside".to_owned(),
+    /// Shows it: what became of it, which it is, and below that what to type.
+    pub(crate) fn show(&self) {
+        let mark = match self.outcome {
+            Outcome::Taken => (Tone::Good, "taken"),
+            Outcome::Left => (Tone::Dim, "left"),
+            Outcome::SetAside => (Tone::Warning, "set aside"),
         };
-        let parts: Vec<&str> = [&self.why, &self.next].into_iter().flatten().map(String::as_str).collect();
-        [self.what.clone(), became, parts.join("; ")]
+        let said: Vec<&str> = [&self.taken_as, &self.why].into_iter().flatten().map(String::as_str).collect();
+        ui::marked(mark, COLUMN, &format!("{}: {}", self.what, said.join("; ")), self.next.as_slice());
     }
 }

@@ -198,7 +198,7 @@ fn c08_a_git_without_a_name_warns() {
     let mut command = world.command(&world.home.user(), ["doctor", "--offline"]);
     let output = world.home.run(command.env("GIT_CONFIG_GLOBAL", "/dev/null"));
     assert!(
-        shown(&output).contains("warn  git.identity") && shown(&output).contains("user.email"),
+        shown(&output).contains("warn  git: it knows no name") && shown(&output).contains("user.email"),
         "{}",
         shown(&output)
     );

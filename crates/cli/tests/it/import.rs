@@ -295,7 +295,9 @@ fn c01_r01_the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
     let output = old.world.attempt(["init"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
-    assert!(text.contains("WHAT") && text.contains("TAKEN AS / LEFT"), "{text}");
+    for line in ["taken      env/pm-agent.env: ", "left       ", "set aside  sessions/broken.json: "] {
+        assert!(text.contains(&format!("\n{line}")), "{line}: {text}");
+    }
     assert!(!text.contains("secret-value"), "{text}");
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("taking over github.com/acme/api#14"),
