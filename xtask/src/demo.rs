@@ -32,6 +32,9 @@ const POINT: &str = r#"[{"edit": {"path": "greet.sh", "old": "hello, $2", "new":
     {"bash": {"command": "git commit -qam 'End the greeting with a point'", "description": "Commit"}},
     {"say": "It ends with a point."}]"#;
 
+/// What the coordinator says once it is told how the work ended.
+const REPORT: &str = "The greeting ends with a point now. It is pushed to the branch of local/demo#2; nothing is left open.";
+
 /// What the demo's repository holds.
 const FILES: &[(&str, &str)] = &[
     ("README.md", "# demo\n\n`greet.sh NAME` greets. `test.sh` checks it.\n"),
@@ -158,7 +161,7 @@ impl Stage {
     fn start_model(&self) -> Result<Model, String> {
         say("the model is a scripted one on this machine: no account is needed, and nothing leaves it");
         let mut command = Command::new(target().join("debug/kugetsu-scripted-model"));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(REPORT).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("the scripted model does not start: {error}"))?;
         let mut variables = Vec::new();
         for line in BufReader::new(child.stdout.take().ok_or("no stdout")?).lines() {
