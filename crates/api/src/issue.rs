@@ -30,6 +30,10 @@ pub struct AtRisk {
     /// That something about a pull or merge request is not known, and why, as a sentence.
     #[serde(default)]
     pub change_unknown: Option<String>,
+    /// That only a token could see whether there is one, as a sentence. It stands in nobody's way: work that is not pushed
+    /// counts all the same.
+    #[serde(default)]
+    pub change_unseen: Option<String>,
 }
 
 /// A pull or merge request.
@@ -92,8 +96,8 @@ pub struct ChangeRequest {
     /// The issue.
     #[serde(flatten)]
     pub issue: IssueQuery,
-    /// The address of its page.
-    pub url: String,
+    /// The address of its page; none takes back what was said before.
+    pub url: Option<String>,
 }
 
 /// Which pull or merge request belongs to an issue.
@@ -101,8 +105,11 @@ pub struct ChangeRequest {
 pub struct ChangeNamed {
     /// The issue's short reference.
     pub issue: String,
-    /// The address of its page.
-    pub url: String,
+    /// The address of its page. Where it was taken back, the one that it was, if there was one.
+    pub url: Option<String>,
+    /// Whether it was taken back.
+    #[serde(default)]
+    pub removed: bool,
     /// What has become of it, where its server said so.
     pub state: Option<String>,
     /// Why its server did not say so, where it did not.

@@ -50,19 +50,45 @@ impl fmt::Display for ChangeState {
     }
 }
 
+/// Who said which change belongs to an issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeBy {
+    /// A person. It stays until a person says otherwise.
+    Named,
+    /// Its server, asked for changes of the issue's branch. There may be a newer one.
+    Found,
+}
+
+impl ChangeBy {
+    /// The word in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Found => "found",
+        }
+    }
+
+    /// What [`name`](Self::name) gave.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Named, Self::Found].into_iter().find(|by| by.name() == name)
+    }
+}
+
 /// The change that belongs to an issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeOf {
     /// The address of its page.
     pub url: String,
+    /// Who said so.
+    pub by: ChangeBy,
     /// What its server said of it, and when; none until it was asked.
     pub seen: Option<(ChangeState, Timestamp)>,
 }
 
 impl ChangeOf {
-    /// A change that its server was not asked about yet.
+    /// A change that a person named, and that its server was not asked about yet.
     pub fn named(url: String) -> Self {
-        Self { url, seen: None }
+        Self { url, by: ChangeBy::Named, seen: None }
     }
 
     /// What its server said of it last.

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::change::{ChangeOf, ChangeState};
+use crate::change::{ChangeBy, ChangeOf, ChangeState};
 use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
@@ -91,7 +91,9 @@ pub enum Event {
         /// The address of its page.
         url: String,
     },
-    /// Its server said what has become of it.
+    /// Somebody said that none does.
+    ChangeForgotten,
+    /// A server said what has become of the issue's change, or of one that it found by the branch.
     ChangeSeen {
         /// The address of its page.
         url: String,
@@ -124,6 +126,7 @@ impl Event {
             Self::CancelAsked { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
             Self::ChangeNamed { .. } => "change_named",
+            Self::ChangeForgotten => "change_forgotten",
             Self::ChangeSeen { .. } => "change_seen",
             Self::DestroyAsked => "destroy_asked",
             Self::DestroyFailed { .. } => "destroy_failed",
@@ -222,13 +225,16 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
         Event::ChangeNamed { url } => {
             // Naming it once more does not make it unknown what became of it.
-            if issue.change.as_ref().is_none_or(|change| change.url != url) {
-                issue.change = Some(ChangeOf::named(url));
-            }
+            let seen = issue.change.take().filter(|change| change.url == url).and_then(|change| change.seen);
+            issue.change = Some(ChangeOf { seen, ..ChangeOf::named(url) });
+            vec![]
+        }
+        Event::ChangeForgotten => {
+            issue.change = None;
             vec![]
         }
         Event::ChangeSeen { url, state } => {
-            issue.change = Some(ChangeOf { url, seen: Some((state, now)) });
+            see(&mut issue, url, state, now);
             vec![]
         }
         Event::DestroyAsked => ask_destroy(&mut issue)?,
@@ -395,7 +401,21 @@ fn destroyed(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
         session.state = SessionState::next(Some(session.state), Trigger::Destroyed)?;
     }
     issue.worktree = None;
+    // Whoever begins again makes another branch, and perhaps another change.
+    issue.change = None;
     Ok(vec![])
+}
+
+/// Servers take their time, and much may have been said since one was asked: what a person named stays, and an issue that
+/// was destroyed has no change.
+fn see(issue: &mut Issue, url: String, state: ChangeState, now: Timestamp) {
+    let by = match &issue.change {
+        Some(change) if change.url == url => change.by,
+        Some(change) if change.by == ChangeBy::Named => return,
+        _ if issue.state == IssueState::Destroyed => return,
+        _ => ChangeBy::Found,
+    };
+    issue.change = Some(ChangeOf { url, by, seen: Some((state, now)) });
 }
 
 fn task_mut(issue: &mut Issue, id: TaskId) -> Result<&mut Task, Refused> {

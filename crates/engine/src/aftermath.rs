@@ -4,7 +4,7 @@
 //! was killed, is read from that file, and a run is reported once however often daemon and runner come and go.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How much of a run's records is read at once.
 const PIECE: usize = 1024 * 1024;
+/// How much of the end of a runner's log is read.
+const COMPLAINT: u64 = 64 * 1024;
 
 /// The runner of this lease is gone; `how` says what is known about its end.
 pub(crate) async fn runner_is_gone(engine: &Engine, lease: Lease, how: &str) {
@@ -56,7 +58,8 @@ async fn close(engine: &Engine, lease: Lease, how: &str) -> Result<(), StoreErro
         return Ok(());
     }
     let left = end_what_is_left(lease.run).await.err();
-    let complaint = runner_complaint(&engine.home().run(lease.run).runner_log());
+    let log = engine.home().run(lease.run).runner_log();
+    let complaint = tokio::task::spawn_blocking(move || runner_complaint(&log)).await.ok().flatten();
     let reason = [Some(how.to_owned()), complaint, left].into_iter().flatten().collect::<Vec<_>>().join("; ");
     tracing::warn!(run = %lease.run, reason, "a run is lost");
     engine.apply(lease.issue, Event::RunnerLost { lease, reason }).await.map(drop)
@@ -123,7 +126,12 @@ pub(crate) async fn end_what_is_left(run: RunId) -> Result<(), String> {
 
 /// What the runner itself printed last: of a panic its place and its words, and not the advice that follows.
 fn runner_complaint(log: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(log).ok()?;
+    let mut file = File::open(log).ok()?;
+    let begin = file.metadata().ok()?.len().saturating_sub(COMPLAINT);
+    file.seek(SeekFrom::Start(begin)).ok()?;
+    let mut text = Vec::new();
+    file.take(COMPLAINT).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let from = lines.iter().rposition(|line| line.contains("panicked at")).unwrap_or(lines.len().saturating_sub(1));
     let said = lines.get(from..)?.iter().take_while(|line| !line.starts_with("note: ")).copied();
@@ -162,6 +170,10 @@ mod tests {
             "thread 'main' panicked at crates/x.rs:75:9:\noverflow when adding\nnote: run with `RUST_BACKTRACE=1`\n";
         std::fs::write(&log, format!("first\n{panic}")).unwrap();
         let said = "thread 'main' panicked at crates/x.rs:75:9: overflow when adding";
+        assert_eq!(runner_complaint(&log).as_deref(), Some(said));
+        // Far behind other lines, which may hold anything.
+        let other = [b"\xff".as_slice(), "ä".repeat(COMPLAINT as usize).as_bytes()].concat();
+        std::fs::write(&log, [other.as_slice(), b"\n", panic.as_bytes()].concat()).unwrap();
         assert_eq!(runner_complaint(&log).as_deref(), Some(said));
         std::fs::write(&log, "one\nerror: two\n\n").unwrap();
         assert_eq!(runner_complaint(&log).as_deref(), Some("error: two"));

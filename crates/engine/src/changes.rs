@@ -3,18 +3,22 @@
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::change::{ChangeBy, ChangeState};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reference::ServerBase;
 use kugetsu_forge::address::{Address, What};
 use kugetsu_forge::api::change::Change;
 use kugetsu_forge::api::change_at::change_at;
+use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::parser::parse;
+use thiserror::Error;
 
+use crate::credentials::{token, token_variable};
 use crate::engine::Engine;
 use crate::forges::forge;
-use crate::problems::{not_stored, usage};
+use crate::problems::{not_stored, usage, worded};
 use crate::resolve;
 
 /// What is known of an issue's change now.
@@ -22,6 +26,11 @@ use crate::resolve;
 pub enum Known {
     /// There is none, as far as can be told.
     None,
+    /// Its server shows it, if there is one, only to those who bring a token, and there is no token.
+    Unseen {
+        /// That, and how to set one, in words.
+        why: String,
+    },
     /// Its server was asked just now.
     Is {
         /// The address of its page.
@@ -38,23 +47,55 @@ pub enum Known {
     },
 }
 
-/// Says which change belongs to an issue (C7), and asks its server about it.
+/// Says which change belongs to an issue (C7), once its server was asked about it.
 ///
 /// # Errors
-/// There is no such issue, or that is no address of a change.
+/// There is no such issue, that is no address of a change, or its server says that no change is there: nothing was
+/// stored then. A server that cannot be asked is no error.
 pub async fn name(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, Known), Problem> {
-    let issue = resolve::issue(engine, reference, cwd).await?;
-    if issue.reference.is_coordinator() {
-        return Err(usage("the coordinator has no pull or merge request"));
-    }
+    let issue = of_an_issue(engine, reference, cwd).await?;
     let url = checked(url)?;
     if address(engine, &url).is_none() {
         return Err(not_a_change(&url));
     }
+    let known = match at(engine, &url).await {
+        Ok(state) => Known::Is { url: url.clone(), state },
+        Err(Unasked::Answer(error)) if error.denies_the_change() => {
+            let kind = match error {
+                ForgeError::NotAChange { .. } => ProblemKind::Usage,
+                _ => ProblemKind::NotFound,
+            };
+            return Err(worded(kind, &format!("nothing was stored: {error}")));
+        }
+        Err(error) => Known::Unknown { url: Some(url.clone()), why: error.to_string() },
+    };
     let named = engine.apply(issue.id, Event::ChangeNamed { url }).await;
-    let issue = named.map_err(|error| not_stored(&issue.reference, error))?;
-    let known = look(engine, &issue).await;
+    let mut issue = named.map_err(|error| not_stored(&issue.reference, error))?;
+    if let Known::Is { url, state } = &known {
+        let seen = engine.apply(issue.id, Event::ChangeSeen { url: url.clone(), state: *state }).await;
+        issue = seen.map_err(|error| not_stored(&issue.reference, error))?;
+    }
     Ok((issue, known))
+}
+
+/// Takes back which change belongs to an issue: the issue, and the address that it had.
+///
+/// # Errors
+/// There is no such issue.
+pub async fn forget(engine: &Engine, reference: &str, cwd: &Path) -> Result<(Issue, Option<String>), Problem> {
+    let issue = of_an_issue(engine, reference, cwd).await?;
+    let Some(change) = issue.change.clone() else { return Ok((issue, None)) };
+    let forgotten = engine.apply(issue.id, Event::ChangeForgotten).await;
+    let issue = forgotten.map_err(|error| not_stored(&issue.reference, error))?;
+    Ok((issue, Some(change.url)))
+}
+
+async fn of_an_issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+    let issue = resolve::issue(engine, reference, cwd).await?;
+    match issue.reference.is_coordinator() {
+        true => Err(usage("the coordinator has no pull or merge request")),
+        false => Ok(issue),
+    }
 }
 
 /// Asks the server what has become of an issue's change, and stores what it says. One that nobody named is looked for by
@@ -84,27 +125,43 @@ pub(crate) fn look_later(engine: &Engine, issue: IssueId) {
 }
 
 async fn ask(engine: &Engine, issue: &Issue) -> Known {
-    match &issue.change {
-        Some(change) => named(engine, &change.url).await,
-        None => by_branch(engine, issue).await,
+    let Some(change) = &issue.change else { return by_branch(engine, issue).await };
+    let url = change.url.clone();
+    let state = match at(engine, &url).await {
+        Ok(state) => state,
+        Err(error) => return Known::Unknown { url: Some(url), why: error.to_string() },
+    };
+    if change.by == ChangeBy::Found && !state.is_open() {
+        // Nobody said that it is the only one: another one of the same branch may wait.
+        let found = by_branch(engine, issue).await;
+        let waits = matches!(&found, Known::Is { state, .. } if state.is_open());
+        if waits || matches!(found, Known::Unknown { .. }) {
+            return found;
+        }
     }
+    Known::Is { url, state }
 }
 
-async fn named(engine: &Engine, url: &str) -> Known {
-    let unknown = |why: String| Known::Unknown { url: Some(url.to_owned()), why };
-    let Some(address) = address(engine, url) else {
-        return unknown("it is not the address of a pull or merge request of a server that is known".to_owned());
-    };
-    let Some(base) = &address.base else { return unknown("its server is not known".to_owned()) };
-    let forge = match forge(engine, base) {
-        Ok(Some(forge)) => forge,
-        Ok(None) => return unknown(format!("{base} is not in the settings (kugetsu server add <name> {base})")),
-        Err(error) => return unknown(error.to_string()),
-    };
-    match change_at(forge.as_ref(), &address).await {
-        Ok(change) => Known::Is { url: url.to_owned(), state: change.state },
-        Err(error) => unknown(error.to_string()),
-    }
+/// Why nothing is known of a change at an address.
+#[derive(Debug, Error)]
+enum Unasked {
+    #[error("it is not the address of a pull or merge request of a server that is known")]
+    NoAddress,
+    #[error("its server is not known")]
+    NoServer,
+    #[error("{0} is not in the settings (kugetsu server add <name> {0})")]
+    NotConfigured(ServerBase),
+    /// What the server said, or why it did not.
+    #[error(transparent)]
+    Answer(#[from] ForgeError),
+}
+
+/// What its server says of the change at an address.
+async fn at(engine: &Engine, url: &str) -> Result<ChangeState, Unasked> {
+    let address = address(engine, url).ok_or(Unasked::NoAddress)?;
+    let base = address.base.as_ref().ok_or(Unasked::NoServer)?;
+    let forge = forge(engine, base)?.ok_or_else(|| Unasked::NotConfigured(base.clone()))?;
+    Ok(change_at(forge.as_ref(), &address).await?.state)
 }
 
 /// Only what was pushed can have a change, and only a server that is known can be asked for it.
@@ -124,8 +181,20 @@ async fn by_branch(engine: &Engine, issue: &Issue) -> Known {
     };
     match forge.find_changes(project, &files.branch).await {
         Ok(changes) => best(changes).map_or(Known::None, |change| Known::Is { url: change.url, state: change.state }),
+        Err(error) if error.may_be_hidden() => unseen(engine, base).unwrap_or_else(|| unknown(error.to_string())),
         Err(error) => unknown(error.to_string()),
     }
+}
+
+/// What there is to say of a server that hides its changes from whoever brings no token, where there is none to bring.
+fn unseen(engine: &Engine, base: &ServerBase) -> Option<Known> {
+    let settings = engine.settings();
+    let variable = token_variable(&settings, base.as_str())?;
+    let why = format!(
+        "without a token for {base} it cannot be known whether a pull or merge request is open (to set one: kugetsu env \
+         set {variable} -)"
+    );
+    token(&settings, base.as_str()).is_none().then_some(Known::Unseen { why })
 }
 
 /// The one that still waits, if one does; else the one that was changed last.

@@ -68,6 +68,7 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
     if engine.settings().check_change {
         match changes::look(engine, issue).await {
             Known::None => {}
+            Known::Unseen { why } => at_risk.change_unseen = Some(why),
             Known::Is { url, state } => {
                 at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
             }

@@ -13,6 +13,9 @@ use thiserror::Error;
 /// Longest path that a unix socket can have on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
 const SOCKET_PATH_MAX: usize = 103;
 
+/// What the name of a run's temporary directory begins with where it lies elsewhere; the run's own follows.
+const TEMPORARY: &str = "kugetsu-";
+
 /// kugetsu's directory and the places in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -202,6 +205,15 @@ impl Home {
         self.0.join("runs")
     }
 
+    /// Whether a path, without links in it, lies in the home or in the temporary directory of one of its runs, wherever
+    /// that is: programs that are kept from writing elsewhere may have written what is there.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        let home = self.0.canonicalize().unwrap_or_else(|_| self.0.clone());
+        let is_a_runs = |name: &str| name.parse().is_ok_and(|run| self.run(run).path().exists());
+        let mut names = path.iter().filter_map(|name| name.to_str()?.strip_prefix(TEMPORARY));
+        path.starts_with(home) || names.any(is_a_runs)
+    }
+
     /// The places of one run.
     pub fn run(&self, run: RunId) -> RunHome {
         RunHome(self.runs().join(run.to_string()))
@@ -295,7 +307,7 @@ impl RunHome {
     }
 
     fn temporary_name(&self) -> OsString {
-        let mut name = OsString::from("kugetsu-");
+        let mut name = OsString::from(TEMPORARY);
         name.push(self.0.file_name().unwrap_or_default());
         name
     }
@@ -328,6 +340,24 @@ mod tests {
         let error =
             RunHome::new(directory.path().join("run/3")).create(Some(&directory.path().join("file"))).unwrap_err();
         assert!(error.to_string().contains("run.temp_dir"), "{error}");
+    }
+
+    #[test]
+    fn b03_what_lies_in_the_home_or_in_a_runs_temporary_directory_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().canonicalize().unwrap();
+        let home = Home::new(place.join("home"));
+        home.create().unwrap();
+        let run = RunId::new(uuid::Uuid::now_v7());
+        home.run(run).create(Some(&place.join("big"))).unwrap();
+        for inside in [home.path().to_owned(), home.coordinator().join("queue/x"), home.run(run).temporary().join("x")]
+        {
+            assert!(home.holds(&inside), "{}", inside.display());
+        }
+        let another = format!("kugetsu-{}", uuid::Uuid::now_v7());
+        for outside in ["homes", "big/shop", "kugetsu-shop", &another] {
+            assert!(!home.holds(&place.join(outside)), "{outside}");
+        }
     }
 
     #[test]

@@ -177,13 +177,29 @@ fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
     Ok(cwd.join(path))
 }
 
+/// The repository at a path. None that lies in directories of kugetsu's own: what agents write there, settings that name
+/// programs among it, is not to be run by a git that no cage holds. So git is asked only of a path without links, which
+/// nobody can bend meanwhile, and what it finds is looked at as well.
 async fn locate(engine: &Engine, path: &Path) -> Result<Located, Problem> {
-    let located = Located::find(engine.git(), path).await.map_err(|error| not_a_repository(&error))?;
-    if own_worktree(engine, &located.place).is_some() {
-        return Err(usage(format!("{} is a worktree of kugetsu's own", located.place.display()))
-            .hint("to go on with its issue: kugetsu continue . \"<message>\""));
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    refuse_our_own(engine, &path)?;
+    let located = Located::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
+    for place in [&located.place, &located.common] {
+        refuse_our_own(engine, &place.canonicalize().unwrap_or_else(|_| place.clone()))?;
     }
     Ok(located)
+}
+
+fn refuse_our_own(engine: &Engine, place: &Path) -> Result<(), Problem> {
+    if own_worktree(engine, place).is_some() {
+        return Err(usage(format!("{} is a worktree of kugetsu's own", place.display()))
+            .hint("to go on with its issue: kugetsu continue . \"<message>\""));
+    }
+    if engine.home().holds(place) {
+        return Err(usage(format!("{} lies in kugetsu's own directories, where no work begins", place.display()))
+            .hint("name a repository of yours that lies elsewhere"));
+    }
+    Ok(())
 }
 
 fn not_a_repository(error: &SourceError) -> Problem {

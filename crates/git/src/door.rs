@@ -353,6 +353,12 @@ impl Call {
         self.env("GIT_OPTIONAL_LOCKS", "0")
     }
 
+    /// Fetches no object that a partial clone lacks: how its server is reached is said by the repository's own settings,
+    /// and those may name a program. Git has this since 2.45, and older ones pass it over.
+    pub(crate) fn without_fetching(self) -> Self {
+        self.env("GIT_NO_LAZY_FETCH", "1")
+    }
+
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self

@@ -1,5 +1,7 @@
 //! Where a repository comes from: a server's address or a folder of this machine; checked before anything is fetched.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -120,7 +122,7 @@ impl Source {
     }
 
     /// What git is given, without credentials.
-    pub(crate) fn argument(&self) -> std::ffi::OsString {
+    pub(crate) fn argument(&self) -> OsString {
         match self {
             Self::Url(url) => public(url).into(),
             Self::Path(path) => path.into(),
@@ -223,9 +225,10 @@ pub(crate) async fn listed(git: &Git, source: &Source) -> Result<Listed, GitErro
 async fn probe_path(git: &Git, located: &Located) -> Result<Probe, SourceError> {
     let place = &located.place;
     let head = git.call("rev-parse", format!("read HEAD of {}", place.display())).at(place);
-    let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]).any_code().await?;
+    let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]);
+    let head = head.without_fetching().any_code().await?;
     let any = git.call("for-each-ref", format!("list the branches of {}", place.display())).at(place);
-    let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).run().await?;
+    let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).without_fetching().run().await?;
     let partial = Promisor::of(git, place).await?.is_some();
     let head = Oid::read(&head.stdout);
     Ok(Probe {
@@ -253,9 +256,8 @@ impl Located {
             let call = git.call("rev-parse", format!("find the repository at {}", path.display())).at(path);
             call.arg("--path-format=absolute").args(what).only_reads()
         };
-        let as_path = |bytes: &[u8]| {
-            PathBuf::from(std::ffi::OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned())
-        };
+        let as_path =
+            |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned());
         // Whoever starts a task waits for this, so git is asked once where one answer tells: of a repository with files,
         // and without a line's end in either path.
         let both = ask(&["--git-common-dir", "--show-toplevel"]).any_code().await?;
@@ -292,17 +294,55 @@ impl Located {
 
     /// How many files here hold changes that are in no commit, untracked ones included.
     ///
+    /// No program that the repository's own settings name is run for it: they may be anybody's who made the files.
+    ///
     /// # Errors
     /// Git's own words.
     pub async fn uncommitted(&self, git: &Git) -> Result<usize, GitError> {
         if self.bare {
             return Ok(0);
         }
-        let call =
-            git.call("status", format!("read the state of {}", self.place.display())).at(&self.place).only_reads();
-        let call =
+        let doing = format!("read the state of {}", self.place.display());
+        let call = git.call("status", doing).at(&self.place).only_reads().without_fetching();
+        let mut call =
             call.args(["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"]);
+        for (key, value) in self.users_filters(git).await? {
+            call = call.setting(key, value);
+        }
         Ok(call.run().await?.records().count())
+    }
+
+    /// Every setting of a filter that the repository's own files make, with what the user's files say of it: empty where
+    /// they say nothing, and then it is no filter. Where they extend git-lfs by programs, there is no filter of that name.
+    async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
+        let call = git.call("config", format!("read the settings of {}", self.place.display())).at(&self.place);
+        let answer = call
+            .args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."])
+            .any_code()
+            .await?;
+        if answer.code > 1 {
+            return Err(answer.failed);
+        }
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        let (mut own, mut users) = (BTreeMap::new(), BTreeMap::new());
+        let mut parts = answer.stdout.split(|byte| *byte == 0);
+        while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
+            // A setting without a value is one that is switched on.
+            let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (&entry[..end], &entry[end + 1..]),
+                None => (entry, b"true".as_slice()),
+            };
+            match scope {
+                b"system" | b"global" | b"command" => users.insert(text(key), text(value)),
+                _ => own.insert(text(key), OsString::new()),
+            };
+        }
+        if own.keys().any(|key| key.as_bytes().starts_with(b"lfs.extension.")) {
+            let lfs = ["clean", "smudge", "process", "required"].map(|key| OsString::from(format!("filter.lfs.{key}")));
+            users.retain(|key, _| !lfs.contains(key));
+            own.extend(lfs.map(|key| (key, OsString::new())));
+        }
+        Ok(own.into_keys().map(|key| users.remove_entry(&key).unwrap_or((key, OsString::new()))).collect())
     }
 }
 

@@ -11,3 +11,5 @@ CREATE INDEX tasks_live ON tasks (issue, seq) WHERE state IN ('queued', 'running
 -- The pull or merge request as its server described it: open, draft, conflict, merged, closed; and when it was asked.
 ALTER TABLE issues ADD COLUMN change_state TEXT;
 ALTER TABLE issues ADD COLUMN change_seen_at INTEGER;
+-- Who said that it is this one: a person (named), or its server by the branch (found). Before there was this column, people.
+ALTER TABLE issues ADD COLUMN change_by TEXT;

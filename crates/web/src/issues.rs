@@ -85,16 +85,24 @@ pub(crate) async fn change(
 ) -> Result<Json<ChangeNamed>, Fault> {
     let Json(ChangeRequest { issue, url }) = request?;
     shared.control.refresh().await;
-    let named =
-        whole(async move { changes::name(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await }).await?;
-    let (issue, known) = named;
-    let url = issue.change.map(|change| change.url).unwrap_or_default();
-    let (state, unknown) = match known {
-        Known::Is { state, .. } => (Some(state.name().to_owned()), None),
-        Known::Unknown { why, .. } => (None, Some(why)),
-        Known::None => (None, None),
-    };
-    Ok(Json(ChangeNamed { issue: issue.reference.to_string(), url, state, unknown }))
+    whole(async move {
+        let Some(url) = url else {
+            let (issue, url) = changes::forget(&shared.engine, &issue.reference, issue.cwd.as_ref()).await?;
+            let issue = issue.reference.to_string();
+            return Ok(ChangeNamed { issue, url, removed: true, state: None, unknown: None });
+        };
+        let (issue, known) = changes::name(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
+        let (state, unknown) = match known {
+            Known::Is { state, .. } => (Some(state.name().to_owned()), None),
+            Known::Unknown { why, .. } | Known::Unseen { why } => (None, Some(why)),
+            Known::None => (None, None),
+        };
+        let url = issue.change.map(|change| change.url);
+        Ok::<_, Problem>(ChangeNamed { issue: issue.reference.to_string(), url, removed: false, state, unknown })
+    })
+    .await
+    .map(Json)
+    .map_err(Fault::from)
 }
 
 pub(crate) async fn at_risk(

@@ -105,6 +105,9 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
         ui::note(format!("· {change}"));
     }
+    if let Some(unseen) = &at_risk.change_unseen {
+        ui::note(format!("· {unseen}"));
+    }
     let discard = match consent(&at_risk, yes, discard)? {
         Consent::Given { discard } => discard,
         Consent::Refused => {

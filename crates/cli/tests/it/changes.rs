@@ -4,6 +4,7 @@ use kugetsu_testkit::forge_server::change::{Change, ChangeState};
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
+use serde_json::Value;
 
 use crate::world::{World, ended, script, shown};
 
@@ -169,4 +170,102 @@ fn c07_b05_set_pr_asks_the_server_of_the_address() {
     let output = stage.world.attempt(["destroy", &reference, "-y"]);
     assert_eq!(output.status.code(), Some(3), "what cannot be asked is not merged: {}", shown(&output));
     assert!(stage.forge.requests().iter().all(|request| !request.target.contains("example.net")));
+}
+
+#[test]
+fn c07_b05_a_found_change_has_the_address_of_the_server_as_it_is_configured() {
+    for (kind, page) in [("github", "pull"), ("gitea", "pulls"), ("gitlab", "-/merge_requests")] {
+        let stage = Stage::new(kind);
+        // As a server's pages are that nobody has told where it is.
+        stage.forge.set_root_url("http://localhost:3000");
+        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+        let branch = format!("kugetsu/{number}-do-the-job");
+        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch));
+        assert_eq!(stage.pushed(number), branch);
+        let run = eventually("the change to be found", || {
+            let run = stage.world.latest(&stage.reference(number));
+            if run["change_state"] == "open" { Ok(run) } else { Err(run) }
+        });
+        assert_eq!(run["change_url"], format!("{}/acme/api/{page}/{change}", stage.forge.base_url()), "{kind}");
+        stage.forge.set_change("acme/api", change, ChangeState::Merged);
+        let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
+        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
+    }
+}
+
+#[test]
+fn c05_r21_a_second_change_of_the_same_branch_is_found_too() {
+    let stage = Stage::new("gitea");
+    let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+    let branch = format!("kugetsu/{number}-do-the-job");
+    let first = stage.forge.change("acme/api", Change::new("Make it quick", &branch).state(ChangeState::Closed));
+    assert_eq!(stage.pushed(number), branch);
+    let reference = stage.reference(number);
+    eventually("the first to be found", || {
+        let run = stage.world.latest(&reference);
+        if run["change_state"] == "closed" { Ok(()) } else { Err(run) }
+    });
+    let second = stage.forge.change("acme/api", Change::new("Once more", &branch));
+    let output = stage.world.attempt(["destroy", &reference, "-y"]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains(&format!("/pulls/{second} is open")),
+        "{}",
+        shown(&output)
+    );
+
+    // What a person has named is asked, whatever else there is.
+    stage.world.run(["set-pr", &reference, &format!("{}/acme/api/pulls/{first}", stage.forge.base_url())]);
+    stage.world.run(["destroy", &reference, "-y"]);
+    let (run, _) = ended(&stage.world.attempt(["start", &reference, &script(&["say hm"]), "--wait", "--json"]));
+    assert_eq!((&run["change_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new beginning: {run}");
+}
+
+#[test]
+fn c07_what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_taken_back() {
+    for kind in ["github", "gitea", "gitlab"] {
+        let stage = Stage::new(kind);
+        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+        let reference = stage.reference(number);
+        stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
+        let (issues, changes) = match kind {
+            "github" => ("issues", "pull"),
+            "gitlab" => ("-/issues", "-/merge_requests"),
+            _ => ("issues", "pulls"),
+        };
+        let base = stage.forge.base_url();
+        for page in [format!("{issues}/{number}"), format!("{changes}/99")] {
+            let output = stage.world.attempt(["set-pr", &reference, &format!("{base}/acme/api/{page}")]);
+            assert_eq!(output.status.code(), Some(2), "{kind} {page}: {}", shown(&output));
+            assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was stored"), "{}", shown(&output));
+        }
+        assert_eq!(stage.world.latest(&reference)["change_url"], Value::Null, "{kind}");
+
+        let change = stage.forge.change("acme/api", Change::new("Elsewhere", "another-branch"));
+        stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{changes}/{change}")]);
+        assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
+        let said = stage.world.run(["set-pr", &reference, "--remove"]);
+        assert!(said.contains("does not belong to"), "{said}");
+        assert_eq!(stage.world.latest(&reference)["change_url"], Value::Null, "{kind}");
+        assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull or merge request"));
+        stage.world.run(["destroy", &reference, "-y"]);
+    }
+}
+
+#[test]
+fn c05_without_a_token_a_change_that_cannot_be_seen_keeps_nothing_and_is_told() {
+    for (kind, variable) in [("github", "GITHUB_TOKEN"), ("gitea", "GITEA_TOKEN"), ("gitlab", "GITLAB_TOKEN")] {
+        let stage = Stage::new(kind);
+        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
+        stage.pushed(number);
+        let reference = stage.reference(number);
+        stage.forge.private("acme/api", &["robot"]);
+        stage.world.run(["env", "rm", variable]);
+        let output = stage.world.attempt(["destroy", &reference, "-y"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
+        let line = said.lines().find(|line| line.contains("without a token")).unwrap_or_default();
+        assert!(line.contains("it cannot be known whether a pull or merge request is open"), "{kind}: {said}");
+        assert!(line.contains(&format!("kugetsu env set {variable} -")), "{kind}: {said}");
+    }
 }

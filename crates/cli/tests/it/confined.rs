@@ -122,3 +122,39 @@ fn b03_without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
     assert!(world.home.kugetsu().join("free").exists());
     assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "it is said each time");
 }
+
+/// A repository that the agent makes at a place, whose own settings name a program for every file in it.
+fn trap(place: &str, proof: &Path) -> Value {
+    json!({"run": format!(
+        "git init -q {place} && cd {place} && echo a > f && git add f && \
+         git -c user.name=a -c user.email=a@b commit -q -m one && echo '* filter=x' > .gitattributes && \
+         git config filter.x.clean 'touch {}; cat' && echo b > f",
+        proof.display()
+    )})
+}
+
+#[test]
+fn b03_r18_what_the_coordinator_can_write_is_never_taken_for_a_repository() {
+    let world = World::new();
+    let (kugetsu, elsewhere) = (world.home.kugetsu(), world.home.path().join("big"));
+    world.run(["config", "set", "run.temp_dir", elsewhere.to_str().unwrap()]);
+    let (queue, proof) = (kugetsu.join("pm/queue"), world.home.path().join("proof"));
+    let start =
+        |place: &Path| json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": place, "message": "go"}}});
+    let steps = [
+        trap("queue/evil", &proof),
+        trap("$TMPDIR/evil", &proof),
+        json!({"run": "ln -s $TMPDIR/evil queue/link && cat queue/link/f"}),
+        start(&queue.join("evil")),
+        start(&queue.join("link")),
+    ];
+    world.run(["delegate", &format!("try\nkugetsu-script: {}", json!(steps)), "--wait"]);
+    let tools = world.records("pm", "tool_ended");
+    assert_eq!(tools[2]["output"].as_str().unwrap().trim(), "b", "the traps were made: {tools:#?}");
+    assert!(!proof.exists(), "no program of a repository's own ran outside of the cage: {tools:#?}");
+    for refused in &tools[3..] {
+        assert_eq!(refused["ok"], false, "{refused}");
+        assert!(refused["output"].as_str().unwrap().contains("lies in kugetsu's own directories"), "{refused}");
+    }
+    assert_eq!(world.json(["list", "--json"]), json!([]));
+}

@@ -316,3 +316,41 @@ fn c06_a_report_to_another_session_holds_the_whole_message() {
     let reported = coordinator_has_done("report");
     assert!(reported["message"].as_str().unwrap().contains("> and mind the second line"), "{reported}");
 }
+
+#[test]
+fn c04_the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
+    let world = World::new();
+    let forge = kugetsu_testkit::ForgeServer::gitea();
+    let git = kugetsu_testkit::GitServer::start("secret");
+    git.add_repository_from("acme/api", &Repository::with_commit());
+    forge.serve_git(&git);
+    forge.token("secret", "robot");
+    world.run(["server", "add", "test", &forge.base_url(), "--kind", "gitea"]);
+    world.run(["env", "set", "GITEA_TOKEN", "secret"]);
+    let issue = format!("{}/acme/api#7", forge.base_url().trim_start_matches("http://"));
+    world.run(["start", &issue, &script(&["say hm"]), "--wait"]);
+    world.run(["destroy", &issue, "-y"]);
+    let arguments = json!({"issue": issue, "message": script(&["say once more"])});
+    let list = json!({"call": {"tool": "kugetsu_list", "arguments": {}}});
+    let start = json!({"call": {"tool": "kugetsu_start", "arguments": arguments}});
+    world.run(["delegate", "--anyway", &asking("again", &[list, start]), "--wait"]);
+    let tools = world.records("pm", "tool_ended");
+    assert!(tools[0]["output"].as_str().unwrap().contains("\"issues\":[]"), "what is gone is not listed: {tools:?}");
+    assert_eq!(tools[1]["ok"], true, "{tools:?}");
+    world.await_state(&issue, "done");
+}
+
+#[test]
+fn c04_changed_rules_are_told_until_a_session_has_taken_them() {
+    let world = World::new();
+    world.run(["init"]);
+    world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
+    std::fs::write(world.home.kugetsu().join("skills/pm/SKILL.md"), "Be kind.\n").unwrap();
+    let failed = world.attempt(["delegate", &asking("two", &[json!({"error": "out of credit"})]), "--wait"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", shown(&failed));
+    world.run(["delegate", &asking("three", &[json!({"say": "three"})]), "--wait"]);
+    world.run(["delegate", &asking("four", &[json!({"say": "four"})]), "--wait"]);
+    let prompts = world.records("pm", "prompt");
+    let told: Vec<bool> = prompts.iter().map(|prompt| prompt["text"].as_str().unwrap().contains("Be kind.")).collect();
+    assert_eq!(told, [false, true, true, false], "{prompts:#?}");
+}

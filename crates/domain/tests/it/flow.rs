@@ -1,8 +1,9 @@
 //! Single steps: what each event does in each situation.
 
+use kugetsu_domain::change::{ChangeBy, ChangeState};
 use kugetsu_domain::flow::{Effect, Event, Refused};
 use kugetsu_domain::ids::{RunId, TaskId};
-use kugetsu_domain::issue::{IssueState, Lease};
+use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::run::{RunState, Verdict};
 use kugetsu_domain::session::SessionState;
@@ -253,4 +254,33 @@ fn c01_work_from_before_is_taken_over_once_and_waits_for_a_person() {
     let event = adopted(&mut moved, false);
     let (issue, _) = moved.step(event).unwrap();
     assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Lost));
+}
+
+#[test]
+fn c07_what_a_person_named_is_not_replaced_by_what_is_found_and_what_is_found_is() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    let seen = |url: &str, state| Event::ChangeSeen { url: url.to_owned(), state };
+    let is = |issue: &Issue| issue.change.as_ref().map(|change| (change.url.clone(), change.by, change.state()));
+    let (issue, _) = world.step(seen("one", ChangeState::Merged)).unwrap();
+    assert_eq!(is(&issue), Some(("one".to_owned(), ChangeBy::Found, Some(ChangeState::Merged))));
+    let (issue, _) = world.step(seen("two", ChangeState::Open)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Found, Some(ChangeState::Open))));
+
+    world.step(Event::ChangeNamed { url: "two".to_owned() }).unwrap();
+    let (issue, _) = world.step(seen("three", ChangeState::Open)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Named, Some(ChangeState::Open))));
+    let (issue, _) = world.step(seen("two", ChangeState::Closed)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Named, Some(ChangeState::Closed))));
+    let (issue, _) = world.step(Event::ChangeForgotten).unwrap();
+    assert_eq!(is(&issue), None);
+
+    world.step(seen("four", ChangeState::Merged)).unwrap();
+    world.step(Event::DestroyAsked).unwrap();
+    let (issue, _) = world.step(Event::Destroyed).unwrap();
+    assert_eq!(is(&issue), None);
+    let (issue, _) = world.step(seen("four", ChangeState::Merged)).unwrap();
+    assert_eq!(is(&issue), None, "an answer that comes late");
 }

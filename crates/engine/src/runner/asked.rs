@@ -6,7 +6,7 @@ use std::io;
 use kugetsu_api::order::IssueOrder;
 
 use super::at_hand::Run;
-use super::desk::Desk;
+use super::desk::{Desk, Skill};
 use super::files::Files;
 use crate::context;
 use crate::coordinator::prompt;
@@ -19,19 +19,33 @@ pub(crate) enum Asked<'a> {
     Coordination(&'a Desk),
 }
 
+/// What a session is told in one turn.
+pub(crate) struct Prompt {
+    /// The text.
+    pub(crate) text: String,
+    /// The coordinator's skill, where it is part of it.
+    skill: Option<Skill>,
+}
+
+impl Prompt {
+    fn plain(text: String) -> Self {
+        Self { text, skill: None }
+    }
+}
+
 impl Asked<'_> {
     /// What a session is told that knows the rules already.
     ///
     /// # Errors
     /// In words: something cannot be read.
-    pub(crate) fn again(&self, run: &Run) -> Result<String, String> {
+    pub(crate) fn again(&self, run: &Run) -> Result<Prompt, String> {
         match self {
-            Self::Issue(..) => Ok(run.order.message.clone()),
+            Self::Issue(..) => Ok(Prompt::plain(run.order.message.clone())),
             Self::Coordination(desk) => {
                 let message = prompt::message(&run.order.message, run.order.attempt);
                 Ok(match desk.changed_skill()? {
-                    Some(skill) => prompt::changed(&skill, &message),
-                    None => message,
+                    Some(skill) => Prompt { text: prompt::changed(&skill.text, &message), skill: Some(skill) },
+                    None => Prompt::plain(message),
                 })
             }
         }
@@ -41,17 +55,31 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// In words: something cannot be read.
-    pub(crate) async fn first(&self, run: &Run, hand_over: bool) -> Result<String, String> {
+    pub(crate) async fn first(&self, run: &Run, hand_over: bool) -> Result<Prompt, String> {
         match self {
-            Self::Issue(issue, files) => on_issue(run, issue, files, hand_over).await,
+            Self::Issue(issue, files) => on_issue(run, issue, files, hand_over).await.map(Prompt::plain),
             Self::Coordination(desk) => {
                 let message = prompt::message(&run.order.message, run.order.attempt);
-                let first = prompt::first(&desk.skill()?, desk, &message);
-                Ok(match hand_over {
+                desk.forget_told()?;
+                let skill = desk.skill()?;
+                let first = prompt::first(&skill.text, desk, &message);
+                let text = match hand_over {
                     true => prompt::hand_over(&first, &run.order.asked_before),
                     false => first,
-                })
+                };
+                Ok(Prompt { text, skill: Some(skill) })
             }
+        }
+    }
+
+    /// The session has taken this prompt.
+    ///
+    /// # Errors
+    /// In words: that cannot be kept.
+    pub(crate) fn was_taken(&self, prompt: &Prompt) -> Result<(), String> {
+        match (self, &prompt.skill) {
+            (Self::Coordination(desk), Some(skill)) => desk.keep_told(skill),
+            _ => Ok(()),
         }
     }
 }

@@ -25,6 +25,15 @@ pub(crate) struct Desk {
     pub(crate) agent: AgentHome,
 }
 
+/// A skill as a session is told it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Skill {
+    /// The text, without the description that is for listing skills.
+    pub(crate) text: String,
+    /// Tells it from others.
+    digest: String,
+}
+
 impl Desk {
     /// Makes the desk, or finds it.
     ///
@@ -62,28 +71,45 @@ impl Desk {
         }
     }
 
-    /// The skill, without the description that is for listing skills; the built-in one where there is no file.
+    /// The skill; the built-in one where there is no file.
     ///
     /// # Errors
     /// In words: it cannot be read.
-    pub(crate) fn skill(&self) -> Result<String, String> {
+    pub(crate) fn skill(&self) -> Result<Skill, String> {
         let text = match fs::read_to_string(&self.skill_file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => SKILL.to_owned(),
             Err(error) => return Err(format!("the skill {} cannot be read: {error}", self.skill_file.display())),
         };
-        fs::write(self.told(), digest(&text)).map_err(|error| format!("{}: {error}", self.told().display()))?;
-        Ok(body(&text).to_owned())
+        Ok(Skill { digest: digest(&text), text: body(&text).to_owned() })
     }
 
-    /// The skill, if it was changed since a session was told it.
+    /// The skill, if it is another one than the session was told last.
     ///
     /// # Errors
     /// As [`skill`](Self::skill).
-    pub(crate) fn changed_skill(&self) -> Result<Option<String>, String> {
-        let before = fs::read_to_string(self.told()).ok();
+    pub(crate) fn changed_skill(&self) -> Result<Option<Skill>, String> {
         let skill = self.skill()?;
-        Ok((fs::read_to_string(self.told()).ok() != before).then_some(skill))
+        Ok((fs::read_to_string(self.told()).ok().as_ref() != Some(&skill.digest)).then_some(skill))
+    }
+
+    /// The session has taken a prompt with this skill in it. Not before: one that did not is told it with the next prompt.
+    ///
+    /// # Errors
+    /// In words: that cannot be kept.
+    pub(crate) fn keep_told(&self, skill: &Skill) -> Result<(), String> {
+        fs::write(self.told(), &skill.digest).map_err(|error| format!("{}: {error}", self.told().display()))
+    }
+
+    /// There is another session, which was told nothing yet.
+    ///
+    /// # Errors
+    /// In words: that cannot be kept.
+    pub(crate) fn forget_told(&self) -> Result<(), String> {
+        match fs::remove_file(self.told()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", self.told().display())),
+            _ => Ok(()),
+        }
     }
 
     /// What the session was told last.
@@ -124,12 +150,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
         let desk = Desk::prepare(&home, true).unwrap();
-        assert_eq!(desk.skill().unwrap(), body(SKILL));
+        let skill = desk.skill().unwrap();
+        assert_eq!(skill.text, body(SKILL));
+        desk.keep_told(&skill).unwrap();
         assert_eq!(desk.changed_skill().unwrap(), None);
         fs::create_dir_all(desk.skill_file.parent().unwrap()).unwrap();
         fs::write(&desk.skill_file, "Be kind.\n").unwrap();
-        assert_eq!(desk.changed_skill().unwrap().as_deref(), Some("Be kind.\n"));
+        desk.changed_skill().unwrap().expect("it was changed");
+        let changed = desk.changed_skill().unwrap().expect("nobody has taken it yet");
+        assert_eq!(changed.text, "Be kind.\n");
+        desk.keep_told(&changed).unwrap();
         assert_eq!(desk.changed_skill().unwrap(), None);
+        desk.forget_told().unwrap();
+        desk.forget_told().unwrap();
+        assert_eq!(desk.changed_skill().unwrap(), Some(changed));
     }
 
     #[test]

@@ -232,7 +232,10 @@ async fn drive(
         true => asked.again(run)?,
         false => asked.first(run, hand_over).await?,
     };
-    run.spool.write(Body::Prompt { text: prompt.clone() });
-    let turn = session.prompt(&prompt).await.map_err(|error| error.to_string())?;
+    run.spool.write(Body::Prompt { text: prompt.text.clone() });
+    let turn = session.prompt(&prompt.text).await.map_err(|error| error.to_string())?;
+    if let Err(error) = asked.was_taken(&prompt) {
+        run.spool.notice(format!("the next turn is told the rules again: {error}"));
+    }
     Ok((session.id().clone(), turn))
 }

@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+
+use crate::address::{Address, What};
 
 /// One pull or merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,29 @@ pub struct Change {
     pub base_branch: String,
     /// When anything of it was last changed.
     pub updated: Option<Timestamp>,
+}
+
+impl Change {
+    /// With the address of its page on `server` as it is configured. The server's own word for it stays where it is such
+    /// an address; a server that was not told its own address names another one, which nobody could ask about later.
+    pub(super) fn on(self, kind: ForgeKind, server: &ServerBase, project: &ProjectPath) -> Self {
+        let page = Address {
+            kind: Some(kind),
+            base: Some(server.clone()),
+            project: project.clone(),
+            what: What::Change(self.number),
+            comment: None,
+            ssh: None,
+            credentials_dropped: false,
+        };
+        let page = page.to_string();
+        let before = format!("{server}/");
+        let behind = &page[before.len() + project.as_str().len()..];
+        // The project may have been renamed since.
+        let its_project = self.url.strip_prefix(&before).and_then(|rest| rest.strip_suffix(behind));
+        let is_page = its_project.is_some_and(|project| ProjectPath::new(project).is_ok());
+        Self { url: if is_page { self.url } else { page }, ..self }
+    }
 }
 
 /// Whether a change fits onto its base.
@@ -57,6 +83,47 @@ impl Facts {
             Self { merge: MergeCheck::Conflict, .. } => ChangeState::Conflict,
             Self { draft: true, .. } => ChangeState::Draft,
             Self { .. } => ChangeState::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(kind: ForgeKind, told: &str) -> String {
+        let change = Change {
+            number: 7,
+            url: told.to_owned(),
+            title: String::new(),
+            state: ChangeState::Open,
+            draft: false,
+            merge: MergeCheck::Unknown,
+            head_branch: String::new(),
+            head_sha: String::new(),
+            base_branch: String::new(),
+            updated: None,
+        };
+        let server = ServerBase::new("https://h.example/git").unwrap();
+        change.on(kind, &server, &ProjectPath::new("a/b").unwrap()).url
+    }
+
+    #[test]
+    fn b05_a_page_is_on_the_server_as_it_is_configured_whatever_that_says() {
+        for (kind, own) in [
+            (ForgeKind::GitHub, "https://h.example/git/a/b/pull/7"),
+            (ForgeKind::Gitea, "https://h.example/git/a/b/pulls/7"),
+            (ForgeKind::Forgejo, "https://h.example/git/a/b/pulls/7"),
+            (ForgeKind::GitLab, "https://h.example/git/a/b/-/merge_requests/7"),
+        ] {
+            assert_eq!(page(kind, own), own);
+            let renamed = own.replace("a/b", "c/d");
+            assert_eq!(page(kind, &renamed), renamed);
+            let injected = own.replace("a/b", "a/b\n- x");
+            let others = own.replace("h.example", "localhost:3000");
+            for bad in ["", &injected, &others, &format!("{own}?token=x"), &own.replace("/7", "/8"), "javascript:x"] {
+                assert_eq!(page(kind, bad), own, "{bad:?}");
+            }
         }
     }
 }

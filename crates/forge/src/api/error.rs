@@ -204,6 +204,17 @@ pub enum ForgeError {
 }
 
 impl ForgeError {
+    /// Whether the server shows nothing, or says that nothing is there, to whoever asks as we do: somebody else, with a
+    /// token say, may be shown it.
+    pub fn may_be_hidden(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::TokenMissing { .. } | Self::Forbidden { .. })
+    }
+
+    /// Whether the server has answered, to somebody whom it knows, that no change is there.
+    pub fn denies_the_change(&self) -> bool {
+        matches!(self, Self::NotAChange { .. } | Self::NotFound { asked_with_token: true, .. })
+    }
+
     /// Whether the same call may succeed later without anybody having done something about it.
     pub fn may_pass(&self) -> bool {
         matches!(

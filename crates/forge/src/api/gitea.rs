@@ -84,21 +84,25 @@ impl Gitea {
         };
         let first = look().await?;
         if !is_refused(&first) {
-            return Ok(first.value.change(MergeCheck::Unknown));
+            return Ok(self.told(first.value, MergeCheck::Unknown, project));
         }
         // The API has one word for "in conflict" and for "not looked at yet", and a push to the base has all changes
         // looked at anew. What is still refused a moment later was looked at.
         tokio::time::sleep(self.client.limits().second_look).await;
         let second = look().await?;
         let merge = if is_refused(&second) { MergeCheck::Conflict } else { MergeCheck::Unknown };
-        Ok(second.value.change(merge))
+        Ok(self.told(second.value, merge, project))
+    }
+
+    fn told(&self, pull: PullAnswer, refused: MergeCheck, project: &ProjectPath) -> Change {
+        pull.change(refused).on(self.kind, &self.server, project)
     }
 
     async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
         let limit = PER_PAGE.to_string();
         // Old versions do not know `head` and answer with everything.
         let query = [("head", branch), ("state", "all"), ("sort", "recentupdate"), ("limit", limit.as_str())];
-        let keep = |pull: PullAnswer| pull.is_from(branch).then(|| pull.change(MergeCheck::Unknown));
+        let keep = |pull: PullAnswer| pull.is_from(branch).then(|| self.told(pull, MergeCheck::Unknown, project));
         let mut found = self.client.list(&at(project, &["pulls"]), &query, keep).await?;
         for change in found.iter_mut().filter(|change| change.state.is_open()) {
             *change = self.pull(project, change.number).await?;

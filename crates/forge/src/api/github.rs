@@ -74,7 +74,12 @@ impl GitHub {
 
     async fn pull(&self, project: &ProjectPath, number: u64) -> Result<Change, ForgeError> {
         let number = number.to_string();
-        self.client.get::<PullAnswer>(&at(project, &["pulls", &number])).await.map(PullAnswer::change)
+        let pull: PullAnswer = self.client.get(&at(project, &["pulls", &number])).await?;
+        Ok(self.told(pull, project))
+    }
+
+    fn told(&self, pull: PullAnswer, project: &ProjectPath) -> Change {
+        pull.change().on(ForgeKind::GitHub, &self.server, project)
     }
 
     async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
@@ -88,7 +93,7 @@ impl GitHub {
             ("direction", "desc"),
             ("per_page", per_page.as_str()),
         ];
-        let keep = |pull: PullAnswer| pull.is_from(branch).then(|| pull.change());
+        let keep = |pull: PullAnswer| pull.is_from(branch).then(|| self.told(pull, project));
         let mut found = self.client.list(&at(project, &["pulls"]), &query, keep).await?;
         // Lists do not say whether a change can be merged.
         for change in found.iter_mut().filter(|change| change.state.is_open()) {

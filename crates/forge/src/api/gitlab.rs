@@ -75,7 +75,12 @@ impl GitLab {
 
     async fn merge_request(&self, project: &ProjectPath, number: u64) -> Result<Change, ForgeError> {
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string()];
-        self.client.get::<MergeAnswer>(&path).await.map(MergeAnswer::change)
+        let merge: MergeAnswer = self.client.get(&path).await?;
+        Ok(self.told(merge, project))
+    }
+
+    fn told(&self, merge: MergeAnswer, project: &ProjectPath) -> Change {
+        merge.change().on(ForgeKind::GitLab, &self.server, project)
     }
 
     async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
@@ -87,7 +92,7 @@ impl GitLab {
             ("sort", "desc"),
             ("per_page", per_page.as_str()),
         ];
-        let keep = |merge: MergeAnswer| merge.is_from(branch).then(|| merge.change());
+        let keep = |merge: MergeAnswer| merge.is_from(branch).then(|| self.told(merge, project));
         let path = ["projects", project.as_str(), "merge_requests"];
         let mut found = self.client.list(&path, &query, keep).await?;
         // Lists show the result of an old check; asking for one has it checked anew.

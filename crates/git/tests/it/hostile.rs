@@ -5,6 +5,7 @@ use std::path::Path;
 
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
+use kugetsu_git::source::Source;
 
 use crate::support::{Place, read, trap, write};
 
@@ -96,6 +97,48 @@ async fn nothing_that_an_agent_plants_runs_on_the_host() {
     plant(&place, &own.join(".git"), Some(&own));
     let _ = place.command(&own).args(["add", "--all"]).output();
     assert_ne!(ran(), "");
+}
+
+#[tokio::test]
+async fn r18_a_repository_is_looked_at_without_its_own_programs_and_with_the_users_filters() {
+    let place = Place::new().await;
+    let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
+    let (theirs, users) = (place.path("trap"), place.path("users"));
+    trap(&theirs, &place.path("ran"));
+    trap(&users, &place.path("users-ran"));
+    let look = async |name: &str, config: &str| {
+        let repository = place.repository(name);
+        place.run(&repository, ["config", "extensions.worktreeConfig", "true"]);
+        plant(&place, &repository.join(".git"), Some(&repository));
+        let own = format!("[filter \"x\"]\n\tprocess = {0}\n[filter \"w\"]\n\tclean = {0}\n", theirs.display());
+        std::fs::write(repository.join(".git/config.worktree"), own).unwrap();
+        std::fs::write(repository.join(".git/more"), config).unwrap();
+        let mut text = std::fs::read_to_string(repository.join(".git/config")).unwrap();
+        text.push_str("[include]\n\tpath = more\n");
+        std::fs::write(repository.join(".git/config"), text).unwrap();
+        // Same size, other bytes: git has to read the file.
+        write(&repository, "README.md", "HELLO\n");
+        repository
+    };
+    for name in ["x", "w", "included", "lfs"] {
+        let config = format!(
+            "[filter \"included\"]\n\tclean = {0}\n\trequired\n[lfs \"extension.x\"]\n\tclean = {0}\n\
+             [filter \"lfs\"]\n\tclean = {0}\n",
+            theirs.display()
+        );
+        let repository = look(name, &config).await;
+        for attributes in [".git/info/attributes", ".gitattributes"] {
+            write(&repository, attributes, format!("README.md filter={name}\n"));
+        }
+        let probe = Source::Path(repository).probe(&place.git).await.unwrap();
+        assert_eq!((probe.uncommitted, ran()), (2, String::new()), "{name}");
+    }
+    place.run(&place.path("home"), ["config", "--global", "filter.user.clean", users.to_str().unwrap()]);
+    let repository = look("user", &format!("[filter \"user\"]\n\tclean = {}\n", theirs.display())).await;
+    write(&repository, ".git/info/attributes", "README.md filter=user\n");
+    let probe = Source::Path(repository).probe(&place.git).await.unwrap();
+    assert_eq!((probe.uncommitted, ran()), (2, String::new()));
+    assert!(place.path("users-ran").exists(), "the user's own filter counts, as in the user's own git");
 }
 
 #[tokio::test]

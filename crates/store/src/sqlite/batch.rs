@@ -238,10 +238,9 @@ impl Work {
                 return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
             }
             check(enqueue.precondition, &slot.issue)?;
-            if let Some(url) = &enqueue.change_url
-                && slot.issue.change.as_ref().is_none_or(|change| change.url != *url)
-            {
-                slot.issue.change = Some(ChangeOf::named(url.clone()));
+            if let Some(url) = &enqueue.change_url {
+                let seen = slot.issue.change.take().filter(|change| change.url == *url).and_then(|change| change.seen);
+                slot.issue.change = Some(ChangeOf { seen, ..ChangeOf::named(url.clone()) });
             }
         }
         let event = Event::TaskQueued { task: enqueue.task.clone() };
@@ -371,11 +370,12 @@ const NUMBER_REPOS: &str = "\
 
 const INSERT_ISSUES: &str = "\
     INSERT INTO issues (id, repo, number, state, title, directory, branch, base_branch, base_sha, session, \
-        session_agent, session_state, change_url, change_state, change_seen_at, fence, version, created_at) \
+        session_agent, session_state, change_url, change_by, change_state, change_seen_at, fence, version, \
+        created_at) \
     SELECT value ->> 'id', value ->> 'repo', value ->> 'number', value ->> 'state', value ->> 'title', \
         value ->> 'directory', value ->> 'branch', value ->> 'base_branch', value ->> 'base_sha', \
         value ->> 'session', value ->> 'session_agent', value ->> 'session_state', value ->> 'change_url', \
-        value ->> 'change_state', value ->> 'change_seen_at', \
+        value ->> 'change_by', value ->> 'change_state', value ->> 'change_seen_at', \
         value ->> 'fence', value ->> 'version', value ->> 'created_at' FROM json_each(?)";
 
 const UPDATE_ISSUES: &str = "\
@@ -384,7 +384,8 @@ const UPDATE_ISSUES: &str = "\
         base_branch = j.value ->> 'base_branch', base_sha = j.value ->> 'base_sha', \
         session = j.value ->> 'session', session_agent = j.value ->> 'session_agent', \
         session_state = j.value ->> 'session_state', change_url = j.value ->> 'change_url', \
-        change_state = j.value ->> 'change_state', change_seen_at = j.value ->> 'change_seen_at', fence = j.value ->> 'fence', \
+        change_by = j.value ->> 'change_by', change_state = j.value ->> 'change_state', \
+        change_seen_at = j.value ->> 'change_seen_at', fence = j.value ->> 'fence', \
         version = j.value ->> 'version' \
     FROM json_each(?) AS j WHERE issues.id = j.value ->> 'id' AND issues.version = j.value ->> 'was'";
 

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::change::{ChangeOf, ChangeState};
+use kugetsu_domain::change::{ChangeBy, ChangeOf, ChangeState};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
@@ -27,7 +27,8 @@ macro_rules! issue_columns {
         "i.id AS i_id, i.number AS i_number, i.state AS i_state, i.title AS i_title, i.directory AS i_directory, \
          i.branch AS i_branch, i.base_branch AS i_base_branch, i.base_sha AS i_base_sha, i.session AS i_session, \
          i.session_agent AS i_session_agent, i.session_state AS i_session_state, i.change_url AS i_change_url, \
-         i.change_state AS i_change_state, i.change_seen_at AS i_change_seen_at, i.fence AS i_fence, \
+         i.change_by AS i_change_by, i.change_state AS i_change_state, i.change_seen_at AS i_change_seen_at, \
+         i.fence AS i_fence, \
          i.version AS i_version, i.created_at AS i_created_at, i.repo AS i_repo, \
          p.base AS p_base, p.project AS p_project"
     };
@@ -100,7 +101,12 @@ fn change(row: &SqliteRow) -> Result<Option<ChangeOf>, StoreError> {
         }
         _ => None,
     };
-    Ok(Some(ChangeOf { url, seen }))
+    let by: Option<String> = optional(row, "i_change_by")?;
+    let by = match by {
+        Some(name) => ChangeBy::from_name(&name).ok_or_else(|| damaged(row, "i_change_by", &name))?,
+        None => ChangeBy::Named,
+    };
+    Ok(Some(ChangeOf { url, by, seen }))
 }
 
 /// The reference of the row's issue.
@@ -188,6 +194,7 @@ pub(crate) fn issue_json(issue: &Issue, repo: i64, was: Option<u64>) -> Value {
         "session_agent": issue.session.as_ref().map(|session| &session.agent),
         "session_state": issue.session.as_ref().map(|session| session.state.name()),
         "change_url": issue.change.as_ref().map(|change| &change.url),
+        "change_by": issue.change.as_ref().map(|change| change.by.name()),
         "change_state": issue.change.as_ref().and_then(|change| change.seen).map(|(state, _)| state.name()),
         "change_seen_at": issue.change.as_ref().and_then(|change| change.seen).map(|(_, at)| at.as_millisecond()),
         "fence": issue.fence,
@@ -279,6 +286,7 @@ pub(crate) fn event_data(event: &Event) -> Value {
         Event::TaskClaimed { .. }
         | Event::SessionLost { .. }
         | Event::CancelAsked { .. }
+        | Event::ChangeForgotten
         | Event::DestroyAsked
         | Event::Destroyed => json!({}),
     }
@@ -296,6 +304,7 @@ pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Op
         | Event::RunEnded { lease, .. }
         | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
         Event::ChangeNamed { .. }
+        | Event::ChangeForgotten
         | Event::ChangeSeen { .. }
         | Event::DestroyAsked
         | Event::DestroyFailed { .. }

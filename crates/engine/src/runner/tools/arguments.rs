@@ -54,6 +54,15 @@ pub(super) struct Logs {
     pub(super) lines: Option<usize>,
 }
 
+/// Which issues.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    /// Only those of this repository, as issues are shown but without #<number>.
+    #[serde(default)]
+    pub(super) repository: Option<String>,
+}
+
 /// Nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Nothing {}

@@ -6,22 +6,20 @@ use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::path;
-use kugetsu_api::record::{Body, Record};
+use kugetsu_api::record::Record;
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::{TaskKind, TaskObject, TaskRequest};
 use kugetsu_api::why::WhyObject;
-use kugetsu_domain::reference::COORDINATOR;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::arguments::{Continue, Issue, Logs, Start};
+use super::arguments::{Continue, Issue, List, Logs, Start};
+use super::bounds::{bounded_message, bounded_reason, listed, short, told, waiting};
 
 /// Lines of a transcript that are shown: where nothing is said, and at most.
 const LINES: usize = 40;
 const LINES_MAX: usize = 200;
-/// Longest line of a transcript, in characters.
-const LINE_MAX: usize = 400;
 /// A daemon that is upgraded is away for a moment: how often it is tried again, and after what pause.
 const AGAIN: usize = 20;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -38,16 +36,16 @@ pub(super) struct Calls {
 pub(super) type Answer = Result<Value, String>;
 
 impl Calls {
-    pub(super) async fn list(&self) -> Answer {
+    pub(super) async fn list(&self, List { repository }: List) -> Answer {
         let issues: Vec<RunObject> = self.get(path::ISSUES).await?;
-        Ok(json!({"issues": issues.iter().map(short).collect::<Vec<_>>()}))
+        Ok(listed(&issues, repository.as_deref()))
     }
 
     pub(super) async fn show(&self, Issue { issue }: Issue) -> Answer {
         let task: TaskObject = self.get(&self.about(path::ISSUE_TASK, &issue)).await?;
         let mut shown = short(&task.run);
         shown["kind"] = json!(task.kind.verb());
-        shown["message"] = task.message.into();
+        shown["message"] = bounded_message(&task.message).into();
         shown["place_in_line"] = task.place.into();
         shown["queued_at"] = task.queued_at.into();
         shown["started_at"] = task.run.started_at.into();
@@ -58,11 +56,7 @@ impl Calls {
 
     pub(super) async fn queue(&self) -> Answer {
         let tasks: Vec<TaskObject> = self.get(path::TASKS).await?;
-        let shown = tasks.iter().filter(|task| task.run.issue != COORDINATOR).map(|task| {
-            json!({"issue": task.run.issue, "state": task.run.state.name(), "kind": task.kind.verb(),
-                "place_in_line": task.place, "reason": task.run.reason})
-        });
-        Ok(json!({"tasks": shown.collect::<Vec<_>>()}))
+        Ok(waiting(&tasks))
     }
 
     pub(super) async fn start(&self, asked: Start) -> Answer {
@@ -71,6 +65,7 @@ impl Calls {
         if let Ok(known) = known
             && !is_path(&asked.issue)
             && known.run.session_id.is_some()
+            && !known.run.destroyed
         {
             return Err(format!(
                 "{} was worked on already and is {}: use `continue`, which goes on in its session",
@@ -102,23 +97,20 @@ impl Calls {
 
     pub(super) async fn why(&self, Issue { issue }: Issue) -> Answer {
         let why: WhyObject = self.get(&self.about(path::ISSUE_WHY, &issue)).await?;
-        Ok(json!({"issue": why.issue, "state": why.state.name(), "because": why.because}))
+        Ok(
+            json!({"issue": why.issue, "state": why.state.name(), "because": why.because.iter().map(|why| bounded_reason(why)).collect::<Vec<_>>()}),
+        )
     }
 
     pub(super) async fn logs(&self, Logs { issue, lines }: Logs) -> Answer {
         let wanted = lines.unwrap_or(LINES).clamp(1, LINES_MAX);
-        let client = self.connected().await?;
-        let stream = client.stream::<Record>(&self.about(path::TRANSCRIPT, &issue)).await;
-        let mut stream = stream.map_err(|error| said(&error))?;
-        let mut kept: VecDeque<String> = VecDeque::new();
-        while let Some(record) = stream.next().await.map_err(|error| said(&error))? {
-            for line in told(&record.body) {
-                if kept.len() == wanted {
-                    kept.pop_front();
-                }
-                kept.push_back(line);
+        let mut patience = Patience::default();
+        let kept = loop {
+            match self.transcript(&issue, wanted).await {
+                Err(error) if patience.lasts(&error).await => {}
+                kept => break kept.map_err(|error| said(&error))?,
             }
-        }
+        };
         // What agents print is theirs: it is data here, whatever it says.
         Ok(json!({"issue": issue, "transcript": kept}))
     }
@@ -130,9 +122,24 @@ impl Calls {
             asked_by: Some(self.task.clone()),
             ..request
         };
-        let mut client = self.connected().await?;
-        let task: TaskObject = client.post(path::TASKS, &request).await.map_err(|error| said(&error))?;
+        let task: TaskObject = self.exchange(path::TASKS, Some(&request)).await?;
         Ok(json!({"issue": task.run.issue, "state": task.run.state.name(), "notes": task.notes}))
+    }
+
+    /// The last lines of an issue's transcript.
+    async fn transcript(&self, issue: &str, wanted: usize) -> Result<VecDeque<String>, ClientError> {
+        let client = Client::connect(&self.socket).await?;
+        let mut stream = client.stream::<Record>(&self.about(path::TRANSCRIPT, issue)).await?;
+        let mut kept: VecDeque<String> = VecDeque::new();
+        while let Some(record) = stream.next().await? {
+            for line in told(&record.body) {
+                if kept.len() == wanted {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            }
+        }
+        Ok(kept)
     }
 
     fn about(&self, path: &str, issue: &str) -> String {
@@ -140,28 +147,50 @@ impl Calls {
     }
 
     async fn get<Object: DeserializeOwned>(&self, path: &str) -> Result<Object, String> {
-        self.connected().await?.get(path).await.map_err(|error| said(&error))
+        self.exchange(path, None).await
     }
 
-    async fn connected(&self) -> Result<Client, String> {
-        let mut tries = 0;
+    /// Asks, or hands a task over, on a new connection each time that one breaks. A task carries its own identifier, so
+    /// that one which a daemon took in and did not live to confirm is not queued twice.
+    async fn exchange<Object: DeserializeOwned>(
+        &self,
+        path: &str,
+        task: Option<&TaskRequest>,
+    ) -> Result<Object, String> {
+        let mut patience = Patience::default();
         loop {
-            match Client::connect(&self.socket).await {
-                Err(ClientError::NotRunning { .. }) if tries < AGAIN => tries += 1,
-                connected => return connected.map_err(|error| said(&error)),
+            let answer = match (Client::connect(&self.socket).await, task) {
+                (Ok(mut client), Some(task)) => client.post(path, task).await,
+                (Ok(mut client), None) => client.get(path).await,
+                (Err(error), _) => Err(error),
+            };
+            match answer {
+                Err(error) if patience.lasts(&error).await => {}
+                answer => return answer.map_err(|error| said(&error)),
             }
-            tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// How often a daemon was away during one call.
+#[derive(Debug, Default)]
+struct Patience(usize);
+
+impl Patience {
+    /// Whether to try again after this error; waits first.
+    async fn lasts(&mut self, error: &ClientError) -> bool {
+        let is_away = matches!(error, ClientError::NotRunning { .. } | ClientError::Broken(_));
+        if !is_away || self.0 == AGAIN {
+            return false;
+        }
+        self.0 += 1;
+        tokio::time::sleep(PAUSE).await;
+        true
     }
 }
 
 fn is_path(issue: &str) -> bool {
     Path::new(issue).is_absolute()
-}
-
-fn short(run: &RunObject) -> Value {
-    json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason, "branch": run.branch,
-        "commits": run.commits, "pushed": run.pushed, "change": run.change_url, "agent": run.agent})
 }
 
 /// A problem with what to do about it, as a person would read it.
@@ -175,17 +204,67 @@ fn said(error: &ClientError) -> String {
     }
 }
 
-/// A record in plain lines.
-fn told(body: &Body) -> Vec<String> {
-    let text = match body {
-        Body::Step { text } => format!("· {text}"),
-        Body::Notice { text } => format!("! {text}"),
-        Body::Text { text } => text.clone(),
-        Body::ToolStarted { title, input, .. } => format!("> {title} {input}"),
-        Body::ToolEnded { ok, output, .. } => format!("{} {output}", if *ok { "=" } else { "failed:" }),
-        Body::Permission { title, answer } => format!("? {title}: {answer}"),
-        Body::Ended { state, reason, .. } => format!("■ {state}: {reason}"),
-        _ => return Vec::new(),
-    };
-    text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.chars().take(LINE_MAX).collect()).collect()
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    /// What is asked on a connection: its first line, and the body.
+    async fn asked(stream: &mut UnixStream) -> (String, String) {
+        let mut text = String::new();
+        loop {
+            let mut piece = vec![0; 4096];
+            let count = stream.read(&mut piece).await.unwrap();
+            text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                    return (head.lines().next().unwrap().to_owned(), body.to_owned());
+                }
+            }
+        }
+    }
+
+    async fn answer(stream: &mut UnixStream, status: &str, body: &str) {
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c04_what_a_daemon_did_not_live_to_confirm_is_said_again_and_is_the_same_task() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("s");
+        let calls = Calls { socket: socket.clone(), task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
+        let going_on =
+            tokio::spawn(
+                async move { calls.go_on(Continue { issue: "a/b#1".to_owned(), message: "go".to_owned() }).await },
+            );
+        tokio::task::yield_now().await;
+        // There is no daemon at first. Each of the next two takes the task in and ends before it answers.
+        let daemon = UnixListener::bind(&socket).unwrap();
+        let mut tasks = Vec::new();
+        for _ in 0..3 {
+            let accepted = tokio::time::timeout(PAUSE * 4, daemon.accept()).await.expect("it is said again");
+            let (mut stream, _) = accepted.unwrap();
+            let (line, body) = asked(&mut stream).await;
+            assert_eq!(line, "POST /v1/tasks HTTP/1.1");
+            tasks.push(serde_json::from_str::<TaskRequest>(&body).unwrap().task);
+            if tasks.len() == 3 {
+                answer(&mut stream, "409 Conflict", r#"{"kind":"conflict","message":"heard three times"}"#).await;
+            }
+        }
+        assert_eq!(going_on.await.unwrap(), Err("heard three times".to_owned()));
+        assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_stays_away_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
+        assert!(calls.queue().await.unwrap_err().contains("no daemon listens"));
+        let logs = Logs { issue: "a/b#1".to_owned(), lines: None };
+        assert!(calls.logs(logs).await.unwrap_err().contains("no daemon listens"));
+    }
 }

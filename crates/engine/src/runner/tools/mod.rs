@@ -4,6 +4,7 @@
 //! between its own pipes and the runner, so nothing inside decides what may be done.
 
 mod arguments;
+mod bounds;
 mod calls;
 pub(crate) mod listener;
 mod server;

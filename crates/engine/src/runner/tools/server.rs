@@ -11,13 +11,20 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use super::arguments::{Continue, Issue, Logs, Nothing, Start};
+use super::arguments::{Continue, Issue, List, Logs, Nothing, Start};
 use super::calls::{Answer, Calls};
+
+/// Most calls that are carried out at a time, over all connections of a run; more wait for their turn.
+const CALLS_MAX: usize = 4;
 
 /// Serves the tools to one connection.
 #[derive(Clone, Debug)]
-pub(super) struct Server(pub(super) Calls);
+pub(super) struct Server {
+    calls: Calls,
+    turns: Arc<Semaphore>,
+}
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
@@ -52,10 +59,16 @@ impl ServerHandler for Server {
 }
 
 impl Server {
+    /// Copies of it share its turns.
+    pub(super) fn new(calls: Calls) -> Self {
+        Self { calls, turns: Arc::new(Semaphore::new(CALLS_MAX)) }
+    }
+
     async fn answer(&self, name: &str, arguments: Value) -> Answer {
-        let calls = &self.0;
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
+        let calls = &self.calls;
         match name {
-            "list" => calls.list().await,
+            "list" => calls.list(read(arguments)?).await,
             "show" => calls.show(read(arguments)?).await,
             "start" => calls.start(read(arguments)?).await,
             "continue" => calls.go_on(read(arguments)?).await,
@@ -73,7 +86,7 @@ fn read<Arguments: DeserializeOwned>(arguments: Value) -> Result<Arguments, Stri
 
 fn tools() -> Vec<Tool> {
     vec![
-        tool::<Nothing>("list", "Every issue that is known, and where the work on it stands."),
+        tool::<List>("list", "The issues that are worked on, the latest first, and where the work on each stands."),
         tool::<Issue>("show", "One issue: its latest task, its branch, and how its run ended."),
         tool::<Start>(
             "start",
@@ -99,7 +112,31 @@ fn tool<Arguments: JsonSchema>(name: &'static str, description: &'static str) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::UnixListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn c04_few_calls_are_carried_out_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let daemon = UnixListener::bind(directory.path().join("s")).unwrap();
+        let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
+        let server = Server::new(calls);
+        let asking = (0..20).map(|_| {
+            let server = server.clone();
+            tokio::spawn(async move { server.answer("queue", serde_json::json!({})).await })
+        });
+        let asking: Vec<_> = asking.collect();
+        // A daemon that answers none of them.
+        let mut held = Vec::new();
+        while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(200), daemon.accept()).await {
+            held.push(accepted.unwrap());
+        }
+        assert_eq!(held.len(), CALLS_MAX);
+        asking.iter().for_each(tokio::task::JoinHandle::abort);
+    }
 
     #[test]
     fn c04_every_tool_says_what_it_takes() {
