@@ -33,7 +33,8 @@ const POINT: &str = r#"[{"edit": {"path": "greet.sh", "old": "hello, $2", "new":
     {"say": "It ends with a point."}]"#;
 
 /// What the coordinator says once it is told how the work ended.
-const REPORT: &str = "The greeting ends with a point now. It is pushed to the branch of local/demo#2; nothing is left open.";
+const REPORT: &str =
+    "The greeting ends with a point now. It is pushed to the branch of local/demo#2; nothing is left open.";
 
 /// What the demo's repository holds.
 const FILES: &[(&str, &str)] = &[
