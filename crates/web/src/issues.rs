@@ -102,7 +102,6 @@ pub(crate) async fn change(
     })
     .await
     .map(Json)
-    .map_err(Fault::from)
 }
 
 pub(crate) async fn at_risk(
