@@ -2,10 +2,10 @@
 //! trick of a program gets around it is tested where the cage is built.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use kugetsu_testkit::Repository;
+use kugetsu_testkit::{Repository, scripted_agent};
 use serde_json::{Value, json};
 
 use crate::world::{World, shown};
@@ -112,6 +112,18 @@ fn b03_r18_the_coordinator_writes_nothing_of_anybodys_by_the_kernel_alone() {
     let world = without_bubblewrap();
     tries(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
+}
+
+#[test]
+fn needs_bubblewrap_b03_an_agent_that_is_a_link_into_a_place_of_the_cages_own_is_found() {
+    let world = World::new();
+    let (links, real) = (world.home.folder("links"), world.home.folder("real"));
+    fs::copy(scripted_agent(), real.join("agent")).unwrap();
+    symlink(real.join("agent"), links.join("agent")).unwrap();
+    world.run(["config", "set", "agents.scripted.program", links.join("agent").to_str().unwrap()]);
+    let message = format!("say it\nkugetsu-script: {}", json!([{"say": "here I am"}]));
+    world.run(["delegate", &message, "--wait"]);
+    assert!(world.said("pm").contains("here I am"), "{}", world.said("pm"));
 }
 
 #[test]

@@ -60,8 +60,10 @@ impl Desk {
         let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
         let secrets = user.iter().flat_map(|user| [".ssh", ".gnupg"].map(|name| user.join(name)));
         let own = std::env::current_exe().ok();
-        // Where these lie in a place that is private to the cage they would not be seen.
-        let programs = [Some(program), own.as_deref()].into_iter().flatten().filter_map(Path::parent);
+        // Where these lie in a place that is private to the cage they would not be seen. The agent's is often a link.
+        let target = program.canonicalize().ok();
+        let programs =
+            [Some(program), target.as_deref(), own.as_deref()].into_iter().flatten().filter_map(Path::parent);
         let read = user.iter().map(PathBuf::as_path).chain(programs).chain(self.skill_file.parent());
         let readable = read.chain([self.directory.as_path()]).filter(|place| is_real(place)).map(Path::to_owned);
         Cage {

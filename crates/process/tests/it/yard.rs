@@ -71,9 +71,11 @@ impl Yard {
 
     pub(crate) fn cage(&self) -> Cage {
         let victim = self.named.then(|| self.world.path("victim"));
+        // The moves are made by this program, wherever it was built.
+        let own = std::env::current_exe().unwrap().parent().unwrap().to_owned();
         Cage {
             writable: vec![self.world.path("room"), self.world.path("home/desk")],
-            readable: victim.into_iter().chain([self.world.path("home/open")]).collect(),
+            readable: victim.into_iter().chain([self.world.path("home/open"), own]).collect(),
             hidden: vec![self.world.path("home")],
         }
     }
