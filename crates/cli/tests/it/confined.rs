@@ -1,11 +1,13 @@
 //! The coordinator writes nothing but its own notes, whatever its agent tries (B3, R18). The kernel keeps it so; that no
 //! trick of a program gets around it is tested where the cage is built.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use kugetsu_testkit::{Repository, scripted_agent};
+use kugetsu_testkit::{Repository, eventually, scripted_agent};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::{Value, json};
 
 use crate::world::{World, shown};
@@ -126,13 +128,46 @@ fn needs_bubblewrap_b03_an_agent_that_is_a_link_into_a_place_of_the_cages_own_is
     assert!(world.said("pm").contains("here I am"), "{}", world.said("pm"));
 }
 
+/// From now on this thread, and all that it starts, has a kernel that never heard of landlock.
+#[cfg(target_os = "linux")]
+fn without_landlock() {
+    /// `landlock_create_ruleset`; the number is the same on every architecture.
+    const CREATE_RULESET: i64 = 444;
+    let (others, it) = (SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
+    let rules = BTreeMap::from([(CREATE_RULESET, Vec::new())]);
+    let filter = SeccompFilter::new(rules, others, it, std::env::consts::ARCH.try_into().unwrap()).unwrap();
+    seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn b03_without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
-    let world = World::new();
+    let world = without_bubblewrap();
+    without_landlock();
+    let try_it =
+        |file: &str| format!("try\nkugetsu-script: [{{\"run\": \"echo x > ../{file}\"}}, {{\"wait\": \"go\"}}]");
+    let output = world.attempt(["delegate", &try_it("first"), "--wait"]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    let why = shown(&output);
+    for part in ["no read-only cage can be had here", "Install bubblewrap", "kugetsu config set pm.cage off"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]), json!([]), "nothing is in line");
+
     world.run(["config", "set", "pm.cage", "off"]);
-    world.run(["delegate", "try\nkugetsu-script: [{\"run\": \"echo x > ../free\"}]", "--wait"]);
-    assert!(world.home.kugetsu().join("free").exists());
+    world.run(["delegate", &try_it("second")]);
+    world.run(["delegate", &try_it("third")]);
+    world.run(["config", "set", "pm.cage", "required"]);
+    world.open_coordinators_gate();
+    // Each run looks for itself, also when its message came while there was no need.
+    let refused = eventually("the third to end", || {
+        let task = world.json(["queue", "show", "pm", "--json"]);
+        if task["state"] == "failed" { Ok(task) } else { Err(task) }
+    });
+    assert!(refused["reason"].as_str().unwrap().contains("kugetsu config set pm.cage off"), "{refused}");
+    assert!(world.home.kugetsu().join("second").exists());
     assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "it is said each time");
+    assert!(!["first", "third"].iter().any(|file| world.home.kugetsu().join(file).exists()));
 }
 
 /// A repository that the agent makes at a place, whose own settings name a program for every file in it.

@@ -70,7 +70,7 @@ async fn confinement(run: &Run) -> Result<Option<Confinement>, String> {
             run.spool.step(format!("the coordinator's files are read-only, by {confinement}"));
             Ok(Some(confinement))
         }
-        Ok(Err(why)) => Err(format!("{why}; to run the coordinator all the same: kugetsu config set pm.cage off")),
+        Ok(Err(why)) => Err(format!("{why} To run the coordinator all the same: kugetsu config set pm.cage off")),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -4,7 +4,6 @@
 //! the way to a hidden directory; the right to list directories, which would otherwise be missing on the way itself, is
 //! given everywhere.
 
-use std::fmt::Display;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,7 +13,7 @@ use std::process::Command;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, Scope,
+    RulesetCreatedAttr, RulesetError, Scope,
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -42,12 +41,16 @@ pub(super) struct Landlock {
 
 impl Landlock {
     pub(super) fn build(places: &Places) -> io::Result<Self> {
-        let missing = |why: &dyn Display| {
-            let why = format!("the kernel does not offer landlock of version {} or newer: {why}", LEAST as i32);
+        let missing = |why: &str| {
+            let why = format!("the kernel does not offer landlock of version {} or newer{why}", LEAST as i32);
             io::Error::new(io::ErrorKind::Unsupported, why)
         };
-        let ruleset = ruleset(places).map_err(|error| missing(&error))?;
-        let ruleset = Option::<OwnedFd>::from(ruleset).ok_or_else(|| missing(&"it is switched off"))?;
+        let ruleset = ruleset(places).map_err(|error| match error {
+            // Which rights are lacking says nothing to a person.
+            RulesetError::HandleAccesses(_) => missing(""),
+            error => io::Error::other(error),
+        })?;
+        let ruleset = Option::<OwnedFd>::from(ruleset).ok_or_else(|| missing(": it is switched off"))?;
         Ok(Self { ruleset, filters: seccomp::strict()? })
     }
 
@@ -107,7 +110,7 @@ fn apply(filter: &[sock_filter]) -> io::Result<()> {
     Ok(())
 }
 
-fn ruleset(places: &Places) -> Result<RulesetCreated, landlock::RulesetError> {
+fn ruleset(places: &Places) -> Result<RulesetCreated, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(LEAST))?
@@ -143,11 +146,7 @@ fn reading(place: &Place) -> BitFlags<AccessFs> {
 }
 
 /// Gives the right to read what is in `directory`, but for the way to what is `kept` from it.
-fn read_beside(
-    directory: &Path,
-    kept: &[&Path],
-    mut rules: RulesetCreated,
-) -> Result<RulesetCreated, landlock::RulesetError> {
+fn read_beside(directory: &Path, kept: &[&Path], mut rules: RulesetCreated) -> Result<RulesetCreated, RulesetError> {
     // One that cannot be listed cannot be read by the caged process either.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use super::cell::Cell;
 use super::confinement::{Confinement, NoCage};
-use super::layout::{Cage, Caged};
+use super::layout::{BadCage, Cage, Caged};
 use super::memory;
 use crate::child::run_blocking;
 use crate::fresh;
@@ -39,7 +39,11 @@ pub fn can_be_had(confinement: Confinement) -> Result<(), String> {
 }
 
 fn try_out(confinement: Confinement) -> io::Result<()> {
-    let cell = Cell::build(&Caged { cage: Cage::default(), confinement }).map_err(io::Error::other)?;
+    let cell = Cell::build(&Caged { cage: Cage::default(), confinement }).map_err(|error| match error {
+        // Which means failed is said by who asks.
+        BadCage::System { source, .. } => source,
+        error => io::Error::other(error),
+    })?;
     let shell = "/bin/sh".as_ref();
     let mut command =
         cell.command(shell, &["-c".into(), ":".into()], Path::new("/"), shell).map_err(io::Error::other)?;
@@ -55,7 +59,10 @@ fn try_out(confinement: Confinement) -> io::Result<()> {
     let mut why = String::new();
     // Not text: the exit status is told alone.
     let _ = said.take(SAID_MAX).read_to_string(&mut why);
-    Err(io::Error::other(format!("{} ({status})", why.trim())))
+    Err(io::Error::other(match why.trim() {
+        "" => format!("it ended with {status} and said nothing"),
+        why => format!("{why} ({status})"),
+    }))
 }
 
 /// What a person can do, by what this system looks like.
