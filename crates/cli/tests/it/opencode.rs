@@ -1,13 +1,13 @@
 //! The real opencode, driven by a scripted model: no account is needed, and nothing leaves this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_testkit::model::script::{Script, Step};
 use kugetsu_testkit::{GitServer, ModelServer, Repository, eventually_within};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{World, ended, is_alive};
+use crate::world::{World, ended, is_alive, shown};
 
 /// A machine with opencode on it, configured by an env file; `None`, with a line that says so, where it cannot be had.
 fn world(model: &ModelServer) -> Option<World> {
@@ -189,7 +189,7 @@ fn needs_opencode_r04_destroy_deletes_opencodes_own_session() {
     let (run, _) = world.start(&repository, &message([Step::Say("hello".to_owned())]));
     let session = run["session_id"].as_str().unwrap();
     let worktree = PathBuf::from(run["worktree"].as_str().unwrap());
-    let exported = |directory: &std::path::Path| {
+    let exported = |directory: &Path| {
         let mut command = world.home.command("opencode");
         for (name, value) in model.opencode_env() {
             command.env(name, value);
@@ -199,6 +199,58 @@ fn needs_opencode_r04_destroy_deletes_opencodes_own_session() {
     assert!(exported(&worktree).status.success());
     world.run(["destroy", "local/demo#1", "-y"]);
     assert!(!exported(repository.path()).status.success());
+}
+
+#[test]
+fn needs_opencode_c01_r03_a_session_of_the_scripts_goes_on_if_its_directory_is_the_worktree() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let server = Repository::bare_at(world.home.path().join("server.git"));
+    let project = world.repository("project");
+    project.git(["push", "-q", &server.url(), "main"]);
+    let home = world.home.kugetsu();
+    std::fs::write(home.join("repos.json"), json!({"github.com/acme/api": server.path()}).to_string()).unwrap();
+    std::fs::create_dir_all(home.join("sessions")).unwrap();
+    // As the script called it: the session is that of the directory, which for a while was not the worktree.
+    let opencode = |directory: &Path, args: &[&str]| {
+        let mut command = world.home.command("opencode");
+        command.envs(model.opencode_env()).args(args).current_dir(directory);
+        let output = world.home.run(&mut command);
+        assert!(output.status.success(), "{}", shown(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let begun = |number: u32, in_worktree: bool| {
+        let name = format!("github.com-acme-api-{number}");
+        let place = home.join("worktrees").join(&name);
+        let clone = Repository::clone_at(&server.url(), &place, &[]);
+        clone.git(["switch", "-q", "-c", &format!("fix/issue-{number}")]);
+        let directory = if in_worktree { clone.path() } else { project.path() };
+        opencode(directory, &["run", &format!("what the script asked in {number}")]);
+        let all: Value = serde_json::from_str(&opencode(directory, &["session", "list", "--format", "json"])).unwrap();
+        let id = all[0]["id"].as_str().unwrap().to_owned();
+        let session = json!({"type": "forked", "opencode_session_id": id, "worktree_path": place, "state": "idle",
+                             "created_at": "2026-03-29T11:00:00Z"});
+        std::fs::write(home.join("sessions").join(format!("{name}.json")), session.to_string()).unwrap();
+        id
+    };
+    let (same, elsewhere) = (begun(14, true), begun(15, false));
+    let done = world.json(["init", "--json"]);
+    let go_on = |number: u32| {
+        let reference = format!("github.com/acme/api#{number}");
+        let output = world.attempt(["continue", &reference, &message(work().into_iter().skip(1)), "--wait", "--json"]);
+        let (run, code) = ended(&output);
+        assert_eq!((code, &run["pushed"]), (0, &true.into()), "{run} {done:#}");
+        assert_eq!(server.show_text(&format!("fix/issue-{number}"), "a.txt"), "one\n");
+        (run["session_id"].as_str().unwrap().to_owned(), model.turn_requests().pop().unwrap().texts("user").join("\n"))
+    };
+    let (session, seen) = go_on(14);
+    assert_eq!(session, same);
+    assert!(seen.contains("what the script asked in 14"), "{seen}");
+    let (session, seen) = go_on(15);
+    assert_ne!(session, elsewhere);
+    assert!(!seen.contains("what the script asked in 15"), "{seen}");
+    let told = world.run(["logs", "github.com/acme/api#15"]);
+    assert!(told.contains("a new session takes over"), "{told}");
 }
 
 #[test]
