@@ -87,6 +87,8 @@ pub struct RunObject {
     /// What its server said last has become of it: open, draft, conflict, merged or closed.
     #[serde(default)]
     pub change_state: Option<String>,
+    /// When the task was queued (RFC 3339).
+    pub queued_at: String,
     /// When the run began (RFC 3339).
     pub started_at: Option<String>,
     /// When the task ended (RFC 3339).
@@ -96,4 +98,13 @@ pub struct RunObject {
     pub destroyed: bool,
     /// What the run cost.
     pub usage: Usage,
+}
+
+impl RunObject {
+    /// Since when it stands where it stands, as far as that is told: its end, else its run's beginning, else when it was
+    /// queued (RFC 3339).
+    #[must_use]
+    pub fn since(&self) -> &str {
+        self.ended_at.as_deref().or(self.started_at.as_deref()).unwrap_or(&self.queued_at)
+    }
 }

@@ -78,8 +78,6 @@ pub struct TaskObject {
     pub kind: TaskKind,
     /// How many tasks stand before it, while it is queued.
     pub place: Option<u64>,
-    /// When it was queued (RFC 3339).
-    pub queued_at: String,
     /// What the agent was asked.
     pub message: String,
     /// Larger comes first.

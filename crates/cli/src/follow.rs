@@ -74,7 +74,7 @@ impl Following<'_> {
                     ("cwd", Some(self.cwd)),
                     ("follow", Some("1")),
                     ("after", Some(&seen)),
-                    ("since", Some(&self.task.queued_at)),
+                    ("since", Some(&self.task.run.queued_at)),
                 ],
             ))
             .await?;
@@ -112,10 +112,10 @@ impl Following<'_> {
                 ("reference", Some(&self.task.run.issue)),
                 ("cwd", Some(self.cwd)),
                 ("follow", Some("1")),
-                ("since", Some(&self.task.queued_at)),
+                ("since", Some(&self.task.run.queued_at)),
             ],
         );
-        let since = self.task.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
+        let since = self.task.run.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
         // A second stream begins anew; what the first one has shown is not shown again.
         let since = if self.steps.is_some() { Timestamp::now().as_millisecond() } else { since };
         let socket = socket.to_owned();

@@ -39,7 +39,7 @@ pub(crate) fn end(run: &RunObject) {
 pub(crate) fn task(task: &TaskObject) {
     ui::line(standing(task));
     field("task", &task.run.task);
-    field("queued", &task.queued_at);
+    field("queued", &task.run.queued_at);
     if task.priority != 0 {
         field("priority", &task.priority.to_string());
     }

@@ -104,7 +104,7 @@ async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure
 
 /// Waits until nothing more comes of the message by itself.
 async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<Exit, Failure> {
-    let message = Followed { task: first.run.task.clone(), queued_at: first.queued_at.clone(), seen: Cell::new(0) };
+    let message = Followed { task: first.run.task.clone(), queued_at: first.run.queued_at.clone(), seen: Cell::new(0) };
     let mut next = first;
     loop {
         ui::note(format!("· {}", show::standing(&next)));

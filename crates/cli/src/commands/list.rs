@@ -53,9 +53,7 @@ pub(crate) fn table(runs: &[RunObject]) {
     let now = Timestamp::now();
     let several = runs.iter().any(|run| run.agent != runs[0].agent);
     let row = |run: &RunObject| {
-        let time = run.ended_at.as_deref().or(run.started_at.as_deref());
-        let age = time.map_or_else(String::new, |time| show::age(time, now));
-        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), age];
+        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), show::age(run.since(), now)];
         if several {
             row.push(run.agent.clone());
         }

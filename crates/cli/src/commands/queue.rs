@@ -144,7 +144,7 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         .map(|task| {
             let place = task.place.map_or_else(String::new, |before| (before + 1).to_string());
             let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), place];
-            row.push(show::age(&task.queued_at, now));
+            row.push(show::age(&task.run.queued_at, now));
             if twice {
                 row.push(task.run.task.clone());
             }

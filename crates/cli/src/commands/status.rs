@@ -65,11 +65,10 @@ fn coordinator(status: &StatusObject) {
         0 => String::new(),
         more => format!(", {} in line", counted(more, "message")),
     };
-    let time = run.ended_at.as_deref().or(run.started_at.as_deref());
-    let age = time.map_or_else(String::new, |time| format!(" {}", show::ago(time, Timestamp::now())));
+    let age = show::ago(run.since(), Timestamp::now());
     ui::piece(Tone::Plain, "coordinator: ");
     ui::piece(show::tone(run.state), run.state.name());
-    ui::line(format!("{age}{waiting}"));
+    ui::line(format!(" {age}{waiting}"));
     if let Some(said) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
         ui::line(format!("  {}", ui::fitting(said, 2)));
     }

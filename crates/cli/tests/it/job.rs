@@ -46,6 +46,7 @@ fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
             "head_sha",
             "issue",
             "pushed",
+            "queued_at",
             "reason",
             "run",
             "session_id",

@@ -25,6 +25,11 @@ fn c02_full_means_queued_with_a_place_in_the_line() {
     let waiting: Vec<_> = queue.as_array().unwrap().iter().filter(|task| task["state"] == "queued").collect();
     assert_eq!(waiting.len(), 2, "{queue}");
     assert_eq!((&waiting[0]["place"], &waiting[1]["place"]), (&0.into(), &1.into()), "{queue}");
+    let listed = world.run(["list"]);
+    let of_the_third = listed.lines().find(|line| line.starts_with("local/demo#3")).unwrap();
+    let words: Vec<&str> = of_the_third.split_whitespace().collect();
+    assert_eq!(words[1], "queued", "{listed}");
+    assert!(words[2].parse::<u32>().is_ok(), "what waits has an age: {listed}");
 }
 
 #[test]

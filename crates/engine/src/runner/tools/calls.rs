@@ -47,7 +47,7 @@ impl Calls {
         shown["kind"] = json!(task.kind.verb());
         shown["message"] = bounded_message(&task.message).into();
         shown["place_in_line"] = task.place.into();
-        shown["queued_at"] = task.queued_at.into();
+        shown["queued_at"] = task.run.queued_at.into();
         shown["started_at"] = task.run.started_at.into();
         shown["ended_at"] = task.run.ended_at.into();
         shown["worktree"] = task.run.worktree.into();
