@@ -216,3 +216,27 @@ pub struct Task {
     /// Why it is in the state it is in, in words.
     pub reason: Option<String>,
 }
+
+impl Task {
+    /// One that is to wait in line, and of which nothing more is said.
+    #[must_use]
+    pub fn queued(id: TaskId, kind: TaskKind, agent: String, message: String, queued_at: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            state: TaskState::Queued,
+            message,
+            agent,
+            model: None,
+            base: None,
+            priority: 0,
+            after: None,
+            asked_by: None,
+            attempt: 0,
+            cancel_asked: false,
+            queued_at,
+            ended_at: None,
+            reason: None,
+        }
+    }
+}

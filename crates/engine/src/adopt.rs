@@ -15,7 +15,7 @@ use kugetsu_domain::issue::{Issue, Worktree as IssueWorktree};
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::session::SessionState;
-use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::local::is_path_like;
 use kugetsu_git::adopt::{AdoptError, AdoptSpec};
 use kugetsu_git::found::Found;
@@ -165,25 +165,13 @@ fn task(request: &AdoptRequest, reference: &IssueRef) -> Task {
         format!(", where it was {state:?}")
     });
     let message = request.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    let (agent, message) = (AGENT.to_owned(), message.unwrap_or(GO_ON).to_owned());
     Task {
-        id: TaskId::new(Uuid::now_v7()),
-        kind: TaskKind::Start,
-        state: TaskState::Queued,
-        message: message.unwrap_or(GO_ON).to_owned(),
-        agent: AGENT.to_owned(),
-        model: None,
-        base: None,
-        priority: 0,
-        after: None,
-        asked_by: None,
-        attempt: 0,
-        cancel_asked: false,
-        queued_at: now(),
-        ended_at: None,
         reason: Some(format!(
             "taken over from the script{}; to go on: kugetsu continue {reference} \"<message>\"",
             state.unwrap_or_default()
         )),
+        ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, agent, message, now())
     }
 }
 

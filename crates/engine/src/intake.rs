@@ -10,7 +10,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
-use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::local::is_path_like;
 use kugetsu_git::failure::Cause;
 use kugetsu_git::names::BranchName;
@@ -100,22 +100,14 @@ struct Draft {
 impl Draft {
     fn task(self, kind: TaskKind, agent: String, request: &TaskRequest) -> Task {
         Task {
-            id: self.id,
-            kind,
-            state: TaskState::Queued,
-            message: self.message.unwrap_or_default(),
-            agent,
             model: request.model.clone(),
             base: request.base.clone(),
             priority: request.priority,
             after: self.after.as_ref().map(|(issue, _)| *issue),
             asked_by: self.asked_by,
-            attempt: 0,
-            cancel_asked: false,
-            queued_at: now(),
-            ended_at: None,
             // Shown as long as it is queued: a task that waits says for what.
             reason: self.after.map(|(_, issue)| format!("waits until {issue} is done")),
+            ..Task::queued(self.id, kind, agent, self.message.unwrap_or_default(), now())
         }
     }
 }

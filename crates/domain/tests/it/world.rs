@@ -7,7 +7,7 @@ use kugetsu_domain::issue::{Issue, Lease, Worktree};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
-use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::task::{Task, TaskKind};
 use uuid::Uuid;
 
 pub(crate) struct World {
@@ -62,23 +62,8 @@ impl World {
 
     /// A task that nobody has queued yet.
     pub(crate) fn task(&mut self) -> Task {
-        Task {
-            id: TaskId::new(self.id()),
-            kind: TaskKind::Start,
-            state: TaskState::Queued,
-            message: "do it".to_owned(),
-            agent: "opencode".to_owned(),
-            model: None,
-            base: None,
-            priority: 0,
-            after: None,
-            asked_by: None,
-            attempt: 0,
-            cancel_asked: false,
-            queued_at: self.now,
-            ended_at: None,
-            reason: None,
-        }
+        let id = TaskId::new(self.id());
+        Task::queued(id, TaskKind::Start, "opencode".to_owned(), "do it".to_owned(), self.now)
     }
 
     pub(crate) fn id(&mut self) -> Uuid {

@@ -137,23 +137,8 @@ async fn confined(settings: &Settings) -> Result<(), Problem> {
 /// A task of the coordinator's.
 pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, message: String) -> Task {
     let settings = engine.settings();
-    Task {
-        id,
-        kind,
-        state: TaskState::Queued,
-        message,
-        agent: settings.pm_agent.clone().unwrap_or_else(|| settings.agent_default.clone()),
-        model: settings.pm_model.clone(),
-        base: None,
-        priority: 0,
-        after: None,
-        asked_by: None,
-        attempt: 0,
-        cancel_asked: false,
-        queued_at: now(),
-        ended_at: None,
-        reason: None,
-    }
+    let agent = settings.pm_agent.clone().unwrap_or_else(|| settings.agent_default.clone());
+    Task { model: settings.pm_model.clone(), ..Task::queued(id, kind, agent, message, now()) }
 }
 
 /// Puts a task into the coordinator's line.

@@ -140,7 +140,7 @@ mod tests {
     use jiff::Timestamp;
     use kugetsu_domain::ids::{IssueId, TaskId};
     use kugetsu_domain::reference::{ProjectPath, RepoRef, ServerBase};
-    use kugetsu_domain::task::{Task, TaskKind, TaskState};
+    use kugetsu_domain::task::{Task, TaskKind};
     use sqlx::Connection;
     use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
     use uuid::Uuid;
@@ -162,23 +162,13 @@ mod tests {
             new_issue: IssueId::new(Uuid::now_v7()),
             title: String::new(),
             change_url: None,
-            task: Task {
-                id: TaskId::new(Uuid::now_v7()),
-                kind: TaskKind::Start,
-                state: TaskState::Queued,
+            task: Task::queued(
+                TaskId::new(Uuid::now_v7()),
+                TaskKind::Start,
+                "a".to_owned(),
                 message,
-                agent: "a".to_owned(),
-                model: None,
-                base: None,
-                priority: 0,
-                after: None,
-                asked_by: None,
-                attempt: 0,
-                cancel_asked: false,
-                queued_at: Timestamp::UNIX_EPOCH,
-                ended_at: None,
-                reason: None,
-            },
+                Timestamp::UNIX_EPOCH,
+            ),
             precondition: Precondition::Idle,
         }
     }

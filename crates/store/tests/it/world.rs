@@ -8,7 +8,7 @@ use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease, Worktree};
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
-use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_store::open::{Opened, open};
 use kugetsu_store::store::{Applied, Enqueue, Precondition, Store};
 use kugetsu_store::view::Repo;
@@ -142,22 +142,11 @@ pub(crate) fn go_on(number: u64) -> Enqueue {
 }
 
 pub(crate) fn task(kind: TaskKind) -> Task {
+    let message = "Ünïcode, \"quotes\", 'quotes'\n\0and a {brace}".to_owned();
     Task {
-        id: TaskId::new(Uuid::now_v7()),
-        kind,
-        state: TaskState::Queued,
-        message: "Ünïcode, \"quotes\", 'quotes'\n\0and a {brace}".to_owned(),
-        agent: "opencode".to_owned(),
         model: Some("mock/model".to_owned()),
         base: Some("main".to_owned()),
-        priority: 0,
-        after: None,
-        asked_by: None,
-        attempt: 0,
-        cancel_asked: false,
-        queued_at: now(),
-        ended_at: None,
-        reason: None,
+        ..Task::queued(TaskId::new(Uuid::now_v7()), kind, "opencode".to_owned(), message, now())
     }
 }
 
