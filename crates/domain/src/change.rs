@@ -91,6 +91,13 @@ impl ChangeOf {
         Self { url, by: ChangeBy::Named, seen: None }
     }
 
+    /// The change that a person named, where there was another before or none. Naming it once more does not make it unknown
+    /// what became of it.
+    pub fn named_after(before: Option<Self>, url: String) -> Self {
+        let seen = before.filter(|change| change.url == url).and_then(|change| change.seen);
+        Self { seen, ..Self::named(url) }
+    }
+
     /// What its server said of it last.
     pub fn state(&self) -> Option<ChangeState> {
         self.seen.map(|(state, _)| state)

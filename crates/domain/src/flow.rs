@@ -224,9 +224,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::CancelAsked { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
         Event::ChangeNamed { url } => {
-            // Naming it once more does not make it unknown what became of it.
-            let seen = issue.change.take().filter(|change| change.url == url).and_then(|change| change.seen);
-            issue.change = Some(ChangeOf { seen, ..ChangeOf::named(url) });
+            issue.change = Some(ChangeOf::named_after(issue.change.take(), url));
             vec![]
         }
         Event::ChangeForgotten => {
@@ -258,8 +256,7 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
 
 /// The issue begins with work that has stopped: a person says how it goes on.
 fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Timestamp) -> Result<(), Refused> {
-    let is_begun = issue.worktree.is_some() || issue.session.is_some() || !issue.tasks.is_empty();
-    if issue.version > 0 || issue.fence > 0 || is_begun {
+    if issue.version > 0 || issue.fence > 0 || issue.is_begun() {
         return Err(Refused::Known);
     }
     issue.state = IssueState::next(None, Trigger::Adopted)?;

@@ -148,6 +148,11 @@ impl Issue {
         }
     }
 
+    /// Whether there is something of it to go on with: files, a session, or a task that is alive.
+    pub fn is_begun(&self) -> bool {
+        self.worktree.is_some() || self.session.is_some() || !self.tasks.is_empty()
+    }
+
     /// The run that is going on.
     pub fn live_run(&self) -> Option<&Run> {
         self.run.as_ref().filter(|run| !run.state.is_final())

@@ -42,12 +42,6 @@ impl Server {
         }
     }
 
-    /// The variable that holds its token: the one that was said, or the usual one of its kind; none while neither is
-    /// known. One that was said stands alone: a token for the kind in general is not shown to this server.
-    pub fn token_variable(&self) -> Option<&str> {
-        self.token_env.as_deref().or_else(|| usual_token_variable(self.kind?))
-    }
-
     /// A public server, which everybody knows, by its host.
     fn public((address, kind): (&str, ForgeKind)) -> Option<Self> {
         let name = address.split_once("://").map_or(address, |(_, host)| host).to_owned();
@@ -57,7 +51,7 @@ impl Server {
 }
 
 /// The variable that a token for servers of this kind is kept in, where nothing else is said.
-pub const fn usual_token_variable(kind: ForgeKind) -> Option<&'static str> {
+const fn usual_token_variable(kind: ForgeKind) -> Option<&'static str> {
     match kind {
         ForgeKind::GitHub => Some("GITHUB_TOKEN"),
         ForgeKind::GitLab => Some("GITLAB_TOKEN"),
@@ -130,7 +124,8 @@ impl Servers {
     }
 
     /// The variable that holds the token for the server at this address; none for a server that nobody named, and for one
-    /// whose kind is not known. Where two names have the address, the one that says its variable counts.
+    /// whose kind is not known. One that was said stands alone: a token for the kind in general is not shown to this server.
+    /// Where two names have the address, the one that says its variable counts.
     pub fn token_variable(&self, base: &str) -> Option<&str> {
         let mut same = self.list.iter().filter(|server| server.base.as_str() == base);
         let said = same.find_map(|server| server.token_env.as_deref());

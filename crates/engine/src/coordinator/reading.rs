@@ -228,8 +228,7 @@ async fn numbered(engine: &Engine, number: u64) -> Result<(Vec<RunView>, usize),
 
 /// The issue's latest task, if there is work of it to go on with.
 pub(super) async fn view(engine: &Engine, issue: &Issue) -> Result<Option<RunView>, Problem> {
-    let is_begun = issue.worktree.is_some() || issue.session.is_some() || !issue.tasks.is_empty();
-    if issue.state != IssueState::Open || !is_begun {
+    if issue.state != IssueState::Open || !issue.is_begun() {
         return Ok(None);
     }
     engine.store().latest_run(issue.id).await.map_err(internal)

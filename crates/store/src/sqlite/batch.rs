@@ -239,8 +239,7 @@ impl Work {
             }
             check(enqueue.precondition, &slot.issue)?;
             if let Some(url) = &enqueue.change_url {
-                let seen = slot.issue.change.take().filter(|change| change.url == *url).and_then(|change| change.seen);
-                slot.issue.change = Some(ChangeOf { seen, ..ChangeOf::named(url.clone()) });
+                slot.issue.change = Some(ChangeOf::named_after(slot.issue.change.take(), url.clone()));
             }
         }
         let event = Event::TaskQueued { task: enqueue.task.clone() };

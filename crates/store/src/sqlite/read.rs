@@ -390,7 +390,6 @@ pub(crate) async fn messages_before(
     rows.iter().rev().map(|found| row::get(found, "message")).collect()
 }
 
-/// The events with a number above `after`.
 /// The number of the last event before a time, 0 if there is none.
 pub(crate) async fn last_event_before(
     pool: &SqlitePool,
@@ -407,6 +406,7 @@ pub(crate) async fn last_event_before(
     found.map_or(Ok(0), |found| row::get(&found, "seq"))
 }
 
+/// The events with a number above `after`.
 pub(crate) async fn events_after(
     pool: &SqlitePool,
     issue: Option<IssueId>,

@@ -1,5 +1,6 @@
 //! The schema and its steps. A step that was shipped never changes; a new one is added behind it.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -20,12 +21,9 @@ const STEPS: &[(i64, &str, &str)] = &[
 /// # Errors
 /// [`OpenError`].
 pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let known = newest_known();
-    match newest_step(connection).await {
-        Some(found) if found > known => return Err(OpenError::Newer { path: path.to_owned(), found, known }),
-        Some(_) => {}
-        // Its tables would only be the first of ours.
-        None => refuse_foreign(path, connection).await?,
+    match compare(path, connection).await {
+        Ok(()) | Err(OpenError::Older { .. }) => {}
+        Err(error) => return Err(error),
     }
     let steps = STEPS
         .iter()
@@ -44,16 +42,16 @@ pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> R
 /// # Errors
 /// [`OpenError`].
 pub(crate) async fn compare(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let known = newest_known();
-    let path_of = || path.to_owned();
-    match newest_step(connection).await {
-        Some(found) if found > known => Err(OpenError::Newer { path: path_of(), found, known }),
-        Some(found) if found < known => Err(OpenError::Older { path: path_of(), found, known }),
-        Some(_) => Ok(()),
-        None => {
-            refuse_foreign(path, connection).await?;
-            Err(OpenError::Older { path: path_of(), found: 0, known })
-        }
+    let known = STEPS.last().map_or(0, |step| step.0);
+    let found = match newest_step(connection).await {
+        Some(found) => found,
+        // Its tables would only be the first of ours.
+        None => refuse_foreign(path, connection).await.map(|()| 0)?,
+    };
+    match found.cmp(&known) {
+        Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
+        Ordering::Less => Err(OpenError::Older { path: path.to_owned(), found, known }),
+        Ordering::Equal => Ok(()),
     }
 }
 
@@ -67,10 +65,6 @@ async fn refuse_foreign(path: &Path, connection: &mut SqliteConnection) -> Resul
     let names: Vec<String> = tables.iter().filter_map(|row| row.try_get("name").ok()).collect();
     let why = format!("it holds the tables of another program ({})", names.join(", "));
     Err(OpenError::Unreadable { path: path.to_owned(), why })
-}
-
-fn newest_known() -> i64 {
-    STEPS.last().map_or(0, |step| step.0)
 }
 
 /// The newest step that was applied to this file; `None` for a file that has none.
