@@ -13,7 +13,7 @@ use crate::carry;
 use crate::change::Changes;
 use crate::checkout;
 use crate::exchange::exchange;
-use crate::files::{At, is_real_dir, make_dir, replace, unique};
+use crate::files::{At, is_real_dir, make_dir, replace};
 use crate::found::{Contents, Found};
 use crate::gate;
 use crate::identity::Identity;
@@ -25,11 +25,13 @@ use crate::names::{BranchName, Oid};
 use crate::owned::own;
 use crate::partial::take_objects;
 use crate::progress::{Progress, ProgressSink};
-use crate::removal::{remove, remove_half_made};
+use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
 use crate::template::copy_hooks;
 use crate::worktree::{Worktree, WorktreeError};
 
+/// What a clone fetched beside its history: submodules and large files.
+const FETCHED: [&str; 2] = ["modules", "lfs"];
 /// How many branch names are tried.
 const BRANCHES: u32 = 100;
 /// Work on one of these is no issue's branch, whatever the server says.
@@ -93,7 +95,7 @@ impl Worktree {
         let job = Job { mirror, found, contents, worktree, server, moves };
         let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
         make_dir(&room)?;
-        let new = with_ending(&spec.kept, &format!(".new-{}", unique()));
+        let new = being_made(&spec.kept);
         let had_gate = spec.gate.symlink_metadata().is_ok();
         let taken = match job.make(&new, stays, progress).await {
             Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
@@ -156,7 +158,7 @@ impl Job<'_> {
         if !only_git {
             progress(Progress::new(format!("carrying over what is not committed in {}", self.found.dir().display())));
             left.extend(carry::changes(self.found.dir(), new, &changes).await?);
-            for name in ["modules", "lfs"] {
+            for name in FETCHED {
                 left.extend(carry::directory(&self.found.git_dir().join(name), &git_dir.join(name)).await?);
             }
         }
@@ -288,8 +290,8 @@ impl Job<'_> {
             notices.push(format!("its old git directory is {}: {error}", new.display()));
             kept = new;
         }
-        // Submodules and large files that the clone had fetched go on belonging to it.
-        for name in ["modules", "lfs"] {
+        // They go on belonging to it.
+        for name in FETCHED {
             let (from, to) = (kept.join(name), place.join(name));
             if !self.found.is_bare() && is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
                 notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
@@ -351,10 +353,4 @@ async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Resu
 
 fn same_place(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
-    path.with_file_name(name)
 }

@@ -10,13 +10,14 @@ use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
-use crate::files::{FileError, make_dir, read_regular, replace, unique};
+use crate::files::{FileError, make_dir, read_regular, replace};
 use crate::layout::bare_config;
 use crate::lock;
 use crate::login::Login;
 use crate::names::{BranchName, Oid};
 use crate::partial::{Promisor, take_objects};
 use crate::progress::{Progress, ProgressSink};
+use crate::removal::being_made;
 use crate::source::{Located, Source, SourceError, listed};
 
 /// Written last, so a directory that has it is a mirror of ours.
@@ -128,9 +129,7 @@ impl Mirror {
 
     async fn create(&mut self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         sweep(&self.dir);
-        let mut name = self.dir.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".new-{}", unique()));
-        let dir = self.dir.with_file_name(name);
+        let dir = being_made(&self.dir);
         let made = self.create_in(&dir, progress).await;
         match made {
             Ok(()) => std::fs::rename(&dir, &self.dir)
@@ -249,8 +248,7 @@ impl Mirror {
 
     /// Whether a commit is here.
     pub(crate) async fn has(&self, commit: &Oid) -> Result<bool, GitError> {
-        let call = self.call("cat-file", "look for a commit");
-        let call = call.env("GIT_NO_LAZY_FETCH", "1");
+        let call = self.call("cat-file", "look for a commit").without_fetching();
         Ok(call.arg("-e").arg(format!("{commit}^{{commit}}")).any_code().await?.code == 0)
     }
 

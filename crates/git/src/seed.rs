@@ -2,13 +2,14 @@
 
 use crate::adopt_error::AdoptError;
 use crate::door::{Git, GitError, TRANSFER_LIMIT};
-use crate::files::{make_dir, replace, unique};
+use crate::files::{At, make_dir, replace};
 use crate::foreign::Foreign;
 use crate::found::Found;
 use crate::layout::{bare_config, make_git_dir};
 use crate::lock;
 use crate::mirror::{DEFAULT_REF, HEAD_REF, MARK, Mirror, MirrorError};
 use crate::progress::{Progress, ProgressSink};
+use crate::removal::being_made;
 use crate::source::Source;
 use crate::view::{SHALLOW, View};
 
@@ -47,18 +48,11 @@ impl Mirror {
         if mirror.is_there().await? {
             return Ok((mirror, None));
         }
-        let new = mirror.dir().with_file_name(format!(
-            "{}.new-{}",
-            mirror.dir().file_name().unwrap_or_default().to_string_lossy(),
-            unique()
-        ));
-        match mirror.placed_at(&new, format(found)).seed(found).await {
+        let new = being_made(mirror.dir());
+        let foreign = Foreign::read(found.git_dir());
+        match mirror.placed_at(&new, format(&foreign)).seed(found, &foreign).await {
             Ok(()) => {
-                std::fs::rename(&new, mirror.dir()).map_err(|source| crate::files::FileError {
-                    doing: "put in place",
-                    path: mirror.dir().to_owned(),
-                    source,
-                })?;
+                std::fs::rename(&new, mirror.dir()).at("put in place", mirror.dir())?;
                 mirror.is_there().await?;
                 let said = format!("the server was not asked ({error}): its branches are as the clone knew them");
                 Ok((mirror, Some(said)))
@@ -72,13 +66,12 @@ impl Mirror {
         }
     }
 
-    async fn seed(&self, found: &Found) -> Result<(), AdoptError> {
+    async fn seed(&self, found: &Found, foreign: &Foreign) -> Result<(), AdoptError> {
         let damaged = |why: &str| AdoptError::Damaged { path: found.dir().to_owned(), why: why.to_owned() };
         if found.git_dir().join(SHALLOW).exists() {
             return Err(damaged("its history is cut off"));
         }
         make_git_dir(self.dir(), "ref: refs/heads/none", &bare_config(self.format(), false))?;
-        let foreign = Foreign::read(found.git_dir());
         let view = View::open(self, &[found.git_dir()], None).await?;
         let mut lines = Vec::new();
         let mut any = false;
@@ -123,8 +116,7 @@ impl Mirror {
     }
 }
 
-fn format(found: &Found) -> &'static str {
-    let foreign = Foreign::read(found.git_dir());
+fn format(foreign: &Foreign) -> &'static str {
     match foreign.refs.values().next() {
         Some(oid) if oid.as_str().len() == 64 => "sha256",
         _ => "sha1",

@@ -65,18 +65,18 @@ fn missing(program: &OsString) -> String {
 }
 
 impl RunError {
-    /// Looks for what the system would say of a program and a directory, without starting anything.
-    pub(crate) fn look(program: &OsStr, directory: &Path, search_path: Option<&OsStr>) -> Result<(), Self> {
+    /// Looks for what the system would say of a program and a directory, without starting anything. Where the program is.
+    pub(crate) fn look(program: &OsStr, directory: &Path, search_path: Option<&OsStr>) -> Result<PathBuf, Self> {
         if let Err(reason) = enterable(directory) {
             return Err(Self::BadDirectory { program: program.to_owned(), directory: directory.to_owned(), reason });
         }
         let path = directory.join(program);
         if Path::new(program).components().count() == 1 {
             let found = search_path.and_then(|search_path| on_path(program, search_path));
-            return found.map(drop).ok_or_else(|| Self::NotFound { program: program.to_owned() });
+            return found.ok_or_else(|| Self::NotFound { program: program.to_owned() });
         }
         match path.metadata() {
-            Ok(_) if is_program(&path) => Ok(()),
+            Ok(_) if is_program(&path) => Ok(path),
             Ok(_) => Err(Self::NoPermission { program: program.to_owned() }),
             Err(error) => Err(Self::of(program, None, error)),
         }

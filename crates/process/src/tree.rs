@@ -331,8 +331,8 @@ fn command(spec: &Spec) -> Result<Command, Refusal> {
         Some(cell) => {
             let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
             // Its own starter would only tell the agent's stderr.
-            RunError::look(&spec.program, &cwd, path).map_err(Refusal::Known)?;
-            cell.command(&spec.program, &spec.args, &cwd, path.unwrap_or_default())?
+            let found = RunError::look(&spec.program, &cwd, path).map_err(Refusal::Known)?;
+            cell.command(&spec.program, &found, &spec.args, &cwd)?
         }
         None => {
             let mut command = Command::new(&spec.program);

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::bubblewrap::{self, Bubblewrap};
@@ -37,25 +37,22 @@ impl Cell {
         Ok(Self { places, walls })
     }
 
-    /// The command that starts `program` in this cage and in `cwd`. `search_path` is the program's `PATH`.
+    /// The command that starts `program`, which was `found` there, in this cage and in `cwd`.
     ///
     /// # Errors
     /// [`BadCage::OutOfSight`].
     pub(crate) fn command(
         &self,
         program: &OsStr,
+        found: &Path,
         args: &[OsString],
         cwd: &Path,
-        search_path: &OsStr,
     ) -> Result<Command, BadCage> {
         let hidden_too = match &self.walls {
             Walls::Bubblewrap(_) => bubblewrap::private(),
             Walls::Landlock(_) => Vec::new(),
         };
-        let program_path = cwd.join(program);
-        let is_path = Path::new(program).components().count() > 1;
-        let found = if is_path { Some(program_path) } else { crate::program::on_path(program, search_path) };
-        for path in found.iter().map(PathBuf::as_path).chain([cwd]) {
+        for path in [found, cwd] {
             if !self.places.shows(path, &hidden_too) {
                 return Err(BadCage::OutOfSight { path: path.to_owned() });
             }

@@ -37,7 +37,7 @@ impl Cell {
         Err(none().into())
     }
 
-    pub(crate) fn command(&self, _: &OsStr, _: &[OsString], _: &Path, _: &OsStr) -> Result<Command, BadCage> {
+    pub(crate) fn command(&self, _: &OsStr, _: &Path, _: &[OsString], _: &Path) -> Result<Command, BadCage> {
         match self.0 {}
     }
 

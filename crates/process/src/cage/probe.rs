@@ -44,9 +44,9 @@ fn try_out(confinement: Confinement) -> io::Result<()> {
         BadCage::System { source, .. } => source,
         error => io::Error::other(error),
     })?;
-    let shell = "/bin/sh".as_ref();
-    let mut command =
-        cell.command(shell, &["-c".into(), ":".into()], Path::new("/"), shell).map_err(io::Error::other)?;
+    let shell = Path::new("/bin/sh");
+    let command = cell.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
+    let mut command = command.map_err(io::Error::other)?;
     let mut said = memory::file()?;
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
     fresh::start(&mut command);
