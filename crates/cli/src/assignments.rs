@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use kugetsu_domain::shell::quoted;
+
 /// One assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -61,7 +63,7 @@ pub(crate) fn written(name: &str, value: &str) -> String {
     if value.chars().all(plain) {
         return format!("{name}={value}");
     }
-    format!("{name}='{}'", value.replace('\'', r"'\''"))
+    format!("{name}={}", quoted(value))
 }
 
 /// The text of a file's bytes. A line that is not UTF-8 is left out with a fault, so that the rest is read; it stays as an

@@ -6,6 +6,7 @@
 pub mod change;
 pub mod counted;
 pub mod flow;
+pub mod hash;
 pub mod ids;
 pub mod issue;
 pub mod machine;
@@ -16,4 +17,5 @@ pub mod run;
 pub mod schedule;
 mod secret_forms;
 pub mod session;
+pub mod shell;
 pub mod task;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::RunId;
 use thiserror::Error;
 
@@ -311,11 +312,6 @@ impl RunHome {
         name.push(self.0.file_name().unwrap_or_default());
         name
     }
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

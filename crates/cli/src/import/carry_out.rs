@@ -7,10 +7,11 @@ use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
+use kugetsu_domain::shell::word;
 use kugetsu_engine::Home;
 
 use super::backup::Backup;
-use super::names::{below, quoted};
+use super::names::below;
 use super::plan::{Plan, Work, worked_on};
 use super::row::{Outcome, Row};
 use crate::failure::Failure;
@@ -105,8 +106,8 @@ async fn take(home: &Home, work: &Work, backup: &Backup) -> Row {
     let clone = match &work.clone {
         Ok(clone) => clone,
         Err(why) => {
-            let base = work.session.branch.as_ref().map(|branch| format!(" --base {}", quoted(branch)));
-            let begin = format!("kugetsu start {} \"<message>\"", quoted(&work.reference));
+            let base = work.session.branch.as_ref().map(|branch| format!(" --base {}", word(branch)));
+            let begin = format!("kugetsu start {} \"<message>\"", word(&work.reference));
             return Row::left(what, why.clone())
                 .next(format!("to begin again from what is on the server: {begin}{}", base.unwrap_or_default()));
         }
@@ -145,7 +146,7 @@ fn taken(home: &Path, what: &str, work: &Work, clone: &Path, adopted: &AdoptedOb
     }
     Row::taken(what, words.join(" "))
         .because(why.join("; "))
-        .next(format!("to go on: kugetsu continue {} \"<message>\"", quoted(&adopted.issue)))
+        .next(format!("to go on: kugetsu continue {} \"<message>\"", word(&adopted.issue)))
 }
 
 fn left(what: &str, failure: &Failure) -> Row {

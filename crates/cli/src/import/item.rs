@@ -5,6 +5,7 @@
 //! over), `completed` and `error`. Inferred: the other names.
 
 use jiff::Timestamp;
+use kugetsu_domain::hash::{fnv1a, fnv1a_from};
 use serde_json::Value;
 
 use super::json::{number, text, word};
@@ -68,7 +69,7 @@ impl Item {
     /// The identifier of the task that it becomes: the same each time, so that it is queued once.
     pub(super) fn task(&self) -> String {
         let text = [self.own.as_str(), self.reference.as_deref().unwrap_or_default(), &self.message].join("\0");
-        let (one, other) = (hash(0xcbf2_9ce4_8422_2325, &text), hash(0x8422_2325_cbf2_9ce4, &text));
+        let (one, other) = (fnv1a(text.as_bytes()), fnv1a_from(0x8422_2325_cbf2_9ce4, text.as_bytes()));
         let mut bytes = [0; 10];
         for (to, from) in bytes.iter_mut().zip(one.to_be_bytes().into_iter().chain(other.to_be_bytes())) {
             *to = from;
@@ -85,11 +86,6 @@ impl Item {
             _ => self.message.clone(),
         }
     }
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version.
-fn hash(begin: u64, text: &str) -> u64 {
-    text.bytes().fold(begin, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -25,14 +25,6 @@ pub(super) fn reference(name: &str) -> Option<String> {
     }
 }
 
-/// A text as a word for a shell.
-pub(super) fn quoted(text: &str) -> String {
-    match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@:".contains(c)) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
-
 /// A place below the home, by its name there.
 pub(super) fn below(home: &Path, path: &Path) -> String {
     path.strip_prefix(home).unwrap_or(path).display().to_string()
@@ -50,6 +42,5 @@ mod tests {
         for other in ["github.com-a-b-c-14", "notes", "github.com-acme-api-x", "a-b-c-1", "..-a-b-1", "h.x--b-1"] {
             assert_eq!(reference(other), None, "{other}");
         }
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kugetsu_domain::counted::counted;
+use kugetsu_domain::shell::word;
 use kugetsu_engine::Home;
 
 use super::alive;
 use super::index::Index;
 use super::item::{Item, Standing};
-use super::names::{below, quoted, reference};
+use super::names::{below, reference};
 use super::places::Places;
 use super::row::Row;
 use super::session::{self, Session};
@@ -144,7 +145,7 @@ fn read_sessions(home: &Path, sessions: &mut Vec<Session>, plan: &mut Plan) {
         let id = session::id(&value);
         let row = Row::left(below(home, &path), format!("{why}; the file goes into the backup"));
         let row = match id {
-            Some(id) => row.next(format!("to delete the old session: opencode session delete {}", quoted(&id))),
+            Some(id) => row.next(format!("to delete the old session: opencode session delete {}", word(&id))),
             None => row,
         };
         plan.unused.push((path, Some(row)));
@@ -169,7 +170,7 @@ fn add_unknown_worktrees(home: &Path, places: &Places, plan: &mut Plan) {
         }
         let what = below(home, &path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let shown = quoted(&path.display().to_string());
+        let shown = word(&path.display().to_string());
         match reference(&name) {
             Some(issue) if plan.work.iter().any(|work| work.reference == issue) => {
                 let why = format!("the session of {issue} has another worktree");
@@ -246,7 +247,7 @@ fn handed_over(item: &Item) -> Row {
         None => Row::left(&item.what, "it was handed over and may be done; nothing is done twice unasked"),
     };
     let message = match item.message.chars().count() < 200 && !item.message.contains('\n') {
-        true => quoted(&item.told().replace('\n', " ")),
+        true => word(&item.told().replace('\n', " ")),
         false => "\"<its message>\"".to_owned(),
     };
     row.next(format!("if it is not done: kugetsu delegate --anyway {message}"))

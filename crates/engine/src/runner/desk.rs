@@ -1,10 +1,10 @@
 //! The coordinator's desk: the directory it works in, what it may write there, and its skill.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kugetsu_domain::hash::fnv1a;
 use kugetsu_process::cage::Cage;
 
 use super::agent_home::{AgentHome, is_real, make_real};
@@ -121,9 +121,7 @@ impl Desk {
 }
 
 fn digest(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("{:016x}\n", hasher.finish())
+    format!("{:016x}\n", fnv1a(text.as_bytes()))
 }
 
 /// What stands behind the description (agentskills.io, "SKILL.md format").
