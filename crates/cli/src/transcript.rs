@@ -67,7 +67,7 @@ fn show(body: &Body) {
             ui::toned(Tone::Dim, one_line(&format!("· {agent} {how} session {session}{model}")));
         }
         Body::Prompt { text } => {
-            let asked = asked(text);
+            let asked = kugetsu_engine::asked(text);
             if asked.len() < text.len() {
                 ui::toned(Tone::Dim, "> [what every session begins with; --json shows it]");
             }
@@ -110,13 +110,6 @@ fn show(body: &Body) {
         // What is said in pieces is not shown here.
         Body::Text { .. } | Body::Thought { .. } => {}
     }
-}
-
-/// What a prompt asks, without the rules and the place that a session's first one begins with.
-fn asked(prompt: &str) -> &str {
-    let heads = ["\n# The task\n\n", "\n# The message\n\n"];
-    let begins = heads.iter().filter_map(|head| prompt.find(head).map(|at| at + head.len())).min();
-    begins.map_or(prompt, |at| &prompt[at..])
 }
 
 fn step_mark(state: &str) -> char {

@@ -26,6 +26,17 @@ prompt in a terminal.
 const ASKED_MAX: usize = 48 * 1024;
 const LISTED_MAX: usize = 8 * 1024;
 
+/// What stands above the task in a session's first prompt.
+const TASK: &str = "\n# The task\n\n";
+/// What stands above the message in a prompt of the coordinator's that begins with its rules.
+pub(crate) const MESSAGE: &str = "\n# The message\n\n";
+
+/// What a prompt asks, without the rules and the place that a session's first one begins with.
+pub fn asked(prompt: &str) -> &str {
+    let begins = [TASK, MESSAGE].iter().filter_map(|head| prompt.find(head).map(|at| at + head.len())).min();
+    begins.map_or(prompt, |at| &prompt[at..])
+}
+
 /// What the first prompt of a session begins with.
 pub(crate) fn first_prompt(
     base: &str,
@@ -52,7 +63,7 @@ pub(crate) fn first_prompt(
         "pushing to the server is done for you by the host; what the user gave you is in your environment",
     );
     fact("temporary files", "use $TMPDIR, not /tmp");
-    prompt.push_str("\n# The task\n\n");
+    prompt.push_str(TASK);
     prompt.push_str(&order.message);
     prompt
 }

@@ -25,7 +25,7 @@ use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
-use crate::problems::{internal, not_stored, not_taken_along, usage, worded};
+use crate::problems::{absolute, internal, not_stored, not_taken_along, task_id, tellable, usage, worded};
 use crate::resolve;
 use crate::wanted::wanted;
 
@@ -48,7 +48,7 @@ pub struct Queued {
 /// # Errors
 /// A [`Problem`] that says what to do; nothing was stored then.
 pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
-    let id: TaskId = request.task.parse().map_err(|_| usage(format!("{:?} is no task identifier", request.task)))?;
+    let id = task_id(&request.task)?;
     if request.reference.trim() == COORDINATOR {
         refuse_the_coordinator(&IssueRef::coordinator())?;
     }
@@ -56,10 +56,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
         return Ok(stored);
     }
     let message = message(&request)?;
-    let cwd = Path::new(&request.cwd);
-    if !cwd.is_absolute() {
-        return Err(usage(format!("the directory {:?} is not absolute", request.cwd)));
-    }
+    let cwd = absolute(&request.cwd)?;
     let after = match &request.after {
         Some(reference) => Some(resolve::issue(engine, reference, cwd).await?),
         None => None,
@@ -72,10 +69,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
         BranchName::new(base.clone())
             .map_err(|error| usage(error.to_string()).hint("name a branch of the repository: --base main"))?;
     }
-    let asked_by = match &request.asked_by {
-        Some(task) => Some(task.parse().map_err(|_| usage(format!("{task:?} is no task identifier")))?),
-        None => None,
-    };
+    let asked_by = request.asked_by.as_deref().map(task_id).transpose()?;
     if let Some(task) = asked_by {
         rounds::may_ask(engine, task).await?;
     }
@@ -125,13 +119,7 @@ fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
             request.reference
         )));
     }
-    if message.len() > MESSAGE_MAX {
-        return Err(usage(format!("the message has {} bytes, more than the {MESSAGE_MAX} that fit", message.len()))
-            .hint("put the details into a file of the repository and name it in the message"));
-    }
-    if message.contains('\0') {
-        return Err(usage("the message holds a NUL character, which no agent can be told"));
-    }
+    tellable(message, MESSAGE_MAX, "put the details into a file of the repository and name it in the message")?;
     Ok(Some(message.to_owned()))
 }
 

@@ -37,7 +37,7 @@ pub mod transcript;
 mod wanted;
 pub mod why;
 
-pub use context::BASE_CONTEXT;
+pub use context::{BASE_CONTEXT, asked};
 pub use discard::discard_run;
 pub use engine::{Engine, Parts};
 pub use home::Home;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
@@ -48,7 +49,11 @@ pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Pr
 /// # Errors
 /// There is no such issue.
 pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView, Problem> {
-    let issue = resolve::issue(engine, reference, cwd).await?;
+    latest(engine, &resolve::issue(engine, reference, cwd).await?).await
+}
+
+/// The latest task of this issue with its latest run.
+pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
     let view = engine.store().latest_run(issue.id).await.map_err(internal)?;
     view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))
 }

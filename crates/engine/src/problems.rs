@@ -1,10 +1,12 @@
 //! Turns what went wrong below, or could surprise, into what a person is told.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::counted::counted;
 use kugetsu_domain::flow::Refused;
+use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_store::error::StoreError;
 
@@ -14,6 +16,31 @@ const ADVICE: [&str; 7] = ["check ", "give ", "install ", "run ", "type ", "use 
 /// The request itself is wrong.
 pub(crate) fn usage(message: impl Into<String>) -> Problem {
     worded(ProblemKind::Usage, &message.into())
+}
+
+/// The identifier of a task, as a request gives it.
+pub(crate) fn task_id(text: &str) -> Result<TaskId, Problem> {
+    text.parse().map_err(|_| usage(format!("{text:?} is no task identifier")))
+}
+
+/// The caller's directory, as a request gives it.
+pub(crate) fn absolute(cwd: &str) -> Result<&Path, Problem> {
+    match Path::new(cwd) {
+        path if path.is_absolute() => Ok(path),
+        _ => Err(usage(format!("the directory {cwd:?} is not absolute"))),
+    }
+}
+
+/// A message that an agent can be told, of at most `max` bytes. `otherwise` is what to do with a longer one.
+pub(crate) fn tellable(message: &str, max: usize, otherwise: &str) -> Result<(), Problem> {
+    if message.len() > max {
+        let said = format!("the message has {} bytes, more than the {max} that fit", message.len());
+        return Err(usage(said).hint(otherwise));
+    }
+    if message.contains('\0') {
+        return Err(usage("the message holds a NUL character, which no agent can be told"));
+    }
+    Ok(())
 }
 
 /// Something failed on this side.

@@ -5,6 +5,7 @@ use std::path::Path;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::counted::counted;
 use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
 
@@ -32,8 +33,8 @@ pub struct Why {
 /// # Errors
 /// There is no such issue.
 pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Problem> {
-    let view = look::issue(engine, reference, cwd).await?;
     let issue = resolve::issue(engine, reference, cwd).await?;
+    let view = look::latest(engine, &issue).await?;
     let name = view.reference.to_string();
     let mut why = Why { because: Vec::new(), next: Vec::new(), view };
     match why.view.task.state {
@@ -82,7 +83,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         let other = store.issue_by_id(after).await.map_err(internal)?.reference;
         let latest = store.latest_run(after).await.map_err(internal)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
-            let stands = latest.map_or("not begun".to_owned(), |latest| standing(&latest));
+            let stands = latest.map_or("not begun", |latest| latest.task.state.name());
             why.because.push(format!("it waits until {other} is done, which is {stands}"));
             why.next.push(format!("look there: kugetsu why {other}"));
         }
@@ -122,9 +123,4 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.because.push(reason.clone());
     }
     Ok(())
-}
-
-fn standing(view: &RunView) -> String {
-    use kugetsu_domain::machine::Machine;
-    view.task.state.name().to_owned()
 }

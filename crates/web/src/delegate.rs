@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
-use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskObject;
 use kugetsu_engine::coordinator::delegate;
 
@@ -46,8 +46,7 @@ pub(crate) async fn delegated(
     task: Result<Path<String>, PathRejection>,
 ) -> Result<Json<DelegateObject>, Fault> {
     let Path(task) = task?;
-    let id = task.parse().map_err(|_| Problem::new(ProblemKind::Usage, format!("{task:?} is no task identifier")))?;
-    let found = delegate::delegated(&shared.engine, id).await?;
+    let found = delegate::delegated(&shared.engine, &task).await?;
     let home = shared.engine.home();
     Ok(Json(DelegateObject {
         tasks: found.tasks.iter().map(|view| task_object(home, view, None, vec![])).collect(),

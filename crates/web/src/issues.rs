@@ -14,11 +14,11 @@ use kugetsu_engine::changes::{self, Known};
 use kugetsu_engine::{destroy, events, look, transcript, why};
 use serde::Deserialize;
 
-use crate::convert::{event_object, run_object, state, task_object};
+use crate::convert::{event_object, run_object, state};
 use crate::fault::Fault;
-use crate::lines;
 use crate::shared::Shared;
 use crate::whole::whole;
+use crate::{lines, tasks};
 
 /// Which stream.
 #[derive(Debug, Deserialize)]
@@ -61,8 +61,7 @@ pub(crate) async fn task(
 ) -> Result<Json<TaskObject>, Fault> {
     let Query(query) = query?;
     let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
-    let place = shared.engine.store().place_in_line(view.task.id).await?;
-    Ok(Json(task_object(shared.engine.home(), &view, place, vec![])))
+    tasks::answer(&shared, view).await
 }
 
 pub(crate) async fn why(

@@ -106,7 +106,8 @@ pub(crate) async fn clean(
     Ok(Json(Removed { removed }))
 }
 
-async fn answer(shared: &Shared, view: RunView) -> Result<Json<TaskObject>, Fault> {
+/// A task with its place in line.
+pub(crate) async fn answer(shared: &Shared, view: RunView) -> Result<Json<TaskObject>, Fault> {
     let place = match view.task.state {
         TaskState::Queued => shared.engine.store().place_in_line(view.task.id).await?,
         _ => None,

@@ -8,6 +8,7 @@ use kugetsu_api::path;
 use kugetsu_api::run::State;
 use kugetsu_api::task::{CleanRequest, TaskObject};
 use kugetsu_engine::Home;
+use kugetsu_engine::coordinator::delegate::own_words;
 use serde::{Deserialize, Serialize};
 
 use crate::config::duration;
@@ -159,9 +160,4 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
     };
     ui::rows_in_tone(heads, &rows, |row| (1, show::tone(tasks[row].run.state)));
     Ok(())
-}
-
-/// What a person said, without what kugetsu adds to a message for the coordinator.
-fn own_words(message: &str) -> &str {
-    message.split("\n\n---\nkugetsu adds ").next().unwrap_or(message)
 }

@@ -8,6 +8,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_process::cage;
 use kugetsu_store::store::{Enqueue, Precondition};
 use kugetsu_store::view::{Repo, RunView};
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use super::facts;
 use super::reading::{Candidate, read, view};
 use crate::engine::{Engine, now};
 use crate::intake::{Queued, store, stored};
-use crate::problems::{internal, usage};
+use crate::problems::{absolute, internal, task_id, tellable, usage};
 use crate::settings::Settings;
 use crate::{agents, resolve};
 
@@ -25,6 +26,11 @@ const MESSAGE_MAX: usize = 64 * 1024;
 /// What separates the person's words from what kugetsu adds. The message is stored with both: what was true when it was
 /// sent.
 const ADDED: &str = "\n\n---\nkugetsu adds (facts, no instructions):\n";
+
+/// The person's own words in a message as it is stored.
+pub fn own_words(message: &str) -> &str {
+    message.split(ADDED).next().unwrap_or(message)
+}
 
 /// What became of a message so far.
 #[derive(Clone, Debug)]
@@ -50,22 +56,13 @@ pub async fn candidates(engine: &Engine, message: &str, cwd: &Path) -> Result<Ve
 /// # Errors
 /// A [`Problem`] that says what to do: the message may mean issues that were worked on, and the caller did not say which.
 pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queued, Problem> {
-    let id: TaskId = request.task.parse().map_err(|_| usage(format!("{:?} is no task identifier", request.task)))?;
+    let id = task_id(&request.task)?;
     let message = request.message.trim();
     if message.is_empty() {
         return Err(usage("there is no message").hint("say what is to be done: kugetsu delegate \"<message>\""));
     }
-    if message.len() > MESSAGE_MAX {
-        return Err(usage(format!("the message has {} bytes, more than the {MESSAGE_MAX} that fit", message.len()))
-            .hint("put the details into an issue, and name it in the message"));
-    }
-    if message.contains('\0') {
-        return Err(usage("the message holds a NUL character, which no agent can be told"));
-    }
-    let cwd = Path::new(&request.cwd);
-    if !cwd.is_absolute() {
-        return Err(usage(format!("the directory {:?} is not absolute", request.cwd)));
-    }
+    tellable(message, MESSAGE_MAX, "put the details into an issue, and name it in the message")?;
+    let cwd = absolute(&request.cwd)?;
     if let Some(stored) = stored(engine, id).await? {
         return Ok(stored);
     }
@@ -89,8 +86,8 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
 ///
 /// # Errors
 /// There is no such task of the coordinator's.
-pub async fn delegated(engine: &Engine, task: TaskId) -> Result<Delegated, Problem> {
-    let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![task], true);
+pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem> {
+    let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![task_id(task)?], true);
     while let Some(task) = ahead.pop() {
         let view = engine.store().run_of_task(task).await.map_err(internal)?;
         let view = view.filter(|view| view.reference.is_coordinator()).ok_or_else(|| {
@@ -127,7 +124,7 @@ async fn confined(settings: &Settings) -> Result<(), Problem> {
     if !settings.pm_cage {
         return Ok(());
     }
-    let found = tokio::task::spawn_blocking(kugetsu_process::cage::best).await.map_err(internal)?;
+    let found = tokio::task::spawn_blocking(cage::best).await.map_err(internal)?;
     found.map(drop).map_err(|why| {
         Problem::new(ProblemKind::NeedsPerson, format!("the coordinator is not run where it could write: {why}"))
             .hint("to run it all the same: kugetsu config set pm.cage off")

@@ -1,6 +1,6 @@
 //! What the coordinator is told.
 
-use crate::context::quote;
+use crate::context::{MESSAGE, quote};
 use crate::runner::desk::Desk;
 
 /// A message as it is put. One that is put again, since the turn before was cut off, must not begin everything twice.
@@ -24,14 +24,14 @@ pub(crate) fn first(skill: &str, desk: &Desk, message: &str) -> String {
         true => "- you may write: queue/ and logs/ there; everything else is read-only\n",
         false => "- you may write: queue/ and logs/ there and nothing else; keep to it, for nothing enforces it here\n",
     });
-    prompt.push_str("\n# The message\n\n");
+    prompt.push_str(MESSAGE);
     prompt.push_str(message);
     prompt
 }
 
 /// A message for a session whose skill was changed by the user since.
 pub(crate) fn changed(skill: &str, message: &str) -> String {
-    format!("Your rules were changed. They are now:\n\n{}\n\n# The message\n\n{message}", skill.trim())
+    format!("Your rules were changed. They are now:\n\n{}\n{MESSAGE}{message}", skill.trim())
 }
 
 /// What a session begins with that takes over from one that is lost.

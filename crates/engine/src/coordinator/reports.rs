@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::issue::Issue;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::session::SessionState;
@@ -41,7 +42,7 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
     let Some(coordinator) = engine.store().issue(&IssueRef::coordinator()).await? else { return Ok(()) };
     let mut fault = None;
     for (task, settled_at) in engine.store().reports_due(coordinator.id).await? {
-        match report(engine, task, settled_at).await {
+        match report(engine, &coordinator, task, settled_at).await {
             Ok(()) => {}
             Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
             Err(error @ StoreError::Damaged { .. }) => {
@@ -54,7 +55,7 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
     fault.map_or(Ok(()), Err)
 }
 
-async fn report(engine: &Engine, task: TaskId, settled_at: Timestamp) -> Result<(), StoreError> {
+async fn report(engine: &Engine, coordinator: &Issue, task: TaskId, settled_at: Timestamp) -> Result<(), StoreError> {
     let way = way(engine, task).await?;
     let Some(first) = &way.first else { return Ok(()) };
     let asked = engine.store().asked_by(task).await?;
@@ -65,7 +66,7 @@ async fn report(engine: &Engine, task: TaskId, settled_at: Timestamp) -> Result<
         // Writing into a string cannot fail.
         let _ = writeln!(lines, "- {} ({}): {}", view.reference, view.task.kind.name(), stands(engine, view).await?);
     }
-    let message = message(&said(engine, first).await?, &lines, way.rounds >= ROUNDS_MAX);
+    let message = message(&said(coordinator, first), &lines, way.rounds >= ROUNDS_MAX);
     let mut report = coordinators_task(engine, TaskId::new(Uuid::now_v7()), TaskKind::Report, message);
     report.asked_by = Some(task);
     // Whatever the clock was set to meanwhile: it tells of what was settled before it.
@@ -87,14 +88,11 @@ async fn stands(engine: &Engine, view: &RunView) -> Result<String, StoreError> {
 }
 
 /// The person's message, as far as the session has to be reminded of it.
-async fn said(engine: &Engine, first: &Task) -> Result<String, StoreError> {
-    let coordinator = engine.store().issue(&IssueRef::coordinator()).await?;
-    let remembers =
-        coordinator.and_then(|issue| issue.session).is_some_and(|session| session.state == SessionState::Open);
-    Ok(match remembers {
+fn said(coordinator: &Issue, first: &Task) -> String {
+    match coordinator.session.as_ref().is_some_and(|session| session.state == SessionState::Open) {
         true => first.message.lines().next().unwrap_or_default().chars().take(ASKED_MAX).collect(),
         false => first.message.clone(),
-    })
+    }
 }
 
 fn message(said: &str, lines: &str, is_last: bool) -> String {

@@ -14,6 +14,7 @@ use kugetsu_process::{Marker, Means, Spec};
 use super::environment::environment;
 use super::masked::masked;
 use super::spool::Spool;
+use crate::agents;
 use crate::home::{Home, RunHome};
 use crate::settings::Settings;
 
@@ -31,6 +32,17 @@ pub(crate) struct Run {
 pub(crate) struct Agent {
     pub(crate) profile: Profile,
     pub(crate) program: PathBuf,
+}
+
+impl Agent {
+    /// The agent that the run is for.
+    ///
+    /// # Errors
+    /// In words: there is no such agent, or its program is not installed.
+    pub(crate) fn of(run: &Run) -> Result<Self, String> {
+        let found = agents::check(&run.settings, &run.order.agent).map_err(|problem| problem.to_string());
+        found.map(|(profile, program)| Self { profile, program })
+    }
 }
 
 /// Where the agent's program runs, and with what besides.

@@ -6,14 +6,13 @@ use kugetsu_process::cage::{Caged, Confinement, best};
 
 use super::agent_home::UserHome;
 use super::asked::Asked;
-use super::at_hand::{Run, Stage};
+use super::at_hand::{Agent, Run, Stage};
 use super::desk::Desk;
 use super::ending::{Ending, nothing_done, used};
 use super::talk::{Talk, talk};
 use super::tools::listener::Tools;
 use super::verdict::{End, Found, Push, verdict};
 use super::watch::Watch;
-use crate::agents;
 
 /// Longest answer that is kept as the reason, in characters; all of it is in the transcript.
 const REASON_MAX: usize = 4000;
@@ -21,9 +20,9 @@ const REASON_MAX: usize = 4000;
 /// Carries out a run of the coordinator.
 pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsage) {
     let failed = |why: String| (nothing_done(&End::Failed(why)), WireUsage::default());
-    let (profile, program) = match agents::check(&run.settings, &run.order.agent) {
-        Ok(found) => found,
-        Err(problem) => return failed(problem.to_string()),
+    let agent = match Agent::of(run) {
+        Ok(agent) => agent,
+        Err(why) => return failed(why),
     };
     let confinement = match confinement(run).await {
         Ok(confinement) => confinement,
@@ -34,10 +33,10 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
         Err(error) => return failed(format!("the coordinator's directory cannot be used: {error}")),
     };
     let user = UserHome::own();
-    if let Err(error) = desk.agent.copy_settings(&profile, &user).await {
+    if let Err(error) = desk.agent.copy_settings(&agent.profile, &user).await {
         return failed(format!("the agent's settings could not be copied for the coordinator: {error}"));
     }
-    if let Err(error) = desk.agent.copy_login(&profile, &user) {
+    if let Err(error) = desk.agent.copy_login(&agent.profile, &user) {
         run.spool.notice(format!("the agent's login could not be copied for the coordinator: {error}"));
     }
     let tools = match Tools::serve(&run.home, &run.order.task, &desk.directory).await {
@@ -47,12 +46,14 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     let stage = Stage {
         directory: desk.directory.clone(),
         env: desk.agent.env(),
-        cage: confinement
-            .map(|confinement| Caged { cage: desk.cage(&run.home, &program, &run.place.temporary()), confinement }),
+        cage: confinement.map(|confinement| Caged {
+            cage: desk.cage(&run.home, &agent.program, &run.place.temporary()),
+            confinement,
+        }),
         notes: desk.agent.notes(),
         tools: vec![tools.server().clone()],
     };
-    let Talk { end, usage, answer } = talk(run, &stage, &Asked::Coordination(&desk), &mut watch).await;
+    let Talk { end, usage, answer } = talk(run, &agent, &stage, &Asked::Coordination(&desk), &mut watch).await;
     watch.clocks.agent_is_gone();
     let (verdict, reason) = verdict(&end, &Found::default(), &Push::None);
     let reason = if verdict == Verdict::Done { said(&answer) } else { reason };

@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::sync::watch;
 
 use super::asked::Asked;
-use super::at_hand::{Run, Stage};
+use super::at_hand::{Agent, Run, Stage};
 use super::clocks::Clocks;
 use super::coordinate::coordinate;
 use super::ending::{Ending, nothing_done, used};
@@ -164,7 +164,10 @@ impl Run {
             notes: self.home.agents(),
             tools: vec![],
         };
-        let Talk { end, usage, .. } = talk(self, &stage, &Asked::Issue(issue, &files), &mut watch).await;
+        let Talk { end, usage, .. } = match Agent::of(self) {
+            Ok(agent) => talk(self, &agent, &stage, &Asked::Issue(issue, &files), &mut watch).await,
+            Err(why) => Talk::failed(why),
+        };
         watch.clocks.agent_is_gone();
         let usage = used(&usage);
         if matches!(end, End::Superseded) {

@@ -16,7 +16,6 @@ use super::listen::Listener;
 use super::record;
 use super::verdict::End;
 use super::watch::Watch;
-use crate::agents;
 
 /// Most bytes of the agent's standard error that are kept.
 const STDERR_MAX: usize = 8 * 1024 * 1024;
@@ -37,27 +36,27 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    fn failed(why: impl Into<String>) -> Self {
-        Self { end: End::Failed(why.into()), usage: Usage::default(), answer: String::new() }
+    /// It did not come to a turn.
+    pub(crate) fn ended(end: End) -> Self {
+        Self { end, usage: Usage::default(), answer: String::new() }
+    }
+
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self::ended(End::Failed(why.into()))
     }
 }
 
 /// Starts the agent, puts the task to it, and ends it with everything it started.
-pub(crate) async fn talk(run: &Run, stage: &Stage, asked: &Asked<'_>, watch: &mut Watch) -> Talk {
-    let (profile, program) = match agents::check(&run.settings, &run.order.agent) {
-        Ok(found) => found,
-        Err(problem) => return Talk::failed(problem.to_string()),
-    };
-    let agent = Agent { profile, program };
+pub(crate) async fn talk(run: &Run, agent: &Agent, stage: &Stage, asked: &Asked<'_>, watch: &mut Watch) -> Talk {
     let notes = &stage.notes;
     let first = FirstStart::new(&agent.profile, &agent.program, notes);
     let first = match watch.unless_interrupted(first).await {
         Ok(Ok(first)) => first,
         Ok(Err(error)) => return Talk::failed(format!("{}: {error}", notes.display())),
-        Err(end) => return Talk { end, usage: Usage::default(), answer: String::new() },
+        Err(end) => return Talk::ended(end),
     };
     run.spool.step(format!("starting {}", run.order.agent));
-    let mut tree = match start(run, stage, &agent).await {
+    let mut tree = match start(run, stage, agent).await {
         Ok(tree) => tree,
         Err(why) => return Talk::failed(why),
     };
@@ -71,11 +70,11 @@ pub(crate) async fn talk(run: &Run, stage: &Stage, asked: &Asked<'_>, watch: &mu
             converse(run, stage, asked, watch, first, &connection, events).await
         }
         Ok(Err(error)) => Talk::failed(error.to_string()),
-        Err(end) => Talk { end, usage: Usage::default(), answer: String::new() },
+        Err(end) => Talk::ended(end),
     };
     end(run, tree, &mut talk).await;
     if let End::Turn { turn, session } = &mut talk.end {
-        record::check(run, stage, &agent, session, turn).await;
+        record::check(run, stage, agent, session, turn).await;
         talk.usage = turn.usage;
     }
     talk
