@@ -98,6 +98,18 @@ pub(crate) async fn back(home: &Home) -> Result<bool, Failure> {
     Ok(false)
 }
 
+/// As [`back`], for a command that waits for what becomes of a task and cannot go on without. `meanwhile` is what goes on.
+///
+/// # Errors
+/// It stays away.
+pub(crate) async fn back_or_tell(home: &Home, meanwhile: &str, task: &str) -> Result<(), Failure> {
+    if back(home).await? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("the daemon was stopped while this command waited; {meanwhile}"))
+        .hint(format!("to see what became of it: kugetsu queue show {task}")))
+}
+
 /// Lets the daemon, if one runs, read the settings again. It would see the change by itself; this way a mistake is told
 /// to the person who made it.
 pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::assignments::{self, Assignment, Value};
 use crate::atomic;
 use crate::failure::Failure;
+use crate::names::is_plain;
 
 /// The file that every agent gets.
 pub(crate) const DEFAULT: &str = "default";
@@ -28,8 +29,7 @@ pub(crate) struct EnvFile {
 
 /// Where an agent's file is.
 pub(crate) fn path(home: &Home, agent: &str) -> Result<PathBuf, Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if agent.is_empty() || agent.starts_with(['.', '-']) || !agent.chars().all(plain) {
+    if !is_plain(agent) {
         return Err(Failure::usage(format!("{agent:?} is not an agent's name"))
             .hint("a name has letters, digits, `-`, `_` and `.` only"));
     }

@@ -55,7 +55,9 @@ impl Following<'_> {
         loop {
             match self.follow_once().await {
                 Ok(task) => return Ok(task),
-                Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => self.find_daemon().await?,
+                Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => {
+                    connect::back_or_tell(self.home, "the run goes on without it", &self.task.run.task).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -142,14 +144,6 @@ impl Following<'_> {
         {
             steps.abort();
         }
-    }
-
-    async fn find_daemon(&self) -> Result<(), Failure> {
-        if connect::back(self.home).await? {
-            return Ok(());
-        }
-        Err(Failure::new("the daemon was stopped while this command waited; the run goes on without it")
-            .hint(format!("to see what became of it: kugetsu queue show {}", self.task.run.task)))
     }
 }
 

@@ -17,6 +17,7 @@ mod facts;
 mod failure;
 mod follow;
 mod import;
+mod names;
 mod nearest;
 mod patience;
 mod place;

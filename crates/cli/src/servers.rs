@@ -60,8 +60,7 @@ pub(crate) fn default_name(loaded: &Loaded) -> String {
 
 /// Whether the variable has a value in the env files that reach every agent.
 pub(crate) fn is_set(loaded: &Loaded, variable: &str) -> bool {
-    let mut found = loaded.settings.variables.iter().filter(|one| one.name == variable);
-    found.any(|one| !one.value.expose_secret().trim().is_empty())
+    loaded.settings.variable(variable).is_some_and(|value| !value.expose_secret().trim().is_empty())
 }
 
 fn show(loaded: &Loaded, server: &Server) -> Listed {

@@ -30,8 +30,7 @@ pub(crate) fn token<'a>(settings: &'a Settings, base: &str) -> Option<&'a Secret
 }
 
 fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
-    let found = settings.variables.iter().rev().find(|variable| variable.name == name);
-    found.map(|variable| &variable.value).filter(|value| !value.expose_secret().is_empty())
+    settings.variable(name).filter(|value| !value.expose_secret().is_empty())
 }
 
 /// The variable that holds the token for a server: its own, or that of its kind.

@@ -53,9 +53,17 @@ impl Home {
                 .create(directory)
                 .map_err(|error| self.unusable(&error))?;
         }
-        // A directory that exists says nothing about whether it can be written: a full disk or another owner shows here.
+        self.probe().map_err(|error| self.unusable(&error))
+    }
+
+    /// Writes a file in it and removes it: a directory that exists says nothing about whether it can be written, and a full
+    /// disk or another owner shows here.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn probe(&self) -> io::Result<()> {
         let probe = self.0.join(format!(".writable-{}", std::process::id()));
-        fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe)).map_err(|error| self.unusable(&error))
+        fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe))
     }
 
     /// The places in it that are not there.

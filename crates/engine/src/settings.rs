@@ -54,11 +54,14 @@ pub struct Variable {
 }
 
 impl Settings {
+    /// The value of a variable of the env files; of two the later one counts.
+    pub fn variable(&self, name: &str) -> Option<&SecretString> {
+        self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
+    }
+
     /// The `PATH` that agents get: the env files', or this process's.
     pub fn search_path(&self) -> OsString {
-        let own = self.variables.iter().rev().find(|variable| variable.name == "PATH");
-        own.map(|variable| variable.value.expose_secret().into())
-            .or_else(|| std::env::var_os("PATH"))
-            .unwrap_or_default()
+        let own = self.variable("PATH");
+        own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
     }
 }

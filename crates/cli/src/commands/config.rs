@@ -115,9 +115,7 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
 
 /// Changes a setting, and says so.
 pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    setup::quietly(home)?;
-    let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
-    edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?)))?;
+    put(home, key, value)?;
     ui::line(format!("{key} is {value} in {}", home.config().display()));
     let loaded = look(home, &own_environment)?;
     for mistake in &loaded.refused {
@@ -127,6 +125,13 @@ pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failu
         ui::warning(format!("here ${name} wins over it"));
     }
     connect::reload_if_running(home).await
+}
+
+/// Changes a setting in the file, and nothing more.
+pub(super) fn put(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
+    setup::quietly(home)?;
+    let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
+    edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?))).map(drop)
 }
 
 /// What is wrong in config.toml: told line by line, with what holds in its place.

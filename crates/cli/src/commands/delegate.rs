@@ -106,14 +106,15 @@ async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure
 async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<Exit, Failure> {
     let message = Followed { task: first.run.task.clone(), queued_at: first.run.queued_at.clone(), seen: Cell::new(0) };
     let mut next = first;
+    let interrupted = || {
+        ui::note(format!("\nno longer waiting; the work goes on. its report: kugetsu logs -f {COORDINATOR}"));
+        Ok(Exit::Canceled)
+    };
     loop {
         ui::note(format!("· {}", show::standing(&next)));
         let ended = match to_the_end(home, &next, cwd).await? {
             Waited::Ended(ended) => *ended,
-            Waited::Interrupted => {
-                ui::note(format!("\nno longer waiting; the work goes on. its report: kugetsu logs -f {COORDINATOR}"));
-                return Ok(Exit::Canceled);
-            }
+            Waited::Interrupted => return interrupted(),
         };
         let all: DelegateObject = connect::ask(home, &path::with(path::DELEGATED, &message.task)).await?;
         let going_on = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
@@ -124,10 +125,7 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
         let shown = |all: &DelegateObject| all.tasks.iter().position(|task| task.run.task == ended.run.task);
         let all = tokio::select! {
             all = change(home, &message, |all| all.over || shown(all).is_some_and(|at| at + 1 < all.tasks.len())) => all?,
-            _ = tokio::signal::ctrl_c() => {
-                ui::note(format!("\nno longer waiting; the work goes on. its report: kugetsu logs -f {COORDINATOR}"));
-                return Ok(Exit::Canceled);
-            }
+            _ = tokio::signal::ctrl_c() => return interrupted(),
         };
         match shown(&all).and_then(|at| all.tasks.get(at + 1)) {
             Some(report) => next = report.clone(),
@@ -167,12 +165,7 @@ async fn change(
         match look(home, message, &is_wanted).await {
             Ok(found) => return Ok(found),
             Err(ClientError::Broken(_) | ClientError::NotRunning { .. }) => {
-                if !connect::back(home).await? {
-                    return Err(Failure::new(
-                        "the daemon was stopped while this command waited; runs go on without it",
-                    )
-                    .hint(format!("to see what became of it: kugetsu queue show {}", message.task)));
-                }
+                connect::back_or_tell(home, "runs go on without it", &message.task).await?;
             }
             Err(error) => return Err(error.into()),
         }

@@ -73,8 +73,9 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
         checks.extend(login::check(&loaded.settings));
     }
     checks.extend(place::checks(home));
-    let (facts, sound) = database::look(home).await;
-    checks.push(sound);
+    let (facts, database) = database::look(home).await;
+    let is_sound = database.state == State::Ok;
+    checks.push(database);
     checks.extend(settings::checks(home, &loaded));
     checks.extend(settings::env(home));
     checks.push(answered);
@@ -88,7 +89,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
         };
         checks.extend(servers::checks(loaded, repositories.as_deref(), offline).await);
     }
-    checks.extend(orphans::checks(home, facts, pid.is_some()).await);
+    checks.extend(orphans::checks(home, facts, is_sound, pid.is_some()).await);
     checks.extend(script::check(home));
     checks
 }

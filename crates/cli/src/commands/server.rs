@@ -18,6 +18,7 @@ use crate::config::write;
 use crate::exit::Exit;
 use crate::facts;
 use crate::failure::Failure;
+use crate::names::is_plain;
 use crate::nearest::nearest;
 use crate::servers::{self, Listed};
 use crate::{connect, patience, setup, ui};
@@ -171,8 +172,7 @@ fn found(loaded: &Loaded, name: &str) -> Result<Listed, Failure> {
 
 async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     let Add { name, url, kind, api_url, token_env, json } = arguments;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(plain) || name == "local" {
+    if !is_plain(&name) || name == "local" {
         return Err(Failure::usage(format!("a server cannot be called {name:?}"))
             .hint("a name has letters, digits, `-`, `_` and `.` only; `local` is this machine"));
     }
@@ -332,12 +332,11 @@ async fn warn_of_repositories(home: &Home, server: &Listed) {
 async fn choose(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
     let loaded = look(home, &own_environment)?;
     let server = found(&loaded, name)?;
+    let key = Key::ServerDefault.name();
     if json {
-        let key = Key::ServerDefault.name();
-        setup::quietly(home)?;
-        edit(home, &[Part::Value(Key::ServerDefault)], |path, text| Ok(Some(write::set(path, text, key, name)?)))?;
+        config::put(home, key, name)?;
         connect::reload_if_running(home).await?;
         return ui::json(&Listed { default: true, ..server });
     }
-    config::set(home, Key::ServerDefault.name(), name).await
+    config::set(home, key, name).await
 }

@@ -11,6 +11,7 @@ use super::error::ConfigError;
 use super::key::{self, Key, Kind};
 use super::layer::{Entry, Layer, holds_credentials, server, token_variable};
 use super::source::Source;
+use crate::names::is_plain;
 use crate::nearest::nearest;
 
 /// Names that an agent of one's own cannot have: they are settings or files of their own.
@@ -145,8 +146,7 @@ impl Reader<'_> {
     }
 
     fn agent(&mut self, name: &str, item: &Item, table: &dyn TableLike) -> Result<CustomProfile, ConfigError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if TAKEN.contains(&name) || name.starts_with(['.', '-']) || name.is_empty() || !name.chars().all(plain) {
+        if TAKEN.contains(&name) || !is_plain(name) {
             return Err(self.error(item, format!("an agent cannot be called {name:?}")));
         }
         self.known(table, &format!("agents.{name}"), &["program", "args", "env", "delete", "attach"]);

@@ -151,13 +151,11 @@ impl FromFile {
     fn refuse(&mut self, mistake: Refused) {
         let source = Source::Before(mistake.error.place.clone());
         let (part, layer) = (&mistake.part, &mut self.layer);
+        let is_meant = |named: Part| matches!(part, Part::Everything) || *part == named;
         layer.values.retain(|one| *part != Part::Value(one.key));
-        for one in
-            self.before.values.iter().filter(|one| matches!(part, Part::Everything) || *part == Part::Value(one.key))
-        {
+        for one in self.before.values.iter().filter(|one| is_meant(Part::Value(one.key))) {
             layer.values.push(Entry { source: source.clone(), ..one.clone() });
         }
-        let is_meant = |named: Part| matches!(part, Part::Everything) || *part == named;
         for (server, _) in self.before.servers.iter().filter(|(one, _)| is_meant(Part::Server(one.name.clone()))) {
             layer.servers.push((server.clone(), source.clone()));
         }

@@ -19,9 +19,7 @@ const SERVERS: &str = "servers";
 /// There is no such setting, it cannot take the value, or the text is not TOML.
 pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(String, Read), ConfigError> {
     let refused = |why: String| ConfigError::new(NOT_SET, why);
-    // What is wrong already is told with its line, before anything is changed.
-    let before = file::read(path, text)?;
-    let mut document = parsed(path, text)?;
+    let (mut document, before) = parsed(path, text)?;
     let steps: Vec<&str> = name.split('.').collect();
     let (part, new) = match (Key::from_name(name), steps.as_slice()) {
         (Some(key), _) => {
@@ -60,8 +58,9 @@ pub(crate) fn set_server(
     name: &str,
     parts: &[(&str, Option<&str>)],
 ) -> Result<(String, Read), ConfigError> {
-    let mut document = parsed(path, text)?;
+    let (mut document, _) = parsed(path, text)?;
     let is_first = document.get(SERVERS).is_none();
+    let comments = document.trailing().as_str().unwrap_or_default().to_owned();
     for (part, new) in parts {
         match (new, server_table(&mut document, name)) {
             (Some(new), _) => {
@@ -76,7 +75,6 @@ pub(crate) fn set_server(
     }
     if is_first && let Some(new) = document.get_mut(SERVERS).and_then(|servers| servers.get_mut(name)) {
         // The comments at the end belong to the section before it.
-        let comments = document_end(text);
         if let (Some(table), false) = (new.as_table_mut(), comments.is_empty()) {
             table.decor_mut().set_prefix(format!("{}\n\n", comments.trim_end()));
             document.set_trailing("");
@@ -95,7 +93,7 @@ pub(crate) fn set_server(
 /// # Errors
 /// The text is not TOML.
 pub(crate) fn remove_server(path: &Path, text: &str, name: &str) -> Result<Option<(String, Read)>, ConfigError> {
-    let mut document = parsed(path, text)?;
+    let (mut document, _) = parsed(path, text)?;
     let Some(servers) = document.get_mut(SERVERS).and_then(Item::as_table_like_mut) else { return Ok(None) };
     let Some(removed) = servers.remove(name) else { return Ok(None) };
     if servers.is_empty() && removed.is_table() && text_before(document.get(SERVERS)).is_empty() {
@@ -148,19 +146,17 @@ fn text_before(item: Option<&Item>) -> String {
     table.and_then(|table| table.decor().prefix()?.as_str()).unwrap_or_default().trim().to_owned()
 }
 
-fn document_end(text: &str) -> String {
-    let document = text.parse::<DocumentMut>().ok();
-    document.and_then(|document| document.trailing().as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 fn server_table<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut dyn TableLike> {
     document.get_mut(SERVERS)?.as_table_like_mut()?.get_mut(name)?.as_table_like_mut()
 }
 
-fn parsed(path: &Path, text: &str) -> Result<DocumentMut, ConfigError> {
-    // What is wrong is told with its line.
-    file::read(path, text)?;
-    text.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(path.display(), error.message()))
+/// The document, and what it says. What is wrong with it is told with its line, before anything is changed.
+fn parsed(path: &Path, text: &str) -> Result<(DocumentMut, Read), ConfigError> {
+    let read = file::read(path, text)?;
+    let document = text.parse();
+    document
+        .map(|document| (document, read))
+        .map_err(|error: toml_edit::TomlError| ConfigError::new(path.display(), error.message()))
 }
 
 fn typed_value(key: Key, typed: &str) -> Value {
@@ -179,7 +175,7 @@ pub(crate) fn mended(text: &str, good: &str, mistakes: &[Refused]) -> Option<Str
         let (section, name) = match &mistake.part {
             Part::Everything => return None,
             Part::Value(key) => key.name().split_once('.')?,
-            Part::Server(name) => ("servers", name.as_str()),
+            Part::Server(name) => (SERVERS, name.as_str()),
             Part::Agent(name) => ("agents", name.as_str()),
         };
         let table = document.get_mut(section)?.as_table_like_mut()?;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -45,7 +46,12 @@ pub(crate) fn holder(home: &Home) -> Option<Holder> {
 
 /// Whether a process holds it. Nothing is made or written.
 pub(crate) fn is_held(home: &Home) -> io::Result<bool> {
-    let file = match File::open(home.lock()) {
+    is_file_held(&home.lock())
+}
+
+/// Whether a process holds the lock that this file stands for; none does while the file is not there.
+pub(crate) fn is_file_held(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),

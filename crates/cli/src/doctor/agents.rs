@@ -36,7 +36,7 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon:
     };
     let here = find(profile, &settings.search_path());
     // An env file's PATH counts for both.
-    let set = settings.variables.iter().any(|variable| variable.name == "PATH");
+    let set = settings.variable("PATH").is_some();
     let there = daemon.filter(|_| !set).map(|path| find(profile, path));
     let mut checks = Vec::new();
     let program = match (&here, &there) {

@@ -45,7 +45,7 @@ fn place(home: &Home) -> Vec<Check> {
     if !found.is_dir() {
         return vec![Check::bad(id, shown, "it is no directory", elsewhere)];
     }
-    let mut checks = vec![match probe(path) {
+    let mut checks = vec![match home.probe() {
         Err(error) => Check::bad(id, shown.clone(), format!("it cannot be written: {error}"), elsewhere),
         Ok(()) => match home.missing() {
             missing if missing.is_empty() => Check::ok(id, shown.clone(), "it can be written"),
@@ -69,12 +69,6 @@ fn place(home: &Home) -> Vec<Check> {
         .fixed_by(Fix::Private(path.to_owned()))
     });
     checks
-}
-
-/// A directory that exists says nothing about whether it can be written: a full disk shows only here.
-fn probe(path: &Path) -> io::Result<()> {
-    let probe = path.join(format!(".writable-{}", std::process::id()));
-    fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe))
 }
 
 fn existing(path: &Path) -> &Path {

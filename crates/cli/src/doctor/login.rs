@@ -40,8 +40,7 @@ pub(crate) fn check(settings: &Settings) -> Option<Check> {
 
 /// A variable as the agent gets it: the env files' or this command's own.
 fn variable(settings: &Settings, name: &str) -> Option<String> {
-    let set = settings.variables.iter().rev().find(|variable| variable.name == name);
-    let set = set.map(|variable| variable.value.expose_secret().to_owned());
+    let set = settings.variable(name).map(|value| value.expose_secret().to_owned());
     set.or_else(|| env::var(name).ok()).filter(|value| !value.trim().is_empty())
 }
 

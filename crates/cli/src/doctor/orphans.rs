@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -14,10 +14,17 @@ use kugetsu_process::{MARKER, stragglers};
 
 use super::check::{Check, Fix};
 use super::database::NotReadable;
+use crate::daemon::lock::is_file_held;
 use crate::facts::Facts;
 
 /// Processes and directories. Without facts nothing is known to be nobody's.
-pub(crate) async fn checks(home: &Home, facts: Result<Option<&Facts>, NotReadable>, daemon: bool) -> Vec<Check> {
+/// `is_sound` is whether nothing is wrong with the database, `daemon` whether one runs.
+pub(crate) async fn checks(
+    home: &Home,
+    facts: Result<Option<&Facts>, NotReadable>,
+    is_sound: bool,
+    daemon: bool,
+) -> Vec<Check> {
     let facts = match facts {
         Ok(Some(facts)) => facts,
         Ok(None) => return Vec::new(),
@@ -30,7 +37,7 @@ pub(crate) async fn checks(home: &Home, facts: Result<Option<&Facts>, NotReadabl
         Ok(check) => check,
         Err(why) => Check::unknown("orphan.processes", "", why).repaired_by("look yourself: ps e | grep KUGETSU_RUN"),
     }];
-    match directories(home, facts).await {
+    match directories(home, facts, is_sound).await {
         Ok(found) => checks.extend(found),
         Err(why) => checks.push(Check::unknown("orphan.worktrees", "", why)),
     }
@@ -75,13 +82,10 @@ fn parsed(run: &OsString) -> Option<RunId> {
 
 /// Whether the run's runner lives. In doubt it does.
 fn is_held(lock: &Path) -> bool {
-    match File::open(lock) {
-        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock | TryLockError::Error(_))),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    }
+    is_file_held(lock).unwrap_or(true)
 }
 
-async fn directories(home: &Home, facts: &Facts) -> Result<Vec<Check>, String> {
+async fn directories(home: &Home, facts: &Facts, is_sound: bool) -> Result<Vec<Check>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     // Listed before the facts are read: what is made meanwhile is not nobody's.
     let (trees, gates) = (listed(&home.worktrees())?, listed(&home.gates())?);
@@ -113,7 +117,7 @@ async fn directories(home: &Home, facts: &Facts) -> Result<Vec<Check>, String> {
         kept("orphan.gates", "gate", &home.gates(), unknown(gates, &known)),
         kept("orphan.mirrors", "mirror", &home.mirrors(), unknown(mirrors, &known_mirrors)),
     ];
-    let (mut over, is_sound) = (Vec::new(), facts.wrong().await.is_ok_and(|wrong| wrong.is_empty()));
+    let mut over = Vec::new();
     for run in runs.iter().filter_map(|name| name.parse::<RunId>().ok()) {
         if !facts.knows(run).await.map_err(|error| words(&error))? && !is_held(&home.run(run).lock()) {
             over.push(run);

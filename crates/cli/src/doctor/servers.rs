@@ -79,8 +79,7 @@ fn counted(loaded: &Loaded, repositories: Option<&[Repo]>) -> Vec<Asked> {
 
 fn login(loaded: &Loaded, asked: &Asked) -> Result<Login, ForgeError> {
     let variable = asked.variable.clone().unwrap_or_default();
-    let set = loaded.settings.variables.iter().rev().find(|one| one.name == variable);
-    Login::new(variable.clone(), set.map(|one| &one.value))
+    Login::new(variable.clone(), loaded.settings.variable(&variable))
 }
 
 fn without_token(asked: &Asked) -> Check {

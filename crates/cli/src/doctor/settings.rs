@@ -7,7 +7,7 @@ use kugetsu_engine::Home;
 
 use super::check::{Check, Fix};
 use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, load, own_environment};
+use crate::config::load::{Loaded, has_good};
 use crate::env_files;
 
 const ID: &str = "settings";
@@ -20,7 +20,7 @@ pub(crate) fn checks(home: &Home, looked: &Result<Loaded, ConfigError>) -> Vec<C
         Err(error) => return vec![Check::bad(ID, &error.place, &error.message, CORRECT)],
     };
     // A mistake is bad where nothing good is known that holds in its place.
-    let is_usable = load(home, &own_environment).is_ok();
+    let is_usable = has_good(home);
     let mut checks: Vec<Check> = Vec::new();
     for one in &loaded.refused {
         let (place, said) = (&one.error.place, &one.error.message);
