@@ -2,7 +2,7 @@
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::TaskKind;
@@ -26,12 +26,17 @@ fn message(asked_by: Option<TaskId>) -> Enqueue {
 impl World {
     /// The coordinator works off what is next in its line.
     async fn coordinate(&self, asked_by: Option<TaskId>) -> (IssueId, TaskId) {
+        let (issue, task, lease) = self.at_it(asked_by).await;
+        self.finish(lease, Verdict::Done).await;
+        (issue, task)
+    }
+
+    /// The coordinator begins with what is next in its line.
+    async fn at_it(&self, asked_by: Option<TaskId>) -> (IssueId, TaskId, Lease) {
         let asked = message(asked_by);
         let task = asked.task.id;
         let issue = self.enqueue(asked).await.issue.id;
-        let lease = self.work(issue, task).await;
-        self.finish(lease, Verdict::Done).await;
-        (issue, task)
+        (issue, task, self.work(issue, task).await)
     }
 
     async fn child(&self, number: u64, asked_by: TaskId, after: Option<IssueId>) -> (Issue, TaskId) {
@@ -103,10 +108,7 @@ async fn b03_a_report_is_due_once_everything_is_settled_and_again_after_another_
 #[tokio::test]
 async fn b03_a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then() {
     let world = World::new().await;
-    let asked = message(None);
-    let parent = asked.task.id;
-    let coordinator = world.enqueue(asked).await.issue.id;
-    let lease = world.work(coordinator, parent).await;
+    let (coordinator, parent, lease) = world.at_it(None).await;
     let (one, first) = world.child(1, parent, None).await;
     world.finish(lease, Verdict::Failed).await;
     world.end(one.id, first, Verdict::Done).await;
@@ -147,10 +149,7 @@ async fn b03_what_waits_for_something_that_failed_keeps_no_report_away() {
 #[tokio::test]
 async fn b03_a_canceled_message_gets_no_report() {
     let world = World::new().await;
-    let asked = message(None);
-    let parent = asked.task.id;
-    let coordinator = world.enqueue(asked).await.issue.id;
-    let lease = world.work(coordinator, parent).await;
+    let (coordinator, parent, lease) = world.at_it(None).await;
     let (one, first) = world.child(1, parent, None).await;
     world.store().apply(coordinator, Event::CancelAsked { task: parent }, now()).await.unwrap();
     world.finish(lease, Verdict::Canceled).await;
