@@ -10,7 +10,7 @@ use kugetsu_testkit::{Repository, eventually, scripted_agent};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::{Value, json};
 
-use crate::world::{World, shown};
+use crate::world::{World, asking, shown};
 
 /// Each is run by a shell of its own, in the coordinator's directory; `$V` is a repository of the user's.
 const ATTEMPTS: &[&str] = &[
@@ -72,7 +72,7 @@ fn tries(world: &World) {
     steps.push(json!({"run": format!("cat {}/README.md", victim.path().display())}));
     steps.push(json!({"run": format!("cat {}/env/default.env || echo nothing to see", kugetsu.display())}));
     steps.push(json!({"run": "sleep 0.5"}));
-    let output = world.attempt(["delegate", &format!("try\nkugetsu-script: {}", json!(steps)), "--wait"]);
+    let output = world.attempt(["delegate", &asking("try", &steps), "--wait"]);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
 
     let after: Vec<_> = watched.iter().map(|place| state(place)).collect();
@@ -123,8 +123,7 @@ fn needs_bubblewrap_b03_an_agent_that_is_a_link_into_a_place_of_the_cages_own_is
     fs::copy(scripted_agent(), real.join("agent")).unwrap();
     symlink(real.join("agent"), links.join("agent")).unwrap();
     world.run(["config", "set", "agents.scripted.program", links.join("agent").to_str().unwrap()]);
-    let message = format!("say it\nkugetsu-script: {}", json!([{"say": "here I am"}]));
-    world.run(["delegate", &message, "--wait"]);
+    world.run(["delegate", &asking("say it", &[json!({"say": "here I am"})]), "--wait"]);
     assert!(world.said("pm").contains("here I am"), "{}", world.said("pm"));
 }
 
@@ -144,8 +143,7 @@ fn without_landlock() {
 fn b03_without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
     let world = without_bubblewrap();
     without_landlock();
-    let try_it =
-        |file: &str| format!("try\nkugetsu-script: [{{\"run\": \"echo x > ../{file}\"}}, {{\"wait\": \"go\"}}]");
+    let try_it = |file: &str| asking("try", &[json!({"run": format!("echo x > ../{file}")}), json!({"wait": "go"})]);
     let output = world.attempt(["delegate", &try_it("first"), "--wait"]);
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
     let why = shown(&output);
@@ -195,7 +193,7 @@ fn b03_r18_what_the_coordinator_can_write_is_never_taken_for_a_repository() {
         start(&queue.join("evil")),
         start(&queue.join("link")),
     ];
-    world.run(["delegate", &format!("try\nkugetsu-script: {}", json!(steps)), "--wait"]);
+    world.run(["delegate", &asking("try", &steps), "--wait"]);
     let tools = world.records("pm", "tool_ended");
     assert_eq!(tools[2]["output"].as_str().unwrap().trim(), "b", "the traps were made: {tools:#?}");
     assert!(!proof.exists(), "no program of a repository's own ran outside of the cage: {tools:#?}");

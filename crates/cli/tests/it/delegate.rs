@@ -5,22 +5,20 @@ use std::process::Stdio;
 use kugetsu_testkit::{Repository, eventually};
 use serde_json::json;
 
-use crate::world::{World, ended, script, shown};
+use crate::world::{World, asking, ended, script, shown};
+
+/// A call of `start` for a piece of work in this repository.
+fn start_in(repository: &Repository, steps: &str, after: Option<&str>) -> serde_json::Value {
+    let message = format!("a part\nkugetsu-script: {steps}");
+    json!({"call": {"tool": "kugetsu_start",
+        "arguments": {"issue": repository.path(), "message": message, "after": after}}})
+}
 
 /// What the coordinator is to do: start work in these repositories.
 fn starting(repositories: &[&Repository], steps: &str) -> String {
-    let calls: Vec<String> = repositories
-        .iter()
-        .map(|repository| {
-            let message = format!("fix it\nkugetsu-script: {steps}");
-            let arguments = json!({"issue": repository.path(), "message": message});
-            json!({"call": {"tool": "kugetsu_start", "arguments": arguments}}).to_string()
-        })
-        .collect();
-    format!(
-        "see to it that both are mended\nkugetsu-script: [{}, {{\"say\": \"I began what you asked for.\"}}]",
-        calls.join(", ")
-    )
+    let calls = repositories.iter().map(|repository| start_in(repository, steps, None));
+    let calls: Vec<_> = calls.chain([json!({"say": "I began what you asked for."})]).collect();
+    asking("see to it that both are mended", &calls)
 }
 
 /// What one issue's agent is to do.
@@ -53,11 +51,6 @@ fn c04_b03_a_message_leads_to_two_pushed_branches_and_one_report() {
     assert_eq!(tasks[0]["reason"], "I began what you asked for.", "the answer is what it said last");
     assert!(world.said("pm").contains("I began what you asked for."));
     assert!(world.json(["list", "--json"]).as_array().unwrap().iter().all(|run| run["issue"] != "pm"));
-}
-
-/// The message of a person, with a script for the coordinator.
-fn asking(words: &str, steps: &[serde_json::Value]) -> String {
-    format!("{words}\nkugetsu-script: {}", json!(steps))
 }
 
 #[test]
@@ -224,13 +217,6 @@ fn c13_status_shows_the_coordinator_and_why_says_what_it_waits_for() {
     });
     let wrong = world.attempt(["continue", "pm", "more"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("kugetsu delegate"), "{}", shown(&wrong));
-}
-
-/// A call of `start` for a piece of work in this repository.
-fn start_in(repository: &Repository, steps: &str, after: Option<&str>) -> serde_json::Value {
-    let message = format!("a part\nkugetsu-script: {steps}");
-    json!({"call": {"tool": "kugetsu_start",
-        "arguments": {"issue": repository.path(), "message": message, "after": after}}})
 }
 
 #[test]

@@ -240,3 +240,8 @@ pub(crate) fn script(steps: &[&str]) -> String {
     let lines: Vec<String> = steps.iter().map(|step| format!("kugetsu-script: {step}")).collect();
     format!("do the job\n{}", lines.join("\n"))
 }
+
+/// The message of a person, with a script for the coordinator.
+pub(crate) fn asking(words: &str, steps: &[Value]) -> String {
+    format!("{words}\nkugetsu-script: {}", Value::from(steps))
+}
