@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn r15_an_end_that_shows_no_whole_answer_is_doubted() {
+    fn an_end_that_shows_no_whole_answer_is_doubted() {
         let mut ledger = opencode();
         ledger.said(Some("a"));
         assert_eq!(ledger.verdict("end_turn", tokens(), false), (Stop::EndTurn, None));

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn r17_every_command_is_a_vector_with_the_session_in_its_place() {
+    fn every_command_is_a_vector_with_the_session_in_its_place() {
         let id = SessionId::new("ses_a;rm").unwrap();
         let own = profile("scripted", &[scripted()]).unwrap();
         let delete = own.delete_session(&id).unwrap();

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn r09_no_question_is_left_to_a_sub_agent() {
+    fn no_question_is_left_to_a_sub_agent() {
         assert_eq!(rules(Policy::Allow, "")["external_directory"], "allow");
         assert_eq!(rules(Policy::Ask, "")["task"], "deny");
         assert_eq!(rules(Policy::Refuse, "")["task"], "deny");

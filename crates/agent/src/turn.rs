@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn r15_only_a_last_step_that_stopped_by_itself_is_beyond_doubt() {
+    fn only_a_last_step_that_stopped_by_itself_is_beyond_doubt() {
         assert!(checked(&["tool-calls", "stop"], None, false).is_clean());
         assert!(checked(&["unknown", "stop"], Some("a doubt that the record dispels"), false).is_clean());
         assert_eq!(checked(&["stop", "length"], None, false).stop, Stop::MaxTokens);

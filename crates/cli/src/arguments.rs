@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_every_command_says_what_it_does_and_shows_examples_that_can_be_typed() {
+    fn every_command_says_what_it_does_and_shows_examples_that_can_be_typed() {
         let mut faults = Vec::new();
         for (name, command) in commands() {
             if command.get_about().is_none() {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_help_fits_the_narrowest_terminal() {
+    fn help_fits_the_narrowest_terminal() {
         for (name, mut command) in commands() {
             for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
                 let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn c02_start_takes_message_and_pull_request_in_their_places() {
+    fn start_takes_message_and_pull_request_in_their_places() {
         let typed = ["kugetsu", "start", "#12", "fix it", "https://h/o/r/pulls/3", "--priority", "-2", "--no-queue"];
         let Verb::Start(_) = Arguments::try_parse_from(typed).unwrap().verb else { panic!("another command") };
         Arguments::try_parse_from(["kugetsu", "start", "#12", "-"]).unwrap();

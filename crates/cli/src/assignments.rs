@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn b07_assignments_are_read_with_and_without_export() {
+    fn assignments_are_read_with_and_without_export() {
         let pairs = texts(
             "\u{feff}# a comment\nA=1\nexport B=two # said\n  export C='it''s $HOME'\r\nD=\"a \\\"b\\\" \\$c #d\"\n\
              E=a\\ b\nexport F\nG=\nH=1; I=2\ndeclare -x J=\"two\nlines\"\nK = spaced\nL=a#b\n",
@@ -362,14 +362,14 @@ mod tests {
     }
 
     #[test]
-    fn r01_a_bad_line_is_named_and_the_rest_is_read() {
+    fn a_bad_line_is_named_and_the_rest_is_read() {
         let (read, faults) = read("A=1\nB='open\nC=3\nD=hello world\n=x\nE=5");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 4, 5]);
         assert_eq!(read.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["A", "C", "E"]);
     }
 
     #[test]
-    fn r01_a_line_that_is_not_text_is_named_and_the_rest_is_read() {
+    fn a_line_that_is_not_text_is_named_and_the_rest_is_read() {
         let (text, faults) = text(b"A=1\n# caf\xe9\nB=2\n");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2]);
         assert_eq!(

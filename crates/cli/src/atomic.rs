@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c09_files_are_private_and_links_stay_links() {
+    fn files_are_private_and_links_stay_links() {
         let directory = tempfile::tempdir().unwrap();
         let (real, link) = (directory.path().join("real"), directory.path().join("link"));
         fs::write(&real, "old").unwrap();

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn b07_the_agents_own_file_wins_over_the_default_one() {
+    fn the_agents_own_file_wins_over_the_default_one() {
         let (_directory, home) = home();
         fs::write(home.env().join("default.env"), "A=1\nexport B=2\n").unwrap();
         fs::write(home.env().join("pm-agent.env"), "export B=3\nC=4\n").unwrap();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn c09_setting_keeps_everything_else() {
+    fn setting_keeps_everything_else() {
         let (_directory, home) = home();
         let path = path(&home, DEFAULT).unwrap();
         fs::write(&path, "# mine\nA=1\nexport TOKEN=old # here\nTOKEN=older\nB=2").unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_secrets_are_masked_by_name_and_by_value() {
+    fn secrets_are_masked_by_name_and_by_value() {
         let (_directory, home) = home();
         let path = path(&home, DEFAULT).unwrap();
         fs::write(&path, "MY_API_KEY=abcdef123\nURL=https://h/?k=abcdef123\nEDITOR=vi\n").unwrap();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn r01_a_line_that_is_not_utf_8_spoils_neither_the_others_nor_itself() {
+    fn a_line_that_is_not_utf_8_spoils_neither_the_others_nor_itself() {
         let (_directory, home) = home();
         let path = path(&home, DEFAULT).unwrap();
         let text = b"# caf\xe9\nA=1\nB=\xff\n";

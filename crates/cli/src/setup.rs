@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn c01_init_makes_everything_once_and_force_only_the_settings() {
+    fn init_makes_everything_once_and_force_only_the_settings() {
         let (_directory, home) = home();
         assert_eq!(make(&home, false).unwrap().made.len(), 5);
         assert!(make(&home, false).unwrap().made.is_empty(), "a second time there is nothing to make");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn c01_the_scripts_home_is_taken_over() {
+    fn the_scripts_home_is_taken_over() {
         let (_directory, home) = home();
         for folder in ["env", "logs", "queue", "sessions"] {
             fs::create_dir_all(home.path().join(folder)).unwrap();

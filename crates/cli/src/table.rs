@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_columns_are_aligned_and_the_free_text_is_cut_to_the_terminal() {
+    fn columns_are_aligned_and_the_free_text_is_cut_to_the_terminal() {
         let rows = [
             ["a/b#1", "done", "one commit was pushed to the branch"],
             ["acme/api#12", "timeout", ""],
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_another_column_can_be_the_one_that_is_cut() {
+    fn another_column_can_be_the_one_that_is_cut() {
         let rows = vec![["agents.x.program", "/a/very/long/path/to/it", "config.toml:7"].map(str::to_owned).to_vec()];
         let text: Vec<String> =
             lines(&["SETTING", "VALUE", "FROM"], &rows, 1, Some(46)).iter().map(|cells| cells.concat()).collect();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_a_long_text_is_broken_between_words_and_stays_in_its_column() {
+    fn a_long_text_is_broken_between_words_and_stays_in_its_column() {
         let text = "one two three /a/path/that/is/wider four";
         assert_eq!(wrapped(text, 2, Some(12)), "one two\n  three\n  /a/path/that/is/wider\n  four");
         assert_eq!(wrapped(text, 2, None), text);

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b08_secret_names_are_known_by_their_parts() {
+    fn secret_names_are_known_by_their_parts() {
         for name in ["GITEA_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "MY_API_KEY", "db_password", "Client_Secret_2"] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_values_are_masked_wherever_they_turn_up() {
+    fn values_are_masked_wherever_they_turn_up() {
         let redactor = Redactor::new(["s3cret-value", "s3cret-value-longer", "short", "multi-line-a\nmulti-line-b"]);
         assert_eq!(redactor.mask("a=s3cret-value-longer b=s3cret-value."), "a=*** b=***.");
         assert_eq!(redactor.mask("short stays; multi-line-b goes"), "short stays; *** goes");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_passwords_in_addresses_are_masked_even_if_unknown() {
+    fn passwords_in_addresses_are_masked_even_if_unknown() {
         let redactor = Redactor::new(Vec::<String>::new());
         assert_eq!(
             redactor.mask("push https://bot:hunter22@host/a and https://ghp_x@h, ssh://git@h/x, https://h/a@b"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_a_secret_is_masked_in_every_form() {
+    fn a_secret_is_masked_in_every_form() {
         let redactor = Redactor::new(["abc'def\"ghi", "p@ss word/1", "topsecret-123456"]);
         for text in [
             r#"{"command":"echo abc'def\"ghi"}"#,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_a_stream_holds_back_an_address_that_may_have_a_password() {
+    fn a_stream_holds_back_an_address_that_may_have_a_password() {
         let redactor = Redactor::new(Vec::<String>::new());
         assert_eq!(redactor.settled("see https://bot:hunter22"), 9);
         assert_eq!(redactor.settled("see https://host/path"), 21);

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn b12_places_are_filled_in_order_and_never_more_than_there_are() {
+    fn places_are_filled_in_order_and_never_more_than_there_are() {
         let waiting: Vec<_> = (0..5).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
         assert_eq!(choose(&waiting, 0, 3), waiting[..3]);
         assert_eq!(choose(&waiting, 2, 3), waiting[..1]);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn c03_a_continue_takes_no_place() {
+    fn a_continue_takes_no_place() {
         let waiting =
             [candidate(1, 1, TaskKind::Start), candidate(2, 2, TaskKind::Continue), candidate(3, 3, TaskKind::Start)];
         assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[1].task]);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn r08_a_panic_is_told_by_its_words() {
+    fn a_panic_is_told_by_its_words() {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("runner.log");
         let panic =

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn b02_the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
+    fn the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
         let (order, issue) = order();
         let prompt = first_prompt(BASE_CONTEXT, &order, &issue, Path::new("/w/x"), Some("main"));
         assert!(prompt.starts_with("# How you work here"));

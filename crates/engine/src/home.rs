@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn b03_what_lies_in_the_home_or_in_a_runs_temporary_directory_is_known() {
+    fn what_lies_in_the_home_or_in_a_runs_temporary_directory_is_known() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().canonicalize().unwrap();
         let home = Home::new(place.join("home"));

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn c04_references_are_found_between_words_and_punctuation() {
+    fn references_are_found_between_words_and_punctuation() {
         let text = "Please look at github.com/acme/api#12, then (https://github.com/acme/api/issues/13). After that: \
                     **acme/web#7**! And `acme/web#8`? “https://gitlab.com/g/s/p/-/issues/3”; gitlab.com/g/s/p!4…";
         assert_eq!(
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn c04_markdown_links_and_bare_pages_are_found() {
+    fn markdown_links_and_bare_pages_are_found() {
         let text = "- [the crash](https://github.com/acme/api/issues/5#issuecomment-77)\n- <https://github.com/acme/api/pull/6>\n\
                     | [x](https://github.com/acme/api/issues/9?a=b) | github.com/acme/api/issues/10 |";
         let expected =
@@ -128,27 +128,27 @@ mod tests {
     }
 
     #[test]
-    fn c04_a_thing_that_is_named_twice_is_found_once() {
+    fn a_thing_that_is_named_twice_is_found_once() {
         let text = "acme/api#5 and again acme/api#5; https://github.com/acme/api/issues/5 is github.com/acme/api#5, see \
                     https://www.github.com/acme/api/issues/5/#issuecomment-3";
         assert_eq!(found(text), ["?/acme/api Issue(5)", "github.com/acme/api#5"]);
     }
 
     #[test]
-    fn c04_code_blocks_are_passed_over_and_the_text_around_them_is_not() {
+    fn code_blocks_are_passed_over_and_the_text_around_them_is_not() {
         let text = "fix acme/api#1\n```c\n#define X 12\nsee acme/api#2\n~~~\n```\nand acme/api#3\n~~~\nacme/api#4\n```\n~~~\nacme/api#5";
         assert_eq!(found(text), ["?/acme/api Issue(1)", "?/acme/api Issue(3)", "?/acme/api Issue(5)"]);
         assert_eq!(found("```\nnever closed acme/api#2"), [""; 0]);
     }
 
     #[test]
-    fn c04_a_server_that_nobody_knows_is_still_a_server() {
+    fn a_server_that_nobody_knows_is_still_a_server() {
         let text = "https://git.example.net/acme/api/issues/5 and git.example.co/shoko/kugetsu#14";
         assert_eq!(found(text), ["git.example.net/acme/api#5", "git.example.co/shoko/kugetsu#14"]);
     }
 
     #[test]
-    fn c04_a_number_alone_belongs_to_the_repository_one_is_in_or_to_none() {
+    fn a_number_alone_belongs_to_the_repository_one_is_in_or_to_none() {
         assert_eq!(found("fix #12 and #13, not # 14, #x or #0"), ["#12", "#13"]);
         let context = Context {
             kind: Some(ForgeKind::GitHub),

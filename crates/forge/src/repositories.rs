@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r01_a_bad_entry_is_named_and_the_rest_is_read() {
+    fn a_bad_entry_is_named_and_the_rest_is_read() {
         let text = r#"{"acme/api": "git@work:acme/api.git", "acme": "x", "a/b": 3, "a/c": {"url": "/srv/c.git"},
             "a/d": "https://bot:SECRET@", "a/e#3": "/srv/e", "git.example.co/a/f": "https://bot:SECRET@mirror/f.git"}"#;
         let (read, faults) = Repositories::read(text, &[]).unwrap();

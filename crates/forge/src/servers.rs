@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn c10_two_servers_of_one_kind_can_have_two_tokens() {
+    fn two_servers_of_one_kind_can_have_two_tokens() {
         let named = |name: &str, base: &str, variable: Option<&str>| Server {
             name: name.to_owned(),
             token_env: variable.map(str::to_owned),
@@ -218,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn r19_three_public_servers_are_built_in_and_no_other() {
+    fn three_public_servers_are_built_in_and_no_other() {
         let names: Vec<String> = public_servers().map(|server| server.name).collect();
         assert_eq!(names, ["github.com", "gitlab.com", "codeberg.org"]);
     }
 
     #[test]
-    fn b05_the_api_is_where_the_kind_has_it_unless_said_otherwise() {
+    fn the_api_is_where_the_kind_has_it_unless_said_otherwise() {
         for (base, kind, set, expected) in [
             ("https://github.com", ForgeKind::GitHub, None, "https://api.github.com"),
             ("https://ghe.example.com", ForgeKind::GitHub, None, "https://ghe.example.com/api/v3"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn c10_a_server_is_read_as_people_type_it() {
+    fn a_server_is_read_as_people_type_it() {
         for (typed, base) in [
             ("git.example.co", "https://git.example.co"),
             (" HTTPS://Git.Example.co:443/ ", "https://git.example.co"),

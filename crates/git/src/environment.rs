@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b14_what_redirects_git_is_removed_and_what_reaches_servers_stays() {
+    fn what_redirects_git_is_removed_and_what_reaches_servers_stays() {
         let names =
             ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_TRACE", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "HOME"];
         let changes = changes(names.iter().map(OsString::from));

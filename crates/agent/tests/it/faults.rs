@@ -30,7 +30,7 @@ async fn another_version_of_the_protocol_is_told() {
 }
 
 #[tokio::test]
-async fn r08_an_agent_that_ends_at_once_is_told() {
+async fn an_agent_that_ends_at_once_is_told() {
     let gone = greeted(async |peer, _| drop(peer)).await;
     assert!(matches!(gone, Err(AgentError::Gone { .. })), "{gone:?}");
     // One that is gone before it is spoken to.

@@ -75,7 +75,7 @@ fn repository(home: &Home, name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn needs_opencode_r03_r04_a_session_is_worked_in_gone_on_with_and_deleted() {
+async fn needs_opencode_a_session_is_worked_in_gone_on_with_and_deleted() {
     let Some(stage) = Stage::new(Script::new([Step::bash("pwd; echo $PWD"), Step::Say("All done.".into())])) else {
         return;
     };
@@ -130,7 +130,7 @@ async fn needs_opencode_r03_r04_a_session_is_worked_in_gone_on_with_and_deleted(
 }
 
 #[tokio::test]
-async fn needs_opencode_r15_an_answer_that_breaks_off_is_never_the_end() {
+async fn needs_opencode_an_answer_that_breaks_off_is_never_the_end() {
     let cut = |times, disconnect| Step::Cut(Cut { text: "half a sen".into(), times, disconnect });
     let Some(stage) = Stage::new(Script::new([cut(2, false), Step::Say("whole".into())])) else { return };
     let (turn, checked, heard) = stage.turn(Policy::Allow, "once").await;
@@ -209,7 +209,7 @@ async fn needs_opencode_a_model_that_fails_for_ever_is_told() {
 }
 
 #[tokio::test]
-async fn needs_opencode_r09_questions_follow_the_policy() {
+async fn needs_opencode_questions_follow_the_policy() {
     let Some(mut stage) = Stage::new(Script::new([Step::bash("echo asked > asked.txt"), Step::Say("went on".into())]))
     else {
         return;

@@ -33,7 +33,7 @@ async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
 }
 
 #[tokio::test]
-async fn r09_an_allowed_question_leaves_the_turn_clean() {
+async fn an_allowed_question_leaves_the_turn_clean() {
     let (outcome, turn) = asked(|question| {
         let answer = Policy::Allow.decide(&question).unwrap();
         question.answer(answer).unwrap();
@@ -44,7 +44,7 @@ async fn r09_an_allowed_question_leaves_the_turn_clean() {
 }
 
 #[tokio::test]
-async fn r09_a_refused_question_is_remembered() {
+async fn a_refused_question_is_remembered() {
     let (outcome, turn) = asked(|question| {
         let answer = Policy::Refuse.decide(&question).unwrap();
         question.answer(answer).unwrap();

@@ -19,7 +19,7 @@ fn agent(args: &[&str]) -> Profile {
 }
 
 #[tokio::test]
-async fn r04_a_session_is_worked_in_gone_on_with_and_deleted() {
+async fn a_session_is_worked_in_gone_on_with_and_deleted() {
     let home = Home::new();
     let tree = home.folder("tree").canonicalize().unwrap();
     let agent = agent(&["acp"]);

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::peer::{connected, listening, new_session, opencode, text, within, words};
 
 #[tokio::test]
-async fn r03_the_directory_is_sent_without_links_and_must_be_there() {
+async fn the_directory_is_sent_without_links_and_must_be_there() {
     let home = tempfile::tempdir().unwrap();
     let real = home.path().canonicalize().unwrap();
     std::fs::create_dir(real.join("tree")).unwrap();
@@ -105,7 +105,7 @@ async fn resumed(sessions: &[(&str, &str)]) -> Result<String, AgentError> {
 }
 
 #[tokio::test]
-async fn r03_a_session_is_gone_on_with_in_its_own_directory_only() {
+async fn a_session_is_gone_on_with_in_its_own_directory_only() {
     assert_eq!(resumed(&[("ses_0", "/"), ("ses_1", "/")]).await.unwrap(), "ses_1");
     match resumed(&[("ses_0", "/"), ("ses_2", "/tmp"), ("ses_1", "/usr")]).await {
         Err(AgentError::SessionElsewhere { theirs, wanted, .. }) => {

@@ -61,7 +61,7 @@ async fn ended(updates: Vec<serde_json::Value>, answer: serde_json::Value) -> ku
 }
 
 #[tokio::test]
-async fn r15_a_turn_that_shows_no_whole_answer_is_not_clean() {
+async fn a_turn_that_shows_no_whole_answer_is_not_clean() {
     let tool = json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "completed"});
     let doubtful = [
         (vec![text("m", "half a sen")], end_turn(0, 0)),

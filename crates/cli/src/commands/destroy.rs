@@ -206,7 +206,7 @@ mod tests {
 
     // Tests have no terminal, so nobody can be asked.
     #[test]
-    fn r21_work_is_never_removed_by_a_plain_yes() {
+    fn work_is_never_removed_by_a_plain_yes() {
         let failure = consent(&at_risk(2, 1), true, false).err().unwrap();
         assert_eq!(failure.exit, Exit::NeedsPerson);
         assert!(failure.message.contains("2 files") && failure.message.contains("1 commit "), "{}", failure.message);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn c05_without_work_a_yes_is_enough() {
+    fn without_work_a_yes_is_enough() {
         assert!(matches!(consent(&at_risk(0, 0), true, false), Ok(Consent::Given { discard: false })));
         assert!(matches!(consent(&at_risk(3, 0), false, true), Ok(Consent::Given { discard: true })));
         assert!(consent(&at_risk(0, 0), false, false).is_err());

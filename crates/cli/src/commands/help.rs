@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c13_topics_fit_the_narrowest_terminal_and_two_screens() {
+    fn topics_fit_the_narrowest_terminal_and_two_screens() {
         for (name, text) in TOPICS {
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{name}");
             assert!(text.lines().count() <= 48 && text.ends_with('\n'), "{name}");

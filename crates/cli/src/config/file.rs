@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_what_is_not_known_is_passed_over_and_what_is_wrong_takes_itself_away_only() {
+    fn what_is_not_known_is_passed_over_and_what_is_wrong_takes_itself_away_only() {
         let text = "[run]\ntimout = \"2h\"\nsilence = \"soon\"\ntimeout = \"3h\"\n[agents]\nmax = 4\n[agents.bad]\nargs = []\n\
                     [agents.good]\nprogram = \"good\"\nprogramm = \"x\"\n[servers.bad]\nkind = \"svn\"\nurl = \"h\"\n";
         let read = read(Path::new("c.toml"), text).unwrap();

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn b07_the_variables_of_the_agents_own_file_come_last() {
+    fn the_variables_of_the_agents_own_file_come_last() {
         let (_directory, home) = home();
         fs::write(home.env().join("default.env"), "A=1\n").unwrap();
         fs::write(home.env().join("mine.env"), "A=2\n").unwrap();
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_a_wrong_value_leaves_what_was_before_in_force_and_the_rest_counts() {
+    fn a_wrong_value_leaves_what_was_before_in_force_and_the_rest_counts() {
         let (_directory, home) = home();
         let taken = |text: &str| {
             fs::write(home.config(), text).unwrap();
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_a_setting_that_is_not_known_is_said_and_stops_nothing() {
+    fn a_setting_that_is_not_known_is_said_and_stops_nothing() {
         let (_directory, home) = home();
         fs::write(home.config(), "[run]\ntimout = \"2h\"\n[agents]\nmax = 4\n").unwrap();
         let loaded = load(&home, &nothing).unwrap();

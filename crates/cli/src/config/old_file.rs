@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn r01_what_is_not_understood_is_named_and_the_rest_is_taken() {
+    fn what_is_not_understood_is_named_and_the_rest_is_taken() {
         let text = "MAX_CONCURRENT_AGENTS=\"${N:-3}\"\nif x; then\nTASK_TIMEOUT_HOURS=two\nGIT_SERVERS=(a=ftp://x b=https://b)\n\
             OTHER=1\nMAX_CONCURRENT_AGENTS=4\n";
         let old = read(Path::new("config"), text.as_bytes());

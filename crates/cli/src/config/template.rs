@@ -93,7 +93,7 @@ mod tests {
     const END: &str = "\n<!-- end -->\n";
 
     #[test]
-    fn c01_the_new_file_is_valid_also_with_every_comment_taken_away() {
+    fn the_new_file_is_valid_also_with_every_comment_taken_away() {
         let read = file::read(Path::new("config.toml"), CONFIG).unwrap();
         assert_eq!(read, file::Read::default());
         let uncommented: Vec<&str> =
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_the_page_of_settings_is_what_the_commented_file_says() {
+    fn the_page_of_settings_is_what_the_commented_file_says() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
         let found = std::fs::read_to_string(&path).unwrap();
         let (before, rest) = found.split_once(BEGIN).expect("the beginning of the table");

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn c10_a_server_comes_and_goes_and_every_comment_stays() {
+    fn a_server_comes_and_goes_and_every_comment_stays() {
         let path = Path::new("c.toml");
         let parts = [("url", Some("https://a.example")), ("kind", Some("gitea")), ("api_url", None)];
         for before in [template::CONFIG, "", "# mine\n[agents]\nmax = 3 # three\n# the end\n"] {
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_a_change_repairs_its_own_mistake_and_leaves_others_alone() {
+    fn a_change_repairs_its_own_mistake_and_leaves_others_alone() {
         let text = "[run]\nsilence = \"soon\"\ntimout = \"1h\"\n[agents]\nmax = 9000\n";
         let new = changed(text, "run.silence", "1m").unwrap();
         assert_eq!(new, text.replace("soon", "1m"));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_mistakes_are_mended_with_what_was_there_before() {
+    fn mistakes_are_mended_with_what_was_there_before() {
         let text = "[run]\nsilence = \"soon\"\ntimeout = \"2h\"\n[servers.a]\nkind = \"svn\"\n[agents.b]\nargs = []\n";
         let good = "[run]\nsilence = \"1m\"\n[servers.a]\nurl = \"https://a.example\"\n";
         let mistakes = file::read(Path::new("c.toml"), text).unwrap().refused;

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c13_settings_are_stale_until_what_was_read_is_in_force() {
+    fn settings_are_stale_until_what_was_read_is_in_force() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().join("kugetsu"));
         home.create().unwrap();

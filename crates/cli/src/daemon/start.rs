@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r08_the_last_words_of_a_daemon_that_could_not_run_are_shown() {
+    fn the_last_words_of_a_daemon_that_could_not_run_are_shown() {
         let failure = last_words("2026 INFO a\nerror: x is wrong\n and more\nhint: do y\n");
         assert_eq!(failure.message, "the daemon cannot run: x is wrong\n and more");
         assert_eq!(failure.hints, ["do y"]);

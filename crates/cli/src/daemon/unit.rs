@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c11_paths_mean_in_the_unit_what_they_are() {
+    fn paths_mean_in_the_unit_what_they_are() {
         let text = text(Path::new("/opt/my tools/100%/k$x"), Path::new("/h/\"x\"\\y"), "/bin:/a b");
         assert!(text.contains("ExecStart=\"/opt/my tools/100%%/k$$x\" daemon run\n"), "{text}");
         assert!(text.contains("Environment=\"KUGETSU_HOME=/h/\\\"x\\\"\\\\y\"\n"), "{text}");

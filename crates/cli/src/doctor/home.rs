@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c08_a_disk_is_judged_by_what_is_left() {
+    fn a_disk_is_judged_by_what_is_left() {
         let state = |bytes| judged("home.disk", Path::new("/h"), size(bytes), bytes, (FEW_BYTES, NO_BYTES)).state;
         assert_eq!(
             [200 << 20, (200 << 20) - 1, 2 << 30, (2 << 30) - 1].map(state),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r01_an_item_is_read_or_says_what_is_wrong_with_it() {
+    fn an_item_is_read_or_says_what_is_wrong_with_it() {
         let read = |value: Value| Item::read("queue/items/1.json", &value);
         let item =
             read(serde_json::json!({"issue_ref": "acme/api#1", "message": "fix it", "state": "pending"})).unwrap();

@@ -3,7 +3,7 @@
 use crate::world::{World, script};
 
 #[test]
-fn c03_r03_continue_goes_on_in_the_same_session_and_directory() {
+fn continue_goes_on_in_the_same_session_and_directory() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -24,7 +24,7 @@ fn c03_r03_continue_goes_on_in_the_same_session_and_directory() {
 }
 
 #[test]
-fn c03_continue_works_after_the_daemon_and_everything_else_was_ended() {
+fn continue_works_after_the_daemon_and_everything_else_was_ended() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -41,7 +41,7 @@ fn c03_continue_works_after_the_daemon_and_everything_else_was_ended() {
 }
 
 #[test]
-fn c03_continue_takes_a_session_and_is_not_counted_against_the_limit() {
+fn continue_takes_a_session_and_is_not_counted_against_the_limit() {
     let world = World::new();
     world.run(["config", "set", "agents.max", "1"]);
     let repository = world.repository("demo");
@@ -55,7 +55,7 @@ fn c03_continue_takes_a_session_and_is_not_counted_against_the_limit() {
 }
 
 #[test]
-fn c03_a_message_for_a_busy_agent_is_queued_behind_its_turn() {
+fn a_message_for_a_busy_agent_is_queued_behind_its_turn() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "say first is through"]));
@@ -70,7 +70,7 @@ fn c03_a_message_for_a_busy_agent_is_queued_behind_its_turn() {
 }
 
 #[test]
-fn c03_interrupt_stops_the_turn_first() {
+fn interrupt_stops_the_turn_first() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));

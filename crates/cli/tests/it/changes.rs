@@ -59,7 +59,7 @@ impl Stage {
 }
 
 #[test]
-fn c02_without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server() {
+fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server() {
     for kind in ["github", "gitea", "forgejo", "gitlab"] {
         let stage = Stage::new(kind);
         let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");
@@ -74,7 +74,7 @@ fn c02_without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_serv
 }
 
 #[test]
-fn c02_an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
+fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
     let stage = Stage::new("gitea");
     let change = stage.forge.change("acme/api", Change::new("A change", "topic"));
     for (number, parts) in
@@ -93,7 +93,7 @@ fn c02_an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
 }
 
 #[test]
-fn c07_b06_the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
+fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -115,7 +115,7 @@ fn c07_b06_the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept
 }
 
 #[test]
-fn c05_r21_an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() {
+fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -144,7 +144,7 @@ fn c05_r21_an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_m
 }
 
 #[test]
-fn c07_b05_set_pr_asks_the_server_of_the_address() {
+fn set_pr_asks_the_server_of_the_address() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let change = stage.forge.change("acme/api", Change::new("Elsewhere", "another-branch").state(ChangeState::Closed));
@@ -173,7 +173,7 @@ fn c07_b05_set_pr_asks_the_server_of_the_address() {
 }
 
 #[test]
-fn c07_b05_a_found_change_has_the_address_of_the_server_as_it_is_configured() {
+fn a_found_change_has_the_address_of_the_server_as_it_is_configured() {
     for (kind, page) in [("github", "pull"), ("gitea", "pulls"), ("gitlab", "-/merge_requests")] {
         let stage = Stage::new(kind);
         // As a server's pages are that nobody has told where it is.
@@ -194,7 +194,7 @@ fn c07_b05_a_found_change_has_the_address_of_the_server_as_it_is_configured() {
 }
 
 #[test]
-fn c05_r21_a_second_change_of_the_same_branch_is_found_too() {
+fn a_second_change_of_the_same_branch_is_found_too() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let branch = format!("kugetsu/{number}-do-the-job");
@@ -222,7 +222,7 @@ fn c05_r21_a_second_change_of_the_same_branch_is_found_too() {
 }
 
 #[test]
-fn c07_what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_taken_back() {
+fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_taken_back() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -253,7 +253,7 @@ fn c07_what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be
 }
 
 #[test]
-fn c05_without_a_token_a_change_that_cannot_be_seen_keeps_nothing_and_is_told() {
+fn without_a_token_a_change_that_cannot_be_seen_keeps_nothing_and_is_told() {
     for (kind, variable) in [("github", "GITHUB_TOKEN"), ("gitea", "GITEA_TOKEN"), ("gitlab", "GITLAB_TOKEN")] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));

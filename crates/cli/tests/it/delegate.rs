@@ -25,7 +25,7 @@ fn starting(repositories: &[&Repository], steps: &str) -> String {
 const WORK: &str = r#"[{"write": {"path": "fixed.txt", "text": "yes"}}, {"commit": "fix it"}]"#;
 
 #[test]
-fn c04_b03_a_message_leads_to_two_pushed_branches_and_one_report() {
+fn a_message_leads_to_two_pushed_branches_and_one_report() {
     let world = World::new();
     let (one, two) = (world.repository("one"), world.repository("two"));
     let message = starting(&[&one, &two], WORK);
@@ -54,7 +54,7 @@ fn c04_b03_a_message_leads_to_two_pushed_branches_and_one_report() {
 }
 
 #[test]
-fn c04_several_messages_are_worked_off_one_after_the_other_each_with_its_own_answer() {
+fn several_messages_are_worked_off_one_after_the_other_each_with_its_own_answer() {
     let world = World::new();
     world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "answer one"})])]);
     for n in 2..=4 {
@@ -79,7 +79,7 @@ fn c04_several_messages_are_worked_off_one_after_the_other_each_with_its_own_ans
 }
 
 #[test]
-fn c04_r20_work_that_was_begun_is_asked_about_and_never_begun_twice() {
+fn work_that_was_begun_is_asked_about_and_never_begun_twice() {
     let world = World::new();
     let repository = world.repository("shop");
     world.start(&repository, &script(&["say done"]));
@@ -106,7 +106,7 @@ fn c04_r20_work_that_was_begun_is_asked_about_and_never_begun_twice() {
 }
 
 #[test]
-fn c04_the_coordinator_is_told_what_is_known_and_what_is_missing() {
+fn the_coordinator_is_told_what_is_known_and_what_is_missing() {
     let world = World::new();
     let repository = world.repository("shop");
     repository.git(["remote", "add", "origin", "https://git.example.net/acme/shop.git"]);
@@ -130,7 +130,7 @@ fn c04_the_coordinator_is_told_what_is_known_and_what_is_missing() {
 }
 
 #[test]
-fn b07_the_coordinators_own_env_file_wins() {
+fn the_coordinators_own_env_file_wins() {
     let world = World::new();
     world.run(["env", "set", "PLAIN", "for all"]);
     world.run(["env", "set", "PLAIN", "for the coordinator", "pm-agent"]);
@@ -144,7 +144,7 @@ fn b07_the_coordinators_own_env_file_wins() {
 }
 
 #[test]
-fn c06_destroying_the_coordinator_begins_another_session() {
+fn destroying_the_coordinator_begins_another_session() {
     let world = World::new();
     world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
     let first = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
@@ -163,7 +163,7 @@ fn c06_destroying_the_coordinator_begins_another_session() {
 }
 
 #[test]
-fn c04_the_coordinator_has_tools_for_all_it_may_do() {
+fn the_coordinator_has_tools_for_all_it_may_do() {
     let world = World::new();
     let repository = world.repository("shop");
     world.start(&repository, &script(&["say I was here"]));
@@ -200,7 +200,7 @@ fn c04_the_coordinator_has_tools_for_all_it_may_do() {
 }
 
 #[test]
-fn c13_status_shows_the_coordinator_and_why_says_what_it_waits_for() {
+fn status_shows_the_coordinator_and_why_says_what_it_waits_for() {
     let world = World::new();
     world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "all is well"})])]);
     world.run(["delegate", &asking("second", &[json!({"say": "again"})])]);
@@ -220,7 +220,7 @@ fn c13_status_shows_the_coordinator_and_why_says_what_it_waits_for() {
 }
 
 #[test]
-fn b03_a_chain_whose_first_part_fails_is_reported() {
+fn a_chain_whose_first_part_fails_is_reported() {
     let world = World::new();
     let (one, two) = (world.repository("one"), world.repository("two"));
     let steps =
@@ -237,7 +237,7 @@ fn b03_a_chain_whose_first_part_fails_is_reported() {
 }
 
 #[test]
-fn c04_who_waits_for_a_message_that_is_canceled_is_told_at_once() {
+fn who_waits_for_a_message_that_is_canceled_is_told_at_once() {
     let world = World::new();
     let repository = world.repository("one");
     let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"wait": "never"})];
@@ -255,7 +255,7 @@ fn c04_who_waits_for_a_message_that_is_canceled_is_told_at_once() {
 }
 
 #[test]
-fn c04_the_coordinators_session_is_no_issues() {
+fn the_coordinators_session_is_no_issues() {
     let world = World::new();
     let repository = world.repository("one");
     world.run(["delegate", &asking("begin", &[json!({"say": "ok"})]), "--wait"]);
@@ -274,7 +274,7 @@ fn c04_the_coordinators_session_is_no_issues() {
 }
 
 #[test]
-fn c04_a_word_that_looks_like_an_issue_is_no_fact() {
+fn a_word_that_looks_like_an_issue_is_no_fact() {
     let world = World::new();
     let message = asking("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
     world.run(["delegate", &message, "--wait"]);
@@ -284,7 +284,7 @@ fn c04_a_word_that_looks_like_an_issue_is_no_fact() {
 }
 
 #[test]
-fn c06_a_report_to_another_session_holds_the_whole_message() {
+fn a_report_to_another_session_holds_the_whole_message() {
     let world = World::new();
     let repository = world.repository("one");
     let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"say": "begun"})];
@@ -304,7 +304,7 @@ fn c06_a_report_to_another_session_holds_the_whole_message() {
 }
 
 #[test]
-fn c04_the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
+fn the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
     let world = World::new();
     let forge = kugetsu_testkit::ForgeServer::gitea();
     let git = kugetsu_testkit::GitServer::start("secret");
@@ -327,7 +327,7 @@ fn c04_the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
 }
 
 #[test]
-fn c04_changed_rules_are_told_until_a_session_has_taken_them() {
+fn changed_rules_are_told_until_a_session_has_taken_them() {
     let world = World::new();
     world.run(["init"]);
     world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);

@@ -3,7 +3,7 @@
 use crate::world::{World, script, shown};
 
 #[test]
-fn c05_r04_destroy_removes_worktree_session_and_the_agents_own_record() {
+fn destroy_removes_worktree_session_and_the_agents_own_record() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -25,7 +25,7 @@ fn c05_r04_destroy_removes_worktree_session_and_the_agents_own_record() {
 }
 
 #[test]
-fn r21_work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
+fn work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write left.txt precious"]));
@@ -49,7 +49,7 @@ fn r21_work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
 }
 
 #[test]
-fn r21_commits_that_are_not_pushed_count_as_work_too() {
+fn commits_that_are_not_pushed_count_as_work_too() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["write a.txt a", "commit one", "crash"]));
@@ -72,7 +72,7 @@ fn r21_commits_that_are_not_pushed_count_as_work_too() {
 }
 
 #[test]
-fn c05_destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
+fn destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
@@ -84,7 +84,7 @@ fn c05_destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
 }
 
 #[test]
-fn c06_destroy_base_takes_the_base_context_back_to_its_beginning() {
+fn destroy_base_takes_the_base_context_back_to_its_beginning() {
     let world = World::new();
     world.run(["init"]);
     let context = world.home.kugetsu().join("base/context.md");

@@ -60,7 +60,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn c08_a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
+fn a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
     let world = World::new();
     world.run(["init"]);
     world.start(&world.repository("demo"), &script(&["say hello"]));
@@ -105,7 +105,7 @@ fn c08_a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
 }
 
 #[test]
-fn c08_looking_makes_no_home_and_fix_does() {
+fn looking_makes_no_home_and_fix_does() {
     let mut world = World::bare();
     let home = world.home.path().join("not-yet");
     world.home.set("KUGETSU_HOME", &home);
@@ -117,7 +117,7 @@ fn c08_looking_makes_no_home_and_fix_does() {
 }
 
 #[test]
-fn c08_without_the_default_agent_nothing_works_and_without_another_one_it_does() {
+fn without_the_default_agent_nothing_works_and_without_another_one_it_does() {
     let mut world = World::new();
     let path = world.home.kugetsu().join("config.toml");
     let config = fs::read_to_string(&path).unwrap() + "\n[agents.other]\nprogram = \"no-such-agent\"\n";
@@ -141,7 +141,7 @@ fn c08_without_the_default_agent_nothing_works_and_without_another_one_it_does()
 }
 
 #[test]
-fn c08_opencode_is_told_by_version_and_login() {
+fn opencode_is_told_by_version_and_login() {
     let mut world = World::bare();
     let programs = world.home.folder("programs");
     program(&programs, "opencode", "#!/bin/sh\necho 0.0.1\n");
@@ -163,7 +163,7 @@ fn c08_opencode_is_told_by_version_and_login() {
 }
 
 #[test]
-fn c08_the_daemons_search_path_is_another_one() {
+fn the_daemons_search_path_is_another_one() {
     let mut world = World::bare();
     world.run(["daemon", "start"]);
     let programs = world.home.folder("programs");
@@ -182,7 +182,7 @@ fn c08_the_daemons_search_path_is_another_one() {
 }
 
 #[test]
-fn c08_a_git_that_is_too_old_is_bad() {
+fn a_git_that_is_too_old_is_bad() {
     let mut world = World::new();
     let programs = world.home.folder("programs");
     program(&programs, "git", "#!/bin/sh\necho git version 2.20.1\n");
@@ -193,7 +193,7 @@ fn c08_a_git_that_is_too_old_is_bad() {
 }
 
 #[test]
-fn c08_a_git_without_a_name_warns() {
+fn a_git_without_a_name_warns() {
     let world = World::new();
     let mut command = world.command(&world.home.user(), ["doctor", "--offline"]);
     let output = world.home.run(command.env("GIT_CONFIG_GLOBAL", "/dev/null"));
@@ -205,7 +205,7 @@ fn c08_a_git_without_a_name_warns() {
 }
 
 #[test]
-fn c08_each_server_with_a_token_is_asked_who_we_are() {
+fn each_server_with_a_token_is_asked_who_we_are() {
     let world = World::new();
     let (known, wrong, other) = (ForgeServer::gitea(), ForgeServer::gitlab(), ForgeServer::forgejo());
     known.token("good-token-123", "robot");
@@ -243,7 +243,7 @@ fn c08_each_server_with_a_token_is_asked_who_we_are() {
 }
 
 #[test]
-fn c08_a_server_that_does_not_answer_is_not_waited_for_without_end() {
+fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
     let world = World::new();
     let slow = ForgeServer::gitea();
     slow.fail_at("/user", Fault::Late(Duration::from_secs(120)));
@@ -256,7 +256,7 @@ fn c08_a_server_that_does_not_answer_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn c08_a_missing_token_is_told_only_where_work_is() {
+fn a_missing_token_is_told_only_where_work_is() {
     let world = World::new();
     let server = GitServer::start("the-token-123");
     server.add_repository_from("acme/api", &Repository::with_commit());
@@ -271,7 +271,7 @@ fn c08_a_missing_token_is_told_only_where_work_is() {
 }
 
 #[test]
-fn c08_a_process_of_a_run_that_is_over_is_found_and_ended() {
+fn a_process_of_a_run_that_is_over_is_found_and_ended() {
     let world = World::new();
     let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
@@ -298,7 +298,7 @@ fn c08_a_process_of_a_run_that_is_over_is_found_and_ended() {
 }
 
 #[test]
-fn c08_a_run_that_goes_on_is_nobodys_orphan() {
+fn a_run_that_goes_on_is_nobodys_orphan() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go"]));
@@ -316,7 +316,7 @@ fn c08_a_run_that_goes_on_is_nobodys_orphan() {
 }
 
 #[test]
-fn c08_directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
+fn directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
     let world = World::new();
     world.start(&world.repository("demo"), &script(&["write a.txt a"]));
     let home = world.home.kugetsu();
@@ -344,7 +344,7 @@ fn c08_directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
 }
 
 #[test]
-fn r10_rights_are_repaired_and_opencodes_database_is_never_touched() {
+fn rights_are_repaired_and_opencodes_database_is_never_touched() {
     let world = World::new();
     world.run(["init"]);
     let home = world.home.kugetsu();
@@ -373,7 +373,7 @@ fn r10_rights_are_repaired_and_opencodes_database_is_never_touched() {
 }
 
 #[test]
-fn r10_a_database_that_is_none_of_ours_is_an_error_with_its_path() {
+fn a_database_that_is_none_of_ours_is_an_error_with_its_path() {
     for what in ["a directory", "no database", "another program's", "damaged"] {
         let world = World::new();
         let path = world.home.kugetsu().join("state/kugetsu.db");
@@ -412,7 +412,7 @@ fn other_programs(path: &Path) {
 }
 
 #[test]
-fn c08_mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
+fn mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
     let world = World::new();
     let path = world.home.kugetsu().join("config.toml");
     let good = fs::read_to_string(&path).unwrap();
@@ -429,14 +429,14 @@ fn c08_mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
 }
 
 #[test]
-fn c08_what_the_script_left_leads_to_init() {
+fn what_the_script_left_leads_to_init() {
     let world = World::bare();
     fs::create_dir_all(world.home.kugetsu().join("sessions")).unwrap();
     assert_state(&doctor(&world, &["--offline"]).0, "script", "", "warning", &["sessions", "kugetsu init"]);
 }
 
 #[test]
-fn c08_the_unit_is_looked_at_and_read_again() {
+fn the_unit_is_looked_at_and_read_again() {
     let mut world = World::new();
     assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "there is none");
     let programs = world.home.folder("programs");

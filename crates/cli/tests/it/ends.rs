@@ -5,7 +5,7 @@ use kugetsu_testkit::eventually;
 use crate::world::{World, is_alive, script};
 
 #[test]
-fn b11_r02_an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() {
+fn an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() {
     let world = World::new();
     world.run(["config", "set", "run.silence", "2s"]);
     let repository = world.repository("demo");
@@ -24,7 +24,7 @@ fn b11_r02_an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() 
 }
 
 #[test]
-fn b11_the_wall_clock_ends_an_agent_that_is_never_silent() {
+fn the_wall_clock_ends_an_agent_that_is_never_silent() {
     let world = World::new();
     world.run(["config", "set", "run.timeout", "2s"]);
     let repository = world.repository("demo");
@@ -35,7 +35,7 @@ fn b11_the_wall_clock_ends_an_agent_that_is_never_silent() {
 }
 
 #[test]
-fn b09_a_permission_question_is_answered_by_policy() {
+fn a_permission_question_is_answered_by_policy() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["permission read /etc/hosts", "write a b", "commit c"]));
@@ -45,7 +45,7 @@ fn b09_a_permission_question_is_answered_by_policy() {
 }
 
 #[test]
-fn b09_r09_a_refused_permission_is_never_done() {
+fn a_refused_permission_is_never_done() {
     let world = World::new();
     world.run(["config", "set", "agent.permissions", "refuse"]);
     let repository = world.repository("demo");
@@ -74,7 +74,7 @@ fn a_crash_an_exit_a_refusal_and_an_error_are_failures_with_their_reason() {
 }
 
 #[test]
-fn r08_what_an_agent_prints_before_it_gives_up_is_shown() {
+fn what_an_agent_prints_before_it_gives_up_is_shown() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--complain no-model-is-configured --crash-at initialize");
     let repository = world.repository("demo");
@@ -84,7 +84,7 @@ fn r08_what_an_agent_prints_before_it_gives_up_is_shown() {
 }
 
 #[test]
-fn r08_a_slow_start_is_waited_for() {
+fn a_slow_start_is_waited_for() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--slow-start 3000");
     let repository = world.repository("demo");
@@ -106,7 +106,7 @@ fn a_flood_of_output_and_garbage_between_the_lines_do_no_harm() {
 }
 
 #[test]
-fn c12_canceling_ends_the_run_and_keeps_its_work() {
+fn canceling_ends_the_run_and_keeps_its_work() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "hang"]));
@@ -129,7 +129,7 @@ fn config_set_run_silence_takes_effect_at_once_also_for_a_run_that_goes_on() {
 }
 
 #[test]
-fn c12_a_run_whose_prompt_is_very_long_can_be_canceled_and_read() {
+fn a_run_whose_prompt_is_very_long_can_be_canceled_and_read() {
     let world = World::new();
     world.run(["init"]);
     let base = world.home.kugetsu().join("base/context.md");

@@ -164,7 +164,7 @@ fn all(place: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn c01_r16_a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_on() {
+fn a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_on() {
     let old = Old::new("first");
     let place = old.kugetsu("worktrees/github.com-acme-api-14");
     let clone = old.worked_in(&place, "fix/issue-14");
@@ -241,7 +241,7 @@ fn c01_r16_a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_o
 }
 
 #[test]
-fn c01_twice_changes_nothing() {
+fn twice_changes_nothing() {
     let old = Old::new("first");
     old.worked_in(&old.kugetsu("worktrees/github.com-acme-api-14"), "fix/issue-14");
     old.world.run(["init"]);
@@ -261,7 +261,7 @@ fn c01_twice_changes_nothing() {
 }
 
 #[test]
-fn c01_a_worktree_in_a_project_is_made_anew_and_begins_a_new_session_with_a_hand_over() {
+fn a_worktree_in_a_project_is_made_anew_and_begins_a_new_session_with_a_hand_over() {
     let old = Old::new("hidden");
     let place = old.project.join(".kugetsu-worktrees/github.com-acme-api-14");
     let clone = old.worked_in(&place, "fix/issue-14");
@@ -287,7 +287,7 @@ fn c01_a_worktree_in_a_project_is_made_anew_and_begins_a_new_session_with_a_hand
 }
 
 #[test]
-fn c01_r01_the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
+fn the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
     let old = Old::new("latest");
     let place = old.world.home.user().join(".kugetsu-worktrees/github.com-acme-api-14");
     old.worked_in(&place, "fix/issue-14");
@@ -335,7 +335,7 @@ fn c01_r01_the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
 }
 
 #[test]
-fn r21_what_cannot_be_taken_over_is_left_with_the_reason_and_what_to_type() {
+fn what_cannot_be_taken_over_is_left_with_the_reason_and_what_to_type() {
     let old = Old::empty();
     let trees = old.kugetsu("worktrees");
     fs::create_dir_all(&trees).unwrap();
@@ -386,7 +386,7 @@ fn r21_what_cannot_be_taken_over_is_left_with_the_reason_and_what_to_type() {
 }
 
 #[test]
-fn r21_no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
+fn no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
     let old = Old::empty();
     let place = old.kugetsu("worktrees/github.com-acme-api-7");
     let clone = old.worked_in(&place, "fix/it");
@@ -448,7 +448,7 @@ fn r21_no_hook_filter_or_setting_of_a_hostile_worktree_takes_effect() {
 }
 
 #[test]
-fn r21_names_and_paths_that_lead_out_are_not_followed() {
+fn names_and_paths_that_lead_out_are_not_followed() {
     let old = Old::empty();
     let secret = old.world.repository("secret");
     let before = all(secret.path());
@@ -487,7 +487,7 @@ fn r21_names_and_paths_that_lead_out_are_not_followed() {
 }
 
 #[test]
-fn r21_a_session_whose_agent_still_works_is_not_touched() {
+fn a_session_whose_agent_still_works_is_not_touched() {
     let old = Old::empty();
     let place = old.kugetsu("worktrees/github.com-acme-api-7");
     let clone = old.worked_in(&place, "fix/it");
@@ -511,7 +511,7 @@ fn r21_a_session_whose_agent_still_works_is_not_touched() {
 }
 
 #[test]
-fn c01_without_network_the_clone_itself_has_what_is_needed() {
+fn without_network_the_clone_itself_has_what_is_needed() {
     let old = Old::empty();
     let place = old.kugetsu("worktrees/github.com-acme-api-7");
     let clone = old.worked_in(&place, "fix/it");
@@ -532,7 +532,7 @@ fn c01_without_network_the_clone_itself_has_what_is_needed() {
 }
 
 #[test]
-fn r21_two_worktrees_of_one_repository_keep_their_changes_apart() {
+fn two_worktrees_of_one_repository_keep_their_changes_apart() {
     let old = Old::empty();
     let places = [1, 2].map(|number| old.kugetsu(&format!("worktrees/github.com-acme-api-{number}")));
     for (place, text) in places.iter().zip(["one\n", "two\n"]) {
@@ -560,7 +560,7 @@ fn r21_two_worktrees_of_one_repository_keep_their_changes_apart() {
 }
 
 #[test]
-fn c01_start_on_a_home_of_the_script_says_how_its_work_is_taken_over() {
+fn start_on_a_home_of_the_script_says_how_its_work_is_taken_over() {
     let old = Old::new("first");
     fs::remove_file(old.kugetsu("config.toml")).unwrap();
     let repository = old.world.repository("demo");
@@ -570,7 +570,7 @@ fn c01_start_on_a_home_of_the_script_says_how_its_work_is_taken_over() {
 }
 
 #[test]
-fn c01_the_queue_of_a_daemon_that_still_runs_is_left_to_it() {
+fn the_queue_of_a_daemon_that_still_runs_is_left_to_it() {
     let old = Old::new("latest");
     let mut daemon = Command::new("sleep").arg0("kugetsu queue-daemon").arg("1000").spawn().unwrap();
     fs::write(old.kugetsu("queue/daemon.pid"), daemon.id().to_string()).unwrap();
@@ -585,7 +585,7 @@ fn c01_the_queue_of_a_daemon_that_still_runs_is_left_to_it() {
 }
 
 #[test]
-fn c01_a_server_that_wants_a_token_is_asked_with_it() {
+fn a_server_that_wants_a_token_is_asked_with_it() {
     const TOKEN: &str = "server-token-123456";
     let old = Old::empty();
     let server = GitServer::start(TOKEN);

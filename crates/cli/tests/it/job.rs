@@ -5,7 +5,7 @@ use kugetsu_testkit::{Repository, eventually};
 use crate::world::{World, script};
 
 #[test]
-fn c02_an_issue_goes_in_and_a_pushed_branch_comes_out() {
+fn an_issue_goes_in_and_a_pushed_branch_comes_out() {
     let world = World::new();
     let repository = world.repository("demo");
     let before = repository.head();
@@ -26,7 +26,7 @@ fn c02_an_issue_goes_in_and_a_pushed_branch_comes_out() {
 }
 
 #[test]
-fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
+fn the_object_for_scripts_has_these_fields_and_no_others() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));
@@ -67,7 +67,7 @@ fn c13_the_object_for_scripts_has_these_fields_and_no_others() {
 }
 
 #[test]
-fn r03_the_directory_is_the_worktree_however_one_asks() {
+fn the_directory_is_the_worktree_however_one_asks() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["pwd", "run echo shell $PWD $(pwd)"]));
@@ -85,7 +85,7 @@ fn r03_the_directory_is_the_worktree_however_one_asks() {
 }
 
 #[test]
-fn r16_the_worktree_has_its_files() {
+fn the_worktree_has_its_files() {
     let world = World::new();
     let repository = world.repository("demo");
     repository.write_odd_names("odd");
@@ -100,7 +100,7 @@ fn r16_the_worktree_has_its_files() {
 }
 
 #[test]
-fn b01_b02_a_session_begins_with_the_base_context_and_then_the_task() {
+fn a_session_begins_with_the_base_context_and_then_the_task() {
     let world = World::new();
     world.run(["init"]);
     let base = world.home.kugetsu().join("base/context.md");
@@ -121,7 +121,7 @@ fn b01_b02_a_session_begins_with_the_base_context_and_then_the_task() {
 }
 
 #[test]
-fn b07_r12_variables_of_the_env_files_reach_the_agent() {
+fn variables_of_the_env_files_reach_the_agent() {
     let world = World::new();
     world.run(["env", "set", "PLAIN", "a value"]);
     let file = world.home.kugetsu().join("env/default.env");
@@ -137,7 +137,7 @@ fn b07_r12_variables_of_the_env_files_reach_the_agent() {
 }
 
 #[test]
-fn b08_a_secret_that_the_agent_prints_is_masked_everywhere() {
+fn a_secret_that_the_agent_prints_is_masked_everywhere() {
     let world = World::new();
     world.run(["env", "set", "GITEA_TOKEN", "topsecret-123456"]);
     let repository = world.repository("demo");
@@ -160,7 +160,7 @@ fn b08_a_secret_that_the_agent_prints_is_masked_everywhere() {
 }
 
 #[test]
-fn b14_r13_nothing_in_the_agents_shell_waits_for_a_terminal() {
+fn nothing_in_the_agents_shell_waits_for_a_terminal() {
     let mut world = World::new();
     world.home.set("EDITOR", "vi");
     let repository = world.repository("demo");
@@ -181,7 +181,7 @@ fn b14_r13_nothing_in_the_agents_shell_waits_for_a_terminal() {
 }
 
 #[test]
-fn r11_the_temporary_directory_is_the_runs_own_and_not_tmp() {
+fn the_temporary_directory_is_the_runs_own_and_not_tmp() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) =
@@ -197,7 +197,7 @@ fn r11_the_temporary_directory_is_the_runs_own_and_not_tmp() {
 }
 
 #[test]
-fn r15_what_is_not_committed_is_said_and_not_taken_for_done_work() {
+fn what_is_not_committed_is_said_and_not_taken_for_done_work() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["write left.txt over"]));
@@ -238,7 +238,7 @@ fn commits_carry_the_users_own_identity_and_no_signing_prompt_stops_them() {
 }
 
 #[test]
-fn c02_base_and_model_are_what_was_asked_for() {
+fn base_and_model_are_what_was_asked_for() {
     let world = World::new();
     let repository = world.repository("demo");
     repository.branch("release/1");
@@ -275,7 +275,7 @@ fn in_a_linked_worktree_work_begins_at_the_branch_that_is_checked_out_there() {
 }
 
 #[test]
-fn b08_a_secret_that_is_a_usual_word_or_number_changes_no_fact() {
+fn a_secret_that_is_a_usual_word_or_number_changes_no_fact() {
     let world = World::new();
     world.run(["env", "set", "DB_PASSWORD", "postgres"]);
     world.run(["env", "set", "PIN_SECRET", "123456"]);
@@ -297,7 +297,7 @@ fn b08_a_secret_that_is_a_usual_word_or_number_changes_no_fact() {
 }
 
 #[test]
-fn b08_a_secret_is_masked_however_it_is_quoted() {
+fn a_secret_is_masked_however_it_is_quoted() {
     let world = World::new();
     let secret = "abc'def\"ghi";
     world.run(["env", "set", "ODD_TOKEN", secret]);

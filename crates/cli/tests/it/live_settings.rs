@@ -10,7 +10,7 @@ fn edit(world: &World, change: impl Fn(String) -> String) {
 }
 
 #[test]
-fn c13_a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
+fn a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
     let world = World::new();
     let repository = world.repository("demo");
     let issues: Vec<String> = (0..5).map(|_| world.queue(&repository, &script(&["wait go", "say done"]))).collect();
@@ -34,7 +34,7 @@ fn c13_a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
 }
 
 #[test]
-fn c13_an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
+fn an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
     let world = World::new();
     edit(&world, |text| {
         format!(
@@ -60,7 +60,7 @@ fn c13_an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
 }
 
 #[test]
-fn c13_a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repaired() {
+fn a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repaired() {
     let world = World::new();
     edit(&world, |text| format!("{text}\n[agents]\nmax = 7\n[run]\nsilence = \"20s\"\n"));
     assert_eq!(world.json(["status", "--json"])["places"], 7);
@@ -92,7 +92,7 @@ fn c13_a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_
 }
 
 #[test]
-fn c13_settings_that_never_were_good_start_no_daemon() {
+fn settings_that_never_were_good_start_no_daemon() {
     let world = World::new();
     edit(&world, |text| text.replace("default = \"scripted\"", "default = \"scripted\"\npermissions = \"refuze\""));
     let refused = world.attempt(["status"]);
@@ -105,7 +105,7 @@ fn c13_settings_that_never_were_good_start_no_daemon() {
 }
 
 #[test]
-fn r11_runs_have_their_temporary_directories_where_the_setting_says() {
+fn runs_have_their_temporary_directories_where_the_setting_says() {
     let world = World::new();
     let repository = world.repository("demo");
     let elsewhere = world.home.path().join("big").join("tmp");
@@ -132,7 +132,7 @@ fn r11_runs_have_their_temporary_directories_where_the_setting_says() {
 }
 
 #[test]
-fn r11_a_runner_that_is_killed_leaves_no_temporary_directory_elsewhere() {
+fn a_runner_that_is_killed_leaves_no_temporary_directory_elsewhere() {
     let world = World::new();
     let repository = world.repository("demo");
     let elsewhere = world.home.path().join("big");

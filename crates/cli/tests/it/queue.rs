@@ -14,7 +14,7 @@ fn full(world: &World) -> kugetsu_testkit::Repository {
 }
 
 #[test]
-fn c02_full_means_queued_with_a_place_in_the_line() {
+fn full_means_queued_with_a_place_in_the_line() {
     let world = World::new();
     let repository = full(&world);
     let text = world.run_in(repository.path(), ["start", ".", "second"]);
@@ -33,7 +33,7 @@ fn c02_full_means_queued_with_a_place_in_the_line() {
 }
 
 #[test]
-fn c02_no_queue_refuses_with_75() {
+fn no_queue_refuses_with_75() {
     let world = World::new();
     let repository = full(&world);
     let refused = world.try_in(repository.path(), ["start", ".", "second", "--no-queue"]);
@@ -42,7 +42,7 @@ fn c02_no_queue_refuses_with_75() {
 }
 
 #[test]
-fn c12_a_waiting_task_can_be_canceled_and_tried_again() {
+fn a_waiting_task_can_be_canceled_and_tried_again() {
     let world = World::new();
     let repository = full(&world);
     let reference = world.queue(&repository, &script(&["say hello"]));
@@ -77,7 +77,7 @@ fn priority_comes_first_and_after_waits_for_its_issue() {
 }
 
 #[test]
-fn c12_ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
+fn ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
     let world = World::new();
     let repository = world.repository("demo");
     for _ in 0..2 {
@@ -96,7 +96,7 @@ fn c12_ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
 }
 
 #[test]
-fn c12_old_tasks_can_be_cleaned_away_and_the_latest_of_an_issue_stays() {
+fn old_tasks_can_be_cleaned_away_and_the_latest_of_an_issue_stays() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say one"]));
@@ -131,7 +131,7 @@ fn start_on_a_known_issue_goes_on_in_its_session() {
 }
 
 #[test]
-fn r01_a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
+fn a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
     let world = World::new();
     let repository = full(&world);
     let broken = world.queue(&repository, &script(&["say broken"]));

@@ -22,7 +22,7 @@ fn server() -> GitServer {
 }
 
 #[test]
-fn c02_the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
+fn the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
@@ -87,7 +87,7 @@ fn a_server_that_has_moved_on_is_not_overwritten() {
 }
 
 #[test]
-fn b04_a_short_form_means_the_clones_own_server() {
+fn a_short_form_means_the_clones_own_server() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);

@@ -9,7 +9,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn c01_init_makes_the_home_says_what_it_made_and_can_be_repeated() {
+fn init_makes_the_home_says_what_it_made_and_can_be_repeated() {
     let world = World::bare();
     let text = world.run(["init"]);
     let home = world.home.kugetsu();
@@ -40,7 +40,7 @@ fn c01_init_makes_the_home_says_what_it_made_and_can_be_repeated() {
 }
 
 #[test]
-fn r05_init_takes_nothing_from_the_directory_it_is_called_in() {
+fn init_takes_nothing_from_the_directory_it_is_called_in() {
     let world = World::new();
     let repository = world.repository("elsewhere");
     world.run_in(repository.path(), ["init"]);
@@ -87,7 +87,7 @@ fn the_scripts_own_settings_are_read_and_never_executed() {
 }
 
 #[test]
-fn c09_env_files_are_private_and_values_are_masked() {
+fn env_files_are_private_and_values_are_masked() {
     let world = World::bare();
     let mut set = world.command(&world.home.user(), ["env", "set", "MY_API_KEY", "-"]);
     let mut child = set.stdin(std::process::Stdio::piped()).spawn().unwrap();
@@ -112,7 +112,7 @@ fn the_home_is_private_and_kugetsu_home_moves_everything() {
 }
 
 #[test]
-fn c09_whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others() {
+fn whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others() {
     let world = World::bare();
     world.run(["init"]);
     let numbers: Vec<String> = (0..12).map(|number| number.to_string()).collect();
@@ -138,7 +138,7 @@ fn c09_whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others
 }
 
 #[test]
-fn r01_a_line_that_is_not_utf_8_stops_no_run() {
+fn a_line_that_is_not_utf_8_stops_no_run() {
     let world = World::new();
     world.run(["init"]);
     std::fs::write(world.home.kugetsu().join("env/default.env"), b"# caf\xe9\nMINE=1\n").unwrap();
@@ -153,7 +153,7 @@ fn r01_a_line_that_is_not_utf_8_stops_no_run() {
 }
 
 #[test]
-fn b08_an_address_with_a_password_is_refused_and_not_shown() {
+fn an_address_with_a_password_is_refused_and_not_shown() {
     let world = World::new();
     let repository = world.repository("demo");
     for words in [

@@ -13,7 +13,7 @@ fn at_work(world: &World, reference: &str) {
 }
 
 #[test]
-fn b10_a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
+fn a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -29,7 +29,7 @@ fn b10_a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
 }
 
 #[test]
-fn b10_a_run_that_outlives_two_daemons_reports_to_the_third() {
+fn a_run_that_outlives_two_daemons_reports_to_the_third() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -45,7 +45,7 @@ fn b10_a_run_that_outlives_two_daemons_reports_to_the_third() {
 }
 
 #[test]
-fn b10_a_daemon_that_is_stopped_leaves_running_agents_alone() {
+fn a_daemon_that_is_stopped_leaves_running_agents_alone() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -59,7 +59,7 @@ fn b10_a_daemon_that_is_stopped_leaves_running_agents_alone() {
 }
 
 #[test]
-fn r07_r14_a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_in_the_same_session() {
+fn a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_in_the_same_session() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go"]));
@@ -81,7 +81,7 @@ fn r07_r14_a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_i
 }
 
 #[test]
-fn r14_daemon_and_runner_killed_together_lose_nothing() {
+fn daemon_and_runner_killed_together_lose_nothing() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go", "commit all"]));
@@ -123,7 +123,7 @@ fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
 }
 
 #[test]
-fn c11_the_daemon_starts_when_it_is_needed_and_stops_when_it_is_told() {
+fn the_daemon_starts_when_it_is_needed_and_stops_when_it_is_told() {
     let world = World::new();
     let none = world.attempt(["daemon", "status"]);
     assert_eq!(none.status.code(), Some(1), "{}", crate::world::shown(&none));
@@ -160,7 +160,7 @@ fn ten_commands_at_once_start_one_daemon() {
 }
 
 #[test]
-fn c13_whoever_follows_the_logs_sees_the_end_though_the_daemon_dies() {
+fn whoever_follows_the_logs_sees_the_end_though_the_daemon_dies() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "say the end"]));
@@ -208,7 +208,7 @@ fn what_was_queued_begins_though_whoever_asked_has_gone_away() {
 }
 
 #[test]
-fn r14_a_run_that_ends_while_nothing_can_be_stored_gives_its_place_back_afterwards() {
+fn a_run_that_ends_while_nothing_can_be_stored_gives_its_place_back_afterwards() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));

@@ -80,7 +80,7 @@ fn attach_opens_the_agents_own_screen_on_the_session_in_its_worktree() {
 }
 
 #[test]
-fn c12_a_push_that_takes_long_can_be_canceled_too() {
+fn a_push_that_takes_long_can_be_canceled_too() {
     let world = World::new();
     let repository = world.repository("demo");
     let (begun, go) = (world.home.path().join("push-begun"), world.home.path().join("push-go"));

@@ -103,7 +103,7 @@ fn a_database_of_a_newer_version_or_none_at_all_is_left_alone() {
 }
 
 #[test]
-fn r10_a_wrong_database_path_is_never_taken_silently() {
+fn a_wrong_database_path_is_never_taken_silently() {
     let world = World::new();
     std::fs::create_dir_all(world.home.kugetsu().join("state/kugetsu.db")).unwrap();
     let refused = world.attempt(["status"]);

@@ -21,7 +21,7 @@ fn waiting() -> impl Strategy<Value = Vec<Candidate>> {
 
 proptest! {
     #[test]
-    fn b12_no_place_is_given_twice_and_none_stays_empty(line in waiting(), running in 0_usize..6, max in 0_usize..6) {
+    fn no_place_is_given_twice_and_none_stays_empty(line in waiting(), running in 0_usize..6, max in 0_usize..6) {
         let chosen = choose(&line, running, max);
         let starts = chosen.iter().filter(|one| one.kind == TaskKind::Start).count();
         let issues: BTreeSet<_> = chosen.iter().map(|one| one.issue).collect();

@@ -186,7 +186,7 @@ fn what_runs_or_waits_is_not_destroyed() {
 }
 
 #[test]
-fn r04_a_fresh_start_that_never_ran_can_be_destroyed_again() {
+fn a_fresh_start_that_never_ran_can_be_destroyed_again() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.work(task);
@@ -228,7 +228,7 @@ fn a_task_that_was_done_is_not_tried_again() {
 }
 
 #[test]
-fn c01_work_from_before_is_taken_over_once_and_waits_for_a_person() {
+fn work_from_before_is_taken_over_once_and_waits_for_a_person() {
     let mut world = World::new();
     let adopted = |world: &mut World, resumable| Event::Adopted {
         task: world.task(),
@@ -257,7 +257,7 @@ fn c01_work_from_before_is_taken_over_once_and_waits_for_a_person() {
 }
 
 #[test]
-fn c07_what_a_person_named_is_not_replaced_by_what_is_found_and_what_is_found_is() {
+fn what_a_person_named_is_not_replaced_by_what_is_found_and_what_is_found_is() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.work(task);

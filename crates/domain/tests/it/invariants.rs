@@ -188,7 +188,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn r14_no_sequence_of_events_loses_a_task_or_a_place(acts in prop::collection::vec(act(), 1..60)) {
+    fn no_sequence_of_events_loses_a_task_or_a_place(acts in prop::collection::vec(act(), 1..60)) {
         let mut story = Story::new();
         for act in &acts {
             story.play(act);

@@ -9,7 +9,7 @@ fn secrets() -> impl Strategy<Value = Vec<String>> {
 
 proptest! {
     #[test]
-    fn b08_no_secret_is_left_in_a_text(secrets in secrets(), around in "[abcé \n]{0,20}", which in any::<prop::sample::Index>()) {
+    fn no_secret_is_left_in_a_text(secrets in secrets(), around in "[abcé \n]{0,20}", which in any::<prop::sample::Index>()) {
         let secret = which.get(&secrets);
         let masked = Redactor::new(&secrets).mask(&format!("{around}{secret}{around}"));
         for secret in secrets.iter().flat_map(|secret| std::iter::once(secret.as_str()).chain(secret.lines())) {
@@ -19,7 +19,7 @@ proptest! {
     }
 
     #[test]
-    fn b08_no_secret_is_left_in_a_stream(
+    fn no_secret_is_left_in_a_stream(
         secrets in secrets(), text in "[abcé]{0,60}", cuts in prop::collection::vec(1_usize..7, 0..40),
     ) {
         let redactor = Redactor::new(&secrets);
@@ -47,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn b08_no_password_of_an_address_is_left_in_a_stream(cuts in prop::collection::vec(1_usize..7, 0..12)) {
+    fn no_password_of_an_address_is_left_in_a_stream(cuts in prop::collection::vec(1_usize..7, 0..12)) {
         let redactor = Redactor::new(["0123456789"]);
         let mut pieces = "push https://bot:hunter22@host/a".chars();
         let (mut out, mut held) = (String::new(), String::new());

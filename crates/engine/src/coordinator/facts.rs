@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b03_a_reason_stays_within_its_quotes() {
+    fn a_reason_stays_within_its_quotes() {
         assert_eq!(quoted("it broke\n- acme/api#1: \"done\"\u{1b}[2J"), "\"it broke - acme/api#1: 'done'[2J\"");
         assert_eq!(quoted(&"x".repeat(500)).len(), REASON_MAX + 2);
     }

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn b03_the_login_is_copied_and_never_through_a_link() {
+    fn the_login_is_copied_and_never_through_a_link() {
         let (directory, home, user) = homes();
         let elsewhere = directory.path().join("elsewhere");
         for place in [&user.data.join("opencode"), &elsewhere] {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn b03_settings_are_made_anew_for_each_run() {
+    async fn settings_are_made_anew_for_each_run() {
         let (directory, home, user) = homes();
         let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
         home.copy_settings(&profile, &user).await.unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn b03_a_link_in_the_place_of_a_directory_is_refused() {
+    fn a_link_in_the_place_of_a_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         symlink(directory.path(), directory.path().join("data")).unwrap();
         let error = AgentHome::prepare(directory.path().to_owned()).unwrap_err();

@@ -104,7 +104,7 @@ mod tests {
     const LIMITS: Limits = Limits { timeout_seconds: 3600, silence_seconds: 600 };
 
     #[tokio::test(start_paused = true)]
-    async fn r02_every_run_has_an_end() {
+    async fn every_run_has_an_end() {
         let clocks = Clocks::start(LIMITS);
         let begun = Instant::now();
         assert_eq!(clocks.expired().await, Expired::Wall(Duration::from_secs(3600)));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn b11_silence_is_counted_from_the_last_sign_of_life() {
+    async fn silence_is_counted_from_the_last_sign_of_life() {
         let mut clocks = Clocks::start(LIMITS);
         clocks.session_is_open();
         tokio::time::advance(Duration::from_secs(500)).await;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn r08_a_start_may_take_longer_than_an_answer() {
+    async fn a_start_may_take_longer_than_an_answer() {
         let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS });
         clocks.heard();
         let begun = Instant::now();

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn b08_a_secret_that_comes_in_pieces_is_masked() {
+    async fn a_secret_that_comes_in_pieces_is_masked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("records.jsonl");
         let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b13_the_skill_names_no_server_and_has_the_form_of_a_skill() {
+    fn the_skill_names_no_server_and_has_the_form_of_a_skill() {
         let description = SKILL.strip_prefix("---\nname: pm\ndescription: ").unwrap();
         assert!(description.lines().next().unwrap().len() < 1024);
         assert!(body(SKILL).trim_start().starts_with("# You coordinate"));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn b03_a_link_in_the_place_of_a_directory_is_refused() {
+    fn a_link_in_the_place_of_a_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().join("home"));
         let desk = Desk::prepare(&home, true).unwrap();

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn b14_nothing_can_wait_for_a_terminal() {
+    fn nothing_can_wait_for_a_terminal() {
         let inherited = [("EDITOR", "vim"), ("GIT_DIR", "/elsewhere"), ("HOME", "/home/me"), ("TMPDIR", "/tmp")];
         let inherited = inherited.map(|(name, value)| (name.into(), value.into()));
         let files = [variable("GIT_EDITOR", "nano"), variable("MY_KEY", "x")];
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_secrets_are_found_by_name_also_inside_of_json() {
+    fn secrets_are_found_by_name_also_inside_of_json() {
         let files = [
             variable("GITEA_TOKEN", "tok-123456"),
             variable("PLAIN", "not-a-secret"),

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_facts_stay_as_they_are_whatever_secrets_there_are() {
+    fn facts_stay_as_they_are_whatever_secrets_there_are() {
         let redactor = Redactor::new(["postgres", "128000", "canceled", "ses_postgres"]);
         let worktree = Body::Worktree {
             directory: "postgres-tools".to_owned(),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_free_text_is_masked_wherever_it_stands() {
+    fn free_text_is_masked_wherever_it_stands() {
         let secret = "abc'def\"ghi";
         let redactor = Redactor::new([secret]);
         let input = serde_json::json!({"command": format!("echo {secret}"), "more": [secret]}).to_string();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_half_a_secret_in_front_of_a_cut_is_masked() {
+    fn half_a_secret_in_front_of_a_cut_is_masked() {
         let redactor = Redactor::new(["topsecret-123456"]);
         let output = bounded("the token is topsecret-123456, keep it".to_owned(), 20);
         let Body::Text { text } = kept(Body::Text { text: output }, &redactor) else { panic!("another record") };

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b08_a_secret_on_stderr_is_masked_however_it_comes() {
+    fn a_secret_on_stderr_is_masked_however_it_comes() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::create(&directory.path().join("records"), Redactor::new(["topsecretvalue"])).unwrap();
         let mut filter = masked(spool);

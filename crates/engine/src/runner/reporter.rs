@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn c12_a_run_can_be_stopped_also_while_its_reports_are_not_taken() {
+    async fn a_run_can_be_stopped_also_while_its_reports_are_not_taken() {
         let dir = tempfile::tempdir().unwrap();
         let (reporter, mut heard, spool) = reporter(dir.path());
         spool.write(Body::Prompt { text: "a record that the daemon does not take".to_owned() });

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn b08_no_secret_reaches_the_file() {
+    fn no_secret_reaches_the_file() {
         let (dir, spool) = spool(&["hunter2hunter2"]);
         spool.notice("the key is hunter2hunter2, at https://bot:pass@host/x");
         let text = std::fs::read_to_string(dir.path().join("records.jsonl")).unwrap();

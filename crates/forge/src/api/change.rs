@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn b05_a_page_is_on_the_server_as_it_is_configured_whatever_that_says() {
+    fn a_page_is_on_the_server_as_it_is_configured_whatever_that_says() {
         for (kind, own) in [
             (ForgeKind::GitHub, "https://h.example/git/a/b/pull/7"),
             (ForgeKind::Gitea, "https://h.example/git/a/b/pulls/7"),

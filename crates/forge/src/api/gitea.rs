@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b05_forgejo_is_told_from_gitea_by_its_version() {
+    fn forgejo_is_told_from_gitea_by_its_version() {
         assert_eq!(kind_of("17.0.0-dev+gitea-1.22.0"), ForgeKind::Forgejo);
         assert_eq!(kind_of("1.24.2"), ForgeKind::Gitea);
         assert_eq!(kind_of("1.25.0+dev-12-gabcdef"), ForgeKind::Gitea);

@@ -48,7 +48,7 @@ async fn recorded_issues_of_github_are_read() {
 }
 
 #[tokio::test]
-async fn b06_recorded_changes_of_github_are_read() {
+async fn recorded_changes_of_github_are_read() {
     let opened = change(ForgeKind::GitHub, &recorded("pull_request.opened")["pull_request"]).await;
     assert_eq!((opened.state, opened.merge), (ChangeState::Open, MergeCheck::Unknown), "null is still being computed");
     assert_eq!((opened.head_branch.as_str(), opened.base_branch.as_str()), ("changes", "master"));
@@ -58,7 +58,7 @@ async fn b06_recorded_changes_of_github_are_read() {
 }
 
 #[tokio::test]
-async fn c07_recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
+async fn recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
     let (forge, server) = stage(ForgeKind::GitHub);
     let exchanges = recorded("paginate-issues");
     let exchanges = exchanges.as_array().unwrap();
@@ -78,7 +78,7 @@ async fn c07_recorded_pages_of_github_are_followed_and_no_other_host_is_asked() 
 }
 
 #[tokio::test]
-async fn c07_a_github_that_answers_with_everything_is_not_believed() {
+async fn a_github_that_answers_with_everything_is_not_believed() {
     let ours = recorded("pull_request.closed")["pull_request"].clone();
     let with = |pointer: &str, value: Value| {
         let mut other = ours.clone();
@@ -132,7 +132,7 @@ fn merge(body: &mut Value, fields: Value) {
 }
 
 #[tokio::test]
-async fn b06_gitea_of_every_age_is_read() {
+async fn gitea_of_every_age_is_read() {
     for (fields, state, merge) in [
         (json!({}), ChangeState::Open, MergeCheck::Fits),
         (json!({ "mergeable": false }), ChangeState::Conflict, MergeCheck::Conflict),
@@ -162,7 +162,7 @@ async fn b06_gitea_of_every_age_is_read() {
 }
 
 #[tokio::test]
-async fn b06_gitlab_of_every_age_is_read() {
+async fn gitlab_of_every_age_is_read() {
     for (fields, state, merge) in [
         (json!({}), ChangeState::Open, MergeCheck::Unknown),
         (json!({ "merge_status": "can_be_merged" }), ChangeState::Open, MergeCheck::Fits),
@@ -202,7 +202,7 @@ async fn b06_gitlab_of_every_age_is_read() {
 }
 
 #[tokio::test]
-async fn b06_github_says_nothing_of_a_conflict_while_it_computes() {
+async fn github_says_nothing_of_a_conflict_while_it_computes() {
     let body = recorded("pull_request.opened")["pull_request"].clone();
     for (fields, state) in [
         (json!({ "mergeable": false, "mergeable_state": "dirty" }), ChangeState::Conflict),

@@ -16,7 +16,7 @@ use kugetsu_testkit::forge_server::record::ForgeRequest;
 use crate::stage::{TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
-async fn b06_every_state_is_read_from_every_kind() {
+async fn every_state_is_read_from_every_kind() {
     let states = [
         (Made::Open, ChangeState::Open),
         (Made::Draft, ChangeState::Draft),
@@ -42,7 +42,7 @@ async fn b06_every_state_is_read_from_every_kind() {
 }
 
 #[tokio::test]
-async fn b06_what_is_still_being_looked_at_is_no_conflict() {
+async fn what_is_still_being_looked_at_is_no_conflict() {
     for (kind, server) in all() {
         let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Computing));
         let change = client(kind, &server).change(&project("acme/api"), number).await.unwrap();
@@ -51,7 +51,7 @@ async fn b06_what_is_still_being_looked_at_is_no_conflict() {
 }
 
 #[tokio::test]
-async fn b06_gitea_is_asked_twice_before_a_conflict_is_believed() {
+async fn gitea_is_asked_twice_before_a_conflict_is_believed() {
     // Somebody pushes to the base, and the server has looked at the change anew, or is still at it.
     for then in [Made::Open, Made::Computing] {
         let server = ForgeServer::gitea();
@@ -71,7 +71,7 @@ async fn b06_gitea_is_asked_twice_before_a_conflict_is_believed() {
 }
 
 #[tokio::test]
-async fn c07_the_changes_of_a_branch_are_found_and_no_others() {
+async fn the_changes_of_a_branch_are_found_and_no_others() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let acme = project("acme/api");
@@ -91,7 +91,7 @@ async fn c07_the_changes_of_a_branch_are_found_and_no_others() {
 }
 
 #[tokio::test]
-async fn c07_a_merged_change_is_found_when_its_branch_is_gone() {
+async fn a_merged_change_is_found_when_its_branch_is_gone() {
     for (kind, server) in all() {
         let merged = Change::new("Done", "kugetsu/1-done").state(Made::Merged).branch_gone();
         let number = server.change("acme/api", merged);
@@ -103,7 +103,7 @@ async fn c07_a_merged_change_is_found_when_its_branch_is_gone() {
 }
 
 #[tokio::test]
-async fn c07_a_change_on_a_later_page_is_found() {
+async fn a_change_on_a_later_page_is_found() {
     for (kind, server) in all() {
         // Shorter pages than were asked for.
         server.set_page_max(3);
@@ -136,7 +136,7 @@ async fn a_list_without_end_is_read_to_a_limit() {
 }
 
 #[tokio::test]
-async fn c07_a_change_is_found_by_its_address() {
+async fn a_change_is_found_by_its_address() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let change = server.change("acme/api", Change::new("Quick", "quick"));
@@ -163,7 +163,7 @@ async fn c07_a_change_is_found_by_its_address() {
 }
 
 #[tokio::test]
-async fn r19_nothing_of_one_server_is_asked_of_another() {
+async fn nothing_of_one_server_is_asked_of_another() {
     let server = ForgeServer::gitea();
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
     for other in ["https://git.example.co/acme/api/pulls/3", "https://github.com/acme/api/pull/3"] {

@@ -21,7 +21,7 @@ fn base(text: &str) -> ServerBase {
 }
 
 #[tokio::test]
-async fn c10_every_kind_is_told_by_what_it_answers() {
+async fn every_kind_is_told_by_what_it_answers() {
     for (kind, server) in all() {
         let found = detect(&connector(), &base(&server.base_url())).await.unwrap();
         assert_eq!(found.kind, kind);
@@ -33,7 +33,7 @@ async fn c10_every_kind_is_told_by_what_it_answers() {
 }
 
 #[tokio::test]
-async fn c10_a_server_that_wants_everybody_to_sign_in_is_told_too() {
+async fn a_server_that_wants_everybody_to_sign_in_is_told_too() {
     for (kind, server) in all() {
         server.require_sign_in();
         assert_eq!(detect(&connector(), &base(&server.base_url())).await.unwrap().kind, kind);
@@ -41,7 +41,7 @@ async fn c10_a_server_that_wants_everybody_to_sign_in_is_told_too() {
 }
 
 #[tokio::test]
-async fn c10_public_servers_are_known_without_being_asked() {
+async fn public_servers_are_known_without_being_asked() {
     for (address, kind, api) in [
         ("https://github.com", ForgeKind::GitHub, "https://api.github.com"),
         ("https://gitlab.com", ForgeKind::GitLab, "https://gitlab.com/api/v4"),
@@ -53,7 +53,7 @@ async fn c10_public_servers_are_known_without_being_asked() {
 }
 
 #[tokio::test]
-async fn c10_what_answers_everything_with_a_page_is_unknown() {
+async fn what_answers_everything_with_a_page_is_unknown() {
     let server = ForgeServer::gitlab();
     for answer in [
         Fault::Page,
@@ -74,7 +74,7 @@ async fn c10_what_answers_everything_with_a_page_is_unknown() {
 }
 
 #[tokio::test]
-async fn c10_a_server_that_sends_its_callers_elsewhere_is_not_followed() {
+async fn a_server_that_sends_its_callers_elsewhere_is_not_followed() {
     let (server, elsewhere) = (ForgeServer::gitea(), ForgeServer::gitlab());
     server.fail_next(Fault::Redirect(301, format!("{}/api/v1/version", elsewhere.base_url())));
     let error = detect(&connector(), &base(&server.base_url())).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn c10_a_server_that_sends_its_callers_elsewhere_is_not_followed() {
 }
 
 #[tokio::test]
-async fn c10_a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
+async fn a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
     let gone = ForgeServer::gitea().base_url();
     let error = detect(&connector(), &base(&gone)).await.unwrap_err();
     assert!(matches!(error, DetectError::Forge(ForgeError::Unreachable { .. })), "{error}");
@@ -99,7 +99,7 @@ async fn c10_a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn c10_a_server_below_a_path_is_asked_there() {
+async fn a_server_below_a_path_is_asked_there() {
     let server = ForgeServer::gitea();
     let below = format!("{}/git", server.base_url());
     let error = detect(&connector(), &base(&below)).await.unwrap_err();

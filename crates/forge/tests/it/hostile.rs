@@ -15,7 +15,7 @@ use kugetsu_testkit::forge_server::issue::Issue;
 use crate::stage::{TOKEN, all, client, client_with, limits, project, said};
 
 #[tokio::test]
-async fn r19_a_redirect_to_another_host_is_not_followed() {
+async fn a_redirect_to_another_host_is_not_followed() {
     for (kind, server) in all() {
         let elsewhere = ForgeServer::gitea();
         let forge = client(kind, &server);
@@ -62,7 +62,7 @@ async fn redirects_have_an_end() {
 }
 
 #[tokio::test]
-async fn r19_a_link_to_another_host_is_read_for_its_page_alone() {
+async fn a_link_to_another_host_is_read_for_its_page_alone() {
     for (kind, server) in all() {
         let elsewhere = ForgeServer::gitea();
         server.set_root_url(&elsewhere.base_url());

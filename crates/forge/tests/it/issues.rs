@@ -9,7 +9,7 @@ use kugetsu_testkit::forge_server::issue::Issue;
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
-async fn b05_every_kind_says_who_we_are_and_what_it_is() {
+async fn every_kind_says_who_we_are_and_what_it_is() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         assert_eq!(forge.whoami().await.unwrap(), LOGIN);

@@ -36,7 +36,7 @@ fn check(input: &str, repos: &str, default: Option<&str>, expected: (&str, Optio
 }
 
 #[test]
-fn b04_a_bare_address_goes_to_the_default_server_and_else_to_github() {
+fn a_bare_address_goes_to_the_default_server_and_else_to_github() {
     let (gitea, github) = (Some(ForgeKind::Gitea), Some(ForgeKind::GitHub));
     check("a/b#1", "", Some("home"), ("127.0.0.1:3000/a/b", gitea, "http://127.0.0.1:3000/a/b.git"));
     check("a/b#1", "", Some("new"), ("new.example.org/a/b", None, "https://new.example.org/a/b.git"));
@@ -50,7 +50,7 @@ fn b04_a_bare_address_goes_to_the_default_server_and_else_to_github() {
 }
 
 #[test]
-fn b04_an_address_with_a_host_stays_on_it() {
+fn an_address_with_a_host_stays_on_it() {
     let unknown = ("git.example.co/a/b", None, "https://git.example.co/a/b.git");
     check("git.example.co/a/b#1", "", Some("home"), unknown);
     let home = ("127.0.0.1:3000/a/b", Some(ForgeKind::Gitea), "http://127.0.0.1:3000/a/b.git");
@@ -58,7 +58,7 @@ fn b04_an_address_with_a_host_stays_on_it() {
 }
 
 #[test]
-fn b04_repos_json_comes_first_and_an_entry_with_a_host_before_one_without() {
+fn repos_json_comes_first_and_an_entry_with_a_host_before_one_without() {
     let repos =
         r#"{"a/b": "git@alias:a/b.git", "git.example.co/a/b": "https://mirror.example/b.git", "x/y": "/srv/y"}"#;
     check("a/b#1", repos, Some("new"), ("new.example.org/a/b", None, "git@alias:a/b.git"));
@@ -67,7 +67,7 @@ fn b04_repos_json_comes_first_and_an_entry_with_a_host_before_one_without() {
 }
 
 #[test]
-fn b04_a_bare_address_belongs_to_the_server_that_its_entry_clones_from() {
+fn a_bare_address_belongs_to_the_server_that_its_entry_clones_from() {
     let repos = r#"{"a/b": "http://127.0.0.1:3000/a/b.git", "local/demo": "/srv/demo"}"#;
     let home = ("127.0.0.1:3000/a/b", Some(ForgeKind::Gitea), "http://127.0.0.1:3000/a/b.git");
     check("a/b#1", repos, Some("new"), home);
@@ -75,7 +75,7 @@ fn b04_a_bare_address_belongs_to_the_server_that_its_entry_clones_from() {
 }
 
 #[test]
-fn b04_an_ssh_address_is_cloned_over_ssh() {
+fn an_ssh_address_is_cloned_over_ssh() {
     let github = Some(ForgeKind::GitHub);
     check("git@github.com:a/b.git", "", None, ("github.com/a/b", github, "git@github.com:a/b.git"));
     let repos = r#"{"a/b": "https://git.example.co/a/b.git"}"#;
@@ -83,7 +83,7 @@ fn b04_an_ssh_address_is_cloned_over_ssh() {
 }
 
 #[test]
-fn b04_what_cannot_be_placed_says_what_to_do() {
+fn what_cannot_be_placed_says_what_to_do() {
     let servers = servers(Some("home"));
     for (input, said) in [
         ("git@git.example.co:a/b.git", "https://git.example.co"),
@@ -96,7 +96,7 @@ fn b04_what_cannot_be_placed_says_what_to_do() {
 }
 
 #[test]
-fn r19_without_configuration_only_github_stands_in() {
+fn without_configuration_only_github_stands_in() {
     let found = find("a/b#1", "", &Servers::default()).unwrap();
     assert_eq!(found.clone_url.as_str(), "https://github.com/a/b.git");
 }

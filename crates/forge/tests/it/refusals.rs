@@ -130,7 +130,7 @@ async fn a_server_without_tls_is_told_from_one_that_is_away() {
 }
 
 #[tokio::test]
-async fn b05_nothing_is_opened_without_a_kind_or_with_a_broken_address() {
+async fn nothing_is_opened_without_a_kind_or_with_a_broken_address() {
     let connector = Connector::new(limits()).unwrap();
     let refused = |server| open(&connector, &server, login(ForgeKind::Gitea, None)).unwrap_err();
     let mut unknown = server(ForgeKind::Gitea, "https://git.example.co", None);

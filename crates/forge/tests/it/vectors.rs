@@ -51,7 +51,7 @@ fn described(address: &Address) -> Value {
 }
 
 #[test]
-fn c04_every_vector_of_the_table_is_read_as_it_says() {
+fn every_vector_of_the_table_is_read_as_it_says() {
     let table = table();
     let servers = servers(&table);
     let vectors = table["vectors"].as_array().unwrap();
@@ -110,7 +110,7 @@ fn the_short_form_that_is_printed_reads_back() {
 }
 
 #[test]
-fn r19_public_servers_are_known_without_configuration_and_no_other_is() {
+fn public_servers_are_known_without_configuration_and_no_other_is() {
     let kind = |input: &str| parse(input, &[], None).unwrap().kind;
     assert_eq!(kind("https://codeberg.org/a/b/issues/1"), Some(ForgeKind::Forgejo));
     assert_eq!(kind("gitlab.com/group/sub/proj#3"), Some(ForgeKind::GitLab));

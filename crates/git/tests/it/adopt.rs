@@ -50,7 +50,7 @@ impl Clone {
 }
 
 #[tokio::test]
-async fn r21_a_takeover_that_was_cut_off_is_done_again() {
+async fn a_takeover_that_was_cut_off_is_done_again() {
     let clone = Clone::new().await;
     write(&clone.dir, "new.txt", "new\n");
     let head = clone.place.commit(&clone.dir, "work");
@@ -74,7 +74,7 @@ async fn r21_a_takeover_that_was_cut_off_is_done_again() {
 }
 
 #[tokio::test]
-async fn r21_a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
+async fn a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
     let clone = Clone::new().await;
     write(&clone.dir, "src/a.txt", "ours\n");
     clone.place.commit(&clone.dir, "ours");
@@ -97,7 +97,7 @@ async fn r21_a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
 }
 
 #[tokio::test]
-async fn r21_a_submodule_and_a_repository_inside_stay_what_they_were() {
+async fn a_submodule_and_a_repository_inside_stay_what_they_were() {
     let clone = Clone::new().await;
     let inner = clone.place.repository("inner");
     clone.place.run(
@@ -126,7 +126,7 @@ async fn r21_a_submodule_and_a_repository_inside_stay_what_they_were() {
 }
 
 #[tokio::test]
-async fn r21_a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
+async fn a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
     let clone = Clone::new().await;
     write(&clone.dir, "new.txt", "new\n");
     clone.place.commit(&clone.dir, "work");

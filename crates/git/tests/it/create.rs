@@ -8,7 +8,7 @@ use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 use crate::support::{Place, branch, odd_names, quiet, read, trap, url, write};
 
 #[tokio::test]
-async fn r16_a_worktree_has_its_files_its_branch_and_a_gate() {
+async fn a_worktree_has_its_files_its_branch_and_a_gate() {
     let place = Place::new().await;
     let repository = place.repository("repository");
     place.run(&repository, ["tag", "-a", "v1", "-m", "one"]);

@@ -100,7 +100,7 @@ async fn nothing_that_an_agent_plants_runs_on_the_host() {
 }
 
 #[tokio::test]
-async fn r18_a_repository_is_looked_at_without_its_own_programs_and_with_the_users_filters() {
+async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_filters() {
     let place = Place::new().await;
     let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
     let (theirs, users) = (place.path("trap"), place.path("users"));

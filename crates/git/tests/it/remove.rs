@@ -7,7 +7,7 @@ use kugetsu_git::worktree::Worktree;
 use crate::support::{Place, branch, read, write};
 
 #[tokio::test]
-async fn r21_a_worktree_goes_whatever_state_it_is_in() {
+async fn a_worktree_goes_whatever_state_it_is_in() {
     let place = Place::new().await;
     let (mirror, worktree, _) = place.ready().await;
     write(&place.path("outside"), "precious", "x");

@@ -31,7 +31,7 @@ fn saved_file(place: &Place, mirror: &Mirror, saved: &Saved, name: &[u8]) -> Vec
 }
 
 #[tokio::test]
-async fn r21_everything_in_a_worktree_is_in_the_rescue() {
+async fn everything_in_a_worktree_is_in_the_rescue() {
     let place = Place::new().await;
     let (mirror, worktree, _) = place.ready().await;
     let dir = worktree.dir();

@@ -144,11 +144,7 @@ async fn changes_nothing_in(yard: &Yard, confinement: Confinement) {
     assert!(!yard.world.path("victim/room").exists());
 }
 
-both!(
-    needs_bubblewrap_b03_r18_nothing_outside_is_changed,
-    b03_r18_nothing_outside_is_changed_with_landlock,
-    changes_nothing
-);
+both!(needs_bubblewrap_nothing_outside_is_changed, nothing_outside_is_changed_with_landlock, changes_nothing);
 
 alone!(the_same_without_a_cage_changes_all_of_it, async || {
     for one in CHANGES {
@@ -235,7 +231,7 @@ async fn has_no_way_out(confinement: Confinement) {
     assert!(runs(outside.sleeper.id().cast_signed()));
 }
 
-both!(needs_bubblewrap_b03_r18_no_way_leads_out, b03_r18_no_way_leads_out_with_landlock, has_no_way_out);
+both!(needs_bubblewrap_no_way_leads_out, no_way_leads_out_with_landlock, has_no_way_out);
 
 #[test]
 fn without_a_cage_each_way_leads_out() {

@@ -59,7 +59,7 @@ async fn can_work(confinement: Confinement) {
     assert_eq!(std::fs::read_to_string(yard.world.path("home/desk/kept")).unwrap(), "three\n");
 }
 
-both!(needs_bubblewrap_b03_ordinary_work_is_done, b03_ordinary_work_is_done_with_landlock, can_work);
+both!(needs_bubblewrap_ordinary_work_is_done, ordinary_work_is_done_with_landlock, can_work);
 
 async fn hides(confinement: Confinement) {
     let yard = Yard::new();
@@ -89,7 +89,7 @@ async fn has_the_network(confinement: Confinement) {
     assert_eq!(serving.join().unwrap(), "back\n");
 }
 
-both!(needs_bubblewrap_b03_the_network_is_there, b03_the_network_is_there_with_landlock, has_the_network);
+both!(needs_bubblewrap_the_network_is_there, the_network_is_there_with_landlock, has_the_network);
 
 async fn passes_through(confinement: Confinement) {
     let yard = Yard::new();
@@ -129,16 +129,12 @@ async fn ends(confinement: Confinement, wanted: Means) {
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_b11_a_caged_tree_ends_with_a_cgroup, b11_a_caged_tree_ends_with_a_cgroup, async |means| {
+both!(needs_bubblewrap_a_caged_tree_ends_with_a_cgroup, a_caged_tree_ends_with_a_cgroup, async |means| {
     ends(means, Means::CgroupV2).await;
 });
-both!(
-    needs_bubblewrap_b11_a_caged_tree_ends_with_the_subreaper,
-    b11_a_caged_tree_ends_with_the_subreaper,
-    async |means| {
-        ends(means, Means::Subreaper).await;
-    }
-);
+both!(needs_bubblewrap_a_caged_tree_ends_with_the_subreaper, a_caged_tree_ends_with_the_subreaper, async |means| {
+    ends(means, Means::Subreaper).await;
+});
 
 async fn asks_first(confinement: Confinement) {
     let yard = Yard::new();
@@ -168,7 +164,7 @@ async fn finds_the_marked(confinement: Confinement) {
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_b11_the_marker_is_seen_from_outside, b11_the_marker_is_seen_with_landlock, finds_the_marked);
+both!(needs_bubblewrap_the_marker_is_seen_from_outside, the_marker_is_seen_with_landlock, finds_the_marked);
 
 async fn refusal(yard: &Yard, change: impl FnOnce(&mut Cage)) -> BadCage {
     let mut caged = yard.caged(Confinement::Landlock);
@@ -180,7 +176,7 @@ async fn refusal(yard: &Yard, change: impl FnOnce(&mut Cage)) -> BadCage {
     }
 }
 
-alone!(r18_a_cage_that_would_open_something_else_is_refused, async || {
+alone!(a_cage_that_would_open_something_else_is_refused, async || {
     let yard = Yard::new();
     let path = |name: &str| yard.world.path(name);
     let missing = refusal(&yard, |cage| cage.writable.push(path("nothing"))).await;

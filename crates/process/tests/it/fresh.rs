@@ -24,7 +24,7 @@ async fn printed(world: &World, program: &str, args: &[&str], env: &[(&str, &str
     text
 }
 
-alone!(r12_an_agent_sees_the_variables_given_and_no_others, async || {
+alone!(an_agent_sees_the_variables_given_and_no_others, async || {
     let world = World::new();
     // A relative name is looked up on the PATH given, not on ours.
     let env = [("PATH", "/usr/bin:/bin"), ("GIVEN", "a b=c"), ("PWD", "/wrong"), (MARKER, "wrong")];

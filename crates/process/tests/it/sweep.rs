@@ -71,12 +71,12 @@ async fn sweeps_after(means: &str, files: &[&str]) {
 }
 
 #[tokio::test]
-async fn b11_sweep_after_a_killed_runner() {
+async fn sweep_after_a_killed_runner() {
     sweeps_after("subreaper", &["agent", "tool", "bare"]).await;
 }
 
 #[tokio::test]
-async fn b11_sweep_after_a_killed_runner_by_its_cgroup() {
+async fn sweep_after_a_killed_runner_by_its_cgroup() {
     // Where no cgroup can be had, the lost one is really lost: nothing to test.
     if kugetsu_process::means() == Means::CgroupV2 {
         sweeps_after("cgroup", &["agent", "tool", "bare", "lost"]).await;

@@ -93,8 +93,8 @@ async fn ends_the_stubborn(wanted: Means) {
     assert!(!cgroup_left(marker.id()));
 }
 
-alone!(b11_nothing_is_left_with_a_cgroup, async || ends_the_stubborn(Means::CgroupV2).await);
-alone!(b11_nothing_is_left_with_the_subreaper_alone, async || ends_the_stubborn(Means::Subreaper).await);
+alone!(nothing_is_left_with_a_cgroup, async || ends_the_stubborn(Means::CgroupV2).await);
+alone!(nothing_is_left_with_the_subreaper_alone, async || ends_the_stubborn(Means::Subreaper).await);
 
 async fn ends_while_forking(part: &str, wanted: Means) {
     let world = World::new();
@@ -126,14 +126,14 @@ fn children(of: i32) -> usize {
     lists.map(|list| list.split_ascii_whitespace().count()).sum()
 }
 
-alone!(b11_chains_that_never_stand_still_with_a_cgroup, async || ends_while_forking("hop", Means::CgroupV2).await);
-alone!(b11_chains_that_never_stand_still_with_the_subreaper, async || {
+alone!(chains_that_never_stand_still_with_a_cgroup, async || ends_while_forking("hop", Means::CgroupV2).await);
+alone!(chains_that_never_stand_still_with_the_subreaper, async || {
     ends_while_forking("hop", Means::Subreaper).await;
 });
-alone!(b11_a_crowd_with_a_cgroup, async || ends_while_forking("breed", Means::CgroupV2).await);
-alone!(b11_a_crowd_with_the_subreaper, async || ends_while_forking("breed", Means::Subreaper).await);
+alone!(a_crowd_with_a_cgroup, async || ends_while_forking("breed", Means::CgroupV2).await);
+alone!(a_crowd_with_the_subreaper, async || ends_while_forking("breed", Means::Subreaper).await);
 
-alone!(b11_without_adopting_the_marker_finds_who_left, async || {
+alone!(without_adopting_the_marker_finds_who_left, async || {
     let world = World::new();
     let script = r#"(setsid /bin/sh -c 'trap "" TERM; echo $$ >tool; while :; do sleep 1; done' &); sleep 1000"#;
     let mut tree = Tree::spawn(spec(&world, script, Means::Groups)).await.unwrap();
@@ -146,7 +146,7 @@ alone!(b11_without_adopting_the_marker_finds_who_left, async || {
     is_closed(stdout).await;
 });
 
-alone!(b11_what_an_agent_left_behind_ends_too, async || {
+alone!(what_an_agent_left_behind_ends_too, async || {
     let world = World::new();
     let mut tree = start(&world, "(setsid sh -c 'echo $$ >left; sleep 1000' &); exit 5").await;
     let left = world.pid("left").await;

@@ -53,14 +53,14 @@ async fn rest_goes_on(world: &World, healthy: [IssueId; 2], words: &[&str]) {
 }
 
 #[tokio::test]
-async fn r01_a_task_whose_identifier_is_damaged() {
+async fn a_task_whose_identifier_is_damaged() {
     let (world, [_, second, third], _) =
         damaged(|_, task| format!("UPDATE tasks SET id = 'not an id' WHERE id = '{task}'")).await;
     rest_goes_on(&world, [second, third], &["task not an id", "t_id"]).await;
 }
 
 #[tokio::test]
-async fn r01_a_task_whose_kind_or_state_is_damaged() {
+async fn a_task_whose_kind_or_state_is_damaged() {
     for column in ["kind", "state"] {
         let hurt = |_, task: TaskId| format!("UPDATE tasks SET {column} = 'nonsense' WHERE id = '{task}'");
         let (world, [_, second, third], task) = damaged(hurt).await;
@@ -70,7 +70,7 @@ async fn r01_a_task_whose_kind_or_state_is_damaged() {
 }
 
 #[tokio::test]
-async fn r01_a_task_whose_numbers_are_damaged() {
+async fn a_task_whose_numbers_are_damaged() {
     for (column, value) in [("attempt", "-1"), ("queued_at", "9223372036854775807"), ("after", "'x'")] {
         let hurt = |_, task: TaskId| format!("UPDATE tasks SET {column} = {value} WHERE id = '{task}'");
         let (world, [first, second, third], task) = damaged(hurt).await;
@@ -82,7 +82,7 @@ async fn r01_a_task_whose_numbers_are_damaged() {
 }
 
 #[tokio::test]
-async fn r01_an_issue_that_is_damaged() {
+async fn an_issue_that_is_damaged() {
     for (column, value) in [("state", "'nonsense'"), ("version", "-1"), ("created_at", "9223372036854775807")] {
         let hurt = |issue: IssueId, _| format!("UPDATE issues SET {column} = {value} WHERE id = '{issue}'");
         let (world, [first, second, third], _) = damaged(hurt).await;
@@ -93,7 +93,7 @@ async fn r01_an_issue_that_is_damaged() {
 }
 
 #[tokio::test]
-async fn r01_a_run_that_is_damaged() {
+async fn a_run_that_is_damaged() {
     let mut world = World::new().await;
     let (first, task) = world.queued(1).await;
     let lease = world.work(first.id, task).await;
@@ -105,7 +105,7 @@ async fn r01_a_run_that_is_damaged() {
 }
 
 #[tokio::test]
-async fn r01_many_damaged_tasks_at_the_head_of_the_line() {
+async fn many_damaged_tasks_at_the_head_of_the_line() {
     let mut world = World::new().await;
     for number in 1..=20 {
         world.queued(number).await;

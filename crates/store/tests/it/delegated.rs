@@ -82,7 +82,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn b03_a_report_is_due_once_everything_is_settled_and_again_after_another_try() {
+async fn a_report_is_due_once_everything_is_settled_and_again_after_another_try() {
     let world = World::new().await;
     let (coordinator, asked) = world.coordinate(None).await;
     assert_eq!(world.due(coordinator).await, [], "it asked for nothing");
@@ -106,7 +106,7 @@ async fn b03_a_report_is_due_once_everything_is_settled_and_again_after_another_
 }
 
 #[tokio::test]
-async fn b03_a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then() {
+async fn a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then() {
     let world = World::new().await;
     let (coordinator, parent, lease) = world.at_it(None).await;
     let (one, first) = world.child(1, parent, None).await;
@@ -125,7 +125,7 @@ async fn b03_a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then(
 }
 
 #[tokio::test]
-async fn b03_what_waits_for_something_that_failed_keeps_no_report_away() {
+async fn what_waits_for_something_that_failed_keeps_no_report_away() {
     let world = World::new().await;
     let (coordinator, asked) = world.coordinate(None).await;
     let (one, first) = world.child(1, asked, None).await;
@@ -147,7 +147,7 @@ async fn b03_what_waits_for_something_that_failed_keeps_no_report_away() {
 }
 
 #[tokio::test]
-async fn b03_a_canceled_message_gets_no_report() {
+async fn a_canceled_message_gets_no_report() {
     let world = World::new().await;
     let (coordinator, parent, lease) = world.at_it(None).await;
     let (one, first) = world.child(1, parent, None).await;
@@ -158,7 +158,7 @@ async fn b03_a_canceled_message_gets_no_report() {
 }
 
 #[tokio::test]
-async fn c12_what_a_report_hangs_on_is_not_forgotten_before_it_is_told() {
+async fn what_a_report_hangs_on_is_not_forgotten_before_it_is_told() {
     let world = World::new().await;
     let (coordinator, asked) = world.coordinate(None).await;
     let (one, first) = world.child(1, asked, None).await;

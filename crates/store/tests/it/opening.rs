@@ -28,7 +28,7 @@ async fn a_database_of_a_newer_version_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn r10_looking_reads_what_is_stored_and_writes_nothing() {
+async fn looking_reads_what_is_stored_and_writes_nothing() {
     let mut world = World::new().await;
     world.queued(1).await;
     // While somebody writes, and when nobody does.

@@ -107,7 +107,7 @@ async fn a_run_reads_back_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn c12_old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
+async fn old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
     let world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let old = world.work(issue.id, task).await;
@@ -129,7 +129,7 @@ async fn c12_old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
 }
 
 #[tokio::test]
-async fn c01_work_from_before_is_stored_once_and_gone_on_with() {
+async fn work_from_before_is_stored_once_and_gone_on_with() {
     let mut world = World::new().await;
     let adopt = |number: u64| {
         let asked = start(number);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::world::{World, go_on, local_repo, now, start};
 
 #[tokio::test]
-async fn r14_what_was_confirmed_to_many_at_once_is_there_after_a_restart() {
+async fn what_was_confirmed_to_many_at_once_is_there_after_a_restart() {
     const ASKED: u64 = 300;
     let mut world = World::new().await;
     let asked: Vec<Enqueue> = (1..=ASKED).map(start).collect();
@@ -108,7 +108,7 @@ async fn local_issues_are_numbered_without_gaps_and_without_twins() {
 }
 
 #[tokio::test]
-async fn r20_two_who_start_one_issue_at_once_make_one_task() {
+async fn two_who_start_one_issue_at_once_make_one_task() {
     let world = World::new().await;
     let store = world.store();
     let answers = tokio::join!(store.enqueue(start(1), now()), store.enqueue(start(1), now()));

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn c04_a_long_history_makes_no_long_answer() {
+    fn a_long_history_makes_no_long_answer() {
         let mut issues: Vec<RunObject> = (1..=250).map(|number| run(&format!("h/o/r#{number}"))).collect();
         issues[249].destroyed = true;
         issues.push(run("h/o/other#1"));

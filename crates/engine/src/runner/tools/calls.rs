@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn c04_what_a_daemon_did_not_live_to_confirm_is_said_again_and_is_the_same_task() {
+    async fn what_a_daemon_did_not_live_to_confirm_is_said_again_and_is_the_same_task() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let calls = Calls { socket: socket.clone(), task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn c04_connections_that_say_nothing_do_not_keep_the_agent_out() {
+    async fn connections_that_say_nothing_do_not_keep_the_agent_out() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Calls { socket: "/nowhere".into(), task: String::new(), cwd: "/".to_owned() };

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn c04_few_calls_are_carried_out_at_a_time() {
+    async fn few_calls_are_carried_out_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let daemon = UnixListener::bind(directory.path().join("s")).unwrap();
         let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn c04_every_tool_says_what_it_takes() {
+    fn every_tool_says_what_it_takes() {
         let shown: Vec<_> = tools().into_iter().map(|tool| (tool.name.to_string(), tool.input_schema)).collect();
         let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["list", "show", "start", "continue", "queue", "logs", "why"]);

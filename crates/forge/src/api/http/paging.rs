@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn r19_a_link_to_another_host_gives_its_page_number_and_nothing_else() {
+    fn a_link_to_another_host_gives_its_page_number_and_nothing_else() {
         let own = Some("https://h/api/repos/a/b/pulls?state=all&limit=50&page=3".to_owned());
         for link in [
             "<https://evil.example/steal?page=3&state=open>; rel=next",

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r19_a_token_belongs_to_one_scheme_host_and_port() {
+    fn a_token_belongs_to_one_scheme_host_and_port() {
         let site = Site::new("https://git.example.co/api/v1", "x").unwrap();
         let has = |url: &str| site.has(&Url::parse(url).unwrap());
         assert!(has("https://git.example.co/elsewhere") && has("https://GIT.example.co:443/"));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn b05_an_address_with_secrets_is_refused_and_not_repeated() {
+    fn an_address_with_secrets_is_refused_and_not_repeated() {
         for api in [
             "https://bot:SECRET@h/api",
             "https://SECRET@h",
