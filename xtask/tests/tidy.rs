@@ -293,24 +293,19 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every file of the repository: not what is built, not git's own.
+/// Every file of the repository, also the new ones that git does not ignore.
 fn everything() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut left = vec![root()];
-    while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(&directory).unwrap().flatten() {
-            let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            if kind.is_dir() {
-                if ![".git", "target", "node_modules"].iter().any(|skipped| path.ends_with(skipped)) {
-                    left.push(path);
-                }
-            } else if kind.is_file() {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
+    let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+    // The checkout may belong to another user, as in a container.
+    let output = Command::new("git").args(["-c", "safe.directory=*"]).args(list).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let paths = String::from_utf8(output.stdout).unwrap();
+    let mut paths: Vec<PathBuf> = paths.split_terminator('\0').map(|path| root().join(path)).collect();
+    paths.sort();
+    paths.dedup();
+    // A file that was removed and not yet committed is still listed.
+    paths.retain(|path| path.is_file());
+    paths
 }
 
 /// Every line of every text that people wrote: not the lock file, not recorded data.
