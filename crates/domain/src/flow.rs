@@ -1,13 +1,14 @@
-//! The one way in which facts change: [`step`] takes an issue as it is, an event and the time, and answers with the
-//! issue as it becomes and what is to be done about it.
+//! The state machine: [`step`] moves an issue by one event and returns the new issue with the effects of the move.
 //!
-//! Nothing is done here. The store keeps the new state and the event in one transaction; the engine carries out the
-//! effects and feeds what happens back as events. A step that is not possible is [`Refused`] and changes nothing.
+//! Nothing is executed here. The store saves the new state, the event and the effects in one transaction; the engine
+//! executes the effects and reports what happens as further events. A step that is not possible is [`Refused`] and
+//! changes nothing.
 
 use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::change::{ChangeBy, ChangeOf, ChangeState};
+use crate::effect::Effect;
 use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
@@ -18,101 +19,84 @@ use crate::task::{MAX_ATTEMPTS, Task, TaskState};
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Somebody asked something of the issue.
+    /// A task was added to the issue's queue.
     TaskQueued {
-        /// What was asked; its state must be queued.
+        /// In state queued.
         task: Task,
     },
-    /// What was begun on the issue before kugetsu knew it was taken over.
+    /// Work that began before kugetsu knew the issue was imported.
     Adopted {
-        /// What was asked there, as far as it is known; its state must be queued.
+        /// The task as far as it is known, in state queued.
         task: Task,
-        /// Its files.
         worktree: Worktree,
-        /// The agent's identifier of its session, where one is known.
+        /// The agent's session id, where one is known.
         session: Option<String>,
-        /// Whether the agent can go on in that session: it belongs to a directory, and the files may have moved.
+        /// Whether the agent can resume that session: a session belongs to a directory, and the files may have moved.
         resumable: bool,
-        /// The pull or merge request.
         change_url: Option<String>,
     },
-    /// The dispatcher gave the task a place.
+    /// The scheduler gave the task a run.
     TaskClaimed {
-        /// The task.
         task: TaskId,
-        /// The new run's identifier.
+        /// The new run's id.
         run: RunId,
     },
-    /// The runner made the files, or found them as they were left.
-    WorktreeReady {
-        /// The runner's lease.
-        lease: Lease,
-        /// The files.
-        worktree: Worktree,
-    },
-    /// The agent answered with a session.
+    /// The runner created the worktree, or found it as an earlier run left it.
+    WorktreeReady { lease: Lease, worktree: Worktree },
+    /// The agent opened or resumed a session.
     SessionOpened {
-        /// The runner's lease.
         lease: Lease,
-        /// The agent's identifier for it.
+        /// The agent's id for it.
         session: String,
     },
-    /// The agent does not know the issue's session any more.
-    SessionLost {
-        /// The runner's lease.
-        lease: Lease,
-    },
-    /// The runner is through, and no process of the run is left.
-    RunEnded {
-        /// The runner's lease.
-        lease: Lease,
-        /// What came of it.
-        outcome: Outcome,
-    },
-    /// The runner is gone without a report; what it had started is ended.
+    /// The agent no longer knows the issue's session.
+    SessionLost { lease: Lease },
+    /// The runner finished, and no process of the run is left.
+    RunEnded { lease: Lease, outcome: Outcome },
+    /// The runner disappeared without a report, and the processes it started have been ended.
     RunnerLost {
-        /// The lease of the runner that is gone.
         lease: Lease,
-        /// What is known about it, in words.
+        /// What is known about its end, for people.
         reason: String,
     },
-    /// Somebody asked for the task's end.
-    CancelAsked {
-        /// The task.
-        task: TaskId,
-    },
-    /// Somebody asked to try an ended task again.
+    /// The user asked to cancel the task.
+    CancelRequested { task: TaskId },
+    /// The user asked to try an ended task again.
     TaskRetried {
-        /// The task as it was stored; it is not among the live ones.
+        /// The task as it is stored; it is not among the issue's live tasks.
         task: Task,
     },
-    /// Somebody said which change belongs to the issue.
+    /// The user named the issue's pull request.
     ChangeNamed {
         /// The address of its page.
         url: String,
     },
-    /// Somebody said that none does.
+    /// The user cleared the issue's pull request.
     ChangeForgotten,
-    /// A server said what has become of the issue's change, or of one that it found by the branch.
+    /// The forge reported the state of the issue's pull request, or of one it found by the branch.
     ChangeSeen {
         /// The address of its page.
         url: String,
-        /// What has become of it.
         state: ChangeState,
     },
-    /// Somebody asked to remove files and session.
-    DestroyAsked,
-    /// They could not be removed.
+    /// The user asked to remove the issue's files and session.
+    DestroyRequested,
+    /// The files could not be removed; what is left stays.
     DestroyFailed {
-        /// Why, in words.
+        /// For people.
         reason: String,
     },
-    /// They are gone.
-    Destroyed,
+    /// Files and session are removed.
+    Destroyed {
+        /// The rescue that holds what was not pushed.
+        rescue: Option<String>,
+        /// What could not be removed, for people.
+        notes: Vec<String>,
+    },
 }
 
 impl Event {
-    /// The name under which the event is stored, shown and streamed.
+    /// The name under which the event is stored, shown and streamed. Scripts rely on it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::TaskQueued { .. } => "task_queued",
@@ -123,18 +107,18 @@ impl Event {
             Self::SessionLost { .. } => "session_lost",
             Self::RunEnded { .. } => "run_ended",
             Self::RunnerLost { .. } => "runner_lost",
-            Self::CancelAsked { .. } => "cancel_asked",
+            Self::CancelRequested { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
             Self::ChangeNamed { .. } => "change_named",
             Self::ChangeForgotten => "change_forgotten",
             Self::ChangeSeen { .. } => "change_seen",
-            Self::DestroyAsked => "destroy_asked",
+            Self::DestroyRequested => "destroy_asked",
             Self::DestroyFailed { .. } => "destroy_failed",
-            Self::Destroyed => "destroyed",
+            Self::Destroyed { .. } => "destroyed",
         }
     }
 
-    /// The lease that the event's sender claims to hold, for events that only a runner may send.
+    /// The lease that the sender claims to hold, for events that only a run may send.
     pub const fn lease(&self) -> Option<Lease> {
         match self {
             Self::WorktreeReady { lease, .. }
@@ -145,54 +129,61 @@ impl Event {
             _ => None,
         }
     }
+
+    /// Whether a queued task may be able to begin because of the event: a task was added, or a slot or an issue became
+    /// free. The scheduler reads the queue again after such an event.
+    pub const fn may_let_a_task_begin(&self) -> bool {
+        match self {
+            Self::TaskQueued { .. }
+            | Self::RunEnded { .. }
+            | Self::RunnerLost { .. }
+            | Self::CancelRequested { .. }
+            | Self::TaskRetried { .. }
+            | Self::DestroyFailed { .. } => true,
+            Self::Adopted { .. }
+            | Self::TaskClaimed { .. }
+            | Self::WorktreeReady { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionLost { .. }
+            | Self::ChangeNamed { .. }
+            | Self::ChangeForgotten
+            | Self::ChangeSeen { .. }
+            | Self::DestroyRequested
+            | Self::Destroyed { .. } => false,
+        }
+    }
 }
 
-/// What the engine has to do because of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Look whether a queued task can begin: a task, a place or an issue became free.
-    Dispatch,
-    /// Start the runner of this run.
-    StartRunner(Lease),
-    /// Ask the runner of this run to end it.
-    StopRunner(RunId),
-    /// Rescue the issue's state, then remove its files and its session.
-    Remove,
-}
-
-/// Why a step was not possible. Nothing was changed.
+/// Why a step is not possible. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// The tables have no such arrow.
     #[error(transparent)]
     NoSuchMove(#[from] NoSuchMove),
-    /// Another run holds the issue now, or none does.
-    #[error("the report of run {run} is stale: the run is over, or another one holds the issue")]
+    /// Another run holds the issue, or none does.
+    #[error("the report of run {run} is stale: the run is over, or another run holds the issue")]
     Stale {
         /// The run that sent the report.
         run: RunId,
     },
-    /// The issue has no such live task.
-    #[error("task {0} is not in the queue and not running")]
+    #[error("task {0} is neither queued nor running")]
     NoSuchTask(TaskId),
-    /// A run is going on.
-    #[error("a run is going on")]
+    #[error("a run is in progress")]
     Busy,
-    /// Tasks wait in the queue.
-    #[error("{0} tasks of it wait in the queue")]
+    #[error("{0} of its tasks are queued")]
     TasksWaiting(usize),
-    /// It cannot be taken over: it is known.
-    #[error("kugetsu works on it already")]
+    /// The issue cannot be adopted.
+    #[error("kugetsu already knows the issue")]
     Known,
-    /// The files are being removed right now.
-    #[error("its files are being removed right now")]
+    #[error("its files are being removed")]
     BeingDestroyed,
 }
 
 /// Moves an issue by one event.
 ///
+/// The returned issue still holds the tasks and the run that the event ended; the store drops them from the live issue.
+///
 /// # Errors
-/// [`Refused`] when the event does not fit the state; the caller's copy is then as good as before.
+/// [`Refused`] if the event does not fit the state.
 pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Vec<Effect>), Refused> {
     if let Some(lease) = event.lease()
         && issue.lease() != Some(lease)
@@ -221,7 +212,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         }
         Event::RunEnded { outcome, .. } => end(&mut issue, outcome, now)?,
         Event::RunnerLost { reason, .. } => lose(&mut issue, &reason, now)?,
-        Event::CancelAsked { task } => cancel(&mut issue, task, now)?,
+        Event::CancelRequested { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
         Event::ChangeNamed { url } => {
             issue.change = Some(ChangeOf::named_after(issue.change.take(), url));
@@ -232,15 +223,15 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             vec![]
         }
         Event::ChangeSeen { url, state } => {
-            see(&mut issue, url, state, now);
+            record_pull_request(&mut issue, url, state, now);
             vec![]
         }
-        Event::DestroyAsked => ask_destroy(&mut issue)?,
+        Event::DestroyRequested => request_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {
             issue.state = IssueState::next(Some(issue.state), Trigger::DestroyFailed)?;
-            vec![Effect::Dispatch]
+            vec![]
         }
-        Event::Destroyed => destroyed(&mut issue)?,
+        Event::Destroyed { .. } => destroyed(&mut issue)?,
     };
     Ok((issue, effects))
 }
@@ -251,10 +242,10 @@ fn queue(issue: &mut Issue, task: Task) -> Result<Vec<Effect>, Refused> {
     }
     issue.state = IssueState::next(Some(issue.state), Trigger::Queued)?;
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Queued)?, ..task });
-    Ok(vec![Effect::Dispatch])
+    Ok(vec![])
 }
 
-/// The issue begins with work that has stopped: a person says how it goes on.
+/// The task starts out blocked: the user decides how it continues.
 fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Timestamp) -> Result<(), Refused> {
     if issue.version > 0 || issue.fence > 0 || issue.is_begun() {
         return Err(Refused::Known);
@@ -267,7 +258,7 @@ fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Ti
         }
         issue.session = Some(Session { id, agent: task.agent.clone(), state });
     }
-    let reason = task.reason.clone().or_else(|| Some("it was begun before kugetsu".to_owned()));
+    let reason = task.reason.clone().or_else(|| Some("it was started before kugetsu".to_owned()));
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Adopted)?, ended_at: Some(now), reason, ..task });
     Ok(())
 }
@@ -298,7 +289,7 @@ fn claim(issue: &mut Issue, id: TaskId, run: RunId, now: Timestamp) -> Result<Ve
         outcome: None,
         acknowledged: 0,
     });
-    Ok(vec![Effect::StartRunner(lease)])
+    Ok(vec![Effect::Run(lease)])
 }
 
 fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
@@ -313,57 +304,65 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
 
 fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect>, Refused> {
     let trigger = outcome.verdict.trigger();
+    let version = issue.version;
     let Some(run) = &mut issue.run else { return Ok(vec![]) };
     run.state = RunState::next(Some(run.state), trigger)?;
     run.ended_at = Some(now);
-    let id = run.task;
-    let reason = outcome.reason.clone();
+    let (run_id, id) = (run.id, run.task);
+    let (pushed, reason) = (outcome.pushed, outcome.reason.clone());
     run.outcome = Some(outcome);
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), trigger)?;
     task.reason = Some(reason);
     task.ended_at = Some(now);
-    Ok(vec![Effect::Dispatch])
+    let mut effects = vec![Effect::Report { task: id, version }];
+    if pushed {
+        effects.push(Effect::FindPullRequest { run: run_id });
+    }
+    Ok(effects)
 }
 
 fn lose(issue: &mut Issue, reason: &str, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+    let version = issue.version;
     let Some(run) = &mut issue.run else { return Ok(vec![]) };
     run.state = RunState::next(Some(run.state), Trigger::RunnerLost)?;
     run.ended_at = Some(now);
     let id = run.task;
     let task = task_mut(issue, id)?;
-    if task.cancel_asked {
+    if task.cancel_requested {
         task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-        task.reason = Some("canceled on request; its runner was gone before it could report".to_owned());
+        task.reason = Some("canceled by the user; its runner disappeared before it could report".to_owned());
         task.ended_at = Some(now);
     } else if task.attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         task.reason = Some(format!("queued again after attempt {} of {MAX_ATTEMPTS}: {reason}", task.attempt));
+        return Ok(vec![]);
     } else {
         task.state = TaskState::next(Some(task.state), Trigger::Failed)?;
-        task.reason = Some(format!("given up after {} attempts: {reason}", task.attempt));
+        task.reason = Some(format!("gave up after {} attempts: {reason}", task.attempt));
         task.ended_at = Some(now);
     }
-    Ok(vec![Effect::Dispatch])
+    Ok(vec![Effect::Report { task: id, version }])
 }
 
 fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+    let version = issue.version;
     let run = issue.live_run().filter(|run| run.task == id).map(|run| run.id);
     let task = task_mut(issue, id)?;
     if let Some(run) = run {
-        task.cancel_asked = true;
-        return Ok(vec![Effect::StopRunner(run)]);
+        task.cancel_requested = true;
+        return Ok(vec![Effect::CancelRun { run }]);
     }
     task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-    task.reason = Some("canceled in the queue".to_owned());
+    task.reason = Some("canceled while queued".to_owned());
     task.ended_at = Some(now);
-    Ok(vec![Effect::Dispatch])
+    Ok(vec![Effect::Report { task: id, version }])
 }
 
 fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, Refused> {
-    // Two may ask at once, and the later one still holds the ended copy of a task that is alive again.
-    let stands = issue.task(task.id).map_or(task.state, |alive| alive.state);
-    let state = TaskState::next(Some(stands), Trigger::Retried)?;
+    // Of two retries at once, the later one still holds the ended copy of a task that is live again.
+    let current = issue.task(task.id).map_or(task.state, |live| live.state);
+    let state = TaskState::next(Some(current), Trigger::Retried)?;
     if issue.state == IssueState::Destroying {
         return Err(Refused::BeingDestroyed);
     }
@@ -371,41 +370,41 @@ fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, R
     issue.tasks.push(Task {
         state,
         attempt: 0,
-        cancel_asked: false,
+        cancel_requested: false,
         queued_at: now,
         ended_at: None,
         reason: None,
         ..task
     });
-    Ok(vec![Effect::Dispatch])
+    Ok(vec![])
 }
 
-fn ask_destroy(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
+fn request_destroy(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
     if issue.live_run().is_some() {
         return Err(Refused::Busy);
     }
     if !issue.tasks.is_empty() {
         return Err(Refused::TasksWaiting(issue.tasks.len()));
     }
-    issue.state = IssueState::next(Some(issue.state), Trigger::DestroyAsked)?;
-    Ok(vec![Effect::Remove])
+    issue.state = IssueState::next(Some(issue.state), Trigger::DestroyRequested)?;
+    Ok(vec![Effect::RemoveFiles { version: issue.version }])
 }
 
 fn destroyed(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
     issue.state = IssueState::next(Some(issue.state), Trigger::Destroyed)?;
-    // Deleted already: the issue was started afresh since, and no run came to open another session.
+    // Already deleted if the issue was started afresh since and no run has opened another session.
     if let Some(session) = issue.session.as_mut().filter(|session| session.state != SessionState::Deleted) {
         session.state = SessionState::next(Some(session.state), Trigger::Destroyed)?;
     }
     issue.worktree = None;
-    // Whoever begins again makes another branch, and perhaps another change.
+    // A fresh start makes another branch, and perhaps another pull request.
     issue.change = None;
     Ok(vec![])
 }
 
-/// Servers take their time, and much may have been said since one was asked: what a person named stays, and an issue that
-/// was destroyed has no change.
-fn see(issue: &mut Issue, url: String, state: ChangeState, now: Timestamp) {
+/// A forge answers late, and much may have changed since it was asked: a pull request that the user named stays, and a
+/// destroyed issue has none.
+fn record_pull_request(issue: &mut Issue, url: String, state: ChangeState, now: Timestamp) {
     let by = match &issue.change {
         Some(change) if change.url == url => change.by,
         Some(change) if change.by == ChangeBy::Named => return,

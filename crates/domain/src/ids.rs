@@ -1,4 +1,4 @@
-//! Identifiers of the things kugetsu stores: time-ordered UUIDs, one type per thing so that they cannot be mixed up.
+//! Identifiers of stored things: UUIDv7, one type per thing so that they cannot be mixed up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Takes an identifier that was made elsewhere (a UUIDv7 from the clock of whoever creates the thing).
+            /// Wraps a UUIDv7 that the creator of the thing generated.
             pub const fn new(uuid: Uuid) -> Self {
                 Self(uuid)
             }
@@ -41,14 +41,14 @@ macro_rules! id {
 }
 
 id!(
-    /// An issue that kugetsu knows, on a server or local.
+    /// Identifies an issue, on a server or local.
     IssueId
 );
 id!(
-    /// One message for one issue.
+    /// Identifies a task.
     TaskId
 );
 id!(
-    /// One attempt by one agent process at one task.
+    /// Identifies a run.
     RunId
 );

@@ -1,4 +1,4 @@
-//! An issue with all that is alive on it: what the state machine moves as one thing.
+//! An issue with its live tasks and run: the unit that the state machine moves.
 
 use jiff::Timestamp;
 
@@ -10,14 +10,13 @@ use crate::run::Run;
 use crate::session::Session;
 use crate::task::Task;
 
-/// Where an issue stands with kugetsu (its state on the server is another matter).
+/// State of an issue in kugetsu. Its state on the forge is independent of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IssueState {
-    /// kugetsu works on it or may do so again.
     Open,
     /// Its files and its session are being removed.
     Destroying,
-    /// Its files and its session are gone; what was not pushed is in rescue.
+    /// Its files and its session are removed; a rescue holds what was not pushed.
     Destroyed,
 }
 
@@ -27,42 +26,42 @@ impl Machine for IssueState {
     const STATES: &'static [Self] = &[Self::Open, Self::Destroying, Self::Destroyed];
 
     const TABLE: &'static [Transition<Self>] = &[
-        Transition { from: None, on: Trigger::Queued, to: Self::Open, says: "Its first task makes it known." },
+        Transition { from: None, on: Trigger::Queued, to: Self::Open, description: "Its first task creates it." },
         Transition {
             from: None,
             on: Trigger::Adopted,
             to: Self::Open,
-            says: "`init` takes over what was begun on it before kugetsu.",
+            description: "`init` imports work that began before kugetsu.",
         },
         Transition {
             from: Some(Self::Open),
             on: Trigger::Queued,
             to: Self::Open,
-            says: "Another task for it; tasks of one issue run one after the other.",
+            description: "Another task is added; tasks of one issue run one after the other.",
         },
         Transition {
             from: Some(Self::Open),
-            on: Trigger::DestroyAsked,
+            on: Trigger::DestroyRequested,
             to: Self::Destroying,
-            says: "Nothing runs on it; its state is rescued, then its files and its session are removed.",
+            description: "No run is in progress; its state is rescued, then its files and its session are removed.",
         },
         Transition {
             from: Some(Self::Destroying),
             on: Trigger::DestroyFailed,
             to: Self::Open,
-            says: "Something could not be rescued or removed; everything that is left stays.",
+            description: "Something could not be rescued or removed; everything that is left stays.",
         },
         Transition {
             from: Some(Self::Destroying),
             on: Trigger::Destroyed,
             to: Self::Destroyed,
-            says: "Files and session are gone.",
+            description: "Its files and its session are removed.",
         },
         Transition {
             from: Some(Self::Destroyed),
             on: Trigger::Queued,
             to: Self::Open,
-            says: "It is started afresh, from the server's state.",
+            description: "It is started afresh, from the server's state.",
         },
     ];
 
@@ -74,11 +73,11 @@ impl Machine for IssueState {
         }
     }
 
-    fn says(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
-            Self::Open => "kugetsu works on it or may do so again.",
+            Self::Open => "kugetsu works on it, or has and may again.",
             Self::Destroying => "Its files and its session are being removed.",
-            Self::Destroyed => "Its files and its session are gone; what was not pushed is in rescue.",
+            Self::Destroyed => "Its files and its session are removed; a rescue holds what was not pushed.",
         }
     }
 
@@ -90,47 +89,44 @@ impl Machine for IssueState {
 /// An issue's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worktree {
-    /// The directory's name below the home's `worktrees`.
+    /// Name of the directory in the home's `worktrees`.
     pub directory: String,
-    /// The branch that the work is pushed to.
+    /// The branch that is pushed.
     pub branch: String,
-    /// The branch it began from, where there was one.
+    /// The branch it started from, where there was one.
     pub base_branch: Option<String>,
-    /// The commit it began from; `None` in a repository that had no commit.
+    /// The commit it started from; `None` in a repository without commits.
     pub base_sha: Option<String>,
 }
 
-/// An issue and everything that is alive on it.
+/// An issue with its live tasks and run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Issue {
-    /// Its identifier.
     pub id: IssueId,
-    /// What people call it.
     pub reference: IssueRef,
-    /// Where it stands.
     pub state: IssueState,
-    /// The first line of its first task, or its title on the server.
+    /// The first line of its first task, or its title on the forge.
     pub title: String,
-    /// Its files, once they were made.
+    /// `None` before the first run has created it, and after the issue was destroyed.
     pub worktree: Option<Worktree>,
-    /// The agent's conversation, once there was one.
+    /// `None` before the first run has opened one.
     pub session: Option<Session>,
-    /// The pull or merge request, where somebody named it or it was found.
+    /// The pull request that the user named or that was found by the branch.
     pub change: Option<ChangeOf>,
-    /// Its tasks that are not ended, oldest first, and those that the present step ended.
+    /// The queued and running tasks, oldest first, and those that the current step ended.
     pub tasks: Vec<Task>,
-    /// The run that holds the lease, or that the present step ended.
+    /// The run that holds the lease, or that the current step ended.
     pub run: Option<Run>,
-    /// The fence that the latest lease got.
+    /// The fence of the latest lease.
     pub fence: u64,
-    /// Counts the stored changes: a writer that saw an older one must look again.
+    /// Number of stored changes. A writer that saw an older version must load the issue again.
     pub version: u64,
-    /// When kugetsu first heard of it.
+    /// When kugetsu first knew of it.
     pub created_at: Timestamp,
 }
 
 impl Issue {
-    /// An issue that nobody has asked anything about yet.
+    /// Returns an open issue without tasks.
     pub fn new(id: IssueId, reference: IssueRef, title: String, now: Timestamp) -> Self {
         Self {
             id,
@@ -148,17 +144,17 @@ impl Issue {
         }
     }
 
-    /// Whether there is something of it to go on with: files, a session, or a task that is alive.
+    /// Whether there is something to continue: files, a session or a live task.
     pub fn is_begun(&self) -> bool {
         self.worktree.is_some() || self.session.is_some() || !self.tasks.is_empty()
     }
 
-    /// The run that is going on.
+    /// The run that holds the lease.
     pub fn live_run(&self) -> Option<&Run> {
         self.run.as_ref().filter(|run| !run.state.is_final())
     }
 
-    /// The task with this identifier, if it is alive.
+    /// Returns a live task, or one that the current step ended.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.iter().find(|task| task.id == id)
     }
@@ -168,19 +164,16 @@ impl Issue {
         self.live_run().and_then(|run| self.task(run.task))
     }
 
-    /// The lease that the live run holds.
     pub fn lease(&self) -> Option<Lease> {
         self.live_run().map(|run| Lease { issue: self.id, run: run.id, fence: run.fence })
     }
 }
 
-/// Who may act on an issue now. A report that carries another lease than the live run's is refused as stale.
+/// The right to act on an issue. A report with another lease than the live run's is refused as stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The issue.
     pub issue: IssueId,
-    /// The run that holds it.
     pub run: RunId,
-    /// A number that only grows with each lease on the issue.
+    /// Grows by one with each lease on the issue.
     pub fence: u64,
 }

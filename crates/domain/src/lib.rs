@@ -1,10 +1,11 @@
-//! The words of kugetsu and its state machine.
+//! The vocabulary of kugetsu, its state machine and its scheduling policy.
 //!
-//! No IO and no clock live here: whoever needs the time passes `now`, and whoever stores or sends a word converts it at
-//! the edge into a type of its own. Everything above may import this crate; it imports nothing of kugetsu.
+//! There is no I/O and no clock here: callers pass `now`, and code that stores or sends a value converts it at the edge
+//! into a type of its own. Every crate may import this one; it imports none of kugetsu's.
 
 pub mod change;
 pub mod counted;
+pub mod effect;
 pub mod flow;
 pub mod hash;
 pub mod ids;

@@ -1,49 +1,41 @@
-//! What a state machine is here: a table of transitions, each with a sentence.
+//! State machines as tables: every transition with a sentence about what happens.
 //!
-//! [`crate::flow`] moves things only along these tables, and `docs/states.md` is drawn from them, so the page cannot
-//! drift from the program.
+//! [`crate::flow`] moves things only along these tables, and `docs/states.md` is generated from them, so that the page
+//! cannot drift from the program.
 
 use std::fmt::Debug;
 
 use thiserror::Error;
 
-/// The fact that moves a thing from one state to another.
+/// The kind of fact that moves a thing from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// A task was put into the queue.
     Queued,
-    /// Work that was begun before kugetsu knew the issue was taken over.
+    /// Work that began before kugetsu knew the issue was imported.
     Adopted,
     /// A queued task was given a run.
     Claimed,
-    /// The agent answered with a session.
     SessionOpened,
     /// The agent no longer knows the session.
     SessionLost,
-    /// The agent finished its turn and the host found nothing wrong.
+    /// The agent finished its turn and the host's inspection found no problem.
     Done,
-    /// Something went wrong.
     Failed,
-    /// A person is needed.
+    /// The user has to decide something.
     Blocked,
-    /// A time limit passed.
     TimedOut,
-    /// Somebody asked for the end.
     Canceled,
-    /// The runner vanished without a report.
+    /// The runner disappeared without a report.
     RunnerLost,
-    /// Somebody asked to try again.
     Retried,
-    /// Somebody asked to remove the issue's files and session.
-    DestroyAsked,
-    /// The removal could not be done.
+    DestroyRequested,
     DestroyFailed,
-    /// The files and the session are gone.
+    /// Files and session are removed.
     Destroyed,
 }
 
 impl Trigger {
-    /// The trigger's name on the page of states.
+    /// The name in `docs/states.md` and in messages, where it follows "cannot be".
     pub const fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -58,53 +50,51 @@ impl Trigger {
             Self::Canceled => "canceled",
             Self::RunnerLost => "runner lost",
             Self::Retried => "retried",
-            Self::DestroyAsked => "destroy asked",
+            Self::DestroyRequested => "destroy requested",
             Self::DestroyFailed => "destroy failed",
             Self::Destroyed => "destroyed",
         }
     }
 }
 
-/// One arrow of a machine.
+/// An arrow of a machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Transition<S> {
-    /// The state it leaves; `None` is the thing's beginning.
+    /// `None` is the thing's creation.
     pub from: Option<S>,
-    /// What moves it.
     pub on: Trigger,
-    /// The state it enters.
     pub to: S,
-    /// What happens then, in one sentence.
-    pub says: &'static str,
+    /// One sentence for `docs/states.md`.
+    pub description: &'static str,
 }
 
-/// A machine: its states and its arrows.
+/// A state type with its transitions.
 pub trait Machine: Copy + Debug + PartialEq + 'static {
-    /// What the machine moves, in lower case.
+    /// The name of what moves, in lower case.
     const THING: &'static str;
     /// Every state, in reading order.
     const STATES: &'static [Self];
-    /// Every arrow, in reading order.
+    /// Every transition, in reading order.
     const TABLE: &'static [Transition<Self>];
 
-    /// The state's name in output, configuration and database.
+    /// The name in output, settings and database. Scripts rely on it.
     fn name(self) -> &'static str;
 
-    /// What the state means, in one sentence.
-    fn says(self) -> &'static str;
+    /// One sentence for `docs/states.md`.
+    fn description(self) -> &'static str;
 
-    /// Whether nothing more happens by itself.
+    /// Whether only the user can move the thing from here.
     fn is_final(self) -> bool;
 
-    /// The state that [`name`](Self::name) gave.
+    /// The inverse of [`name`](Self::name).
     fn from_name(name: &str) -> Option<Self> {
         Self::STATES.iter().copied().find(|state| state.name() == name)
     }
 
-    /// Where the trigger leads from `from`.
+    /// Returns the state that the trigger leads to.
     ///
     /// # Errors
-    /// [`NoSuchMove`] when the table has no such arrow.
+    /// [`NoSuchMove`] if the table has no such arrow.
     fn next(from: Option<Self>, on: Trigger) -> Result<Self, NoSuchMove> {
         Self::TABLE
             .iter()
@@ -114,14 +104,13 @@ pub trait Machine: Copy + Debug + PartialEq + 'static {
     }
 }
 
-/// A thing cannot go where it was asked to go.
+/// The table has no arrow for a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a {from} {thing} cannot be {on}")]
 pub struct NoSuchMove {
-    /// Which machine.
     pub thing: &'static str,
-    /// The state it is in.
+    /// The current state.
     pub from: &'static str,
-    /// What was asked.
+    /// The trigger's name.
     pub on: &'static str,
 }

@@ -1,28 +1,25 @@
-//! A run: one attempt by one agent process at one task.
+//! One attempt by one agent process at one task.
 
 use jiff::Timestamp;
 
 use crate::ids::{RunId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
 
-/// Where a run stands.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunState {
-    /// Its runner prepares the worktree and starts the agent.
+    /// The runner prepares the worktree and starts the agent.
     Starting,
     /// The agent's session is open and the agent works.
     Working,
-    /// Ended well.
     Done,
-    /// Ended with a question for a person.
+    /// The user has to decide something.
     Blocked,
-    /// Went wrong.
     Failed,
-    /// Ended by a time limit.
+    /// The wall clock or the silence limit ended it.
     Timeout,
-    /// Ended on request.
     Canceled,
-    /// Its runner vanished without a report.
+    /// Its runner disappeared without a report.
     Lost,
 }
 
@@ -45,79 +42,79 @@ impl Machine for RunState {
             from: None,
             on: Trigger::Claimed,
             to: Self::Starting,
-            says: "A runner is started; it prepares the worktree and the agent.",
+            description: "A runner is started; it prepares the worktree and the agent.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::SessionOpened,
             to: Self::Working,
-            says: "The agent named its session and gets the message.",
+            description: "The agent opened its session and receives the message.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::Failed,
             to: Self::Failed,
-            says: "The worktree or the agent could not be had.",
+            description: "The worktree could not be prepared, or the agent could not be started.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::Blocked,
             to: Self::Blocked,
-            says: "A person is needed before the agent can begin, for example to log in.",
+            description: "The user has to do something before the agent can start, for example log in.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::TimedOut,
             to: Self::Timeout,
-            says: "A time limit passed during the preparation.",
+            description: "A time limit passed during the preparation.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::Canceled,
             to: Self::Canceled,
-            says: "It was stopped before the agent began.",
+            description: "It was stopped before the agent started.",
         },
         Transition {
             from: Some(Self::Starting),
             on: Trigger::RunnerLost,
             to: Self::Lost,
-            says: "The runner vanished; everything it started is ended.",
+            description: "The runner disappeared; every process it started is ended.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::Done,
             to: Self::Done,
-            says: "The turn ended, the host looked at the worktree, and the branch is pushed if there were commits.",
+            description: "The turn ended, the host inspected the worktree, and the branch is pushed if there were commits.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::Blocked,
             to: Self::Blocked,
-            says: "A permission was refused, or the push needs a person.",
+            description: "A permission was refused, or the push needs a decision by the user.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::Failed,
             to: Self::Failed,
-            says: "The agent, its model or the push failed.",
+            description: "The agent, its model or the push failed.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::TimedOut,
             to: Self::Timeout,
-            says: "The wall clock or the silence limit passed; the whole process tree is ended and the work is kept.",
+            description: "The wall clock or the silence limit passed; the whole process tree is ended and the work is kept.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::Canceled,
             to: Self::Canceled,
-            says: "It was stopped on request; the whole process tree is ended and the work is kept.",
+            description: "The user stopped it; the whole process tree is ended and the work is kept.",
         },
         Transition {
             from: Some(Self::Working),
             on: Trigger::RunnerLost,
             to: Self::Lost,
-            says: "The runner vanished; everything it started is ended and the work is kept.",
+            description: "The runner disappeared; every process it started is ended and the work is kept.",
         },
     ];
 
@@ -134,16 +131,16 @@ impl Machine for RunState {
         }
     }
 
-    fn says(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
-            Self::Starting => "Its runner prepares the worktree and starts the agent.",
+            Self::Starting => "The runner prepares the worktree and starts the agent.",
             Self::Working => "The agent's session is open and the agent works.",
-            Self::Done => "It ended well.",
-            Self::Blocked => "It ended with something only a person can settle.",
-            Self::Failed => "It went wrong; the reason says how.",
+            Self::Done => "It succeeded.",
+            Self::Blocked => "It ended with something only the user can decide.",
+            Self::Failed => "It failed; the reason says why.",
             Self::Timeout => "A time limit ended it.",
-            Self::Canceled => "It was ended on request.",
-            Self::Lost => "Its runner vanished without a report (killed, or the machine went down).",
+            Self::Canceled => "The user canceled it.",
+            Self::Lost => "Its runner disappeared without a report (it was killed, or the machine went down).",
         }
     }
 
@@ -155,20 +152,16 @@ impl Machine for RunState {
 /// How a run ended, as its runner reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Ended well.
     Done,
-    /// A person is needed.
+    /// The user has to decide something.
     Blocked,
-    /// Went wrong.
     Failed,
-    /// A time limit passed.
     Timeout,
-    /// Ended on request.
     Canceled,
 }
 
 impl Verdict {
-    /// The arrow that this verdict takes in the tables of run and task.
+    /// The trigger of this verdict in the tables of run and task.
     pub const fn trigger(self) -> Trigger {
         match self {
             Self::Done => Trigger::Done,
@@ -179,7 +172,7 @@ impl Verdict {
         }
     }
 
-    /// The name on the wire; the same as the state it leads to.
+    /// The name on the wire: that of the state it leads to.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -190,7 +183,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict that [`name`](Self::name) gave.
+    /// The inverse of [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Done, Self::Blocked, Self::Failed, Self::Timeout, Self::Canceled]
             .into_iter()
@@ -198,55 +191,45 @@ impl Verdict {
     }
 }
 
-/// What a run used of its model.
+/// Cost and tokens of a run, as far as the agent reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Money, in US dollars, as far as the agent tells.
     pub cost_usd: f64,
-    /// Tokens sent to the model.
     pub input_tokens: u64,
-    /// Tokens that the model answered with.
     pub output_tokens: u64,
 }
 
-/// What the host found when a run was over.
+/// Result of a run, as the host found it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// How it ended.
     pub verdict: Verdict,
-    /// Why, in words for a person.
+    /// For people.
     pub reason: String,
-    /// The commit at the top of the issue's work, as a hexadecimal object name.
+    /// The head of the issue's branch, as a hexadecimal object name.
     pub head_sha: Option<String>,
-    /// How many commits there are on top of the base.
+    /// Number of commits on top of the base.
     pub commits: u64,
-    /// Whether the head is on the issue's branch at the server, or in the repository for a local one.
+    /// Whether the head is on the issue's branch on the server (in a local repository: in that repository).
     pub pushed: bool,
-    /// What the model cost.
     pub usage: Usage,
 }
 
 /// One attempt at one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Its identifier.
     pub id: RunId,
-    /// The task it works on.
     pub task: TaskId,
-    /// Where it stands.
     pub state: RunState,
-    /// The fence of the lease it holds on its issue: a number that only grows; a report with another one is stale.
+    /// The fence of its lease; see [`Lease`](crate::issue::Lease).
     pub fence: u64,
-    /// The agent profile's name.
+    /// Name of the agent profile.
     pub agent: String,
-    /// The agent's session, once the agent has named it.
+    /// The agent's session, once it is open.
     pub session: Option<String>,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What came of it, once it has ended with a report.
+    /// Set once the run has ended with a report.
     pub outcome: Option<Outcome>,
-    /// How many bytes of the runner's report are stored.
+    /// Length of the transcript, in bytes, up to which its facts are stored.
     pub acknowledged: u64,
 }

@@ -1,23 +1,21 @@
-//! The scheduling choice: which of the waiting tasks begin now. Pure, so that every rule can be tested as a table.
+//! The scheduling policy: which of the queued tasks begin now.
 
 use crate::ids::{IssueId, TaskId};
 use crate::task::TaskKind;
 
-/// A queued task that could begin: its issue is free, and what it comes after is done.
+/// A queued task that could begin: its issue has no run, and the issue it comes after is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The task.
     pub task: TaskId,
-    /// The issue it belongs to.
     pub issue: IssueId,
-    /// Whether it takes one of the limited places.
+    /// Decides whether it takes a slot.
     pub kind: TaskKind,
 }
 
-/// Chooses which candidates begin, in their order (priority, then age, as the store lists them).
+/// Chooses which candidates begin, in the given order (the store lists them by priority, then age).
 ///
-/// `running` is how many limited places are taken by runs that really go on; `max` is how many there are. A `continue`
-/// takes no place, nor does the coordinator. Two tasks of one issue never begin together.
+/// `running` is the number of slots in use by live runs, `max` the number of slots. Only `start` takes a slot. Two tasks
+/// of one issue never begin together.
 pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candidate> {
     let mut free = max.saturating_sub(running);
     let mut chosen: Vec<Candidate> = Vec::new();
@@ -25,7 +23,7 @@ pub fn choose(candidates: &[Candidate], running: usize, max: usize) -> Vec<Candi
         if chosen.iter().any(|other| other.issue == candidate.issue) {
             continue;
         }
-        if candidate.kind.needs_place() {
+        if candidate.kind.needs_slot() {
             if free == 0 {
                 continue;
             }
@@ -51,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_in_order_and_never_more_than_there_are() {
+    fn slots_are_filled_in_order_up_to_the_limit() {
         let waiting: Vec<_> = (0..5).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
         assert_eq!(choose(&waiting, 0, 3), waiting[..3]);
         assert_eq!(choose(&waiting, 2, 3), waiting[..1]);
@@ -60,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_continue_takes_no_place() {
+    fn a_continue_takes_no_slot() {
         let waiting =
             [candidate(1, 1, TaskKind::Start), candidate(2, 2, TaskKind::Continue), candidate(3, 3, TaskKind::Start)];
         assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[1].task]);
@@ -68,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn one_issue_never_gets_two_runs() {
+    fn an_issue_gets_one_run_at_a_time() {
         let waiting = [candidate(1, 1, TaskKind::Start), candidate(2, 1, TaskKind::Continue)];
         assert_eq!(tasks(&choose(&waiting, 0, 9)), [waiting[0].task]);
     }
 
     #[test]
-    fn a_full_queue_head_does_not_hold_back_what_needs_no_place() {
+    fn a_full_queue_does_not_hold_back_tasks_without_slots() {
         let mut waiting: Vec<_> = (0..100).map(|n| candidate(n, 100 + n, TaskKind::Start)).collect();
         waiting.push(candidate(500, 500, TaskKind::Continue));
         assert_eq!(tasks(&choose(&waiting, 3, 3)), [waiting[100].task]);

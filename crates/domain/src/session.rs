@@ -1,15 +1,15 @@
-//! A session: the agent's conversation. It belongs to an issue and survives runs.
+//! The agent's conversation about an issue. It survives runs.
 
 use crate::machine::{Machine, Transition, Trigger};
 
-/// Where a session stands.
+/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionState {
-    /// The agent knows it, and the next run goes on in it.
+    /// The next run resumes it.
     Open,
-    /// The agent no longer knows it; the next run begins another with a hand-over.
+    /// The agent no longer knows it; the next run opens another one with a hand-over.
     Lost,
-    /// It was deleted together with its issue's files.
+    /// Deleted together with the issue's files.
     Deleted,
 }
 
@@ -23,49 +23,49 @@ impl Machine for SessionState {
             from: None,
             on: Trigger::SessionOpened,
             to: Self::Open,
-            says: "The agent named the session it began in the issue's worktree.",
+            description: "The agent opened a session in the issue's worktree.",
         },
         Transition {
             from: None,
             on: Trigger::Adopted,
             to: Self::Open,
-            says: "It was begun before kugetsu; where its directory could not stay, it is lost at once.",
+            description: "It began before kugetsu; if its directory had to move, it is lost at once.",
         },
         Transition {
             from: Some(Self::Open),
             on: Trigger::SessionOpened,
             to: Self::Open,
-            says: "A later run goes on in it, in the same directory.",
+            description: "A later run resumes it, in the same directory.",
         },
         Transition {
             from: Some(Self::Open),
             on: Trigger::SessionLost,
             to: Self::Lost,
-            says: "The agent does not know it any more.",
+            description: "The agent no longer knows it.",
         },
         Transition {
             from: Some(Self::Lost),
             on: Trigger::SessionOpened,
             to: Self::Open,
-            says: "A new session takes its place and begins with a hand-over.",
+            description: "A new session replaces it and starts with a hand-over.",
         },
         Transition {
             from: Some(Self::Open),
             on: Trigger::Destroyed,
             to: Self::Deleted,
-            says: "The agent's own record is deleted, so that nothing of it turns up later.",
+            description: "The agent's own record is deleted as well.",
         },
         Transition {
             from: Some(Self::Lost),
             on: Trigger::Destroyed,
             to: Self::Deleted,
-            says: "There was nothing left to delete at the agent.",
+            description: "The agent had nothing left to delete.",
         },
         Transition {
             from: Some(Self::Deleted),
             on: Trigger::SessionOpened,
             to: Self::Open,
-            says: "The issue was started afresh.",
+            description: "The issue was started afresh.",
         },
     ];
 
@@ -77,11 +77,11 @@ impl Machine for SessionState {
         }
     }
 
-    fn says(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
-            Self::Open => "The agent knows it, and the next run goes on in it.",
-            Self::Lost => "The agent no longer knows it; the next run begins another with a hand-over.",
-            Self::Deleted => "It went together with its issue's files.",
+            Self::Open => "The agent knows it, and the next run resumes it.",
+            Self::Lost => "The agent no longer knows it; the next run opens another one with a hand-over.",
+            Self::Deleted => "It was deleted together with its issue's files.",
         }
     }
 
@@ -93,10 +93,9 @@ impl Machine for SessionState {
 /// The agent's conversation about one issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The agent's own identifier for it, exactly as the agent answered it.
+    /// The agent's own id for it, exactly as the agent returned it.
     pub id: String,
-    /// The agent profile it belongs to: another agent cannot resume it.
+    /// The agent profile it belongs to; no other agent can resume it.
     pub agent: String,
-    /// Where it stands.
     pub state: SessionState,
 }

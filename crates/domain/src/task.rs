@@ -1,26 +1,23 @@
-//! A task: one message for one issue or for the coordinator, queued and durable.
+//! One message for one issue or for the coordinator, queued and durable.
 
 use jiff::Timestamp;
 
 use crate::ids::{IssueId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
 
-/// Where a task stands. The names are part of the contract for scripts.
+/// State of a task. Scripts rely on the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Waits for a free place, for its issue, or for the task it comes after.
+    /// Waits for a free slot, for its issue, or for the issue it comes after.
     Queued,
-    /// A run works on it.
     Running,
-    /// The agent finished, and the host saw what it did.
+    /// The agent finished, and the host inspected the result.
     Done,
-    /// A person is needed before it can go on.
+    /// The user has to decide something before it can continue.
     Blocked,
-    /// It went wrong; the reason says how.
     Failed,
-    /// A time limit ended it.
+    /// The wall clock or the silence limit ended it.
     Timeout,
-    /// Somebody ended it.
     Canceled,
 }
 
@@ -35,80 +32,80 @@ impl Machine for TaskState {
             from: None,
             on: Trigger::Queued,
             to: Self::Queued,
-            says: "The message is stored before the command returns.",
+            description: "The message is stored before the command returns.",
         },
         Transition {
             from: None,
             on: Trigger::Adopted,
             to: Self::Blocked,
-            says: "It was begun before kugetsu, and a person says how it goes on.",
+            description: "It began before kugetsu; the user decides how it continues.",
         },
         Transition {
             from: Some(Self::Queued),
             on: Trigger::Claimed,
             to: Self::Running,
-            says: "A place is free, its turn has come, and a run begins.",
+            description: "A slot is free and it is next: a run begins.",
         },
         Transition {
             from: Some(Self::Queued),
             on: Trigger::Canceled,
             to: Self::Canceled,
-            says: "It leaves the queue; nothing was started.",
+            description: "It leaves the queue; nothing was started.",
         },
-        Transition { from: Some(Self::Running), on: Trigger::Done, to: Self::Done, says: "The run ended well." },
+        Transition { from: Some(Self::Running), on: Trigger::Done, to: Self::Done, description: "The run succeeded." },
         Transition {
             from: Some(Self::Running),
             on: Trigger::Blocked,
             to: Self::Blocked,
-            says: "The run ended with a question for a person.",
+            description: "The run needs a decision by the user.",
         },
         Transition {
             from: Some(Self::Running),
             on: Trigger::Failed,
             to: Self::Failed,
-            says: "The run failed, and trying again by itself would not help.",
+            description: "The run failed, and retrying it automatically would not help.",
         },
         Transition {
             from: Some(Self::Running),
             on: Trigger::TimedOut,
             to: Self::Timeout,
-            says: "The run reached a time limit; its work is kept.",
+            description: "The run reached a time limit; its work is kept.",
         },
         Transition {
             from: Some(Self::Running),
             on: Trigger::Canceled,
             to: Self::Canceled,
-            says: "The run was stopped on request; its work is kept.",
+            description: "The user stopped the run; its work is kept.",
         },
         Transition {
             from: Some(Self::Running),
             on: Trigger::RunnerLost,
             to: Self::Queued,
-            says: "The machine or the runner died; the task is tried again in the same session, a bounded number of times.",
+            description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all.",
         },
         Transition {
             from: Some(Self::Blocked),
             on: Trigger::Retried,
             to: Self::Queued,
-            says: "Somebody asked to try again.",
+            description: "The user retried it.",
         },
         Transition {
             from: Some(Self::Failed),
             on: Trigger::Retried,
             to: Self::Queued,
-            says: "Somebody asked to try again.",
+            description: "The user retried it.",
         },
         Transition {
             from: Some(Self::Timeout),
             on: Trigger::Retried,
             to: Self::Queued,
-            says: "Somebody asked to try again.",
+            description: "The user retried it.",
         },
         Transition {
             from: Some(Self::Canceled),
             on: Trigger::Retried,
             to: Self::Queued,
-            says: "Somebody asked to try again.",
+            description: "The user retried it.",
         },
     ];
 
@@ -124,15 +121,15 @@ impl Machine for TaskState {
         }
     }
 
-    fn says(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
-            Self::Queued => "Waits for a free place, for its issue, or for the issue it comes after.",
+            Self::Queued => "It waits for a free slot, for its issue, or for the issue it comes after.",
             Self::Running => "A run works on it.",
-            Self::Done => "The agent finished its turn and the host saw what came of it.",
-            Self::Blocked => "A person is needed, for example because a permission was refused.",
-            Self::Failed => "It went wrong; the reason says how.",
+            Self::Done => "The agent finished its turn, and the host inspected the result.",
+            Self::Blocked => "The user has to decide something, for example because a permission was refused.",
+            Self::Failed => "It failed; the reason says why.",
             Self::Timeout => "The wall clock or the silence limit ended it.",
-            Self::Canceled => "Somebody ended it.",
+            Self::Canceled => "The user canceled it.",
         }
     }
 
@@ -144,18 +141,17 @@ impl Machine for TaskState {
 /// Why a task exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskKind {
-    /// `start`: takes one of the limited places.
+    /// `start`; the only kind that takes a slot.
     Start,
-    /// `continue`: goes on in an issue's session and is not counted against the limit.
+    /// `continue`: resumes the issue's session.
     Continue,
-    /// `delegate`: a message for the coordinator; needs no place.
+    /// `delegate`: a message for the coordinator.
     Delegate,
-    /// Tells the coordinator what became of the tasks that it asked for; needs no place.
+    /// Reports to the coordinator how the tasks it asked for ended.
     Report,
 }
 
 impl TaskKind {
-    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Start, Self::Continue, Self::Delegate, Self::Report];
 
     /// The name in the database and in JSON.
@@ -168,57 +164,54 @@ impl TaskKind {
         }
     }
 
-    /// The kind that [`name`](Self::name) gave.
+    /// The inverse of [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether a run of it takes one of the limited places: only development does.
-    pub const fn needs_place(self) -> bool {
+    /// Whether a run of it takes one of the `agents.max` slots.
+    pub const fn needs_slot(self) -> bool {
         matches!(self, Self::Start)
     }
 }
 
-/// How often a task is tried when its runner vanishes, the first try included.
+/// Maximum number of attempts if the runner disappears, including the first.
 pub const MAX_ATTEMPTS: u32 = 3;
 
 /// One message for one issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its identifier; made by whoever asked, so that asking twice makes one task.
+    /// Generated by the caller, so that sending a request twice creates one task.
     pub id: TaskId,
-    /// What for.
     pub kind: TaskKind,
-    /// Where it stands.
     pub state: TaskState,
-    /// What the agent is asked, as the person wrote it.
+    /// The prompt, as the user wrote it.
     pub message: String,
     /// The agent profile's name.
     pub agent: String,
-    /// The model, in the agent's own words; `None` leaves the choice to the agent's configuration.
+    /// The model's name as the agent knows it; `None` leaves the choice to the agent's configuration.
     pub model: Option<String>,
-    /// The branch to begin from; `None` is the repository's default branch.
+    /// The branch to start from; `None` is the repository's default branch.
     pub base: Option<String>,
-    /// Larger comes first; 0 is normal.
+    /// Larger runs first; 0 is the default.
     pub priority: i32,
-    /// Not before this issue's latest task is done.
+    /// Begins only when this issue's latest task is done.
     pub after: Option<IssueId>,
-    /// The coordinator's task during which this one was asked for; of a report, the one whose tasks it is about.
+    /// The coordinator's task that created this one; of a report, the coordinator's task it is about.
     pub asked_by: Option<TaskId>,
-    /// How often it was tried, from 0.
+    /// Number of runs so far.
     pub attempt: u32,
-    /// Whether somebody asked for its end while it runs.
-    pub cancel_asked: bool,
-    /// When it was queued.
+    /// Whether the user canceled it while it runs.
+    pub cancel_requested: bool,
     pub queued_at: Timestamp,
     /// When it reached a final state.
     pub ended_at: Option<Timestamp>,
-    /// Why it is in the state it is in, in words.
+    /// Why it is in its state, for people.
     pub reason: Option<String>,
 }
 
 impl Task {
-    /// One that is to wait in line, and of which nothing more is said.
+    /// Returns a queued task with default options.
     #[must_use]
     pub fn queued(id: TaskId, kind: TaskKind, agent: String, message: String, queued_at: Timestamp) -> Self {
         Self {
@@ -233,7 +226,7 @@ impl Task {
             after: None,
             asked_by: None,
             attempt: 0,
-            cancel_asked: false,
+            cancel_requested: false,
             queued_at,
             ended_at: None,
             reason: None,

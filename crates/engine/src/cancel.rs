@@ -29,7 +29,7 @@ pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, 
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(over(&view));
     }
-    let event = Event::CancelAsked { task: view.task.id };
+    let event = Event::CancelRequested { task: view.task.id };
     engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
     again(engine, view.task.id).await
 }

@@ -98,7 +98,7 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
                 .hint("add --discard to remove it all the same; it is kept in rescue (kugetsu rescue list)"));
         }
     }
-    let asked = engine.apply(issue.id, Event::DestroyAsked).await;
+    let asked = engine.apply(issue.id, Event::DestroyRequested).await;
     let issue = asked.map_err(|error| not_stored(&issue.reference, error))?;
     carry_out(engine, issue).await
 }
@@ -116,7 +116,7 @@ async fn carry_out(engine: &Engine, issue: Issue) -> Result<Destroyed, Problem> 
     let (id, reference) = (issue.id, issue.reference.clone());
     let removed = remove(engine, &issue).await;
     let event = match &removed {
-        Ok(_) => Event::Destroyed,
+        Ok(removed) => Event::Destroyed { rescue: removed.rescue.clone(), notes: removed.notes.clone() },
         Err(why) => Event::DestroyFailed { reason: why.clone() },
     };
     let stored: Result<Issue, StoreError> = engine.apply(id, event).await;

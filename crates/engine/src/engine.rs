@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use kugetsu_api::order::{Limits, Word};
-use kugetsu_domain::flow::{Effect, Event};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::RepoRef;
@@ -53,6 +54,9 @@ struct Inner {
     /// Runs that were claimed and whose runners are to be started.
     launches: mpsc::UnboundedSender<Launch>,
     launching: StdMutex<Option<mpsc::UnboundedReceiver<Launch>>>,
+    /// Issues whose run has pushed: their pull request is to be looked up.
+    pushes: mpsc::UnboundedSender<IssueId>,
+    pushed: StdMutex<Option<mpsc::UnboundedReceiver<IssueId>>>,
     dispatch: Notify,
     /// What the coordinator asked for may be over.
     reports: Notify,
@@ -77,12 +81,15 @@ impl Engine {
     /// An engine that does nothing yet; [`crate::serve_engine`] sets it going.
     pub fn new(parts: Parts) -> Self {
         let (launches, launching) = mpsc::unbounded_channel();
+        let (pushes, pushed) = mpsc::unbounded_channel();
         Self(Arc::new(Inner {
             parts,
             runners: Runners::default(),
             connector: OnceLock::new(),
             launches,
             launching: StdMutex::new(Some(launching)),
+            pushes,
+            pushed: StdMutex::new(Some(pushed)),
             dispatch: Notify::new(),
             reports: Notify::new(),
             full: AtomicBool::new(false),
@@ -168,6 +175,11 @@ impl Engine {
         self.0.launching.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Issues whose run has pushed. They have one taker.
+    pub(crate) fn take_pushes(&self) -> Option<mpsc::UnboundedReceiver<IssueId>> {
+        self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     pub(crate) async fn dispatch_wanted(&self) {
         self.0.dispatch.notified().await;
     }
@@ -228,28 +240,32 @@ impl Engine {
     /// As [`carry_out`](Self::carry_out), for a step that queued a task: one that needs a place is no reason to look while
     /// all are taken.
     pub(crate) fn carry_out_queued(&self, applied: &Applied, kind: TaskKind) {
-        match kind.needs_place() {
+        match kind.needs_slot() {
             true => self.carry_out_with(applied, Self::place_wanted),
             false => self.carry_out(applied),
         }
     }
 
     fn carry_out_with(&self, applied: &Applied, dispatch: fn(&Self)) {
-        if may_settle_what_was_asked(applied) {
-            self.0.reports.notify_one();
+        if applied.wakes_scheduler {
+            dispatch(self);
         }
         for effect in &applied.effects {
             match *effect {
-                Effect::Dispatch => dispatch(self),
-                Effect::StopRunner(run) => self.runners().tell(run, Word::Stop),
-                Effect::StartRunner(lease) => {
+                Effect::CancelRun { run } => self.runners().tell(run, Word::Stop),
+                Effect::FindPullRequest { .. } => {
+                    // A closed channel means that the daemon is stopping.
+                    let _ = self.0.pushes.send(applied.issue.id);
+                }
+                Effect::Report { .. } => self.0.reports.notify_one(),
+                Effect::Run(lease) => {
                     if self.0.launches.send((applied.issue.clone(), lease)).is_err() {
                         // The daemon is ending; the next one finds the run without a runner.
                         tracing::warn!(run = %lease.run, "a runner is not started any more");
                     }
                 }
-                // Whoever asked for the removal waits for its result and carries it out.
-                Effect::Remove => {}
+                // The caller that requested the removal carries it out and waits for its result.
+                Effect::RemoveFiles { .. } => {}
             }
         }
     }
@@ -258,12 +274,6 @@ impl Engine {
     pub(crate) fn run_is_over(&self, run: RunId) {
         self.runners().forget(run);
     }
-}
-
-/// Whether a step may have settled the last of what the coordinator asked for: by its end, or by that of something which
-/// it waits for.
-fn may_settle_what_was_asked(applied: &Applied) -> bool {
-    applied.issue.tasks.iter().any(|task| task.ended_at.is_some())
 }
 
 /// The time, read in one place.

@@ -205,7 +205,7 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
     if request.interrupt
         && let Some(running) = issue.live_run()
     {
-        let event = Event::CancelAsked { task: running.task };
+        let event = Event::CancelRequested { task: running.task };
         engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok(queued)
@@ -346,7 +346,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     let max = engine.settings().agents_max;
     let taken = engine.store().places_taken().await.map_err(internal)?;
     let waiting = engine.store().candidates(max).await.map_err(internal)?;
-    let waiting = waiting.iter().filter(|candidate| candidate.kind.needs_place()).count();
+    let waiting = waiting.iter().filter(|candidate| candidate.kind.needs_slot()).count();
     if taken + waiting < max {
         return Ok(());
     }

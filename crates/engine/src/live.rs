@@ -4,7 +4,7 @@ use crate::cancel::clean_by_age;
 use crate::coordinator::reports;
 use crate::engine::Engine;
 use crate::recover::recover;
-use crate::{dispatcher, launch};
+use crate::{changes, dispatcher, launch};
 
 /// Finds out what became of everything, then dispatches, starts runners and passes changed settings on, for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
@@ -15,6 +15,7 @@ pub async fn serve_engine(engine: Engine) {
     tokio::join!(
         dispatcher::run(engine.clone()),
         start_runners(engine.clone()),
+        look_up_pull_requests(engine.clone()),
         reports::run(engine.clone()),
         clean_by_age(engine.clone()),
         pass_settings_on(engine)
@@ -27,6 +28,14 @@ async fn start_runners(engine: Engine) {
     while let Some((issue, lease)) = launches.recv().await {
         let engine = engine.clone();
         tokio::spawn(async move { launch::launch(&engine, &issue, lease).await });
+    }
+}
+
+/// Looks up the pull request of every branch that was pushed.
+async fn look_up_pull_requests(engine: Engine) {
+    let Some(mut pushes) = engine.take_pushes() else { return };
+    while let Some(issue) = pushes.recv().await {
+        changes::look_later(&engine, issue);
     }
 }
 

@@ -13,7 +13,6 @@ use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
-use crate::changes;
 use crate::engine::{Engine, now};
 
 /// Takes the lines of a report that begins at byte `offset` of the run's records. A last line without its end is left
@@ -42,10 +41,6 @@ pub async fn take(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Res
         match engine.store().apply_report(lease, event, end, now()).await {
             Ok(applied) => {
                 engine.carry_out(&applied);
-                let outcome = applied.issue.run.as_ref().and_then(|run| run.outcome.as_ref());
-                if !applied.repeated && outcome.is_some_and(|outcome| outcome.pushed) {
-                    changes::look_later(engine, applied.issue.id);
-                }
             }
             Err(StoreError::Refused(Refused::Stale { .. })) => {
                 return Ok(Acknowledged { offset: offset + lines.len() as u64, over: true });
@@ -73,7 +68,7 @@ pub async fn connect(engine: &Engine, run: RunId) -> Result<(Vec<Word>, Option<m
         return Ok((vec![Word::Hello, Word::Over], None));
     };
     let issue = engine.store().issue_by_id(lease.issue).await?;
-    let stop = issue.running_task().is_some_and(|task| task.cancel_asked);
+    let stop = issue.running_task().is_some_and(|task| task.cancel_requested);
     Ok((first_words(engine, stop), Some(words)))
 }
 

@@ -88,7 +88,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
             why.next.push(format!("look there: kugetsu why {other}"));
         }
     }
-    if task.kind.needs_place() {
+    if task.kind.needs_slot() {
         let (max, taken) = (engine.settings().agents_max, store.places_taken().await.map_err(internal)?);
         if max == 0 {
             why.because.push("agents.max is 0, so nothing begins".to_owned());
@@ -97,7 +97,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
             let running = store.running().await.map_err(internal)?;
             let names: Vec<String> = running
                 .iter()
-                .filter(|other| other.running_task().is_some_and(|task| task.kind.needs_place()))
+                .filter(|other| other.running_task().is_some_and(|task| task.kind.needs_slot()))
                 .map(|other| other.reference.to_string())
                 .take(NAMED)
                 .collect();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kugetsu_domain::flow::{Effect, Event};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
@@ -73,6 +74,8 @@ pub struct Applied {
     pub issue: Issue,
     /// What is to be done about it.
     pub effects: Vec<Effect>,
+    /// Whether a queued task may be able to begin now.
+    pub wakes_scheduler: bool,
     /// Whether the same write had been stored before, so that nothing was changed now.
     pub repeated: bool,
 }

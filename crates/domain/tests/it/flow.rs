@@ -1,26 +1,29 @@
-//! Single steps: what each event does in each situation.
+//! Single steps: the result of each event in each state.
+
+use std::collections::BTreeSet;
 
 use kugetsu_domain::change::{ChangeBy, ChangeState};
-use kugetsu_domain::flow::{Effect, Event, Refused};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
-use kugetsu_domain::run::{RunState, Verdict};
+use kugetsu_domain::run::{Outcome, RunState, Verdict};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskState};
 use uuid::Uuid;
 
-use crate::world::{World, outcome, worktree};
+use crate::world::{World, destroyed, outcome, worktree};
 
 #[test]
-fn a_task_goes_through_a_run_to_its_end() {
+fn task_runs_to_its_end() {
     let mut world = World::new();
     let task = world.queue();
     let run = RunId::new(world.id());
 
     let (issue, effects) = world.step(Event::TaskClaimed { task, run }).unwrap();
     let lease = Lease { issue: issue.id, run, fence: 1 };
-    assert_eq!(effects, [Effect::StartRunner(lease)]);
+    assert_eq!(effects, [Effect::Run(lease)]);
     assert_eq!(issue.lease(), Some(lease));
     assert_eq!((issue.tasks[0].state, issue.tasks[0].attempt), (TaskState::Running, 1));
     assert_eq!(issue.running_task().map(|task| task.id), Some(task));
@@ -37,7 +40,7 @@ fn a_task_goes_through_a_run_to_its_end() {
     assert_eq!(issue.live_run().map(|run| run.state), Some(RunState::Working));
 
     let (issue, effects) = world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
-    assert_eq!(effects, [Effect::Dispatch]);
+    assert_eq!(effects, [Effect::Report { task, version: 0 }]);
     let ended = &issue.tasks[0];
     assert_eq!(
         (ended.state, ended.reason.as_deref(), ended.ended_at),
@@ -48,7 +51,7 @@ fn a_task_goes_through_a_run_to_its_end() {
 }
 
 #[test]
-fn one_issue_has_one_run_at_a_time() {
+fn issue_has_one_run_at_a_time() {
     let mut world = World::new();
     let (first, second) = (world.queue(), world.queue());
     let lease = world.work(first);
@@ -59,7 +62,7 @@ fn one_issue_has_one_run_at_a_time() {
 }
 
 #[test]
-fn a_report_with_another_lease_is_stale() {
+fn report_with_another_lease_is_stale() {
     let mut world = World::new();
     let task = world.queue();
     let old = world.work(task);
@@ -82,54 +85,58 @@ fn a_report_with_another_lease_is_stale() {
 }
 
 #[test]
-fn a_lost_runner_is_followed_by_another_a_bounded_number_of_times() {
+fn lost_runner_is_retried_a_bounded_number_of_times() {
     let mut world = World::new();
     let task = world.queue();
     for attempt in 1..=MAX_ATTEMPTS {
         let lease = world.work(task);
         let (issue, effects) = world.step(Event::RunnerLost { lease, reason: "it was killed".to_owned() }).unwrap();
         let task = &issue.tasks[0];
-        assert_eq!((task.attempt, effects), (attempt, vec![Effect::Dispatch]));
+        let given_up = Effect::Report { task: task.id, version: 0 };
+        assert_eq!((task.attempt, effects), (attempt, if attempt < MAX_ATTEMPTS { vec![] } else { vec![given_up] }));
         assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
         let reason = task.reason.as_deref().unwrap();
         assert!(reason.contains("it was killed"), "{reason}");
         assert_eq!(task.state, if attempt < MAX_ATTEMPTS { TaskState::Queued } else { TaskState::Failed });
     }
     let mut again = world.ended[0].clone();
-    again.cancel_asked = true;
+    again.cancel_requested = true;
     let (issue, _) = world.step(Event::TaskRetried { task: again }).unwrap();
     let task = &issue.tasks[0];
-    assert_eq!((task.state, task.attempt, task.cancel_asked), (TaskState::Queued, 0, false));
+    assert_eq!((task.state, task.attempt, task.cancel_requested), (TaskState::Queued, 0, false));
     assert_eq!((task.ended_at, task.reason.as_ref(), task.queued_at), (None, None, world.now));
 }
 
 #[test]
-fn a_task_is_canceled_in_the_queue_at_work_and_when_its_runner_is_lost() {
+fn task_can_be_canceled_while_queued_running_or_lost() {
     let mut world = World::new();
     let waiting = world.queue();
-    let (_, effects) = world.step(Event::CancelAsked { task: waiting }).unwrap();
-    assert_eq!((world.ended[0].state, effects), (TaskState::Canceled, vec![Effect::Dispatch]));
+    let (_, effects) = world.step(Event::CancelRequested { task: waiting }).unwrap();
+    assert_eq!(
+        (world.ended[0].state, effects),
+        (TaskState::Canceled, vec![Effect::Report { task: waiting, version: 0 }])
+    );
 
     let task = world.queue();
     let lease = world.work(task);
-    let (issue, effects) = world.step(Event::CancelAsked { task }).unwrap();
-    assert_eq!(effects, [Effect::StopRunner(lease.run)]);
-    assert!(issue.tasks[0].cancel_asked && issue.tasks[0].state == TaskState::Running);
+    let (issue, effects) = world.step(Event::CancelRequested { task }).unwrap();
+    assert_eq!(effects, [Effect::CancelRun { run: lease.run }]);
+    assert!(issue.tasks[0].cancel_requested && issue.tasks[0].state == TaskState::Running);
     world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Canceled) }).unwrap();
     assert_eq!(world.ended[1].state, TaskState::Canceled);
 
     let task = world.queue();
     let lease = world.work(task);
-    world.step(Event::CancelAsked { task }).unwrap();
+    world.step(Event::CancelRequested { task }).unwrap();
     world.step(Event::RunnerLost { lease, reason: "killed".to_owned() }).unwrap();
     assert_eq!(world.ended[2].state, TaskState::Canceled, "it is not tried again");
 
     let unknown = TaskId::new(Uuid::from_u128(999));
-    assert_eq!(world.step(Event::CancelAsked { task: unknown }).unwrap_err(), Refused::NoSuchTask(unknown));
+    assert_eq!(world.step(Event::CancelRequested { task: unknown }).unwrap_err(), Refused::NoSuchTask(unknown));
 }
 
 #[test]
-fn an_agent_that_never_began_was_not_done() {
+fn run_without_a_session_cannot_be_done() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.claim(task);
@@ -145,7 +152,7 @@ fn an_agent_that_never_began_was_not_done() {
 }
 
 #[test]
-fn a_session_that_the_agent_lost_is_followed_by_another() {
+fn lost_session_is_replaced() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.work(task);
@@ -160,25 +167,25 @@ fn a_session_that_the_agent_lost_is_followed_by_another() {
 }
 
 #[test]
-fn what_runs_or_waits_is_not_destroyed() {
+fn issue_with_live_tasks_cannot_be_destroyed() {
     let mut world = World::new();
     let task = world.queue();
-    assert_eq!(world.step(Event::DestroyAsked).unwrap_err(), Refused::TasksWaiting(1));
+    assert_eq!(world.step(Event::DestroyRequested).unwrap_err(), Refused::TasksWaiting(1));
     let lease = world.work(task);
-    assert_eq!(world.step(Event::DestroyAsked).unwrap_err(), Refused::Busy);
+    assert_eq!(world.step(Event::DestroyRequested).unwrap_err(), Refused::Busy);
     world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
 
-    let (issue, effects) = world.step(Event::DestroyAsked).unwrap();
-    assert_eq!((issue.state, effects), (IssueState::Destroying, vec![Effect::Remove]));
+    let (issue, effects) = world.step(Event::DestroyRequested).unwrap();
+    assert_eq!((issue.state, effects), (IssueState::Destroying, vec![Effect::RemoveFiles { version: 0 }]));
     let task = world.task();
     assert_eq!(world.step(Event::TaskQueued { task }).unwrap_err(), Refused::BeingDestroyed);
 
     let (issue, effects) = world.step(Event::DestroyFailed { reason: "a file is busy".to_owned() }).unwrap();
-    assert_eq!((issue.state, effects), (IssueState::Open, vec![Effect::Dispatch]));
+    assert_eq!((issue.state, effects), (IssueState::Open, vec![]));
     assert_eq!(issue.worktree, Some(worktree()), "what is left stays known");
 
-    world.step(Event::DestroyAsked).unwrap();
-    let (issue, _) = world.step(Event::Destroyed).unwrap();
+    world.step(Event::DestroyRequested).unwrap();
+    let (issue, _) = world.step(destroyed()).unwrap();
     assert_eq!((issue.state, issue.worktree), (IssueState::Destroyed, None));
     assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Deleted));
     world.queue();
@@ -186,22 +193,22 @@ fn what_runs_or_waits_is_not_destroyed() {
 }
 
 #[test]
-fn a_fresh_start_that_never_ran_can_be_destroyed_again() {
+fn restarted_issue_can_be_destroyed_again() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.work(task);
     world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
     for _ in 0..2 {
-        world.step(Event::DestroyAsked).unwrap();
-        world.step(Event::Destroyed).unwrap();
+        world.step(Event::DestroyRequested).unwrap();
+        world.step(destroyed()).unwrap();
         assert_eq!(world.issue.state, IssueState::Destroyed);
         let task = world.queue();
-        world.step(Event::CancelAsked { task }).unwrap();
+        world.step(Event::CancelRequested { task }).unwrap();
     }
 }
 
 #[test]
-fn a_task_that_is_alive_is_not_queued_twice() {
+fn live_task_cannot_be_retried() {
     let mut world = World::new();
     let id = world.queue();
     let lease = world.work(id);
@@ -218,7 +225,7 @@ fn a_task_that_is_alive_is_not_queued_twice() {
 }
 
 #[test]
-fn a_task_that_was_done_is_not_tried_again() {
+fn done_task_cannot_be_retried() {
     let mut world = World::new();
     let id = world.queue();
     let lease = world.work(id);
@@ -228,7 +235,7 @@ fn a_task_that_was_done_is_not_tried_again() {
 }
 
 #[test]
-fn work_from_before_is_taken_over_once_and_waits_for_a_person() {
+fn adopted_work_is_blocked_and_adopted_once() {
     let mut world = World::new();
     let adopted = |world: &mut World, resumable| Event::Adopted {
         task: world.task(),
@@ -257,7 +264,7 @@ fn work_from_before_is_taken_over_once_and_waits_for_a_person() {
 }
 
 #[test]
-fn what_a_person_named_is_not_replaced_by_what_is_found_and_what_is_found_is() {
+fn named_pull_request_is_never_replaced_by_a_found_one() {
     let mut world = World::new();
     let task = world.queue();
     let lease = world.work(task);
@@ -278,9 +285,37 @@ fn what_a_person_named_is_not_replaced_by_what_is_found_and_what_is_found_is() {
     assert_eq!(is(&issue), None);
 
     world.step(seen("four", ChangeState::Merged)).unwrap();
-    world.step(Event::DestroyAsked).unwrap();
-    let (issue, _) = world.step(Event::Destroyed).unwrap();
+    world.step(Event::DestroyRequested).unwrap();
+    let (issue, _) = world.step(destroyed()).unwrap();
     assert_eq!(is(&issue), None);
     let (issue, _) = world.step(seen("four", ChangeState::Merged)).unwrap();
     assert_eq!(is(&issue), None, "an answer that comes late");
+}
+
+#[test]
+fn pushed_run_looks_up_its_pull_request() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    let outcome = Outcome { pushed: true, ..outcome(Verdict::Done) };
+    let (_, effects) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+    assert_eq!(effects, [Effect::Report { task, version: 0 }, Effect::FindPullRequest { run: lease.run }]);
+}
+
+#[test]
+fn effect_keys_are_distinct() {
+    let (issue, task) = (World::new().issue.id, TaskId::new(Uuid::from_u128(7)));
+    let run = RunId::new(Uuid::from_u128(8));
+    let effects = [
+        Effect::Run(Lease { issue, run, fence: 1 }),
+        Effect::CancelRun { run },
+        Effect::FindPullRequest { run },
+        Effect::RemoveFiles { version: 1 },
+        Effect::RemoveFiles { version: 2 },
+        Effect::Report { task, version: 1 },
+        Effect::Report { task, version: 2 },
+    ];
+    let keys: BTreeSet<_> = effects.iter().map(|effect| effect.key(issue)).collect();
+    assert_eq!(keys.len(), effects.len());
+    assert!(effects.iter().all(|effect| effect.key(issue).starts_with(effect.kind())));
 }

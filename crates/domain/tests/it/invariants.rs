@@ -1,8 +1,9 @@
-//! What holds after every sequence of events, sensible or not.
+//! Invariants after any sequence of events, sensible or not.
 
 use std::collections::BTreeSet;
 
-use kugetsu_domain::flow::{Effect, Event};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
@@ -10,9 +11,9 @@ use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskState};
 use proptest::prelude::*;
 
-use crate::world::{World, outcome, worktree};
+use crate::world::{World, destroyed, outcome, worktree};
 
-/// Something that somebody does. Numbers choose among what there is, today's or yesterday's.
+/// One action. Numbers pick one of the known tasks or leases, current or stale.
 #[derive(Clone, Debug)]
 enum Act {
     Queue,
@@ -85,11 +86,11 @@ impl Story {
             Act::SessionLost(number) => Event::SessionLost { lease: lease(number)? },
             Act::End(number, verdict) => Event::RunEnded { lease: lease(number)?, outcome: outcome(*verdict) },
             Act::Lost(number) => Event::RunnerLost { lease: lease(number)?, reason: "killed".to_owned() },
-            Act::Cancel(number) => Event::CancelAsked { task: *self.queued.iter().rev().nth(*number)? },
+            Act::Cancel(number) => Event::CancelRequested { task: *self.queued.iter().rev().nth(*number)? },
             Act::Retry(number) => Event::TaskRetried { task: self.copies.iter().rev().nth(*number)?.clone() },
-            Act::Destroy => Event::DestroyAsked,
+            Act::Destroy => Event::DestroyRequested,
             Act::DestroyFailed => Event::DestroyFailed { reason: "busy".to_owned() },
-            Act::Destroyed => Event::Destroyed,
+            Act::Destroyed => destroyed(),
         })
     }
 
@@ -112,14 +113,14 @@ impl Story {
             self.queued.push(task.id);
         }
         self.leases.extend(effects.iter().filter_map(|effect| match effect {
-            Effect::StartRunner(lease) => Some(*lease),
+            Effect::Run(lease) => Some(*lease),
             _ => None,
         }));
         self.copies.extend(whole.tasks.iter().filter(|task| task.state.is_final()).cloned());
-        self.check(&before, &whole, &effects);
+        self.check(&event, &before, &whole, &effects);
     }
 
-    fn check(&self, before: &Issue, whole: &Issue, effects: &[Effect]) {
+    fn check(&self, event: &Event, before: &Issue, whole: &Issue, effects: &[Effect]) {
         let issue = &self.world.issue;
 
         let running: Vec<_> = issue.tasks.iter().filter(|task| task.state == TaskState::Running).collect();
@@ -137,32 +138,32 @@ impl Story {
         all.sort();
         let mut asked = self.queued.clone();
         asked.sort();
-        assert_eq!(all, asked, "every task is in line or has ended, exactly once");
+        assert_eq!(all, asked, "every task is live or ended, exactly once");
 
         for task in issue.tasks.iter().chain(&self.world.ended) {
             assert!(task.attempt <= MAX_ATTEMPTS, "{task:?}");
             assert_eq!(task.ended_at.is_some(), task.state.is_final(), "{task:?}");
-            assert!(!task.state.is_final() || task.reason.is_some(), "what ended says why: {task:?}");
+            assert!(!task.state.is_final() || task.reason.is_some(), "an ended task has a reason: {task:?}");
         }
         if !issue.tasks.is_empty() {
-            assert_eq!(issue.state, IssueState::Open, "nothing waits on an issue that is going away");
+            assert_eq!(issue.state, IssueState::Open, "no task waits on an issue that is being removed");
         }
         if issue.state == IssueState::Destroyed {
             assert!(issue.worktree.is_none());
         }
 
-        let started = effects.iter().filter(|effect| matches!(effect, Effect::StartRunner(_))).count();
+        let started = effects.iter().filter(|effect| matches!(effect, Effect::Run(_))).count();
         assert_eq!(started == 1, before.lease() != whole.lease() && whole.lease().is_some(), "a new run has a runner");
         let freed = before.live_run().is_some() && issue.live_run().is_none();
-        assert!(!freed || effects.contains(&Effect::Dispatch), "whoever frees a place says so");
+        assert!(!freed || event.may_let_a_task_begin(), "a freed slot is used");
         for effect in effects {
-            if let Effect::StopRunner(run) = effect {
+            if let Effect::CancelRun { run } = effect {
                 assert_eq!(issue.live_run().map(|live| live.id), Some(*run), "only a live run is stopped");
             }
         }
     }
 
-    /// From wherever the story has come, everything can be brought to its end.
+    /// From any state, everything can be brought to an end.
     fn finish(&mut self) {
         if self.world.issue.state == IssueState::Destroying {
             self.world.step(Event::DestroyFailed { reason: "busy".to_owned() }).expect("a removal can fail");
@@ -176,10 +177,10 @@ impl Story {
                 self.world.claim(id);
             }
         }
-        assert_eq!(self.world.issue.tasks, [], "every task comes to its end");
+        assert_eq!(self.world.issue.tasks, [], "every task ends");
         if self.world.issue.state == IssueState::Open {
-            self.world.step(Event::DestroyAsked).expect("an idle issue can be destroyed");
-            self.world.step(Event::Destroyed).expect("a removal can succeed");
+            self.world.step(Event::DestroyRequested).expect("an idle issue can be destroyed");
+            self.world.step(destroyed()).expect("a removal can succeed");
         }
     }
 }
@@ -188,7 +189,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_events_loses_a_task_or_a_place(acts in prop::collection::vec(act(), 1..60)) {
+    fn no_sequence_of_events_loses_a_task_or_a_slot(acts in prop::collection::vec(act(), 1..60)) {
         let mut story = Story::new();
         for act in &acts {
             story.play(act);

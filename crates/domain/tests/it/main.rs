@@ -1,5 +1,5 @@
-//! The words and the state machine, from outside: tables, and what must hold after any sequence of events.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+//! The vocabulary and the state machine from outside: tables, and invariants after any sequence of events.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot continue has failed")]
 
 mod choice;
 mod flow;

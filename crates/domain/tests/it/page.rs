@@ -1,4 +1,4 @@
-//! `docs/states.md` is drawn from the tables. `cargo xtask states` writes it; this test keeps it true.
+//! `docs/states.md` equals the state tables; `cargo xtask states` regenerates it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,15 +15,15 @@ const WRITE: &str = "KUGETSU_WRITE_STATES";
 const HEAD: &str = "\
 # States
 
-What can become of a task, a run, a session and an issue. This page is drawn from the tables in `crates/domain`
-(`cargo xtask states`); a test fails when it is not what the program does.
+The states of a task, a run, a session and an issue. This page is generated from the tables in `crates/domain`
+(`cargo xtask states`); a test fails if it differs from them.
 
-An arrow is taken in one step: the new state and its event are stored together, or neither is. Whatever is not an arrow
-here is refused.
+An arrow is one transaction: the new state, its event and its effects are stored together, or none of them is. Any other
+transition is refused.
 ";
 
 #[test]
-fn the_page_of_states_is_what_the_tables_say() {
+fn states_page_matches_the_tables() {
     let mut page = HEAD.to_owned();
     section::<TaskState>(&mut page, "Task", "One message for one issue, queued and durable.");
     section::<RunState>(&mut page, "Run", "One attempt by one agent process at one task.");
@@ -35,18 +35,18 @@ fn the_page_of_states_is_what_the_tables_say() {
     section::<IssueState>(
         &mut page,
         "Issue",
-        "What kugetsu knows of an issue; its state on the server is another matter.",
+        "State of an issue in kugetsu; its state on the forge is independent of it.",
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/states.md");
     if std::env::var_os(WRITE).is_some() {
         std::fs::write(&path, &page).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "docs/states.md is not what the tables say; type: cargo xtask states");
+    assert!(found == page, "docs/states.md is out of date; run `cargo xtask states`");
 }
 
-fn section<M: Machine>(page: &mut String, title: &str, says: &str) {
-    writeln!(page, "\n## {title}\n\n{says}\n\n```mermaid\nstateDiagram-v2").unwrap();
+fn section<M: Machine>(page: &mut String, title: &str, description: &str) {
+    writeln!(page, "\n## {title}\n\n{description}\n\n```mermaid\nstateDiagram-v2").unwrap();
     for arrow in M::TABLE {
         let from = arrow.from.map_or("[*]", M::name);
         writeln!(page, "    {from} --> {}: {}", arrow.to.name(), arrow.on.name()).unwrap();
@@ -56,11 +56,11 @@ fn section<M: Machine>(page: &mut String, title: &str, says: &str) {
     }
     page.push_str("```\n\n| state | meaning |\n|---|---|\n");
     for state in M::STATES {
-        writeln!(page, "| `{}` | {} |", state.name(), state.says()).unwrap();
+        writeln!(page, "| `{}` | {} |", state.name(), state.description()).unwrap();
     }
     page.push_str("\n| from | when | to | what happens |\n|---|---|---|---|\n");
     for arrow in M::TABLE {
         let from = arrow.from.map_or("(new)".to_owned(), |from| format!("`{}`", from.name()));
-        writeln!(page, "| {from} | {} | `{}` | {} |", arrow.on.name(), arrow.to.name(), arrow.says).unwrap();
+        writeln!(page, "| {from} | {} | `{}` | {} |", arrow.on.name(), arrow.to.name(), arrow.description).unwrap();
     }
 }

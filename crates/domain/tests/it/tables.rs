@@ -1,4 +1,4 @@
-//! The machines as tables.
+//! Properties of every state table.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use kugetsu_domain::run::{RunState, Verdict};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::TaskState;
 
-/// What holds for every machine. `exits` are the arrows that leave a final state on purpose.
-fn holds<S: Machine>(exits: &[(&str, &str, &str)]) {
+/// Checks a machine. `exits` are the transitions that leave a final state on purpose.
+fn check<S: Machine>(exits: &[(&str, &str, &str)]) {
     let mut reached: Vec<S> = Vec::new();
     let mut next: Vec<S> = S::TABLE.iter().filter(|arrow| arrow.from.is_none()).map(|arrow| arrow.to).collect();
     while let Some(state) = next.pop() {
@@ -21,9 +21,9 @@ fn holds<S: Machine>(exits: &[(&str, &str, &str)]) {
     for state in S::STATES {
         assert!(reached.contains(state), "nothing leads to a {} {}", state.name(), S::THING);
         assert_eq!(S::from_name(state.name()), Some(*state));
-        assert!(state.says().ends_with('.'), "{state:?} has its sentence");
+        assert!(state.description().ends_with('.'), "{state:?} has a sentence");
         let leaves = S::TABLE.iter().any(|arrow| arrow.from == Some(*state) && arrow.to != *state);
-        assert!(state.is_final() || leaves, "a {} {} can go nowhere", state.name(), S::THING);
+        assert!(state.is_final() || leaves, "a {} {} has no way out", state.name(), S::THING);
     }
     assert_eq!(S::from_name("nonsense"), None);
     let names: BTreeSet<_> = S::STATES.iter().map(|state| state.name()).collect();
@@ -34,7 +34,7 @@ fn holds<S: Machine>(exits: &[(&str, &str, &str)]) {
         let from = arrow.from.map_or("new", Machine::name);
         assert!(arrows.insert((from, arrow.on.name())), "two arrows for {from} on {}", arrow.on.name());
         assert_eq!(S::next(arrow.from, arrow.on), Ok(arrow.to));
-        assert!(arrow.says.ends_with('.'), "{from} on {} has its sentence", arrow.on.name());
+        assert!(arrow.description.ends_with('.'), "{from} on {} has a sentence", arrow.on.name());
     }
     let found: Vec<_> = S::TABLE
         .iter()
@@ -44,13 +44,13 @@ fn holds<S: Machine>(exits: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn issues() {
-    holds::<IssueState>(&[("destroyed", "queued", "open")]);
+fn issue_table_is_sound() {
+    check::<IssueState>(&[("destroyed", "queued", "open")]);
 }
 
 #[test]
-fn tasks() {
-    holds::<TaskState>(&[
+fn task_table_is_sound() {
+    check::<TaskState>(&[
         ("blocked", "retried", "queued"),
         ("failed", "retried", "queued"),
         ("timeout", "retried", "queued"),
@@ -59,23 +59,23 @@ fn tasks() {
 }
 
 #[test]
-fn runs() {
-    holds::<RunState>(&[]);
+fn run_table_is_sound() {
+    check::<RunState>(&[]);
 }
 
 #[test]
-fn sessions() {
-    holds::<SessionState>(&[("deleted", "session opened", "open")]);
+fn session_table_is_sound() {
+    check::<SessionState>(&[("deleted", "session opened", "open")]);
 }
 
 #[test]
-fn a_move_that_is_not_in_the_table_says_so() {
+fn missing_transition_is_named() {
     let error = TaskState::next(Some(TaskState::Done), kugetsu_domain::machine::Trigger::Canceled).unwrap_err();
     assert_eq!(error.to_string(), "a done task cannot be canceled");
 }
 
 #[test]
-fn every_verdict_ends_a_working_run_and_its_task_in_the_state_of_its_name() {
+fn verdict_ends_run_and_task_in_the_state_of_its_name() {
     for name in ["done", "blocked", "failed", "timeout", "canceled"] {
         let verdict = Verdict::from_name(name).unwrap();
         assert_eq!(RunState::next(Some(RunState::Working), verdict.trigger()).map(Machine::name), Ok(name));

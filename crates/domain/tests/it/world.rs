@@ -1,7 +1,8 @@
-//! An issue that is moved as the store moves it: what ended is taken out after each step.
+//! Moves an issue as the store does: ended tasks and runs are dropped after each step.
 
 use jiff::{SignedDuration, Timestamp};
-use kugetsu_domain::flow::{Effect, Event, Refused, step};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::{Event, Refused, step};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease, Worktree};
 use kugetsu_domain::machine::Machine;
@@ -11,9 +12,9 @@ use kugetsu_domain::task::{Task, TaskKind};
 use uuid::Uuid;
 
 pub(crate) struct World {
-    /// Without what has ended.
+    /// Live tasks and run only.
     pub(crate) issue: Issue,
-    /// Tasks that have ended, newest last; a retried one is taken out again.
+    /// Ended tasks, newest last; a retried one is removed again.
     pub(crate) ended: Vec<Task>,
     pub(crate) now: Timestamp,
     ids: u128,
@@ -26,7 +27,7 @@ impl World {
         Self { issue, ended: Vec::new(), now, ids: 1 }
     }
 
-    /// Moves the issue. Answers with the effects, and the issue with what ended in this step.
+    /// Moves the issue. Returns it with the tasks and the run that the step ended, and the effects.
     pub(crate) fn step(&mut self, event: Event) -> Result<(Issue, Vec<Effect>), Refused> {
         self.now += SignedDuration::from_secs(1);
         let (whole, effects) = step(self.issue.clone(), event.clone(), self.now)?;
@@ -52,7 +53,7 @@ impl World {
         self.issue.lease().unwrap()
     }
 
-    /// A run whose agent works.
+    /// Claims the task and opens its session.
     pub(crate) fn work(&mut self, task: TaskId) -> Lease {
         let lease = self.claim(task);
         self.step(Event::WorktreeReady { lease, worktree: worktree() }).unwrap();
@@ -60,7 +61,7 @@ impl World {
         lease
     }
 
-    /// A task that nobody has queued yet.
+    /// Returns a task that is not queued yet.
     pub(crate) fn task(&mut self) -> Task {
         let id = TaskId::new(self.id());
         Task::queued(id, TaskKind::Start, "opencode".to_owned(), "do it".to_owned(), self.now)
@@ -95,4 +96,8 @@ pub(crate) fn outcome(verdict: Verdict) -> Outcome {
         pushed: false,
         usage: Usage::default(),
     }
+}
+
+pub(crate) fn destroyed() -> Event {
+    Event::Destroyed { rescue: None, notes: vec![] }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem
     let found = engine.store().task(task).await.map_err(internal)?;
     let now = found.map(|(_, task)| task).filter(|task| matches!(task.kind, TaskKind::Delegate | TaskKind::Report));
     let Some(now) = now else { return Err(usage(format!("{task} is no task of the coordinator's"))) };
-    if now.state != TaskState::Running || now.cancel_asked {
+    if now.state != TaskState::Running || now.cancel_requested {
         return Err(usage("this message is not worked off any more; nothing is begun for it"));
     }
     let way = way(engine, task).await.map_err(internal)?;

@@ -235,7 +235,12 @@ impl Work {
         };
         if let Some(slot) = self.slots.get_mut(&id) {
             if slot.issue.task(enqueue.task.id).is_some() {
-                return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+                return Ok(Applied {
+                    issue: slot.issue.clone(),
+                    effects: vec![],
+                    wakes_scheduler: false,
+                    repeated: true,
+                });
             }
             check(enqueue.precondition, &slot.issue)?;
             if let Some(url) = &enqueue.change_url {
@@ -256,7 +261,7 @@ impl Work {
                 return Err(error.clone());
             }
             let slot = self.slots.get(id).ok_or(StoreError::NoSuchIssue)?;
-            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], wakes_scheduler: false, repeated: true });
         }
         let issue = Issue::new(adopt.new_issue, reference.clone(), adopt.title.clone(), now);
         self.numbers.insert(reference, issue.id);
@@ -281,7 +286,7 @@ impl Work {
         if let (Some(end), Some(lease)) = (acknowledged, event.lease())
             && self.acknowledged.get(&lease.run).is_some_and(|stored| *stored >= end)
         {
-            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], repeated: true });
+            return Ok(Applied { issue: slot.issue.clone(), effects: vec![], wakes_scheduler: false, repeated: true });
         }
         let before = slot.issue.clone();
         let (mut issue, effects) = flow::step(before.clone(), event.clone(), now)?;
@@ -310,7 +315,7 @@ impl Work {
         slot.issue = issue.clone();
         slot.issue.tasks.retain(|task| !task.state.is_final());
         slot.issue.run = slot.issue.run.take().filter(|run| !run.state.is_final());
-        Ok(Applied { issue, effects, repeated: false })
+        Ok(Applied { issue, effects, wakes_scheduler: event.may_let_a_task_begin(), repeated: false })
     }
 
     async fn save(&mut self, turn: &mut Turn<'_>) -> Result<(), sqlx::Error> {

@@ -225,7 +225,7 @@ pub(crate) async fn candidates(pool: &SqlitePool, places: usize) -> Result<Vec<C
     let mut all = Vec::new();
     let places = i64::try_from(places).unwrap_or(i64::MAX);
     for kind in TaskKind::ALL {
-        let limit = if kind.needs_place() { places } else { PLACELESS_A_PASS };
+        let limit = if kind.needs_slot() { places } else { PLACELESS_A_PASS };
         let (mut missing, mut seen) = (limit, 0);
         while missing > 0 {
             let rows = sqlx::query(CANDIDATES).bind(kind.name()).bind(missing).bind(seen);

@@ -139,7 +139,7 @@ pub(crate) fn task(row: &SqliteRow) -> Result<Task, StoreError> {
         after: parsed_optional(row, "t_after")?,
         asked_by: parsed_optional(row, "t_asked_by")?,
         attempt: number(row, "t_attempt")?,
-        cancel_asked: get(row, "t_cancel_asked")?,
+        cancel_requested: get(row, "t_cancel_asked")?,
         queued_at: time(row, "t_queued_at")?,
         ended_at: time_optional(row, "t_ended_at")?,
         reason: optional(row, "t_reason")?,
@@ -219,7 +219,7 @@ pub(crate) fn task_json(issue: &Issue, task: &Task) -> Value {
         "after": task.after.map(|id| id.to_string()),
         "asked_by": task.asked_by.map(|id| id.to_string()),
         "attempt": task.attempt,
-        "cancel_asked": i64::from(task.cancel_asked),
+        "cancel_asked": i64::from(task.cancel_requested),
         "queued_at": task.queued_at.as_millisecond(),
         "ended_at": task.ended_at.map(Timestamp::as_millisecond),
         "reason": task.reason,
@@ -285,10 +285,10 @@ pub(crate) fn event_data(event: &Event) -> Value {
         Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
         Event::TaskClaimed { .. }
         | Event::SessionLost { .. }
-        | Event::CancelAsked { .. }
+        | Event::CancelRequested { .. }
         | Event::ChangeForgotten
-        | Event::DestroyAsked
-        | Event::Destroyed => json!({}),
+        | Event::DestroyRequested => json!({}),
+        Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
     }
 }
 
@@ -297,7 +297,7 @@ pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Op
     match event {
         Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
         Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
-        Event::CancelAsked { task } => (Some(*task), None),
+        Event::CancelRequested { task } => (Some(*task), None),
         Event::WorktreeReady { lease, .. }
         | Event::SessionOpened { lease, .. }
         | Event::SessionLost { lease }
@@ -306,9 +306,9 @@ pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Op
         Event::ChangeNamed { .. }
         | Event::ChangeForgotten
         | Event::ChangeSeen { .. }
-        | Event::DestroyAsked
+        | Event::DestroyRequested
         | Event::DestroyFailed { .. }
-        | Event::Destroyed => (None, None),
+        | Event::Destroyed { .. } => (None, None),
     }
 }
 

@@ -102,7 +102,7 @@ impl Writer {
         };
         let Write::Enqueue(enqueue, _) = write else { return Err(refused) };
         match read::issue_of_task(&mut self.connection, enqueue.task.id).await? {
-            Some(issue) => Ok(Applied { issue, effects: vec![], repeated: true }),
+            Some(issue) => Ok(Applied { issue, effects: vec![], wakes_scheduler: false, repeated: true }),
             None => Err(refused),
         }
     }

@@ -151,7 +151,7 @@ async fn a_canceled_message_gets_no_report() {
     let world = World::new().await;
     let (coordinator, parent, lease) = world.at_it(None).await;
     let (one, first) = world.child(1, parent, None).await;
-    world.store().apply(coordinator, Event::CancelAsked { task: parent }, now()).await.unwrap();
+    world.store().apply(coordinator, Event::CancelRequested { task: parent }, now()).await.unwrap();
     world.finish(lease, Verdict::Canceled).await;
     world.end(one.id, first, Verdict::Done).await;
     assert_eq!(world.due(coordinator).await, []);

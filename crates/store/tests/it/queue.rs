@@ -55,11 +55,11 @@ async fn a_task_waits_for_its_issue_for_what_it_comes_after_and_for_a_removal() 
     assert_eq!(world.next(10).await, [after.id]);
     assert_eq!(world.store().place_in_line(second).await.unwrap(), None);
 
-    world.store().apply(first.id, Event::DestroyAsked, now()).await.unwrap();
+    world.store().apply(first.id, Event::DestroyRequested, now()).await.unwrap();
     assert_eq!(world.store().destroying().await.unwrap(), [first.id]);
     let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
-    world.store().apply(first.id, Event::Destroyed, now()).await.unwrap();
+    world.store().apply(first.id, Event::Destroyed { rescue: None, notes: vec![] }, now()).await.unwrap();
     let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NothingToContinue(_)), "{refused}");
 }

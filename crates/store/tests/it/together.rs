@@ -47,7 +47,7 @@ async fn a_refused_write_does_not_take_the_others_with_it() {
     let (good, busy, nobody, better) = tokio::join!(
         store.enqueue(start(2), now()),
         store.enqueue(start(1), now()),
-        store.apply(unknown, Event::DestroyAsked, now()),
+        store.apply(unknown, Event::DestroyRequested, now()),
         store.enqueue(start(3), now()),
     );
     assert!(good.is_ok() && better.is_ok());

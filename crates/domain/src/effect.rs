@@ -1,0 +1,55 @@
+//! Effects: the consequences of a state change, as data.
+//!
+//! The store saves effects in the transaction that saves the state and the event that caused them. The engine claims,
+//! executes and settles them, or reschedules them. Each is executed at least once, also after a crash, so its execution
+//! must be idempotent: the [key](Effect::key) identifies it to everything outside.
+
+use crate::ids::{IssueId, RunId, TaskId};
+use crate::issue::Lease;
+
+/// Something the engine has to do because of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Start the runner of this run, wait for its end, and close the run. It is settled when the run is over.
+    Run(Lease),
+    /// Ask the runner of this run to stop.
+    CancelRun { run: RunId },
+    /// Rescue the issue's state, then remove its files and its session.
+    RemoveFiles {
+        /// The issue's version when the removal was requested: an issue can be destroyed more than once.
+        version: u64,
+    },
+    /// Look up the pull request of the branch that this run pushed.
+    FindPullRequest { run: RunId },
+    /// A task ended: queue a report to the coordinator if everything that one of its messages led to is over.
+    Report {
+        task: TaskId,
+        /// The issue's version when the task ended: a task can be retried.
+        version: u64,
+    },
+}
+
+impl Effect {
+    /// The name under which the effect is stored and shown.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "run",
+            Self::CancelRun { .. } => "cancel_run",
+            Self::RemoveFiles { .. } => "remove_files",
+            Self::FindPullRequest { .. } => "find_pull_request",
+            Self::Report { .. } => "report",
+        }
+    }
+
+    /// Identifies the effect. At most one effect with a key is pending; adding it again changes nothing.
+    pub fn key(&self, issue: IssueId) -> String {
+        let kind = self.kind();
+        match self {
+            Self::Run(Lease { run, .. }) | Self::CancelRun { run } | Self::FindPullRequest { run } => {
+                format!("{kind}/{run}")
+            }
+            Self::RemoveFiles { version } => format!("{kind}/{issue}/{version}"),
+            Self::Report { task, version } => format!("{kind}/{task}/{version}"),
+        }
+    }
+}
