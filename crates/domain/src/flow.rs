@@ -7,11 +7,11 @@
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::change::{ChangeBy, ChangeOf, ChangeState};
 use crate::effect::Effect;
 use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
+use crate::pull_request::{PrLink, PrOrigin, PrState};
 use crate::run::{Outcome, Run, RunState};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, Task, TaskState};
@@ -33,7 +33,7 @@ pub enum Event {
         session: Option<String>,
         /// Whether the agent can resume that session: a session belongs to a directory, and the files may have moved.
         resumable: bool,
-        change_url: Option<String>,
+        pr_url: Option<String>,
     },
     /// The scheduler gave the task a run.
     TaskClaimed {
@@ -67,17 +67,17 @@ pub enum Event {
         task: Task,
     },
     /// The user named the issue's pull request.
-    ChangeNamed {
+    PrSet {
         /// The address of its page.
         url: String,
     },
     /// The user cleared the issue's pull request.
-    ChangeForgotten,
+    PrCleared,
     /// The forge reported the state of the issue's pull request, or of one it found by the branch.
-    ChangeSeen {
+    PrChecked {
         /// The address of its page.
         url: String,
-        state: ChangeState,
+        state: PrState,
     },
     /// The user asked to remove the issue's files and session.
     DestroyRequested,
@@ -109,9 +109,9 @@ impl Event {
             Self::RunnerLost { .. } => "runner_lost",
             Self::CancelRequested { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
-            Self::ChangeNamed { .. } => "change_named",
-            Self::ChangeForgotten => "change_forgotten",
-            Self::ChangeSeen { .. } => "change_seen",
+            Self::PrSet { .. } => "change_named",
+            Self::PrCleared => "change_forgotten",
+            Self::PrChecked { .. } => "change_seen",
             Self::DestroyRequested => "destroy_asked",
             Self::DestroyFailed { .. } => "destroy_failed",
             Self::Destroyed { .. } => "destroyed",
@@ -145,9 +145,9 @@ impl Event {
             | Self::WorktreeReady { .. }
             | Self::SessionOpened { .. }
             | Self::SessionLost { .. }
-            | Self::ChangeNamed { .. }
-            | Self::ChangeForgotten
-            | Self::ChangeSeen { .. }
+            | Self::PrSet { .. }
+            | Self::PrCleared
+            | Self::PrChecked { .. }
             | Self::DestroyRequested
             | Self::Destroyed { .. } => false,
         }
@@ -192,10 +192,10 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
     }
     let effects = match event {
         Event::TaskQueued { task } => queue(&mut issue, task)?,
-        Event::Adopted { task, worktree, session, resumable, change_url } => {
+        Event::Adopted { task, worktree, session, resumable, pr_url } => {
             adopt(&mut issue, task, session.map(|id| (id, resumable)), now)?;
             issue.worktree = Some(worktree);
-            issue.change = change_url.map(ChangeOf::named);
+            issue.pr = pr_url.map(PrLink::set);
             vec![]
         }
         Event::TaskClaimed { task, run } => claim(&mut issue, task, run, now)?,
@@ -214,15 +214,15 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::RunnerLost { reason, .. } => lose(&mut issue, &reason, now)?,
         Event::CancelRequested { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
-        Event::ChangeNamed { url } => {
-            issue.change = Some(ChangeOf::named_after(issue.change.take(), url));
+        Event::PrSet { url } => {
+            issue.pr = Some(PrLink::replacing(issue.pr.take(), url));
             vec![]
         }
-        Event::ChangeForgotten => {
-            issue.change = None;
+        Event::PrCleared => {
+            issue.pr = None;
             vec![]
         }
-        Event::ChangeSeen { url, state } => {
+        Event::PrChecked { url, state } => {
             record_pull_request(&mut issue, url, state, now);
             vec![]
         }
@@ -398,20 +398,20 @@ fn destroyed(issue: &mut Issue) -> Result<Vec<Effect>, Refused> {
     }
     issue.worktree = None;
     // A fresh start makes another branch, and perhaps another pull request.
-    issue.change = None;
+    issue.pr = None;
     Ok(vec![])
 }
 
 /// A forge answers late, and much may have changed since it was asked: a pull request that the user named stays, and a
 /// destroyed issue has none.
-fn record_pull_request(issue: &mut Issue, url: String, state: ChangeState, now: Timestamp) {
-    let by = match &issue.change {
-        Some(change) if change.url == url => change.by,
-        Some(change) if change.by == ChangeBy::Named => return,
+fn record_pull_request(issue: &mut Issue, url: String, state: PrState, now: Timestamp) {
+    let origin = match &issue.pr {
+        Some(pr) if pr.url == url => pr.origin,
+        Some(pr) if pr.origin == PrOrigin::Set => return,
         _ if issue.state == IssueState::Destroyed => return,
-        _ => ChangeBy::Found,
+        _ => PrOrigin::Detected,
     };
-    issue.change = Some(ChangeOf { url, by, seen: Some((state, now)) });
+    issue.pr = Some(PrLink { url, origin, checked: Some((state, now)) });
 }
 
 fn task_mut(issue: &mut Issue, id: TaskId) -> Result<&mut Task, Refused> {

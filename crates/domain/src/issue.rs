@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::change::ChangeOf;
 use crate::ids::{IssueId, RunId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
+use crate::pull_request::PrLink;
 use crate::reference::IssueRef;
 use crate::run::Run;
 use crate::session::Session;
@@ -112,7 +112,7 @@ pub struct Issue {
     /// `None` before the first run has opened one.
     pub session: Option<Session>,
     /// The pull request that the user named or that was found by the branch.
-    pub change: Option<ChangeOf>,
+    pub pr: Option<PrLink>,
     /// The queued and running tasks, oldest first, and those that the current step ended.
     pub tasks: Vec<Task>,
     /// The run that holds the lease, or that the current step ended.
@@ -135,7 +135,7 @@ impl Issue {
             title,
             worktree: None,
             session: None,
-            change: None,
+            pr: None,
             tasks: Vec::new(),
             run: None,
             fence: 0,

@@ -3,7 +3,6 @@
 //! There is no I/O and no clock here: callers pass `now`, and code that stores or sends a value converts it at the edge
 //! into a type of its own. Every crate may import this one; it imports none of kugetsu's.
 
-pub mod change;
 pub mod counted;
 pub mod effect;
 pub mod flow;
@@ -12,6 +11,7 @@ pub mod ids;
 pub mod issue;
 pub mod machine;
 pub mod naming;
+pub mod pull_request;
 pub mod redact;
 pub mod reference;
 pub mod run;

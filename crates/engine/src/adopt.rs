@@ -27,12 +27,12 @@ use kugetsu_store::store::Adopt;
 use kugetsu_store::view::Repo;
 use uuid::Uuid;
 
-use crate::changes;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::hold;
 use crate::intake::title;
 use crate::problems::{internal, not_stored, usage};
+use crate::pull_requests;
 use crate::resolve;
 
 /// The agent that whatever came before kugetsu worked with.
@@ -70,8 +70,8 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
             None
         }
     });
-    let change_url = request.change_url.clone().filter(|url| {
-        let good = changes::checked(url).is_ok();
+    let pr_url = request.change_url.clone().filter(|url| {
+        let good = pull_requests::checked(url).is_ok();
         if !good {
             notes.push("its change's address is none that can be kept; give it by `kugetsu continue`".to_owned());
         }
@@ -101,7 +101,7 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
             "its session belongs to the old directory: the next run begins a new one with a hand-over".to_owned(),
         );
     }
-    let event = Event::Adopted { task: task(request, &reference), worktree, session, resumable, change_url };
+    let event = Event::Adopted { task: task(request, &reference), worktree, session, resumable, pr_url };
     let adopt = Adopt {
         repo: target.repo.clone(),
         number,

@@ -15,11 +15,11 @@ use kugetsu_git::worktree::Worktree;
 use kugetsu_process::{Short, run};
 use kugetsu_store::error::StoreError;
 
-use crate::changes::{self, Known};
 use crate::discard::discard;
 use crate::engine::Engine;
 use crate::hold::{ATTACHED, hold};
 use crate::problems::not_stored;
+use crate::pull_requests::{self, PrStatus};
 use crate::runner::environment::environment;
 use crate::{agents, places, rescue_time, resolve};
 
@@ -65,14 +65,14 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
         }
         Err(why) => at_risk.unknown = Some(why),
     }
-    if engine.settings().check_change {
-        match changes::look(engine, issue).await {
-            Known::None => {}
-            Known::Unseen { why } => at_risk.change_unseen = Some(why),
-            Known::Is { url, state } => {
+    if engine.settings().check_pr {
+        match pull_requests::refresh(engine, issue).await {
+            PrStatus::None => {}
+            PrStatus::Hidden { why } => at_risk.change_unseen = Some(why),
+            PrStatus::Known { url, state } => {
                 at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
             }
-            Known::Unknown { url, why } => {
+            PrStatus::Unknown { url, why } => {
                 let what = url.map_or_else(
                     || "whether it has a pull or merge request".to_owned(),
                     |url| format!("what became of {url}"),

@@ -20,12 +20,12 @@ use kugetsu_store::view::{Repo, RunView};
 use uuid::Uuid;
 
 use crate::agents;
-use crate::changes::checked;
 use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
 use crate::problems::{absolute, internal, not_stored, not_taken_along, task_id, tellable, usage, worded};
+use crate::pull_requests::checked;
 use crate::resolve;
 use crate::wanted::wanted;
 
@@ -159,7 +159,7 @@ async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &P
         number: target.number,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: title.unwrap_or_default(),
-        change_url: change_url(request)?,
+        pr_url: pr_url(request)?,
         task,
         precondition: Precondition::Idle,
     };
@@ -197,7 +197,7 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         number: Some(issue.reference.number),
         new_issue: issue.id,
         title: issue.title.clone(),
-        change_url: change_url(request)?,
+        pr_url: pr_url(request)?,
         task: draft.task(TaskKind::Continue, agent, request),
         precondition: Precondition::Continuable,
     };
@@ -359,7 +359,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
         .hint("leave --no-queue out to wait in line, or allow more: kugetsu config set agents.max <number>"))
 }
 
-fn change_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
+fn pr_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
     request.change_url.as_deref().map(checked).transpose()
 }
 

@@ -4,7 +4,7 @@ use crate::cancel::clean_by_age;
 use crate::coordinator::reports;
 use crate::engine::Engine;
 use crate::recover::recover;
-use crate::{changes, dispatcher, launch};
+use crate::{dispatcher, launch, pull_requests};
 
 /// Finds out what became of everything, then dispatches, starts runners and passes changed settings on, for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
@@ -35,7 +35,7 @@ async fn start_runners(engine: Engine) {
 async fn look_up_pull_requests(engine: Engine) {
     let Some(mut pushes) = engine.take_pushes() else { return };
     while let Some(issue) = pushes.recv().await {
-        changes::look_later(&engine, issue);
+        pull_requests::refresh_later(&engine, issue);
     }
 }
 

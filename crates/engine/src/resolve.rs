@@ -49,7 +49,7 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
     let address = read(engine, &settings, reference, cwd).await?;
     let number = match address.what {
         What::Issue(number) => number,
-        What::Change(number) => {
+        What::PullRequest(number) => {
             return Err(usage(format!("{reference} is a pull or merge request, and `start` begins from an issue"))
                 .hint(format!(
                     "name the issue that it belongs to, and give the address as the third argument: \

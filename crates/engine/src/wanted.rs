@@ -42,7 +42,7 @@ pub(crate) async fn wanted(engine: &Engine, issue: &IssueRef) -> Result<Wanted, 
             .hint(format!("name the server: kugetsu server add <name> {base}; {by_hand}")));
     };
     let found = forge.issue(&issue.repo.project, issue.number).await.map_err(failed)?;
-    if found.is_change {
+    if found.is_pull_request {
         return Err(usage(format!("{issue} is a pull or merge request, and work begins from an issue")).hint(by_hand));
     }
     let notes = match found.state {
@@ -92,7 +92,7 @@ mod tests {
             author: Some("kim".to_owned()),
             labels: vec![],
             url: String::new(),
-            is_change: false,
+            is_pull_request: false,
             updated: None,
         };
         let message = message(&issue);

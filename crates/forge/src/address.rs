@@ -36,7 +36,7 @@ impl Address {
     pub fn issue(&self) -> Option<IssueRef> {
         match self.what {
             What::Issue(number) => Some(IssueRef { repo: self.repo()?, number }),
-            What::Change(_) | What::Repo => None,
+            What::PullRequest(_) | What::Repo => None,
         }
     }
 }
@@ -48,7 +48,7 @@ pub enum What {
     /// turn out to be a pull request; only the server can tell.
     Issue(u64),
     /// A pull or merge request by its number.
-    Change(u64),
+    PullRequest(u64),
     /// The repository itself.
     Repo,
 }
@@ -93,12 +93,12 @@ impl fmt::Display for Address {
         match self.what {
             What::Repo => return Ok(()),
             What::Issue(number) if bare && !gitlab => return write!(f, "#{number}"),
-            What::Change(number) if bare && gitlab => return write!(f, "!{number}"),
+            What::PullRequest(number) if bare && gitlab => return write!(f, "!{number}"),
             What::Issue(number) if gitlab => write!(f, "/-/issues/{number}")?,
             What::Issue(number) => write!(f, "/issues/{number}")?,
-            What::Change(number) if gitlab => write!(f, "/-/merge_requests/{number}")?,
-            What::Change(number) if self.kind == Some(ForgeKind::GitHub) => write!(f, "/pull/{number}")?,
-            What::Change(number) => write!(f, "/pulls/{number}")?,
+            What::PullRequest(number) if gitlab => write!(f, "/-/merge_requests/{number}")?,
+            What::PullRequest(number) if self.kind == Some(ForgeKind::GitHub) => write!(f, "/pull/{number}")?,
+            What::PullRequest(number) => write!(f, "/pulls/{number}")?,
         }
         match self.comment {
             Some(id) if gitlab => write!(f, "#note_{id}"),

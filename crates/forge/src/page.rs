@@ -78,7 +78,7 @@ impl Marker {
     fn what(self, number: u64) -> What {
         match self {
             Self::Issues | Self::WorkItems => What::Issue(number),
-            Self::Pull | Self::Pulls | Self::MergeRequests => What::Change(number),
+            Self::Pull | Self::Pulls | Self::MergeRequests => What::PullRequest(number),
         }
     }
 }
@@ -138,10 +138,10 @@ fn finish(mut page: Page, layout: Layout, short: Option<What>) -> Result<Page, F
     }
     match (page.what, short) {
         (What::Repo, Some(what)) => page.what = what,
-        (_, Some(What::Change(_))) => return Err(Fault::OtherPage),
+        (_, Some(What::PullRequest(_))) => return Err(Fault::OtherPage),
         _ => {}
     }
-    if let Some(What::Change(_)) = short {
+    if let Some(What::PullRequest(_)) = short {
         page.kind = page.kind.or(Some(ForgeKind::GitLab));
         if page.kind != Some(ForgeKind::GitLab) {
             return Err(Fault::NotGitLab);
@@ -205,7 +205,7 @@ fn api(path: &[String], begin: usize, begin_is_guessed: bool) -> Result<Page, Fa
     // No more than the same thing's page would say, so that an address does not change when it is written and read.
     let told = match what {
         What::Issue(_) => kind == ForgeKind::GitLab,
-        What::Change(_) => true,
+        What::PullRequest(_) => true,
         What::Repo => !begin_is_guessed,
     };
     Ok(Page { server_parts: begin, project, what, kind: told.then_some(kind) })
@@ -262,7 +262,7 @@ fn anywhere(path: &[String], short: Option<What>) -> Result<Page, Fault> {
         None if path.len() > 2 && short.is_none() => return Err(unnumbered(path)),
         None => (path.len(), What::Repo, None),
     };
-    let gitlab = kind == Some(ForgeKind::GitLab) || matches!(short, Some(What::Change(_)));
+    let gitlab = kind == Some(ForgeKind::GitLab) || matches!(short, Some(What::PullRequest(_)));
     let server_parts = if gitlab { 0 } else { end.saturating_sub(2) };
     Ok(Page { server_parts, project: project(&path[server_parts..end])?, what, kind })
 }

@@ -140,7 +140,7 @@ fn without_server(rest: &str) -> Result<Address, Fault> {
         return Err(Fault::LocalName);
     }
     let what = match tail.short(true)? {
-        Some(What::Change(_)) => return Err(Fault::NotGitLab),
+        Some(What::PullRequest(_)) => return Err(Fault::NotGitLab),
         short => short.unwrap_or(What::Repo),
     };
     let project = ProjectPath::new(name).map_err(Fault::Project)?;

@@ -93,7 +93,9 @@ mod tests {
         let one = |mention: Mention| match mention {
             Mention::Address(address) => match (&address.base, address.what) {
                 (Some(base), What::Issue(number)) => format!("{}/{}#{number}", base.without_scheme(), address.project),
-                (Some(base), What::Change(number)) => format!("{}/{}!{number}", base.without_scheme(), address.project),
+                (Some(base), What::PullRequest(number)) => {
+                    format!("{}/{}!{number}", base.without_scheme(), address.project)
+                }
                 (_, what) => format!("?/{} {what:?}", address.project),
             },
             Mention::Number(number) => format!("#{number}"),

@@ -33,7 +33,7 @@ impl<'a> Tail<'a> {
     /// comment; a page may have any fragment, such as a heading's.
     pub(crate) fn short(&self, strict: bool) -> Result<Option<What>, Fault> {
         if let Some(bang) = self.bang {
-            return page::number(bang).map(|number| Some(What::Change(number)));
+            return page::number(bang).map(|number| Some(What::PullRequest(number)));
         }
         match self.fragment {
             Some("") if strict => Err(Fault::NumberMissing),

@@ -45,7 +45,7 @@ pub struct Enqueue {
     /// The issue's title if it is new.
     pub title: String,
     /// The pull or merge request, where the caller named it.
-    pub change_url: Option<String>,
+    pub pr_url: Option<String>,
     /// The task, in state queued.
     pub task: Task,
     /// What must be true of the issue.

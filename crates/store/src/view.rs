@@ -1,9 +1,9 @@
 //! What is read back: repositories, runs as people see them, events.
 
 use jiff::Timestamp;
-use kugetsu_domain::change::ChangeOf;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
+use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_domain::run::{Run, Usage};
 use kugetsu_domain::task::Task;
@@ -33,7 +33,7 @@ pub struct RunView {
     /// Its files, while there are some.
     pub worktree: Option<Worktree>,
     /// The pull or merge request, where there is one.
-    pub change: Option<ChangeOf>,
+    pub pr: Option<PrLink>,
     /// Its session, as the issue has it now.
     pub session: Option<String>,
     /// The task.
@@ -61,7 +61,7 @@ impl RunView {
             issue_state: issue.state,
             title: issue.title,
             worktree: issue.worktree,
-            change: issue.change,
+            pr: issue.pr,
             session: issue.session.map(|session| session.id),
             task,
             run,

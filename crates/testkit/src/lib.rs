@@ -1,5 +1,5 @@
 //! Scripted parts for tests and for the demo: a model server, an ACP agent program, git repositories, a git server
-//! with a token, forges with issues and changes, and a hermetic home in which real programs run and end.
+//! with a token, forges with issues and pull requests, and a hermetic home in which real programs run and end.
 //!
 //! Nothing here is part of the product. The parts are real programs and real servers on real sockets, so that the code
 //! under test needs no door for tests; they know nothing of the other crates, so that every crate can use them.

@@ -3,8 +3,8 @@
 use kugetsu_api::event::EventObject;
 use kugetsu_api::run::{RunObject, State, Usage};
 use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
-use kugetsu_domain::change::ChangeOf;
 use kugetsu_domain::issue::IssueState;
+use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::task::{TaskKind, TaskState};
 use kugetsu_engine::Home;
 use kugetsu_store::view::{RunView, StoredEvent};
@@ -28,8 +28,8 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         head_sha: outcome.and_then(|outcome| outcome.head_sha.clone()),
         commits: outcome.map_or(0, |outcome| outcome.commits),
         pushed: outcome.is_some_and(|outcome| outcome.pushed),
-        change_url: view.change.as_ref().map(|change| change.url.clone()),
-        change_state: view.change.as_ref().and_then(ChangeOf::state).map(|state| state.name().to_owned()),
+        change_url: view.pr.as_ref().map(|pr| pr.url.clone()),
+        change_state: view.pr.as_ref().and_then(PrLink::state).map(|state| state.name().to_owned()),
         queued_at: view.task.queued_at.to_string(),
         started_at: run.map(|run| run.started_at.to_string()),
         ended_at: view.task.ended_at.map(|at| at.to_string()),

@@ -10,7 +10,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
-use kugetsu_engine::changes::{self, Known};
+use kugetsu_engine::pull_requests::{self, PrStatus};
 use kugetsu_engine::{destroy, events, look, transcript, why};
 use serde::Deserialize;
 
@@ -86,17 +86,17 @@ pub(crate) async fn change(
     shared.control.refresh().await;
     whole(async move {
         let Some(url) = url else {
-            let (issue, url) = changes::forget(&shared.engine, &issue.reference, issue.cwd.as_ref()).await?;
+            let (issue, url) = pull_requests::clear(&shared.engine, &issue.reference, issue.cwd.as_ref()).await?;
             let issue = issue.reference.to_string();
             return Ok(ChangeNamed { issue, url, removed: true, state: None, unknown: None });
         };
-        let (issue, known) = changes::name(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
+        let (issue, known) = pull_requests::set(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
         let (state, unknown) = match known {
-            Known::Is { state, .. } => (Some(state.name().to_owned()), None),
-            Known::Unknown { why, .. } | Known::Unseen { why } => (None, Some(why)),
-            Known::None => (None, None),
+            PrStatus::Known { state, .. } => (Some(state.name().to_owned()), None),
+            PrStatus::Unknown { why, .. } | PrStatus::Hidden { why } => (None, Some(why)),
+            PrStatus::None => (None, None),
         };
-        let url = issue.change.map(|change| change.url);
+        let url = issue.pr.map(|pr| pr.url);
         Ok::<_, Problem>(ChangeNamed { issue: issue.reference.to_string(), url, removed: false, state, unknown })
     })
     .await

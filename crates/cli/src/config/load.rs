@@ -229,7 +229,7 @@ fn put_together(
         run_silence: value(&values, Key::RunSilence, duration::read)?,
         temp_dir: or_none(Key::RunTempDir).map(PathBuf::from),
         queue_keep: value(&values, Key::QueueKeep, duration::read)?,
-        check_change: value(&values, Key::DestroyCheckChange, key::switch)?,
+        check_pr: value(&values, Key::DestroyCheckChange, key::switch)?,
         pm_agent: or_none(Key::PmAgent),
         pm_model: or_none(Key::PmModel),
         pm_cage: value(&values, Key::PmCage, key::cage)?,

@@ -1,8 +1,8 @@
 //! The servers' APIs: an issue's own words as the task, and pull requests that count before anything is removed.
 
-use kugetsu_testkit::forge_server::change::{Change, ChangeState};
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
 use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server()
 #[test]
 fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
     let stage = Stage::new("gitea");
-    let change = stage.forge.change("acme/api", Change::new("A change", "topic"));
+    let change = stage.forge.pull_request("acme/api", PullRequest::new("A change", "topic"));
     for (number, parts) in
         [(99, ["nothing at", "\"<message>\""]), (change, ["is a pull or merge request", "from an issue"])]
     {
@@ -99,7 +99,8 @@ fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         // The agent, or a person, has opened it meanwhile.
         let branch = format!("kugetsu/{number}-do-the-job");
-        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch).state(ChangeState::Draft));
+        let change =
+            stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Draft));
         assert_eq!(stage.pushed(number), branch);
         let run = eventually("the change to be found", || {
             let run = stage.world.latest(&stage.reference(number));
@@ -107,7 +108,7 @@ fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
         });
         assert!(run["change_url"].as_str().unwrap().ends_with(&format!("/{change}")), "{kind}: {run}");
 
-        stage.forge.set_change("acme/api", change, ChangeState::Merged);
+        stage.forge.set_pr_state("acme/api", change, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
         assert!(String::from_utf8_lossy(&output.stderr).contains("is merged"), "{kind}: {}", shown(&output));
@@ -120,7 +121,7 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         let branch = stage.pushed(number);
-        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch));
+        let change = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
         let reference = stage.reference(number);
         let refused = |parts: &[&str]| {
             let output = stage.world.attempt(["destroy", &reference, "-y"]);
@@ -130,7 +131,7 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
             assert!(stage.world.worktree(&reference).exists());
         };
         refused(&["is open", "--discard"]);
-        stage.forge.set_change("acme/api", change, ChangeState::Conflict);
+        stage.forge.set_pr_state("acme/api", change, PrState::Conflict);
         refused(&["in conflict with its base"]);
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
@@ -147,7 +148,8 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
 fn set_pr_asks_the_server_of_the_address() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-    let change = stage.forge.change("acme/api", Change::new("Elsewhere", "another-branch").state(ChangeState::Closed));
+    let change =
+        stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch").state(PrState::Closed));
     let reference = stage.reference(number);
     stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
     let url = format!("{}/acme/api/pulls/{change}", stage.forge.base_url());
@@ -180,14 +182,14 @@ fn a_found_change_has_the_address_of_the_server_as_it_is_configured() {
         stage.forge.set_root_url("http://localhost:3000");
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         let branch = format!("kugetsu/{number}-do-the-job");
-        let change = stage.forge.change("acme/api", Change::new("Make it quick", &branch));
+        let change = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
         assert_eq!(stage.pushed(number), branch);
         let run = eventually("the change to be found", || {
             let run = stage.world.latest(&stage.reference(number));
             if run["change_state"] == "open" { Ok(run) } else { Err(run) }
         });
         assert_eq!(run["change_url"], format!("{}/acme/api/{page}/{change}", stage.forge.base_url()), "{kind}");
-        stage.forge.set_change("acme/api", change, ChangeState::Merged);
+        stage.forge.set_pr_state("acme/api", change, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
     }
@@ -198,14 +200,14 @@ fn a_second_change_of_the_same_branch_is_found_too() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let branch = format!("kugetsu/{number}-do-the-job");
-    let first = stage.forge.change("acme/api", Change::new("Make it quick", &branch).state(ChangeState::Closed));
+    let first = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Closed));
     assert_eq!(stage.pushed(number), branch);
     let reference = stage.reference(number);
     eventually("the first to be found", || {
         let run = stage.world.latest(&reference);
         if run["change_state"] == "closed" { Ok(()) } else { Err(run) }
     });
-    let second = stage.forge.change("acme/api", Change::new("Once more", &branch));
+    let second = stage.forge.pull_request("acme/api", PullRequest::new("Once more", &branch));
     let output = stage.world.attempt(["destroy", &reference, "-y"]);
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
     assert!(
@@ -241,7 +243,7 @@ fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_tak
         }
         assert_eq!(stage.world.latest(&reference)["change_url"], Value::Null, "{kind}");
 
-        let change = stage.forge.change("acme/api", Change::new("Elsewhere", "another-branch"));
+        let change = stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch"));
         stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{changes}/{change}")]);
         assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
         let said = stage.world.run(["set-pr", &reference, "--remove"]);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use kugetsu_domain::change::{ChangeBy, ChangeState};
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::run::{Outcome, RunState, Verdict};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskState};
@@ -242,7 +242,7 @@ fn adopted_work_is_blocked_and_adopted_once() {
         worktree: worktree(),
         session: Some("ses_old".to_owned()),
         resumable,
-        change_url: Some("https://github.com/acme/api/pull/3".to_owned()),
+        pr_url: Some("https://github.com/acme/api/pull/3".to_owned()),
     };
     let event = adopted(&mut world, true);
     let (issue, effects) = world.step(event).unwrap();
@@ -250,7 +250,7 @@ fn adopted_work_is_blocked_and_adopted_once() {
     assert_eq!((issue.tasks[0].state, issue.tasks[0].ended_at), (TaskState::Blocked, Some(world.now)));
     assert!(issue.tasks[0].reason.is_some());
     assert_eq!(issue.worktree, Some(worktree()));
-    assert_eq!(issue.change.as_ref().map(|change| change.url.as_str()), Some("https://github.com/acme/api/pull/3"));
+    assert_eq!(issue.pr.as_ref().map(|pr| pr.url.as_str()), Some("https://github.com/acme/api/pull/3"));
     assert_eq!(issue.session.map(|session| session.state), Some(SessionState::Open));
     let again = adopted(&mut world, true);
     assert_eq!(world.step(again).unwrap_err(), Refused::Known);
@@ -269,26 +269,26 @@ fn named_pull_request_is_never_replaced_by_a_found_one() {
     let task = world.queue();
     let lease = world.work(task);
     world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
-    let seen = |url: &str, state| Event::ChangeSeen { url: url.to_owned(), state };
-    let is = |issue: &Issue| issue.change.as_ref().map(|change| (change.url.clone(), change.by, change.state()));
-    let (issue, _) = world.step(seen("one", ChangeState::Merged)).unwrap();
-    assert_eq!(is(&issue), Some(("one".to_owned(), ChangeBy::Found, Some(ChangeState::Merged))));
-    let (issue, _) = world.step(seen("two", ChangeState::Open)).unwrap();
-    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Found, Some(ChangeState::Open))));
+    let seen = |url: &str, state| Event::PrChecked { url: url.to_owned(), state };
+    let is = |issue: &Issue| issue.pr.as_ref().map(|pr| (pr.url.clone(), pr.origin, pr.state()));
+    let (issue, _) = world.step(seen("one", PrState::Merged)).unwrap();
+    assert_eq!(is(&issue), Some(("one".to_owned(), PrOrigin::Detected, Some(PrState::Merged))));
+    let (issue, _) = world.step(seen("two", PrState::Open)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), PrOrigin::Detected, Some(PrState::Open))));
 
-    world.step(Event::ChangeNamed { url: "two".to_owned() }).unwrap();
-    let (issue, _) = world.step(seen("three", ChangeState::Open)).unwrap();
-    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Named, Some(ChangeState::Open))));
-    let (issue, _) = world.step(seen("two", ChangeState::Closed)).unwrap();
-    assert_eq!(is(&issue), Some(("two".to_owned(), ChangeBy::Named, Some(ChangeState::Closed))));
-    let (issue, _) = world.step(Event::ChangeForgotten).unwrap();
+    world.step(Event::PrSet { url: "two".to_owned() }).unwrap();
+    let (issue, _) = world.step(seen("three", PrState::Open)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), PrOrigin::Set, Some(PrState::Open))));
+    let (issue, _) = world.step(seen("two", PrState::Closed)).unwrap();
+    assert_eq!(is(&issue), Some(("two".to_owned(), PrOrigin::Set, Some(PrState::Closed))));
+    let (issue, _) = world.step(Event::PrCleared).unwrap();
     assert_eq!(is(&issue), None);
 
-    world.step(seen("four", ChangeState::Merged)).unwrap();
+    world.step(seen("four", PrState::Merged)).unwrap();
     world.step(Event::DestroyRequested).unwrap();
     let (issue, _) = world.step(destroyed()).unwrap();
     assert_eq!(is(&issue), None);
-    let (issue, _) = world.step(seen("four", ChangeState::Merged)).unwrap();
+    let (issue, _) = world.step(seen("four", PrState::Merged)).unwrap();
     assert_eq!(is(&issue), None, "an answer that comes late");
 }
 

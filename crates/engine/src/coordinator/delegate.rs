@@ -146,7 +146,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
         number: Some(coordinator.number),
         new_issue: IssueId::new(Uuid::now_v7()),
         title: "coordinator".to_owned(),
-        change_url: None,
+        pr_url: None,
         task,
         precondition: Precondition::InLine,
     }

@@ -23,9 +23,9 @@ pub(crate) fn standing(view: &RunView) -> String {
     if view.run.as_ref().and_then(|run| run.outcome.as_ref()).is_some_and(|outcome| outcome.pushed) {
         said.push_str(", pushed");
     }
-    if let Some(change) = &view.change {
-        said.push_str(&format!("; change {}", change.url));
-        if let Some(state) = change.state() {
+    if let Some(pr) = &view.pr {
+        said.push_str(&format!("; pull request {}", pr.url));
+        if let Some(state) = pr.state() {
             said.push_str(&format!(" ({state})"));
         }
     }

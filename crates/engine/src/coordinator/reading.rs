@@ -57,7 +57,7 @@ enum Found {
     /// It may be any of these, or another one; besides them, so many more have the number.
     Ambiguous(Vec<RunView>, usize),
     /// A pull or merge request.
-    Change,
+    PullRequest,
     /// It cannot be found out which repository is meant.
     Unclear(String),
 }
@@ -134,7 +134,7 @@ impl Named {
                 }
                 format!("{}: it is missing which repository is meant; worked on are {}", self.written, names.join(", "))
             }
-            Found::Change => {
+            Found::PullRequest => {
                 format!("{}: a pull or merge request; work begins from the issue that it belongs to", self.written)
             }
             Found::Unclear(why) => format!("{}: {why}", self.written),
@@ -161,7 +161,7 @@ pub(super) async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<R
             Mention::Address(address) => {
                 let written = address.to_string();
                 let found = match address.what {
-                    What::Change(_) => Found::Change,
+                    What::PullRequest(_) => Found::PullRequest,
                     What::Repo => continue,
                     What::Issue(number) => match repository(&address, &settings) {
                         Ok(repo) => {

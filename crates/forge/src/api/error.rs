@@ -172,7 +172,7 @@ pub enum ForgeError {
         server: String,
     },
     /// No API: the repositories of this machine have none.
-    #[error("{server} has no issues or changes to ask for; only github, gitea, forgejo and gitlab servers have")]
+    #[error("{server} has no issues or pull requests; only github, gitea, forgejo and gitlab servers have")]
     NoApi {
         /// The server.
         server: String,
@@ -197,7 +197,7 @@ pub enum ForgeError {
     #[error(
         "{address} is not the address of a pull or merge request; write it as it stands in the browser: https://host/owner/repo/pulls/34"
     )]
-    NotAChange {
+    NotAPullRequest {
         /// The address.
         address: String,
     },
@@ -211,8 +211,8 @@ impl ForgeError {
     }
 
     /// Whether the server has answered, to somebody whom it knows, that no change is there.
-    pub fn denies_the_change(&self) -> bool {
-        matches!(self, Self::NotAChange { .. } | Self::NotFound { asked_with_token: true, .. })
+    pub fn denies_pull_request(&self) -> bool {
+        matches!(self, Self::NotAPullRequest { .. } | Self::NotFound { asked_with_token: true, .. })
     }
 
     /// Whether the same call may succeed later without anybody having done something about it.

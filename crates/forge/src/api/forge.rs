@@ -7,9 +7,10 @@ use std::pin::Pin;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 
-use super::change::Change;
 use super::error::ForgeError;
 use super::issue::Issue;
+use super::pull_request::PullRequest;
+use crate::address::{Address, What};
 
 /// An answer on its way.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, ForgeError>> + Send + 'a>>;
@@ -40,16 +41,40 @@ pub trait Forge: Debug + Send + Sync {
     /// What runs there. GitLab tells it only to those who bring a token.
     fn version(&self) -> Asked<'_, Version>;
 
-    /// One issue. On GitHub, Gitea and Forgejo a change is an issue too; [`Issue::is_change`] tells.
+    /// One issue. On GitHub, Gitea and Forgejo a change is an issue too; [`Issue::is_pull_request`] tells.
     fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Issue>;
 
     /// One pull or merge request.
-    fn change<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Change>;
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest>;
 
     /// The changes whose head is `branch` of the project itself (not of a fork), the one changed last first. Closed and
     /// merged ones are among them.
     ///
     /// A server that cannot search by branch lists its changes, newest activity first, and only so many pages of them
     /// are read: a change that nobody has touched for long may be missed there.
-    fn find_changes<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<Change>>;
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>>;
+}
+
+/// Asks for the change at `address`, as [`parse`](crate::parser::parse) has read it.
+///
+/// The address of an issue will do where issues and changes share their numbers, if a change has that number.
+///
+/// # Errors
+/// The address is on another server or names something else than a change; or as [`Forge::change`].
+pub async fn pull_request_at(forge: &dyn Forge, address: &Address) -> Result<PullRequest, ForgeError> {
+    if address.base.as_ref().is_none_or(|base| base != forge.server()) {
+        let server = forge.server().to_string();
+        return Err(ForgeError::OtherServer { address: address.to_string(), server });
+    }
+    let not_a_pull_request = || ForgeError::NotAPullRequest { address: address.to_string() };
+    match address.what {
+        What::PullRequest(number) => forge.pull_request(&address.project, number).await,
+        What::Issue(number) if forge.kind() != ForgeKind::GitLab => {
+            let asked = forge.pull_request(&address.project, number).await;
+            asked.map_err(
+                |error| if matches!(error, ForgeError::NotFound { .. }) { not_a_pull_request() } else { error },
+            )
+        }
+        What::Issue(_) | What::Repo => Err(not_a_pull_request()),
+    }
 }

@@ -7,7 +7,6 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::change::{Change, Facts, MergeCheck};
 use super::error::ForgeError;
 use super::forge::{Asked, Forge, Version};
 use super::github_like::{IssueAnswer, at};
@@ -17,6 +16,7 @@ use super::http::login::Login;
 use super::http::paging::{PER_PAGE, Paging};
 use super::http::site::Site;
 use super::issue::Issue;
+use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Me};
 
 /// What a title begins with that marks a change as not ready; the field `draft` came later.
@@ -77,7 +77,7 @@ impl Gitea {
         Self { kind, server, client: Client::new(connector, site, login, manner) }
     }
 
-    async fn pull(&self, project: &ProjectPath, number: u64) -> Result<Change, ForgeError> {
+    async fn pull(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
         let look = || async {
             let number = number.to_string();
             self.client.get_told::<PullAnswer>(&at(project, &["pulls", &number])).await
@@ -94,18 +94,18 @@ impl Gitea {
         Ok(self.told(second.value, merge, project))
     }
 
-    fn told(&self, pull: PullAnswer, refused: MergeCheck, project: &ProjectPath) -> Change {
-        pull.change(refused).on(self.kind, &self.server, project)
+    fn told(&self, pull: PullAnswer, refused: MergeCheck, project: &ProjectPath) -> PullRequest {
+        pull.pull_request(refused).on(self.kind, &self.server, project)
     }
 
-    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
+    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let limit = PER_PAGE.to_string();
         // Old versions do not know `head` and answer with everything.
         let query = [("head", branch), ("state", "all"), ("sort", "recentupdate"), ("limit", limit.as_str())];
         let keep = |pull: PullAnswer| pull.is_from(branch).then(|| self.told(pull, MergeCheck::Unknown, project));
         let mut found = self.client.list(&at(project, &["pulls"]), &query, keep).await?;
-        for change in found.iter_mut().filter(|change| change.state.is_open()) {
-            *change = self.pull(project, change.number).await?;
+        for pull in found.iter_mut().filter(|pull| pull.state.is_open()) {
+            *pull = self.pull(project, pull.number).await?;
         }
         Ok(found)
     }
@@ -139,11 +139,11 @@ impl Forge for Gitea {
         })
     }
 
-    fn change<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Change> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
         Box::pin(self.pull(project, number))
     }
 
-    fn find_changes<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<Change>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }
@@ -198,16 +198,16 @@ impl PullAnswer {
     }
 
     /// `refused` is what to make of "cannot be merged".
-    fn change(self, refused: MergeCheck) -> Change {
+    fn pull_request(self, refused: MergeCheck) -> PullRequest {
         let merge = match self.mergeable {
-            Some(true) => MergeCheck::Fits,
+            Some(true) => MergeCheck::Mergeable,
             Some(false) => refused,
             None => MergeCheck::Unknown,
         };
         let draft = self.is_draft();
         let facts = Facts { merged: self.is_merged(), closed: self.is_closed(), draft, merge };
         let head = self.head.unwrap_or_default();
-        Change {
+        PullRequest {
             number: self.number,
             url: self.html_url.unwrap_or_default(),
             title: self.title.unwrap_or_default(),

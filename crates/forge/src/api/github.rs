@@ -4,7 +4,6 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::change::{Change, Facts, MergeCheck};
 use super::error::ForgeError;
 use super::forge::{Asked, Forge, Version};
 use super::github_like::{IssueAnswer, at};
@@ -14,6 +13,7 @@ use super::http::login::Login;
 use super::http::paging::{PER_PAGE, Paging};
 use super::http::site::Site;
 use super::issue::Issue;
+use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Me};
 
 /// A server with GitHub's REST API.
@@ -72,17 +72,17 @@ impl GitHub {
         Self { server, client: Client::new(connector, site, login, manner) }
     }
 
-    async fn pull(&self, project: &ProjectPath, number: u64) -> Result<Change, ForgeError> {
+    async fn pull(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
         let number = number.to_string();
         let pull: PullAnswer = self.client.get(&at(project, &["pulls", &number])).await?;
         Ok(self.told(pull, project))
     }
 
-    fn told(&self, pull: PullAnswer, project: &ProjectPath) -> Change {
-        pull.change().on(ForgeKind::GitHub, &self.server, project)
+    fn told(&self, pull: PullAnswer, project: &ProjectPath) -> PullRequest {
+        pull.pull_request().on(ForgeKind::GitHub, &self.server, project)
     }
 
-    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
+    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let owner = project.as_str().split('/').next().unwrap_or_default();
         let head = format!("{owner}:{branch}");
         let per_page = PER_PAGE.to_string();
@@ -96,8 +96,8 @@ impl GitHub {
         let keep = |pull: PullAnswer| pull.is_from(branch).then(|| self.told(pull, project));
         let mut found = self.client.list(&at(project, &["pulls"]), &query, keep).await?;
         // Lists do not say whether a change can be merged.
-        for change in found.iter_mut().filter(|change| change.state.is_open()) {
-            *change = self.pull(project, change.number).await?;
+        for pull in found.iter_mut().filter(|pull| pull.state.is_open()) {
+            *pull = self.pull(project, pull.number).await?;
         }
         Ok(found)
     }
@@ -130,11 +130,11 @@ impl Forge for GitHub {
         })
     }
 
-    fn change<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Change> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
         Box::pin(self.pull(project, number))
     }
 
-    fn find_changes<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<Change>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }
@@ -158,11 +158,11 @@ impl PullAnswer {
         head.branch.as_deref() == Some(branch) && at_home
     }
 
-    fn change(self) -> Change {
+    fn pull_request(self) -> PullRequest {
         let merge = match (self.mergeable, self.mergeable_state.as_deref()) {
             // Being looked at anew, which the number of the last look does not show.
             (_, Some("unknown")) | (None, _) => MergeCheck::Unknown,
-            (Some(true), _) => MergeCheck::Fits,
+            (Some(true), _) => MergeCheck::Mergeable,
             (Some(false), _) => MergeCheck::Conflict,
         };
         let draft = self.draft == Some(true);
@@ -174,7 +174,7 @@ impl PullAnswer {
             merge,
         };
         let head = self.head.unwrap_or_default();
-        Change {
+        PullRequest {
             number: self.number,
             url: self.html_url.unwrap_or_default(),
             title: self.title.unwrap_or_default(),

@@ -37,7 +37,7 @@ impl IssueAnswer {
             author: wire::login(self.user),
             labels: wire::names(self.labels),
             url: self.html_url.unwrap_or_default(),
-            is_change: self.pull_request.is_some(),
+            is_pull_request: self.pull_request.is_some(),
             updated: wire::time(self.updated_at.as_deref()),
         }
     }

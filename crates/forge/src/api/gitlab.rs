@@ -5,7 +5,6 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use reqwest::header::HeaderName;
 use serde::Deserialize;
 
-use super::change::{Change, Facts, MergeCheck};
 use super::error::ForgeError;
 use super::forge::{Asked, Forge, Version};
 use super::http::client::{Client, Manner};
@@ -14,6 +13,7 @@ use super::http::login::Login;
 use super::http::paging::{PER_PAGE, Paging};
 use super::http::site::Site;
 use super::issue::{Issue, IssueState};
+use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Label, Me, User};
 
 /// What a title begins with that marks a change as not ready, on versions before the field `draft`.
@@ -73,17 +73,17 @@ impl GitLab {
         Self { server, client: Client::new(connector, site, login, manner) }
     }
 
-    async fn merge_request(&self, project: &ProjectPath, number: u64) -> Result<Change, ForgeError> {
+    async fn merge_request(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
         let path = ["projects", project.as_str(), "merge_requests", &number.to_string()];
         let merge: MergeAnswer = self.client.get(&path).await?;
         Ok(self.told(merge, project))
     }
 
-    fn told(&self, merge: MergeAnswer, project: &ProjectPath) -> Change {
-        merge.change().on(ForgeKind::GitLab, &self.server, project)
+    fn told(&self, merge: MergeAnswer, project: &ProjectPath) -> PullRequest {
+        merge.pull_request().on(ForgeKind::GitLab, &self.server, project)
     }
 
-    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<Change>, ForgeError> {
+    async fn find(&self, project: &ProjectPath, branch: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let per_page = PER_PAGE.to_string();
         let query = [
             ("source_branch", branch),
@@ -96,8 +96,8 @@ impl GitLab {
         let path = ["projects", project.as_str(), "merge_requests"];
         let mut found = self.client.list(&path, &query, keep).await?;
         // Lists show the result of an old check; asking for one has it checked anew.
-        for change in found.iter_mut().filter(|change| change.state.is_open()) {
-            *change = self.merge_request(project, change.number).await?;
+        for pull in found.iter_mut().filter(|pull| pull.state.is_open()) {
+            *pull = self.merge_request(project, pull.number).await?;
         }
         Ok(found)
     }
@@ -130,11 +130,11 @@ impl Forge for GitLab {
         })
     }
 
-    fn change<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Change> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
         Box::pin(self.merge_request(project, number))
     }
 
-    fn find_changes<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<Change>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }
@@ -149,7 +149,7 @@ impl IssueAnswer {
             author: wire::login(self.author),
             labels: wire::names(self.labels),
             url: self.web_url.unwrap_or_default(),
-            is_change: false,
+            is_pull_request: false,
             updated: wire::time(self.updated_at.as_deref()),
         }
     }
@@ -178,18 +178,18 @@ impl MergeAnswer {
             (_, Some("conflict")) => MergeCheck::Conflict,
             (Some(status), _) | (_, Some(status)) if checking(status) => MergeCheck::Unknown,
             _ if self.has_conflicts == Some(true) => MergeCheck::Conflict,
-            (Some("can_be_merged"), _) | (_, Some("mergeable")) => MergeCheck::Fits,
+            (Some("can_be_merged"), _) | (_, Some("mergeable")) => MergeCheck::Mergeable,
             _ => MergeCheck::Unknown,
         }
     }
 
-    fn change(self) -> Change {
+    fn pull_request(self) -> PullRequest {
         let merge = self.merge_check();
         let draft = self.is_draft();
         let state = self.state.as_deref();
         // `locked` is a merge under way: still open.
         let facts = Facts { merged: state == Some("merged"), closed: state == Some("closed"), draft, merge };
-        Change {
+        PullRequest {
             number: self.iid,
             url: self.web_url.unwrap_or_default(),
             title: self.title.unwrap_or_default(),

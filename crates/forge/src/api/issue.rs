@@ -20,7 +20,7 @@ pub struct Issue {
     /// The address of its page.
     pub url: String,
     /// Whether it is in truth a pull request.
-    pub is_change: bool,
+    pub is_pull_request: bool,
     /// When anything of it was last changed.
     pub updated: Option<Timestamp>,
 }

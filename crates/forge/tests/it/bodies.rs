@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::change::{Change, MergeCheck};
 use kugetsu_forge::api::forge::Forge;
+use kugetsu_forge::api::pull_request::{MergeCheck, PullRequest};
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 use serde_json::{Value, json};
@@ -28,12 +28,12 @@ fn answer(server: &ForgeServer, body: &Value) {
     server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_string() });
 }
 
-async fn change(kind: ForgeKind, body: &Value) -> Change {
+async fn pull_request(kind: ForgeKind, body: &Value) -> PullRequest {
     let (forge, server) = stage(kind);
     // Twice, since Gitea may be asked twice.
     answer(&server, body);
     answer(&server, body);
-    forge.change(&project("acme/api"), 1).await.unwrap()
+    forge.pull_request(&project("acme/api"), 1).await.unwrap()
 }
 
 #[tokio::test]
@@ -49,12 +49,12 @@ async fn recorded_issues_of_github_are_read() {
 
 #[tokio::test]
 async fn recorded_changes_of_github_are_read() {
-    let opened = change(ForgeKind::GitHub, &recorded("pull_request.opened")["pull_request"]).await;
-    assert_eq!((opened.state, opened.merge), (ChangeState::Open, MergeCheck::Unknown), "null is still being computed");
+    let opened = pull_request(ForgeKind::GitHub, &recorded("pull_request.opened")["pull_request"]).await;
+    assert_eq!((opened.state, opened.merge), (PrState::Open, MergeCheck::Unknown), "null is still being computed");
     assert_eq!((opened.head_branch.as_str(), opened.base_branch.as_str()), ("changes", "master"));
     assert_eq!(opened.head_sha, "ec26c3e57ca3a959ca5aad62de7213c562f8c821");
-    let closed = change(ForgeKind::GitHub, &recorded("pull_request.closed")["pull_request"]).await;
-    assert_eq!((closed.state, closed.number), (ChangeState::Closed, 2));
+    let closed = pull_request(ForgeKind::GitHub, &recorded("pull_request.closed")["pull_request"]).await;
+    assert_eq!((closed.state, closed.number), (PrState::Closed, 2));
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
         server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body });
     }
     // Issues are no changes, and each has a number: all are read, none is kept.
-    assert_eq!(forge.find_changes(&project("octokit-fixture-org/paginate-issues"), "x").await.unwrap(), []);
+    assert_eq!(forge.find_pull_requests(&project("octokit-fixture-org/paginate-issues"), "x").await.unwrap(), []);
     let asked: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
     assert_eq!(asked.len(), exchanges.len());
     for (index, target) in asked.iter().enumerate().skip(1) {
@@ -94,7 +94,7 @@ async fn a_github_that_answers_with_everything_is_not_believed() {
     ]);
     let (forge, server) = stage(ForgeKind::GitHub);
     answer(&server, &list);
-    let found = forge.find_changes(&project("Codertocat/Hello-World"), "changes").await.unwrap();
+    let found = forge.find_pull_requests(&project("Codertocat/Hello-World"), "changes").await.unwrap();
     assert_eq!(found.len(), 1);
 }
 
@@ -134,29 +134,25 @@ fn merge(body: &mut Value, fields: Value) {
 #[tokio::test]
 async fn gitea_of_every_age_is_read() {
     for (fields, state, merge) in [
-        (json!({}), ChangeState::Open, MergeCheck::Fits),
-        (json!({ "mergeable": false }), ChangeState::Conflict, MergeCheck::Conflict),
-        (
-            json!({ "mergeable": false, "updated_at": "0001-01-01T00:00:00Z" }),
-            ChangeState::Conflict,
-            MergeCheck::Conflict,
-        ),
-        (json!({ "mergeable": false, "updated_at": "2999-01-01T00:00:00Z" }), ChangeState::Open, MergeCheck::Unknown),
-        (json!({ "mergeable": null }), ChangeState::Open, MergeCheck::Unknown),
-        (json!({ "mergeable": false, "draft": true }), ChangeState::Draft, MergeCheck::Unknown),
-        (json!({ "mergeable": false, "title": "WIP: Quick" }), ChangeState::Draft, MergeCheck::Unknown),
-        (json!({ "title": "[wip] Quick" }), ChangeState::Draft, MergeCheck::Fits),
-        (json!({ "state": "closed", "mergeable": false }), ChangeState::Closed, MergeCheck::Unknown),
-        (json!({ "state": "closed", "merged_at": "1970-01-01T00:00:00Z" }), ChangeState::Closed, MergeCheck::Fits),
-        (json!({ "state": "closed", "merged_at": "0001-01-01T00:00:00Z" }), ChangeState::Closed, MergeCheck::Fits),
-        (json!({ "state": "closed", "merged": true }), ChangeState::Merged, MergeCheck::Fits),
+        (json!({}), PrState::Open, MergeCheck::Mergeable),
+        (json!({ "mergeable": false }), PrState::Conflict, MergeCheck::Conflict),
+        (json!({ "mergeable": false, "updated_at": "0001-01-01T00:00:00Z" }), PrState::Conflict, MergeCheck::Conflict),
+        (json!({ "mergeable": false, "updated_at": "2999-01-01T00:00:00Z" }), PrState::Open, MergeCheck::Unknown),
+        (json!({ "mergeable": null }), PrState::Open, MergeCheck::Unknown),
+        (json!({ "mergeable": false, "draft": true }), PrState::Draft, MergeCheck::Unknown),
+        (json!({ "mergeable": false, "title": "WIP: Quick" }), PrState::Draft, MergeCheck::Unknown),
+        (json!({ "title": "[wip] Quick" }), PrState::Draft, MergeCheck::Mergeable),
+        (json!({ "state": "closed", "mergeable": false }), PrState::Closed, MergeCheck::Unknown),
+        (json!({ "state": "closed", "merged_at": "1970-01-01T00:00:00Z" }), PrState::Closed, MergeCheck::Mergeable),
+        (json!({ "state": "closed", "merged_at": "0001-01-01T00:00:00Z" }), PrState::Closed, MergeCheck::Mergeable),
+        (json!({ "state": "closed", "merged": true }), PrState::Merged, MergeCheck::Mergeable),
         (
             json!({ "state": "closed", "merged": null, "merged_at": "2018-07-06T00:37:47Z" }),
-            ChangeState::Merged,
-            MergeCheck::Fits,
+            PrState::Merged,
+            MergeCheck::Mergeable,
         ),
     ] {
-        let told = change(ForgeKind::Gitea, &gitea(fields.clone())).await;
+        let told = pull_request(ForgeKind::Gitea, &gitea(fields.clone())).await;
         assert_eq!((told.state, told.merge), (state, merge), "{fields}");
     }
 }
@@ -164,39 +160,35 @@ async fn gitea_of_every_age_is_read() {
 #[tokio::test]
 async fn gitlab_of_every_age_is_read() {
     for (fields, state, merge) in [
-        (json!({}), ChangeState::Open, MergeCheck::Unknown),
-        (json!({ "merge_status": "can_be_merged" }), ChangeState::Open, MergeCheck::Fits),
-        (json!({ "merge_status": "unchecked" }), ChangeState::Open, MergeCheck::Unknown),
-        (
-            json!({ "merge_status": "cannot_be_merged", "has_conflicts": true }),
-            ChangeState::Conflict,
-            MergeCheck::Conflict,
-        ),
+        (json!({}), PrState::Open, MergeCheck::Unknown),
+        (json!({ "merge_status": "can_be_merged" }), PrState::Open, MergeCheck::Mergeable),
+        (json!({ "merge_status": "unchecked" }), PrState::Open, MergeCheck::Unknown),
+        (json!({ "merge_status": "cannot_be_merged", "has_conflicts": true }), PrState::Conflict, MergeCheck::Conflict),
         (
             json!({ "merge_status": "cannot_be_merged_recheck", "has_conflicts": true }),
-            ChangeState::Open,
+            PrState::Open,
             MergeCheck::Unknown,
         ),
-        (json!({ "detailed_merge_status": "conflict" }), ChangeState::Conflict, MergeCheck::Conflict),
-        (json!({ "detailed_merge_status": "checking" }), ChangeState::Open, MergeCheck::Unknown),
+        (json!({ "detailed_merge_status": "conflict" }), PrState::Conflict, MergeCheck::Conflict),
+        (json!({ "detailed_merge_status": "checking" }), PrState::Open, MergeCheck::Unknown),
         (
             json!({ "detailed_merge_status": "ci_must_pass", "merge_status": "can_be_merged" }),
-            ChangeState::Open,
-            MergeCheck::Fits,
+            PrState::Open,
+            MergeCheck::Mergeable,
         ),
         (
             json!({ "detailed_merge_status": "not_approved", "has_conflicts": true }),
-            ChangeState::Conflict,
+            PrState::Conflict,
             MergeCheck::Conflict,
         ),
-        (json!({ "detailed_merge_status": "draft_status", "draft": true }), ChangeState::Draft, MergeCheck::Unknown),
-        (json!({ "title": "Draft: Quick" }), ChangeState::Draft, MergeCheck::Unknown),
-        (json!({ "work_in_progress": true }), ChangeState::Draft, MergeCheck::Unknown),
-        (json!({ "state": "locked" }), ChangeState::Open, MergeCheck::Unknown),
-        (json!({ "state": "merged", "merge_status": "can_be_merged" }), ChangeState::Merged, MergeCheck::Fits),
-        (json!({ "state": "closed", "detailed_merge_status": "not_open" }), ChangeState::Closed, MergeCheck::Unknown),
+        (json!({ "detailed_merge_status": "draft_status", "draft": true }), PrState::Draft, MergeCheck::Unknown),
+        (json!({ "title": "Draft: Quick" }), PrState::Draft, MergeCheck::Unknown),
+        (json!({ "work_in_progress": true }), PrState::Draft, MergeCheck::Unknown),
+        (json!({ "state": "locked" }), PrState::Open, MergeCheck::Unknown),
+        (json!({ "state": "merged", "merge_status": "can_be_merged" }), PrState::Merged, MergeCheck::Mergeable),
+        (json!({ "state": "closed", "detailed_merge_status": "not_open" }), PrState::Closed, MergeCheck::Unknown),
     ] {
-        let told = change(ForgeKind::GitLab, &gitlab(fields.clone())).await;
+        let told = pull_request(ForgeKind::GitLab, &gitlab(fields.clone())).await;
         assert_eq!((told.state, told.merge), (state, merge), "{fields}");
     }
 }
@@ -205,17 +197,17 @@ async fn gitlab_of_every_age_is_read() {
 async fn github_says_nothing_of_a_conflict_while_it_computes() {
     let body = recorded("pull_request.opened")["pull_request"].clone();
     for (fields, state) in [
-        (json!({ "mergeable": false, "mergeable_state": "dirty" }), ChangeState::Conflict),
-        (json!({ "mergeable": false, "mergeable_state": "unknown" }), ChangeState::Open),
-        (json!({ "mergeable": true, "mergeable_state": "blocked" }), ChangeState::Open),
-        (json!({ "mergeable": true, "draft": true }), ChangeState::Draft),
-        (json!({ "mergeable": false, "mergeable_state": "dirty", "draft": true }), ChangeState::Conflict),
-        (json!({ "state": "closed", "merged": true }), ChangeState::Merged),
-        (json!({ "state": "closed", "merged": null, "merged_at": "2019-05-15T15:20:33Z" }), ChangeState::Merged),
+        (json!({ "mergeable": false, "mergeable_state": "dirty" }), PrState::Conflict),
+        (json!({ "mergeable": false, "mergeable_state": "unknown" }), PrState::Open),
+        (json!({ "mergeable": true, "mergeable_state": "blocked" }), PrState::Open),
+        (json!({ "mergeable": true, "draft": true }), PrState::Draft),
+        (json!({ "mergeable": false, "mergeable_state": "dirty", "draft": true }), PrState::Conflict),
+        (json!({ "state": "closed", "merged": true }), PrState::Merged),
+        (json!({ "state": "closed", "merged": null, "merged_at": "2019-05-15T15:20:33Z" }), PrState::Merged),
     ] {
         let mut body = body.clone();
         merge(&mut body, fields.clone());
-        assert_eq!(change(ForgeKind::GitHub, &body).await.state, state, "{fields}");
+        assert_eq!(pull_request(ForgeKind::GitHub, &body).await.state, state, "{fields}");
     }
 }
 
@@ -223,5 +215,5 @@ async fn github_says_nothing_of_a_conflict_while_it_computes() {
 async fn a_list_may_hold_nulls() {
     let (forge, server) = stage(ForgeKind::Forgejo);
     answer(&server, &json!([null, gitea(json!({ "state": "closed" })), null]));
-    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap().len(), 1);
+    assert_eq!(forge.find_pull_requests(&project("acme/api"), "quick").await.unwrap().len(), 1);
 }

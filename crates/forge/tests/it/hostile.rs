@@ -8,9 +8,9 @@ use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::http::limits::Limits;
 use kugetsu_testkit::ForgeServer;
-use kugetsu_testkit::forge_server::change::{Change, ChangeState};
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
 
 use crate::stage::{TOKEN, all, client, client_with, limits, project, said};
 
@@ -67,10 +67,10 @@ async fn a_link_to_another_host_is_read_for_its_page_alone() {
         let elsewhere = ForgeServer::gitea();
         server.set_root_url(&elsewhere.base_url());
         server.set_page_max(1);
-        let oldest = server.change("acme/api", Change::new("Ours", "quick").state(ChangeState::Closed));
-        server.change("acme/api", Change::new("Ours too", "quick").state(ChangeState::Closed));
-        let found = client(kind, &server).find_changes(&project("acme/api"), "quick").await.unwrap();
-        assert_eq!(found.last().map(|change| change.number), Some(oldest), "{kind:?}");
+        let oldest = server.pull_request("acme/api", PullRequest::new("Ours", "quick").state(PrState::Closed));
+        server.pull_request("acme/api", PullRequest::new("Ours too", "quick").state(PrState::Closed));
+        let found = client(kind, &server).find_pull_requests(&project("acme/api"), "quick").await.unwrap();
+        assert_eq!(found.last().map(|pull| pull.number), Some(oldest), "{kind:?}");
         assert_eq!(found.len(), 2);
         assert_eq!(elsewhere.requests(), []);
     }
@@ -128,9 +128,9 @@ async fn what_may_be_null_may_be_null() {
         );
         server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.clone() });
         let issue = client(kind, &server).issue(&project("acme/api"), 1).await.unwrap();
-        assert_eq!((issue.title.as_str(), issue.author, issue.is_change), ("", None, false));
+        assert_eq!((issue.title.as_str(), issue.author, issue.is_pull_request), ("", None, false));
         server.fail_next(Fault::Answer { status: 200, headers: vec![], body });
-        assert_eq!(client(kind, &server).change(&project("acme/api"), 1).await.unwrap().head_branch, "");
+        assert_eq!(client(kind, &server).pull_request(&project("acme/api"), 1).await.unwrap().head_branch, "");
     }
 }
 
@@ -152,7 +152,7 @@ async fn no_error_repeats_the_token_whatever_the_server_writes() {
         let link = format!("<{}/{TOKEN}?page=2>; rel=\"next\"", server.base_url());
         let entry = r#"[{"number":1,"iid":1}]"#.to_owned();
         server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body: entry });
-        said(&forge.find_changes(&project("acme/api"), "quick").await.unwrap_err());
+        said(&forge.find_pull_requests(&project("acme/api"), "quick").await.unwrap_err());
         assert!(!format!("{forge:?}").contains(TOKEN), "the client prints its token");
     }
 }

@@ -3,8 +3,8 @@
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::issue::IssueState;
-use kugetsu_testkit::forge_server::change::Change;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
@@ -38,7 +38,7 @@ async fn an_issue_is_told_in_the_same_words_by_every_kind() {
         assert_eq!((issue.number, issue.title.as_str(), issue.body.as_str()), (number, "It is slow", "Very.\n"));
         assert_eq!((issue.state, issue.author.as_deref()), (IssueState::Open, Some("lee")));
         assert_eq!(
-            (issue.labels.as_slice(), issue.is_change),
+            (issue.labels.as_slice(), issue.is_pull_request),
             (&["bug".to_owned(), "good first".to_owned()][..], false)
         );
         assert!(issue.url.starts_with(&server.base_url()) && issue.url.ends_with("/issues/1"), "{}", issue.url);
@@ -61,11 +61,11 @@ async fn an_issue_whose_author_is_gone_has_none() {
 #[tokio::test]
 async fn a_number_may_belong_to_a_change_but_not_on_gitlab() {
     for (kind, server) in all() {
-        let number = server.change("acme/api", Change::new("Quick", "quick"));
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
         let asked = client(kind, &server).issue(&project("acme/api"), number).await;
         match kind {
             ForgeKind::GitLab => assert!(matches!(asked, Err(ForgeError::NotFound { .. })), "{asked:?}"),
-            _ => assert!(asked.unwrap().is_change, "{kind:?}"),
+            _ => assert!(asked.unwrap().is_pull_request, "{kind:?}"),
         }
     }
 }

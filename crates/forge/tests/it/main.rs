@@ -4,7 +4,6 @@
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 mod bodies;
-mod changes;
 mod detect;
 mod hostile;
 mod issues;
@@ -13,6 +12,7 @@ mod patience;
 mod place;
 mod prism;
 mod program;
+mod pull_requests;
 mod refusals;
 mod roundtrip;
 mod stage;

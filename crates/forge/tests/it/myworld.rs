@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
@@ -58,20 +58,23 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
     assert_eq!(forge.whoami().await.unwrap(), "robot");
     let issue = forge.issue(&acme, 1).await.unwrap();
     assert_eq!((issue.title.as_str(), issue.body.as_str(), issue.state), ("It is slow", "Very.", IssueState::Open));
-    assert_eq!((issue.author.as_deref(), issue.labels, issue.is_change), (Some("kim"), vec!["bug".to_owned()], false));
-    assert!(forge.issue(&acme, 2).await.unwrap().is_change);
-    let found = forge.find_changes(&acme, "kim/quick").await.unwrap();
+    assert_eq!(
+        (issue.author.as_deref(), issue.labels, issue.is_pull_request),
+        (Some("kim"), vec!["bug".to_owned()], false)
+    );
+    assert!(forge.issue(&acme, 2).await.unwrap().is_pull_request);
+    let found = forge.find_pull_requests(&acme, "kim/quick").await.unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].number, found[0].state, found[0].head_sha.len()), (2, ChangeState::Open, 40));
-    assert_eq!(forge.find_changes(&acme, "quick").await.unwrap(), []);
+    assert_eq!((found[0].number, found[0].state, found[0].head_sha.len()), (2, PrState::Open, 40));
+    assert_eq!(forge.find_pull_requests(&acme, "quick").await.unwrap(), []);
 
     merge(&peer, token).await;
-    assert_eq!(forge.change(&acme, 2).await.unwrap().state, ChangeState::Merged);
+    assert_eq!(forge.pull_request(&acme, 2).await.unwrap().state, PrState::Merged);
     refusals(&*forge, &connector, &at).await;
 }
 
 async fn refusals(forge: &dyn Forge, connector: &Connector, at: &kugetsu_forge::servers::Server) {
-    let missing = forge.change(&project("acme/api"), 99).await;
+    let missing = forge.pull_request(&project("acme/api"), 99).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
     let stranger = open(connector, at, login(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
     let refused = stranger.whoami().await;

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
@@ -12,9 +12,9 @@ use kugetsu_forge::api::http::connector::Connector;
 use kugetsu_forge::api::http::limits::Limits;
 use kugetsu_forge::api::open::open;
 use kugetsu_testkit::ForgeServer;
-use kugetsu_testkit::forge_server::change::{Change, ChangeState as Made};
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
 
 use crate::program::{Peer, program};
 use crate::stage::{LOGIN, TOKEN, limits, login, project, server};
@@ -58,23 +58,23 @@ async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     assert_eq!(forge.version().await.unwrap().kind, kind);
     for issue in [Issue::new("Bare").closed(), Issue::new("Full").body("Text").label("good first").author("lee")] {
         let number = upstream.issue("acme/api", issue);
-        assert!(!forge.issue(&acme, number).await.unwrap().is_change);
+        assert!(!forge.issue(&acme, number).await.unwrap().is_pull_request);
     }
-    let number = upstream.change("acme/api", Change::new("Quick", "kim/quick").from_fork_of("kim"));
-    let own = upstream.change("acme/api", Change::new("Quick", "kim/quick"));
+    let number = upstream.pull_request("acme/api", PullRequest::new("Quick", "kim/quick").from_fork_of("kim"));
+    let own = upstream.pull_request("acme/api", PullRequest::new("Quick", "kim/quick"));
     for (made, expected) in [
-        (Made::Open, ChangeState::Open),
-        (Made::Draft, ChangeState::Draft),
-        (Made::Conflict, ChangeState::Conflict),
-        (Made::Merged, ChangeState::Merged),
-        (Made::Closed, ChangeState::Closed),
+        (Made::Open, PrState::Open),
+        (Made::Draft, PrState::Draft),
+        (Made::Conflict, PrState::Conflict),
+        (Made::Merged, PrState::Merged),
+        (Made::Closed, PrState::Closed),
     ] {
-        upstream.set_change("acme/api", number, made);
-        upstream.set_change("acme/api", own, made);
-        assert_eq!(forge.change(&acme, number).await.unwrap().state, expected);
-        assert!(forge.issue(&acme, number).await.unwrap().is_change);
-        let found = forge.find_changes(&acme, "kim/quick").await.unwrap();
-        assert_eq!(found.iter().map(|change| (change.number, change.state)).collect::<Vec<_>>(), [(own, expected)]);
+        upstream.set_pr_state("acme/api", number, made);
+        upstream.set_pr_state("acme/api", own, made);
+        assert_eq!(forge.pull_request(&acme, number).await.unwrap().state, expected);
+        assert!(forge.issue(&acme, number).await.unwrap().is_pull_request);
+        let found = forge.find_pull_requests(&acme, "kim/quick").await.unwrap();
+        assert_eq!(found.iter().map(|pull| (pull.number, pull.state)).collect::<Vec<_>>(), [(own, expected)]);
     }
     let missing = forge.issue(&project("acme/nothing"), 1).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
@@ -85,7 +85,7 @@ async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
         headers: vec![],
         body: r#"{"number": 1, "html_url": 7}"#.to_owned(),
     });
-    let refused = forge.change(&acme, 1).await;
+    let refused = forge.pull_request(&acme, 1).await;
     assert!(matches!(refused, Err(ForgeError::Failing { .. })), "{refused:?}");
 }
 

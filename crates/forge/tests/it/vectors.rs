@@ -35,7 +35,7 @@ fn base(value: &Value) -> ServerBase {
 fn described(address: &Address) -> Value {
     let (what, number) = match address.what {
         What::Issue(number) => ("issue", Some(number)),
-        What::Change(number) => ("pr", Some(number)),
+        What::PullRequest(number) => ("pr", Some(number)),
         What::Repo => ("repo", None),
     };
     json!({

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use kugetsu_domain::change::ChangeOf;
 use kugetsu_domain::flow::{self, Event};
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -243,8 +243,8 @@ impl Work {
                 });
             }
             check(enqueue.precondition, &slot.issue)?;
-            if let Some(url) = &enqueue.change_url {
-                slot.issue.change = Some(ChangeOf::named_after(slot.issue.change.take(), url.clone()));
+            if let Some(url) = &enqueue.pr_url {
+                slot.issue.pr = Some(PrLink::replacing(slot.issue.pr.take(), url.clone()));
             }
         }
         let event = Event::TaskQueued { task: enqueue.task.clone() };

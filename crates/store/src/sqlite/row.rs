@@ -6,11 +6,11 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::change::{ChangeBy, ChangeOf, ChangeState};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::{PrLink, PrOrigin, PrState};
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
@@ -83,7 +83,7 @@ pub(crate) fn issue(row: &SqliteRow) -> Result<Issue, StoreError> {
         title: get(row, "i_title")?,
         worktree,
         session,
-        change: change(row)?,
+        pr: pr_link(row)?,
         tasks: Vec::new(),
         run: None,
         fence: number(row, "i_fence")?,
@@ -92,21 +92,21 @@ pub(crate) fn issue(row: &SqliteRow) -> Result<Issue, StoreError> {
     })
 }
 
-fn change(row: &SqliteRow) -> Result<Option<ChangeOf>, StoreError> {
+fn pr_link(row: &SqliteRow) -> Result<Option<PrLink>, StoreError> {
     let Some(url) = optional(row, "i_change_url")? else { return Ok(None) };
-    let seen = match (optional(row, "i_change_state")?, time_optional(row, "i_change_seen_at")?) {
+    let checked = match (optional(row, "i_change_state")?, time_optional(row, "i_change_seen_at")?) {
         (Some(name), Some(at)) => {
-            let state = ChangeState::from_name(&name).ok_or_else(|| damaged(row, "i_change_state", &name))?;
+            let state = PrState::from_name(&name).ok_or_else(|| damaged(row, "i_change_state", &name))?;
             Some((state, at))
         }
         _ => None,
     };
-    let by: Option<String> = optional(row, "i_change_by")?;
-    let by = match by {
-        Some(name) => ChangeBy::from_name(&name).ok_or_else(|| damaged(row, "i_change_by", &name))?,
-        None => ChangeBy::Named,
+    let origin: Option<String> = optional(row, "i_change_by")?;
+    let origin = match origin {
+        Some(name) => PrOrigin::from_name(&name).ok_or_else(|| damaged(row, "i_change_by", &name))?,
+        None => PrOrigin::Set,
     };
-    Ok(Some(ChangeOf { url, by, seen }))
+    Ok(Some(PrLink { url, origin, checked }))
 }
 
 /// The reference of the row's issue.
@@ -193,10 +193,10 @@ pub(crate) fn issue_json(issue: &Issue, repo: i64, was: Option<u64>) -> Value {
         "session": issue.session.as_ref().map(|session| &session.id),
         "session_agent": issue.session.as_ref().map(|session| &session.agent),
         "session_state": issue.session.as_ref().map(|session| session.state.name()),
-        "change_url": issue.change.as_ref().map(|change| &change.url),
-        "change_by": issue.change.as_ref().map(|change| change.by.name()),
-        "change_state": issue.change.as_ref().and_then(|change| change.seen).map(|(state, _)| state.name()),
-        "change_seen_at": issue.change.as_ref().and_then(|change| change.seen).map(|(_, at)| at.as_millisecond()),
+        "change_url": issue.pr.as_ref().map(|pr| &pr.url),
+        "change_by": issue.pr.as_ref().map(|pr| pr.origin.name()),
+        "change_state": issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state.name()),
+        "change_seen_at": issue.pr.as_ref().and_then(|pr| pr.checked).map(|(_, at)| at.as_millisecond()),
         "fence": issue.fence,
         "version": issue.version,
         "created_at": issue.created_at.as_millisecond(),
@@ -257,14 +257,14 @@ pub(crate) fn event_data(event: &Event) -> Value {
         Event::TaskQueued { task } | Event::TaskRetried { task } => {
             json!({ "kind": task.kind.name(), "agent": task.agent, "priority": task.priority })
         }
-        Event::Adopted { worktree, session, resumable, change_url, .. } => json!({
+        Event::Adopted { worktree, session, resumable, pr_url, .. } => json!({
             "directory": worktree.directory,
             "branch": worktree.branch,
             "base_branch": worktree.base_branch,
             "base_sha": worktree.base_sha,
             "session": session,
             "resumable": resumable,
-            "change_url": change_url,
+            "change_url": pr_url,
         }),
         Event::WorktreeReady { worktree, .. } => json!({
             "directory": worktree.directory,
@@ -280,13 +280,13 @@ pub(crate) fn event_data(event: &Event) -> Value {
             "commits": outcome.commits,
             "pushed": outcome.pushed,
         }),
-        Event::ChangeNamed { url } => json!({ "url": url }),
-        Event::ChangeSeen { url, state } => json!({ "url": url, "state": state.name() }),
+        Event::PrSet { url } => json!({ "url": url }),
+        Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
         Event::TaskClaimed { .. }
         | Event::SessionLost { .. }
         | Event::CancelRequested { .. }
-        | Event::ChangeForgotten
+        | Event::PrCleared
         | Event::DestroyRequested => json!({}),
         Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
     }
@@ -303,9 +303,9 @@ pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Op
         | Event::SessionLost { lease }
         | Event::RunEnded { lease, .. }
         | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
-        Event::ChangeNamed { .. }
-        | Event::ChangeForgotten
-        | Event::ChangeSeen { .. }
+        Event::PrSet { .. }
+        | Event::PrCleared
+        | Event::PrChecked { .. }
         | Event::DestroyRequested
         | Event::DestroyFailed { .. }
         | Event::Destroyed { .. } => (None, None),

@@ -161,7 +161,7 @@ mod tests {
             number: Some(number),
             new_issue: IssueId::new(Uuid::now_v7()),
             title: String::new(),
-            change_url: None,
+            pr_url: None,
             task: Task::queued(
                 TaskId::new(Uuid::now_v7()),
                 TaskKind::Start,

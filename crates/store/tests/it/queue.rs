@@ -138,7 +138,7 @@ async fn work_from_before_is_stored_once_and_gone_on_with() {
             worktree: worktree(),
             session: Some("ses_old".to_owned()),
             resumable: true,
-            change_url: None,
+            pr_url: None,
         };
         Adopt { repo: asked.repo, number, new_issue: asked.new_issue, title: asked.title, event }
     };

@@ -130,7 +130,7 @@ pub(crate) fn start(number: u64) -> Enqueue {
         number: Some(number),
         new_issue: IssueId::new(Uuid::now_v7()),
         title: format!("issue {number}"),
-        change_url: None,
+        pr_url: None,
         task: task(TaskKind::Start),
         precondition: Precondition::Idle,
     }

@@ -29,7 +29,7 @@ impl Flavor {
         }
     }
 
-    /// Whether issues and changes share their numbers.
+    /// Whether issues and pull requests share their numbers.
     pub(super) fn shares_numbers(self) -> bool {
         self != Self::GitLab
     }

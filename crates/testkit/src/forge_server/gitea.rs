@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::access;
-use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
+use super::pull_request::{BranchHome, PrState, PullRequest};
 use super::question::Question;
 use super::reply::Reply;
 use super::world::{LONG_AGO, Project, World, id_of};
@@ -80,9 +80,9 @@ impl Repo<'_> {
     fn answer(&self, world: &World, rest: &[&str]) -> Reply {
         match rest {
             [] => Reply::ok(self.repository(self.path, self.project.id)),
-            ["issues", number] => self.found(number, |number| self.issue_or_change(number)),
+            ["issues", number] => self.found(number, |number| self.issue_or_pull(number)),
             ["pulls", number] => {
-                self.found(number, |number| Some(self.pull(number, self.project.changes.get(&number)?)))
+                self.found(number, |number| Some(self.pull(number, self.project.pull_requests.get(&number)?)))
             }
             ["pulls"] => self.pulls(world),
             _ => missing(self.question),
@@ -97,16 +97,16 @@ impl Repo<'_> {
         let state = self.question.get("state").unwrap_or("open");
         // Gitea does not know this parameter, and answers with everything.
         let head = self.question.get("head").filter(|_| self.flavor == Flavor::Forgejo);
-        let fits = |change: &Change| {
+        let fits = |pull: &PullRequest| {
             let state = match state {
                 "all" => true,
-                "closed" => !change.is_open(),
-                _ => change.is_open(),
+                "closed" => !pull.is_open(),
+                _ => pull.is_open(),
             };
-            state && head.is_none_or(|head| head == change.head)
+            state && head.is_none_or(|head| head == pull.head)
         };
-        let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
-        let all = found.map(|(number, change)| self.pull(*number, change)).collect();
+        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
+        let all = found.map(|(number, pull)| self.pull(*number, pull)).collect();
         let page = Page::of(all, self.question, world, Length { name: "limit", default: 30 });
         let (links, total) = (page.links(self.question), page.total.to_string());
         let reply = page.reply().header("x-total-count", total);
@@ -128,19 +128,19 @@ impl Repo<'_> {
         })
     }
 
-    fn issue_or_change(&self, number: u64) -> Option<Value> {
+    fn issue_or_pull(&self, number: u64) -> Option<Value> {
         if let Some(issue) = self.project.issues.get(&number) {
             return Some(self.issue(number, issue, issue.closed, "issues"));
         }
-        let change = self.project.changes.get(&number)?;
-        let mut issue = self.issue(number, &change.issue, !change.is_open(), "pulls");
-        let merged = change.state == ChangeState::Merged;
+        let pull = self.project.pull_requests.get(&number)?;
+        let mut issue = self.issue(number, &pull.issue, !pull.is_open(), "pulls");
+        let merged = pull.state == PrState::Merged;
         let merged_at = if merged { Some(LONG_AGO) } else { None };
-        issue["pull_request"] = json!({ "draft": change.state == ChangeState::Draft, "merged": merged, "merged_at": merged_at, "html_url": issue["html_url"] });
+        issue["pull_request"] = json!({ "draft": pull.state == PrState::Draft, "merged": merged, "merged_at": merged_at, "html_url": issue["html_url"] });
         Some(issue)
     }
 
-    /// What issues and changes have in common, as an issue.
+    /// What issues and pull requests have in common, as an issue.
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Value {
         let (owner, name) = self.path.split_once('/').unwrap_or((self.path, self.path));
         json!({
@@ -167,51 +167,51 @@ impl Repo<'_> {
         })
     }
 
-    fn pull(&self, number: u64, change: &Change) -> Value {
-        let mut pull = self.issue(number, &change.issue, !change.is_open(), "pulls");
-        if let Some(fields) = pull.as_object_mut() {
+    fn pull(&self, number: u64, pull: &PullRequest) -> Value {
+        let mut json = self.issue(number, &pull.issue, !pull.is_open(), "pulls");
+        if let Some(fields) = json.as_object_mut() {
             for only_of_issues in ["pull_request", "repository", "ref", "original_author", "original_author_id"] {
                 fields.remove(only_of_issues);
             }
         }
         let page = format!("{}/{}/pulls/{number}", self.question.base, self.path);
-        let merged = change.state == ChangeState::Merged;
-        pull["url"] = page.clone().into();
-        pull["diff_url"] = format!("{page}.diff").into();
-        pull["patch_url"] = format!("{page}.patch").into();
-        pull["draft"] = (change.state == ChangeState::Draft).into();
+        let merged = pull.state == PrState::Merged;
+        json["url"] = page.clone().into();
+        json["diff_url"] = format!("{page}.diff").into();
+        json["patch_url"] = format!("{page}.patch").into();
+        json["draft"] = (pull.state == PrState::Draft).into();
         // One word for four things: of drafts, of what is in conflict, of what is being looked at and of what is closed
         // it is false.
-        pull["mergeable"] = (change.state == ChangeState::Open).into();
-        pull["merged"] = merged.into();
-        pull["merged_at"] = if merged { LONG_AGO.into() } else { Value::Null };
-        pull["merge_commit_sha"] = if merged { change.sha.as_str().into() } else { Value::Null };
-        pull["merged_by"] = Value::Null;
-        pull["allow_maintainer_edit"] = false.into();
-        pull["merge_base"] = "c0ffee0000000000000000000000000000000000".into();
-        if change.state == ChangeState::Computing {
-            pull["updated_at"] = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+        json["mergeable"] = (pull.state == PrState::Open).into();
+        json["merged"] = merged.into();
+        json["merged_at"] = if merged { LONG_AGO.into() } else { Value::Null };
+        json["merge_commit_sha"] = if merged { pull.sha.as_str().into() } else { Value::Null };
+        json["merged_by"] = Value::Null;
+        json["allow_maintainer_edit"] = false.into();
+        json["merge_base"] = "c0ffee0000000000000000000000000000000000".into();
+        if pull.state == PrState::Computing {
+            json["updated_at"] = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
         }
-        pull["base"] = json!({
-            "label": change.base, "ref": change.base, "sha": "c0ffee0000000000000000000000000000000000",
+        json["base"] = json!({
+            "label": pull.base, "ref": pull.base, "sha": "c0ffee0000000000000000000000000000000000",
             "repo_id": self.project.id, "repo": self.repository(self.path, self.project.id),
         });
-        pull["head"] = self.head(number, change);
-        pull
+        json["head"] = self.head(number, pull);
+        json
     }
 
-    fn head(&self, number: u64, change: &Change) -> Value {
+    fn head(&self, number: u64, pull: &PullRequest) -> Value {
         let name = self.path.split('/').next_back().unwrap_or_default();
-        let (label, id, repo) = match &change.home {
-            BranchHome::Project => (change.head.clone(), self.project.id, self.repository(self.path, self.project.id)),
+        let (label, id, repo) = match &pull.home {
+            BranchHome::Project => (pull.head.clone(), self.project.id, self.repository(self.path, self.project.id)),
             BranchHome::ForkOf(owner) => {
                 let repo = self.repository(&format!("{owner}/{name}"), id_of(owner));
-                (change.head.clone(), id_of(owner), repo)
+                (pull.head.clone(), id_of(owner), repo)
             }
-            BranchHome::ForkGone => (change.head.clone(), 0, Value::Null),
+            BranchHome::ForkGone => (pull.head.clone(), 0, Value::Null),
         };
-        let gone = change.branch_gone || change.home == BranchHome::ForkGone;
-        let reference = if gone { format!("refs/pull/{number}/head") } else { change.head.clone() };
-        json!({ "label": label, "ref": reference, "sha": change.sha, "repo_id": id, "repo": repo })
+        let gone = pull.branch_gone || pull.home == BranchHome::ForkGone;
+        let reference = if gone { format!("refs/pull/{number}/head") } else { pull.head.clone() };
+        json!({ "label": label, "ref": reference, "sha": pull.sha, "repo_id": id, "repo": repo })
     }
 }

@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::access;
-use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::github_shape::{label, me, object, repository, user};
 use super::issue::Issue;
 use super::list::{Length, Page};
+use super::pull_request::{BranchHome, PrState, PullRequest};
 use super::question::Question;
 use super::reply::Reply;
 use super::world::{LONG_AGO, Project, World, id_of};
@@ -66,13 +66,13 @@ impl Repo<'_> {
         match rest {
             [] => Reply::ok(self.repository()),
             ["issues", number] => match number.parse() {
-                Ok(number) => self.issue_or_change(number),
+                Ok(number) => self.issue_or_pull(number),
                 Err(_) => missing(),
             },
             ["pulls", number] => {
                 let number = number.parse().ok();
-                match number.and_then(|number| Some((number, self.project.changes.get(&number)?))) {
-                    Some((number, change)) => Reply::ok(self.whole(number, change)),
+                match number.and_then(|number| Some((number, self.project.pull_requests.get(&number)?))) {
+                    Some((number, pull)) => Reply::ok(self.whole(number, pull)),
                     None => missing(),
                 }
             }
@@ -84,19 +84,18 @@ impl Repo<'_> {
     fn pulls(&self, world: &World) -> Reply {
         let question = self.question;
         let state = question.get("state").unwrap_or("open");
-        let fits = |change: &Change| {
-            let head =
-                question.get("head").is_none_or(|head| head == format!("{}:{}", self.owner_of(change), change.head));
-            let base = question.get("base").is_none_or(|base| base == change.base);
+        let fits = |pull: &PullRequest| {
+            let head = question.get("head").is_none_or(|head| head == format!("{}:{}", self.owner_of(pull), pull.head));
+            let base = question.get("base").is_none_or(|base| base == pull.base);
             let state = match state {
                 "all" => true,
-                "closed" => !change.is_open(),
-                _ => change.is_open(),
+                "closed" => !pull.is_open(),
+                _ => pull.is_open(),
             };
             head && base && state
         };
-        let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
-        let all = found.map(|(number, change)| Value::Object(self.pull(*number, change))).collect();
+        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
+        let all = found.map(|(number, pull)| Value::Object(self.pull(*number, pull))).collect();
         let page = Page::of(all, question, world, Length { name: "per_page", default: 30 });
         match page.links(question) {
             Some(links) => page.reply().header("link", links),
@@ -104,8 +103,8 @@ impl Repo<'_> {
         }
     }
 
-    fn owner_of<'a>(&'a self, change: &'a Change) -> &'a str {
-        match &change.home {
+    fn owner_of<'a>(&'a self, pull: &'a PullRequest) -> &'a str {
+        match &pull.home {
             BranchHome::Project => self.path.split('/').next().unwrap_or_default(),
             BranchHome::ForkOf(owner) => owner,
             BranchHome::ForkGone => "unknown",
@@ -120,16 +119,16 @@ impl Repo<'_> {
         login.map_or(Value::Null, |login| user(&self.question.base, &api(self.question), login))
     }
 
-    fn issue_or_change(&self, number: u64) -> Reply {
+    fn issue_or_pull(&self, number: u64) -> Reply {
         if let Some(issue) = self.project.issues.get(&number) {
             let page = format!("{}/{}/issues/{number}", self.question.base, self.path);
             return Reply::ok(Value::Object(self.issue(number, issue, issue.closed, &page)));
         }
-        let Some(change) = self.project.changes.get(&number) else { return missing() };
+        let Some(pull) = self.project.pull_requests.get(&number) else { return missing() };
         let page = format!("{}/{}/pull/{number}", self.question.base, self.path);
-        let mut fields = self.issue(number, &change.issue, !change.is_open(), &page);
-        fields.insert("draft".to_owned(), (change.state == ChangeState::Draft).into());
-        let merged = (change.state == ChangeState::Merged).then_some(LONG_AGO);
+        let mut fields = self.issue(number, &pull.issue, !pull.is_open(), &page);
+        fields.insert("draft".to_owned(), (pull.state == PrState::Draft).into());
+        let merged = (pull.state == PrState::Merged).then_some(LONG_AGO);
         let links = json!({
             "url": format!("{}/repos/{}/pulls/{number}", api(self.question), self.path),
             "html_url": page, "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "merged_at": merged,
@@ -138,7 +137,7 @@ impl Repo<'_> {
         Reply::ok(Value::Object(fields))
     }
 
-    /// What issues and changes have in common, as an issue.
+    /// What issues and pull requests have in common, as an issue.
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Map<String, Value> {
         let repo = format!("{}/repos/{}", api(self.question), self.path);
         let url = format!("{repo}/issues/{number}");
@@ -165,14 +164,14 @@ impl Repo<'_> {
         }))
     }
 
-    /// A change as lists have it.
-    fn pull(&self, number: u64, change: &Change) -> Map<String, Value> {
+    /// A pull request as lists have it.
+    fn pull(&self, number: u64, pull: &PullRequest) -> Map<String, Value> {
         let repo = format!("{}/repos/{}", api(self.question), self.path);
         let (url, issue_url) = (format!("{repo}/pulls/{number}"), format!("{repo}/issues/{number}"));
         let page = format!("{}/{}/pull/{number}", self.question.base, self.path);
-        let statuses = format!("{repo}/statuses/{}", change.sha);
-        let merged = change.state == ChangeState::Merged;
-        let mut fields = self.issue(number, &change.issue, !change.is_open(), &page);
+        let statuses = format!("{repo}/statuses/{}", pull.sha);
+        let merged = pull.state == PrState::Merged;
+        let mut fields = self.issue(number, &pull.issue, !pull.is_open(), &page);
         for only_of_issues in ["repository_url", "events_url", "labels_url", "state_reason", "closed_by"] {
             fields.remove(only_of_issues);
         }
@@ -200,15 +199,15 @@ impl Repo<'_> {
             "review_comment_url": format!("{repo}/pulls/comments{{/number}}"),
             "statuses_url": statuses,
             "_links": links,
-            "draft": change.state == ChangeState::Draft,
+            "draft": pull.state == PrState::Draft,
             "merged_at": if merged { Some(LONG_AGO) } else { None },
-            "merge_commit_sha": if merged { Some(&change.sha) } else { None },
+            "merge_commit_sha": if merged { Some(&pull.sha) } else { None },
             "auto_merge": null,
             "requested_reviewers": [], "requested_teams": [],
-            "head": self.head(change),
+            "head": self.head(pull),
             "base": {
-                "label": format!("{}:{}", self.path.split('/').next().unwrap_or_default(), change.base),
-                "ref": change.base,
+                "label": format!("{}:{}", self.path.split('/').next().unwrap_or_default(), pull.base),
+                "ref": pull.base,
                 "sha": "c0ffee0000000000000000000000000000000000",
                 "user": self.user(self.path.split('/').next()),
                 "repo": self.repository(),
@@ -217,35 +216,35 @@ impl Repo<'_> {
         fields
     }
 
-    fn head(&self, change: &Change) -> Value {
-        let owner = self.owner_of(change);
+    fn head(&self, pull: &PullRequest) -> Value {
+        let owner = self.owner_of(pull);
         let name = self.path.split('/').next_back().unwrap_or_default();
         let (web, api) = (&self.question.base, api(self.question));
-        let repo = match &change.home {
+        let repo = match &pull.home {
             BranchHome::Project => self.repository(),
             BranchHome::ForkOf(owner) => repository(web, &api, &format!("{owner}/{name}"), id_of(owner), false),
             BranchHome::ForkGone => Value::Null,
         };
-        let user = if change.home == BranchHome::ForkGone { Value::Null } else { self.user(Some(owner)) };
-        json!({ "label": format!("{owner}:{}", change.head), "ref": change.head, "sha": change.sha, "user": user, "repo": repo })
+        let user = if pull.home == BranchHome::ForkGone { Value::Null } else { self.user(Some(owner)) };
+        json!({ "label": format!("{owner}:{}", pull.head), "ref": pull.head, "sha": pull.sha, "user": user, "repo": repo })
     }
 
-    /// A change by itself: only here GitHub looks whether it can be merged.
-    fn whole(&self, number: u64, change: &Change) -> Value {
-        let (mergeable, state) = match change.state {
-            ChangeState::Open => (Some(true), "clean"),
-            ChangeState::Draft => (Some(true), "draft"),
-            ChangeState::Conflict => (Some(false), "dirty"),
-            ChangeState::Computing | ChangeState::Merged | ChangeState::Closed => (None, "unknown"),
+    /// A pull request by itself: only here GitHub looks whether it can be merged.
+    fn whole(&self, number: u64, pull: &PullRequest) -> Value {
+        let (mergeable, state) = match pull.state {
+            PrState::Open => (Some(true), "clean"),
+            PrState::Draft => (Some(true), "draft"),
+            PrState::Conflict => (Some(false), "dirty"),
+            PrState::Computing | PrState::Merged | PrState::Closed => (None, "unknown"),
         };
-        let merged = change.state == ChangeState::Merged;
-        let mut fields = self.pull(number, change);
+        let merged = pull.state == PrState::Merged;
+        let mut fields = self.pull(number, pull);
         fields.extend(object(json!({
             "mergeable": mergeable,
             "mergeable_state": state,
             "rebaseable": mergeable,
             "merged": merged,
-            "merged_by": if merged { self.user(change.issue.author.as_deref()) } else { Value::Null },
+            "merged_by": if merged { self.user(pull.issue.author.as_deref()) } else { Value::Null },
             "maintainer_can_modify": false,
             "comments": 0, "review_comments": 0, "commits": 1, "additions": 1, "deletions": 0, "changed_files": 1,
         })));

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::access;
-use super::change::{BranchHome, Change, ChangeState};
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
+use super::pull_request::{BranchHome, PrState, PullRequest};
 use super::question::Question;
 use super::reply::Reply;
 use super::world::{LONG_AGO, Project, World, id_of};
@@ -53,7 +53,7 @@ impl Place<'_> {
             ["issues", number] => self
                 .found(number, "404 Not found", |number| Some(self.issue(number, self.project.issues.get(&number)?))),
             ["merge_requests", number] => self.found(number, "404 Not found", |number| {
-                Some(self.merge_request(number, self.project.changes.get(&number)?))
+                Some(self.merge_request(number, self.project.pull_requests.get(&number)?))
             }),
             ["merge_requests"] => self.merge_requests(world),
             _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
@@ -66,13 +66,13 @@ impl Place<'_> {
 
     fn merge_requests(&self, world: &World) -> Reply {
         let question = self.question;
-        let fits = |change: &Change| {
-            let branch = question.get("source_branch").is_none_or(|branch| branch == change.head);
+        let fits = |pull: &PullRequest| {
+            let branch = question.get("source_branch").is_none_or(|branch| branch == pull.head);
             let state = question.get("state").unwrap_or("all");
-            branch && (state == "all" || state == state_name(change))
+            branch && (state == "all" || state == state_name(pull))
         };
-        let found = self.project.changes.iter().rev().filter(|(_, change)| fits(change));
-        let all = found.map(|(number, change)| self.merge_request(*number, change)).collect();
+        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
+        let all = found.map(|(number, pull)| self.merge_request(*number, pull)).collect();
         let page = Page::of(all, question, world, Length { name: "per_page", default: 20 });
         let next = page.next().map(|next| next.to_string()).unwrap_or_default();
         let (number, length, total, last) = (page.number, page.length, page.total, page.last());
@@ -107,59 +107,59 @@ impl Place<'_> {
         })
     }
 
-    fn merge_request(&self, number: u64, change: &Change) -> Value {
-        let issue = &change.issue;
-        let draft = change.state == ChangeState::Draft;
+    fn merge_request(&self, number: u64, pull: &PullRequest) -> Value {
+        let issue = &pull.issue;
+        let draft = pull.state == PrState::Draft;
         let title = if draft { format!("Draft: {}", issue.title) } else { issue.title.clone() };
-        let at = |state: ChangeState| (change.state == state).then_some(LONG_AGO);
+        let at = |state: PrState| (pull.state == state).then_some(LONG_AGO);
         let short = format!("!{number}");
         let mut fields = json!({
             "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
-            "title": title, "description": issue.body, "state": state_name(change),
+            "title": title, "description": issue.body, "state": state_name(pull),
             "created_at": LONG_AGO, "updated_at": LONG_AGO,
-            "merged_at": at(ChangeState::Merged), "merged_by": null, "merge_user": null,
-            "closed_at": at(ChangeState::Closed), "closed_by": null,
+            "merged_at": at(PrState::Merged), "merged_by": null, "merge_user": null,
+            "closed_at": at(PrState::Closed), "closed_by": null,
             "author": user(&self.question.base, issue.author.as_deref()),
             "assignees": [], "assignee": null, "reviewers": [], "labels": issue.labels, "milestone": null,
             "draft": draft, "work_in_progress": draft, "user_notes_count": 0, "upvotes": 0, "downvotes": 0,
             "web_url": format!("{}/{}/-/merge_requests/{number}", self.question.base, self.path),
             "references": { "short": short, "relative": short, "full": format!("{}{short}", self.path) },
         });
-        if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merging(change)) {
+        if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merging(pull)) {
             fields.extend(merging);
         }
         fields
     }
 
     /// From where to where, and whether it can be done.
-    fn merging(&self, change: &Change) -> Value {
-        let (old, new) = match change.state {
-            ChangeState::Open => ("can_be_merged", "mergeable"),
-            ChangeState::Draft => ("can_be_merged", "draft_status"),
-            ChangeState::Conflict => ("cannot_be_merged", "conflict"),
-            ChangeState::Computing => ("checking", "checking"),
-            ChangeState::Merged | ChangeState::Closed => ("can_be_merged", "not_open"),
+    fn merging(&self, pull: &PullRequest) -> Value {
+        let (old, new) = match pull.state {
+            PrState::Open => ("can_be_merged", "mergeable"),
+            PrState::Draft => ("can_be_merged", "draft_status"),
+            PrState::Conflict => ("cannot_be_merged", "conflict"),
+            PrState::Computing => ("checking", "checking"),
+            PrState::Merged | PrState::Closed => ("can_be_merged", "not_open"),
         };
-        let source = match &change.home {
+        let source = match &pull.home {
             BranchHome::Project => Some(self.project.id),
             BranchHome::ForkOf(owner) => Some(id_of(owner)),
             BranchHome::ForkGone => None,
         };
         json!({
-            "target_branch": change.base, "source_branch": change.head,
+            "target_branch": pull.base, "source_branch": pull.head,
             "source_project_id": source, "target_project_id": self.project.id,
             "merge_when_pipeline_succeeds": false, "merge_status": old, "detailed_merge_status": new,
-            "has_conflicts": change.state == ChangeState::Conflict,
-            "sha": change.sha, "merge_commit_sha": null, "squash_commit_sha": null, "squash": false,
+            "has_conflicts": pull.state == PrState::Conflict,
+            "sha": pull.sha, "merge_commit_sha": null, "squash_commit_sha": null, "squash": false,
             "should_remove_source_branch": null, "force_remove_source_branch": false, "discussion_locked": null,
         })
     }
 }
 
-fn state_name(change: &Change) -> &'static str {
-    match change.state {
-        ChangeState::Merged => "merged",
-        ChangeState::Closed => "closed",
-        ChangeState::Open | ChangeState::Draft | ChangeState::Conflict | ChangeState::Computing => "opened",
+fn state_name(pull: &PullRequest) -> &'static str {
+    match pull.state {
+        PrState::Merged => "merged",
+        PrState::Closed => "closed",
+        PrState::Open | PrState::Draft | PrState::Conflict | PrState::Computing => "opened",
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::change::{Change, ChangeState};
 use super::fault::Fault;
 use super::flavor::Flavor;
 use super::handler::Desk;
 use super::issue::Issue;
+use super::pull_request::{PrState, PullRequest};
 use super::record::ForgeRequest;
 use super::world::World;
 use crate::git_server::server::GitServer;
@@ -19,15 +19,15 @@ use crate::watched::Watched;
 /// not known is refused even where none is needed.
 ///
 /// ```no_run
-/// use kugetsu_testkit::forge_server::change::{Change, ChangeState};
+/// use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
 /// use kugetsu_testkit::forge_server::issue::Issue;
 /// use kugetsu_testkit::{ForgeServer, GitServer};
 ///
 /// let forge = ForgeServer::gitea();
 /// forge.token("s3cret", "robot");
 /// let issue = forge.issue("acme/api", Issue::new("It is slow").body("Very.").label("bug"));
-/// let change = forge.change("acme/api", Change::new("Make it quick", "kugetsu/1-it-is-slow"));
-/// forge.set_change("acme/api", change, ChangeState::Merged);
+/// let pull = forge.pull_request("acme/api", PullRequest::new("Make it quick", "kugetsu/1-it-is-slow"));
+/// forge.set_pr_state("acme/api", pull, PrState::Merged);
 ///
 /// // The same address for pages, API and git, as servers have it.
 /// let git = GitServer::start("s3cret");
@@ -107,28 +107,28 @@ impl ForgeServer {
         self.desk.world.change(|world| world.project_mut(project).add_issue(issue, shared))
     }
 
-    /// Adds a change; its number.
-    pub fn change(&self, project: &str, change: Change) -> u64 {
+    /// Adds a pull request; its number.
+    pub fn pull_request(&self, project: &str, pull: PullRequest) -> u64 {
         let shared = self.desk.flavor.shares_numbers();
-        self.desk.world.change(|world| world.project_mut(project).add_change(change, shared))
+        self.desk.world.change(|world| world.project_mut(project).add_pull_request(pull, shared))
     }
 
-    /// Makes something else of a change.
+    /// Makes something else of a pull request.
     ///
     /// # Panics
     /// When there is none of this number.
-    pub fn set_change(&self, project: &str, number: u64, state: ChangeState) {
-        self.edit_change(project, number, |change| change.state = state);
+    pub fn set_pr_state(&self, project: &str, number: u64, state: PrState) {
+        self.edit_pull_request(project, number, |pull| pull.state = state);
     }
 
-    /// Alters a change in any way.
+    /// Alters a pull request in any way.
     ///
     /// # Panics
     /// When there is none of this number.
-    pub fn edit_change(&self, project: &str, number: u64, edit: impl FnOnce(&mut Change)) {
+    pub fn edit_pull_request(&self, project: &str, number: u64, edit: impl FnOnce(&mut PullRequest)) {
         self.desk.world.change(|world| {
-            let project = world.projects.get_mut(project).expect("the project of the change");
-            edit(project.changes.get_mut(&number).expect("the change"));
+            let project = world.projects.get_mut(project).expect("the project of the pull request");
+            edit(project.pull_requests.get_mut(&number).expect("the pull request"));
         });
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::change::Change;
 use super::issue::Issue;
+use super::pull_request::PullRequest;
 
 /// When everything was last changed that nobody has touched since.
 pub(super) const LONG_AGO: &str = "2026-01-02T03:04:05Z";
@@ -30,7 +30,7 @@ pub(super) struct Project {
     /// Who sees it; everybody if none are named.
     pub(super) members: Option<Vec<String>>,
     pub(super) issues: BTreeMap<u64, Issue>,
-    pub(super) changes: BTreeMap<u64, Change>,
+    pub(super) pull_requests: BTreeMap<u64, PullRequest>,
 }
 
 impl World {
@@ -41,7 +41,7 @@ impl World {
             id,
             members: None,
             issues: BTreeMap::new(),
-            changes: BTreeMap::new(),
+            pull_requests: BTreeMap::new(),
         })
     }
 
@@ -59,15 +59,15 @@ impl World {
 impl Project {
     /// Adds an issue under the next free number.
     pub(super) fn add_issue(&mut self, issue: Issue, shared: bool) -> u64 {
-        let number = next(&self.issues).max(if shared { next(&self.changes) } else { 1 });
+        let number = next(&self.issues).max(if shared { next(&self.pull_requests) } else { 1 });
         self.issues.insert(number, issue);
         number
     }
 
-    /// Adds a change under the next free number.
-    pub(super) fn add_change(&mut self, change: Change, shared: bool) -> u64 {
-        let number = next(&self.changes).max(if shared { next(&self.issues) } else { 1 });
-        self.changes.insert(number, change);
+    /// Adds a pull request under the next free number.
+    pub(super) fn add_pull_request(&mut self, pull: PullRequest, shared: bool) -> u64 {
+        let number = next(&self.pull_requests).max(if shared { next(&self.issues) } else { 1 });
+        self.pull_requests.insert(number, pull);
         number
     }
 }

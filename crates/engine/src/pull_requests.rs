@@ -1,17 +1,17 @@
-//! The pull or merge request of an issue: named by somebody or found by its branch, and what its server says of it.
+//! the pull request of an issue: named by somebody or found by its branch, and what its server says of it.
 
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::change::{ChangeBy, ChangeState};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::reference::ServerBase;
 use kugetsu_forge::address::{Address, What};
-use kugetsu_forge::api::change::Change;
-use kugetsu_forge::api::change_at::change_at;
 use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::forge::pull_request_at;
+use kugetsu_forge::api::pull_request::PullRequest;
 use kugetsu_forge::parser::parse;
 use thiserror::Error;
 
@@ -21,73 +21,73 @@ use crate::forges::forge;
 use crate::problems::{not_stored, usage, worded};
 use crate::resolve;
 
-/// What is known of an issue's change now.
+/// What is known of an issue's pull request now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum PrStatus {
     /// There is none, as far as can be told.
     None,
     /// Its server shows it, if there is one, only to those who bring a token, and there is no token.
-    Unseen {
+    Hidden {
         /// That, and how to set one, in words.
         why: String,
     },
     /// Its server was asked just now.
-    Is {
+    Known {
         /// The address of its page.
         url: String,
         /// What has become of it.
-        state: ChangeState,
+        state: PrState,
     },
     /// Its server could not be asked, or did not answer: nothing may be taken for granted.
     Unknown {
-        /// The address of its page, where there is a change for certain.
+        /// The address of its page, where there is a pull request for certain.
         url: Option<String>,
         /// Why, in words.
         why: String,
     },
 }
 
-/// Says which change belongs to an issue (C7), once its server was asked about it.
+/// Says which pull request belongs to an issue (C7), once its server was asked about it.
 ///
 /// # Errors
-/// There is no such issue, that is no address of a change, or its server says that no change is there: nothing was
+/// There is no such issue, that is no address of a pull request, or its server says that no pull request is there: nothing was
 /// stored then. A server that cannot be asked is no error.
-pub async fn name(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, Known), Problem> {
+pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, PrStatus), Problem> {
     let issue = of_an_issue(engine, reference, cwd).await?;
     let url = checked(url)?;
     if address(engine, &url).is_none() {
-        return Err(not_a_change(&url));
+        return Err(not_a_pull_request(&url));
     }
     let known = match at(engine, &url).await {
-        Ok(state) => Known::Is { url: url.clone(), state },
-        Err(Unasked::Answer(error)) if error.denies_the_change() => {
+        Ok(state) => PrStatus::Known { url: url.clone(), state },
+        Err(Unasked::Answer(error)) if error.denies_pull_request() => {
             let kind = match error {
-                ForgeError::NotAChange { .. } => ProblemKind::Usage,
+                ForgeError::NotAPullRequest { .. } => ProblemKind::Usage,
                 _ => ProblemKind::NotFound,
             };
             return Err(worded(kind, &format!("nothing was stored: {error}")));
         }
-        Err(error) => Known::Unknown { url: Some(url.clone()), why: error.to_string() },
+        Err(error) => PrStatus::Unknown { url: Some(url.clone()), why: error.to_string() },
     };
-    let named = engine.apply(issue.id, Event::ChangeNamed { url }).await;
+    let named = engine.apply(issue.id, Event::PrSet { url }).await;
     let mut issue = named.map_err(|error| not_stored(&issue.reference, error))?;
-    if let Known::Is { url, state } = &known {
-        let seen = engine.apply(issue.id, Event::ChangeSeen { url: url.clone(), state: *state }).await;
+    if let PrStatus::Known { url, state } = &known {
+        let seen = engine.apply(issue.id, Event::PrChecked { url: url.clone(), state: *state }).await;
         issue = seen.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok((issue, known))
 }
 
-/// Takes back which change belongs to an issue: the issue, and the address that it had.
+/// Takes back which pull request belongs to an issue: the issue, and the address that it had.
 ///
 /// # Errors
 /// There is no such issue.
-pub async fn forget(engine: &Engine, reference: &str, cwd: &Path) -> Result<(Issue, Option<String>), Problem> {
+pub async fn clear(engine: &Engine, reference: &str, cwd: &Path) -> Result<(Issue, Option<String>), Problem> {
     let issue = of_an_issue(engine, reference, cwd).await?;
-    let Some(change) = issue.change.clone() else { return Ok((issue, None)) };
-    let forgotten = engine.apply(issue.id, Event::ChangeForgotten).await;
+    let Some(pr) = issue.pr.clone() else { return Ok((issue, None)) };
+    let forgotten = engine.apply(issue.id, Event::PrCleared).await;
     let issue = forgotten.map_err(|error| not_stored(&issue.reference, error))?;
-    Ok((issue, Some(change.url)))
+    Ok((issue, Some(pr.url)))
 }
 
 async fn of_an_issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
@@ -98,51 +98,51 @@ async fn of_an_issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Iss
     }
 }
 
-/// Asks the server what has become of an issue's change, and stores what it says. One that nobody named is looked for by
+/// Asks the server what has become of an issue's pull request, and stores what it says. One that nobody named is looked for by
 /// the branch that was pushed.
-pub(crate) async fn look(engine: &Engine, issue: &Issue) -> Known {
+pub(crate) async fn refresh(engine: &Engine, issue: &Issue) -> PrStatus {
     let known = ask(engine, issue).await;
-    if let Known::Is { url, state } = &known
-        && let Err(error) = engine.apply(issue.id, Event::ChangeSeen { url: url.clone(), state: *state }).await
+    if let PrStatus::Known { url, state } = &known
+        && let Err(error) = engine.apply(issue.id, Event::PrChecked { url: url.clone(), state: *state }).await
     {
-        tracing::warn!(issue = %issue.reference, %error, "what became of a change could not be stored");
+        tracing::warn!(issue = %issue.reference, %error, "what became of a pull request could not be stored");
     }
     known
 }
 
 /// The same for an issue whose run has just pushed something, beside everything else.
-pub(crate) fn look_later(engine: &Engine, issue: IssueId) {
+pub(crate) fn refresh_later(engine: &Engine, issue: IssueId) {
     let engine = engine.clone();
     tokio::spawn(async move {
         match engine.store().issue_by_id(issue).await {
             Ok(issue) => {
-                let known = look(&engine, &issue).await;
-                tracing::debug!(issue = %issue.reference, ?known, "its change was looked for");
+                let known = refresh(&engine, &issue).await;
+                tracing::debug!(issue = %issue.reference, ?known, "its pull request was looked for");
             }
-            Err(error) => tracing::warn!(%issue, %error, "the issue's change was not looked for"),
+            Err(error) => tracing::warn!(%issue, %error, "the issue's pull request was not looked for"),
         }
     });
 }
 
-async fn ask(engine: &Engine, issue: &Issue) -> Known {
-    let Some(change) = &issue.change else { return by_branch(engine, issue).await };
-    let url = change.url.clone();
+async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
+    let Some(pr) = &issue.pr else { return by_branch(engine, issue).await };
+    let url = pr.url.clone();
     let state = match at(engine, &url).await {
         Ok(state) => state,
-        Err(error) => return Known::Unknown { url: Some(url), why: error.to_string() },
+        Err(error) => return PrStatus::Unknown { url: Some(url), why: error.to_string() },
     };
-    if change.by == ChangeBy::Found && !state.is_open() {
+    if pr.origin == PrOrigin::Detected && !state.is_open() {
         // Nobody said that it is the only one: another one of the same branch may wait.
         let found = by_branch(engine, issue).await;
-        let waits = matches!(&found, Known::Is { state, .. } if state.is_open());
-        if waits || matches!(found, Known::Unknown { .. }) {
+        let waits = matches!(&found, PrStatus::Known { state, .. } if state.is_open());
+        if waits || matches!(found, PrStatus::Unknown { .. }) {
             return found;
         }
     }
-    Known::Is { url, state }
+    PrStatus::Known { url, state }
 }
 
-/// Why nothing is known of a change at an address.
+/// Why nothing is known of a pull request at an address.
 #[derive(Debug, Error)]
 enum Unasked {
     #[error("it is not the address of a pull or merge request of a server that is known")]
@@ -157,60 +157,60 @@ enum Unasked {
 }
 
 /// What its server says of the change at an address.
-async fn at(engine: &Engine, url: &str) -> Result<ChangeState, Unasked> {
+async fn at(engine: &Engine, url: &str) -> Result<PrState, Unasked> {
     let address = address(engine, url).ok_or(Unasked::NoAddress)?;
     let base = address.base.as_ref().ok_or(Unasked::NoServer)?;
     let forge = forge(engine, base)?.ok_or_else(|| Unasked::NotConfigured(base.clone()))?;
-    Ok(change_at(forge.as_ref(), &address).await?.state)
+    Ok(pull_request_at(forge.as_ref(), &address).await?.state)
 }
 
-/// Only what was pushed can have a change, and only a server that is known can be asked for it.
-async fn by_branch(engine: &Engine, issue: &Issue) -> Known {
+/// Only what was pushed can have a pull request, and only a server that is known can be asked for it.
+async fn by_branch(engine: &Engine, issue: &Issue) -> PrStatus {
     let (base, project) = (&issue.reference.repo.base, &issue.reference.repo.project);
-    let Some(files) = issue.worktree.as_ref().filter(|_| !base.is_local()) else { return Known::None };
+    let Some(files) = issue.worktree.as_ref().filter(|_| !base.is_local()) else { return PrStatus::None };
     match engine.store().last_pushed(issue.id).await {
         Ok(Some(_)) => {}
-        Ok(None) => return Known::None,
-        Err(error) => return Known::Unknown { url: None, why: error.to_string() },
+        Ok(None) => return PrStatus::None,
+        Err(error) => return PrStatus::Unknown { url: None, why: error.to_string() },
     }
-    let unknown = |why: String| Known::Unknown { url: None, why };
+    let unknown = |why: String| PrStatus::Unknown { url: None, why };
     let forge = match forge(engine, base) {
         Ok(Some(forge)) => forge,
-        Ok(None) => return Known::None,
+        Ok(None) => return PrStatus::None,
         Err(error) => return unknown(error.to_string()),
     };
-    match forge.find_changes(project, &files.branch).await {
-        Ok(changes) => best(changes).map_or(Known::None, |change| Known::Is { url: change.url, state: change.state }),
-        Err(error) if error.may_be_hidden() => unseen(engine, base).unwrap_or_else(|| unknown(error.to_string())),
+    match forge.find_pull_requests(project, &files.branch).await {
+        Ok(pulls) => best(pulls).map_or(PrStatus::None, |pull| PrStatus::Known { url: pull.url, state: pull.state }),
+        Err(error) if error.may_be_hidden() => hidden(engine, base).unwrap_or_else(|| unknown(error.to_string())),
         Err(error) => unknown(error.to_string()),
     }
 }
 
-/// What there is to say of a server that hides its changes from whoever brings no token, where there is none to bring.
-fn unseen(engine: &Engine, base: &ServerBase) -> Option<Known> {
+/// What there is to say of a server that hides its pull requests from whoever brings no token, where there is none to bring.
+fn hidden(engine: &Engine, base: &ServerBase) -> Option<PrStatus> {
     let settings = engine.settings();
     let variable = token_variable(&settings, base.as_str())?;
     let why = format!(
         "without a token for {base} it cannot be known whether a pull or merge request is open (to set one: kugetsu env \
          set {variable} -)"
     );
-    token(&settings, base.as_str()).is_none().then_some(Known::Unseen { why })
+    token(&settings, base.as_str()).is_none().then_some(PrStatus::Hidden { why })
 }
 
 /// The one that still waits, if one does; else the one that was changed last.
-fn best(changes: Vec<Change>) -> Option<Change> {
-    let open = changes.iter().position(|change| change.state.is_open());
-    changes.into_iter().nth(open.unwrap_or(0))
+fn best(pulls: Vec<PullRequest>) -> Option<PullRequest> {
+    let open = pulls.iter().position(|pull| pull.state.is_open());
+    pulls.into_iter().nth(open.unwrap_or(0))
 }
 
 /// The address as it can be asked about.
 fn address(engine: &Engine, url: &str) -> Option<Address> {
     let address = parse(url, &engine.settings().servers.known(), None).ok()?;
-    // On most servers issues and changes share their numbers, and the page of one leads to the other.
-    matches!(address.what, What::Change(_) | What::Issue(_)).then_some(address)
+    // On most servers issues and pull requests share their numbers, and the page of one leads to the other.
+    matches!(address.what, What::PullRequest(_) | What::Issue(_)).then_some(address)
 }
 
-/// The address of a change as it may be stored and shown: nothing that opens a door is in it.
+/// The address of a pull request as it may be stored and shown: nothing that opens a door is in it.
 ///
 /// # Errors
 /// It is none, or holds a user, a password or a query.
@@ -224,11 +224,11 @@ pub(crate) fn checked(url: &str) -> Result<String, Problem> {
             Err(usage("the address of the pull or merge request holds a user, a password or a query")
                 .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"))
         }
-        _ => Err(not_a_change(url)),
+        _ => Err(not_a_pull_request(url)),
     }
 }
 
-fn not_a_change(url: &str) -> Problem {
+fn not_a_pull_request(url: &str) -> Problem {
     Problem::new(ProblemKind::Usage, format!("{url:?} is not the address of a pull or merge request"))
         .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34")
 }

@@ -1,14 +1,14 @@
 //! A pull or merge request, in words that all forges share.
 
 use jiff::Timestamp;
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 
 use crate::address::{Address, What};
 
 /// One pull or merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct PullRequest {
     /// Its number in its project.
     pub number: u64,
     /// The address of its page.
@@ -16,8 +16,8 @@ pub struct Change {
     /// One line, written by other people.
     pub title: String,
     /// What has become of it.
-    pub state: ChangeState,
-    /// Whether it is marked as not ready. A draft in conflict has the state [`ChangeState::Conflict`].
+    pub state: PrState,
+    /// Whether it is marked as not ready. A draft in conflict has the state [`PrState::Conflict`].
     pub draft: bool,
     /// Whether it fits onto its base, as far as the server has found out.
     pub merge: MergeCheck,
@@ -31,7 +31,7 @@ pub struct Change {
     pub updated: Option<Timestamp>,
 }
 
-impl Change {
+impl PullRequest {
     /// With the address of its page on `server` as it is configured. The server's own word for it stays where it is such
     /// an address; a server that was not told its own address names another one, which nobody could ask about later.
     pub(super) fn on(self, kind: ForgeKind, server: &ServerBase, project: &ProjectPath) -> Self {
@@ -39,7 +39,7 @@ impl Change {
             kind: Some(kind),
             base: Some(server.clone()),
             project: project.clone(),
-            what: What::Change(self.number),
+            what: What::PullRequest(self.number),
             comment: None,
             ssh: None,
             credentials_dropped: false,
@@ -58,7 +58,7 @@ impl Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergeCheck {
     /// It does.
-    Fits,
+    Mergeable,
     /// It does not: somebody has to resolve a conflict.
     Conflict,
     /// The server is finding out, or does not say. Ask again.
@@ -76,13 +76,13 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The first that is true, from what ends a change to what only marks it.
-    pub(super) fn state(self) -> ChangeState {
+    pub(super) fn state(self) -> PrState {
         match self {
-            Self { merged: true, .. } => ChangeState::Merged,
-            Self { closed: true, .. } => ChangeState::Closed,
-            Self { merge: MergeCheck::Conflict, .. } => ChangeState::Conflict,
-            Self { draft: true, .. } => ChangeState::Draft,
-            Self { .. } => ChangeState::Open,
+            Self { merged: true, .. } => PrState::Merged,
+            Self { closed: true, .. } => PrState::Closed,
+            Self { merge: MergeCheck::Conflict, .. } => PrState::Conflict,
+            Self { draft: true, .. } => PrState::Draft,
+            Self { .. } => PrState::Open,
         }
     }
 }
@@ -92,11 +92,11 @@ mod tests {
     use super::*;
 
     fn page(kind: ForgeKind, told: &str) -> String {
-        let change = Change {
+        let pull = PullRequest {
             number: 7,
             url: told.to_owned(),
             title: String::new(),
-            state: ChangeState::Open,
+            state: PrState::Open,
             draft: false,
             merge: MergeCheck::Unknown,
             head_branch: String::new(),
@@ -105,7 +105,7 @@ mod tests {
             updated: None,
         };
         let server = ServerBase::new("https://h.example/git").unwrap();
-        change.on(kind, &server, &ProjectPath::new("a/b").unwrap()).url
+        pull.on(kind, &server, &ProjectPath::new("a/b").unwrap()).url
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// What has become of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ChangeState {
+pub enum PrState {
     /// Open and ready, and nothing is known against merging it. Reviews and CI may still be missing.
     Open,
     /// Open, marked as not ready.
@@ -19,7 +19,7 @@ pub enum ChangeState {
     Closed,
 }
 
-impl ChangeState {
+impl PrState {
     /// The word in outputs and in the database.
     pub fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl ChangeState {
     }
 }
 
-impl fmt::Display for ChangeState {
+impl fmt::Display for PrState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -52,54 +52,54 @@ impl fmt::Display for ChangeState {
 
 /// Who said which change belongs to an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeBy {
+pub enum PrOrigin {
     /// A person. It stays until a person says otherwise.
-    Named,
+    Set,
     /// Its server, asked for changes of the issue's branch. There may be a newer one.
-    Found,
+    Detected,
 }
 
-impl ChangeBy {
+impl PrOrigin {
     /// The word in the database.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Named => "named",
-            Self::Found => "found",
+            Self::Set => "named",
+            Self::Detected => "found",
         }
     }
 
     /// What [`name`](Self::name) gave.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Named, Self::Found].into_iter().find(|by| by.name() == name)
+        [Self::Set, Self::Detected].into_iter().find(|origin| origin.name() == name)
     }
 }
 
 /// The change that belongs to an issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangeOf {
+pub struct PrLink {
     /// The address of its page.
     pub url: String,
     /// Who said so.
-    pub by: ChangeBy,
+    pub origin: PrOrigin,
     /// What its server said of it, and when; none until it was asked.
-    pub seen: Option<(ChangeState, Timestamp)>,
+    pub checked: Option<(PrState, Timestamp)>,
 }
 
-impl ChangeOf {
+impl PrLink {
     /// A change that a person named, and that its server was not asked about yet.
-    pub fn named(url: String) -> Self {
-        Self { url, by: ChangeBy::Named, seen: None }
+    pub fn set(url: String) -> Self {
+        Self { url, origin: PrOrigin::Set, checked: None }
     }
 
     /// The change that a person named, where there was another before or none. Naming it once more does not make it unknown
     /// what became of it.
-    pub fn named_after(before: Option<Self>, url: String) -> Self {
-        let seen = before.filter(|change| change.url == url).and_then(|change| change.seen);
-        Self { seen, ..Self::named(url) }
+    pub fn replacing(before: Option<Self>, url: String) -> Self {
+        let checked = before.filter(|link| link.url == url).and_then(|link| link.checked);
+        Self { checked, ..Self::set(url) }
     }
 
     /// What its server said of it last.
-    pub fn state(&self) -> Option<ChangeState> {
-        self.seen.map(|(state, _)| state)
+    pub fn state(&self) -> Option<PrState> {
+        self.checked.map(|(state, _)| state)
     }
 }

@@ -1,16 +1,16 @@
 //! Changes: what has become of them, and which belongs to a branch.
 
-use kugetsu_domain::change::ChangeState;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::change::MergeCheck;
-use kugetsu_forge::api::change_at::change_at;
 use kugetsu_forge::api::error::ForgeError;
+use kugetsu_forge::api::forge::pull_request_at;
 use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::api::pull_request::MergeCheck;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::parser::parse;
 use kugetsu_testkit::ForgeServer;
-use kugetsu_testkit::forge_server::change::{Change, ChangeState as Made};
 use kugetsu_testkit::forge_server::issue::Issue;
+use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
 use kugetsu_testkit::forge_server::record::ForgeRequest;
 
 use crate::stage::{TOKEN, all, client, client_with, limits, project};
@@ -18,35 +18,35 @@ use crate::stage::{TOKEN, all, client, client_with, limits, project};
 #[tokio::test]
 async fn every_state_is_read_from_every_kind() {
     let states = [
-        (Made::Open, ChangeState::Open),
-        (Made::Draft, ChangeState::Draft),
-        (Made::Conflict, ChangeState::Conflict),
-        (Made::Merged, ChangeState::Merged),
-        (Made::Closed, ChangeState::Closed),
+        (Made::Open, PrState::Open),
+        (Made::Draft, PrState::Draft),
+        (Made::Conflict, PrState::Conflict),
+        (Made::Merged, PrState::Merged),
+        (Made::Closed, PrState::Closed),
     ];
     for (kind, server) in all() {
         let forge = client(kind, &server);
-        let number = server.change("acme/api", Change::new("Quick", "kim/quick").base("dev").sha("abc123"));
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "kim/quick").base("dev").sha("abc123"));
         for (made, expected) in states {
-            server.set_change("acme/api", number, made);
-            let change = forge.change(&project("acme/api"), number).await.unwrap();
-            assert_eq!(change.state, expected, "{kind:?}");
-            assert_eq!(change.draft, expected == ChangeState::Draft, "{kind:?}");
+            server.set_pr_state("acme/api", number, made);
+            let pull = forge.pull_request(&project("acme/api"), number).await.unwrap();
+            assert_eq!(pull.state, expected, "{kind:?}");
+            assert_eq!(pull.draft, expected == PrState::Draft, "{kind:?}");
         }
-        let change = forge.change(&project("acme/api"), number).await.unwrap();
-        assert_eq!((change.number, change.title.as_str()), (number, "Quick"));
-        assert_eq!((change.head_branch.as_str(), change.base_branch.as_str()), ("kim/quick", "dev"));
-        assert_eq!(change.head_sha, "abc123");
-        assert!(change.url.starts_with(&server.base_url()) && change.url.ends_with("/1"), "{}", change.url);
+        let pull = forge.pull_request(&project("acme/api"), number).await.unwrap();
+        assert_eq!((pull.number, pull.title.as_str()), (number, "Quick"));
+        assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("kim/quick", "dev"));
+        assert_eq!(pull.head_sha, "abc123");
+        assert!(pull.url.starts_with(&server.base_url()) && pull.url.ends_with("/1"), "{}", pull.url);
     }
 }
 
 #[tokio::test]
 async fn what_is_still_being_looked_at_is_no_conflict() {
     for (kind, server) in all() {
-        let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Computing));
-        let change = client(kind, &server).change(&project("acme/api"), number).await.unwrap();
-        assert_eq!((change.state, change.merge), (ChangeState::Open, MergeCheck::Unknown), "{kind:?}");
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").state(Made::Computing));
+        let pull = client(kind, &server).pull_request(&project("acme/api"), number).await.unwrap();
+        assert_eq!((pull.state, pull.merge), (PrState::Open, MergeCheck::Unknown), "{kind:?}");
     }
 }
 
@@ -56,16 +56,16 @@ async fn gitea_is_asked_twice_before_a_conflict_is_believed() {
     for then in [Made::Open, Made::Computing] {
         let server = ForgeServer::gitea();
         server.token(TOKEN, "robot");
-        let number = server.change("acme/api", Change::new("Quick", "quick").state(Made::Conflict));
+        let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").state(Made::Conflict));
         let slow = Limits { second_look: std::time::Duration::from_millis(300), ..limits() };
         let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), slow);
         let acme = project("acme/api");
-        let (change, ()) = tokio::join!(forge.change(&acme, number), async {
+        let (pull, ()) = tokio::join!(forge.pull_request(&acme, number), async {
             let looked = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
             server.await_requests("the first look", looked).await;
-            server.set_change("acme/api", number, then);
+            server.set_pr_state("acme/api", number, then);
         });
-        assert_eq!(change.unwrap().state, ChangeState::Open);
+        assert_eq!(pull.unwrap().state, PrState::Open);
         assert_eq!(server.requests().len(), 2);
     }
 }
@@ -75,29 +75,29 @@ async fn the_changes_of_a_branch_are_found_and_no_others() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let acme = project("acme/api");
-        assert!(matches!(forge.find_changes(&acme, "quick").await, Err(ForgeError::NotFound { .. })), "{kind:?}");
-        server.change("acme/api", Change::new("Other", "quick-other"));
-        server.change("acme/api", Change::new("Deeper", "x/quick"));
-        server.change("acme/api", Change::new("A fork's", "quick").from_fork_of("mallory"));
-        server.change("acme/api", Change::new("A gone fork's", "quick").from_gone_fork());
-        assert_eq!(forge.find_changes(&acme, "quick").await.unwrap(), [], "{kind:?}");
+        assert!(matches!(forge.find_pull_requests(&acme, "quick").await, Err(ForgeError::NotFound { .. })), "{kind:?}");
+        server.pull_request("acme/api", PullRequest::new("Other", "quick-other"));
+        server.pull_request("acme/api", PullRequest::new("Deeper", "x/quick"));
+        server.pull_request("acme/api", PullRequest::new("A fork's", "quick").from_fork_of("mallory"));
+        server.pull_request("acme/api", PullRequest::new("A gone fork's", "quick").from_gone_fork());
+        assert_eq!(forge.find_pull_requests(&acme, "quick").await.unwrap(), [], "{kind:?}");
 
-        let old = server.change("acme/api", Change::new("Old", "quick").state(Made::Closed));
-        let new = server.change("acme/api", Change::new("New", "quick").state(Made::Conflict));
-        let found = forge.find_changes(&acme, "quick").await.unwrap();
-        let told: Vec<_> = found.iter().map(|change| (change.number, change.state)).collect();
-        assert_eq!(told, [(new, ChangeState::Conflict), (old, ChangeState::Closed)], "{kind:?}");
+        let old = server.pull_request("acme/api", PullRequest::new("Old", "quick").state(Made::Closed));
+        let new = server.pull_request("acme/api", PullRequest::new("New", "quick").state(Made::Conflict));
+        let found = forge.find_pull_requests(&acme, "quick").await.unwrap();
+        let told: Vec<_> = found.iter().map(|pull| (pull.number, pull.state)).collect();
+        assert_eq!(told, [(new, PrState::Conflict), (old, PrState::Closed)], "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn a_merged_change_is_found_when_its_branch_is_gone() {
     for (kind, server) in all() {
-        let merged = Change::new("Done", "kugetsu/1-done").state(Made::Merged).branch_gone();
-        let number = server.change("acme/api", merged);
-        let found = client(kind, &server).find_changes(&project("acme/api"), "kugetsu/1-done").await.unwrap();
+        let merged = PullRequest::new("Done", "kugetsu/1-done").state(Made::Merged).branch_gone();
+        let number = server.pull_request("acme/api", merged);
+        let found = client(kind, &server).find_pull_requests(&project("acme/api"), "kugetsu/1-done").await.unwrap();
         assert_eq!(found.len(), 1, "{kind:?}");
-        assert_eq!((found[0].number, found[0].state), (number, ChangeState::Merged));
+        assert_eq!((found[0].number, found[0].state), (number, PrState::Merged));
         assert_eq!(found[0].head_branch, "kugetsu/1-done");
     }
 }
@@ -107,14 +107,14 @@ async fn a_change_on_a_later_page_is_found() {
     for (kind, server) in all() {
         // Shorter pages than were asked for.
         server.set_page_max(3);
-        let number = server.change("acme/api", Change::new("Ours", "quick").state(Made::Merged));
+        let number = server.pull_request("acme/api", PullRequest::new("Ours", "quick").state(Made::Merged));
         for n in 0..7 {
             // Gitea cannot search by branch and lists everything.
             let name = if kind == ForgeKind::Gitea { format!("other-{n}") } else { "quick".to_owned() };
-            server.change("acme/api", Change::new("Newer", &name).state(Made::Closed));
+            server.pull_request("acme/api", PullRequest::new("Newer", &name).state(Made::Closed));
         }
-        let found = client(kind, &server).find_changes(&project("acme/api"), "quick").await.unwrap();
-        assert_eq!(found.last().map(|change| change.number), Some(number), "{kind:?}");
+        let found = client(kind, &server).find_pull_requests(&project("acme/api"), "quick").await.unwrap();
+        assert_eq!(found.last().map(|pull| pull.number), Some(number), "{kind:?}");
         assert_eq!(found.len(), if kind == ForgeKind::Gitea { 1 } else { 8 }, "{kind:?}");
         let lists = server.requests();
         assert_eq!(lists.len(), 3, "{kind:?}: {lists:?}");
@@ -127,11 +127,11 @@ async fn a_list_without_end_is_read_to_a_limit() {
     let server = ForgeServer::gitea();
     server.set_page_max(1);
     for n in 0..9 {
-        server.change("acme/api", Change::new("Theirs", &format!("other-{n}")));
+        server.pull_request("acme/api", PullRequest::new("Theirs", &format!("other-{n}")));
     }
     let few = Limits { pages: 4, ..limits() };
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), None, few);
-    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap(), []);
+    assert_eq!(forge.find_pull_requests(&project("acme/api"), "quick").await.unwrap(), []);
     assert_eq!(server.requests().len(), 4);
 }
 
@@ -139,24 +139,24 @@ async fn a_list_without_end_is_read_to_a_limit() {
 async fn a_change_is_found_by_its_address() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
-        let change = server.change("acme/api", Change::new("Quick", "quick"));
+        let pull = server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
         let issue = server.issue("acme/api", Issue::new("Slow"));
         server.issue("acme/api", Issue::new("Slower"));
         let known = [KnownServer { kind: Some(kind), base: forge.server().clone() }];
         let address = |text: &str| parse(text, &known, None).unwrap();
-        let page = forge.change(&project("acme/api"), change).await.unwrap().url;
-        assert_eq!(change_at(&*forge, &address(&page)).await.unwrap().number, change, "{page}");
-        assert_eq!(change_at(&*forge, &address(&format!("{page}#note_3"))).await.unwrap().number, change);
+        let page = forge.pull_request(&project("acme/api"), pull).await.unwrap().url;
+        assert_eq!(pull_request_at(&*forge, &address(&page)).await.unwrap().number, pull, "{page}");
+        assert_eq!(pull_request_at(&*forge, &address(&format!("{page}#note_3"))).await.unwrap().number, pull);
         let base = server.base_url();
         let of_issue = |number: u64| match kind {
             ForgeKind::GitLab => format!("{base}/acme/api/-/issues/{number}"),
             _ => format!("{base}/acme/api/issues/{number}"),
         };
-        let asked = change_at(&*forge, &address(&of_issue(change))).await;
+        let asked = pull_request_at(&*forge, &address(&of_issue(pull))).await;
         assert_eq!(asked.is_ok(), kind != ForgeKind::GitLab, "{kind:?}: {asked:?}");
         for other in [of_issue(issue + 1), format!("{base}/acme/api")] {
-            let error = change_at(&*forge, &address(&other)).await.unwrap_err();
-            assert!(matches!(error, ForgeError::NotAChange { .. }), "{kind:?}: {error}");
+            let error = pull_request_at(&*forge, &address(&other)).await.unwrap_err();
+            assert!(matches!(error, ForgeError::NotAPullRequest { .. }), "{kind:?}: {error}");
             assert!(error.to_string().contains("/pulls/34"), "{error}");
         }
     }
@@ -167,7 +167,7 @@ async fn nothing_of_one_server_is_asked_of_another() {
     let server = ForgeServer::gitea();
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
     for other in ["https://git.example.co/acme/api/pulls/3", "https://github.com/acme/api/pull/3"] {
-        let error = change_at(&*forge, &parse(other, &[], None).unwrap()).await.unwrap_err();
+        let error = pull_request_at(&*forge, &parse(other, &[], None).unwrap()).await.unwrap_err();
         assert!(matches!(error, ForgeError::OtherServer { .. }) && error.to_string().contains(other), "{error}");
     }
     assert_eq!(server.requests(), []);
@@ -177,7 +177,7 @@ async fn nothing_of_one_server_is_asked_of_another() {
 async fn one_address_serves_the_api_and_git() {
     let (server, git) = (ForgeServer::gitea(), kugetsu_testkit::GitServer::start(TOKEN));
     server.serve_git(&git);
-    server.change("acme/api", Change::new("Quick", "quick"));
+    server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
     let source = kugetsu_testkit::Repository::with_commit();
     git.add_repository_from("acme/api", &source);
     let url = git.url_with_token("acme/api").replace(&git.base_url()[7..], &server.base_url()[7..]);
@@ -185,5 +185,5 @@ async fn one_address_serves_the_api_and_git() {
     let listed = source.git(["ls-remote", &url, "HEAD"]);
     assert!(format!("{listed:?}").contains("HEAD"), "{listed:?}");
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), None, limits());
-    assert_eq!(forge.find_changes(&project("acme/api"), "quick").await.unwrap().len(), 1);
+    assert_eq!(forge.find_pull_requests(&project("acme/api"), "quick").await.unwrap().len(), 1);
 }

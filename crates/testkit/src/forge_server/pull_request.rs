@@ -1,10 +1,10 @@
-//! A pull or merge request on a forge server.
+//! A pull request on a forge server.
 
 use super::issue::Issue;
 
-/// A change as a test makes it; everything but title and branch has a default.
+/// A pull request as a test makes it; everything but title and branch has a default.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct PullRequest {
     /// Title, description, author and labels, which it has as issues have them.
     pub issue: Issue,
     /// The branch to be merged.
@@ -14,16 +14,16 @@ pub struct Change {
     /// The branch to merge into.
     pub base: String,
     /// What has become of it.
-    pub state: ChangeState,
+    pub state: PrState,
     /// Where the branch is.
     pub home: BranchHome,
     /// Whether the branch was removed.
     pub branch_gone: bool,
 }
 
-/// What has become of a change.
+/// What has become of a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeState {
+pub enum PrState {
     /// Open, and can be merged.
     Open,
     /// Open and marked as not ready.
@@ -38,7 +38,7 @@ pub enum ChangeState {
     Closed,
 }
 
-/// Where the branch of a change is.
+/// Where the branch of a pull request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BranchHome {
     /// In the project itself.
@@ -49,15 +49,15 @@ pub enum BranchHome {
     ForkGone,
 }
 
-impl Change {
-    /// An open change from `head` to `main`.
+impl PullRequest {
+    /// An open pull request from `head` to `main`.
     pub fn new(title: &str, head: &str) -> Self {
         Self {
             issue: Issue::new(title),
             head: head.to_owned(),
             sha: "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned(),
             base: "main".to_owned(),
-            state: ChangeState::Open,
+            state: PrState::Open,
             home: BranchHome::Project,
             branch_gone: false,
         }
@@ -74,7 +74,7 @@ impl Change {
     }
 
     /// In another state.
-    pub fn state(self, state: ChangeState) -> Self {
+    pub fn state(self, state: PrState) -> Self {
         Self { state, ..self }
     }
 
@@ -94,6 +94,6 @@ impl Change {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self.state, ChangeState::Merged | ChangeState::Closed)
+        !matches!(self.state, PrState::Merged | PrState::Closed)
     }
 }
