@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must be right before a change is pushed.
 //!
 //! The whole workspace with the same flags in every step, so that each thing is compiled once for checking and once for
-//! running. The house rules are among the tests (`xtask/tests/tidy.rs`).
+//! running. The house rules are among the tests (`xtask/tests/tidy/`).
 
 use std::fs;
 use std::path::Path;

@@ -1,54 +1,35 @@
 //! Counts phrases that this project once overused (STYLE.md, "Language") in all text that people wrote: sources, names,
 //! messages and pages. `ceilings.txt` holds the highest count that each phrase may have.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
-
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-const CEILINGS: &str = "xtask/tests/ceilings.txt";
+use crate::ceilings;
+use crate::repository::{assert_none, texts};
 
 /// The key of the doc comments that start with "What". Every other key is a list of phrases.
 const DOC_WHAT: &str = "doc comments that start with What";
 
 /// Files that list the phrases themselves.
-const LISTS: [&str; 2] = [CEILINGS, "xtask/tests/language.rs"];
+const LISTS: [&str; 2] = [ceilings::PATH, "xtask/tests/tidy/language.rs"];
 
 #[test]
-fn marker_phrases_do_not_spread() {
-    let mut faults = Vec::new();
+fn overused_phrases_do_not_spread() {
+    let mut violations = Vec::new();
     for (key, ceiling, hits) in measured() {
         let count = hits.values().sum::<usize>();
         if count > ceiling {
             let files: Vec<String> = hits.iter().map(|(path, count)| format!("{path} ({count})")).collect();
-            faults.push(format!("{key}: {count} times, at most {ceiling} are allowed; in {}", files.join(", ")));
+            violations.push(format!("{key}: {count} times, at most {ceiling} are allowed; in {}", files.join(", ")));
         }
     }
-    assert!(
-        faults.is_empty(),
-        "use the words of STYLE.md instead (`git diff main` shows the new ones):\n  {}",
-        faults.join("\n  ")
-    );
-}
-
-#[test]
-#[ignore = "counts fall daily while the text is rewritten; run it to lower the ceilings"]
-fn ceilings_of_phrases_are_the_counts() {
-    let faults: Vec<String> = measured()
-        .into_iter()
-        .map(|(key, ceiling, hits)| (key, ceiling, hits.values().sum::<usize>()))
-        .filter(|(_, ceiling, count)| count < ceiling)
-        .map(|(key, _, count)| format!("{key} = {count}"))
-        .collect();
-    assert!(faults.is_empty(), "fewer than before: lower the ceilings in {CEILINGS} to\n{}", faults.join("\n"));
+    assert_none("use the words of STYLE.md; `git diff main` shows the new sentences", &violations);
 }
 
 /// For each line of `[phrases]`: key, ceiling, and the number of hits in each file that has any.
-fn measured() -> Vec<(String, usize, BTreeMap<String, usize>)> {
-    let mut rows: Vec<_> = ceilings("phrases").into_iter().map(|(key, max)| (key, max, BTreeMap::new())).collect();
-    for (path, text) in texts() {
+pub(crate) fn measured() -> Vec<(String, usize, BTreeMap<String, usize>)> {
+    let mut rows: Vec<_> =
+        ceilings::section("phrases").into_iter().map(|(key, max)| (key, max, BTreeMap::new())).collect();
+    for (path, text) in texts().filter(|(path, _)| !LISTS.contains(&path.as_str())) {
         let prose = prose(&text);
         for (key, _, hits) in &mut rows {
             let count = match key.as_str() {
@@ -61,39 +42,6 @@ fn measured() -> Vec<(String, usize, BTreeMap<String, usize>)> {
         }
     }
     rows
-}
-
-/// The lines `key = number` of one section.
-fn ceilings(section: &str) -> Vec<(String, usize)> {
-    let text = fs::read_to_string(root().join(CEILINGS)).unwrap();
-    let body = text.split(&format!("[{section}]\n")).nth(1).unwrap();
-    let lines = body.lines().take_while(|line| !line.starts_with('['));
-    lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, number)| (key.trim().to_owned(), number.trim().parse().unwrap()))
-        .collect()
-}
-
-/// Every text of the repository with its path: not the lock file and not recorded data.
-fn texts() -> Vec<(String, String)> {
-    let list = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
-    // The checkout may belong to another user, as in a container.
-    let output = Command::new("git").args(["-c", "safe.directory=*"]).args(list).current_dir(root()).output().unwrap();
-    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
-    let paths = String::from_utf8(output.stdout).unwrap();
-    let mut paths: Vec<&str> = paths.split_terminator('\0').collect();
-    paths.sort_unstable();
-    paths.dedup();
-    paths
-        .into_iter()
-        .filter(|path| !path.ends_with("Cargo.lock") && !LISTS.contains(path))
-        .filter(|path| !path.contains("/tests/data/") || path.ends_with("messages.txt"))
-        .filter_map(|path| Some((path.to_owned(), fs::read_to_string(root().join(path)).ok()?)))
-        .collect()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// The words of a text in lower case, with one blank between two and a full stop where a sentence or a piece of code
