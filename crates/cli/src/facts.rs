@@ -42,7 +42,7 @@ pub(crate) async fn open(home: &Home) -> Result<Option<Facts>, Unreadable> {
         Ok(found) if found.len() == 0 => return Ok(None),
         Ok(_) => {}
     }
-    let opened = open::look(&path).await;
+    let opened = open::open_read_only(&path).await;
     opened
         .map(|store| Some(Facts(store)))
         .map_err(|error| Unreadable { is_older: matches!(error, OpenError::Older { .. }), said: error.to_string() })
@@ -52,7 +52,7 @@ impl Facts {
     /// What is wrong with the file and its rows, each in a sentence.
     pub(crate) async fn wrong(&self) -> Result<Vec<String>, StoreError> {
         let mut wrong = self.0.check().await?;
-        wrong.extend(self.0.damaged().await?);
+        wrong.extend(self.0.damaged_rows().await?);
         Ok(wrong)
     }
 

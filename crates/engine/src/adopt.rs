@@ -31,7 +31,7 @@ use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::hold;
 use crate::intake::title;
-use crate::problems::{internal, not_stored, usage};
+use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;
 
@@ -58,7 +58,7 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
     let target = resolve::target(engine, &request.reference, engine.home().path()).await?;
     let number = target.number.ok_or_else(|| usage(format!("{:?} names no issue", request.reference)))?;
     let reference = IssueRef { repo: target.repo.name.clone(), number };
-    if let Some(issue) = engine.store().issue(&reference).await.map_err(internal)? {
+    if let Some(issue) = engine.store().issue(&reference).await.map_err(store_failed)? {
         return Ok(object(engine, &issue, true, vec![]));
     }
     let clone = Path::new(&request.clone);
@@ -121,7 +121,7 @@ async fn worked_in(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Pr
     let Some(name) = name.and_then(|name| name.to_str()).filter(|_| parent == Some(engine.home().worktrees())) else {
         return Ok(None);
     };
-    let issue = engine.store().issue_in(name).await.map_err(internal)?;
+    let issue = engine.store().issue_by_directory(name).await.map_err(store_failed)?;
     Ok(issue.map(|issue| issue.reference))
 }
 

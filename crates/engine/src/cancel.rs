@@ -15,7 +15,7 @@ use kugetsu_store::view::RunView;
 use crate::discard::discard;
 use crate::engine::{Engine, now};
 use crate::look;
-use crate::problems::{internal, not_stored};
+use crate::problems::{internal, not_stored, store_failed};
 
 /// How often ended tasks are looked at. They are kept for days.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -63,7 +63,7 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, P
 pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem> {
     let age = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
     let before = now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(jiff::Timestamp::MIN);
-    let removed = engine.store().clean(before).await.map_err(internal)?;
+    let removed = engine.store().clean(before).await.map_err(store_failed)?;
     // Those of the rows that are gone now, and those that an earlier time did not get to.
     forget_unknown_runs(engine).await.map_err(internal)?;
     Ok(removed.tasks)
@@ -126,6 +126,6 @@ fn over(view: &RunView) -> Problem {
 }
 
 async fn again(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {
-    let view = engine.store().run_of_task(task).await.map_err(internal)?;
+    let view = engine.store().run_of_task(task).await.map_err(store_failed)?;
     view.ok_or_else(|| internal("the task is not stored any more"))
 }

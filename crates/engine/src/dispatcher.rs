@@ -39,7 +39,7 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
     loop {
         engine.set_full(false);
         let max = engine.settings().agents_max;
-        let taken = engine.store().places_taken().await?;
+        let taken = engine.store().slots_in_use().await?;
         let free = max.saturating_sub(taken);
         let looked_at = if free == 0 { 0 } else { free + passed_over.len() };
         let mut waiting = engine.store().candidates(looked_at).await?;

@@ -24,7 +24,9 @@ use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
 use crate::hold::{ATTACHED, is_held};
-use crate::problems::{absolute, internal, not_stored, not_taken_along, task_id, tellable, usage, worded};
+use crate::problems::{
+    absolute, internal, not_stored, not_taken_along, store_failed, task_id, tellable, usage, worded,
+};
 use crate::pull_requests::checked;
 use crate::resolve;
 use crate::wanted::wanted;
@@ -191,7 +193,7 @@ async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path)
         (None, None) => settings.agent_default.clone(),
     };
     agents::check(&settings, &agent)?;
-    let repo = engine.store().repo(&issue.reference.repo).await.map_err(internal)?;
+    let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
     let enqueue = Enqueue {
         repo: repo.ok_or_else(|| internal("the issue's repository is not stored"))?,
         number: Some(issue.reference.number),
@@ -229,7 +231,7 @@ async fn refuse_beside_other_work(engine: &Engine, target: &resolve::Target) -> 
     if place.symlink_metadata().is_err() || is_empty {
         return Ok(());
     }
-    if engine.store().issue(&reference).await.map_err(internal)?.is_some() {
+    if engine.store().issue(&reference).await.map_err(store_failed)?.is_some() {
         return Ok(());
     }
     Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not begin", place.display()))
@@ -249,7 +251,7 @@ fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> 
 
 /// A task that is asked for once more, and was stored the first time: whatever has changed since does not count.
 pub(crate) async fn stored(engine: &Engine, id: TaskId) -> Result<Option<Queued>, Problem> {
-    let stored = engine.store().run_of_task(id).await.map_err(internal)?;
+    let stored = engine.store().run_of_task(id).await.map_err(store_failed)?;
     if stored.is_some() {
         // Whoever asked first may have gone away between the commit and its effects.
         engine.wake_dispatcher();
@@ -282,7 +284,7 @@ async fn refuse_to_wait_for_ever(
     let Some((first, first_reference)) = after else { return Ok(()) };
     let (mut seen, mut ahead) = (HashSet::new(), vec![*first]);
     while let Some(id) = ahead.pop() {
-        let issue = engine.store().issue_by_id(id).await.map_err(internal)?;
+        let issue = engine.store().issue_by_id(id).await.map_err(store_failed)?;
         if issue.reference == *own {
             let said = match first_reference == own {
                 true => format!("{own} cannot come after itself"),
@@ -304,7 +306,7 @@ async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Prob
     if engine.remembers(repo) {
         return Ok(vec![]);
     }
-    let known = engine.store().repo(&repo.name).await.map_err(internal)?;
+    let known = engine.store().repo(&repo.name).await.map_err(store_failed)?;
     if known.is_some_and(|known| known.source == repo.source) {
         return Ok(vec![]);
     }
@@ -344,8 +346,8 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
 
 async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     let max = engine.settings().agents_max;
-    let taken = engine.store().places_taken().await.map_err(internal)?;
-    let waiting = engine.store().candidates(max).await.map_err(internal)?;
+    let taken = engine.store().slots_in_use().await.map_err(store_failed)?;
+    let waiting = engine.store().candidates(max).await.map_err(store_failed)?;
     let waiting = waiting.iter().filter(|candidate| candidate.kind.needs_slot()).count();
     if taken + waiting < max {
         return Ok(());

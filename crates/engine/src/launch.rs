@@ -89,11 +89,11 @@ async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder,
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let asked_before = match before {
         Some(_) => {
-            engine.store().messages_before(issue.id, task.id, ASKED_BEFORE).await.map_err(|error| error.to_string())?
+            engine.store().earlier_messages(issue.id, task.id, ASKED_BEFORE).await.map_err(|error| error.to_string())?
         }
         None => vec![],
     };
-    let lost = engine.store().lost_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
+    let lost = engine.store().lost_run_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
     if let Some(lost) = lost {
         // What would not end then may have ended since; two agents must not share one worktree.
         aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;

@@ -10,7 +10,7 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
-use crate::problems::internal;
+use crate::problems::{internal, store_failed};
 use crate::resolve;
 
 /// How things stand.
@@ -36,7 +36,7 @@ pub struct Standing {
 /// There is no such task.
 pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
     if let Ok(id) = name.parse::<TaskId>() {
-        return engine.store().run_of_task(id).await.map_err(internal)?.ok_or_else(|| {
+        return engine.store().run_of_task(id).await.map_err(store_failed)?.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("there is no task {name}"))
                 .hint("`kugetsu queue list --all --json` shows them all")
         });
@@ -54,7 +54,7 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
 
 /// The latest task of this issue with its latest run.
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
-    let view = engine.store().latest_run(issue.id).await.map_err(internal)?;
+    let view = engine.store().latest_run(issue.id).await.map_err(store_failed)?;
     view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))
 }
 
@@ -64,18 +64,18 @@ pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Pr
 /// The database's words.
 pub async fn standing(engine: &Engine) -> Result<Standing, Problem> {
     let store = engine.store();
-    let coordinator = store.issue(&IssueRef::coordinator()).await.map_err(internal)?;
+    let coordinator = store.issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
     let (mut latest, mut waiting) = (None, 0);
     if let Some(coordinator) = coordinator {
-        latest = store.latest_run(coordinator.id).await.map_err(internal)?;
+        latest = store.latest_run(coordinator.id).await.map_err(store_failed)?;
         waiting = coordinator.tasks.iter().filter(|task| task.state == TaskState::Queued).count() as u64;
     }
     Ok(Standing {
         coordinator: latest,
         coordinator_queued: waiting,
-        running: store.running().await.map_err(internal)?.len(),
-        places_taken: store.places_taken().await.map_err(internal)?,
+        running: store.running().await.map_err(store_failed)?.len(),
+        places_taken: store.slots_in_use().await.map_err(store_failed)?,
         places: engine.settings().agents_max,
-        queued: store.queued().await.map_err(internal)?,
+        queued: store.queued().await.map_err(store_failed)?,
     })
 }

@@ -58,6 +58,15 @@ pub(crate) fn worded(kind: ProblemKind, message: &str) -> Problem {
     }
 }
 
+/// The store failed.
+pub(crate) fn store_failed(error: StoreError) -> Problem {
+    let problem = Problem::new(ProblemKind::Failed, error.to_string());
+    match error.hint() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
 /// A change of an issue that was not stored.
 pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
     let conflict = |message: String| Problem::new(ProblemKind::Conflict, message);
@@ -81,7 +90,7 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         }
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
         error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
-            internal(error)
+            store_failed(error)
         }
     }
 }

@@ -10,7 +10,7 @@ use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, Rescue, RescueError};
 
 use crate::engine::Engine;
-use crate::problems::{internal, usage};
+use crate::problems::{internal, store_failed, usage};
 use crate::{places, rescue_time, resolve};
 
 /// The rescues of an issue, or of all, newest first.
@@ -22,7 +22,7 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
     match query {
         Some(query) => {
             let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
-            let repo = engine.store().repo(&issue.reference.repo).await.map_err(internal)?;
+            let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
             if let Some(repo) = repo
                 && let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)?
             {
@@ -30,7 +30,7 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
             }
         }
         None => {
-            for repo in engine.store().repos().await.map_err(internal)? {
+            for repo in engine.store().repos().await.map_err(store_failed)? {
                 let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)? else { continue };
                 let found = rescue::list(&mirror, None).await.map_err(internal)?;
                 all.extend(found.into_iter().map(|rescue| object(format!("{}#{}", repo.name, rescue.issue), rescue)));

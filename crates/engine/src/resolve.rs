@@ -16,7 +16,7 @@ use kugetsu_git::source::{Located, SourceError};
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
-use crate::problems::{internal, usage};
+use crate::problems::{internal, store_failed, usage};
 use crate::settings::Settings;
 
 /// How many candidates an error lists.
@@ -76,14 +76,14 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
         return issue_at(engine, reference, cwd).await;
     }
     if reference == COORDINATOR {
-        let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(internal)?;
+        let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
         return found.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, "the coordinator has not been asked anything yet")
                 .hint("kugetsu delegate \"<message>\"")
         });
     }
     if is_session(reference) {
-        let found = engine.store().issue_by_session(reference).await.map_err(internal)?;
+        let found = engine.store().issue_by_session(reference).await.map_err(store_failed)?;
         return found.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("no issue has a session {reference:?}")).hint(
                 "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
@@ -104,7 +104,7 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
         }
     };
     let wanted = IssueRef { repo: name, number };
-    engine.store().issue(&wanted).await.map_err(internal)?.ok_or_else(|| {
+    engine.store().issue(&wanted).await.map_err(store_failed)?.ok_or_else(|| {
         // kugetsu numbers local issues itself, so one that is not there cannot be begun by its number.
         let begin = if wanted.repo.base.is_local() { ".".to_owned() } else { wanted.to_string() };
         Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}")).hint(format!(
@@ -126,15 +126,15 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
     }
     let located = locate(engine, &path).await?;
     let home = main_place(&located);
-    let known = engine.store().local_repos().await.map_err(internal)?;
+    let known = engine.store().local_repos().await.map_err(store_failed)?;
     let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == home) else {
         return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
             .hint(format!("begin with: kugetsu start {reference} \"<message>\"")));
     };
-    let mut open = engine.store().open_issues(&repo.name).await.map_err(internal)?;
+    let mut open = engine.store().open_issues(&repo.name).await.map_err(store_failed)?;
     match (open.pop(), open.len()) {
         (Some(only), 0) => {
-            engine.store().issue(&only).await.map_err(internal)?.ok_or_else(|| internal("the issue is gone"))
+            engine.store().issue(&only).await.map_err(store_failed)?.ok_or_else(|| internal("the issue is gone"))
         }
         (None, _) => Err(Problem::new(ProblemKind::NotFound, format!("{} has no open issue", repo.name))
             .hint(format!("begin one with: kugetsu start {reference} \"<message>\""))),
@@ -149,7 +149,7 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
 /// The issue in whose worktree the path lies.
 async fn worked_in(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
     let Some(directory) = own_worktree(engine, path) else { return Ok(None) };
-    engine.store().issue_in(&directory).await.map_err(internal)
+    engine.store().issue_by_directory(&directory).await.map_err(store_failed)
 }
 
 /// The name of the worktree of ours that holds the path.
@@ -221,7 +221,7 @@ async fn local_repo(engine: &Engine, located: &Located) -> Result<Repo, Problem>
         usage(format!("the path {} is not UTF-8", place.display()))
             .hint("rename the directory, or clone it to another place")
     })?;
-    let known = engine.store().local_repos().await.map_err(internal)?;
+    let known = engine.store().local_repos().await.map_err(store_failed)?;
     let taken: Vec<(ProjectPath, PathBuf)> =
         known.into_iter().map(|repo| (repo.name.project, PathBuf::from(repo.source))).collect();
     let project = local_name(&place, &taken).map_err(internal)?;
@@ -248,7 +248,7 @@ async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path)
 /// The servers of stored repositories, configured or not: the short form that is printed leaves their scheme out, and has
 /// to be understood when it comes back.
 pub(crate) async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
-    let stored = engine.store().repos().await.map_err(internal)?;
+    let stored = engine.store().repos().await.map_err(store_failed)?;
     let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local() && !repo.name.base.is_coordinator());
     Ok(servers.map(|repo| KnownServer { kind: repo.kind, base: repo.name.base }).collect())
 }
@@ -275,7 +275,7 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
         return Ok(Some(context_of(&found.repo, found.kind)));
     }
     let place = main_place(&located);
-    let local = engine.store().local_repos().await.map_err(internal)?;
+    let local = engine.store().local_repos().await.map_err(store_failed)?;
     Ok(local.into_iter().find(|repo| Path::new(&repo.source) == place).map(|repo| context_of(&repo.name, repo.kind)))
 }
 
@@ -288,8 +288,8 @@ async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number
     if address.base.as_ref().is_some_and(ServerBase::is_local) {
         let name = RepoRef { base: ServerBase::local(), project: address.project.clone() };
         let known = IssueRef { repo: name.clone(), number };
-        let repo = engine.store().repo(&name).await.map_err(internal)?;
-        return match (repo, engine.store().issue(&known).await.map_err(internal)?) {
+        let repo = engine.store().repo(&name).await.map_err(store_failed)?;
+        return match (repo, engine.store().issue(&known).await.map_err(store_failed)?) {
             (Some(repo), Some(_)) => Ok(repo),
             (repo, _) => Err(Problem::new(
                 ProblemKind::NotFound,

@@ -11,7 +11,7 @@ use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
 use crate::hold::is_held;
-use crate::problems::internal;
+use crate::problems::store_failed;
 use crate::{look, resolve};
 
 /// How many running issues are named.
@@ -80,8 +80,8 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.because.push(format!("{} of {} before it", counted(before as u64, "task"), issue.reference));
     }
     if let Some(after) = task.after {
-        let other = store.issue_by_id(after).await.map_err(internal)?.reference;
-        let latest = store.latest_run(after).await.map_err(internal)?;
+        let other = store.issue_by_id(after).await.map_err(store_failed)?.reference;
+        let latest = store.latest_run(after).await.map_err(store_failed)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
             let stands = latest.map_or("not begun", |latest| latest.task.state.name());
             why.because.push(format!("it waits until {other} is done, which is {stands}"));
@@ -89,12 +89,12 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         }
     }
     if task.kind.needs_slot() {
-        let (max, taken) = (engine.settings().agents_max, store.places_taken().await.map_err(internal)?);
+        let (max, taken) = (engine.settings().agents_max, store.slots_in_use().await.map_err(store_failed)?);
         if max == 0 {
             why.because.push("agents.max is 0, so nothing begins".to_owned());
             why.next.push("kugetsu config set agents.max 3".to_owned());
         } else if taken >= max {
-            let running = store.running().await.map_err(internal)?;
+            let running = store.running().await.map_err(store_failed)?;
             let names: Vec<String> = running
                 .iter()
                 .filter(|other| other.running_task().is_some_and(|task| task.kind.needs_slot()))
@@ -108,7 +108,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
             });
             why.next.push("allow more at once: kugetsu config set agents.max <number>".to_owned());
         }
-        if let Some(line) = store.place_in_line(task.id).await.map_err(internal)?.filter(|line| *line > 0) {
+        if let Some(line) = store.queue_position(task.id).await.map_err(store_failed)?.filter(|line| *line > 0) {
             why.because.push(format!("{} before it in line", counted(line, "task")));
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with stored facts, in words for a person.
+//! Errors of opening, reading and writing the database.
 
 use std::path::PathBuf;
 
@@ -8,89 +8,95 @@ use thiserror::Error;
 /// Why the database could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// It was written by a newer kugetsu.
+    /// Written by a newer kugetsu.
     #[error(
-        "the database {} was written by a newer kugetsu (its schema has step {found}, this program knows {known}); \
-         install that version again, or use another home with KUGETSU_HOME", path.display()
+        "the database {} was written by a newer kugetsu: its schema is version {found}, this program supports up to \
+         version {known}", path.display()
     )]
     Newer {
-        /// The file.
         path: PathBuf,
-        /// The newest step in the file.
+        /// Schema version of the file.
         found: i64,
-        /// The newest step in this program.
+        /// Newest schema version of this program.
         known: i64,
     },
-    /// It is not one of ours, or it is damaged.
-    #[error("{} is not a database that kugetsu can read: {why}; move it away to begin with an empty one", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the database engine says.
-        why: String,
-    },
-    /// It was written by an older kugetsu, and is only looked at.
+    /// Written by an older kugetsu, and opened read-only, which does not migrate.
     #[error(
-        "the database {} was written by an older kugetsu (its schema has step {found}, this program knows {known}); \
-         the daemon brings it up to date when it starts: kugetsu daemon start", path.display()
+        "the database {} was written by an older kugetsu: its schema is version {found}, this program needs version \
+         {known}", path.display()
     )]
     Older {
-        /// The file.
         path: PathBuf,
-        /// The newest step in the file; 0 for none.
+        /// Schema version of the file; 0 if it has none.
         found: i64,
-        /// The newest step in this program.
+        /// Newest schema version of this program.
         known: i64,
     },
-    /// It cannot be read.
-    #[error("the database {} cannot be read: {why}", path.display())]
-    NotReadable {
-        /// The file.
-        path: PathBuf,
-        /// What the database engine says.
-        why: String,
-    },
-    /// It cannot be created or written.
-    #[error("the database {} cannot be written: {why}", path.display())]
-    NotWritable {
-        /// The file.
-        path: PathBuf,
-        /// What the database engine says.
-        why: String,
-    },
+    /// Not a database, another program's, or damaged.
+    #[error("{} is not a database of kugetsu: {reason}", path.display())]
+    Invalid { path: PathBuf, reason: String },
+    #[error("could not read the database {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("could not write the database {}: {reason}", path.display())]
+    Unwritable { path: PathBuf, reason: String },
 }
 
-/// Why a fact could not be stored or read.
+impl OpenError {
+    /// Returns what the user can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Newer { .. } => Some("install that version again, or use another home with KUGETSU_HOME"),
+            Self::Older { .. } => Some("the daemon migrates it when it starts: `kugetsu daemon start`"),
+            Self::Invalid { .. } => Some("move the file away to start with an empty database"),
+            Self::Unreadable { .. } | Self::Unwritable { .. } => None,
+        }
+    }
+}
+
+/// Why a change could not be stored or a value could not be read. Nothing was changed.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
-    /// The state does not allow it. Nothing was changed.
+    /// The issue's state does not allow the event.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// kugetsu does not know the issue.
-    #[error("kugetsu has no such issue")]
+    #[error("no such issue")]
     NoSuchIssue,
-    /// The issue has work that is not ended.
-    #[error("the issue already has a task that is {state}")]
+    /// A task of the issue has not ended.
+    #[error("the issue already has a {state} task")]
     IssueBusy {
         /// `queued` or `running`.
         state: &'static str,
     },
-    /// The issue was destroyed, or never had a run.
+    /// The issue was destroyed.
     #[error("the issue has nothing to continue: {0}")]
     NothingToContinue(&'static str),
-    /// A stored row makes no sense; the other rows are not touched by it.
-    #[error("the database holds a damaged row ({what}); everything else goes on without it")]
+    /// A stored row cannot be read. Other rows are unaffected.
+    #[error("damaged row in the database: {what}")]
     Damaged {
-        /// Which row, and what is wrong with it.
+        /// The row, the column and the reason.
         what: String,
     },
-    /// There is no room.
-    #[error("the disk is full: the change was not stored; free some space and try again")]
+    #[error("the disk is full; the change was not stored")]
     DiskFull,
-    /// The database engine refused.
-    #[error("the database refused: {0}")]
+    #[error("database error: {0}")]
     Database(String),
-    /// The store was closed.
-    #[error("the daemon is stopping; try again")]
+    /// The daemon is stopping, or the store was opened read-only.
+    #[error("the database is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Returns what the user can do about it, as far as that does not depend on the command.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Damaged { .. } => Some("everything else keeps working; `kugetsu doctor` lists the damaged rows"),
+            Self::DiskFull => Some("free some space and try again"),
+            Self::Closed => Some("the daemon is stopping; try again"),
+            Self::Refused(_)
+            | Self::NoSuchIssue
+            | Self::IssueBusy { .. }
+            | Self::NothingToContinue(_)
+            | Self::Database(_) => None,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The store's handle: what can be written and what can be read.
+//! The handle through which facts are stored and read.
 
 use std::sync::Arc;
 
@@ -14,101 +14,94 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::error::StoreError;
-use crate::sqlite::{damage, delegated, find, read};
-use crate::view::{Asked, Repo, RunView, StoredEvent};
+use crate::sqlite::{damaged_rows, delegated, find, read};
+use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
 
-/// How many writes may wait before the next caller waits to hand its own over.
+/// Writes that may wait for the writer; a further caller waits until there is room.
 const WAITING_WRITES: usize = 1024;
-/// How many events a slow listener may lag behind before it has to read them from the log instead.
+/// Events that a listener may lag behind; a slower one has to read them from the log.
 const LIVE_EVENTS: usize = 1024;
 
-/// What must be true of an issue before a task is queued for it.
+/// Condition on the issue under which a task is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// It has no task that is queued or running.
+    /// No task of it is queued or running.
     Idle,
-    /// It was worked on before and was not destroyed.
+    /// It is known and was not destroyed.
     Continuable,
-    /// Nothing: it waits behind whatever there is.
-    InLine,
+    /// None: the task is queued behind the others.
+    Any,
 }
 
-/// A task to be queued, with everything that has to exist for it.
+/// A task to queue, with its repository and issue, which are created if they are new.
 #[derive(Clone, Debug)]
 pub struct Enqueue {
-    /// The repository; made known if it is new.
     pub repo: Repo,
-    /// The issue's number; `None` takes the next local number.
+    /// The issue's number; `None` takes the repository's next local number.
     pub number: Option<u64>,
-    /// The identifier that the issue gets if it is new.
+    /// Identifier of the issue if it is new.
     pub new_issue: IssueId,
-    /// The issue's title if it is new.
+    /// Title of the issue if it is new.
     pub title: String,
-    /// The pull or merge request, where the caller named it.
+    /// The pull request, if the caller named one.
     pub pr_url: Option<String>,
-    /// The task, in state queued.
+    /// In state queued.
     pub task: Task,
-    /// What must be true of the issue.
     pub precondition: Precondition,
 }
 
-/// Work that was begun before kugetsu, to be made known.
+/// Work that was started without kugetsu, to be recorded under a new issue.
 #[derive(Clone, Debug)]
 pub struct Adopt {
-    /// The repository; made known if it is new.
     pub repo: Repo,
-    /// The issue's number.
     pub number: u64,
-    /// The identifier that the issue gets.
     pub new_issue: IssueId,
-    /// The issue's title.
     pub title: String,
     /// [`Event::Adopted`].
     pub event: Event,
 }
 
-/// What a write changed.
+/// The result of a write.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// The issue as it is now, with the tasks and the run that the step ended.
+    /// The issue after the write, including the tasks and the run that it ended.
     pub issue: Issue,
-    /// What is to be done about it.
     pub effects: Vec<Effect>,
-    /// Whether a queued task may be able to begin now.
+    /// A queued task may be able to start now.
     pub wakes_scheduler: bool,
-    /// Whether the same write had been stored before, so that nothing was changed now.
+    /// The same write had been stored before; nothing was changed.
     pub repeated: bool,
 }
 
-/// What was removed from the history.
+/// Removed history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: u64,
-    /// Their runs, whose directories can go too.
+    /// Runs of those tasks; their directories are no longer needed.
     pub runs: Vec<RunId>,
 }
 
-/// What the writer is asked, and where its answer goes.
 pub(crate) enum Request {
-    /// To change something.
     Change(Write, oneshot::Sender<Result<Applied, StoreError>>),
-    /// To forget tasks that ended before a time, apart from each issue's latest.
+    /// See [`Store::clean`].
     Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
 }
 
-/// What can be written.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    /// Queue a task, making its repository and its issue known.
     Enqueue(Box<Enqueue>, Timestamp),
-    /// Make an issue known with what was begun on it, if it is not known.
     Adopt(Box<Adopt>, Timestamp),
-    /// Move an issue by an event. `acknowledged` is the new end of the runner's report, in bytes.
-    Apply { issue: IssueId, event: Box<Event>, acknowledged: Option<u64>, now: Timestamp },
+    /// `acknowledged` is the offset in the runner's report behind the event, in bytes.
+    Apply {
+        issue: IssueId,
+        event: Box<Event>,
+        acknowledged: Option<u64>,
+        now: Timestamp,
+    },
 }
 
-/// The stored facts. Clones share one database.
+/// A handle to the database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
     writes: mpsc::Sender<Request>,
@@ -127,36 +120,23 @@ impl Store {
         self.events.clone()
     }
 
-    /// Queues a task. Asking twice with the same task identifier queues it once.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// Queues a task. The task identifier makes this idempotent: a second call changes nothing and returns `repeated`.
     pub async fn enqueue(&self, enqueue: Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
         self.write(Write::Enqueue(Box::new(enqueue), now)).await
     }
 
-    /// Makes an issue known with what was begun on it before kugetsu. One that is known stays as it is: the answer then
-    /// says `repeated`.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// Records an issue together with work started without kugetsu. A known issue is left as it is, with `repeated`.
     pub async fn adopt(&self, adopt: Adopt, now: Timestamp) -> Result<Applied, StoreError> {
         self.write(Write::Adopt(Box::new(adopt), now)).await
     }
 
-    /// Moves an issue by an event and stores both together.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// Applies an event to an issue and stores both in one transaction.
     pub async fn apply(&self, issue: IssueId, event: Event, now: Timestamp) -> Result<Applied, StoreError> {
         self.write(Write::Apply { issue, event: Box::new(event), acknowledged: None, now }).await
     }
 
-    /// As [`apply`](Self::apply), for a fact from a runner's report that ends at byte `end` of the report. A fact that
-    /// was stored before is not stored again: the answer then says `repeated`.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// As [`apply`](Self::apply), for an event that ends at byte `end` of the runner's report. An event that was stored
+    /// before is not stored again, with `repeated`.
     pub async fn apply_report(
         &self,
         lease: Lease,
@@ -167,23 +147,18 @@ impl Store {
         self.write(Write::Apply { issue: lease.issue, event: Box::new(event), acknowledged: Some(end), now }).await
     }
 
-    /// Listens to events from now on. A listener that lags too far behind is told so and reads the log.
+    /// Subscribes to the events stored from now on. A listener that lags too far behind gets an error and has to read the
+    /// log.
     pub fn listen(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
         self.events.subscribe()
     }
 
-    /// The number of the last event before a time, of one issue or of all; 0 if there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the number of the newest event before `time`, of one issue or of all; 0 if there is none.
     pub async fn last_event_before(&self, issue: Option<IssueId>, time: Timestamp) -> Result<i64, StoreError> {
         read::last_event_before(&self.reads, issue, time).await
     }
 
-    /// The events with a number above `after`, oldest first, at most `limit`; of one issue or of all.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns at most `limit` events with numbers above `after`, oldest first, of one issue or of all.
     pub async fn events_after(
         &self,
         issue: Option<IssueId>,
@@ -193,265 +168,169 @@ impl Store {
         read::events_after(&self.reads, issue, after, limit).await
     }
 
-    /// The number of the newest event; 0 when there is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the number of the newest event; 0 if there is none.
     pub async fn last_event(&self) -> Result<i64, StoreError> {
         read::last_event(&self.reads).await
     }
 
-    /// The repository with this name.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn repo(&self, repo: &RepoRef) -> Result<Option<Repo>, StoreError> {
         read::repo(&self.reads, repo).await
     }
 
-    /// All repositories.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns all repositories, oldest first.
     pub async fn repos(&self) -> Result<Vec<Repo>, StoreError> {
         read::repos(&self.reads).await
     }
 
-    /// The issue with this reference, with everything alive on it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issue with its live tasks and run.
     pub async fn issue(&self, reference: &IssueRef) -> Result<Option<Issue>, StoreError> {
         find::issue(&self.reads, reference).await
     }
 
-    /// The issue with this identifier, with everything alive on it.
+    /// Returns the issue with its live tasks and run.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchIssue`] and the others.
+    /// [`StoreError::NoSuchIssue`], besides those of the database.
     pub async fn issue_by_id(&self, id: IssueId) -> Result<Issue, StoreError> {
         read::issue_by_id(&self.reads, id).await
     }
 
-    /// The issue whose current session has this identifier.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issue whose current session this is.
     pub async fn issue_by_session(&self, session: &str) -> Result<Option<Issue>, StoreError> {
         find::issue_by_session(&self.reads, session).await
     }
 
-    /// The issue whose worktree has this name.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn issue_in(&self, directory: &str) -> Result<Option<Issue>, StoreError> {
-        find::issue_in(&self.reads, directory).await
+    /// Returns the issue whose worktree has this directory name.
+    pub async fn issue_by_directory(&self, directory: &str) -> Result<Option<Issue>, StoreError> {
+        find::issue_by_directory(&self.reads, directory).await
     }
 
-    /// The issues of a repository that were not destroyed, in their order.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the open issues of a repository by number.
     pub async fn open_issues(&self, repo: &RepoRef) -> Result<Vec<IssueRef>, StoreError> {
         find::open_issues(&self.reads, repo).await
     }
 
-    /// The issues with this number that were not destroyed, in whatever repository: the newest `limit`, and how many there
-    /// are. The coordinator is none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the newest `limit` open issues with this number in any repository, and how many there are. The coordinator
+    /// does not count.
     pub async fn issues_numbered(&self, number: u64, limit: usize) -> Result<(Vec<Issue>, usize), StoreError> {
         find::issues_numbered(&self.reads, number, limit).await
     }
 
-    /// The issue's latest run before the one with this fence, if it was lost: what it left may be half done.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn lost_before(&self, issue: IssueId, fence: u64) -> Result<Option<RunId>, StoreError> {
-        find::lost_before(&self.reads, issue, fence).await
+    /// Returns the run before `fence` if it was lost: its work may be incomplete.
+    pub async fn lost_run_before(&self, issue: IssueId, fence: u64) -> Result<Option<RunId>, StoreError> {
+        find::lost_run_before(&self.reads, issue, fence).await
     }
 
-    /// The issue that a run belongs to.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn issue_of_run(&self, run: RunId) -> Result<Option<IssueId>, StoreError> {
         read::issue_of_run(&self.reads, run).await
     }
 
-    /// The task with this identifier, whatever its state, and its issue.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns a task in any state, with its issue.
     pub async fn task(&self, id: TaskId) -> Result<Option<(IssueId, Task)>, StoreError> {
         read::task(&self.reads, id).await
     }
 
-    /// How many tasks stand before this queued one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn place_in_line(&self, id: TaskId) -> Result<Option<u64>, StoreError> {
-        read::place_in_line(&self.reads, id).await
+    /// Returns how many tasks are ahead of a queued one; `None` if it is not queued.
+    pub async fn queue_position(&self, id: TaskId) -> Result<Option<u64>, StoreError> {
+        read::queue_position(&self.reads, id).await
     }
 
-    /// Queued tasks that could begin now, best first of each kind: at most `places` that need a place, and all others.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn candidates(&self, places: usize) -> Result<Vec<Candidate>, StoreError> {
-        read::candidates(&self.reads, places).await
+    /// Returns queued tasks that can start now, in order: at most `slots` that need a slot, and all others.
+    pub async fn candidates(&self, slots: usize) -> Result<Vec<Candidate>, StoreError> {
+        read::candidates(&self.reads, slots).await
     }
 
-    /// How many runs that need a place are going on.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn places_taken(&self) -> Result<usize, StoreError> {
-        read::places_taken(&self.reads).await
+    /// Returns the number of live runs that need a slot.
+    pub async fn slots_in_use(&self) -> Result<usize, StoreError> {
+        read::slots_in_use(&self.reads).await
     }
 
-    /// The coordinator's tasks that are over, and of which everything that was asked for during them is settled, and not
-    /// all of it was reported yet; with the time when the last was settled. A report that is queued before that time does
-    /// not count.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the coordinator's ended tasks whose delegated tasks are all settled and not yet reported, each with the time
+    /// when the last one settled. A report queued before that time does not cover it.
     pub async fn reports_due(&self, coordinator: IssueId) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
         delegated::due(&self.reads, coordinator).await
     }
 
-    /// What was asked for during this task of the coordinator's, and the reports on it, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn asked_by(&self, task: TaskId) -> Result<Vec<Asked>, StoreError> {
-        delegated::asked_by(&self.reads, task).await
+    /// Returns the tasks delegated during a task of the coordinator, and the reports on them, oldest first.
+    pub async fn delegated_tasks(&self, task: TaskId) -> Result<Vec<DelegatedTask>, StoreError> {
+        delegated::tasks(&self.reads, task).await
     }
 
-    /// How many tasks were asked for during this one of the coordinator's.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn asked_count(&self, task: TaskId) -> Result<u64, StoreError> {
+    /// Returns how many tasks were delegated during a task of the coordinator.
+    pub async fn delegated_count(&self, task: TaskId) -> Result<u64, StoreError> {
         delegated::count(&self.reads, task).await
     }
 
-    /// The issues on which a run is going on. A damaged one is reported and left out.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issues with a live run. Damaged ones are logged and left out.
     pub async fn running(&self) -> Result<Vec<Issue>, StoreError> {
         read::running(&self.reads).await
     }
 
-    /// The issues whose removal was begun and not ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issues whose removal has not finished.
     pub async fn destroying(&self) -> Result<Vec<IssueId>, StoreError> {
         read::destroying(&self.reads).await
     }
 
-    /// Every issue's latest task, without its message, with its latest run, newest task last.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the latest task of every issue except the coordinator, with its latest run and without its message, oldest
+    /// task first.
     pub async fn latest_runs(&self) -> Result<Vec<RunView>, StoreError> {
         read::latest_runs(&self.reads).await
     }
 
-    /// One issue's latest task with its latest run.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issue's running or else latest task, with its latest run.
     pub async fn latest_run(&self, issue: IssueId) -> Result<Option<RunView>, StoreError> {
         read::latest_run(&self.reads, issue).await
     }
 
-    /// One task with its latest run.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns a task with its latest run.
     pub async fn run_of_task(&self, task: TaskId) -> Result<Option<RunView>, StoreError> {
         read::run_of_task(&self.reads, task).await
     }
 
-    /// Tasks in the queue and those that ended, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the live tasks, or all, oldest first.
     pub async fn queue(&self, ended_too: bool) -> Result<Vec<RunView>, StoreError> {
         read::queue(&self.reads, ended_too).await
     }
 
-    /// The runs of an issue, oldest first, without those that ended before `since`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the issue's runs, oldest first, without those that ended before `since`.
     pub async fn runs_of(&self, issue: IssueId, since: Option<Timestamp>) -> Result<Vec<RunId>, StoreError> {
         read::runs_of(&self.reads, issue, since).await
     }
 
-    /// What the tasks of an issue that were queued before this one asked, oldest first: the last `limit` of them.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn messages_before(&self, issue: IssueId, task: TaskId, limit: u32) -> Result<Vec<String>, StoreError> {
-        read::messages_before(&self.reads, issue, task, limit).await
+    /// Returns the messages of the last `limit` tasks of the issue queued before `task`, oldest first.
+    pub async fn earlier_messages(&self, issue: IssueId, task: TaskId, limit: u32) -> Result<Vec<String>, StoreError> {
+        read::earlier_messages(&self.reads, issue, task, limit).await
     }
 
-    /// The repositories that have no server.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the repositories without a server.
     pub async fn local_repos(&self) -> Result<Vec<Repo>, StoreError> {
         Ok(self.repos().await?.into_iter().filter(|repo| repo.kind == Some(ForgeKind::Local)).collect())
     }
 
-    /// What is wrong with the database file, in the engine's words; empty when nothing is.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the faults that the database engine finds in the file.
     pub async fn check(&self) -> Result<Vec<String>, StoreError> {
         read::check(&self.reads).await
     }
 
-    /// The rows that make no sense, each in words: they are left alone, and everything else goes on. Empty when there are
-    /// none.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn damaged(&self) -> Result<Vec<String>, StoreError> {
-        damage::find(&self.reads).await
+    /// Describes every row that cannot be read. Such rows are skipped everywhere else.
+    pub async fn damaged_rows(&self) -> Result<Vec<String>, StoreError> {
+        damaged_rows::find(&self.reads).await
     }
 
-    /// Forgets tasks that ended before a time, with their runs, apart from each issue's latest and what a report to the
-    /// coordinator still hangs on. Events stay.
-    ///
-    /// # Errors
-    /// [`StoreError`]; nothing was removed then.
+    /// Deletes tasks that ended before a time, with their runs, except each issue's latest and those that a report to the
+    /// coordinator still depends on. Events stay.
     pub async fn clean(&self, before: Timestamp) -> Result<Cleaned, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.writes.send(Request::Clean(before, reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// How many tasks wait.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the number of queued tasks.
     pub async fn queued(&self) -> Result<u64, StoreError> {
         read::queued(&self.reads).await
     }
 
-    /// The head that the issue's latest successful push left on its branch.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Returns the head commit of the issue's latest successful push.
     pub async fn last_pushed(&self, issue: IssueId) -> Result<Option<String>, StoreError> {
         read::last_pushed(&self.reads, issue).await
     }

@@ -1,4 +1,4 @@
-//! What is read back: repositories, runs as people see them, events.
+//! Values that the store returns.
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
@@ -8,52 +8,41 @@ use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_domain::run::{Run, Usage};
 use kugetsu_domain::task::Task;
 
-/// A repository that kugetsu knows.
+/// A stored repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repo {
-    /// What it is called.
     pub name: RepoRef,
-    /// Which program serves it, if that is known.
+    /// `None` while it is unknown which program serves it.
     pub kind: Option<ForgeKind>,
-    /// Where git clones from and pushes to: an address or a path.
+    /// The address or path that git clones from and pushes to.
     pub source: String,
 }
 
 /// A task with its issue and its latest run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunView {
-    /// The issue.
     pub issue: IssueId,
-    /// What people call it.
     pub reference: IssueRef,
-    /// Where it stands.
     pub issue_state: IssueState,
-    /// Its title.
     pub title: String,
-    /// Its files, while there are some.
     pub worktree: Option<Worktree>,
-    /// The pull or merge request, where there is one.
     pub pr: Option<PrLink>,
-    /// Its session, as the issue has it now.
+    /// The issue's current session, not that of `run`.
     pub session: Option<String>,
-    /// The task.
     pub task: Task,
-    /// The task's latest run.
     pub run: Option<Run>,
 }
 
-/// A task that the coordinator asked for, or a report to it.
+/// A task that the coordinator delegated, or a report to it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
-    /// The task.
+pub struct DelegatedTask {
     pub view: RunView,
-    /// Whether nothing more comes of it by itself: it has ended, or it waits for something that ended otherwise than
-    /// `done`. Never of a report.
+    /// The task has ended, or waits for one that ended other than `done` and so does not start by itself. Never true of
+    /// a report.
     pub is_settled: bool,
 }
 
 impl RunView {
-    /// A task of an issue, with its latest run.
     pub fn new(issue: Issue, task: Task, run: Option<Run>) -> Self {
         Self {
             issue: issue.id,
@@ -68,27 +57,23 @@ impl RunView {
         }
     }
 
-    /// What the run used.
+    /// Returns the run's usage; zero until it has ended with a report.
     pub fn usage(&self) -> Usage {
         self.run.as_ref().and_then(|run| run.outcome.as_ref()).map(|outcome| outcome.usage).unwrap_or_default()
     }
 }
 
-/// A fact as it stands in the log.
+/// An event in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
-    /// Its number; grows by one with each event.
+    /// Position in the log, from 1, without gaps.
     pub seq: i64,
-    /// When it was stored.
     pub at: Timestamp,
-    /// The issue it is about.
     pub issue: IssueId,
-    /// The task it is about.
     pub task: Option<TaskId>,
-    /// The run it is about.
     pub run: Option<RunId>,
-    /// The event's name.
+    /// [`Event::name`](kugetsu_domain::flow::Event::name).
     pub kind: String,
-    /// What it says besides, as JSON.
+    /// The event's other fields.
     pub data: serde_json::Value,
 }

@@ -19,7 +19,11 @@ impl From<Problem> for Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self(Problem::new(ProblemKind::Failed, error.to_string()))
+        let problem = Problem::new(ProblemKind::Failed, error.to_string());
+        Self(match error.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        })
     }
 }
 

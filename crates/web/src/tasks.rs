@@ -109,7 +109,7 @@ pub(crate) async fn clean(
 /// A task with its place in line.
 pub(crate) async fn answer(shared: &Shared, view: RunView) -> Result<Json<TaskObject>, Fault> {
     let place = match view.task.state {
-        TaskState::Queued => shared.engine.store().place_in_line(view.task.id).await?,
+        TaskState::Queued => shared.engine.store().queue_position(view.task.id).await?,
         _ => None,
     };
     Ok(Json(task_object(shared.engine.home(), &view, place, vec![])))

@@ -12,6 +12,7 @@ use std::{env, thread};
 
 use kugetsu_engine::{Engine, Home, Parts, serve_engine};
 use kugetsu_git::door::Git;
+use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
 use kugetsu_web::{Control, Stale};
 use nix::sys::stat::{Mode, umask};
@@ -101,13 +102,21 @@ fn held(home: &Home) -> Failure {
         .hint("to end it: kugetsu daemon stop")
 }
 
+fn not_opened(error: OpenError) -> Failure {
+    let failure = Failure::new(error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
     let read = settings::Files::new(home);
     let (first, wrong) = settings::first(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
     let program = env::current_exe().map_err(|error| failed("this program's own path is not known", &error))?;
-    let opened = open::open(&home.database()).await.map_err(|error| Failure::new(error.to_string()))?;
+    let opened = open::open(&home.database()).await.map_err(not_opened)?;
     let (sender, receiver) = watch::channel(Arc::new(first));
     let (faults, told) = watch::channel(wrong);
     let in_force = settings::InForce { settings: sender, faults };

@@ -17,7 +17,7 @@ use super::facts;
 use super::reading::{Candidate, read, view};
 use crate::engine::{Engine, now};
 use crate::intake::{Queued, store, stored};
-use crate::problems::{absolute, internal, task_id, tellable, usage};
+use crate::problems::{absolute, internal, store_failed, task_id, tellable, usage};
 use crate::settings::Settings;
 use crate::{agents, resolve};
 
@@ -89,7 +89,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
 pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem> {
     let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![task_id(task)?], true);
     while let Some(task) = ahead.pop() {
-        let view = engine.store().run_of_task(task).await.map_err(internal)?;
+        let view = engine.store().run_of_task(task).await.map_err(store_failed)?;
         let view = view.filter(|view| view.reference.is_coordinator()).ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("the coordinator has no task {task}"))
                 .hint("kugetsu queue list --all shows its tasks")
@@ -97,7 +97,7 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
         over &= view.task.state.is_final();
         // A canceled one is told nothing, and what it began goes on without it.
         let is_told = view.task.state != TaskState::Canceled;
-        for child in engine.store().asked_by(task).await.map_err(internal)? {
+        for child in engine.store().delegated_tasks(task).await.map_err(store_failed)? {
             match child.view.task.kind {
                 TaskKind::Report => ahead.push(child.view.task.id),
                 _ => {
@@ -110,7 +110,7 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
     }
     let coordinator = tasks.first().map(|view| view.issue);
     if let Some(coordinator) = coordinator.filter(|_| over) {
-        let due = engine.store().reports_due(coordinator).await.map_err(internal)?;
+        let due = engine.store().reports_due(coordinator).await.map_err(store_failed)?;
         over = !due.iter().any(|(due, _)| tasks.iter().any(|view| view.task.id == *due));
     }
     // Identifiers rise with the time.
@@ -148,7 +148,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
         title: "coordinator".to_owned(),
         pr_url: None,
         task,
-        precondition: Precondition::InLine,
+        precondition: Precondition::Any,
     }
 }
 

@@ -13,7 +13,7 @@ use kugetsu_store::view::RunView;
 
 use super::facts;
 use crate::engine::Engine;
-use crate::problems::internal;
+use crate::problems::store_failed;
 use crate::resolve;
 use crate::settings::Settings;
 
@@ -210,7 +210,7 @@ impl Named {
 
 /// Where the issue stands, if there is work on it.
 async fn on_issue(engine: &Engine, reference: &IssueRef) -> Result<Option<RunView>, Problem> {
-    match engine.store().issue(reference).await.map_err(internal)? {
+    match engine.store().issue(reference).await.map_err(store_failed)? {
         Some(issue) => view(engine, &issue).await,
         None => Ok(None),
     }
@@ -218,7 +218,7 @@ async fn on_issue(engine: &Engine, reference: &IssueRef) -> Result<Option<RunVie
 
 /// The issues with work of their own that have this number, in whatever repository, and how many more have it.
 async fn numbered(engine: &Engine, number: u64) -> Result<(Vec<RunView>, usize), Problem> {
-    let (issues, all) = engine.store().issues_numbered(number, LISTED).await.map_err(internal)?;
+    let (issues, all) = engine.store().issues_numbered(number, LISTED).await.map_err(store_failed)?;
     let mut views = Vec::new();
     for issue in &issues {
         views.extend(view(engine, issue).await?);
@@ -231,5 +231,5 @@ pub(super) async fn view(engine: &Engine, issue: &Issue) -> Result<Option<RunVie
     if issue.state != IssueState::Open || !issue.is_begun() {
         return Ok(None);
     }
-    engine.store().latest_run(issue.id).await.map_err(internal)
+    engine.store().latest_run(issue.id).await.map_err(store_failed)
 }

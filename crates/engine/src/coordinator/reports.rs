@@ -58,7 +58,7 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
 async fn report(engine: &Engine, coordinator: &Issue, task: TaskId, settled_at: Timestamp) -> Result<(), StoreError> {
     let way = way(engine, task).await?;
     let Some(first) = &way.first else { return Ok(()) };
-    let asked = engine.store().asked_by(task).await?;
+    let asked = engine.store().delegated_tasks(task).await?;
     let asked: Vec<RunView> =
         asked.into_iter().map(|asked| asked.view).filter(|view| view.task.kind != TaskKind::Report).collect();
     let mut lines = String::new();

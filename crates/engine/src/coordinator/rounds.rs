@@ -6,7 +6,7 @@ use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
-use crate::problems::{internal, usage};
+use crate::problems::{internal, store_failed, usage};
 
 /// How often the coordinator may begin anew after it was told what became of its last tasks, for one message. A
 /// coordinator that mends what fails, and fails to, must not do so all night.
@@ -46,7 +46,7 @@ pub(crate) async fn way(engine: &Engine, task: TaskId) -> Result<Way, StoreError
 /// # Errors
 /// A [`Problem`] that says why not.
 pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem> {
-    let found = engine.store().task(task).await.map_err(internal)?;
+    let found = engine.store().task(task).await.map_err(store_failed)?;
     let now = found.map(|(_, task)| task).filter(|task| matches!(task.kind, TaskKind::Delegate | TaskKind::Report));
     let Some(now) = now else { return Err(usage(format!("{task} is no task of the coordinator's"))) };
     if now.state != TaskState::Running || now.cancel_requested {
@@ -57,7 +57,7 @@ pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem
         return Err(usage(format!("this message has had {ROUNDS_MAX} rounds; nothing more is begun for it"))
             .hint("report to the person; a new message (kugetsu delegate) begins afresh"));
     }
-    if engine.store().asked_count(task).await.map_err(internal)? >= ASKED_MAX {
+    if engine.store().delegated_count(task).await.map_err(store_failed)? >= ASKED_MAX {
         return Err(usage(format!("{ASKED_MAX} tasks were asked for already; more are not begun at a time"))
             .hint("end the turn and report; what is left goes into the next round"));
     }

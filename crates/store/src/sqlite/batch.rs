@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::turn::Turn;
-use super::{fault, read, row};
+use super::transaction::Transaction;
+use super::{read, result_code, row};
 use crate::error::StoreError;
 use crate::store::{Adopt, Applied, Enqueue, Precondition, Write};
 use crate::view::{Repo, StoredEvent};
@@ -43,24 +43,24 @@ pub(crate) async fn commit(
     writes: &[Write],
     last_event: i64,
 ) -> Result<Committed, StoreError> {
-    let mut turn = Turn::new(connection);
-    let committed = carry_out(&mut turn, repos, writes, last_event).await;
+    let mut transaction = Transaction::new(connection);
+    let committed = carry_out(&mut transaction, repos, writes, last_event).await;
     if committed.is_err() {
-        turn.roll_back().await;
+        transaction.roll_back().await;
     }
     committed
 }
 
 async fn carry_out(
-    turn: &mut Turn<'_>,
+    transaction: &mut Transaction<'_>,
     repos: &mut Repos,
     writes: &[Write],
     last_event: i64,
 ) -> Result<Committed, StoreError> {
-    let mut work = Work::load(turn, repos, writes, last_event).await?;
+    let mut work = Work::load(transaction, repos, writes, last_event).await?;
     let answers = writes.iter().map(|write| work.carry_out(write)).collect();
-    work.save(turn).await.map_err(|error| fault::explain(&error))?;
-    turn.commit().await.map_err(|error| fault::explain(&error))?;
+    work.save(transaction).await.map_err(|error| result_code::explain(&error))?;
+    transaction.commit().await.map_err(|error| result_code::explain(&error))?;
     repos.extend(work.repos);
     Ok(Committed { answers, events: work.events })
 }
@@ -99,7 +99,12 @@ struct Work {
 }
 
 impl Work {
-    async fn load(turn: &mut Turn<'_>, known: &Repos, writes: &[Write], last_event: i64) -> Result<Self, StoreError> {
+    async fn load(
+        transaction: &mut Transaction<'_>,
+        known: &Repos,
+        writes: &[Write],
+        last_event: i64,
+    ) -> Result<Self, StoreError> {
         let mut work = Self {
             repos: HashMap::new(),
             slots: HashMap::new(),
@@ -126,20 +131,24 @@ impl Work {
                     }
                 }
                 Write::Enqueue(enqueue, now) => {
-                    let repo =
-                        work.repo(turn, known, &enqueue.repo, *now).await.map_err(|error| fault::explain(&error))?;
+                    let repo = work
+                        .repo(transaction, known, &enqueue.repo, *now)
+                        .await
+                        .map_err(|error| result_code::explain(&error))?;
                     if let Some(number) = enqueue.number {
                         numbers.entry(repo).or_insert_with(|| (&enqueue.repo.name, Vec::new())).1.push(number);
                     }
                 }
                 Write::Adopt(adopt, now) => {
-                    let repo =
-                        work.repo(turn, known, &adopt.repo, *now).await.map_err(|error| fault::explain(&error))?;
+                    let repo = work
+                        .repo(transaction, known, &adopt.repo, *now)
+                        .await
+                        .map_err(|error| result_code::explain(&error))?;
                     numbers.entry(repo).or_insert_with(|| (&adopt.repo.name, Vec::new())).1.push(adopt.number);
                 }
             }
         }
-        let connection = &mut *turn.connection;
+        let connection = &mut *transaction.connection;
         for (row, (repo, numbers)) in numbers {
             for (number, id) in read::issue_ids(connection, row, &numbers).await? {
                 work.numbers.insert(IssueRef { repo: repo.clone(), number }, id);
@@ -168,7 +177,7 @@ impl Work {
     /// The repository's row, made if it is new.
     async fn repo(
         &mut self,
-        turn: &mut Turn<'_>,
+        transaction: &mut Transaction<'_>,
         known: &Repos,
         repo: &Repo,
         now: Timestamp,
@@ -181,7 +190,7 @@ impl Work {
             self.repos.insert(repo.name.clone(), same.clone());
             return Ok(same.id);
         }
-        turn.begin().await?;
+        transaction.begin().await?;
         let row = sqlx::query(
             "INSERT INTO repos (base, project, kind, source, created_at) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (base, project) DO UPDATE SET kind = coalesce(excluded.kind, kind), source = excluded.source \
@@ -192,7 +201,7 @@ impl Work {
         .bind(repo.kind.map(|kind| kind.name()))
         .bind(&repo.source)
         .bind(now.as_millisecond())
-        .fetch_one(&mut *turn.connection)
+        .fetch_one(&mut *transaction.connection)
         .await?;
         let id = row.try_get("id")?;
         let last_number = u64::try_from(row.try_get::<i64, _>("last_number")?).unwrap_or_default();
@@ -318,7 +327,7 @@ impl Work {
         Ok(Applied { issue, effects, wakes_scheduler: event.may_let_a_task_begin(), repeated: false })
     }
 
-    async fn save(&mut self, turn: &mut Turn<'_>) -> Result<(), sqlx::Error> {
+    async fn save(&mut self, transaction: &mut Transaction<'_>) -> Result<(), sqlx::Error> {
         let mut numbered = Vec::new();
         for repo in self.repos.values_mut().filter(|repo| repo.numbered) {
             repo.numbered = false;
@@ -342,16 +351,17 @@ impl Work {
                 "data": event.data.to_string(),
             })
         });
-        turn.put_all([
-            (NUMBER_REPOS, numbered),
-            (INSERT_ISSUES, new.into_iter().map(|(_, row)| row).collect()),
-            (UPDATE_ISSUES, old.into_iter().map(|(_, row)| row).collect()),
-            (INSERT_TASKS, new_tasks),
-            (UPDATE_TASKS, old_tasks.collect()),
-            (PUT_RUNS, self.runs.values().cloned().collect()),
-            (INSERT_EVENTS, events.collect()),
-        ])
-        .await
+        transaction
+            .put_all([
+                (NUMBER_REPOS, numbered),
+                (INSERT_ISSUES, new.into_iter().map(|(_, row)| row).collect()),
+                (UPDATE_ISSUES, old.into_iter().map(|(_, row)| row).collect()),
+                (INSERT_TASKS, new_tasks),
+                (UPDATE_TASKS, old_tasks.collect()),
+                (PUT_RUNS, self.runs.values().cloned().collect()),
+                (INSERT_EVENTS, events.collect()),
+            ])
+            .await
     }
 }
 
@@ -365,7 +375,7 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
         Precondition::Continuable if issue.state == IssueState::Destroyed => {
             Err(StoreError::NothingToContinue("it was destroyed"))
         }
-        Precondition::Continuable | Precondition::InLine => Ok(()),
+        Precondition::Continuable | Precondition::Any => Ok(()),
     }
 }
 

@@ -5,8 +5,8 @@ use kugetsu_domain::ids::RunId;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::delegated::{asked, stuck, told};
-use super::{fault, row};
+use super::delegated::{delegated, reported, stuck};
+use super::{result_code, row};
 use crate::error::StoreError;
 use crate::store::Cleaned;
 
@@ -20,19 +20,19 @@ macro_rules! old_tasks {
             "id IN (WITH RECURSIVE ",
             stuck!(),
             ", ",
-            asked!(),
+            delegated!(),
             ", open (parent) AS ( \
                 SELECT c.asked_by FROM tasks c INDEXED BY tasks_asked_by \
                     WHERE c.asked_by IS NOT NULL AND c.state IN ('queued', 'running') \
-                UNION SELECT a.parent FROM asked a JOIN tasks p ON p.id = a.parent \
+                UNION SELECT a.parent FROM delegated a JOIN tasks p ON p.id = a.parent \
                     WHERE p.state <> 'canceled' AND a.settled IS NOT NULL AND NOT ",
-            told!("a.parent", "a.seq", "a.settled"),
+            reported!("a.parent", "a.seq", "a.settled"),
             " UNION SELECT p.asked_by FROM open o JOIN tasks p ON p.id = o.parent WHERE p.asked_by IS NOT NULL) \
             SELECT t.id FROM tasks t WHERE t.state NOT IN ('queued', 'running') AND t.ended_at < ? \
                 AND t.seq < (SELECT max(l.seq) FROM tasks l WHERE l.issue = t.issue) \
                 AND t.id NOT IN (SELECT parent FROM open) \
                 AND (t.asked_by IS NULL OR t.asked_by NOT IN (SELECT parent FROM open)) \
-                AND NOT (t.kind = 'report' AND EXISTS (SELECT 1 FROM asked a JOIN tasks p ON p.id = a.parent \
+                AND NOT (t.kind = 'report' AND EXISTS (SELECT 1 FROM delegated a JOIN tasks p ON p.id = a.parent \
                     WHERE a.parent = t.asked_by)))"
         )
     };
@@ -40,7 +40,7 @@ macro_rules! old_tasks {
 
 /// Removes them with their runs, in one transaction.
 pub(crate) async fn clean(connection: &mut SqliteConnection, before: Timestamp) -> Result<Cleaned, StoreError> {
-    let explain = |error: sqlx::Error| fault::explain(&error);
+    let explain = |error: sqlx::Error| result_code::explain(&error);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explain)?;
     let mut cleaned = Cleaned::default();
     // A report goes after the task that it is about.

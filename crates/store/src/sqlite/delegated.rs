@@ -1,8 +1,8 @@
-//! What the coordinator asked for, and whether it is to be told what became of it.
+//! Tasks that the coordinator delegated, and the reports due to it.
 //!
-//! A task that it asked for is *settled* when it has ended, or when it waits for something that ended otherwise than
-//! `done` and so does not begin by itself. A report tells of everything that was settled when it was queued. What is
-//! settled later, since somebody tried it again for one, is told by another report.
+//! A delegated task is *settled* when it has ended, or when it waits for an issue whose latest task ended other than
+//! `done` and so does not start by itself. A report covers everything that was settled when it was queued. A task that
+//! settles later, for example after a retry, gets another report.
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, TaskId};
@@ -11,10 +11,10 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use super::read::{explain, run_view, views};
 use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
-use crate::view::{Asked, RunView};
+use crate::view::{DelegatedTask, RunView};
 
-/// `stuck`: the queued tasks that wait for an issue whose latest task ended otherwise than `done`, and what waits for
-/// them in turn; `since` when. The condition of waiting is that of the candidates in `read.rs`.
+/// `stuck`: queued tasks that wait for an issue whose latest task ended other than `done`, and those that wait for them
+/// in turn; `since` when. The condition for waiting is the one of the candidates in `read.rs`.
 macro_rules! stuck {
     () => {
         "stuck (id, issue, seq, since) AS MATERIALIZED ( \
@@ -30,18 +30,18 @@ macro_rules! stuck {
     };
 }
 
-/// `asked`: what was asked for, of whom, and when it was settled; none while it goes on.
-macro_rules! asked {
+/// `delegated`: delegated tasks, during which task, and when they settled; NULL while they have not.
+macro_rules! delegated {
     () => {
-        "asked (parent, seq, settled) AS MATERIALIZED ( \
+        "delegated (parent, seq, settled) AS MATERIALIZED ( \
             SELECT c.asked_by, c.seq, coalesce(c.ended_at, s.since) \
                 FROM tasks c INDEXED BY tasks_asked_by LEFT JOIN stuck s ON s.id = c.id \
                 WHERE c.asked_by IS NOT NULL AND c.kind <> 'report')"
     };
 }
 
-/// Whether a report told of the task `$seq` of `$parent`, settled at `$settled`.
-macro_rules! told {
+/// Whether a report covers the task `$seq` of `$parent` that settled at `$settled`.
+macro_rules! reported {
     ($parent:literal, $seq:literal, $settled:literal) => {
         concat!(
             "EXISTS (SELECT 1 FROM tasks r INDEXED BY tasks_asked_by WHERE r.asked_by = ",
@@ -55,27 +55,27 @@ macro_rules! told {
     };
 }
 
-pub(crate) use {asked, stuck, told};
+pub(crate) use {delegated, reported, stuck};
 
-/// Of each task of the coordinator's that is over. A canceled one gets no report: somebody did not want it.
+/// Ended tasks of the coordinator. A canceled one gets no report: the user did not want it.
 const DUE: &str = concat!(
     "WITH RECURSIVE ",
     stuck!(),
     ", ",
-    asked!(),
-    " SELECT p.id AS t_id, max(a.settled) AS settled FROM asked a JOIN tasks p ON p.id = a.parent \
+    delegated!(),
+    " SELECT p.id AS t_id, max(a.settled) AS settled FROM delegated a JOIN tasks p ON p.id = a.parent \
         WHERE p.issue = ? AND p.state IN ('done', 'blocked', 'failed', 'timeout') GROUP BY p.id \
         HAVING count(*) = count(a.settled) AND sum(NOT ",
-    told!("p.id", "a.seq", "a.settled"),
+    reported!("p.id", "a.seq", "a.settled"),
     ") > 0 ORDER BY p.seq"
 );
 
-/// The tasks of the coordinator that a report is due of, oldest first, with the time when the last was settled.
+/// See [`Store::reports_due`](crate::store::Store::reports_due).
 pub(crate) async fn due(pool: &SqlitePool, coordinator: IssueId) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
     let rows = sqlx::query(DUE).bind(coordinator.to_string()).fetch_all(pool).await.map_err(explain)?;
     let due = |found: &SqliteRow| Ok((row::parsed(found, "t_id")?, row::time(found, "settled")?));
     let readable = |found: Result<_, StoreError>| {
-        found.inspect_err(|error| tracing::error!(%error, "a damaged row is told of to nobody; the rest goes on")).ok()
+        found.inspect_err(|error| tracing::error!(%error, "skipping a damaged row in a report")).ok()
     };
     Ok(rows.iter().map(due).filter_map(readable).collect())
 }
@@ -84,26 +84,24 @@ const SETTLED: &str = concat!(
     "WITH RECURSIVE ",
     stuck!(),
     ", ",
-    asked!(),
-    " SELECT t.id AS t_id FROM asked a JOIN tasks t ON t.seq = a.seq WHERE a.parent = ? AND a.settled IS NOT NULL"
+    delegated!(),
+    " SELECT t.id AS t_id FROM delegated a JOIN tasks t ON t.seq = a.seq WHERE a.parent = ? AND a.settled IS NOT NULL"
 );
 
-/// What was asked for during this task of the coordinator's, and the reports on it, oldest first, each with its latest
-/// run.
-pub(crate) async fn asked_by(pool: &SqlitePool, task: TaskId) -> Result<Vec<Asked>, StoreError> {
+/// See [`Store::delegated_tasks`](crate::store::Store::delegated_tasks).
+pub(crate) async fn tasks(pool: &SqlitePool, task: TaskId) -> Result<Vec<DelegatedTask>, StoreError> {
     let rows = sqlx::query(run_view!("WHERE t.asked_by = ? ORDER BY t.seq")).bind(task.to_string());
     let views: Vec<RunView> = views(&rows.fetch_all(pool).await.map_err(explain)?);
     let rows = sqlx::query(SETTLED).bind(task.to_string()).fetch_all(pool).await.map_err(explain)?;
     let settled: Vec<TaskId> = rows.iter().map(|found| row::parsed(found, "t_id")).collect::<Result<_, _>>()?;
-    Ok(views.into_iter().map(|view| Asked { is_settled: settled.contains(&view.task.id), view }).collect())
+    Ok(views.into_iter().map(|view| DelegatedTask { is_settled: settled.contains(&view.task.id), view }).collect())
 }
 
-/// How many tasks were asked for during this one of the coordinator's.
 pub(crate) async fn count(pool: &SqlitePool, task: TaskId) -> Result<u64, StoreError> {
-    let found = sqlx::query("SELECT count(*) AS asked FROM tasks WHERE asked_by = ? AND kind <> 'report'")
+    let found = sqlx::query("SELECT count(*) AS count FROM tasks WHERE asked_by = ? AND kind <> 'report'")
         .bind(task.to_string())
         .fetch_one(pool)
         .await
         .map_err(explain)?;
-    Ok(u64::try_from(row::get::<i64>(&found, "asked")?).unwrap_or_default())
+    Ok(u64::try_from(row::get::<i64>(&found, "count")?).unwrap_or_default())
 }

@@ -42,7 +42,7 @@ async fn by_found_id(pool: &SqlitePool, found: Option<SqliteRow>) -> Result<Opti
 }
 
 /// The issue whose worktree has this name.
-pub(crate) async fn issue_in(pool: &SqlitePool, directory: &str) -> Result<Option<Issue>, StoreError> {
+pub(crate) async fn issue_by_directory(pool: &SqlitePool, directory: &str) -> Result<Option<Issue>, StoreError> {
     let found = sqlx::query("SELECT id AS i_id FROM issues INDEXED BY issues_by_directory WHERE directory = ?")
         .bind(directory)
         .fetch_optional(pool)
@@ -87,7 +87,11 @@ pub(crate) async fn issues_numbered(
 }
 
 /// The issue's latest run before the one with this fence, if it was lost.
-pub(crate) async fn lost_before(pool: &SqlitePool, issue: IssueId, fence: u64) -> Result<Option<RunId>, StoreError> {
+pub(crate) async fn lost_run_before(
+    pool: &SqlitePool,
+    issue: IssueId,
+    fence: u64,
+) -> Result<Option<RunId>, StoreError> {
     let found = sqlx::query(
         "SELECT r.id AS r_id, r.state AS r_state FROM tasks t JOIN runs r ON r.task = t.id \
          WHERE t.issue = ? AND r.fence < ? ORDER BY r.fence DESC LIMIT 1",

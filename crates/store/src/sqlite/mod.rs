@@ -2,12 +2,12 @@
 
 pub(crate) mod batch;
 mod clean;
-pub(crate) mod damage;
+pub(crate) mod damaged_rows;
 pub(crate) mod delegated;
-pub(crate) mod fault;
 pub(crate) mod find;
 pub(crate) mod read;
+pub(crate) mod result_code;
 pub(crate) mod row;
 pub(crate) mod schema;
-mod turn;
+mod transaction;
 pub(crate) mod writer;

@@ -12,13 +12,13 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use super::fault;
+use super::result_code;
 use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
 use crate::view::{Repo, RunView, StoredEvent};
 
 /// At most this many tasks of a kind that needs no place are looked at in one pass; the next pass sees the rest.
-const PLACELESS_A_PASS: i64 = 1000;
+const UNLIMITED_PER_PASS: i64 = 1000;
 
 type Loaded = Vec<(IssueId, Result<(Issue, i64), StoreError>)>;
 
@@ -197,14 +197,14 @@ pub(crate) async fn task(pool: &SqlitePool, id: TaskId) -> Result<Option<(IssueI
     found.map(|found| Ok((row::parsed(&found, "t_issue")?, row::task(&found)?))).transpose()
 }
 
-const PLACE_IN_LINE: &str = "\
+const QUEUE_POSITION: &str = "\
     SELECT (SELECT count(*) FROM tasks q INDEXED BY tasks_queue WHERE q.state = 'queued' AND q.kind = t.kind \
         AND (q.priority > t.priority OR (q.priority = t.priority AND q.seq < t.seq))) AS before \
     FROM tasks t WHERE t.id = ? AND t.state = 'queued'";
 
 /// How many tasks stand before this queued one.
-pub(crate) async fn place_in_line(pool: &SqlitePool, id: TaskId) -> Result<Option<u64>, StoreError> {
-    let found = sqlx::query(PLACE_IN_LINE).bind(id.to_string()).fetch_optional(pool).await.map_err(explain)?;
+pub(crate) async fn queue_position(pool: &SqlitePool, id: TaskId) -> Result<Option<u64>, StoreError> {
+    let found = sqlx::query(QUEUE_POSITION).bind(id.to_string()).fetch_optional(pool).await.map_err(explain)?;
     found.map(|found| Ok(u64::try_from(row::get::<i64>(&found, "before")?).unwrap_or_default())).transpose()
 }
 
@@ -221,11 +221,11 @@ const CANDIDATES: &str = "\
     ORDER BY t.priority DESC, t.seq LIMIT ? OFFSET ?";
 
 /// Queued tasks that could begin now.
-pub(crate) async fn candidates(pool: &SqlitePool, places: usize) -> Result<Vec<Candidate>, StoreError> {
+pub(crate) async fn candidates(pool: &SqlitePool, slots: usize) -> Result<Vec<Candidate>, StoreError> {
     let mut all = Vec::new();
-    let places = i64::try_from(places).unwrap_or(i64::MAX);
+    let slots = i64::try_from(slots).unwrap_or(i64::MAX);
     for kind in TaskKind::ALL {
-        let limit = if kind.needs_slot() { places } else { PLACELESS_A_PASS };
+        let limit = if kind.needs_slot() { slots } else { UNLIMITED_PER_PASS };
         let (mut missing, mut seen) = (limit, 0);
         while missing > 0 {
             let rows = sqlx::query(CANDIDATES).bind(kind.name()).bind(missing).bind(seen);
@@ -251,13 +251,13 @@ pub(crate) async fn candidates(pool: &SqlitePool, places: usize) -> Result<Vec<C
     Ok(all)
 }
 
-const PLACES_TAKEN: &str = "\
+const SLOTS_IN_USE: &str = "\
     SELECT count(*) AS taken FROM runs r JOIN tasks t ON t.id = r.task \
     WHERE r.state IN ('starting', 'working') AND t.kind = 'start'";
 
 /// How many runs that need a place are going on.
-pub(crate) async fn places_taken(pool: &SqlitePool) -> Result<usize, StoreError> {
-    let found = sqlx::query(PLACES_TAKEN).fetch_one(pool).await.map_err(explain)?;
+pub(crate) async fn slots_in_use(pool: &SqlitePool) -> Result<usize, StoreError> {
+    let found = sqlx::query(SLOTS_IN_USE).fetch_one(pool).await.map_err(explain)?;
     Ok(usize::try_from(row::get::<i64>(&found, "taken")?).unwrap_or_default())
 }
 
@@ -371,7 +371,7 @@ pub(crate) async fn last_pushed(pool: &SqlitePool, issue: IssueId) -> Result<Opt
 }
 
 /// What an issue's earlier tasks asked, oldest first.
-pub(crate) async fn messages_before(
+pub(crate) async fn earlier_messages(
     pool: &SqlitePool,
     issue: IssueId,
     task: TaskId,
@@ -483,7 +483,7 @@ pub(crate) async fn check(pool: &SqlitePool) -> Result<Vec<String>, StoreError> 
 }
 
 pub(crate) fn explain(error: sqlx::Error) -> StoreError {
-    fault::explain(&error)
+    result_code::explain(&error)
 }
 
 #[cfg(test)]
@@ -521,7 +521,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_queue_is_read_by_its_index_also_when_it_is_full_and_analyzed() {
-        for query in [CANDIDATES, PLACE_IN_LINE] {
+        for query in [CANDIDATES, QUEUE_POSITION] {
             let plan = plan(query).await;
             assert!(plan.iter().any(|step| step.contains("INDEX tasks_queue")), "{plan:#?}");
             let slow = |step: &&String| step.contains("SCAN") || step.contains("TEMP B-TREE");
@@ -531,7 +531,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_places_taken_are_counted_without_reading_all_runs() {
-        let plan = plan(PLACES_TAKEN).await;
+        let plan = plan(SLOTS_IN_USE).await;
         assert!(plan.iter().any(|step| step.contains("INDEX runs_one_live")), "{plan:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The schema and its steps. A step that was shipped never changes; a new one is added behind it.
+//! The schema's migrations. A shipped migration never changes; a change of the schema is a new one.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -7,45 +7,38 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, SqlSafeStr};
 
-use super::fault;
+use super::result_code;
 use crate::error::OpenError;
 
-/// The steps, oldest first: number, name, statements.
-const STEPS: &[(i64, &str, &str)] = &[
+/// Version, description and statements, oldest first.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql")),
     (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
 ];
 
-/// Brings the schema up to date.
-///
-/// # Errors
-/// [`OpenError`].
+/// Applies the migrations that the file lacks.
 pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     match compare(path, connection).await {
         Ok(()) | Err(OpenError::Older { .. }) => {}
         Err(error) => return Err(error),
     }
-    let steps = STEPS
+    let migrations = MIGRATIONS
         .iter()
-        .map(|&(number, name, sql)| {
-            Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        .map(|&(version, description, sql)| {
+            Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
-    Migrator::with_migrations(steps).run(connection).await.map_err(|error| match error {
+    Migrator::with_migrations(migrations).run(connection).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(path, &error),
-        other => OpenError::Unreadable { path: path.to_owned(), why: other.to_string() },
+        other => OpenError::Invalid { path: path.to_owned(), reason: other.to_string() },
     })
 }
 
-/// Whether the file has the schema that this program knows.
-///
-/// # Errors
-/// [`OpenError`].
+/// Fails unless the file has exactly this program's schema.
 pub(crate) async fn compare(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let known = STEPS.last().map_or(0, |step| step.0);
-    let found = match newest_step(connection).await {
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.0);
+    let found = match version(connection).await {
         Some(found) => found,
-        // Its tables would only be the first of ours.
         None => refuse_foreign(path, connection).await.map(|()| 0)?,
     };
     match found.cmp(&known) {
@@ -55,7 +48,7 @@ pub(crate) async fn compare(path: &Path, connection: &mut SqliteConnection) -> R
     }
 }
 
-/// A database of another program is not made one of ours.
+/// Refuses a database that holds tables of another program.
 async fn refuse_foreign(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let tables = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name LIMIT 3");
     let tables = tables.fetch_all(connection).await.map_err(|error| unreadable(path, &error))?;
@@ -63,32 +56,34 @@ async fn refuse_foreign(path: &Path, connection: &mut SqliteConnection) -> Resul
         return Ok(());
     }
     let names: Vec<String> = tables.iter().filter_map(|row| row.try_get("name").ok()).collect();
-    let why = format!("it holds the tables of another program ({})", names.join(", "));
-    Err(OpenError::Unreadable { path: path.to_owned(), why })
+    let reason = format!("it holds the tables of another program ({})", names.join(", "));
+    Err(OpenError::Invalid { path: path.to_owned(), reason })
 }
 
-/// The newest step that was applied to this file; `None` for a file that has none.
-async fn newest_step(connection: &mut SqliteConnection) -> Option<i64> {
-    // A new file has no such table, and a file of another kind fails here and again, with its reason, in the migration.
+/// Returns the version of the newest migration applied to the file; `None` if there is none.
+async fn version(connection: &mut SqliteConnection) -> Option<i64> {
+    // A new file has no such table. A file that is no database fails here, and again, with its reason, in the migration.
     let row = sqlx::query("SELECT max(version) AS newest FROM _sqlx_migrations").fetch_one(connection).await.ok()?;
     row.try_get("newest").ok()
 }
 
-/// Why the file could not be looked at, in words.
+/// As [`explain`], for a database opened read-only.
 pub(crate) fn unreadable(path: &Path, error: &sqlx::Error) -> OpenError {
     match explain(path, error) {
-        OpenError::NotWritable { path, why } => OpenError::NotReadable { path, why },
+        OpenError::Unwritable { path, reason } => OpenError::Unreadable { path, reason },
         other => other,
     }
 }
 
-/// Why the file could not be opened, in words.
 pub(crate) fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
-    let path = path.to_owned();
-    match fault::code(error) {
-        Some(fault::SQLITE_CANTOPEN | fault::SQLITE_READONLY | fault::SQLITE_FULL | fault::SQLITE_IOERR) => {
-            OpenError::NotWritable { path, why: error.to_string() }
-        }
-        _ => OpenError::Unreadable { path, why: error.to_string() },
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match result_code::code(error) {
+        Some(
+            result_code::SQLITE_CANTOPEN
+            | result_code::SQLITE_READONLY
+            | result_code::SQLITE_FULL
+            | result_code::SQLITE_IOERR,
+        ) => OpenError::Unwritable { path, reason },
+        _ => OpenError::Invalid { path, reason },
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{broadcast, mpsc};
 
 use super::batch::{self, Repos};
-use super::{clean, fault, read};
+use super::{clean, read, result_code};
 use crate::error::StoreError;
 use crate::store::{Applied, Request, Write};
 use crate::view::StoredEvent;
@@ -37,7 +37,7 @@ impl Writer {
             .fetch_one(&mut connection)
             .await
             .and_then(|row| row.try_get("last"))
-            .map_err(|error| fault::explain(&error))?;
+            .map_err(|error| result_code::explain(&error))?;
         Ok(Self { connection, repos: Repos::new(), events, last_event })
     }
 
@@ -150,7 +150,7 @@ mod tests {
     use crate::store::{Enqueue, Precondition, Store};
     use crate::view::Repo;
 
-    fn asked(number: u64, message: String) -> Enqueue {
+    fn start(number: u64, message: String) -> Enqueue {
         let base = ServerBase::new("https://h").unwrap();
         Enqueue {
             repo: Repo {
@@ -188,21 +188,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_said_and_what_still_fits_is_stored() {
+    async fn a_full_disk_refuses_only_the_writes_that_do_not_fit() {
         let directory = tempfile::tempdir().unwrap();
         let (store, writer) = small(&directory, 20).await;
         let now = Timestamp::UNIX_EPOCH;
         let much = "x".repeat(200_000);
         // In one batch: what does not fit must not take the other with it.
         let (little, large) =
-            tokio::join!(store.enqueue(asked(1, String::new()), now), store.enqueue(asked(2, much.clone()), now));
+            tokio::join!(store.enqueue(start(1, String::new()), now), store.enqueue(start(2, much.clone()), now));
         assert!(!little.unwrap().repeated);
         let refused = large.unwrap_err();
         assert!(matches!(refused, StoreError::DiskFull), "{refused}");
-        assert!(refused.to_string().contains("free some space"), "{refused}");
+        assert!(refused.hint().is_some_and(|hint| hint.contains("free some space")), "{refused}");
 
-        assert!(store.enqueue(asked(3, much), now).await.is_err());
-        store.enqueue(asked(4, String::new()), now).await.unwrap();
+        assert!(store.enqueue(start(3, much), now).await.is_err());
+        store.enqueue(start(4, String::new()), now).await.unwrap();
         assert_eq!(store.queued().await.unwrap(), 2);
         let numbers: Vec<_> = store.events_after(None, 0, 9).await.unwrap().iter().map(|event| event.seq).collect();
         assert_eq!(numbers, [1, 2], "what was refused left no trace");

@@ -1,4 +1,4 @@
-//! Rows that somebody's hand or disk has damaged: set aside, told, and in nobody's way.
+//! Damaged rows are skipped and reported, and everything else keeps working.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
@@ -8,35 +8,35 @@ use uuid::Uuid;
 
 use crate::world::{World, now, start};
 
-/// Three issues with a queued task each, and one with a run; the first is damaged by `hurt`, given issue and task.
-async fn damaged(hurt: impl Fn(IssueId, TaskId) -> String) -> (World, [IssueId; 3], TaskId) {
+/// Three issues: two with a queued task, of which `damage` damages the first one, and one with a live run.
+async fn damaged(damage: impl Fn(IssueId, TaskId) -> String) -> (World, [IssueId; 3], TaskId) {
     let mut world = World::new().await;
     let (first, task) = world.queued(1).await;
     let (second, _) = world.queued(2).await;
     let (third, third_task) = world.queued(3).await;
     world.work(third.id, third_task).await;
-    world.by_hand(&hurt(first.id, task)).await;
+    world.tamper(&damage(first.id, task)).await;
     (world, [first.id, second.id, third.id], task)
 }
 
-/// The rest goes on, and a person is told what is wrong: with which words.
-async fn rest_goes_on(world: &World, healthy: [IssueId; 2], words: &[&str]) {
+/// The damaged row is reported with these texts, and the other issues are unaffected.
+async fn others_are_unaffected(world: &World, healthy: [IssueId; 2], texts: &[&str]) {
     let store = world.store();
-    let told = store.damaged().await.unwrap();
-    assert!(!told.is_empty() && words.iter().all(|word| told.iter().any(|line| line.contains(word))), "{told:?}");
+    let reported = store.damaged_rows().await.unwrap();
+    assert!(texts.iter().all(|text| reported.iter().any(|line| line.contains(text))), "{reported:?}");
 
-    // With a single place: what is damaged must not stand before it.
-    let mut passed_over = 0;
+    // With a single slot, a damaged task must not block the queue.
+    let mut skipped = 0;
     let candidate = loop {
-        let candidates = store.candidates(1 + passed_over).await.unwrap();
-        let candidate = candidates.get(passed_over).expect("a healthy task is never out of reach").clone();
+        let candidates = store.candidates(1 + skipped).await.unwrap();
+        let candidate = candidates.get(skipped).expect("no healthy task is a candidate").clone();
         let claimed = Event::TaskClaimed { task: candidate.task, run: RunId::new(Uuid::now_v7()) };
         match store.apply(candidate.issue, claimed, now()).await {
             Ok(_) => break candidate,
             Err(StoreError::Damaged { what }) => assert!(!what.is_empty()),
             Err(other) => panic!("{other}"),
         }
-        passed_over += 1;
+        skipped += 1;
     };
     assert_eq!(candidate.issue, healthy[0]);
 
@@ -53,65 +53,65 @@ async fn rest_goes_on(world: &World, healthy: [IssueId; 2], words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_task_whose_identifier_is_damaged() {
+async fn a_damaged_task_identifier() {
     let (world, [_, second, third], _) =
         damaged(|_, task| format!("UPDATE tasks SET id = 'not an id' WHERE id = '{task}'")).await;
-    rest_goes_on(&world, [second, third], &["task not an id", "t_id"]).await;
+    others_are_unaffected(&world, [second, third], &["task not an id", "t_id"]).await;
 }
 
 #[tokio::test]
-async fn a_task_whose_kind_or_state_is_damaged() {
+async fn a_damaged_task_kind_or_state() {
     for column in ["kind", "state"] {
-        let hurt = |_, task: TaskId| format!("UPDATE tasks SET {column} = 'nonsense' WHERE id = '{task}'");
-        let (world, [_, second, third], task) = damaged(hurt).await;
-        let words = [format!("task {task}"), format!("t_{column}"), "nonsense".to_owned()];
-        rest_goes_on(&world, [second, third], &words.each_ref().map(String::as_str)).await;
+        let damage = |_, task: TaskId| format!("UPDATE tasks SET {column} = 'nonsense' WHERE id = '{task}'");
+        let (world, [_, second, third], task) = damaged(damage).await;
+        let texts = [format!("task {task}"), format!("t_{column}"), "nonsense".to_owned()];
+        others_are_unaffected(&world, [second, third], &texts.each_ref().map(String::as_str)).await;
     }
 }
 
 #[tokio::test]
-async fn a_task_whose_numbers_are_damaged() {
+async fn damaged_task_numbers() {
     for (column, value) in [("attempt", "-1"), ("queued_at", "9223372036854775807"), ("after", "'x'")] {
-        let hurt = |_, task: TaskId| format!("UPDATE tasks SET {column} = {value} WHERE id = '{task}'");
-        let (world, [first, second, third], task) = damaged(hurt).await;
+        let damage = |_, task: TaskId| format!("UPDATE tasks SET {column} = {value} WHERE id = '{task}'");
+        let (world, [first, second, third], task) = damaged(damage).await;
         let error = world.store().issue_by_id(first).await.unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-        assert!(error.to_string().contains("everything else goes on"), "{error}");
-        rest_goes_on(&world, [second, third], &[&format!("task {task}"), &format!("t_{column}")]).await;
+        assert!(error.hint().is_some_and(|hint| hint.contains("everything else keeps working")), "{error}");
+        others_are_unaffected(&world, [second, third], &[&format!("task {task}"), &format!("t_{column}")]).await;
     }
 }
 
 #[tokio::test]
-async fn an_issue_that_is_damaged() {
+async fn a_damaged_issue() {
     for (column, value) in [("state", "'nonsense'"), ("version", "-1"), ("created_at", "9223372036854775807")] {
-        let hurt = |issue: IssueId, _| format!("UPDATE issues SET {column} = {value} WHERE id = '{issue}'");
-        let (world, [first, second, third], _) = damaged(hurt).await;
+        let damage = |issue: IssueId, _| format!("UPDATE issues SET {column} = {value} WHERE id = '{issue}'");
+        let (world, [first, second, third], _) = damaged(damage).await;
         let error = world.store().enqueue(start(1), now()).await.unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{column}: {error}");
-        rest_goes_on(&world, [second, third], &[&format!("issue {first}"), &format!("i_{column}")]).await;
+        others_are_unaffected(&world, [second, third], &[&format!("issue {first}"), &format!("i_{column}")]).await;
     }
 }
 
 #[tokio::test]
-async fn a_run_that_is_damaged() {
+async fn a_damaged_run() {
     let mut world = World::new().await;
     let (first, task) = world.queued(1).await;
     let lease = world.work(first.id, task).await;
     let (second, _) = world.queued(2).await;
     let (third, third_task) = world.queued(3).await;
     world.work(third.id, third_task).await;
-    world.by_hand(&format!("UPDATE runs SET started_at = 9223372036854775807 WHERE id = '{}'", lease.run)).await;
-    rest_goes_on(&world, [second.id, third.id], &[&format!("run {}", lease.run), "r_started_at"]).await;
+    world.tamper(&format!("UPDATE runs SET started_at = 9223372036854775807 WHERE id = '{}'", lease.run)).await;
+    others_are_unaffected(&world, [second.id, third.id], &[&format!("run {}", lease.run), "r_started_at"]).await;
 }
 
 #[tokio::test]
-async fn many_damaged_tasks_at_the_head_of_the_line() {
+async fn many_damaged_tasks_at_the_head_of_the_queue() {
     let mut world = World::new().await;
     for number in 1..=20 {
         world.queued(number).await;
     }
-    world.by_hand("UPDATE tasks SET id = 'damaged-' || seq").await;
+    world.tamper("UPDATE tasks SET id = 'damaged-' || seq").await;
     let (last, _) = world.queued(21).await;
     assert_eq!(world.next(3).await, [last.id]);
-    assert_eq!(world.store().damaged().await.unwrap().len(), 20);
+    assert_eq!(world.store().damaged_rows().await.unwrap().len(), 20);
 }

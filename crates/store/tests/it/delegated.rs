@@ -1,4 +1,4 @@
-//! What the coordinator is told of, when, and for how long it is kept.
+//! When a report to the coordinator is due, and which tasks are kept for it.
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
@@ -15,36 +15,36 @@ use crate::world::{World, later, now, start, task};
 fn message(asked_by: Option<TaskId>) -> Enqueue {
     let coordinator = IssueRef::coordinator();
     let kind = if asked_by.is_some() { TaskKind::Report } else { TaskKind::Delegate };
-    let mut asked = start(coordinator.number);
-    asked.repo = Repo { name: coordinator.repo, kind: None, source: String::new() };
-    asked.precondition = Precondition::InLine;
-    asked.task = task(kind);
-    asked.task.asked_by = asked_by;
-    asked
+    let mut enqueue = start(coordinator.number);
+    enqueue.repo = Repo { name: coordinator.repo, kind: None, source: String::new() };
+    enqueue.precondition = Precondition::Any;
+    enqueue.task = task(kind);
+    enqueue.task.asked_by = asked_by;
+    enqueue
 }
 
 impl World {
-    /// The coordinator works off what is next in its line.
+    /// Runs a task of the coordinator to its end.
     async fn coordinate(&self, asked_by: Option<TaskId>) -> (IssueId, TaskId) {
-        let (issue, task, lease) = self.at_it(asked_by).await;
+        let (issue, task, lease) = self.start_coordinating(asked_by).await;
         self.finish(lease, Verdict::Done).await;
         (issue, task)
     }
 
-    /// The coordinator begins with what is next in its line.
-    async fn at_it(&self, asked_by: Option<TaskId>) -> (IssueId, TaskId, Lease) {
-        let asked = message(asked_by);
-        let task = asked.task.id;
-        let issue = self.enqueue(asked).await.issue.id;
+    /// Starts a task of the coordinator.
+    async fn start_coordinating(&self, asked_by: Option<TaskId>) -> (IssueId, TaskId, Lease) {
+        let message = message(asked_by);
+        let task = message.task.id;
+        let issue = self.enqueue(message).await.issue.id;
         (issue, task, self.work(issue, task).await)
     }
 
     async fn child(&self, number: u64, asked_by: TaskId, after: Option<IssueId>) -> (Issue, TaskId) {
-        let mut asked = start(number);
-        asked.task.asked_by = Some(asked_by);
-        asked.task.after = after;
-        let task = asked.task.id;
-        (self.enqueue(asked).await.issue, task)
+        let mut enqueue = start(number);
+        enqueue.task.asked_by = Some(asked_by);
+        enqueue.task.after = after;
+        let task = enqueue.task.id;
+        (self.enqueue(enqueue).await.issue, task)
     }
 
     async fn end(&self, issue: IssueId, task: TaskId, verdict: Verdict) {
@@ -62,10 +62,10 @@ impl World {
     }
 
     async fn settled(&self, parent: TaskId) -> Vec<bool> {
-        self.store().asked_by(parent).await.unwrap().iter().map(|asked| asked.is_settled).collect()
+        self.store().delegated_tasks(parent).await.unwrap().iter().map(|task| task.is_settled).collect()
     }
 
-    /// A report as the engine queues it: not before what it tells of.
+    /// A report as the engine queues it: not before the tasks that it covers have settled.
     async fn report(&self, coordinator: IssueId, of: TaskId) -> TaskId {
         let due = self.store().reports_due(coordinator).await.unwrap();
         let (_, settled) = due.into_iter().find(|(task, _)| *task == of).expect("one is due");
@@ -82,33 +82,33 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_report_is_due_once_everything_is_settled_and_again_after_another_try() {
+async fn a_report_is_due_when_all_tasks_have_settled_and_again_after_a_retry() {
     let world = World::new().await;
-    let (coordinator, asked) = world.coordinate(None).await;
-    assert_eq!(world.due(coordinator).await, [], "it asked for nothing");
-    let (one, first) = world.child(1, asked, None).await;
-    let (two, second) = world.child(2, asked, None).await;
+    let (coordinator, message) = world.coordinate(None).await;
+    assert_eq!(world.due(coordinator).await, [], "it delegated nothing");
+    let (one, first) = world.child(1, message, None).await;
+    let (two, second) = world.child(2, message, None).await;
     world.end(one.id, first, Verdict::Failed).await;
-    assert_eq!(world.due(coordinator).await, [], "the second goes on");
+    assert_eq!(world.due(coordinator).await, [], "the second has not ended");
     world.end(two.id, second, Verdict::Done).await;
-    assert_eq!(world.due(coordinator).await, [asked]);
-    assert_eq!(world.settled(asked).await, [true, true]);
-    let report = world.report(coordinator, asked).await;
-    assert_eq!(world.due(coordinator).await, [], "told once");
+    assert_eq!(world.due(coordinator).await, [message]);
+    assert_eq!(world.settled(message).await, [true, true]);
+    let report = world.report(coordinator, message).await;
+    assert_eq!(world.due(coordinator).await, [], "reported once");
     world.end(coordinator, report, Verdict::Done).await;
 
     world.retry(one.id, first).await;
     assert_eq!(world.due(coordinator).await, []);
     world.end(one.id, first, Verdict::Done).await;
-    assert_eq!(world.due(coordinator).await, [asked], "what came of the other try is told as well");
-    world.report(coordinator, asked).await;
+    assert_eq!(world.due(coordinator).await, [message], "the result of the retry is reported as well");
+    world.report(coordinator, message).await;
     assert_eq!(world.due(coordinator).await, []);
 }
 
 #[tokio::test]
-async fn a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then() {
+async fn a_retried_message_gets_a_report_on_the_tasks_of_the_retry() {
     let world = World::new().await;
-    let (coordinator, parent, lease) = world.at_it(None).await;
+    let (coordinator, parent, lease) = world.start_coordinating(None).await;
     let (one, first) = world.child(1, parent, None).await;
     world.finish(lease, Verdict::Failed).await;
     world.end(one.id, first, Verdict::Done).await;
@@ -119,37 +119,37 @@ async fn a_message_that_is_tried_again_gets_a_report_on_what_it_begins_then() {
     let lease = world.work(coordinator, parent).await;
     let (two, second) = world.child(2, parent, None).await;
     world.end(two.id, second, Verdict::Done).await;
-    assert_eq!(world.due(coordinator).await, [], "it is still at it");
+    assert_eq!(world.due(coordinator).await, [], "it is still running");
     world.finish(lease, Verdict::Done).await;
     assert_eq!(world.due(coordinator).await, [parent]);
 }
 
 #[tokio::test]
-async fn what_waits_for_something_that_failed_keeps_no_report_away() {
+async fn a_task_that_waits_for_a_failed_one_does_not_delay_the_report() {
     let world = World::new().await;
-    let (coordinator, asked) = world.coordinate(None).await;
-    let (one, first) = world.child(1, asked, None).await;
-    let (two, second) = world.child(2, asked, Some(one.id)).await;
-    world.child(3, asked, Some(two.id)).await;
-    assert_eq!(world.settled(asked).await, [false; 3]);
+    let (coordinator, message) = world.coordinate(None).await;
+    let (one, first) = world.child(1, message, None).await;
+    let (two, second) = world.child(2, message, Some(one.id)).await;
+    world.child(3, message, Some(two.id)).await;
+    assert_eq!(world.settled(message).await, [false; 3]);
     world.end(one.id, first, Verdict::Failed).await;
-    assert_eq!(world.settled(asked).await, [true; 3], "also what waits for what waits");
-    assert_eq!(world.due(coordinator).await, [asked]);
-    world.report(coordinator, asked).await;
+    assert_eq!(world.settled(message).await, [true; 3], "including the task that waits for the waiting one");
+    assert_eq!(world.due(coordinator).await, [message]);
+    world.report(coordinator, message).await;
     assert_eq!(world.due(coordinator).await, []);
 
     world.retry(one.id, first).await;
-    assert_eq!(world.settled(asked).await, [false, false, false, false], "the last is the report");
+    assert_eq!(world.settled(message).await, [false, false, false, false], "the last is the report");
     world.end(one.id, first, Verdict::Done).await;
-    assert_eq!(world.settled(asked).await, [true, false, false, false], "the second can begin now");
+    assert_eq!(world.settled(message).await, [true, false, false, false], "the second can start now");
     world.end(two.id, second, Verdict::Done).await;
-    assert_eq!(world.due(coordinator).await, [], "the third can begin now");
+    assert_eq!(world.due(coordinator).await, [], "the third can start now");
 }
 
 #[tokio::test]
 async fn a_canceled_message_gets_no_report() {
     let world = World::new().await;
-    let (coordinator, parent, lease) = world.at_it(None).await;
+    let (coordinator, parent, lease) = world.start_coordinating(None).await;
     let (one, first) = world.child(1, parent, None).await;
     world.store().apply(coordinator, Event::CancelRequested { task: parent }, now()).await.unwrap();
     world.finish(lease, Verdict::Canceled).await;
@@ -158,22 +158,22 @@ async fn a_canceled_message_gets_no_report() {
 }
 
 #[tokio::test]
-async fn what_a_report_hangs_on_is_not_forgotten_before_it_is_told() {
+async fn clean_keeps_tasks_until_they_are_reported() {
     let world = World::new().await;
-    let (coordinator, asked) = world.coordinate(None).await;
-    let (one, first) = world.child(1, asked, None).await;
-    let (two, second) = world.child(2, asked, None).await;
+    let (coordinator, message) = world.coordinate(None).await;
+    let (one, first) = world.child(1, message, None).await;
+    let (two, second) = world.child(2, message, None).await;
     world.coordinate(None).await;
     let clean = || async { world.store().clean(later(60)).await.unwrap().tasks };
-    assert_eq!(clean().await, 0, "its tasks go on");
+    assert_eq!(clean().await, 0, "its tasks have not ended");
     world.end(one.id, first, Verdict::Done).await;
     world.end(two.id, second, Verdict::Done).await;
-    assert_eq!((clean().await, world.due(coordinator).await), (0, vec![asked]), "it was not told yet");
-    let report = world.report(coordinator, asked).await;
-    assert_eq!(clean().await, 1, "the other message had its answer; what the waiting report tells of is kept");
+    assert_eq!((clean().await, world.due(coordinator).await), (0, vec![message]), "it was not reported yet");
+    let report = world.report(coordinator, message).await;
+    assert_eq!(clean().await, 1, "only the other message; the queued report still needs its tasks");
     world.end(coordinator, report, Verdict::Done).await;
     world.coordinate(None).await;
     assert_eq!(world.tasks().await, 5);
-    assert_eq!(clean().await, 2, "the message, then its report; of the others it is the latest");
-    assert_eq!(world.due(coordinator).await, [], "nothing is told again");
+    assert_eq!(clean().await, 2, "the message, then its report; the others are the latest of their issues");
+    assert_eq!(world.due(coordinator).await, [], "nothing is reported again");
 }

@@ -1,4 +1,4 @@
-//! Who does not hold the issue any more changes nothing.
+//! A run that has lost its lease changes nothing.
 
 use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::RunId;
@@ -33,7 +33,7 @@ async fn a_write_with_an_old_fence_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_fact_that_is_reported_again_is_stored_once() {
+async fn a_repeated_report_is_stored_once() {
     let mut world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let lease = world.claim(issue.id, task).await;
@@ -44,7 +44,7 @@ async fn a_fact_that_is_reported_again_is_stored_once() {
     world.store().apply_report(lease, opened.clone(), 200, now()).await.unwrap();
     let events = world.store().last_event().await.unwrap();
 
-    // The answer was lost, and so was the daemon: the runner says it all again.
+    // The daemon died before it answered, so the runner reports everything again.
     world.reopen().await;
     for (event, end) in [(ready, 100), (opened, 200)] {
         assert!(world.store().apply_report(lease, event, end, now()).await.unwrap().repeated);
@@ -64,7 +64,7 @@ async fn a_fact_that_is_reported_again_is_stored_once() {
 }
 
 #[tokio::test]
-async fn two_who_claim_one_issue_at_once_get_one_run() {
+async fn two_concurrent_claims_of_an_issue_create_one_run() {
     let world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let claim = || Event::TaskClaimed { task, run: RunId::new(Uuid::now_v7()) };

@@ -1,5 +1,5 @@
-//! The store on a real file: what was confirmed is there, what is damaged stands in nobody's way.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+//! The store on a real database file.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed setup fails the test")]
 
 mod damage;
 mod delegated;

@@ -1,14 +1,14 @@
-//! Files that are not ours, or not ours yet.
+//! Opening and refusing files.
 
 use kugetsu_store::error::OpenError;
-use kugetsu_store::open::{look, open};
+use kugetsu_store::open::{open, open_read_only};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::world::World;
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_left_as_it_is() {
+async fn a_database_of_a_newer_version_is_refused_and_unchanged() {
     let mut world = World::new().await;
     world.queued(1).await;
     world.close().await;
@@ -22,50 +22,51 @@ async fn a_database_of_a_newer_version_is_left_as_it_is() {
     let before = std::fs::read(world.path()).unwrap();
     let error = open(&world.path()).await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 4711, .. }), "{error}");
-    let said = error.to_string();
-    assert!(said.contains("newer kugetsu") && said.contains("4711") && said.contains("KUGETSU_HOME"), "{said}");
+    let message = error.to_string();
+    assert!(message.contains("newer kugetsu") && message.contains("4711"), "{message}");
+    assert!(error.hint().unwrap().contains("KUGETSU_HOME"));
     assert_eq!(std::fs::read(world.path()).unwrap(), before);
 }
 
 #[tokio::test]
-async fn looking_reads_what_is_stored_and_writes_nothing() {
+async fn opening_read_only_writes_nothing() {
     let mut world = World::new().await;
     world.queued(1).await;
-    // While somebody writes, and when nobody does.
-    assert_eq!(look(&world.path()).await.unwrap().queued().await.unwrap(), 1);
+    // While the daemon has it open, and after.
+    assert_eq!(open_read_only(&world.path()).await.unwrap().queued().await.unwrap(), 1);
     world.close().await;
     let before = std::fs::read(world.path()).unwrap();
-    let seen = look(&world.path()).await.unwrap();
-    assert_eq!((seen.queued().await.unwrap(), seen.check().await.unwrap()), (1, Vec::new()));
-    assert!(seen.clean(jiff::Timestamp::now()).await.is_err(), "nothing can be written");
+    let store = open_read_only(&world.path()).await.unwrap();
+    assert_eq!((store.queued().await.unwrap(), store.check().await.unwrap()), (1, Vec::new()));
+    assert!(store.clean(jiff::Timestamp::now()).await.is_err(), "writes are refused");
     assert_eq!(std::fs::read(world.path()).unwrap(), before);
 
     let options = SqliteConnectOptions::new().filename(world.path());
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    let error = look(&world.path()).await.unwrap_err();
+    let error = open_read_only(&world.path()).await.unwrap_err();
     assert!(matches!(error, OpenError::Older { found: 1, .. }), "{error}");
     let missing = world.path().with_file_name("missing.db");
-    let error = look(&missing).await.unwrap_err();
-    assert!(matches!(error, OpenError::NotReadable { .. }) && error.to_string().contains("missing.db"), "{error}");
+    let error = open_read_only(&missing).await.unwrap_err();
+    assert!(matches!(error, OpenError::Unreadable { .. }) && error.to_string().contains("missing.db"), "{error}");
     assert!(!missing.exists());
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_named_and_left_as_it_is() {
+async fn a_file_that_is_no_database_is_refused_and_unchanged() {
     let world = World::new().await;
     let path = world.path().with_file_name("notes.txt");
     let text = "not a database, but some text that is long enough to be looked at ".repeat(50);
     std::fs::write(&path, &text).unwrap();
     let error = open(&path).await.unwrap_err();
-    assert!(matches!(error, OpenError::Unreadable { .. }), "{error}");
+    assert!(matches!(error, OpenError::Invalid { .. }), "{error}");
     assert!(error.to_string().contains("notes.txt"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
 #[tokio::test]
-async fn a_database_of_somebody_else_is_refused_and_left_as_it_is() {
+async fn a_database_of_another_program_is_refused_and_unchanged() {
     let world = World::new().await;
     let path = world.path().with_file_name("other.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
@@ -73,22 +74,25 @@ async fn a_database_of_somebody_else_is_refused_and_left_as_it_is() {
     sqlx::query("CREATE TABLE tasks (title TEXT)").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let error = open(&path).await.unwrap_err();
-    assert!(matches!(error, OpenError::Unreadable { .. }), "{error}");
+    assert!(matches!(error, OpenError::Invalid { .. }), "{error}");
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query("SELECT title FROM tasks").fetch_all(&mut connection).await.unwrap();
-    assert!(sqlx::query("SELECT * FROM issues").fetch_all(&mut connection).await.is_err(), "nothing of ours is in it");
+    assert!(
+        sqlx::query("SELECT * FROM issues").fetch_all(&mut connection).await.is_err(),
+        "no table of ours was created"
+    );
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_written_is_named() {
+async fn a_path_that_cannot_be_written_is_named() {
     let world = World::new().await;
     let error = open(&world.path().with_file_name("missing/kugetsu.db")).await.unwrap_err();
-    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+    assert!(matches!(error, OpenError::Unwritable { .. }), "{error}");
     assert!(error.to_string().contains("missing/kugetsu.db"), "{error}");
 }
 
 #[tokio::test]
-async fn an_empty_file_becomes_a_database() {
+async fn an_empty_file_is_initialized() {
     let world = World::new().await;
     let path = world.path().with_file_name("empty.db");
     std::fs::write(&path, "").unwrap();
@@ -97,10 +101,10 @@ async fn an_empty_file_becomes_a_database() {
 }
 
 #[tokio::test]
-async fn what_was_confirmed_survives_a_crash() {
+async fn confirmed_writes_survive_a_crash() {
     let mut world = World::new().await;
     world.queued(1).await;
-    // A copy of the files as they are now, the log not yet merged, is what a power cut leaves.
+    // A power cut leaves the files as they are now, with the log not merged.
     let copy = world.path().with_file_name("after");
     std::fs::create_dir(&copy).unwrap();
     for name in ["kugetsu.db", "kugetsu.db-wal"] {

@@ -1,4 +1,4 @@
-//! What may begin, in which order, and how it is found.
+//! Which tasks can start, in which order, and how they are read back.
 
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
@@ -7,65 +7,65 @@ use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::{Adopt, Enqueue};
 
-use crate::world::{World, go_on, later, now, start, worktree};
+use crate::world::{World, continue_work, later, now, start, worktree};
 
-fn with(asked: Enqueue, change: impl FnOnce(&mut Task)) -> Enqueue {
-    let mut asked = asked;
-    change(&mut asked.task);
-    asked
+fn with(enqueue: Enqueue, change: impl FnOnce(&mut Task)) -> Enqueue {
+    let mut enqueue = enqueue;
+    change(&mut enqueue.task);
+    enqueue
 }
 
 #[tokio::test]
-async fn larger_priority_first_then_the_older_and_no_more_than_there_are_places() {
+async fn candidates_are_ordered_by_priority_then_age_and_limited_by_slots() {
     let world = World::new().await;
     let mut issues = Vec::new();
     for (number, priority) in [(1, 0), (2, 5), (3, 0), (4, 5), (5, -1)] {
-        let asked = with(start(number), |task| task.priority = priority);
-        issues.push(world.enqueue(asked).await.issue);
+        let enqueue = with(start(number), |task| task.priority = priority);
+        issues.push(world.enqueue(enqueue).await.issue);
     }
     let best: Vec<_> = [2, 4, 1, 3, 5].iter().map(|number: &usize| issues[number - 1].id).collect();
     assert_eq!(world.next(10).await, best);
     assert_eq!(world.next(2).await, best[..2]);
     assert_eq!(world.next(0).await, []);
-    for (place, id) in best.iter().enumerate() {
+    for (position, id) in best.iter().enumerate() {
         let issue = world.store().issue_by_id(*id).await.unwrap();
-        assert_eq!(world.store().place_in_line(issue.tasks[0].id).await.unwrap(), Some(place as u64));
+        assert_eq!(world.store().queue_position(issue.tasks[0].id).await.unwrap(), Some(position as u64));
     }
 }
 
 #[tokio::test]
-async fn a_task_waits_for_its_issue_for_what_it_comes_after_and_for_a_removal() {
+async fn a_task_waits_for_its_issue_for_the_one_it_comes_after_and_for_a_removal() {
     let world = World::new().await;
     let (first, task) = world.queued(1).await;
     let after = world.enqueue(with(start(2), |task| task.after = Some(first.id))).await.issue;
-    let same = world.enqueue(go_on(1)).await.issue;
+    let same = world.enqueue(continue_work(1)).await.issue;
     assert_eq!(same.id, first.id);
     assert_eq!(world.next(10).await, [first.id]);
 
     let lease = world.work(first.id, task).await;
-    assert_eq!(world.next(10).await, [], "its issue is at work");
-    assert_eq!(world.store().places_taken().await.unwrap(), 1);
+    assert_eq!(world.next(10).await, [], "its issue has a live run");
+    assert_eq!(world.store().slots_in_use().await.unwrap(), 1);
     world.finish(lease, Verdict::Done).await;
     assert_eq!(world.next(10).await, [first.id], "the latest task of the other one is not done");
 
     let second = world.store().issue_by_id(first.id).await.unwrap().tasks[0].id;
     let lease = world.work(first.id, second).await;
-    assert_eq!(world.store().places_taken().await.unwrap(), 0, "c03: a continue takes no place");
+    assert_eq!(world.store().slots_in_use().await.unwrap(), 0, "a continue needs no slot");
     world.finish(lease, Verdict::Done).await;
     assert_eq!(world.next(10).await, [after.id]);
-    assert_eq!(world.store().place_in_line(second).await.unwrap(), None);
+    assert_eq!(world.store().queue_position(second).await.unwrap(), None);
 
     world.store().apply(first.id, Event::DestroyRequested, now()).await.unwrap();
     assert_eq!(world.store().destroying().await.unwrap(), [first.id]);
-    let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
+    let refused = world.store().enqueue(continue_work(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
     world.store().apply(first.id, Event::Destroyed { rescue: None, notes: vec![] }, now()).await.unwrap();
-    let refused = world.store().enqueue(go_on(1), now()).await.unwrap_err();
+    let refused = world.store().enqueue(continue_work(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NothingToContinue(_)), "{refused}");
 }
 
 #[tokio::test]
-async fn what_comes_after_a_failure_stays_in_line() {
+async fn a_task_after_a_failed_one_stays_queued() {
     let world = World::new().await;
     let (first, task) = world.queued(1).await;
     world.enqueue(with(start(2), |task| task.after = Some(first.id))).await;
@@ -76,7 +76,7 @@ async fn what_comes_after_a_failure_stays_in_line() {
 }
 
 #[tokio::test]
-async fn a_run_reads_back_as_it_was_stored() {
+async fn a_run_reads_back_as_stored() {
     let mut world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let lease = world.work(issue.id, task).await;
@@ -107,12 +107,12 @@ async fn a_run_reads_back_as_it_was_stored() {
 }
 
 #[tokio::test]
-async fn old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
+async fn clean_deletes_old_tasks_but_not_the_latest_and_no_events() {
     let world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let old = world.work(issue.id, task).await;
     world.finish(old, Verdict::Failed).await;
-    let next = world.enqueue(go_on(1)).await.issue.tasks[0].id;
+    let next = world.enqueue(continue_work(1)).await.issue.tasks[0].id;
     let lease = world.work(issue.id, next).await;
     world.finish(lease, Verdict::Done).await;
     let (waiting, _) = world.queued(2).await;
@@ -129,33 +129,33 @@ async fn old_tasks_are_forgotten_but_not_the_latest_and_not_the_log() {
 }
 
 #[tokio::test]
-async fn work_from_before_is_stored_once_and_gone_on_with() {
+async fn adopted_work_is_stored_once_and_can_be_continued() {
     let mut world = World::new().await;
     let adopt = |number: u64| {
-        let asked = start(number);
+        let start = start(number);
         let event = Event::Adopted {
-            task: asked.task,
+            task: start.task,
             worktree: worktree(),
             session: Some("ses_old".to_owned()),
             resumable: true,
             pr_url: None,
         };
-        Adopt { repo: asked.repo, number, new_issue: asked.new_issue, title: asked.title, event }
+        Adopt { repo: start.repo, number, new_issue: start.new_issue, title: start.title, event }
     };
     let first = world.store().adopt(adopt(1), now()).await.unwrap();
     assert!(!first.repeated);
     let again = world.store().adopt(adopt(1), now()).await.unwrap();
     assert!(again.repeated && again.issue.id == first.issue.id);
     let (known, _) = world.queued(2).await;
-    assert!(world.store().adopt(adopt(2), now()).await.unwrap().repeated, "an issue that is at work stays as it is");
+    assert!(world.store().adopt(adopt(2), now()).await.unwrap().repeated, "a known issue stays as it is");
     assert_eq!(world.store().issue_by_id(known.id).await.unwrap().worktree, None);
 
     world.reopen().await;
     let view = world.store().latest_run(first.issue.id).await.unwrap().unwrap();
     assert_eq!((view.task.state, view.worktree), (TaskState::Blocked, Some(worktree())));
     assert_eq!(view.session.as_deref(), Some("ses_old"));
-    assert_eq!(world.next(10).await, [known.id], "nothing begins by itself");
-    world.enqueue(go_on(1)).await;
+    assert_eq!(world.next(10).await, [known.id], "adopted work does not start by itself");
+    world.enqueue(continue_work(1)).await;
     assert!(world.next(10).await.contains(&first.issue.id));
-    assert_eq!(world.store().damaged().await.unwrap(), Vec::<String>::new());
+    assert_eq!(world.store().damaged_rows().await.unwrap(), Vec::<String>::new());
 }

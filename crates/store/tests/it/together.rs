@@ -1,4 +1,4 @@
-//! Many writers at once, and the same write twice.
+//! Concurrent and repeated writes.
 
 use std::collections::BTreeSet;
 
@@ -9,93 +9,93 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Enqueue;
 use uuid::Uuid;
 
-use crate::world::{World, go_on, local_repo, now, start};
+use crate::world::{World, continue_work, local_repo, now, start};
 
 #[tokio::test]
-async fn what_was_confirmed_to_many_at_once_is_there_after_a_restart() {
-    const ASKED: u64 = 300;
+async fn concurrent_writes_survive_a_restart() {
+    const COUNT: u64 = 300;
     let mut world = World::new().await;
-    let asked: Vec<Enqueue> = (1..=ASKED).map(start).collect();
-    let calls = asked.iter().map(|one| world.store().enqueue(one.clone(), now()));
+    let tasks: Vec<Enqueue> = (1..=COUNT).map(start).collect();
+    let calls = tasks.iter().map(|one| world.store().enqueue(one.clone(), now()));
     let answers = futures::future::join_all(calls).await;
-    for (asked, answer) in asked.iter().zip(&answers) {
+    for (task, answer) in tasks.iter().zip(&answers) {
         let answer = answer.as_ref().unwrap();
         assert!(!answer.repeated);
-        assert_eq!(answer.issue.tasks[0].id, asked.task.id);
+        assert_eq!(answer.issue.tasks[0].id, task.task.id);
     }
     world.reopen().await;
     let mut stored = world.store().queue(false).await.unwrap();
     stored.sort_by_key(|view| view.reference.number);
-    assert_eq!(stored.len() as u64, ASKED);
-    for (asked, stored) in asked.iter().zip(&stored) {
-        assert_eq!((&stored.task, stored.reference.number), (&asked.task, asked.number.unwrap()), "as it was asked");
+    assert_eq!(stored.len() as u64, COUNT);
+    for (task, stored) in tasks.iter().zip(&stored) {
+        assert_eq!((&stored.task, stored.reference.number), (&task.task, task.number.unwrap()));
     }
     let events = world.store().events_after(None, 0, 1000).await.unwrap();
     let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
-    assert_eq!(numbers, (1..=ASKED as i64).collect::<Vec<_>>());
-    assert_eq!(world.store().last_event().await.unwrap(), ASKED as i64);
+    assert_eq!(numbers, (1..=COUNT as i64).collect::<Vec<_>>());
+    assert_eq!(world.store().last_event().await.unwrap(), COUNT as i64);
     assert_eq!(world.store().check().await.unwrap(), Vec::<String>::new());
-    assert_eq!(world.store().damaged().await.unwrap(), Vec::<String>::new());
+    assert_eq!(world.store().damaged_rows().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_refused_write_does_not_take_the_others_with_it() {
+async fn a_refused_write_does_not_affect_the_others() {
     let world = World::new().await;
     world.queued(1).await;
     let unknown = IssueId::new(Uuid::now_v7());
     let store = world.store();
-    let (good, busy, nobody, better) = tokio::join!(
+    let (first, busy, unknown, second) = tokio::join!(
         store.enqueue(start(2), now()),
         store.enqueue(start(1), now()),
         store.apply(unknown, Event::DestroyRequested, now()),
         store.enqueue(start(3), now()),
     );
-    assert!(good.is_ok() && better.is_ok());
+    assert!(first.is_ok() && second.is_ok());
     assert!(matches!(busy, Err(StoreError::IssueBusy { state: "queued" })), "{busy:?}");
-    assert!(matches!(nobody, Err(StoreError::NoSuchIssue)), "{nobody:?}");
+    assert!(matches!(unknown, Err(StoreError::NoSuchIssue)), "{unknown:?}");
     assert_eq!(store.queued().await.unwrap(), 3);
 }
 
 #[tokio::test]
-async fn asking_twice_queues_once_whatever_was_asked_and_when() {
+async fn enqueueing_a_task_twice_queues_it_once() {
     let mut world = World::new().await;
     let first = start(1);
     let issue = world.enqueue(first.clone()).await.issue;
-    let again = |asked: &Enqueue| Enqueue { new_issue: IssueId::new(Uuid::now_v7()), ..asked.clone() };
+    let again = |enqueue: &Enqueue| Enqueue { new_issue: IssueId::new(Uuid::now_v7()), ..enqueue.clone() };
 
     let answer = world.enqueue(again(&first)).await;
     assert!(answer.repeated && answer.effects.is_empty());
     assert_eq!(answer.issue, issue);
 
     let lease = world.work(issue.id, first.task.id).await;
-    assert!(world.enqueue(again(&first)).await.repeated, "while it runs");
+    assert!(world.enqueue(again(&first)).await.repeated, "while it is running");
     world.finish(lease, Verdict::Done).await;
     assert!(world.enqueue(again(&first)).await.repeated, "when it has ended");
     world.reopen().await;
     assert!(world.enqueue(again(&first)).await.repeated, "after a restart");
 
-    let next = go_on(1);
+    let next = continue_work(1);
     let store = world.store();
     let (one, other) = tokio::join!(store.enqueue(next.clone(), now()), store.enqueue(again(&next), now()));
-    assert_ne!(one.unwrap().repeated, other.unwrap().repeated, "at the same moment");
+    assert_ne!(one.unwrap().repeated, other.unwrap().repeated, "concurrently");
 
     let local = Enqueue { repo: local_repo(), number: None, ..start(1) };
     let (one, other) = tokio::join!(store.enqueue(local.clone(), now()), store.enqueue(again(&local), now()));
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_ne!(one.repeated, other.repeated);
-    assert_eq!(one.issue.reference, other.issue.reference, "and without a number");
+    assert_eq!(one.issue.reference, other.issue.reference, "without a number");
 
     assert_eq!(store.queue(true).await.unwrap().len(), 3);
     assert_eq!(store.runs_of(issue.id, None).await.unwrap(), [lease.run]);
 }
 
 #[tokio::test]
-async fn local_issues_are_numbered_without_gaps_and_without_twins() {
+async fn local_issues_are_numbered_without_gaps_or_duplicates() {
     let mut world = World::new().await;
     let local = |_| Enqueue { repo: local_repo(), number: None, ..start(1) };
     for _ in 0..2 {
-        let asked: Vec<_> = (0..20).map(local).collect();
-        let calls = asked.into_iter().map(|one| world.store().enqueue(one, now()));
+        let issues: Vec<_> = (0..20).map(local).collect();
+        let calls = issues.into_iter().map(|one| world.store().enqueue(one, now()));
         for answer in futures::future::join_all(calls).await {
             answer.unwrap();
         }
@@ -108,7 +108,7 @@ async fn local_issues_are_numbered_without_gaps_and_without_twins() {
 }
 
 #[tokio::test]
-async fn two_who_start_one_issue_at_once_make_one_task() {
+async fn two_concurrent_starts_of_an_issue_queue_one_task() {
     let world = World::new().await;
     let store = world.store();
     let answers = tokio::join!(store.enqueue(start(1), now()), store.enqueue(start(1), now()));
@@ -118,7 +118,7 @@ async fn two_who_start_one_issue_at_once_make_one_task() {
 }
 
 #[tokio::test]
-async fn who_listens_hears_every_event_once_and_in_order() {
+async fn a_listener_gets_every_event_once_and_in_order() {
     let world = World::new().await;
     let mut live = world.store().listen();
     let calls = (1..=50).map(|number| world.store().enqueue(start(number), now()));

@@ -1,4 +1,4 @@
-//! A store in a directory of its own, and what people ask of it.
+//! A store in a temporary directory, and values to write to it.
 
 use std::path::PathBuf;
 
@@ -33,14 +33,13 @@ impl World {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.opened.as_ref().expect("it was closed").store
+        &self.opened.as_ref().expect("the store is open").store
     }
 
     pub(crate) async fn open(&mut self) {
         self.opened = Some(open(&self.path()).await.unwrap());
     }
 
-    /// Ends with everything committed.
     pub(crate) async fn close(&mut self) {
         let opened = self.opened.take().unwrap();
         drop(opened.store);
@@ -52,8 +51,8 @@ impl World {
         self.open().await;
     }
 
-    /// What somebody does to the closed file with another program.
-    pub(crate) async fn by_hand(&mut self, statements: &str) {
+    /// Changes the closed file with another program.
+    pub(crate) async fn tamper(&mut self, statements: &str) {
         self.close().await;
         let options = SqliteConnectOptions::new().filename(self.path()).foreign_keys(false);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -66,11 +65,11 @@ impl World {
         self.store().enqueue(enqueue, now()).await.unwrap()
     }
 
-    /// A task for this issue of `acme/api`, queued.
+    /// Queues a task for this issue of `acme/api`.
     pub(crate) async fn queued(&self, number: u64) -> (Issue, TaskId) {
-        let asked = start(number);
-        let task = asked.task.id;
-        (self.enqueue(asked).await.issue, task)
+        let enqueue = start(number);
+        let task = enqueue.task.id;
+        (self.enqueue(enqueue).await.issue, task)
     }
 
     pub(crate) async fn claim(&self, issue: IssueId, task: TaskId) -> Lease {
@@ -79,7 +78,7 @@ impl World {
         applied.issue.lease().unwrap()
     }
 
-    /// A run whose agent works.
+    /// Starts a run and opens its session.
     pub(crate) async fn work(&self, issue: IssueId, task: TaskId) -> Lease {
         let lease = self.claim(issue, task).await;
         let session = format!("ses_{task}");
@@ -92,9 +91,9 @@ impl World {
         self.store().apply(lease.issue, ended(lease, verdict), now()).await.unwrap();
     }
 
-    /// The issues whose tasks could begin, best first.
-    pub(crate) async fn next(&self, places: usize) -> Vec<IssueId> {
-        self.store().candidates(places).await.unwrap().into_iter().map(|candidate| candidate.issue).collect()
+    /// The issues of the candidates, in order.
+    pub(crate) async fn next(&self, slots: usize) -> Vec<IssueId> {
+        self.store().candidates(slots).await.unwrap().into_iter().map(|candidate| candidate.issue).collect()
     }
 }
 
@@ -123,7 +122,7 @@ pub(crate) fn local_repo() -> Repo {
     }
 }
 
-/// As `start` asks it.
+/// The task of `kugetsu start`.
 pub(crate) fn start(number: u64) -> Enqueue {
     Enqueue {
         repo: repo("acme/api"),
@@ -136,8 +135,8 @@ pub(crate) fn start(number: u64) -> Enqueue {
     }
 }
 
-/// As `continue` asks it.
-pub(crate) fn go_on(number: u64) -> Enqueue {
+/// The task of `kugetsu continue`.
+pub(crate) fn continue_work(number: u64) -> Enqueue {
     Enqueue { task: task(TaskKind::Continue), precondition: Precondition::Continuable, ..start(number) }
 }
 

@@ -9,12 +9,12 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// One transaction, which begins together with its first write: every turn between this thread and the database's costs
 /// more than most statements.
-pub(crate) struct Turn<'c> {
+pub(crate) struct Transaction<'c> {
     pub(crate) connection: &'c mut SqliteConnection,
     begun: bool,
 }
 
-impl<'c> Turn<'c> {
+impl<'c> Transaction<'c> {
     /// Nothing is begun yet.
     pub(crate) const fn new(connection: &'c mut SqliteConnection) -> Self {
         Self { connection, begun: false }

@@ -1,13 +1,12 @@
-//! Looks for rows that make no sense: they are left alone wherever they are met, and here a person is told of them.
+//! Finds the rows that every other query skips because they cannot be read.
 
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::fault;
+use super::result_code;
 use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
 
-/// What is wrong, one entry for each damaged row.
 pub(crate) async fn find(pool: &SqlitePool) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let issues = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo");
@@ -25,7 +24,7 @@ async fn look(
     found: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let mut rows = sqlx::query(query).fetch(pool);
-    while let Some(row) = rows.try_next().await.map_err(|error| fault::explain(&error))? {
+    while let Some(row) = rows.try_next().await.map_err(|error| result_code::explain(&error))? {
         match read(&row) {
             Err(StoreError::Damaged { what }) => found.push(what),
             answer => answer?,
