@@ -14,8 +14,8 @@ use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::task::TaskKind;
 use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::http::connector::Connector;
 use kugetsu_forge::api::http::limits;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_git::door::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::{Applied, Store};
@@ -50,7 +50,7 @@ struct Inner {
     parts: Parts,
     runners: Runners,
     /// Made when it is first needed, since most questions need none.
-    connector: OnceLock<Connector>,
+    transport: OnceLock<Transport>,
     /// Runs that were claimed and whose runners are to be started.
     launches: mpsc::UnboundedSender<Launch>,
     launching: StdMutex<Option<mpsc::UnboundedReceiver<Launch>>>,
@@ -85,7 +85,7 @@ impl Engine {
         Self(Arc::new(Inner {
             parts,
             runners: Runners::default(),
-            connector: OnceLock::new(),
+            transport: OnceLock::new(),
             launches,
             launching: StdMutex::new(Some(launching)),
             pushes,
@@ -129,12 +129,12 @@ impl Engine {
     ///
     /// # Errors
     /// The system has no certificates to check a server with.
-    pub(crate) fn connector(&self) -> Result<Connector, ForgeError> {
-        if let Some(connector) = self.0.connector.get() {
-            return Ok(connector.clone());
+    pub(crate) fn transport(&self) -> Result<Transport, ForgeError> {
+        if let Some(transport) = self.0.transport.get() {
+            return Ok(transport.clone());
         }
-        let connector = Connector::new(limits::Limits::default())?;
-        Ok(self.0.connector.get_or_init(|| connector).clone())
+        let transport = Transport::new(limits::Limits::default())?;
+        Ok(self.0.transport.get_or_init(|| transport).clone())
     }
 
     /// The program that is started as a runner.

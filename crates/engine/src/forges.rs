@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kugetsu_domain::reference::ServerBase;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::login::Login;
+use kugetsu_forge::api::http::credentials::Credentials;
 use kugetsu_forge::api::open::open;
 use kugetsu_forge::servers::Server;
 
@@ -25,6 +25,6 @@ pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn
         Some(server) => Server { kind: Some(kind), ..server },
         None => Server { name: base.to_string(), base: base.clone(), kind: Some(kind), api_url: None, token_env: None },
     };
-    let login = Login::new(variable, token(&settings, base.as_str()))?;
-    open(&engine.connector()?, &server, login).map(Some)
+    let login = Credentials::new(variable, token(&settings, base.as_str()))?;
+    open(&engine.transport()?, &server, login).map(Some)
 }

@@ -223,7 +223,7 @@ fn refuse_the_coordinator(reference: &IssueRef) -> Result<(), Problem> {
 }
 
 /// What lies where the worktree would go and is none of ours is work of the script's: a run could not begin.
-async fn refuse_beside_other_work(engine: &Engine, target: &resolve::Target) -> Result<(), Problem> {
+async fn refuse_beside_other_work(engine: &Engine, target: &resolve::TaskTarget) -> Result<(), Problem> {
     let Some(number) = target.number else { return Ok(()) };
     let reference = IssueRef { repo: target.repo.name.clone(), number };
     let place = engine.home().files(&naming::worktree_directory(&reference)).0;

@@ -8,7 +8,7 @@ use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::reference::ServerBase;
-use kugetsu_forge::address::{Address, What};
+use kugetsu_forge::address::{Address, Target};
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::pull_request_at;
 use kugetsu_forge::api::pull_request::PullRequest;
@@ -207,7 +207,7 @@ fn best(pulls: Vec<PullRequest>) -> Option<PullRequest> {
 fn address(engine: &Engine, url: &str) -> Option<Address> {
     let address = parse(url, &engine.settings().servers.known(), None).ok()?;
     // On most servers issues and pull requests share their numbers, and the page of one leads to the other.
-    matches!(address.what, What::PullRequest(_) | What::Issue(_)).then_some(address)
+    matches!(address.target, Target::PullRequest(_) | Target::Issue(_)).then_some(address)
 }
 
 /// The address of a pull request as it may be stored and shown: nothing that opens a door is in it.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{COORDINATOR, ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
-use kugetsu_forge::address::{Address, Context, What};
+use kugetsu_forge::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
-use kugetsu_forge::place::place;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::source::{Located, SourceError};
 use kugetsu_store::view::Repo;
@@ -24,7 +24,7 @@ const LISTED: usize = 10;
 
 /// Where a new task goes.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct TaskTarget {
     /// The repository and where git finds it.
     pub(crate) repo: Repo,
     /// The issue's number; `None` takes the next local one.
@@ -35,7 +35,7 @@ pub(crate) struct Target {
 
 /// The place that a `start` names. A new local repository gets its name here; the caller holds the engine's `naming`
 /// until it is stored.
-pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Result<Target, Problem> {
+pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Result<TaskTarget, Problem> {
     let reference = reference.trim();
     if is_path_like(reference) {
         let located = locate(engine, &expand(reference, cwd)?).await?;
@@ -43,20 +43,20 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
         // A linked worktree has a HEAD of its own, and that is what the person sees.
         let linked = !located.bare && main_place(&located) != located.place.canonicalize().unwrap_or_default();
         let branch = if linked { located.branch(engine.git()).await.map_err(internal)? } else { None };
-        return Ok(Target { repo, number: None, branch });
+        return Ok(TaskTarget { repo, number: None, branch });
     }
     let settings = engine.settings();
     let address = read(engine, &settings, reference, cwd).await?;
-    let number = match address.what {
-        What::Issue(number) => number,
-        What::PullRequest(number) => {
+    let number = match address.target {
+        Target::Issue(number) => number,
+        Target::PullRequest(number) => {
             return Err(usage(format!("{reference} is a pull or merge request, and `start` begins from an issue"))
                 .hint(format!(
                     "name the issue that it belongs to, and give the address as the third argument: \
                     kugetsu start <issue> \"<message>\" {reference}; its number {number} is not the issue's"
                 )));
         }
-        What::Repo => {
+        Target::Repo => {
             return Err(usage(format!("{reference} names a repository, not an issue of it")).hint(
                 "add the issue's number (owner/repo#12), or start in a clone of it: kugetsu start . \"<message>\"",
             ));
@@ -66,7 +66,7 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
         return Err(usage(format!("{reference}: issues are numbered from 1")));
     }
     let repo = repo_of(engine, &settings, &address, number).await?;
-    Ok(Target { repo, number: Some(number), branch: None })
+    Ok(TaskTarget { repo, number: Some(number), branch: None })
 }
 
 /// The issue that is meant, which kugetsu must know already.
@@ -91,14 +91,14 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
         });
     }
     let address = read(engine, &engine.settings(), reference, cwd).await?;
-    let What::Issue(number) = address.what else {
+    let Target::Issue(number) = address.target else {
         return Err(usage(format!("{reference} does not name an issue"))
             .hint("`kugetsu list` shows the issues that kugetsu knows"));
     };
     let name = match address.repo() {
         Some(repo) => repo,
         None => {
-            place(&address, &engine.settings().repositories, &engine.settings().servers)
+            clone_source(&address, &engine.settings().repositories, &engine.settings().servers)
                 .map_err(|error| usage(error.to_string()))?
                 .repo
         }
@@ -262,7 +262,7 @@ fn needs_context(reference: &str) -> bool {
 }
 
 /// The repository that the person stands in: the one that its remote `origin` names, else the local one.
-pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<Context>, Problem> {
+pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<CurrentRepo>, Problem> {
     if let Some(issue) = worked_in(engine, cwd).await? {
         return Ok(Some(context_of(&issue.reference.repo, None)));
     }
@@ -270,7 +270,7 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
     let known: Vec<KnownServer> = settings.servers.known();
     if let Some(origin) = located.remote_url(engine.git(), "origin").await
         && let Ok(address) = parse(&origin, &known, None)
-        && let Ok(found) = place(&address, &settings.repositories, &settings.servers)
+        && let Ok(found) = clone_source(&address, &settings.repositories, &settings.servers)
     {
         return Ok(Some(context_of(&found.repo, found.kind)));
     }
@@ -279,8 +279,8 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
     Ok(local.into_iter().find(|repo| Path::new(&repo.source) == place).map(|repo| context_of(&repo.name, repo.kind)))
 }
 
-fn context_of(repo: &RepoRef, kind: Option<ForgeKind>) -> Context {
-    Context { kind, base: repo.base.clone(), project: repo.project.clone() }
+fn context_of(repo: &RepoRef, kind: Option<ForgeKind>) -> CurrentRepo {
+    CurrentRepo { kind, base: repo.base.clone(), project: repo.project.clone() }
 }
 
 /// The repository of an address, with what git clones.
@@ -301,6 +301,7 @@ async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number
             })),
         };
     }
-    let found = place(address, &settings.repositories, &settings.servers).map_err(|error| usage(error.to_string()))?;
+    let found =
+        clone_source(address, &settings.repositories, &settings.servers).map_err(|error| usage(error.to_string()))?;
     Ok(Repo { name: found.repo, kind: found.kind, source: found.clone_url.as_str().to_owned() })
 }

@@ -16,7 +16,7 @@ pub struct Address {
     /// The project on that server.
     pub project: ProjectPath,
     /// Which thing of the project.
-    pub what: What,
+    pub target: Target,
     /// The comment that the address points at, by its id on the server.
     pub comment: Option<u64>,
     /// How the repository is reached, where the address is one for git over ssh.
@@ -34,16 +34,16 @@ impl Address {
 
     /// The issue, where the address names one and the server is known.
     pub fn issue(&self) -> Option<IssueRef> {
-        match self.what {
-            What::Issue(number) => Some(IssueRef { repo: self.repo()?, number }),
-            What::PullRequest(_) | What::Repo => None,
+        match self.target {
+            Target::Issue(number) => Some(IssueRef { repo: self.repo()?, number }),
+            Target::PullRequest(_) | Target::Repo => None,
         }
     }
 }
 
 /// Which thing of a project an address names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Target {
     /// An issue by its number. On GitHub, Gitea and Forgejo issues and pull requests share their numbers, so this may
     /// turn out to be a pull request; only the server can tell.
     Issue(u64),
@@ -67,7 +67,7 @@ pub struct SshRemote {
 
 /// The repository that somebody is in: what `#12` and `owner/repo#12` belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Context {
+pub struct CurrentRepo {
     /// The kind of its server, where known.
     pub kind: Option<ForgeKind>,
     /// Its server, or `local`.
@@ -90,15 +90,15 @@ impl fmt::Display for Address {
         }
         let gitlab = self.kind == Some(ForgeKind::GitLab);
         let bare = self.comment.is_none() && self.base.as_ref().is_none_or(ServerBase::is_local);
-        match self.what {
-            What::Repo => return Ok(()),
-            What::Issue(number) if bare && !gitlab => return write!(f, "#{number}"),
-            What::PullRequest(number) if bare && gitlab => return write!(f, "!{number}"),
-            What::Issue(number) if gitlab => write!(f, "/-/issues/{number}")?,
-            What::Issue(number) => write!(f, "/issues/{number}")?,
-            What::PullRequest(number) if gitlab => write!(f, "/-/merge_requests/{number}")?,
-            What::PullRequest(number) if self.kind == Some(ForgeKind::GitHub) => write!(f, "/pull/{number}")?,
-            What::PullRequest(number) => write!(f, "/pulls/{number}")?,
+        match self.target {
+            Target::Repo => return Ok(()),
+            Target::Issue(number) if bare && !gitlab => return write!(f, "#{number}"),
+            Target::PullRequest(number) if bare && gitlab => return write!(f, "!{number}"),
+            Target::Issue(number) if gitlab => write!(f, "/-/issues/{number}")?,
+            Target::Issue(number) => write!(f, "/issues/{number}")?,
+            Target::PullRequest(number) if gitlab => write!(f, "/-/merge_requests/{number}")?,
+            Target::PullRequest(number) if self.kind == Some(ForgeKind::GitHub) => write!(f, "/pull/{number}")?,
+            Target::PullRequest(number) => write!(f, "/pulls/{number}")?,
         }
         match self.comment {
             Some(id) if gitlab => write!(f, "#note_{id}"),

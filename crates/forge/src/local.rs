@@ -51,7 +51,7 @@ fn plain_name(directory: &Path) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
     let mut name: String = name.trim_end_matches(".git").chars().map(plain).collect();
     name.truncate(NAME_MAX);
-    // Again, since cutting may have laid a `.git` bare; an address that ends so is read without it.
+    // Retry, since cutting may have laid a `.git` bare; an address that ends so is read without it.
     let name = name.trim_end_matches(".git").trim_matches(['-', '.']).trim_end_matches(".git");
     if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
 }

@@ -4,15 +4,15 @@
 
 use kugetsu_domain::reference::{ForgeKind, LOCAL, ProjectPath, ServerBase};
 
-use crate::address::{Address, Context, SshRemote, What};
+use crate::address::{Address, CurrentRepo, SshRemote, Target};
 use crate::authority::Authority;
 use crate::error::{AddressError, Fault};
 use crate::known::{Known, KnownServer, Origin};
 use crate::local::is_path_like;
-use crate::page::{self, Layout};
+use crate::page_path::{self, Layout};
 use crate::path;
 use crate::ssh::SshUrl;
-use crate::tail::Tail;
+use crate::suffix::Suffix;
 
 /// Host of GitHub's API, which has the rest of an Enterprise server's API path below `/api/v3`.
 const GITHUB_API_HOST: &str = "api.github.com";
@@ -25,14 +25,14 @@ const GITHUB_API_HOST: &str = "api.github.com";
 ///
 /// # Errors
 /// Says what is wrong with the input and which shapes are accepted; shows no user, password or query.
-pub fn parse(input: &str, servers: &[KnownServer], context: Option<&Context>) -> Result<Address, AddressError> {
+pub fn parse(input: &str, servers: &[KnownServer], context: Option<&CurrentRepo>) -> Result<Address, AddressError> {
     let here = context.filter(|context| !context.base.is_local());
     let here = here.map(|context| KnownServer { kind: context.kind, base: context.base.clone() });
     let known = Known::new(servers, here);
     read(input.trim(), &known, context).map_err(|fault| AddressError::new(input, fault))
 }
 
-fn read(input: &str, known: &Known, context: Option<&Context>) -> Result<Address, Fault> {
+fn read(input: &str, known: &Known, context: Option<&CurrentRepo>) -> Result<Address, Fault> {
     if input.is_empty() {
         return Err(Fault::Empty);
     }
@@ -66,8 +66,8 @@ fn read(input: &str, known: &Known, context: Option<&Context>) -> Result<Address
 
 /// `host[:port]/path[?query][#fragment]`, behind a scheme or without one.
 fn web(https: Option<bool>, rest: &str, known: &Known) -> Result<Address, Fault> {
-    let tail = Tail::split(rest)?;
-    let (authority, path) = tail.path.split_once('/').unwrap_or((tail.path, ""));
+    let suffix = Suffix::split(rest)?;
+    let (authority, path) = suffix.path.split_once('/').unwrap_or((suffix.path, ""));
     let authority = Authority::read(authority)?;
     let mut path = path::decoded(path)?;
     let mut origin = Origin::new(https, &authority.host, authority.port);
@@ -80,8 +80,8 @@ fn web(https: Option<bool>, rest: &str, known: &Known) -> Result<Address, Fault>
         Some((server, parts)) => (server.kind.map_or(Layout::Project, Layout::Kind), parts),
         None => (Layout::Anything, 0),
     };
-    let short = tail.short(https.is_none())?;
-    let page = page::read(&path[server_parts..], layout, short)?;
+    let short = suffix.short(https.is_none())?;
+    let page = page_path::read(&path[server_parts..], layout, short)?;
     let base = match server {
         Some((server, _)) => server.base.clone(),
         None => origin.server(&path[..page.server_parts])?,
@@ -90,10 +90,10 @@ fn web(https: Option<bool>, rest: &str, known: &Known) -> Result<Address, Fault>
         kind: page.kind,
         base: Some(base),
         project: page.project,
-        what: page.what,
-        comment: tail.comment().filter(|_| page.what != What::Repo),
+        target: page.target,
+        comment: suffix.comment().filter(|_| page.target != Target::Repo),
         ssh: None,
-        credentials_dropped: authority.user.is_some() || tail.had_query,
+        credentials_dropped: authority.user.is_some() || suffix.had_query,
     })
 }
 
@@ -103,8 +103,8 @@ fn git(rest: &str, known: &Known) -> Result<Address, Fault> {
     let authority = Authority::read(place)?;
     let server = known.by_host(authority.bare_host());
     let layout = server.map_or(Layout::Anything, |server| server.kind.map_or(Layout::Project, Layout::Kind));
-    let page = page::read(&path::decoded(path)?, layout, None)?;
-    if page.what != What::Repo {
+    let page = page_path::read(&path::decoded(path)?, layout, None)?;
+    if page.target != Target::Repo {
         return Err(Fault::OtherPage);
     }
     let base = match server {
@@ -112,20 +112,20 @@ fn git(rest: &str, known: &Known) -> Result<Address, Fault> {
         None => Origin::new(Some(true), &authority.host, None).server(&[])?,
     };
     let credentials_dropped = authority.user.is_some();
-    Ok(Address { credentials_dropped, ..plain(page.kind, Some(base), page.project, page.what) })
+    Ok(Address { credentials_dropped, ..plain(page.kind, Some(base), page.project, page.target) })
 }
 
 fn over_ssh(ssh: SshUrl, known: &Known) -> Result<Address, Fault> {
     let host = ssh.authority.bare_host();
     let server = known.by_host(host);
     let kind = server.and_then(|server| server.kind);
-    let project = page::repository(&ssh.path, kind)?;
+    let project = page_path::repository(&ssh.path, kind)?;
     Ok(Address {
         // Only a known server's path is the project's; elsewhere it may be any directory.
-        kind: kind.or(server.and_then(|_| page::kind_by_parts(&project))),
+        kind: kind.or(server.and_then(|_| page_path::kind_by_parts(&project))),
         base: server.map(|server| server.base.clone()),
         project,
-        what: What::Repo,
+        target: Target::Repo,
         comment: None,
         credentials_dropped: ssh.authority.has_password,
         ssh: Some(SshRemote { host: host.to_owned(), port: ssh.authority.port, url: ssh.url }),
@@ -134,60 +134,60 @@ fn over_ssh(ssh: SshUrl, known: &Known) -> Result<Address, Fault> {
 
 /// `local/<name>#1`, the short form of a repository without a server.
 fn without_server(rest: &str) -> Result<Address, Fault> {
-    let tail = Tail::split(rest)?;
-    let name = tail.path.trim_end_matches('/').trim_end_matches(".git");
+    let suffix = Suffix::split(rest)?;
+    let name = suffix.path.trim_end_matches('/').trim_end_matches(".git");
     if name.contains('/') {
         return Err(Fault::LocalName);
     }
-    let what = match tail.short(true)? {
-        Some(What::PullRequest(_)) => return Err(Fault::NotGitLab),
-        short => short.unwrap_or(What::Repo),
+    let target = match suffix.short(true)? {
+        Some(Target::PullRequest(_)) => return Err(Fault::NotGitLab),
+        short => short.unwrap_or(Target::Repo),
     };
     let project = ProjectPath::new(name).map_err(Fault::Project)?;
-    Ok(plain(Some(ForgeKind::Local), Some(ServerBase::local()), project, what))
+    Ok(plain(Some(ForgeKind::Local), Some(ServerBase::local()), project, target))
 }
 
 /// `#12` and `!3`.
-fn number_alone(input: &str, context: Option<&Context>) -> Result<Address, Fault> {
-    let what = Tail::split(input)?.short(true)?.ok_or(Fault::NumberMissing)?;
+fn number_alone(input: &str, context: Option<&CurrentRepo>) -> Result<Address, Fault> {
+    let target = Suffix::split(input)?.short(true)?.ok_or(Fault::NumberMissing)?;
     let context = context.ok_or(Fault::NoContext)?;
     let (kind, base, project) = (context.kind, Some(context.base.clone()), context.project.clone());
     if context.base.is_local() {
         let local = Some(ForgeKind::Local);
-        return if matches!(what, What::Issue(_)) {
-            Ok(plain(local, base, project, what))
+        return if matches!(target, Target::Issue(_)) {
+            Ok(plain(local, base, project, target))
         } else {
             Err(Fault::NotGitLab)
         };
     }
     let parts: Vec<_> = project.as_str().split('/').map(str::to_owned).collect();
-    let page = page::read(&parts, kind.map_or(Layout::Project, Layout::Kind), Some(what))?;
-    Ok(plain(page.kind, base, page.project, page.what))
+    let page = page_path::read(&parts, kind.map_or(Layout::Project, Layout::Kind), Some(target))?;
+    Ok(plain(page.kind, base, page.project, page.target))
 }
 
 /// `owner/repo#12`, and the path of a page without its host.
-fn without_host(input: &str, context: Option<&Context>) -> Result<Address, Fault> {
-    let tail = Tail::split(input)?;
-    let path = path::decoded(tail.path)?;
+fn without_host(input: &str, context: Option<&CurrentRepo>) -> Result<Address, Fault> {
+    let suffix = Suffix::split(input)?;
+    let path = path::decoded(suffix.path)?;
     // Nobody writes an owner's name encoded; `git%2eexample/a/b` would turn into a host when it is shown.
-    if tail.path.split('/').next().is_some_and(|first| first.contains('%')) {
+    if suffix.path.split('/').next().is_some_and(|first| first.contains('%')) {
         return Err(Fault::Encoding);
     }
     let context = context.filter(|context| !context.base.is_local());
     let layout = context.and_then(|context| context.kind).map_or(Layout::Project, Layout::Kind);
-    if page::is_api(&path) {
+    if page_path::is_api(&path) {
         return Err(Fault::Host);
     }
-    let page = page::read(&path, layout, tail.short(true)?)?;
+    let page = page_path::read(&path, layout, suffix.short(true)?)?;
     Ok(Address {
-        comment: tail.comment().filter(|_| page.what != What::Repo),
-        credentials_dropped: tail.had_query,
-        ..plain(page.kind, context.map(|context| context.base.clone()), page.project, page.what)
+        comment: suffix.comment().filter(|_| page.target != Target::Repo),
+        credentials_dropped: suffix.had_query,
+        ..plain(page.kind, context.map(|context| context.base.clone()), page.project, page.target)
     })
 }
 
-fn plain(kind: Option<ForgeKind>, base: Option<ServerBase>, project: ProjectPath, what: What) -> Address {
-    Address { kind, base, project, what, comment: None, ssh: None, credentials_dropped: false }
+fn plain(kind: Option<ForgeKind>, base: Option<ServerBase>, project: ProjectPath, target: Target) -> Address {
+    Address { kind, base, project, target, comment: None, ssh: None, credentials_dropped: false }
 }
 
 /// Whether an input without a scheme begins with a host: a known one, one with a port, or a dotted name with a

@@ -7,7 +7,7 @@ use kugetsu_domain::reference::{ProjectPath, RepoRef, ServerBase};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::address::What;
+use crate::address::Target;
 use crate::clone_url::CloneUrl;
 use crate::error::AddressError;
 use crate::known::KnownServer;
@@ -97,7 +97,7 @@ impl Repositories {
 impl Entry {
     fn read(name: &str, value: &Value, servers: &[KnownServer]) -> Result<Self, EntryError> {
         let address = parse(name, servers, None).map_err(EntryError::Name)?;
-        if address.what != What::Repo || address.ssh.is_some() {
+        if address.target != Target::Repo || address.ssh.is_some() {
             return Err(EntryError::NotARepository(address.to_string()));
         }
         let text = match value {

@@ -140,14 +140,14 @@ impl Servers {
 
 /// A server's address as somebody typed it, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypedServer {
+pub struct ServerAddress {
     /// Where its pages begin.
     pub base: ServerBase,
     /// Whether a user, a password or a query was left out.
     pub credentials_dropped: bool,
 }
 
-impl TypedServer {
+impl ServerAddress {
     /// Reads `git.example.co`, `https://git.example.co/` or the address of the API there, which people paste as well.
     ///
     /// # Errors
@@ -157,13 +157,13 @@ impl TypedServer {
     }
 }
 
-impl fmt::Display for TypedServer {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.base.fmt(f)
     }
 }
 
-fn read(text: &str) -> Result<TypedServer, Fault> {
+fn read(text: &str) -> Result<ServerAddress, Fault> {
     let (https, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
@@ -186,7 +186,7 @@ fn read(text: &str) -> Result<TypedServer, Fault> {
     }
     let host = if authority.host == "api.github.com" { "github.com" } else { &authority.host };
     let base = Origin::new(https, host, authority.port).server(&parts)?;
-    Ok(TypedServer { base, credentials_dropped: authority.user.is_some() || kept.len() < rest.len() })
+    Ok(ServerAddress { base, credentials_dropped: authority.user.is_some() || kept.len() < rest.len() })
 }
 
 #[cfg(test)]
@@ -247,12 +247,12 @@ mod tests {
             ("https://api.github.com", "https://github.com"),
             ("https://gl.example.com:8443/gitlab//", "https://gl.example.com:8443/gitlab"),
         ] {
-            assert_eq!(TypedServer::read(typed).unwrap().to_string(), base, "{typed}");
+            assert_eq!(ServerAddress::read(typed).unwrap().to_string(), base, "{typed}");
         }
-        let secret = TypedServer::read("https://bot:SECRET@git.example.co/?token=SECRET").unwrap();
+        let secret = ServerAddress::read("https://bot:SECRET@git.example.co/?token=SECRET").unwrap();
         assert!(secret.credentials_dropped && secret.base.as_str() == "https://git.example.co");
         for typed in ["", "https://", "ssh://h", "a b", "/srv", "https://h/../x", "https://h/a b"] {
-            assert!(TypedServer::read(typed).is_err(), "{typed}");
+            assert!(ServerAddress::read(typed).is_err(), "{typed}");
         }
     }
 

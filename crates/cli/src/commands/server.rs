@@ -4,9 +4,9 @@ use clap::{Args, Subcommand};
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
 use kugetsu_engine::Home;
 use kugetsu_forge::api::detect::detect;
-use kugetsu_forge::api::http::connector::Connector;
 use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::servers::{Server as Known, TypedServer};
+use kugetsu_forge::api::http::transport::Transport;
+use kugetsu_forge::servers::{Server as Known, ServerAddress};
 
 use crate::config::edit::edit;
 use crate::config::file::Part;
@@ -181,7 +181,7 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
             .hint("leave them out; a token goes into the env file: kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)"));
     }
     let refused = |why: String| Failure::usage(format!("the server {name}: {why}"));
-    let base = TypedServer::read(&url)
+    let base = ServerAddress::read(&url)
         .map_err(|error| {
             refused(format!("its address is none: {}", error.fault())).hint("such as https://git.example.com")
         })?
@@ -239,8 +239,8 @@ fn taken<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option
 
 /// Asks a server what it is.
 async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
-    let connector = Connector::new(Limits::default()).map_err(|error| Failure::new(error.to_string()))?;
-    let asked = patience::saying(&format!("asking {base} what it is"), detect(&connector, base)).await;
+    let transport = Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()))?;
+    let asked = patience::saying(&format!("asking {base} what it is"), detect(&transport, base)).await;
     let found = asked.map_err(|error| {
         Failure::new(error.to_string())
             .hint("with --kind github, gitea, forgejo or gitlab it is named without being asked")

@@ -3,7 +3,7 @@
 use kugetsu_agent::CustomProfile;
 use kugetsu_domain::redact::is_secret;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::servers::{Server, TypedServer};
+use kugetsu_forge::servers::{Server, ServerAddress};
 
 use crate::assignments;
 
@@ -28,7 +28,7 @@ pub(crate) struct Entry {
 
 /// Whether an address holds what must not be shown: a user, a password or a query. [`server`] leaves it out.
 pub(crate) fn holds_credentials(url: &str) -> bool {
-    TypedServer::read(url).is_ok_and(|read| read.credentials_dropped)
+    ServerAddress::read(url).is_ok_and(|read| read.credentials_dropped)
 }
 
 /// The variable that holds a server's token, as it is configured: its name, and never a token itself.
@@ -58,7 +58,7 @@ pub(crate) fn token_variable(name: &str) -> Result<String, String> {
 pub(crate) fn api_address(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let read = TypedServer::read(&whole).map_err(|error| format!("api_url: {error}"))?;
+    let read = ServerAddress::read(&whole).map_err(|error| format!("api_url: {error}"))?;
     if read.credentials_dropped {
         return Err("api_url holds no user, password or query; a token goes into the env file".to_owned());
     }
@@ -70,7 +70,7 @@ pub(crate) fn api_address(text: &str) -> Result<String, String> {
 /// # Errors
 /// What cannot be used of it.
 pub(crate) fn server(name: &str, url: &str, kind: Option<&str>, api_url: Option<&str>) -> Result<Server, String> {
-    let base = TypedServer::read(url).map_err(|error| error.to_string())?.base;
+    let base = ServerAddress::read(url).map_err(|error| error.to_string())?.base;
     let kind = match kind {
         None => None,
         Some(kind) => match ForgeKind::from_name(kind) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Version;
-use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::credentials::Credentials;
 use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::login::Login;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_forge::api::open::open;
 use kugetsu_forge::servers::Server;
 use kugetsu_store::view::Repo;
@@ -33,19 +33,19 @@ struct Asked {
 
 /// All that are configured, and of the public ones those that are used.
 pub(crate) async fn checks(loaded: &Loaded, repositories: Option<&[Repo]>, offline: bool) -> Vec<Check> {
-    let connector = Connector::new(Limits { connect: CONNECT, request: LIMIT, tries: 1, ..Limits::default() });
+    let transport = Transport::new(Limits { connect: CONNECT, request: LIMIT, tries: 1, ..Limits::default() });
     let mut checks = Vec::new();
     let mut asking = JoinSet::new();
     for (at, asked) in counted(loaded, repositories).into_iter().enumerate() {
         let has_token = asked.variable.as_ref().is_some_and(|variable| servers::is_set(loaded, variable));
         let name = asked.server.name.clone();
-        match (&connector, has_token) {
+        match (&transport, has_token) {
             (_, false) => checks.push((at, without_token(&asked))),
             (_, true) if offline => checks.push((at, Check::unknown(ID, name, "not asked, because of --offline"))),
             (Err(error), true) => checks.push((at, Check::unknown(ID, name, error.to_string()))),
-            (Ok(connector), true) => {
-                let (connector, login) = (connector.clone(), login(loaded, &asked));
-                asking.spawn(async move { (at, ask(&connector, asked, login).await) });
+            (Ok(transport), true) => {
+                let (transport, login) = (transport.clone(), login(loaded, &asked));
+                asking.spawn(async move { (at, ask(&transport, asked, login).await) });
             }
         }
     }
@@ -77,9 +77,9 @@ fn counted(loaded: &Loaded, repositories: Option<&[Repo]>) -> Vec<Asked> {
     all.collect()
 }
 
-fn login(loaded: &Loaded, asked: &Asked) -> Result<Login, ForgeError> {
+fn login(loaded: &Loaded, asked: &Asked) -> Result<Credentials, ForgeError> {
     let variable = asked.variable.clone().unwrap_or_default();
-    Login::new(variable.clone(), loaded.settings.variable(&variable))
+    Credentials::new(variable.clone(), loaded.settings.variable(&variable))
 }
 
 fn without_token(asked: &Asked) -> Check {
@@ -104,10 +104,10 @@ fn without_token(asked: &Asked) -> Check {
     }
 }
 
-async fn ask(connector: &Connector, asked: Asked, login: Result<Login, ForgeError>) -> Check {
+async fn ask(transport: &Transport, asked: Asked, login: Result<Credentials, ForgeError>) -> Check {
     let Asked { server, projects, .. } = &asked;
     let name = &server.name;
-    let forge = match login.and_then(|login| open(connector, server, login)) {
+    let forge = match login.and_then(|login| open(transport, server, login)) {
         Ok(forge) => forge,
         Err(error) => return refused(&asked, &error),
     };

@@ -6,9 +6,9 @@ use std::path::Path;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::{IssueRef, RepoRef};
-use kugetsu_forge::address::{Address, Context, What};
-use kugetsu_forge::place::place;
-use kugetsu_forge::prose::{Mention, mentions};
+use kugetsu_forge::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::clone_source::clone_source;
+use kugetsu_forge::mentions::{Mention, mentions};
 use kugetsu_store::view::RunView;
 
 use super::facts;
@@ -33,7 +33,7 @@ pub struct Candidate {
 /// A message, read.
 pub(super) struct Read {
     /// The repository that the person is in.
-    here: Option<Context>,
+    here: Option<CurrentRepo>,
     named: Vec<Named>,
 }
 
@@ -160,10 +160,10 @@ pub(super) async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<R
             }
             Mention::Address(address) => {
                 let written = address.to_string();
-                let found = match address.what {
-                    What::PullRequest(_) => Found::PullRequest,
-                    What::Repo => continue,
-                    What::Issue(number) => match repository(&address, &settings) {
+                let found = match address.target {
+                    Target::PullRequest(_) => Found::PullRequest,
+                    Target::Repo => continue,
+                    Target::Issue(number) => match repository(&address, &settings) {
                         Ok(repo) => {
                             let is_certain = address.base.is_some();
                             let is_server_known =
@@ -192,7 +192,7 @@ pub(super) async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<R
 fn repository(address: &Address, settings: &Settings) -> Result<RepoRef, String> {
     match address.repo() {
         Some(repo) => Ok(repo),
-        None => place(address, &settings.repositories, &settings.servers)
+        None => clone_source(address, &settings.repositories, &settings.servers)
             .map(|placed| placed.repo)
             .map_err(|error| error.to_string()),
     }

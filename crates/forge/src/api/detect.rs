@@ -12,10 +12,10 @@ use thiserror::Error;
 use super::error::ForgeError;
 use super::gitea;
 use super::http::answer::Answer;
-use super::http::connector::Connector;
-use super::http::exchange::exchange;
-use super::http::login::Login;
-use super::http::site::Site;
+use super::http::base_url::BaseUrl;
+use super::http::credentials::Credentials;
+use super::http::fetch::fetch;
+use super::http::transport::Transport;
 use crate::known::PUBLIC;
 use crate::servers::Server;
 
@@ -52,12 +52,12 @@ pub enum DetectError {
 ///
 /// # Errors
 /// It cannot be reached, sends its callers to another host, or cannot be told from what it answers.
-pub async fn detect(connector: &Connector, base: &ServerBase) -> Result<Detected, DetectError> {
+pub async fn detect(transport: &Transport, base: &ServerBase) -> Result<Detected, DetectError> {
     if let Some((_, kind)) = PUBLIC.iter().find(|(public, _)| *public == base.as_str()) {
         return Ok(detected(base, *kind, None));
     }
-    let site = Site::new(base.as_str(), base.as_str())?;
-    let asker = Asker { connector, site, login: Login::nobody() };
+    let base_url = BaseUrl::new(base.as_str(), base.as_str())?;
+    let asker = Asker { transport, base_url, credentials: Credentials::nobody() };
     if let Some((kind, version)) = gitea_like(&asker).await? {
         return Ok(detected(base, kind, version));
     }
@@ -76,17 +76,17 @@ fn detected(base: &ServerBase, kind: ForgeKind, version: Option<String>) -> Dete
 }
 
 struct Asker<'a> {
-    connector: &'a Connector,
-    site: Site,
-    login: Login,
+    transport: &'a Transport,
+    base_url: BaseUrl,
+    credentials: Credentials,
 }
 
 impl Asker<'_> {
     /// Whatever is answered at this path below the base.
     async fn ask(&self, path: &str) -> Result<Answer, ForgeError> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let (url, limit) = (self.site.at(&parts, &[]), self.connector.limits().detect);
-        let answer = exchange(self.connector, &self.site, &self.login, url, &HeaderMap::new(), limit).await;
+        let (url, limit) = (self.base_url.at(&parts, &[]), self.transport.limits().detect);
+        let answer = fetch(self.transport, &self.base_url, &self.credentials, url, &HeaderMap::new(), limit).await;
         answer.map_err(|failed| failed.error)
     }
 }

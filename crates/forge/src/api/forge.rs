@@ -10,10 +10,10 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use super::error::ForgeError;
 use super::issue::Issue;
 use super::pull_request::PullRequest;
-use crate::address::{Address, What};
+use crate::address::{Address, Target};
 
 /// An answer on its way.
-pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, ForgeError>> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ForgeError>> + Send + 'a>>;
 
 /// What runs on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,23 +36,23 @@ pub trait Forge: Debug + Send + Sync {
     fn kind(&self) -> ForgeKind;
 
     /// The name of the user whom the token belongs to.
-    fn whoami(&self) -> Asked<'_, String>;
+    fn whoami(&self) -> BoxFuture<'_, String>;
 
     /// What runs there. GitLab tells it only to those who bring a token.
-    fn version(&self) -> Asked<'_, Version>;
+    fn version(&self) -> BoxFuture<'_, Version>;
 
     /// One issue. On GitHub, Gitea and Forgejo a change is an issue too; [`Issue::is_pull_request`] tells.
-    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Issue>;
+    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Issue>;
 
     /// One pull or merge request.
-    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest>;
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest>;
 
     /// The changes whose head is `branch` of the project itself (not of a fork), the one changed last first. Closed and
     /// merged ones are among them.
     ///
     /// A server that cannot search by branch lists its changes, newest activity first, and only so many pages of them
     /// are read: a change that nobody has touched for long may be missed there.
-    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>>;
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<PullRequest>>;
 }
 
 /// Asks for the change at `address`, as [`parse`](crate::parser::parse) has read it.
@@ -67,14 +67,14 @@ pub async fn pull_request_at(forge: &dyn Forge, address: &Address) -> Result<Pul
         return Err(ForgeError::OtherServer { address: address.to_string(), server });
     }
     let not_a_pull_request = || ForgeError::NotAPullRequest { address: address.to_string() };
-    match address.what {
-        What::PullRequest(number) => forge.pull_request(&address.project, number).await,
-        What::Issue(number) if forge.kind() != ForgeKind::GitLab => {
+    match address.target {
+        Target::PullRequest(number) => forge.pull_request(&address.project, number).await,
+        Target::Issue(number) if forge.kind() != ForgeKind::GitLab => {
             let asked = forge.pull_request(&address.project, number).await;
             asked.map_err(
                 |error| if matches!(error, ForgeError::NotFound { .. }) { not_a_pull_request() } else { error },
             )
         }
-        What::Issue(_) | What::Repo => Err(not_a_pull_request()),
+        Target::Issue(_) | Target::Repo => Err(not_a_pull_request()),
     }
 }

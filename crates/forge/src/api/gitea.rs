@@ -8,13 +8,13 @@ use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use super::error::ForgeError;
-use super::forge::{Asked, Forge, Version};
+use super::forge::{BoxFuture, Forge, Version};
 use super::github_like::{IssueAnswer, at};
-use super::http::client::{Client, Manner, Told};
-use super::http::connector::Connector;
-use super::http::login::Login;
+use super::http::base_url::BaseUrl;
+use super::http::client::{Client, Dated, HttpDialect};
+use super::http::credentials::Credentials;
 use super::http::paging::{PER_PAGE, Paging};
-use super::http::site::Site;
+use super::http::transport::Transport;
 use super::issue::Issue;
 use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Me};
@@ -66,21 +66,27 @@ struct End {
 }
 
 impl Gitea {
-    pub(super) fn new(kind: ForgeKind, server: ServerBase, connector: &Connector, site: Site, login: Login) -> Self {
-        let manner = Manner {
+    pub(super) fn new(
+        kind: ForgeKind,
+        server: ServerBase,
+        transport: &Transport,
+        base_url: BaseUrl,
+        credentials: Credentials,
+    ) -> Self {
+        let dialect = HttpDialect {
             // Older versions take `Bearer` for OAuth only.
             token: (AUTHORIZATION, "token "),
             accept: "application/json",
             version: None,
             paging: Paging::Count,
         };
-        Self { kind, server, client: Client::new(connector, site, login, manner) }
+        Self { kind, server, client: Client::new(transport, base_url, credentials, dialect) }
     }
 
     async fn pull(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
         let look = || async {
             let number = number.to_string();
-            self.client.get_told::<PullAnswer>(&at(project, &["pulls", &number])).await
+            self.client.get_dated::<PullAnswer>(&at(project, &["pulls", &number])).await
         };
         let first = look().await?;
         if !is_refused(&first) {
@@ -120,11 +126,11 @@ impl Forge for Gitea {
         self.kind
     }
 
-    fn whoami(&self) -> Asked<'_, String> {
+    fn whoami(&self) -> BoxFuture<'_, String> {
         Box::pin(async { self.client.get(&["user"]).await.map(|me: Me| me.login) })
     }
 
-    fn version(&self) -> Asked<'_, Version> {
+    fn version(&self) -> BoxFuture<'_, Version> {
         Box::pin(async {
             let answer: VersionAnswer = self.client.get(&["version"]).await?;
             let kind = answer.version.as_deref().map_or(self.kind, kind_of);
@@ -132,18 +138,18 @@ impl Forge for Gitea {
         })
     }
 
-    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Issue> {
+    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Issue> {
         Box::pin(async move {
             let number = number.to_string();
             self.client.get::<IssueAnswer>(&at(project, &["issues", &number])).await.map(IssueAnswer::issue)
         })
     }
 
-    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest> {
         Box::pin(self.pull(project, number))
     }
 
-    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }
@@ -155,7 +161,7 @@ pub(super) fn kind_of(version: &str) -> ForgeKind {
 
 /// Whether the server says of an open change, left alone for a while, that it cannot be merged, and not because it is a
 /// draft: of drafts it always says so.
-fn is_refused(told: &Told<PullAnswer>) -> bool {
+fn is_refused(told: &Dated<PullAnswer>) -> bool {
     let pull = &told.value;
     let settled = wire::time(pull.updated_at.as_deref()).is_none_or(|updated| {
         told.now.duration_since(updated) >= jiff::SignedDuration::from_secs(SETTLED.as_secs().cast_signed())

@@ -5,13 +5,13 @@ use reqwest::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use super::error::ForgeError;
-use super::forge::{Asked, Forge, Version};
+use super::forge::{BoxFuture, Forge, Version};
 use super::github_like::{IssueAnswer, at};
-use super::http::client::{Client, Manner};
-use super::http::connector::Connector;
-use super::http::login::Login;
+use super::http::base_url::BaseUrl;
+use super::http::client::{Client, HttpDialect};
+use super::http::credentials::Credentials;
 use super::http::paging::{PER_PAGE, Paging};
-use super::http::site::Site;
+use super::http::transport::Transport;
 use super::issue::Issue;
 use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Me};
@@ -62,14 +62,14 @@ struct Repo {
 }
 
 impl GitHub {
-    pub(super) fn new(server: ServerBase, connector: &Connector, site: Site, login: Login) -> Self {
-        let manner = Manner {
+    pub(super) fn new(server: ServerBase, transport: &Transport, base_url: BaseUrl, credentials: Credentials) -> Self {
+        let dialect = HttpDialect {
             token: (AUTHORIZATION, "Bearer "),
             accept: "application/vnd.github+json",
             version: Some(("x-github-api-version", "2022-11-28")),
             paging: Paging::Link,
         };
-        Self { server, client: Client::new(connector, site, login, manner) }
+        Self { server, client: Client::new(transport, base_url, credentials, dialect) }
     }
 
     async fn pull(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
@@ -112,29 +112,29 @@ impl Forge for GitHub {
         ForgeKind::GitHub
     }
 
-    fn whoami(&self) -> Asked<'_, String> {
+    fn whoami(&self) -> BoxFuture<'_, String> {
         Box::pin(async { self.client.get(&["user"]).await.map(|me: Me| me.login) })
     }
 
-    fn version(&self) -> Asked<'_, Version> {
+    fn version(&self) -> BoxFuture<'_, Version> {
         Box::pin(async {
             let meta: Meta = self.client.get(&["meta"]).await?;
             Ok(Version { kind: ForgeKind::GitHub, text: meta.installed_version })
         })
     }
 
-    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Issue> {
+    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Issue> {
         Box::pin(async move {
             let number = number.to_string();
             self.client.get::<IssueAnswer>(&at(project, &["issues", &number])).await.map(IssueAnswer::issue)
         })
     }
 
-    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest> {
         Box::pin(self.pull(project, number))
     }
 
-    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }

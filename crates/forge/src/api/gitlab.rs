@@ -6,12 +6,12 @@ use reqwest::header::HeaderName;
 use serde::Deserialize;
 
 use super::error::ForgeError;
-use super::forge::{Asked, Forge, Version};
-use super::http::client::{Client, Manner};
-use super::http::connector::Connector;
-use super::http::login::Login;
+use super::forge::{BoxFuture, Forge, Version};
+use super::http::base_url::BaseUrl;
+use super::http::client::{Client, HttpDialect};
+use super::http::credentials::Credentials;
 use super::http::paging::{PER_PAGE, Paging};
-use super::http::site::Site;
+use super::http::transport::Transport;
 use super::issue::{Issue, IssueState};
 use super::pull_request::{Facts, MergeCheck, PullRequest};
 use super::wire::{self, Label, Me, User};
@@ -63,14 +63,14 @@ struct MergeAnswer {
 }
 
 impl GitLab {
-    pub(super) fn new(server: ServerBase, connector: &Connector, site: Site, login: Login) -> Self {
-        let manner = Manner {
+    pub(super) fn new(server: ServerBase, transport: &Transport, base_url: BaseUrl, credentials: Credentials) -> Self {
+        let dialect = HttpDialect {
             token: (HeaderName::from_static("private-token"), ""),
             accept: "application/json",
             version: None,
             paging: Paging::NextPage,
         };
-        Self { server, client: Client::new(connector, site, login, manner) }
+        Self { server, client: Client::new(transport, base_url, credentials, dialect) }
     }
 
     async fn merge_request(&self, project: &ProjectPath, number: u64) -> Result<PullRequest, ForgeError> {
@@ -112,29 +112,29 @@ impl Forge for GitLab {
         ForgeKind::GitLab
     }
 
-    fn whoami(&self) -> Asked<'_, String> {
+    fn whoami(&self) -> BoxFuture<'_, String> {
         Box::pin(async { self.client.get(&["user"]).await.map(|me: Me| me.login) })
     }
 
-    fn version(&self) -> Asked<'_, Version> {
+    fn version(&self) -> BoxFuture<'_, Version> {
         Box::pin(async {
             let answer: VersionAnswer = self.client.get(&["version"]).await?;
             Ok(Version { kind: ForgeKind::GitLab, text: answer.version })
         })
     }
 
-    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, Issue> {
+    fn issue<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, Issue> {
         Box::pin(async move {
             let path = ["projects", project.as_str(), "issues", &number.to_string()];
             self.client.get::<IssueAnswer>(&path).await.map(IssueAnswer::issue)
         })
     }
 
-    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> Asked<'a, PullRequest> {
+    fn pull_request<'a>(&'a self, project: &'a ProjectPath, number: u64) -> BoxFuture<'a, PullRequest> {
         Box::pin(self.merge_request(project, number))
     }
 
-    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> Asked<'a, Vec<PullRequest>> {
+    fn find_pull_requests<'a>(&'a self, project: &'a ProjectPath, branch: &'a str) -> BoxFuture<'a, Vec<PullRequest>> {
         Box::pin(self.find(project, branch))
     }
 }

@@ -9,25 +9,25 @@ use super::forge::Forge;
 use super::gitea::Gitea;
 use super::github::GitHub;
 use super::gitlab::GitLab;
-use super::http::connector::Connector;
-use super::http::login::Login;
-use super::http::site::Site;
+use super::http::base_url::BaseUrl;
+use super::http::credentials::Credentials;
+use super::http::transport::Transport;
 use crate::servers::Server;
 
 /// The forge at `server`, as `login` sees it. Nothing is asked of it yet.
 ///
 /// # Errors
 /// Nobody knows what serves there, it has no API, or the address of its API cannot be used.
-pub fn open(connector: &Connector, server: &Server, login: Login) -> Result<Arc<dyn Forge>, ForgeError> {
+pub fn open(transport: &Transport, server: &Server, credentials: Credentials) -> Result<Arc<dyn Forge>, ForgeError> {
     let name = || server.base.to_string();
     let kind = server.kind.ok_or_else(|| ForgeError::NoKind { server: name() })?;
     let api = server.api().ok_or_else(|| ForgeError::NoApi { server: name() })?;
-    let site = Site::new(&api, server.base.as_str())?;
+    let base_url = BaseUrl::new(&api, server.base.as_str())?;
     let base = server.base.clone();
     Ok(match kind {
-        ForgeKind::GitHub => Arc::new(GitHub::new(base, connector, site, login)),
-        ForgeKind::Gitea | ForgeKind::Forgejo => Arc::new(Gitea::new(kind, base, connector, site, login)),
-        ForgeKind::GitLab => Arc::new(GitLab::new(base, connector, site, login)),
+        ForgeKind::GitHub => Arc::new(GitHub::new(base, transport, base_url, credentials)),
+        ForgeKind::Gitea | ForgeKind::Forgejo => Arc::new(Gitea::new(kind, base, transport, base_url, credentials)),
+        ForgeKind::GitLab => Arc::new(GitLab::new(base, transport, base_url, credentials)),
         ForgeKind::Local => return Err(ForgeError::NoApi { server: name() }),
     })
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 
-use crate::address::{Address, What};
+use crate::address::{Address, Target};
 
 /// One pull or merge request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl PullRequest {
             kind: Some(kind),
             base: Some(server.clone()),
             project: project.clone(),
-            what: What::PullRequest(self.number),
+            target: Target::PullRequest(self.number),
             comment: None,
             ssh: None,
             credentials_dropped: false,

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
 use kugetsu_forge::api::detect::{DetectError, detect};
 use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::http::connector::Connector;
 use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 
 use crate::stage::{all, limits};
 
-fn connector() -> Connector {
-    Connector::new(limits()).unwrap()
+fn transport() -> Transport {
+    Transport::new(limits()).unwrap()
 }
 
 fn base(text: &str) -> ServerBase {
@@ -23,7 +23,7 @@ fn base(text: &str) -> ServerBase {
 #[tokio::test]
 async fn every_kind_is_told_by_what_it_answers() {
     for (kind, server) in all() {
-        let found = detect(&connector(), &base(&server.base_url())).await.unwrap();
+        let found = detect(&transport(), &base(&server.base_url())).await.unwrap();
         assert_eq!(found.kind, kind);
         assert_eq!(found.api, server.api_url());
         // GitLab tells its version only with a token, and none is sent.
@@ -36,7 +36,7 @@ async fn every_kind_is_told_by_what_it_answers() {
 async fn a_server_that_wants_everybody_to_sign_in_is_told_too() {
     for (kind, server) in all() {
         server.require_sign_in();
-        assert_eq!(detect(&connector(), &base(&server.base_url())).await.unwrap().kind, kind);
+        assert_eq!(detect(&transport(), &base(&server.base_url())).await.unwrap().kind, kind);
     }
 }
 
@@ -47,7 +47,7 @@ async fn public_servers_are_known_without_being_asked() {
         ("https://gitlab.com", ForgeKind::GitLab, "https://gitlab.com/api/v4"),
         ("https://codeberg.org", ForgeKind::Forgejo, "https://codeberg.org/api/v1"),
     ] {
-        let found = detect(&connector(), &base(address)).await.unwrap();
+        let found = detect(&transport(), &base(address)).await.unwrap();
         assert_eq!((found.kind, found.api.as_str(), found.version), (kind, api, None));
     }
 }
@@ -67,7 +67,7 @@ async fn what_answers_everything_with_a_page_is_unknown() {
         server.fail_at("/api/v1/", answer.clone());
         server.fail_at("/api/v4/", answer.clone());
         server.fail_at("/api/v3/", answer);
-        let error = detect(&connector(), &base(&server.base_url())).await.unwrap_err();
+        let error = detect(&transport(), &base(&server.base_url())).await.unwrap_err();
         assert!(matches!(error, DetectError::Unknown { .. }), "{error}");
         assert!(error.to_string().contains("--kind"), "{error}");
     }
@@ -77,7 +77,7 @@ async fn what_answers_everything_with_a_page_is_unknown() {
 async fn a_server_that_sends_its_callers_elsewhere_is_not_followed() {
     let (server, elsewhere) = (ForgeServer::gitea(), ForgeServer::gitlab());
     server.fail_next(Fault::Redirect(301, format!("{}/api/v1/version", elsewhere.base_url())));
-    let error = detect(&connector(), &base(&server.base_url())).await.unwrap_err();
+    let error = detect(&transport(), &base(&server.base_url())).await.unwrap_err();
     let DetectError::Forge(ForgeError::Moved { to, .. }) = &error else { panic!("{error}") };
     assert_eq!(*to, elsewhere.base_url(), "the person is told where to");
     assert_eq!(elsewhere.requests(), []);
@@ -86,12 +86,12 @@ async fn a_server_that_sends_its_callers_elsewhere_is_not_followed() {
 #[tokio::test]
 async fn a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
     let gone = ForgeServer::gitea().base_url();
-    let error = detect(&connector(), &base(&gone)).await.unwrap_err();
+    let error = detect(&transport(), &base(&gone)).await.unwrap_err();
     assert!(matches!(error, DetectError::Forge(ForgeError::Unreachable { .. })), "{error}");
 
     let server = ForgeServer::gitea();
     server.fail_next(Fault::Late(Duration::from_secs(60)));
-    let quick = Connector::new(Limits { detect: Duration::from_millis(200), ..limits() }).unwrap();
+    let quick = Transport::new(Limits { detect: Duration::from_millis(200), ..limits() }).unwrap();
     let begun = Instant::now();
     let error = detect(&quick, &base(&server.base_url())).await.unwrap_err();
     assert!(matches!(error, DetectError::Forge(ForgeError::Timeout { .. })), "{error}");
@@ -102,7 +102,7 @@ async fn a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
 async fn a_server_below_a_path_is_asked_there() {
     let server = ForgeServer::gitea();
     let below = format!("{}/git", server.base_url());
-    let error = detect(&connector(), &base(&below)).await.unwrap_err();
+    let error = detect(&transport(), &base(&below)).await.unwrap_err();
     assert!(matches!(error, DetectError::Unknown { .. }), "{error}");
     assert!(server.requests().iter().all(|request| request.target.starts_with("/git/api/")), "{:?}", server.requests());
 }

@@ -4,16 +4,16 @@
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 mod bodies;
+mod clone_source;
 mod detect;
 mod hostile;
 mod issues;
 mod myworld;
-mod patience;
-mod place;
 mod prism;
 mod program;
 mod pull_requests;
 mod refusals;
+mod retry;
 mod roundtrip;
 mod stage;
 mod vectors;

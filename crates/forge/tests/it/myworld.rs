@@ -6,7 +6,7 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_forge::api::issue::IssueState;
 use kugetsu_forge::api::open::open;
 use serde_json::Value;
@@ -48,11 +48,11 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
         command.args(["--time", "realtime", "--env"]).arg(world);
         command
     });
-    let connector = Connector::new(limits()).unwrap();
+    let transport = Transport::new(limits()).unwrap();
     let envs: Value = serde_json::from_str(&get(&format!("{}/envs", peer.url())).await).unwrap();
     let token = envs["envs"][0]["credentials"]["agent"]["github_token"].as_str().unwrap();
     let at = server(ForgeKind::GitHub, "https://github.com", Some(&format!("{}/{API}", peer.url())));
-    let forge = open(&connector, &at, login(ForgeKind::GitHub, Some(token))).unwrap();
+    let forge = open(&transport, &at, login(ForgeKind::GitHub, Some(token))).unwrap();
     let acme = project("acme/api");
 
     assert_eq!(forge.whoami().await.unwrap(), "robot");
@@ -70,13 +70,13 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
 
     merge(&peer, token).await;
     assert_eq!(forge.pull_request(&acme, 2).await.unwrap().state, PrState::Merged);
-    refusals(&*forge, &connector, &at).await;
+    refusals(&*forge, &transport, &at).await;
 }
 
-async fn refusals(forge: &dyn Forge, connector: &Connector, at: &kugetsu_forge::servers::Server) {
+async fn refusals(forge: &dyn Forge, transport: &Transport, at: &kugetsu_forge::servers::Server) {
     let missing = forge.pull_request(&project("acme/api"), 99).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
-    let stranger = open(connector, at, login(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
+    let stranger = open(transport, at, login(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
     let refused = stranger.whoami().await;
     assert!(matches!(refused, Err(ForgeError::TokenRefused { .. })), "{refused:?}");
 }

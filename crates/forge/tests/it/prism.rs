@@ -8,8 +8,8 @@ use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::connector::Connector;
 use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_forge::api::open::open;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
@@ -93,5 +93,5 @@ fn client(kind: ForgeKind, prism: &Peer) -> Arc<dyn Forge> {
     let once = Limits { tries: 1, ..limits() };
     // The descriptions begin where the API does.
     let server = server(kind, &prism.url(), Some(&prism.url()));
-    open(&Connector::new(once).unwrap(), &server, login(kind, Some(TOKEN))).unwrap()
+    open(&Transport::new(once).unwrap(), &server, login(kind, Some(TOKEN))).unwrap()
 }

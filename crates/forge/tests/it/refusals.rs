@@ -2,7 +2,7 @@
 
 use kugetsu_domain::reference::ForgeKind;
 use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_forge::api::open::open;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
@@ -131,8 +131,8 @@ async fn a_server_without_tls_is_told_from_one_that_is_away() {
 
 #[tokio::test]
 async fn nothing_is_opened_without_a_kind_or_with_a_broken_address() {
-    let connector = Connector::new(limits()).unwrap();
-    let refused = |server| open(&connector, &server, login(ForgeKind::Gitea, None)).unwrap_err();
+    let transport = Transport::new(limits()).unwrap();
+    let refused = |server| open(&transport, &server, login(ForgeKind::Gitea, None)).unwrap_err();
     let mut unknown = server(ForgeKind::Gitea, "https://git.example.co", None);
     unknown.kind = None;
     let error = refused(unknown);

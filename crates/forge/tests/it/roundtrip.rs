@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
-use kugetsu_forge::address::{Address, Context, What};
+use kugetsu_forge::address::{Address, CurrentRepo, Target};
 use kugetsu_forge::clone_url::CloneUrl;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
-use kugetsu_forge::servers::TypedServer;
+use kugetsu_forge::servers::ServerAddress;
 use proptest::prelude::*;
 
 use crate::vectors;
@@ -73,10 +73,10 @@ static SERVERS: LazyLock<Vec<KnownServer>> = LazyLock::new(|| {
     servers
 });
 
-fn contexts() -> Vec<Option<Context>> {
+fn contexts() -> Vec<Option<CurrentRepo>> {
     let context = |kind, base: &str, project: &str| {
         let (base, project) = (ServerBase::new(base).unwrap(), ProjectPath::new(project).unwrap());
-        Some(Context { kind, base, project })
+        Some(CurrentRepo { kind, base, project })
     };
     vec![
         None,
@@ -89,12 +89,12 @@ fn contexts() -> Vec<Option<Context>> {
     ]
 }
 
-fn check(input: &str, context: Option<&Context>) {
+fn check(input: &str, context: Option<&CurrentRepo>) {
     match parse(input, &SERVERS, context) {
         Ok(address) => {
             let written = address.to_string();
             let mut back = parse(&written, &SERVERS, context);
-            if let (What::Repo, Ok(back)) = (address.what, &mut back) {
+            if let (Target::Repo, Ok(back)) = (address.target, &mut back) {
                 // What serves a repository may have been told by an API's address; its page's does not tell.
                 back.kind = back.kind.or(address.kind);
             }
@@ -144,7 +144,7 @@ proptest! {
             Err(error) => format!("{error} {error:?}"),
         };
         let clone_url = CloneUrl::read(&input);
-        let server = TypedServer::read(&input);
+        let server = ServerAddress::read(&input);
         // The piece stands for a password only where an address begins with it, behind the scheme or without one.
         let begins = input.split_once("://").map_or(input.as_str(), |(_, rest)| rest).starts_with("user:SECRET@");
         if begins && !is_path_like(&input) && input.matches("SECRET").count() == 1 {

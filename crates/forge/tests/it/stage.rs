@@ -6,9 +6,9 @@ use std::time::Duration;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::connector::Connector;
+use kugetsu_forge::api::http::credentials::Credentials;
 use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::login::Login;
+use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_forge::api::open::open;
 use kugetsu_forge::servers::Server;
 use kugetsu_testkit::ForgeServer;
@@ -49,13 +49,13 @@ pub(crate) fn server(kind: ForgeKind, base: &str, api_url: Option<&str>) -> Serv
     Server { name: "test".to_owned(), base, kind: Some(kind), api_url, token_env: None }
 }
 
-pub(crate) fn login(kind: ForgeKind, token: Option<&str>) -> Login {
+pub(crate) fn login(kind: ForgeKind, token: Option<&str>) -> Credentials {
     let variable = match kind {
         ForgeKind::GitHub => "GITHUB_TOKEN",
         ForgeKind::GitLab => "GITLAB_TOKEN",
         _ => "GITEA_TOKEN",
     };
-    Login::new(variable, token.map(Into::into).as_ref()).unwrap()
+    Credentials::new(variable, token.map(Into::into).as_ref()).unwrap()
 }
 
 /// The client with the token.
@@ -64,8 +64,8 @@ pub(crate) fn client(kind: ForgeKind, at: &ForgeServer) -> Arc<dyn Forge> {
 }
 
 pub(crate) fn client_with(kind: ForgeKind, base: &str, token: Option<&str>, limits: Limits) -> Arc<dyn Forge> {
-    let connector = Connector::new(limits).unwrap();
-    open(&connector, &server(kind, base, None), login(kind, token)).unwrap()
+    let transport = Transport::new(limits).unwrap();
+    open(&transport, &server(kind, base, None), login(kind, token)).unwrap()
 }
 
 pub(crate) fn project(path: &str) -> ProjectPath {

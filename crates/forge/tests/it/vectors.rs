@@ -1,7 +1,7 @@
 //! The table of addresses: every shape of every forge, and what must be refused.
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
-use kugetsu_forge::address::{Address, Context, What};
+use kugetsu_forge::address::{Address, CurrentRepo, Target};
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::is_path_like;
 use kugetsu_forge::parser::parse;
@@ -17,10 +17,10 @@ pub(crate) fn servers(table: &Value) -> Vec<KnownServer> {
     table["servers"].as_array().unwrap().iter().map(server).collect()
 }
 
-pub(crate) fn context(vector: &Value) -> Option<Context> {
+pub(crate) fn context(vector: &Value) -> Option<CurrentRepo> {
     let context = vector.get("context").filter(|context| !context.is_null())?;
     let project = ProjectPath::new(context["project"].as_str().unwrap()).unwrap();
-    Some(Context { kind: kind(context), base: base(context), project })
+    Some(CurrentRepo { kind: kind(context), base: base(context), project })
 }
 
 fn kind(value: &Value) -> Option<ForgeKind> {
@@ -33,10 +33,10 @@ fn base(value: &Value) -> ServerBase {
 
 /// An address in the words of the table.
 fn described(address: &Address) -> Value {
-    let (what, number) = match address.what {
-        What::Issue(number) => ("issue", Some(number)),
-        What::PullRequest(number) => ("pr", Some(number)),
-        What::Repo => ("repo", None),
+    let (what, number) = match address.target {
+        Target::Issue(number) => ("issue", Some(number)),
+        Target::PullRequest(number) => ("pr", Some(number)),
+        Target::Repo => ("repo", None),
     };
     json!({
         "kind": address.kind.map(ForgeKind::name),
@@ -120,8 +120,11 @@ fn public_servers_are_known_without_configuration_and_no_other_is() {
 
 #[test]
 fn a_local_context_answers_for_a_number_alone() {
-    let local =
-        Context { kind: Some(ForgeKind::Local), base: ServerBase::local(), project: ProjectPath::new("demo").unwrap() };
+    let local = CurrentRepo {
+        kind: Some(ForgeKind::Local),
+        base: ServerBase::local(),
+        project: ProjectPath::new("demo").unwrap(),
+    };
     let issue = parse("#3", &[], Some(&local)).unwrap().issue().unwrap();
     assert_eq!(issue.to_string(), "local/demo#3");
     assert_eq!(parse("acme/api#3", &[], Some(&local)).unwrap().base, None);

@@ -2,14 +2,14 @@
 //! a status means. What is asked, and what the answer says, is the implementations'.
 
 pub(super) mod answer;
+pub(super) mod base_url;
 pub(super) mod client;
-pub mod connector;
-pub(super) mod exchange;
+pub mod credentials;
+mod excerpt;
+pub(super) mod fetch;
 pub mod limits;
-pub mod login;
 pub(super) mod paging;
-mod pause;
+mod rate_limit;
 pub(super) mod retry;
-pub(super) mod site;
-mod verdict;
-mod words;
+mod status;
+pub mod transport;

@@ -4,7 +4,7 @@ use reqwest::Url;
 use reqwest::header::LINK;
 
 use super::answer::Answer;
-use super::site::Site;
+use super::base_url::BaseUrl;
 
 /// Entries asked for per page: what Gitea allows by default; the others allow a hundred.
 pub(in crate::api) const PER_PAGE: usize = 50;
@@ -27,7 +27,7 @@ pub(in crate::api) enum Paging {
 ///
 /// A `Link` is followed as it stands only on the site itself. Servers behind proxies name hosts of their own in it; then
 /// only the place in the list is taken. That way the token stays at home, whatever a server writes.
-pub(super) fn next(paging: Paging, site: &Site, answer: &Answer, here: usize, before: usize) -> Option<Url> {
+pub(super) fn next(paging: Paging, base_url: &BaseUrl, answer: &Answer, here: usize, before: usize) -> Option<Url> {
     if here == 0 {
         return None;
     }
@@ -38,7 +38,7 @@ pub(super) fn next(paging: Paging, site: &Site, answer: &Answer, here: usize, be
     }
     if let Some(links) = answer.header(LINK.as_str()) {
         let linked = answer.url.join(link(links, "next")?).ok()?;
-        let next = if site.has(&linked) { linked } else { moved(&answer.url, &linked)? };
+        let next = if base_url.has(&linked) { linked } else { moved(&answer.url, &linked)? };
         return (next != answer.url).then_some(next);
     }
     if paging != Paging::Count {
@@ -99,8 +99,8 @@ mod tests {
         let headers: HeaderMap = headers.iter().map(pair).collect();
         let url = Url::parse("https://h/api/repos/a/b/pulls?state=all&page=2&limit=50").unwrap();
         let answer = Answer { url, status: StatusCode::OK, headers, body: Vec::new() };
-        let site = Site::new("https://h/api", "x").unwrap();
-        next(paging, &site, &answer, here, before).map(String::from)
+        let base_url = BaseUrl::new("https://h/api", "x").unwrap();
+        next(paging, &base_url, &answer, here, before).map(String::from)
     }
 
     #[test]

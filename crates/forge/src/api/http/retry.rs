@@ -7,53 +7,53 @@ use crate::api::error::ForgeError;
 
 /// A failure, and whether another try makes sense.
 #[derive(Debug)]
-pub(in crate::api) struct Failed {
+pub(in crate::api) struct Failure {
     pub(in crate::api) error: ForgeError,
-    pub(in crate::api) again: Again,
+    pub(in crate::api) retry: Retry,
 }
 
 /// When to ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) enum Again {
+pub(in crate::api) enum Retry {
     /// It will be the same.
     Never,
     /// After a pause of ours.
-    Soon,
+    Backoff,
     /// After the pause that the server asked for.
     After(Duration),
 }
 
-impl Failed {
+impl Failure {
     /// A failure that will be the same next time.
     pub(in crate::api) fn finally(error: ForgeError) -> Self {
-        Self { error, again: Again::Never }
+        Self { error, retry: Retry::Never }
     }
 }
 
 /// Asks until it succeeds, fails for good, or tries or patience are used up; then the last failure is told.
-pub(super) async fn persist<T, F>(limits: &Limits, ask: impl Fn() -> F) -> Result<T, ForgeError>
+pub(super) async fn with_retry<T, F>(limits: &Limits, ask: impl Fn() -> F) -> Result<T, ForgeError>
 where
-    F: Future<Output = Result<T, Failed>>,
+    F: Future<Output = Result<T, Failure>>,
 {
     let mut paused = Duration::ZERO;
     let mut own = limits.first_pause;
     let mut tried = 0;
     loop {
-        let failed = match ask().await {
+        let failure = match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
+            Err(failure) => failure,
         };
         tried += 1;
-        let pause = match failed.again {
-            Again::Never => return Err(failed.error),
-            Again::Soon => own,
-            Again::After(pause) => pause,
+        let pause = match failure.retry {
+            Retry::Never => return Err(failure.error),
+            Retry::Backoff => own,
+            Retry::After(pause) => pause,
         };
         own = own.saturating_mul(2);
         if tried >= limits.tries || paused.saturating_add(pause) > limits.patience {
-            return Err(failed.error);
+            return Err(failure.error);
         }
-        tracing::debug!(error = %failed.error, ?pause, "asking again");
+        tracing::debug!(error = %failure.error, ?pause, "asking again");
         tokio::time::sleep(pause).await;
         paused += pause;
     }
@@ -67,32 +67,32 @@ mod tests {
 
     use super::*;
 
-    fn failed(again: Again) -> Result<(), Failed> {
-        Err(Failed { error: ForgeError::RateLimited { server: "x".to_owned(), until: None }, again })
+    fn failed(retry: Retry) -> Result<(), Failure> {
+        Err(Failure { error: ForgeError::RateLimited { server: "x".to_owned(), until: None }, retry })
     }
 
     /// Gives these answers one after another. Whether the asking ended well, how often was asked, and how many
     /// hundredths of a second it took: tokio's clock goes in milliseconds and rounds up.
-    async fn played(answers: Vec<Result<(), Failed>>) -> (bool, usize, u128) {
+    async fn played(answers: Vec<Result<(), Failure>>) -> (bool, usize, u128) {
         let (begun, all) = (Instant::now(), answers.len());
         let left = RefCell::new(answers.into_iter());
-        let ended = persist(&Limits::default(), || async { left.borrow_mut().next().unwrap() }).await;
+        let ended = with_retry(&Limits::default(), || async { left.borrow_mut().next().unwrap() }).await;
         (ended.is_ok(), all - left.borrow().len(), begun.elapsed().as_millis() / 10)
     }
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_and_tries_end() {
-        let (ended, asked, took) = played((0..9).map(|_| failed(Again::Soon)).collect()).await;
+        let (ended, asked, took) = played((0..9).map(|_| failed(Retry::Backoff)).collect()).await;
         assert_eq!((ended, asked, took), (false, 4, 25 + 50 + 100));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_server_may_ask_for_a_pause_as_long_as_patience_lasts() {
-        let after = |seconds| failed(Again::After(Duration::from_secs(seconds)));
+        let after = |seconds| failed(Retry::After(Duration::from_secs(seconds)));
         assert_eq!(played(vec![after(50), Ok(())]).await, (true, 2, 5000));
         assert_eq!(played(vec![after(50), after(11), Ok(())]).await, (false, 2, 5000));
         assert_eq!(played(vec![after(61), Ok(())]).await, (false, 1, 0));
         assert_eq!(played(vec![after(u64::MAX), Ok(())]).await, (false, 1, 0));
-        assert_eq!(played(vec![failed(Again::Never), Ok(())]).await, (false, 1, 0));
+        assert_eq!(played(vec![failed(Retry::Never), Ok(())]).await, (false, 1, 0));
     }
 }

@@ -1,8 +1,8 @@
 //! B4: `repos.json`, then the server by its host, then the default server, then github.com.
 
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
+use kugetsu_forge::clone_source::{CloneSource, CloneSourceError, clone_source};
 use kugetsu_forge::parser::parse;
-use kugetsu_forge::place::{Place, PlaceError, place};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers};
 
@@ -22,10 +22,10 @@ fn servers(default: Option<&str>) -> Servers {
     Servers::new(list, default).unwrap()
 }
 
-fn find(input: &str, repos: &str, servers: &Servers) -> Result<Place, PlaceError> {
+fn find(input: &str, repos: &str, servers: &Servers) -> Result<CloneSource, CloneSourceError> {
     let (repositories, faults) = Repositories::read(repos, &servers.known()).unwrap();
     assert_eq!(faults, []);
-    place(&parse(input, &servers.known(), None).unwrap(), &repositories, servers)
+    clone_source(&parse(input, &servers.known(), None).unwrap(), &repositories, servers)
 }
 
 #[track_caller]
@@ -110,6 +110,6 @@ fn credentials_are_left_out_of_the_clone_url_and_that_is_said() {
     let servers = servers(None);
     let address = parse("https://bot:SECRET@git.example.co/a/b/issues/1", &servers.known(), None).unwrap();
     assert!(address.credentials_dropped);
-    let found = place(&address, &Repositories::default(), &servers).unwrap();
+    let found = clone_source(&address, &Repositories::default(), &servers).unwrap();
     assert_eq!(found.clone_url.as_str(), "https://git.example.co/a/b.git");
 }

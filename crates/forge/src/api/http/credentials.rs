@@ -7,12 +7,12 @@ use crate::api::error::ForgeError;
 
 /// Who we are to a server. `Debug` shows the variable and never the token.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct Credentials {
     variable: String,
     token: Option<SecretString>,
 }
 
-impl Login {
+impl Credentials {
     /// Takes the value of `variable`, for instance of `GITEA_TOKEN`. An empty value is none: then only what everybody
     /// may see can be asked for.
     ///
@@ -69,20 +69,20 @@ mod tests {
 
     #[test]
     fn a_token_is_never_shown() {
-        let login = Login::new("GITEA_TOKEN", Some(&" SECRET\n".into())).unwrap();
-        assert!(login.has_token() && !format!("{login:?}").contains("SECRET"), "{login:?}");
-        let header = login.header("token ").unwrap();
+        let credentials = Credentials::new("GITEA_TOKEN", Some(&" SECRET\n".into())).unwrap();
+        assert!(credentials.has_token() && !format!("{credentials:?}").contains("SECRET"), "{credentials:?}");
+        let header = credentials.header("token ").unwrap();
         assert_eq!(header.to_str().unwrap(), "token SECRET");
         assert!(!format!("{header:?}").contains("SECRET"));
-        assert_eq!(login.masked("a SECRET b"), "a *** b");
+        assert_eq!(credentials.masked("a SECRET b"), "a *** b");
     }
 
     #[test]
     fn an_empty_token_is_none_and_a_broken_one_an_error_that_names_the_variable() {
-        assert!(!Login::new("X", Some(&" \n".into())).unwrap().has_token());
-        assert!(!Login::new("X", None).unwrap().has_token());
+        assert!(!Credentials::new("X", Some(&" \n".into())).unwrap().has_token());
+        assert!(!Credentials::new("X", None).unwrap().has_token());
         for broken in ["SECRET SECRET", "SEC\nRET", "SECRET\u{e9}"] {
-            let error = Login::new("GITHUB_TOKEN", Some(&broken.into())).unwrap_err().to_string();
+            let error = Credentials::new("GITHUB_TOKEN", Some(&broken.into())).unwrap_err().to_string();
             assert!(error.contains("GITHUB_TOKEN") && !error.contains("SEC"), "{error}");
         }
     }

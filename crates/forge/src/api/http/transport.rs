@@ -14,12 +14,12 @@ use crate::api::error::ForgeError;
 /// Certificates are checked by the platform's own rules (on Linux the system's certificates, or `SSL_CERT_FILE`).
 /// Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), read when this is made.
 #[derive(Clone, Debug)]
-pub struct Connector {
+pub struct Transport {
     pub(super) client: reqwest::Client,
     pub(super) limits: Arc<Limits>,
 }
 
-impl Connector {
+impl Transport {
     /// With these bounds.
     ///
     /// # Errors

@@ -10,11 +10,11 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 
 /// The base of an API: scheme, host, port and the path that all its addresses begin with.
 #[derive(Clone, Debug)]
-pub(in crate::api) struct Site {
+pub(in crate::api) struct BaseUrl {
     base: Url,
 }
 
-impl Site {
+impl BaseUrl {
     /// Reads the address of an API, for instance `https://git.example.co/api/v1`.
     ///
     /// # Errors
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_token_belongs_to_one_scheme_host_and_port() {
-        let site = Site::new("https://git.example.co/api/v1", "x").unwrap();
-        let has = |url: &str| site.has(&Url::parse(url).unwrap());
+        let base_url = BaseUrl::new("https://git.example.co/api/v1", "x").unwrap();
+        let has = |url: &str| base_url.has(&Url::parse(url).unwrap());
         assert!(has("https://git.example.co/elsewhere") && has("https://GIT.example.co:443/"));
         for other in [
             "http://git.example.co/api/v1",
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn a_slash_inside_of_a_part_stays_encoded() {
-        let site = Site::new("http://127.0.0.1:8080/gitlab/api/v4/", "x").unwrap();
-        let url = site.at(&["projects", "group/sub/proj", "issues", "12"], &[("source_branch", "a/b&c d")]);
+        let base_url = BaseUrl::new("http://127.0.0.1:8080/gitlab/api/v4/", "x").unwrap();
+        let url = base_url.at(&["projects", "group/sub/proj", "issues", "12"], &[("source_branch", "a/b&c d")]);
         assert_eq!(
             url.as_str(),
             "http://127.0.0.1:8080/gitlab/api/v4/projects/group%2Fsub%2Fproj/issues/12?source_branch=a%2Fb%26c+d"
         );
-        assert_eq!(site.request(&url), "GET /projects/group%2Fsub%2Fproj/issues/12");
+        assert_eq!(base_url.request(&url), "GET /projects/group%2Fsub%2Fproj/issues/12");
         assert_eq!(
-            Site::new("https://api.github.com", "x").unwrap().at(&["user"], &[]).as_str(),
+            BaseUrl::new("https://api.github.com", "x").unwrap().at(&["user"], &[]).as_str(),
             "https://api.github.com/user"
         );
     }
@@ -108,7 +108,7 @@ mod tests {
             "ssh://SECRET/",
             "https://",
         ] {
-            let error = Site::new(api, "https://h").unwrap_err().to_string();
+            let error = BaseUrl::new(api, "https://h").unwrap_err().to_string();
             assert!(!error.contains("SECRET") && error.contains("config.toml"), "{error}");
         }
     }

@@ -4,7 +4,7 @@
 //! of code are passed over: what stands there (a log, a diff, `#define`) was not written to name an issue. A reference
 //! within a line's `backquotes` counts.
 
-use crate::address::{Address, Context, What};
+use crate::address::{Address, CurrentRepo, Target};
 use crate::known::KnownServer;
 use crate::parser::parse;
 
@@ -23,7 +23,7 @@ pub enum Mention {
 /// The issues and changes that a text names, each once, in their order.
 ///
 /// `servers` and `context` are as for [`parse`].
-pub fn mentions(text: &str, servers: &[KnownServer], context: Option<&Context>) -> Vec<Mention> {
+pub fn mentions(text: &str, servers: &[KnownServer], context: Option<&CurrentRepo>) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
     let mut fence: Option<&str> = None;
     for line in text.lines() {
@@ -52,14 +52,14 @@ fn ends_word(character: char) -> bool {
         || matches!(character, '“' | '”' | '‘' | '’' | '«' | '»' | '…' | '–' | '—')
 }
 
-fn mention(word: &str, servers: &[KnownServer], context: Option<&Context>) -> Option<Mention> {
+fn mention(word: &str, servers: &[KnownServer], context: Option<&CurrentRepo>) -> Option<Mention> {
     let word = word.trim_end_matches(['.', ':', '!', '?', '_', '~']).trim_start_matches(['_', '~', ':']);
     // Most words are none, and the parser need not look at them.
     if !word.contains(|c: char| c.is_ascii_digit()) || !word.contains(['#', '!', '/']) {
         return None;
     }
     match parse(word, servers, context) {
-        Ok(address) if matches!(address.what, What::Repo) => None,
+        Ok(address) if matches!(address.target, Target::Repo) => None,
         Ok(address) => Some(Mention::Address(address)),
         Err(_) => word.strip_prefix('#')?.parse().ok().filter(|number| *number > 0).map(Mention::Number),
     }
@@ -69,7 +69,7 @@ fn mention(word: &str, servers: &[KnownServer], context: Option<&Context>) -> Op
 fn is_same(one: &Mention, other: &Mention) -> bool {
     match (one, other) {
         (Mention::Address(one), Mention::Address(other)) => {
-            (&one.base, &one.project, one.what) == (&other.base, &other.project, other.what)
+            (&one.base, &one.project, one.target) == (&other.base, &other.project, other.target)
         }
         (Mention::Number(one), Mention::Number(other)) => one == other,
         _ => false,
@@ -91,12 +91,14 @@ mod tests {
 
     fn shown(mentions: Vec<Mention>) -> Vec<String> {
         let one = |mention: Mention| match mention {
-            Mention::Address(address) => match (&address.base, address.what) {
-                (Some(base), What::Issue(number)) => format!("{}/{}#{number}", base.without_scheme(), address.project),
-                (Some(base), What::PullRequest(number)) => {
+            Mention::Address(address) => match (&address.base, address.target) {
+                (Some(base), Target::Issue(number)) => {
+                    format!("{}/{}#{number}", base.without_scheme(), address.project)
+                }
+                (Some(base), Target::PullRequest(number)) => {
                     format!("{}/{}!{number}", base.without_scheme(), address.project)
                 }
-                (_, what) => format!("?/{} {what:?}", address.project),
+                (_, target) => format!("?/{} {target:?}", address.project),
             },
             Mention::Number(number) => format!("#{number}"),
         };
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn a_number_alone_belongs_to_the_repository_one_is_in_or_to_none() {
         assert_eq!(found("fix #12 and #13, not # 14, #x or #0"), ["#12", "#13"]);
-        let context = Context {
+        let context = CurrentRepo {
             kind: Some(ForgeKind::GitHub),
             base: ServerBase::new("https://github.com").unwrap(),
             project: ProjectPath::new("acme/api").unwrap(),

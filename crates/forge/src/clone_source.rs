@@ -18,7 +18,7 @@ const LAST_RESORT: &str = "https://github.com";
 
 /// A repository and where it is cloned from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CloneSource {
     /// The repository: what its issues belong to.
     pub repo: RepoRef,
     /// What serves it; none where the server has to be asked.
@@ -30,7 +30,7 @@ pub struct Place {
 /// Why no place was found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum PlaceError {
+pub enum CloneSourceError {
     /// An ssh host that no server, or more than one, has.
     #[error(
         "cannot tell which server has the ssh host {host:?}, or two servers share it; \
@@ -75,7 +75,11 @@ pub enum PlaceError {
 ///
 /// # Errors
 /// Where the server cannot be told, or is of the wrong kind.
-pub fn place(address: &Address, repositories: &Repositories, servers: &Servers) -> Result<Place, PlaceError> {
+pub fn clone_source(
+    address: &Address,
+    repositories: &Repositories,
+    servers: &Servers,
+) -> Result<CloneSource, CloneSourceError> {
     let mapped = match address.repo() {
         Some(repo) => repositories.clone_url(&repo),
         None => repositories.clone_url_of_project(&address.project),
@@ -87,13 +91,13 @@ pub fn place(address: &Address, repositories: &Repositories, servers: &Servers) 
         Some(url) => url.clone(),
         None => usual_clone_url(address, &repo)?,
     };
-    Ok(Place { repo, kind, clone_url })
+    Ok(CloneSource { repo, kind, clone_url })
 }
 
-fn usual_clone_url(address: &Address, repo: &RepoRef) -> Result<CloneUrl, PlaceError> {
+fn usual_clone_url(address: &Address, repo: &RepoRef) -> Result<CloneUrl, CloneSourceError> {
     match &address.ssh {
         Some(ssh) => Ok(CloneUrl::trusted(ssh.url.clone())),
-        None if repo.base.is_local() => Err(PlaceError::NoDirectory { name: repo.project.to_string() }),
+        None if repo.base.is_local() => Err(CloneSourceError::NoDirectory { name: repo.project.to_string() }),
         None => Ok(CloneUrl::trusted(format!("{}/{}.git", repo.base, repo.project))),
     }
 }
@@ -103,7 +107,7 @@ fn server(
     address: &Address,
     mapped: Option<&CloneUrl>,
     servers: &Servers,
-) -> Result<(ServerBase, Option<ForgeKind>), PlaceError> {
+) -> Result<(ServerBase, Option<ForgeKind>), CloneSourceError> {
     if let Some(base) = &address.base {
         return Ok((base.clone(), address.kind));
     }
@@ -113,7 +117,7 @@ fn server(
         return checked(address, base, kind);
     }
     if let Some(ssh) = &address.ssh {
-        return Err(PlaceError::SshHost { host: ssh.host.clone(), project: address.project.to_string() });
+        return Err(CloneSourceError::SshHost { host: ssh.host.clone(), project: address.project.to_string() });
     }
     match servers.default_server() {
         Some(server) => checked(address, server.base.clone(), server.kind),
@@ -126,10 +130,10 @@ fn checked(
     address: &Address,
     base: ServerBase,
     kind: Option<ForgeKind>,
-) -> Result<(ServerBase, Option<ForgeKind>), PlaceError> {
+) -> Result<(ServerBase, Option<ForgeKind>), CloneSourceError> {
     match (address.kind, kind) {
         (Some(ForgeKind::GitLab), Some(kind)) if kind != ForgeKind::GitLab => {
-            Err(PlaceError::Kind { address: address.to_string(), server: base, kind })
+            Err(CloneSourceError::Kind { address: address.to_string(), server: base, kind })
         }
         (told, kind) => Ok((base, kind.or(told))),
     }

@@ -1,18 +1,18 @@
 //! What follows the path of an address: `#12`, `!3`, a query, a fragment.
 
-use crate::address::What;
+use crate::address::Target;
 use crate::error::Fault;
-use crate::page;
+use crate::page_path;
 
 /// A path and what follows it. A query is dropped: it may hold a token, and never says which issue is meant.
-pub(crate) struct Tail<'a> {
+pub(crate) struct Suffix<'a> {
     pub(crate) path: &'a str,
     bang: Option<&'a str>,
     fragment: Option<&'a str>,
     pub(crate) had_query: bool,
 }
 
-impl<'a> Tail<'a> {
+impl<'a> Suffix<'a> {
     pub(crate) fn split(text: &'a str) -> Result<Self, Fault> {
         let (rest, fragment) = match text.split_once('#') {
             Some((rest, fragment)) => (rest, Some(fragment)),
@@ -31,14 +31,14 @@ impl<'a> Tail<'a> {
 
     /// The number behind `#` or `!`. Behind a path without a scheme (`strict`) nothing else may stand there but a
     /// comment; a page may have any fragment, such as a heading's.
-    pub(crate) fn short(&self, strict: bool) -> Result<Option<What>, Fault> {
+    pub(crate) fn short(&self, strict: bool) -> Result<Option<Target>, Fault> {
         if let Some(bang) = self.bang {
-            return page::number(bang).map(|number| Some(What::PullRequest(number)));
+            return page_path::number(bang).map(|number| Some(Target::PullRequest(number)));
         }
         match self.fragment {
             Some("") if strict => Err(Fault::NumberMissing),
-            Some(text) if self.comment().is_none() => match page::number(text) {
-                Ok(number) => Ok(Some(What::Issue(number))),
+            Some(text) if self.comment().is_none() => match page_path::number(text) {
+                Ok(number) => Ok(Some(Target::Issue(number))),
                 Err(fault) if strict => Err(fault),
                 Err(_) => Ok(None),
             },
@@ -51,6 +51,6 @@ impl<'a> Tail<'a> {
         let fragment = self.fragment?;
         ["issuecomment-", "discussion_r", "pullrequestreview-", "note_"]
             .iter()
-            .find_map(|begin| page::number(fragment.strip_prefix(begin)?).ok())
+            .find_map(|begin| page_path::number(fragment.strip_prefix(begin)?).ok())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 const SHOWN_MAX: usize = 200;
 
 /// One line without control characters, shortened. Whoever masks a token does so before: half a token is not found.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     let mut line = words.join(" ");
@@ -20,7 +20,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// The server's own words in the body of an error: GitHub and Gitea write `message`, GitLab `message` or `error`, the
 /// OAuth layer of GitLab `error_description` beside it.
-pub(super) fn words(body: &[u8]) -> String {
+pub(super) fn error_message(body: &[u8]) -> String {
     let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(body) else { return String::new() };
     let found = ["error_description", "message", "error"].iter().filter_map(|name| fields.get(*name));
     let text = found.map(|value| match value {
@@ -43,8 +43,8 @@ mod tests {
 
     #[test]
     fn what_is_repeated_is_one_short_line() {
-        assert_eq!(shown(" a\r\n\u{1b}[31mb\u{0}c "), "a [31mb c");
-        assert_eq!(shown(&"é".repeat(9000)).chars().count(), SHOWN_MAX + 1);
+        assert_eq!(excerpt(" a\r\n\u{1b}[31mb\u{0}c "), "a [31mb c");
+        assert_eq!(excerpt(&"é".repeat(9000)).chars().count(), SHOWN_MAX + 1);
     }
 
     #[test]
@@ -60,7 +60,7 @@ mod tests {
             (r#"{"message":null}"#, ""),
             ("<html>", ""),
         ] {
-            assert_eq!(words(body.as_bytes()), expected);
+            assert_eq!(error_message(body.as_bytes()), expected);
         }
     }
 }

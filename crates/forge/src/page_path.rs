@@ -6,7 +6,7 @@
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath};
 
-use crate::address::What;
+use crate::address::Target;
 use crate::error::Fault;
 
 /// GitLab's own limit: a project and twenty groups around it.
@@ -29,7 +29,7 @@ pub(crate) struct Page {
     /// How many parts at the beginning belong to the server.
     pub(crate) server_parts: usize,
     pub(crate) project: ProjectPath,
-    pub(crate) what: What,
+    pub(crate) target: Target,
     /// What the shape of the path says about the server.
     pub(crate) kind: Option<ForgeKind>,
 }
@@ -75,16 +75,16 @@ impl Marker {
         }
     }
 
-    fn what(self, number: u64) -> What {
+    fn target(self, number: u64) -> Target {
         match self {
-            Self::Issues | Self::WorkItems => What::Issue(number),
-            Self::Pull | Self::Pulls | Self::MergeRequests => What::PullRequest(number),
+            Self::Issues | Self::WorkItems => Target::Issue(number),
+            Self::Pull | Self::Pulls | Self::MergeRequests => Target::PullRequest(number),
         }
     }
 }
 
 /// Reads a path. `short` is the number that `#12` or `!3` behind the path gave.
-pub(crate) fn read(path: &[String], layout: Layout, short: Option<What>) -> Result<Page, Fault> {
+pub(crate) fn read(path: &[String], layout: Layout, short: Option<Target>) -> Result<Page, Fault> {
     let page = match api_begin(path, layout) {
         Some(begin) => api(path, begin, layout == Layout::Anything)?,
         None => match path.iter().position(|part| part == "-") {
@@ -129,19 +129,19 @@ pub(crate) fn is_api(path: &[String]) -> bool {
     api_begin(path, Layout::Project).is_some()
 }
 
-fn finish(mut page: Page, layout: Layout, short: Option<What>) -> Result<Page, Fault> {
+fn finish(mut page: Page, layout: Layout, short: Option<Target>) -> Result<Page, Fault> {
     if let Layout::Kind(kind) = layout {
         if page.kind.is_some_and(|shape| (shape == ForgeKind::GitLab) != (kind == ForgeKind::GitLab)) {
             return Err(Fault::OtherPage);
         }
         page.kind = Some(kind);
     }
-    match (page.what, short) {
-        (What::Repo, Some(what)) => page.what = what,
-        (_, Some(What::PullRequest(_))) => return Err(Fault::OtherPage),
+    match (page.target, short) {
+        (Target::Repo, Some(target)) => page.target = target,
+        (_, Some(Target::PullRequest(_))) => return Err(Fault::OtherPage),
         _ => {}
     }
-    if let Some(What::PullRequest(_)) = short {
+    if let Some(Target::PullRequest(_)) = short {
         page.kind = page.kind.or(Some(ForgeKind::GitLab));
         if page.kind != Some(ForgeKind::GitLab) {
             return Err(Fault::NotGitLab);
@@ -195,20 +195,21 @@ fn api(path: &[String], begin: usize, begin_is_guessed: bool) -> Result<Page, Fa
     if kind == ForgeKind::GitLab && rest[0].bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::ProjectId);
     }
-    let what = if rest.len() == project_parts { What::Repo } else { numbered(&rest[project_parts..], Some(kind))?.0 };
+    let target =
+        if rest.len() == project_parts { Target::Repo } else { numbered(&rest[project_parts..], Some(kind))?.0 };
     let project = project(&rest[..project_parts])?;
     // A page of the same project would not show where the server's part ends.
-    let hidden = (kind == ForgeKind::GitLab && begin > 0) || (what == What::Repo && begin + parts(&project) > 2);
+    let hidden = (kind == ForgeKind::GitLab && begin > 0) || (target == Target::Repo && begin + parts(&project) > 2);
     if begin_is_guessed && hidden {
         return Err(Fault::UnknownServer);
     }
     // No more than the same thing's page would say, so that an address does not change when it is written and read.
-    let told = match what {
-        What::Issue(_) => kind == ForgeKind::GitLab,
-        What::PullRequest(_) => true,
-        What::Repo => !begin_is_guessed,
+    let told = match target {
+        Target::Issue(_) => kind == ForgeKind::GitLab,
+        Target::PullRequest(_) => true,
+        Target::Repo => !begin_is_guessed,
     };
-    Ok(Page { server_parts: begin, project, what, kind: told.then_some(kind) })
+    Ok(Page { server_parts: begin, project, target, kind: told.then_some(kind) })
 }
 
 /// GitLab's `group/project/-/issues/12`.
@@ -217,15 +218,15 @@ fn dashed(path: &[String], dash: usize, layout: Layout) -> Result<Page, Fault> {
     if matches!(layout, Layout::Kind(known) if known != ForgeKind::GitLab) {
         return Err(Fault::OtherPage);
     }
-    let (what, _) = numbered(&path[dash + 1..], kind)?;
-    Ok(Page { server_parts: 0, project: project(&path[..dash])?, what, kind })
+    let (target, _) = numbered(&path[dash + 1..], kind)?;
+    Ok(Page { server_parts: 0, project: project(&path[..dash])?, target, kind })
 }
 
 /// A server whose projects are `owner/repo`.
 fn two_parts(path: &[String], kind: ForgeKind) -> Result<Page, Fault> {
     let (project_path, rest) = path.split_at_checked(2).ok_or(Fault::TooFewParts)?;
-    let what = if rest.is_empty() { What::Repo } else { numbered(rest, Some(kind))?.0 };
-    Ok(Page { server_parts: 0, project: project(project_path)?, what, kind: Some(kind) })
+    let target = if rest.is_empty() { Target::Repo } else { numbered(rest, Some(kind))?.0 };
+    Ok(Page { server_parts: 0, project: project(project_path)?, target, kind: Some(kind) })
 }
 
 /// A GitLab server, in the older form without `/-/`: the last word with a number behind it counts.
@@ -235,36 +236,36 @@ fn gitlab(path: &[String]) -> Result<Page, Fault> {
     let found =
         (2..path.len()).rev().find(|&at| fits(&path[at]) && path.get(at + 1).is_some_and(|part| is_number(part)));
     let end = found.or_else(|| (2..path.len()).find(|&at| fits(&path[at]))).unwrap_or(path.len());
-    let what = if end == path.len() { What::Repo } else { numbered(&path[end..], Some(kind))?.0 };
-    Ok(Page { server_parts: 0, project: project(&path[..end])?, what, kind: Some(kind) })
+    let target = if end == path.len() { Target::Repo } else { numbered(&path[end..], Some(kind))?.0 };
+    Ok(Page { server_parts: 0, project: project(&path[..end])?, target, kind: Some(kind) })
 }
 
 /// A server of unknown kind, whose pages are known to begin here.
-fn project_first(path: &[String], short: Option<What>) -> Result<Page, Fault> {
+fn project_first(path: &[String], short: Option<Target>) -> Result<Page, Fault> {
     let Some(at) = first_numbered(path) else {
         if path.len() > 2 && short.is_none() {
             return Err(unnumbered(path));
         }
-        return Ok(Page { server_parts: 0, project: project(path)?, what: What::Repo, kind: None });
+        return Ok(Page { server_parts: 0, project: project(path)?, target: Target::Repo, kind: None });
     };
-    let (what, kind) = numbered(&path[at..], None)?;
-    Ok(Page { server_parts: 0, project: project(&path[..at])?, what, kind })
+    let (target, kind) = numbered(&path[at..], None)?;
+    Ok(Page { server_parts: 0, project: project(&path[..at])?, target, kind })
 }
 
 /// A server that is not known at all: the project is the two parts before the word, and what stands before them is
 /// the server's; but GitLab's words say that all of it is the project.
-fn anywhere(path: &[String], short: Option<What>) -> Result<Page, Fault> {
-    let (end, what, kind) = match first_numbered(path) {
+fn anywhere(path: &[String], short: Option<Target>) -> Result<Page, Fault> {
+    let (end, target, kind) = match first_numbered(path) {
         Some(at) => {
-            let (what, kind) = numbered(&path[at..], None)?;
-            (at, what, kind)
+            let (target, kind) = numbered(&path[at..], None)?;
+            (at, target, kind)
         }
         None if path.len() > 2 && short.is_none() => return Err(unnumbered(path)),
-        None => (path.len(), What::Repo, None),
+        None => (path.len(), Target::Repo, None),
     };
-    let gitlab = kind == Some(ForgeKind::GitLab) || matches!(short, Some(What::PullRequest(_)));
+    let gitlab = kind == Some(ForgeKind::GitLab) || matches!(short, Some(Target::PullRequest(_)));
     let server_parts = if gitlab { 0 } else { end.saturating_sub(2) };
-    Ok(Page { server_parts, project: project(&path[server_parts..end])?, what, kind })
+    Ok(Page { server_parts, project: project(&path[server_parts..end])?, target, kind })
 }
 
 /// The first word behind two parts that has a number behind it. A repository may itself be named `issues`.
@@ -282,13 +283,13 @@ fn unnumbered(path: &[String]) -> Fault {
 }
 
 /// `issues/12` and what may follow it, such as the tab of a pull request.
-fn numbered(rest: &[String], kind: Option<ForgeKind>) -> Result<(What, Option<ForgeKind>), Fault> {
+fn numbered(rest: &[String], kind: Option<ForgeKind>) -> Result<(Target, Option<ForgeKind>), Fault> {
     let marker = rest.first().and_then(|part| Marker::from_part(part)).ok_or(Fault::OtherPage)?;
     if kind.is_some_and(|kind| !marker.fits(kind)) {
         return Err(Fault::OtherPage);
     }
     let number = number(rest.get(1).ok_or(Fault::NumberMissing)?)?;
-    Ok((marker.what(number), marker.kind()))
+    Ok((marker.target(number), marker.kind()))
 }
 
 fn is_number(part: &str) -> bool {
