@@ -1,15 +1,15 @@
-//! `cargo xtask lint`: the form of the code, without a warning.
+//! `cargo xtask lint`: the checks that need no tests.
 
-use crate::root::cargo;
-use crate::step::{Answer, Steps};
+use crate::steps::{Outcome, Steps};
+use crate::workspace::cargo;
 
-pub(crate) fn run() -> Answer {
+pub(crate) fn run() -> Outcome {
     let mut steps = Steps::new();
     add(&mut steps);
     steps.finish()
 }
 
-/// The same as steps of a longer call.
+/// Adds the checks to the steps of another verb.
 pub(crate) fn add(steps: &mut Steps) {
     steps.run("format", &mut cargo(["fmt", "--all", "--check"]));
     steps.run("clippy", &mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]));

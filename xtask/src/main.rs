@@ -1,40 +1,41 @@
-//! `cargo xtask <verb>`: everything that a newcomer or a build server runs. This file only finds the verb's file.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people, at a terminal")]
+//! `cargo xtask <verb>`: the entry point to everything that contributors and build servers run. Each verb has a file.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
-mod agents;
 mod bench;
 mod demo;
 mod install;
 mod lint;
+mod opencode;
 mod parity;
 mod peers;
-mod root;
+mod programs;
 mod settings;
 mod specs;
 mod states;
-mod step;
+mod steps;
 mod test;
+mod workspace;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask <verb>
 
-  demo      the main job, for real, in a throw-away home
-  test      everything that must be right before a change is pushed: lint, build, tests
-  lint      rustfmt and clippy, without a warning
-  install   what the tests need on a fresh machine, as far as it can be had
-  bench     measures a release build and writes docs/benchmarks.md
-  settings  makes the table of docs/settings.md of the commented config.toml
-  states    draws docs/states.md from the tables in the code
+  test      check everything before a push: lint, build, tests
+  lint      run the checks that need no tests: rustfmt, clippy
+  install   install what the tests need on a fresh machine
+  demo      run kugetsu end to end in a throwaway home, without an account
+  bench     measure a release build and write docs/benchmarks.md
+  settings  write the table of docs/settings.md
+  states    write docs/states.md from the state tables
   specs <github.json> <forgejo.json>
-            cuts the descriptions of their APIs that the tests of the client use
+            reduce the published API descriptions to what the forge tests use
 ";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let answer = match words.as_slice() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
         ["test"] => test::run(),
         ["lint"] => lint::run(),
         ["install"] => install::run(),
@@ -49,10 +50,10 @@ fn main() -> ExitCode {
         }
         other => Err(format!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" "))),
     };
-    match answer {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,33 +1,29 @@
-//! `docs/parity.md`: what kugetsu inherits, row by row, each with the tests that show it. Here it is checked that every row
-//! is there, that its tests exist, and, after a run of all tests, that they ran.
+//! Checks `docs/parity.md`, the table of inherited behaviour: every row is there, the tests that it names exist, and after
+//! a run of all tests they ran.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Tests that need a program which is not on every machine.
+/// Prefix of tests that need a program which not every machine has.
 const NEEDS: &str = "needs_";
 
-/// A row of the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     id: String,
     tests: Vec<String>,
 }
 
-/// Whether every test that the page names was run, by nextest's report. Tests whose program could not be had were named
-/// as skipped already.
-///
-/// # Errors
-/// Which were not.
-pub(crate) fn all_ran(page: &Path, report: &Path) -> Result<(), String> {
+/// Checks with nextest's report that every test that the page names ran. Outside CI, tests that need a missing program are
+/// left out: they are listed as skipped already.
+pub(crate) fn check_that_all_ran(page: &Path, report: &Path) -> Result<(), String> {
     let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
     let (page, report) = (read(page)?, read(report)?);
     let ran = ran(&report);
     let missing: Vec<String> = rows(&page)
         .into_iter()
         .flat_map(|row| row.tests.into_iter().map(move |test| (row.id.clone(), test)))
-        .filter(|(_, test)| !ran.contains(test) && (crate::root::is_ci() || !test.starts_with(NEEDS)))
+        .filter(|(_, test)| !ran.contains(test) && (crate::workspace::is_ci() || !test.starts_with(NEEDS)))
         .map(|(id, test)| format!("{id}: {test}"))
         .collect();
     if missing.is_empty() {
@@ -36,17 +32,17 @@ pub(crate) fn all_ran(page: &Path, report: &Path) -> Result<(), String> {
     Err(format!("docs/parity.md names tests that did not run: {}", missing.join(", ")))
 }
 
-/// The last parts of the names of all tests in a report that were run.
+/// The names of the tests in the report that ran, without their modules.
 fn ran(report: &str) -> BTreeSet<String> {
     let cases = report.split("<testcase ").skip(1).filter(|case| {
-        let own = case.split("</testcase>").next().unwrap_or_default();
-        !own.contains("<skipped")
+        let body = case.split("</testcase>").next().unwrap_or_default();
+        !body.contains("<skipped")
     });
     let names = cases.filter_map(|case| case.split("name=\"").nth(1)?.split('"').next());
     names.filter_map(|name| name.rsplit("::").next()).map(str::to_owned).collect()
 }
 
-/// The rows of the page: in the last column stand the tests.
+/// The rows of the page that name tests in their last column.
 fn rows(page: &str) -> Vec<Row> {
     let lines = page.lines().filter(|line| line.starts_with('|'));
     lines
@@ -62,17 +58,17 @@ fn rows(page: &str) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::root;
+    use crate::workspace::root;
 
-    /// How many rows of each kind there are: commands, behaviours, faults that must never return.
+    /// Number of rows of each kind: commands, behaviours, regressions.
     const ROWS: [(char, u32); 3] = [('C', 13), ('B', 14), ('R', 22)];
 
-    /// Names of functions that are tests, in all sources.
-    fn tests_in(directory: &Path, found: &mut BTreeSet<String>) {
+    /// Adds the names of all test functions below the directory.
+    fn collect_tests(directory: &Path, names: &mut BTreeSet<String>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                tests_in(&path, found);
+                collect_tests(&path, names);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let mut is_test = false;
@@ -81,7 +77,7 @@ mod tests {
                         _ if line.starts_with("#[test]") || line.starts_with("#[tokio::test") => is_test = true,
                         _ if line.starts_with("#[") || line.starts_with("//") => {}
                         Some((_, rest)) if is_test => {
-                            found.insert(rest.split('(').next().unwrap().to_owned());
+                            names.insert(rest.split('(').next().unwrap().to_owned());
                             is_test = false;
                         }
                         _ => is_test = false,
@@ -92,33 +88,33 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_on_the_page_and_names_tests_of_its_own_that_exist() {
+    fn every_row_is_there_and_names_existing_tests() {
         let page = fs::read_to_string(root().join("docs/parity.md")).unwrap();
         let rows = rows(&page);
-        let mut known = BTreeSet::new();
-        tests_in(&root().join("crates"), &mut known);
-        let mut faults = Vec::new();
+        let mut existing = BTreeSet::new();
+        collect_tests(&root().join("crates"), &mut existing);
+        let mut errors = Vec::new();
         for (kind, count) in ROWS {
             for number in 1..=count {
                 let id = format!("{kind}{number}");
                 if rows.iter().filter(|row| row.id == id).count() != 1 {
-                    faults.push(format!("{id}: not once on the page"));
+                    errors.push(format!("{id}: the page must have this row once"));
                 }
             }
         }
         for row in &rows {
-            faults.extend(
+            errors.extend(
                 row.tests
                     .iter()
-                    .filter(|test| !known.contains(*test))
-                    .map(|test| format!("{}: no test {test}", row.id)),
+                    .filter(|test| !existing.contains(*test))
+                    .map(|test| format!("{}: there is no test {test}", row.id)),
             );
         }
-        assert!(faults.is_empty(), "docs/parity.md:\n{}", faults.join("\n"));
+        assert!(errors.is_empty(), "docs/parity.md:\n{}", errors.join("\n"));
     }
 
     #[test]
-    fn a_test_that_was_left_out_did_not_run() {
+    fn skipped_tests_did_not_run() {
         let report = r#"<testcase name="a::c01_x" time="1"></testcase><testcase name="b::c02_y" time="0"><skipped/></testcase>
             <testcase name="c03_z" time="1"/>"#;
         assert_eq!(ran(report), ["c01_x", "c03_z"].map(str::to_owned).into());

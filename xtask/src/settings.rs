@@ -1,10 +1,10 @@
-//! `cargo xtask settings`: makes the table of `docs/settings.md` of the commented `config.toml`. A test of the program
-//! keeps it true.
+//! `cargo xtask settings`: writes the table of `docs/settings.md` from the commented `config.toml`. A test checks that
+//! the page is up to date.
 
-use crate::root::cargo;
-use crate::step::{Answer, Steps};
+use crate::steps::{Outcome, Steps};
+use crate::workspace::cargo;
 
-pub(crate) fn run() -> Answer {
+pub(crate) fn run() -> Outcome {
     let mut steps = Steps::new();
     let mut write = cargo(["test", "--quiet", "--package", "kugetsu", "--bin", "kugetsu", "page_of_settings"]);
     steps.run("docs/settings.md", write.env("KUGETSU_WRITE_SETTINGS", "1"));

@@ -1,9 +1,10 @@
-//! `cargo xtask states`: draws `docs/states.md` from the tables of the domain. A test of the domain keeps it true.
+//! `cargo xtask states`: writes `docs/states.md` from the state tables of the crate `domain`. A test checks that the page
+//! is up to date.
 
-use crate::root::cargo;
-use crate::step::{Answer, Steps};
+use crate::steps::{Outcome, Steps};
+use crate::workspace::cargo;
 
-pub(crate) fn run() -> Answer {
+pub(crate) fn run() -> Outcome {
     let mut steps = Steps::new();
     let mut write = cargo(["test", "--quiet", "--package", "kugetsu-domain", "--test", "it", "page::"]);
     steps.run("docs/states.md", write.env("KUGETSU_WRITE_STATES", "1"));

@@ -1,0 +1,129 @@
+//! Finds and installs programs that some tests need: on `PATH`, with `apt-get`, or with npm.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::steps::shell_line;
+use crate::workspace::root;
+
+/// Limit for one package manager. Some packages are over 100 MB.
+pub(crate) const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
+const APT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Whether missing system packages are installed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SystemPackages {
+    Leave,
+    /// With `apt-get install`, if this process runs as root.
+    Install,
+}
+
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// The program that the environment variable names, if it is set.
+///
+/// # Errors
+/// The variable does not name a file.
+pub(crate) fn from_variable(variable: &str) -> Result<Option<PathBuf>, String> {
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else { return Ok(None) };
+    let path = root().join(path);
+    match path.is_file() {
+        true => Ok(Some(path)),
+        false => Err(format!("{variable} names {}, which is not a file", path.display())),
+    }
+}
+
+/// Makes sure that a program is on `PATH`. `package` is its Debian package, `page` the address of its instructions.
+///
+/// # Errors
+/// The program is missing and was not installed.
+pub(crate) fn require(program: &str, package: &str, page: &str, system: SystemPackages) -> Result<(), String> {
+    if on_path(program).is_some() {
+        return Ok(());
+    }
+    if system == SystemPackages::Leave {
+        return Err(format!(
+            "{program} is not on PATH; install it (`apt-get install {package}`, {page}) or run `cargo xtask install`"
+        ));
+    }
+    if on_path("apt-get").is_none() || !is_root() {
+        return Err(format!(
+            "{program} is not on PATH and can be installed automatically only by root with apt-get; install it ({page})"
+        ));
+    }
+    install_system_package(package)
+}
+
+pub(crate) fn install_system_package(name: &str) -> Result<(), String> {
+    run_with_timeout(Command::new("apt-get").arg("update").arg("--quiet"), APT_TIMEOUT)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--quiet", "--no-install-recommends", name]).env("DEBIAN_FRONTEND", "noninteractive");
+    run_with_timeout(&mut apt, APT_TIMEOUT)
+}
+
+/// Installs one version of an npm package into `directory`.
+pub(crate) fn install_npm_package(
+    package: &str,
+    version: &str,
+    directory: &Path,
+    system: SystemPackages,
+) -> Result<(), String> {
+    require("npm", "npm", "https://nodejs.org", system)?;
+    fs::create_dir_all(directory).map_err(|error| format!("could not create {}: {error}", directory.display()))?;
+    let mut npm = Command::new("npm");
+    npm.arg("install").arg("--prefix").arg(directory);
+    // No install scripts: downloaded code runs only when a test starts it.
+    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]);
+    npm.arg(format!("{package}@{version}"));
+    run_with_timeout(&mut npm, INSTALL_TIMEOUT)
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+}
+
+/// The first line that a command prints on stdout.
+pub(crate) fn first_line(command: &mut Command) -> Result<String, String> {
+    let shown = shell_line(command);
+    let output = command.output().map_err(|error| format!("could not run `{shown}`: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{shown}` failed ({})", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+}
+
+/// Runs a command that shares this terminal and kills it after `limit`.
+pub(crate) fn run_with_timeout(command: &mut Command, limit: Duration) -> Result<(), String> {
+    let shown = shell_line(command);
+    println!("    {shown}");
+    let child = command.stdin(Stdio::null()).spawn().map_err(|error| format!("could not run `{shown}`: {error}"))?;
+    let status = wait(child, limit).and_then(|mut child| child.wait().map_err(|error| error.to_string()));
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` failed: {status}")),
+        Err(error) => Err(format!("`{shown}`: {error}")),
+    }
+}
+
+/// Waits for a child to exit and kills it after `limit`.
+pub(crate) fn wait(mut child: Child, limit: Duration) -> Result<Child, String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(_)) => return Ok(child),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("killed after {} s", limit.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
