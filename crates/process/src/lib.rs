@@ -10,7 +10,6 @@ mod cgroup;
 mod child;
 mod error;
 mod fresh;
-mod hunt;
 #[cfg(target_os = "linux")]
 mod linux;
 mod marker;
@@ -25,6 +24,7 @@ pub mod short;
 mod sweep;
 mod table;
 pub mod tree;
+mod tree_killer;
 mod unix;
 
 pub use capture::Filter;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use crate::cgroup::Cgroup;
-use crate::hunt::{Hunt, Traces, remove};
 use crate::marker::Marker;
 use crate::table::Source;
+use crate::tree_killer::{Membership, TreeKiller};
 
 /// How long the processes may take to obey SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,16 +38,15 @@ pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
 }
 
 pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result<Swept> {
-    let traces = Traces { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Traces::default() };
-    let mut hunt = Hunt::new(source, traces)?;
-    hunt.ask(GRACE).await?;
-    let left = hunt.force().await?;
+    let membership =
+        Membership { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
+    let mut killer = TreeKiller::new(source, membership)?;
+    killer.terminate(GRACE).await?;
+    let left = killer.kill().await?;
     if left.is_empty() {
-        for cgroup in &hunt.traces.cgroups {
-            remove(cgroup).await?;
-        }
+        killer.drop_empty_cgroups().await?;
     }
-    Ok(Swept { ended: hunt.signalled(), left })
+    Ok(Swept { ended: killer.signalled(), left })
 }
 
 /// Every process that carries the variable `name`, whatever its value, apart from this one. For a person who wants to

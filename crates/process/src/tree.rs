@@ -24,12 +24,12 @@ use crate::cgroup::Cgroup;
 use crate::child::{Child, Pipes};
 use crate::error::RunError;
 use crate::fresh;
-use crate::hunt::{Hunt, Traces, remove};
 use crate::marker::{MARKER, Marker};
 use crate::means::Means;
 use crate::orphans::{self, Reaping};
 use crate::own;
 use crate::table::Source;
+use crate::tree_killer::{Membership, TreeKiller};
 
 const STDERR_TAIL: usize = 4 * 1024;
 /// A process that was seen dead is reaped at once; this only bounds a kernel that is very busy.
@@ -111,7 +111,7 @@ pub struct Tree {
     child: Child,
     status: Option<ExitStatus>,
     stderr: Option<Capture>,
-    hunt: Hunt,
+    killer: TreeKiller,
     means: Means,
     reaping: Option<Reaping>,
     done: bool,
@@ -165,14 +165,14 @@ impl Tree {
             (None, true) => Means::Subreaper,
             (None, false) => Means::Groups,
         };
-        let traces = Traces {
+        let membership = Membership {
             root: Some(child.pid()),
             orphans: adopts,
             // Beside the subreaper nothing can get lost, and reading all environments is slow.
             marker: (!adopts).then_some(spec.marker),
             cgroups: cgroup.into_iter().collect(),
         };
-        let hunt = Hunt::new(source, traces)?;
+        let killer = TreeKiller::new(source, membership)?;
         let Pipes { stdin, stdout, stderr } = child.pipes()?;
         Ok(Self {
             stdin,
@@ -180,7 +180,7 @@ impl Tree {
             child,
             status: None,
             stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
-            hunt,
+            killer,
             means,
             reaping: adopts.then(|| Reaping::start(ends)),
             done: false,
@@ -208,7 +208,7 @@ impl Tree {
         }
         self.child.ended().await?;
         // From here on its number may be given to another process.
-        self.hunt.traces.root = None;
+        self.killer.membership.root = None;
         let status = self.child.reap()?;
         self.status = Some(status);
         Ok(status)
@@ -224,18 +224,18 @@ impl Tree {
     /// whether it left the group, lost its parent, cleared its environment, ignores SIGTERM or forks meanwhile. Takes
     /// no time if all have ended already, and about 20 s more than `grace` at the very worst.
     pub async fn end(mut self, grace: Duration) -> Ended {
-        // From here on orphans are reaped by the hunt.
+        // From here on orphans are reaped by the killer.
         self.reaping = None;
         self.stdin = None;
         self.stdout = None;
-        let mut trouble = self.hunt.ask(grace).await.err();
+        let mut trouble = self.killer.terminate(grace).await.err();
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            match self.hunt.force().await {
+            match self.killer.kill().await {
                 Ok(still) => left = still,
                 Err(error) => {
                     trouble = Some(error);
-                    self.hunt.strike();
+                    self.killer.kill_now();
                     self.child.signal_group(Signal::SIGKILL);
                 }
             }
@@ -249,11 +249,9 @@ impl Tree {
             trouble = trouble.or(stderr.finish().await.err());
         }
         if left.is_empty() {
-            for cgroup in std::mem::take(&mut self.hunt.traces.cgroups) {
-                trouble = trouble.or(remove(&cgroup).await.err());
-            }
+            trouble = trouble.or(self.killer.drop_empty_cgroups().await.err());
         }
-        Ended { status: self.status, ended: self.hunt.signalled(), left, means: self.means, trouble }
+        Ended { status: self.status, ended: self.killer.signalled(), left, means: self.means, trouble }
     }
 
     async fn reap_root(&mut self, left: &[Pid]) -> io::Result<()> {
@@ -265,7 +263,7 @@ impl Tree {
 
     /// Listings say that all is ended; the kernel must agree.
     fn is_proven(&mut self) -> bool {
-        if !self.hunt.traces.orphans {
+        if !self.killer.membership.orphans {
             return true;
         }
         let mut own = own::lock();
@@ -278,7 +276,7 @@ impl Drop for Tree {
     fn drop(&mut self) {
         if !self.done {
             tracing::warn!(pid = self.pid().as_raw(), "an agent's process tree was dropped, not ended; killing it");
-            self.hunt.strike();
+            self.killer.kill_now();
         }
     }
 }

@@ -21,19 +21,19 @@ use crate::table::Source;
 /// A process that is not our child ends without telling us, so we look again this often.
 const TICK: Duration = Duration::from_millis(100);
 /// The same, while killing.
-const SHORT_TICK: Duration = Duration::from_millis(10);
+const KILL_TICK: Duration = Duration::from_millis(10);
 /// A killed process may still be busy in the kernel, with a slow disk for example. After this it is reported as left.
-const FORCE: Duration = Duration::from_secs(15);
+const KILL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Listings in a row that may show new processes before they are killed anyway.
-const FREEZES: usize = 20;
+const FREEZE_ROUNDS: usize = 20;
 /// Children ended one by one before the whole table is read again.
-const PEELS: usize = 2_000;
+const ADOPTED_ROUNDS: usize = 2_000;
 /// Of these, how many may meet no new one: a killed process takes a moment to die.
-const IDLE_PEELS: usize = 50;
+const IDLE_ROUNDS: usize = 50;
 
 /// By what the processes of a tree are known.
 #[derive(Debug, Default)]
-pub(crate) struct Traces {
+pub(crate) struct Membership {
     /// The first process, as long as it is not reaped.
     pub(crate) root: Option<Pid>,
     /// Children of ours that we did not start are orphans of the tree.
@@ -44,19 +44,29 @@ pub(crate) struct Traces {
 
 type Id = (i32, u64);
 
-pub(crate) struct Hunt {
+pub(crate) struct TreeKiller {
     source: Source,
-    pub(crate) traces: Traces,
+    pub(crate) membership: Membership,
     /// Members of earlier listings: they stay members when their parents are gone.
     known: BTreeSet<Id>,
     signalled: BTreeSet<Id>,
     ends: Signals,
 }
 
-impl Hunt {
-    pub(crate) fn new(source: Source, traces: Traces) -> io::Result<Self> {
+impl TreeKiller {
+    pub(crate) fn new(source: Source, membership: Membership) -> io::Result<Self> {
         let ends = signal(SignalKind::child())?;
-        Ok(Self { source, traces, known: BTreeSet::new(), signalled: BTreeSet::new(), ends })
+        Ok(Self { source, membership, known: BTreeSet::new(), signalled: BTreeSet::new(), ends })
+    }
+
+    /// Removes the tree's cgroups. The kernel refuses while a dead process in one is not reaped, so this tries again for a
+    /// while.
+    pub(crate) async fn drop_empty_cgroups(&mut self) -> io::Result<()> {
+        let mut answer = Ok(());
+        for cgroup in std::mem::take(&mut self.membership.cgroups) {
+            answer = answer.and(drop_empty(&cgroup).await);
+        }
+        answer
     }
 
     /// How many processes were sent a signal.
@@ -65,44 +75,44 @@ impl Hunt {
     }
 
     /// Asks all to end, and waits up to `grace` until none is left.
-    pub(crate) async fn ask(&mut self, grace: Duration) -> io::Result<()> {
+    pub(crate) async fn terminate(&mut self, grace: Duration) -> io::Result<()> {
         let until = Instant::now() + grace;
-        for process in self.look().await? {
-            self.send(&process, Signal::SIGTERM);
+        for process in self.living_members().await? {
+            self.signal(&process, Signal::SIGTERM);
             // A stopped process obeys only when it goes on.
-            self.send(&process, Signal::SIGCONT);
+            self.signal(&process, Signal::SIGCONT);
         }
-        while !self.look().await?.is_empty() && Instant::now() < until {
-            self.rest(TICK.min(until - Instant::now())).await;
+        while !self.living_members().await?.is_empty() && Instant::now() < until {
+            self.wait_for_exit(TICK.min(until - Instant::now())).await;
         }
         Ok(())
     }
 
     /// Ends all, whatever they do. Gives what is left after all patience.
-    pub(crate) async fn force(&mut self) -> io::Result<Vec<Pid>> {
-        let until = Instant::now() + FORCE;
-        let mut calm = 0;
+    pub(crate) async fn kill(&mut self) -> io::Result<Vec<Pid>> {
+        let until = Instant::now() + KILL_TIMEOUT;
+        let mut empty_listings = 0;
         loop {
             let members = self.freeze().await?;
             if members.is_empty() {
-                calm += 1;
-                if calm == self.calm_enough() {
+                empty_listings += 1;
+                if empty_listings == self.empty_listings_needed() {
                     return Ok(Vec::new());
                 }
             } else {
-                calm = 0;
-                self.kill(&members);
+                empty_listings = 0;
+                self.kill_members(&members);
                 if Instant::now() >= until {
-                    let left = self.look().await?;
+                    let left = self.living_members().await?;
                     return Ok(left.into_iter().map(|process| Pid::from_raw(process.pid)).collect());
                 }
             }
-            self.rest(SHORT_TICK).await;
+            self.wait_for_exit(KILL_TICK).await;
         }
     }
 
     /// Kills what can be found at this moment, without waiting.
-    pub(crate) fn strike(&mut self) {
+    pub(crate) fn kill_now(&mut self) {
         let members = match self.source.table_now() {
             Some(table) => table.and_then(|table| self.members(&table, &[])),
             None => Ok(Vec::new()),
@@ -110,34 +120,34 @@ impl Hunt {
         if let Err(error) = &members {
             tracing::warn!(%error, "could not list the processes to kill");
         }
-        self.kill(&members.unwrap_or_default());
+        self.kill_members(&members.unwrap_or_default());
     }
 
     /// Empty listings in a row that are believed. Where orphans come to us the kernel is asked afterwards anyway.
-    fn calm_enough(&self) -> usize {
-        if self.traces.orphans { 1 } else { 3 }
+    fn empty_listings_needed(&self) -> usize {
+        if self.membership.orphans { 1 } else { 3 }
     }
 
     /// Stops all members until a listing shows no new one: who is stopped does not fork, and keeps its children's
     /// descent visible.
     async fn freeze(&mut self) -> io::Result<Vec<Process>> {
         let mut stopped = BTreeSet::new();
-        let mut members = self.look().await?;
-        for _ in 0..FREEZES {
+        let mut members = self.living_members().await?;
+        for _ in 0..FREEZE_ROUNDS {
             let new: Vec<_> = members.iter().filter(|process| stopped.insert(process.id())).copied().collect();
             if new.is_empty() {
                 break;
             }
             for process in new {
-                self.send(&process, Signal::SIGSTOP);
+                self.signal(&process, Signal::SIGSTOP);
             }
-            members = self.look().await?;
+            members = self.living_members().await?;
         }
         Ok(members)
     }
 
-    fn kill(&mut self, members: &[Process]) {
-        for cgroup in &self.traces.cgroups {
+    fn kill_members(&mut self, members: &[Process]) {
+        for cgroup in &self.membership.cgroups {
             // An old kernel has no such file; the processes are killed one by one anyway.
             if let Err(error) = cgroup.kill() {
                 tracing::debug!(?cgroup, %error, "could not kill a cgroup as a whole");
@@ -153,39 +163,39 @@ impl Hunt {
             }
         }
         for process in members {
-            self.send(process, Signal::SIGKILL);
+            self.signal(process, Signal::SIGKILL);
         }
-        if self.traces.orphans {
-            self.peel();
+        if self.membership.orphans {
+            self.kill_adopted();
         }
     }
 
     /// Kills adopted children as fast as they come to us. A process that forks and ends in a circle is gone from every
     /// listing of the whole table when that is read, but each of its descendants becomes our child in turn.
-    fn peel(&mut self) {
-        let mut struck = BTreeSet::new();
+    fn kill_adopted(&mut self) {
+        let mut killed = BTreeSet::new();
         let mut idle = 0;
-        for _ in 0..PEELS {
+        for _ in 0..ADOPTED_ROUNDS {
             let mut own = own::lock();
             own.reap_others();
             let others = own.others().unwrap_or_default();
             drop(own);
-            if others.is_empty() || idle == IDLE_PEELS {
+            if others.is_empty() || idle == IDLE_ROUNDS {
                 return;
             }
             idle += 1;
             for pid in others {
                 // Our child keeps its number until we reap it, so there is no other process to hit.
-                if kill(pid, Signal::SIGKILL).is_ok() && struck.insert(pid) {
+                if kill(pid, Signal::SIGKILL).is_ok() && killed.insert(pid) {
                     idle = 0;
-                    self.count(pid);
+                    self.count_signalled(pid);
                 }
             }
             std::thread::yield_now();
         }
     }
 
-    fn send(&mut self, process: &Process, signal: Signal) {
+    fn signal(&mut self, process: &Process, signal: Signal) {
         match self.source.signal(process, signal) {
             Ok(()) => {
                 self.signalled.insert(process.id());
@@ -196,7 +206,7 @@ impl Hunt {
     }
 
     /// Counts a process that is known by its number only.
-    fn count(&mut self, pid: Pid) {
+    fn count_signalled(&mut self, pid: Pid) {
         let pid = pid.as_raw();
         if self.signalled.range((pid, 0)..=(pid, u64::MAX)).next().is_none() {
             self.signalled.insert((pid, 0));
@@ -204,18 +214,18 @@ impl Hunt {
     }
 
     /// Until a child of ours ends, or for `time`.
-    async fn rest(&mut self, time: Duration) {
+    async fn wait_for_exit(&mut self, time: Duration) {
         // Either way the next look tells.
         let _ = timeout(time, self.ends.recv()).await;
     }
 
     /// The living members now. Reaps the orphans among the dead.
-    async fn look(&mut self) -> io::Result<Vec<Process>> {
-        if self.traces.orphans {
+    async fn living_members(&mut self) -> io::Result<Vec<Process>> {
+        if self.membership.orphans {
             own::lock().reap_others();
         }
-        let marked = match &self.traces.marker {
-            Some(marker) => marked(self.source, marker).await?,
+        let marked = match &self.membership.marker {
+            Some(marker) => marked_pids(self.source, marker).await?,
             None => Vec::new(),
         };
         let table = self.source.table().await?;
@@ -225,20 +235,20 @@ impl Hunt {
     fn members(&mut self, table: &[Process], marked: &[i32]) -> io::Result<Vec<Process>> {
         let mut seeds = self.seeds(table)?;
         seeds.extend(marked);
-        let members = closure(table, &seeds, &self.spared(table));
+        let members = closure(table, &seeds, &self.protected(table));
         self.known.retain(|known| table.iter().any(|process| process.id() == *known));
         self.known.extend(members.iter().map(Process::id));
         Ok(members.into_iter().filter(|process| !process.dead).collect())
     }
 
     fn seeds(&self, table: &[Process]) -> io::Result<BTreeSet<i32>> {
-        let mut seeds: BTreeSet<i32> = self.traces.root.iter().map(|root| root.as_raw()).collect();
-        if self.traces.orphans {
+        let mut seeds: BTreeSet<i32> = self.membership.root.iter().map(|root| root.as_raw()).collect();
+        if self.membership.orphans {
             let us = std::process::id().cast_signed();
             let own = own::lock();
             seeds.extend(table.iter().filter(|one| one.parent == us && !own.holds(one.pid)).map(|one| one.pid));
         }
-        for cgroup in &self.traces.cgroups {
+        for cgroup in &self.membership.cgroups {
             seeds.extend(cgroup.pids()?);
         }
         seeds.extend(table.iter().filter(|process| self.known.contains(&process.id())).map(|process| process.pid));
@@ -246,31 +256,32 @@ impl Hunt {
     }
 
     /// Ourselves and all above us, and the other children we started.
-    fn spared(&self, table: &[Process]) -> BTreeSet<i32> {
+    fn protected(&self, table: &[Process]) -> BTreeSet<i32> {
         let parents: BTreeMap<_, _> = table.iter().map(|process| (process.pid, process.parent)).collect();
-        let mut spared = own::lock().pids();
-        if let Some(root) = self.traces.root {
-            spared.remove(&root.as_raw());
+        let mut protected = own::lock().pids();
+        if let Some(root) = self.membership.root {
+            protected.remove(&root.as_raw());
         }
         let mut next = Some(std::process::id().cast_signed());
         while let Some(pid) = next
-            && spared.insert(pid)
+            && protected.insert(pid)
         {
             next = parents.get(&pid).copied().filter(|parent| *parent > 0);
         }
-        spared
+        protected
     }
 }
 
-async fn marked(source: Source, marker: &Marker) -> io::Result<Vec<i32>> {
+async fn marked_pids(source: Source, marker: &Marker) -> io::Result<Vec<i32>> {
     let marked = source.marked(MARKER).await?;
     Ok(marked.into_iter().filter(|(_, value)| value == marker.id().as_bytes()).map(|(pid, _)| pid).collect())
 }
 
 /// The seeds with all their descendants and all of their groups. A tree's first process leads a session of its own, so
 /// that no group reaches out of the tree.
-fn closure(table: &[Process], seeds: &BTreeSet<i32>, spared: &BTreeSet<i32>) -> Vec<Process> {
-    let apart: BTreeSet<i32> = table.iter().filter(|one| spared.contains(&one.pid)).map(|one| one.group).collect();
+fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) -> Vec<Process> {
+    let protected_groups: BTreeSet<i32> =
+        table.iter().filter(|one| protected.contains(&one.pid)).map(|one| one.group).collect();
     let (mut pids, mut groups) = (BTreeSet::new(), BTreeSet::new());
     let mut members: Vec<Process> = Vec::new();
     loop {
@@ -278,7 +289,7 @@ fn closure(table: &[Process], seeds: &BTreeSet<i32>, spared: &BTreeSet<i32>) -> 
         for process in table {
             let belongs =
                 seeds.contains(&process.pid) || pids.contains(&process.parent) || groups.contains(&process.group);
-            let stays_out = spared.contains(&process.pid) || apart.contains(&process.group);
+            let stays_out = protected.contains(&process.pid) || protected_groups.contains(&process.group);
             if belongs && !stays_out && pids.insert(process.pid) {
                 groups.extend((process.group > 1).then_some(process.group));
                 members.push(*process);
@@ -290,12 +301,11 @@ fn closure(table: &[Process], seeds: &BTreeSet<i32>, spared: &BTreeSet<i32>) -> 
     }
 }
 
-/// Removes the cgroup, once the kernel has let go of those that were in it.
-pub(crate) async fn remove(cgroup: &Cgroup) -> io::Result<()> {
-    let until = Instant::now() + FORCE;
+async fn drop_empty(cgroup: &Cgroup) -> io::Result<()> {
+    let until = Instant::now() + KILL_TIMEOUT;
     loop {
         match cgroup.remove() {
-            Err(_) if Instant::now() < until => tokio::time::sleep(SHORT_TICK).await,
+            Err(_) if Instant::now() < until => tokio::time::sleep(KILL_TICK).await,
             answer => return answer,
         }
     }
