@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_process::{RunError, Short, is_program, on_path};
+use kugetsu_process::{OneShot, RunError, find_on_path, is_executable};
 use thiserror::Error;
 
 use crate::bounded::{LINE_MAX, bounded};
@@ -66,9 +66,9 @@ fn said(stderr: &str) -> String {
 pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError> {
     let name = Path::new(profile.program_name());
     let found = if name.is_absolute() {
-        is_program(name).then(|| name.to_owned())
+        is_executable(name).then(|| name.to_owned())
     } else if name.components().count() == 1 {
-        on_path(name.as_os_str(), search_path)
+        find_on_path(name.as_os_str(), search_path)
     } else {
         None
     };
@@ -84,7 +84,7 @@ pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError
 /// # Errors
 /// [`VersionError`] if it cannot be run, does not end, fails or prints nothing.
 pub async fn version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
-    let mut short = Short::new(program).arg("--version").stdout_max(LINE_MAX).time_limit(VERSION_LIMIT);
+    let mut short = OneShot::new(program).arg("--version").stdout_max(LINE_MAX).time_limit(VERSION_LIMIT);
     for (name, value) in &profile.env {
         short = short.env(OsString::from(name), OsString::from(value));
     }

@@ -115,11 +115,11 @@ fn lines_from(path: &Path, from: u64) -> io::Result<Vec<u8>> {
 pub(crate) async fn end_what_is_left(run: RunId) -> Result<(), String> {
     let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
     match kugetsu_process::sweep(&marker).await {
-        Ok(swept) if swept.left.is_empty() => {
+        Ok(swept) if swept.survivors.is_empty() => {
             tracing::info!(%run, ?swept, "the lost run's processes are ended");
             Ok(())
         }
-        Ok(swept) => Err(format!("these processes of it would not end: {:?}", swept.left)),
+        Ok(swept) => Err(format!("these processes of it would not end: {:?}", swept.survivors)),
         Err(error) => Err(format!("its processes could not all be ended: {error}")),
     }
 }

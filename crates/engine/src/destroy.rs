@@ -12,7 +12,7 @@ use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::session::SessionState;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::Worktree;
-use kugetsu_process::{Short, run};
+use kugetsu_process::{OneShot, run};
 use kugetsu_store::error::StoreError;
 
 use crate::discard::discard;
@@ -195,7 +195,7 @@ async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes:
         notes.push(format!("the agent's session {} is still there: {error}", session.id));
         return;
     }
-    let mut short = Short::new(&program).args(&launch.args).cwd(directory);
+    let mut short = OneShot::new(&program).args(&launch.args).cwd(directory);
     short.time_limit = Some(DELETE_LIMIT);
     for (name, value) in env {
         short = short.env(name, value);

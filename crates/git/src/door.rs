@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kugetsu_process::{Ended, RunError, Short, on_path, run, run_watched};
+use kugetsu_process::{Completed, OneShot, RunError, find_on_path, run, run_watched};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -166,7 +166,7 @@ impl Git {
             let changed = own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
             changed.or_else(|| std::env::var_os(name))
         };
-        let program = value("PATH").and_then(|path| on_path("git".as_ref(), &path)).ok_or(GitError::Missing)?;
+        let program = value("PATH").and_then(|path| find_on_path("git".as_ref(), &path)).ok_or(GitError::Missing)?;
         let names = std::env::vars_os().map(|(name, _)| name).chain(own.iter().map(|(name, _)| name.clone()));
         let mut env: Vec<_> = own.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         env.extend(changes(names.collect::<Vec<_>>().into_iter()));
@@ -261,7 +261,7 @@ pub(crate) enum Place<'p> {
 }
 
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
-    let mut short = Short::new(program).arg("--version").time_limit(Duration::from_secs(60));
+    let mut short = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
     short.env = env.to_vec();
     let doing = || "ask git for its version".to_owned();
     let ended = run(short).await.map_err(|source| GitError::NotRun { doing: doing(), source })?;
@@ -416,9 +416,9 @@ impl Call {
         if answer.code == 0 { Ok(answer) } else { Err(answer.failed) }
     }
 
-    fn short(self) -> Short {
+    fn short(self) -> OneShot {
         let found = &self.git.found;
-        let mut short = Short::new(&found.program).args(self.args).stdout_max(STDOUT_MAX).time_limit(self.limit);
+        let mut short = OneShot::new(&found.program).args(self.args).stdout_max(STDOUT_MAX).time_limit(self.limit);
         tracing::debug!(git = ?short.args, cwd = ?self.cwd, "run");
         short.cwd = self.cwd;
         short.stdin = self.stdin;
@@ -435,9 +435,9 @@ impl Call {
     }
 }
 
-fn answer(doing: String, ended: Result<Ended, RunError>) -> Result<Answer, GitError> {
+fn answer(doing: String, ended: Result<Completed, RunError>) -> Result<Answer, GitError> {
     match ended {
-        Ok(ended) if ended.stdout_cut => {
+        Ok(ended) if ended.stdout_truncated => {
             let answer = format!("it is longer than {STDOUT_MAX} bytes");
             Err(GitError::Answer { doing, answer })
         }

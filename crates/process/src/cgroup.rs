@@ -37,7 +37,7 @@ impl Cgroup {
     }
 
     /// Makes one, starts a shell in it, removes it.
-    pub(crate) fn can_be_had() -> bool {
+    pub(crate) fn is_available() -> bool {
         let Ok(cgroup) = Self::make_named(&format!("kugetsu-probe-{}", std::process::id())) else { return false };
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -155,8 +155,8 @@ impl Mount {
     /// `id parent device root point options ... - type source options`
     fn parse(mounts: &str) -> Option<Self> {
         mounts.lines().find_map(|line| {
-            let (place, kind) = line.split_once(" - ")?;
-            let mut fields = place.split(' ').skip(3);
+            let (mount, kind) = line.split_once(" - ")?;
+            let mut fields = mount.split(' ').skip(3);
             let (root, point) = (fields.next()?.into(), fields.next()?.into());
             (kind.split(' ').next() == Some("cgroup2")).then_some(Self { root, point })
         })
@@ -164,11 +164,11 @@ impl Mount {
 
     /// The cgroup this process is in.
     fn own(&self) -> Option<PathBuf> {
-        self.place(&fs::read_to_string("/proc/self/cgroup").ok()?)
+        self.cgroup_of(&fs::read_to_string("/proc/self/cgroup").ok()?)
     }
 
     /// Version 2 is the line `0::/path`.
-    fn place(&self, cgroups: &str) -> Option<PathBuf> {
+    fn cgroup_of(&self, cgroups: &str) -> Option<PathBuf> {
         let path = Path::new(cgroups.lines().find_map(|line| line.strip_prefix("0::"))?);
         Some(self.point.join(path.strip_prefix(&self.root).ok()?))
     }
@@ -184,7 +184,7 @@ mod tests {
     fn version_2_alone() {
         let mounts = "25 30 0:23 / /sys rw - sysfs sysfs rw\n\
                       29 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let own = Mount::parse(mounts).unwrap().place("0::/user.slice/user-1000.slice/session-2.scope\n");
+        let own = Mount::parse(mounts).unwrap().cgroup_of("0::/user.slice/user-1000.slice/session-2.scope\n");
         assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/session-2.scope"));
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let mounts = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
                       32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                       41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = Mount::parse(mounts).unwrap().place("4:memory:/x\n1:cpu:/\n0::/\n");
+        let own = Mount::parse(mounts).unwrap().cgroup_of("4:memory:/x\n1:cpu:/\n0::/\n");
         assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/unified"));
     }
 
@@ -201,8 +201,8 @@ mod tests {
     fn a_part_of_the_tree_is_mounted() {
         let mounts = "29 25 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let mount = Mount::parse(mounts).unwrap();
-        assert_eq!(mount.place("0::/docker/abc/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
-        assert_eq!(mount.place("0::/elsewhere\n"), None);
+        assert_eq!(mount.cgroup_of("0::/docker/abc/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
+        assert_eq!(mount.cgroup_of("0::/elsewhere\n"), None);
     }
 
     #[test]

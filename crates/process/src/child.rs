@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-use crate::own;
+use crate::child_registry;
 
 /// How long a group may take to obey SIGTERM when nobody waits for it any more.
 const PARTING: Duration = Duration::from_secs(1);
@@ -35,11 +35,11 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `command`, which must have been given to [`crate::fresh::start`]: the group number is the child's pid.
+    /// Starts `command`, which must have been given to [`crate::pre_exec::isolate`]: the group number is the child's pid.
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         // Before the start: an end that comes at once must not be missed.
         let ends = signal(SignalKind::child())?;
-        let (inner, pid) = own::lock().spawn(command)?;
+        let (inner, pid) = child_registry::lock().spawn(command)?;
         Ok(Self { inner: Some(inner), pid, ends })
     }
 
@@ -76,7 +76,7 @@ impl Child {
     /// Takes the exit status of a child that has [`ended`](Child::ended).
     pub(crate) fn reap(&mut self) -> io::Result<ExitStatus> {
         let status = match &mut self.inner {
-            Some(inner) => own::lock().try_reap(inner)?,
+            Some(inner) => child_registry::lock().try_reap(inner)?,
             None => None,
         };
         let status = status.ok_or_else(|| io::Error::other("asked for the exit status of a child that still runs"))?;
@@ -111,7 +111,7 @@ fn part(pid: Pid, child: &Mutex<std::process::Child>, patience: Duration) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Err(error) = own::lock().try_reap(&mut child) {
+    if let Err(error) = child_registry::lock().try_reap(&mut child) {
         tracing::debug!(pid = pid.as_raw(), %error, "could not reap a child that was let go");
     }
 }
@@ -149,9 +149,9 @@ fn has_ended(pid: Pid) -> io::Result<bool> {
 
 /// Runs a command of a few milliseconds, for a caller without a runtime.
 pub(crate) fn run_blocking(command: &mut Command) -> io::Result<ExitStatus> {
-    let (mut inner, pid) = own::lock().spawn(command)?;
+    let (mut inner, pid) = child_registry::lock().spawn(command)?;
     while !has_ended(pid)? {
         std::thread::sleep(Duration::from_millis(1));
     }
-    own::lock().try_reap(&mut inner)?.ok_or_else(|| io::Error::other("an ended child has no exit status"))
+    child_registry::lock().try_reap(&mut inner)?.ok_or_else(|| io::Error::other("an ended child has no exit status"))
 }

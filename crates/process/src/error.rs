@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use crate::program::{is_program, on_path};
+use crate::program::{find_on_path, is_executable};
 
 /// Why a short child could not be run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum RunError {
         /// What the system says of that directory.
         reason: io::Error,
     },
-    /// It ran longer than [`Short::time_limit`] and was ended with its whole group.
+    /// It ran longer than [`OneShot::time_limit`] and was ended with its whole group.
     #[error("`{}` did not end within {after:?} and was stopped", .program.display())]
     TimedOut {
         /// As it was asked for.
@@ -72,11 +72,11 @@ impl RunError {
         }
         let path = directory.join(program);
         if Path::new(program).components().count() == 1 {
-            let found = search_path.and_then(|search_path| on_path(program, search_path));
+            let found = search_path.and_then(|search_path| find_on_path(program, search_path));
             return found.ok_or_else(|| Self::NotFound { program: program.to_owned() });
         }
         match path.metadata() {
-            Ok(_) if is_program(&path) => Ok(path),
+            Ok(_) if is_executable(&path) => Ok(path),
             Ok(_) => Err(Self::NoPermission { program: program.to_owned() }),
             Err(error) => Err(Self::of(program, None, error)),
         }

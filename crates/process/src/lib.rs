@@ -1,39 +1,39 @@
 //! Child processes that always end.
 //!
-//! Two kinds: a [`Short`] child (git, `agent --version`), run to its end with bounded output, and a [`Tree`]: a
-//! long-lived agent with everything it starts. Where a tree must not write, it is shut in a [`cage`]. This crate
+//! There are two kinds: a [`OneShot`] child (git, `agent --version`) runs to its end with bounded output; a [`Tree`] is a
+//! long-lived agent with everything that it starts. A [`sandbox`] restricts what a tree may read and write. This crate
 //! knows nothing of git or of agents.
 
-pub mod cage;
 mod capture;
 mod cgroup;
 mod child;
+mod child_registry;
 mod error;
-mod fresh;
 #[cfg(target_os = "linux")]
 mod linux;
 mod marker;
-mod means;
+mod one_shot;
 mod orphans;
-mod own;
+mod pre_exec;
 mod process;
 mod program;
 mod ps;
 mod pump;
-pub mod short;
+pub mod sandbox;
 mod sweep;
 mod table;
-pub mod tree;
+mod tracking;
+mod tree;
 mod tree_killer;
 mod unix;
 
 pub use capture::Filter;
 pub use error::RunError;
-pub use marker::{BadMarker, MARKER, Marker};
-pub use means::{Means, means};
+pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
+pub use one_shot::{Completed, OneShot, run, run_watched};
 pub use orphans::adopt_orphans;
-pub use program::{is_program, on_path};
-pub use short::{Ended, Short, run, run_watched};
-pub use sweep::{Swept, stragglers, sweep};
-pub use tree::{SpawnError, Spec, Tree};
+pub use program::{find_on_path, is_executable};
+pub use sweep::{Swept, leftover_processes, sweep};
+pub use tracking::Tracking;
+pub use tree::{SpawnError, Tree, TreeExit, TreeSpec};

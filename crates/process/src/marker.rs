@@ -17,17 +17,21 @@ pub struct Marker(String);
 #[error(
     "`{0}` cannot mark a run: a marker is 1 to {MAX} letters, digits, `-`, `_` or `.`, and does not begin with `.`"
 )]
-pub struct BadMarker(String);
+pub struct InvalidMarker(String);
 
 impl Marker {
     /// A marker for the run with this id.
     ///
     /// # Errors
-    /// [`BadMarker`], as the id also names a directory and must be found again in any listing.
-    pub fn new(id: impl Into<String>) -> Result<Self, BadMarker> {
+    /// [`InvalidMarker`], as the id also names a directory and must be found again in any listing.
+    pub fn new(id: impl Into<String>) -> Result<Self, InvalidMarker> {
         let id = id.into();
         let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if plain && (1..=MAX).contains(&id.len()) && !id.starts_with('.') { Ok(Self(id)) } else { Err(BadMarker(id)) }
+        if plain && (1..=MAX).contains(&id.len()) && !id.starts_with('.') {
+            Ok(Self(id))
+        } else {
+            Err(InvalidMarker(id))
+        }
     }
 
     /// The run's id.

@@ -7,9 +7,9 @@ use tokio::signal::unix::Signal as Signals;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::child_registry;
 #[cfg(target_os = "linux")]
 use crate::linux as os;
-use crate::own;
 #[cfg(not(target_os = "linux"))]
 use crate::unix as os;
 
@@ -19,7 +19,7 @@ const HEAL: Duration = Duration::from_secs(5);
 /// From now on every orphan among this process's descendants becomes its child. To be called once, before anything is
 /// started, by a process that starts children only by way of this crate: other children would be taken for orphans.
 ///
-/// Linux. Elsewhere there is no such thing, and nothing is done; [`crate::means()`] tells.
+/// Linux. Elsewhere there is no such thing, and nothing is done; [`crate::tracking()`] tells.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -52,7 +52,7 @@ impl Reaping {
     pub(crate) fn start(mut ends: Signals) -> Self {
         Self(tokio::spawn(async move {
             loop {
-                own::lock().reap_others();
+                child_registry::lock().reap_orphans();
                 // Time may be out, or a signal may have come: the next look tells.
                 let _ = timeout(HEAL, ends.recv()).await;
             }

@@ -4,8 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::one_shot::{OneShot, run};
 use crate::process::Process;
-use crate::short::{Short, run};
 
 /// A listing takes some 20 ms; a machine under load may take much longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ fn variable(line: &str, plain: &str, name: &str) -> Option<(i32, Vec<u8>)> {
 }
 
 async fn ps(args: &[&str]) -> io::Result<String> {
-    let short = Short::new("ps").args(args).env("LC_ALL", "C").stdout_max(LISTING_MAX).time_limit(PATIENCE);
+    let short = OneShot::new("ps").args(args).env("LC_ALL", "C").stdout_max(LISTING_MAX).time_limit(PATIENCE);
     let ended = run(short).await.map_err(io::Error::other)?;
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr);

@@ -19,9 +19,9 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Swept {
     /// Processes that had to be signalled. 0: there was nothing.
-    pub ended: usize,
+    pub signalled: usize,
     /// Processes that would not end. Empty, unless one hangs in the kernel or belongs to another user.
-    pub left: Vec<Pid>,
+    pub survivors: Vec<Pid>,
 }
 
 /// Ends every process of a run whose runner is gone: those that carry the marker or are in the run's cgroup, with their
@@ -42,11 +42,11 @@ pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result
         Membership { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
     let mut killer = TreeKiller::new(source, membership)?;
     killer.terminate(GRACE).await?;
-    let left = killer.kill().await?;
-    if left.is_empty() {
+    let survivors = killer.kill().await?;
+    if survivors.is_empty() {
         killer.drop_empty_cgroups().await?;
     }
-    Ok(Swept { ended: killer.signalled(), left })
+    Ok(Swept { signalled: killer.signalled(), survivors })
 }
 
 /// Every process that carries the variable `name`, whatever its value, apart from this one. For a person who wants to
@@ -54,7 +54,7 @@ pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result
 ///
 /// # Errors
 /// Processes could not be listed.
-pub async fn stragglers(name: &str) -> io::Result<Vec<(Pid, OsString)>> {
+pub async fn leftover_processes(name: &str) -> io::Result<Vec<(Pid, OsString)>> {
     let marked = Source::best().marked(name).await?;
     let us = std::process::id().cast_signed();
     let others = marked.into_iter().filter(|(pid, _)| *pid != us);

@@ -1,7 +1,7 @@
 //! An agent with everything it starts: one process tree, started with exactly the environment given and ended as a whole.
 //!
 //! An agent's tools run in sessions of their own and outlive it, so its process group is not enough: see
-//! [`crate::Means`]. What the agent may see and do is for the caller to say, and for [`crate::cage`] to keep.
+//! [`crate::Tracking`]. What the agent may see and do is for the caller to say, and for [`crate::sandbox`] to keep.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -18,17 +18,17 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::cage::{BadCage, Caged, Cell};
 use crate::capture::{Capture, Filter};
 use crate::cgroup::Cgroup;
 use crate::child::{Child, Pipes};
+use crate::child_registry;
 use crate::error::RunError;
-use crate::fresh;
 use crate::marker::{MARKER, Marker};
-use crate::means::Means;
 use crate::orphans::{self, Reaping};
-use crate::own;
+use crate::pre_exec;
+use crate::sandbox::{PreparedSandbox, Sandbox, SandboxError};
 use crate::table::Source;
+use crate::tracking::Tracking;
 use crate::tree_killer::{Membership, TreeKiller};
 
 const STDERR_TAIL: usize = 4 * 1024;
@@ -38,7 +38,7 @@ const REAP: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 50;
 
 /// What to start.
-pub struct Spec {
+pub struct TreeSpec {
     /// The program: a path, or a name that is looked up on the `PATH` in `env`.
     pub program: OsString,
     /// Its arguments, without the program's name.
@@ -56,25 +56,25 @@ pub struct Spec {
     pub stderr_max: usize,
     /// What is kept of it; all of it without.
     pub stderr_filter: Option<Filter>,
-    /// The strongest means to use, where they can be had: [`Means::CgroupV2`] unless there is a reason.
-    pub means: Means,
+    /// The strongest means to use, where they can be had: [`Tracking::CgroupV2`] unless there is a reason.
+    pub tracking: Tracking,
     /// What it is shut in; free to do what its user may do without.
-    pub cage: Option<Caged>,
+    pub sandbox: Option<Sandbox>,
 }
 
 /// Values of variables may be secrets: only names are shown.
-impl fmt::Debug for Spec {
+impl fmt::Debug for TreeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Spec")
+        f.debug_struct("TreeSpec")
             .field("program", &self.program)
             .field("args", &self.args)
             .field("cwd", &self.cwd)
             .field("env", &names)
             .field("marker", &self.marker)
             .field("stderr_max", &self.stderr_max)
-            .field("means", &self.means)
-            .field("cage", &self.cage)
+            .field("tracking", &self.tracking)
+            .field("sandbox", &self.sandbox)
             .finish_non_exhaustive()
     }
 }
@@ -87,17 +87,17 @@ pub enum SpawnError {
     NotStarted(#[from] RunError),
     /// This process adopts orphans and has a tree already: an orphan of one could not be told from an orphan of the other.
     #[error("cannot start `{}`: this runner has an agent already, and there is one runner for each agent", .program.display())]
-    Second {
+    SecondTree {
         /// As it was asked for.
         program: OsString,
     },
     /// Its cage could not be built.
     #[error("cannot start `{}`: {source}", .program.display())]
-    Cage {
+    Sandbox {
         /// As it was asked for.
         program: OsString,
         /// What is wrong with it.
-        source: BadCage,
+        source: SandboxError,
     },
 }
 
@@ -112,7 +112,7 @@ pub struct Tree {
     status: Option<ExitStatus>,
     stderr: Option<Capture>,
     killer: TreeKiller,
-    means: Means,
+    tracking: Tracking,
     reaping: Option<Reaping>,
     done: bool,
     _claim: Option<Claim>,
@@ -120,18 +120,18 @@ pub struct Tree {
 
 /// What became of a tree.
 #[derive(Debug)]
-pub struct Ended {
+pub struct TreeExit {
     /// How the agent ended; `None` only if it is among `left`.
     pub status: Option<ExitStatus>,
     /// Processes that had to be signalled. 0: all had ended by themselves.
-    pub ended: usize,
+    pub signalled: usize,
     /// Processes that would not end. Empty, unless one hangs in the kernel or belongs to another user.
-    pub left: Vec<Pid>,
-    /// By what means.
-    pub means: Means,
+    pub survivors: Vec<Pid>,
+    /// By what tracking.
+    pub tracking: Tracking,
     /// What went wrong beside: processes could not be listed, the stderr file could not be written, the cgroup could
     /// not be removed.
-    pub trouble: Option<io::Error>,
+    pub problem: Option<io::Error>,
 }
 
 impl Tree {
@@ -142,28 +142,28 @@ impl Tree {
     ///
     /// # Panics
     /// Outside a tokio runtime with time and IO.
-    pub async fn spawn(spec: Spec) -> Result<Self, SpawnError> {
+    pub async fn spawn(spec: TreeSpec) -> Result<Self, SpawnError> {
         Self::spawn_seen_by(Source::best(), spec).await
     }
 
-    pub(crate) async fn spawn_seen_by(source: Source, spec: Spec) -> Result<Self, SpawnError> {
-        let adopts = spec.means >= Means::Subreaper && source.shows_orphans() && orphans::are_adopted();
+    pub(crate) async fn spawn_seen_by(source: Source, spec: TreeSpec) -> Result<Self, SpawnError> {
+        let adopts = spec.tracking >= Tracking::Subreaper && source.shows_orphans() && orphans::are_adopted();
         let claim = if adopts { Some(Claim::take(&spec.program)?) } else { None };
         let program = spec.program.clone();
         Self::start(spec, source, adopts, claim).map_err(|error| match error {
             Refusal::Known(error) => error.into(),
-            Refusal::Cage(source) => SpawnError::Cage { program, source },
+            Refusal::Sandbox(source) => SpawnError::Sandbox { program, source },
             Refusal::System(source) => RunError::Io { program, source }.into(),
         })
     }
 
-    fn start(spec: Spec, source: Source, adopts: bool, claim: Option<Claim>) -> Result<Self, Refusal> {
+    fn start(spec: TreeSpec, source: Source, adopts: bool, claim: Option<Claim>) -> Result<Self, Refusal> {
         let ends = signal(SignalKind::child())?;
         let (mut child, cgroup) = spawn(&spec)?;
-        let means = match (&cgroup, adopts) {
-            (Some(_), _) => Means::CgroupV2,
-            (None, true) => Means::Subreaper,
-            (None, false) => Means::Groups,
+        let tracking = match (&cgroup, adopts) {
+            (Some(_), _) => Tracking::CgroupV2,
+            (None, true) => Tracking::Subreaper,
+            (None, false) => Tracking::Groups,
         };
         let membership = Membership {
             root: Some(child.pid()),
@@ -181,7 +181,7 @@ impl Tree {
             status: None,
             stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
             killer,
-            means,
+            tracking,
             reaping: adopts.then(|| Reaping::start(ends)),
             done: false,
             _claim: claim,
@@ -194,8 +194,8 @@ impl Tree {
     }
 
     /// By what means the tree is held together.
-    pub fn means(&self) -> Means {
-        self.means
+    pub fn tracking(&self) -> Tracking {
+        self.tracking
     }
 
     /// Waits until the agent itself has ended; what it started may go on. Cancel safe, and may be called again.
@@ -223,39 +223,45 @@ impl Tree {
     /// Ends the whole tree: SIGTERM to every process, up to `grace` for them to obey, then SIGKILL until none is left,
     /// whether it left the group, lost its parent, cleared its environment, ignores SIGTERM or forks meanwhile. Takes
     /// no time if all have ended already, and about 20 s more than `grace` at the very worst.
-    pub async fn end(mut self, grace: Duration) -> Ended {
+    pub async fn end(mut self, grace: Duration) -> TreeExit {
         // From here on orphans are reaped by the killer.
         self.reaping = None;
         self.stdin = None;
         self.stdout = None;
-        let mut trouble = self.killer.terminate(grace).await.err();
-        let mut left = Vec::new();
+        let mut problem = self.killer.terminate(grace).await.err();
+        let mut survivors = Vec::new();
         for _ in 0..ROUNDS {
             match self.killer.kill().await {
-                Ok(still) => left = still,
+                Ok(still) => survivors = still,
                 Err(error) => {
-                    trouble = Some(error);
+                    problem = Some(error);
                     self.killer.kill_now();
                     self.child.signal_group(Signal::SIGKILL);
                 }
             }
-            trouble = trouble.or(self.reap_root(&left).await.err());
-            if !left.is_empty() || self.is_proven() {
+            problem = problem.or(self.reap_root(&survivors).await.err());
+            if !survivors.is_empty() || self.is_proven() {
                 break;
             }
         }
         self.done = true;
         if let Some(stderr) = self.stderr.take() {
-            trouble = trouble.or(stderr.finish().await.err());
+            problem = problem.or(stderr.finish().await.err());
         }
-        if left.is_empty() {
-            trouble = trouble.or(self.killer.drop_empty_cgroups().await.err());
+        if survivors.is_empty() {
+            problem = problem.or(self.killer.drop_empty_cgroups().await.err());
         }
-        Ended { status: self.status, ended: self.killer.signalled(), left, means: self.means, trouble }
+        TreeExit {
+            status: self.status,
+            signalled: self.killer.signalled(),
+            survivors,
+            tracking: self.tracking,
+            problem,
+        }
     }
 
-    async fn reap_root(&mut self, left: &[Pid]) -> io::Result<()> {
-        if self.status.is_none() && !left.contains(&self.pid()) {
+    async fn reap_root(&mut self, survivors: &[Pid]) -> io::Result<()> {
+        if self.status.is_none() && !survivors.contains(&self.pid()) {
             timeout(REAP, self.wait()).await??;
         }
         Ok(())
@@ -266,9 +272,9 @@ impl Tree {
         if !self.killer.membership.orphans {
             return true;
         }
-        let mut own = own::lock();
-        own.reap_others();
-        own.are_all().unwrap_or(false)
+        let mut registry = child_registry::lock();
+        registry.reap_orphans();
+        registry.has_no_orphans().unwrap_or(false)
     }
 }
 
@@ -284,13 +290,13 @@ impl Drop for Tree {
 /// Within [`Tree::start`]: with a message of its own, or not.
 enum Refusal {
     Known(RunError),
-    Cage(BadCage),
+    Sandbox(SandboxError),
     System(io::Error),
 }
 
-impl From<BadCage> for Refusal {
-    fn from(error: BadCage) -> Self {
-        Self::Cage(error)
+impl From<SandboxError> for Refusal {
+    fn from(error: SandboxError) -> Self {
+        Self::Sandbox(error)
     }
 }
 
@@ -301,10 +307,10 @@ impl From<io::Error> for Refusal {
 }
 
 /// In a cgroup of its own if that can be had.
-fn spawn(spec: &Spec) -> Result<(Child, Option<Cgroup>), Refusal> {
+fn spawn(spec: &TreeSpec) -> Result<(Child, Option<Cgroup>), Refusal> {
     // First, so that nothing is made for what cannot be started.
     let mut command = command(spec)?;
-    if spec.means == Means::CgroupV2
+    if spec.tracking == Tracking::CgroupV2
         && let Ok(cgroup) = Cgroup::make(&spec.marker)
     {
         match cgroup.admit(&mut command).and_then(|()| Child::spawn(&mut command)) {
@@ -322,15 +328,15 @@ fn spawn(spec: &Spec) -> Result<(Child, Option<Cgroup>), Refusal> {
     }
 }
 
-fn command(spec: &Spec) -> Result<Command, Refusal> {
+fn command(spec: &TreeSpec) -> Result<Command, Refusal> {
     let cwd = std::path::absolute(&spec.cwd)?;
-    let cell = spec.cage.as_ref().map(Cell::build).transpose()?;
-    let mut command = match &cell {
-        Some(cell) => {
+    let sandbox = spec.sandbox.as_ref().map(PreparedSandbox::build).transpose()?;
+    let mut command = match &sandbox {
+        Some(sandbox) => {
             let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
             // Its own starter would only tell the agent's stderr.
             let found = RunError::look(&spec.program, &cwd, path).map_err(Refusal::Known)?;
-            cell.command(&spec.program, &found, &spec.args, &cwd)?
+            sandbox.command(&spec.program, &found, &spec.args, &cwd)?
         }
         None => {
             let mut command = Command::new(&spec.program);
@@ -341,9 +347,9 @@ fn command(spec: &Spec) -> Result<Command, Refusal> {
     command.env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.env("PWD", &cwd).env(MARKER, spec.marker.id()).current_dir(cwd);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    fresh::start(&mut command);
-    if let Some(cell) = cell {
-        cell.shut(&mut command);
+    pre_exec::isolate(&mut command);
+    if let Some(sandbox) = sandbox {
+        sandbox.shut(&mut command);
     }
     Ok(command)
 }
@@ -356,7 +362,7 @@ static CLAIMED: AtomicBool = AtomicBool::new(false);
 impl Claim {
     fn take(program: &OsStr) -> Result<Self, SpawnError> {
         if CLAIMED.swap(true, Ordering::AcqRel) {
-            return Err(SpawnError::Second { program: program.to_owned() });
+            return Err(SpawnError::SecondTree { program: program.to_owned() });
         }
         Ok(Self)
     }

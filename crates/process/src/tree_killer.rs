@@ -13,8 +13,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 use crate::cgroup::Cgroup;
+use crate::child_registry;
 use crate::marker::{MARKER, Marker};
-use crate::own;
 use crate::process::Process;
 use crate::table::Source;
 
@@ -176,15 +176,15 @@ impl TreeKiller {
         let mut killed = BTreeSet::new();
         let mut idle = 0;
         for _ in 0..ADOPTED_ROUNDS {
-            let mut own = own::lock();
-            own.reap_others();
-            let others = own.others().unwrap_or_default();
-            drop(own);
-            if others.is_empty() || idle == IDLE_ROUNDS {
+            let mut registry = child_registry::lock();
+            registry.reap_orphans();
+            let orphans = registry.orphans().unwrap_or_default();
+            drop(registry);
+            if orphans.is_empty() || idle == IDLE_ROUNDS {
                 return;
             }
             idle += 1;
-            for pid in others {
+            for pid in orphans {
                 // Our child keeps its number until we reap it, so there is no other process to hit.
                 if kill(pid, Signal::SIGKILL).is_ok() && killed.insert(pid) {
                     idle = 0;
@@ -222,7 +222,7 @@ impl TreeKiller {
     /// The living members now. Reaps the orphans among the dead.
     async fn living_members(&mut self) -> io::Result<Vec<Process>> {
         if self.membership.orphans {
-            own::lock().reap_others();
+            child_registry::lock().reap_orphans();
         }
         let marked = match &self.membership.marker {
             Some(marker) => marked_pids(self.source, marker).await?,
@@ -245,8 +245,8 @@ impl TreeKiller {
         let mut seeds: BTreeSet<i32> = self.membership.root.iter().map(|root| root.as_raw()).collect();
         if self.membership.orphans {
             let us = std::process::id().cast_signed();
-            let own = own::lock();
-            seeds.extend(table.iter().filter(|one| one.parent == us && !own.holds(one.pid)).map(|one| one.pid));
+            let registry = child_registry::lock();
+            seeds.extend(table.iter().filter(|one| one.parent == us && !registry.contains(one.pid)).map(|one| one.pid));
         }
         for cgroup in &self.membership.cgroups {
             seeds.extend(cgroup.pids()?);
@@ -258,7 +258,7 @@ impl TreeKiller {
     /// Ourselves and all above us, and the other children we started.
     fn protected(&self, table: &[Process]) -> BTreeSet<i32> {
         let parents: BTreeMap<_, _> = table.iter().map(|process| (process.pid, process.parent)).collect();
-        let mut protected = own::lock().pids();
+        let mut protected = child_registry::lock().pids();
         if let Some(root) = self.membership.root {
             protected.remove(&root.as_raw());
         }

@@ -6,21 +6,21 @@ use axum::Json;
 use axum::extract::State;
 use kugetsu_api::status::StatusObject;
 use kugetsu_engine::look;
-use kugetsu_process::Means;
+use kugetsu_process::Tracking;
 
 use crate::convert::run_object;
 use crate::fault::Fault;
 use crate::shared::Shared;
 
 /// Found out by trying, which makes a cgroup and starts a process: once, and not for every question.
-static MEANS: LazyLock<Means> = LazyLock::new(kugetsu_process::means);
+static TRACKING: LazyLock<Tracking> = LazyLock::new(Tracking::detect);
 
 pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusObject>, Fault> {
     // The settings may have been changed a moment ago.
     shared.control.refresh().await;
     let faults = shared.control.faults.borrow().clone();
     let standing = look::standing(&shared.engine).await?;
-    let containment = tokio::task::spawn_blocking(|| *MEANS).await;
+    let containment = tokio::task::spawn_blocking(|| *TRACKING).await;
     Ok(Json(StatusObject {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_process::Short;
+use kugetsu_process::OneShot;
 
 /// The unit's name.
 pub(crate) const NAME: &str = "kugetsu.service";
@@ -23,7 +23,7 @@ pub(crate) fn directory() -> Option<PathBuf> {
 /// # Errors
 /// Why it did not work, in its words.
 pub(crate) async fn systemctl(arguments: &[&str]) -> Result<String, String> {
-    let short = Short::new("systemctl").arg("--user").args(arguments).time_limit(SYSTEMCTL_LIMIT);
+    let short = OneShot::new("systemctl").arg("--user").args(arguments).time_limit(SYSTEMCTL_LIMIT);
     let ended = kugetsu_process::run(short).await.map_err(|error| error.to_string())?;
     if ended.status.success() {
         return Ok(String::from_utf8_lossy(&ended.stdout).trim().to_owned());

@@ -1,21 +1,21 @@
 //! What the kernel gives: by what means processes are ended, and a cage for the coordinator.
 
 use kugetsu_engine::Settings;
-use kugetsu_process::{Means, cage, means};
+use kugetsu_process::{Tracking, sandbox};
 
 use super::check::Check;
 
 /// Both are tried, which blocks for some milliseconds.
 pub(crate) async fn checks(settings: Option<&Settings>) -> Vec<Check> {
-    let tried = tokio::task::spawn_blocking(|| (means(), cage::best())).await;
+    let tried = tokio::task::spawn_blocking(|| (Tracking::detect(), sandbox::best_backend())).await;
     let (means, cage) = match tried {
         Ok(tried) => tried,
         Err(error) => return vec![Check::unknown("kernel.processes", "", error.to_string())],
     };
     let said = format!("processes of a run are ended by {means}");
     let processes = match means {
-        Means::CgroupV2 | Means::Subreaper => Check::ok("kernel.processes", "", said),
-        Means::Groups => Check::warning(
+        Tracking::CgroupV2 | Tracking::Subreaper => Check::ok("kernel.processes", "", said),
+        Tracking::Groups => Check::warning(
             "kernel.processes",
             "",
             format!("{said}; one that hides well could outlive its run"),

@@ -10,7 +10,7 @@ use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
 use kugetsu_engine::Home;
-use kugetsu_process::{MARKER, stragglers};
+use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};
 use super::database::NotReadable;
@@ -47,7 +47,7 @@ pub(crate) async fn checks(
 async fn processes(home: &Home, facts: &Facts, daemon: bool) -> Result<Check, String> {
     let id = "orphan.processes";
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let marked = stragglers(MARKER).await.map_err(|error| format!("processes could not be listed: {error}"))?;
+    let marked = leftover_processes(MARKER).await.map_err(|error| format!("processes could not be listed: {error}"))?;
     // Read after the processes: a run that began meanwhile is among them.
     let live = facts.live().await.map_err(|error| words(&error))?;
     let (mut over, mut unattended): (BTreeMap<RunId, Vec<String>>, usize) = (BTreeMap::new(), 0);

@@ -33,10 +33,10 @@ pub(crate) async fn make(home: &Home, fix: &Fix) -> Result<String, String> {
             for run in runs {
                 let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
                 let swept = sweep(&marker).await.map_err(words)?;
-                if !swept.left.is_empty() {
-                    return Err(format!("these would not end: {:?}", swept.left));
+                if !swept.survivors.is_empty() {
+                    return Err(format!("these would not end: {:?}", swept.survivors));
                 }
-                ended += swept.ended;
+                ended += swept.signalled;
             }
             Ok(format!("ended {ended} processes"))
         }

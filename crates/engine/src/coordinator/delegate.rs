@@ -8,7 +8,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
-use kugetsu_process::cage;
+use kugetsu_process::sandbox;
 use kugetsu_store::store::{Enqueue, Precondition};
 use kugetsu_store::view::{Repo, RunView};
 use uuid::Uuid;
@@ -124,7 +124,7 @@ async fn confined(settings: &Settings) -> Result<(), Problem> {
     if !settings.pm_cage {
         return Ok(());
     }
-    let found = tokio::task::spawn_blocking(cage::best).await.map_err(internal)?;
+    let found = tokio::task::spawn_blocking(sandbox::best_backend).await.map_err(internal)?;
     found.map(drop).map_err(|why| {
         Problem::new(ProblemKind::NeedsPerson, format!("the coordinator is not run where it could write: {why}"))
             .hint("to run it all the same: kugetsu config set pm.cage off")

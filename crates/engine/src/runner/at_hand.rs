@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use kugetsu_agent::{Launch, Profile, ToolServer};
 use kugetsu_api::order::RunOrder;
-use kugetsu_process::cage::Caged;
-use kugetsu_process::{Marker, Means, Spec};
+use kugetsu_process::sandbox::Sandbox;
+use kugetsu_process::{Marker, Tracking, TreeSpec};
 
 use super::environment::environment;
 use super::masked::masked;
@@ -53,7 +53,7 @@ pub(crate) struct Stage {
     /// Variables that win over those that every agent gets.
     pub(crate) env: Vec<(OsString, OsString)>,
     /// What keeps it, and all it starts, from writing elsewhere.
-    pub(crate) cage: Option<Caged>,
+    pub(crate) sandbox: Option<Sandbox>,
     /// Notes about the agent's own home.
     pub(crate) notes: PathBuf,
     /// Tools that its session gets.
@@ -69,14 +69,14 @@ pub(crate) fn spec(
     launch: Launch,
     stderr: File,
     stderr_max: usize,
-) -> Result<Spec, String> {
+) -> Result<TreeSpec, String> {
     let mut env = environment(std::env::vars_os(), &run.settings.variables, &run.place.temporary());
     for (name, value) in &stage.env {
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
     launch.add_to(&mut env).map_err(|error| error.to_string())?;
-    Ok(Spec {
+    Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: launch.args,
         cwd: stage.directory.clone(),
@@ -85,8 +85,8 @@ pub(crate) fn spec(
         stderr,
         stderr_max,
         stderr_filter: Some(masked(run.spool.clone())),
-        means: Means::CgroupV2,
-        cage: stage.cage.clone(),
+        tracking: Tracking::CgroupV2,
+        sandbox: stage.sandbox.clone(),
     })
 }
 

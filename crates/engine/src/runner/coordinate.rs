@@ -2,7 +2,7 @@
 
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::run::Verdict;
-use kugetsu_process::cage::{Caged, Confinement, best};
+use kugetsu_process::sandbox::{Backend, Sandbox, best_backend};
 
 use super::agent_home::UserHome;
 use super::asked::Asked;
@@ -24,11 +24,11 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
         Ok(agent) => agent,
         Err(why) => return failed(why),
     };
-    let confinement = match confinement(run).await {
-        Ok(confinement) => confinement,
+    let backend = match backend(run).await {
+        Ok(backend) => backend,
         Err(why) => return failed(why),
     };
-    let desk = match Desk::prepare(&run.home, confinement.is_some()) {
+    let desk = match Desk::prepare(&run.home, backend.is_some()) {
         Ok(desk) => desk,
         Err(error) => return failed(format!("the coordinator's directory cannot be used: {error}")),
     };
@@ -46,9 +46,9 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     let stage = Stage {
         directory: desk.directory.clone(),
         env: desk.agent.env(),
-        cage: confinement.map(|confinement| Caged {
-            cage: desk.cage(&run.home, &agent.program, &run.place.temporary()),
-            confinement,
+        sandbox: backend.map(|backend| Sandbox {
+            files: desk.file_access(&run.home, &agent.program, &run.place.temporary()),
+            backend,
         }),
         notes: desk.agent.notes(),
         tools: vec![tools.server().clone()],
@@ -61,15 +61,15 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
 }
 
 /// What keeps the coordinator from writing; none where the user does without.
-async fn confinement(run: &Run) -> Result<Option<Confinement>, String> {
+async fn backend(run: &Run) -> Result<Option<Backend>, String> {
     if !run.settings.pm_cage {
         run.spool.notice("nothing keeps the coordinator from writing: pm.cage is off");
         return Ok(None);
     }
-    match tokio::task::spawn_blocking(best).await {
-        Ok(Ok(confinement)) => {
-            run.spool.step(format!("the coordinator's files are read-only, by {confinement}"));
-            Ok(Some(confinement))
+    match tokio::task::spawn_blocking(best_backend).await {
+        Ok(Ok(backend)) => {
+            run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
+            Ok(Some(backend))
         }
         Ok(Err(why)) => Err(format!("{why} To run the coordinator all the same: kugetsu config set pm.cage off")),
         Err(error) => Err(error.to_string()),

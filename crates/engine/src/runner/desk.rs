@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kugetsu_domain::hash::fnv1a;
-use kugetsu_process::cage::Cage;
+use kugetsu_process::sandbox::FileAccess;
 
 use super::agent_home::{AgentHome, is_real, make_real};
 
@@ -56,7 +56,7 @@ impl Desk {
 
     /// What keeps the coordinator from writing elsewhere, and from seeing what it has no business with. `program` is its
     /// agent's, `temporary` the run's own directory.
-    pub(crate) fn cage(&self, home: &Home, program: &Path, temporary: &Path) -> Cage {
+    pub(crate) fn file_access(&self, home: &Home, program: &Path, temporary: &Path) -> FileAccess {
         let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
         let secrets = user.iter().flat_map(|user| [".ssh", ".gnupg"].map(|name| user.join(name)));
         let own = std::env::current_exe().ok();
@@ -66,7 +66,7 @@ impl Desk {
             [Some(program), target.as_deref(), own.as_deref()].into_iter().flatten().filter_map(Path::parent);
         let read = user.iter().map(PathBuf::as_path).chain(programs).chain(self.skill_file.parent());
         let readable = read.chain([self.directory.as_path()]).filter(|place| is_real(place)).map(Path::to_owned);
-        Cage {
+        FileAccess {
             writable: self.notes().into_iter().chain(self.agent.writable()).chain([temporary.to_owned()]).collect(),
             readable: readable.collect(),
             hidden: secrets.chain([home.path().to_owned()]).filter(|place| is_real(place)).collect(),

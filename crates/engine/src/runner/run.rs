@@ -160,7 +160,7 @@ impl Run {
         let stage = Stage {
             directory: files.worktree.dir().to_owned(),
             env: vec![],
-            cage: None,
+            sandbox: None,
             notes: self.home.agents(),
             tools: vec![],
         };

@@ -93,10 +93,10 @@ async fn start(run: &Run, stage: &Stage, agent: &Agent) -> Result<Tree, String> 
 async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
     let said = tree.stderr_tail();
     let ended = tree.end(GRACE).await;
-    if !ended.left.is_empty() {
-        run.spool.notice(format!("these processes would not end: {:?}", ended.left));
+    if !ended.survivors.is_empty() {
+        run.spool.notice(format!("these processes would not end: {:?}", ended.survivors));
     }
-    if let Some(trouble) = ended.trouble {
+    if let Some(trouble) = ended.problem {
         run.spool.notice(format!("ending the agent's processes: {trouble}"));
     }
     if let End::Failed(why) = &mut talk.end {

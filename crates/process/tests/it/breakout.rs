@@ -4,8 +4,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::time::Duration;
 
-use kugetsu_process::cage::Confinement;
-use kugetsu_process::{Means, Tree};
+use kugetsu_process::sandbox::Backend;
+use kugetsu_process::{Tracking, Tree};
 use tokio::io::AsyncReadExt;
 
 use crate::alone::alone;
@@ -122,23 +122,23 @@ fn names(moves: &[(&str, &'static str)]) -> Vec<String> {
     moves.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
-async fn changes_nothing(confinement: Confinement) {
+async fn changes_nothing(backend: Backend) {
     for yard in [Yard::new(), Yard::elsewhere()] {
-        changes_nothing_in(&yard, confinement).await;
+        changes_nothing_in(&yard, backend).await;
     }
 }
 
-async fn changes_nothing_in(yard: &Yard, confinement: Confinement) {
+async fn changes_nothing_in(yard: &Yard, backend: Backend) {
     let all = [CHANGES, RARE_CHANGES].concat();
     yard.fill(names(&all).iter().map(String::as_str));
     let before = yard.victim();
 
-    let outcome = yard.run(Some(yard.caged(confinement)), &script(&all)).await;
+    let outcome = yard.run(Some(yard.caged(backend)), &script(&all)).await;
 
     let said = std::fs::read_to_string(yard.world.path("room/said")).unwrap();
     assert_eq!(yard.victim(), before, "{said}");
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let silent: &[&str] = if confinement == Confinement::Landlock { SILENT } else { &[] };
+    let silent: &[&str] = if backend == Backend::Landlock { SILENT } else { &[] };
     let succeeded: Vec<&str> = outcome.stdout.lines().filter(|name| !silent.contains(name)).collect();
     assert!(succeeded.is_empty(), "{succeeded:?}\n{said}");
     assert!(!yard.world.path("victim/room").exists());
@@ -220,11 +220,11 @@ impl Drop for Outside {
     }
 }
 
-async fn has_no_way_out(confinement: Confinement) {
+async fn has_no_way_out(backend: Backend) {
     let yard = Yard::new();
     let outside = Outside::new(&yard);
     let all = [WAYS_OUT, RARE_WAYS_OUT].concat();
-    let outcome = yard.run(Some(yard.caged(confinement)), &outside.script(&all)).await;
+    let outcome = yard.run(Some(yard.caged(backend)), &outside.script(&all)).await;
     let said = std::fs::read_to_string(yard.world.path("room/said")).unwrap();
     assert_eq!(outcome.stdout, "", "{said}");
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -240,7 +240,7 @@ fn without_a_cage_each_way_leads_out() {
         for one in WAYS_OUT {
             let yard = Yard::new();
             let outside = Outside::new(&yard);
-            let spec = yard.spec(None, &outside.script(&[*one]), Means::Groups);
+            let spec = yard.spec(None, &outside.script(&[*one]), Tracking::Groups);
             let mut tree = Tree::spawn(spec).await.unwrap();
             let mut stdout = String::new();
             tree.stdout.take().unwrap().read_to_string(&mut stdout).await.unwrap();

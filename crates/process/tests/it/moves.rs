@@ -84,13 +84,13 @@ fn make(name: &str, with: &str) -> Result<(), Errno> {
                 done(libc::mount(none, path, none, libc::MS_REMOUNT | libc::MS_BIND, none.cast()))
             }
             "type" => match done(libc::ioctl(0, libc::TIOCSTI, c"x".as_ptr())) {
-                // Without a cage: stdin is no terminal.
+                // Without a sandbox: stdin is no terminal.
                 Err(Errno::ENOTTY) => Ok(()),
                 answer => answer,
             },
             #[cfg(target_arch = "x86_64")]
             "x32" => match done(libc::syscall(0x4000_0000 + libc::SYS_chmod, path, 0o777)) {
-                // Without a cage, on a kernel without x32: for this test that is as if it had been done.
+                // Without a sandbox, on a kernel without x32: for this test that is as if it had been done.
                 Err(Errno::ENOSYS) => Err(Errno::ENOSYS),
                 answer => answer,
             },
@@ -140,7 +140,7 @@ unsafe fn map(path: *const libc::c_char) -> Result<(), Errno> {
 /// One of a connected pair, connected once more, to somebody outside.
 fn pair(path: &str) -> Result<(), Errno> {
     let mut ends = [0; 2];
-    // SAFETY: the address is ours, all of it initialised, and the path is shorter than its place.
+    // SAFETY: the address is ours, all of it initialised, and the path is shorter than its path.
     unsafe {
         done(libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0, ends.as_mut_ptr()))?;
         let mut address: libc::sockaddr_un = std::mem::zeroed();

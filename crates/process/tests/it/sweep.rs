@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use kugetsu_process::{MARKER, Marker, Means, Tree, stragglers, sweep};
+use kugetsu_process::{MARKER, Marker, Tracking, Tree, leftover_processes, sweep};
 
 use crate::alone::again;
 use crate::tree::{cgroup_left, spec};
@@ -29,27 +29,27 @@ async fn runner() {
     let dir = std::path::PathBuf::from(std::env::var_os(DIR).unwrap());
     let world = World::new();
     let cgroup = std::env::var_os(MEANS).unwrap() == "cgroup";
-    let means = if cgroup { Means::CgroupV2 } else { Means::Subreaper };
+    let tracking = if cgroup { Tracking::CgroupV2 } else { Tracking::Subreaper };
     kugetsu_process::adopt_orphans().unwrap();
-    let mut spec = spec(&world, &if cgroup { format!("{LOST}\n{AGENT}") } else { AGENT.to_owned() }, means);
+    let mut spec = spec(&world, &if cgroup { format!("{LOST}\n{AGENT}") } else { AGENT.to_owned() }, tracking);
     spec.marker = Marker::new(dir.file_name().unwrap().to_string_lossy().trim_start_matches('.')).unwrap();
     spec.cwd = dir.clone();
     let mut tree = Tree::spawn(spec).await.unwrap();
-    std::fs::write(dir.join("means"), tree.means().to_string()).unwrap();
+    std::fs::write(dir.join("means"), tree.tracking().to_string()).unwrap();
     tree.wait().await.unwrap();
 }
 
-fn start_runner(world: &World, means: &str) -> Child {
+fn start_runner(world: &World, tracking: &str) -> Child {
     let mut command = again("it::sweep::runner");
-    command.env(DIR, world.dir()).env(MEANS, means).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env(DIR, world.dir()).env(MEANS, tracking).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
-async fn sweeps_after(means: &str, files: &[&str]) {
+async fn sweeps_after(tracking: &str, files: &[&str]) {
     let world = World::new();
     let id = world.dir().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
     let marker = Marker::new(id).unwrap();
-    let mut runner = start_runner(&world, means);
+    let mut runner = start_runner(&world, tracking);
     let mut pids = Vec::new();
     for file in files {
         pids.push(world.pid(file).await);
@@ -58,16 +58,16 @@ async fn sweeps_after(means: &str, files: &[&str]) {
     runner.wait().unwrap();
     assert!(pids.iter().all(|pid| runs(*pid)), "they outlive their runner");
 
-    let listed = stragglers(MARKER).await.unwrap();
+    let listed = leftover_processes(MARKER).await.unwrap();
     assert!(listed.iter().any(|(pid, value)| pid.as_raw() == pids[0] && *value == *marker.id()), "{listed:?}");
     let swept = sweep(&marker).await.unwrap();
 
-    assert!(swept.left.is_empty(), "{swept:?}");
-    assert!(swept.ended >= pids.len(), "{swept:?}");
+    assert!(swept.survivors.is_empty(), "{swept:?}");
+    assert!(swept.signalled >= pids.len(), "{swept:?}");
     assert!(!pids.iter().any(|pid| runs(*pid)), "{pids:?}");
     assert!(!cgroup_left(marker.id()));
     let again = sweep(&marker).await.unwrap();
-    assert_eq!((again.ended, again.left.len()), (0, 0));
+    assert_eq!((again.signalled, again.survivors.len()), (0, 0));
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn sweep_after_a_killed_runner() {
 #[tokio::test]
 async fn sweep_after_a_killed_runner_by_its_cgroup() {
     // Where no cgroup can be had, the lost one is really lost: nothing to test.
-    if kugetsu_process::means() == Means::CgroupV2 {
+    if Tracking::detect() == Tracking::CgroupV2 {
         sweeps_after("cgroup", &["agent", "tool", "bare", "lost"]).await;
     }
 }
@@ -88,7 +88,7 @@ async fn sweep_after_a_killed_runner_by_its_cgroup() {
 #[ignore = "played by other tests"]
 async fn marked_sweeper() {
     let marker = Marker::new(std::env::var(MARKER).unwrap()).unwrap();
-    assert!(sweep(&marker).await.unwrap().left.is_empty());
+    assert!(sweep(&marker).await.unwrap().survivors.is_empty());
 }
 
 #[tokio::test]

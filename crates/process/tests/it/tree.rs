@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use kugetsu_process::tree::Ended;
-use kugetsu_process::{Marker, Means, Short, SpawnError, Spec, Tree, means, run};
+use kugetsu_process::TreeExit;
+use kugetsu_process::{Marker, OneShot, SpawnError, Tracking, Tree, TreeSpec, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdout;
 use tokio::time::timeout;
@@ -29,9 +29,9 @@ sleep 1000 & echo $! >plain
 while :; do sleep 1; done
 "#;
 
-pub(crate) fn spec(world: &World, script: &str, means: Means) -> Spec {
+pub(crate) fn spec(world: &World, script: &str, tracking: Tracking) -> TreeSpec {
     let name = world.dir().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
-    Spec {
+    TreeSpec {
         program: "/bin/sh".into(),
         args: ["-c".into(), script.into()].into(),
         cwd: world.dir(),
@@ -40,13 +40,13 @@ pub(crate) fn spec(world: &World, script: &str, means: Means) -> Spec {
         stderr: File::create(world.path("stderr")).unwrap(),
         stderr_max: 64 * 1024,
         stderr_filter: None,
-        means,
-        cage: None,
+        tracking,
+        sandbox: None,
     }
 }
 
 async fn start(world: &World, script: &str) -> Tree {
-    Tree::spawn(spec(world, script, Means::CgroupV2)).await.unwrap()
+    Tree::spawn(spec(world, script, Tracking::CgroupV2)).await.unwrap()
 }
 
 /// The pipe closes only when no process holds it any more: nobody is left, wherever he hid.
@@ -56,9 +56,9 @@ pub(crate) async fn is_closed(mut stdout: ChildStdout) -> Vec<u8> {
     rest
 }
 
-fn assert_clean(ended: &Ended) {
-    assert!(ended.left.is_empty(), "{ended:?}");
-    assert!(ended.trouble.is_none(), "{ended:?}");
+fn assert_clean(ended: &TreeExit) {
+    assert!(ended.survivors.is_empty(), "{ended:?}");
+    assert!(ended.problem.is_none(), "{ended:?}");
     assert!(ended.status.is_some(), "{ended:?}");
 }
 
@@ -74,7 +74,7 @@ fn code(status: Option<ExitStatus>) -> Option<i32> {
     status.and_then(|status| status.code())
 }
 
-async fn ends_the_stubborn(wanted: Means) {
+async fn ends_the_stubborn(wanted: Tracking) {
     let world = World::new();
     let spec = spec(&world, STUBBORN, wanted);
     let marker = spec.marker.clone();
@@ -86,17 +86,17 @@ async fn ends_the_stubborn(wanted: Means) {
     let ended = tree.end(BRIEF).await;
 
     assert_clean(&ended);
-    assert!(ended.ended >= pids.len(), "{ended:?}");
-    assert_eq!(ended.means, wanted.min(means()));
+    assert!(ended.signalled >= pids.len(), "{ended:?}");
+    assert_eq!(ended.tracking, wanted.min(Tracking::detect()));
     assert_eq!(pids.map(exists), [false; 4], "{pids:?}");
     is_closed(stdout).await;
     assert!(!cgroup_left(marker.id()));
 }
 
-alone!(nothing_is_left_with_a_cgroup, async || ends_the_stubborn(Means::CgroupV2).await);
-alone!(nothing_is_left_with_the_subreaper_alone, async || ends_the_stubborn(Means::Subreaper).await);
+alone!(nothing_is_left_with_a_cgroup, async || ends_the_stubborn(Tracking::CgroupV2).await);
+alone!(nothing_is_left_with_the_subreaper_alone, async || ends_the_stubborn(Tracking::Subreaper).await);
 
-async fn ends_while_forking(part: &str, wanted: Means) {
+async fn ends_while_forking(part: &str, wanted: Tracking) {
     let world = World::new();
     let mut spec = spec(&world, "", wanted);
     let helper = again(bad::TEST);
@@ -126,22 +126,22 @@ fn children(of: i32) -> usize {
     lists.map(|list| list.split_ascii_whitespace().count()).sum()
 }
 
-alone!(chains_that_never_stand_still_with_a_cgroup, async || ends_while_forking("hop", Means::CgroupV2).await);
+alone!(chains_that_never_stand_still_with_a_cgroup, async || ends_while_forking("hop", Tracking::CgroupV2).await);
 alone!(chains_that_never_stand_still_with_the_subreaper, async || {
-    ends_while_forking("hop", Means::Subreaper).await;
+    ends_while_forking("hop", Tracking::Subreaper).await;
 });
-alone!(a_crowd_with_a_cgroup, async || ends_while_forking("breed", Means::CgroupV2).await);
-alone!(a_crowd_with_the_subreaper, async || ends_while_forking("breed", Means::Subreaper).await);
+alone!(a_crowd_with_a_cgroup, async || ends_while_forking("breed", Tracking::CgroupV2).await);
+alone!(a_crowd_with_the_subreaper, async || ends_while_forking("breed", Tracking::Subreaper).await);
 
 alone!(without_adopting_the_marker_finds_who_left, async || {
     let world = World::new();
     let script = r#"(setsid /bin/sh -c 'trap "" TERM; echo $$ >tool; while :; do sleep 1; done' &); sleep 1000"#;
-    let mut tree = Tree::spawn(spec(&world, script, Means::Groups)).await.unwrap();
+    let mut tree = Tree::spawn(spec(&world, script, Tracking::Groups)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
     let tool = world.pid("tool").await;
     let ended = tree.end(BRIEF).await;
     assert_clean(&ended);
-    assert_eq!(ended.means, Means::Groups);
+    assert_eq!(ended.tracking, Tracking::Groups);
     assert!(!runs(tool));
     is_closed(stdout).await;
 });
@@ -155,7 +155,7 @@ alone!(what_an_agent_left_behind_ends_too, async || {
     let ended = tree.end(PATIENT).await;
     assert_clean(&ended);
     assert_eq!(code(ended.status), Some(5));
-    assert!(ended.ended >= 1);
+    assert!(ended.signalled >= 1);
     assert!(!exists(left));
 });
 
@@ -196,7 +196,7 @@ alone!(an_agent_that_ended_by_itself_is_not_signalled, async || {
     assert_eq!(tree.wait().await.unwrap().code(), Some(7));
     let ended = tree.end(PATIENT).await;
     assert_clean(&ended);
-    assert_eq!((code(ended.status), ended.ended), (Some(7), 0));
+    assert_eq!((code(ended.status), ended.signalled), (Some(7), 0));
 });
 
 alone!(orphans_are_reaped_while_the_agent_works, async || {
@@ -212,7 +212,7 @@ alone!(orphans_are_reaped_while_the_agent_works, async || {
 alone!(a_short_child_of_ours_is_spared, async || {
     let world = World::new();
     let waits = "echo $$ >short; while ! test -e go; do sleep 0.02; done; echo fine";
-    let short = run(Short::new("sh").args(["-c", waits]).cwd(world.dir()));
+    let short = run(OneShot::new("sh").args(["-c", waits]).cwd(world.dir()));
     let ending = async {
         let tree = start(&world, "sleep 1000").await;
         let short = world.pid("short").await;
@@ -243,8 +243,8 @@ alone!(a_runner_has_one_agent_at_a_time, async || {
     let world = World::new();
     let tree = start(&world, "sleep 1000").await;
     let other = World::new();
-    let second = Tree::spawn(spec(&other, "sleep 1000", Means::CgroupV2)).await;
-    assert!(matches!(second, Err(SpawnError::Second { .. })));
+    let second = Tree::spawn(spec(&other, "sleep 1000", Tracking::CgroupV2)).await;
+    assert!(matches!(second, Err(SpawnError::SecondTree { .. })));
     assert_clean(&tree.end(BRIEF).await);
     assert_clean(&start(&other, "sleep 1000").await.end(BRIEF).await);
 });
@@ -277,27 +277,27 @@ alone!(a_little_stderr_is_kept_whole, async || {
 
 alone!(a_stderr_file_that_cannot_be_written_is_told_and_blocks_nobody, async || {
     let world = World::new();
-    let mut spec = spec(&world, "head -c 3000000 /dev/zero >&2; exit 0", Means::CgroupV2);
+    let mut spec = spec(&world, "head -c 3000000 /dev/zero >&2; exit 0", Tracking::CgroupV2);
     spec.stderr = File::options().write(true).open("/dev/full").unwrap();
     let mut tree = Tree::spawn(spec).await.unwrap();
     assert_eq!(tree.wait().await.unwrap().code(), Some(0));
     let ended = tree.end(BRIEF).await;
-    assert!(ended.left.is_empty());
-    assert_eq!(ended.trouble.unwrap().kind(), std::io::ErrorKind::StorageFull);
+    assert!(ended.survivors.is_empty());
+    assert_eq!(ended.problem.unwrap().kind(), std::io::ErrorKind::StorageFull);
 });
 
 alone!(what_cannot_be_started_says_why, async || {
     let world = World::new();
-    let mut missing = spec(&world, "", Means::CgroupV2);
+    let mut missing = spec(&world, "", Tracking::CgroupV2);
     missing.program = "kugetsu-no-such-agent".into();
     let marker = missing.marker.clone();
     let error = Tree::spawn(missing).await.err().unwrap().to_string();
     assert!(error.contains("`kugetsu-no-such-agent` is not on PATH"), "{error}");
     assert!(!cgroup_left(marker.id()));
-    let mut nowhere = spec(&world, "", Means::CgroupV2);
-    nowhere.cwd = world.path("no/such/place");
+    let mut nowhere = spec(&world, "", Tracking::CgroupV2);
+    nowhere.cwd = world.path("no/such/path");
     let error = Tree::spawn(nowhere).await.err().unwrap().to_string();
-    assert!(error.contains("no/such/place"), "{error}");
+    assert!(error.contains("no/such/path"), "{error}");
     // The right to have a tree was given back.
     assert_clean(&start(&world, ":").await.end(BRIEF).await);
 });
@@ -305,7 +305,7 @@ alone!(what_cannot_be_started_says_why, async || {
 #[test]
 fn secrets_do_not_show() {
     let world = World::new();
-    let mut spec = spec(&world, "", Means::Groups);
+    let mut spec = spec(&world, "", Tracking::Groups);
     spec.env.push(("TOKEN".into(), "s3cret".into()));
     let shown = format!("{spec:?}");
     assert!(shown.contains("TOKEN") && !shown.contains("s3cret"), "{shown}");
@@ -313,7 +313,7 @@ fn secrets_do_not_show() {
 
 #[test]
 fn the_means_found_are_the_means_in_force() {
-    let found = means();
-    assert!(found >= Means::Subreaper, "Linux has a subreaper: {found}");
+    let found = Tracking::detect();
+    assert!(found >= Tracking::Subreaper, "Linux has a subreaper: {found}");
     assert!(!Path::new(&format!("/sys/fs/cgroup/kugetsu-probe-{}", std::process::id())).exists());
 }

@@ -17,15 +17,14 @@ impl World {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Not below `/tmp` and its like, which are not the same places for everybody; the checkout may be there.
+    /// Not below `/tmp` and its like, which are not the same paths for everybody; the checkout may be there.
     #[cfg(target_os = "linux")]
     pub(crate) fn elsewhere() -> Self {
-        let is_shared =
-            |place: &PathBuf| !["/tmp", "/var/tmp", "/run"].iter().any(|private| place.starts_with(private));
-        let places = [Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))), std::env::home_dir()];
-        let mut places = places.into_iter().flatten().filter_map(|place| place.canonicalize().ok());
-        let place = places.find(is_shared).expect("the checkout or the home is outside of /tmp, /var/tmp and /run");
-        Self { dir: tempfile::tempdir_in(place).unwrap() }
+        let is_shared = |path: &PathBuf| !["/tmp", "/var/tmp", "/run"].iter().any(|private| path.starts_with(private));
+        let paths = [Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))), std::env::home_dir()];
+        let mut paths = paths.into_iter().flatten().filter_map(|path| path.canonicalize().ok());
+        let path = paths.find(is_shared).expect("the checkout or the home is outside of /tmp, /var/tmp and /run");
+        Self { dir: tempfile::tempdir_in(path).unwrap() }
     }
 
     pub(crate) fn dir(&self) -> PathBuf {

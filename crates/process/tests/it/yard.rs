@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use kugetsu_process::cage::{Cage, Caged, Confinement};
-use kugetsu_process::tree::Ended;
-use kugetsu_process::{Means, Spec, Tree};
+use kugetsu_process::TreeExit;
+use kugetsu_process::sandbox::{Backend, FileAccess, Sandbox};
+use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::tree::spec;
 use crate::world::World;
 
-/// The same under each means.
+/// The same under each tracking.
 macro_rules! both {
     ($bubblewrap:ident, $landlock:ident, $body:expr) => {
-        crate::alone::alone!($bubblewrap, async || $body(kugetsu_process::cage::Confinement::Bubblewrap).await);
-        crate::alone::alone!($landlock, async || $body(kugetsu_process::cage::Confinement::Landlock).await);
+        crate::alone::alone!($bubblewrap, async || $body(kugetsu_process::sandbox::Backend::Bubblewrap).await);
+        crate::alone::alone!($landlock, async || $body(kugetsu_process::sandbox::Backend::Landlock).await);
     };
 }
 pub(crate) use both;
@@ -69,23 +69,23 @@ impl Yard {
         assert!(Command::new("sh").args(["-c", all]).current_dir(victim).status().unwrap().success());
     }
 
-    pub(crate) fn cage(&self) -> Cage {
+    pub(crate) fn cage(&self) -> FileAccess {
         let victim = self.named.then(|| self.world.path("victim"));
         // The moves are made by this program, wherever it was built.
         let own = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-        Cage {
+        FileAccess {
             writable: vec![self.world.path("room"), self.world.path("home/desk")],
             readable: victim.into_iter().chain([self.world.path("home/open"), own]).collect(),
             hidden: vec![self.world.path("home")],
         }
     }
 
-    pub(crate) fn caged(&self, confinement: Confinement) -> Caged {
-        Caged { cage: self.cage(), confinement }
+    pub(crate) fn caged(&self, backend: Backend) -> Sandbox {
+        Sandbox { files: self.cage(), backend }
     }
 
-    pub(crate) fn spec(&self, caged: Option<Caged>, script: &str, means: Means) -> Spec {
-        let mut spec = spec(&self.world, script, means);
+    pub(crate) fn spec(&self, caged: Option<Sandbox>, script: &str, tracking: Tracking) -> TreeSpec {
+        let mut spec = spec(&self.world, script, tracking);
         spec.cwd = self.world.path("room");
         let room = self.world.path("room");
         for (name, value) in [
@@ -99,16 +99,16 @@ impl Yard {
         ] {
             spec.env.push((name.into(), value.into()));
         }
-        spec.cage = caged;
+        spec.sandbox = caged;
         spec
     }
 
-    pub(crate) async fn run(&self, caged: Option<Caged>, script: &str) -> Outcome {
+    pub(crate) async fn run(&self, caged: Option<Sandbox>, script: &str) -> Outcome {
         self.run_with(caged, script, b"").await
     }
 
-    pub(crate) async fn run_with(&self, caged: Option<Caged>, script: &str, input: &[u8]) -> Outcome {
-        let mut tree = Tree::spawn(self.spec(caged, script, Means::CgroupV2)).await.unwrap();
+    pub(crate) async fn run_with(&self, caged: Option<Sandbox>, script: &str, input: &[u8]) -> Outcome {
+        let mut tree = Tree::spawn(self.spec(caged, script, Tracking::CgroupV2)).await.unwrap();
         let (mut stdin, mut stdout) = (tree.stdin.take().unwrap(), tree.stdout.take().unwrap());
         let mut bytes = Vec::new();
         let feed = async {
@@ -119,8 +119,8 @@ impl Yard {
         let ((), read) = tokio::join!(feed, stdout.read_to_end(&mut bytes));
         read.unwrap();
         let code = tree.wait().await.unwrap().code();
-        let Ended { left, trouble, .. } = tree.end(Duration::from_secs(20)).await;
-        assert!(left.is_empty() && trouble.is_none(), "{left:?} {trouble:?}");
+        let TreeExit { survivors, problem, .. } = tree.end(Duration::from_secs(20)).await;
+        assert!(survivors.is_empty() && problem.is_none(), "{survivors:?} {problem:?}");
         let stderr = fs::read_to_string(self.world.path("stderr")).unwrap();
         Outcome { code, stdout: String::from_utf8(bytes).unwrap(), stderr }
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use kugetsu_process::{MARKER, Means, Short, Tree, run};
+use kugetsu_process::{MARKER, OneShot, Tracking, Tree, run};
 use tokio::io::AsyncReadExt;
 
 use crate::alone::alone;
@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// What the program prints on stdout, as an agent.
 async fn printed(world: &World, program: &str, args: &[&str], env: &[(&str, &str)]) -> String {
-    let mut spec = spec(world, "", Means::CgroupV2);
+    let mut spec = spec(world, "", Tracking::CgroupV2);
     spec.program = program.into();
     spec.args = args.iter().map(Into::into).collect();
     spec.env = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
@@ -31,7 +31,7 @@ alone!(an_agent_sees_the_variables_given_and_no_others, async || {
     let text = printed(&world, "env", &[], &env).await;
     let mut seen: Vec<&str> = text.lines().collect();
     seen.sort_unstable();
-    let marker = spec(&world, "", Means::Groups).marker.to_string();
+    let marker = spec(&world, "", Tracking::Groups).marker.to_string();
     let pwd = format!("PWD={}", world.dir().display());
     assert_eq!(seen, ["GIVEN=a b=c", &marker, "PATH=/usr/bin:/bin", &pwd]);
 });
@@ -40,7 +40,7 @@ alone!(pwd_is_the_directory_as_given_even_through_a_link, async || {
     let world = World::new();
     std::fs::create_dir(world.path("real")).unwrap();
     std::os::unix::fs::symlink(world.path("real"), world.path("link")).unwrap();
-    let mut spec = spec(&world, "echo $PWD; pwd -P", Means::CgroupV2);
+    let mut spec = spec(&world, "echo $PWD; pwd -P", Tracking::CgroupV2);
     spec.cwd = world.path("link");
     let mut tree = Tree::spawn(spec).await.unwrap();
     let mut text = String::new();
@@ -72,7 +72,7 @@ alone!(a_child_starts_with_default_signals, async || {
     assert_ne!(signals(&own), NONE);
     let agent = printed(&world, "/bin/cat", &["/proc/self/status"], &[]).await;
     assert_eq!(signals(&agent), NONE);
-    let short = run(Short::new("cat").arg("/proc/self/status")).await.unwrap();
+    let short = run(OneShot::new("cat").arg("/proc/self/status")).await.unwrap();
     assert_eq!(signals(&String::from_utf8(short.stdout).unwrap()), NONE);
 });
 
@@ -86,7 +86,7 @@ alone!(a_child_does_not_inherit_a_lock, async || {
     let bare = std::process::Command::new("sh").args(list).output().unwrap();
     assert!(String::from_utf8(bare.stdout).unwrap().contains("/lock"), "the test itself works");
     let agent = printed(&world, "/bin/sh", &list, &[("PATH", "/usr/bin:/bin")]).await;
-    let short = String::from_utf8(run(Short::new("sh").args(list)).await.unwrap().stdout).unwrap();
+    let short = String::from_utf8(run(OneShot::new("sh").args(list)).await.unwrap().stdout).unwrap();
     for seen in [agent, short] {
         assert!(!seen.contains("/lock"), "{seen}");
         assert_eq!(seen.lines().filter(|line| line.contains("->")).count(), 3, "{seen}");
@@ -97,7 +97,7 @@ alone!(a_child_leads_a_session_of_its_own, async || {
     let world = World::new();
     for stat in [
         printed(&world, "/bin/cat", &["/proc/self/stat"], &[]).await,
-        String::from_utf8(run(Short::new("cat").arg("/proc/self/stat")).await.unwrap().stdout).unwrap(),
+        String::from_utf8(run(OneShot::new("cat").arg("/proc/self/stat")).await.unwrap().stdout).unwrap(),
     ] {
         let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
         // pid, group, session; no controlling terminal.

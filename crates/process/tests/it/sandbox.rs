@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use kugetsu_process::cage::{BadCage, Cage, Confinement, best, can_be_had};
-use kugetsu_process::{MARKER, Means, SpawnError, Tree, means, stragglers};
+use kugetsu_process::sandbox::{Backend, FileAccess, SandboxError, best_backend, check_backend};
+use kugetsu_process::{MARKER, SpawnError, Tracking, Tree, leftover_processes};
 
 use crate::alone::alone;
 use crate::world::{exists, until};
@@ -50,10 +50,10 @@ new (require("worker_threads").Worker)("process.exit(0)", { eval: true }).on("ex
 echo done
 "#;
 
-async fn can_work(confinement: Confinement) {
+async fn can_work(backend: Backend) {
     let yard = Yard::new();
     yard.fill(["a"].into_iter());
-    let outcome = yard.run(Some(yard.caged(confinement)), WORK).await;
+    let outcome = yard.run(Some(yard.caged(backend)), WORK).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "done\n"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("to-stderr"), "{}", outcome.stderr);
     assert_eq!(std::fs::read_to_string(yard.world.path("home/desk/kept")).unwrap(), "three\n");
@@ -61,9 +61,9 @@ async fn can_work(confinement: Confinement) {
 
 both!(needs_bubblewrap_ordinary_work_is_done, ordinary_work_is_done_with_landlock, can_work);
 
-async fn hides(confinement: Confinement) {
+async fn hides(backend: Backend) {
     let yard = Yard::new();
-    let outcome = yard.run(Some(yard.caged(confinement)), "cat $H/secret; cat $H/open/text; echo x >$H/new").await;
+    let outcome = yard.run(Some(yard.caged(backend)), "cat $H/secret; cat $H/open/text; echo x >$H/new").await;
     assert_eq!(outcome.stdout, "open");
     assert_ne!(outcome.code, Some(0));
     assert!(!yard.world.path("home/new").exists());
@@ -71,7 +71,7 @@ async fn hides(confinement: Confinement) {
 
 both!(needs_bubblewrap_what_is_hidden_is_not_read, what_is_hidden_is_not_read_with_landlock, hides);
 
-async fn has_the_network(confinement: Confinement) {
+async fn has_the_network(backend: Backend) {
     let yard = Yard::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -83,22 +83,21 @@ async fn has_the_network(confinement: Confinement) {
         heard
     });
     let talk = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; read line <&3; echo $line; echo back >&3");
-    let outcome =
-        yard.run(Some(yard.caged(confinement)), &format!("bash -c '{talk}'; getent hosts localhost >&2")).await;
+    let outcome = yard.run(Some(yard.caged(backend)), &format!("bash -c '{talk}'; getent hosts localhost >&2")).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "hello\n"), "{}", outcome.stderr);
     assert_eq!(serving.join().unwrap(), "back\n");
 }
 
 both!(needs_bubblewrap_the_network_is_there, the_network_is_there_with_landlock, has_the_network);
 
-async fn passes_through(confinement: Confinement) {
+async fn passes_through(backend: Backend) {
     let yard = Yard::new();
     let input = vec![b'x'; 5_000_000];
     let script = "echo $PWD; pwd -P; echo $KUGETSU_RUN; cat | wc -c; head -c 3000000 /dev/zero | tr '\\0' y; exit 7";
-    let outcome = yard.run_with(Some(yard.caged(confinement)), script, &input).await;
+    let outcome = yard.run_with(Some(yard.caged(backend)), script, &input).await;
     assert_eq!(outcome.code, Some(7), "{}", outcome.stderr);
     let room = yard.world.path("room");
-    let marker = yard.spec(None, "", Means::Groups).marker;
+    let marker = yard.spec(None, "", Tracking::Groups).marker;
     let head = format!("{0}\n{0}\n{1}\n5000000\n", room.display(), marker.id());
     assert!(outcome.stdout.starts_with(&head), "{}", &outcome.stdout[..200]);
     assert_eq!(outcome.stdout.len(), head.len() + 3_000_000);
@@ -114,63 +113,63 @@ trap "" TERM
 while :; do sleep 0.1; done
 "#;
 
-async fn ends(confinement: Confinement, wanted: Means) {
+async fn ends(backend: Backend, wanted: Tracking) {
     let yard = Yard::new();
-    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(confinement)), STUBBORN, wanted)).await.unwrap();
+    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), STUBBORN, wanted)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
     for file in ["room/deaf", "room/plain", "room/bare"] {
         until(file, || yard.world.path(file).exists()).await;
     }
     let pid = tree.pid();
     let ended = tree.end(Duration::from_millis(100)).await;
-    assert!(ended.left.is_empty() && ended.trouble.is_none() && ended.status.is_some(), "{ended:?}");
-    assert_eq!(ended.means, wanted.min(means()));
+    assert!(ended.survivors.is_empty() && ended.problem.is_none() && ended.status.is_some(), "{ended:?}");
+    assert_eq!(ended.tracking, wanted.min(Tracking::detect()));
     assert!(!exists(pid.as_raw()));
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_a_caged_tree_ends_with_a_cgroup, a_caged_tree_ends_with_a_cgroup, async |means| {
-    ends(means, Means::CgroupV2).await;
+both!(needs_bubblewrap_a_caged_tree_ends_with_a_cgroup, a_caged_tree_ends_with_a_cgroup, async |backend| {
+    ends(backend, Tracking::CgroupV2).await;
 });
-both!(needs_bubblewrap_a_caged_tree_ends_with_the_subreaper, a_caged_tree_ends_with_the_subreaper, async |means| {
-    ends(means, Means::Subreaper).await;
+both!(needs_bubblewrap_a_caged_tree_ends_with_the_subreaper, a_caged_tree_ends_with_the_subreaper, async |backend| {
+    ends(backend, Tracking::Subreaper).await;
 });
 
-async fn asks_first(confinement: Confinement) {
+async fn asks_first(backend: Backend) {
     let yard = Yard::new();
     let script = "trap 'echo bye >parted; exit 3' TERM; echo x >ready; while :; do sleep 0.05; done";
-    let tree = Tree::spawn(yard.spec(Some(yard.caged(confinement)), script, Means::CgroupV2)).await.unwrap();
+    let tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), script, Tracking::CgroupV2)).await.unwrap();
     until("it to be ready", || yard.world.path("room/ready").exists()).await;
     let ended = tree.end(Duration::from_secs(40)).await;
-    assert!(ended.left.is_empty(), "{ended:?}");
+    assert!(ended.survivors.is_empty(), "{ended:?}");
     assert_eq!(std::fs::read_to_string(yard.world.path("room/parted")).unwrap(), "bye\n");
 }
 
 both!(needs_bubblewrap_who_obeys_in_a_cage_is_waited_for, who_obeys_in_a_cage_is_waited_for_with_landlock, asks_first);
 
-async fn finds_the_marked(confinement: Confinement) {
+async fn finds_the_marked(backend: Backend) {
     let yard = Yard::new();
     let script = "(setsid sh -c 'echo x >tool; sleep 1000' &); sleep 1000";
-    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(confinement)), script, Means::Groups)).await.unwrap();
+    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), script, Tracking::Groups)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
     until("the tool", || yard.world.path("room/tool").exists()).await;
-    let marker = yard.spec(None, "", Means::Groups).marker;
+    let marker = yard.spec(None, "", Tracking::Groups).marker;
     drop(tree.stdin.take());
-    let seen = stragglers(MARKER).await.unwrap();
+    let seen = leftover_processes(MARKER).await.unwrap();
     let seen = seen.iter().filter(|(_, value)| value == marker.id()).count();
     assert!(seen >= 3, "{seen}");
     let ended = tree.end(Duration::from_millis(100)).await;
-    assert!(ended.left.is_empty(), "{ended:?}");
+    assert!(ended.survivors.is_empty(), "{ended:?}");
     crate::tree::is_closed(stdout).await;
 }
 
 both!(needs_bubblewrap_the_marker_is_seen_from_outside, the_marker_is_seen_with_landlock, finds_the_marked);
 
-async fn refusal(yard: &Yard, change: impl FnOnce(&mut Cage)) -> BadCage {
-    let mut caged = yard.caged(Confinement::Landlock);
-    change(&mut caged.cage);
-    match Tree::spawn(yard.spec(Some(caged), ":", Means::Groups)).await {
-        Err(SpawnError::Cage { source, .. }) => source,
+async fn refusal(yard: &Yard, change: impl FnOnce(&mut FileAccess)) -> SandboxError {
+    let mut caged = yard.caged(Backend::Landlock);
+    change(&mut caged.files);
+    match Tree::spawn(yard.spec(Some(caged), ":", Tracking::Groups)).await {
+        Err(SpawnError::Sandbox { source, .. }) => source,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was started"),
     }
@@ -180,49 +179,49 @@ alone!(a_cage_that_would_open_something_else_is_refused, async || {
     let yard = Yard::new();
     let path = |name: &str| yard.world.path(name);
     let missing = refusal(&yard, |cage| cage.writable.push(path("nothing"))).await;
-    assert!(matches!(missing, BadCage::Unusable { .. }) && missing.to_string().contains("nothing"), "{missing}");
+    assert!(matches!(missing, SandboxError::Unusable { .. }) && missing.to_string().contains("nothing"), "{missing}");
     std::os::unix::fs::symlink(path("victim"), path("room/link")).unwrap();
     let link = refusal(&yard, |cage| cage.writable.push(path("room/link"))).await;
-    assert!(matches!(link, BadCage::Link { .. }), "{link}");
+    assert!(matches!(link, SandboxError::Link { .. }), "{link}");
     let astray = refusal(&yard, |cage| {
         std::fs::create_dir(path("victim/inner")).unwrap();
         cage.writable.push(path("room").join("link/inner"));
     })
     .await;
-    assert!(matches!(astray, BadCage::Astray { .. }), "{astray}");
+    assert!(matches!(astray, SandboxError::Astray { .. }), "{astray}");
     let within = refusal(&yard, |cage| {
         std::fs::create_dir(path("room/hidden")).unwrap();
         cage.hidden.push(path("room/hidden"));
     })
     .await;
-    assert!(matches!(within, BadCage::Within { .. }), "{within}");
+    assert!(matches!(within, SandboxError::Within { .. }), "{within}");
     let whole = refusal(&yard, |cage| cage.writable.push("/".into())).await;
-    assert!(matches!(whole, BadCage::Whole), "{whole}");
+    assert!(matches!(whole, SandboxError::Whole), "{whole}");
 });
 
 alone!(needs_bubblewrap_what_cannot_be_started_in_a_cage_says_why, async || {
     let yard = Yard::new();
-    for confinement in Confinement::ALL {
-        let mut spec = yard.spec(Some(yard.caged(confinement)), "", Means::CgroupV2);
+    for backend in Backend::ALL {
+        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
         spec.program = "kugetsu-no-such-agent".into();
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
         assert!(error.contains("`kugetsu-no-such-agent` is not on PATH"), "{error}");
-        let mut spec = yard.spec(Some(yard.caged(confinement)), "", Means::CgroupV2);
-        spec.cwd = yard.world.path("no/such/place");
+        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
+        spec.cwd = yard.world.path("no/such/path");
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
-        assert!(error.contains("no/such/place"), "{error}");
-        let mut spec = yard.spec(Some(yard.caged(confinement)), "", Means::CgroupV2);
+        assert!(error.contains("no/such/path"), "{error}");
+        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
         spec.cwd = yard.world.path("home");
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
         assert!(error.contains("make it readable or writable"), "{error}");
-        assert!(!crate::tree::cgroup_left(yard.spec(None, "", Means::Groups).marker.id()));
+        assert!(!crate::tree::cgroup_left(yard.spec(None, "", Tracking::Groups).marker.id()));
     }
 });
 
 alone!(needs_bubblewrap_the_strongest_cage_is_found_by_trying, async || {
-    assert_eq!(best(), Ok(Confinement::Bubblewrap));
+    assert_eq!(best_backend(), Ok(Backend::Bubblewrap));
     // SAFETY: this process is this test's alone, and no other thread runs.
     unsafe { std::env::set_var("PATH", "/nowhere") };
-    assert!(can_be_had(Confinement::Bubblewrap).unwrap_err().contains("`bwrap` is not on PATH"));
-    assert_eq!(best(), Ok(Confinement::Landlock));
+    assert!(check_backend(Backend::Bubblewrap).unwrap_err().contains("`bwrap` is not on PATH"));
+    assert_eq!(best_backend(), Ok(Backend::Landlock));
 });

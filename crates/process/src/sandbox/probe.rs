@@ -5,12 +5,12 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::cell::Cell;
-use super::confinement::{Confinement, NoCage};
-use super::layout::{BadCage, Cage, Caged};
-use super::memory;
+use super::backend::{Backend, NoBackend};
+use super::layout::{FileAccess, Sandbox, SandboxError};
+use super::memfd;
+use super::prepared::PreparedSandbox;
 use crate::child::run_blocking;
-use crate::fresh;
+use crate::pre_exec;
 
 /// Bytes of what a program says against it.
 const SAID_MAX: u64 = 500;
@@ -18,39 +18,40 @@ const SAID_MAX: u64 = 500;
 /// The strongest means there is here, found by trying them: starts a shell in a cage. Blocks for some milliseconds.
 ///
 /// # Errors
-/// [`NoCage`], with what is missing and how to get it.
-pub fn best() -> Result<Confinement, NoCage> {
+/// [`NoBackend`], with what is missing and how to get it.
+pub fn best_backend() -> Result<Backend, NoBackend> {
     let mut tried = Vec::new();
-    for confinement in Confinement::ALL {
-        match can_be_had(confinement) {
-            Ok(()) => return Ok(confinement),
-            Err(why) => tried.push((confinement, why)),
+    for backend in Backend::ALL {
+        match check_backend(backend) {
+            Ok(()) => return Ok(backend),
+            Err(why) => tried.push((backend, why)),
         }
     }
-    Err(NoCage { tried, repair: repair() })
+    Err(NoBackend { tried, repair: repair() })
 }
 
 /// Whether this means can be had here, found by trying it.
 ///
 /// # Errors
 /// Why not, in words.
-pub fn can_be_had(confinement: Confinement) -> Result<(), String> {
-    try_out(confinement).map_err(|error| error.to_string())
+pub fn check_backend(backend: Backend) -> Result<(), String> {
+    try_out(backend).map_err(|error| error.to_string())
 }
 
-fn try_out(confinement: Confinement) -> io::Result<()> {
-    let cell = Cell::build(&Caged { cage: Cage::default(), confinement }).map_err(|error| match error {
-        // Which means failed is said by who asks.
-        BadCage::System { source, .. } => source,
-        error => io::Error::other(error),
-    })?;
+fn try_out(backend: Backend) -> io::Result<()> {
+    let sandbox =
+        PreparedSandbox::build(&Sandbox { files: FileAccess::default(), backend }).map_err(|error| match error {
+            // Which means failed is said by who asks.
+            SandboxError::System { source, .. } => source,
+            error => io::Error::other(error),
+        })?;
     let shell = Path::new("/bin/sh");
-    let command = cell.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
+    let command = sandbox.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
     let mut command = command.map_err(io::Error::other)?;
-    let mut said = memory::file()?;
+    let mut said = memfd::file()?;
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
-    fresh::start(&mut command);
-    cell.shut(&mut command);
+    pre_exec::isolate(&mut command);
+    sandbox.shut(&mut command);
     let status = run_blocking(&mut command)?;
     if status.success() {
         return Ok(());

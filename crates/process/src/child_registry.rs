@@ -17,17 +17,17 @@ use crate::linux as os;
 #[cfg(not(target_os = "linux"))]
 use crate::unix as os;
 
-static OWN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static REGISTRY: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Nobody can start or reap an own child while this is held.
-pub(crate) struct Own(MutexGuard<'static, BTreeSet<i32>>);
+pub(crate) struct ChildRegistry(MutexGuard<'static, BTreeSet<i32>>);
 
 /// Takes the lock. The set is plain data, so a panic elsewhere cannot have left it half changed.
-pub(crate) fn lock() -> Own {
-    Own(OWN.lock().unwrap_or_else(PoisonError::into_inner))
+pub(crate) fn lock() -> ChildRegistry {
+    ChildRegistry(REGISTRY.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl Own {
+impl ChildRegistry {
     pub(crate) fn spawn(&mut self, command: &mut Command) -> io::Result<(Child, Pid)> {
         let child = command.spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
@@ -44,7 +44,7 @@ impl Own {
         answer
     }
 
-    pub(crate) fn holds(&self, pid: i32) -> bool {
+    pub(crate) fn contains(&self, pid: i32) -> bool {
         self.0.contains(&pid)
     }
 
@@ -53,13 +53,13 @@ impl Own {
     }
 
     /// Our other children: adopted orphans, dead ones not yet reaped included.
-    pub(crate) fn others(&self) -> io::Result<Vec<Pid>> {
-        Ok(os::children()?.into_iter().filter(|pid| !self.holds(pid.as_raw())).collect())
+    pub(crate) fn orphans(&self) -> io::Result<Vec<Pid>> {
+        Ok(os::children()?.into_iter().filter(|pid| !self.contains(pid.as_raw())).collect())
     }
 
     /// Reaps those of them that have ended.
-    pub(crate) fn reap_others(&mut self) {
-        match self.others() {
+    pub(crate) fn reap_orphans(&mut self) {
+        match self.orphans() {
             Ok(others) => {
                 for pid in others {
                     // One at a time: waiting for any child would take the exit status of an own one.
@@ -71,9 +71,9 @@ impl Own {
     }
 
     /// Whether there is none of them, said by the kernel, not by a listing, if no own child runs.
-    pub(crate) fn are_all(&self) -> io::Result<bool> {
+    pub(crate) fn has_no_orphans(&self) -> io::Result<bool> {
         if !self.0.is_empty() {
-            return Ok(self.others()?.is_empty());
+            return Ok(self.orphans()?.is_empty());
         }
         // SAFETY: `info` is plain memory that the call fills; zero is a valid value of it.
         let answer = unsafe {

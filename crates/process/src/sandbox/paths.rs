@@ -9,19 +9,19 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use super::layout::{BadCage, Cage};
+use super::layout::{FileAccess, SandboxError};
 
 /// The real paths of a cage.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    pub(super) writable: Vec<Place>,
-    pub(super) readable: Vec<Place>,
-    pub(super) hidden: Vec<Place>,
+pub(super) struct ResolvedPaths {
+    pub(super) writable: Vec<ResolvedPath>,
+    pub(super) readable: Vec<ResolvedPath>,
+    pub(super) hidden: Vec<ResolvedPath>,
 }
 
 /// Held open, so that it stays the one that was looked at.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ResolvedPath {
     /// Without links.
     pub(super) path: PathBuf,
     /// Without the right to read it.
@@ -31,65 +31,65 @@ pub(super) struct Place {
     given: PathBuf,
 }
 
-impl Places {
-    pub(super) fn look(cage: &Cage) -> Result<Self, BadCage> {
-        let all = |paths: &[PathBuf]| paths.iter().map(|path| Place::look(path)).collect::<Result<Vec<_>, _>>();
-        let places =
-            Self { writable: all(&cage.writable)?, readable: all(&cage.readable)?, hidden: all(&cage.hidden)? };
-        places.check()?;
-        Ok(places)
+impl ResolvedPaths {
+    pub(super) fn look(files: &FileAccess) -> Result<Self, SandboxError> {
+        let all = |paths: &[PathBuf]| paths.iter().map(|path| ResolvedPath::look(path)).collect::<Result<Vec<_>, _>>();
+        let paths =
+            Self { writable: all(&files.writable)?, readable: all(&files.readable)?, hidden: all(&files.hidden)? };
+        paths.check()?;
+        Ok(paths)
     }
 
-    fn check(&self) -> Result<(), BadCage> {
-        for place in self.writable.iter().chain(&self.hidden) {
-            if !place.is_directory {
+    fn check(&self) -> Result<(), SandboxError> {
+        for path in self.writable.iter().chain(&self.hidden) {
+            if !path.is_directory {
                 let source = Errno::ENOTDIR.into();
-                return Err(BadCage::Unusable { path: place.given.clone(), source });
+                return Err(SandboxError::Unusable { path: path.given.clone(), source });
             }
-            if place.path == Path::new("/") {
-                return Err(BadCage::Whole);
+            if path.path == Path::new("/") {
+                return Err(SandboxError::Whole);
             }
         }
         for outer in &self.writable {
             for inner in self.all().filter(|inner| inner.given.starts_with(&outer.given)) {
                 if !inner.path.starts_with(&outer.path) {
                     let (path, found) = (inner.given.clone(), inner.path.clone());
-                    return Err(BadCage::Astray { path, found, within: outer.given.clone() });
+                    return Err(SandboxError::Astray { path, found, within: outer.given.clone() });
                 }
             }
             if let Some(inner) =
                 self.hidden.iter().chain(&self.readable).find(|inner| inner.path.starts_with(&outer.path))
             {
-                return Err(BadCage::Within { path: inner.given.clone(), within: outer.given.clone() });
+                return Err(SandboxError::Within { path: inner.given.clone(), within: outer.given.clone() });
             }
         }
         Ok(())
     }
 
-    fn all(&self) -> impl Iterator<Item = &Place> {
+    fn all(&self) -> impl Iterator<Item = &ResolvedPath> {
         self.writable.iter().chain(&self.readable).chain(&self.hidden)
     }
 
     /// Whether what is at `path` can be read in the cage, if these directories are hidden as well.
     pub(super) fn shows(&self, path: &Path, hidden_too: &[PathBuf]) -> bool {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let nearest = |places: &mut dyn Iterator<Item = &Path>| {
-            places.filter(|place| path.starts_with(place)).map(|place| place.components().count()).max()
+        let nearest = |directories: &mut dyn Iterator<Item = &Path>| {
+            directories.filter(|outer| path.starts_with(outer)).map(|outer| outer.components().count()).max()
         };
-        let shown = nearest(&mut self.writable.iter().chain(&self.readable).map(|place| place.path.as_path()));
+        let shown = nearest(&mut self.writable.iter().chain(&self.readable).map(|path| path.path.as_path()));
         let hidden = nearest(
-            &mut self.hidden.iter().map(|place| place.path.as_path()).chain(hidden_too.iter().map(PathBuf::as_path)),
+            &mut self.hidden.iter().map(|path| path.path.as_path()).chain(hidden_too.iter().map(PathBuf::as_path)),
         );
         hidden.is_none_or(|hidden| shown.is_some_and(|shown| shown >= hidden))
     }
 }
 
-impl Place {
-    fn look(given: &Path) -> Result<Self, BadCage> {
-        let unusable = |source: io::Error| BadCage::Unusable { path: given.to_owned(), source };
+impl ResolvedPath {
+    fn look(given: &Path) -> Result<Self, SandboxError> {
+        let unusable = |source: io::Error| SandboxError::Unusable { path: given.to_owned(), source };
         let kind = fs::symlink_metadata(given).map_err(unusable)?;
         if kind.is_symlink() {
-            return Err(BadCage::Link { path: given.to_owned() });
+            return Err(SandboxError::Link { path: given.to_owned() });
         }
         let path = fs::canonicalize(given).map_err(unusable)?;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -9,7 +9,7 @@ use std::fmt;
 /// files. Both have no room for 32-bit programs on a 64-bit system, nor for unix sockets between caged programs;
 /// pairs of connected ones work. Neither keeps a file that can be read from being locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Confinement {
+pub enum Backend {
     /// The program `bwrap`: file systems mounted read-only in a mount namespace, a process table of its own, and a
     /// seccomp filter. The stronger one: `/tmp`, `/run`, `/dev/shm` and terminals are private, other processes are not
     /// even seen. The process that is started is bwrap itself, which ends as the program ended; a program killed by
@@ -27,12 +27,12 @@ pub enum Confinement {
     Landlock,
 }
 
-impl Confinement {
+impl Backend {
     /// From the strongest to the weakest.
     pub const ALL: [Self; 2] = [Self::Bubblewrap, Self::Landlock];
 }
 
-impl fmt::Display for Confinement {
+impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bubblewrap => "bubblewrap",
@@ -44,21 +44,21 @@ impl fmt::Display for Confinement {
 /// No means to keep a cage shut was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no read-only cage can be had here: {}. {repair}", .tried.iter().map(|(means, why)| format!("{means}: {why}")).collect::<Vec<_>>().join("; "))]
-pub struct NoCage {
+pub struct NoBackend {
     /// Each means with what became of the try, in words.
-    pub tried: Vec<(Confinement, String)>,
+    pub tried: Vec<(Backend, String)>,
     /// What to do about it, as sentences.
     pub repair: String,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Confinement, NoCage};
+    use super::{Backend, NoBackend};
 
     #[test]
     fn who_has_no_cage_is_told_what_was_tried_and_what_to_do() {
-        let tried = vec![(Confinement::Bubblewrap, "not there".to_owned()), (Confinement::Landlock, "old".to_owned())];
-        let told = NoCage { tried, repair: "Install it.".to_owned() }.to_string();
+        let tried = vec![(Backend::Bubblewrap, "not there".to_owned()), (Backend::Landlock, "old".to_owned())];
+        let told = NoBackend { tried, repair: "Install it.".to_owned() }.to_string();
         let wanted = "no read-only cage can be had here: bubblewrap: not there; landlock and seccomp: old. Install it.";
         assert_eq!(told, wanted);
     }

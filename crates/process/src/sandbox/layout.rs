@@ -3,16 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::confinement::{Confinement, NoCage};
+use super::backend::{Backend, NoBackend};
 
 /// The file system as a caged process finds it: readable and read-only, apart from these. The more specific path counts.
 /// All must exist when a process is started; none is a symbolic link itself, the directories above it may be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cage {
+pub struct FileAccess {
     /// Directories that can be written, with all below them. A file in them that has a second name elsewhere (a hard
     /// link) is written there too.
     pub writable: Vec<PathBuf>,
-    /// Directories and files below hidden ones that can be read all the same. With [`Confinement::Bubblewrap`] `/tmp`,
+    /// Directories and files below hidden ones that can be read all the same. With [`Backend::Bubblewrap`] `/tmp`,
     /// `/var/tmp` and `/run` are private to the cage, as if they were hidden.
     pub readable: Vec<PathBuf>,
     /// Directories whose contents cannot be read.
@@ -21,16 +21,16 @@ pub struct Cage {
 
 /// A cage and what keeps it shut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caged {
+pub struct Sandbox {
     /// What is to be kept.
-    pub cage: Cage,
+    pub files: FileAccess,
     /// By what: see [`super::best`].
-    pub confinement: Confinement,
+    pub backend: Backend,
 }
 
 /// A cage that cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum BadCage {
+pub enum SandboxError {
     /// A path of the cage is missing, or is not what it must be.
     #[error("cannot build a cage with {}: {source}; it must exist before the start", .path.display())]
     Unusable {
@@ -76,12 +76,12 @@ pub enum BadCage {
     },
     /// The system has no means for a cage.
     #[error(transparent)]
-    None(#[from] NoCage),
+    None(#[from] NoBackend),
     /// The means failed.
-    #[error("could not build a cage by {confinement}: {source}")]
+    #[error("could not build a cage by {backend}: {source}")]
     System {
         /// Which.
-        confinement: Confinement,
+        backend: Backend,
         /// What the system says.
         source: io::Error,
     },

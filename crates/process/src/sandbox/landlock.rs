@@ -20,7 +20,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use seccompiler::{BpfProgram, sock_filter};
 
-use super::places::{Place, Places};
+use super::paths::{ResolvedPath, ResolvedPaths};
 use super::seccomp;
 
 /// Without the right to truncate (ABI 3, Linux 6.2) any file could be emptied.
@@ -40,12 +40,12 @@ pub(super) struct Landlock {
 }
 
 impl Landlock {
-    pub(super) fn build(places: &Places) -> io::Result<Self> {
+    pub(super) fn build(paths: &ResolvedPaths) -> io::Result<Self> {
         let missing = |why: &str| {
             let why = format!("the kernel does not offer landlock of version {} or newer{why}", LEAST as i32);
             io::Error::new(io::ErrorKind::Unsupported, why)
         };
-        let ruleset = ruleset(places).map_err(|error| match error {
+        let ruleset = ruleset(paths).map_err(|error| match error {
             // Which rights are lacking says nothing to a person.
             RulesetError::HandleAccesses(_) => missing(""),
             error => io::Error::other(error),
@@ -110,7 +110,7 @@ fn apply(filter: &[sock_filter]) -> io::Result<()> {
     Ok(())
 }
 
-fn ruleset(places: &Places) -> Result<RulesetCreated, RulesetError> {
+fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(LEAST))?
@@ -121,7 +121,7 @@ fn ruleset(places: &Places) -> Result<RulesetCreated, RulesetError> {
     if let Some(root) = opened(Path::new("/")) {
         rules = rules.add_rule(PathBeneath::new(root, AccessFs::ReadDir))?;
     }
-    let kept: Vec<&Path> = places.hidden.iter().map(|place| place.path.as_path()).chain([Path::new(DEV)]).collect();
+    let kept: Vec<&Path> = paths.hidden.iter().map(|path| path.path.as_path()).chain([Path::new(DEV)]).collect();
     rules = read_beside(Path::new("/"), &kept, rules)?;
     for device in DEVICES {
         if let Some(device) = opened(Path::new(device)) {
@@ -129,20 +129,20 @@ fn ruleset(places: &Places) -> Result<RulesetCreated, RulesetError> {
             rules = rules.add_rule(PathBeneath::new(device, rights))?;
         }
     }
-    for place in &places.readable {
-        rules = rules.add_rule(PathBeneath::new(place.fd.as_fd(), reading(place)))?;
+    for path in &paths.readable {
+        rules = rules.add_rule(PathBeneath::new(path.fd.as_fd(), reading(path)))?;
     }
     // No devices and no sockets.
     let not_made = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
-    for place in &places.writable {
-        rules = rules.add_rule(PathBeneath::new(place.fd.as_fd(), AccessFs::from_all(FILES) & !not_made))?;
+    for path in &paths.writable {
+        rules = rules.add_rule(PathBeneath::new(path.fd.as_fd(), AccessFs::from_all(FILES) & !not_made))?;
     }
     Ok(rules)
 }
 
-fn reading(place: &Place) -> BitFlags<AccessFs> {
+fn reading(path: &ResolvedPath) -> BitFlags<AccessFs> {
     let files = AccessFs::ReadFile | AccessFs::Execute;
-    if place.is_directory { files | AccessFs::ReadDir } else { files }
+    if path.is_directory { files | AccessFs::ReadDir } else { files }
 }
 
 /// Gives the right to read what is in `directory`, but for the way to what is `kept` from it.

@@ -1,24 +1,24 @@
-//! Short children end, whatever they leave behind.
+//! OneShot children end, whatever they leave behind.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use kugetsu_process::{RunError, Short, run, run_watched};
+use kugetsu_process::{OneShot, RunError, run, run_watched};
 use tokio::time::{Instant, timeout};
 
 use crate::world::{DEADLINE, World, exists, runs, until};
 
-fn sh(script: &str) -> Short {
-    Short::new("sh").args(["-c", script])
+fn sh(script: &str) -> OneShot {
+    OneShot::new("sh").args(["-c", script])
 }
 
-async fn run_in_time(short: Short) -> Result<kugetsu_process::Ended, RunError> {
+async fn run_in_time(short: OneShot) -> Result<kugetsu_process::Completed, RunError> {
     timeout(DEADLINE, run(short)).await.expect("a short child that does not end")
 }
 
 /// Runs it until it is ready, however long that takes, and then lets its time limit pass at once. Its error says how long
 /// that was.
-async fn run_out_of_time(short: Short, ready: impl Future<Output = ()>) -> RunError {
+async fn run_out_of_time(short: OneShot, ready: impl Future<Output = ()>) -> RunError {
     const LIMIT: Duration = Duration::from_secs(3600);
     let pass = async {
         ready.await;
@@ -42,13 +42,13 @@ async fn status_output_and_environment() {
     assert_eq!(ended.status.code(), Some(3));
     assert_eq!(ended.stdout, format!("out\n1 none\n{}\n", world.dir().display()).as_bytes());
     assert_eq!(ended.stderr, b"err\n");
-    assert!(!ended.stdout_cut);
+    assert!(!ended.stdout_truncated);
 }
 
 #[tokio::test]
 async fn stdin_is_empty_unless_given() {
-    assert_eq!(run_in_time(Short::new("cat")).await.unwrap().stdout, b"");
-    assert_eq!(run_in_time(Short::new("cat").stdin("hello")).await.unwrap().stdout, b"hello");
+    assert_eq!(run_in_time(OneShot::new("cat")).await.unwrap().stdout, b"");
+    assert_eq!(run_in_time(OneShot::new("cat").stdin("hello")).await.unwrap().stdout, b"hello");
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_child_that_does_not_read_is_no_error() {
 async fn output_is_bounded() {
     let flood = sh("head -c 50000000 /dev/zero; head -c 50000000 /dev/zero | tr '\\0' y >&2");
     let ended = run_in_time(flood.stdout_max(1000)).await.unwrap();
-    assert_eq!((ended.stdout.len(), ended.stdout_cut, ended.stderr.len()), (1000, true, 64 * 1024));
+    assert_eq!((ended.stdout.len(), ended.stdout_truncated, ended.stderr.len()), (1000, true, 64 * 1024));
 }
 
 #[tokio::test]
@@ -170,24 +170,24 @@ async fn a_quick_child_takes_no_time() {
 #[tokio::test]
 async fn what_cannot_be_run_says_why() {
     let world = World::new();
-    let error = run(Short::new("kugetsu-no-such-program")).await.unwrap_err();
+    let error = run(OneShot::new("kugetsu-no-such-program")).await.unwrap_err();
     assert!(matches!(error, RunError::NotFound { .. }));
     assert!(error.to_string().contains("`kugetsu-no-such-program` is not on PATH"), "{error}");
 
-    let error = run(Short::new(world.path("missing"))).await.unwrap_err();
+    let error = run(OneShot::new(world.path("missing"))).await.unwrap_err();
     assert!(error.to_string().contains("there is no program at /"), "{error}");
 
     std::fs::write(world.path("plain"), "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(world.path("plain"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(run(Short::new(world.path("plain"))).await, Err(RunError::NoPermission { .. })));
+    assert!(matches!(run(OneShot::new(world.path("plain"))).await, Err(RunError::NoPermission { .. })));
 
-    let error = run(Short::new("true").cwd(world.path("missing"))).await.unwrap_err();
+    let error = run(OneShot::new("true").cwd(world.path("missing"))).await.unwrap_err();
     assert!(matches!(&error, RunError::BadDirectory { directory, .. } if *directory == world.path("missing")));
-    assert!(matches!(run(Short::new("true").cwd(world.path("plain"))).await, Err(RunError::BadDirectory { .. })));
+    assert!(matches!(run(OneShot::new("true").cwd(world.path("plain"))).await, Err(RunError::BadDirectory { .. })));
 }
 
 #[test]
 fn secrets_do_not_show() {
-    let shown = format!("{:?}", Short::new("git").env("TOKEN", "s3cret").stdin("s3cret too"));
+    let shown = format!("{:?}", OneShot::new("git").env("TOKEN", "s3cret").stdin("s3cret too"));
     assert!(shown.contains("TOKEN") && !shown.contains("s3cret"), "{shown}");
 }

@@ -18,10 +18,10 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
-use super::memory;
-use super::places::Places;
+use super::memfd;
+use super::paths::ResolvedPaths;
 use super::seccomp;
-use crate::program::on_path;
+use crate::program::find_on_path;
 
 /// Where programs of all users meet; in a cage these are empty and its own.
 const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
@@ -37,27 +37,27 @@ impl Bubblewrap {
     pub(super) fn build() -> io::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let missing = || io::Error::new(io::ErrorKind::NotFound, "`bwrap` is not on PATH");
-        let program = on_path(OsStr::new("bwrap"), &path).ok_or_else(missing)?;
-        Ok(Self { program, filter: memory::holding(&seccomp::bytes(&seccomp::basic()?))? })
+        let program = find_on_path(OsStr::new("bwrap"), &path).ok_or_else(missing)?;
+        Ok(Self { program, filter: memfd::holding(&seccomp::bytes(&seccomp::basic()?))? })
     }
 
     /// `program` in `cwd`; its arguments are to follow.
-    pub(super) fn command(&self, places: &Places, cwd: &Path, program: &OsStr) -> Command {
+    pub(super) fn command(&self, paths: &ResolvedPaths, cwd: &Path, program: &OsStr) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--unshare-pid", "--unshare-ipc", "--cap-drop", "ALL"]);
         command.args(["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
         for private in private() {
             command.arg("--tmpfs").arg(private);
         }
-        for (kind, path) in shown(places) {
+        for (kind, path) in shown(paths) {
             command.arg(kind).arg(&path);
             if kind != "--tmpfs" {
                 command.arg(&path);
             }
         }
-        // Put in place by now are the directories that lead to what is shown below these. What root may write in `/proc`
+        // Put in path by now are the directories that lead to what is shown below these. What root may write in `/proc`
         // without a capability includes settings of the kernel.
-        for closed in places.hidden.iter().map(|place| place.path.as_path()).chain(run()).chain([Path::new("/proc")]) {
+        for closed in paths.hidden.iter().map(|path| path.path.as_path()).chain(run()).chain([Path::new("/proc")]) {
             command.arg("--remount-ro").arg(closed);
         }
         command.arg("--seccomp").arg(self.filter.as_raw_fd().to_string());
@@ -92,15 +92,15 @@ fn is_real_directory(path: &Path) -> bool {
 }
 
 /// What is mounted over the read-only file system, outer directories first.
-fn shown(places: &Places) -> Vec<(&'static str, PathBuf)> {
-    let list = |kind, list: &[super::places::Place]| -> Vec<(&'static str, PathBuf)> {
-        list.iter().map(|place| (kind, place.path.clone())).collect()
+fn shown(paths: &ResolvedPaths) -> Vec<(&'static str, PathBuf)> {
+    let list = |kind, list: &[super::paths::ResolvedPath]| -> Vec<(&'static str, PathBuf)> {
+        list.iter().map(|path| (kind, path.path.clone())).collect()
     };
     let system = system().into_iter().map(|path| ("--ro-bind", path));
-    let mut all: Vec<_> = list("--tmpfs", &places.hidden);
+    let mut all: Vec<_> = list("--tmpfs", &paths.hidden);
     all.extend(system);
-    all.extend(list("--ro-bind", &places.readable));
-    all.extend(list("--bind", &places.writable));
+    all.extend(list("--ro-bind", &paths.readable));
+    all.extend(list("--bind", &paths.writable));
     // Stable: of two that are equal the later one counts.
     all.sort_by_key(|(_, path)| path.components().count());
     all

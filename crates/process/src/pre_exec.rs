@@ -12,7 +12,7 @@ const LAST_SIGNAL: libc::c_int = 64;
 
 /// Makes `command` start its child in a session of its own (so no controlling terminal and a group of its own), with
 /// default signal handling and without any of our descriptors.
-pub(crate) fn start(command: &mut Command) {
+pub(crate) fn isolate(command: &mut Command) {
     // SAFETY: the hook makes system calls only; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(prepare) };
 }

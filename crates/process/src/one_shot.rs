@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::child::{Child, Pipes};
 use crate::error::RunError;
-use crate::fresh;
+use crate::pre_exec;
 use crate::pump::{Head, Lines, Tail, drain, feed};
 
 const STDOUT_MAX: usize = 16 * 1024 * 1024;
@@ -28,7 +28,7 @@ const PIPES: Duration = Duration::from_secs(2);
 
 /// What to run.
 #[derive(Clone)]
-pub struct Short {
+pub struct OneShot {
     /// The program: a path, or a name that is looked up on the child's `PATH`.
     pub program: OsString,
     /// Its arguments, without the program's name.
@@ -45,7 +45,7 @@ pub struct Short {
     pub time_limit: Option<Duration>,
 }
 
-impl Short {
+impl OneShot {
     /// `program` without arguments, in the caller's directory and environment, without a time limit.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
@@ -128,17 +128,17 @@ impl Short {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
-        fresh::start(&mut command);
+        pre_exec::isolate(&mut command);
         command
     }
 }
 
 /// Values of variables and stdin may be secrets: only names and sizes are shown. Arguments are visible to every user
 /// of the machine anyway.
-impl fmt::Debug for Short {
+impl fmt::Debug for OneShot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Short")
+        f.debug_struct("OneShot")
             .field("program", &self.program)
             .field("args", &self.args)
             .field("cwd", &self.cwd)
@@ -152,13 +152,13 @@ impl fmt::Debug for Short {
 
 /// What a short child left.
 #[derive(Debug, Clone)]
-pub struct Ended {
+pub struct Completed {
     /// How it ended. A failure of the program is not a [`RunError`].
     pub status: ExitStatus,
-    /// The first [`Short::stdout_max`] bytes of its stdout.
+    /// The first [`OneShot::stdout_max`] bytes of its stdout.
     pub stdout: Vec<u8>,
     /// There was more.
-    pub stdout_cut: bool,
+    pub stdout_truncated: bool,
     /// The last 64 KiB of its stderr.
     pub stderr: Vec<u8>,
 }
@@ -170,7 +170,7 @@ pub struct Ended {
 ///
 /// # Errors
 /// [`RunError`], when the child could not be started or did not end in time. An exit status other than 0 is none.
-pub async fn run(short: Short) -> Result<Ended, RunError> {
+pub async fn run(short: OneShot) -> Result<Completed, RunError> {
     run_watched(short, |_| ()).await
 }
 
@@ -179,7 +179,7 @@ pub async fn run(short: Short) -> Result<Ended, RunError> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_watched(short: Short, on_stderr_line: impl FnMut(&[u8]) + Send) -> Result<Ended, RunError> {
+pub async fn run_watched(short: OneShot, on_stderr_line: impl FnMut(&[u8]) + Send) -> Result<Completed, RunError> {
     let child = Child::spawn(&mut short.command())
         .map_err(|error| RunError::of(&short.program, short.cwd.as_deref(), error))?;
     let program = short.program.clone();
@@ -188,9 +188,9 @@ pub async fn run_watched(short: Short, on_stderr_line: impl FnMut(&[u8]) + Send)
 
 async fn see_through(
     mut child: Child,
-    short: Short,
+    short: OneShot,
     mut on_stderr_line: impl FnMut(&[u8]) + Send,
-) -> io::Result<Result<Ended, RunError>> {
+) -> io::Result<Result<Completed, RunError>> {
     let Pipes { stdin, stdout, stderr } = child.pipes()?;
     let (mut head, mut tail, mut lines) = (Head::new(short.stdout_max), Tail::new(STDERR_TAIL), Lines::default());
     let in_time = {
@@ -210,7 +210,7 @@ async fn see_through(
     lines.finish(&mut on_stderr_line);
     let status = child.reap()?;
     if in_time {
-        return Ok(Ok(Ended { status, stdout: head.bytes, stdout_cut: head.cut, stderr: tail.bytes() }));
+        return Ok(Ok(Completed { status, stdout: head.bytes, stdout_truncated: head.cut, stderr: tail.bytes() }));
     }
     let after = short.time_limit.unwrap_or_default();
     Ok(Err(RunError::TimedOut { program: short.program, after, stderr: tail.bytes() }))
