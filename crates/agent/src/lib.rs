@@ -9,6 +9,7 @@
 
 mod bounded;
 mod connection;
+pub mod environment;
 mod error;
 mod event;
 mod first_start;

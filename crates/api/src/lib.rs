@@ -6,7 +6,9 @@
 pub mod adopt;
 pub mod client;
 pub mod delegate;
+pub mod discard;
 pub mod event;
+pub mod home;
 pub mod issue;
 pub mod order;
 pub mod path;

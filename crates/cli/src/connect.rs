@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::delegate::DelegateRequest;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::task::{TaskObject, TaskRequest};
-use kugetsu_engine::Home;
 use serde::de::DeserializeOwned;
 
 use crate::daemon::{lock, start};

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use clap::CommandFactory;
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use tokio::runtime::Builder;
 
 use crate::arguments::{Arguments, Verb};

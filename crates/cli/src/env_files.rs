@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kugetsu_agent::environment::Variable;
+use kugetsu_api::home::Home;
 use kugetsu_domain::redact::{MASK, Redactor, is_secret};
-use kugetsu_engine::Home;
-use kugetsu_engine::settings::Variable;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::assignments::{self, Assignment, Value};
@@ -97,7 +97,7 @@ pub(crate) fn reaching(home: &Home, own: &[&str]) -> Result<EnvFile, Failure> {
 
 /// The values that are masked wherever they turn up (B8).
 pub(crate) fn redactor(variables: &[Variable]) -> Redactor {
-    Redactor::new(kugetsu_engine::secrets([], variables))
+    Redactor::new(kugetsu_agent::environment::secrets([], variables))
 }
 
 /// A value as it may be shown.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::reference::IssueRef;
-use kugetsu_engine::Home;
 use kugetsu_store::error::{OpenError, StoreError};
 use kugetsu_store::open;
 use kugetsu_store::store::Store;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::event::EventObject;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::task::TaskObject;
-use kugetsu_engine::Home;
 use tokio::task::JoinHandle;
 
 use crate::connect;

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::failure::Failure;
 

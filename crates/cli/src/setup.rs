@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::counted::counted;
-use kugetsu_engine::coordinator::skill::SKILL;
-use kugetsu_engine::{BASE_CONTEXT, Home};
+use kugetsu_runner::{BASE_CONTEXT, SKILL};
 use serde::Serialize;
 
 use crate::config::old_file;

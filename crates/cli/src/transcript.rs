@@ -67,7 +67,7 @@ fn show(body: &Body) {
             ui::toned(Tone::Dim, one_line(&format!("· {agent} {how} session {session}{model}")));
         }
         Body::Prompt { text } => {
-            let asked = kugetsu_engine::asked(text);
+            let asked = kugetsu_runner::asked(text);
             if asked.len() < text.len() {
                 ui::toned(Tone::Dim, "> [what every session begins with; --json shows it]");
             }

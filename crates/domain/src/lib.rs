@@ -14,6 +14,7 @@ pub mod naming;
 pub mod pull_request;
 pub mod redact;
 pub mod reference;
+pub mod rescue_time;
 pub mod run;
 pub mod schedule;
 mod secret_forms;

@@ -29,11 +29,11 @@ use uuid::Uuid;
 
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
-use crate::hold::hold;
 use crate::intake::title;
 use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;
+use kugetsu_git::worktree_lock::hold;
 
 /// The agent that whatever came before kugetsu worked with.
 const AGENT: &str = "opencode";

@@ -14,9 +14,9 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_process::Marker;
 use kugetsu_store::error::StoreError;
 
-use crate::discard::discard_temporary;
 use crate::engine::Engine;
 use crate::report;
+use kugetsu_api::discard::discard_temporary;
 
 /// Pauses between attempts to store a run's end.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -12,10 +12,10 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
-use crate::discard::discard;
 use crate::engine::{Engine, now};
 use crate::look;
 use crate::problems::{internal, not_stored, store_failed};
+use kugetsu_api::discard::discard;
 
 /// How often ended tasks are looked at. They are kept for days.
 const EVERY: Duration = Duration::from_secs(3600);

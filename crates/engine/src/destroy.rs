@@ -15,13 +15,16 @@ use kugetsu_git::worktree::Worktree;
 use kugetsu_process::{OneShot, run};
 use kugetsu_store::error::StoreError;
 
-use crate::discard::discard;
 use crate::engine::Engine;
-use crate::hold::{ATTACHED, hold};
 use crate::problems::not_stored;
 use crate::pull_requests::{self, PrStatus};
-use crate::runner::environment::environment;
-use crate::{agents, places, rescue_time, resolve};
+use kugetsu_agent::environment::environment;
+use kugetsu_api::discard::discard;
+use kugetsu_domain::rescue_time;
+use kugetsu_git::worktree_lock::{ATTACHED, hold};
+
+use crate::engine::now;
+use crate::{agents, places, resolve};
 
 /// How long an agent may take to delete a session.
 const DELETE_LIMIT: Duration = Duration::from_secs(60);
@@ -151,7 +154,7 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
                 let spec = SaveSpec {
                     issue_number: issue.reference.number,
                     why: "the issue was destroyed".to_owned(),
-                    at: rescue_time::written_now(),
+                    at: rescue_time::format(now()),
                 };
                 let saved = rescue::save(&mirror, worktree, spec).await.map_err(|error| error.to_string())?;
                 if let Some(saved) = saved {

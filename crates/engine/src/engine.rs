@@ -22,9 +22,9 @@ use kugetsu_store::store::{Applied, Store};
 use kugetsu_store::view::Repo;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
-use crate::home::Home;
 use crate::runners::Runners;
 use crate::settings::Settings;
+use kugetsu_api::home::Home;
 
 /// What the engine is made of.
 #[derive(Debug)]

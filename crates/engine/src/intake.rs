@@ -23,13 +23,11 @@ use crate::agents;
 use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
-use crate::hold::{ATTACHED, is_held};
-use crate::problems::{
-    absolute, internal, not_stored, not_taken_along, store_failed, task_id, tellable, usage, worded,
-};
+use crate::problems::{absolute, internal, not_stored, store_failed, task_id, tellable, usage, worded};
 use crate::pull_requests::checked;
 use crate::resolve;
 use crate::wanted::wanted;
+use kugetsu_git::worktree_lock::{ATTACHED, is_held};
 
 /// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
 const MESSAGE_MAX: usize = 1024 * 1024;
@@ -315,7 +313,7 @@ async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Prob
     let probe = source.probe(&git).await.map_err(|error| unreachable(engine, &repo.name, &error))?;
     let mut notes = Vec::new();
     if probe.uncommitted > 0 {
-        notes.push(not_taken_along(probe.uncommitted, &repo.source));
+        notes.push(kugetsu_git::source::not_taken_along(probe.uncommitted, &repo.source));
     }
     Ok(notes)
 }

@@ -22,7 +22,7 @@ use tokio::process::{Child, Command};
 
 use crate::aftermath;
 use crate::engine::Engine;
-use crate::home::RunHome;
+use kugetsu_api::home::RunHome;
 
 /// How many earlier messages a hand-over quotes.
 const ASKED_BEFORE: u32 = 20;

@@ -95,12 +95,6 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
     }
 }
 
-/// What to tell of changes in a repository that are in no commit.
-pub(crate) fn not_taken_along(files: usize, place: &str) -> String {
-    let changed = counted(files as u64, "changed file");
-    format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

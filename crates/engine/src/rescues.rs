@@ -11,7 +11,8 @@ use kugetsu_git::rescue::{self, Rescue, RescueError};
 
 use crate::engine::Engine;
 use crate::problems::{internal, store_failed, usage};
-use crate::{places, rescue_time, resolve};
+use crate::{places, resolve};
+use kugetsu_domain::rescue_time;
 
 /// The rescues of an issue, or of all, newest first.
 ///

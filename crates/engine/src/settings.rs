@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kugetsu_agent::environment::Variable;
 use kugetsu_agent::{CustomProfile, Policy};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
@@ -42,15 +43,6 @@ pub struct Settings {
     pub repositories: Repositories,
     /// The variables of the env files: they reach the agent, and git for the servers' tokens.
     pub variables: Vec<Variable>,
-}
-
-/// A variable of an env file.
-#[derive(Clone, Debug)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// Its value; some are secrets, so all are treated as such.
-    pub value: SecretString,
 }
 
 impl Settings {

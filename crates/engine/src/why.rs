@@ -10,9 +10,9 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
-use crate::hold::is_held;
 use crate::problems::store_failed;
 use crate::{look, resolve};
+use kugetsu_git::worktree_lock::is_held;
 
 /// How many running issues are named.
 const NAMED: usize = 5;

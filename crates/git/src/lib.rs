@@ -46,3 +46,4 @@ mod upstream;
 mod view;
 pub mod worktree;
 mod worktree_error;
+pub mod worktree_lock;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kugetsu_domain::counted::counted;
 use thiserror::Error;
 
 use crate::door::{Call, Git, GitError};
@@ -239,6 +240,12 @@ async fn probe_path(git: &Git, located: &Located) -> Result<Probe, SourceError> 
         partial,
         uncommitted: located.uncommitted(git).await?,
     })
+}
+
+/// What to tell of changes in a repository that are in no commit.
+pub fn not_taken_along(files: usize, place: &str) -> String {
+    let changed = counted(files as u64, "changed file");
+    format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
 }
 
 impl Located {

@@ -1,12 +1,12 @@
 //! Stored facts as they travel.
 
 use kugetsu_api::event::EventObject;
+use kugetsu_api::home::Home;
 use kugetsu_api::run::{RunObject, State, Usage};
 use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::task::{TaskKind, TaskState};
-use kugetsu_engine::Home;
 use kugetsu_store::view::{RunView, StoredEvent};
 
 /// A task with its latest run, as scripts read it.

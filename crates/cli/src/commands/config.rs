@@ -1,7 +1,7 @@
 //! `kugetsu config`: every setting with its value and where it came from.
 
 use clap::{Args, Subcommand};
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use serde::Serialize;
 
 use crate::config::edit::edit;

@@ -1,8 +1,8 @@
 //! `kugetsu continue` (C3): goes on in an issue's session.
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskKind, TaskRequest};
-use kugetsu_engine::Home;
 use uuid::Uuid;
 
 use crate::exit::Exit;

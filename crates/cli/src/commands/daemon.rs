@@ -6,9 +6,9 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
-use kugetsu_engine::Home;
 
 use crate::daemon::{lock, start, unit};
 use crate::exit::Exit;

@@ -6,10 +6,10 @@ use clap::Args;
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use kugetsu_api::event::EventObject;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::task::TaskObject;
 use kugetsu_domain::reference::COORDINATOR;
-use kugetsu_engine::Home;
 use uuid::Uuid;
 
 use crate::exit::Exit;

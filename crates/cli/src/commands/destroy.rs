@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
 use kugetsu_domain::reference::COORDINATOR;
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

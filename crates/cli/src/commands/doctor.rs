@@ -2,7 +2,7 @@
 //! do no harm.
 
 use clap::Args;
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::config::load::{look, own_environment};
 use crate::doctor::check::{Check, Fix, State};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 

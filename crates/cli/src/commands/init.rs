@@ -1,7 +1,7 @@
 //! `kugetsu init` (C1): makes the home, and takes over what the script left.
 
 use clap::Args;
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::config::load::{load, own_environment};
 use crate::exit::Exit;

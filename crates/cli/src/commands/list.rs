@@ -2,10 +2,10 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::counted::counted;
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use kugetsu_api::client::ClientError;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::record::Record;
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

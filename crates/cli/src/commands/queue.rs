@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::State;
 use kugetsu_api::task::{CleanRequest, TaskObject};
-use kugetsu_engine::Home;
 use kugetsu_engine::coordinator::delegate::own_words;
 use serde::{Deserialize, Serialize};
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

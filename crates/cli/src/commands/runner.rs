@@ -4,8 +4,9 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::order::Work;
-use kugetsu_engine::Home;
+use kugetsu_runner::RunSettings;
 
 use crate::config::load::{for_run, own_environment};
 use crate::daemon::log;
@@ -26,7 +27,7 @@ pub(crate) struct Runner {
 /// Drives the run to its end.
 pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> {
     let masks = log::begin()?;
-    let order = kugetsu_engine::read_order(&arguments.directory).map_err(Failure::new)?;
+    let order = kugetsu_runner::read_order(&arguments.directory).map_err(Failure::new)?;
     let mut env_files = vec![order.agent.as_str()];
     if order.work == Work::Coordination {
         env_files.push(PM_AGENT);
@@ -36,7 +37,14 @@ pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> 
     for fault in loaded.faults {
         tracing::warn!("{fault}");
     }
-    kugetsu_engine::run_runner(home, arguments.directory, order, arguments.lock, loaded.settings)
+    let settings = RunSettings {
+        permissions: loaded.settings.permissions,
+        needs_cage: loaded.settings.pm_cage,
+        agents: loaded.settings.agents,
+        servers: loaded.settings.servers,
+        variables: loaded.settings.variables,
+    };
+    kugetsu_runner::run_runner(home, arguments.directory, order, arguments.lock, settings)
         .await
         .map(|()| Exit::Done)
         .map_err(Failure::new)

@@ -1,8 +1,8 @@
 //! `kugetsu server` (C10): the git servers, and what serves them.
 
 use clap::{Args, Subcommand};
+use kugetsu_api::home::Home;
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
-use kugetsu_engine::Home;
 use kugetsu_forge::api::detect::detect;
 use kugetsu_forge::api::http::limits::Limits;
 use kugetsu_forge::api::http::transport::Transport;

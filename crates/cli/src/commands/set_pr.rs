@@ -1,9 +1,9 @@
 //! `kugetsu set-pr` (C7): says which pull or merge request belongs to an issue.
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::issue::{ChangeNamed, ChangeRequest, IssueQuery};
 use kugetsu_api::path;
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -1,8 +1,8 @@
 //! `kugetsu start` (C2): begins work on an issue.
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskKind, TaskRequest};
-use kugetsu_engine::Home;
 use uuid::Uuid;
 
 use crate::exit::Exit;

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
 use kugetsu_domain::counted::counted;
-use kugetsu_engine::Home;
 
 use crate::connect;
 use crate::exit::Exit;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::State;
 use kugetsu_api::task::TaskObject;
-use kugetsu_engine::Home;
 
 use crate::connect;
 use crate::exit::Exit;

@@ -1,7 +1,7 @@
 //! `kugetsu tools`: carries the coordinator's tool calls between its agent and the runner. Started by the agent only.
 
 use clap::Args;
-use kugetsu_engine::runner::tools_address;
+use kugetsu_runner::tools_address;
 use tokio::io::{AsyncWriteExt, copy, stdin, stdout};
 use tokio::net::TcpStream;
 

@@ -1,9 +1,9 @@
 //! `kugetsu why` (C13): why a task is not running, or what it came to.
 
 use clap::Args;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::why::WhyObject;
-use kugetsu_engine::Home;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

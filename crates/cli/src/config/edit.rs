@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::atomic;
 use crate::failure::Failure;

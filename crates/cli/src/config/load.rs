@@ -8,7 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kugetsu_engine::{Home, Settings};
+use kugetsu_api::home::Home;
+use kugetsu_engine::Settings;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 

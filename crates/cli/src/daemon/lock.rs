@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use tokio::sync::oneshot;
 
 /// The held lock.

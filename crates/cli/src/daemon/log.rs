@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use kugetsu_agent::environment::Variable;
 use kugetsu_domain::redact::Redactor;
-use kugetsu_engine::settings::Variable;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;

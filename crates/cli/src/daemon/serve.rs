@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use kugetsu_engine::{Engine, Home, Parts, serve_engine};
+use kugetsu_api::home::Home;
+use kugetsu_engine::{Engine, Parts, serve_engine};
 use kugetsu_git::door::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;

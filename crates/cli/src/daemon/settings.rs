@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kugetsu_engine::{Home, Settings};
+use kugetsu_api::home::Home;
+use kugetsu_engine::Settings;
 use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::{env, io};
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, setsid};

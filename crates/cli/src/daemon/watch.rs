@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 

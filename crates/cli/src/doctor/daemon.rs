@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_api::client::Client;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
-use kugetsu_engine::Home;
 
 use super::check::{Check, Fix};
 use crate::daemon::lock;

@@ -1,6 +1,6 @@
 //! The database: can it be read, and is what it holds sound. It is looked at without the daemon, whether one runs or not.
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use super::check::Check;
 use crate::facts::{self, Facts};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 

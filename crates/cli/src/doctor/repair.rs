@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 use kugetsu_process::{Marker, sweep};
 
 use super::check::Fix;
@@ -44,7 +44,7 @@ pub(crate) async fn make(home: &Home, fix: &Fix) -> Result<String, String> {
             for run in runs {
                 let run = home.run(*run);
                 let said = |error| format!("{} could not be removed: {error}", run.path().display());
-                kugetsu_engine::discard_run(&run).await.map_err(said)?;
+                kugetsu_api::discard::discard_run(&run).await.map_err(said)?;
             }
             Ok(format!("removed {} directories of runs", runs.len()))
         }

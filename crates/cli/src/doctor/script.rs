@@ -1,6 +1,6 @@
 //! What the shell script that came before kugetsu left in the home.
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::setup::SCRIPTS_WORK;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use super::check::{Check, Fix};
 use crate::daemon::unit;

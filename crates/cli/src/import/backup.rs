@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use kugetsu_engine::Home;
+use kugetsu_api::home::Home;
 
 use crate::failure::Failure;
 

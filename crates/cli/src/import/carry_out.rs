@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::delegate::DelegateRequest;
+use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::shell::word;
-use kugetsu_engine::Home;
 
 use super::backup::Backup;
 use super::names::below;

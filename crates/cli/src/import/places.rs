@@ -19,7 +19,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Of this home, and of the user whose home directory is this.
-    pub(super) fn new(home: &kugetsu_engine::Home, user: Option<PathBuf>) -> Self {
+    pub(super) fn new(home: &kugetsu_api::home::Home, user: Option<PathBuf>) -> Self {
         let own = home.worktrees();
         // The directory itself may be a link to a larger disk.
         let own = own.canonicalize().unwrap_or(own);
@@ -94,7 +94,7 @@ mod tests {
     fn nothing_outside_the_scripts_places_is_taken_for_a_worktree() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
-        let home = kugetsu_engine::Home::new(root.join("k"));
+        let home = kugetsu_api::home::Home::new(root.join("k"));
         let places = Places::new(&home, Some(root.join("user")));
         fs::create_dir_all(root.join("k/worktrees/a")).unwrap();
         fs::create_dir_all(root.join("project/.kugetsu-worktrees/b")).unwrap();

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::counted::counted;
 use kugetsu_domain::shell::word;
-use kugetsu_engine::Home;
 
 use super::alive;
 use super::index::Index;

@@ -6,8 +6,6 @@
 
 pub mod delegate;
 pub(crate) mod facts;
-pub(crate) mod prompt;
 mod reading;
 pub(crate) mod reports;
 pub(crate) mod rounds;
-pub mod skill;

@@ -8,8 +8,7 @@ use kugetsu_api::order::IssueOrder;
 use super::at_hand::Run;
 use super::desk::{Desk, Skill};
 use super::files::Files;
-use crate::context;
-use crate::coordinator::prompt;
+use crate::{context, prompt};
 
 /// Who asks for what.
 pub(crate) enum Asked<'a> {

@@ -7,16 +7,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use kugetsu_agent::{Launch, Profile, ToolServer};
+use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::order::RunOrder;
 use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{Marker, Tracking, TreeSpec};
 
-use super::environment::environment;
 use super::masked::masked;
 use super::spool::Spool;
-use crate::agents;
-use crate::home::{Home, RunHome};
-use crate::settings::Settings;
+use crate::settings::RunSettings;
+use kugetsu_agent::environment::environment;
 
 /// What a run has at hand.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(crate) struct Run {
     pub(crate) order: RunOrder,
     pub(crate) home: Home,
     pub(crate) place: RunHome,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
     pub(crate) spool: Spool,
 }
 
@@ -40,8 +39,10 @@ impl Agent {
     /// # Errors
     /// In words: there is no such agent, or its program is not installed.
     pub(crate) fn of(run: &Run) -> Result<Self, String> {
-        let found = agents::check(&run.settings, &run.order.agent).map_err(|problem| problem.to_string());
-        found.map(|(profile, program)| Self { profile, program })
+        let profile =
+            kugetsu_agent::profile(&run.order.agent, &run.settings.agents).map_err(|error| error.to_string())?;
+        let program = kugetsu_agent::find(&profile, &run.settings.search_path()).map_err(|error| error.to_string())?;
+        Ok(Self { profile, program })
     }
 }
 

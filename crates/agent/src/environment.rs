@@ -4,9 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use kugetsu_domain::redact::is_secret;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::settings::Variable;
+/// A variable of an env file.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; some are secrets, so all are treated as such.
+    pub value: SecretString,
+}
 
 /// Nothing in an agent's shell may wait for a person: editors take what is there, pagers print, questions are refused.
 /// These win over everything else.
@@ -49,7 +56,7 @@ const NOT_PASSED_ON: &[&str] = &[
 ];
 
 /// The whole environment of an agent that works in `worktree`.
-pub(crate) fn environment(
+pub fn environment(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
     files: &[Variable],
     temporary: &Path,

@@ -1,7 +1,7 @@
 //! What the coordinator is told.
 
 use crate::context::{MESSAGE, quote};
-use crate::runner::desk::Desk;
+use crate::desk::Desk;
 
 /// A message as it is put. One that is put again, since the turn before was cut off, must not begin everything twice.
 pub(crate) fn message(message: &str, attempt: u32) -> String {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_agent::ToolServer;
+use kugetsu_api::home::Home;
 use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,6 @@ use uuid::Uuid;
 
 use super::calls::Calls;
 use super::server::Server;
-use crate::home::Home;
 
 /// The variable that tells `kugetsu tools` where to go: `<address>/<word>`.
 const ADDRESS: &str = "KUGETSU_TOOLS";

@@ -10,8 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::Profile;
-
-use crate::discard::discard;
+use kugetsu_api::discard::discard;
 
 /// Most bytes of settings that are copied, and how deep: more is something else that lies there.
 const SETTINGS_MAX: u64 = 32 * 1024 * 1024;

@@ -17,7 +17,7 @@ use crate::home::RunHome;
 ///
 /// # Errors
 /// As the file system says; part of it may be gone then.
-pub(crate) async fn discard(directory: PathBuf) -> io::Result<()> {
+pub async fn discard(directory: PathBuf) -> io::Result<()> {
     tokio::task::spawn_blocking(move || remove(&directory)).await?
 }
 
@@ -25,7 +25,7 @@ pub(crate) async fn discard(directory: PathBuf) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`discard`].
-pub(crate) async fn discard_temporary(run: &RunHome) -> io::Result<()> {
+pub async fn discard_temporary(run: &RunHome) -> io::Result<()> {
     discard(run.temporary()).await?;
     // The link to one that lay elsewhere.
     discard(run.temporary_here()).await

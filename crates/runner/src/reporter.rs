@@ -171,8 +171,8 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::{UnixListener, UnixStream};
 
-    use super::super::spool::Spool;
     use super::*;
+    use crate::spool::Spool;
 
     const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
 

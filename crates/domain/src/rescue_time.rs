@@ -1,20 +1,19 @@
 //! The time in a rescue's name: how it is written, and how it is shown.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-
-use crate::engine::now;
 
 /// Sorts by time, and can stand in the name of a ref.
 const FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
-/// The time now, as it stands in a name.
-pub(crate) fn written_now() -> String {
-    now().strftime(FORMAT).to_string()
+/// A time as it stands in a rescue's name.
+pub fn format(at: Timestamp) -> String {
+    at.strftime(FORMAT).to_string()
 }
 
 /// The time of a rescue as everything else shows times; as it stands in the rescue's name if it is none.
-pub(crate) fn shown(at: &str) -> String {
+pub fn shown(at: &str) -> String {
     match DateTime::strptime(FORMAT, at).and_then(|time| time.to_zoned(TimeZone::UTC)) {
         Ok(time) => time.timestamp().to_string(),
         Err(_) => at.to_owned(),

@@ -5,10 +5,14 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kugetsu_agent::environment::secrets;
+use kugetsu_api::discard::discard_temporary;
+use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::order::{IssueOrder, RunOrder, Work};
 use kugetsu_api::record::Body;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::redact::Redactor;
+use kugetsu_git::worktree_lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::sync::watch;
 
@@ -17,7 +21,6 @@ use super::at_hand::{Agent, Run, Stage};
 use super::clocks::Clocks;
 use super::coordinate::coordinate;
 use super::ending::{Ending, nothing_done, used};
-use super::environment::secrets;
 use super::files::prepare;
 use super::finish::finish;
 use super::reporter::{Orders, Reporter};
@@ -25,10 +28,7 @@ use super::spool::Spool;
 use super::talk::{Talk, talk};
 use super::verdict::End;
 use super::watch::Watch;
-use crate::discard::discard_temporary;
-use crate::hold::hold;
-use crate::home::{Home, RunHome};
-use crate::settings::Settings;
+use crate::settings::RunSettings;
 
 /// How long a runner that is through waits for a daemon to take its report. A daemon that comes later reads the records.
 const DELIVERY: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ pub async fn run_runner(
     directory: PathBuf,
     order: RunOrder,
     lock: RawFd,
-    settings: Settings,
+    settings: RunSettings,
 ) -> Result<(), String> {
     keep_lock(lock)?;
     kugetsu_process::adopt_orphans().map_err(|error| format!("orphans cannot be adopted: {error}"))?;

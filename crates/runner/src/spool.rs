@@ -6,12 +6,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::redact::Redactor;
 use tokio::sync::watch;
 
 use super::kept::{is_chatter, kept};
-use crate::engine::now;
 
 /// Most bytes of what an agent says and does that are kept of one run. Facts are kept whatever their number.
 const CHATTER_MAX: u64 = 64 * 1024 * 1024;
@@ -53,7 +53,7 @@ impl Spool {
         if chatter && self.writing().chatter > CHATTER_MAX {
             return;
         }
-        let record = Record { at: now().as_millisecond(), body: kept(body, &self.0.redactor) };
+        let record = Record { at: Timestamp::now().as_millisecond(), body: kept(body, &self.0.redactor) };
         let Ok(mut line) = serde_json::to_string(&record) else {
             self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
             return;
@@ -132,7 +132,7 @@ fn notice_of_the_bound() -> String {
         "the agent has said more than {} MiB; the rest of this run's transcript is left out",
         CHATTER_MAX >> 20
     );
-    let record = Record { at: now().as_millisecond(), body: Body::Notice { text } };
+    let record = Record { at: Timestamp::now().as_millisecond(), body: Body::Notice { text } };
     serde_json::to_string(&record).unwrap_or_default() + "\n"
 }
 

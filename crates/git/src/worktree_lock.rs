@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 /// What somebody is told who comes while a person is attached.
-pub(crate) const ATTACHED: &str = "somebody is at the agent's own screen on it (kugetsu attach)";
+pub const ATTACHED: &str = "somebody is at the agent's own screen on it (kugetsu attach)";
 
 /// Takes the worktree in this directory; none when somebody else has it. Held until the file is closed.
 ///
@@ -22,7 +22,7 @@ pub fn hold(worktree: &Path) -> io::Result<Option<File>> {
 }
 
 /// Whether somebody has the worktree in this directory. One that is not there has nobody.
-pub(crate) fn is_held(worktree: &Path) -> bool {
+pub fn is_held(worktree: &Path) -> bool {
     matches!(hold(worktree), Ok(None))
 }
 

@@ -216,7 +216,7 @@ impl Home {
 
     /// Whether a path, without links in it, lies in the home or in the temporary directory of one of its runs, wherever
     /// that is: programs that are kept from writing elsewhere may have written what is there.
-    pub(crate) fn holds(&self, path: &Path) -> bool {
+    pub fn holds(&self, path: &Path) -> bool {
         let home = self.0.canonicalize().unwrap_or_else(|_| self.0.clone());
         let is_a_runs = |name: &str| name.parse().is_ok_and(|run| self.run(run).path().exists());
         let mut names = path.iter().filter_map(|name| name.to_str()?.strip_prefix(TEMPORARY));
@@ -311,7 +311,7 @@ impl RunHome {
     }
 
     /// Where the temporary directory is, or the link to it.
-    pub(crate) fn temporary_here(&self) -> PathBuf {
+    pub fn temporary_here(&self) -> PathBuf {
         self.0.join("tmp")
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
 
 /// What keeps the coordinator from writing; none where the user does without.
 async fn backend(run: &Run) -> Result<Option<Backend>, String> {
-    if !run.settings.pm_cage {
+    if !run.settings.needs_cage {
         run.spool.notice("nothing keeps the coordinator from writing: pm.cage is off");
         return Ok(None);
     }

@@ -1,7 +1,10 @@
 //! The run's files: the mirror brought up to date, the worktree made or found, what was left in it rescued.
 
+use jiff::Timestamp;
+use kugetsu_api::home::Home;
 use kugetsu_api::order::IssueOrder;
 use kugetsu_api::record::Body;
+use kugetsu_domain::rescue_time;
 use kugetsu_git::base::{Base, BaseError};
 use kugetsu_git::door::GitError;
 use kugetsu_git::files::FileError;
@@ -9,16 +12,14 @@ use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::{BadBranch, BadOid, BranchName, Oid};
 use kugetsu_git::progress::Progress;
 use kugetsu_git::rescue::{self, RescueError, SaveSpec};
+use kugetsu_git::source::not_taken_along;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
 
 use super::spool::Spool;
 use crate::credentials::{source, token_variable, with_token};
-use crate::home::Home;
-use crate::problems::not_taken_along;
-use crate::rescue_time;
-use crate::settings::Settings;
+use crate::settings::RunSettings;
 
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -89,7 +90,7 @@ fn hint(variable: &Option<String>) -> String {
 pub(crate) async fn prepare(
     order: &IssueOrder,
     home: &Home,
-    settings: &Settings,
+    settings: &RunSettings,
     spool: &Spool,
 ) -> Result<Files, FilesError> {
     let git = kugetsu_git::door::Git::find().await?;
@@ -224,7 +225,7 @@ async fn found(
     tell_base_is_not_used(order, worktree.branch(), spool);
     if order.lost_before.is_some() {
         let why = "the run before was cut off".to_owned();
-        let spec = SaveSpec { issue_number: order.number, why, at: rescue_time::written_now() };
+        let spec = SaveSpec { issue_number: order.number, why, at: rescue_time::format(Timestamp::now()) };
         if let Some(saved) = rescue::save(mirror, &worktree, spec).await? {
             spool.notice(format!("what the run before left is saved as {}", saved.name));
         }

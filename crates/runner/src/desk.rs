@@ -4,13 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::hash::fnv1a;
 use kugetsu_process::sandbox::FileAccess;
 
 use super::agent_home::{AgentHome, is_real, make_real};
 
-use crate::coordinator::skill::SKILL;
-use crate::home::Home;
+use crate::skill::SKILL;
 
 /// The desk.
 #[derive(Debug)]

@@ -4,9 +4,9 @@
 use kugetsu_agent::{SessionId, Stop, Turn};
 use kugetsu_domain::counted::counted;
 use kugetsu_domain::run::Verdict;
+use kugetsu_git::worktree_lock::ATTACHED;
 
 use super::clocks::Expired;
-use crate::hold::ATTACHED;
 
 /// How the agent's part ended.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The end of a run: the host looks for itself, saves what could be lost, and pushes what is finished.
 
+use jiff::Timestamp;
 use kugetsu_api::order::IssueOrder;
+use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PublishError};
@@ -14,8 +16,7 @@ use super::spool::Spool;
 use super::verdict::{End, Found, Push, is_publishable, verdict};
 use super::watch::Watch;
 use crate::credentials::token_variable;
-use crate::rescue_time;
-use crate::settings::Settings;
+use crate::settings::RunSettings;
 
 /// Looks, saves, pushes and judges. No process of the agent's is left. A push can take long, so it can be canceled and has
 /// an end as the agent has: the work is saved then.
@@ -62,7 +63,7 @@ fn look(survey: Survey) -> (Found, Option<Oid>) {
 /// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to
 /// the reason if that fails.
 async fn save(why: &str, files: &Files, order: &IssueOrder, spool: &Spool) -> Option<String> {
-    let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::written_now() };
+    let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::format(Timestamp::now()) };
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
         Ok(Some(saved)) => {
@@ -82,7 +83,7 @@ async fn save(why: &str, files: &Files, order: &IssueOrder, spool: &Spool) -> Op
 }
 
 /// Pushes the issue's own branch, and nothing else, on behalf of the agent.
-async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &Settings, spool: &Spool) -> Push {
+async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &RunSettings, spool: &Spool) -> Push {
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
     let publish = async |expected| files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
