@@ -22,7 +22,7 @@ use kugetsu_store::store::{Applied, Store};
 use kugetsu_store::view::Repo;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
-use crate::runners::Runners;
+use crate::connections::Runners;
 use crate::settings::Settings;
 use kugetsu_api::home::Home;
 

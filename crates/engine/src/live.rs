@@ -1,10 +1,12 @@
 //! Sets the engine going.
 
-use crate::cancel::clean_by_age;
 use crate::coordinator::reports;
+use crate::dispatcher;
 use crate::engine::Engine;
-use crate::recover::recover;
-use crate::{dispatcher, launch, pull_requests};
+use crate::pull_requests;
+use crate::queue::clean_by_age;
+use crate::runners::launch;
+use crate::runners::recover::recover;
 
 /// Finds out what became of everything, then dispatches, starts runners and passes changed settings on, for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {

@@ -11,7 +11,8 @@ use kugetsu_git::rescue::{self, Rescue, RescueError};
 
 use crate::engine::Engine;
 use crate::problems::{internal, store_failed, usage};
-use crate::{places, resolve};
+use crate::repositories;
+use crate::resolve;
 use kugetsu_domain::rescue_time;
 
 /// The rescues of an issue, or of all, newest first.
@@ -25,14 +26,16 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
             let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
             let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
             if let Some(repo) = repo
-                && let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)?
+                && let Some(mirror) = repositories::mirror_if_there(engine, &repo).await.map_err(internal)?
             {
                 all = of_issue(&mirror, &issue).await?;
             }
         }
         None => {
             for repo in engine.store().repos().await.map_err(store_failed)? {
-                let Some(mirror) = places::mirror_if_there(engine, &repo).await.map_err(internal)? else { continue };
+                let Some(mirror) = repositories::mirror_if_there(engine, &repo).await.map_err(internal)? else {
+                    continue;
+                };
                 let found = rescue::list(&mirror, None).await.map_err(internal)?;
                 all.extend(found.into_iter().map(|rescue| object(format!("{}#{}", repo.name, rescue.issue), rescue)));
             }
@@ -48,7 +51,7 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
 /// There is no such rescue, or the directory is not free.
 pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restored, Problem> {
     let issue = resolve::issue(engine, &request.reference, Path::new(&request.cwd)).await?;
-    let mirror = places::mirror(engine, &issue).await.map_err(internal)?;
+    let mirror = repositories::mirror(engine, &issue).await.map_err(internal)?;
     let all = of_issue(&mirror, &issue).await?;
     let none = || {
         Problem::new(ProblemKind::NotFound, format!("{} has no rescue", issue.reference))

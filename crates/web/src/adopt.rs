@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
-use kugetsu_engine::adopt;
+use kugetsu_engine::intake::adopt;
 
 use crate::fault::Fault;
 use crate::shared::Shared;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::Json;
 use axum::extract::State;
 use kugetsu_api::status::StatusObject;
-use kugetsu_engine::look;
+use kugetsu_engine::queries::tasks;
 use kugetsu_process::Tracking;
 
 use crate::convert::run_object;
@@ -19,7 +19,7 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusOb
     // The settings may have been changed a moment ago.
     shared.control.refresh().await;
     let faults = shared.control.faults.borrow().clone();
-    let standing = look::standing(&shared.engine).await?;
+    let standing = tasks::standing(&shared.engine).await?;
     let containment = tokio::task::spawn_blocking(|| *TRACKING).await;
     Ok(Json(StatusObject {
         version: env!("CARGO_PKG_VERSION").to_owned(),

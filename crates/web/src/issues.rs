@@ -10,8 +10,9 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
+use kugetsu_engine::destroy::request as destroy;
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::{destroy, events, look, transcript, why};
+use kugetsu_engine::queries::{events, tasks as queries, transcript, why};
 use serde::Deserialize;
 
 use crate::convert::{event_object, run_object, state};
@@ -51,7 +52,7 @@ pub(crate) async fn show(
     query: Result<Query<IssueQuery>, QueryRejection>,
 ) -> Result<Json<RunObject>, Fault> {
     let Query(query) = query?;
-    let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
+    let view = queries::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
     Ok(Json(run_object(shared.engine.home(), &view)))
 }
 
@@ -60,7 +61,7 @@ pub(crate) async fn task(
     query: Result<Query<IssueQuery>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
     let Query(query) = query?;
-    let view = look::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
+    let view = queries::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
     tasks::answer(&shared, view).await
 }
 

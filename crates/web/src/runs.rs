@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Acknowledged, REPORT_MAX};
 use kugetsu_domain::ids::RunId;
-use kugetsu_engine::report;
+use kugetsu_engine::runners::report;
 use serde::Deserialize;
 
 use crate::fault::Fault;

@@ -9,7 +9,9 @@ use axum::extract::{Path, Query, State};
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::{CleanRequest, TaskObject, TaskRequest};
 use kugetsu_domain::task::TaskState;
-use kugetsu_engine::{cancel, intake, look};
+use kugetsu_engine::intake::tasks as intake;
+use kugetsu_engine::queries::tasks;
+use kugetsu_engine::queue;
 use kugetsu_store::view::RunView;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +74,7 @@ pub(crate) async fn show(
     task: Result<Path<String>, PathRejection>,
     here: Result<Query<Here>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
-    let view = look::task(&shared.engine, &task?.0, &here?.0.cwd).await?;
+    let view = tasks::task(&shared.engine, &task?.0, &here?.0.cwd).await?;
     answer(&shared, view).await
 }
 
@@ -82,7 +84,7 @@ pub(crate) async fn cancel(
     here: Result<Query<Here>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
     let (task, cwd, engine) = (task?.0, here?.0.cwd, shared.engine.clone());
-    let view = whole(async move { cancel::cancel(&engine, &task, &cwd).await }).await?;
+    let view = whole(async move { queue::cancel(&engine, &task, &cwd).await }).await?;
     answer(&shared, view).await
 }
 
@@ -92,7 +94,7 @@ pub(crate) async fn retry(
     here: Result<Query<Here>, QueryRejection>,
 ) -> Result<Json<TaskObject>, Fault> {
     let (task, cwd, engine) = (task?.0, here?.0.cwd, shared.engine.clone());
-    let view = whole(async move { cancel::retry(&engine, &task, &cwd).await }).await?;
+    let view = whole(async move { queue::retry(&engine, &task, &cwd).await }).await?;
     answer(&shared, view).await
 }
 
@@ -102,7 +104,7 @@ pub(crate) async fn clean(
 ) -> Result<Json<Removed>, Fault> {
     let Json(request) = request?;
     let age = request.older_than_seconds.map_or(shared.engine.settings().queue_keep, Duration::from_secs);
-    let removed = whole(async move { cancel::clean(&shared.engine, age).await }).await?;
+    let removed = whole(async move { queue::clean(&shared.engine, age).await }).await?;
     Ok(Json(Removed { removed }))
 }
 

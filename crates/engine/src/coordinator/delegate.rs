@@ -15,11 +15,12 @@ use uuid::Uuid;
 
 use super::facts;
 use super::reading::{Candidate, read, view};
+use crate::agents;
 use crate::engine::{Engine, now};
-use crate::intake::{Queued, store, stored};
+use crate::intake::tasks::{Queued, store, stored};
 use crate::problems::{absolute, internal, store_failed, task_id, tellable, usage};
+use crate::resolve;
 use crate::settings::Settings;
-use crate::{agents, resolve};
 
 /// Longest message, in bytes: it is a request, not a file.
 const MESSAGE_MAX: usize = 64 * 1024;

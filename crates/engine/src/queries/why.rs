@@ -11,7 +11,8 @@ use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
 use crate::problems::store_failed;
-use crate::{look, resolve};
+use crate::queries::tasks;
+use crate::resolve;
 use kugetsu_git::worktree_lock::is_held;
 
 /// How many running issues are named.
@@ -34,7 +35,7 @@ pub struct Why {
 /// There is no such issue.
 pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Problem> {
     let issue = resolve::issue(engine, reference, cwd).await?;
-    let view = look::latest(engine, &issue).await?;
+    let view = tasks::latest(engine, &issue).await?;
     let name = view.reference.to_string();
     let mut why = Why { because: Vec::new(), next: Vec::new(), view };
     match why.view.task.state {

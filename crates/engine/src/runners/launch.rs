@@ -20,8 +20,8 @@ use kugetsu_domain::task::Task;
 use kugetsu_store::error::StoreError;
 use tokio::process::{Child, Command};
 
-use crate::aftermath;
 use crate::engine::Engine;
+use crate::runners::aftermath;
 use kugetsu_api::home::RunHome;
 
 /// How many earlier messages a hand-over quotes.

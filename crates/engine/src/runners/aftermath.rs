@@ -15,7 +15,7 @@ use kugetsu_process::Marker;
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
-use crate::report;
+use crate::runners::report;
 use kugetsu_api::discard::discard_temporary;
 
 /// Pauses between attempts to store a run's end.

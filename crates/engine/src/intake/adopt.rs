@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
-use crate::intake::title;
+use crate::intake::tasks::title;
 use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;

@@ -23,8 +23,10 @@ use kugetsu_api::discard::discard;
 use kugetsu_domain::rescue_time;
 use kugetsu_git::worktree_lock::{ATTACHED, hold};
 
+use crate::agents;
 use crate::engine::now;
-use crate::{agents, places, resolve};
+use crate::repositories;
+use crate::resolve;
 
 /// How long an agent may take to delete a session.
 const DELETE_LIMIT: Duration = Duration::from_secs(60);
@@ -54,8 +56,9 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
         return at_risk;
     }
     let looked = async {
-        let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
-        let Some(worktree) = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())? else {
+        let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
+        let Some(worktree) = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?
+        else {
             return Ok(None);
         };
         rescue::is_safe(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
@@ -148,8 +151,8 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
             held => held.ok().flatten(),
         };
         if directory.exists() || gate.exists() {
-            let mirror = places::mirror(engine, issue).await.map_err(|error| error.to_string())?;
-            let worktree = places::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
+            let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
+            let worktree = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
             if let Some(worktree) = &worktree {
                 let spec = SaveSpec {
                     issue_number: issue.reference.number,

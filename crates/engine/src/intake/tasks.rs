@@ -23,10 +23,10 @@ use crate::agents;
 use crate::coordinator::rounds;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::{Engine, now};
+use crate::intake::issue_prompt::wanted;
 use crate::problems::{absolute, internal, not_stored, store_failed, task_id, tellable, usage, worded};
 use crate::pull_requests::checked;
 use crate::resolve;
-use crate::wanted::wanted;
 use kugetsu_git::worktree_lock::{ATTACHED, is_held};
 
 /// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.

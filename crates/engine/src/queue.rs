@@ -13,8 +13,8 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::{Engine, now};
-use crate::look;
 use crate::problems::{internal, not_stored, store_failed};
+use crate::queries::tasks;
 use kugetsu_api::discard::discard;
 
 /// How often ended tasks are looked at. They are kept for days.
@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// # Errors
 /// There is no such task, or it is over.
 pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
-    let view = look::task(engine, name, cwd).await?;
+    let view = tasks::task(engine, name, cwd).await?;
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(over(&view));
     }
@@ -39,7 +39,7 @@ pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, 
 /// # Errors
 /// There is no such task, it is not over, or it is done.
 pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
-    let view = look::task(engine, name, cwd).await?;
+    let view = tasks::task(engine, name, cwd).await?;
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is not over", view.reference))

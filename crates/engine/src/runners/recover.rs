@@ -11,8 +11,9 @@ use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
 use tokio::sync::oneshot;
 
+use crate::destroy::request;
 use crate::engine::Engine;
-use crate::{aftermath, destroy};
+use crate::runners::aftermath;
 
 /// How long to wait before a lock is tried again that the system could not give.
 const AFTER_A_FAULT: Duration = Duration::from_secs(30);
@@ -38,7 +39,7 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
     for issue in engine.store().destroying().await? {
         let engine = engine.clone();
         tokio::spawn(async move {
-            if let Err(error) = destroy::resume(&engine, issue).await {
+            if let Err(error) = request::resume(&engine, issue).await {
                 tracing::error!(%issue, %error, "a removal that was begun could not be ended; nothing more was removed");
             }
         });

@@ -1,0 +1,5 @@
+//! Everything that adds work: new tasks, and work from before kugetsu.
+
+pub mod adopt;
+pub(crate) mod issue_prompt;
+pub mod tasks;
