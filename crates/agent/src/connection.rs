@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::bounded::{LINE_MAX, bounded};
 use crate::error::AgentError;
 use crate::event::AgentEvent;
-use crate::ledger::SharedLedger;
+use crate::mcp_server::McpServer;
 use crate::profile::Profile;
 use crate::question::Questions;
-use crate::tool_server::ToolServer;
+use crate::session_state::SharedState;
+use crate::truncate::{LINE_MAX, truncate};
 use crate::usage::Usage;
 use crate::wire::inbox::{Inbox, cancel};
 use crate::wire::lines::{self, EVENTS_MAX, Fault, FaultSlot};
@@ -41,10 +41,10 @@ pub struct AgentInfo {
 pub struct Connection {
     pub(crate) wire: ConnectionTo<Agent>,
     pub(crate) profile: Profile,
-    pub(crate) ledger: SharedLedger,
+    pub(crate) state: SharedState,
     pub(crate) questions: Questions,
     pub(crate) can: Abilities,
-    pub(crate) tools: Vec<ToolServer>,
+    pub(crate) tools: Vec<McpServer>,
     faults: FaultSlot,
     info: AgentInfo,
     close: Option<oneshot::Sender<()>>,
@@ -76,11 +76,11 @@ impl Connection {
         R: AsyncRead + Unpin + Send + 'static,
     {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let (ledger, questions, faults) = (SharedLedger::default(), Questions::default(), FaultSlot::default());
-        ledger.lock().quirks = profile.quirks;
+        let (state, questions, faults) = (SharedState::default(), Questions::default(), FaultSlot::default());
+        state.lock().quirks = profile.quirks;
         let incoming = lines::incoming(stdout, sender.downgrade(), faults.clone(), lines::LINE_MAX);
         let transport = Lines::new(lines::outgoing(stdin), incoming);
-        let inbox = Inbox { ledger: ledger.clone(), questions: questions.clone(), events: sender };
+        let inbox = Inbox { state: state.clone(), questions: questions.clone(), events: sender };
         let (give, given) = oneshot::channel();
         let (close, closed) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
@@ -96,11 +96,11 @@ impl Connection {
             }
         });
         let doing = "speak the Agent Client Protocol";
-        let wire = given.await.map_err(|_| AgentError::Gone { doing })?;
+        let wire = given.await.map_err(|_| AgentError::Exited { doing })?;
         let mut connection = Self {
             wire,
             profile: profile.clone(),
-            ledger,
+            state,
             questions,
             can: Abilities::default(),
             tools: Vec::new(),
@@ -123,14 +123,14 @@ impl Connection {
         if answer["protocolVersion"] != 1 {
             let theirs = match &answer["protocolVersion"] {
                 Value::Null => "an unknown number".to_owned(),
-                other => bounded(other.to_string(), LINE_MAX),
+                other => truncate(other.to_string(), LINE_MAX),
             };
             return Err(AgentError::ProtocolVersion { theirs });
         }
         let can = &answer["agentCapabilities"];
         let session = |name: &str| can["sessionCapabilities"][name].is_object();
         self.can = Abilities { load: can["loadSession"] == true, resume: session("resume"), list: session("list") };
-        let text = |name: &str| bounded(answer["agentInfo"][name].as_str().unwrap_or_default().to_owned(), LINE_MAX);
+        let text = |name: &str| truncate(answer["agentInfo"][name].as_str().unwrap_or_default().to_owned(), LINE_MAX);
         self.info = AgentInfo { name: text("name"), version: text("version") };
         if self.info.name.is_empty() {
             self.info.name = self.profile.name().to_owned();
@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Gives these tools to every session that is opened from now on.
-    pub fn offer(&mut self, tools: Vec<ToolServer>) {
+    pub fn offer_mcp_servers(&mut self, tools: Vec<McpServer>) {
         self.tools = tools;
     }
 
@@ -150,15 +150,15 @@ impl Connection {
 
     /// What this connection's turns have used so far, as far as the agent tells.
     pub fn usage(&self) -> Usage {
-        self.ledger.lock().run()
+        self.state.lock().run()
     }
 
     /// Tells the agent to end its turn, and answers every question that is open. The prompt then ends with
-    /// [`Stop::Cancelled`](crate::Stop::Cancelled), unless the agent does not listen.
+    /// [`StopReason::Cancelled`](crate::StopReason::Cancelled), unless the agent does not listen.
     pub fn cancel(&self) {
         self.questions.cancel_all();
-        let ledger = self.ledger.lock();
-        if let Some(session) = ledger.session.as_deref().filter(|_| ledger.prompting) {
+        let state = self.state.lock();
+        if let Some(session) = state.session.as_deref().filter(|_| state.prompting) {
             cancel(&self.wire, session);
         }
     }
@@ -189,9 +189,9 @@ impl Connection {
         let lost = agent_client_protocol::is_incoming_transport_closed(&error)
             || agent_client_protocol::is_connection_terminated(&error);
         if lost {
-            return AgentError::Gone { doing };
+            return AgentError::Exited { doing };
         }
-        let login = self.profile.login_hint.clone();
+        let login = self.profile.login_command.clone();
         let data = error.data.unwrap_or_default();
         let name = data["errorName"].as_str().unwrap_or_default();
         if error.code.value() == AUTH_REQUIRED || name == "ProviderAuthError" {
@@ -201,9 +201,9 @@ impl Connection {
             .iter()
             .find_map(|prefix| error.message.strip_prefix(prefix))
             .unwrap_or(&error.message);
-        let message = bounded(message.to_owned(), LINE_MAX);
+        let message = truncate(message.to_owned(), LINE_MAX);
         if name.is_empty() {
-            let detail = bounded(data.to_string(), LINE_MAX);
+            let detail = truncate(data.to_string(), LINE_MAX);
             return AgentError::Failed { doing, message, code: error.code.value(), detail };
         }
         AgentError::Model { message, login }
@@ -230,7 +230,7 @@ impl EventStream {
     }
 
     /// An event that is there already.
-    pub fn ready(&mut self) -> Option<AgentEvent> {
+    pub fn try_next(&mut self) -> Option<AgentEvent> {
         self.0.try_recv().ok()
     }
 }

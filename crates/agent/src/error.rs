@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum AgentError {
     /// The agent's process ended, or closed its output.
     #[error("the agent ended while kugetsu waited for it to {doing}; what it printed last says why")]
-    Gone {
+    Exited {
         /// What was awaited, as in "to {doing}".
         doing: &'static str,
     },
@@ -27,7 +27,7 @@ pub enum AgentError {
     #[error(
         "the agent's answer when asked to {doing} makes no sense ({detail}); is its version one that kugetsu supports?"
     )]
-    Nonsense {
+    InvalidResponse {
         /// What was asked, as in "to {doing}".
         doing: &'static str,
         /// What is wrong with the answer.
@@ -65,7 +65,7 @@ pub enum AgentError {
     #[error(
         "the model's answers broke off too often in a row, so the turn was cancelled; is the connection to the model's provider stable?"
     )]
-    CutForEver,
+    KeepsBreakingOff,
     /// The agent needs credentials first.
     #[error("the agent is not logged in with its model provider; type `{login}`")]
     NotLoggedIn {
@@ -94,7 +94,7 @@ pub enum AgentError {
     },
     /// The session belongs to another directory; continued, it would work there.
     #[error("the agent's session {id} belongs to {}, not to {}", theirs.display(), wanted.display())]
-    SessionElsewhere {
+    WrongDirectory {
         /// The session.
         id: String,
         /// Where the session's commands would run.
@@ -104,10 +104,10 @@ pub enum AgentError {
     },
     /// The directory to work in is not there.
     #[error("{} is not a directory, so no agent can work there", .0.display())]
-    NoDirectory(PathBuf),
+    NotADirectory(PathBuf),
     /// The agent lacks an ability that is needed.
     #[error("this agent cannot {0}")]
-    Unable(&'static str),
+    Unsupported(&'static str),
     /// The prompt holds nothing.
     #[error("the message is empty, so there is nothing for the agent to do")]
     EmptyPrompt,

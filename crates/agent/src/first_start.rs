@@ -71,7 +71,7 @@ fn note_name(profile: &Profile, program: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::profile;
+    use crate::lookup::profile;
 
     #[tokio::test]
     async fn first_starts_are_made_one_after_the_other_until_one_is_done() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kugetsu_process::{OneShot, RunError, find_on_path, is_executable};
 use thiserror::Error;
 
-use crate::bounded::{LINE_MAX, bounded};
 use crate::profile::Profile;
+use crate::truncate::{LINE_MAX, truncate};
 
 /// The longest `--version` may take. opencode needs 1.5 s on an idle machine and far more on one that is busy.
 const VERSION_LIMIT: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ const VERSION_LIMIT: Duration = Duration::from_secs(60);
 /// An agent's program is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the agent {name} is not installed: there is no program `{}`{}; {hint}", program.display(), place(program))]
-pub struct FindError {
+pub struct NotInstalled {
     /// The agent.
     pub name: String,
     /// What was looked for.
@@ -62,8 +62,8 @@ fn said(stderr: &str) -> String {
 /// be executed. Relative entries of `search_path` are left out, for they would mean a file in the agent's worktree.
 ///
 /// # Errors
-/// [`FindError`] says how to install it.
-pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError> {
+/// [`NotInstalled`] says how to install it.
+pub fn find_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, NotInstalled> {
     let name = Path::new(profile.program_name());
     let found = if name.is_absolute() {
         is_executable(name).then(|| name.to_owned())
@@ -72,7 +72,7 @@ pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError
     } else {
         None
     };
-    found.ok_or_else(|| FindError {
+    found.ok_or_else(|| NotInstalled {
         name: profile.name.clone(),
         program: name.to_owned(),
         hint: profile.install_hint.clone(),
@@ -83,14 +83,14 @@ pub fn find(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, FindError
 ///
 /// # Errors
 /// [`VersionError`] if it cannot be run, does not end, fails or prints nothing.
-pub async fn version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
+pub async fn program_version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
     let mut short = OneShot::new(program).arg("--version").stdout_max(LINE_MAX).time_limit(VERSION_LIMIT);
     for (name, value) in &profile.env {
         short = short.env(OsString::from(name), OsString::from(value));
     }
     let ended = kugetsu_process::run(short).await?;
     if !ended.status.success() {
-        let stderr = bounded(String::from_utf8_lossy(&ended.stderr).trim().to_owned(), LINE_MAX);
+        let stderr = truncate(String::from_utf8_lossy(&ended.stderr).trim().to_owned(), LINE_MAX);
         return Err(VersionError::Failed { program: program.to_owned(), status: ended.status, stderr });
     }
     let text = String::from_utf8_lossy(&ended.stdout);
@@ -104,7 +104,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::open::profile;
+    use crate::lookup::profile;
     use crate::profile::CustomProfile;
 
     fn program(directory: &Path, text: &str, mode: u32) -> PathBuf {
@@ -125,25 +125,25 @@ mod tests {
         program(one.path(), "", 0o644);
         let path = program(two.path(), "", 0o755);
         let search = std::env::join_paths([Path::new("relative"), one.path(), two.path()]).unwrap();
-        assert_eq!(find(&agent(Path::new("an agent")), &search).unwrap(), path);
-        assert_eq!(find(&agent(&path), OsStr::new("")).unwrap(), path);
+        assert_eq!(find_program(&agent(Path::new("an agent")), &search).unwrap(), path);
+        assert_eq!(find_program(&agent(&path), OsStr::new("")).unwrap(), path);
     }
 
     #[test]
     fn a_program_that_is_not_there_is_told_with_the_way_to_install_it() {
         let opencode = profile("opencode", &[]).unwrap();
-        let error = find(&opencode, OsStr::new("/nonexistent")).unwrap_err().to_string();
+        let error = find_program(&opencode, OsStr::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.contains("no program `opencode` on the PATH") && error.contains("npm install"), "{error}");
-        assert!(find(&agent(Path::new("bin/agent")), OsStr::new("/")).is_err(), "relative paths mean nothing");
+        assert!(find_program(&agent(Path::new("bin/agent")), OsStr::new("/")).is_err(), "relative paths mean nothing");
     }
 
     #[tokio::test]
     async fn a_version_is_one_line_or_an_error_in_words() {
         let directory = tempfile::tempdir().unwrap();
         let path = program(directory.path(), "#!/bin/sh\n[ \"$1\" = --version ] && echo && echo 1.2.3\n", 0o755);
-        assert_eq!(version(&agent(&path), &path).await.unwrap(), "1.2.3");
+        assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "1.2.3");
         program(directory.path(), "#!/bin/sh\necho no >&2; exit 3\n", 0o755);
-        let error = version(&agent(&path), &path).await.unwrap_err().to_string();
+        let error = program_version(&agent(&path), &path).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 3") && error.ends_with(": no"), "{error}");
     }
 }

@@ -7,44 +7,44 @@
 //! either: an agent that says nothing is the runner's to cancel, and to kill. And it does not judge whether a task is
 //! done. It only never calls a turn finished that was not: see [`Turn`].
 
-mod bounded;
 mod connection;
 pub mod environment;
 mod error;
 mod event;
 mod first_start;
 mod install;
-mod ledger;
-mod open;
+mod lookup;
+mod mcp_server;
 mod opencode;
 mod permission;
 mod policy;
 mod profile;
 mod question;
-mod record;
 mod session;
+mod session_export;
 mod session_id;
+mod session_state;
 mod tool;
-mod tool_server;
+mod truncate;
 mod turn;
 mod usage;
 mod wire;
 
-pub use bounded::{bounded, cut_at};
 pub use connection::{AgentInfo, Connection, EventStream};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use first_start::FirstStart;
-pub use install::{FindError, VersionError, find, version};
-pub use open::{UnknownAgent, profile};
-pub use permission::BadPermission;
+pub use install::{NotInstalled, VersionError, find_program, program_version};
+pub use lookup::{UnknownAgent, profile};
+pub use mcp_server::McpServer;
+pub use permission::InvalidPermissionRules;
 pub use policy::Policy;
 pub use profile::{CustomProfile, Launch, Profile};
-pub use question::{Answer, Question, TooLate};
-pub use record::{SessionRecord, UnreadableRecord};
+pub use question::{Answer, Question, QuestionClosed};
 pub use session::Session;
-pub use session_id::{BadSessionId, SessionId};
+pub use session_export::{SessionExport, UnreadableExport};
+pub use session_id::{InvalidSessionId, SessionId};
 pub use tool::ToolKind;
-pub use tool_server::ToolServer;
-pub use turn::{Refusal, Stop, Turn};
+pub use truncate::{truncate, truncated_at};
+pub use turn::{Refusal, StopReason, Turn};
 pub use usage::Usage;

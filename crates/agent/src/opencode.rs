@@ -26,7 +26,7 @@ pub(crate) fn profile() -> Profile {
         config_directories: vec![NAME],
         tested_version: Some(VERSION),
         install_hint: "install it (https://opencode.ai, or `npm install -g opencode-ai`); kugetsu looks on the PATH, which `kugetsu env set PATH <value>` changes for agents".to_owned(),
-        login_hint: "opencode auth login".to_owned(),
+        login_command: "opencode auth login".to_owned(),
         quirks: Quirks {
             slash_commands: true,
             asks_again_when_cut: true,

@@ -13,7 +13,7 @@ pub(crate) const PERMISSION: &str = "OPENCODE_PERMISSION";
 /// The user's own permission rules for the agent cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the variable {variable} holds no JSON object ({detail}); correct it or unset it")]
-pub struct BadPermission {
+pub struct InvalidPermissionRules {
     /// The variable.
     pub variable: &'static str,
     /// What is wrong with it.
@@ -24,8 +24,8 @@ pub struct BadPermission {
 ///
 /// A sub-agent's question is not told over ACP, and the sub-agent waits for ever. So either the questions that opencode
 /// asks by default are allowed beforehand, or, where somebody or the policy is to decide, there are no sub-agents.
-pub(crate) fn permission(policy: Policy, own: Option<&OsStr>) -> Result<String, BadPermission> {
-    let bad = |detail: String| BadPermission { variable: PERMISSION, detail };
+pub(crate) fn permission(policy: Policy, own: Option<&OsStr>) -> Result<String, InvalidPermissionRules> {
+    let bad = |detail: String| InvalidPermissionRules { variable: PERMISSION, detail };
     let defaults: &[(&str, &str)] = match policy {
         Policy::Allow => &[("external_directory", "allow"), ("doom_loop", "allow")],
         Policy::Ask | Policy::Refuse => &[("task", "deny")],

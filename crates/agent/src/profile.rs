@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::permission::{BadPermission, PERMISSION, permission};
+use crate::permission::{InvalidPermissionRules, PERMISSION, permission};
 use crate::policy::Policy;
 use crate::session_id::SessionId;
 
@@ -47,7 +47,7 @@ pub struct Profile {
     /// The version that what is special about it was measured with.
     pub(crate) tested_version: Option<&'static str>,
     pub(crate) install_hint: String,
-    pub(crate) login_hint: String,
+    pub(crate) login_command: String,
     pub(crate) quirks: Quirks,
 }
 
@@ -89,7 +89,7 @@ impl Profile {
             config_directories: Vec::new(),
             tested_version: None,
             install_hint: format!("install it, or correct `program` of the agent {} in the configuration", own.name),
-            login_hint: program.to_string(),
+            login_command: program.to_string(),
             quirks: Quirks::default(),
         }
     }
@@ -117,8 +117,8 @@ impl Profile {
     }
 
     /// What makes it log in to its model: a command.
-    pub fn login_hint(&self) -> &str {
-        &self.login_hint
+    pub fn login_command(&self) -> &str {
+        &self.login_command
     }
 
     /// Starts the agent, to speak ACP on its stdin and stdout.
@@ -137,9 +137,9 @@ impl Profile {
         self.attach.as_ref().map(|args| self.run(args, session.as_str()))
     }
 
-    /// Prints a session on stdout, for [`SessionRecord::read`](crate::SessionRecord::read); `None` if the agent keeps no
+    /// Prints a session on stdout, for [`SessionExport::read`](crate::SessionExport::read); `None` if the agent keeps no
     /// such record. It can be large: send it to a file.
-    pub fn record(&self, session: &SessionId) -> Option<Launch> {
+    pub fn export_session(&self, session: &SessionId) -> Option<Launch> {
         self.record.as_ref().map(|args| self.run(args, session.as_str()))
     }
 
@@ -161,8 +161,8 @@ impl Launch {
     /// Adds what the agent needs to the environment it is going to get. The user's own permission rules there are kept.
     ///
     /// # Errors
-    /// [`BadPermission`] if those rules cannot be read.
-    pub fn add_to(&self, env: &mut Vec<(OsString, OsString)>) -> Result<(), BadPermission> {
+    /// [`InvalidPermissionRules`] if those rules cannot be read.
+    pub fn extend_env(&self, env: &mut Vec<(OsString, OsString)>) -> Result<(), InvalidPermissionRules> {
         for (name, value) in &self.env {
             set(env, name, value);
         }

@@ -11,8 +11,8 @@ use agent_client_protocol::Responder;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::bounded::{INPUT_MAX, LINE_MAX, bounded, readable};
 use crate::tool::ToolKind;
+use crate::truncate::{INPUT_MAX, LINE_MAX, readable, truncate};
 use crate::turn::Refusal;
 
 /// The agent asks whether it may do something, and waits.
@@ -50,14 +50,14 @@ pub enum Answer {
 /// The question was answered before, or its turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the question is no longer open")]
-pub struct TooLate;
+pub struct QuestionClosed;
 
 impl Question {
     /// Answers.
     ///
     /// # Errors
-    /// [`TooLate`] if the question is no longer open.
-    pub fn answer(self, answer: Answer) -> Result<(), TooLate> {
+    /// [`QuestionClosed`] if the question is no longer open.
+    pub fn answer(self, answer: Answer) -> Result<(), QuestionClosed> {
         self.open.answer(self.id, answer)
     }
 }
@@ -114,7 +114,7 @@ impl Questions {
         }
         book.last += 1;
         let id = book.last;
-        let title = bounded(title, LINE_MAX);
+        let title = truncate(title, LINE_MAX);
         book.open.insert(id, Open { title: title.clone(), options, responder });
         Some(Question {
             id,
@@ -153,9 +153,9 @@ impl Questions {
         std::mem::take(&mut book.refused)
     }
 
-    fn answer(&self, id: u64, answer: Answer) -> Result<(), TooLate> {
+    fn answer(&self, id: u64, answer: Answer) -> Result<(), QuestionClosed> {
         let mut book = self.lock();
-        let Open { title, options, responder } = book.open.remove(&id).ok_or(TooLate)?;
+        let Open { title, options, responder } = book.open.remove(&id).ok_or(QuestionClosed)?;
         let outcome = outcome(&options, &answer);
         if outcome.refused {
             let reason = match answer {

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::bounded::{LINE_MAX, bounded};
 use crate::connection::Connection;
 use crate::error::AgentError;
+use crate::mcp_server::McpServer;
 use crate::session_id::SessionId;
-use crate::tool_server::ToolServer;
+use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::Turn;
 use crate::usage::Usage;
 
@@ -43,7 +43,7 @@ impl Connection {
         let cwd = real(directory)?;
         let params = json!({"cwd": text(&cwd)?, "mcpServers": self.tools_given()});
         let answer = self.request("session/new", params, doing).await?;
-        let nonsense = |detail: String| AgentError::Nonsense { doing, detail };
+        let nonsense = |detail: String| AgentError::InvalidResponse { doing, detail };
         let id = answer["sessionId"].as_str().ok_or_else(|| nonsense("it names no session".to_owned()))?;
         let id = SessionId::new(id).map_err(|error| nonsense(error.to_string()))?;
         self.opened(id, &answer, Some(0.0))
@@ -52,7 +52,7 @@ impl Connection {
     /// Goes on with a session of before, which belongs to `directory`.
     ///
     /// # Errors
-    /// [`AgentError::SessionLost`] and [`AgentError::SessionElsewhere`] mean that a new session must take over; else as
+    /// [`AgentError::SessionLost`] and [`AgentError::WrongDirectory`] mean that a new session must take over; else as
     /// [`new_session`](Self::new_session).
     pub async fn resume_session(&self, id: &SessionId, directory: &Path) -> Result<Session<'_>, AgentError> {
         let doing = "go on with a session";
@@ -64,12 +64,12 @@ impl Connection {
         let answer = if self.can.resume {
             self.request("session/resume", params, doing).await
         } else if self.can.load {
-            self.ledger.lock().replaying = true;
+            self.state.lock().replaying = true;
             let answer = self.request("session/load", params, doing).await;
-            self.ledger.lock().replaying = false;
+            self.state.lock().replaying = false;
             answer
         } else {
-            Err(AgentError::Unable("go on with a session of before"))
+            Err(AgentError::Unsupported("go on with a session of before"))
         };
         let answer = answer.map_err(|error| match error {
             AgentError::Failed { message, code, detail, .. } if is_lost(&message, code, &detail) => {
@@ -81,15 +81,15 @@ impl Connection {
     }
 
     fn tools_given(&self) -> Vec<Value> {
-        self.tools.iter().map(ToolServer::wire).collect()
+        self.tools.iter().map(McpServer::wire).collect()
     }
 
     fn opened(&self, id: SessionId, answer: &Value, cost_before: Option<f64>) -> Result<Session<'_>, AgentError> {
         let models = Models::read(answer);
         if models.option.is_some() && models.names.is_empty() {
-            return Err(AgentError::NoModel { login: self.profile.login_hint.clone() });
+            return Err(AgentError::NoModel { login: self.profile.login_command.clone() });
         }
-        self.ledger.lock().open_session(id.as_str(), cost_before);
+        self.state.lock().open_session(id.as_str(), cost_before);
         Ok(Session { connection: self, id, models })
     }
 
@@ -106,7 +106,7 @@ impl Connection {
         if same {
             return Ok(());
         }
-        Err(AgentError::SessionElsewhere { id: id.to_string(), theirs, wanted: cwd.to_owned() })
+        Err(AgentError::WrongDirectory { id: id.to_string(), theirs, wanted: cwd.to_owned() })
     }
 
     async fn directory_of(&self, id: &SessionId, cwd: Option<&Path>) -> Result<Option<PathBuf>, AgentError> {
@@ -143,7 +143,7 @@ impl Session<'_> {
     /// Lets this model work.
     ///
     /// # Errors
-    /// [`AgentError::UnknownModel`] lists those that there are; [`AgentError::Unable`] if the agent offers no choice.
+    /// [`AgentError::UnknownModel`] lists those that there are; [`AgentError::Unsupported`] if the agent offers no choice.
     pub async fn set_model(&mut self, model: &str) -> Result<(), AgentError> {
         let doing = "change the model";
         if !self.models.names.is_empty() && !self.models.names.iter().any(|name| name == model) {
@@ -159,7 +159,7 @@ impl Session<'_> {
                 let params = json!({"sessionId": session, "modelId": model});
                 self.connection.request("session/set_model", params, doing).await?;
             }
-            None => return Err(AgentError::Unable("be told which model to use")),
+            None => return Err(AgentError::Unsupported("be told which model to use")),
         }
         self.models.current = Some(model.to_owned());
         Ok(())
@@ -173,25 +173,25 @@ impl Session<'_> {
         if message.trim().is_empty() {
             return Err(AgentError::EmptyPrompt);
         }
-        let Connection { ledger, questions, profile, .. } = self.connection;
+        let Connection { state, questions, profile, .. } = self.connection;
         questions.begin_turn();
-        ledger.lock().begin_turn();
+        state.lock().begin_turn();
         let _turn = InTurn(self.connection);
-        let began = SystemTime::now();
+        let started_at = SystemTime::now();
         let blocks = blocks(message, profile.quirks.slash_commands);
         let params = json!({"sessionId": self.id.as_str(), "prompt": blocks});
         let answer = self.connection.request("session/prompt", params, "do the task").await;
         let refused = questions.end_turn();
-        let mut ledger = ledger.lock();
+        let mut state = state.lock();
         let reported = answer.as_ref().map(reported).unwrap_or_default();
-        let usage = ledger.end_turn(reported);
-        if ledger.gave_up() {
-            return Err(AgentError::CutForEver);
+        let usage = state.end_turn(reported);
+        if state.gave_up() {
+            return Err(AgentError::KeepsBreakingOff);
         }
         let answer = answer?;
         let stop = answer["stopReason"].as_str().unwrap_or_default();
-        let (stop, doubt) = ledger.verdict(&bounded(stop.to_owned(), LINE_MAX), reported, !refused.is_empty());
-        Ok(Turn { stop, doubt, refused, usage, began })
+        let (stop, doubt) = state.verdict(&truncate(stop.to_owned(), LINE_MAX), reported, !refused.is_empty());
+        Ok(Turn { stop, doubt, refused, usage, started_at })
     }
 }
 
@@ -200,9 +200,9 @@ struct InTurn<'a>(&'a Connection);
 
 impl Drop for InTurn<'_> {
     fn drop(&mut self) {
-        if self.0.ledger.lock().prompting {
+        if self.0.state.lock().prompting {
             self.0.cancel();
-            self.0.ledger.lock().prompting = false;
+            self.0.state.lock().prompting = false;
         }
     }
 }
@@ -274,11 +274,11 @@ fn real(directory: &Path) -> Result<PathBuf, AgentError> {
         .canonicalize()
         .ok()
         .filter(|real| real.is_dir())
-        .ok_or_else(|| AgentError::NoDirectory(directory.to_owned()))
+        .ok_or_else(|| AgentError::NotADirectory(directory.to_owned()))
 }
 
 fn text(path: &Path) -> Result<&str, AgentError> {
-    path.to_str().ok_or_else(|| AgentError::NoDirectory(path.to_owned()))
+    path.to_str().ok_or_else(|| AgentError::NotADirectory(path.to_owned()))
 }
 
 #[cfg(test)]

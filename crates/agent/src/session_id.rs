@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::bounded::bounded;
+use crate::truncate::truncate;
 
 /// The longest id that is taken from an agent.
 const ID_MAX: usize = 256;
@@ -16,20 +16,20 @@ pub struct SessionId(String);
 /// This is no session's id: it is empty, too long, or would be something else on a command line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is no id of a session")]
-pub struct BadSessionId(String);
+pub struct InvalidSessionId(String);
 
 impl SessionId {
     /// An id that may stand on a command line.
     ///
     /// # Errors
-    /// [`BadSessionId`] for text that is empty, longer than 256 bytes, begins with a dash, or holds anything but visible
+    /// [`InvalidSessionId`] for text that is empty, longer than 256 bytes, begins with a dash, or holds anything but visible
     /// ASCII.
-    pub fn new(id: &str) -> Result<Self, BadSessionId> {
+    pub fn new(id: &str) -> Result<Self, InvalidSessionId> {
         let fine = !id.is_empty()
             && id.len() <= ID_MAX
             && !id.starts_with('-')
             && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if fine { Ok(Self(id.to_owned())) } else { Err(BadSessionId(bounded(id.to_owned(), ID_MAX))) }
+        if fine { Ok(Self(id.to_owned())) } else { Err(InvalidSessionId(truncate(id.to_owned(), ID_MAX))) }
     }
 
     /// The id as text.

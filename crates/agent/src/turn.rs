@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::record::SessionRecord;
+use crate::session_export::SessionExport;
 use crate::usage::Usage;
 
 /// The end of one turn: the agent answered a prompt and waits for the next.
@@ -13,7 +13,7 @@ use crate::usage::Usage;
 #[non_exhaustive]
 pub struct Turn {
     /// Why the agent stopped.
-    pub stop: Stop,
+    pub stop: StopReason,
     /// Why the end must not be trusted, as a full sentence: the model's answer broke off, say.
     pub doubt: Option<String>,
     /// What the agent asked to do in this turn and was not allowed. The agent may have given up because of it without
@@ -22,21 +22,21 @@ pub struct Turn {
     /// What the turn used, as far as the agent tells.
     pub usage: Usage,
     /// When the prompt was sent.
-    pub began: SystemTime,
+    pub started_at: SystemTime,
 }
 
 impl Turn {
     /// Whether the agent finished by itself, undoubtedly, and was refused nothing.
     pub fn is_clean(&self) -> bool {
-        self.stop == Stop::EndTurn && self.doubt.is_none() && self.refused.is_empty()
+        self.stop == StopReason::EndTurn && self.doubt.is_none() && self.refused.is_empty()
     }
 
     /// Corrects what the agent said by what it wrote down: how the last step of its model ended, and what all steps of
     /// the turn used. The record wins, for better and for worse; sub-agents are in records of their own and not counted.
-    pub fn check(&mut self, record: &SessionRecord) {
+    pub fn check(&mut self, record: &SessionExport) {
         let mut usage = Usage::default();
         let mut last = None;
-        for step in record.since(self.began) {
+        for step in record.since(self.started_at) {
             usage += step.usage;
             last = Some(step);
         }
@@ -45,15 +45,15 @@ impl Turn {
             return;
         };
         self.usage = usage;
-        if self.stop != Stop::EndTurn {
+        if self.stop != StopReason::EndTurn {
             return;
         }
         self.doubt = None;
         match (last.finish.as_deref(), &last.error) {
             (_, Some(error)) => self.doubt = Some(format!("The model's last answer ended with an error: {error}.")),
             (Some("stop"), None) => {}
-            (Some("length"), None) => self.stop = Stop::MaxTokens,
-            (Some("content-filter"), None) => self.stop = Stop::Refused,
+            (Some("length"), None) => self.stop = StopReason::MaxTokens,
+            (Some("content-filter"), None) => self.stop = StopReason::Refused,
             // opencode ends its turn on a refusal: the refusal says what there is to say.
             (Some("tool-calls"), None) if !self.refused.is_empty() => {}
             (Some("tool-calls"), None) => {
@@ -69,7 +69,7 @@ impl Turn {
 
 /// Why an agent stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// It has nothing more to do or to say.
     EndTurn,
     /// Its model reached the longest answer it may give.
@@ -94,19 +94,19 @@ pub struct Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::tests::record;
+    use crate::session_export::tests::record;
 
     fn checked(reasons: &[&str], doubt: Option<&str>, refused: bool) -> Turn {
-        let began = SystemTime::now();
+        let started_at = SystemTime::now();
         let refused = refused.then(|| Refusal { title: "t".into(), reason: "r".into() });
         let mut turn = Turn {
-            stop: Stop::EndTurn,
+            stop: StopReason::EndTurn,
             doubt: doubt.map(str::to_owned),
             refused: Vec::from_iter(refused),
             usage: Usage::default(),
-            began,
+            started_at,
         };
-        turn.check(&record(began, reasons));
+        turn.check(&record(started_at, reasons));
         turn
     }
 
@@ -114,13 +114,13 @@ mod tests {
     fn only_a_last_step_that_stopped_by_itself_is_beyond_doubt() {
         assert!(checked(&["tool-calls", "stop"], None, false).is_clean());
         assert!(checked(&["unknown", "stop"], Some("a doubt that the record dispels"), false).is_clean());
-        assert_eq!(checked(&["stop", "length"], None, false).stop, Stop::MaxTokens);
-        assert_eq!(checked(&["content-filter"], None, false).stop, Stop::Refused);
+        assert_eq!(checked(&["stop", "length"], None, false).stop, StopReason::MaxTokens);
+        assert_eq!(checked(&["content-filter"], None, false).stop, StopReason::Refused);
         let refused = checked(&["tool-calls"], None, true);
         assert!(refused.doubt.is_none() && !refused.is_clean());
         for reasons in [&["tool-calls"][..], &["stop", "unknown"], &["other"], &[]] {
             let turn = checked(reasons, None, false);
-            assert!(turn.stop == Stop::EndTurn && turn.doubt.is_some(), "{reasons:?}");
+            assert!(turn.stop == StopReason::EndTurn && turn.doubt.is_some(), "{reasons:?}");
         }
     }
 

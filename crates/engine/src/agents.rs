@@ -15,6 +15,7 @@ use crate::settings::Settings;
 pub(crate) fn check(settings: &Settings, name: &str) -> Result<(Profile, PathBuf), Problem> {
     let profile = profile(name, &settings.agents)
         .map_err(|error| usage(error.to_string()).hint("how to add one: kugetsu help agents"))?;
-    let program = kugetsu_agent::find(&profile, &settings.search_path()).map_err(|error| usage(error.to_string()))?;
+    let program =
+        kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| usage(error.to_string()))?;
     Ok((profile, program))
 }

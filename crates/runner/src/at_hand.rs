@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use kugetsu_agent::{Launch, Profile, ToolServer};
+use kugetsu_agent::{Launch, McpServer, Profile};
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::order::RunOrder;
 use kugetsu_process::sandbox::Sandbox;
@@ -41,7 +41,8 @@ impl Agent {
     pub(crate) fn of(run: &Run) -> Result<Self, String> {
         let profile =
             kugetsu_agent::profile(&run.order.agent, &run.settings.agents).map_err(|error| error.to_string())?;
-        let program = kugetsu_agent::find(&profile, &run.settings.search_path()).map_err(|error| error.to_string())?;
+        let program =
+            kugetsu_agent::find_program(&profile, &run.settings.search_path()).map_err(|error| error.to_string())?;
         Ok(Self { profile, program })
     }
 }
@@ -58,7 +59,7 @@ pub(crate) struct Stage {
     /// Notes about the agent's own home.
     pub(crate) notes: PathBuf,
     /// Tools that its session gets.
-    pub(crate) tools: Vec<ToolServer>,
+    pub(crate) tools: Vec<McpServer>,
 }
 
 /// How the agent's program is started for this run, whatever it is to do: on its stage, with the run's own environment
@@ -76,7 +77,7 @@ pub(crate) fn spec(
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
-    launch.add_to(&mut env).map_err(|error| error.to_string())?;
+    launch.extend_env(&mut env).map_err(|error| error.to_string())?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: launch.args,

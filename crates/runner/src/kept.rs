@@ -3,7 +3,7 @@
 //! A fact is acted upon, by this program or by git: a branch or a number with `***` in it would be another one. Free text
 //! is for people, and may hold anything that an agent has seen.
 
-use kugetsu_agent::{bounded, cut_at};
+use kugetsu_agent::{truncate, truncated_at};
 use kugetsu_api::record::{Body, PlanStep};
 use kugetsu_domain::redact::{MASK, Redactor};
 
@@ -19,8 +19,8 @@ const STEPS_MAX: usize = 100;
 /// The record without secrets and without excess. Every field of every record is named here, so that a new one cannot come
 /// in without the question of which sort it is.
 pub(crate) fn kept(body: Body, redactor: &Redactor) -> Body {
-    let text = |text: String| bounded(masked(&text, redactor), TEXT_MAX);
-    let line = |line: String| bounded(masked(&line, redactor), LINE_MAX);
+    let text = |text: String| truncate(masked(&text, redactor), TEXT_MAX);
+    let line = |line: String| truncate(masked(&line, redactor), LINE_MAX);
     match body {
         Body::Step { text } => Body::Step { text: line(text) },
         Body::Notice { text } => Body::Notice { text: line(text) },
@@ -73,7 +73,7 @@ fn plan(mut steps: Vec<PlanStep>, redactor: &Redactor) -> Vec<PlanStep> {
     steps.truncate(STEPS_MAX);
     let mut kept: Vec<PlanStep> = steps
         .into_iter()
-        .map(|PlanStep { text, state }| PlanStep { text: bounded(masked(&text, redactor), STEP_MAX), state })
+        .map(|PlanStep { text, state }| PlanStep { text: truncate(masked(&text, redactor), STEP_MAX), state })
         .collect();
     if more > 0 {
         kept.push(PlanStep { text: format!("[{more} more steps]"), state: "pending".to_owned() });
@@ -83,7 +83,7 @@ fn plan(mut steps: Vec<PlanStep>, redactor: &Redactor) -> Vec<PlanStep> {
 
 /// Where the text was cut on its way here, a secret may be cut with it: its beginning goes too.
 fn masked(text: &str, redactor: &Redactor) -> String {
-    let Some(cut) = cut_at(text) else { return redactor.mask(text) };
+    let Some(cut) = truncated_at(text) else { return redactor.mask(text) };
     let (before, note) = text.split_at(cut);
     match redactor.settled(before) {
         settled if settled < cut => format!("{}{MASK}{note}", redactor.mask(&before[..settled])),
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn half_a_secret_in_front_of_a_cut_is_masked() {
         let redactor = Redactor::new(["topsecret-123456"]);
-        let output = bounded("the token is topsecret-123456, keep it".to_owned(), 20);
+        let output = truncate("the token is topsecret-123456, keep it".to_owned(), 20);
         let Body::Text { text } = kept(Body::Text { text: output }, &redactor) else { panic!("another record") };
         assert_eq!(text, "the token is ***\n[18 more bytes]");
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-use kugetsu_agent::{Launch, SessionId, SessionRecord, Turn};
+use kugetsu_agent::{Launch, SessionExport, SessionId, Turn};
 use kugetsu_process::Tree;
 use tokio::io::AsyncReadExt;
 
@@ -23,14 +23,14 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Corrects the turn, if the agent keeps a record that can be read.
 pub(crate) async fn check(run: &Run, stage: &Stage, agent: &Agent, session: &SessionId, turn: &mut Turn) {
-    let Some(launch) = agent.profile.record(session) else { return };
+    let Some(launch) = agent.profile.export_session(session) else { return };
     match read(run, stage, agent, launch).await {
         Ok(record) => turn.check(&record),
         Err(why) => run.spool.notice(format!("the agent's own record of the session could not be read: {why}")),
     }
 }
 
-async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result<SessionRecord, String> {
+async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result<SessionExport, String> {
     // Not in the temporary directory: what the agent leaves there may be a link.
     let path = run.place.session_record();
     let stderr = complaints(run).map_err(|error| error.to_string())?;
@@ -52,7 +52,7 @@ async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result
         Ok(Ok(_)) => {}
     }
     let read = File::open(&path).map_err(|error| error.to_string()).and_then(|file| {
-        SessionRecord::read(file).map_err(|error| match said.lines().last() {
+        SessionExport::read(file).map_err(|error| match said.lines().last() {
             Some(line) if ended.status.is_none_or(|status| !status.success()) => line.chars().take(300).collect(),
             _ => error.to_string(),
         })

@@ -66,7 +66,7 @@ pub(crate) async fn talk(run: &Run, agent: &Agent, stage: &Stage, asked: &Asked<
     watch.clocks.heard();
     let mut talk = match watch.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
         Ok(Ok((mut connection, events))) => {
-            connection.offer(stage.tools.clone());
+            connection.offer_mcp_servers(stage.tools.clone());
             converse(run, stage, asked, watch, first, &connection, events).await
         }
         Ok(Err(error)) => Talk::failed(error.to_string()),
@@ -150,7 +150,7 @@ async fn converse(
             }
         }
     };
-    while let Some(event) = events.ready() {
+    while let Some(event) = events.try_next() {
         listener.take(event);
     }
     listener.flush();
@@ -198,7 +198,7 @@ async fn drive(
         let session = SessionId::new(id).map_err(|error| error.to_string())?;
         match connection.resume_session(&session, directory).await {
             Ok(session) => resumed = Some(session),
-            Err(error @ (AgentError::SessionLost { .. } | AgentError::SessionElsewhere { .. })) => {
+            Err(error @ (AgentError::SessionLost { .. } | AgentError::WrongDirectory { .. })) => {
                 run.spool.notice(format!("{error}; a new session takes over"));
                 run.spool.write(Body::SessionLost { session: id.clone() });
                 hand_over = true;

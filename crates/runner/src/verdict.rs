@@ -1,7 +1,7 @@
 //! How a run ended, in one word and a sentence: decided from what the agent said, what the host found and what became of
 //! the push. Pure.
 
-use kugetsu_agent::{SessionId, Stop, Turn};
+use kugetsu_agent::{SessionId, StopReason, Turn};
 use kugetsu_domain::counted::counted;
 use kugetsu_domain::run::Verdict;
 use kugetsu_git::worktree_lock::ATTACHED;
@@ -64,7 +64,7 @@ pub(crate) enum Push {
 /// Whether the agent's part ended well enough for its commits to leave the machine.
 pub(crate) fn is_publishable(end: &End) -> bool {
     match end {
-        End::Turn { turn, .. } => turn.stop == Stop::EndTurn && turn.doubt.is_none(),
+        End::Turn { turn, .. } => turn.stop == StopReason::EndTurn && turn.doubt.is_none(),
         _ => false,
     }
 }
@@ -88,15 +88,17 @@ fn of_turn(turn: &Turn, found: &Found, push: &Push) -> (Verdict, String) {
         return failed(doubt);
     }
     match turn.stop {
-        Stop::EndTurn => {}
-        Stop::MaxTokens => {
+        StopReason::EndTurn => {}
+        StopReason::MaxTokens => {
             return failed("the model reached the longest answer it may give; `kugetsu continue` goes on");
         }
-        Stop::MaxRequests => {
+        StopReason::MaxRequests => {
             return failed("the agent asked its model as often as it may in one turn; `kugetsu continue` goes on");
         }
-        Stop::Refused => return failed("the model refused to go on"),
-        Stop::Cancelled => return failed("the agent says that its turn was cancelled, but nobody asked for that"),
+        StopReason::Refused => return failed("the model refused to go on"),
+        StopReason::Cancelled => {
+            return failed("the agent says that its turn was cancelled, but nobody asked for that");
+        }
     }
     if let Some(refusal) = turn.refused.first() {
         let more = match turn.refused.len() - 1 {

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::event::AgentEvent;
-use crate::ledger::{CUTS_MAX, Piece, SharedLedger};
 use crate::question::Questions;
+use crate::session_state::{CUTS_MAX, Piece, SharedState};
 use crate::wire::reading;
 
 /// Turns messages into events. The connection deals with one message at a time, so an event that nobody takes holds up
 /// everything behind it: that is what keeps a flood out of memory.
 pub(crate) struct Inbox {
-    pub(crate) ledger: SharedLedger,
+    pub(crate) state: SharedState,
     pub(crate) questions: Questions,
     pub(crate) events: mpsc::Sender<AgentEvent>,
 }
@@ -55,17 +55,17 @@ impl HandleDispatchFrom<Agent> for Inbox {
 
 impl Inbox {
     fn update(&self, params: &Value, connection: &ConnectionTo<Agent>) -> Vec<AgentEvent> {
-        let mut ledger = self.ledger.lock();
-        let other = ledger.session.is_some() && ledger.session.as_deref() != params["sessionId"].as_str();
-        if ledger.replaying || other {
+        let mut state = self.state.lock();
+        let other = state.session.is_some() && state.session.as_deref() != params["sessionId"].as_str();
+        if state.replaying || other {
             return Vec::new();
         }
         let update = &params["update"];
-        let mut events = reading::events(update, &mut ledger);
-        if !ledger.prompting {
+        let mut events = reading::events(update, &mut state);
+        if !state.prompting {
             return events;
         }
-        match piece(update).map_or(Piece::GoOn, |answer| ledger.said(answer)) {
+        match piece(update).map_or(Piece::GoOn, |answer| state.said(answer)) {
             Piece::GoOn => {}
             Piece::AfterCut(times) => {
                 let text =

@@ -11,8 +11,8 @@ use serde::de::IgnoredAny;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
-use crate::bounded::bounded;
 use crate::event::AgentEvent;
+use crate::truncate::truncate;
 
 /// The longest line that is read, in bytes: a tool's whole output may be in one.
 pub(crate) const LINE_MAX: usize = 16 * 1024 * 1024;
@@ -77,7 +77,7 @@ where
                     Ok(Some(line)) => {
                         told = true;
                         let text =
-                            format!("The agent printed what is no message, such as: {}", bounded(line, TOLD_MAX));
+                            format!("The agent printed what is no message, such as: {}", truncate(line, TOLD_MAX));
                         // Only a remark: without room for it, it is left out.
                         let _ = events.upgrade().map(|events| events.try_send(AgentEvent::Notice { text }));
                     }

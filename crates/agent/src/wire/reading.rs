@@ -5,27 +5,27 @@
 
 use serde_json::Value;
 
-use crate::bounded::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, bounded, readable};
 use crate::event::{AgentEvent, PlanState, PlanStep};
-use crate::ledger::{Ledger, ToolSeen};
+use crate::session_state::{SessionState, ToolSeen};
 use crate::tool::ToolKind;
+use crate::truncate::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, readable, truncate};
 
 /// Most uses of tools that are followed at once.
 const TOOLS_MAX: usize = 1024;
 
 /// The events of one `session/update`.
-pub(crate) fn events(update: &Value, ledger: &mut Ledger) -> Vec<AgentEvent> {
+pub(crate) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
     match update["sessionUpdate"].as_str().unwrap_or_default() {
         "agent_message_chunk" => {
-            Vec::from_iter(content(&update["content"]).map(|text| AgentEvent::Text { text: bounded(text, TEXT_MAX) }))
+            Vec::from_iter(content(&update["content"]).map(|text| AgentEvent::Text { text: truncate(text, TEXT_MAX) }))
         }
         "agent_thought_chunk" => Vec::from_iter(
-            content(&update["content"]).map(|text| AgentEvent::Thought { text: bounded(text, TEXT_MAX) }),
+            content(&update["content"]).map(|text| AgentEvent::Thought { text: truncate(text, TEXT_MAX) }),
         ),
-        "tool_call" | "tool_call_update" => tool(update, ledger),
+        "tool_call" | "tool_call_update" => tool(update, state),
         "plan" => vec![AgentEvent::Plan { steps: plan(&update["entries"]) }],
         "usage_update" => vec![AgentEvent::Usage {
-            cost_usd: ledger.cost(dollars(&update["cost"])),
+            cost_usd: state.cost(dollars(&update["cost"])),
             context_used: update["used"].as_u64().unwrap_or(0),
             context_size: update["size"].as_u64().unwrap_or(0),
         }],
@@ -42,7 +42,7 @@ fn content(block: &Value) -> Option<String> {
     match block["type"].as_str()? {
         "text" => block["text"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
         "resource_link" => Some(format!("[{}]", block["uri"].as_str()?)),
-        other => Some(format!("[{}]", bounded(other.to_owned(), LINE_MAX))),
+        other => Some(format!("[{}]", truncate(other.to_owned(), LINE_MAX))),
     }
 }
 
@@ -51,7 +51,7 @@ fn plan(entries: &Value) -> Vec<PlanStep> {
     entries
         .iter()
         .filter_map(|entry| {
-            let text = bounded(entry["content"].as_str()?.to_owned(), LINE_MAX);
+            let text = truncate(entry["content"].as_str()?.to_owned(), LINE_MAX);
             let state = match entry["status"].as_str() {
                 Some("in_progress") => PlanState::InProgress,
                 Some("completed") => PlanState::Completed,
@@ -62,12 +62,12 @@ fn plan(entries: &Value) -> Vec<PlanStep> {
         .collect()
 }
 
-fn tool(update: &Value, ledger: &mut Ledger) -> Vec<AgentEvent> {
-    let Some(id) = update["toolCallId"].as_str().map(|id| bounded(id.to_owned(), LINE_MAX)) else {
+fn tool(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
+    let Some(id) = update["toolCallId"].as_str().map(|id| truncate(id.to_owned(), LINE_MAX)) else {
         return Vec::new();
     };
     let now = ToolSeen {
-        title: bounded(update["title"].as_str().unwrap_or_default().to_owned(), LINE_MAX),
+        title: truncate(update["title"].as_str().unwrap_or_default().to_owned(), LINE_MAX),
         input: readable(&update["rawInput"], INPUT_MAX),
         output: output(update),
     };
@@ -78,23 +78,23 @@ fn tool(update: &Value, ledger: &mut Ledger) -> Vec<AgentEvent> {
     };
     let mut events = Vec::new();
     // After a crash opencode goes on with a tool that it announced to the process before this one.
-    if !ledger.tools.contains_key(&id) {
-        if ledger.tools.len() >= TOOLS_MAX {
-            ledger.tools.clear();
+    if !state.tools.contains_key(&id) {
+        if state.tools.len() >= TOOLS_MAX {
+            state.tools.clear();
         }
         let title = if now.title.is_empty() { "a tool".to_owned() } else { now.title.clone() };
         let kind = ToolKind::from_wire(update["kind"].as_str().unwrap_or_default());
         events.push(AgentEvent::ToolStarted { id: id.clone(), title: title.clone(), kind, input: now.input.clone() });
-        ledger.tools.insert(id.clone(), ToolSeen { title, input: now.input.clone(), output: String::new() });
+        state.tools.insert(id.clone(), ToolSeen { title, input: now.input.clone(), output: String::new() });
     }
     if let Some(ok) = ended {
-        let seen = ledger.tools.remove(&id).unwrap_or_default();
-        ledger.tool_ended();
+        let seen = state.tools.remove(&id).unwrap_or_default();
+        state.tool_ended();
         let output = if now.output.is_empty() { seen.output } else { now.output };
         events.push(AgentEvent::ToolEnded { id, ok, output });
         return events;
     }
-    if let Some(seen) = ledger.tools.get_mut(&id) {
+    if let Some(seen) = state.tools.get_mut(&id) {
         let title = changed(&mut seen.title, now.title);
         let input = changed(&mut seen.input, now.input);
         let output = changed(&mut seen.output, now.output);
@@ -126,7 +126,7 @@ fn output(update: &Value) -> String {
         })
         .collect();
     if !parts.is_empty() {
-        return bounded(parts.join("\n"), OUTPUT_MAX);
+        return truncate(parts.join("\n"), OUTPUT_MAX);
     }
     let raw = &update["rawOutput"];
     let said = [&raw["output"], &raw["error"]].into_iter().find(|value| value.is_string()).unwrap_or(raw);
@@ -139,29 +139,29 @@ mod tests {
 
     use super::*;
 
-    fn read(ledger: &mut Ledger, update: Value) -> Vec<String> {
-        events(&update, ledger).iter().map(|event| format!("{event:?}")).collect()
+    fn read(state: &mut SessionState, update: Value) -> Vec<String> {
+        events(&update, state).iter().map(|event| format!("{event:?}")).collect()
     }
 
     #[test]
     fn a_tool_starts_changes_and_ends_once() {
-        let mut ledger = Ledger::default();
+        let mut state = SessionState::default();
         let call = |status: &str, title: &str| json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "title": title, "kind": "execute", "status": status});
         let mut start = call("pending", "bash");
         start["sessionUpdate"] = "tool_call".into();
-        assert_eq!(read(&mut ledger, start), [r#"ToolStarted { id: "c", title: "bash", kind: Execute, input: "" }"#]);
-        assert_eq!(read(&mut ledger, call("in_progress", "echo hi")).len(), 1);
-        assert!(read(&mut ledger, call("in_progress", "echo hi")).is_empty());
+        assert_eq!(read(&mut state, start), [r#"ToolStarted { id: "c", title: "bash", kind: Execute, input: "" }"#]);
+        assert_eq!(read(&mut state, call("in_progress", "echo hi")).len(), 1);
+        assert!(read(&mut state, call("in_progress", "echo hi")).is_empty());
         let mut end = call("completed", "echo hi");
         end["content"] = json!([{"type": "content", "content": {"type": "text", "text": "hi\n"}}]);
-        assert_eq!(read(&mut ledger, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
-        assert!(ledger.tools.is_empty());
+        assert_eq!(read(&mut state, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
+        assert!(state.tools.is_empty());
     }
 
     #[test]
     fn a_tool_that_was_never_announced_is_shown_all_the_same() {
         let events = read(
-            &mut Ledger::default(),
+            &mut SessionState::default(),
             json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "failed", "rawOutput": {"error": "no"}}),
         );
         assert_eq!(events.len(), 2);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn nothing_an_agent_sends_is_too_strange() {
-        let mut ledger = Ledger::default();
+        let mut state = SessionState::default();
         for update in [
             json!(null),
             json!([]),
@@ -180,12 +180,12 @@ mod tests {
             json!({"sessionUpdate": "agent_message_chunk", "content": "text"}),
             json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": 5}}),
         ] {
-            assert!(events(&update, &mut ledger).is_empty(), "{update}");
+            assert!(events(&update, &mut state).is_empty(), "{update}");
         }
         for update in
             [json!({"sessionUpdate": "plan", "entries": 5}), json!({"sessionUpdate": "usage_update", "used": -1})]
         {
-            assert_eq!(events(&update, &mut ledger).len(), 1);
+            assert_eq!(events(&update, &mut state).len(), 1);
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn long_text_is_bounded() {
         let text = "x".repeat(TEXT_MAX * 3);
         let update = json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}});
-        let [AgentEvent::Text { text }] = &events(&update, &mut Ledger::default())[..] else { panic!("no text") };
+        let [AgentEvent::Text { text }] = &events(&update, &mut SessionState::default())[..] else { panic!("no text") };
         assert!(text.len() < TEXT_MAX + 40 && text.ends_with("more bytes]"));
     }
 }

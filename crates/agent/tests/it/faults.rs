@@ -32,7 +32,7 @@ async fn another_version_of_the_protocol_is_told() {
 #[tokio::test]
 async fn an_agent_that_ends_at_once_is_told() {
     let gone = greeted(async |peer, _| drop(peer)).await;
-    assert!(matches!(gone, Err(AgentError::Gone { .. })), "{gone:?}");
+    assert!(matches!(gone, Err(AgentError::Exited { .. })), "{gone:?}");
     // One that is gone before it is spoken to.
     let (ours, peer) = pipe();
     drop(peer);
@@ -56,9 +56,9 @@ async fn what_an_agent_prints_besides_is_left_out() {
     let profile = opencode();
     let (opened, ()) = within(async { tokio::join!(Connection::open(&profile, writer, reader), answering) }).await;
     let (connection, mut events) = opened.unwrap();
-    let Some(AgentEvent::Notice { text }) = events.ready() else { panic!("not told") };
+    let Some(AgentEvent::Notice { text }) = events.try_next() else { panic!("not told") };
     assert!(text.contains("Warning: this version is old"), "{text}");
-    assert!(events.ready().is_none(), "told once");
+    assert!(events.try_next().is_none(), "told once");
     drop(connection);
     assert_eq!(peer.next().await, None, "no line of it was answered");
 }
@@ -74,7 +74,7 @@ async fn an_agent_that_dies_in_the_middle_of_a_turn_is_told() {
         drop(peer);
     };
     let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("hello"), dying) }).await;
-    assert!(matches!(turn, Err(AgentError::Gone { doing: "do the task" })), "{turn:?}");
+    assert!(matches!(turn, Err(AgentError::Exited { doing: "do the task" })), "{turn:?}");
     assert_eq!(said(&heard), "last words");
     assert!(within(events.next()).await.is_none(), "the events end with the agent");
     assert!(within(session.prompt("again")).await.is_err());

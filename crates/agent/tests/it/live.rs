@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use kugetsu_agent::{AgentError, AgentEvent, Connection, EventStream, Launch, Policy, Profile, SessionRecord, find};
+use kugetsu_agent::{
+    AgentError, AgentEvent, Connection, EventStream, Launch, Policy, Profile, SessionExport, find_program,
+};
 use kugetsu_testkit::Home;
 use tokio::process::Child;
 
@@ -19,7 +21,7 @@ pub(crate) struct Live {
 /// The command as the runner makes it.
 fn command(home: &Home, program: &Path, launch: &Launch) -> tokio::process::Command {
     let mut env = home.environment().clone().into_iter().collect();
-    launch.add_to(&mut env).unwrap();
+    launch.extend_env(&mut env).unwrap();
     let mut command = home.tokio_command(program);
     command.args(&launch.args).env_clear().envs(env).kill_on_drop(true);
     command
@@ -27,7 +29,7 @@ fn command(home: &Home, program: &Path, launch: &Launch) -> tokio::process::Comm
 
 pub(crate) fn program(home: &Home, profile: &Profile) -> PathBuf {
     let path = home.environment().get(std::ffi::OsStr::new("PATH")).unwrap();
-    find(profile, path).unwrap()
+    find_program(profile, path).unwrap()
 }
 
 impl Live {
@@ -61,8 +63,8 @@ pub(crate) async fn run(home: &Home, profile: &Profile, launch: &Launch) -> Vec<
     std::fs::read(file.path()).unwrap()
 }
 
-pub(crate) async fn record(home: &Home, profile: &Profile, session: &kugetsu_agent::SessionId) -> SessionRecord {
-    SessionRecord::read(&run(home, profile, &profile.record(session).unwrap()).await[..]).unwrap()
+pub(crate) async fn record(home: &Home, profile: &Profile, session: &kugetsu_agent::SessionId) -> SessionExport {
+    SessionExport::read(&run(home, profile, &profile.export_session(session).unwrap()).await[..]).unwrap()
 }
 
 /// Every event until the future is ready; questions are answered by the policy.
@@ -86,6 +88,6 @@ pub(crate) async fn answering<T>(
             Some(event) = events.next() => hear(event),
         }
     };
-    std::iter::from_fn(|| events.ready()).for_each(&mut hear);
+    std::iter::from_fn(|| events.try_next()).for_each(&mut hear);
     (value, heard)
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_agent::{
-    AgentError, AgentEvent, CustomProfile, FirstStart, Policy, Profile, SessionId, Stop, Turn, profile, version,
+    AgentError, AgentEvent, CustomProfile, FirstStart, Policy, Profile, SessionId, StopReason, Turn, profile,
+    program_version,
 };
 use kugetsu_testkit::model::script::{Cut, FOR_EVER};
 use kugetsu_testkit::{Home, ModelServer, Repository, Script, Step};
@@ -80,7 +81,7 @@ async fn needs_opencode_a_session_is_worked_in_gone_on_with_and_deleted() {
         return;
     };
     let program = crate::live::program(&stage.home, &stage.agent);
-    let said_version = version(&stage.agent, &program).await.unwrap();
+    let said_version = program_version(&stage.agent, &program).await.unwrap();
     let mut live = stage.start(Policy::Allow).await;
     assert_eq!(live.connection.info().version, said_version);
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();
@@ -117,7 +118,7 @@ async fn needs_opencode_a_session_is_worked_in_gone_on_with_and_deleted() {
 
     let other = repository(&stage.home, "other");
     let elsewhere = within(live.connection.resume_session(&id, &other)).await;
-    assert!(matches!(elsewhere, Err(AgentError::SessionElsewhere { .. })), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(AgentError::WrongDirectory { .. })), "{elsewhere:?}");
     live.end().await;
 
     within(run(&stage.home, &stage.agent, &stage.agent.delete_session(&id).unwrap())).await;
@@ -141,7 +142,7 @@ async fn needs_opencode_an_answer_that_breaks_off_is_never_the_end() {
     let mut live = stage.start(Policy::Allow).await;
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();
     let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("for ever"))).await;
-    assert!(matches!(turn, Err(AgentError::CutForEver)), "{turn:?}");
+    assert!(matches!(turn, Err(AgentError::KeepsBreakingOff)), "{turn:?}");
 
     // The connection itself breaks. opencode retries for long; it must not call that a finished turn.
     stage.model.set_script(Script::new([cut(1, true), Step::Say("whole".into())]));
@@ -170,7 +171,7 @@ async fn needs_opencode_a_cancel_ends_a_model_that_hangs() {
         tokio::join!(session.prompt("hang"), cancel).0
     };
     let (turn, _) = within(answering(&mut live.events, Policy::Allow, cancelled)).await;
-    assert_eq!(turn.unwrap().stop, Stop::Cancelled);
+    assert_eq!(turn.unwrap().stop, StopReason::Cancelled);
     // It can be gone on with after that.
     stage.model.set_script(Script::say("fine"));
     let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("go on"))).await;
@@ -250,7 +251,7 @@ async fn needs_opencode_models_that_are_missing_are_told() {
 
     stage.home.set("OPENCODE_CONFIG_CONTENT", "{bad");
     let gone = within(Live::start(&stage.home, &stage.agent, Policy::Allow, &stage.tree)).await.err();
-    assert!(matches!(gone, Some(AgentError::Gone { .. } | AgentError::Pipe(_))), "{gone:?}");
+    assert!(matches!(gone, Some(AgentError::Exited { .. } | AgentError::Pipe(_))), "{gone:?}");
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ pub(crate) async fn listening<T>(events: &mut EventStream, future: impl Future<O
         }
     })
     .await;
-    heard.extend(std::iter::from_fn(|| events.ready()));
+    heard.extend(std::iter::from_fn(|| events.try_next()));
     (value, heard)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_agent::{AgentEvent, Answer, Policy, Question, Stop, Turn};
+use kugetsu_agent::{AgentEvent, Answer, Policy, Question, StopReason, Turn};
 use serde_json::{Value, json};
 
 use crate::peer::{connected, end_turn, opencode, text, within};
@@ -51,7 +51,7 @@ async fn a_refused_question_is_remembered() {
     })
     .await;
     assert_eq!(outcome, json!({"outcome": "selected", "optionId": "reject"}));
-    assert_eq!((turn.stop, turn.doubt.as_deref()), (Stop::EndTurn, None));
+    assert_eq!((turn.stop, turn.doubt.as_deref()), (StopReason::EndTurn, None));
     assert_eq!(turn.refused.len(), 1);
     assert_eq!(turn.refused[0].title, "rm -rf /");
     assert!(!turn.is_clean());
@@ -94,7 +94,7 @@ async fn a_cancel_answers_questions_that_are_open_and_those_that_still_come() {
         peer.result(&id, json!({"stopReason": "cancelled"})).await;
     };
     let (turn, ()) = within(async { tokio::join!(session.prompt("hello"), asking) }).await;
-    assert_eq!(turn.unwrap().stop, Stop::Cancelled);
+    assert_eq!(turn.unwrap().stop, StopReason::Cancelled);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn an_ability_that_was_not_offered_is_refused_as_such() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     peer.line(r#"{"jsonrpc":"2.0","id":3,"method":"fs/read_text_file","params":{"path":"/etc/passwd"}}"#).await;
     assert_eq!(peer.answer_to(&json!(3)).await["error"]["code"], -32601);
-    assert!(events.ready().is_none());
+    assert!(events.try_next().is_none());
     connection.close().await;
     assert_eq!(peer.next().await, None, "the agent's stdin is at its end");
 }

@@ -1,6 +1,6 @@
 //! The scripted agent as a process of its own.
 
-use kugetsu_agent::{AgentError, CustomProfile, Policy, Profile, SessionId, Stop, profile, version};
+use kugetsu_agent::{AgentError, CustomProfile, Policy, Profile, SessionId, StopReason, profile, program_version};
 use kugetsu_testkit::{Home, scripted_agent};
 
 use crate::live::{Live, answering, run};
@@ -42,7 +42,7 @@ async fn a_session_is_worked_in_gone_on_with_and_deleted() {
     turn.unwrap();
     assert!(said(&heard).contains("FROM_THE_PROFILE"), "{}", said(&heard));
     let elsewhere = within(live.connection.resume_session(&id, home.path())).await;
-    assert!(matches!(elsewhere, Err(AgentError::SessionElsewhere { .. })), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(AgentError::WrongDirectory { .. })), "{elsewhere:?}");
     live.end().await;
 
     run(&home, &agent, &agent.delete_session(&id).unwrap()).await;
@@ -59,7 +59,7 @@ async fn what_goes_wrong_in_the_agent_is_told() {
     let home = Home::new();
     let tree = home.folder("tree");
     let started = async |args: &[&str]| within(Live::start(&home, &agent(args), Policy::Allow, &tree)).await;
-    assert!(matches!(started(&["acp", "--crash-at", "initialize"]).await, Err(AgentError::Gone { .. })));
+    assert!(matches!(started(&["acp", "--crash-at", "initialize"]).await, Err(AgentError::Exited { .. })));
     assert!(words(started(&["acp", "--protocol-version", "2"]).await).contains("speaks version 2"));
     let live = started(&["acp", "--needs-login"]).await.unwrap();
     assert!(matches!(within(live.connection.new_session(&tree)).await, Err(AgentError::NotLoggedIn { .. })));
@@ -102,11 +102,11 @@ async fn a_turn_may_be_noisy_refused_or_cancelled() {
         tokio::join!(session.prompt("hang"), cancel).0
     };
     let (turn, _) = within(answering(&mut live.events, Policy::Refuse, cancelled)).await;
-    assert_eq!(turn.unwrap().stop, Stop::Cancelled);
+    assert_eq!(turn.unwrap().stop, StopReason::Cancelled);
     live.end().await;
 }
 
 #[tokio::test]
 async fn the_version_is_asked_of_the_program() {
-    assert_eq!(version(&agent(&[]), &scripted_agent()).await.unwrap(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(program_version(&agent(&[]), &scripted_agent()).await.unwrap(), env!("CARGO_PKG_VERSION"));
 }

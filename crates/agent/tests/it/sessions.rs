@@ -108,7 +108,7 @@ async fn resumed(sessions: &[(&str, &str)]) -> Result<String, AgentError> {
 async fn a_session_is_gone_on_with_in_its_own_directory_only() {
     assert_eq!(resumed(&[("ses_0", "/"), ("ses_1", "/")]).await.unwrap(), "ses_1");
     match resumed(&[("ses_0", "/"), ("ses_2", "/tmp"), ("ses_1", "/usr")]).await {
-        Err(AgentError::SessionElsewhere { theirs, wanted, .. }) => {
+        Err(AgentError::WrongDirectory { theirs, wanted, .. }) => {
             assert_eq!((theirs, wanted), (PathBuf::from("/usr"), PathBuf::from("/")));
         }
         other => panic!("{other:?}"),
@@ -140,7 +140,7 @@ async fn a_history_that_is_told_again_is_no_news() {
     };
     let (session, ()) = within(async { tokio::join!(connection.resume_session(&id, Path::new("/")), loading) }).await;
     let session = session.unwrap();
-    assert!(events.ready().is_none());
+    assert!(events.try_next().is_none());
     // It is news again afterwards, and what the session had cost before is not this turn's.
     let answering = async {
         let (request, _) = peer.expect("session/prompt").await;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_agent::{AgentError, AgentEvent, Stop};
+use kugetsu_agent::{AgentError, AgentEvent, StopReason};
 use serde_json::json;
 
 use crate::peer::{connected, end_turn, listening, opencode, plain, said, text, within};
@@ -75,9 +75,11 @@ async fn a_turn_that_shows_no_whole_answer_is_not_clean() {
         let turn = ended(updates, answer.clone()).await;
         assert!(turn.doubt.is_some() && !turn.is_clean(), "{answer}");
     }
-    for (word, stop) in
-        [("max_tokens", Stop::MaxTokens), ("refusal", Stop::Refused), ("max_turn_requests", Stop::MaxRequests)]
-    {
+    for (word, stop) in [
+        ("max_tokens", StopReason::MaxTokens),
+        ("refusal", StopReason::Refused),
+        ("max_turn_requests", StopReason::MaxRequests),
+    ] {
         let turn = ended(vec![text("m", "x")], json!({"stopReason": word})).await;
         assert!(turn.stop == stop && !turn.is_clean(), "{word}");
     }
@@ -98,7 +100,7 @@ async fn answers_that_break_off_again_and_again_are_given_up() {
         peer.result(&id, json!({"stopReason": "cancelled"})).await;
     };
     let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
-    assert!(matches!(turn, Err(AgentError::CutForEver)), "{turn:?}");
+    assert!(matches!(turn, Err(AgentError::KeepsBreakingOff)), "{turn:?}");
     let told =
         heard.iter().filter(|event| matches!(event, AgentEvent::Notice { text } if text.contains("broke off"))).count();
     assert_eq!(told, 9);
@@ -118,7 +120,7 @@ async fn a_cancel_ends_the_turn() {
         peer.result(&id, json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}})).await;
     };
     let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
-    assert_eq!(turn.unwrap().stop, Stop::Cancelled);
+    assert_eq!(turn.unwrap().stop, StopReason::Cancelled);
 }
 
 #[tokio::test]

@@ -64,14 +64,14 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let session = SessionId::new(session).map_err(|error| failed(&error))?;
     let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| failed(&error))?;
-    let program = kugetsu_agent::find(&profile, &settings.search_path()).map_err(|error| failed(&error))?;
+    let program = kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| failed(&error))?;
     let launch = profile.attach(&session).ok_or_else(|| {
         Failure::new(format!("the agent {} has no screen of its own on a session", run.agent))
             .hint(format!("read it with: kugetsu logs {issue}; go on with: kugetsu continue {issue} \"<message>\""))
     })?;
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
-    launch.add_to(&mut variables).map_err(|error| failed(&error))?;
+    launch.extend_env(&mut variables).map_err(|error| failed(&error))?;
     // The agent's screen keeps the worktree for as long as it is open: no run begins on it, and it is not removed.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     let error =

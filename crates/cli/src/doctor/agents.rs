@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use kugetsu_agent::{Profile, VersionError, find, profile, version};
+use kugetsu_agent::{Profile, VersionError, find_program, profile, program_version};
 use kugetsu_engine::Settings;
 
 use super::check::Check;
@@ -34,10 +34,10 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon:
         true => Check::bad(id, name, said, repair),
         false => Check::warning(id, name, said, repair),
     };
-    let here = find(profile, &settings.search_path());
+    let here = find_program(profile, &settings.search_path());
     // An env file's PATH counts for both.
     let set = settings.variable("PATH").is_some();
-    let there = daemon.filter(|_| !set).map(|path| find(profile, path));
+    let there = daemon.filter(|_| !set).map(|path| find_program(profile, path));
     let mut checks = Vec::new();
     let program = match (&here, &there) {
         (Ok(_), Some(Err(_))) => {
@@ -72,7 +72,7 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon:
 async fn starts(profile: &Profile, program: &Path, wrong: impl Fn(&'static str, String, &str) -> Check) -> Check {
     let (name, id) = (profile.name(), "agent.program");
     let reinstall = "install it anew, and run it once yourself with --version";
-    match (version(profile, program).await, profile.tested_version()) {
+    match (program_version(profile, program).await, profile.tested_version()) {
         (Ok(found), Some(tested)) if found != tested => Check::warning(
             id,
             name,

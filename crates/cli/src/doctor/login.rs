@@ -35,7 +35,7 @@ pub(crate) fn check(settings: &Settings) -> Option<Check> {
     }
     let said =
         "not known: no login, no provider's key and no provider of its settings was found; models that need none work";
-    Some(Check::unknown(ID, name, said).repaired_by(profile.login_hint()))
+    Some(Check::unknown(ID, name, said).repaired_by(profile.login_command()))
 }
 
 /// A variable as the agent gets it: the env files' or this command's own.

@@ -197,7 +197,7 @@ async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes:
         return;
     };
     let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir());
-    if let Err(error) = launch.add_to(&mut env) {
+    if let Err(error) = launch.extend_env(&mut env) {
         notes.push(format!("the agent's session {} is still there: {error}", session.id));
         return;
     }

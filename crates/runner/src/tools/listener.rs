@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use kugetsu_agent::ToolServer;
+use kugetsu_agent::McpServer;
 use kugetsu_api::home::Home;
 use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
@@ -40,7 +40,7 @@ pub fn tools_address() -> Option<(String, String)> {
 /// The tools, as long as it is held.
 #[derive(Debug)]
 pub(crate) struct Tools {
-    server: ToolServer,
+    server: McpServer,
     task: JoinHandle<()>,
 }
 
@@ -55,7 +55,7 @@ impl Tools {
         let address = format!("{}/{word}", listener.local_addr()?);
         let calls =
             Calls { socket: home.socket()?, task: task.to_owned(), cwd: directory.to_string_lossy().into_owned() };
-        let server = ToolServer {
+        let server = McpServer {
             name: "kugetsu".to_owned(),
             program: std::env::current_exe()?,
             args: vec!["tools".to_owned()],
@@ -65,7 +65,7 @@ impl Tools {
     }
 
     /// What the agent is given.
-    pub(crate) fn server(&self) -> &ToolServer {
+    pub(crate) fn server(&self) -> &McpServer {
         &self.server
     }
 }

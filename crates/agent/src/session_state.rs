@@ -4,27 +4,27 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::profile::Quirks;
-use crate::turn::Stop;
+use crate::turn::StopReason;
 use crate::usage::Usage;
 
 /// How many answers in a row may break off before the turn is given up. opencode 1.18.33 asks again for ever, at once,
 /// at the user's cost: 180 requests in 40 s were measured.
 pub(crate) const CUTS_MAX: u32 = 10;
 
-/// A ledger that the reading and the asking side share.
+/// A state that the reading and the asking side share.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedLedger(Arc<Mutex<Ledger>>);
+pub(crate) struct SharedState(Arc<Mutex<SessionState>>);
 
-impl SharedLedger {
-    /// The ledger. Never held over an `await`.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
+impl SharedState {
+    /// The state. Never held over an `await`.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The state of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct SessionState {
     /// What is special about the agent.
     pub(crate) quirks: Quirks,
     /// The session this connection is about; sub-agents have others.
@@ -74,7 +74,7 @@ pub(crate) enum Piece {
     GiveUp,
 }
 
-impl Ledger {
+impl SessionState {
     /// A session was opened that had cost this much before (`None`: unknown).
     pub(crate) fn open_session(&mut self, id: &str, cost_before: Option<f64>) {
         self.session = Some(id.to_owned());
@@ -142,18 +142,18 @@ impl Ledger {
     }
 
     /// What the agent's stop reason is worth, and what speaks against it.
-    pub(crate) fn verdict(&self, wire: &str, reported: Usage, any_refused: bool) -> (Stop, Option<String>) {
-        let doubt = |text: &str| (Stop::EndTurn, Some(text.to_owned()));
+    pub(crate) fn verdict(&self, wire: &str, reported: Usage, any_refused: bool) -> (StopReason, Option<String>) {
+        let doubt = |text: &str| (StopReason::EndTurn, Some(text.to_owned()));
         match wire {
-            "cancelled" => return (Stop::Cancelled, None),
-            "max_tokens" => return (Stop::MaxTokens, None),
-            "max_turn_requests" => return (Stop::MaxRequests, None),
-            "refusal" => return (Stop::Refused, None),
+            "cancelled" => return (StopReason::Cancelled, None),
+            "max_tokens" => return (StopReason::MaxTokens, None),
+            "max_turn_requests" => return (StopReason::MaxRequests, None),
+            "refusal" => return (StopReason::Refused, None),
             "end_turn" => {}
             other => return doubt(&format!("The agent stopped for a reason that kugetsu does not know: {other:?}.")),
         }
         if any_refused {
-            return (Stop::EndTurn, None);
+            return (StopReason::EndTurn, None);
         }
         if self.quirks.reports_last_step && reported.total_tokens() == 0 {
             return doubt("The model's last answer broke off, or its provider does not count tokens.");
@@ -164,7 +164,7 @@ impl Ledger {
         if self.turn.tool_since_answer && self.quirks.asks_again_when_cut {
             return doubt("The turn ended after a tool was used, without the model's answer to it.");
         }
-        (Stop::EndTurn, None)
+        (StopReason::EndTurn, None)
     }
 }
 
@@ -176,12 +176,12 @@ fn difference(total: Option<f64>, before: Option<f64>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn opencode() -> Ledger {
+    fn opencode() -> SessionState {
         let quirks = Quirks { asks_again_when_cut: true, reports_last_step: true, ..Quirks::default() };
-        let mut ledger = Ledger { quirks, ..Ledger::default() };
-        ledger.open_session("main", Some(0.0));
-        ledger.begin_turn();
-        ledger
+        let mut state = SessionState { quirks, ..SessionState::default() };
+        state.open_session("main", Some(0.0));
+        state.begin_turn();
+        state
     }
 
     fn tokens() -> Usage {
@@ -190,50 +190,46 @@ mod tests {
 
     #[test]
     fn an_end_that_shows_no_whole_answer_is_doubted() {
-        let mut ledger = opencode();
-        ledger.said(Some("a"));
-        assert_eq!(ledger.verdict("end_turn", tokens(), false), (Stop::EndTurn, None));
-        assert!(ledger.verdict("end_turn", Usage::default(), false).1.is_some(), "a cut answer shows no tokens");
-        assert!(ledger.verdict("a_new_reason", tokens(), false).1.is_some());
-        ledger.tool_ended();
-        assert!(ledger.verdict("end_turn", tokens(), false).1.is_some(), "nobody looked at what the tool said");
-        assert!(ledger.verdict("end_turn", tokens(), true).1.is_none(), "the refusal says what there is to say");
-        assert!(Ledger::default().verdict("end_turn", tokens(), false).1.is_some(), "nothing was said");
+        let mut state = opencode();
+        state.said(Some("a"));
+        assert_eq!(state.verdict("end_turn", tokens(), false), (StopReason::EndTurn, None));
+        assert!(state.verdict("end_turn", Usage::default(), false).1.is_some(), "a cut answer shows no tokens");
+        assert!(state.verdict("a_new_reason", tokens(), false).1.is_some());
+        state.tool_ended();
+        assert!(state.verdict("end_turn", tokens(), false).1.is_some(), "nobody looked at what the tool said");
+        assert!(state.verdict("end_turn", tokens(), true).1.is_none(), "the refusal says what there is to say");
+        assert!(SessionState::default().verdict("end_turn", tokens(), false).1.is_some(), "nothing was said");
     }
 
     #[test]
     fn answers_that_break_off_for_ever_are_given_up() {
-        let mut ledger = opencode();
-        assert_eq!(ledger.said(Some("0")), Piece::GoOn);
+        let mut state = opencode();
+        assert_eq!(state.said(Some("0")), Piece::GoOn);
         for n in 1..CUTS_MAX {
-            assert_eq!(ledger.said(Some(&n.to_string())), Piece::AfterCut(n));
-            assert_eq!(ledger.said(Some(&n.to_string())), Piece::GoOn);
+            assert_eq!(state.said(Some(&n.to_string())), Piece::AfterCut(n));
+            assert_eq!(state.said(Some(&n.to_string())), Piece::GoOn);
         }
-        assert_eq!(ledger.said(Some("last")), Piece::GiveUp);
-        assert!(ledger.gave_up());
-        ledger.begin_turn();
+        assert_eq!(state.said(Some("last")), Piece::GiveUp);
+        assert!(state.gave_up());
+        state.begin_turn();
         for n in 0..2 * CUTS_MAX {
-            ledger.tool_ended();
-            assert_eq!(
-                ledger.said(Some(&n.to_string())),
-                Piece::GoOn,
-                "a tool between two answers is how it should be"
-            );
+            state.tool_ended();
+            assert_eq!(state.said(Some(&n.to_string())), Piece::GoOn, "a tool between two answers is how it should be");
         }
     }
 
     #[test]
     fn a_continued_session_costs_what_it_adds() {
-        let mut ledger = Ledger::default();
-        ledger.open_session("main", Some(2.0));
-        ledger.begin_turn();
-        assert_eq!(ledger.cost(Some(2.5)), Some(0.5));
-        assert_eq!(ledger.end_turn(tokens()).cost_usd, Some(0.5));
-        ledger.begin_turn();
-        assert_eq!(ledger.cost(Some(2.75)), Some(0.75));
-        assert_eq!(ledger.end_turn(tokens()).cost_usd, Some(0.25));
+        let mut state = SessionState::default();
+        state.open_session("main", Some(2.0));
+        state.begin_turn();
+        assert_eq!(state.cost(Some(2.5)), Some(0.5));
+        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.5));
+        state.begin_turn();
+        assert_eq!(state.cost(Some(2.75)), Some(0.75));
+        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.25));
 
-        let mut unknown = Ledger::default();
+        let mut unknown = SessionState::default();
         unknown.open_session("main", None);
         unknown.begin_turn();
         assert_eq!(unknown.cost(Some(2.5)), None);

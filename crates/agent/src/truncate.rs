@@ -16,7 +16,7 @@ const NOTE: &str = "\n[";
 const NOTE_END: &str = " more bytes]";
 
 /// The text itself if it is short enough, else its beginning and a note of how much is missing.
-pub fn bounded(mut text: String, max: usize) -> String {
+pub fn truncate(mut text: String, max: usize) -> String {
     if text.len() <= max {
         return text;
     }
@@ -32,7 +32,7 @@ pub fn bounded(mut text: String, max: usize) -> String {
 
 /// Where text was cut: the byte at which the note of how much is missing begins. Who masks text must know: half a secret
 /// may stand in front of it.
-pub fn cut_at(text: &str) -> Option<usize> {
+pub fn truncated_at(text: &str) -> Option<usize> {
     let (before, missing) = text.strip_suffix(NOTE_END)?.rsplit_once(NOTE)?;
     (!missing.is_empty() && missing.bytes().all(|byte| byte.is_ascii_digit())).then_some(before.len())
 }
@@ -40,9 +40,9 @@ pub fn cut_at(text: &str) -> Option<usize> {
 /// A JSON value as a person reads it: a string as it is, anything else as compact JSON.
 pub(crate) fn readable(value: &Value, max: usize) -> String {
     match value {
-        Value::String(text) => bounded(text.clone(), max),
+        Value::String(text) => truncate(text.clone(), max),
         Value::Null => String::new(),
-        other => bounded(other.to_string(), max),
+        other => truncate(other.to_string(), max),
     }
 }
 
@@ -52,11 +52,11 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_between_characters_and_says_so() {
-        assert_eq!(bounded("short".into(), 5), "short");
-        assert_eq!(bounded("äöü".into(), 3), "ä\n[4 more bytes]");
-        assert_eq!(cut_at(&bounded("äöü".into(), 3)), Some(2));
-        assert_eq!(cut_at("a\n[4 more bytes] and so on"), None);
-        assert_eq!(cut_at("a\n[ more bytes]"), None);
+        assert_eq!(truncate("short".into(), 5), "short");
+        assert_eq!(truncate("äöü".into(), 3), "ä\n[4 more bytes]");
+        assert_eq!(truncated_at(&truncate("äöü".into(), 3)), Some(2));
+        assert_eq!(truncated_at("a\n[4 more bytes] and so on"), None);
+        assert_eq!(truncated_at("a\n[ more bytes]"), None);
         assert_eq!(readable(&serde_json::json!({"a": 1}), 100), r#"{"a":1}"#);
     }
 }

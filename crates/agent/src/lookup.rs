@@ -65,7 +65,7 @@ mod tests {
 
     fn env(launch: &Launch, before: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut env = before.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        launch.add_to(&mut env).unwrap();
+        launch.extend_env(&mut env).unwrap();
         env.into_iter().map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap())).collect()
     }
 
@@ -76,13 +76,13 @@ mod tests {
         let delete = own.delete_session(&id).unwrap();
         assert_eq!(delete.args, ["session", "delete", "ses_a;rm"]);
         assert_eq!(env(&delete, &[("A", "old")]), [("A".to_owned(), "b c".to_owned())]);
-        assert!(own.attach(&id).is_none() && own.record(&id).is_none());
+        assert!(own.attach(&id).is_none() && own.export_session(&id).is_none());
         assert_eq!(env(&own.launch(Policy::Ask), &[]).len(), 1);
 
         let opencode = profile("opencode", &[]).unwrap();
         assert_eq!(opencode.delete_session(&id).unwrap().args, ["session", "delete", "ses_a;rm"]);
         assert_eq!(opencode.attach(&id).unwrap().args, ["--session", "ses_a;rm"]);
-        assert_eq!(opencode.record(&id).unwrap().args, ["export", "ses_a;rm"]);
+        assert_eq!(opencode.export_session(&id).unwrap().args, ["export", "ses_a;rm"]);
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         let rules = env.iter().filter(|(name, _)| name == "OPENCODE_PERMISSION").collect::<Vec<_>>();
         assert_eq!(rules.len(), 1);
         assert!(rules[0].1.contains(r#""bash":"ask""#) && rules[0].1.contains(r#""task":"deny""#), "{rules:?}");
-        let error = launch.add_to(&mut vec![("OPENCODE_PERMISSION".into(), "{".into())]).unwrap_err().to_string();
+        let error = launch.extend_env(&mut vec![("OPENCODE_PERMISSION".into(), "{".into())]).unwrap_err().to_string();
         assert!(error.starts_with("the variable OPENCODE_PERMISSION holds no JSON object"), "{error}");
     }
 }

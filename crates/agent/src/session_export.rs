@@ -9,19 +9,19 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::bounded::{LINE_MAX, bounded};
+use crate::truncate::{LINE_MAX, truncate};
 use crate::usage::Usage;
 
 /// The steps of one session.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SessionRecord {
+pub struct SessionExport {
     steps: Vec<Step>,
 }
 
 /// The record is not what this version of kugetsu can read.
 #[derive(Debug, Error)]
 #[error("the agent's record of the session cannot be read: {0}")]
-pub struct UnreadableRecord(#[from] serde_json::Error);
+pub struct UnreadableExport(#[from] serde_json::Error);
 
 /// One answer of the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,12 +87,12 @@ struct Cache {
     write: f64,
 }
 
-impl SessionRecord {
-    /// Reads what [`Profile::record`](crate::Profile::record) printed. Blocks, and keeps little of it.
+impl SessionExport {
+    /// Reads what [`Profile::export_session`](crate::Profile::export_session) printed. Blocks, and keeps little of it.
     ///
     /// # Errors
-    /// [`UnreadableRecord`] if it is cut off or has another shape.
-    pub fn read(reader: impl Read) -> Result<Self, UnreadableRecord> {
+    /// [`UnreadableExport`] if it is cut off or has another shape.
+    pub fn read(reader: impl Read) -> Result<Self, UnreadableExport> {
         let export: Export = serde_json::from_reader(BufReader::new(reader))?;
         let answers = export.messages.into_iter().map(|message| message.info).filter(|info| info.role == "assistant");
         Ok(Self { steps: answers.map(Step::from).collect() })
@@ -111,7 +111,7 @@ impl From<Info> for Step {
         let tokens = info.tokens.unwrap_or_default();
         let error = info.error.map(|error| {
             let message = error.data.and_then(|data| data.message).or(error.name).unwrap_or_default();
-            bounded(message, LINE_MAX)
+            truncate(message, LINE_MAX)
         });
         let since_1970 = Duration::try_from_secs_f64(info.time.created / 1000.0).unwrap_or_default();
         Self {
@@ -138,7 +138,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A record as opencode 1.18.33 prints it: a user's message, then a step for each reason, a second apart.
-    pub(crate) fn record(began: SystemTime, reasons: &[&str]) -> SessionRecord {
+    pub(crate) fn record(began: SystemTime, reasons: &[&str]) -> SessionExport {
         let created = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
         let user =
             json!({"info": {"role": "user", "time": {"created": created}, "summary": {"diffs": []}}, "parts": []});
@@ -154,7 +154,7 @@ pub(crate) mod tests {
         });
         let messages: Vec<_> = std::iter::once(user).chain(steps).collect();
         let text = json!({"info": {"id": "ses_1", "cost": 1}, "messages": messages}).to_string();
-        SessionRecord::read(text.as_bytes()).unwrap()
+        SessionExport::read(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -172,7 +172,7 @@ pub(crate) mod tests {
     #[test]
     fn a_record_that_is_cut_off_is_an_error() {
         for text in ["", "{\"messages\": [", "[]", "{}", "Session not found"] {
-            assert!(SessionRecord::read(text.as_bytes()).is_err(), "{text}");
+            assert!(SessionExport::read(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A program that serves tools. The agent starts it for itself, once for each session that is given it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolServer {
+pub struct McpServer {
     /// What the agent calls it; tools are often shown as `<name>_<tool>`.
     pub name: String,
     /// The program.
@@ -17,7 +17,7 @@ pub struct ToolServer {
     pub env: Vec<(String, String)>,
 }
 
-impl ToolServer {
+impl McpServer {
     /// As the protocol writes it (ACP, "Session setup", stdio transport).
     pub(crate) fn wire(&self) -> Value {
         let env: Vec<_> = self.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
