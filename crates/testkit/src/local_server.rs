@@ -1,6 +1,5 @@
-//! An HTTP server, by default on a free port of 127.0.0.1, on a thread and a runtime of its own.
-//!
-//! Of its own, because a test may block its only thread while a client it started waits for an answer.
+//! An HTTP server on 127.0.0.1 with its own thread and runtime, because a test may block its only thread while the
+//! program under test waits for a response.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
@@ -10,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// A running server. Dropping it closes every connection and ends the thread.
+/// A running server. Dropping it closes all connections and ends the thread.
 #[derive(Debug)]
 pub struct LocalServer {
     address: SocketAddr,
@@ -19,16 +18,16 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Serves `router` on a free port; the port accepts connections when this returns.
+    /// Serves `router` on a free port, which accepts connections when this returns.
     pub fn start(name: &str, router: Router) -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::start_at(name, free, router).expect("a free port on 127.0.0.1")
     }
 
-    /// Serves `router` at `address`; it accepts connections when this returns.
+    /// Serves `router` at `address`, which accepts connections when this returns.
     ///
     /// # Errors
-    /// When the address cannot be had, for instance because another program uses it.
+    /// The address cannot be bound, for example because another program uses it.
     pub fn start_at(name: &str, address: SocketAddr, router: Router) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -42,7 +41,6 @@ impl LocalServer {
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -54,7 +52,7 @@ impl Drop for LocalServer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            eprintln!("the server on {} ended by a panic", self.address);
+            eprintln!("the server on {} panicked", self.address);
         }
     }
 }
@@ -68,6 +66,6 @@ fn serve(listener: std::net::TcpListener, router: Router, stopped: oneshot::Rece
             _ = stopped => {}
         }
     });
-    // Requests that hang by script must not hold the test: what still runs is dropped, not awaited.
+    // Scripts can make requests hang, so running ones are dropped instead of awaited.
     runtime.shutdown_background();
 }

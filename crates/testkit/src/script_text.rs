@@ -1,35 +1,32 @@
-//! Finds the script that a message carries, so that a test can say in an issue or a prompt what the scripted part does.
+//! Finds the script in a message, so that a test can write into an issue or a prompt what a test double does.
 //!
-//! A message carries a script after the word [`MARKER`], as JSON or as commands:
+//! The script follows [`MARKER`], as JSON or as commands:
 //!
 //! ```text
-//! kugetsu-script: [{"say": "hello"}]        one JSON value, which may go on over several lines
-//! kugetsu-script: say hello                 one command; several such lines in a row are one script
+//! kugetsu-script: [{"say": "hello"}]        one JSON value, which may span several lines
+//! kugetsu-script: say hello                 one command; consecutive lines form one script
 //! kugetsu-script: commit done
 //! ```
 //!
-//! The marker may stand anywhere in a line (quoted text, lists). When a message holds several scripts, the last one
-//! counts: a prompt often repeats the history before it says what is new. What the script means is not known here.
+//! The marker may appear anywhere in a line, for example in quoted text or a list. The last of several scripts wins,
+//! because a prompt often repeats the history first. This module does not interpret the script.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The word before a script.
 pub const MARKER: &str = "kugetsu-script:";
 
-/// A script as it was found in a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ScriptText {
-    /// One JSON value.
     Json(Value),
-    /// One command a line, without the marker.
+    /// One command per entry, without the marker.
     Commands(Vec<String>),
 }
 
-/// The last script in `message`, or `None` without a marker.
+/// Returns the last script in `message`, or `None` if it has no marker.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the JSON after the marker.
+/// The JSON after the marker is malformed.
 pub fn find(message: &str) -> Result<Option<ScriptText>, String> {
     let mut found = None;
     let mut rest = message;
@@ -56,7 +53,7 @@ pub fn find(message: &str) -> Result<Option<ScriptText>, String> {
     Ok(found)
 }
 
-/// Whether only a line break and the quoting of a next line ("> ", "- ") lie between two markers.
+/// Whether two markers are separated only by a line break and the prefix of a quoted line (`> `, `- `).
 fn is_one_line_break(between: &str) -> bool {
     between.matches('\n').count() == 1 && between.chars().all(|c| c.is_whitespace() || ">-*`#".contains(c))
 }
@@ -65,17 +62,14 @@ fn leading_json(text: &str) -> Result<(Value, usize), String> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     match stream.next() {
         Some(Ok(value)) => Ok((value, stream.byte_offset())),
-        Some(Err(error)) => Err(format!("the JSON after \"{MARKER}\" is broken: {error}")),
+        Some(Err(error)) => Err(format!("malformed JSON after \"{MARKER}\": {error}")),
         None => Err(format!("no JSON after \"{MARKER}\"")),
     }
 }
 
-/// Reads `value` as a script of type `T`.
-///
-/// # Errors
-/// A sentence that says which part does not fit.
+/// Deserializes a script.
 pub fn decode<'de, T: Deserialize<'de>>(value: &'de Value) -> Result<T, String> {
-    T::deserialize(value).map_err(|error| format!("the script {value} is not understood: {error}"))
+    T::deserialize(value).map_err(|error| format!("invalid script {value}: {error}"))
 }
 
 #[cfg(test)]
@@ -89,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_the_marker_has_no_script() {
+    fn message_without_marker_has_no_script() {
         assert_eq!(find("please say hello\ncommit your work"), Ok(None));
     }
 
@@ -100,22 +94,22 @@ mod tests {
     }
 
     #[test]
-    fn neighbouring_command_lines_are_one_script_even_when_quoted() {
+    fn consecutive_command_lines_are_one_script_even_when_quoted() {
         let found = find("> kugetsu-script: say a\n> kugetsu-script: write f x  y\nthe end");
         assert_eq!(found, Ok(commands(&["say a", "write f x  y"])));
     }
 
     #[test]
-    fn the_last_script_counts() {
-        let found = find("kugetsu-script: say old\n\nsome words\n\nkugetsu-script: say new");
+    fn last_script_wins() {
+        let found = find("kugetsu-script: say old\n\nsome text\n\nkugetsu-script: say new");
         assert_eq!(found, Ok(commands(&["say new"])));
         let found = find("kugetsu-script: [{\"say\":\"old\"}] kugetsu-script: say new");
         assert_eq!(found, Ok(commands(&["say new"])));
     }
 
     #[test]
-    fn broken_json_is_reported_not_ignored() {
+    fn malformed_json_is_an_error() {
         let error = find("kugetsu-script: [{\"say\": ]").unwrap_err();
-        assert!(error.contains("is broken"), "{error}");
+        assert!(error.contains("malformed"), "{error}");
     }
 }

@@ -1,21 +1,20 @@
-//! Waiting for a condition with a generous deadline, so that no test depends on the speed of the machine.
+//! Polls a condition up to a generous deadline, so that no test depends on the speed of the machine.
 //!
-//! Polling is the last resort: what can tell is better awaited through [`crate::watched::Watched`].
+//! Polling is the last resort: a value that a test double holds is better awaited with [`crate::watched::Watched`].
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what must come. Long enough for a loaded machine, since a test that passes never waits it.
+/// Limit for a condition to become true. Generous for a loaded machine; only a failing test waits this long.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a probe found: the awaited value, or a description of the state that is not there yet.
+/// The result of one poll: the awaited value, or a description of the current state.
 pub trait Probe {
-    /// What the wait returns once it is there.
     type Value;
 
-    /// The value, or the state to show if the deadline passes now.
+    /// The value, or the state to show in the panic message if the deadline passes.
     fn outcome(self) -> Result<Self::Value, String>;
 }
 
@@ -31,7 +30,7 @@ impl<T> Probe for Option<T> {
     type Value = T;
 
     fn outcome(self) -> Result<T, String> {
-        self.ok_or_else(|| "nothing is there".to_owned())
+        self.ok_or_else(|| "none".to_owned())
     }
 }
 
@@ -46,16 +45,16 @@ impl<T, E: Debug> Probe for Result<T, E> {
 /// Calls `probe` until it succeeds and returns its value. `what` completes the sentence "waited for ...".
 ///
 /// # Panics
-/// When [`DEADLINE`] has passed; the message shows the last state the probe reported.
+/// Panics after [`DEADLINE`] with the last state that the probe returned.
 #[track_caller]
 pub fn eventually<P: Probe>(what: &str, probe: impl FnMut() -> P) -> P::Value {
     eventually_within(DEADLINE, what, probe)
 }
 
-/// [`eventually`] with a limit of the caller's, for what takes minutes on a slow machine.
+/// Like [`eventually`] with another limit, for conditions that take minutes on a slow machine.
 ///
 /// # Panics
-/// As [`eventually`].
+/// Panics after `limit`.
 #[track_caller]
 pub fn eventually_within<P: Probe>(limit: Duration, what: &str, mut probe: impl FnMut() -> P) -> P::Value {
     let mut pauses = Pauses::new(limit);
@@ -67,10 +66,10 @@ pub fn eventually_within<P: Probe>(limit: Duration, what: &str, mut probe: impl 
     }
 }
 
-/// [`eventually`] for asynchronous probes; the task yields while it waits.
+/// Like [`eventually`] for asynchronous probes. The task yields while it waits.
 ///
 /// # Panics
-/// As [`eventually`].
+/// Panics after [`DEADLINE`].
 pub async fn eventually_async<P: Probe, F: Future<Output = P>>(what: &str, mut probe: impl FnMut() -> F) -> P::Value {
     let mut pauses = Pauses::new(DEADLINE);
     loop {
@@ -81,7 +80,7 @@ pub async fn eventually_async<P: Probe, F: Future<Output = P>>(what: &str, mut p
     }
 }
 
-/// Growing pauses between two probes, up to the deadline.
+/// Exponentially growing pauses between two polls.
 struct Pauses {
     started: Instant,
     limit: Duration,
@@ -118,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_was_awaited_and_the_last_state() {
+    fn panics_with_the_condition_and_the_last_state() {
         let mut pauses = Pauses { started: Instant::now() - DEADLINE, limit: DEADLINE, next: Duration::ZERO };
-        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pauses.next_or_panic("rain", "\"sun\"")));
-        let message = *told.unwrap_err().downcast::<String>().unwrap();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pauses.next_or_panic("rain", "\"sun\"")));
+        let message = *result.unwrap_err().downcast::<String>().unwrap();
         assert_eq!(message, "waited 60s for rain; last state: \"sun\"");
     }
 

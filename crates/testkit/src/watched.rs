@@ -1,6 +1,5 @@
-//! A value that tells those who wait when it has changed, across threads and across runtimes.
-//!
-//! The servers of this crate live on threads of their own; a test awaits their state through this, without polling.
+//! A value that wakes its waiters when it changes, across threads and runtimes. Tests use it to wait for the state of
+//! this crate's servers, which run on their own threads, without polling.
 
 use std::fmt::Debug;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,17 +24,15 @@ impl<T: Default> Default for Watched<T> {
 }
 
 impl<T> Watched<T> {
-    /// Watches `value`.
     pub fn new(value: T) -> Self {
         Self { value: Mutex::new(value), changed: Condvar::new(), version: watch::Sender::new(0) }
     }
 
-    /// Looks at the value.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(&self.lock())
     }
 
-    /// Changes the value and wakes everyone who waits.
+    /// Changes the value and wakes all waiters.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.notify_all();
@@ -43,7 +40,7 @@ impl<T> Watched<T> {
         result
     }
 
-    /// Waits until `look` finds something. Without a deadline: for the servers' own use.
+    /// Waits without a deadline until `look` returns a value. For the servers; tests use [`Watched::until`].
     pub async fn reached<R>(&self, mut look: impl FnMut(&T) -> Option<R>) -> R {
         let mut version = self.version.subscribe();
         loop {
@@ -56,17 +53,17 @@ impl<T> Watched<T> {
         }
     }
 
-    // A panic of another test thread must not hide behind "poisoned lock".
+    // The panic of another test thread must not be hidden by one about a poisoned lock.
     fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Debug> Watched<T> {
-    /// Waits until `look` finds something. `what` completes the sentence "waited for ...".
+    /// Waits until `look` returns a value. `what` completes the sentence "waited for ...".
     ///
     /// # Panics
-    /// When [`DEADLINE`] has passed; the message shows the value.
+    /// Panics after [`DEADLINE`]; the message shows the watched value.
     pub async fn until<R>(&self, what: &str, look: impl FnMut(&T) -> Option<R>) -> R {
         match tokio::time::timeout(DEADLINE, self.reached(look)).await {
             Ok(found) => found,
@@ -74,10 +71,10 @@ impl<T: Debug> Watched<T> {
         }
     }
 
-    /// [`Watched::until`] for tests without a runtime: blocks the thread.
+    /// Like [`Watched::until`], but blocks the thread, for tests without a runtime.
     ///
     /// # Panics
-    /// As [`Watched::until`].
+    /// Panics after [`DEADLINE`]; the message shows the watched value.
     #[track_caller]
     pub fn block_until<R>(&self, what: &str, mut look: impl FnMut(&T) -> Option<R>) -> R {
         let end = Instant::now() + DEADLINE;

@@ -7,7 +7,7 @@ use kugetsu_agent::{
     AgentError, AgentEvent, CustomProfile, FirstStart, Policy, Profile, SessionId, StopReason, Turn, profile,
     program_version,
 };
-use kugetsu_testkit::model::script::{Cut, FOR_EVER};
+use kugetsu_testkit::model::script::{Cut, FOREVER};
 use kugetsu_testkit::{Home, ModelServer, Repository, Script, Step};
 use serde_json::json;
 
@@ -138,7 +138,7 @@ async fn needs_opencode_an_answer_that_breaks_off_is_never_the_end() {
     assert!(said(&heard).ends_with("whole"), "{heard:?}");
     assert!(turn.is_clean() && checked.is_clean() && checked.usage.steps >= 3, "{turn:?} {checked:?}");
 
-    stage.model.set_script(Script::new([cut(FOR_EVER, false)]));
+    stage.model.set_script(Script::new([cut(FOREVER, false)]));
     let mut live = stage.start(Policy::Allow).await;
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();
     let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("for ever"))).await;
@@ -191,7 +191,7 @@ async fn needs_opencode_a_model_that_fails_is_asked_again_or_told() {
     let mut live = stage.start(Policy::Allow).await;
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();
     for code in [400, 401] {
-        stage.model.set_script(Script::new([Step::status(code, FOR_EVER)]));
+        stage.model.set_script(Script::new([Step::status(code, FOREVER)]));
         let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("fail"))).await;
         assert!(matches!(turn, Err(AgentError::Model { .. })), "{turn:?}");
         assert!(words(turn).starts_with("the model did not answer: "));
@@ -201,7 +201,7 @@ async fn needs_opencode_a_model_that_fails_is_asked_again_or_told() {
 
 #[tokio::test]
 async fn needs_opencode_a_model_that_fails_for_ever_is_told() {
-    let Some(stage) = Stage::new(Script::new([Step::status(500, FOR_EVER)])) else { return };
+    let Some(stage) = Stage::new(Script::new([Step::status(500, FOREVER)])) else { return };
     let mut live = stage.start(Policy::Allow).await;
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();
     let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("fail"))).await;

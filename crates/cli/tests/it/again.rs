@@ -28,7 +28,7 @@ fn continue_works_after_the_daemon_and_everything_else_was_ended() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
-    world.home.end_processes();
+    world.home.kill_processes();
     world.run([
         "continue",
         "local/demo#1",

@@ -233,7 +233,7 @@ fn each_server_with_a_token_is_asked_who_we_are() {
     for (server, own) in [(&known, "good-token-123"), (&wrong, "bad-token-456"), (&other, "good-token-789")] {
         for request in server.requests() {
             let others = ["good-token-123", "bad-token-456", "good-token-789", "away-token-000"];
-            assert!(others.iter().all(|token| *token == own || !request.holds(token)), "{request:?}");
+            assert!(others.iter().all(|token| *token == own || !request.contains(token)), "{request:?}");
         }
     }
     let before = known.requests().len();

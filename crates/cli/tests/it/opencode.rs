@@ -97,7 +97,7 @@ fn needs_opencode_continue_sees_the_history_also_after_everything_was_ended() {
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &message(work().into_iter().skip(1)));
-    world.home.end_processes();
+    world.home.kill_processes();
     let output = world.attempt([
         "continue",
         "local/demo#1",

@@ -11,7 +11,7 @@ use kugetsu_forge::parser::parse;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
-use kugetsu_testkit::forge_server::record::ForgeRequest;
+use kugetsu_testkit::forge_server::request::ForgeRequest;
 
 use crate::stage::{TOKEN, all, client, client_with, limits, project};
 

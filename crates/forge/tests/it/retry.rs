@@ -14,7 +14,7 @@ use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, said};
 async fn a_server_out_of_order_is_asked_again() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
-        for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Cut, Fault::limited(0)] {
+        for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Cut, Fault::rate_limit(0)] {
             let before = server.requests().len();
             server.fail_next(fault);
             assert_eq!(forge.whoami().await.unwrap(), LOGIN);
@@ -40,7 +40,7 @@ async fn tries_have_an_end() {
 async fn a_pause_that_the_server_asks_for_is_kept() {
     let server = ForgeServer::gitlab();
     server.token(TOKEN, LOGIN);
-    server.fail_next(Fault::limited(1));
+    server.fail_next(Fault::rate_limit(1));
     let begun = std::time::Instant::now();
     assert_eq!(client(ForgeKind::GitLab, &server).whoami().await.unwrap(), LOGIN);
     assert!(begun.elapsed() >= Duration::from_secs(1));
@@ -56,7 +56,7 @@ async fn a_longer_pause_is_told_instead_of_waited_for() {
     };
     let secondary = r#"{"message":"You have exceeded a secondary rate limit. Please wait a few minutes."}"#;
     let secondary = Fault::Answer { status: 403, headers: vec![], body: secondary.to_owned() };
-    for fault in [used_up(403), used_up(429), Fault::limited(3000), secondary] {
+    for fault in [used_up(403), used_up(429), Fault::rate_limit(3000), secondary] {
         let before = server.requests().len();
         server.fail_next(fault);
         let short = Limits { patience: Duration::from_secs(2), ..limits() };

@@ -1,38 +1,37 @@
-//! How the scripted agent is started: its arguments, and the environment that can add to them.
+//! The arguments of the scripted agent, and the variables that add to them.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Environment variable with further arguments, separated by spaces, for where a command line is not the test's own.
+/// Environment variable with more arguments, separated by spaces, for tests that do not control the command line.
 pub const EXTRA_ARGUMENTS: &str = "KUGETSU_SCRIPTED_AGENT_ARGS";
 
-/// Environment variable with the directory in which sessions are kept. Without it they are kept in
-/// `$XDG_DATA_HOME/kugetsu-scripted-agent`, without that in `~/.local/share/kugetsu-scripted-agent`.
+/// Environment variable with the directory of the stored sessions. The default is `$XDG_DATA_HOME/kugetsu-scripted-agent`
+/// or `~/.local/share/kugetsu-scripted-agent`.
 pub const STATE: &str = "KUGETSU_SCRIPTED_AGENT_HOME";
 
-/// What `--help` says.
 pub const HELP: &str = "\
 kugetsu-scripted-agent [acp] [OPTIONS]       speak ACP on stdin and stdout
-kugetsu-scripted-agent session delete ID     forget a session
-kugetsu-scripted-agent session list          one line a session: its id, a tab, its directory
+kugetsu-scripted-agent session delete ID     delete a session
+kugetsu-scripted-agent session list          print ID, a tab and the directory of each session
 kugetsu-scripted-agent --version
 
   --hang-at POINT         stop answering at POINT: start, initialize, new, load, prompt
-  --crash-at POINT        kill itself at POINT
+  --crash-at POINT        die by SIGKILL at POINT
   --slow-start MS         wait before doing anything
-  --banner TEXT           print a line that is no JSON first
+  --banner TEXT           print a line that is not JSON first
   --complain TEXT         print a line on stderr first
   --stubborn              ignore SIGTERM, SIGINT, SIGHUP and the end of stdin
   --no-load, --no-resume, --no-close, --no-list
-                          do not offer, and do not answer, that method
-  --delete                offer and answer session/delete
+                          do not support that method
+  --delete                support session/delete
   --lose-sessions         know no session of an earlier process
   --needs-login           answer session/new with \"authentication required\"
   --protocol-version N    answer initialize with version N
-  --pretend-version V     say V for the program's version
+  --pretend-version V     report V as the program's version
 ";
 
-/// Where the agent can be told to fail.
+/// A point at which the agent can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
     /// Before the first message is read.
@@ -50,59 +49,41 @@ pub enum Point {
 /// How the agent fails at a [`Point`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// It answers nothing any more.
+    /// It stops answering.
     Hang,
-    /// It dies by SIGKILL, which leaves it no time for anything.
+    /// It dies by SIGKILL, without cleaning up.
     Crash,
 }
 
-/// What the program was asked to be.
+/// The mode of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invocation {
     /// An agent on stdio.
     Agent(Box<Options>),
-    /// Forget this session.
     DeleteSession(String),
-    /// Say every session and its directory.
     ListSessions,
-    /// Say the version.
     Version(String),
-    /// Say how to use it.
     Help,
-    /// Leave the parent's session and sleep for so many seconds: what the command `orphan` leaves behind.
+    /// Sleeps for this many seconds: the process that the command `orphan` leaves behind.
     Orphan(u64),
 }
 
-/// Options of an agent.
+/// Options of the agent; [`HELP`] describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Failures by the point at which they happen.
     pub failures: HashMap<Point, Failure>,
-    /// Time before anything is done.
     pub slow_start: Duration,
-    /// A first line on stdout that is no JSON.
     pub banner: Option<String>,
-    /// A first line on stderr.
     pub complaint: Option<String>,
-    /// Whether signals and the end of stdin are ignored.
     pub stubborn: bool,
-    /// Whether `session/load` is offered.
     pub load: bool,
-    /// Whether `session/resume` is offered.
     pub resume: bool,
-    /// Whether `session/close` is offered.
     pub close: bool,
-    /// Whether `session/list` is offered.
     pub list: bool,
-    /// Whether `session/delete` is offered.
     pub delete: bool,
-    /// Whether sessions of earlier processes are unknown.
     pub lose_sessions: bool,
-    /// Whether `session/new` asks for a login.
     pub needs_login: bool,
-    /// The protocol version to answer with.
     pub protocol_version: u64,
-    /// The program's version.
     pub version: String,
 }
 
@@ -128,13 +109,10 @@ impl Default for Options {
 }
 
 impl Invocation {
-    /// Reads the arguments, without the program's name.
-    ///
-    /// # Errors
-    /// A sentence that names the argument that is not understood.
+    /// Parses the arguments, without the program's name.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Options::default();
-        let mut asked_version = false;
+        let mut prints_version = false;
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -144,7 +122,7 @@ impl Invocation {
                 "orphan" => return Ok(Self::Orphan(number(&value()?)?)),
                 "session" => return session_command(&value()?, args),
                 "--help" => return Ok(Self::Help),
-                "--version" => asked_version = true,
+                "--version" => prints_version = true,
                 "--hang-at" => drop(options.failures.insert(point(&value()?)?, Failure::Hang)),
                 "--crash-at" => drop(options.failures.insert(point(&value()?)?, Failure::Crash)),
                 "--slow-start" => options.slow_start = Duration::from_millis(number(&value()?)?),
@@ -163,7 +141,7 @@ impl Invocation {
                 _ => return Err(format!("unknown argument {arg}; see --help")),
             }
         }
-        Ok(if asked_version { Self::Version(options.version) } else { Self::Agent(Box::new(options)) })
+        Ok(if prints_version { Self::Version(options.version) } else { Self::Agent(Box::new(options)) })
     }
 }
 
@@ -171,7 +149,7 @@ fn session_command(verb: &str, mut args: impl Iterator<Item = String>) -> Result
     match (verb, args.next()) {
         ("delete", Some(id)) => Ok(Invocation::DeleteSession(id)),
         ("list", _) => Ok(Invocation::ListSessions),
-        _ => Err("only \"session delete ID\" and \"session list\" are known".to_owned()),
+        _ => Err("expected \"session delete ID\" or \"session list\"".to_owned()),
     }
 }
 
@@ -187,7 +165,7 @@ fn point(name: &str) -> Result<Point, String> {
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("{text} is no number"))
+    text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
 #[cfg(test)]
@@ -199,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read() {
+    fn options_are_parsed() {
         let Ok(Invocation::Agent(options)) = parse("acp --hang-at new --crash-at load --slow-start 5 --no-load") else {
             panic!("not an agent");
         };
@@ -210,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn other_modes_are_read() {
+    fn other_modes_are_parsed() {
         assert_eq!(parse("session delete ses_1"), Ok(Invocation::DeleteSession("ses_1".into())));
         assert_eq!(parse("session list"), Ok(Invocation::ListSessions));
         assert_eq!(parse("--version --pretend-version 9.9"), Ok(Invocation::Version("9.9".into())));

@@ -1,51 +1,50 @@
-//! What a prompt can ask of the scripted agent.
+//! The commands that a prompt can give to the scripted agent.
 //!
-//! A prompt is a script when every line of it is a command, or when it carries one after the marker of
-//! [`crate::script_text`]: commands line by line, or a JSON list of commands and of a model's steps
-//! ([`crate::model::script::Step`]), so that one script can drive this agent and, through a model server, a real one.
-//! Without a script it does [`Command::Default`].
+//! A prompt is a script if every line of it is a command, or if it contains one after the marker of
+//! [`crate::script_text`]: commands line by line, or a JSON list of commands and of model steps
+//! ([`crate::model::script::Step`]), so that one script drives this agent and, through a model server, a real one.
+//! Without a script the agent runs [`Command::Default`].
 //!
-//! | command | as an object in JSON | what it does |
+//! | command | as a JSON object | effect |
 //! |---|---|---|
-//! | `say TEXT` | `{"say": "TEXT"}` | says it, word by word |
-//! | `think TEXT` | `{"think": "TEXT"}` | the same as a thought |
-//! | `write PATH TEXT` | `{"write": {"path", "text"}}` | writes a file; as a line with a line break at the end, and `\n` in TEXT is one |
-//! | `append PATH TEXT` | `{"append": {"path", "text"}}` | the same at the end of the file |
+//! | `say TEXT` | `{"say": "TEXT"}` | sends a message, word by word |
+//! | `think TEXT` | `{"think": "TEXT"}` | sends a thought |
+//! | `write PATH TEXT` | `{"write": {"path", "text"}}` | writes a file; the line form adds a line break and replaces `\n` in TEXT by one |
+//! | `append PATH TEXT` | `{"append": {"path", "text"}}` | appends to a file, likewise |
 //! | `commit MESSAGE` | `{"commit": "MESSAGE"}` | commits everything in the session's directory with git |
 //! | `run COMMAND` | `{"run": "COMMAND"}`, `{"run": ["a", "b"]}` | runs a shell command, or a program, in the session's directory as a tool |
-//! | `call TOOL JSON` | `{"call": {"tool", "arguments"}}` | calls a tool of an MCP server that the client gave, `<server>_<tool>`, and shows its answer as a tool's |
-//! | `tool NAME SECONDS` | | pretends to use a tool for so long |
-//! | `permission TITLE` | `{"permission": "TITLE"}` | asks for permission; if it is rejected, the turn ends there as opencode's does |
+//! | `call TOOL JSON` | `{"call": {"tool", "arguments"}}` | calls `<server>_<tool>`, a tool of an MCP server from the client, and shows its result |
+//! | `tool NAME SECONDS` | | pretends to use a tool for this time |
+//! | `permission TITLE` | `{"permission": "TITLE"}` | requests permission; if it is rejected, the turn ends as opencode's does |
 //! | `slow MS` | `{"slow": MS}` | waits |
-//! | `wait FILE` | `{"wait": "FILE"}` | waits until FILE exists; a relative one is below `gates` in the agent's state |
-//! | `env NAME` | `{"env": "NAME"}` | says `NAME=value`, or `NAME is not set` |
-//! | `pwd` | | says `process DIR`, `PWD DIR` and `session DIR`, a line each |
-//! | `history` | | says `N earlier prompts` of this session, and the first one's text |
-//! | `session` | | says `session ID` |
-//! | `model` | | says `model NAME` |
-//! | `mcp` | | says the MCP servers that the client gave, as JSON |
-//! | `usage COST IN OUT` | `{"usage": {"cost", "input", "output"}}` | what this turn costs in dollars, and the tokens it reports |
-//! | `flood N`, `giant N` | `{"flood": N}`, `{"giant": N}` | says N bytes in pieces of 8 KiB, or in one message |
+//! | `wait FILE` | `{"wait": "FILE"}` | waits until FILE exists; a relative path is below `gates` in the agent's state directory |
+//! | `env NAME` | `{"env": "NAME"}` | sends `NAME=value`, or `NAME is not set` |
+//! | `pwd` | | sends `process DIR`, `PWD DIR` and `session DIR`, each on a line |
+//! | `history` | | sends `N earlier prompts` of this session and the text of the first |
+//! | `session` | | sends `session ID` |
+//! | `model` | | sends `model NAME` |
+//! | `mcp` | | sends the client's MCP servers as JSON |
+//! | `usage COST IN OUT` | `{"usage": {"cost", "input", "output"}}` | cost of this turn in dollars, and the tokens it reports |
+//! | `flood N`, `giant N` | `{"flood": N}`, `{"giant": N}` | sends N bytes in pieces of 8 KiB, or in one message |
 //! | `stderr TEXT` | `{"stderr": "TEXT"}` | writes a line to stderr |
 //! | `flood-stderr N` | `{"flood-stderr": N}` | writes N bytes to stderr |
-//! | `garbage` | | writes lines that are no JSON, or no JSON-RPC, to stdout |
+//! | `garbage` | | writes lines to stdout that are not JSON or not JSON-RPC |
 //! | `unknown` | | sends an update of a kind that does not exist |
-//! | `orphan`, `orphan FILE` | `{"orphan": "FILE"}` | leaves a process behind that sleeps for an hour, in a session of its own and with an empty environment; its id goes into FILE (`orphan.pid`) |
-//! | `hang` | | does nothing until it is cancelled; `freeze` does not even take a cancel |
-//! | `crash`, `exit N` | `{"exit": N}` | kills itself by SIGKILL, or exits, in the middle of the turn |
-//! | `error TEXT` | `{"error": "TEXT"}` | answers the prompt with a JSON-RPC error, as opencode does when the model refuses |
+//! | `orphan`, `orphan FILE` | `{"orphan": "FILE"}` | leaves a process that sleeps for an hour in its own session with an empty environment; writes its id to FILE (default `orphan.pid`) |
+//! | `hang` | | does nothing until the turn is cancelled; `freeze` ignores a cancel too |
+//! | `crash`, `exit N` | `{"exit": N}` | dies by SIGKILL, or exits, in the middle of the turn |
+//! | `error TEXT` | `{"error": "TEXT"}` | answers the prompt with a JSON-RPC error, as opencode does when the model fails |
 //! | `refuse`, `max_tokens`, `max_turn_requests` | | ends the turn with that stop reason |
 //!
-//! In JSON a command without arguments is a string (`"pwd"`) or an object (`{"pwd": {}}`), and any command may be a
-//! string as on a line. An argument may also stand in an object by its name in lower case: `{"commit": {"message": "m"}}`.
+//! In JSON a command may also be a string in the line form. A command without arguments is a string (`"pwd"`) or an
+//! object (`{"pwd": {}}`). An argument may be named: `{"commit": {"message": "m"}}`.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// One thing the agent does. The variants are explained in the [module's](self) table.
+/// A command; the table of the [module](self) explains the variants.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs, reason = "the table above says what each does, once")]
 pub enum Command {
     Say(String),
     Think(String),
@@ -103,25 +102,22 @@ pub enum Command {
     Exit(i32),
     Error(String),
     Stop(&'static str),
-    /// Says something, adds a line to `done.txt` and commits it.
+    /// Sends a message, appends a line to `done.txt` and commits it.
     Default,
 }
 
-/// Where `orphan` writes the process id when nothing else is said.
+/// Default file for the process id of an `orphan`.
 pub(super) const ORPHAN_FILE: &str = "orphan.pid";
 
-/// The command on a line.
-///
-/// # Errors
-/// A sentence that says what is not understood.
+/// Parses the line form of a command.
 pub(super) fn line_command(line: &str) -> Result<Command, String> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let rest = rest.trim();
     let number = || rest.parse::<u32>().map_err(|_| format!("\"{line}\" needs a number"));
     let size = || number().map(|number| number as usize);
-    let text = || if rest.is_empty() { Err(format!("\"{line}\" needs more words")) } else { Ok(rest.to_owned()) };
+    let text = || if rest.is_empty() { Err(format!("\"{line}\" needs an argument")) } else { Ok(rest.to_owned()) };
     let alone =
-        |command: Command| if rest.is_empty() { Ok(command) } else { Err(format!("\"{line}\" has too many words")) };
+        |command: Command| if rest.is_empty() { Ok(command) } else { Err(format!("\"{line}\" takes no argument")) };
     match word {
         "say" => Ok(Command::Say(text()?)),
         "think" => Ok(Command::Think(text()?)),
@@ -166,7 +162,7 @@ fn file_text(rest: &str) -> Result<(String, String), String> {
     Ok((path.to_owned(), format!("{}\n", content.replace("\\n", "\n"))))
 }
 
-/// `command` as the arguments of a shell that runs it.
+/// The argument vector that runs `command` in a shell.
 pub(super) fn shell(command: &str) -> Vec<String> {
     ["sh", "-c", command].map(str::to_owned).to_vec()
 }
@@ -182,16 +178,16 @@ fn call_command(rest: &str) -> Result<Command, String> {
 
 fn tool_command(rest: &str) -> Result<Command, String> {
     let (name, seconds) = rest.rsplit_once(' ').ok_or_else(|| format!("\"tool {rest}\" needs a name and seconds"))?;
-    let seconds: f64 = seconds.parse().map_err(|_| format!("\"{seconds}\" is no number of seconds"))?;
+    let seconds: f64 = seconds.parse().map_err(|_| format!("\"{seconds}\" is not a number of seconds"))?;
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     Ok(Command::Tool { name: name.to_owned(), time })
 }
 
 fn usage_command(rest: &str) -> Result<Command, String> {
-    let explain = || format!("\"usage {rest}\" needs dollars and two numbers of tokens");
-    let numbers: Vec<f64> = rest.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| explain())?;
+    let invalid = || format!("\"usage {rest}\" needs dollars and two numbers of tokens");
+    let numbers: Vec<f64> = rest.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| invalid())?;
     match numbers[..] {
         [cost, input, output] => Ok(Command::Usage { cost, input: input as u64, output: output as u64 }),
-        _ => Err(explain()),
+        _ => Err(invalid()),
     }
 }

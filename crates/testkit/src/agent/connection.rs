@@ -1,4 +1,4 @@
-//! Reads the client's messages and answers them; turns run on threads of their own.
+//! Reads the client's messages and answers them. Each turn runs on its own thread.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 use super::arguments::{Failure, Options, Point};
 use super::ids::unique;
 use super::session::Session;
-use super::signal::for_ever;
-use super::store::{Kept, Store};
+use super::signal::block_forever;
+use super::store::{Store, StoredSession};
 use super::turn::{Turn, crash};
 use super::update;
 use super::wire::Wire;
 
-/// An agent on its pipes.
 #[derive(Debug)]
 pub(super) struct Connection {
     options: Options,
@@ -25,19 +24,20 @@ pub(super) struct Connection {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
-type Answer = Result<Value, Value>;
+/// A JSON-RPC result or error.
+type Response = Result<Value, Value>;
 
 impl Connection {
     pub(super) fn new(options: Options, store: Store) -> Self {
         Self { options, store, wire: Wire::default(), sessions: Mutex::default() }
     }
 
-    /// Answers until stdin ends. Turns that still run then are left as they are: opencode too ends in the middle.
+    /// Answers until stdin closes. Turns that are running then are abandoned, as opencode abandons them.
     pub(super) fn serve(self: &Arc<Self>) -> std::io::Result<()> {
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             match serde_json::from_str::<Value>(&line) {
-                Ok(message) => self.take(&message),
+                Ok(message) => self.handle(&message),
                 Err(_) if line.trim().is_empty() => {}
                 Err(error) => {
                     let error = json!({"code": -32700, "message": format!("Parse error: {error}")});
@@ -48,12 +48,12 @@ impl Connection {
         Ok(())
     }
 
-    fn take(self: &Arc<Self>, message: &Value) {
+    fn handle(self: &Arc<Self>, message: &Value) {
         let (Some(method), params) = (message["method"].as_str(), &message["params"]) else {
-            return self.wire.answered(message);
+            return self.wire.handle_response(message);
         };
-        let Some(id) = message.get("id") else { return self.notified(method, params) };
-        let answer = match method {
+        let Some(id) = message.get("id") else { return self.handle_notification(method, params) };
+        let response = match method {
             "initialize" => self.initialize(),
             "authenticate" => Ok(json!({})),
             "session/new" => self.new_session(params),
@@ -73,7 +73,7 @@ impl Connection {
                 "code": -32601, "message": format!("\"Method not found\": {method}"), "data": {"method": method},
             })),
         };
-        match answer {
+        match response {
             Ok(result) => self.wire.result(id, &result),
             Err(error) => self.wire.error(id, &error),
         }
@@ -82,7 +82,7 @@ impl Connection {
         }
     }
 
-    fn notified(&self, method: &str, params: &Value) {
+    fn handle_notification(&self, method: &str, params: &Value) {
         if method == "session/cancel"
             && let Ok(session) = self.session(params)
         {
@@ -90,23 +90,23 @@ impl Connection {
         }
     }
 
-    fn initialize(&self) -> Answer {
+    fn initialize(&self) -> Response {
         self.reach(Point::Initialize);
-        let offered = [
+        let capabilities = [
             ("close", self.options.close),
             ("delete", self.options.delete),
             ("list", self.options.list),
             ("resume", self.options.resume),
         ];
-        let offered: serde_json::Map<_, _> =
-            offered.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name.to_owned(), json!({}))).collect();
+        let capabilities: serde_json::Map<_, _> =
+            capabilities.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name.to_owned(), json!({}))).collect();
         Ok(json!({
             "protocolVersion": self.options.protocol_version,
             "agentCapabilities": {
                 "loadSession": self.options.load,
                 "mcpCapabilities": {"http": true, "sse": true},
                 "promptCapabilities": {"embeddedContext": true, "image": true},
-                "sessionCapabilities": offered,
+                "sessionCapabilities": capabilities,
             },
             "authMethods": [{
                 "id": "scripted-login", "name": "Login", "description": "Run `kugetsu-scripted-agent` without --needs-login",
@@ -115,7 +115,7 @@ impl Connection {
         }))
     }
 
-    fn new_session(&self, params: &Value) -> Answer {
+    fn new_session(&self, params: &Value) -> Response {
         self.reach(Point::New);
         if self.options.needs_login {
             return Err(json!({"code": -32000, "message": "Authentication required"}));
@@ -123,59 +123,59 @@ impl Connection {
         let cwd = params["cwd"].as_str().filter(|cwd| Path::new(cwd).is_absolute());
         let cwd = cwd.ok_or_else(|| invalid("cwd must be an absolute path", &json!({})))?;
         let id = unique("ses");
-        self.store.create(&id, cwd).map_err(|error| internal(&format!("the session cannot be kept: {error}")))?;
-        let kept = Kept { cwd: cwd.to_owned(), updates: Vec::new() };
-        let session = self.open(&id, &kept, params);
+        self.store.create(&id, cwd).map_err(|error| internal(&format!("could not store the session: {error}")))?;
+        let stored = StoredSession { cwd: cwd.to_owned(), updates: Vec::new() };
+        let session = self.open(&id, &stored, params);
         Ok(json!({"sessionId": id, "configOptions": update::config_options(&session.model())}))
     }
 
-    /// Opens a session of an earlier process. As with opencode, the directory stays the one it was made in.
-    fn load(&self, params: &Value, replay: bool) -> Answer {
+    /// Opens a session of an earlier process. As in opencode, it keeps the directory that it was created in.
+    fn load(&self, params: &Value, replay: bool) -> Response {
         self.reach(Point::Load);
         let id = params["sessionId"].as_str().unwrap_or_default();
-        let kept = if self.options.lose_sessions { None } else { self.store.read(id) };
-        // The words of opencode 1.18.33 for a session that it does not know.
-        let kept = kept.ok_or_else(|| {
+        let stored = if self.options.lose_sessions { None } else { self.store.read(id) };
+        // The error of opencode 1.18.33 for an unknown session.
+        let stored = stored.ok_or_else(|| {
             json!({"code": -32603, "message": "Internal error: OpenCode service failure", "data": {"service": "session"}})
         })?;
         if replay {
-            for update in kept.replay() {
+            for update in stored.replay() {
                 self.wire.update(id, &update);
             }
         }
-        let session = self.open(id, &kept, params);
+        let session = self.open(id, &stored, params);
         Ok(json!({"configOptions": update::config_options(&session.model())}))
     }
 
-    fn open(&self, id: &str, kept: &Kept, params: &Value) -> Arc<Session> {
-        let session = Arc::new(Session::open(id, kept, params["mcpServers"].clone()));
+    fn open(&self, id: &str, stored: &StoredSession, params: &Value) -> Arc<Session> {
+        let session = Arc::new(Session::open(id, stored, params["mcpServers"].clone()));
         self.sessions().insert(id.to_owned(), Arc::clone(&session));
         session
     }
 
     fn list(&self, params: &Value) -> Value {
         let sessions = self.store.list().into_iter().filter_map(|id| {
-            let kept = self.store.read(&id)?;
-            let wanted = params["cwd"].as_str().is_none_or(|cwd| cwd == kept.cwd);
-            wanted.then(|| json!({"sessionId": id, "cwd": kept.cwd, "title": "Scripted session"}))
+            let stored = self.store.read(&id)?;
+            let matches = params["cwd"].as_str().is_none_or(|cwd| cwd == stored.cwd);
+            matches.then(|| json!({"sessionId": id, "cwd": stored.cwd, "title": "Scripted session"}))
         });
         json!({"sessions": sessions.collect::<Vec<_>>()})
     }
 
-    fn close(&self, params: &Value) -> Answer {
+    fn close(&self, params: &Value) -> Response {
         let session = self.session(params)?;
         session.cancel();
         self.sessions().remove(&session.id);
         Ok(json!({}))
     }
 
-    fn delete(&self, params: &Value) -> Answer {
+    fn delete(&self, params: &Value) -> Response {
         let id = params["sessionId"].as_str().unwrap_or_default();
         self.sessions().remove(id);
         if self.store.delete(id) { Ok(json!({})) } else { Err(unknown_session(id)) }
     }
 
-    fn set_model(&self, params: &Value, model: &Value) -> Answer {
+    fn set_model(&self, params: &Value, model: &Value) -> Response {
         let session = self.session(params)?;
         let model = model.as_str().unwrap_or_default();
         if !update::MODELS.contains(&model) {
@@ -183,8 +183,8 @@ impl Connection {
         }
         session.set_model(model);
         let options = update::config_options(model);
-        let told = json!({"sessionUpdate": "config_option_update", "configOptions": options});
-        self.wire.update(&session.id, &told);
+        let update = json!({"sessionUpdate": "config_option_update", "configOptions": options});
+        self.wire.update(&session.id, &update);
         Ok(json!({"configOptions": options}))
     }
 
@@ -197,10 +197,10 @@ impl Connection {
         let signal = session.announce_turn();
         std::thread::spawn(move || {
             let _turn = session.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let turn = Turn::begin(&connection.wire, &connection.store, &session, &signal, &text);
-            let answer = turn.run(&text);
+            let turn = Turn::start(&connection.wire, &connection.store, &session, &signal, &text);
+            let response = turn.run(&text);
             session.end_turn(&signal);
-            match answer {
+            match response {
                 Ok(result) => connection.wire.result(&id, &result),
                 Err(error) => connection.wire.error(&id, &error),
             }
@@ -213,12 +213,12 @@ impl Connection {
         self.sessions().get(id).cloned().ok_or_else(|| unknown_session(id))
     }
 
-    /// Fails here if the program was asked to.
+    /// Fails if the options say so for this point.
     pub(super) fn reach(&self, point: Point) {
         match self.options.failures.get(&point) {
             None => {}
             Some(Failure::Crash) => crash(),
-            Some(Failure::Hang) => for_ever(),
+            Some(Failure::Hang) => block_forever(),
         }
     }
 

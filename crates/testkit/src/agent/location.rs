@@ -1,4 +1,4 @@
-//! Where the built program is.
+//! Finds the built program `kugetsu-scripted-agent`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,30 +6,30 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// Environment variable with the path of the program, for tests that are run without cargo.
+/// Environment variable with the path of the program, for tests that run without cargo.
 pub const PROGRAM: &str = "KUGETSU_SCRIPTED_AGENT";
 
 const NAME: &str = "kugetsu-scripted-agent";
 
-/// Path of `kugetsu-scripted-agent`: what [`PROGRAM`] says, else beside the directory of the running test.
+/// Returns the path of `kugetsu-scripted-agent`: the one in [`PROGRAM`], or the one in cargo's output directory.
 ///
-/// cargo builds it for the tests of this crate only. For those of other crates it is built here when it is missing or
-/// older than its source; tests that ask at the same time wait for each other.
+/// cargo builds it only for the tests of this crate. For other crates it is built here if it is missing or older than its
+/// source. Concurrent callers wait for each other.
 ///
 /// # Panics
-/// When it cannot be built.
+/// Panics if it cannot be built.
 pub fn scripted_agent() -> PathBuf {
-    static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(find).clone()
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(find).clone()
 }
 
 fn find() -> PathBuf {
     if let Some(path) = std::env::var_os(PROGRAM) {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "{PROGRAM} names {}, which is no file", path.display());
+        assert!(path.is_file(), "{PROGRAM} names {}, which is not a file", path.display());
         return path;
     }
-    let directory = built();
+    let directory = output_directory();
     let program = directory.join(NAME);
     if is_current(&program) {
         return program;
@@ -39,12 +39,12 @@ fn find() -> PathBuf {
     if !is_current(&program) {
         build(&directory);
     }
-    assert!(program.is_file(), "cargo has built {NAME}, but not as {}", program.display());
+    assert!(program.is_file(), "cargo built {NAME}, but not at {}", program.display());
     program
 }
 
-/// The directory of cargo's programs, for instance `target/debug`, by the place of the running test.
-fn built() -> PathBuf {
+/// cargo's output directory, for example `target/debug`, derived from the path of the running test.
+fn output_directory() -> PathBuf {
     let own = std::env::current_exe().expect("the path of the running test");
     let parent = own.parent().expect("a program in a directory");
     let is_inner = parent.file_name().is_some_and(|name| name == "deps" || name == "examples");
@@ -52,22 +52,22 @@ fn built() -> PathBuf {
     directory.to_owned()
 }
 
-/// Whether the program is there and not older than the source it is made of.
+/// Whether the program exists and is not older than its source.
 fn is_current(program: &Path) -> bool {
     let Ok(built) = fs::metadata(program).and_then(|metadata| metadata.modified()) else { return false };
-    newest(&source()).is_none_or(|changed| changed <= built)
+    newest_change(&source()).is_none_or(|changed| changed <= built)
 }
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// When the newest file below `directory` changed; `None` where the source is not at hand.
-fn newest(directory: &Path) -> Option<SystemTime> {
+/// Time of the newest change below `directory`, or `None` if there is no source.
+fn newest_change(directory: &Path) -> Option<SystemTime> {
     let entries = fs::read_dir(directory).ok()?.flatten();
     let times = entries.filter_map(|entry| {
         let path = entry.path();
-        if path.is_dir() { newest(&path) } else { entry.metadata().ok()?.modified().ok() }
+        if path.is_dir() { newest_change(&path) } else { entry.metadata().ok()?.modified().ok() }
     });
     times.max()
 }

@@ -1,8 +1,8 @@
-//! A scripted ACP agent: the program `kugetsu-scripted-agent`, which does what its prompt says.
+//! A scripted ACP agent: the program `kugetsu-scripted-agent`, which carries out the script in its prompt.
 //!
-//! It speaks the Agent Client Protocol, version 1, over stdio as opencode does (the shapes of its messages were taken
-//! from recorded sessions), but every word is written by hand on plain JSON, so that it can also misbehave. It calls no
-//! model. See [`command`] for what a prompt may ask and [`arguments`] for how it is started.
+//! It speaks the Agent Client Protocol, version 1, over stdio with messages shaped like those of recorded opencode
+//! sessions. It writes plain JSON instead of using a protocol library, so that it can also misbehave, and calls no model.
+//! [`command`] lists the commands of a script, [`arguments`] the options of the program.
 
 pub mod arguments;
 pub mod command;

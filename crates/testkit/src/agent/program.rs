@@ -1,4 +1,4 @@
-//! The program `kugetsu-scripted-agent` from its start to its end.
+//! Entry point of the program `kugetsu-scripted-agent`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,10 +9,10 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::arguments::{EXTRA_ARGUMENTS, HELP, Invocation, Options, Point};
 use super::connection::Connection;
-use super::signal::for_ever;
+use super::signal::block_forever;
 use super::store::Store;
 
-/// Runs the program with the process's own arguments and environment.
+/// Runs the program with the arguments and the environment of this process.
 pub fn run() -> ExitCode {
     let extra = std::env::var(EXTRA_ARGUMENTS).unwrap_or_default();
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
@@ -21,8 +21,8 @@ pub fn run() -> ExitCode {
         Ok(Invocation::Agent(options)) => serve(*options),
         Ok(Invocation::DeleteSession(id)) => delete(&id),
         Ok(Invocation::ListSessions) => list(),
-        Ok(Invocation::Version(version)) => say(&format!("{version}\n")),
-        Ok(Invocation::Help) => say(HELP),
+        Ok(Invocation::Version(version)) => print(&format!("{version}\n")),
+        Ok(Invocation::Help) => print(HELP),
         Ok(Invocation::Orphan(seconds)) => {
             std::thread::sleep(Duration::from_secs(seconds));
             ExitCode::SUCCESS
@@ -43,19 +43,19 @@ fn serve(options: Options) -> ExitCode {
     }
     std::thread::sleep(options.slow_start);
     if let Some(banner) = &options.banner {
-        say(&format!("{banner}\n"));
+        print(&format!("{banner}\n"));
     }
     let stubborn = options.stubborn;
     let connection = Arc::new(Connection::new(options, Store::from_environment()));
     connection.reach(Point::Start);
     let served = connection.serve();
     if stubborn {
-        for_ever();
+        block_forever();
     }
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stdin cannot be read: {error}");
+            eprintln!("could not read stdin: {error}");
             ExitCode::FAILURE
         }
     }
@@ -63,7 +63,7 @@ fn serve(options: Options) -> ExitCode {
 
 fn ignore_signals() {
     for ignored in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        // SAFETY: ignoring a signal runs no code of ours.
+        // SAFETY: no handler is installed.
         unsafe { signal(ignored, SigHandler::SigIgn) }.expect("these signals can be ignored");
     }
 }
@@ -79,10 +79,10 @@ fn delete(id: &str) -> ExitCode {
 fn list() -> ExitCode {
     let store = Store::from_environment();
     let line = |id: String| Some(format!("{id}\t{}\n", store.read(&id)?.cwd));
-    say(&store.list().into_iter().filter_map(line).collect::<String>())
+    print(&store.list().into_iter().filter_map(line).collect::<String>())
 }
 
-fn say(text: &str) -> ExitCode {
+fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_closed) => ExitCode::FAILURE,

@@ -1,13 +1,10 @@
-//! What a prompt asks for: the commands of its script.
+//! Parses a prompt into commands.
 
 use super::command::{Command, line_command};
 use super::script;
 use crate::script_text::{self, ScriptText};
 
-/// The commands of a prompt.
-///
-/// # Errors
-/// A sentence that says what in the script is not understood.
+/// Returns the commands of the prompt's script.
 pub fn parse(prompt: &str) -> Result<Vec<Command>, String> {
     match script_text::find(prompt)? {
         Some(ScriptText::Commands(lines)) => lines.iter().map(|line| line_command(line)).collect(),
@@ -28,7 +25,7 @@ mod tests {
     use crate::agent::command::shell;
 
     #[test]
-    fn a_prompt_of_commands_alone_is_a_script() {
+    fn prompt_of_only_commands_is_a_script() {
         let commands =
             parse("say hello there\n\n  write a.txt one\\ntwo\ncommit All of it\ntool grep 0.5\nusage 0.5 10 20");
         assert_eq!(
@@ -44,20 +41,20 @@ mod tests {
     }
 
     #[test]
-    fn prose_that_begins_like_a_command_is_no_script() {
+    fn prose_that_starts_like_a_command_is_not_a_script() {
         assert_eq!(parse("commit your work\nPlease fix the bug."), Ok(vec![Command::Default]));
         assert_eq!(parse(""), Ok(vec![Command::Default]));
     }
 
     #[test]
-    fn a_marked_command_counts_in_any_prose() {
+    fn marked_commands_are_found_in_prose() {
         let commands = parse("You are an agent.\n> kugetsu-script: say a\n> kugetsu-script: exit 3\ncommit your work");
         assert_eq!(commands, Ok(vec![Command::Say("a".into()), Command::Exit(3)]));
         assert!(parse("kugetsu-script: dance").unwrap_err().contains("dance"));
     }
 
     #[test]
-    fn json_mixes_commands_and_steps_of_a_model() {
+    fn json_mixes_commands_and_model_steps() {
         let commands = parse(r#"kugetsu-script: ["pwd", {"bash": {"command": "ls"}}, {"hang": {"text": "hm"}}]"#);
         assert_eq!(
             commands,

@@ -1,4 +1,4 @@
-//! Reads a script that is JSON: commands as objects or as lines, and the steps of a model's script.
+//! Parses a JSON script: commands as objects or in the line form, and model steps.
 
 use std::time::Duration;
 
@@ -8,9 +8,8 @@ use super::command::{Command, ORPHAN_FILE, line_command, shell};
 use crate::model::script::{Bash, Call, Edit, Step, ToolCall, Tools};
 use crate::script_text;
 
-/// The commands of a JSON script.
 pub(super) fn commands(script: &Value) -> Result<Vec<Command>, String> {
-    let items = script.as_array().ok_or_else(|| format!("a script is a list, not {script}"))?;
+    let items = script.as_array().ok_or_else(|| format!("a script must be a list, not {script}"))?;
     let mut commands = Vec::new();
     for item in items {
         match item {
@@ -24,11 +23,12 @@ pub(super) fn commands(script: &Value) -> Result<Vec<Command>, String> {
     Ok(commands)
 }
 
-/// An object with one key, a command's name; `None` when a model's step of that name says the same, or nobody knows it.
+/// Parses an object whose only key is a command's name. Returns `None` for other names and for commands that are also
+/// model steps.
 fn object_command(item: &Value) -> Result<Option<Command>, String> {
     let object = item.as_object().filter(|object| object.len() == 1);
     let (name, value) =
-        object.and_then(|object| object.iter().next()).ok_or_else(|| format!("{item} is no command"))?;
+        object.and_then(|object| object.iter().next()).ok_or_else(|| format!("{item} is not a command"))?;
     let argument = Argument { item, value };
     let command = match name.as_str() {
         "think" => Command::Think(argument.text("text")?),
@@ -61,7 +61,7 @@ fn object_command(item: &Value) -> Result<Option<Command>, String> {
     Ok(Some(command))
 }
 
-/// What stands behind a command's name: the argument itself, or an object that names it.
+/// The value of a command: its argument, or an object with named arguments.
 struct Argument<'a> {
     item: &'a Value,
     value: &'a Value,
@@ -87,16 +87,16 @@ impl Argument<'_> {
 
     fn program(&self) -> Result<Vec<String>, String> {
         let command = self.named("command");
-        let words = command.as_array().map(|words| words.iter().map(|word| word.as_str().map(str::to_owned)).collect());
-        match (command, words) {
+        let argv = command.as_array().map(|args| args.iter().map(|arg| arg.as_str().map(str::to_owned)).collect());
+        match (command, argv) {
             (Value::String(command), _) => Ok(shell(command)),
-            (_, Some(Some(words))) => Ok(words),
+            (_, Some(Some(argv))) => Ok(argv),
             _ => Err(format!("{} needs a shell command, or a program and its arguments", self.item)),
         }
     }
 }
 
-/// What a model's step comes to when there is no model.
+/// The commands that correspond to a model step.
 fn step_commands(step: Step) -> Vec<Command> {
     match step {
         Step::Say(text) => vec![Command::Say(text)],
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_reads_from_an_object_as_documented() {
+    fn every_command_has_an_object_form() {
         let script = json!([
             {"say": "a"}, {"think": "b"},
             {"write": {"path": "p", "text": "t"}}, {"write": {"path": "p", "content": "t"}},
@@ -147,7 +147,7 @@ mod tests {
             {"usage": {"cost": 0.5, "input": 1, "output": 2}}, {"refuse": {}}, {"max_tokens": {}},
             {"wait": {"file": "f"}}, "session", "stderr hm",
         ]);
-        let run = |words: &[&str]| Command::Run(words.iter().map(|word| (*word).to_owned()).collect());
+        let run = |argv: &[&str]| Command::Run(argv.iter().map(|arg| (*arg).to_owned()).collect());
         let write = Command::Write { path: "p".into(), content: "t".into() };
         assert_eq!(
             commands(&script).unwrap(),
@@ -187,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
-        for (script, word) in [(json!([{"dance": {}}]), "dance"), (json!([{"run": 5}]), "run"), (json!({}), "list")] {
+    fn errors_name_what_is_invalid() {
+        for (script, part) in [(json!([{"dance": {}}]), "dance"), (json!([{"run": 5}]), "run"), (json!({}), "list")] {
             let error = commands(&script).unwrap_err();
-            assert!(error.contains(word), "{error}");
+            assert!(error.contains(part), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a turn waits: for time, for an answer, for ever, and always for a cancel as well.
+//! Waiting within a turn: for a time, for an answer or forever, and always for a cancel too.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -10,14 +10,14 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cancelled;
 
-/// Waits for nothing; only a signal of the system ends it.
-pub(super) fn for_ever() -> ! {
+/// Blocks until a signal kills the process.
+pub(super) fn block_forever() -> ! {
     loop {
         std::thread::park();
     }
 }
 
-/// What can wake a turn.
+/// Wakes a turn.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     state: Mutex<State>,
@@ -31,31 +31,27 @@ struct State {
 }
 
 impl Signal {
-    /// Cancels the turn.
     pub(super) fn cancel(&self) {
         self.change(|state| state.cancelled = true);
     }
 
-    /// Brings the client's answer to the request `id`.
+    /// Delivers the answer to the request `id`.
     pub(super) fn answer(&self, id: u64, result: Value) {
         self.change(|state| drop(state.answers.insert(id, result)));
     }
 
-    /// Waits for the answer to the request `id`.
     pub(super) fn await_answer(&self, id: u64) -> Result<Value, Cancelled> {
         self.wait(None, |state| state.answers.remove(&id)).map(|answer| answer.expect("there is no deadline"))
     }
 
-    /// Waits this long.
     pub(super) fn pause(&self, time: Duration) -> Result<(), Cancelled> {
         self.wait(Some(time), |_| None::<()>).map(drop)
     }
 
-    /// Waits for a cancel.
-    pub(super) fn hang(&self) -> Cancelled {
+    pub(super) fn wait_for_cancel(&self) -> Cancelled {
         match self.wait(None, |_| None::<()>) {
             Err(cancelled) => cancelled,
-            Ok(_) => unreachable!("there is no deadline and nothing to find"),
+            Ok(_) => unreachable!("there is no deadline and no value"),
         }
     }
 
@@ -64,7 +60,7 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// Waits until `look` finds something or `time` is over (`None`), unless the turn is cancelled.
+    /// Waits until `look` returns a value or `time` has passed (`None`), unless the turn is cancelled.
     fn wait<T>(
         &self,
         time: Option<Duration>,
@@ -79,7 +75,7 @@ impl Signal {
             if let Some(found) = look(&mut state) {
                 return Ok(Some(found));
             }
-            // A zero pause must still see a cancel, which it has above.
+            // The cancel is checked first, so that a zero pause sees it too.
             let left = end.map_or(Duration::from_secs(3600), |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Ok(None);

@@ -1,7 +1,7 @@
-//! Keeps sessions and their history in files, so that a later process can load them.
+//! Stores sessions and their history in files, so that a later process can load them.
 //!
-//! One file a session: a first line that says whose it is, then every update as it was sent. Lines are only added, so
-//! that a crash loses at most the line being written.
+//! Each session is a file: a line with its id and directory, then every update as it was sent. Lines are only appended,
+//! so a crash loses at most the line that is being written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -17,28 +17,26 @@ pub(super) struct Store {
     directory: PathBuf,
 }
 
-/// A session as it was kept.
 #[derive(Debug)]
-pub(super) struct Kept {
-    /// Its directory.
+pub(super) struct StoredSession {
     pub(super) cwd: String,
-    /// Every update so far.
+    /// All updates, the oldest first.
     pub(super) updates: Vec<Value>,
 }
 
-impl Kept {
-    /// The text of every prompt so far.
+impl StoredSession {
+    /// The texts of all prompts.
     pub(super) fn prompts(&self) -> Vec<String> {
         let prompts = self.updates.iter().filter(|update| update["sessionUpdate"] == "user_message_chunk");
         prompts.map(|update| update["content"]["text"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// What it has cost so far, in US dollars.
+    /// The cost in US dollars.
     pub(super) fn cost(&self) -> f64 {
         self.updates.iter().rev().find_map(|update| update["cost"]["amount"].as_f64()).unwrap_or(0.0)
     }
 
-    /// The history as opencode repeats it on `session/load`: whole messages, and of each tool its call and its end.
+    /// The history as opencode replays it on `session/load`: whole messages, and the start and end of each tool call.
     pub(super) fn replay(&self) -> Vec<Value> {
         let mut replay: Vec<Value> = Vec::new();
         for update in &self.updates {
@@ -48,8 +46,8 @@ impl Kept {
                 _ => match replay.last_mut().filter(|last| is_same_message(last, update)) {
                     Some(last) => {
                         let pieces = [&last["content"]["text"], &update["content"]["text"]];
-                        let whole = pieces.map(|piece| piece.as_str().unwrap_or_default()).concat();
-                        last["content"]["text"] = whole.into();
+                        let text = pieces.map(|piece| piece.as_str().unwrap_or_default()).concat();
+                        last["content"]["text"] = text.into();
                     }
                     None => replay.push(update.clone()),
                 },
@@ -64,7 +62,7 @@ fn is_same_message(one: &Value, other: &Value) -> bool {
 }
 
 impl Store {
-    /// The store that the environment names.
+    /// The store in the directory of [`STATE`].
     pub(super) fn from_environment() -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let directory = variable(STATE).unwrap_or_else(|| {
@@ -74,34 +72,31 @@ impl Store {
         Self { directory }
     }
 
-    /// Where a gate named `name` is looked for; absolute paths stay as they are.
+    /// The file of the gate `name`; an absolute path is returned unchanged.
     pub(super) fn gate(&self, name: &str) -> PathBuf {
         self.directory.join("gates").join(name)
     }
 
-    /// Keeps a new session.
     pub(super) fn create(&self, id: &str, cwd: &str) -> std::io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let mut file = File::create_new(self.file(id))?;
         file.write_all(format!("{}\n", json!({"id": id, "cwd": cwd})).as_bytes())
     }
 
-    /// Adds an update to a session's history.
     pub(super) fn append(&self, id: &str, update: &Value) -> std::io::Result<()> {
         let mut file = OpenOptions::new().append(true).open(self.file(id))?;
         file.write_all(format!("{update}\n").as_bytes())
     }
 
-    /// The session `id`, if it is kept.
-    pub(super) fn read(&self, id: &str) -> Option<Kept> {
+    pub(super) fn read(&self, id: &str) -> Option<StoredSession> {
         let text = fs::read_to_string(self.file(id)).ok()?;
-        // A line that a crash cut off is not JSON and is left out.
+        // A line that was cut off by a crash is not JSON and is ignored.
         let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let cwd = lines.next()?["cwd"].as_str()?.to_owned();
-        Some(Kept { cwd, updates: lines.collect() })
+        Some(StoredSession { cwd, updates: lines.collect() })
     }
 
-    /// Ids of all sessions, the oldest first.
+    /// Returns the ids of all sessions, the oldest first.
     pub(super) fn list(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let paths = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
@@ -110,13 +105,13 @@ impl Store {
         ids
     }
 
-    /// Forgets a session; says whether it was there.
+    /// Deletes a session. Returns whether it existed.
     pub(super) fn delete(&self, id: &str) -> bool {
         fs::remove_file(self.file(id)).is_ok()
     }
 
     fn file(&self, id: &str) -> PathBuf {
-        // An id comes from outside: it must not lead out of the directory.
+        // The id comes from the client and must not lead out of the directory.
         let name = Path::new(id).file_name().unwrap_or_default();
         let mut name = name.to_owned();
         name.push(".jsonl");

@@ -1,4 +1,4 @@
-//! One turn: carries out the commands of a prompt and reports them as opencode reports its work.
+//! One turn: runs the commands of a prompt and reports them as opencode does.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,23 +13,22 @@ use super::command::Command;
 use super::ids::unique;
 use super::prompt;
 use super::session::Session;
-use super::signal::{Cancelled, Signal, for_ever};
+use super::signal::{Cancelled, Signal, block_forever};
 use super::store::Store;
 use super::tools;
 use super::update;
 use super::wire::{Wire, update_line};
-use super::work::{self, Done};
+use super::work::{self, ToolResult};
 use crate::model::reply::{COMPLETION_TOKENS, PROMPT_TOKENS};
 
-/// What a turn costs, in US dollars, unless its script says otherwise.
+/// Default cost of a turn in US dollars.
 pub const COST: f64 = 0.0006;
 
 const PIECE: usize = 8 * 1024;
 
-/// How often a file is looked for that a script waits for.
-const LOOK: Duration = Duration::from_millis(10);
+/// Poll interval for the file of a `wait` command.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A turn on its way.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     wire: &'a Wire,
@@ -38,56 +37,55 @@ pub(super) struct Turn<'a> {
     signal: &'a Arc<Signal>,
     message: String,
     earlier: Vec<String>,
-    used: Option<Used>,
+    usage: Option<Usage>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Used {
+struct Usage {
     cost: f64,
     input: u64,
     output: u64,
 }
 
-/// Why a turn ends before its last command.
-enum Ended {
-    /// With this stop reason.
+/// The end of a turn before its last command.
+enum EarlyEnd {
+    /// The stop reason.
     Stop(&'static str),
-    /// With this JSON-RPC error.
+    /// The JSON-RPC error.
     Failed(Value),
 }
 
-impl From<Cancelled> for Ended {
+impl From<Cancelled> for EarlyEnd {
     fn from(Cancelled: Cancelled) -> Self {
         Self::Stop("cancelled")
     }
 }
 
 impl<'a> Turn<'a> {
-    /// Begins a turn with the prompt `text`.
-    pub(super) fn begin(
+    pub(super) fn start(
         wire: &'a Wire,
         store: &'a Store,
         session: &'a Session,
         signal: &'a Arc<Signal>,
         text: &str,
     ) -> Self {
-        let earlier = session.note_prompt(text);
-        let turn = Self { wire, store, session, signal, message: unique("msg"), earlier, used: None };
-        // Kept, but not sent: opencode repeats the prompt only when a session is loaded.
-        turn.keep(&update::chunk("user_message_chunk", &unique("msg"), text));
+        let earlier = session.add_prompt(text);
+        let turn = Self { wire, store, session, signal, message: unique("msg"), earlier, usage: None };
+        // Stored but not sent: opencode sends the prompt only when a session is loaded.
+        turn.store(&update::chunk("user_message_chunk", &unique("msg"), text));
         turn
     }
 
-    /// Carries out the prompt `text`; returns the answer to `session/prompt`, or a JSON-RPC error.
+    /// Runs the prompt `text` and returns the result of `session/prompt` or a JSON-RPC error.
     pub(super) fn run(mut self, text: &str) -> Result<Value, Value> {
         let commands = prompt::parse(text).map_err(|reason| failure(&reason))?;
-        let ended = commands.iter().try_for_each(|command| self.carry_out(command));
-        let stop = match ended {
+        let result = commands.iter().try_for_each(|command| self.run_command(command));
+        let stop = match result {
             Ok(()) => "end_turn",
-            Err(Ended::Stop(reason)) => reason,
-            Err(Ended::Failed(error)) => return Err(error),
+            Err(EarlyEnd::Stop(reason)) => reason,
+            Err(EarlyEnd::Failed(error)) => return Err(error),
         };
-        let used = self.used.unwrap_or(Used { cost: COST, input: PROMPT_TOKENS, output: COMPLETION_TOKENS });
+        let used = self.usage.unwrap_or(Usage { cost: COST, input: PROMPT_TOKENS, output: COMPLETION_TOKENS });
         self.report(&update::usage(used.input, self.session.add_cost(used.cost)));
         let usage = json!({
             "inputTokens": used.input, "outputTokens": used.output, "totalTokens": used.input + used.output,
@@ -95,8 +93,8 @@ impl<'a> Turn<'a> {
         Ok(json!({"stopReason": stop, "usage": usage, "_meta": {}}))
     }
 
-    fn carry_out(&mut self, command: &Command) -> Result<(), Ended> {
-        // A cancel ends the turn between two commands too.
+    fn run_command(&mut self, command: &Command) -> Result<(), EarlyEnd> {
+        // A cancel also ends the turn between two commands.
         self.signal.pause(Duration::ZERO)?;
         match command {
             Command::Say(text) => self.say(text),
@@ -114,10 +112,10 @@ impl<'a> Turn<'a> {
                 self.file_tool("edit", path, || work::edit(&file, old, new));
             }
             Command::Commit(message) => self.commit(message),
-            Command::Run(words) => self.program(words)?,
+            Command::Run(argv) => self.run_program(argv)?,
             Command::Call { tool, arguments } => self.call(tool, arguments),
             Command::Tool { name, time } => {
-                let tool = self.tool(name, "other", name, &json!({}));
+                let tool = self.start_tool(name, "other", name, &json!({}));
                 self.signal.pause(*time)?;
                 self.report(&update::tool_completed(&tool, name, "", &json!({})));
             }
@@ -132,7 +130,7 @@ impl<'a> Turn<'a> {
             Command::Wait(file) => {
                 let file = self.store.gate(file);
                 while !file.exists() {
-                    self.signal.pause(LOOK)?;
+                    self.signal.pause(POLL_INTERVAL)?;
                 }
             }
             Command::Env(name) => self.say_variable(name),
@@ -142,15 +140,15 @@ impl<'a> Turn<'a> {
             Command::Model => self.say(&format!("model {}", self.session.model())),
             Command::Mcp => self.say(&self.session.mcp_servers.to_string()),
             Command::Usage { cost, input, output } => {
-                let before = self.used.map_or(0.0, |used| used.cost);
-                self.used = Some(Used { cost: before + cost, input: *input, output: *output });
+                let before = self.usage.map_or(0.0, |usage| usage.cost);
+                self.usage = Some(Usage { cost: before + cost, input: *input, output: *output });
             }
             Command::Flood(size) => self.flood(*size)?,
             Command::Giant(size) => self.wire.update(&self.session.id, &self.piece(*size)),
-            Command::Stderr(text) => complain(&format!("{text}\n")),
-            Command::FloodStderr(size) => complain(&"x".repeat(*size)),
+            Command::Stderr(text) => write_stderr(&format!("{text}\n")),
+            Command::FloodStderr(size) => write_stderr(&"x".repeat(*size)),
             Command::Garbage => {
-                for line in ["this is no JSON", "{\"jsonrpc\":\"2.0\"", "[1, 2]", "\"text\"", "{}", ""] {
+                for line in ["this is not JSON", "{\"jsonrpc\":\"2.0\"", "[1, 2]", "\"text\"", "{}", ""] {
                     self.wire.line(line);
                 }
             }
@@ -158,12 +156,12 @@ impl<'a> Turn<'a> {
                 self.wire.update(&self.session.id, &json!({"sessionUpdate": "from_the_future", "content": {"x": 1}}));
             }
             Command::Orphan(file) => self.orphan(file),
-            Command::Hang => return Err(self.signal.hang().into()),
-            Command::Freeze => for_ever(),
+            Command::Hang => return Err(self.signal.wait_for_cancel().into()),
+            Command::Freeze => block_forever(),
             Command::Crash => crash(),
             Command::Exit(code) => std::process::exit(*code),
-            Command::Error(text) => return Err(Ended::Failed(failure(text))),
-            Command::Stop(reason) => return Err(Ended::Stop(reason)),
+            Command::Error(text) => return Err(EarlyEnd::Failed(failure(text))),
+            Command::Stop(reason) => return Err(EarlyEnd::Stop(reason)),
             Command::Default => {
                 let number = self.earlier.len() + 1;
                 self.say("I add a line to done.txt and commit it.");
@@ -182,21 +180,21 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// A tool that is announced and at work; returns its id.
-    fn tool(&self, name: &str, kind: &str, title: &str, input: &Value) -> String {
+    /// Reports a tool call as announced and in progress; returns its id.
+    fn start_tool(&self, name: &str, kind: &str, title: &str, input: &Value) -> String {
         let id = unique("call");
         self.report(&update::tool_call(&id, name, kind, input));
         self.report(&update::tool_in_progress(&id, title, kind, input));
         id
     }
 
-    fn file_tool(&self, name: &str, path: &str, work: impl FnOnce() -> Done) {
-        let tool = self.tool(name, "edit", path, &json!({"filePath": self.path(path)}));
+    fn file_tool(&self, name: &str, path: &str, work: impl FnOnce() -> ToolResult) {
+        let tool = self.start_tool(name, "edit", path, &json!({"filePath": self.path(path)}));
         self.finish_tool(&tool, path, "edit", work());
     }
 
-    fn finish_tool(&self, tool: &str, title: &str, kind: &str, done: Done) {
-        match done {
+    fn finish_tool(&self, tool: &str, title: &str, kind: &str, result: ToolResult) {
+        match result {
             Ok(text) => self.report(&update::tool_completed(tool, title, &text, &json!({}))),
             Err(reason) => self.report(&update::tool_failed(tool, title, kind, &reason)),
         }
@@ -204,18 +202,18 @@ impl<'a> Turn<'a> {
 
     fn commit(&self, message: &str) {
         let title = format!("git commit -m {message}");
-        let tool = self.tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
+        let tool = self.start_tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
         self.finish_tool(&tool, &title, "execute", work::commit(&self.session.cwd, message));
     }
 
-    fn program(&self, words: &[String]) -> Result<(), Ended> {
-        let title = match words {
+    fn run_program(&self, argv: &[String]) -> Result<(), EarlyEnd> {
+        let title = match argv {
             [shell, flag, command] if shell == "sh" && flag == "-c" => command.clone(),
-            _ => words.join(" "),
+            _ => argv.join(" "),
         };
-        let tool = self.tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
+        let tool = self.start_tool("bash", "execute", &title, &json!({"command": title, "cwd": self.session.cwd}));
         let id = self.wire.fresh_id();
-        match work::start(words, &self.session.cwd, self.signal, id) {
+        match work::start(argv, &self.session.cwd, self.signal, id) {
             Ok(running) => {
                 let (output, exit) = running.finish(self.signal, id)?;
                 let metadata = json!({"output": output, "exit": exit, "truncated": false});
@@ -227,16 +225,16 @@ impl<'a> Turn<'a> {
     }
 
     fn call(&self, name: &str, arguments: &Value) {
-        let tool = self.tool(name, "other", name, arguments);
-        let done = tools::call(&self.session.mcp_servers, name, arguments, &self.session.cwd);
-        self.finish_tool(&tool, name, "other", done);
+        let tool = self.start_tool(name, "other", name, arguments);
+        let result = tools::call(&self.session.mcp_servers, name, arguments, &self.session.cwd);
+        self.finish_tool(&tool, name, "other", result);
     }
 
-    fn permission(&self, title: &str) -> Result<(), Ended> {
-        let tool = self.tool("bash", "execute", title, &json!({"command": title, "cwd": self.session.cwd}));
+    fn permission(&self, title: &str) -> Result<(), EarlyEnd> {
+        let tool = self.start_tool("bash", "execute", title, &json!({"command": title, "cwd": self.session.cwd}));
         if self.wire.is_waiting() {
-            // opencode too asks no more once a question of a cancelled turn was left unanswered.
-            return Err(self.signal.hang().into());
+            // opencode sends no further request while one of a cancelled turn is unanswered.
+            return Err(self.signal.wait_for_cancel().into());
         }
         let params = update::permission(&self.session.id, &tool, title);
         let id = self.wire.request("session/request_permission", &params, self.signal);
@@ -247,7 +245,7 @@ impl<'a> Turn<'a> {
         }
         let reason = "The user rejected permission to use this specific tool call.";
         self.report(&update::tool_failed(&tool, title, "execute", reason));
-        Err(Ended::Stop("end_turn"))
+        Err(EarlyEnd::Stop("end_turn"))
     }
 
     fn say_variable(&self, name: &str) {
@@ -273,16 +271,15 @@ impl<'a> Turn<'a> {
 
     fn orphan(&self, file: &str) {
         let path = self.path(file);
-        let done = work::orphan(&self.session.cwd).and_then(|pid| {
+        let result = work::orphan(&self.session.cwd).and_then(|pid| {
             work::write(&path, &format!("{pid}\n"))?;
             Ok(format!("orphan {pid}"))
         });
-        self.say(&done.unwrap_or_else(|reason| format!("no orphan: {reason}")));
+        self.say(&result.unwrap_or_else(|reason| format!("no orphan: {reason}")));
     }
 
     fn flood(&self, size: usize) -> Result<(), Cancelled> {
-        // Sent but not kept: a session's file must not grow by what a test only pours through the pipe. Made once, so
-        // that the pipe is the limit.
+        // Sent but not stored, so that the session's file stays small. Built once, so that only the pipe limits the rate.
         let line = update_line(&self.session.id, &self.piece(PIECE));
         for _ in 0..size / PIECE {
             self.signal.pause(Duration::ZERO)?;
@@ -303,18 +300,18 @@ impl<'a> Turn<'a> {
     }
 
     fn report(&self, update: &Value) {
-        self.keep(update);
+        self.store(update);
         self.wire.update(&self.session.id, update);
     }
 
-    fn keep(&self, update: &Value) {
+    fn store(&self, update: &Value) {
         if let Err(error) = self.store.append(&self.session.id, update) {
-            complain(&format!("the session {} cannot be kept: {error}\n", self.session.id));
+            write_stderr(&format!("could not store the session {}: {error}\n", self.session.id));
         }
     }
 }
 
-/// The error that opencode answers when its model fails (seen with 1.18.33).
+/// The error of opencode 1.18.33 when its model fails.
 fn failure(reason: &str) -> Value {
     json!({
         "code": -32603, "message": format!("Internal error: {reason}"),
@@ -322,13 +319,13 @@ fn failure(reason: &str) -> Value {
     })
 }
 
-fn complain(text: &str) {
-    // Whoever closed the pipe does not want to know.
+fn write_stderr(text: &str) {
+    // The client may have closed the pipe.
     let _closed = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Kills the process itself, as the system does when memory runs out.
+/// Kills this process as the kernel does when memory runs out.
 pub(super) fn crash() -> ! {
     let _killed = kill(Pid::this(), Kill::SIGKILL);
-    for_ever()
+    block_forever()
 }

@@ -1,15 +1,15 @@
-//! The shapes of what the agent reports, as opencode reports it.
+//! The agent's updates in the shape that opencode gives them.
 
 use serde_json::{Value, json};
 
-pub(super) const SIZE_OF_CONTEXT: u64 = 100_000;
+pub(super) const CONTEXT_SIZE: u64 = 100_000;
 
 /// A piece of a message: `agent_message_chunk`, `agent_thought_chunk` or `user_message_chunk`.
 pub(super) fn chunk(kind: &str, message_id: &str, text: &str) -> Value {
     json!({"sessionUpdate": kind, "messageId": message_id, "content": {"type": "text", "text": text}})
 }
 
-/// A tool that is about to be used.
+/// A tool call that has not started.
 pub(super) fn tool_call(id: &str, name: &str, kind: &str, input: &Value) -> Value {
     json!({
         "sessionUpdate": "tool_call", "toolCallId": id, "title": name, "kind": kind, "status": "pending",
@@ -17,7 +17,7 @@ pub(super) fn tool_call(id: &str, name: &str, kind: &str, input: &Value) -> Valu
     })
 }
 
-/// A tool that is being used.
+/// A tool call in progress.
 pub(super) fn tool_in_progress(id: &str, title: &str, kind: &str, input: &Value) -> Value {
     json!({
         "sessionUpdate": "tool_call_update", "toolCallId": id, "status": "in_progress", "kind": kind, "title": title,
@@ -25,7 +25,7 @@ pub(super) fn tool_in_progress(id: &str, title: &str, kind: &str, input: &Value)
     })
 }
 
-/// A tool that has come to its end. `metadata` is for instance `{"exit": 0}`.
+/// A tool call that succeeded. `metadata` is for example `{"exit": 0}`.
 pub(super) fn tool_completed(id: &str, title: &str, output: &str, metadata: &Value) -> Value {
     json!({
         "sessionUpdate": "tool_call_update", "toolCallId": id, "status": "completed", "title": title,
@@ -34,7 +34,7 @@ pub(super) fn tool_completed(id: &str, title: &str, output: &str, metadata: &Val
     })
 }
 
-/// A tool that was not used, or failed.
+/// A tool call that failed or was rejected.
 pub(super) fn tool_failed(id: &str, title: &str, kind: &str, error: &str) -> Value {
     json!({
         "sessionUpdate": "tool_call_update", "toolCallId": id, "status": "failed", "kind": kind, "title": title,
@@ -43,7 +43,7 @@ pub(super) fn tool_failed(id: &str, title: &str, kind: &str, error: &str) -> Val
     })
 }
 
-/// The question whether a tool may be used.
+/// The parameters of a permission request for a tool call.
 pub(super) fn permission(session: &str, tool_id: &str, title: &str) -> Value {
     json!({
         "sessionId": session,
@@ -59,18 +59,18 @@ pub(super) fn permission(session: &str, tool_id: &str, title: &str) -> Value {
     })
 }
 
-/// What the session has used. `cost` is all of the session's so far, in US dollars.
+/// The session's usage. `cost` is the session's total in US dollars.
 pub(super) fn usage(used: u64, cost: f64) -> Value {
     json!({
-        "sessionUpdate": "usage_update", "used": used, "size": SIZE_OF_CONTEXT,
+        "sessionUpdate": "usage_update", "used": used, "size": CONTEXT_SIZE,
         "cost": {"amount": cost, "currency": "USD"},
     })
 }
 
-/// The models that a session can be set to; the first is the default.
+/// The available models; the first is the default.
 pub const MODELS: [&str; 2] = ["scripted/one", "scripted/two"];
 
-/// The options of a session whose model is `model`.
+/// The configuration options of a session that uses `model`.
 pub(super) fn config_options(model: &str) -> Value {
     let models = MODELS.map(|name| json!({"value": name, "name": name}));
     json!([
@@ -85,7 +85,7 @@ pub(super) fn config_options(model: &str) -> Value {
     ])
 }
 
-/// The slash commands, which opencode tells in the first notification of a session.
+/// The slash commands, which opencode sends as the first notification of a session.
 pub(super) fn available_commands() -> Value {
     json!({
         "sessionUpdate": "available_commands_update",

@@ -1,4 +1,4 @@
-//! What the agent does to the world: files, commits, programs.
+//! The agent's tools: files, commits, programs.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,83 +13,82 @@ use serde_json::{Value, json};
 
 use super::signal::{Cancelled, Signal};
 
-/// Most of a program's output that is kept.
+/// Limit for a program's output, in bytes; the rest is dropped.
 const OUTPUT_MAX: u64 = 1024 * 1024;
 
-/// What a piece of work came to: words for people, or what went wrong.
-pub(super) type Done = Result<String, String>;
+/// The text result or the error message of a tool.
+pub(super) type ToolResult = Result<String, String>;
 
-/// Writes a file with its directories.
-pub(super) fn write(path: &Path, content: &str) -> Done {
+/// Writes a file and creates its directories.
+pub(super) fn write(path: &Path, content: &str) -> ToolResult {
     make_parent(path)?;
-    fs::write(path, content).map_err(|error| wrong(path, &error))?;
+    fs::write(path, content).map_err(|error| with_path(path, &error))?;
     Ok(format!("Wrote {}.", path.display()))
 }
 
-/// Adds to a file.
-pub(super) fn append(path: &Path, content: &str) -> Done {
+pub(super) fn append(path: &Path, content: &str) -> ToolResult {
     make_parent(path)?;
     let file = File::options().create(true).append(true).open(path);
-    file.and_then(|mut file| file.write_all(content.as_bytes())).map_err(|error| wrong(path, &error))?;
-    Ok(format!("Added to {}.", path.display()))
+    file.and_then(|mut file| file.write_all(content.as_bytes())).map_err(|error| with_path(path, &error))?;
+    Ok(format!("Appended to {}.", path.display()))
 }
 
-/// Replaces text that stands in a file once.
-pub(super) fn edit(path: &Path, old: &str, new: &str) -> Done {
-    let text = fs::read_to_string(path).map_err(|error| wrong(path, &error))?;
+/// Replaces text that occurs exactly once in a file.
+pub(super) fn edit(path: &Path, old: &str, new: &str) -> ToolResult {
+    let text = fs::read_to_string(path).map_err(|error| with_path(path, &error))?;
     match text.matches(old).count() {
         1 => write(path, &text.replacen(old, new, 1)),
-        count => Err(format!("{} has the text {count} times, not once", path.display())),
+        count => Err(format!("{} contains the text {count} times instead of once", path.display())),
     }
 }
 
 fn make_parent(path: &Path) -> Result<(), String> {
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| wrong(path, &error))
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| with_path(path, &error))
 }
 
-fn wrong(path: &Path, error: &std::io::Error) -> String {
+fn with_path(path: &Path, error: &std::io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// Commits everything in `directory`. Where git knows no identity, a scripted one commits.
-pub(super) fn commit(directory: &Path, message: &str) -> Done {
+/// Commits everything in `directory`. A scripted identity is used if git has none.
+pub(super) fn commit(directory: &Path, message: &str) -> ToolResult {
     git(directory, &["add", "--all"])?;
-    let known =
+    let has_identity =
         git(directory, &["var", "GIT_COMMITTER_IDENT"]).is_ok() && git(directory, &["config", "user.email"]).is_ok();
     let identity: &[&str] =
-        if known { &[] } else { &["-c", "user.name=Scripted Agent", "-c", "user.email=agent@example.invalid"] };
+        if has_identity { &[] } else { &["-c", "user.name=Scripted Agent", "-c", "user.email=agent@example.invalid"] };
     let args: Vec<&str> = identity.iter().copied().chain(["commit", "--quiet", "-m", message]).collect();
     git(directory, &args)?;
     Ok(format!("Committed {}", git(directory, &["log", "-1", "--format=%h %s"])?))
 }
 
-fn git(directory: &Path, args: &[&str]) -> Done {
+fn git(directory: &Path, args: &[&str]) -> ToolResult {
     let output = Command::new("git")
         .args(args)
         .current_dir(directory)
         .env("GIT_TERMINAL_PROMPT", "0")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("cannot run git: {error}"))?;
+        .map_err(|error| format!("could not run git: {error}"))?;
     let Output { status, stdout, stderr } = output;
-    let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    let said = said.trim_end().to_owned();
-    if status.success() { Ok(said) } else { Err(format!("git {} failed ({status}): {said}", args.join(" "))) }
+    let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let text = text.trim_end().to_owned();
+    if status.success() { Ok(text) } else { Err(format!("git {} failed ({status}): {text}", args.join(" "))) }
 }
 
-/// A program that runs as a tool.
+/// A program that is running as a tool.
 #[derive(Debug)]
 pub(super) struct Running {
     group: Pid,
     output: File,
 }
 
-/// Starts a program in a session of its own, as opencode starts its tools. Its exit status goes to `signal` as the
+/// Starts a program in its own session, as opencode starts its tools. Its exit status is delivered to `signal` as the
 /// answer `id`.
-pub(super) fn start(words: &[String], directory: &Path, signal: &Arc<Signal>, id: u64) -> Result<Running, String> {
-    let (program, args) = words.split_first().ok_or("a program without a name")?;
-    // A file and not a pipe: what the program leaves behind may hold its output open for ever.
-    let output = tempfile::tempfile().map_err(|error| format!("no file for the output: {error}"))?;
+pub(super) fn start(argv: &[String], directory: &Path, signal: &Arc<Signal>, id: u64) -> Result<Running, String> {
+    let (program, args) = argv.split_first().ok_or("the command is empty")?;
+    // A file instead of a pipe: leftover processes may keep the output open forever.
+    let output = tempfile::tempfile().map_err(|error| format!("could not create a file for the output: {error}"))?;
     let copy = || output.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(program);
     command
@@ -99,7 +98,8 @@ pub(super) fn start(words: &[String], directory: &Path, signal: &Arc<Signal>, id
         .stdin(Stdio::null())
         .stdout(copy()?)
         .stderr(copy()?);
-    let mut child = in_own_session(&mut command).spawn().map_err(|error| format!("cannot run {program}: {error}"))?;
+    let mut child =
+        in_own_session(&mut command).spawn().map_err(|error| format!("could not run {program}: {error}"))?;
     let group = pid(&child);
     let signal = Arc::clone(signal);
     std::thread::spawn(move || {
@@ -110,10 +110,11 @@ pub(super) fn start(words: &[String], directory: &Path, signal: &Arc<Signal>, id
 }
 
 impl Running {
-    /// Waits for the end; returns the output and the exit status, `null` after a signal. A cancel kills the program.
+    /// Waits for the program and returns its output and its exit status, which is `null` after a signal. A cancel kills
+    /// the program.
     pub(super) fn finish(mut self, signal: &Signal, id: u64) -> Result<(String, Value), Cancelled> {
         let exit = signal.await_answer(id).inspect_err(|Cancelled| {
-            // It may have ended in the same moment.
+            // Fails only if it has just ended.
             let _gone = killpg(self.group, Kill::SIGKILL);
         })?;
         let mut bytes = Vec::new();
@@ -121,13 +122,13 @@ impl Running {
             self.output.seek(SeekFrom::Start(0)).and_then(|_| self.output.take(OUTPUT_MAX).read_to_end(&mut bytes));
         let text = match read {
             Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) => format!("the output cannot be read: {error}"),
+            Err(error) => format!("could not read the output: {error}"),
         };
         Ok((text, exit))
     }
 }
 
-/// Leaves a process behind that no process group, no environment and no open pipe leads to. Returns its id.
+/// Leaves a process that cannot be found by process group, environment or open pipe. Returns its id.
 pub(super) fn orphan(directory: &Path) -> Result<i32, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! An ACP agent that does what its prompt says; see `kugetsu_testkit::agent`.
+//! An ACP agent that carries out the script in its prompt; see `kugetsu_testkit::agent`.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Who asks: the token of a request, where each program looks for it, and what it says to a wrong one.
+//! Authentication: where each kind of forge looks for the token, and its answers to a wrong or missing one.
 
 use axum::http::{HeaderMap, header};
 
 use super::flavor::Flavor;
 use super::reply::Reply;
-use super::world::World;
+use super::state::ForgeState;
 
-/// The token that a request brings.
+/// The token of a request.
 pub(super) fn token(flavor: Flavor, headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if flavor == Flavor::GitLab
@@ -17,20 +17,20 @@ pub(super) fn token(flavor: Flavor, headers: &HeaderMap) -> Option<String> {
     let (scheme, token) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
     let schemes: &[&str] = match flavor {
         Flavor::GitHub => &["bearer", "token"],
-        // Old versions take `Bearer` for OAuth only.
+        // Old versions accept `Bearer` for OAuth only.
         Flavor::Gitea | Flavor::Forgejo => &["token"],
         Flavor::GitLab => &["bearer"],
     };
     schemes.contains(&scheme.to_ascii_lowercase().as_str()).then(|| token.trim().to_owned())
 }
 
-/// Who that is; a wrong token is refused even where none is needed.
-pub(super) fn login(flavor: Flavor, world: &World, headers: &HeaderMap) -> Result<Option<String>, Reply> {
+/// The user of the request's token. An unknown token is an error even if the request needs none.
+pub(super) fn login(flavor: Flavor, forge: &ForgeState, headers: &HeaderMap) -> Result<Option<String>, Reply> {
     let Some(token) = token(flavor, headers) else { return Ok(None) };
-    world.tokens.get(&token).cloned().map(Some).ok_or_else(|| unknown(flavor))
+    forge.tokens.get(&token).cloned().map(Some).ok_or_else(|| unknown_token(flavor))
 }
 
-fn unknown(flavor: Flavor) -> Reply {
+fn unknown_token(flavor: Flavor) -> Reply {
     Reply::error(
         401,
         match flavor {
@@ -41,8 +41,8 @@ fn unknown(flavor: Flavor) -> Reply {
     )
 }
 
-/// What is said to somebody without a token where one is needed.
-pub(super) fn needed(flavor: Flavor) -> Reply {
+/// The answer to a request that needs a token and has none.
+pub(super) fn token_required(flavor: Flavor) -> Reply {
     Reply::error(
         401,
         match flavor {

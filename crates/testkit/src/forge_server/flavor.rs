@@ -1,9 +1,8 @@
-//! Which program a forge server pretends to be.
+//! The kind of forge that a server imitates.
 
-/// A program with an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flavor {
-    /// GitHub Enterprise Server: everything of the API is below `/api/v3`.
+    /// GitHub Enterprise Server, whose API is below `/api/v3`.
     GitHub,
     Gitea,
     Forgejo,
@@ -11,7 +10,7 @@ pub(super) enum Flavor {
 }
 
 impl Flavor {
-    /// What the paths of its API begin with.
+    /// Path prefix of the API.
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Self::GitHub => "/api/v3",

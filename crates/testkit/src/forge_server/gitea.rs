@@ -1,54 +1,53 @@
-//! How Gitea and Forgejo answer. See `/api/swagger` on any of them.
+//! The API of Gitea and Forgejo; each server documents it at `/api/swagger`.
 
 use serde_json::{Value, json};
 
 use super::access;
+use super::api_request::ApiRequest;
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
 use super::pull_request::{BranchHome, PrState, PullRequest};
-use super::question::Question;
 use super::reply::Reply;
-use super::world::{LONG_AGO, Project, World, id_of};
+use super::state::{ForgeState, LONG_AGO, Project, id_of};
 
-/// Answers a question of the API.
-pub(super) fn answer(flavor: Flavor, world: &World, question: &Question) -> Reply {
-    if world.sign_in && question.login.is_none() {
+pub(super) fn answer(flavor: Flavor, forge: &ForgeState, request: &ApiRequest) -> Reply {
+    if forge.sign_in && request.login.is_none() {
         return Reply::error(403, "Only signed in user is allowed to call APIs.");
     }
-    let parts: Vec<&str> = question.parts.iter().map(String::as_str).collect();
+    let parts: Vec<&str> = request.parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        ["version"] => Reply::ok(json!({ "version": world.version })),
-        ["user"] => match question.login.as_deref() {
-            Some(login) => Reply::ok(user(&question.base, login)),
-            None => access::needed(flavor),
+        ["version"] => Reply::ok(json!({ "version": forge.version })),
+        ["user"] => match request.login.as_deref() {
+            Some(login) => Reply::ok(user(&request.base, login)),
+            None => access::token_required(flavor),
         },
         ["repos", owner, name, rest @ ..] => {
             let path = format!("{owner}/{name}");
-            match world.visible(&path, question.login.as_deref()) {
-                Some((path, project)) => Repo { flavor, question, path, project }.answer(world, rest),
-                None => missing(question),
+            match forge.visible(&path, request.login.as_deref()) {
+                Some((path, project)) => Repo { flavor, request, path, project }.answer(forge, rest),
+                None => missing(request),
             }
         }
-        _ => missing(question),
+        _ => missing(request),
     }
 }
 
-/// The API that only Forgejo has.
-pub(super) fn forgejo(world: &World, signed_in: bool, parts: &[String]) -> Reply {
-    if world.sign_in && !signed_in {
+/// The API below `/api/forgejo`.
+pub(super) fn forgejo(forge: &ForgeState, signed_in: bool, parts: &[String]) -> Reply {
+    if forge.sign_in && !signed_in {
         return Reply::error(403, "Only signed in user is allowed to call APIs.");
     }
     match parts {
         [api, v1, version] if (api.as_str(), v1.as_str(), version.as_str()) == ("forgejo", "v1", "version") => {
-            Reply::ok(json!({ "version": world.version }))
+            Reply::ok(json!({ "version": forge.version }))
         }
         _ => Reply::error(404, "not found"),
     }
 }
 
-fn missing(question: &Question) -> Reply {
-    let url = format!("{}/api/swagger", question.base);
+fn missing(request: &ApiRequest) -> Reply {
+    let url = format!("{}/api/swagger", request.base);
     let body = json!({ "errors": null, "message": "The target couldn't be found.", "url": url });
     Reply { status: 404, headers: Vec::new(), body }
 }
@@ -63,41 +62,41 @@ fn user(base: &str, login: &str) -> Value {
     })
 }
 
-fn label(question: &Question, path: &str, name: &str) -> Value {
-    let url = format!("{}/api/v1/repos/{path}/labels/{}", question.base, id_of(name));
+fn label(request: &ApiRequest, path: &str, name: &str) -> Value {
+    let url = format!("{}/api/v1/repos/{path}/labels/{}", request.base, id_of(name));
     let id = id_of(name);
     json!({ "id": id, "name": name, "exclusive": false, "is_archived": false, "color": "d73a4a", "description": "", "url": url })
 }
 
 struct Repo<'a> {
     flavor: Flavor,
-    question: &'a Question,
+    request: &'a ApiRequest,
     path: &'a str,
     project: &'a Project,
 }
 
 impl Repo<'_> {
-    fn answer(&self, world: &World, rest: &[&str]) -> Reply {
+    fn answer(&self, forge: &ForgeState, rest: &[&str]) -> Reply {
         match rest {
             [] => Reply::ok(self.repository(self.path, self.project.id)),
-            ["issues", number] => self.found(number, |number| self.issue_or_pull(number)),
+            ["issues", number] => self.lookup(number, |number| self.issue_or_pull(number)),
             ["pulls", number] => {
-                self.found(number, |number| Some(self.pull(number, self.project.pull_requests.get(&number)?)))
+                self.lookup(number, |number| Some(self.pull(number, self.project.pull_requests.get(&number)?)))
             }
-            ["pulls"] => self.pulls(world),
-            _ => missing(self.question),
+            ["pulls"] => self.pulls(forge),
+            _ => missing(self.request),
         }
     }
 
-    fn found(&self, number: &str, look: impl FnOnce(u64) -> Option<Value>) -> Reply {
-        number.parse().ok().and_then(look).map_or_else(|| missing(self.question), Reply::ok)
+    fn lookup(&self, number: &str, find: impl FnOnce(u64) -> Option<Value>) -> Reply {
+        number.parse().ok().and_then(find).map_or_else(|| missing(self.request), Reply::ok)
     }
 
-    fn pulls(&self, world: &World) -> Reply {
-        let state = self.question.get("state").unwrap_or("open");
-        // Gitea does not know this parameter, and answers with everything.
-        let head = self.question.get("head").filter(|_| self.flavor == Flavor::Forgejo);
-        let fits = |pull: &PullRequest| {
+    fn pulls(&self, forge: &ForgeState) -> Reply {
+        let state = self.request.get("state").unwrap_or("open");
+        // Gitea ignores this parameter and returns all pull requests.
+        let head = self.request.get("head").filter(|_| self.flavor == Flavor::Forgejo);
+        let matches = |pull: &PullRequest| {
             let state = match state {
                 "all" => true,
                 "closed" => !pull.is_open(),
@@ -105,10 +104,10 @@ impl Repo<'_> {
             };
             state && head.is_none_or(|head| head == pull.head)
         };
-        let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
-        let all = found.map(|(number, pull)| self.pull(*number, pull)).collect();
-        let page = Page::of(all, self.question, world, Length { name: "limit", default: 30 });
-        let (links, total) = (page.links(self.question), page.total.to_string());
+        let matching = self.project.pull_requests.iter().rev().filter(|(_, pull)| matches(pull));
+        let all = matching.map(|(number, pull)| self.pull(*number, pull)).collect();
+        let page = Page::of(all, self.request, forge, Length { name: "limit", default: 30 });
+        let (links, total) = (page.links(self.request), page.total.to_string());
         let reply = page.reply().header("x-total-count", total);
         match links {
             Some(links) => reply.header("link", links),
@@ -118,9 +117,9 @@ impl Repo<'_> {
 
     fn repository(&self, path: &str, id: u64) -> Value {
         let (owner, name) = path.split_once('/').unwrap_or((path, path));
-        let page = format!("{}/{path}", self.question.base);
+        let page = format!("{}/{path}", self.request.base);
         json!({
-            "id": id, "owner": user(&self.question.base, owner), "name": name, "full_name": path, "description": "",
+            "id": id, "owner": user(&self.request.base, owner), "name": name, "full_name": path, "description": "",
             "empty": false, "private": self.project.members.is_some(), "fork": id != self.project.id, "template": false,
             "mirror": false, "size": 22, "html_url": page, "ssh_url": format!("git@127.0.0.1:{path}.git"),
             "clone_url": format!("{page}.git"), "default_branch": "main", "archived": false, "has_issues": true,
@@ -140,21 +139,21 @@ impl Repo<'_> {
         Some(issue)
     }
 
-    /// What issues and pull requests have in common, as an issue.
+    /// The fields that issues and pull requests share.
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Value {
         let (owner, name) = self.path.split_once('/').unwrap_or((self.path, self.path));
         json!({
             "id": self.project.id * 1000 + number,
-            "url": format!("{}/api/v1/repos/{}/issues/{number}", self.question.base, self.path),
-            "html_url": format!("{}/{}/{page}/{number}", self.question.base, self.path),
+            "url": format!("{}/api/v1/repos/{}/issues/{number}", self.request.base, self.path),
+            "html_url": format!("{}/{}/{page}/{number}", self.request.base, self.path),
             "number": number,
-            // The user of content whose author is gone.
-            "user": user(&self.question.base, issue.author.as_deref().unwrap_or("Ghost")),
+            // The user whom Gitea shows for a deleted account.
+            "user": user(&self.request.base, issue.author.as_deref().unwrap_or("Ghost")),
             "original_author": "", "original_author_id": 0,
             "title": issue.title,
             "body": issue.body.as_deref().unwrap_or_default(),
             "ref": "", "assets": [],
-            "labels": issue.labels.iter().map(|name| label(self.question, self.path, name)).collect::<Vec<_>>(),
+            "labels": issue.labels.iter().map(|name| label(self.request, self.path, name)).collect::<Vec<_>>(),
             "milestone": null, "assignee": null, "assignees": null,
             "state": if closed { "closed" } else { "open" },
             "is_locked": false, "comments": 0,
@@ -174,14 +173,13 @@ impl Repo<'_> {
                 fields.remove(only_of_issues);
             }
         }
-        let page = format!("{}/{}/pulls/{number}", self.question.base, self.path);
+        let page = format!("{}/{}/pulls/{number}", self.request.base, self.path);
         let merged = pull.state == PrState::Merged;
         json["url"] = page.clone().into();
         json["diff_url"] = format!("{page}.diff").into();
         json["patch_url"] = format!("{page}.patch").into();
         json["draft"] = (pull.state == PrState::Draft).into();
-        // One word for four things: of drafts, of what is in conflict, of what is being looked at and of what is closed
-        // it is false.
+        // `false` has four meanings: a draft, a conflict, a check in progress, or a closed pull request.
         json["mergeable"] = (pull.state == PrState::Open).into();
         json["merged"] = merged.into();
         json["merged_at"] = if merged { LONG_AGO.into() } else { Value::Null };

@@ -1,33 +1,32 @@
-//! How GitHub answers. See <https://docs.github.com/en/rest>.
+//! The API of GitHub; see <https://docs.github.com/en/rest>.
 
 use serde_json::{Map, Value, json};
 
 use super::access;
+use super::api_request::ApiRequest;
 use super::flavor::Flavor;
 use super::github_shape::{label, me, object, repository, user};
 use super::issue::Issue;
 use super::list::{Length, Page};
 use super::pull_request::{BranchHome, PrState, PullRequest};
-use super::question::Question;
 use super::reply::Reply;
-use super::world::{LONG_AGO, Project, World, id_of};
+use super::state::{ForgeState, LONG_AGO, Project, id_of};
 
-/// Answers a question of the API.
-pub(super) fn answer(world: &World, question: &Question) -> Reply {
-    let parts: Vec<&str> = question.parts.iter().map(String::as_str).collect();
+pub(super) fn answer(forge: &ForgeState, request: &ApiRequest) -> Reply {
+    let parts: Vec<&str> = request.parts.iter().map(String::as_str).collect();
     let reply = match parts.as_slice() {
         ["meta"] => Reply::ok(json!({
             "verifiable_password_authentication": false,
-            "installed_version": world.version,
+            "installed_version": forge.version,
         })),
-        ["user"] => match question.login.as_deref() {
-            Some(login) => Reply::ok(me(&question.base, &api(question), login)),
-            None => access::needed(Flavor::GitHub),
+        ["user"] => match request.login.as_deref() {
+            Some(login) => Reply::ok(me(&request.base, &api(request), login)),
+            None => access::token_required(Flavor::GitHub),
         },
         ["repos", owner, name, rest @ ..] => {
             let path = format!("{owner}/{name}");
-            match world.visible(&path, question.login.as_deref()) {
-                Some((path, project)) => Repo { question, path, project }.answer(world, rest),
+            match forge.visible(&path, request.login.as_deref()) {
+                Some((path, project)) => Repo { request, path, project }.answer(forge, rest),
                 None => missing(),
             }
         }
@@ -35,7 +34,7 @@ pub(super) fn answer(world: &World, question: &Question) -> Reply {
     };
     reply
         .header("x-github-request-id", "C0DE:1:2:3")
-        .header("x-github-enterprise-version", world.version.clone())
+        .header("x-github-enterprise-version", forge.version.clone())
         .header("x-ratelimit-limit", "5000")
         .header("x-ratelimit-remaining", "4990")
         .header("x-ratelimit-resource", "core")
@@ -51,18 +50,18 @@ fn missing() -> Reply {
     }
 }
 
-fn api(question: &Question) -> String {
-    format!("{}{}", question.base, Flavor::GitHub.prefix())
+fn api(request: &ApiRequest) -> String {
+    format!("{}{}", request.base, Flavor::GitHub.prefix())
 }
 
 struct Repo<'a> {
-    question: &'a Question,
+    request: &'a ApiRequest,
     path: &'a str,
     project: &'a Project,
 }
 
 impl Repo<'_> {
-    fn answer(&self, world: &World, rest: &[&str]) -> Reply {
+    fn answer(&self, forge: &ForgeState, rest: &[&str]) -> Reply {
         match rest {
             [] => Reply::ok(self.repository()),
             ["issues", number] => match number.parse() {
@@ -72,21 +71,21 @@ impl Repo<'_> {
             ["pulls", number] => {
                 let number = number.parse().ok();
                 match number.and_then(|number| Some((number, self.project.pull_requests.get(&number)?))) {
-                    Some((number, pull)) => Reply::ok(self.whole(number, pull)),
+                    Some((number, pull)) => Reply::ok(self.full_pull(number, pull)),
                     None => missing(),
                 }
             }
-            ["pulls"] => self.pulls(world),
+            ["pulls"] => self.pulls(forge),
             _ => missing(),
         }
     }
 
-    fn pulls(&self, world: &World) -> Reply {
-        let question = self.question;
-        let state = question.get("state").unwrap_or("open");
+    fn pulls(&self, forge: &ForgeState) -> Reply {
+        let request = self.request;
+        let state = request.get("state").unwrap_or("open");
         let fits = |pull: &PullRequest| {
-            let head = question.get("head").is_none_or(|head| head == format!("{}:{}", self.owner_of(pull), pull.head));
-            let base = question.get("base").is_none_or(|base| base == pull.base);
+            let head = request.get("head").is_none_or(|head| head == format!("{}:{}", self.owner_of(pull), pull.head));
+            let base = request.get("base").is_none_or(|base| base == pull.base);
             let state = match state {
                 "all" => true,
                 "closed" => !pull.is_open(),
@@ -96,8 +95,8 @@ impl Repo<'_> {
         };
         let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
         let all = found.map(|(number, pull)| Value::Object(self.pull(*number, pull))).collect();
-        let page = Page::of(all, question, world, Length { name: "per_page", default: 30 });
-        match page.links(question) {
+        let page = Page::of(all, request, forge, Length { name: "per_page", default: 30 });
+        match page.links(request) {
             Some(links) => page.reply().header("link", links),
             None => page.reply(),
         }
@@ -112,34 +111,34 @@ impl Repo<'_> {
     }
 
     fn repository(&self) -> Value {
-        repository(&self.question.base, &api(self.question), self.path, self.project.id, self.project.members.is_some())
+        repository(&self.request.base, &api(self.request), self.path, self.project.id, self.project.members.is_some())
     }
 
     fn user(&self, login: Option<&str>) -> Value {
-        login.map_or(Value::Null, |login| user(&self.question.base, &api(self.question), login))
+        login.map_or(Value::Null, |login| user(&self.request.base, &api(self.request), login))
     }
 
     fn issue_or_pull(&self, number: u64) -> Reply {
         if let Some(issue) = self.project.issues.get(&number) {
-            let page = format!("{}/{}/issues/{number}", self.question.base, self.path);
+            let page = format!("{}/{}/issues/{number}", self.request.base, self.path);
             return Reply::ok(Value::Object(self.issue(number, issue, issue.closed, &page)));
         }
         let Some(pull) = self.project.pull_requests.get(&number) else { return missing() };
-        let page = format!("{}/{}/pull/{number}", self.question.base, self.path);
+        let page = format!("{}/{}/pull/{number}", self.request.base, self.path);
         let mut fields = self.issue(number, &pull.issue, !pull.is_open(), &page);
         fields.insert("draft".to_owned(), (pull.state == PrState::Draft).into());
         let merged = (pull.state == PrState::Merged).then_some(LONG_AGO);
         let links = json!({
-            "url": format!("{}/repos/{}/pulls/{number}", api(self.question), self.path),
+            "url": format!("{}/repos/{}/pulls/{number}", api(self.request), self.path),
             "html_url": page, "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "merged_at": merged,
         });
         fields.insert("pull_request".to_owned(), links);
         Reply::ok(Value::Object(fields))
     }
 
-    /// What issues and pull requests have in common, as an issue.
+    /// The fields that issues and pull requests share.
     fn issue(&self, number: u64, issue: &Issue, closed: bool, page: &str) -> Map<String, Value> {
-        let repo = format!("{}/repos/{}", api(self.question), self.path);
+        let repo = format!("{}/repos/{}", api(self.request), self.path);
         let url = format!("{repo}/issues/{number}");
         object(json!({
             "id": self.project.id * 1000 + number,
@@ -164,11 +163,11 @@ impl Repo<'_> {
         }))
     }
 
-    /// A pull request as lists have it.
+    /// A pull request in a list.
     fn pull(&self, number: u64, pull: &PullRequest) -> Map<String, Value> {
-        let repo = format!("{}/repos/{}", api(self.question), self.path);
+        let repo = format!("{}/repos/{}", api(self.request), self.path);
         let (url, issue_url) = (format!("{repo}/pulls/{number}"), format!("{repo}/issues/{number}"));
-        let page = format!("{}/{}/pull/{number}", self.question.base, self.path);
+        let page = format!("{}/{}/pull/{number}", self.request.base, self.path);
         let statuses = format!("{repo}/statuses/{}", pull.sha);
         let merged = pull.state == PrState::Merged;
         let mut fields = self.issue(number, &pull.issue, !pull.is_open(), &page);
@@ -219,7 +218,7 @@ impl Repo<'_> {
     fn head(&self, pull: &PullRequest) -> Value {
         let owner = self.owner_of(pull);
         let name = self.path.split('/').next_back().unwrap_or_default();
-        let (web, api) = (&self.question.base, api(self.question));
+        let (web, api) = (&self.request.base, api(self.request));
         let repo = match &pull.home {
             BranchHome::Project => self.repository(),
             BranchHome::ForkOf(owner) => repository(web, &api, &format!("{owner}/{name}"), id_of(owner), false),
@@ -229,8 +228,8 @@ impl Repo<'_> {
         json!({ "label": format!("{owner}:{}", pull.head), "ref": pull.head, "sha": pull.sha, "user": user, "repo": repo })
     }
 
-    /// A pull request by itself: only here GitHub looks whether it can be merged.
-    fn whole(&self, number: u64, pull: &PullRequest) -> Value {
+    /// A single pull request. Only here does GitHub report whether it can be merged.
+    fn full_pull(&self, number: u64, pull: &PullRequest) -> Value {
         let (mergeable, state) = match pull.state {
             PrState::Open => (Some(true), "clean"),
             PrState::Draft => (Some(true), "draft"),

@@ -1,10 +1,10 @@
-//! The things of GitHub's API with all the fields that its schema requires, most of which are addresses.
+//! Objects of GitHub's API with all fields that its schema requires, most of which are addresses.
 
 use serde_json::{Map, Value, json};
 
-use super::world::{LONG_AGO, id_of};
+use super::state::{LONG_AGO, id_of};
 
-/// Addresses that a user has, below its API address.
+/// Addresses of a user below its API address.
 const OF_USER: &[(&str, &str)] = &[
     ("url", ""),
     ("followers_url", "/followers"),
@@ -18,7 +18,7 @@ const OF_USER: &[(&str, &str)] = &[
     ("received_events_url", "/received_events"),
 ];
 
-/// Addresses that a repository has, below its API address.
+/// Addresses of a repository below its API address.
 const OF_REPOSITORY: &[(&str, &str)] = &[
     ("url", ""),
     ("archive_url", "/{archive_format}{/ref}"),
@@ -59,7 +59,7 @@ const OF_REPOSITORY: &[(&str, &str)] = &[
     ("trees_url", "/git/trees{/sha}"),
 ];
 
-/// A user as others see it.
+/// The public view of a user.
 pub(super) fn user(web: &str, api: &str, login: &str) -> Value {
     let mut fields = addresses(OF_USER, &format!("{api}/users/{login}"));
     fields.extend(object(json!({
@@ -76,7 +76,7 @@ pub(super) fn user(web: &str, api: &str, login: &str) -> Value {
     Value::Object(fields)
 }
 
-/// A user as it sees itself.
+/// The authenticated user.
 pub(super) fn me(web: &str, api: &str, login: &str) -> Value {
     let mut fields = object(user(web, api, login));
     fields.extend(object(json!({
@@ -90,7 +90,6 @@ pub(super) fn me(web: &str, api: &str, login: &str) -> Value {
     Value::Object(fields)
 }
 
-/// A repository.
 pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: bool) -> Value {
     let (owner, name) = path.split_once('/').unwrap_or((path, path));
     let page = format!("{web}/{path}");
@@ -119,7 +118,6 @@ pub(super) fn repository(web: &str, api: &str, path: &str, id: u64, private: boo
     Value::Object(fields)
 }
 
-/// A label.
 pub(super) fn label(repo: &str, name: &str) -> Value {
     json!({
         "id": id_of(name), "node_id": format!("LA_{name}"), "url": format!("{repo}/labels/{}", name.replace(' ', "%20")),
@@ -127,7 +125,6 @@ pub(super) fn label(repo: &str, name: &str) -> Value {
     })
 }
 
-/// The fields of an object.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,

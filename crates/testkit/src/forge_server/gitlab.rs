@@ -1,27 +1,26 @@
-//! How GitLab answers. See <https://docs.gitlab.com/api/rest/>.
+//! The API of GitLab; see <https://docs.gitlab.com/api/rest/>.
 
 use serde_json::{Value, json};
 
 use super::access;
+use super::api_request::ApiRequest;
 use super::flavor::Flavor;
 use super::issue::Issue;
 use super::list::{Length, Page};
 use super::pull_request::{BranchHome, PrState, PullRequest};
-use super::question::Question;
 use super::reply::Reply;
-use super::world::{LONG_AGO, Project, World, id_of};
+use super::state::{ForgeState, LONG_AGO, Project, id_of};
 
-/// Answers a question of the API.
-pub(super) fn answer(world: &World, question: &Question) -> Reply {
-    let parts: Vec<&str> = question.parts.iter().map(String::as_str).collect();
-    let reply = match (parts.as_slice(), question.login.as_deref()) {
-        (["version" | "user"], None) => access::needed(Flavor::GitLab),
+pub(super) fn answer(forge: &ForgeState, request: &ApiRequest) -> Reply {
+    let parts: Vec<&str> = request.parts.iter().map(String::as_str).collect();
+    let reply = match (parts.as_slice(), request.login.as_deref()) {
+        (["version" | "user"], None) => access::token_required(Flavor::GitLab),
         (["version"], Some(_)) => Reply::ok(
-            json!({ "version": world.version, "revision": "570e7b2abdd", "kas": { "enabled": false }, "enterprise": true }),
+            json!({ "version": forge.version, "revision": "570e7b2abdd", "kas": { "enabled": false }, "enterprise": true }),
         ),
-        (["user"], Some(login)) => Reply::ok(user(&question.base, Some(login))),
-        (["projects", path, rest @ ..], login) => match world.visible(path, login) {
-            Some((path, project)) => Place { question, path, project }.answer(world, rest),
+        (["user"], Some(login)) => Reply::ok(user(&request.base, Some(login))),
+        (["projects", path, rest @ ..], login) => match forge.visible(path, login) {
+            Some((path, project)) => Repo { request, path, project }.answer(forge, rest),
             None => Reply::error(404, "404 Project Not Found"),
         },
         _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
@@ -41,42 +40,42 @@ fn user(base: &str, login: Option<&str>) -> Value {
     })
 }
 
-struct Place<'a> {
-    question: &'a Question,
+struct Repo<'a> {
+    request: &'a ApiRequest,
     path: &'a str,
     project: &'a Project,
 }
 
-impl Place<'_> {
-    fn answer(&self, world: &World, rest: &[&str]) -> Reply {
+impl Repo<'_> {
+    fn answer(&self, forge: &ForgeState, rest: &[&str]) -> Reply {
         match rest {
             ["issues", number] => self
-                .found(number, "404 Not found", |number| Some(self.issue(number, self.project.issues.get(&number)?))),
-            ["merge_requests", number] => self.found(number, "404 Not found", |number| {
+                .lookup(number, "404 Not found", |number| Some(self.issue(number, self.project.issues.get(&number)?))),
+            ["merge_requests", number] => self.lookup(number, "404 Not found", |number| {
                 Some(self.merge_request(number, self.project.pull_requests.get(&number)?))
             }),
-            ["merge_requests"] => self.merge_requests(world),
+            ["merge_requests"] => self.merge_requests(forge),
             _ => Reply { status: 404, headers: Vec::new(), body: json!({ "error": "404 Not Found" }) },
         }
     }
 
-    fn found(&self, number: &str, missing: &str, look: impl FnOnce(u64) -> Option<Value>) -> Reply {
-        number.parse().ok().and_then(look).map_or_else(|| Reply::error(404, missing), Reply::ok)
+    fn lookup(&self, number: &str, missing: &str, find: impl FnOnce(u64) -> Option<Value>) -> Reply {
+        number.parse().ok().and_then(find).map_or_else(|| Reply::error(404, missing), Reply::ok)
     }
 
-    fn merge_requests(&self, world: &World) -> Reply {
-        let question = self.question;
+    fn merge_requests(&self, forge: &ForgeState) -> Reply {
+        let request = self.request;
         let fits = |pull: &PullRequest| {
-            let branch = question.get("source_branch").is_none_or(|branch| branch == pull.head);
-            let state = question.get("state").unwrap_or("all");
+            let branch = request.get("source_branch").is_none_or(|branch| branch == pull.head);
+            let state = request.get("state").unwrap_or("all");
             branch && (state == "all" || state == state_name(pull))
         };
         let found = self.project.pull_requests.iter().rev().filter(|(_, pull)| fits(pull));
         let all = found.map(|(number, pull)| self.merge_request(*number, pull)).collect();
-        let page = Page::of(all, question, world, Length { name: "per_page", default: 20 });
+        let page = Page::of(all, request, forge, Length { name: "per_page", default: 20 });
         let next = page.next().map(|next| next.to_string()).unwrap_or_default();
         let (number, length, total, last) = (page.number, page.length, page.total, page.last());
-        let links = page.links(question);
+        let links = page.links(request);
         let reply = page
             .reply()
             .header("x-next-page", next)
@@ -91,7 +90,7 @@ impl Place<'_> {
     }
 
     fn issue(&self, number: u64, issue: &Issue) -> Value {
-        let page = format!("{}/{}/-/issues/{number}", self.question.base, self.path);
+        let page = format!("{}/{}/-/issues/{number}", self.request.base, self.path);
         json!({
             "id": self.project.id * 1000 + number, "iid": number, "project_id": self.project.id,
             "title": issue.title, "description": issue.body,
@@ -99,7 +98,7 @@ impl Place<'_> {
             "created_at": LONG_AGO, "updated_at": LONG_AGO,
             "closed_at": if issue.closed { Some(LONG_AGO) } else { None }, "closed_by": null,
             "labels": issue.labels, "milestone": null, "assignees": [], "assignee": null,
-            "author": user(&self.question.base, issue.author.as_deref()),
+            "author": user(&self.request.base, issue.author.as_deref()),
             "type": "ISSUE", "issue_type": "issue", "user_notes_count": 0, "merge_requests_count": 0,
             "upvotes": 0, "downvotes": 0, "due_date": null, "confidential": false, "discussion_locked": null,
             "web_url": page,
@@ -119,20 +118,20 @@ impl Place<'_> {
             "created_at": LONG_AGO, "updated_at": LONG_AGO,
             "merged_at": at(PrState::Merged), "merged_by": null, "merge_user": null,
             "closed_at": at(PrState::Closed), "closed_by": null,
-            "author": user(&self.question.base, issue.author.as_deref()),
+            "author": user(&self.request.base, issue.author.as_deref()),
             "assignees": [], "assignee": null, "reviewers": [], "labels": issue.labels, "milestone": null,
             "draft": draft, "work_in_progress": draft, "user_notes_count": 0, "upvotes": 0, "downvotes": 0,
-            "web_url": format!("{}/{}/-/merge_requests/{number}", self.question.base, self.path),
+            "web_url": format!("{}/{}/-/merge_requests/{number}", self.request.base, self.path),
             "references": { "short": short, "relative": short, "full": format!("{}{short}", self.path) },
         });
-        if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merging(pull)) {
+        if let (Value::Object(fields), Value::Object(merging)) = (&mut fields, self.merge_fields(pull)) {
             fields.extend(merging);
         }
         fields
     }
 
-    /// From where to where, and whether it can be done.
-    fn merging(&self, pull: &PullRequest) -> Value {
+    /// The branches, and whether they can be merged.
+    fn merge_fields(&self, pull: &PullRequest) -> Value {
         let (old, new) = match pull.state {
             PrState::Open => ("can_be_merged", "mergeable"),
             PrState::Draft => ("can_be_merged", "draft_status"),

@@ -1,19 +1,19 @@
-//! Pages of a list.
+//! Pagination.
 
 use serde_json::Value;
 
-use super::question::Question;
+use super::api_request::ApiRequest;
 use super::reply::Reply;
-use super::world::World;
+use super::state::ForgeState;
 
-/// The name of the parameter that says how long a page is, and how long it is without.
+/// The query parameter for the entries per page, and its default.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Length {
     pub(super) name: &'static str,
     pub(super) default: usize,
 }
 
-/// One page out of all entries, and where it is in them.
+/// One page of a list.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) entries: Vec<Value>,
@@ -23,9 +23,9 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn of(all: Vec<Value>, question: &Question, world: &World, length: Length) -> Self {
-        let number = question.number("page").unwrap_or(1).max(1);
-        let length = question.number(length.name).unwrap_or(length.default).clamp(1, world.page_max);
+    pub(super) fn of(all: Vec<Value>, request: &ApiRequest, forge: &ForgeState, length: Length) -> Self {
+        let number = request.number("page").unwrap_or(1).max(1);
+        let length = request.number(length.name).unwrap_or(length.default).clamp(1, forge.page_max);
         let total = all.len();
         let entries = all.into_iter().skip((number - 1).saturating_mul(length)).take(length).collect();
         Self { entries, total, number, length }
@@ -40,13 +40,13 @@ impl Page {
     }
 
     /// The header `Link`, as GitHub and Gitea write it.
-    pub(super) fn links(&self, question: &Question) -> Option<String> {
-        let (path, query) = question.target.split_once('?').unwrap_or((&question.target, ""));
-        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("page=")).collect();
+    pub(super) fn links(&self, request: &ApiRequest) -> Option<String> {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let other: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("page=")).collect();
         let target = |page: usize| {
             let page = format!("page={page}");
-            let pairs: Vec<&str> = kept.iter().copied().chain([page.as_str()]).collect();
-            format!("{}{path}?{}", question.base, pairs.join("&"))
+            let pairs: Vec<&str> = other.iter().copied().chain([page.as_str()]).collect();
+            format!("{}{path}?{}", request.base, pairs.join("&"))
         };
         let next = self.next()?;
         Some(format!("<{}>; rel=\"next\", <{}>; rel=\"last\"", target(next), target(self.last())))

@@ -1,10 +1,11 @@
-//! Forges that a test can talk to: GitHub, Gitea, Forgejo and GitLab, as far as their documentation says how they answer,
-//! with issues and pull requests that a test makes and alters, and with the faults it asks for.
+//! Test doubles of GitHub, Gitea, Forgejo and GitLab, with issues and pull requests that a test creates and changes, and
+//! with injected faults.
 //!
-//! They are written to what the servers document, not to what our client asks: fields that nobody here reads are there
-//! too, so that a client of somebody else's can be pointed at them.
+//! They follow the documentation of the real servers rather than our client: they also answer with fields that our client
+//! does not read, so that other clients work with them too.
 
 mod access;
+mod api_request;
 pub mod fault;
 mod flavor;
 mod gitea;
@@ -15,8 +16,7 @@ mod handler;
 pub mod issue;
 mod list;
 pub mod pull_request;
-mod question;
-pub mod record;
 mod reply;
+pub mod request;
 pub mod server;
-mod world;
+mod state;

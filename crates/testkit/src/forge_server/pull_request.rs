@@ -2,50 +2,44 @@
 
 use super::issue::Issue;
 
-/// A pull request as a test makes it; everything but title and branch has a default.
+/// A pull request; every field but title and branch has a default.
 #[derive(Clone, Debug)]
 pub struct PullRequest {
-    /// Title, description, author and labels, which it has as issues have them.
+    /// Title, description, author and labels.
     pub issue: Issue,
-    /// The branch to be merged.
+    /// The branch to merge.
     pub head: String,
-    /// The commit at its end.
+    /// The last commit of the branch.
     pub sha: String,
     /// The branch to merge into.
     pub base: String,
-    /// What has become of it.
     pub state: PrState,
-    /// Where the branch is.
     pub home: BranchHome,
-    /// Whether the branch was removed.
+    /// Whether the branch was deleted.
     pub branch_gone: bool,
 }
-
-/// What has become of a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrState {
-    /// Open, and can be merged.
+    /// Open and mergeable.
     Open,
-    /// Open and marked as not ready.
+    /// Open and marked as a draft.
     Draft,
-    /// Open, and does not fit onto its base.
+    /// Open, with a conflict.
     Conflict,
-    /// Open, and a push has just made the server look anew whether it fits.
+    /// Open, and the server is checking for conflicts after a push.
     Computing,
-    /// Merged.
     Merged,
-    /// Closed without having been merged.
+    /// Closed without a merge.
     Closed,
 }
 
-/// Where the branch of a pull request is.
+/// The repository of the pull request's branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BranchHome {
-    /// In the project itself.
     Project,
-    /// In the fork that this user has.
+    /// The fork of this user.
     ForkOf(String),
-    /// It was in a fork that is gone.
+    /// A fork that was deleted.
     ForkGone,
 }
 
@@ -63,32 +57,27 @@ impl PullRequest {
         }
     }
 
-    /// Into another branch.
     pub fn base(self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self }
     }
 
-    /// With this commit at its end.
     pub fn sha(self, sha: &str) -> Self {
         Self { sha: sha.to_owned(), ..self }
     }
 
-    /// In another state.
     pub fn state(self, state: PrState) -> Self {
         Self { state, ..self }
     }
 
-    /// From the fork that this user has.
     pub fn from_fork_of(self, owner: &str) -> Self {
         Self { home: BranchHome::ForkOf(owner.to_owned()), ..self }
     }
 
-    /// From a fork that is gone.
     pub fn from_gone_fork(self) -> Self {
         Self { home: BranchHome::ForkGone, ..self }
     }
 
-    /// With its branch removed, as after a merge.
+    /// The branch was deleted, as after a merge.
     pub fn branch_gone(self) -> Self {
         Self { branch_gone: true, ..self }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Status, headers and JSON of an answer.
+/// Status, headers and JSON body.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -15,7 +15,7 @@ impl Reply {
         Self { status: 200, headers: Vec::new(), body }
     }
 
-    /// An error in the form that all four have in common.
+    /// An error in the form that all flavors share.
     pub(super) fn error(status: u16, message: &str) -> Self {
         Self { status, headers: Vec::new(), body: json!({ "message": message }) }
     }

@@ -1,22 +1,22 @@
-//! The forge server as a test holds it.
+//! The forge server as tests use it.
 
 use std::sync::Arc;
 
 use super::fault::Fault;
 use super::flavor::Flavor;
-use super::handler::Desk;
+use super::handler::ServerState;
 use super::issue::Issue;
 use super::pull_request::{PrState, PullRequest};
-use super::record::ForgeRequest;
-use super::world::World;
+use super::request::ForgeRequest;
+use super::state::ForgeState;
 use crate::git_server::server::GitServer;
 use crate::local_server::LocalServer;
 use crate::watched::Watched;
 
-/// A running forge on a free port of 127.0.0.1; dropping it stops it.
+/// A forge on a free port of 127.0.0.1, stopped on drop.
 ///
-/// Projects come into being by being named, and everybody may see them; see [`private`](Self::private). A token that is
-/// not known is refused even where none is needed.
+/// A project is created when it is first named and is public unless it is made [`private`](Self::private). An unknown
+/// token is refused even if the request needs none.
 ///
 /// ```no_run
 /// use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
@@ -29,7 +29,7 @@ use crate::watched::Watched;
 /// let pull = forge.pull_request("acme/api", PullRequest::new("Make it quick", "kugetsu/1-it-is-slow"));
 /// forge.set_pr_state("acme/api", pull, PrState::Merged);
 ///
-/// // The same address for pages, API and git, as servers have it.
+/// // One address for pages, API and git, as on real servers.
 /// let git = GitServer::start("s3cret");
 /// forge.serve_git(&git);
 /// let clone_from = format!("{}/acme/api.git", forge.base_url());
@@ -37,146 +37,136 @@ use crate::watched::Watched;
 #[derive(Debug)]
 pub struct ForgeServer {
     server: LocalServer,
-    desk: Arc<Desk>,
+    state: Arc<ServerState>,
 }
 
 impl ForgeServer {
-    /// A GitHub Enterprise Server: its API is below `/api/v3`.
+    /// A GitHub Enterprise Server, whose API is below `/api/v3`.
     pub fn github() -> Self {
         Self::start(Flavor::GitHub)
     }
 
-    /// A Gitea.
     pub fn gitea() -> Self {
         Self::start(Flavor::Gitea)
     }
 
-    /// A Forgejo.
     pub fn forgejo() -> Self {
         Self::start(Flavor::Forgejo)
     }
 
-    /// A GitLab.
     pub fn gitlab() -> Self {
         Self::start(Flavor::GitLab)
     }
 
     fn start(flavor: Flavor) -> Self {
         let page_max = if matches!(flavor, Flavor::Gitea | Flavor::Forgejo) { 50 } else { 100 };
-        let world = World { version: flavor.version().to_owned(), page_max, ..World::default() };
-        let desk = Arc::new(Desk {
+        let forge = ForgeState { version: flavor.version().to_owned(), page_max, ..ForgeState::default() };
+        let state = Arc::new(ServerState {
             flavor,
-            world: Watched::new(world),
+            forge: Watched::new(forge),
             requests: Watched::default(),
             faults: Watched::default(),
             git: Watched::default(),
         });
-        Self { server: LocalServer::start("forge-server", Arc::clone(&desk).router()), desk }
+        Self { server: LocalServer::start("forge-server", Arc::clone(&state).router()), state }
     }
 
-    /// Where its pages begin, for instance `http://127.0.0.1:4711`.
+    /// The root address, for example `http://127.0.0.1:4711`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.server.address())
     }
 
-    /// Where its API begins.
     pub fn api_url(&self) -> String {
-        format!("{}{}", self.base_url(), self.desk.flavor.prefix())
+        format!("{}{}", self.base_url(), self.state.flavor.prefix())
     }
 
-    /// Lets `login` in with `token`.
+    /// Adds a token of the user `login`.
     pub fn token(&self, token: &str, login: &str) -> &Self {
-        self.desk.world.change(|world| world.tokens.insert(token.to_owned(), login.to_owned()));
+        self.state.forge.change(|forge| forge.tokens.insert(token.to_owned(), login.to_owned()));
         self
     }
 
-    /// Does not know this token any more.
     pub fn revoke(&self, token: &str) {
-        self.desk.world.change(|world| world.tokens.remove(token));
+        self.state.forge.change(|forge| forge.tokens.remove(token));
     }
 
-    /// Shows the project to these users only.
+    /// Makes the project visible only to these users.
     pub fn private(&self, project: &str, logins: &[&str]) {
         let members = logins.iter().map(|login| (*login).to_owned()).collect();
-        self.desk.world.change(|world| world.project_mut(project).members = Some(members));
+        self.state.forge.change(|forge| forge.project_mut(project).members = Some(members));
     }
 
-    /// Adds an issue; its number.
+    /// Adds an issue and returns its number.
     pub fn issue(&self, project: &str, issue: Issue) -> u64 {
-        let shared = self.desk.flavor.shares_numbers();
-        self.desk.world.change(|world| world.project_mut(project).add_issue(issue, shared))
+        let shared = self.state.flavor.shares_numbers();
+        self.state.forge.change(|forge| forge.project_mut(project).add_issue(issue, shared))
     }
 
-    /// Adds a pull request; its number.
+    /// Adds a pull request and returns its number.
     pub fn pull_request(&self, project: &str, pull: PullRequest) -> u64 {
-        let shared = self.desk.flavor.shares_numbers();
-        self.desk.world.change(|world| world.project_mut(project).add_pull_request(pull, shared))
+        let shared = self.state.flavor.shares_numbers();
+        self.state.forge.change(|forge| forge.project_mut(project).add_pull_request(pull, shared))
     }
 
-    /// Makes something else of a pull request.
-    ///
     /// # Panics
-    /// When there is none of this number.
+    /// Panics if there is no such pull request.
     pub fn set_pr_state(&self, project: &str, number: u64, state: PrState) {
         self.edit_pull_request(project, number, |pull| pull.state = state);
     }
 
-    /// Alters a pull request in any way.
-    ///
     /// # Panics
-    /// When there is none of this number.
+    /// Panics if there is no such pull request.
     pub fn edit_pull_request(&self, project: &str, number: u64, edit: impl FnOnce(&mut PullRequest)) {
-        self.desk.world.change(|world| {
-            let project = world.projects.get_mut(project).expect("the project of the pull request");
+        self.state.forge.change(|forge| {
+            let project = forge.projects.get_mut(project).expect("the project of the pull request");
             edit(project.pull_requests.get_mut(&number).expect("the pull request"));
         });
     }
 
-    /// Says that it is of this version.
     pub fn set_version(&self, version: &str) {
-        self.desk.world.change(|world| world.version = version.to_owned());
+        self.state.forge.change(|forge| forge.version = version.to_owned());
     }
 
-    /// Tells nothing to those without a token (Gitea's and Forgejo's `REQUIRE_SIGNIN_VIEW`).
+    /// Answers only requests with a token (`REQUIRE_SIGNIN_VIEW` of Gitea and Forgejo).
     pub fn require_sign_in(&self) {
-        self.desk.world.change(|world| world.sign_in = true);
+        self.state.forge.change(|forge| forge.sign_in = true);
     }
 
-    /// Gives no more than this many entries per page, whatever is asked for.
+    /// Limits the entries per page, whatever the request's limit.
     pub fn set_page_max(&self, entries: usize) {
-        self.desk.world.change(|world| world.page_max = entries);
+        self.state.forge.change(|forge| forge.page_max = entries);
     }
 
-    /// Tells addresses that begin with this one, whatever it was reached at: what servers behind a proxy do.
+    /// Sets the start of all addresses in answers, as on a server behind a proxy.
     pub fn set_root_url(&self, base: &str) {
-        self.desk.world.change(|world| base.clone_into(&mut world.root_url));
+        self.state.forge.change(|forge| base.clone_into(&mut forge.root_url));
     }
 
-    /// Serves the repositories of `git` below this server's address too; they keep their own.
+    /// Serves the repositories of `git` at this server's address too.
     pub fn serve_git(&self, git: &GitServer) {
-        self.desk.git.change(|served| *served = Some(git.desk()));
+        self.state.git.change(|served| *served = Some(git.shared_state()));
     }
 
-    /// Makes this fault of the next request.
+    /// Injects a fault into the next request.
     pub fn fail_next(&self, fault: Fault) {
         self.fail_at("", fault);
     }
 
-    /// Makes this fault of the next request whose path and query hold `part`.
+    /// Injects a fault into the next request whose path or query contains `part`.
     pub fn fail_at(&self, part: &str, fault: Fault) {
-        self.desk.faults.change(|faults| faults.push((part.to_owned(), fault)));
+        self.state.faults.change(|faults| faults.push((part.to_owned(), fault)));
     }
 
-    /// Every request so far but those of git, in the order of arrival.
+    /// All requests except those of git clients, in the order of arrival.
     pub fn requests(&self) -> Vec<ForgeRequest> {
-        self.desk.requests.read(Vec::clone)
+        self.state.requests.read(Vec::clone)
     }
 
-    /// Waits until `condition` holds for all requests so far, and returns them.
+    /// Waits until `condition` is true for the requests so far, and returns them.
     ///
     /// # Panics
-    /// When it does not within [`crate::wait::DEADLINE`].
+    /// Panics after [`crate::wait::DEADLINE`].
     pub async fn await_requests(&self, what: &str, condition: impl Fn(&[ForgeRequest]) -> bool) -> Vec<ForgeRequest> {
-        self.desk.requests.until(what, |requests| condition(requests).then(|| requests.clone())).await
+        self.state.requests.until(what, |requests| condition(requests).then(|| requests.clone())).await
     }
 }

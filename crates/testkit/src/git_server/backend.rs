@@ -1,4 +1,4 @@
-//! Runs `git http-backend` as a CGI program, bodies streamed both ways.
+//! Runs `git http-backend` as a CGI program and streams bodies in both directions.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// A request as the backend needs it: `path` already leads to a directory below the root.
+/// A request for the backend. `path` is that of a repository below the root.
 #[derive(Debug)]
 pub(super) struct BackendRequest {
     pub(super) method: Method,
@@ -19,14 +19,14 @@ pub(super) struct BackendRequest {
     pub(super) body: Body,
 }
 
-/// Hands the request to git and returns its answer, the body still flowing.
+/// Passes the request to git and returns its answer with a streaming body.
 pub(super) async fn run(root: &Path, request: BackendRequest) -> std::io::Result<Response<Body>> {
     let mut child = command(root, &request).spawn()?;
     let stdin = child.stdin.take().expect("stdin is piped");
     let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-    // Git may answer before it has read everything, so the body flows beside the answer.
-    tokio::spawn(feed(request.body, stdin));
-    let response = head(&mut stdout).await?;
+    // Git may answer before it has read the whole request.
+    tokio::spawn(copy_body(request.body, stdin));
+    let response = read_headers(&mut stdout).await?;
     Ok(response.map(|()| Body::from_stream(stream::unfold((stdout, child), next_chunk))))
 }
 
@@ -44,7 +44,7 @@ fn command(root: &Path, request: &BackendRequest) -> Command {
         .env("REQUEST_METHOD", request.method.as_str())
         .env("PATH_INFO", &request.path)
         .env("QUERY_STRING", &request.query)
-        // A user whom the server has let in may push.
+        // git accepts pushes only from authenticated users.
         .env("REMOTE_USER", "token")
         .env("REMOTE_ADDR", "127.0.0.1")
         .stdin(Stdio::piped())
@@ -62,8 +62,8 @@ fn command(root: &Path, request: &BackendRequest) -> Command {
     command
 }
 
-/// Copies the request's body to git. Both ends may close early: git when it has seen enough, the client when it goes.
-async fn feed(body: Body, mut stdin: ChildStdin) {
+/// Copies the request's body to git. Either side may close early.
+async fn copy_body(body: Body, mut stdin: ChildStdin) {
     let mut chunks = body.into_data_stream();
     while let Some(Ok(chunk)) = chunks.next().await {
         if stdin.write_all(&chunk).await.is_err() {
@@ -72,8 +72,8 @@ async fn feed(body: Body, mut stdin: ChildStdin) {
     }
 }
 
-/// Reads the CGI header lines up to the empty one.
-async fn head(stdout: &mut BufReader<ChildStdout>) -> std::io::Result<Response<()>> {
+/// Reads the CGI headers up to the empty line.
+async fn read_headers(stdout: &mut BufReader<ChildStdout>) -> std::io::Result<Response<()>> {
     let mut response = Response::builder();
     loop {
         let mut line = String::new();
@@ -97,7 +97,7 @@ async fn next_chunk(
     let mut buffer = vec![0; 64 * 1024];
     match stdout.read(&mut buffer).await {
         Ok(0) => {
-            // Reaped here; its exit status is in what it has answered.
+            // Reap the process; its answer has already shown whether it succeeded.
             let _status = child.wait().await;
             None
         }

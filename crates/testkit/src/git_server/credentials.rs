@@ -1,6 +1,6 @@
-//! Reads the token from a request's `authorization` header.
+//! Parses the `authorization` header.
 
-/// The token in the header's value: `Basic` (any user, the token is the password), `token ...` or `Bearer ...`.
+/// Returns the token of the header's value: `Basic` (any user, the password is the token), `token ...` or `Bearer ...`.
 pub(super) fn token(value: &str) -> Option<String> {
     let (scheme, rest) = value.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
@@ -16,7 +16,7 @@ pub(super) fn token(value: &str) -> Option<String> {
 /// Standard base64 with or without padding.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0_u32, 0_u32);
+    let (mut bits, mut count) = (0_u32, 0_u32);
     for symbol in text.trim_end_matches('=').bytes() {
         let value = match symbol {
             b'A'..=b'Z' => symbol - b'A',
@@ -27,10 +27,10 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         };
         bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).ok()?);
         }
     }
     Some(bytes)
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_does_not_know() {
+    fn other_schemes_and_malformed_values_have_no_token() {
         assert_eq!(token("Digest x"), None);
         assert_eq!(token("Basic !!"), None);
         assert_eq!(token("s3cret"), None);

@@ -1,11 +1,10 @@
-//! Git over HTTP with a token: git's own `http-backend` behind a server that checks the token, keeps a log and makes
-//! the faults a test asks for.
+//! Git over HTTP: `git http-backend` behind a server that checks a token, records requests and injects faults.
 //!
-//! It serves repositories only; the API of a forge is [`forge_server`](crate::forge_server), which can hand git's requests on to
-//! this.
+//! It serves repositories only. [`forge_server`](crate::forge_server) has the APIs of forges and can pass the requests of
+//! git clients to this server.
 
 mod backend;
 mod credentials;
 pub(crate) mod handler;
-pub mod record;
+pub mod request;
 pub mod server;

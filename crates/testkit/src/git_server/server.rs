@@ -1,4 +1,4 @@
-//! The git server as a test holds it.
+//! The git server as tests use it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,39 +6,39 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::handler::{Desk, Faults};
-use super::record::GitRequest;
+use super::handler::{Faults, ServerState};
+use super::request::GitRequest;
 use crate::local_server::LocalServer;
-use crate::repository::work::Repository;
+use crate::repository::temporary::Repository;
 use crate::watched::Watched;
 
-/// A running git server on a free port of 127.0.0.1; dropping it stops it and removes its repositories.
+/// A git server on a free port of 127.0.0.1. Dropping it stops it and removes its repositories.
 ///
-/// A client must bring the token: as password of any user, or as `authorization: token ...`. Who brings another one, or
-/// none, is answered 401.
+/// A client must send the token as the password of any user or as `authorization: token ...`; otherwise the answer is
+/// 401.
 #[derive(Debug)]
 pub struct GitServer {
-    // Declared first, so dropped first: nothing is served from a directory that is being removed.
+    // Declared first, so that it is dropped before the directory that it serves.
     server: LocalServer,
-    desk: Arc<Desk>,
+    state: Arc<ServerState>,
     _directory: TempDir,
 }
 
 impl GitServer {
-    /// Starts a server without repositories that asks for `token`.
+    /// Starts a server without repositories that requires `token`.
     pub fn start(token: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("kgg").tempdir().expect("a temporary directory");
-        let desk = Arc::new(Desk {
+        let state = Arc::new(ServerState {
             root: directory.path().canonicalize().expect("the path of the new directory"),
             token: Watched::new(token.to_owned()),
             requests: Watched::default(),
             faults: Watched::new(Faults::default()),
         });
-        let server = LocalServer::start("git-server", Arc::clone(&desk).router());
-        Self { server, desk, _directory: directory }
+        let server = LocalServer::start("git-server", Arc::clone(&state).router());
+        Self { server, state, _directory: directory }
     }
 
-    /// For instance `http://127.0.0.1:4711`.
+    /// For example `http://127.0.0.1:4711`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.server.address())
     }
@@ -50,7 +50,7 @@ impl GitServer {
 
     /// Address of the project `owner/repo` with the token as password, for the test's own git.
     pub fn url_with_token(&self, project: &str) -> String {
-        let token = self.desk.token.read(String::clone);
+        let token = self.state.token.read(String::clone);
         format!("http://token:{token}@{}/{project}.git", self.server.address())
     }
 
@@ -59,7 +59,7 @@ impl GitServer {
         Repository::bare_at(self.directory_of(project))
     }
 
-    /// Adds a repository with all branches and tags of `source`, and its current branch as the default one.
+    /// Adds a repository with all branches and tags of `source`, whose current branch becomes the default.
     pub fn add_repository_from(&self, project: &str, source: &Repository) -> Repository {
         let repository = self.add_repository(project);
         source.git(["push", "--quiet", &repository.url(), "refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"]);
@@ -67,55 +67,55 @@ impl GitServer {
         repository
     }
 
-    /// The repository of the project `owner/repo`, as it lies on the server.
+    /// The server's repository of the project `owner/repo`.
     pub fn repository(&self, project: &str) -> Repository {
         Repository::open(self.directory_of(project))
     }
 
     fn directory_of(&self, project: &str) -> PathBuf {
-        self.desk.root.join(format!("{project}.git"))
+        self.state.root.join(format!("{project}.git"))
     }
 
-    /// Asks for another token from now on, as when one was revoked.
+    /// Requires another token from now on.
     pub fn set_token(&self, token: &str) {
-        self.desk.token.change(|right| *right = token.to_owned());
+        self.state.token.change(|valid| *valid = token.to_owned());
     }
 
-    /// Answers the next `count` requests with `status`, for instance 403.
+    /// Answers the next `count` requests with `status`, for example 403.
     pub fn fail_next(&self, count: usize, status: u16) {
-        self.desk.faults.change(|faults| faults.statuses.extend(std::iter::repeat_n(status, count)));
+        self.state.faults.change(|faults| faults.statuses.extend(std::iter::repeat_n(status, count)));
     }
 
-    /// Leaves the next `count` requests without an answer, until the client gives up.
+    /// Never answers the next `count` requests.
     pub fn hang_next(&self, count: usize) {
-        self.desk.faults.change(|faults| faults.hangs += count);
+        self.state.faults.change(|faults| faults.hangs += count);
     }
 
-    /// Waits this long before every answer; zero ends it.
+    /// Waits this long before every answer.
     pub fn set_delay(&self, delay: Duration) {
-        self.desk.faults.change(|faults| faults.delay = delay);
+        self.state.faults.change(|faults| faults.delay = delay);
     }
 
     /// Breaks the connection in the middle of the next `count` transfers (`POST`).
     pub fn drop_next(&self, count: usize) {
-        self.desk.faults.change(|faults| faults.drops += count);
+        self.state.faults.change(|faults| faults.drops += count);
     }
 
-    /// For a server that hands requests on.
-    pub(crate) fn desk(&self) -> Arc<Desk> {
-        Arc::clone(&self.desk)
+    /// For a server that passes requests on to this one.
+    pub(crate) fn shared_state(&self) -> Arc<ServerState> {
+        Arc::clone(&self.state)
     }
 
-    /// Every request so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     pub fn requests(&self) -> Vec<GitRequest> {
-        self.desk.requests.read(Vec::clone)
+        self.state.requests.read(Vec::clone)
     }
 
-    /// Waits until `condition` holds for all requests so far, and returns them.
+    /// Waits until `condition` is true for the requests so far, and returns them.
     ///
     /// # Panics
-    /// When it does not within [`crate::wait::DEADLINE`].
+    /// Panics after [`crate::wait::DEADLINE`].
     pub async fn await_requests(&self, what: &str, condition: impl Fn(&[GitRequest]) -> bool) -> Vec<GitRequest> {
-        self.desk.requests.until(what, |requests| condition(requests).then(|| requests.clone())).await
+        self.state.requests.until(what, |requests| condition(requests).then(|| requests.clone())).await
     }
 }

@@ -1,4 +1,4 @@
-//! A hermetic home: directories and an environment that hold all a program would otherwise take from the user.
+//! A hermetic home: directories and an environment that replace those of the user.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,13 +10,13 @@ use std::process::Command;
 use super::processes;
 pub use super::processes::Remaining;
 
-/// Set in the environment of the tests, it keeps the directories of all homes, not only of tests that fail.
+/// Environment variable that keeps the directories of all homes, not only those of failed tests.
 pub const KEEP: &str = "KUGETSU_TEST_KEEP";
 
-/// A temporary home. Programs started through [`Home::command`] see nothing of the user's environment but `PATH`.
+/// A temporary home. Programs started with [`Home::command`] inherit only `PATH` from the user's environment.
 ///
-/// When dropped, also by a panic, it kills every process that belongs to it (daemons and agents that a test started)
-/// and removes its directory. The directory of a test that panics is kept, and stderr says where it is.
+/// Dropping it, also during a panic, kills all processes that belong to it (daemons and agents that a test started) and
+/// removes its directory. If the test panics, the directory is kept and its path is printed to stderr.
 #[derive(Debug)]
 pub struct Home {
     directory: PathBuf,
@@ -48,10 +48,10 @@ impl Default for Home {
 }
 
 impl Home {
-    /// A new home in the system's temporary directory. The path is short, so that sockets fit below it.
+    /// Creates a home in the system's temporary directory. Its path is short, because paths of sockets are limited.
     pub fn new() -> Self {
         let temporary = tempfile::Builder::new().prefix("kgt").tempdir().expect("a temporary directory");
-        // The resolved path, as the system shows it of a process's working directory.
+        // The resolved path, as /proc shows the working directory of a process.
         let directory = temporary.keep().canonicalize().expect("the path of the new directory");
         let mut home = Self { directory, environment: BTreeMap::new() };
         home.set("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
@@ -80,7 +80,6 @@ impl Home {
         home
     }
 
-    /// The directory that holds everything.
     pub fn path(&self) -> &Path {
         &self.directory
     }
@@ -95,12 +94,12 @@ impl Home {
         self.directory.join("kugetsu")
     }
 
-    /// Where [`Home::run`] keeps the output of programs.
+    /// The directory in which [`Home::run`] stores the output of programs.
     pub fn logs(&self) -> PathBuf {
         self.directory.join("logs")
     }
 
-    /// Puts `folder` before all other places in which programs are looked for.
+    /// Prepends `folder` to `PATH`.
     pub fn prepend_path(&mut self, folder: impl AsRef<Path>) {
         let old = self.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
         let all = std::iter::once(folder.as_ref().to_owned()).chain(std::env::split_paths(&old));
@@ -108,29 +107,29 @@ impl Home {
         self.set("PATH", joined);
     }
 
-    /// A new directory `name` for a test's own files, beside the others.
+    /// Creates the directory `name` for files of the test.
     pub fn folder(&self, name: &str) -> PathBuf {
         let path = self.directory.join(name);
         fs::create_dir_all(&path).expect("a folder in the home");
         path
     }
 
-    /// Sets a variable for the commands to come.
+    /// Sets a variable for future commands.
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
         self.environment.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
     }
 
-    /// Unsets a variable for the commands to come.
+    /// Unsets a variable for future commands.
     pub fn unset(&mut self, name: impl AsRef<OsStr>) {
         self.environment.remove(name.as_ref());
     }
 
-    /// Everything a command sees.
+    /// The environment of commands.
     pub fn environment(&self) -> &BTreeMap<OsString, OsString> {
         &self.environment
     }
 
-    /// `program` in this environment, started in `HOME`.
+    /// A command with this environment that starts in `HOME`.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.environment).current_dir(self.user());
@@ -142,25 +141,25 @@ impl Home {
         self.command(program).into()
     }
 
-    /// The processes that belong to this home: their environment names it, or (Linux only) they work below it.
+    /// The processes that belong to this home: their environment names it or, on Linux, their working directory is in it.
     pub fn processes(&self) -> Vec<Remaining> {
         processes::remaining(&self.directory)
     }
 
-    /// Kills every process that belongs to this home, as dropping it does.
+    /// Kills all processes that belong to this home, as dropping it does.
     ///
     /// # Panics
-    /// When one of them does not end within [`crate::wait::DEADLINE`].
-    pub fn end_processes(&self) {
-        processes::end_all(&self.directory).expect("the processes of the home end when killed");
+    /// Panics if one of them is still running after [`crate::wait::DEADLINE`].
+    pub fn kill_processes(&self) {
+        processes::kill_all(&self.directory).expect("the processes of the home end when killed");
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // No panic here: it may be a panic that drops the home.
-        if let Err(left) = processes::end_all(&self.directory) {
-            eprintln!("processes of the test's home do not end: {left:?}");
+        // Must not panic: the home may be dropped by a panic.
+        if let Err(left) = processes::kill_all(&self.directory) {
+            eprintln!("could not kill processes of the test's home: {left:?}");
         }
         if std::thread::panicking() || std::env::var_os(KEEP).is_some() {
             let (directory, logs, kugetsu) = (self.directory.display(), self.logs(), self.kugetsu());
@@ -172,26 +171,26 @@ impl Drop for Home {
             return;
         }
         if let Err(error) = remove(&self.directory) {
-            eprintln!("the test's home {} stays: {error}", self.directory.display());
+            eprintln!("could not remove the test's home {}: {error}", self.directory.display());
         }
     }
 }
 
-/// Removes `directory`, also where a program took its own right to write away.
+/// Removes `directory`, even if a program removed its own write permission.
 fn remove(directory: &Path) -> std::io::Result<()> {
     if fs::remove_dir_all(directory).is_err() {
-        permit(directory)?;
+        make_writable(directory)?;
         fs::remove_dir_all(directory)?;
     }
     Ok(())
 }
 
-fn permit(directory: &Path) -> std::io::Result<()> {
+fn make_writable(directory: &Path) -> std::io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            permit(&entry.path())?;
+            make_writable(&entry.path())?;
         }
     }
     Ok(())
@@ -203,7 +202,7 @@ mod tests {
     use crate::wait::eventually;
 
     #[test]
-    fn a_command_sees_the_home_and_nothing_of_the_user() {
+    fn commands_inherit_nothing_from_the_user() {
         let mut home = Home::new();
         home.set("EXTRA", "1");
         let output = home.command("env").output().unwrap();
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn git_commits_with_the_homes_own_identity() {
+    fn git_uses_the_identity_of_the_home() {
         let home = Home::new();
         let git = |args: &[&str]| {
             let output = home.command("git").args(args).output().unwrap();
@@ -247,16 +246,16 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn dropping_the_home_ends_what_stayed_even_in_a_panic() {
+    fn dropping_the_home_kills_leftover_processes_even_in_a_panic() {
         let home = Home::new();
         let directory = home.path().to_owned();
-        // Three that stay: by environment, in a session of its own, and with an empty environment below the home.
+        // Three leftovers: one plain, one in its own session, and one without an environment that works in the home.
         let script = "sleep 600 & setsid sleep 601 & env -i sleep 602 & wait";
         let mut shell = home.command("sh").args(["-c", script]).spawn().unwrap();
         eventually("four processes", || {
-            let found = home.processes();
-            let sleeping = found.iter().filter(|process| process.command.starts_with("sleep 60")).count();
-            if sleeping == 3 { Ok(()) } else { Err(found) }
+            let processes = home.processes();
+            let sleeping = processes.iter().filter(|process| process.command.starts_with("sleep 60")).count();
+            if sleeping == 3 { Ok(()) } else { Err(processes) }
         });
         let pids: Vec<i32> = home.processes().iter().map(|process| process.pid).collect();
         assert_eq!(pids.len(), 4);
@@ -267,14 +266,14 @@ mod tests {
         .join()
         .unwrap_err();
         shell.wait().unwrap();
-        assert!(directory.exists(), "the logs of a test that failed are kept");
+        assert!(directory.exists(), "the logs of a failed test are kept");
         fs::remove_dir_all(directory).unwrap();
         for pid in pids {
-            assert!(!is_alive(pid), "process {pid} is still there");
+            assert!(!is_alive(pid), "process {pid} is still running");
         }
     }
 
-    /// Zombies, which wait for whoever inherits them, count as ended.
+    /// Zombies count as ended.
     #[cfg(target_os = "linux")]
     fn is_alive(pid: i32) -> bool {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_rights_is_removed_too() {
+    fn directories_without_permissions_are_removed() {
         let home = Home::new();
         let directory = home.path().to_owned();
         let locked = home.folder("locked");

@@ -1,4 +1,4 @@
-//! A hermetic home for the programs of a test, which leaves neither files nor processes behind.
+//! A hermetic home for the programs of a test that leaves no files or processes behind.
 
 pub mod directory;
 mod processes;

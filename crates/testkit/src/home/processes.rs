@@ -1,8 +1,8 @@
-//! Finds and ends the processes that belong to a home.
+//! Finds and kills the processes that belong to a home.
 //!
-//! A process belongs to it when its environment at start names the home, or when it works in a directory below it: the
-//! second finds those that cleared their environment. Only Linux shows both (`/proc`); elsewhere `ps` shows the
-//! environment of some.
+//! A process belongs to it if its initial environment names the home or if its working directory is in it. The second
+//! condition finds processes that cleared their environment. Only Linux shows both (`/proc`); on other systems `ps` shows
+//! the environment of some processes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,27 +19,26 @@ use crate::wait::DEADLINE;
 /// A process that belongs to a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remaining {
-    /// Its process id.
     pub pid: i32,
-    /// Its command line, arguments separated by spaces.
+    /// The command line, arguments separated by spaces.
     pub command: String,
 }
 
-/// Every process that belongs to the home in `directory`, this one apart.
+/// All processes that belong to the home in `directory`, except this one.
 pub(super) fn remaining(directory: &Path) -> Vec<Remaining> {
     let own = i32::try_from(std::process::id()).expect("a process id fits");
     if cfg!(target_os = "linux") { by_proc(directory, own) } else { by_ps(directory, own) }
 }
 
-/// By `ps` of BSD and macOS, which shows each process's environment behind its arguments.
+/// Uses `ps` of BSD and macOS, which shows the environment of a process after its arguments.
 fn by_ps(directory: &Path, own: i32) -> Vec<Remaining> {
     let Ok(output) = Command::new("ps").args(["-axEww", "-o", "pid=,command="]).output() else { return Vec::new() };
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    lines.lines().filter_map(|line| named_in(line, directory)).filter(|process| process.pid != own).collect()
+    lines.lines().filter_map(|line| parse_ps_line(line, directory)).filter(|process| process.pid != own).collect()
 }
 
-/// The process of a line of `ps` when a variable in it names the home.
-fn named_in(line: &str, directory: &Path) -> Option<Remaining> {
+/// The process of a line of `ps`, if a variable in it names the home.
+fn parse_ps_line(line: &str, directory: &Path) -> Option<Remaining> {
     let (pid, rest) = line.trim().split_once(' ')?;
     let belongs = names(rest.replace(' ', "\0").as_bytes(), directory);
     let command = rest.trim().to_owned();
@@ -55,11 +54,11 @@ fn by_proc(directory: &Path, own: i32) -> Vec<Remaining> {
         .collect()
 }
 
-/// Kills every process that belongs to the home in `directory` until none is left; what they start meanwhile as well.
+/// Kills the processes that belong to the home in `directory`, and those that they start meanwhile, until none is left.
 ///
 /// # Errors
-/// Those that are still there after [`DEADLINE`].
-pub(super) fn end_all(directory: &Path) -> Result<(), Vec<Remaining>> {
+/// The processes that are still running after [`DEADLINE`].
+pub(super) fn kill_all(directory: &Path) -> Result<(), Vec<Remaining>> {
     let started = Instant::now();
     loop {
         let left = remaining(directory);
@@ -70,7 +69,7 @@ pub(super) fn end_all(directory: &Path) -> Result<(), Vec<Remaining>> {
             return Err(left);
         }
         for process in &left {
-            // It may have ended by itself since it was found.
+            // Fails only if it has just ended.
             let _gone = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -79,9 +78,9 @@ pub(super) fn end_all(directory: &Path) -> Result<(), Vec<Remaining>> {
 
 fn belongs(pid: i32, directory: &Path) -> bool {
     let process = PathBuf::from(format!("/proc/{pid}"));
-    // A zombie has neither; another user's process shows neither. Both are none of ours.
-    let works_below = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
-    works_below || fs::read(process.join("environ")).is_ok_and(|environ| names(&environ, directory))
+    // Zombies have neither, and processes of other users show neither.
+    let works_inside = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+    works_inside || fs::read(process.join("environ")).is_ok_and(|environ| names(&environ, directory))
 }
 
 /// Whether a variable's value is a path at or below `directory`.
@@ -98,8 +97,8 @@ fn is_at_or_below(value: &[u8], directory: &[u8]) -> bool {
 
 fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<u8> = bytes.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
-    OsString::from_vec(words).to_string_lossy().trim_end().to_owned()
+    let line: Vec<u8> = bytes.iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect();
+    OsString::from_vec(line).to_string_lossy().trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -107,15 +106,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_ps_is_read() {
+    fn ps_lines_are_parsed() {
         let home = Path::new("/tmp/home");
-        let found = named_in("  42 sleep 600 PATH=/bin KUGETSU_HOME=/tmp/home/kugetsu", home).unwrap();
-        assert_eq!((found.pid, found.command.starts_with("sleep 600")), (42, true));
-        assert_eq!(named_in("42 sleep 600 HOME=/tmp/home2", home), None);
+        let process = parse_ps_line("  42 sleep 600 PATH=/bin KUGETSU_HOME=/tmp/home/kugetsu", home).unwrap();
+        assert_eq!((process.pid, process.command.starts_with("sleep 600")), (42, true));
+        assert_eq!(parse_ps_line("42 sleep 600 HOME=/tmp/home2", home), None);
     }
 
     #[test]
-    fn only_values_at_or_below_the_home_name_it() {
+    fn only_paths_of_the_home_name_it() {
         let home = Path::new("/tmp/home");
         assert!(names(b"PATH=/bin\0KUGETSU_HOME=/tmp/home/kugetsu\0", home));
         assert!(names(b"HOME=/tmp/home", home));

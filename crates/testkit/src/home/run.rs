@@ -1,4 +1,4 @@
-//! Runs a program of a home to its end, with its output in files and a limit of time.
+//! Runs a program in a home to its end, with its output in files and a time limit.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -15,34 +15,35 @@ use super::directory::Home;
 use crate::wait::DEADLINE;
 
 impl Home {
-    /// Runs a command, for instance of [`Home::command`], and returns what came of it, failure included. Its output is
-    /// kept in files as well, below [`Home::logs`].
+    /// Runs a command, for example of [`Home::command`], and returns its output and status. The output is also stored in
+    /// files below [`Home::logs`].
     ///
-    /// It ends with the program itself: what that leaves running in the background is not awaited.
+    /// Returns when the program itself ends, even if processes that it started are still running.
     ///
     /// # Panics
-    /// When it does not start, or does not end within [`DEADLINE`]; then it is killed, and the message shows its output.
+    /// Panics if the program cannot be started. If it does not end within [`DEADLINE`], it is killed and the message shows
+    /// its output.
     #[track_caller]
     pub fn run(&self, command: &mut Command) -> Output {
         self.run_within(DEADLINE, command)
     }
 
-    /// [`Home::run`] with a limit of the caller's.
+    /// Like [`Home::run`] with another limit.
     ///
     /// # Panics
     /// As [`Home::run`].
     #[track_caller]
     pub fn run_within(&self, limit: Duration, command: &mut Command) -> Output {
         let [stdout, stderr] = self.log_files(Path::new(command.get_program()));
-        // Files and not pipes: a daemon that inherits them would hold a pipe open after the program's end.
+        // Files instead of pipes: a daemon that inherits a pipe would keep it open after the program's end.
         command.stdin(Stdio::null()).stdout(create(&stdout)).stderr(create(&stderr)).process_group(0);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("could not run {command:?}: {error}"));
         let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id fits"));
         let (ended, end) = mpsc::channel();
         std::thread::spawn(move || ended.send(child.wait()));
         let status = end.recv_timeout(limit);
         if status.is_err() {
-            // It may have ended in the same moment.
+            // Fails only if it has just ended.
             let _gone = killpg(group, Signal::SIGKILL);
         }
         let read = |path| fs::read(path).expect("the output of a program");
@@ -68,7 +69,7 @@ impl Home {
 }
 
 fn create(path: &Path) -> File {
-    File::create(path).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()))
+    File::create(path).unwrap_or_else(|error| panic!("could not write {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -76,15 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_and_status_are_returned_and_kept() {
+    fn output_and_status_are_returned_and_stored() {
         let home = Home::new();
-        // The program ends at once; what it leaves behind holds its output open.
+        // The shell ends at once; its background process keeps the output open.
         let output = home.run(home.command("sh").args(["-c", "sleep 600 & echo out; echo err >&2; exit 3"]));
         assert_eq!(output.status.code(), Some(3));
         assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
-        let mut kept: Vec<String> = fs::read_dir(home.logs()).unwrap().map(|entry| name(&entry.unwrap())).collect();
-        kept.sort();
-        assert!(kept[0].ends_with("-sh.stderr") && kept[1].ends_with("-sh.stdout"), "{kept:?}");
+        let mut files: Vec<String> = fs::read_dir(home.logs()).unwrap().map(|entry| name(&entry.unwrap())).collect();
+        files.sort();
+        assert!(files[0].ends_with("-sh.stderr") && files[1].ends_with("-sh.stdout"), "{files:?}");
     }
 
     fn name(entry: &fs::DirEntry) -> String {
@@ -92,10 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_killed_and_its_output_shown() {
+    fn program_that_does_not_end_is_killed_and_its_output_shown() {
         let home = Home::new();
         let run = || {
-            home.run_within(Duration::from_millis(200), home.command("sh").args(["-c", "echo begun; exec sleep 600"]))
+            home.run_within(Duration::from_millis(200), home.command("sh").args(["-c", "echo started; exec sleep 600"]))
         };
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
         let message = panic.downcast::<String>().unwrap();

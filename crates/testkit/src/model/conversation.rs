@@ -1,22 +1,22 @@
-//! Reads from the body of a request where its turn stands: who asks, what was asked, what was answered since.
+//! Reads the state of the current turn from the body of a request.
 
 use serde_json::Value;
 
 /// The turn that a request belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Turn {
-    /// The session by the client's own word; empty when it sent none.
+    /// The client's session id; empty if it sent none.
     pub session: String,
-    /// How many user messages the conversation has: tells two turns with the same text apart.
+    /// Number of user messages in the conversation, which distinguishes turns with the same text.
     pub number: usize,
     /// Text of the last user message.
     pub request: String,
-    /// Text of every assistant message after it, in order.
+    /// Texts of the assistant messages after it, in order.
     pub answers: Vec<String>,
 }
 
 impl Turn {
-    /// The turn at the end of the conversation in `body`.
+    /// The last turn of the conversation in `body`.
     pub fn of(session: &str, body: &Value) -> Self {
         let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let last_user = messages.iter().rposition(|message| message["role"] == "user");
@@ -30,7 +30,7 @@ impl Turn {
     }
 }
 
-/// The text of a message, whose content is a string or a list of parts.
+/// The text of a message. Its content is a string or a list of parts.
 pub fn text(message: &Value) -> String {
     match &message["content"] {
         Value::String(text) => text.clone(),
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_answers_after_the_last_user_message_only() {
+    fn only_answers_after_the_last_user_message_count() {
         let turn = Turn::of(
             "ses_1",
             &json!({"messages": [
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_is_an_empty_turn() {
+    fn empty_body_is_an_empty_turn() {
         let turn = Turn::of("", &json!({}));
         assert_eq!((turn.number, turn.answers.len()), (0, 0));
     }

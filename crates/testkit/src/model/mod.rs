@@ -1,12 +1,12 @@
-//! A scripted model server: OpenAI-compatible chat completions that say and call what a test has written down.
+//! A scripted model server with OpenAI-compatible chat completions.
 //!
-//! It holds no conversation of its own: which step is due follows from the conversation a request carries, so that any
-//! number of sessions can use one server at the same time.
+//! It stores no conversation: the next step follows from the conversation in the request, so that any number of sessions
+//! can use one server at the same time.
 
 pub mod conversation;
-mod due;
 mod handler;
-pub mod record;
+mod next_step;
 pub mod reply;
+pub mod request;
 pub mod script;
 pub mod server;

@@ -1,4 +1,4 @@
-//! The answers of the model as frames: chunks of an event stream, or one JSON value, with pauses and scripted ends.
+//! The model's answers as frames: chunks of an event stream, or one JSON value, with pauses and scripted ends.
 
 use std::time::Duration;
 
@@ -7,24 +7,23 @@ use serde_json::{Value, json};
 
 use super::script::{Step, ToolCall};
 
-/// Prompt tokens of every answer, whatever was asked: a test can compute what a run must have cost.
+/// Prompt tokens of every answer. Constant, so that a test can compute the cost of a run.
 pub const PROMPT_TOKENS: u64 = 100;
 
 /// Completion tokens of every answer.
 pub const COMPLETION_TOKENS: u64 = 20;
 
-/// One thing that happens on the wire.
+/// An action on the connection.
 #[derive(Debug)]
 pub(super) enum Frame {
-    /// These bytes, after this pause.
+    /// Sends the bytes after the pause.
     Bytes(Duration, Bytes),
-    /// The connection breaks.
+    /// Breaks the connection.
     Break,
-    /// Nothing more, for ever.
+    /// Sends nothing more and keeps the connection open.
     Silence,
 }
 
-/// One answer of the model.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     text: String,
@@ -33,7 +32,6 @@ pub(super) struct Reply {
     end: End,
 }
 
-/// How an answer ends.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum End {
     #[default]
@@ -44,12 +42,11 @@ enum End {
 }
 
 impl Reply {
-    /// An answer of text alone.
     pub(super) fn text(text: &str) -> Self {
         Self { text: text.to_owned(), ..Self::default() }
     }
 
-    /// The answer of `step`, or `None` for a step that is no answer.
+    /// The answer of `step`, or `None` if it does not answer.
     pub(super) fn of(step: &Step) -> Option<Self> {
         let reply = match step {
             Step::Say(text) => Self::text(text),
@@ -69,7 +66,7 @@ impl Reply {
         Some(reply)
     }
 
-    /// The answer as server-sent events. `id` is part of the ids of the answer and its calls.
+    /// The answer as server-sent events. `id` is part of the ids of the answer and of its calls.
     pub(super) fn event_stream(&self, id: &str) -> Vec<Frame> {
         let mut frames = vec![Frame::Bytes(Duration::ZERO, event(&chunk(id, &json!({"role": "assistant"}), None)))];
         for delta in self.deltas(id) {
@@ -89,8 +86,8 @@ impl Reply {
         frames
     }
 
-    /// The answer as one JSON value; a cut one is half of it.
-    pub(super) fn whole(&self, id: &str) -> Vec<Frame> {
+    /// The answer as one JSON value. A cut answer is the first half of it.
+    pub(super) fn single_body(&self, id: &str) -> Vec<Frame> {
         let calls: Vec<Value> = self.calls.iter().enumerate().map(|(n, call)| tool_call(id, n, call)).collect();
         let mut message = json!({"role": "assistant", "content": self.text});
         if !calls.is_empty() {
@@ -129,7 +126,7 @@ impl Reply {
     }
 }
 
-/// `text` in pieces that end after a space, so that joined they are the text again.
+/// `text` split after each space.
 fn words(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }

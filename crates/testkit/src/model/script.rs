@@ -1,12 +1,12 @@
-//! What a scripted model does in one turn, as Rust values and as JSON.
+//! The script of a model for one turn, as Rust values and as JSON.
 //!
 //! ```json
 //! [
-//!   {"say": "I look first."},
+//!   {"say": "Looking at the files."},
 //!   {"bash": {"command": "ls", "description": "List the files"}},
 //!   {"write": {"path": "a.txt", "content": "one"}},
 //!   {"edit": {"path": "a.txt", "old": "one", "new": "two"}},
-//!   {"tools": {"say": "Both at once.", "calls": [{"bash": {"command": "pwd"}}, {"write": {"path": "b", "content": ""}}]}},
+//!   {"tools": {"say": "Two calls.", "calls": [{"bash": {"command": "pwd"}}, {"write": {"path": "b", "content": ""}}]}},
 //!   {"call": {"tool": "server_tool", "arguments": {"a": "b"}}},
 //!   {"slow": {"delay_ms": 50, "text": "word by word"}},
 //!   {"status": {"code": 429, "times": 2, "retry_after": 1}},
@@ -16,7 +16,7 @@
 //! ]
 //! ```
 //!
-//! `{session}` in any text stands for the session that asked.
+//! `{session}` in any text is replaced by the id of the client's session.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,33 +25,31 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Script {
-    /// In the order in which they are due.
     pub steps: Vec<Step>,
 }
 
 impl Script {
-    /// A script of these steps.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self { steps: steps.into_iter().collect() }
     }
 
-    /// A script that only says `text`.
+    /// A script with one message.
     pub fn say(text: &str) -> Self {
         Self::new([Step::Say(text.to_owned())])
     }
 
-    /// The script as text to put into a message or an issue: the marker and JSON on one line.
+    /// The script as text for a message or an issue: the marker and JSON in one line.
     pub fn as_message(&self) -> String {
         let json = serde_json::to_string(self).expect("a script is JSON");
         format!("{} {json}", crate::script_text::MARKER)
     }
 }
 
-/// One thing the model does. A step that answers is one assistant message; the others act before the next answer.
+/// A step. One that answers is one assistant message; the others act before the next answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// Answers with text; the turn goes on only if the client asks again.
+    /// Answers with text. The turn continues only if the client sends another request.
     Say(String),
     /// Calls the tool `bash`.
     Bash(Bash),
@@ -59,19 +57,19 @@ pub enum Step {
     Write(Write),
     /// Calls the tool `edit`.
     Edit(Edit),
-    /// Calls a tool of a server that the agent was given, by the name that the agent gives it.
+    /// Calls a tool of an MCP server by the agent's name for it.
     Call(Call),
     /// Calls several tools in one answer.
     Tools(Tools),
-    /// Answers with text, a pause before every word.
+    /// Answers with text and pauses before every word.
     Slow(Slow),
-    /// Sends the headers and perhaps a first piece, then nothing until the client goes.
+    /// Sends the headers and an optional first piece, then nothing until the client disconnects.
     Hang(Hang),
-    /// Answers with an HTTP status instead; then the next step is due.
+    /// Answers with an HTTP status; the next request gets the next step.
     Status(Status),
-    /// Ends the answer in the middle, without a finish reason; then the next step is due.
+    /// Ends the answer early, without a finish reason; the next request gets the next step.
     Cut(Cut),
-    /// Answers nothing until the test opens this gate; then the next step is due, within the same request.
+    /// Does not answer until the test opens this gate, then continues with the next step within the same request.
     Wait(String),
 }
 
@@ -79,20 +77,17 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bash {
-    /// Given to the agent's shell.
     pub command: String,
-    /// What a person sees.
+    /// Shown to the user.
     #[serde(default)]
     pub description: String,
 }
 
-/// A whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Write {
     /// Relative to the agent's directory, or absolute.
     pub path: String,
-    /// All of the file.
     pub content: String,
 }
 
@@ -102,9 +97,8 @@ pub struct Write {
 pub struct Edit {
     /// Relative to the agent's directory, or absolute.
     pub path: String,
-    /// Text that stands in the file once.
+    /// Text that occurs once in the file.
     pub old: String,
-    /// What replaces it.
     pub new: String,
 }
 
@@ -112,10 +106,10 @@ pub struct Edit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// Its name, `<server>_<tool>` with opencode.
+    /// In opencode `<server>_<tool>`.
     pub tool: String,
-    /// Its arguments, an object.
-    #[serde(default = "nothing")]
+    /// An object.
+    #[serde(default = "empty_object")]
     pub arguments: Value,
 }
 
@@ -126,39 +120,33 @@ pub struct Tools {
     /// Text before the calls.
     #[serde(default)]
     pub say: String,
-    /// The calls, in order.
     pub calls: Vec<ToolCall>,
 }
 
-/// One call among [`Tools`].
+/// A call in [`Tools`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ToolCall {
-    /// As [`Step::Bash`].
     Bash(Bash),
-    /// As [`Step::Write`].
     Write(Write),
-    /// As [`Step::Edit`].
     Edit(Edit),
-    /// As [`Step::Call`].
     Call(Call),
 }
 
-/// Text that comes slowly.
+/// Text that is sent slowly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
     /// Milliseconds before every word.
     pub delay_ms: u64,
-    /// Sent word by word.
     pub text: String,
 }
 
-/// An answer that never comes to its end.
+/// An answer that never ends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hang {
-    /// A first piece; none is sent when empty.
+    /// First piece; may be empty.
     #[serde(default)]
     pub text: String,
 }
@@ -167,26 +155,27 @@ pub struct Hang {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
-    /// For instance 400, 401, 429, 500.
+    /// For example 400, 401, 429 or 500.
     pub code: u16,
-    /// How many requests of this turn are refused before the next step is due.
+    /// Number of requests in this turn that get this status.
     #[serde(default = "once")]
     pub times: u32,
-    /// Seconds, for the header `retry-after`.
+    /// The header `retry-after`, in seconds.
     #[serde(default)]
     pub retry_after: Option<u64>,
 }
 
-/// An answer that breaks off.
+/// An answer that ends early.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// What comes before the break. Must not equal another answer of the same turn: clients keep it in the conversation.
+    /// The text before the break. Must differ from the other answers of the turn, because clients keep it in the
+    /// conversation.
     pub text: String,
-    /// How many answers of this turn break off before the next step is due.
+    /// Number of answers in this turn that are cut.
     #[serde(default = "once")]
     pub times: u32,
-    /// Whether the connection breaks as well; else the body ends in good order, only too early.
+    /// Whether the connection breaks. Otherwise the body ends properly but too early.
     #[serde(default)]
     pub disconnect: bool,
 }
@@ -195,30 +184,26 @@ fn once() -> u32 {
     1
 }
 
-fn nothing() -> Value {
+fn empty_object() -> Value {
     json!({})
 }
 
-/// `times` for a fault that never ends.
-pub const FOR_EVER: u32 = u32::MAX;
+/// Value of `times` for a fault that repeats without end.
+pub const FOREVER: u32 = u32::MAX;
 
 impl Step {
-    /// A shell command whose description is the command itself.
     pub fn bash(command: &str) -> Self {
         Self::Bash(Bash { command: command.to_owned(), description: command.to_owned() })
     }
 
-    /// A whole file.
     pub fn write(path: &str, content: &str) -> Self {
         Self::Write(Write { path: path.to_owned(), content: content.to_owned() })
     }
 
-    /// A replacement in a file.
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self::Edit(Edit { path: path.to_owned(), old: old.to_owned(), new: new.to_owned() })
     }
 
-    /// A call of a tool that the agent was given.
     pub fn call(tool: &str, arguments: Value) -> Self {
         Self::Call(Call { tool: tool.to_owned(), arguments })
     }
@@ -228,19 +213,17 @@ impl Step {
         Self::Status(Status { code, times, retry_after: None })
     }
 
-    /// An answer that breaks off after `text`, `times` in a row.
     pub fn cut(text: &str, times: u32) -> Self {
         Self::Cut(Cut { text: text.to_owned(), times, disconnect: false })
     }
 
-    /// A gate that the test opens.
     pub fn wait(gate: &str) -> Self {
         Self::Wait(gate.to_owned())
     }
 }
 
 impl ToolCall {
-    /// Name of the tool as agents offer it.
+    /// The agent's name of the tool.
     pub fn tool(&self) -> &str {
         match self {
             Self::Bash(_) => "bash",
@@ -250,7 +233,7 @@ impl ToolCall {
         }
     }
 
-    /// The arguments by the names opencode's tools have.
+    /// The arguments with the names that opencode's tools use.
     pub fn arguments(&self) -> Value {
         match self {
             Self::Bash(Bash { command, description }) => {
@@ -269,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_reads_from_json_as_documented() {
+    fn every_documented_step_is_parsed() {
         let script: Script = serde_json::from_value(json!([
             {"say": "a"},
             {"bash": {"command": "ls"}},
@@ -291,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_survives_the_way_through_a_message() {
+    fn script_survives_a_message() {
         let script = Script::new([Step::bash("echo \"hi\"\nls"), Step::cut("half", 2), Step::wait("g")]);
         let message = format!("Please.\n{}\nThanks.", script.as_message());
         let Ok(Some(crate::script_text::ScriptText::Json(value))) = crate::script_text::find(&message) else {
@@ -301,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_step_is_an_error_that_names_it() {
+    fn error_names_the_unknown_step() {
         let error = crate::script_text::decode::<Script>(&json!([{"sya": "a"}])).unwrap_err();
         assert!(error.contains("sya"), "{error}");
     }

@@ -1,135 +1,135 @@
-//! The model server as a test holds it.
+//! The model server as tests use it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::handler::{MODEL, Stage};
-use super::record::{ModelRequest, Outcome};
+use super::handler::{MODEL, ModelState};
+use super::request::{ModelRequest, Outcome};
 use super::script::Script;
 use crate::local_server::LocalServer;
 
 const NAME: &str = "model-server";
 
-/// A running model server; it stops when dropped.
+/// A running model server, stopped on drop.
 #[derive(Debug)]
 pub struct ModelServer {
-    stage: Arc<Stage>,
+    state: Arc<ModelState>,
     server: LocalServer,
 }
 
-/// US dollars for a million prompt tokens, as [`ModelServer::opencode_config`] tells opencode.
+/// Price of a million prompt tokens in US dollars, as in [`ModelServer::opencode_config`].
 pub const DOLLARS_PER_MILLION_PROMPT_TOKENS: f64 = 3.0;
 
-/// US dollars for a million completion tokens, as [`ModelServer::opencode_config`] tells opencode.
+/// Price of a million completion tokens in US dollars, as in [`ModelServer::opencode_config`].
 pub const DOLLARS_PER_MILLION_COMPLETION_TOKENS: f64 = 15.0;
 
 impl ModelServer {
-    /// Starts a server that answers with `script` unless the message carries or names another one.
+    /// Starts a server that follows `script` unless the message contains or names another one.
     pub fn start(script: Script) -> Self {
-        let stage = Arc::new(Stage::new(script));
-        let server = LocalServer::start(NAME, Arc::clone(&stage).router());
-        Self { stage, server }
+        let state = Arc::new(ModelState::new(script));
+        let server = LocalServer::start(NAME, Arc::clone(&state).router());
+        Self { state, server }
     }
 
-    /// [`ModelServer::start`] at an address of the caller's, for a program that people use, such as a demo.
+    /// Like [`ModelServer::start`] at a given address.
     ///
     /// # Errors
-    /// When the address cannot be had, for instance because another program uses it.
+    /// The address cannot be bound, for example because another program uses it.
     pub fn start_at(address: SocketAddr, script: Script) -> std::io::Result<Self> {
-        let stage = Arc::new(Stage::new(script));
-        let server = LocalServer::start_at(NAME, address, Arc::clone(&stage).router())?;
-        Ok(Self { stage, server })
+        let state = Arc::new(ModelState::new(script));
+        let server = LocalServer::start_at(NAME, address, Arc::clone(&state).router())?;
+        Ok(Self { state, server })
     }
 
-    /// For instance `http://127.0.0.1:4711/v1`.
+    /// For example `http://127.0.0.1:4711/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.server.address())
     }
 
-    /// Answers with `script` from now on, unless the message carries or names another one.
+    /// Replaces the script for messages that contain and name none.
     pub fn set_script(&self, script: Script) {
-        self.stage.default.change(|default| *default = script);
+        self.state.default.change(|default| *default = script);
     }
 
-    /// Answers with `script` when `name` occurs in the last user message. The longest name that occurs wins.
+    /// Follows `script` if `name` occurs in the last user message. The longest matching name wins.
     pub fn name_script(&self, name: &str, script: Script) {
-        self.stage.named.change(|named| named.insert(name.to_owned(), script));
+        self.state.named.change(|named| named.insert(name.to_owned(), script));
     }
 
-    /// Opens a gate for every request that waits or will wait for it.
+    /// Opens a gate for all current and future requests.
     pub fn open_gate(&self, name: &str) {
-        self.stage.gates.change(|open| open.insert(name.to_owned()));
+        self.state.gates.change(|open| open.insert(name.to_owned()));
     }
 
-    /// Closes a gate again for the requests to come.
+    /// Closes a gate for future requests.
     pub fn close_gate(&self, name: &str) {
-        self.stage.gates.change(|open| open.remove(name));
+        self.state.gates.change(|open| open.remove(name));
     }
 
-    /// Every request so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     pub fn requests(&self) -> Vec<ModelRequest> {
-        self.stage.requests.read(Vec::clone)
+        self.state.requests.read(Vec::clone)
     }
 
-    /// Every request so far that is part of a turn, so without those for titles.
+    /// All requests so far except those for titles.
     pub fn turn_requests(&self) -> Vec<ModelRequest> {
-        self.stage.requests.read(|requests| of_turns(requests))
+        self.state.requests.read(|requests| of_turns(requests))
     }
 
-    /// Waits until `count` requests of turns have arrived, and returns them all.
+    /// Waits until `count` requests have arrived, those for titles apart, and returns them.
     ///
     /// # Panics
-    /// When they do not come within [`crate::wait::DEADLINE`].
+    /// Panics after [`crate::wait::DEADLINE`].
     pub async fn await_requests(&self, count: usize) -> Vec<ModelRequest> {
         let what = format!("{count} model requests");
-        self.stage.requests.until(&what, |requests| enough(of_turns(requests), count)).await
+        self.state.requests.until(&what, |requests| enough(of_turns(requests), count)).await
     }
 
-    /// [`ModelServer::await_requests`] for tests without a runtime.
+    /// Like [`ModelServer::await_requests`], for tests without a runtime.
     ///
     /// # Panics
-    /// As [`ModelServer::await_requests`].
+    /// Panics after [`crate::wait::DEADLINE`].
     #[track_caller]
     pub fn block_for_requests(&self, count: usize) -> Vec<ModelRequest> {
         let what = format!("{count} model requests");
-        self.stage.requests.block_until(&what, |requests| enough(of_turns(requests), count))
+        self.state.requests.block_until(&what, |requests| enough(of_turns(requests), count))
     }
 
-    /// Waits until `count` requests stand before the gate `name` at the same time.
+    /// Waits until the gate `name` blocks `count` requests at the same time.
     ///
     /// # Panics
-    /// As [`ModelServer::await_requests`].
+    /// Panics after [`crate::wait::DEADLINE`].
     pub async fn await_waiting(&self, name: &str, count: usize) {
-        let what = format!("{count} model requests before the gate {name}");
-        self.stage.requests.until(&what, |requests| (waiting(requests, name) >= count).then_some(())).await;
+        let what = format!("{count} model requests at the gate {name}");
+        self.state.requests.until(&what, |requests| (waiting(requests, name) >= count).then_some(())).await;
     }
 
-    /// [`ModelServer::await_waiting`] for tests without a runtime.
+    /// Like [`ModelServer::await_waiting`], for tests without a runtime.
     ///
     /// # Panics
-    /// As [`ModelServer::await_requests`].
+    /// Panics after [`crate::wait::DEADLINE`].
     #[track_caller]
     pub fn block_for_waiting(&self, name: &str, count: usize) {
-        let what = format!("{count} model requests before the gate {name}");
-        self.stage.requests.block_until(&what, |requests| (waiting(requests, name) >= count).then_some(()));
+        let what = format!("{count} model requests at the gate {name}");
+        self.state.requests.block_until(&what, |requests| (waiting(requests, name) >= count).then_some(()));
     }
 
-    /// Waits until `condition` holds for all requests so far, for instance that one was abandoned.
+    /// Waits until `condition` is true for the requests so far.
     ///
     /// # Panics
-    /// As [`ModelServer::await_requests`].
+    /// Panics after [`crate::wait::DEADLINE`].
     pub async fn await_state(&self, what: &str, condition: impl Fn(&[ModelRequest]) -> bool) {
-        self.stage.requests.until(what, |requests| condition(requests).then_some(())).await;
+        self.state.requests.until(what, |requests| condition(requests).then_some(())).await;
     }
 
-    /// Text for `OPENCODE_CONFIG_CONTENT`: this server as opencode's only provider.
+    /// The value of `OPENCODE_CONFIG_CONTENT` with this server as opencode's only provider.
     pub fn opencode_config(&self) -> String {
         self.config().to_string()
     }
 
-    /// [`Self::opencode_config`] with opencode's block `permission`, for instance `{"bash": "ask"}`.
+    /// [`Self::opencode_config`] with opencode's setting `permission`, for example `{"bash": "ask"}`.
     pub fn opencode_config_with(&self, permission: &Value) -> String {
         let mut config = self.config();
         config["permission"] = permission.clone();
@@ -155,8 +155,7 @@ impl ModelServer {
         })
     }
 
-    /// Environment in which opencode uses this server and asks nothing of the network: [`Self::opencode_config`] without
-    /// a permission block, and opencode's own switches.
+    /// The environment in which opencode uses this server and no other network service.
     pub fn opencode_env(&self) -> Vec<(&'static str, String)> {
         let off = [
             "OPENCODE_DISABLE_MODELS_FETCH",

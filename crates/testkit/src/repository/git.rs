@@ -1,10 +1,10 @@
-//! Runs git for the test itself, with nothing of the user's configuration.
+//! Runs git for tests, isolated from the user's configuration.
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// `git` in `directory`, with an identity and defaults of its own.
+/// `git` in `directory` with a test identity and fixed defaults.
 pub fn command(directory: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -12,7 +12,7 @@ pub fn command(directory: &Path) -> Command {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
         .env("LC_ALL", "C.UTF-8")
-        // Without a home git reads no configuration of the user's, and it asks nobody anything.
+        // No configuration of the user or the system, and no prompts.
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
@@ -20,23 +20,23 @@ pub fn command(directory: &Path) -> Command {
         .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "test@example.invalid")))
         .args(["-c", "init.defaultBranch=main"])
         .args(["-c", "protocol.file.allow=always"])
-        // No background process may outlive the command.
+        // No background process that outlives the command.
         .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
         .stdin(Stdio::null());
     command
 }
 
-/// Runs git and returns what came of it, failure included.
+/// Runs git and returns its output and status.
 pub fn attempt<S: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = S>) -> Output {
     let mut command = command(directory);
     command.args(args);
-    command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
+    command.output().unwrap_or_else(|error| panic!("could not run {command:?}: {error}"))
 }
 
-/// Runs git and returns its output as it is.
+/// Runs git and returns its stdout.
 ///
 /// # Panics
-/// When git fails; the message holds the command and all it said.
+/// Panics if git fails, with the command and its output.
 #[track_caller]
 pub fn bytes<S: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = S>) -> Vec<u8> {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
@@ -52,10 +52,10 @@ pub fn bytes<S: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = S
     output.stdout
 }
 
-/// [`bytes`] as text without the last line break.
+/// Like [`bytes`] as text without the last line break.
 ///
 /// # Panics
-/// When git fails or does not speak UTF-8.
+/// Panics if git fails or its output is not UTF-8.
 #[track_caller]
 pub fn text<S: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = S>) -> String {
     let text = String::from_utf8(bytes(directory, args)).expect("git's output is UTF-8");

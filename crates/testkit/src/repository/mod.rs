@@ -2,4 +2,4 @@
 
 pub mod git;
 pub mod oddities;
-pub mod work;
+pub mod temporary;

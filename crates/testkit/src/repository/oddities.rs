@@ -1,13 +1,13 @@
-//! What repositories hold that programs forget: submodules, and names that are no text.
+//! Contents that programs often forget: submodules and unusual file names.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use super::work::Repository;
+use super::temporary::Repository;
 
-/// File names that break what expects lines, words, flags or UTF-8. All are legal in git and on Linux; macOS refuses
-/// those that are not UTF-8, so they are left out there.
+/// File names that break programs that expect lines, words, flags or UTF-8. All are legal in git and on Linux. Names that
+/// are not UTF-8 are left out on macOS, which rejects them.
 pub fn odd_names() -> Vec<PathBuf> {
     let mut names: Vec<&[u8]> = vec![
         b"with space",
@@ -29,14 +29,14 @@ pub fn odd_names() -> Vec<PathBuf> {
 }
 
 impl Repository {
-    /// Writes a file for every one of [`odd_names`], each in `directory` (which may be empty), without committing them.
+    /// Writes a file for each of [`odd_names`] in `directory` (which may be empty) without committing them.
     pub fn write_odd_names(&self, directory: &str) {
         for name in odd_names() {
             self.write(PathBuf::from(directory).join(&name), name.as_os_str().as_encoded_bytes());
         }
     }
 
-    /// Adds `source` as a submodule at `path` and commits it; returns the commit's id.
+    /// Adds `source` as a submodule at `path`, commits it and returns the commit's id.
     #[track_caller]
     pub fn add_submodule(&self, source: &Self, path: &str) -> String {
         self.git(["submodule", "--quiet", "add", "--", &source.url(), path]);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_submodule_is_a_commit_of_its_own() {
+    fn submodule_is_a_commit_entry() {
         let inner = Repository::with_commit();
         let outer = Repository::with_commit();
         outer.add_submodule(&inner, "parts/inner");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shallow_clone_has_one_commit_and_knows_it() {
+    fn shallow_clone_has_one_commit() {
         let source = Repository::with_commit();
         source.commit("Second");
         let clone = source.shallow_clone();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_clone_lacks_old_contents() {
+    fn partial_clone_lacks_old_contents() {
         let source = Repository::with_commit();
         source.commit_files("Second", &[("README.md", "changed\n")]);
         let clone = source.partial_clone();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_branch_of_another_name_is_published_as_such() {
+    fn other_default_branch_is_published() {
         let repository = Repository::with_default_branch("trunk");
         assert!(repository.refs().is_empty());
         repository.commit("First");
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_run() {
+    fn hooks_run() {
         let repository = Repository::with_commit();
         let remote = repository.publish();
         remote.hook("pre-receive", "#!/bin/sh\necho 'not today' >&2\nexit 1\n");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_are_made_and_switched_to() {
+    fn branches_are_created_and_switched() {
         let repository = Repository::with_commit();
         repository.branch("side");
         repository.switch("side");

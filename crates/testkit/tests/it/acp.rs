@@ -1,4 +1,4 @@
-//! A client of the Agent Client Protocol for tests: whole lines, nothing hidden.
+//! A minimal client of the Agent Client Protocol.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,20 +9,19 @@ use kugetsu_testkit::wait::DEADLINE;
 use kugetsu_testkit::{Home, eventually, scripted_agent};
 use serde_json::{Value, json};
 
-/// A running agent.
 pub(crate) struct Agent {
     pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     next_id: u64,
-    /// Every update so far.
+    /// All updates of the last turn.
     pub(crate) updates: Vec<Value>,
-    /// Every line that was no message.
+    /// Lines that are not messages.
     pub(crate) garbage: Vec<String>,
-    /// How many permission questions came.
-    pub(crate) questions: usize,
-    /// How a permission question is answered; `None` leaves it open.
-    pub(crate) answer: Option<Value>,
+    /// Number of permission requests.
+    pub(crate) permission_requests: usize,
+    /// The answer to permission requests; `None` leaves them open.
+    pub(crate) permission: Option<Value>,
 }
 
 pub(crate) fn selected(option: &str) -> Option<Value> {
@@ -53,12 +52,12 @@ impl Agent {
             next_id: 1,
             updates: Vec::new(),
             garbage: Vec::new(),
-            questions: 0,
-            answer: selected("once"),
+            permission_requests: 0,
+            permission: selected("once"),
         }
     }
 
-    /// An initialized agent with a new session in `cwd`; returns the session's id as well.
+    /// Starts an agent with a new session in `cwd` and returns the session's id too.
     pub(crate) fn with_session(home: &Home, cwd: &Path) -> (Self, String) {
         let mut agent = Self::start(home, &[]);
         agent.call("initialize", json!({"protocolVersion": 1})).unwrap();
@@ -83,52 +82,52 @@ impl Agent {
 
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.request(method, params);
-        self.answer_to(id)
+        self.await_response(id)
     }
 
     pub(crate) fn prompt(&mut self, session: &str, text: &str) -> Result<Value, Value> {
-        let id = self.begin_prompt(session, text);
-        self.answer_to(id)
+        let id = self.start_prompt(session, text);
+        self.await_response(id)
     }
 
-    pub(crate) fn begin_prompt(&mut self, session: &str, text: &str) -> u64 {
+    pub(crate) fn start_prompt(&mut self, session: &str, text: &str) -> u64 {
         self.updates.clear();
         self.request("session/prompt", json!({"sessionId": session, "prompt": [{"type": "text", "text": text}]}))
     }
 
-    /// Reads until the answer to the request `id` comes.
-    pub(crate) fn answer_to(&mut self, id: u64) -> Result<Value, Value> {
+    /// Reads up to the response to the request `id`.
+    pub(crate) fn await_response(&mut self, id: u64) -> Result<Value, Value> {
         loop {
-            let message = self.message();
+            let message = self.read_message();
             if message["id"] == id && message.get("method").is_none() {
                 return message.get("result").cloned().ok_or_else(|| message["error"].clone());
             }
         }
     }
 
-    /// Reads until an update fits.
-    pub(crate) fn until_update(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+    /// Reads up to the first update that matches.
+    pub(crate) fn await_update(&mut self, matches: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let message = self.message();
-            if fits(&message["params"]["update"]) {
+            let message = self.read_message();
+            if matches(&message["params"]["update"]) {
                 return message["params"]["update"].clone();
             }
         }
     }
 
-    /// Reads until the agent asks for permission; returns the request, which is not answered.
-    pub(crate) fn until_question(&mut self) -> Value {
-        self.answer = None;
+    /// Reads up to the next permission request and returns it unanswered.
+    pub(crate) fn await_permission_request(&mut self) -> Value {
+        self.permission = None;
         loop {
-            let message = self.message();
+            let message = self.read_message();
             if message["method"] == "session/request_permission" {
                 return message;
             }
         }
     }
 
-    /// The next message; updates are kept, questions answered.
-    fn message(&mut self) -> Value {
+    /// Reads the next message, stores updates and answers permission requests.
+    fn read_message(&mut self) -> Value {
         loop {
             let line = self.lines.recv_timeout(DEADLINE).expect("the agent's next message");
             let message = serde_json::from_str::<Value>(&line).ok().filter(|message| message["jsonrpc"] == "2.0");
@@ -140,8 +139,8 @@ impl Agent {
                 self.updates.push(message["params"]["update"].clone());
             }
             if message["method"] == "session/request_permission" {
-                self.questions += 1;
-                if let Some(answer) = self.answer.clone() {
+                self.permission_requests += 1;
+                if let Some(answer) = self.permission.clone() {
                     self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": answer}));
                 }
             }
@@ -149,18 +148,16 @@ impl Agent {
         }
     }
 
-    /// All that the agent said in the last turn.
-    pub(crate) fn said(&self) -> String {
-        let said = self.updates.iter().filter(|update| update["sessionUpdate"] == "agent_message_chunk");
-        said.filter_map(|update| update["content"]["text"].as_str()).collect()
+    /// The agent's text in the last turn.
+    pub(crate) fn text(&self) -> String {
+        let chunks = self.updates.iter().filter(|update| update["sessionUpdate"] == "agent_message_chunk");
+        chunks.filter_map(|update| update["content"]["text"].as_str()).collect()
     }
 
-    /// The updates of one kind.
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<&Value> {
         self.updates.iter().filter(|update| update["sessionUpdate"] == kind).collect()
     }
 
-    /// Waits for the end of the process.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the end of the agent", || self.child.try_wait().unwrap())
     }
@@ -174,8 +171,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.child.kill();
+        // Fails if it has already ended.
+        let _killed = self.child.kill();
         let _status = self.child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! The git server, spoken to by the real git.
+//! The git server with the real git as its client.
 
 use std::path::Path;
 use std::process::Output;
@@ -8,7 +8,7 @@ use kugetsu_testkit::{GitServer, Home, Repository};
 
 const PROJECT: &str = "owner/repo";
 
-fn served() -> GitServer {
+fn server_with_project() -> GitServer {
     let server = GitServer::start("s3cret");
     server.add_repository_from(PROJECT, &Repository::with_commit());
     server
@@ -18,13 +18,13 @@ fn clone(home: &Home, url: &str, name: &str) -> Output {
     home.run(home.command("git").args(["clone", "--quiet", url, name]))
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn with_the_token_git_clones_and_pushes() {
-    let (home, server) = (Home::new(), served());
+fn git_clones_and_pushes_with_the_token() {
+    let (home, server) = (Home::new(), server_with_project());
     assert!(clone(&home, &server.url_with_token(PROJECT), "copy").status.success());
     let copy = Repository::open(home.user().join("copy"));
     copy.switch("side");
@@ -37,8 +37,8 @@ fn with_the_token_git_clones_and_pushes() {
 }
 
 #[test]
-fn a_token_in_a_header_is_as_good() {
-    let (home, server) = (Home::new(), served());
+fn token_in_a_header_is_accepted() {
+    let (home, server) = (Home::new(), server_with_project());
     let header = "http.extraHeader=Authorization: token s3cret";
     let mut command = home.command("git");
     command.args(["-c", header, "clone", "--quiet", &server.url(PROJECT), "copy"]);
@@ -46,53 +46,53 @@ fn a_token_in_a_header_is_as_good() {
 }
 
 #[test]
-fn without_the_token_nothing_is_given_away() {
-    let (home, server) = (Home::new(), served());
+fn requests_without_the_token_are_refused() {
+    let (home, server) = (Home::new(), server_with_project());
     let output = clone(&home, &server.url(PROJECT), "copy");
     assert!(!output.status.success());
     assert!(!Path::new(&home.user().join("copy/README.md")).exists());
     assert!(server.requests().iter().all(|request| !request.authorized && request.status == Some(401)));
     server.set_token("another");
     let wrong = server.url_with_token(PROJECT).replace("another", "s3cret");
-    assert!(said(&clone(&home, &wrong, "copy")).contains("Authentication failed"));
+    assert!(stderr(&clone(&home, &wrong, "copy")).contains("Authentication failed"));
 }
 
 #[test]
-fn a_push_can_be_refused() {
-    let (home, server) = (Home::new(), served());
+fn push_can_be_refused() {
+    let (home, server) = (Home::new(), server_with_project());
     assert!(clone(&home, &server.url_with_token(PROJECT), "copy").status.success());
     let copy = Repository::open(home.user().join("copy"));
     copy.commit("More");
     server.fail_next(1, 403);
     let output = copy.try_git(["push", "origin", "main"]);
-    assert!(said(&output).contains("403"), "{}", said(&output));
+    assert!(stderr(&output).contains("403"), "{}", stderr(&output));
     copy.git(["push", "--quiet", "origin", "main"]);
 }
 
 #[test]
-fn a_transfer_can_break_off() {
-    let (home, server) = (Home::new(), served());
+fn transfer_can_be_cut() {
+    let (home, server) = (Home::new(), server_with_project());
     server.drop_next(10);
     assert!(!clone(&home, &server.url_with_token(PROJECT), "copy").status.success());
 }
 
 #[test]
-fn it_can_hang_and_be_slow() {
-    let (home, server) = (Home::new(), served());
+fn answers_can_hang_and_be_slow() {
+    let (home, server) = (Home::new(), server_with_project());
     server.hang_next(1);
     let mut command = home.command("git");
-    // git itself gives up after a second in which nothing came.
+    // git gives up after a second without data.
     command.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=1"]);
     command.args(["clone", "--quiet", &server.url_with_token(PROJECT), "copy"]);
     let output = home.run(&mut command);
-    assert!(said(&output).contains("too slow"), "{}", said(&output));
+    assert!(stderr(&output).contains("too slow"), "{}", stderr(&output));
     assert_eq!(server.requests()[0].status, None);
     server.set_delay(Duration::from_millis(1));
     assert!(clone(&home, &server.url_with_token(PROJECT), "again").status.success());
 }
 
 #[test]
-fn an_empty_repository_and_another_default_branch_are_served() {
+fn empty_repositories_and_other_default_branches_are_server_with_project() {
     let home = Home::new();
     let server = GitServer::start("s3cret");
     server.add_repository("owner/empty");
@@ -106,6 +106,6 @@ fn an_empty_repository_and_another_default_branch_are_served() {
 
 #[test]
 fn unknown_projects_are_not_found() {
-    let (home, server) = (Home::new(), served());
-    assert!(said(&clone(&home, &server.url_with_token("owner/none"), "copy")).contains("not found"));
+    let (home, server) = (Home::new(), server_with_project());
+    assert!(stderr(&clone(&home, &server.url_with_token("owner/none"), "copy")).contains("not found"));
 }

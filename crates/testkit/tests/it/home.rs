@@ -1,4 +1,4 @@
-//! A home in which the other parts run, and which leaves nothing behind.
+//! The hermetic home with the other test doubles in it.
 
 use kugetsu_testkit::{Home, scripted_agent};
 use serde_json::json;
@@ -9,13 +9,13 @@ use crate::alive::is_alive;
 
 #[cfg(target_os = "linux")]
 #[test]
-fn dropping_the_home_ends_an_agent_its_programs_and_its_orphans() {
+fn dropping_the_home_kills_agents_programs_and_orphans() {
     let home = Home::new();
     let directory = home.path().to_owned();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     agent.prompt(&session, "orphan").unwrap();
-    agent.begin_prompt(&session, "run sleep 600");
-    agent.until_update(|update| update["status"] == "in_progress");
+    agent.start_prompt(&session, "run sleep 600");
+    agent.await_update(|update| update["status"] == "in_progress");
     kugetsu_testkit::eventually("the agent, its program and the orphan", || home.processes().len() >= 3);
     let processes = home.processes();
     drop(home);
@@ -26,12 +26,12 @@ fn dropping_the_home_ends_an_agent_its_programs_and_its_orphans() {
 }
 
 #[test]
-fn a_program_found_by_path_is_the_homes_own() {
+fn path_of_the_home_is_searched_first() {
     let mut home = Home::new();
     let programs = home.folder("programs");
     std::os::unix::fs::symlink(scripted_agent(), programs.join("opencode")).unwrap();
     home.prepend_path(&programs);
-    // Found by a shell of the home, since a test's own PATH is what the system looks in otherwise.
+    // Started by a shell of the home: `Command` would search the PATH of the test.
     let mut agent = Agent::spawn({
         let mut command = home.command("sh");
         command.args(["-c", "exec opencode acp"]);

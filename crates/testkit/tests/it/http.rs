@@ -1,4 +1,4 @@
-//! An HTTP client in a few lines: one request a connection, everything visible.
+//! A minimal HTTP client with one request per connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,17 +6,17 @@ use std::net::TcpStream;
 use kugetsu_testkit::wait::DEADLINE;
 use serde_json::Value;
 
-/// An answer, its body without the framing of chunks.
+/// A response; its body is without chunk framing.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
-    /// Whether the body came to its end in good order.
+    /// Whether the body ended properly.
     pub(crate) complete: bool,
 }
 
-/// Sends a request whose answer can be read piece by piece.
+/// Sends a request and returns the stream of the response.
 pub(crate) fn send(url: &str, headers: &[(&str, &str)], body: &Value) -> BufReader<TcpStream> {
     let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn send(url: &str, headers: &[(&str, &str)], body: &Value) -> BufRead
     BufReader::new(stream)
 }
 
-/// Sends a request and reads all of the answer.
+/// Sends a request and reads the whole response.
 pub(crate) fn post(url: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
     let mut stream = send(url, headers, body);
     let head = head(&mut stream);

@@ -1,10 +1,10 @@
-//! Drives the scripted parts as the tests of other crates do: over HTTP, over stdio, with the real git.
+//! Tests of the test doubles, used as other crates use them: over HTTP, over stdio and with the real git.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test stops at once and speaks to its developer"
+    reason = "a test stops at once with a message"
 )]
 
 mod acp;

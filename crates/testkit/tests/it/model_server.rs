@@ -1,16 +1,16 @@
-//! The model server, asked by a plain HTTP client as an agent asks it.
+//! The model server with a plain HTTP client in place of an agent.
 
 use std::io::Read;
 
-use kugetsu_testkit::model::record::Outcome;
 use kugetsu_testkit::model::reply::{COMPLETION_TOKENS, PROMPT_TOKENS};
-use kugetsu_testkit::model::script::{FOR_EVER, Hang, Slow, Status};
+use kugetsu_testkit::model::request::Outcome;
+use kugetsu_testkit::model::script::{FOREVER, Hang, Slow, Status};
 use kugetsu_testkit::{ModelServer, Script, Step};
 use serde_json::{Value, json};
 
 use crate::http::{Answer, head, post, send};
 
-/// The body of a turn's request, as an agent sends it.
+/// The body of an agent's request in a turn.
 fn turn(messages: &[(&str, &str)]) -> Value {
     let messages: Vec<Value> =
         messages.iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
@@ -18,7 +18,7 @@ fn turn(messages: &[(&str, &str)]) -> Value {
     json!({"model": "mock-1", "stream": true, "messages": messages, "tools": [tool]})
 }
 
-fn ask(server: &ModelServer, body: &Value) -> Answer {
+fn complete(server: &ModelServer, body: &Value) -> Answer {
     post(&format!("{}/chat/completions", server.base_url()), &[("x-session-affinity", "ses_1")], body)
 }
 
@@ -37,7 +37,7 @@ fn finish(answer: &Answer) -> Option<String> {
     chunks.iter().find_map(|chunk| chunk["choices"][0]["finish_reason"].as_str()).map(str::to_owned)
 }
 
-/// The call of the answer: the tool's name and its arguments.
+/// The name and the arguments of the called tool.
 fn call(answer: &Answer) -> (String, Value) {
     let (mut name, mut arguments) = (String::new(), String::new());
     for chunk in chunks(answer) {
@@ -49,7 +49,7 @@ fn call(answer: &Answer) -> (String, Value) {
 }
 
 #[test]
-fn a_script_in_the_message_moves_on_with_every_answer() {
+fn script_in_the_message_advances_with_every_answer() {
     let server = ModelServer::start(Script::say("the default"));
     let script = Script::new([
         Step::bash("ls -l"),
@@ -60,52 +60,53 @@ fn a_script_in_the_message_moves_on_with_every_answer() {
     let prompt = format!("Please.\n{}", script.as_message());
     let mut messages = vec![("system", "be good"), ("user", prompt.as_str())];
 
-    let first = ask(&server, &turn(&messages));
+    let first = complete(&server, &turn(&messages));
     assert_eq!((first.status, finish(&first).as_deref()), (200, Some("tool_calls")));
     assert_eq!(call(&first), ("bash".into(), json!({"command": "ls -l", "description": "ls -l"})));
 
     messages.extend([("assistant", ""), ("tool", "total 0")]);
-    assert_eq!(call(&ask(&server, &turn(&messages))), ("write".into(), json!({"filePath": "a", "content": "b"})));
+    assert_eq!(call(&complete(&server, &turn(&messages))), ("write".into(), json!({"filePath": "a", "content": "b"})));
     messages.extend([("assistant", ""), ("tool", "ok")]);
     let edit = json!({"filePath": "a", "oldString": "b", "newString": "c"});
-    assert_eq!(call(&ask(&server, &turn(&messages))), ("edit".into(), edit));
+    assert_eq!(call(&complete(&server, &turn(&messages))), ("edit".into(), edit));
 
     messages.extend([("assistant", ""), ("tool", "ok")]);
-    let last = ask(&server, &turn(&messages));
+    let last = complete(&server, &turn(&messages));
     assert_eq!((text(&last).as_str(), finish(&last).as_deref()), ("All done.", Some("stop")));
     assert!(last.complete && last.body.ends_with("data: [DONE]\n\n"));
     messages.push(("assistant", "All done."));
-    assert_eq!(text(&ask(&server, &turn(&messages))), "Done.");
+    assert_eq!(text(&complete(&server, &turn(&messages))), "Done.");
 }
 
 #[test]
-fn scripts_are_chosen_by_marker_then_by_name_then_by_default() {
+fn scripts_are_chosen_by_marker_then_name_then_default() {
     let server = ModelServer::start(Script::say("default"));
     server.name_script("issue-7", Script::say("seven"));
     server.name_script("issue-77", Script::say("seventy-seven"));
-    let asked = |prompt: &str| text(&ask(&server, &turn(&[("user", "issue-7"), ("assistant", "x"), ("user", prompt)])));
-    assert_eq!(asked("something else"), "default");
-    assert_eq!(asked("work on issue-7, please"), "seven");
-    assert_eq!(asked("work on issue-77, please"), "seventy-seven");
-    assert_eq!(asked("issue-7\nkugetsu-script: [{\"say\": \"marked, in {session}\"}]"), "marked, in ses_1");
+    let answer_to =
+        |prompt: &str| text(&complete(&server, &turn(&[("user", "issue-7"), ("assistant", "x"), ("user", prompt)])));
+    assert_eq!(answer_to("something else"), "default");
+    assert_eq!(answer_to("work on issue-7, please"), "seven");
+    assert_eq!(answer_to("work on issue-77, please"), "seventy-seven");
+    assert_eq!(answer_to("issue-7\nkugetsu-script: [{\"say\": \"marked, in {session}\"}]"), "marked, in ses_1");
     server.set_script(Script::say("another"));
-    assert_eq!(asked("something else"), "another");
+    assert_eq!(answer_to("something else"), "another");
 }
 
 #[test]
-fn a_script_that_is_not_understood_is_refused_with_the_reason() {
+fn invalid_script_is_refused_with_the_reason() {
     let server = ModelServer::start(Script::default());
-    let answer = ask(&server, &turn(&[("user", "kugetsu-script: [{\"dance\": 1}]")]));
+    let answer = complete(&server, &turn(&[("user", "kugetsu-script: [{\"dance\": 1}]")]));
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("dance"), "{}", answer.body);
 }
 
 #[test]
-fn titles_are_answered_and_do_not_count() {
-    let server = ModelServer::start(Script::new([Step::status(500, FOR_EVER)]));
+fn title_requests_are_not_part_of_a_turn() {
+    let server = ModelServer::start(Script::new([Step::status(500, FOREVER)]));
     let mut title = turn(&[("user", "hello")]);
     title["tools"] = json!([]);
-    assert_eq!(text(&ask(&server, &title)), "Scripted title");
+    assert_eq!(text(&complete(&server, &title)), "Scripted title");
     assert!(server.turn_requests().is_empty());
     assert_eq!(server.requests().len(), 1);
 }
@@ -113,7 +114,7 @@ fn titles_are_answered_and_do_not_count() {
 #[test]
 fn usage_is_constant() {
     let server = ModelServer::start(Script::say("hello"));
-    let answer = ask(&server, &turn(&[("user", "hi")]));
+    let answer = complete(&server, &turn(&[("user", "hi")]));
     let usage = chunks(&answer).last().unwrap()["usage"].clone();
     assert_eq!(
         (&usage["prompt_tokens"], &usage["completion_tokens"]),
@@ -123,56 +124,56 @@ fn usage_is_constant() {
 }
 
 #[test]
-fn an_answer_that_is_not_streamed_is_one_value() {
+fn answer_without_streaming_is_one_value() {
     let server = ModelServer::start(Script::say("hello"));
     let mut body = turn(&[("user", "hi")]);
     body["stream"] = false.into();
-    let answer: Value = serde_json::from_str(&ask(&server, &body).body).unwrap();
+    let answer: Value = serde_json::from_str(&complete(&server, &body).body).unwrap();
     assert_eq!(answer["choices"][0]["message"]["content"], "hello");
 }
 
 #[test]
-fn a_status_comes_as_often_as_asked() {
+fn status_repeats_as_often_as_scripted() {
     let status = Status { code: 429, times: 2, retry_after: Some(7) };
     let server = ModelServer::start(Script::new([Step::Status(status), Step::Say("at last".into())]));
     let body = turn(&[("user", "hi")]);
     for _ in 0..2 {
-        let answer = ask(&server, &body);
+        let answer = complete(&server, &body);
         assert_eq!(answer.status, 429);
         assert!(answer.head.to_lowercase().contains("retry-after: 7"), "{}", answer.head);
     }
-    assert_eq!(text(&ask(&server, &body)), "at last");
+    assert_eq!(text(&complete(&server, &body)), "at last");
     let outcomes: Vec<Outcome> = server.requests().into_iter().map(|request| request.outcome).collect();
     assert_eq!(outcomes, [Outcome::Refused(429), Outcome::Refused(429), Outcome::Answered]);
 }
 
 #[test]
-fn a_cut_answer_has_no_finish_reason() {
+fn cut_answer_has_no_finish_reason() {
     let server = ModelServer::start(Script::new([Step::cut("half a sen", 1), Step::Say("whole".into())]));
-    let answer = ask(&server, &turn(&[("user", "hi")]));
+    let answer = complete(&server, &turn(&[("user", "hi")]));
     assert_eq!((text(&answer).as_str(), finish(&answer), answer.complete), ("half a sen", None, true));
-    let next = ask(&server, &turn(&[("user", "hi"), ("assistant", "half a sen")]));
+    let next = complete(&server, &turn(&[("user", "hi"), ("assistant", "half a sen")]));
     assert_eq!((text(&next).as_str(), finish(&next).as_deref()), ("whole", Some("stop")));
 }
 
 #[test]
-fn a_cut_can_break_the_connection_too() {
+fn cut_can_break_the_connection() {
     let script = json!([{"cut": {"text": "half", "disconnect": true}}]);
     let server = ModelServer::start(serde_json::from_value(script).unwrap());
-    let answer = ask(&server, &turn(&[("user", "hi")]));
+    let answer = complete(&server, &turn(&[("user", "hi")]));
     assert_eq!((text(&answer).as_str(), answer.complete), ("half", false));
 }
 
 #[test]
-fn a_slow_answer_comes_word_by_word() {
+fn slow_answer_is_sent_word_by_word() {
     let server = ModelServer::start(Script::new([Step::Slow(Slow { delay_ms: 1, text: "one two three".into() })]));
-    let answer = ask(&server, &turn(&[("user", "hi")]));
+    let answer = complete(&server, &turn(&[("user", "hi")]));
     assert_eq!(text(&answer), "one two three");
     assert_eq!(chunks(&answer).iter().filter(|chunk| chunk["choices"][0]["delta"]["content"].is_string()).count(), 3);
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_a_hanging_answer_is_noticed() {
+async fn disconnect_during_a_hanging_answer_is_recorded() {
     let server = ModelServer::start(Script::new([Step::Hang(Hang { text: "wait ".into() })]));
     let mut stream = send(&format!("{}/chat/completions", server.base_url()), &[], &turn(&[("user", "hi")]));
     head(&mut stream);
@@ -188,18 +189,18 @@ async fn a_client_that_leaves_a_hanging_answer_is_noticed() {
 }
 
 #[test]
-fn a_gate_holds_requests_until_the_test_opens_it() {
+fn gate_blocks_requests_until_it_is_opened() {
     let server = ModelServer::start(Script::new([Step::wait("door"), Step::Say("through".into())]));
     std::thread::scope(|scope| {
-        let askers = ["one", "two"].map(|prompt| {
+        let clients = ["one", "two"].map(|prompt| {
             let server = &server;
-            scope.spawn(move || text(&ask(server, &turn(&[("user", prompt)]))))
+            scope.spawn(move || text(&complete(server, &turn(&[("user", prompt)]))))
         });
         server.block_for_waiting("door", 2);
-        assert!(askers.iter().all(|asker| !asker.is_finished()));
+        assert!(clients.iter().all(|client| !client.is_finished()));
         server.open_gate("door");
-        for asker in askers {
-            assert_eq!(asker.join().unwrap(), "through");
+        for client in clients {
+            assert_eq!(client.join().unwrap(), "through");
         }
     });
 }
@@ -208,7 +209,7 @@ fn a_gate_holds_requests_until_the_test_opens_it() {
 fn requests_are_recorded_with_their_history_and_directory() {
     let server = ModelServer::start(Script::say("hello"));
     let system = "You are an agent.\n<env>\n  Working directory: /some/tree\n</env>";
-    ask(&server, &turn(&[("system", system), ("user", "first"), ("assistant", "a"), ("user", "second")]));
+    complete(&server, &turn(&[("system", system), ("user", "first"), ("assistant", "a"), ("user", "second")]));
     let requests = server.block_for_requests(1);
     assert_eq!(requests[0].session.as_deref(), Some("ses_1"));
     assert_eq!(requests[0].working_directory().as_deref(), Some("/some/tree"));
@@ -217,17 +218,17 @@ fn requests_are_recorded_with_their_history_and_directory() {
 }
 
 #[test]
-fn a_port_of_the_callers_is_used_or_the_error_is_told() {
+fn given_port_is_used_or_an_error_returned() {
     let first = ModelServer::start(Script::default());
     let address = first.base_url().trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
     ModelServer::start_at(address, Script::default()).unwrap_err();
     drop(first);
     let second = ModelServer::start_at(address, Script::say("here")).unwrap();
-    assert_eq!(text(&ask(&second, &turn(&[("user", "hi")]))), "here");
+    assert_eq!(text(&complete(&second, &turn(&[("user", "hi")]))), "here");
 }
 
 #[test]
-fn the_configuration_for_opencode_names_this_server() {
+fn opencode_configuration_names_this_server() {
     let server = ModelServer::start(Script::default());
     let config: Value = serde_json::from_str(&server.opencode_config_with(&json!({"bash": "ask"}))).unwrap();
     assert_eq!(config["provider"]["mock"]["options"]["baseURL"], server.base_url());

@@ -1,4 +1,4 @@
-//! The real opencode against the model server: what the scripted parts stand for.
+//! The real opencode with the model server.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use serde_json::json;
 
 use crate::acp::Agent;
 
-/// The real opencode, by the variable `KUGETSU_OPENCODE`.
+/// The program that `KUGETSU_OPENCODE` names.
 fn opencode() -> Option<PathBuf> {
     let path = std::env::var_os("KUGETSU_OPENCODE").map(PathBuf::from);
     if path.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "KUGETSU_OPENCODE must name opencode where CI is set");
-        eprintln!("skipped: KUGETSU_OPENCODE does not name opencode");
+        assert!(std::env::var_os("CI").is_none(), "KUGETSU_OPENCODE must be set if CI is set");
+        eprintln!("skipped: KUGETSU_OPENCODE is not set");
     }
     path
 }
 
 #[test]
-fn needs_opencode_to_work_with_the_model_server_alone() {
+fn needs_opencode_to_use_the_model_server() {
     let Some(opencode) = opencode() else { return };
     let mut home = Home::new();
     let server = ModelServer::start(Script::say("the default"));
@@ -43,7 +43,7 @@ fn needs_opencode_to_work_with_the_model_server_alone() {
     let answer = agent.prompt(&session, &format!("Please.\n{}", script.as_message())).unwrap();
 
     assert_eq!(answer["stopReason"], "end_turn");
-    assert_eq!(agent.said(), "All done.");
+    assert_eq!(agent.text(), "All done.");
     assert_eq!(repository.log("HEAD"), ["Made", "First"]);
     assert_eq!(repository.show_text("HEAD", "made.txt"), "changed\n");
     let requests = server.turn_requests();

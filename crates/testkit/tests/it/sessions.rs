@@ -1,4 +1,4 @@
-//! Sessions of the scripted agent: kept, loaded, resumed, listed and deleted, and how its start can fail.
+//! Sessions of the scripted agent: storing, loading, resuming, listing and deleting them, and failures at the start.
 
 use kugetsu_testkit::agent::{COST, MODELS};
 use kugetsu_testkit::{Home, eventually};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::acp::{Agent, command};
 
-fn started(home: &Home, args: &[&str]) -> Agent {
+fn initialized(home: &Home, args: &[&str]) -> Agent {
     let mut agent = Agent::start(home, args);
     agent.call("initialize", json!({"protocolVersion": 1})).unwrap();
     agent
@@ -17,7 +17,7 @@ fn texts(agent: &Agent, kind: &str) -> Vec<String> {
 }
 
 #[test]
-fn initialize_answers_as_opencode_does() {
+fn initialize_answers_like_opencode() {
     let home = Home::new();
     let mut agent = Agent::start(&home, &["--pretend-version", "1.2.3", "--no-resume"]);
     let answer = agent.call("initialize", json!({"protocolVersion": 1})).unwrap();
@@ -30,14 +30,14 @@ fn initialize_answers_as_opencode_does() {
 }
 
 #[test]
-fn a_loaded_session_repeats_its_history_and_goes_on() {
+fn loaded_session_replays_its_history_and_continues() {
     let home = Home::new();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     assert!(session.starts_with("ses_"));
     agent.prompt(&session, "say hello there\nrun echo hi").unwrap();
     assert!(agent.close().success());
 
-    let mut agent = started(&home, &[]);
+    let mut agent = initialized(&home, &[]);
     agent.updates.clear();
     agent.call("session/load", json!({"sessionId": session, "cwd": "/", "mcpServers": []})).unwrap();
     assert_eq!(texts(&agent, "user_message_chunk"), ["say hello there\nrun echo hi"]);
@@ -45,36 +45,36 @@ fn a_loaded_session_repeats_its_history_and_goes_on() {
     assert_eq!(agent.of_kind("tool_call").len(), 1);
     assert_eq!(agent.of_kind("tool_call_update").len(), 1);
     agent.prompt(&session, "history\npwd").unwrap();
-    let said = agent.said();
-    assert!(said.starts_with("1 earlier prompt, the first: say hello there\n"), "{said}");
-    assert!(said.ends_with(&format!("session {}\n", home.path().display())), "it stays in its own directory: {said}");
+    let text = agent.text();
+    assert!(text.starts_with("1 earlier prompt, the first: say hello there\n"), "{text}");
+    assert!(text.ends_with(&format!("session {}\n", home.path().display())), "it keeps its directory: {text}");
     let cost = agent.of_kind("usage_update")[0]["cost"]["amount"].as_f64().unwrap();
     assert!((cost - 2.0 * COST).abs() < 1e-9, "the cost is that of both turns: {cost}");
 }
 
 #[test]
-fn a_resumed_session_goes_on_without_repeating() {
+fn resumed_session_continues_without_replay() {
     let home = Home::new();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     agent.prompt(&session, "history").unwrap();
-    assert_eq!(agent.said(), "0 earlier prompts\n");
+    assert_eq!(agent.text(), "0 earlier prompts\n");
     agent.prompt(&session, "say two").unwrap();
     drop(agent);
-    let mut agent = started(&home, &[]);
+    let mut agent = initialized(&home, &[]);
     agent.updates.clear();
     agent.call("session/resume", json!({"sessionId": session, "cwd": home.path(), "mcpServers": []})).unwrap();
     assert!(agent.updates.is_empty());
     agent.prompt(&session, "history").unwrap();
-    assert_eq!(agent.said(), "2 earlier prompts, the first: history\n");
+    assert_eq!(agent.text(), "2 earlier prompts, the first: history\n");
 }
 
 #[test]
-fn a_session_that_is_lost_is_answered_in_opencodes_words() {
+fn lost_session_is_answered_with_opencodes_error() {
     let home = Home::new();
     let (agent, session) = Agent::with_session(&home, home.path());
     drop(agent);
-    for (args, id) in [(&[][..], "ses_nobody"), (&["--lose-sessions"], session.as_str())] {
-        let mut agent = started(&home, args);
+    for (args, id) in [(&[][..], "ses_unknown"), (&["--lose-sessions"], session.as_str())] {
+        let mut agent = initialized(&home, args);
         for method in ["session/load", "session/resume"] {
             let error = agent.call(method, json!({"sessionId": id, "cwd": home.path()})).unwrap_err();
             assert_eq!(error["data"], json!({"service": "session"}));
@@ -85,7 +85,7 @@ fn a_session_that_is_lost_is_answered_in_opencodes_words() {
 }
 
 #[test]
-fn sessions_are_listed_and_deleted_from_the_command_line() {
+fn command_line_lists_and_deletes_sessions() {
     let home = Home::new();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     let listed = agent.call("session/list", json!({"cwd": home.path()})).unwrap();
@@ -102,7 +102,7 @@ fn sessions_are_listed_and_deleted_from_the_command_line() {
 }
 
 #[test]
-fn sessions_are_kept_where_the_environment_says() {
+fn sessions_are_stored_in_the_directory_of_the_environment() {
     let mut home = Home::new();
     let (_agent, session) = Agent::with_session(&home, home.path());
     let file = format!("{session}.jsonl");
@@ -114,12 +114,12 @@ fn sessions_are_kept_where_the_environment_says() {
 }
 
 #[test]
-fn a_model_is_set_or_refused() {
+fn unknown_models_are_refused() {
     let home = Home::new();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     agent.call("session/set_model", json!({"sessionId": session, "modelId": MODELS[1]})).unwrap();
     agent.prompt(&session, "model").unwrap();
-    assert_eq!(agent.said(), format!("model {}", MODELS[1]));
+    assert_eq!(agent.text(), format!("model {}", MODELS[1]));
     let option = |value: &str| json!({"sessionId": session, "configId": "model", "value": value});
     let answer = agent.call("session/set_config_option", option(MODELS[0])).unwrap();
     assert_eq!(answer["configOptions"][0]["currentValue"], MODELS[0]);
@@ -128,23 +128,23 @@ fn a_model_is_set_or_refused() {
 }
 
 #[test]
-fn two_prompts_are_answered_one_after_the_other() {
+fn prompts_of_a_session_run_one_after_the_other() {
     let home = Home::new();
     let (mut agent, session) = Agent::with_session(&home, home.path());
     let gate = home.path().join("gate");
-    let first = agent.begin_prompt(&session, &format!("say a\nwait {}", gate.display()));
-    agent.until_update(|update| update["content"]["text"] == "a");
-    let second = agent.begin_prompt(&session, "say b");
+    let first = agent.start_prompt(&session, &format!("say a\nwait {}", gate.display()));
+    agent.await_update(|update| update["content"]["text"] == "a");
+    let second = agent.start_prompt(&session, "say b");
     std::fs::write(gate, "").unwrap();
-    agent.answer_to(first).unwrap();
-    agent.answer_to(second).unwrap();
-    assert_eq!(agent.said(), "b");
+    agent.await_response(first).unwrap();
+    agent.await_response(second).unwrap();
+    assert_eq!(agent.text(), "b");
 }
 
 #[test]
-fn the_start_can_fail_in_every_way() {
+fn start_fails_as_requested() {
     let home = Home::new();
-    let mut agent = started(&home, &["--needs-login"]);
+    let mut agent = initialized(&home, &["--needs-login"]);
     let new = json!({"cwd": home.path(), "mcpServers": []});
     assert_eq!(agent.call("session/new", new.clone()).unwrap_err()["code"], -32000);
 
@@ -152,26 +152,26 @@ fn the_start_can_fail_in_every_way() {
     assert_eq!(agent.call("initialize", json!({})).unwrap()["protocolVersion"], 2);
     assert_eq!(agent.garbage, ["Welcome!"]);
 
-    // Hanging: it neither answers nor ends when its stdin does, so only a kill helps. `Agent` kills it.
-    let mut agent = started(&home, &["--hang-at", "new"]);
+    // It neither answers nor ends with its stdin. `Agent` kills it.
+    let mut agent = initialized(&home, &["--hang-at", "new"]);
     agent.request("session/new", new);
     assert_eq!(agent.child.try_wait().unwrap(), None);
 }
 
 #[test]
-fn a_stubborn_agent_ignores_polite_ends() {
+fn stubborn_agent_ignores_sigterm() {
     let home = Home::new();
-    let mut agent = started(&home, &["--stubborn"]);
+    let mut agent = initialized(&home, &["--stubborn"]);
     let pid = agent.child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert_eq!(agent.call("session/list", json!({})).unwrap()["sessions"], Value::Array(Vec::new()));
 }
 
 #[test]
-fn further_arguments_come_from_the_environment() {
+fn extra_arguments_come_from_the_environment() {
     let mut home = Home::new();
     home.set(kugetsu_testkit::agent::arguments::EXTRA_ARGUMENTS, "--crash-at new");
-    let mut agent = started(&home, &[]);
+    let mut agent = initialized(&home, &[]);
     agent.request("session/new", json!({"cwd": home.path()}));
     eventually("the crash", || agent.child.try_wait().unwrap());
     let version = home.run(command(&home).arg("--version"));

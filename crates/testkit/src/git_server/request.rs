@@ -1,23 +1,21 @@
-//! What a git server remembers of the requests it got.
+//! The recorded requests of a git server.
 
 use std::time::SystemTime;
 
-/// One HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitRequest {
-    /// When it came in.
+    /// Time of arrival.
     pub at: SystemTime,
-    /// For instance `POST`.
     pub method: String,
-    /// Path and query, for instance `/owner/repo.git/info/refs?service=git-upload-pack`.
+    /// Path and query, for example `/owner/repo.git/info/refs?service=git-upload-pack`.
     pub target: String,
-    /// Whether it brought the right token.
+    /// Whether it had the valid token.
     pub authorized: bool,
-    /// Value of the header `git-protocol`, for instance `version=2`.
+    /// Value of the header `git-protocol`, for example `version=2`.
     pub protocol: Option<String>,
-    /// Value of the header `content-encoding`, for instance `gzip`.
+    /// Value of the header `content-encoding`, for example `gzip`.
     pub encoding: Option<String>,
-    /// Status of the answer, once it is known.
+    /// Status of the answer; `None` while the request is in progress.
     pub status: Option<u16>,
 }
 
@@ -27,7 +25,7 @@ impl GitRequest {
         self.method == "POST" && self.target.ends_with("/git-receive-pack")
     }
 
-    /// Whether it asks for commits, or for what there is to ask for.
+    /// Whether it fetches commits or lists references.
     pub fn is_fetch(&self) -> bool {
         self.method == "POST" && self.target.ends_with("/git-upload-pack")
     }

@@ -1,30 +1,30 @@
-//! Which step of a script is due, as a pure function of the conversation and of the faults already made.
+//! Chooses the next step of a script, as a pure function of the conversation and of the faults already injected.
 
 use super::script::{Cut, Script, Step};
 
-/// What the server does next for one request.
+/// The next step for a request.
 #[derive(Debug, PartialEq)]
-pub(super) enum Due<'a> {
-    /// This step, at this index of the script.
+pub(super) enum NextStep<'a> {
+    /// The step and its index in the script.
     Step(usize, &'a Step),
-    /// The script is at its end.
+    /// The script has ended.
     End,
 }
 
-/// The step that is due after `answers`. `spent(index)` says how often the fault at `index` was made in this turn;
-/// `open(gate)` whether the test has opened that gate.
-pub(super) fn due<'a>(
+/// Returns the step after `answers`. `injected(index)` is how often the fault at `index` was injected in this turn;
+/// `is_open(gate)` is whether the test has opened that gate.
+pub(super) fn next_step<'a>(
     script: &'a Script,
     answers: &[String],
-    spent: impl Fn(usize) -> u32,
-    open: impl Fn(&str) -> bool,
-) -> Due<'a> {
+    injected: impl Fn(usize) -> u32,
+    is_open: impl Fn(&str) -> bool,
+) -> NextStep<'a> {
     let mut answered = answers.iter().filter(|answer| !is_cut(script, answer)).count();
     for (index, step) in script.steps.iter().enumerate() {
         let past = match step {
-            Step::Status(status) => answered > 0 || spent(index) >= status.times,
-            Step::Cut(cut) => answered > 0 || spent(index) >= cut.times,
-            Step::Wait(gate) => answered > 0 || open(gate),
+            Step::Status(status) => answered > 0 || injected(index) >= status.times,
+            Step::Cut(cut) => answered > 0 || injected(index) >= cut.times,
+            Step::Wait(gate) => answered > 0 || is_open(gate),
             _ => {
                 let past = answered > 0;
                 answered = answered.saturating_sub(1);
@@ -32,13 +32,13 @@ pub(super) fn due<'a>(
             }
         };
         if !past {
-            return Due::Step(index, step);
+            return NextStep::Step(index, step);
         }
     }
-    Due::End
+    NextStep::End
 }
 
-/// Clients keep the piece they got of a broken answer in the conversation; it is no answer to a step.
+/// Whether the answer is the part of a cut answer that the client received and kept. It does not count as an answer.
 fn is_cut(script: &Script, answer: &str) -> bool {
     let is_piece = |text: &str| !text.is_empty() && text.trim() == answer.trim();
     script.steps.iter().any(|step| matches!(step, Step::Cut(Cut { text, .. }) if is_piece(text)))
@@ -48,16 +48,16 @@ fn is_cut(script: &Script, answer: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn index(script: &Script, answers: &[&str], spent: u32, open: bool) -> Option<usize> {
+    fn index(script: &Script, answers: &[&str], injected: u32, open: bool) -> Option<usize> {
         let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
-        match due(script, &answers, |_| spent, |_| open) {
-            Due::Step(index, _) => Some(index),
-            Due::End => None,
+        match next_step(script, &answers, |_| injected, |_| open) {
+            NextStep::Step(index, _) => Some(index),
+            NextStep::End => None,
         }
     }
 
     #[test]
-    fn answers_move_the_script_on() {
+    fn each_answer_advances_the_script() {
         let script = Script::new([Step::bash("ls"), Step::Say("a".into())]);
         assert_eq!(index(&script, &[], 0, false), Some(0));
         assert_eq!(index(&script, &[""], 0, false), Some(1));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_due_until_it_is_spent_and_never_again_after_an_answer() {
+    fn status_repeats_until_used_up_and_never_after_an_answer() {
         let script = Script::new([Step::status(429, 2), Step::Say("a".into())]);
         assert_eq!(index(&script, &[], 1, false), Some(0));
         assert_eq!(index(&script, &[], 2, false), Some(1));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_between_two_answers_waits_for_the_first() {
+    fn status_between_two_answers_follows_the_first() {
         let script = Script::new([Step::bash("ls"), Step::status(500, 1), Step::Say("a".into())]);
         assert_eq!(index(&script, &[], 0, false), Some(0));
         assert_eq!(index(&script, &[""], 0, false), Some(1));
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_piece_of_a_cut_answer_does_not_count() {
+    fn partial_text_of_a_cut_answer_does_not_count() {
         let script = Script::new([Step::cut("half", 1), Step::Say("whole".into())]);
         assert_eq!(index(&script, &["half"], 1, false), Some(1));
         assert_eq!(index(&script, &["half", "whole"], 1, false), None);
     }
 
     #[test]
-    fn a_closed_gate_holds_the_next_step() {
+    fn closed_gate_blocks_the_next_step() {
         let script = Script::new([Step::wait("g"), Step::Say("a".into())]);
         assert_eq!(index(&script, &[], 0, false), Some(0));
         assert_eq!(index(&script, &[], 0, true), Some(1));

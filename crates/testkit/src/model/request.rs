@@ -1,4 +1,4 @@
-//! What a model server remembers of the requests it got.
+//! The recorded requests of a model server.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,38 +8,36 @@ use serde_json::Value;
 use super::conversation::text;
 use crate::watched::Watched;
 
-/// One request for a completion.
+/// A request for a completion.
 #[derive(Debug, Clone)]
 pub struct ModelRequest {
-    /// When it came in.
+    /// Time of arrival.
     pub at: SystemTime,
-    /// Value of the header `x-session-affinity`, by which opencode names its session.
+    /// The header `x-session-affinity`, in which opencode sends its session id.
     pub session: Option<String>,
-    /// Value of the header `authorization`.
+    /// The header `authorization`.
     pub authorization: Option<String>,
-    /// All of the body.
     pub body: Value,
-    /// How the server dealt with it.
     pub outcome: Outcome,
 }
 
-/// How far an answer came.
+/// The state of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Being answered, or hanging by script.
+    /// In progress, or hanging as scripted.
     Open,
-    /// Held by this gate.
+    /// Blocked by this gate.
     Waiting(String),
-    /// Answered to its scripted end, a cut included.
+    /// Answered as scripted, even if the script cut the answer.
     Answered,
     /// Refused with this HTTP status.
     Refused(u16),
-    /// The client went before the end.
+    /// The client disconnected before the end.
     Abandoned,
 }
 
 impl ModelRequest {
-    /// Whether it asks for a title: opencode sends such a request without tools beside the first turn of a session.
+    /// Whether it requests a title, which opencode does without tools beside the first turn of a session.
     pub fn is_title(&self) -> bool {
         self.body["tools"].as_array().is_none_or(Vec::is_empty)
     }
@@ -49,39 +47,38 @@ impl ModelRequest {
         self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Names of the tools the model is offered.
+    /// The names of the tools that the model may call.
     pub fn tools(&self) -> Vec<&str> {
         let tools = self.body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
         tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
     }
 
-    /// Text of the system prompt.
     pub fn system_text(&self) -> String {
         self.texts("system").join("\n")
     }
 
-    /// Text of every message with this role, in order: with `user`, all that was asked in the session so far.
+    /// The texts of all messages with this role, in order.
     pub fn texts(&self, role: &str) -> Vec<String> {
         self.messages().iter().filter(|message| message["role"] == role).map(text).collect()
     }
 
-    /// The directory in which the agent says it works: a line of opencode's system prompt (seen with 1.18.33).
+    /// The agent's working directory, from a line of opencode's system prompt (1.18.33).
     pub fn working_directory(&self) -> Option<String> {
         let system = self.system_text();
         let directory = system.lines().find_map(|line| line.trim().strip_prefix("Working directory: "));
         directory.map(str::to_owned)
     }
 
-    /// Text of the last message with this role, for instance `user` or `tool`.
+    /// The text of the last message with this role, for example `user` or `tool`.
     pub fn last_text(&self, role: &str) -> Option<String> {
         self.messages().iter().rev().find(|message| message["role"] == role).map(text)
     }
 }
 
-/// Every request so far, in the order of arrival.
+/// All requests so far, in the order of arrival.
 pub(super) type Requests = Watched<Vec<ModelRequest>>;
 
-/// One request on its way; dropping it before its end means that the client has gone.
+/// A request in progress. Dropping it before its end means that the client has disconnected.
 #[derive(Debug)]
 pub(super) struct Delivery {
     requests: Arc<Requests>,
@@ -90,7 +87,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Notes `request` as open.
+    /// Records `request` as open.
     pub(super) fn open(requests: Arc<Requests>, request: ModelRequest) -> Self {
         let index = requests.change(|list| {
             list.push(request);
@@ -99,17 +96,17 @@ impl Delivery {
         Self { requests, index, ended: false }
     }
 
-    /// Position among all requests.
+    /// Index among all requests.
     pub(super) fn index(&self) -> usize {
         self.index
     }
 
-    /// Notes that a gate holds the request, or (`None`) that it no longer does.
+    /// Records that a gate blocks the request, or with `None` that none does.
     pub(super) fn hold(&self, gate: Option<&str>) {
         self.set(gate.map_or(Outcome::Open, |gate| Outcome::Waiting(gate.to_owned())));
     }
 
-    /// Notes the end; called before the last bytes leave, so that the record is complete when a client has them.
+    /// Records the end. Called before the last bytes are sent, so that the record is complete when the client has them.
     pub(super) fn end(&mut self, outcome: Outcome) {
         self.ended = true;
         self.set(outcome);

@@ -1,24 +1,24 @@
-//! A request as the flavors read it.
+//! A parsed API request.
 
 use percent_encoding::percent_decode_str;
 
-/// A GET of the API.
+/// A `GET` request of the API.
 #[derive(Debug)]
-pub(super) struct Question {
-    /// The decoded parts of the path below the API's prefix.
+pub(super) struct ApiRequest {
+    /// The decoded segments of the path below the API's prefix.
     pub(super) parts: Vec<String>,
     pub(super) query: Vec<(String, String)>,
-    /// Who asks, by the token.
+    /// The user of the token.
     pub(super) login: Option<String>,
-    /// What the addresses in the answer begin with.
+    /// Start of the addresses in the answer.
     pub(super) base: String,
-    /// Path and query as they came.
+    /// Path and query as they were sent.
     pub(super) target: String,
 }
 
-impl Question {
+impl ApiRequest {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn number(&self, name: &str) -> Option<usize> {
@@ -26,7 +26,7 @@ impl Question {
     }
 }
 
-/// The parts of a path, each decoded for itself: `%2F` does not divide.
+/// The segments of a path, decoded one by one: `%2F` is not a separator.
 pub(super) fn parts(path: &str) -> Vec<String> {
     path.split('/').filter(|part| !part.is_empty()).map(decoded).collect()
 }

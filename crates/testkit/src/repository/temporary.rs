@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::git;
 
-/// A git repository. A temporary one is removed when dropped; one at a path of the caller's stays.
+/// A git repository. A temporary one is removed on drop; one at a given path is not.
 #[derive(Debug)]
 pub struct Repository {
     path: PathBuf,
@@ -25,31 +25,31 @@ impl Default for Repository {
 }
 
 impl Repository {
-    /// An empty temporary repository with the branch `main` yet to be born.
+    /// Creates an empty temporary repository with the unborn branch `main`.
     pub fn new() -> Self {
         Self::temporary(|path| Self::at(path))
     }
 
-    /// An empty temporary repository whose branch yet to be born is `branch`, for instance `trunk`.
+    /// Creates an empty temporary repository with the unborn branch `branch`, for example `trunk`.
     pub fn with_default_branch(branch: &str) -> Self {
         let repository = Self::new();
         repository.set_default_branch(branch);
         repository
     }
 
-    /// A temporary repository with one commit, whose file `README.md` says "hello".
+    /// Creates a temporary repository with one commit, whose file `README.md` contains "hello".
     pub fn with_commit() -> Self {
         let repository = Self::new();
         repository.commit_files("First commit", &[("README.md", "hello\n")]);
         repository
     }
 
-    /// An empty temporary repository without a working tree.
+    /// Creates an empty temporary repository without a working tree.
     pub fn bare() -> Self {
         Self::temporary(|path| Self::bare_at(path))
     }
 
-    /// Makes an empty repository at `path`.
+    /// Creates an empty repository at `path`.
     pub fn at(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         fs::create_dir_all(path).expect("the repository's directory");
@@ -57,25 +57,25 @@ impl Repository {
         Self::open(path)
     }
 
-    /// Makes an empty repository without a working tree at `path`.
+    /// Creates an empty repository without a working tree at `path`.
     pub fn bare_at(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         fs::create_dir_all(path).expect("the repository's directory");
         git::bytes(path, ["init", "--quiet", "--bare"]);
         let repository = Self::open(path);
-        // What servers allow and a fresh repository does not: partial clones, and fetching any commit by its id.
+        // Servers allow partial clones and fetching any commit by its id; new repositories do not.
         repository.git(["config", "uploadpack.allowFilter", "true"]);
         repository.git(["config", "uploadpack.allowAnySHA1InWant", "true"]);
         repository
     }
 
-    /// The repository that is at `path`; it is not looked at before it is used.
+    /// The repository at `path`, which need not exist until it is used.
     pub fn open(path: impl AsRef<Path>) -> Self {
         Self { path: path.as_ref().to_owned(), _temporary: None }
     }
 
-    /// Clones `url` to `path`, with `options` such as `--depth=1` or `--filter=blob:none`. git ignores both for a plain
-    /// path: give the URL of [`Repository::url`].
+    /// Clones `url` to `path` with `options` such as `--depth=1` or `--filter=blob:none`. git ignores both for a plain
+    /// path; use [`Repository::url`].
     pub fn clone_at(url: &str, path: impl AsRef<Path>, options: &[&str]) -> Self {
         let path = path.as_ref();
         let parent = path.parent().expect("a path below a directory");
@@ -86,23 +86,23 @@ impl Repository {
         Self::open(path)
     }
 
-    /// A temporary clone, as [`Repository::clone_at`].
+    /// Like [`Repository::clone_at`], to a temporary directory.
     pub fn clone_of(url: &str, options: &[&str]) -> Self {
         Self::temporary(|path| Self::clone_at(url, path, options))
     }
 
-    /// A temporary clone of this repository with only the last commit of its branch.
+    /// Creates a temporary clone with only the last commit of the current branch.
     pub fn shallow_clone(&self) -> Self {
         Self::clone_of(&self.url(), &["--depth=1"])
     }
 
-    /// A temporary clone of this repository that has no file contents but those it needed to check out.
+    /// Creates a temporary clone without file contents except those of the checkout.
     pub fn partial_clone(&self) -> Self {
         self.git(["config", "uploadpack.allowFilter", "true"]);
         Self::clone_of(&self.url(), &["--filter=blob:none"])
     }
 
-    /// Makes a temporary bare repository, names it `origin` here and pushes all branches and tags to it.
+    /// Creates a temporary bare repository, adds it as the remote `origin` and pushes all branches and tags to it.
     pub fn publish(&self) -> Self {
         let remote = Self::bare();
         self.git(["remote", "add", "origin", &remote.url()]);
@@ -119,38 +119,38 @@ impl Repository {
         Self { _temporary: Some(temporary), ..make(&path) }
     }
 
-    /// The working tree, or the repository itself when it is bare.
+    /// The working tree, or the repository itself if it is bare.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The repository's address as `file://` URL.
+    /// The `file://` URL of the repository.
     pub fn url(&self) -> String {
         format!("file://{}", self.path.to_str().expect("a temporary path is UTF-8"))
     }
 
-    /// Runs git here; returns its output as text without the last line break.
+    /// Runs git in the repository and returns its output without the last line break.
     ///
     /// # Panics
-    /// When git fails.
+    /// Panics if git fails.
     #[track_caller]
     pub fn git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
         git::text(&self.path, args)
     }
 
-    /// Runs git here; returns what came of it, failure included.
+    /// Runs git in the repository and returns its output and status.
     pub fn try_git<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
         git::attempt(&self.path, args)
     }
 
-    /// Writes a file of the working tree, with its directories.
+    /// Writes a file in the working tree and creates its directories.
     pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.path.join(path);
         fs::create_dir_all(path.parent().expect("a path below the repository")).expect("the file's directory");
-        fs::write(&path, content).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+        fs::write(&path, content).unwrap_or_else(|error| panic!("could not write {}: {error}", path.display()));
     }
 
-    /// Commits everything in the working tree, even when nothing has changed; returns the commit's id.
+    /// Commits everything in the working tree, even without changes, and returns the commit's id.
     #[track_caller]
     pub fn commit(&self, message: &str) -> String {
         self.git(["add", "--all"]);
@@ -158,7 +158,7 @@ impl Repository {
         self.head()
     }
 
-    /// Writes `files` and commits everything; returns the commit's id.
+    /// Writes `files`, commits everything and returns the commit's id.
     #[track_caller]
     pub fn commit_files(&self, message: &str, files: &[(&str, &str)]) -> String {
         for (path, content) in files {
@@ -167,13 +167,13 @@ impl Repository {
         self.commit(message)
     }
 
-    /// Name of the branch that `HEAD` names, born or not: the default branch of a bare repository.
+    /// The branch of `HEAD`, even if unborn: the default branch of a bare repository.
     #[track_caller]
     pub fn current_branch(&self) -> String {
         self.git(["symbolic-ref", "--short", "HEAD"])
     }
 
-    /// Lets `HEAD` name `branch` without touching any file: the default branch that a clone of a bare repository gets.
+    /// Points `HEAD` at `branch` without changing files: the default branch of clones of a bare repository.
     #[track_caller]
     pub fn set_default_branch(&self, branch: &str) {
         self.git(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
@@ -185,7 +185,7 @@ impl Repository {
         self.git(["branch", "--", name]);
     }
 
-    /// Switches to `branch`, creating it when it does not exist.
+    /// Switches to `branch` and creates it if it does not exist.
     #[track_caller]
     pub fn switch(&self, branch: &str) {
         let exists = self.resolve(&format!("refs/heads/{branch}")).is_some();
@@ -199,20 +199,20 @@ impl Repository {
         self.git(["rev-parse", "HEAD"])
     }
 
-    /// Id of the commit that `revision` names, if there is one.
+    /// Id of the commit `revision`, if it exists.
     pub fn resolve(&self, revision: &str) -> Option<String> {
         let output = self.try_git(["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")]);
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     }
 
-    /// Subjects of the commits that `revision` reaches, the newest first.
+    /// Subjects of the commits reachable from `revision`, the newest first.
     #[track_caller]
     pub fn log(&self, revision: &str) -> Vec<String> {
         self.git(["log", "--format=%s", revision, "--"]).lines().map(str::to_owned).collect()
     }
 
-    /// Content of a file at `revision`, if it is there.
+    /// Content of a file at `revision`, if it exists.
     pub fn show(&self, revision: &str, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let mut object = OsString::from(format!("{revision}:"));
         object.push(path.as_ref());
@@ -220,10 +220,10 @@ impl Repository {
         output.status.success().then_some(output.stdout)
     }
 
-    /// [`Repository::show`] as text.
+    /// Like [`Repository::show`] as text.
     ///
     /// # Panics
-    /// When the file is not there or not UTF-8.
+    /// Panics if the file does not exist or is not UTF-8.
     #[track_caller]
     pub fn show_text(&self, revision: &str, path: impl AsRef<Path>) -> String {
         let path = path.as_ref();
@@ -238,12 +238,12 @@ impl Repository {
         names.map(|name| OsString::from_vec(name.to_vec()).into()).collect()
     }
 
-    /// Names of all refs, for instance `refs/heads/main`, sorted.
+    /// Names of all refs, for example `refs/heads/main`, sorted.
     pub fn refs(&self) -> Vec<String> {
         self.git(["for-each-ref", "--format=%(refname)"]).lines().map(str::to_owned).collect()
     }
 
-    /// Installs a hook: an executable file with this content, for instance `"#!/bin/sh\nexit 1\n"`.
+    /// Installs a hook with this content, for example `"#!/bin/sh\nexit 1\n"`.
     pub fn hook(&self, name: &str, content: &str) {
         let hooks = PathBuf::from(self.git(["rev-parse", "--path-format=absolute", "--git-path", "hooks"]));
         fs::create_dir_all(&hooks).expect("the directory of hooks");
