@@ -4,8 +4,8 @@
 mod arguments;
 mod assignments;
 mod atomic;
-mod candidates;
 mod commands;
+mod completions;
 mod config;
 mod connect;
 mod daemon;
@@ -13,27 +13,29 @@ mod dispatch;
 mod doctor;
 mod env_files;
 mod exit;
-mod facts;
 mod failure;
-mod follow;
+mod format;
+mod help;
 mod import;
 mod names;
-mod nearest;
-mod patience;
 mod place;
+mod queued_task;
+mod read_only_db;
 mod servers;
 mod setup;
-mod show;
+mod slow_notice;
+mod suggestions;
 mod table;
 mod transcript;
 mod ui;
+mod wait;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 fn main() -> ExitCode {
-    match candidates::answer(arguments::Arguments::command) {
+    match completions::complete(arguments::Arguments::command) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => error.exit(),

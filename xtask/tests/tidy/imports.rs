@@ -12,7 +12,6 @@ use crate::use_tree::{local_paths, use_paths};
 
 /// Files and folders that import each other today: crate, folder, and the names in it. This list only gets shorter.
 const BACK_ARROWS: &[(&str, &str, &[&str])] = &[
-    ("cli", "", &["candidates", "commands"]),
     ("cli", "", &["connect", "import", "setup"]),
     ("engine", "", &["coordinator", "intake", "runner"]),
     ("store", "", &["sqlite", "store"]),

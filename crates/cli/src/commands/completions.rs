@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use crate::candidates::ASKED;
+use crate::completions::ENV_VAR;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui;
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Completions) -> Result<Exit, Failure> {
     };
     let mut script = Vec::new();
     shell
-        .write_registration(ASKED, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .write_registration(ENV_VAR, PROGRAM, PROGRAM, PROGRAM, &mut script)
         .map_err(|error| Failure::new(format!("the script could not be made: {error}")))?;
     ui::text(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)

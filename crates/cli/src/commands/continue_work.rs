@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{connect, place};
 
-use super::task_wait;
+use crate::queued_task;
 
 /// Go on in an issue's session, with everything the agent knows and has done there.
 #[derive(Debug, Args)]
@@ -44,11 +44,11 @@ pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failur
         kind: TaskKind::Continue,
         reference: arguments.reference,
         cwd: place::cwd()?,
-        message: task_wait::message(Some(arguments.message))?,
+        message: queued_task::read_message(Some(arguments.message))?,
         model: arguments.model,
         interrupt: arguments.interrupt,
         ..TaskRequest::default()
     };
     let task = connect::queue(home, &request).await?;
-    task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
+    queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::{Waited, to_the_end};
 use crate::ui::{self, Tone};
-use crate::{connect, place, show};
+use crate::wait::{Waited, wait_for_task};
+use crate::{connect, format, place};
 
-use super::task_wait;
+use crate::queued_task;
 
 /// Hand a message over to the coordinator: it begins and watches the work on issues, and reports.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(crate) struct Delegate {
 pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failure> {
     let mut request = DelegateRequest {
         task: Uuid::now_v7().to_string(),
-        message: task_wait::message(Some(arguments.message))?.unwrap_or_default(),
+        message: queued_task::read_message(Some(arguments.message))?.unwrap_or_default(),
         cwd: place::cwd()?,
         worktree: arguments.worktree,
         anyway: arguments.anyway,
@@ -111,8 +111,8 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
         Ok(Exit::Canceled)
     };
     loop {
-        ui::note(format!("· {}", show::standing(&next)));
-        let ended = match to_the_end(home, &next, cwd).await? {
+        ui::note(format!("· {}", format::task_status(&next)));
+        let ended = match wait_for_task(home, &next, cwd).await? {
             Waited::Ended(ended) => *ended,
             Waited::Interrupted => return interrupted(),
         };
@@ -138,7 +138,7 @@ fn end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit, Fail
     if json {
         ui::json(all)?;
     } else {
-        ui::toned(show::tone(last.run.state), last.run.state.name());
+        ui::toned(format::tone(last.run.state), last.run.state.name());
         ui::line(last.run.reason.as_deref().unwrap_or_default());
         for run in &all.asked {
             ui::toned(Tone::Dim, format!("  {} is {}", run.issue, run.state.name()));

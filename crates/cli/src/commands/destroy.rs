@@ -12,7 +12,7 @@ use kugetsu_domain::reference::COORDINATOR;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience::saying;
+use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
 use crate::{connect, place};
 
@@ -101,7 +101,7 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     let mut client = connect::ready(home).await?;
     let question =
         path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
-    let at_risk: AtRisk = saying("looking at what would be lost", client.get(&question)).await?;
+    let at_risk: AtRisk = notify_if_slow("looking at what would be lost", client.get(&question)).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
         ui::note(format!("· {change}"));
     }
@@ -117,7 +117,7 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     };
     let request = DestroyRequest { issue: query, discard };
     let removing = "rescuing what is nowhere else, and removing the session and the worktree";
-    let destroyed: Destroyed = saying(removing, client.post(path::ISSUE_DESTROY, &request)).await?;
+    let destroyed: Destroyed = notify_if_slow(removing, client.post(path::ISSUE_DESTROY, &request)).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);

@@ -11,7 +11,7 @@ use crate::doctor::{
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience;
+use crate::slow_notice;
 use crate::ui::{self, Tone};
 
 /// Where what is said begins, behind its mark.
@@ -41,7 +41,7 @@ pub(crate) struct Doctor {
 
 /// Checks, and fails when something keeps the work from being done.
 pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure> {
-    let mut checks = patience::saying("looking at everything", checks(home, arguments.offline)).await;
+    let mut checks = slow_notice::notify_if_slow("looking at everything", checks(home, arguments.offline)).await;
     for check in &mut checks {
         let Some(fix) = check.fix.clone() else { continue };
         if arguments.fix || (arguments.fix_permissions && matches!(fix, Fix::Private(_))) {
@@ -73,7 +73,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
         checks.extend(login::check(&loaded.settings));
     }
     checks.extend(place::checks(home));
-    let (facts, database) = database::look(home).await;
+    let (db, database) = database::look(home).await;
     let is_sound = database.state == State::Ok;
     checks.push(database);
     checks.extend(settings::checks(home, &loaded));
@@ -81,15 +81,15 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     checks.push(answered);
     checks.extend(unit::check(home).await);
     checks.extend(kernel::checks(loaded.as_ref().ok().map(|loaded| &loaded.settings)).await);
-    let facts = facts.as_ref().map(Option::as_ref).map_err(|not_readable| *not_readable);
+    let db = db.as_ref().map(Option::as_ref).map_err(|not_readable| *not_readable);
     if let Ok(loaded) = &loaded {
-        let repositories = match facts {
-            Ok(Some(facts)) => facts.repositories().await.ok(),
+        let repositories = match db {
+            Ok(Some(db)) => db.repositories().await.ok(),
             _ => None,
         };
         checks.extend(servers::checks(loaded, repositories.as_deref(), offline).await);
     }
-    checks.extend(orphans::checks(home, facts, is_sound, pid.is_some()).await);
+    checks.extend(orphans::checks(home, db, is_sound, pid.is_some()).await);
     checks.extend(script::check(home));
     checks
 }

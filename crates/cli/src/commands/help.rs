@@ -4,17 +4,9 @@ use clap::{Args, Command};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::nearest::nearest;
+use crate::help::topics::TOPICS;
+use crate::suggestions::closest;
 use crate::ui;
-
-/// What can be read about besides commands: name and text.
-pub(crate) const TOPICS: [(&str, &str); 5] = [
-    ("refs", include_str!("../help/refs.txt")),
-    ("config", include_str!("../help/config.txt")),
-    ("env", include_str!("../help/env.txt")),
-    ("agents", include_str!("../help/agents.txt")),
-    ("exit-codes", include_str!("../help/exit-codes.txt")),
-];
 
 /// Show the help of a command, or a topic: refs, config, env, agents, exit-codes.
 #[derive(Debug, Args)]
@@ -70,7 +62,7 @@ fn unknown(command: &Command, before: &[&str], word: &str) -> Failure {
     let mut names = [commands.as_slice(), topics.as_slice()].concat();
     names.sort_unstable();
     names.dedup();
-    let near = nearest(word, names.iter().copied());
+    let near = closest(word, names.iter().copied());
     if near.is_empty() {
         let own = before.join(" ");
         return Failure::usage(format!("there is no {what} {typed:?}")).hint(format!("kugetsu help {own}"));
@@ -78,17 +70,4 @@ fn unknown(command: &Command, before: &[&str], word: &str) -> Failure {
     let failure = Failure::usage(format!("there is no {what} {typed:?}; did you mean {}?", near.join(" or ")));
     let failure = failure.hint(format!("commands: {}", commands.join(", ")));
     if topics.is_empty() { failure } else { failure.hint(format!("topics: {}", topics.join(", "))) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_fit_the_narrowest_terminal_and_two_screens() {
-        for (name, text) in TOPICS {
-            assert!(text.lines().all(|line| line.chars().count() <= 80), "{name}");
-            assert!(text.lines().count() <= 48 && text.ends_with('\n'), "{name}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use kugetsu_domain::counted::counted;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, show, ui};
+use crate::{connect, format, ui};
 
 /// List issues, each with its latest run.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ pub(crate) fn table(runs: &[RunObject]) {
     let now = Timestamp::now();
     let several = runs.iter().any(|run| run.agent != runs[0].agent);
     let row = |run: &RunObject| {
-        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), show::age(run.since(), now)];
+        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), format::age(run.since(), now)];
         if several {
             row.push(run.agent.clone());
         }
@@ -67,5 +67,5 @@ pub(crate) fn table(runs: &[RunObject]) {
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
     let heads: &[&str] =
         if several { &["ISSUE", "STATE", "AGE", "AGENT", "WHY"] } else { &["ISSUE", "STATE", "AGE", "WHY"] };
-    ui::rows_in_tone(heads, &rows, |row| (1, show::tone(runs[row].state)));
+    ui::rows_in_tone(heads, &rows, |row| (1, format::tone(runs[row].state)));
 }

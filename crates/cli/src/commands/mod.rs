@@ -21,7 +21,6 @@ pub(crate) mod server;
 pub(crate) mod set_pr;
 pub(crate) mod start;
 pub(crate) mod status;
-pub(crate) mod task_wait;
 pub(crate) mod tools;
 pub(crate) mod version;
 pub(crate) mod why;

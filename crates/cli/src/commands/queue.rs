@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, place, show, ui};
+use crate::{connect, format, place, ui};
 
 /// See and change the queue.
 #[derive(Debug, Args)]
@@ -92,7 +92,7 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         Action::List { all, json } => list(home, all, json).await?,
         Action::Show(one) => {
             let task: TaskObject = connect::ask(home, &address(path::TASK, &one.task)?).await?;
-            if one.json { ui::json(&task)? } else { show::task(&task) }
+            if one.json { ui::json(&task)? } else { format::print_task(&task) }
         }
         Action::Cancel(one) => change(home, path::TASK_CANCEL, &one).await?,
         Action::Retry(one) => change(home, path::TASK_RETRY, &one).await?,
@@ -118,7 +118,7 @@ async fn change(home: &Home, path: &str, one: &One) -> Result<(), Failure> {
     }
     // A run that was asked to end says so itself when it has.
     let ending = path == path::TASK_CANCEL && task.run.state == State::Running;
-    ui::line(if ending { format!("{} is being ended", task.run.issue) } else { show::standing(&task) });
+    ui::line(if ending { format!("{} is being ended", task.run.issue) } else { format::task_status(&task) });
     Ok(())
 }
 
@@ -145,7 +145,7 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         .map(|task| {
             let place = task.place.map_or_else(String::new, |before| (before + 1).to_string());
             let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), place];
-            row.push(show::age(&task.run.queued_at, now));
+            row.push(format::age(&task.run.queued_at, now));
             if twice {
                 row.push(task.run.task.clone());
             }
@@ -158,6 +158,6 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
     } else {
         &["ISSUE", "STATE", "PLACE", "AGE", "MESSAGE"]
     };
-    ui::rows_in_tone(heads, &rows, |row| (1, show::tone(tasks[row].run.state)));
+    ui::rows_in_tone(heads, &rows, |row| (1, format::tone(tasks[row].run.state)));
     Ok(())
 }

@@ -11,7 +11,7 @@ use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{connect, place, show};
+use crate::{connect, format, place};
 
 /// See what was rescued before files were removed, and bring it back.
 #[derive(Debug, Args)]
@@ -86,7 +86,7 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
                 let row = |one: &RescueObject| {
                     vec![
                         one.issue.clone(),
-                        show::age(&one.at, now),
+                        format::age(&one.at, now),
                         one.files.to_string(),
                         // What --rescue takes: the end of it is enough.
                         one.reference.rsplit('/').next().unwrap_or_default().to_owned(),

@@ -16,12 +16,12 @@ use crate::config::load::{Loaded, look, own_environment};
 use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
-use crate::facts;
 use crate::failure::Failure;
 use crate::names::is_plain;
-use crate::nearest::nearest;
+use crate::read_only_db;
 use crate::servers::{self, Listed};
-use crate::{connect, patience, setup, ui};
+use crate::suggestions::closest;
+use crate::{connect, setup, slow_notice, ui};
 
 use super::config;
 
@@ -163,7 +163,7 @@ fn list(servers: &[Listed]) {
 
 fn found(loaded: &Loaded, name: &str) -> Result<Listed, Failure> {
     let all = servers::listed(loaded);
-    let near = nearest(name, all.iter().map(|one| one.name.as_str())).join(" or ");
+    let near = closest(name, all.iter().map(|one| one.name.as_str())).join(" or ");
     all.iter().find(|one| one.name == name).cloned().ok_or_else(|| {
         Failure::usage(format!("there is no server {name:?}; did you mean {near}?"))
             .hint("`kugetsu server list` shows them; `kugetsu server add <name> <url>` names another")
@@ -240,7 +240,7 @@ fn taken<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option
 /// Asks a server what it is.
 async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
     let transport = Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()))?;
-    let asked = patience::saying(&format!("asking {base} what it is"), detect(&transport, base)).await;
+    let asked = slow_notice::notify_if_slow(&format!("asking {base} what it is"), detect(&transport, base)).await;
     let found = asked.map_err(|error| {
         Failure::new(error.to_string())
             .hint("with --kind github, gitea, forgejo or gitlab it is named without being asked")
@@ -312,10 +312,10 @@ async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
 
 /// What is stored of a server's repositories stays; only the token does not reach them any more.
 async fn warn_of_repositories(home: &Home, server: &Listed) {
-    let projects = match facts::open(home).await {
-        Ok(Some(facts)) => facts.projects_on(&server.url).await,
+    let projects = match read_only_db::open(home).await {
+        Ok(Some(db)) => db.projects_on(&server.url).await,
         Ok(None) => return,
-        Err(unreadable) => Err(unreadable.said),
+        Err(unreadable) => Err(unreadable.message),
     };
     match projects {
         Ok(projects) if projects.is_empty() => {}

@@ -7,7 +7,7 @@ use kugetsu_api::path;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience::saying;
+use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
 use crate::{connect, place};
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> 
     let request = ChangeRequest { issue, url: arguments.url };
     let mut client = connect::ready(home).await?;
     let asked = client.post(path::ISSUE_CHANGE, &request);
-    let named: ChangeNamed = saying("asking the server what has become of it", asked).await?;
+    let named: ChangeNamed = notify_if_slow("asking the server what has become of it", asked).await?;
     if arguments.json {
         ui::json(&named)?;
         return Ok(Exit::Done);

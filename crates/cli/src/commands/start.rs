@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::patience::saying;
+use crate::slow_notice::notify_if_slow;
 use crate::{connect, place};
 
-use super::task_wait;
+use crate::queued_task;
 
 /// Begin work on an issue: queue it, and let an agent work on it in a worktree of its own.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         kind: TaskKind::Start,
         reference: arguments.reference,
         cwd,
-        message: task_wait::message(arguments.message)?,
+        message: queued_task::read_message(arguments.message)?,
         agent: arguments.agent,
         model: arguments.model,
         base: arguments.base,
@@ -77,6 +77,6 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         ..TaskRequest::default()
     };
     let looking = format!("looking for the repository of {}", request.reference);
-    let task = saying(&looking, connect::queue(home, &request)).await?;
-    task_wait::after(home, task, &request.cwd, arguments.wait, arguments.json).await
+    let task = notify_if_slow(&looking, connect::queue(home, &request)).await?;
+    queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

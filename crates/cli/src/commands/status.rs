@@ -11,7 +11,7 @@ use kugetsu_domain::counted::counted;
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::show;
+use crate::format;
 use crate::ui::{self, Tone};
 
 use super::list;
@@ -65,9 +65,9 @@ fn coordinator(status: &StatusObject) {
         0 => String::new(),
         more => format!(", {} in line", counted(more, "message")),
     };
-    let age = show::ago(run.since(), Timestamp::now());
+    let age = format::ago(run.since(), Timestamp::now());
     ui::piece(Tone::Plain, "coordinator: ");
-    ui::piece(show::tone(run.state), run.state.name());
+    ui::piece(format::tone(run.state), run.state.name());
     ui::line(format!(" {age}{waiting}"));
     if let Some(said) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
         ui::line(format!("  {}", ui::fitting(said, 2)));
@@ -86,7 +86,7 @@ pub(crate) fn daemon(status: &StatusObject) {
             "daemon {} as process {}, started {}; processes are ended by {}\nhome {}",
             status.version,
             status.pid,
-            show::ago(&status.started_at, Timestamp::now()),
+            format::ago(&status.started_at, Timestamp::now()),
             status.containment,
             status.home
         ),

@@ -8,7 +8,7 @@ use kugetsu_api::why::WhyObject;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{connect, place, show};
+use crate::{connect, format, place};
 
 /// Say why an issue's task is not running, or how it ended.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     ui::piece(Tone::Plain, format!("{} is ", why.issue));
-    ui::toned(show::tone(why.state), why.state.name());
+    ui::toned(format::tone(why.state), why.state.name());
     for because in &why.because {
         ui::line(format!("  {because}"));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kugetsu_agent::Policy;
 
 use super::duration;
-use crate::nearest::nearest;
+use crate::suggestions::closest;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,7 +168,7 @@ fn directory(value: &str) -> Result<(), String> {
 
 /// An answer for a name that no setting has.
 pub(crate) fn unknown(typed: &str) -> String {
-    let near = nearest(typed, Key::ALL.iter().map(|key| key.name()));
+    let near = closest(typed, Key::ALL.iter().map(|key| key.name()));
     format!("there is no setting {typed:?}; did you mean {}?", near.join(" or "))
 }
 

@@ -12,7 +12,7 @@ use kugetsu_api::status::StatusObject;
 
 use super::check::{Check, Fix};
 use crate::daemon::lock;
-use crate::{connect, place, show};
+use crate::{connect, format, place};
 
 const ID: &str = "daemon";
 /// How long a daemon may take to begin or to end before something seems wrong with it.
@@ -33,7 +33,7 @@ pub(crate) async fn look(home: &Home) -> (Option<u32>, Check) {
         Ok(status) => status,
         Err(error) => return (None, Check::bad(ID, "", error.to_string(), log)),
     };
-    let since = show::ago(&status.started_at, Timestamp::now());
+    let since = format::ago(&status.started_at, Timestamp::now());
     let said = format!("version {} runs as process {}, started {since}", status.version, status.pid);
     let own = env!("CARGO_PKG_VERSION");
     let check = if status.version == own {

@@ -3,7 +3,7 @@
 use kugetsu_api::home::Home;
 
 use super::check::Check;
-use crate::facts::{self, Facts};
+use crate::read_only_db::{self, ReadOnlyDb};
 
 const ID: &str = "database";
 
@@ -12,21 +12,21 @@ const ID: &str = "database";
 pub(crate) struct NotReadable;
 
 /// The facts, where they can be read, and what came of looking.
-pub(crate) async fn look(home: &Home) -> (Result<Option<Facts>, NotReadable>, Check) {
+pub(crate) async fn look(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadable>, Check) {
     let shown = home.database().display().to_string();
-    let facts = match facts::open(home).await {
+    let db = match read_only_db::open(home).await {
         Ok(None) => return (Ok(None), Check::ok(ID, shown, "nothing is stored yet")),
-        Ok(Some(facts)) => facts,
+        Ok(Some(db)) => db,
         Err(unreadable) if unreadable.is_older => {
-            let check = Check::warning(ID, shown, unreadable.said, "kugetsu daemon stop; kugetsu daemon start");
+            let check = Check::warning(ID, shown, unreadable.message, "kugetsu daemon stop; kugetsu daemon start");
             return (Err(NotReadable), check);
         }
         Err(unreadable) => {
             let repair = "put a copy of it back; or move it away, and the next daemon begins with an empty one";
-            return (Err(NotReadable), Check::bad(ID, shown, unreadable.said, repair));
+            return (Err(NotReadable), Check::bad(ID, shown, unreadable.message, repair));
         }
     };
-    let check = match facts.wrong().await {
+    let check = match db.problems().await {
         Ok(wrong) if wrong.is_empty() => Check::ok(ID, shown, "it is sound"),
         Ok(wrong) => {
             let said = format!("it has damaged rows, which are left alone: {}", wrong.join("; "));
@@ -36,5 +36,5 @@ pub(crate) async fn look(home: &Home) -> (Result<Option<Facts>, NotReadable>, Ch
         }
         Err(error) => Check::bad(ID, shown, error.to_string(), "put a copy of the file back, or move it away"),
     };
-    (Ok(Some(facts)), check)
+    (Ok(Some(db)), check)
 }

@@ -15,46 +15,46 @@ use kugetsu_process::{MARKER, leftover_processes};
 use super::check::{Check, Fix};
 use super::database::NotReadable;
 use crate::daemon::lock::is_file_held;
-use crate::facts::Facts;
+use crate::read_only_db::ReadOnlyDb;
 
 /// Processes and directories. Without facts nothing is known to be nobody's.
 /// `is_sound` is whether nothing is wrong with the database, `daemon` whether one runs.
 pub(crate) async fn checks(
     home: &Home,
-    facts: Result<Option<&Facts>, NotReadable>,
+    db: Result<Option<&ReadOnlyDb>, NotReadable>,
     is_sound: bool,
     daemon: bool,
 ) -> Vec<Check> {
-    let facts = match facts {
-        Ok(Some(facts)) => facts,
+    let db = match db {
+        Ok(Some(db)) => db,
         Ok(None) => return Vec::new(),
         Err(NotReadable) => {
             let why = "what belongs to nobody is not known while the database cannot be read";
             return vec![Check::unknown("orphan.processes", "", why), Check::unknown("orphan.worktrees", "", why)];
         }
     };
-    let mut checks = vec![match processes(home, facts, daemon).await {
+    let mut checks = vec![match processes(home, db, daemon).await {
         Ok(check) => check,
         Err(why) => Check::unknown("orphan.processes", "", why).repaired_by("look yourself: ps e | grep KUGETSU_RUN"),
     }];
-    match directories(home, facts, is_sound).await {
+    match directories(home, db, is_sound).await {
         Ok(found) => checks.extend(found),
         Err(why) => checks.push(Check::unknown("orphan.worktrees", "", why)),
     }
     checks
 }
 
-async fn processes(home: &Home, facts: &Facts, daemon: bool) -> Result<Check, String> {
+async fn processes(home: &Home, db: &ReadOnlyDb, daemon: bool) -> Result<Check, String> {
     let id = "orphan.processes";
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let marked = leftover_processes(MARKER).await.map_err(|error| format!("processes could not be listed: {error}"))?;
     // Read after the processes: a run that began meanwhile is among them.
-    let live = facts.live().await.map_err(|error| words(&error))?;
+    let live = db.running().await.map_err(|error| words(&error))?;
     let (mut over, mut unattended): (BTreeMap<RunId, Vec<String>>, usize) = (BTreeMap::new(), 0);
     for (pid, run) in marked {
         let Some(run) = parsed(&run) else { continue };
         // Another home's run is not known here.
-        if !home.run(run).path().is_dir() && !facts.knows(run).await.map_err(|error| words(&error))? {
+        if !home.run(run).path().is_dir() && !db.has_run(run).await.map_err(|error| words(&error))? {
             continue;
         }
         if live.contains(&run) || is_held(&home.run(run).lock()) {
@@ -85,20 +85,20 @@ fn is_held(lock: &Path) -> bool {
     is_file_held(lock).unwrap_or(true)
 }
 
-async fn directories(home: &Home, facts: &Facts, is_sound: bool) -> Result<Vec<Check>, String> {
+async fn directories(home: &Home, db: &ReadOnlyDb, is_sound: bool) -> Result<Vec<Check>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     // Listed before the facts are read: what is made meanwhile is not nobody's.
     let (trees, gates) = (listed(&home.worktrees())?, listed(&home.gates())?);
     let (mirrors, runs) = (listed(&home.mirrors())?, listed(&home.runs())?);
     let mut known = BTreeSet::new();
-    for view in facts.latest().await.map_err(|error| words(&error))? {
+    for view in db.latest_runs().await.map_err(|error| words(&error))? {
         // It may be in the making.
         if matches!(view.task.state, TaskState::Queued | TaskState::Running) {
             known.insert(naming::worktree_directory(&view.reference));
         }
         known.extend(view.worktree.map(|worktree| worktree.directory));
     }
-    let repositories = facts.repositories().await.map_err(|error| words(&error))?;
+    let repositories = db.repositories().await.map_err(|error| words(&error))?;
     let known_mirrors: BTreeSet<String> =
         repositories.iter().map(|repo| naming::mirror_directory(&repo.name)).collect();
     let look = "look at what lies there, then remove it yourself; nothing here does";
@@ -119,7 +119,7 @@ async fn directories(home: &Home, facts: &Facts, is_sound: bool) -> Result<Vec<C
     ];
     let mut over = Vec::new();
     for run in runs.iter().filter_map(|name| name.parse::<RunId>().ok()) {
-        if !facts.knows(run).await.map_err(|error| words(&error))? && !is_held(&home.run(run).lock()) {
+        if !db.has_run(run).await.map_err(|error| words(&error))? && !is_held(&home.run(run).lock()) {
             over.push(run);
         }
     }

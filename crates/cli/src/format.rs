@@ -19,7 +19,7 @@ pub(crate) const fn tone(state: State) -> Tone {
 }
 
 /// Where a task stands, in one line.
-pub(crate) fn standing(task: &TaskObject) -> String {
+pub(crate) fn task_status(task: &TaskObject) -> String {
     let issue = &task.run.issue;
     match (task.run.state, task.place) {
         (State::Queued, Some(0)) => format!("{issue} is queued, next in line"),
@@ -29,15 +29,15 @@ pub(crate) fn standing(task: &TaskObject) -> String {
 }
 
 /// How a run ended, in a few lines.
-pub(crate) fn end(run: &RunObject) {
+pub(crate) fn print_run(run: &RunObject) {
     ui::piece(tone(run.state), run.state.name());
     ui::line(format!(" {}", run.issue));
     details(run);
 }
 
 /// Everything about a task.
-pub(crate) fn task(task: &TaskObject) {
-    ui::line(standing(task));
+pub(crate) fn print_task(task: &TaskObject) {
+    ui::line(task_status(task));
     field("task", &task.run.task);
     field("queued", &task.run.queued_at);
     if task.priority != 0 {

@@ -11,15 +11,15 @@ use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use tokio::runtime::Builder;
 
-use crate::commands::help::TOPICS;
 use crate::config::key::Key;
 use crate::config::load::{look, own_environment};
 use crate::env_files;
+use crate::help::topics::TOPICS;
 use crate::place;
 use crate::ui::one_line;
 
 /// The variable by which a shell asks. Its value is the shell's name.
-pub(crate) const ASKED: &str = "KUGETSU_COMPLETE";
+pub(crate) const ENV_VAR: &str = "KUGETSU_COMPLETE";
 
 /// The shells that can ask.
 pub(crate) const SHELLS: Shells<'static> = Shells(&[&Bash, &Zsh, &Fish]);
@@ -31,14 +31,14 @@ const LIMIT: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// The shell is not known, or its answer could not be written.
-pub(crate) fn answer(command: fn() -> Command) -> clap::error::Result<bool> {
+pub(crate) fn complete(command: fn() -> Command) -> clap::error::Result<bool> {
     let here = std::env::current_dir().ok();
-    let complete = CompleteEnv::with_factory(move || with_candidates(command())).var(ASKED).shells(SHELLS);
+    let complete = CompleteEnv::with_factory(move || with_completions(command())).var(ENV_VAR).shells(SHELLS);
     complete.try_complete(std::env::args_os(), here.as_deref())
 }
 
 /// The command with what can stand for its arguments.
-fn with_candidates(command: Command) -> Command {
+fn with_completions(command: Command) -> Command {
     let commands = command.get_subcommands().filter(|one| !one.is_hide_set()).map(Command::get_name);
     let readable: Vec<String> = commands.chain(TOPICS.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
     add(command, "", &readable)

@@ -31,7 +31,7 @@ pub(crate) enum Waited {
 }
 
 /// Waits for the task's end and shows every step on stderr.
-pub(crate) async fn to_the_end(home: &Home, task: &TaskObject, cwd: &str) -> Result<Waited, Failure> {
+pub(crate) async fn wait_for_task(home: &Home, task: &TaskObject, cwd: &str) -> Result<Waited, Failure> {
     let mut following = Following { home, task, cwd, seen: 0, steps: None };
     let ended = tokio::select! {
         ended = following.follow() => ended,

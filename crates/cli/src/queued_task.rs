@@ -10,14 +10,14 @@ use kugetsu_api::task::TaskObject;
 use crate::connect;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::{Waited, to_the_end};
-use crate::{show, ui};
+use crate::wait::{Waited, wait_for_task};
+use crate::{format, ui};
 
 /// The daemon takes no more; reading more would only fill memory.
 const MESSAGE_MAX: u64 = 1024 * 1024;
 
 /// The message: as typed, or from stdin for `-`.
-pub(crate) fn message(typed: Option<String>) -> Result<Option<String>, Failure> {
+pub(crate) fn read_message(typed: Option<String>) -> Result<Option<String>, Failure> {
     if typed.as_deref() != Some("-") {
         return Ok(typed);
     }
@@ -37,7 +37,7 @@ pub(crate) fn message(typed: Option<String>) -> Result<Option<String>, Failure> 
 }
 
 /// Says where the queued task stands, or waits for its end.
-pub(crate) async fn after(home: &Home, task: TaskObject, cwd: &str, wait: bool, json: bool) -> Result<Exit, Failure> {
+pub(crate) async fn report(home: &Home, task: TaskObject, cwd: &str, wait: bool, json: bool) -> Result<Exit, Failure> {
     for note in &task.notes {
         ui::warning(note);
     }
@@ -48,19 +48,19 @@ pub(crate) async fn after(home: &Home, task: TaskObject, cwd: &str, wait: bool, 
         if json {
             ui::json(&task)?;
         } else if task.run.state == State::Done {
-            ui::line(show::standing(&task));
+            ui::line(format::task_status(&task));
         } else {
-            ui::line(format!("{}; follow it: kugetsu logs -f {}", show::standing(&task), task.run.issue));
+            ui::line(format!("{}; follow it: kugetsu logs -f {}", format::task_status(&task), task.run.issue));
         }
         return Ok(Exit::Done);
     }
-    ui::note(format!("· {}", show::standing(&task)));
-    match to_the_end(home, &task, cwd).await? {
+    ui::note(format!("· {}", format::task_status(&task)));
+    match wait_for_task(home, &task, cwd).await? {
         Waited::Ended(task) => {
             if json {
                 ui::json(&task.run)?;
             } else {
-                show::end(&task.run);
+                format::print_run(&task.run);
             }
             Ok(Exit::of_state(task.run.state))
         }

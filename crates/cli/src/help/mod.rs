@@ -1,0 +1,3 @@
+//! Help that belongs to no single command.
+
+pub(crate) mod topics;

@@ -1,0 +1,85 @@
+//! Reads the database without the daemon, whether one is running or not. Nothing is written and nothing is started.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+
+use kugetsu_api::home::Home;
+use kugetsu_domain::ids::RunId;
+use kugetsu_domain::reference::IssueRef;
+use kugetsu_store::error::{OpenError, StoreError};
+use kugetsu_store::open;
+use kugetsu_store::store::Store;
+use kugetsu_store::view::{Repo, RunView};
+
+#[derive(Debug)]
+pub(crate) struct ReadOnlyDb(Store);
+
+/// Why the database cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// Names the file.
+    pub(crate) message: String,
+    /// The schema is older than this program's; the next daemon migrates it.
+    pub(crate) is_older: bool,
+}
+
+/// Opens the database. Returns `None` if nothing has been stored yet.
+pub(crate) async fn open(home: &Home) -> Result<Option<ReadOnlyDb>, Unreadable> {
+    let path = home.database();
+    let unreadable = |message| Unreadable { message, is_older: false };
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(format!("could not read the database {}: {error}", path.display()))),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(unreadable(format!("the database {} is not a regular file", path.display())));
+        }
+        Ok(metadata) if metadata.len() == 0 => return Ok(None),
+        Ok(_) => {}
+    }
+    let opened = open::open_read_only(&path).await;
+    opened
+        .map(|store| Some(ReadOnlyDb(store)))
+        .map_err(|error| Unreadable { is_older: matches!(error, OpenError::Older { .. }), message: error.to_string() })
+}
+
+impl ReadOnlyDb {
+    /// Defects of the file and of its rows, one sentence each.
+    pub(crate) async fn problems(&self) -> Result<Vec<String>, StoreError> {
+        let mut problems = self.0.check().await?;
+        problems.extend(self.0.damaged_rows().await?);
+        Ok(problems)
+    }
+
+    /// Every repository that an issue belongs to.
+    pub(crate) async fn repositories(&self) -> Result<Vec<Repo>, StoreError> {
+        self.0.repos().await
+    }
+
+    /// The projects on the server with this base address.
+    pub(crate) async fn projects_on(&self, base: &str) -> Result<Vec<String>, String> {
+        let all = self.repositories().await.map_err(|error| error.to_string())?;
+        let on_server = all.iter().filter(|repo| repo.name.base.as_str() == base);
+        Ok(on_server.map(|repo| repo.name.project.to_string()).collect())
+    }
+
+    /// The latest run of every issue.
+    pub(crate) async fn latest_runs(&self) -> Result<Vec<RunView>, StoreError> {
+        self.0.latest_runs().await
+    }
+
+    /// Whether the run is stored, in any state.
+    pub(crate) async fn has_run(&self, run: RunId) -> Result<bool, StoreError> {
+        Ok(self.0.issue_of_run(run).await?.is_some())
+    }
+
+    /// The running runs, including the coordinator's.
+    pub(crate) async fn running(&self) -> Result<BTreeSet<RunId>, StoreError> {
+        let mut running: BTreeSet<RunId> =
+            self.0.running().await?.iter().filter_map(|issue| Some(issue.lease()?.run)).collect();
+        if let Some(coordinator) = self.0.issue(&IssueRef::coordinator()).await? {
+            running.extend(coordinator.lease().map(|lease| lease.run));
+        }
+        Ok(running)
+    }
+}
