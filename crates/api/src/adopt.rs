@@ -17,7 +17,7 @@ pub struct AdoptRequest {
     pub branch: Option<String>,
     /// The address of its pull or merge request.
     #[serde(default)]
-    pub change_url: Option<String>,
+    pub pr_url: Option<String>,
     /// What was asked.
     #[serde(default)]
     pub message: Option<String>,

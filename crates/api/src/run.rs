@@ -83,7 +83,7 @@ pub struct RunObject {
     /// Whether the head is on the branch at the server, or in the repository for a local one.
     pub pushed: bool,
     /// The pull or merge request, where there is one.
-    pub change_url: Option<String>,
+    pub pr_url: Option<String>,
     /// What its server said last has become of it: open, draft, conflict, merged or closed.
     #[serde(default)]
     pub change_state: Option<String>,

@@ -56,7 +56,7 @@ pub struct TaskRequest {
     /// Not before this issue's latest task is done.
     pub after: Option<String>,
     /// The pull or merge request that belongs to the issue.
-    pub change_url: Option<String>,
+    pub pr_url: Option<String>,
     /// Refuse instead of waiting when every place is taken.
     #[serde(default)]
     pub no_queue: bool,

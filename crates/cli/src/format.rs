@@ -64,7 +64,7 @@ fn details(run: &RunObject) {
     }
     optional("worktree", &run.worktree);
     let state = run.change_state.as_ref().map(|state| format!(" ({state})")).unwrap_or_default();
-    optional("change", &run.change_url.as_ref().map(|url| format!("{url}{state}")));
+    optional("change", &run.pr_url.as_ref().map(|url| format!("{url}{state}")));
     if run.usage.input_tokens + run.usage.output_tokens > 0 {
         let usage = run.usage;
         field(

@@ -28,7 +28,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         head_sha: outcome.and_then(|outcome| outcome.head_sha.clone()),
         commits: outcome.map_or(0, |outcome| outcome.commits),
         pushed: outcome.is_some_and(|outcome| outcome.pushed),
-        change_url: view.pr.as_ref().map(|pr| pr.url.clone()),
+        pr_url: view.pr.as_ref().map(|pr| pr.url.clone()),
         change_state: view.pr.as_ref().and_then(PrLink::state).map(|state| state.name().to_owned()),
         queued_at: view.task.queued_at.to_string(),
         started_at: run.map(|run| run.started_at.to_string()),

@@ -72,7 +72,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         base: arguments.base,
         priority: arguments.priority,
         after: arguments.after,
-        change_url: arguments.pr_url,
+        pr_url: arguments.pr_url,
         no_queue: arguments.no_queue,
         ..TaskRequest::default()
     };

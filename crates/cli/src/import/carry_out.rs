@@ -119,7 +119,7 @@ async fn take(home: &Home, work: &Work, backup: &Backup) -> Row {
         clone: clone.display().to_string(),
         session: session.id.clone(),
         branch: session.branch.clone(),
-        change_url: session.change_url.clone(),
+        pr_url: session.change_url.clone(),
         message: session.message.clone(),
         state: session.state.clone(),
         backup: backup.name().to_owned(),

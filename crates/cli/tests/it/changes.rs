@@ -106,7 +106,7 @@ fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
             let run = stage.world.latest(&stage.reference(number));
             if run["change_state"] == "draft" { Ok(run) } else { Err(run) }
         });
-        assert!(run["change_url"].as_str().unwrap().ends_with(&format!("/{change}")), "{kind}: {run}");
+        assert!(run["pr_url"].as_str().unwrap().ends_with(&format!("/{change}")), "{kind}: {run}");
 
         stage.forge.set_pr_state("acme/api", change, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
@@ -156,7 +156,7 @@ fn set_pr_asks_the_server_of_the_address() {
     let said = stage.world.run(["set-pr", &reference, &url]);
     assert!(said.contains("which is closed"), "{said}");
     let run = stage.world.latest(&reference);
-    assert_eq!((&run["change_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
+    assert_eq!((&run["pr_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
     for (url, part) in [
         ("https://u:p@h/o/r/pulls/3", "a user, a password"),
         ("no address", "is not the address"),
@@ -188,7 +188,7 @@ fn a_found_change_has_the_address_of_the_server_as_it_is_configured() {
             let run = stage.world.latest(&stage.reference(number));
             if run["change_state"] == "open" { Ok(run) } else { Err(run) }
         });
-        assert_eq!(run["change_url"], format!("{}/acme/api/{page}/{change}", stage.forge.base_url()), "{kind}");
+        assert_eq!(run["pr_url"], format!("{}/acme/api/{page}/{change}", stage.forge.base_url()), "{kind}");
         stage.forge.set_pr_state("acme/api", change, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
@@ -220,7 +220,7 @@ fn a_second_change_of_the_same_branch_is_found_too() {
     stage.world.run(["set-pr", &reference, &format!("{}/acme/api/pulls/{first}", stage.forge.base_url())]);
     stage.world.run(["destroy", &reference, "-y"]);
     let (run, _) = ended(&stage.world.attempt(["start", &reference, &script(&["say hm"]), "--wait", "--json"]));
-    assert_eq!((&run["change_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new beginning: {run}");
+    assert_eq!((&run["pr_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new beginning: {run}");
 }
 
 #[test]
@@ -241,14 +241,14 @@ fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_tak
             assert_eq!(output.status.code(), Some(2), "{kind} {page}: {}", shown(&output));
             assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was stored"), "{}", shown(&output));
         }
-        assert_eq!(stage.world.latest(&reference)["change_url"], Value::Null, "{kind}");
+        assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
 
         let change = stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch"));
         stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{changes}/{change}")]);
         assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
         let said = stage.world.run(["set-pr", &reference, "--remove"]);
         assert!(said.contains("does not belong to"), "{said}");
-        assert_eq!(stage.world.latest(&reference)["change_url"], Value::Null, "{kind}");
+        assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
         assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull or merge request"));
         stage.world.run(["destroy", &reference, "-y"]);
     }

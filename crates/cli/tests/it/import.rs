@@ -306,7 +306,7 @@ fn the_latest_age_and_a_broken_item_does_not_stop_the_rest() {
     );
 
     let listed = old.world.latest("github.com/acme/api#14");
-    assert_eq!(listed["change_url"], "https://github.com/acme/api/pull/77");
+    assert_eq!(listed["pr_url"], "https://github.com/acme/api/pull/77");
     let queue = old.world.json(["queue", "list", "--all", "--json"]);
     let messages: Vec<&str> = queue.as_array().unwrap().iter().filter_map(|task| task["message"].as_str()).collect();
     assert!(messages.contains(&"mend the parser"), "{messages:?}");

@@ -70,7 +70,7 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
             None
         }
     });
-    let pr_url = request.change_url.clone().filter(|url| {
+    let pr_url = request.pr_url.clone().filter(|url| {
         let good = pull_requests::checked(url).is_ok();
         if !good {
             notes.push("its change's address is none that can be kept; give it by `kugetsu continue`".to_owned());

@@ -360,7 +360,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
 }
 
 fn pr_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
-    request.change_url.as_deref().map(checked).transpose()
+    request.pr_url.as_deref().map(checked).transpose()
 }
 
 /// The first line of the message, not longer than a line.

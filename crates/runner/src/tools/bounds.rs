@@ -43,7 +43,7 @@ pub(super) fn waiting(tasks: &[TaskObject]) -> Value {
 /// An issue's latest run.
 pub(super) fn short(run: &RunObject) -> Value {
     json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason.as_deref().map(bounded_reason),
-        "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.change_url,
+        "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.pr_url,
         "change_state": run.change_state, "agent": run.agent})
 }
 
@@ -101,7 +101,7 @@ mod tests {
             head_sha: None,
             commits: 0,
             pushed: false,
-            change_url: None,
+            pr_url: None,
             change_state: None,
             queued_at: String::new(),
             started_at: None,
