@@ -69,3 +69,20 @@ fn blob(path: &Path) -> String {
     assert!(output.status.success(), "git hash-object {}", path.display());
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
+
+#[test]
+fn links_between_pages_lead_to_files() {
+    let mut violations = Vec::new();
+    for (path, text) in texts().filter(|(path, _)| path.ends_with(".md")) {
+        let page = root().join(&path);
+        for (index, line) in text.lines().enumerate() {
+            for link in line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+                let is_file = !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:");
+                if is_file && !page.with_file_name(link).exists() {
+                    violations.push(format!("{path}:{}: {link}", index + 1));
+                }
+            }
+        }
+    }
+    assert_none("links between pages lead to files that exist", &violations);
+}
