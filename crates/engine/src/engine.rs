@@ -18,8 +18,9 @@ use kugetsu_forge::api::http::limits;
 use kugetsu_forge::api::http::transport::Transport;
 use kugetsu_git::door::Git;
 use kugetsu_store::error::StoreError;
-use kugetsu_store::store::{Applied, Store};
+use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
+use kugetsu_store::write::Applied;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::connections::Runners;

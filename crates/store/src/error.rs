@@ -54,7 +54,7 @@ impl OpenError {
 }
 
 /// Why a change could not be stored or a value could not be read. Nothing was changed.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum StoreError {
     /// The state does not allow the event.
     #[error(transparent)]

@@ -8,4 +8,6 @@ pub mod error;
 pub mod open;
 mod sqlite;
 pub mod store;
+mod transaction;
 pub mod view;
+pub mod write;

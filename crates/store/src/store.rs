@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
@@ -14,92 +13,15 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::error::StoreError;
+use crate::sqlite::writer::Request;
 use crate::sqlite::{damaged_rows, delegated, find, read};
 use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
+use crate::write::{Adopt, Applied, Cleaned, Enqueue, Write};
 
 /// Writes that may wait for the writer; a further caller waits until there is room.
 const WAITING_WRITES: usize = 1024;
 /// Events that a listener may lag behind; a slower one has to read them from the log.
 const LIVE_EVENTS: usize = 1024;
-
-/// Condition on the issue under which a task is queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precondition {
-    /// No task of it is queued or running.
-    Idle,
-    /// It is known and was not destroyed.
-    Continuable,
-    /// None: the task is queued behind the others.
-    Any,
-}
-
-/// A task to queue, with its repository and issue, which are created if they are new.
-#[derive(Clone, Debug)]
-pub struct Enqueue {
-    pub repo: Repo,
-    /// The issue's number; `None` takes the repository's next local number.
-    pub number: Option<u64>,
-    /// Identifier of the issue if it is new.
-    pub new_issue: IssueId,
-    /// Title of the issue if it is new.
-    pub title: String,
-    /// The pull request, if the caller named one.
-    pub pr_url: Option<String>,
-    /// In state queued.
-    pub task: Task,
-    pub precondition: Precondition,
-}
-
-/// Work that was started without kugetsu, to be recorded under a new issue.
-#[derive(Clone, Debug)]
-pub struct Adopt {
-    pub repo: Repo,
-    pub number: u64,
-    pub new_issue: IssueId,
-    pub title: String,
-    /// [`Event::Adopted`].
-    pub event: Event,
-}
-
-/// The result of a write.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// The issue after the write, including the tasks and the run that it ended.
-    pub issue: Issue,
-    pub effects: Vec<Effect>,
-    /// A queued task may be able to start now.
-    pub wakes_scheduler: bool,
-    /// The same write had been stored before; nothing was changed.
-    pub repeated: bool,
-}
-
-/// Removed history.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cleaned {
-    /// Number of tasks.
-    pub tasks: u64,
-    /// Runs of those tasks; their directories are no longer needed.
-    pub runs: Vec<RunId>,
-}
-
-pub(crate) enum Request {
-    Change(Write, oneshot::Sender<Result<Applied, StoreError>>),
-    /// See [`Store::clean`].
-    Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Write {
-    Enqueue(Box<Enqueue>, Timestamp),
-    Adopt(Box<Adopt>, Timestamp),
-    /// `acknowledged` is the offset in the runner's report behind the event, in bytes.
-    Apply {
-        issue: IssueId,
-        event: Box<Event>,
-        acknowledged: Option<u64>,
-        now: Timestamp,
-    },
-}
 
 /// A handle to the database. Clones share it.
 #[derive(Clone, Debug)]
@@ -122,17 +44,17 @@ impl Store {
 
     /// Queues a task. The task identifier makes this idempotent: a second call changes nothing and returns `repeated`.
     pub async fn enqueue(&self, enqueue: Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
-        self.write(Write::Enqueue(Box::new(enqueue), now)).await
+        self.write(Write::Enqueue { enqueue: Box::new(enqueue), now }).await
     }
 
     /// Records an issue together with work started without kugetsu. A known issue is left as it is, with `repeated`.
     pub async fn adopt(&self, adopt: Adopt, now: Timestamp) -> Result<Applied, StoreError> {
-        self.write(Write::Adopt(Box::new(adopt), now)).await
+        self.write(Write::Adopt { adopt: Box::new(adopt), now }).await
     }
 
     /// Applies an event to an issue and stores both in one transaction.
     pub async fn apply(&self, issue: IssueId, event: Event, now: Timestamp) -> Result<Applied, StoreError> {
-        self.write(Write::Apply { issue, event: Box::new(event), acknowledged: None, now }).await
+        self.write(Write::Apply { issue, event: Box::new(event), now }).await
     }
 
     /// As [`apply`](Self::apply), for an event that ends at byte `end` of the runner's report. An event that was stored
@@ -144,7 +66,7 @@ impl Store {
         end: u64,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        self.write(Write::Apply { issue: lease.issue, event: Box::new(event), acknowledged: Some(end), now }).await
+        self.write(Write::Report { lease, event: Box::new(event), end, now }).await
     }
 
     /// Subscribes to the events stored from now on. A listener that lags too far behind gets an error and has to read the

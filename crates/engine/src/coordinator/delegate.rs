@@ -9,8 +9,8 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_process::sandbox;
-use kugetsu_store::store::{Enqueue, Precondition};
 use kugetsu_store::view::{Repo, RunView};
+use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
 
 use super::facts;

@@ -23,8 +23,8 @@ use kugetsu_git::found::Found;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::Worktree;
-use kugetsu_store::store::Adopt;
 use kugetsu_store::view::Repo;
+use kugetsu_store::write::Adopt;
 use uuid::Uuid;
 
 use crate::credentials::{source, token_variable, with_token};

@@ -15,8 +15,8 @@ use kugetsu_forge::local::is_path_like;
 use kugetsu_git::failure::Cause;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::source::SourceError;
-use kugetsu_store::store::{Enqueue, Precondition};
 use kugetsu_store::view::{Repo, RunView};
+use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
 
 use crate::agents;

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::delegated::{delegated, reported, stuck};
 use super::{result_code, row};
 use crate::error::StoreError;
-use crate::store::Cleaned;
+use crate::write::Cleaned;
 
 /// Which tasks: over, old, and not the latest of their issue, which `list` shows.
 ///

@@ -1,6 +1,6 @@
 //! What is asked of the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
@@ -15,15 +15,16 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::result_code;
 use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
+use crate::transaction::StoredTask;
 use crate::view::{Repo, RunView, StoredEvent};
 
 /// At most this many tasks of a kind that needs no place are looked at in one pass; the next pass sees the rest.
 const UNLIMITED_PER_PASS: i64 = 1000;
 
-type Loaded = Vec<(IssueId, Result<(Issue, i64), StoreError>)>;
+type LoadedIssue = (IssueId, Result<Issue, StoreError>, Vec<(TaskId, StoredTask)>);
 
-/// The issues with these identifiers, each with its repository's row number and everything alive on it.
-pub(crate) async fn load(connection: &mut SqliteConnection, ids: &[IssueId]) -> Result<Loaded, StoreError> {
+/// Loads issues, each with its live tasks and run, and the positions of those tasks.
+pub(crate) async fn load(connection: &mut SqliteConnection, ids: &[IssueId]) -> Result<Vec<LoadedIssue>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,23 +54,24 @@ pub(crate) async fn load(connection: &mut SqliteConnection, ids: &[IssueId]) -> 
     for found in &issues {
         let id: String = row::get(found, "i_id")?;
         let Ok(key) = id.parse() else {
-            tracing::error!(%id, "an issue's row has no usable identifier; it is left alone");
+            tracing::error!(%id, "skipping an issue with a damaged identifier");
             continue;
         };
-        loaded.push((key, assemble(found, tasks.get(&id), runs.get(&id))));
+        let tasks = tasks.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let position = |found| {
+            Some((row::parsed(found, "t_id").ok()?, StoredTask { issue: key, seq: row::get(found, "t_seq").ok()? }))
+        };
+        let positions = tasks.iter().filter_map(position).collect();
+        loaded.push((key, assemble(found, tasks, runs.get(&id)), positions));
     }
     Ok(loaded)
 }
 
-fn assemble(
-    found: &SqliteRow,
-    tasks: Option<&Vec<SqliteRow>>,
-    runs: Option<&Vec<SqliteRow>>,
-) -> Result<(Issue, i64), StoreError> {
+fn assemble(found: &SqliteRow, tasks: &[SqliteRow], runs: Option<&Vec<SqliteRow>>) -> Result<Issue, StoreError> {
     let mut issue = row::issue(found)?;
-    issue.tasks = tasks.into_iter().flatten().map(row::task).collect::<Result<_, _>>()?;
+    issue.tasks = tasks.iter().map(row::task).collect::<Result<_, _>>()?;
     issue.run = runs.and_then(|runs| runs.first()).map(row::run).transpose()?;
-    Ok((issue, row::get(found, "i_repo")?))
+    Ok(issue)
 }
 
 fn by_issue(rows: Vec<SqliteRow>, column: &'static str) -> HashMap<String, Vec<SqliteRow>> {
@@ -118,18 +120,21 @@ pub(crate) async fn acknowledged(
         .collect()
 }
 
-/// The issue that a task belongs to.
-pub(crate) async fn issue_of_task(
+/// Finds out which of these tasks are stored.
+pub(crate) async fn stored_tasks(
     connection: &mut SqliteConnection,
-    task: TaskId,
-) -> Result<Option<Issue>, StoreError> {
-    let found = sqlx::query("SELECT issue AS t_issue FROM tasks WHERE id = ?")
-        .bind(task.to_string())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(explain)?;
-    let Some(found) = found else { return Ok(None) };
-    one(connection, row::parsed(&found, "t_issue")?).await.map(Some)
+    tasks: &HashSet<TaskId>,
+) -> Result<HashMap<TaskId, StoredTask>, StoreError> {
+    let ids = Value::from(tasks.iter().map(ToString::to_string).collect::<Vec<_>>()).to_string();
+    let rows = sqlx::query(
+        "SELECT id AS t_id, issue AS t_issue, seq AS t_seq FROM tasks WHERE id IN (SELECT value FROM json_each(?))",
+    );
+    let rows = rows.bind(ids).fetch_all(connection).await.map_err(explain)?;
+    let stored = |found: &SqliteRow| {
+        let task = StoredTask { issue: row::parsed(found, "t_issue")?, seq: row::get(found, "t_seq")? };
+        Ok((row::parsed(found, "t_id")?, task))
+    };
+    rows.iter().map(stored).collect()
 }
 
 /// The issue that a run belongs to.
@@ -148,8 +153,8 @@ pub(crate) async fn issue_by_id(pool: &SqlitePool, id: IssueId) -> Result<Issue,
 }
 
 async fn one(connection: &mut SqliteConnection, id: IssueId) -> Result<Issue, StoreError> {
-    let (_, loaded) = load(connection, &[id]).await?.pop().ok_or(StoreError::NoSuchIssue)?;
-    Ok(loaded?.0)
+    let (_, issue, _) = load(connection, &[id]).await?.pop().ok_or(StoreError::NoSuchIssue)?;
+    issue
 }
 
 /// The issues on which a run is going on.
@@ -160,7 +165,7 @@ pub(crate) async fn running(pool: &SqlitePool) -> Result<Vec<Issue>, StoreError>
         .map_err(explain)?;
     let ids = identifiers(&rows, "r_issue");
     let loaded = load(&mut *pool.acquire().await.map_err(explain)?, &ids).await?;
-    Ok(loaded.into_iter().filter_map(|(id, issue)| readable(id, issue.map(|(issue, _)| issue))).collect())
+    Ok(loaded.into_iter().filter_map(|(id, issue, _)| readable(id, issue)).collect())
 }
 
 /// The issues whose removal was begun and not ended.

@@ -6,8 +6,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::{RunId, TaskId};
+use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrLink, PrOrigin, PrState};
@@ -42,7 +41,7 @@ macro_rules! task_columns {
     ($message:literal) => {
         concat!(
             $message,
-            " AS t_message, t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, \
+            " AS t_message, t.seq AS t_seq, t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, \
          t.agent AS t_agent, t.model AS t_model, t.base AS t_base, t.priority AS t_priority, t.after AS t_after, t.asked_by AS t_asked_by, \
          t.attempt AS t_attempt, t.cancel_asked AS t_cancel_asked, t.queued_at AS t_queued_at, \
          t.ended_at AS t_ended_at, t.reason AS t_reason"
@@ -179,7 +178,7 @@ pub(crate) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
 }
 
 /// An issue as the writer's statements take it. `was` is the version that the row must still have.
-pub(crate) fn issue_json(issue: &Issue, repo: i64, was: Option<u64>) -> Value {
+pub(crate) fn issue_json(issue: &Issue, repo: Option<i64>, was: Option<u64>) -> Value {
     json!({
         "id": issue.id.to_string(),
         "repo": repo,
@@ -205,10 +204,11 @@ pub(crate) fn issue_json(issue: &Issue, repo: i64, was: Option<u64>) -> Value {
 }
 
 /// A task as the writer's statements take it.
-pub(crate) fn task_json(issue: &Issue, task: &Task) -> Value {
+pub(crate) fn task_json(seq: i64, issue: IssueId, task: &Task) -> Value {
     json!({
+        "seq": seq,
         "id": task.id.to_string(),
-        "issue": issue.id.to_string(),
+        "issue": issue.to_string(),
         "kind": task.kind.name(),
         "state": task.state.name(),
         "message": task.message,
@@ -227,12 +227,12 @@ pub(crate) fn task_json(issue: &Issue, task: &Task) -> Value {
 }
 
 /// A run as the writer's statements take it.
-pub(crate) fn run_json(issue: &Issue, run: &Run) -> Value {
+pub(crate) fn run_json(issue: IssueId, run: &Run) -> Value {
     let outcome = run.outcome.as_ref();
     json!({
         "id": run.id.to_string(),
         "task": run.task.to_string(),
-        "issue": issue.id.to_string(),
+        "issue": issue.to_string(),
         "state": run.state.name(),
         "fence": run.fence,
         "agent": run.agent,
@@ -249,67 +249,6 @@ pub(crate) fn run_json(issue: &Issue, run: &Run) -> Value {
         "output_tokens": outcome.map(|outcome| outcome.usage.output_tokens),
         "acknowledged": run.acknowledged,
     })
-}
-
-/// What an event says besides its name, its task and its run.
-pub(crate) fn event_data(event: &Event) -> Value {
-    match event {
-        Event::TaskQueued { task } | Event::TaskRetried { task } => {
-            json!({ "kind": task.kind.name(), "agent": task.agent, "priority": task.priority })
-        }
-        Event::Adopted { worktree, session, resumable, pr_url, .. } => json!({
-            "directory": worktree.directory,
-            "branch": worktree.branch,
-            "base_branch": worktree.base_branch,
-            "base_sha": worktree.base_sha,
-            "session": session,
-            "resumable": resumable,
-            "change_url": pr_url,
-        }),
-        Event::WorktreeReady { worktree, .. } => json!({
-            "directory": worktree.directory,
-            "branch": worktree.branch,
-            "base_branch": worktree.base_branch,
-            "base_sha": worktree.base_sha,
-        }),
-        Event::SessionOpened { session, .. } => json!({ "session": session }),
-        Event::RunEnded { outcome, .. } => json!({
-            "state": outcome.verdict.name(),
-            "reason": outcome.reason,
-            "head_sha": outcome.head_sha,
-            "commits": outcome.commits,
-            "pushed": outcome.pushed,
-        }),
-        Event::PrSet { url } => json!({ "url": url }),
-        Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
-        Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
-        Event::TaskClaimed { .. }
-        | Event::SessionLost { .. }
-        | Event::CancelRequested { .. }
-        | Event::PrCleared
-        | Event::DestroyRequested => json!({}),
-        Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
-    }
-}
-
-/// The task and the run that an event is about.
-pub(crate) fn event_subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
-    match event {
-        Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
-        Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
-        Event::CancelRequested { task } => (Some(*task), None),
-        Event::WorktreeReady { lease, .. }
-        | Event::SessionOpened { lease, .. }
-        | Event::SessionLost { lease }
-        | Event::RunEnded { lease, .. }
-        | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
-        Event::PrSet { .. }
-        | Event::PrCleared
-        | Event::PrChecked { .. }
-        | Event::DestroyRequested
-        | Event::DestroyFailed { .. }
-        | Event::Destroyed { .. } => (None, None),
-    }
 }
 
 /// A column that must be there.

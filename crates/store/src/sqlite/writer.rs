@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::batch::{self, Repos};
-use super::{clean, read, result_code};
+use super::batch::{self, Memory};
+use super::{clean, result_code};
 use crate::error::StoreError;
-use crate::store::{Applied, Request, Write};
+use crate::transaction::Numbers;
 use crate::view::StoredEvent;
+use crate::write::{Applied, Cleaned, Write};
 
 /// Most writes in one commit: enough to make the disk's wait small, few enough to keep each caller's wait short.
 const BATCH: usize = 64;
@@ -19,12 +21,17 @@ const BATCH: usize = 64;
 /// tried: it took the processor from those who were waited for, and halved the throughput.
 const PATIENCE: usize = 64;
 
+pub(crate) enum Request {
+    Change(Write, oneshot::Sender<Result<Applied, StoreError>>),
+    /// See [`Store::clean`](crate::store::Store::clean).
+    Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
+}
+
 /// The writing side of the store.
 pub(crate) struct Writer {
     connection: SqliteConnection,
-    repos: Repos,
+    memory: Memory,
     events: broadcast::Sender<Arc<StoredEvent>>,
-    last_event: i64,
 }
 
 impl Writer {
@@ -33,12 +40,14 @@ impl Writer {
         mut connection: SqliteConnection,
         events: broadcast::Sender<Arc<StoredEvent>>,
     ) -> Result<Self, StoreError> {
-        let last_event = sqlx::query("SELECT coalesce(max(seq), 0) AS last FROM events")
-            .fetch_one(&mut connection)
-            .await
-            .and_then(|row| row.try_get("last"))
-            .map_err(|error| result_code::explain(&error))?;
-        Ok(Self { connection, repos: Repos::new(), events, last_event })
+        let numbers = sqlx::query(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM events) AS event, (SELECT coalesce(max(seq), 0) FROM tasks) AS task",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .and_then(|row| Ok(Numbers { event: row.try_get("event")?, task: row.try_get("task")? }))
+        .map_err(|error| result_code::explain(&error))?;
+        Ok(Self { connection, memory: Memory { numbers, ..Memory::default() }, events })
     }
 
     /// Writes until every handle is dropped.
@@ -91,27 +100,15 @@ impl Writer {
         }
     }
 
-    /// Commits one write. A task that is in the database already was asked for twice: the answer is the first one's.
     async fn commit_alone(&mut self, write: Write) -> Result<Applied, StoreError> {
-        let refused = match self.commit(std::slice::from_ref(&write)).await {
-            Ok(mut answers) => match answers.pop() {
-                Some(answer) => return answer,
-                None => StoreError::Database("a write was not answered".to_owned()),
-            },
-            Err(error) => error,
-        };
-        let Write::Enqueue(enqueue, _) = write else { return Err(refused) };
-        match read::issue_of_task(&mut self.connection, enqueue.task.id).await? {
-            Some(issue) => Ok(Applied { issue, effects: vec![], wakes_scheduler: false, repeated: true }),
-            None => Err(refused),
-        }
+        let mut answers = self.commit(std::slice::from_ref(&write)).await?;
+        answers.pop().unwrap_or_else(|| Err(StoreError::Database("the write was not answered".to_owned())))
     }
 
     async fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<Applied, StoreError>>, StoreError> {
-        let committed = batch::commit(&mut self.connection, &mut self.repos, writes, self.last_event).await?;
+        let committed = batch::commit(&mut self.connection, &mut self.memory, writes).await?;
         for event in committed.events {
-            self.last_event = event.seq;
-            // Nobody listens: the event is in the log all the same.
+            // Without listeners, the event is in the log all the same.
             let _ = self.events.send(Arc::new(event));
         }
         Ok(committed.answers)
@@ -137,7 +134,6 @@ async fn gather(waiting: &mut Vec<Request>, requests: &mut mpsc::Receiver<Reques
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use kugetsu_domain::ids::{IssueId, TaskId};
     use kugetsu_domain::reference::{ProjectPath, RepoRef, ServerBase};
     use kugetsu_domain::task::{Task, TaskKind};
@@ -147,8 +143,9 @@ mod tests {
 
     use super::*;
     use crate::sqlite::schema;
-    use crate::store::{Enqueue, Precondition, Store};
+    use crate::store::Store;
     use crate::view::Repo;
+    use crate::write::{Enqueue, Precondition};
 
     fn start(number: u64, message: String) -> Enqueue {
         let base = ServerBase::new("https://h").unwrap();

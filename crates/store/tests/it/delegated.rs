@@ -6,8 +6,8 @@ use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::TaskKind;
-use kugetsu_store::store::{Enqueue, Precondition};
 use kugetsu_store::view::Repo;
+use kugetsu_store::write::{Enqueue, Precondition};
 
 use crate::world::{World, later, now, start, task};
 

@@ -5,7 +5,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
-use kugetsu_store::store::{Adopt, Enqueue};
+use kugetsu_store::write::{Adopt, Enqueue};
 
 use crate::world::{World, continue_work, later, now, start, worktree};
 

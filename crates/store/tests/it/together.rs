@@ -6,7 +6,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
-use kugetsu_store::store::Enqueue;
+use kugetsu_store::write::Enqueue;
 use uuid::Uuid;
 
 use crate::world::{World, continue_work, local_repo, now, start};

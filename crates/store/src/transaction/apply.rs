@@ -1,0 +1,616 @@
+//! Applies writes to loaded rows.
+//!
+//! Each write either succeeds as a whole or changes nothing: a step is computed on a copy of the issue, and only then
+//! becomes part of the transaction.
+
+use jiff::Timestamp;
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::{self, Event, Refused};
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::issue::{Issue, IssueState, Lease};
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::PrLink;
+use kugetsu_domain::reference::IssueRef;
+
+use super::changes::{Changes, IssueChange, RepoChange, TaskChange};
+use super::event_log::EventEntry;
+use super::loaded::{Loaded, StoredRepo, StoredTask};
+use crate::error::StoreError;
+use crate::view::Repo;
+use crate::write::{Adopt, Applied, Enqueue, Precondition, Write};
+
+/// Applies the writes in order. Returns an answer for each and the rows to save.
+pub(crate) fn apply(loaded: Loaded, writes: &[Write]) -> (Vec<Result<Applied, StoreError>>, Changes) {
+    let mut transaction = Transaction { changes: Changes { numbers: loaded.numbers, ..Changes::default() }, loaded };
+    let answers = writes.iter().map(|write| transaction.write(write)).collect();
+    (answers, transaction.changes)
+}
+
+/// The rows as the writes so far have left them.
+struct Transaction {
+    loaded: Loaded,
+    changes: Changes,
+}
+
+/// An issue after an event, with everything that the event leads to.
+struct Step {
+    issue: Issue,
+    effects: Vec<Effect>,
+    entry: EventEntry,
+    wakes_scheduler: bool,
+}
+
+impl Step {
+    fn new(issue: Issue, event: &Event, now: Timestamp) -> Result<Self, Refused> {
+        let (mut issue, effects) = flow::step(issue, event.clone(), now)?;
+        issue.version += 1;
+        let entry = EventEntry::new(&issue, event);
+        Ok(Self { issue, effects, entry, wakes_scheduler: event.may_let_a_task_begin() })
+    }
+}
+
+impl Transaction {
+    fn write(&mut self, write: &Write) -> Result<Applied, StoreError> {
+        match write {
+            Write::Enqueue { enqueue, now } => self.enqueue(enqueue, *now),
+            Write::Adopt { adopt, now } => self.adopt(adopt, *now),
+            Write::Apply { issue, event, now } => self.event(*issue, event, *now),
+            Write::Report { lease, event, end, now } => self.report(*lease, event, *end, *now),
+        }
+    }
+
+    fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
+        if let Some(stored) = self.loaded.tasks.get(&enqueue.task.id) {
+            return self.repeated(stored.issue);
+        }
+        let mut repo = self.repo(&enqueue.repo);
+        let number = enqueue.number.unwrap_or(repo.last_number + 1);
+        let reference = IssueRef { repo: enqueue.repo.name.clone(), number };
+        let mut issue = match self.loaded.references.get(&reference) {
+            Some(id) => self.issue(*id)?.clone(),
+            None if enqueue.precondition == Precondition::Continuable => return Err(StoreError::NoSuchIssue),
+            None => Issue::new(enqueue.new_issue, reference, enqueue.title.clone(), now),
+        };
+        check(enqueue.precondition, &issue)?;
+        if let Some(url) = &enqueue.pr_url {
+            issue.pr = Some(PrLink::replacing(issue.pr.take(), url.clone()));
+        }
+        let step = Step::new(issue, &Event::TaskQueued { task: enqueue.task.clone() }, now)?;
+        raise_last_number(&mut repo, &step.issue.reference);
+        self.save_repo(&enqueue.repo, repo, now);
+        Ok(self.save(step, now))
+    }
+
+    fn adopt(&mut self, adopt: &Adopt, now: Timestamp) -> Result<Applied, StoreError> {
+        let reference = IssueRef { repo: adopt.repo.name.clone(), number: adopt.number };
+        let stored = adopt.task().and_then(|task| self.loaded.tasks.get(&task)).map(|task| task.issue);
+        if let Some(id) = stored.or_else(|| self.loaded.references.get(&reference).copied()) {
+            return self.repeated(id);
+        }
+        let mut repo = self.repo(&adopt.repo);
+        let issue = Issue::new(adopt.new_issue, reference, adopt.title.clone(), now);
+        let step = Step::new(issue, &adopt.event, now)?;
+        raise_last_number(&mut repo, &step.issue.reference);
+        self.save_repo(&adopt.repo, repo, now);
+        Ok(self.save(step, now))
+    }
+
+    fn event(&mut self, issue: IssueId, event: &Event, now: Timestamp) -> Result<Applied, StoreError> {
+        let step = Step::new(self.issue(issue)?.clone(), event, now)?;
+        Ok(self.save(step, now))
+    }
+
+    /// A report that ends at or before the acknowledged offset was stored before, also if its run is over since.
+    fn report(&mut self, lease: Lease, event: &Event, end: u64, now: Timestamp) -> Result<Applied, StoreError> {
+        let issue = self.issue(lease.issue)?;
+        if self.loaded.acknowledged.get(&lease.run).is_some_and(|stored| *stored >= end) {
+            return self.repeated(lease.issue);
+        }
+        let mut step = Step::new(issue.clone(), event, now)?;
+        if let Some(run) = &mut step.issue.run {
+            run.acknowledged = end;
+            self.loaded.acknowledged.insert(run.id, end);
+        }
+        Ok(self.save(step, now))
+    }
+
+    fn repeated(&self, issue: IssueId) -> Result<Applied, StoreError> {
+        let issue = self.issue(issue)?.clone();
+        Ok(Applied { issue, effects: vec![], wakes_scheduler: false, repeated: true })
+    }
+
+    fn issue(&self, id: IssueId) -> Result<&Issue, StoreError> {
+        match self.loaded.issues.get(&id) {
+            Some(Ok(issue)) => Ok(issue),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(StoreError::NoSuchIssue),
+        }
+    }
+
+    /// The repository as it will be stored. A write that does not know the kind of the forge keeps the stored one.
+    fn repo(&self, repo: &Repo) -> StoredRepo {
+        let stored = self.loaded.repos.get(&repo.name);
+        StoredRepo {
+            kind: repo.kind.or(stored.and_then(|stored| stored.kind)),
+            source: repo.source.clone(),
+            last_number: stored.map_or(0, |stored| stored.last_number),
+        }
+    }
+
+    fn save_repo(&mut self, repo: &Repo, row: StoredRepo, now: Timestamp) {
+        if self.loaded.repos.get(&repo.name) == Some(&row) {
+            return;
+        }
+        self.loaded.repos.insert(repo.name.clone(), row.clone());
+        match self.changes.repos.iter_mut().find(|change| change.name == repo.name) {
+            Some(change) => change.row = row,
+            None => self.changes.repos.push(RepoChange { name: repo.name.clone(), row, now }),
+        }
+    }
+
+    /// Makes a step part of the transaction.
+    fn save(&mut self, step: Step, now: Timestamp) -> Applied {
+        let Step { mut issue, effects, entry, wakes_scheduler } = step;
+        self.number(&mut issue);
+        let Self { loaded, changes } = self;
+        let before = loaded.issues.get(&issue.id).and_then(|stored| stored.as_ref().ok());
+        for task in issue.tasks.iter().filter(|task| before.and_then(|before| before.task(task.id)) != Some(*task)) {
+            let Some(StoredTask { seq, .. }) = loaded.tasks.get(&task.id) else { continue };
+            let is_new = *seq > loaded.numbers.task;
+            changes.tasks.insert(*seq, TaskChange { issue: issue.id, task: task.clone(), is_new });
+        }
+        if let Some(run) = &issue.run
+            && before.and_then(|before| before.run.as_ref()) != Some(run)
+        {
+            changes.runs.insert(run.id, (issue.id, run.clone()));
+        }
+        changes.numbers.event += 1;
+        changes.events.push(entry.stored(changes.numbers.event, now));
+        let live = live(&issue);
+        match changes.issues.get_mut(&issue.id) {
+            Some(change) => change.issue = live.clone(),
+            None => {
+                let stored_version = before.map(|before| before.version);
+                changes.issues.insert(issue.id, IssueChange { issue: live.clone(), stored_version });
+            }
+        }
+        loaded.references.insert(issue.reference.clone(), issue.id);
+        loaded.issues.insert(issue.id, Ok(live));
+        Applied { issue, effects, wakes_scheduler, repeated: false }
+    }
+
+    /// Gives new tasks their position and sorts by it, as a reloaded issue is. A retried task keeps its position.
+    fn number(&mut self, issue: &mut Issue) {
+        let numbers = &mut self.changes.numbers;
+        for task in &issue.tasks {
+            self.loaded.tasks.entry(task.id).or_insert_with(|| {
+                numbers.task += 1;
+                StoredTask { issue: issue.id, seq: numbers.task }
+            });
+        }
+        issue.tasks.sort_by_key(|task| self.loaded.tasks.get(&task.id).map(|stored| stored.seq));
+    }
+}
+
+/// The issue without the tasks and the run that its last step ended.
+fn live(issue: &Issue) -> Issue {
+    let mut live = issue.clone();
+    live.tasks.retain(|task| !task.state.is_final());
+    live.run = live.run.take().filter(|run| !run.state.is_final());
+    live
+}
+
+/// The number of a local issue is not given to another one, also if the caller chose it.
+fn raise_last_number(repo: &mut StoredRepo, issue: &IssueRef) {
+    if issue.repo.base.is_local() {
+        repo.last_number = repo.last_number.max(issue.number);
+    }
+}
+
+fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
+    match precondition {
+        Precondition::Idle => match issue.tasks.first() {
+            Some(task) => Err(StoreError::IssueBusy { state: task.state.name() }),
+            None => Ok(()),
+        },
+        Precondition::Continuable if issue.state == IssueState::Destroyed => {
+            Err(StoreError::NothingToContinue("it was destroyed"))
+        }
+        Precondition::Continuable | Precondition::Any => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use kugetsu_domain::ids::{RunId, TaskId};
+    use kugetsu_domain::issue::Worktree;
+    use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+    use kugetsu_domain::run::{Outcome, Run, Usage, Verdict};
+    use kugetsu_domain::task::{Task, TaskKind};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::transaction::Plan;
+    use crate::view::StoredEvent;
+
+    /// The tables of a database.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Tables {
+        repos: BTreeMap<RepoRef, StoredRepo>,
+        /// Without tasks and runs.
+        issues: BTreeMap<IssueId, Issue>,
+        tasks: BTreeMap<i64, (IssueId, Task)>,
+        runs: BTreeMap<RunId, (IssueId, Run)>,
+        events: Vec<StoredEvent>,
+    }
+
+    impl Tables {
+        fn issue(&self, id: IssueId) -> Option<Issue> {
+            let mut issue = self.issues.get(&id)?.clone();
+            let tasks = self.tasks.values().filter(|(issue, task)| *issue == id && !task.state.is_final());
+            issue.tasks = tasks.map(|(_, task)| task.clone()).collect();
+            issue.run =
+                self.runs.values().find(|(of, run)| *of == id && !run.state.is_final()).map(|(_, run)| run.clone());
+            Some(issue)
+        }
+
+        fn load(&self, plan: Plan) -> Loaded {
+            let numbers = crate::transaction::Numbers {
+                event: self.events.last().map_or(0, |event| event.seq),
+                task: self.tasks.keys().last().copied().unwrap_or(0),
+            };
+            let mut loaded = Loaded { numbers, ..Loaded::default() };
+            let repos = plan.repos.into_iter().filter_map(|name| Some((name.clone(), self.repos.get(&name)?.clone())));
+            loaded.repos = repos.collect();
+            let mut issues = plan.issues;
+            for issue in self.issues.values().filter(|issue| plan.references.contains(&issue.reference)) {
+                loaded.references.insert(issue.reference.clone(), issue.id);
+                issues.insert(issue.id);
+            }
+            for (seq, (issue, task)) in &self.tasks {
+                if plan.tasks.contains(&task.id) {
+                    loaded.tasks.insert(task.id, StoredTask { issue: *issue, seq: *seq });
+                    issues.insert(*issue);
+                }
+            }
+            let live = self.tasks.iter().filter(|(_, (issue, task))| issues.contains(issue) && !task.state.is_final());
+            loaded.tasks.extend(live.map(|(seq, (issue, task))| (task.id, StoredTask { issue: *issue, seq: *seq })));
+            loaded.issues = issues.into_iter().filter_map(|id| Some((id, Ok(self.issue(id)?)))).collect();
+            let runs = self.runs.values().filter(|(_, run)| plan.runs.contains(&run.id));
+            loaded.acknowledged = runs.map(|(_, run)| (run.id, run.acknowledged)).collect();
+            loaded
+        }
+
+        fn save(&mut self, changes: Changes) {
+            for change in changes.repos {
+                self.repos.insert(change.name, change.row);
+            }
+            for (id, change) in changes.issues {
+                let stored = self.issues.get(&id).map(|issue| issue.version);
+                assert_eq!(stored, change.stored_version, "the row that was loaded");
+                self.issues.insert(id, Issue { tasks: vec![], run: None, ..change.issue });
+            }
+            for (seq, change) in changes.tasks {
+                let stored = self.tasks.insert(seq, (change.issue, change.task));
+                assert_eq!(stored.is_none(), change.is_new);
+            }
+            self.runs.extend(changes.runs);
+            self.events.extend(changes.events);
+        }
+
+        fn write(&mut self, writes: &[Write]) -> Vec<Result<Applied, StoreError>> {
+            let (answers, changes) = apply(self.load(Plan::of(writes)), writes);
+            self.save(changes);
+            answers
+        }
+
+        fn one(&mut self, write: Write) -> Result<Applied, StoreError> {
+            self.write(&[write]).pop().unwrap()
+        }
+    }
+
+    fn uuid(kind: u128, number: u64) -> Uuid {
+        Uuid::from_u128(kind << 64 | u128::from(number))
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn repo(name: &str) -> Repo {
+        let base = if name == "local" { ServerBase::local() } else { ServerBase::new("https://h").unwrap() };
+        Repo {
+            name: RepoRef { base, project: ProjectPath::new("a/b").unwrap() },
+            kind: None,
+            source: format!("/{name}"),
+        }
+    }
+
+    fn task(number: u64, kind: TaskKind) -> Task {
+        Task::queued(TaskId::new(uuid(2, number)), kind, "agent".to_owned(), format!("message {number}"), now())
+    }
+
+    /// A different one for every write.
+    fn new_issue(repo: &Repo, number: Option<u64>, task: &Task) -> IssueId {
+        let number = number.unwrap_or_default() * 2 + u64::from(repo.name.base.is_local());
+        IssueId::new(Uuid::from_u128(
+            u128::from(number) << 120 | u128::from(task.id.to_string().bytes().map(u64::from).sum::<u64>()),
+        ))
+    }
+
+    fn enqueue(repo: Repo, number: Option<u64>, task: Task, precondition: Precondition) -> Write {
+        let new_issue = new_issue(&repo, number, &task);
+        let enqueue = Enqueue { repo, number, new_issue, title: String::new(), pr_url: None, task, precondition };
+        Write::Enqueue { enqueue: Box::new(enqueue), now: now() }
+    }
+
+    fn event(issue: IssueId, event: Event) -> Write {
+        Write::Apply { issue, event: Box::new(event), now: now() }
+    }
+
+    fn adopt(repo: Repo, number: u64, task: Task) -> Write {
+        let worktree =
+            Worktree { directory: "d".to_owned(), branch: "b".to_owned(), base_branch: None, base_sha: None };
+        let new_issue = new_issue(&repo, Some(number), &task);
+        let event = Event::Adopted { task, worktree, session: None, resumable: false, pr_url: None };
+        let adopt = Adopt { repo, number, new_issue, title: String::new(), event };
+        Write::Adopt { adopt: Box::new(adopt), now: now() }
+    }
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        let usage = Usage { cost_usd: 0.5, input_tokens: 1, output_tokens: 2 };
+        Outcome { verdict, reason: "r".to_owned(), head_sha: None, commits: 0, pushed: true, usage }
+    }
+
+    #[test]
+    fn preconditions() {
+        let mut tables = Tables::default();
+        let start = |number, precondition| enqueue(repo("h"), Some(1), task(number, TaskKind::Start), precondition);
+        let unknown = tables.one(start(1, Precondition::Continuable));
+        assert!(matches!(unknown, Err(StoreError::NoSuchIssue)), "{unknown:?}");
+        let issue = tables.one(start(2, Precondition::Idle)).unwrap().issue.id;
+        let busy = tables.one(start(3, Precondition::Idle));
+        assert!(matches!(busy, Err(StoreError::IssueBusy { state: "queued" })), "{busy:?}");
+        tables.one(start(4, Precondition::Continuable)).unwrap();
+        tables.one(start(5, Precondition::Any)).unwrap();
+        for number in [2, 4, 5] {
+            tables.one(event(issue, Event::CancelRequested { task: TaskId::new(uuid(2, number)) })).unwrap();
+        }
+        tables.one(event(issue, Event::DestroyRequested)).unwrap();
+        tables.one(event(issue, Event::Destroyed { rescue: None, notes: vec![] })).unwrap();
+        let destroyed = tables.one(start(6, Precondition::Continuable));
+        assert!(matches!(destroyed, Err(StoreError::NothingToContinue(_))), "{destroyed:?}");
+        tables.one(start(7, Precondition::Idle)).unwrap();
+    }
+
+    #[test]
+    fn a_refused_write_changes_nothing() {
+        let mut tables = Tables::default();
+        let first = enqueue(repo("h"), Some(1), task(1, TaskKind::Start), Precondition::Idle);
+        let issue = tables.one(first).unwrap().issue.id;
+        tables.one(event(issue, Event::CancelRequested { task: TaskId::new(uuid(2, 1)) })).unwrap();
+        tables.one(event(issue, Event::DestroyRequested)).unwrap();
+        let before = tables.clone();
+        // The repository would be renamed, and the issue be given a pull request.
+        let moved = Repo { source: "/elsewhere".to_owned(), kind: Some(ForgeKind::Gitea), ..repo("h") };
+        let mut refused = enqueue(moved, Some(1), task(2, TaskKind::Start), Precondition::Any);
+        if let Write::Enqueue { enqueue, .. } = &mut refused {
+            enqueue.pr_url = Some("https://h/a/b/pulls/1".to_owned());
+        }
+        assert!(matches!(tables.one(refused), Err(StoreError::Refused(Refused::BeingDestroyed))));
+        assert_eq!(tables, before);
+    }
+
+    #[test]
+    fn local_numbers_skip_adopted_issues() {
+        let mut tables = Tables::default();
+        tables.one(adopt(repo("local"), 3, task(1, TaskKind::Start))).unwrap();
+        let next = enqueue(repo("local"), None, task(2, TaskKind::Start), Precondition::Idle);
+        assert_eq!(tables.one(next.clone()).unwrap().issue.reference.number, 4);
+        assert!(tables.one(next).unwrap().repeated);
+        let next = enqueue(repo("local"), None, task(3, TaskKind::Start), Precondition::Idle);
+        assert_eq!(tables.one(next).unwrap().issue.reference.number, 5);
+    }
+
+    #[test]
+    fn a_damaged_issue_refuses_every_write() {
+        let mut tables = Tables::default();
+        let first = enqueue(repo("h"), Some(1), task(1, TaskKind::Start), Precondition::Idle);
+        let id = tables.one(first.clone()).unwrap().issue.id;
+        let writes = [
+            first,
+            enqueue(repo("h"), Some(1), task(2, TaskKind::Start), Precondition::Any),
+            adopt(repo("h"), 1, task(3, TaskKind::Start)),
+            event(id, Event::DestroyRequested),
+            enqueue(repo("h"), Some(2), task(4, TaskKind::Start), Precondition::Any),
+        ];
+        let mut loaded = tables.load(Plan::of(&writes));
+        loaded.issues.insert(id, Err(StoreError::Damaged { what: "state".to_owned() }));
+        let (answers, changes) = apply(loaded, &writes);
+        let (last, damaged) = answers.split_last().unwrap();
+        assert!(damaged.iter().all(|answer| matches!(answer, Err(StoreError::Damaged { .. }))), "{damaged:?}");
+        assert!(last.is_ok());
+        assert_eq!(changes.issues.len(), 1);
+    }
+
+    /// A write, described by what it is about. [`Story`] turns it into one that fits the state, or nearly so.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Enqueue {
+            issue: u64,
+            is_local: bool,
+            task: u64,
+            precondition: Precondition,
+            kind: TaskKind,
+        },
+        EnqueueLocal {
+            task: u64,
+        },
+        Adopt {
+            issue: u64,
+            is_local: bool,
+            task: u64,
+        },
+        Claim {
+            issue: usize,
+        },
+        Open {
+            issue: usize,
+            end: u64,
+        },
+        End {
+            issue: usize,
+            verdict: Verdict,
+            end: u64,
+        },
+        Lose {
+            issue: usize,
+        },
+        Cancel {
+            issue: usize,
+        },
+        Retry {
+            task: u64,
+        },
+        Destroy {
+            issue: usize,
+        },
+        Destroyed {
+            issue: usize,
+        },
+        /// An earlier write again.
+        Repeat {
+            back: usize,
+        },
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let preconditions =
+            prop::sample::select(vec![Precondition::Idle, Precondition::Continuable, Precondition::Any]);
+        let verdicts = prop::sample::select(vec![Verdict::Done, Verdict::Failed, Verdict::Canceled]);
+        let kinds = prop::sample::select(vec![TaskKind::Start, TaskKind::Continue]);
+        let (issue, task) = (0_usize..4, 0_u64..12);
+        prop_oneof![
+            4 => (1_u64..4, any::<bool>(), task.clone(), preconditions, kinds).prop_map(
+                |(issue, is_local, task, precondition, kind)| Act::Enqueue { issue, is_local, task, precondition, kind }
+            ),
+            2 => task.clone().prop_map(|task| Act::EnqueueLocal { task }),
+            1 => (1_u64..4, any::<bool>(), task.clone()).prop_map(
+                |(issue, is_local, task)| Act::Adopt { issue, is_local, task }
+            ),
+            4 => issue.clone().prop_map(|issue| Act::Claim { issue }),
+            2 => (issue.clone(), 1_u64..5).prop_map(|(issue, end)| Act::Open { issue, end }),
+            3 => (issue.clone(), verdicts, 1_u64..9).prop_map(|(issue, verdict, end)| Act::End { issue, verdict, end }),
+            1 => issue.clone().prop_map(|issue| Act::Lose { issue }),
+            1 => issue.clone().prop_map(|issue| Act::Cancel { issue }),
+            2 => task.prop_map(|task| Act::Retry { task }),
+            1 => issue.clone().prop_map(|issue| Act::Destroy { issue }),
+            1 => issue.prop_map(|issue| Act::Destroyed { issue }),
+            1 => (0_usize..6).prop_map(|back| Act::Repeat { back }),
+        ]
+    }
+
+    /// Writes one by one.
+    #[derive(Default)]
+    struct Story {
+        tables: Tables,
+        writes: Vec<Write>,
+        answers: Vec<Result<Applied, StoreError>>,
+    }
+
+    impl Story {
+        fn play(&mut self, act: &Act) {
+            let Some(write) = self.write(act) else { return };
+            self.answers.push(self.tables.one(write.clone()));
+            self.writes.push(write);
+        }
+
+        fn write(&self, act: &Act) -> Option<Write> {
+            let nth = |number: &usize| self.tables.issues.keys().nth(*number).and_then(|id| self.tables.issue(*id));
+            let named = |is_local: &bool| repo(if *is_local { "local" } else { "h" });
+            let report = |issue: &Issue, event: Event, end: u64| {
+                let lease = issue.lease()?;
+                Some(Write::Report { lease, event: Box::new(event), end, now: now() })
+            };
+            Some(match act {
+                Act::Enqueue { issue, is_local, task: number, precondition, kind } => {
+                    enqueue(named(is_local), Some(*issue), task(*number, *kind), *precondition)
+                }
+                Act::EnqueueLocal { task: number } => {
+                    enqueue(repo("local"), None, task(*number, TaskKind::Start), Precondition::Idle)
+                }
+                Act::Adopt { issue, is_local, task: number } => {
+                    adopt(named(is_local), *issue, task(*number, TaskKind::Start))
+                }
+                Act::Claim { issue } => {
+                    let issue = nth(issue)?;
+                    let run = RunId::new(uuid(4, self.writes.len() as u64));
+                    event(issue.id, Event::TaskClaimed { task: issue.tasks.first()?.id, run })
+                }
+                Act::Open { issue, end } => {
+                    let issue = nth(issue)?;
+                    report(&issue, Event::SessionOpened { lease: issue.lease()?, session: "s".to_owned() }, *end)?
+                }
+                Act::End { issue, verdict, end } => {
+                    let issue = nth(issue)?;
+                    report(&issue, Event::RunEnded { lease: issue.lease()?, outcome: outcome(*verdict) }, *end)?
+                }
+                Act::Lose { issue } => {
+                    let issue = nth(issue)?;
+                    event(issue.id, Event::RunnerLost { lease: issue.lease()?, reason: "killed".to_owned() })
+                }
+                Act::Cancel { issue } => {
+                    let issue = nth(issue)?;
+                    event(issue.id, Event::CancelRequested { task: issue.tasks.last()?.id })
+                }
+                Act::Retry { task: number } => {
+                    let id = TaskId::new(uuid(2, *number));
+                    let (issue, task) = self.tables.tasks.values().find(|(_, task)| task.id == id)?;
+                    event(*issue, Event::TaskRetried { task: task.clone() })
+                }
+                Act::Destroy { issue } => event(nth(issue)?.id, Event::DestroyRequested),
+                Act::Destroyed { issue } => event(nth(issue)?.id, Event::Destroyed { rescue: None, notes: vec![] }),
+                Act::Repeat { back } => self.writes.iter().rev().nth(*back)?.clone(),
+            })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_batching_gives_the_same_result(
+            acts in prop::collection::vec(act(), 1..60),
+            sizes in prop::collection::vec(1_usize..9, 1..9),
+        ) {
+            let mut story = Story::default();
+            acts.iter().for_each(|act| story.play(act));
+            let (mut tables, mut answers, mut rest) = (Tables::default(), Vec::new(), story.writes.as_slice());
+            for size in sizes.iter().cycle().take(acts.len()) {
+                let (batch, later) = rest.split_at(rest.len().min(*size));
+                answers.extend(tables.write(batch));
+                rest = later;
+            }
+            for (index, (batched, alone)) in answers.iter().zip(&story.answers).enumerate() {
+                prop_assert_eq!(batched, alone, "write {}: {:?}", index, story.writes[index]);
+            }
+            prop_assert_eq!(tables, story.tables);
+        }
+
+        #[test]
+        fn seqs_have_no_gaps_and_an_issue_has_one_live_run(acts in prop::collection::vec(act(), 1..60)) {
+            let mut story = Story::default();
+            acts.iter().for_each(|act| story.play(act));
+            let events: Vec<i64> = story.tables.events.iter().map(|event| event.seq).collect();
+            prop_assert_eq!(events, (1..=story.tables.events.len() as i64).collect::<Vec<_>>());
+            let tasks: Vec<i64> = story.tables.tasks.keys().copied().collect();
+            prop_assert_eq!(tasks, (1..=story.tables.tasks.len() as i64).collect::<Vec<_>>());
+            let mut live: HashMap<IssueId, usize> = HashMap::new();
+            for (issue, _) in story.tables.runs.values().filter(|(_, run)| !run.state.is_final()) {
+                *live.entry(*issue).or_default() += 1;
+            }
+            prop_assert!(live.values().all(|count| *count == 1));
+        }
+    }
+}

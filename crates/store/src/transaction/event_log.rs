@@ -1,0 +1,92 @@
+//! Entries of the log of events.
+
+use jiff::Timestamp;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
+use kugetsu_domain::issue::Issue;
+use serde_json::{Value, json};
+
+use crate::view::StoredEvent;
+
+/// An entry that has no number yet.
+pub(super) struct EventEntry {
+    issue: IssueId,
+    task: Option<TaskId>,
+    run: Option<RunId>,
+    kind: &'static str,
+    data: Value,
+}
+
+impl EventEntry {
+    /// `issue` is the issue after the event.
+    pub(super) fn new(issue: &Issue, event: &Event) -> Self {
+        let (task, run) = subject(event, issue);
+        Self { issue: issue.id, task, run, kind: event.name(), data: data(event) }
+    }
+
+    pub(super) fn stored(self, seq: i64, at: Timestamp) -> StoredEvent {
+        let Self { issue, task, run, kind, data } = self;
+        StoredEvent { seq, at, issue, task, run, kind: kind.to_owned(), data }
+    }
+}
+
+/// The fields of an event beside its task and its run. Scripts read them.
+fn data(event: &Event) -> Value {
+    match event {
+        Event::TaskQueued { task } | Event::TaskRetried { task } => {
+            json!({ "kind": task.kind.name(), "agent": task.agent, "priority": task.priority })
+        }
+        Event::Adopted { worktree, session, resumable, pr_url, .. } => json!({
+            "directory": worktree.directory,
+            "branch": worktree.branch,
+            "base_branch": worktree.base_branch,
+            "base_sha": worktree.base_sha,
+            "session": session,
+            "resumable": resumable,
+            "change_url": pr_url,
+        }),
+        Event::WorktreeReady { worktree, .. } => json!({
+            "directory": worktree.directory,
+            "branch": worktree.branch,
+            "base_branch": worktree.base_branch,
+            "base_sha": worktree.base_sha,
+        }),
+        Event::SessionOpened { session, .. } => json!({ "session": session }),
+        Event::RunEnded { outcome, .. } => json!({
+            "state": outcome.verdict.name(),
+            "reason": outcome.reason,
+            "head_sha": outcome.head_sha,
+            "commits": outcome.commits,
+            "pushed": outcome.pushed,
+        }),
+        Event::PrSet { url } => json!({ "url": url }),
+        Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
+        Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
+        Event::TaskClaimed { .. }
+        | Event::SessionLost { .. }
+        | Event::CancelRequested { .. }
+        | Event::PrCleared
+        | Event::DestroyRequested => json!({}),
+        Event::Destroyed { rescue, notes } => json!({ "rescue": rescue, "notes": notes }),
+    }
+}
+
+/// The task and the run that an event is about. `issue` is the issue after the event.
+fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
+    match event {
+        Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
+        Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
+        Event::CancelRequested { task } => (Some(*task), None),
+        Event::WorktreeReady { lease, .. }
+        | Event::SessionOpened { lease, .. }
+        | Event::SessionLost { lease }
+        | Event::RunEnded { lease, .. }
+        | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
+        Event::PrSet { .. }
+        | Event::PrCleared
+        | Event::PrChecked { .. }
+        | Event::DestroyRequested
+        | Event::DestroyFailed { .. }
+        | Event::Destroyed { .. } => (None, None),
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes and their results.
+
+use jiff::Timestamp;
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
+use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::task::Task;
+
+use crate::view::Repo;
+
+/// Condition on the issue under which a task is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// No task of it is queued or running.
+    Idle,
+    /// It is known and was not destroyed.
+    Continuable,
+    /// None: the task is queued behind the others.
+    Any,
+}
+
+/// A task to queue, with its repository and issue, which are created if they are new.
+#[derive(Clone, Debug)]
+pub struct Enqueue {
+    pub repo: Repo,
+    /// The issue's number; `None` takes the repository's next local number.
+    pub number: Option<u64>,
+    /// Identifier of the issue if it is new.
+    pub new_issue: IssueId,
+    /// Title of the issue if it is new.
+    pub title: String,
+    /// The pull request, if the caller named one.
+    pub pr_url: Option<String>,
+    /// In state queued.
+    pub task: Task,
+    pub precondition: Precondition,
+}
+
+/// Work that was started without kugetsu, to be recorded under a new issue.
+#[derive(Clone, Debug)]
+pub struct Adopt {
+    pub repo: Repo,
+    pub number: u64,
+    pub new_issue: IssueId,
+    pub title: String,
+    /// [`Event::Adopted`].
+    pub event: Event,
+}
+
+impl Adopt {
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        match &self.event {
+            Event::Adopted { task, .. } => Some(task.id),
+            _ => None,
+        }
+    }
+}
+
+/// The result of a write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The issue after the write, including the tasks and the run that it ended.
+    pub issue: Issue,
+    pub effects: Vec<Effect>,
+    /// A queued task may be able to start now.
+    pub wakes_scheduler: bool,
+    /// The same write had been stored before; nothing was changed.
+    pub repeated: bool,
+}
+
+/// Removed history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Number of tasks.
+    pub tasks: u64,
+    /// Runs of those tasks; their directories are no longer needed.
+    pub runs: Vec<RunId>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    Enqueue {
+        enqueue: Box<Enqueue>,
+        now: Timestamp,
+    },
+    Adopt {
+        adopt: Box<Adopt>,
+        now: Timestamp,
+    },
+    Apply {
+        issue: IssueId,
+        event: Box<Event>,
+        now: Timestamp,
+    },
+    /// An event from a runner's report.
+    Report {
+        lease: Lease,
+        event: Box<Event>,
+        /// Offset behind the event in the report, in bytes.
+        end: u64,
+        now: Timestamp,
+    },
+}
