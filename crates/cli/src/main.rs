@@ -1,7 +1,6 @@
 //! kugetsu turns issues into finished, pushed changes by running coding agents side by side, each in its own git
 //! worktree. This is its one binary: the commands, the daemon behind them, and the runner of a run.
 
-mod arguments;
 mod assignments;
 mod atomic;
 mod commands;
@@ -9,7 +8,6 @@ mod completions;
 mod config;
 mod connect;
 mod daemon;
-mod dispatch;
 mod doctor;
 mod env_files;
 mod exit;
@@ -34,13 +32,15 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+use crate::commands::Cli;
+
 fn main() -> ExitCode {
-    match completions::complete(arguments::Arguments::command) {
+    match completions::complete(Cli::command) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => error.exit(),
     }
-    match dispatch::run(arguments::Arguments::parse().verb) {
+    match Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(failure) => {
             ui::failure(&failure);

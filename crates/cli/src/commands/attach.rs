@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use crate::config::load::{for_run, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, place};
+use crate::{completions, connect, place};
 
 /// Open the agent's own screen on an issue's session, in its worktree.
 #[derive(Debug, Args)]
@@ -28,6 +28,7 @@ Examples:
   kugetsu attach acme/api#12")]
 pub(crate) struct Attach {
     /// The issue, or the identifier of its session.
+    #[arg(add = completions::issues())]
     reference: String,
 }
 

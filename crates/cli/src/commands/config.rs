@@ -13,7 +13,7 @@ use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, setup, ui};
+use crate::{completions, connect, setup, ui};
 
 /// See and change the settings.
 #[derive(Debug, Args)]
@@ -44,6 +44,7 @@ Examples:
   kugetsu config get agents.max")]
     Get {
         /// The setting, such as agents.max.
+        #[arg(add = completions::settings())]
         key: String,
         /// Show an object for programs.
         #[arg(long)]
@@ -57,6 +58,7 @@ Examples:
   kugetsu config set servers.work.url https://git.example.com")]
     Set {
         /// The setting, such as agents.max.
+        #[arg(add = completions::settings())]
         key: String,
         /// Its new value.
         #[arg(allow_hyphen_values = true)]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, place};
+use crate::{completions, connect, place};
 
 use crate::queued_task;
 
@@ -20,6 +20,7 @@ Examples:
   kugetsu continue . \"run the tests once more\" --wait")]
 pub(crate) struct Continue {
     /// The issue, or the identifier of its session.
+    #[arg(add = completions::issues())]
     reference: String,
     /// What is to be done now; `-` reads it from stdin.
     message: String,

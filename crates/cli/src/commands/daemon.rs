@@ -43,6 +43,12 @@ Examples:
         #[arg(long, hide = true)]
         ready_fd: Option<RawFd>,
     },
+    #[command(flatten)]
+    Control(Control),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Control {
     /// Start it in the background.
     #[command(after_help = "\
 Examples:
@@ -71,10 +77,9 @@ Examples:
 }
 
 /// Everything but `run`, which has a runtime of its own.
-pub(crate) async fn run(home: &Home, action: &Action) -> Result<Exit, Failure> {
+pub(crate) async fn run(home: &Home, action: Control) -> Result<Exit, Failure> {
     match action {
-        Action::Run { .. } => Err(Failure::usage("the daemon runs only from the command line")),
-        Action::Start => {
+        Control::Start => {
             if connect::running(home).await?.is_some() {
                 ui::line("the daemon runs already");
             } else {
@@ -84,9 +89,9 @@ pub(crate) async fn run(home: &Home, action: &Action) -> Result<Exit, Failure> {
             }
             Ok(Exit::Done)
         }
-        Action::Stop => stop(home).await,
-        Action::Status { json } => show(home, *json).await,
-        Action::Install => install(home).await,
+        Control::Stop => stop(home).await,
+        Control::Status { json } => show(home, json).await,
+        Control::Install => install(home).await,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::wait::{Waited, wait_for_task};
-use crate::{connect, format, place};
+use crate::{completions, connect, format, place};
 
 use crate::queued_task;
 
@@ -32,7 +32,7 @@ pub(crate) struct Delegate {
     /// What is to be done; `-` reads it from stdin. Issues are named in it as people write them.
     message: String,
     /// The issue whose work is meant, where the message may mean one that was worked on.
-    #[arg(long, value_name = "REFERENCE", conflicts_with = "anyway")]
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "anyway", add = completions::issues())]
     worktree: Option<String>,
     /// Hand it over without saying which work is meant.
     #[arg(long)]

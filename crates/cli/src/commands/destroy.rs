@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
-use crate::{connect, place};
+use crate::{completions, connect, place};
 
 /// Remove an issue's worktree and session. Work that is nowhere else is rescued first.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ Examples:
   kugetsu destroy --base --yes")]
 pub(crate) struct Destroy {
     /// The issue, or the identifier of its session.
-    #[arg(required_unless_present_any = ["base", "pm_agent"])]
+    #[arg(required_unless_present_any = ["base", "pm_agent"], add = completions::issues())]
     reference: Option<String>,
     /// Answer the plain question with yes.
     #[arg(short, long)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::env_files::{self, DEFAULT};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, setup, ui};
+use crate::{completions, connect, setup, ui};
 
 /// No variable is longer: the system would not start a program with it (MAX_ARG_STRLEN of Linux).
 const VALUE_MAX: u64 = 128 * 1024;
@@ -45,7 +45,7 @@ Examples:
   kugetsu env show opencode")]
     Show {
         /// The agent; what every agent gets otherwise.
-        #[arg(default_value = DEFAULT)]
+        #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
         /// Show an object for programs.
         #[arg(long)]
@@ -58,12 +58,13 @@ Examples:
   kugetsu env set MY_MODE quiet opencode")]
     Set {
         /// Its name.
+        #[arg(add = completions::variables())]
         key: String,
         /// Its value; `-` reads it from stdin, which keeps a secret out of the shell's history.
         #[arg(allow_hyphen_values = true)]
         value: String,
         /// The agent; every agent otherwise.
-        #[arg(default_value = DEFAULT)]
+        #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
     },
     /// Show a variable's value as it is.
@@ -72,9 +73,10 @@ Examples:
   kugetsu env get MY_MODE opencode")]
     Get {
         /// Its name.
+        #[arg(add = completions::variables())]
         key: String,
         /// The agent; what every agent gets otherwise.
-        #[arg(default_value = DEFAULT)]
+        #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
         /// Show an object for programs.
         #[arg(long)]
@@ -86,9 +88,10 @@ Examples:
   kugetsu env rm MY_MODE opencode")]
     Rm {
         /// Its name.
+        #[arg(add = completions::variables())]
         key: String,
         /// The agent; what every agent gets otherwise.
-        #[arg(default_value = DEFAULT)]
+        #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
     },
 }

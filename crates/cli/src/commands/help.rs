@@ -19,13 +19,13 @@ Examples:
 pub(crate) struct Help {
     /// The command or the topic; all of them otherwise.
     #[arg(value_name = "COMMAND OR TOPIC")]
-    words: Vec<String>,
+    names: Vec<String>,
 }
 
 /// Shows.
 pub(crate) fn run(arguments: &Help, mut command: Command) -> Result<Exit, Failure> {
     command.build();
-    let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
+    let words: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
     let topic = match words.as_slice() {
         [word] => TOPICS.iter().find(|(name, _)| name == word).map(|(_, text)| *text),
         _ => None,

@@ -27,7 +27,7 @@ pub(crate) struct Init {
 }
 
 /// Makes the home and says what was made.
-pub(crate) async fn run(home: &Home, arguments: &Init) -> Result<Exit, Failure> {
+pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
     let mut done = make(home, arguments.force)?;
     done.notes.extend(remark_on_place(home));
     match load(home, &own_environment) {

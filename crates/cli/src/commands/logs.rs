@@ -9,7 +9,7 @@ use kugetsu_api::record::Record;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::transcript::Transcript;
-use crate::{connect, place, ui};
+use crate::{completions, connect, place, ui};
 
 /// Show what an issue's runs said and did.
 #[derive(Debug, Args)]
@@ -20,6 +20,7 @@ Examples:
   kugetsu logs . --json")]
 pub(crate) struct Logs {
     /// The issue, or the identifier of its session.
+    #[arg(add = completions::issues())]
     reference: String,
     /// Go on until nothing of the issue is queued or running any more.
     #[arg(short, long)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, format, place, ui};
+use crate::{completions, connect, format, place, ui};
 
 /// See and change the queue.
 #[derive(Debug, Args)]
@@ -75,6 +75,7 @@ Examples:
 #[derive(Debug, Args)]
 struct One {
     /// The task's identifier, or the issue: its latest task.
+    #[arg(add = completions::issues())]
     task: String,
     /// Show an object for programs.
     #[arg(long)]

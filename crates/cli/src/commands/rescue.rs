@@ -11,7 +11,7 @@ use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{connect, format, place};
+use crate::{completions, connect, format, place};
 
 /// See what was rescued before files were removed, and bring it back.
 #[derive(Debug, Args)]
@@ -33,6 +33,7 @@ Examples:
   kugetsu rescue list acme/api#12")]
     List {
         /// The issue; all otherwise.
+        #[arg(add = completions::issues())]
         reference: Option<String>,
         /// Show objects for programs.
         #[arg(long)]
@@ -44,6 +45,7 @@ Examples:
   kugetsu rescue show acme/api#12")]
     Show {
         /// The issue.
+        #[arg(add = completions::issues())]
         reference: String,
         /// Which one: its ref or the end of it; the newest otherwise.
         #[arg(long, value_name = "NAME")]
@@ -59,6 +61,7 @@ Examples:
   kugetsu rescue restore acme/api#12 --to /tmp/before")]
     Restore {
         /// The issue.
+        #[arg(add = completions::issues())]
         reference: String,
         /// Which one: its ref or the end of it; the newest otherwise.
         #[arg(long, value_name = "NAME")]

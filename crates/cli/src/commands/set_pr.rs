@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
-use crate::{connect, place};
+use crate::{completions, connect, place};
 
 /// Say which pull or merge request belongs to an issue. One of the pushed branch is found by itself.
 #[derive(Debug, Args)]
@@ -20,6 +20,7 @@ Examples:
   kugetsu set-pr . --remove")]
 pub(crate) struct SetPr {
     /// The issue, or the identifier of its session.
+    #[arg(add = completions::issues())]
     reference: String,
     /// The address of the pull or merge request, as it stands in the browser.
     #[arg(required_unless_present = "remove")]

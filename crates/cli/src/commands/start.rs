@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
-use crate::{connect, place};
+use crate::{completions, connect, place};
 
 use crate::queued_task;
 
@@ -23,13 +23,14 @@ Examples:
   kugetsu start . -")]
 pub(crate) struct Start {
     /// The issue: its address, owner/repo#12, #12 inside a clone, or `.` for a new local one.
+    #[arg(add = completions::issues())]
     reference: String,
     /// What is to be done; `-` reads it from stdin.
     message: Option<String>,
     /// The address of the pull or merge request that belongs to the issue.
     pr_url: Option<String>,
     /// The agent that works; the setting agent.default otherwise.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::agents())]
     agent: Option<String>,
     /// The model, in the agent's words.
     #[arg(long, value_name = "NAME")]
@@ -41,7 +42,7 @@ pub(crate) struct Start {
     #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true, value_parser = whole_number)]
     priority: i32,
     /// Not before this issue's latest task is done.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", add = completions::issues())]
     after: Option<String>,
     /// Refuse with exit code 75 instead of waiting in line when every place is taken.
     #[arg(long)]

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(crate) struct Tools {}
 
 /// Carries bytes until one side ends.
-pub(crate) async fn run(_: Tools) -> Result<Exit, Failure> {
+pub(crate) async fn run() -> Result<Exit, Failure> {
     let (address, word) = tools_address().ok_or_else(|| {
         Failure::usage("this is started by the coordinator's agent, which is told where its tools are")
             .hint("to ask the coordinator for something: kugetsu delegate \"<message>\"")

@@ -8,7 +8,7 @@ use kugetsu_api::why::WhyObject;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{connect, format, place};
+use crate::{completions, connect, format, place};
 
 /// Say why an issue's task is not running, or how it ended.
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ Examples:
   kugetsu why pm")]
 pub(crate) struct Why {
     /// The issue, or `pm` for the coordinator.
+    #[arg(add = completions::issues())]
     reference: String,
     /// Show an object for programs.
     #[arg(long)]

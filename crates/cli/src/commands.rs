@@ -1,0 +1,222 @@
+//! The command line. A new command is a file in `commands/`, its `mod` line here, a variant of [`Command`], and an arm of
+//! [`Cli::run`]. Its help, completions and manual page come from its clap attributes.
+
+pub(crate) mod attach;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod continue_work;
+pub(crate) mod daemon;
+pub(crate) mod delegate;
+pub(crate) mod destroy;
+pub(crate) mod doctor;
+pub(crate) mod env;
+pub(crate) mod help;
+pub(crate) mod init;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod queue;
+pub(crate) mod rescue;
+pub(crate) mod runner;
+pub(crate) mod server;
+pub(crate) mod set_pr;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod tools;
+pub(crate) mod version;
+pub(crate) mod why;
+
+use std::future::Future;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::Builder;
+
+use crate::daemon::serve;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::place::home;
+
+const AFTER_HELP: &str = "\
+Examples:
+  kugetsu start . \"fix the flaky test\"
+  kugetsu status
+  kugetsu logs -f .
+
+Topics: refs, config, env, agents, exit-codes. Read one with: kugetsu help <topic>";
+
+/// Turns issues into finished, pushed changes, with coding agents that work side by side, each in its own git worktree.
+#[derive(Debug, Parser)]
+#[command(name = "kugetsu", version, after_help = AFTER_HELP, propagate_version = false, max_term_width = 80)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// In the order in which help lists them.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Start(start::Start),
+    Continue(continue_work::Continue),
+    Delegate(delegate::Delegate),
+    Status(status::Status),
+    List(list::List),
+    Logs(logs::Logs),
+    Why(why::Why),
+    Queue(queue::Queue),
+    Attach(attach::Attach),
+    SetPr(set_pr::SetPr),
+    Destroy(destroy::Destroy),
+    Rescue(rescue::Rescue),
+    Init(init::Init),
+    Config(config::Config),
+    Env(env::Env),
+    Server(server::Server),
+    Doctor(doctor::Doctor),
+    Daemon(daemon::Daemon),
+    Help(help::Help),
+    Completions(completions::Completions),
+    Man(man::Man),
+    Version(version::Version),
+    #[command(hide = true)]
+    Runner(runner::Runner),
+    #[command(hide = true)]
+    Tools(tools::Tools),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::Start(args) => block_on(start::run(&home()?, args)),
+            Command::Continue(args) => block_on(continue_work::run(&home()?, args)),
+            Command::Delegate(args) => block_on(delegate::run(&home()?, args)),
+            Command::Status(args) => block_on(status::run(&home()?, args)),
+            Command::List(args) => block_on(list::run(&home()?, args)),
+            Command::Logs(args) => block_on(logs::run(&home()?, args)),
+            Command::Why(args) => block_on(why::run(&home()?, args)),
+            Command::Queue(args) => block_on(queue::run(&home()?, args)),
+            Command::Attach(args) => block_on(attach::run(&home()?, args)),
+            Command::SetPr(args) => block_on(set_pr::run(&home()?, args)),
+            Command::Destroy(args) => block_on(destroy::run(&home()?, args)),
+            Command::Rescue(args) => block_on(rescue::run(&home()?, args)),
+            Command::Init(args) => block_on(init::run(&home()?, args)),
+            Command::Config(args) => block_on(config::run(&home()?, args)),
+            Command::Env(args) => block_on(env::run(&home()?, args)),
+            Command::Server(args) => block_on(server::run(&home()?, args)),
+            Command::Doctor(args) => block_on(doctor::run(&home()?, args)),
+            // The daemon builds a runtime of its own once it holds its lock.
+            Command::Daemon(daemon::Daemon { action: daemon::Action::Run { ready_fd } }) => {
+                serve::run(&home()?, ready_fd).map(|()| Exit::Done)
+            }
+            Command::Daemon(daemon::Daemon { action: daemon::Action::Control(action) }) => {
+                block_on(daemon::run(&home()?, action))
+            }
+            Command::Help(args) => help::run(&args, Self::command()),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args, Self::command()),
+            Command::Version(args) => version::run(&args),
+            Command::Runner(args) => block_on(runner::run(home()?, args)),
+            Command::Tools(_) => block_on(tools::run()),
+        }
+    }
+}
+
+/// Runs a command on the current thread.
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("could not start the async runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    // A blocking thread may still wait for a file lock; a canceled run must not wait for it.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every command that can be typed, with what stands before it.
+    fn commands() -> Vec<(String, clap::Command)> {
+        fn add(command: &clap::Command, all: &mut Vec<(String, clap::Command)>) {
+            let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+            all.push((name, command.clone()));
+            command.get_subcommands().filter(|one| !one.is_hide_set()).for_each(|one| add(one, all));
+        }
+        let mut command = Cli::command();
+        command.build();
+        let mut all = Vec::new();
+        add(&command, &mut all);
+        all
+    }
+
+    /// The words of a line, as a shell would split it.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_examples_that_can_be_typed() {
+        let mut faults = Vec::new();
+        for (name, command) in commands() {
+            if command.get_about().is_none() {
+                faults.push(format!("{name}: nothing is said about it"));
+            }
+            let arguments = command.get_arguments().filter(|one| one.get_help().is_none() && !one.is_hide_set());
+            faults.extend(arguments.map(|one| format!("{name}: nothing is said about {}", one.get_id())));
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = after.split("Examples:\n").nth(1).unwrap_or_default().lines();
+            let examples: Vec<&str> = examples.take_while(|line| line.starts_with("  kugetsu")).collect();
+            if examples.is_empty() {
+                faults.push(format!("{name}: no examples"));
+            }
+            for example in examples {
+                if let Err(error) = Cli::try_parse_from(words(example.trim())) {
+                    faults.push(format!("{name}: {example}: {error}"));
+                }
+                if !example.trim().starts_with(&name) {
+                    faults.push(format!("{name}: {example}: an example of another command"));
+                }
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    #[test]
+    fn help_fits_the_narrowest_terminal() {
+        for (name, mut command) in commands() {
+            for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
+                let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+                assert!(wide.is_empty(), "{name}: {wide:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn start_takes_message_and_pull_request_in_their_places() {
+        let typed = ["kugetsu", "start", "#12", "fix it", "https://h/o/r/pulls/3", "--priority", "-2", "--no-queue"];
+        let Command::Start(_) = Cli::try_parse_from(typed).unwrap().command else { panic!("another command") };
+        Cli::try_parse_from(["kugetsu", "start", "#12", "-"]).unwrap();
+        assert!(Cli::try_parse_from(["kugetsu", "continue", "#12"]).is_err(), "a message is needed");
+        assert!(Cli::try_parse_from(["kugetsu", "destroy"]).is_err(), "an issue is needed");
+        assert!(Cli::try_parse_from(["kugetsu", "destroy", "--base", "-y"]).is_ok());
+        assert!(Cli::try_parse_from(["kugetsu", "env", "set", "A", "-x-"]).is_ok());
+    }
+}
