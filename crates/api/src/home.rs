@@ -14,6 +14,9 @@ use thiserror::Error;
 /// Longest path that a unix socket can have on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
 const SOCKET_PATH_MAX: usize = 103;
 
+/// The directory of the relay repositories. An existing home has it under this name, so the name stays.
+const RELAYS: &str = "gates";
+
 /// What the name of a run's temporary directory begins with where it lies elsewhere; the run's own follows.
 const TEMPORARY: &str = "kugetsu-";
 
@@ -76,7 +79,7 @@ impl Home {
             self.state(),
             self.mirrors(),
             self.worktrees(),
-            self.gates(),
+            self.relays(),
             self.runs(),
             self.env(),
             self.base(),
@@ -159,14 +162,14 @@ impl Home {
         self.0.join("worktrees")
     }
 
-    /// The gates: what an agent sees as `origin`.
-    pub fn gates(&self) -> PathBuf {
-        self.0.join("gates")
+    /// The relay repositories: an agent sees its own as `origin`.
+    pub fn relays(&self) -> PathBuf {
+        self.0.join(RELAYS)
     }
 
-    /// An issue's worktree and its gate, by the worktree's name.
+    /// An issue's worktree and its relay, by the worktree's name.
     pub fn files(&self, name: &str) -> (PathBuf, PathBuf) {
-        (self.worktrees().join(name), self.gates().join(name))
+        (self.worktrees().join(name), self.relays().join(name))
     }
 
     /// The env files.

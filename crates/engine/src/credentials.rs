@@ -1,8 +1,8 @@
 //! Which token git shows to which server: the server's own one or that of its kind, and only to servers that are known.
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_git::door::Git;
-use kugetsu_git::source::Source;
+use kugetsu_git::command::Git;
+use kugetsu_git::mirror::Source;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::Settings;

@@ -16,7 +16,7 @@ use kugetsu_domain::task::TaskKind;
 use kugetsu_forge::api::error::ForgeError;
 use kugetsu_forge::api::http::limits;
 use kugetsu_forge::api::http::transport::Transport;
-use kugetsu_git::door::Git;
+use kugetsu_git::command::Git;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;

@@ -1,4 +1,4 @@
-//! Where an issue's files are, opened: mirror, worktree and gate.
+//! Where an issue's files are, opened: mirror, worktree and relay.
 
 use std::path::PathBuf;
 
@@ -58,10 +58,10 @@ fn directory(engine: &Engine, repo: &Repo) -> PathBuf {
     engine.home().mirrors().join(naming::mirror_directory(&repo.name))
 }
 
-/// What there is of the issue's worktree: the files, its gate, or both; `None` if there is neither.
+/// What there is of the issue's worktree: the files, its relay, or both; `None` if there is neither.
 pub(crate) async fn worktree(engine: &Engine, issue: &Issue, mirror: &Mirror) -> Result<Option<Worktree>, PlacesError> {
     let Some(files) = &issue.worktree else { return Ok(None) };
     let branch = BranchName::new(files.branch.clone())?;
-    let (directory, gate) = engine.home().files(&files.directory);
-    Ok(Worktree::remains(mirror, &directory, &gate, &branch).await?)
+    let (directory, relay) = engine.home().files(&files.directory);
+    Ok(Worktree::remains(mirror, &directory, &relay, &branch).await?)
 }

@@ -12,7 +12,7 @@ use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
 use kugetsu_git::names::BranchName;
-use kugetsu_git::source::{Located, SourceError};
+use kugetsu_git::mirror::{Located, SourceError};
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;

@@ -15,7 +15,6 @@ use crate::checkout;
 use crate::exchange::exchange;
 use crate::files::{At, is_real_dir, make_dir, replace};
 use crate::found::{Contents, Found};
-use crate::gate;
 use crate::identity::Identity;
 use crate::layout::{borrow, make_git_dir, packed_refs};
 use crate::lfs::Lfs;
@@ -25,6 +24,7 @@ use crate::names::{BranchName, Oid};
 use crate::owned::own;
 use crate::partial::take_objects;
 use crate::progress::{Progress, ProgressSink};
+use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
 use crate::template::copy_hooks;
@@ -42,8 +42,8 @@ const MAINLINES: [&str; 3] = ["main", "master", "trunk"];
 pub struct AdoptSpec {
     /// Where the worktree goes, or is.
     pub dir: PathBuf,
-    /// Where its gate goes.
-    pub gate: PathBuf,
+    /// Where its relay goes.
+    pub relay: PathBuf,
     /// The issue's branch, where the clone stands on none that can be one.
     pub branch: BranchName,
     /// The branch that whoever made the clone noted.
@@ -76,27 +76,27 @@ impl Worktree {
         spec: AdoptSpec,
         progress: ProgressSink<'_>,
     ) -> Result<Adopted, AdoptError> {
-        for parent in [spec.dir.parent(), spec.gate.parent()].into_iter().flatten() {
+        for parent in [spec.dir.parent(), spec.relay.parent()].into_iter().flatten() {
             make_dir(parent)?;
         }
         let waiting = format!("waiting for another kugetsu that works on {}", spec.dir.display());
-        let _lock = lock::take(&spec.gate, &waiting, progress).await?;
-        remove_half_made(&spec.gate).await?;
+        let _lock = lock::take(&spec.relay, &waiting, progress).await?;
+        remove_half_made(&spec.relay).await?;
         let stays = same_place(found.dir(), &spec.dir);
         if !stays && spec.dir.symlink_metadata().is_ok() {
             return Err(WorktreeError::NotOurs(spec.dir).into());
         }
         let contents = found.contents(mirror).await?;
         let (branch, moves) = issue_branch(mirror, found, &contents, &spec).await?;
-        let worktree = Self::at(mirror, &spec.dir, &spec.gate, &branch);
-        let server = gate::server_refs(mirror).await?;
+        let worktree = Self::at(mirror, &spec.dir, &spec.relay, &branch);
+        let server = relay::server_refs(mirror).await?;
         worktree.check_name(&server)?;
 
         let job = Job { mirror, found, contents, worktree, server, moves };
         let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
         make_dir(&room)?;
         let new = being_made(&spec.kept);
-        let had_gate = spec.gate.symlink_metadata().is_ok();
+        let had_relay = spec.relay.symlink_metadata().is_ok();
         let taken = match job.make(&new, stays, progress).await {
             Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
             Err(error) => {
@@ -104,8 +104,8 @@ impl Worktree {
                 Err(error)
             }
         };
-        if taken.is_err() && !had_gate {
-            remove(&spec.gate).await?;
+        if taken.is_err() && !had_relay {
+            remove(&spec.relay).await?;
         }
         // Nothing is kept of what failed, nor of a clone that stays where it is; what holds something stays.
         for empty in [Some(room.as_path()), room.parent()].into_iter().flatten() {
@@ -128,7 +128,7 @@ struct Job<'j> {
 }
 
 impl Job<'_> {
-    /// Makes what goes into the clone's place, or becomes the worktree, and the gate. With where the work began.
+    /// Makes what goes into the clone's place, or becomes the worktree, and the relay. With where the work began.
     async fn make(
         &self,
         new: &Path,
@@ -163,7 +163,7 @@ impl Job<'_> {
             }
         }
         notices.extend(left.into_iter().map(|path| format!("{path} is no file, and was not carried over")));
-        self.gate(&mut notices).await?;
+        self.relay(&mut notices).await?;
         Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
     }
 
@@ -246,14 +246,14 @@ impl Job<'_> {
         }
     }
 
-    async fn gate(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {
-        let gate = self.worktree.gate();
-        if is_real_dir(gate) {
-            notices.push(format!("{} was there already and is used again", gate.display()));
-            gate::refresh(self.mirror, gate, &self.server, self.worktree.branch())?;
+    async fn relay(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {
+        let relay = self.worktree.relay();
+        if is_real_dir(relay) {
+            notices.push(format!("{} was there already and is used again", relay.display()));
+            relay::refresh(self.mirror, relay, &self.server, self.worktree.branch())?;
         } else {
             let default = self.mirror.default_branch().await?;
-            self.worktree.make_gate(&self.server, default.as_ref())?;
+            self.worktree.make_relay(&self.server, default.as_ref())?;
         }
         Ok(())
     }
@@ -266,10 +266,10 @@ impl Job<'_> {
         stays: bool,
         mut notices: Vec<String>,
     ) -> Result<Vec<String>, AdoptError> {
-        let (dir, gate) = (self.worktree.dir(), self.worktree.gate());
+        let (dir, relay) = (self.worktree.dir(), self.worktree.relay());
         if !stays {
             // As where one is made: a record without a worktree is nobody's.
-            let placed = own(dir, gate).and_then(|()| std::fs::rename(new, dir).at("put in place", dir));
+            let placed = own(dir, relay).and_then(|()| std::fs::rename(new, dir).at("put in place", dir));
             if placed.is_err() {
                 remove(new).await?;
             }
@@ -280,7 +280,7 @@ impl Job<'_> {
             remove(new).await?;
             return Err(error.into());
         }
-        if let Err(error) = own(dir, gate) {
+        if let Err(error) = own(dir, relay) {
             exchange(&place, new)?;
             remove(new).await?;
             return Err(error.into());

@@ -9,7 +9,7 @@ impl Worktree {
     /// A commit that is not here is not contained.
     pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> bool {
         let git_dir = self.git_dir();
-        let Ok(view) = View::open(self.mirror(), &[&git_dir, self.gate()], Some(head)).await else { return false };
+        let Ok(view) = View::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await else { return false };
         let call = view.call("merge-base", "compare two commits");
         let answer = call.args(["--is-ancestor", other.as_str(), head.as_str()]).any_code().await;
         answer.is_ok_and(|answer| answer.code == 0)

@@ -56,11 +56,11 @@ impl Lfs {
     }
 }
 
-/// Writes the settings of a worktree: large files come from `url` and not from its `origin`, which is the gate. Without
+/// Writes the settings of a worktree: large files come from `url` and not from its `origin`, which is the relay. Without
 /// git-lfs too: it may be installed later.
-pub(crate) fn write_addresses(config: &mut ConfigText, url: &str, gate: &Path) {
+pub(crate) fn write_addresses(config: &mut ConfigText, url: &str, relay: &Path) {
     config.section("remote", Some(b"origin")).set("lfsurl", endpoint(url));
-    config.set("lfspushurl", file_url(gate.as_os_str().as_encoded_bytes()));
+    config.set("lfspushurl", file_url(relay.as_os_str().as_encoded_bytes()));
 }
 
 fn without_filter() -> [(&'static str, &'static str); 4] {

@@ -11,9 +11,9 @@ use crate::publish_error::{PublishError, unreached};
 use crate::worktree::Worktree;
 
 impl Mirror {
-    /// Takes the large contents of a worktree and its gate, so that they outlive it.
+    /// Takes the large contents of a worktree and its relay, so that they outlive it.
     pub(crate) async fn take_large(&self, worktree: &Worktree) -> Result<(), FileError> {
-        for git_dir in [worktree.git_dir().as_path(), worktree.gate()] {
+        for git_dir in [worktree.git_dir().as_path(), worktree.relay()] {
             take_contents(git_dir, self.dir()).await?;
         }
         Ok(())
@@ -21,7 +21,7 @@ impl Mirror {
 
     /// Sends the large contents of a worktree to the server, from the mirror. The server takes those that it lacks.
     pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), PublishError> {
-        let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.gate()]
+        let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.relay()]
             .into_iter()
             .flat_map(contents)
             .map(|(name, _)| name)

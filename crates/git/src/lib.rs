@@ -1,4 +1,4 @@
-//! One door to git: mirrors, worktrees, gates, rescue.
+//! One door to git: mirrors, worktrees, relays, rescue.
 
 pub mod adopt;
 mod adopt_error;
@@ -14,7 +14,6 @@ pub mod failure;
 pub mod files;
 mod foreign;
 pub mod found;
-mod gate;
 mod identity;
 mod import;
 mod inner;
@@ -32,6 +31,7 @@ pub mod progress;
 mod publish_error;
 pub mod push;
 mod reach;
+mod relay;
 mod remote;
 mod removal;
 pub mod rescue;
@@ -39,7 +39,7 @@ mod seed;
 mod shown;
 pub mod source;
 mod submodule;
-pub mod survey;
+pub mod status;
 mod survey_error;
 mod template;
 mod upstream;

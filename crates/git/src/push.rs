@@ -55,7 +55,7 @@ impl Mirror {
         self.check_not_checked_out(branch).await?;
         let staged = format!("refs/kugetsu/outgoing/{}", unique());
         if !self.has(head).await? {
-            let view = View::open(self, &[&worktree.git_dir(), worktree.gate()], None).await?;
+            let view = View::open(self, &[&worktree.git_dir(), worktree.relay()], None).await?;
             self.import(&view, head, &staged).await?;
         }
         // Before the branch: a server refuses commits whose large files it does not have.

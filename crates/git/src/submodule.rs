@@ -1,5 +1,5 @@
 //! Submodules of a fresh worktree: not fetched, as in a plain clone, but their addresses lead to the real server even
-//! where they are written relative to `origin`, which here is the gate.
+//! where they are written relative to `origin`, which here is the relay.
 
 use std::collections::BTreeMap;
 

@@ -17,13 +17,13 @@ pub(crate) const LISTED: usize = 100;
 
 /// What a look at a worktree tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub struct WorktreeStatus {
     /// The commit of HEAD.
     pub head: Option<Oid>,
     /// The tip of the issue's own branch.
     pub branch_head: Option<Oid>,
-    /// The tip of the branch in the gate: what the agent pushed, or what the server had when work began.
-    pub gate_head: Option<Oid>,
+    /// The tip of the branch in the relay: what the agent pushed, or what the server had when work began.
+    pub relay_head: Option<Oid>,
     /// The commit that is the work, see [`Worktree::best_head`].
     pub best_head: Option<Oid>,
     /// Branches here, and `HEAD` if it stands on none, with commits that are neither in the best head nor on the server:
@@ -42,7 +42,7 @@ pub struct Survey {
 /// The heads in an agent's git directories.
 pub(crate) struct Heads {
     pub(crate) own: Foreign,
-    pub(crate) gate: Foreign,
+    pub(crate) relay: Foreign,
     pub(crate) view: View,
     /// What the mirror has anyway.
     pub(crate) known: Vec<Oid>,
@@ -51,11 +51,11 @@ pub(crate) struct Heads {
 impl Heads {
     /// Reads them, with a view onto the objects; HEAD of the view is the worktree's.
     pub(crate) async fn read(worktree: &Worktree) -> Result<Self, SurveyError> {
-        let (git_dir, gate) = (worktree.git_dir(), worktree.gate());
-        let (own, gate_refs) = (Foreign::read(&git_dir), Foreign::read(gate));
-        let view = View::open(worktree.mirror(), &[&git_dir, gate], own.head_commit()).await?;
+        let (git_dir, relay) = (worktree.git_dir(), worktree.relay());
+        let (own, relay_refs) = (Foreign::read(&git_dir), Foreign::read(relay));
+        let view = View::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
         let known = worktree.mirror().known().await?;
-        Ok(Self { own, gate: gate_refs, view, known })
+        Ok(Self { own, relay: relay_refs, view, known })
     }
 
     /// Which commit is the work, and how many commits it is beyond `base`.
@@ -64,7 +64,7 @@ impl Heads {
         let old = old(worktree, base).await?;
         let on_branch = matches!(&self.own.head, Some(Head::On(name)) if *name == branch.as_bytes());
         let (own, head) = (self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch));
-        let mut candidates = [own, head, self.gate.get(&branch)];
+        let mut candidates = [own, head, self.relay.get(&branch)];
         if let (Some(own), Some(head)) = (own, head)
             && self.contains(head, own).await?
         {
@@ -125,7 +125,7 @@ impl Worktree {
     ///
     /// # Errors
     /// [`SurveyError`] with git's or the system's words.
-    pub async fn survey(&self, base: Option<&Oid>) -> Result<Survey, SurveyError> {
+    pub async fn status(&self, base: Option<&Oid>) -> Result<WorktreeStatus, SurveyError> {
         let heads = Heads::read(self).await?;
         let (best_head, commits) = heads.best(self, base).await?;
         let left = heads.left(self, base, best_head.as_ref()).await?;
@@ -142,9 +142,9 @@ impl Worktree {
             false => Default::default(),
         };
         let branch = self.branch().full();
-        Ok(Survey {
+        Ok(WorktreeStatus {
             branch_head: heads.own.get(&branch).cloned(),
-            gate_head: heads.gate.get(&branch).cloned(),
+            relay_head: heads.relay.get(&branch).cloned(),
             best_head,
             left,
             current_branch: shown_branch(&heads.own),
@@ -160,7 +160,7 @@ impl Worktree {
     ///
     /// 1. the tip of the branch in the worktree,
     /// 2. HEAD, if the agent worked on another branch or on none,
-    /// 3. the tip of the branch in the gate, if the agent pushed and then reset its own.
+    /// 3. the tip of the branch in the relay, if the agent pushed and then reset its own.
     ///
     /// HEAD comes first if it contains that branch.
     ///

@@ -1,7 +1,7 @@
-//! An issue's worktree: its files, its own git directory, and its gate.
+//! An issue's worktree: its files, its own git directory, and its relay.
 //!
 //! The git directory is a real `.git` that borrows the mirror's objects, so no agent can touch the refs or locks of
-//! another; its `origin` is the gate. Everything is made beside its place and then renamed into it.
+//! another; its `origin` is the relay. Everything is made beside its place and then renamed into it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,6 @@ use crate::base::Base;
 use crate::checkout;
 use crate::door::{GitError, Place};
 use crate::files::{At, FileError, is_real_dir, make_dir, replace};
-use crate::gate;
 use crate::identity::Identity;
 use crate::layout::{ConfigText, borrow, cut_off, make_git_dir, packed_refs};
 use crate::lfs::{Lfs, write_addresses};
@@ -20,6 +19,7 @@ use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::owned::{Owner, disown, is_unused, own, owner};
 use crate::progress::ProgressSink;
+use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
 use crate::template::copy_hooks;
@@ -31,7 +31,7 @@ pub use crate::worktree_error::WorktreeError;
 pub struct Worktree {
     mirror: Mirror,
     dir: PathBuf,
-    gate: PathBuf,
+    relay: PathBuf,
     branch: BranchName,
 }
 
@@ -40,9 +40,9 @@ pub struct Worktree {
 pub struct WorktreeSpec {
     /// Where the files go; its git directory is `.git` in it.
     pub dir: PathBuf,
-    /// Where its gate goes. Beside it lie `<gate>.owned`, which says that it is ours, and `<gate>.lock`: no agent may
-    /// write in the directory that holds the gates.
-    pub gate: PathBuf,
+    /// Where its relay goes. Beside it lie `<relay>.owned`, which says that it is ours, and `<relay>.lock`: no agent may
+    /// write in the directory that holds the relays.
+    pub relay: PathBuf,
     /// The issue's branch.
     pub branch: BranchName,
     /// Where it begins.
@@ -61,8 +61,8 @@ pub struct Created {
 }
 
 impl Worktree {
-    /// Makes a worktree with its gate. A creation that was killed leaves nothing that is taken for a worktree, and the
-    /// next one removes what it left. A gate whose worktree is gone is used again: somebody may have pushed into it.
+    /// Makes a worktree with its relay. A creation that was killed leaves nothing that is taken for a worktree, and the
+    /// next one removes what it left. A relay whose worktree is gone is used again: somebody may have pushed into it.
     ///
     /// # Errors
     /// [`WorktreeError`]; nothing is left behind.
@@ -71,17 +71,17 @@ impl Worktree {
         spec: WorktreeSpec,
         progress: ProgressSink<'_>,
     ) -> Result<Created, WorktreeError> {
-        let worktree = Self::at(mirror, &spec.dir, &spec.gate, &spec.branch);
-        for parent in [worktree.dir.parent(), worktree.gate.parent()].into_iter().flatten() {
+        let worktree = Self::at(mirror, &spec.dir, &spec.relay, &spec.branch);
+        for parent in [worktree.dir.parent(), worktree.relay.parent()].into_iter().flatten() {
             make_dir(parent)?;
         }
         let waiting = format!("waiting for another kugetsu that works on {}", worktree.dir.display());
-        let _lock = lock::take(&worktree.gate, &waiting, progress).await?;
+        let _lock = lock::take(&worktree.relay, &waiting, progress).await?;
         worktree.clear().await?;
 
-        let server = gate::server_refs(mirror).await?;
+        let server = relay::server_refs(mirror).await?;
         worktree.check_name(&server)?;
-        own(&worktree.dir, &worktree.gate)?;
+        own(&worktree.dir, &worktree.relay)?;
         let made = worktree.make(&server, &spec.base, progress).await;
         if made.is_err() {
             remove_half_made(&worktree.dir).await?;
@@ -90,24 +90,24 @@ impl Worktree {
         Ok(Created { notices: made?, base_sha: spec.base.commit, worktree })
     }
 
-    pub(crate) fn at(mirror: &Mirror, dir: &Path, gate: &Path, branch: &BranchName) -> Self {
+    pub(crate) fn at(mirror: &Mirror, dir: &Path, relay: &Path, branch: &BranchName) -> Self {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Self { mirror: mirror.clone(), dir: absolute(dir), gate: absolute(gate), branch: branch.clone() }
+        Self { mirror: mirror.clone(), dir: absolute(dir), relay: absolute(relay), branch: branch.clone() }
     }
 
     /// Makes sure that there is room; the lock is held.
     async fn clear(&self) -> Result<(), WorktreeError> {
         remove_half_made(&self.dir).await?;
-        remove_half_made(&self.gate).await?;
+        remove_half_made(&self.relay).await?;
         if is_real_dir(&self.dir) && std::fs::read_dir(&self.dir).at("read", &self.dir)?.next().is_none() {
             remove(&self.dir).await?;
         }
         let is_there = self.dir.symlink_metadata().is_ok();
-        match owner(&self.dir, &self.gate) {
+        match owner(&self.dir, &self.relay) {
             Owner::Us if is_there => Err(WorktreeError::Exists(self.dir.clone())),
             Owner::Us | Owner::Nobody => Ok(()),
             Owner::Somebody if is_there => Err(WorktreeError::NotOurs(self.dir.clone())),
-            Owner::Somebody => Err(WorktreeError::NotOurs(self.gate.clone())),
+            Owner::Somebody => Err(WorktreeError::NotOurs(self.relay.clone())),
         }
     }
 
@@ -133,10 +133,10 @@ impl Worktree {
         progress: ProgressSink<'_>,
     ) -> Result<Vec<String>, WorktreeError> {
         let default = self.mirror.default_branch().await?.or_else(|| base.branch.clone());
-        if is_real_dir(&self.gate) {
-            gate::refresh(&self.mirror, &self.gate, server, &self.branch)?;
+        if is_real_dir(&self.relay) {
+            relay::refresh(&self.mirror, &self.relay, server, &self.branch)?;
         } else {
-            self.make_gate(server, default.as_ref())?;
+            self.make_relay(server, default.as_ref())?;
         }
 
         let lfs = Lfs::find(self.mirror.git()).await?;
@@ -168,14 +168,14 @@ impl Worktree {
         Ok(notices)
     }
 
-    pub(crate) fn make_gate(
+    pub(crate) fn make_relay(
         &self,
         server: &BTreeMap<Vec<u8>, Oid>,
         head: Option<&BranchName>,
     ) -> Result<(), FileError> {
-        let new = being_made(&self.gate);
-        gate::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
-        std::fs::rename(&new, &self.gate).at("put in place", &self.gate)
+        let new = being_made(&self.relay);
+        relay::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
+        std::fs::rename(&new, &self.relay).at("put in place", &self.relay)
     }
 
     /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
@@ -209,7 +209,9 @@ impl Worktree {
             promisor.write(&mut config);
         }
         config.section("remote", Some(b"origin"));
-        config.set("url", self.gate.as_os_str().as_encoded_bytes()).set("fetch", "+refs/heads/*:refs/remotes/origin/*");
+        config
+            .set("url", self.relay.as_os_str().as_encoded_bytes())
+            .set("fetch", "+refs/heads/*:refs/remotes/origin/*");
         config.section("branch", Some(self.branch.as_str().as_bytes()));
         config.set("remote", "origin").set("merge", self.branch.full());
         config.section("user", None).set("name", &identity.name).set("email", &identity.email);
@@ -221,7 +223,7 @@ impl Worktree {
         config.section("maintenance", None).set("auto", "false");
         config.section("kugetsu", None).set("source", origin);
         submodules.write(&mut config, origin);
-        write_addresses(&mut config, &String::from_utf8_lossy(origin), &self.gate);
+        write_addresses(&mut config, &String::from_utf8_lossy(origin), &self.relay);
         config
     }
 
@@ -254,100 +256,100 @@ impl Worktree {
     ///
     /// # Errors
     /// [`WorktreeError::Missing`], [`WorktreeError::NotOurs`].
-    pub async fn open(mirror: &Mirror, dir: &Path, gate: &Path, branch: &BranchName) -> Result<Self, WorktreeError> {
-        let worktree = Self::at(mirror, dir, gate, branch);
-        match owner(&worktree.dir, &worktree.gate) {
+    pub async fn open(mirror: &Mirror, dir: &Path, relay: &Path, branch: &BranchName) -> Result<Self, WorktreeError> {
+        let worktree = Self::at(mirror, dir, relay, branch);
+        match owner(&worktree.dir, &worktree.relay) {
             Owner::Us if is_real_dir(&worktree.dir) => Ok(worktree),
             Owner::Us | Owner::Nobody => Err(WorktreeError::Missing(worktree.dir)),
             Owner::Somebody => Err(WorktreeError::NotOurs(worktree.dir)),
         }
     }
 
-    /// What is left of a worktree, to be rescued or removed: its directory, its gate or both. `None`: nothing.
+    /// What is left of a worktree, to be rescued or removed: its directory, its relay or both. `None`: nothing.
     ///
     /// # Errors
     /// [`WorktreeError::NotOurs`].
     pub async fn remains(
         mirror: &Mirror,
         dir: &Path,
-        gate: &Path,
+        relay: &Path,
         branch: &BranchName,
     ) -> Result<Option<Self>, WorktreeError> {
-        let worktree = Self::at(mirror, dir, gate, branch);
-        match owner(&worktree.dir, &worktree.gate) {
+        let worktree = Self::at(mirror, dir, relay, branch);
+        match owner(&worktree.dir, &worktree.relay) {
             Owner::Us => Ok(Some(worktree)),
             Owner::Nobody => Ok(None),
             Owner::Somebody => Err(WorktreeError::NotOurs(worktree.dir)),
         }
     }
 
-    /// Gives the gate the server's branches as the mirror has them now, so that `git fetch origin` brings them. The
-    /// issue's own branch is left alone. A gate that somebody removed is made anew. What a person should know, one
+    /// Gives the relay the server's branches as the mirror has them now, so that `git fetch origin` brings them. The
+    /// issue's own branch is left alone. A relay that somebody removed is made anew. What a person should know, one
     /// sentence each.
     ///
     /// # Errors
     /// [`WorktreeError`] with git's or the system's words.
     pub async fn refresh(&self) -> Result<Vec<String>, WorktreeError> {
-        let server = gate::server_refs(&self.mirror).await?;
+        let server = relay::server_refs(&self.mirror).await?;
         if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
             // A fetch does not bring it: git takes the mirror's commits, borrowed from there, for known.
             replace(&self.git_dir().join("shallow"), &cut_off([own_shallow(&self.git_dir()), shallow]))?;
         }
-        if self.gate.symlink_metadata().is_ok() {
-            gate::refresh(&self.mirror, &self.gate, &server, &self.branch)?;
+        if self.relay.symlink_metadata().is_ok() {
+            relay::refresh(&self.mirror, &self.relay, &server, &self.branch)?;
             return Ok(Vec::new());
         }
-        let _lock = lock::take(&self.gate, "", &mut |_| ()).await?;
+        let _lock = lock::take(&self.relay, "", &mut |_| ()).await?;
         let default = self.mirror.default_branch().await?;
-        self.make_gate(&server, default.as_ref())?;
-        let gate = self.gate.display();
+        self.make_relay(&server, default.as_ref())?;
+        let relay = self.relay.display();
         Ok(vec![format!(
-            "{gate}, the worktree's origin, was removed by somebody; it is made anew, without what was pushed there only"
+            "{relay}, the worktree's origin, was removed by somebody; it is made anew, without what was pushed there only"
         )])
     }
 
-    /// Removes the worktree and its gate, whatever state they are in. Once more is no error. It asks nobody whether
+    /// Removes the worktree and its relay, whatever state they are in. Once more is no error. It asks nobody whether
     /// anything in it is worth keeping: see [`crate::rescue`].
     ///
     /// # Errors
     /// [`WorktreeError::NotOurs`], or the system's words; it can then be called again.
     pub async fn remove(&self) -> Result<(), WorktreeError> {
-        if owner(&self.dir, &self.gate) == Owner::Somebody {
+        if owner(&self.dir, &self.relay) == Owner::Somebody {
             return Err(WorktreeError::NotOurs(self.dir.clone()));
         }
-        let Some(held) = Self::locked(&self.dir, &self.gate).await? else { return Ok(()) };
+        let Some(held) = Self::locked(&self.dir, &self.relay).await? else { return Ok(()) };
         remove(&self.dir).await?;
-        remove(&self.gate).await?;
-        disown(&self.gate)?;
-        Ok(lock::remove(&self.gate, held)?)
+        remove(&self.relay).await?;
+        disown(&self.relay)?;
+        Ok(lock::remove(&self.relay, held)?)
     }
 
-    /// Removes what creations that were killed left at these places; a finished worktree stays, and so does a gate that
+    /// Removes what creations that were killed left at these places; a finished worktree stays, and so does a relay that
     /// somebody pushed into.
     ///
     /// # Errors
     /// The system's words.
-    pub async fn remove_leftovers(dir: &Path, gate: &Path) -> Result<(), WorktreeError> {
+    pub async fn remove_leftovers(dir: &Path, relay: &Path) -> Result<(), WorktreeError> {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let (dir, gate) = (absolute(dir), absolute(gate));
-        let Some(held) = Self::locked(&dir, &gate).await? else { return Ok(()) };
-        if forget_unused(&dir, &gate).await? { Ok(lock::remove(&gate, held)?) } else { Ok(()) }
+        let (dir, relay) = (absolute(dir), absolute(relay));
+        let Some(held) = Self::locked(&dir, &relay).await? else { return Ok(()) };
+        if forget_unused(&dir, &relay).await? { Ok(lock::remove(&relay, held)?) } else { Ok(()) }
     }
 
     /// Takes the lock and removes what is half made; `None` where there is not even a directory for a lock.
-    async fn locked(dir: &Path, gate: &Path) -> Result<Option<lock::Lock>, FileError> {
-        if !gate.parent().is_some_and(Path::is_dir) {
+    async fn locked(dir: &Path, relay: &Path) -> Result<Option<lock::Lock>, FileError> {
+        if !relay.parent().is_some_and(Path::is_dir) {
             remove_half_made(dir).await?;
             return Ok(None);
         }
-        let held = lock::take(gate, "", &mut |_| ()).await?;
+        let held = lock::take(relay, "", &mut |_| ()).await?;
         remove_half_made(dir).await?;
-        remove_half_made(gate).await?;
+        remove_half_made(relay).await?;
         Ok(Some(held))
     }
 
     async fn forget_unused(&self) -> Result<(), FileError> {
-        forget_unused(&self.dir, &self.gate).await.map(drop)
+        forget_unused(&self.dir, &self.relay).await.map(drop)
     }
 
     pub(crate) fn mirror(&self) -> &Mirror {
@@ -365,8 +367,8 @@ impl Worktree {
     }
 
     /// The bare repository that its `origin` is.
-    pub fn gate(&self) -> &Path {
-        &self.gate
+    pub fn relay(&self) -> &Path {
+        &self.relay
     }
 
     /// The issue's branch.
@@ -375,17 +377,17 @@ impl Worktree {
     }
 }
 
-/// Removes the gate and the record of a worktree that is not there, unless somebody pushed; says whether all is gone.
-async fn forget_unused(dir: &Path, gate: &Path) -> Result<bool, FileError> {
-    if dir.symlink_metadata().is_ok() || owner(dir, gate) == Owner::Somebody {
+/// Removes the relay and the record of a worktree that is not there, unless somebody pushed; says whether all is gone.
+async fn forget_unused(dir: &Path, relay: &Path) -> Result<bool, FileError> {
+    if dir.symlink_metadata().is_ok() || owner(dir, relay) == Owner::Somebody {
         return Ok(false);
     }
-    if is_unused(gate) {
-        remove(gate).await?;
+    if is_unused(relay) {
+        remove(relay).await?;
     }
-    let gone = gate.symlink_metadata().is_err();
+    let gone = relay.symlink_metadata().is_err();
     if gone {
-        disown(gate)?;
+        disown(relay)?;
     }
     Ok(gone)
 }

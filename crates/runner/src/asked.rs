@@ -95,7 +95,7 @@ async fn on_issue(run: &Run, issue: &IssueOrder, files: &Files, hand_over: bool)
     if !hand_over {
         return Ok(first);
     }
-    let survey = files.worktree.survey(files.base.as_ref()).await.map_err(|error| error.to_string())?;
-    let commits = format!("{} on top of {}", survey.commits, issue.base_sha.as_deref().unwrap_or("nothing"));
-    Ok(context::hand_over(&first, &run.order.asked_before, &commits, &survey.uncommitted.join("\n")))
+    let status = files.worktree.status(files.base.as_ref()).await.map_err(|error| error.to_string())?;
+    let commits = format!("{} on top of {}", status.commits, issue.base_sha.as_deref().unwrap_or("nothing"));
+    Ok(context::hand_over(&first, &run.order.asked_before, &commits, &status.uncommitted.join("\n")))
 }

@@ -5,14 +5,14 @@ use kugetsu_api::home::Home;
 use kugetsu_api::order::IssueOrder;
 use kugetsu_api::record::Body;
 use kugetsu_domain::rescue_time;
-use kugetsu_git::base::{Base, BaseError};
-use kugetsu_git::door::GitError;
+use kugetsu_git::mirror::{Base, BaseError};
+use kugetsu_git::command::GitError;
 use kugetsu_git::files::FileError;
 use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::{BadBranch, BadOid, BranchName, Oid};
-use kugetsu_git::progress::Progress;
+use kugetsu_git::command::Progress;
 use kugetsu_git::rescue::{self, RescueError, SaveSpec};
-use kugetsu_git::source::not_taken_along;
+use kugetsu_git::mirror::not_taken_along;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
@@ -93,7 +93,7 @@ pub(crate) async fn prepare(
     settings: &RunSettings,
     spool: &Spool,
 ) -> Result<Files, FilesError> {
-    let git = kugetsu_git::door::Git::find().await?;
+    let git = kugetsu_git::command::Git::find().await?;
     let git = with_token(&git, settings, &order.base_url);
     let variable = token_variable(settings, &order.base_url);
     let failed = |error| FilesError::Mirror { error, variable: variable.map(str::to_owned) };
@@ -104,9 +104,9 @@ pub(crate) async fn prepare(
     let source = source(order.local, &order.source);
     let mirror = Mirror::open_or_create(&git, &place, &source, &mut progress).await.map_err(failed)?;
 
-    let (directory, gate) = home.files(&order.directory);
+    let (directory, relay) = home.files(&order.directory);
     let branch = BranchName::new(order.branch.clone())?;
-    match Worktree::open(&mirror, &directory, &gate, &branch).await {
+    match Worktree::open(&mirror, &directory, &relay, &branch).await {
         Ok(worktree) => {
             if was_there && let Err(error) = mirror.update(&mut progress).await {
                 // The work can go on without the server's news; the push at the end will tell if it cannot be reached.
@@ -122,7 +122,7 @@ pub(crate) async fn prepare(
             if was_there {
                 mirror.update(&mut progress).await.map_err(failed)?;
             }
-            make(order, mirror, WorktreePlaces { directory, gate, branch }, spool, &mut progress).await
+            make(order, mirror, WorktreePlaces { directory, relay, branch }, spool, &mut progress).await
         }
         Err(error) => Err(error.into()),
     }
@@ -130,7 +130,7 @@ pub(crate) async fn prepare(
 
 struct WorktreePlaces {
     directory: std::path::PathBuf,
-    gate: std::path::PathBuf,
+    relay: std::path::PathBuf,
     branch: BranchName,
 }
 
@@ -168,7 +168,7 @@ async fn make(
             count => spool.notice(not_taken_along(count, &located.place.display().to_string())),
         }
     }
-    let spec = WorktreeSpec { dir: places.directory, gate: places.gate, branch: branch.clone(), base: base.clone() };
+    let spec = WorktreeSpec { dir: places.directory, relay: places.relay, branch: branch.clone(), base: base.clone() };
     let made = Worktree::create(&mirror, spec, progress).await?;
     for notice in made.notices {
         spool.notice(notice);
@@ -191,10 +191,10 @@ async fn make_again(
     spool: &Spool,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Files, FilesError> {
-    let WorktreePlaces { directory, gate, branch } = places;
+    let WorktreePlaces { directory, relay, branch } = places;
     tell_base_is_not_used(order, &branch, spool);
     let from = Base { branch: Some(branch.clone()), commit: Some(pushed.clone()) };
-    let spec = WorktreeSpec { dir: directory, gate, branch, base: from };
+    let spec = WorktreeSpec { dir: directory, relay, branch, base: from };
     let made = Worktree::create(&mirror, spec, progress).await?;
     for notice in made.notices {
         spool.notice(notice);

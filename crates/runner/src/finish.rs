@@ -7,7 +7,7 @@ use kugetsu_domain::run::Verdict;
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::survey::Survey;
+use kugetsu_git::worktree::WorktreeStatus;
 
 use super::at_hand::Run;
 use super::ending::Ending;
@@ -23,8 +23,8 @@ use crate::settings::RunSettings;
 pub(crate) async fn finish(mut end: End, order: &IssueOrder, files: &Files, run: &Run, watch: &mut Watch) -> Ending {
     let spool = &run.spool;
     spool.step("looking at what was done");
-    let (found, head) = match files.worktree.survey(files.base.as_ref()).await {
-        Ok(survey) => look(survey),
+    let (found, head) = match files.worktree.status(files.base.as_ref()).await {
+        Ok(status) => look(status),
         Err(error) => (Found { unknown: Some(error.to_string()), ..Found::default() }, None),
     };
     let push = match &head {
@@ -49,15 +49,15 @@ pub(crate) async fn finish(mut end: End, order: &IssueOrder, files: &Files, run:
     Ending { verdict, reason, head, commits: found.commits, pushed: matches!(push, Push::Done { .. }) }
 }
 
-fn look(survey: Survey) -> (Found, Option<Oid>) {
+fn look(status: WorktreeStatus) -> (Found, Option<Oid>) {
     let found = Found {
-        commits: u64::from(survey.commits),
-        uncommitted: survey.uncommitted_total as u64,
-        names: survey.uncommitted,
-        left: survey.left,
+        commits: u64::from(status.commits),
+        uncommitted: status.uncommitted_total as u64,
+        names: status.uncommitted,
+        left: status.left,
         unknown: None,
     };
-    (found, survey.best_head)
+    (found, status.best_head)
 }
 
 /// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to

@@ -12,7 +12,7 @@ use kugetsu_api::order::{IssueOrder, RunOrder, Work};
 use kugetsu_api::record::Body;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::redact::Redactor;
-use kugetsu_git::worktree_lock::hold;
+use kugetsu_git::worktree::lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::sync::watch;
 

@@ -11,7 +11,7 @@ use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_domain::reference::COORDINATOR;
-use kugetsu_git::worktree_lock::hold;
+use kugetsu_git::worktree::lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use secrecy::ExposeSecret;
 

@@ -12,7 +12,7 @@ use std::{env, thread};
 
 use kugetsu_api::home::Home;
 use kugetsu_engine::{Engine, Parts, serve_engine};
-use kugetsu_git::door::Git;
+use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
 use kugetsu_web::{Control, Stale};

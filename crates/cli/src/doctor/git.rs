@@ -1,6 +1,6 @@
 //! git: is it there and new enough, and whose commits are they.
 
-use kugetsu_git::door::{Git, OLDEST};
+use kugetsu_git::command::{Git, OLDEST};
 
 use super::check::Check;
 

@@ -88,7 +88,7 @@ fn is_held(lock: &Path) -> bool {
 async fn directories(home: &Home, db: &ReadOnlyDb, is_sound: bool) -> Result<Vec<Check>, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     // Listed before the facts are read: what is made meanwhile is not nobody's.
-    let (trees, gates) = (listed(&home.worktrees())?, listed(&home.gates())?);
+    let (trees, relays) = (listed(&home.worktrees())?, listed(&home.relays())?);
     let (mirrors, runs) = (listed(&home.mirrors())?, listed(&home.runs())?);
     let mut known = BTreeSet::new();
     for view in db.latest_runs().await.map_err(|error| words(&error))? {
@@ -114,7 +114,7 @@ async fn directories(home: &Home, db: &ReadOnlyDb, is_sound: bool) -> Result<Vec
     };
     let mut checks = vec![
         kept("orphan.worktrees", "worktree", &home.worktrees(), unknown(trees, &known)),
-        kept("orphan.gates", "gate", &home.gates(), unknown(gates, &known)),
+        kept("orphan.gates", "relay", &home.relays(), unknown(relays, &known)),
         kept("orphan.mirrors", "mirror", &home.mirrors(), unknown(mirrors, &known_mirrors)),
     ];
     let mut over = Vec::new();

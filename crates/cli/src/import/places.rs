@@ -13,7 +13,7 @@ const HIDDEN: &str = ".kugetsu-worktrees";
 #[derive(Debug)]
 pub(super) struct Places {
     own: PathBuf,
-    gates: PathBuf,
+    relays: PathBuf,
     user: Option<PathBuf>,
 }
 
@@ -23,7 +23,7 @@ impl Places {
         let own = home.worktrees();
         // The directory itself may be a link to a larger disk.
         let own = own.canonicalize().unwrap_or(own);
-        Self { own, gates: home.gates(), user: user.map(|user| user.join(HIDDEN)) }
+        Self { own, relays: home.relays(), user: user.map(|user| user.join(HIDDEN)) }
     }
 
     /// The worktree of an issue: the one that is written down, or the one at the usual place.
@@ -82,7 +82,7 @@ impl Places {
         if worktree.parent() != Some(&self.own) {
             return false;
         }
-        name.contains(".new-") || self.gates.join(format!("{name}.owned")).exists()
+        name.contains(".new-") || self.relays.join(format!("{name}.owned")).exists()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::pull_requests::{self, PrStatus};
 use kugetsu_agent::environment::environment;
 use kugetsu_api::discard::discard;
 use kugetsu_domain::rescue_time;
-use kugetsu_git::worktree_lock::{ATTACHED, hold};
+use kugetsu_git::worktree::lock::{ATTACHED, hold};
 
 use crate::agents;
 use crate::engine::now;
@@ -144,13 +144,13 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
         return Ok(destroyed);
     }
     if let Some(files) = &issue.worktree {
-        let (directory, gate) = engine.home().files(&files.directory);
+        let (directory, relay) = engine.home().files(&files.directory);
         // To the end of the removal. Files that are gone, or cannot be read, are nobody's.
         let _held = match hold(&directory) {
             Ok(None) => return Err(ATTACHED.to_owned()),
             held => held.ok().flatten(),
         };
-        if directory.exists() || gate.exists() {
+        if directory.exists() || relay.exists() {
             let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
             let worktree = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
             if let Some(worktree) = &worktree {
@@ -170,7 +170,7 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
             delete_session(engine, issue, &directory, &mut destroyed.notes).await;
             match &worktree {
                 Some(worktree) => worktree.remove().await,
-                None => Worktree::remove_leftovers(&directory, &gate).await,
+                None => Worktree::remove_leftovers(&directory, &relay).await,
             }
             .map_err(|error| error.to_string())?;
             return Ok(destroyed);

@@ -19,7 +19,7 @@ use kugetsu_domain::shell::word;
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::local::is_path_like;
 use kugetsu_git::adopt::{AdoptError, AdoptSpec};
-use kugetsu_git::found::Found;
+use kugetsu_git::adopt::ExternalClone;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::Worktree;
@@ -33,7 +33,7 @@ use crate::intake::tasks::title;
 use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;
-use kugetsu_git::worktree_lock::hold;
+use kugetsu_git::worktree::lock::hold;
 
 /// The agent that whatever came before kugetsu worked with.
 const AGENT: &str = "opencode";
@@ -81,7 +81,7 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
         return Err(Problem::new(ProblemKind::Conflict, format!("{} is the worktree of {other}", clone.display()))
             .hint(format!("to begin afresh: kugetsu start '{reference}' \"<message>\"")));
     }
-    let found = Found::at(clone).map_err(|error| not_taken(engine, &reference, request, &error))?;
+    let found = ExternalClone::at(clone).map_err(|error| not_taken(engine, &reference, request, &error))?;
     // Nobody begins, removes or attaches to it meanwhile.
     let _held = match hold(clone) {
         Ok(Some(held)) => held,
@@ -131,20 +131,20 @@ async fn files(
     repo: &Repo,
     reference: &IssueRef,
     request: &AdoptRequest,
-    found: &Found,
+    found: &ExternalClone,
 ) -> Result<(IssueWorktree, bool, Vec<String>), AdoptError> {
     let git = with_token(engine.git(), &engine.settings(), repo.name.base.as_str());
     let place = engine.home().mirrors().join(naming::mirror_directory(&repo.name));
     let source = source(repo.name.base.is_local(), &repo.source);
-    let (mirror, seeded) = Mirror::open_create_or_seed(&git, &place, &source, found, &mut |_| ()).await?;
+    let (mirror, seeded) = Mirror::open_or_bootstrap(&git, &place, &source, found, &mut |_| ()).await?;
     let name = naming::worktree_directory(reference);
-    let (dir, gate) = engine.home().files(&name);
+    let (dir, relay) = engine.home().files(&name);
     let title = request.message.as_deref().map(title).unwrap_or_default();
     let own = naming::branch(reference.number, &title);
     let damaged = |why: String| AdoptError::Damaged { path: found.dir().to_owned(), why };
     let spec = AdoptSpec {
         dir,
-        gate,
+        relay,
         branch: BranchName::new(own).map_err(|error| damaged(error.to_string()))?,
         noted: request.branch.clone().and_then(|branch| BranchName::new(branch).ok()),
         kept: engine.home().backup().join(&request.backup).join("git").join(&name),

@@ -12,9 +12,9 @@ use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::local::is_path_like;
-use kugetsu_git::failure::Cause;
+use kugetsu_git::command::Cause;
 use kugetsu_git::names::BranchName;
-use kugetsu_git::source::SourceError;
+use kugetsu_git::mirror::SourceError;
 use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use crate::intake::issue_prompt::wanted;
 use crate::problems::{absolute, internal, not_stored, store_failed, task_id, tellable, usage, worded};
 use crate::pull_requests::checked;
 use crate::resolve;
-use kugetsu_git::worktree_lock::{ATTACHED, is_held};
+use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
 /// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
 const MESSAGE_MAX: usize = 1024 * 1024;
@@ -313,7 +313,7 @@ async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Prob
     let probe = source.probe(&git).await.map_err(|error| unreachable(engine, &repo.name, &error))?;
     let mut notes = Vec::new();
     if probe.uncommitted > 0 {
-        notes.push(kugetsu_git::source::not_taken_along(probe.uncommitted, &repo.source));
+        notes.push(kugetsu_git::mirror::not_taken_along(probe.uncommitted, &repo.source));
     }
     Ok(notes)
 }

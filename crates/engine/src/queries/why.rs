@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::tasks;
 use crate::resolve;
-use kugetsu_git::worktree_lock::is_held;
+use kugetsu_git::worktree::lock::is_held;
 
 /// How many running issues are named.
 const NAMED: usize = 5;

@@ -6,6 +6,8 @@ use crate::names::Oid;
 use crate::shown::shown;
 
 const FORMAT: &str = "Kugetsu-Rescue: 1";
+/// The key of a ref of the relay. Rescues of earlier versions have it too, so it keeps the name that relays had then.
+const RELAY_KEY: &str = "Gate";
 const WHY_MAX: usize = 300;
 
 /// A commit of a repository inside the worktree that its server does not have.
@@ -36,8 +38,8 @@ pub(super) struct Note {
     pub(super) files: usize,
     /// The worktree's refs.
     pub(super) refs: Vec<(Vec<u8>, Oid)>,
-    /// The gate's refs that the server does not have.
-    pub(super) gate: Vec<(Vec<u8>, Oid)>,
+    /// The relay's refs that the server does not have.
+    pub(super) relay: Vec<(Vec<u8>, Oid)>,
     /// What repositories inside the worktree have and their servers do not.
     pub(super) inner: Vec<InnerHead>,
     /// Files that are there but could not be saved, fit to be shown.
@@ -78,7 +80,7 @@ impl Note {
             line("Index", index.as_str());
         }
         line("Files", &self.files.to_string());
-        for (key, refs) in [("Ref", &self.refs), ("Gate", &self.gate)] {
+        for (key, refs) in [("Ref", &self.refs), (RELAY_KEY, &self.relay)] {
             for (name, oid) in refs {
                 line(key, &format!("{oid} {}", encoded(name)));
             }
@@ -121,7 +123,7 @@ impl Note {
                 "Files" => note.files = value.parse().ok()?,
                 "Ref" => note.refs.extend(named()),
                 "Inner" => note.inner.extend(inner()),
-                "Gate" => note.gate.extend(named()),
+                RELAY_KEY => note.relay.extend(named()),
                 "Unsaved" => note.unsaved.push(value.to_owned()),
                 "Notice" => note.notices.push(value.to_owned()),
                 _ => {}
@@ -165,7 +167,7 @@ mod tests {
             index: None,
             files: 3,
             refs: vec![(b"refs/heads/a\xfc".to_vec(), oid.clone())],
-            gate: vec![(b"refs/heads/b".to_vec(), oid.clone())],
+            relay: vec![(b"refs/heads/b".to_vec(), oid.clone())],
             inner: vec![InnerHead { place: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
             unsaved: vec!["a: b".to_owned()],
             notices: vec!["c".to_owned()],

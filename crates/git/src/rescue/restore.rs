@@ -21,6 +21,10 @@ use crate::rescue::list::{Rescue, find};
 use crate::rescue::note::Note;
 use crate::view::Conversion;
 
+/// Where a restored repository has the refs of the relay. The name is from the time when relays were called gates; it stays,
+/// as people know it.
+const RESTORED_RELAY: &[u8] = b"refs/kugetsu/gate/";
+
 /// What was brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
@@ -34,7 +38,7 @@ pub struct Restored {
 
 /// Makes `to` (a new or an empty directory) a repository that borrows nothing: `origin` is the real server, HEAD, the
 /// branches and the index are as they were, uncommitted changes are uncommitted again, untracked files untracked. What
-/// was pushed to the gate, but not to the server, is in `refs/kugetsu/gate`; what repositories inside had and their servers
+/// was pushed to the relay, but not to the server, is in `refs/kugetsu/gate`; what repositories inside had and their servers
 /// did not is in `refs/kugetsu/inner/<place>`, and a notice says so.
 ///
 /// # Errors
@@ -128,9 +132,9 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
     let mut refs: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
     refs.extend(mirror.refs(&["refs/remotes/origin", "refs/tags"]).await?);
     refs.extend(note.refs.iter().cloned());
-    for (name, oid) in &note.gate {
+    for (name, oid) in &note.relay {
         let rest = name.strip_prefix(b"refs/").unwrap_or(name);
-        refs.insert([b"refs/kugetsu/gate/", rest].concat(), oid.clone());
+        refs.insert([RESTORED_RELAY, rest].concat(), oid.clone());
     }
     refs.extend(note.inner.iter().map(|head| (restored_ref(head), head.commit.clone())));
     refs.insert(rescue.name.clone().into_bytes(), rescue.commit.clone());

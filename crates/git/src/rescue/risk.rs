@@ -11,7 +11,7 @@ use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::rescue::error::RescueError;
 use crate::shown::shown;
-use crate::survey::{Heads, LISTED};
+use crate::status::{Heads, LISTED};
 use crate::view::View;
 use crate::worktree::Worktree;
 
@@ -51,7 +51,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     let mut own: BTreeSet<Oid> = BTreeSet::new();
     own.extend(heads.own.get(&branch).cloned());
     own.extend(heads.own.head_commit().cloned());
-    own.extend(heads.gate.get(&branch).cloned());
+    own.extend(heads.relay.get(&branch).cloned());
     let mut lost = BTreeSet::new();
     for head in &own {
         lost.extend(unsafe_commits(mirror, &heads.view, head, &safe, upstream.as_ref()).await?);
@@ -61,7 +61,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     let is_own = |name: &[u8]| name == branch.as_bytes() || name.starts_with(b"refs/remotes/");
     let mut others: Vec<(String, &Oid)> = Vec::new();
     let known: BTreeSet<&Oid> = safe.iter().chain(&own).collect();
-    for (refs, place) in [(&heads.own.refs, ""), (&heads.gate.refs, "gate: ")] {
+    for (refs, place) in [(&heads.own.refs, ""), (&heads.relay.refs, "relay: ")] {
         for (name, oid) in refs.iter().filter(|(name, oid)| !is_own(name) && !known.contains(oid)) {
             if !place.is_empty() && mirror.has(oid).await? {
                 // A branch of the server's that is gone there by now.

@@ -20,7 +20,7 @@ use crate::rescue::list::noted;
 use crate::rescue::note::Note;
 use crate::rescue::tree::write_tree;
 use crate::shown::shown;
-use crate::survey::Heads;
+use crate::status::Heads;
 use crate::survey_error::SurveyError;
 use crate::view::View;
 use crate::worktree::Worktree;
@@ -56,7 +56,7 @@ pub struct Saved {
 }
 
 /// Saves what a worktree holds: files (tracked and untracked, those of repositories inside it too; ignored ones not),
-/// what is staged, HEAD, its branches and stashes, what was pushed to its gate, and the commits of repositories inside
+/// what is staged, HEAD, its branches and stashes, what was pushed to its relay, and the commits of repositories inside
 /// that their own servers do not have. `None` when nothing of that would be lost: it is all on the server, as of the last
 /// update, or in an earlier rescue.
 ///
@@ -94,7 +94,7 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
 struct Kept<'k> {
     heads: Heads,
     safe: Vec<Oid>,
-    /// Commits of the worktree's and the gate's.
+    /// Commits of the worktree's and the relay's.
     kept: Vec<Oid>,
     changes: Changes,
     /// Commits of repositories inside.
@@ -159,14 +159,14 @@ async fn keep_heads(
             own.push((name.clone(), oid.clone()));
         }
     }
-    let mut gate = Vec::new();
-    for (name, oid) in &heads.gate.refs {
+    let mut relay = Vec::new();
+    for (name, oid) in &heads.relay.refs {
         if heads.own.refs.get(name) != Some(oid) && heads.known.binary_search(oid).is_err() && !mirror.has(oid).await? {
-            gate.push((name.clone(), oid.clone()));
+            relay.push((name.clone(), oid.clone()));
         }
     }
     let aside = kept_aside(&worktree.git_dir());
-    let mut all: BTreeSet<&Oid> = own.iter().chain(&gate).map(|(_, oid)| oid).chain(&aside).collect();
+    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).map(|(_, oid)| oid).chain(&aside).collect();
     all.extend(heads.own.head_commit());
 
     let mut whole = BTreeSet::new();
@@ -193,7 +193,7 @@ async fn keep_heads(
     if let Some(Head::On(name)) = &heads.own.head {
         note.on = Some(name.clone());
     }
-    for (from, to, place) in [(&own, &mut note.refs, ""), (&gate, &mut note.gate, "in the gate ")] {
+    for (from, to, place) in [(&own, &mut note.refs, ""), (&relay, &mut note.relay, "in the relay repository ")] {
         for (name, oid) in from {
             if whole.contains(oid) {
                 to.push((name.clone(), oid.clone()));

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use kugetsu_git::adopt::{AdoptError, AdoptSpec, Adopted};
-use kugetsu_git::found::Found;
+use kugetsu_git::adopt::ExternalClone;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::BranchName;
-use kugetsu_git::source::Source;
+use kugetsu_git::mirror::Source;
 use kugetsu_git::worktree::Worktree;
 
 use crate::support::{Place, quiet, write};
@@ -32,7 +32,7 @@ impl Clone {
     fn spec(&self, kept: &str) -> AdoptSpec {
         AdoptSpec {
             dir: self.place.path("trees/one"),
-            gate: self.place.path("gates/one"),
+            relay: self.place.path("relays/one"),
             branch: BranchName::new("kugetsu/1").unwrap(),
             noted: None,
             kept: self.place.path(kept).join("one"),
@@ -41,7 +41,7 @@ impl Clone {
 
     async fn adopt(&self, from: &Path, kept: &str) -> Result<Adopted, AdoptError> {
         let mirror = self.place.mirror(&Source::Path(self.server.clone())).await;
-        Worktree::adopt(&mirror, &Found::at(from)?, self.spec(kept), &mut quiet).await
+        Worktree::adopt(&mirror, &ExternalClone::at(from)?, self.spec(kept), &mut quiet).await
     }
 
     fn status(&self) -> String {
@@ -58,8 +58,8 @@ async fn a_takeover_that_was_cut_off_is_done_again() {
     let first = clone.adopt(&clone.dir, "kept/1").await.unwrap();
     assert!(first.stayed && clone.place.path("kept/1/one/HEAD").is_file());
     // Whoever was to write it down was killed; half of another one lies about too.
-    std::fs::remove_file(clone.place.path("gates/one.owned")).unwrap();
-    std::fs::create_dir_all(clone.place.path("gates/one.new-1/refs")).unwrap();
+    std::fs::remove_file(clone.place.path("relays/one.owned")).unwrap();
+    std::fs::create_dir_all(clone.place.path("relays/one.new-1/refs")).unwrap();
     let status = clone.status();
     // Where it should be kept is something else: it stays beside.
     write(&clone.place.path("kept/2"), "one/in-the-way", "");
@@ -69,8 +69,8 @@ async fn a_takeover_that_was_cut_off_is_done_again() {
     assert!(beside.iter().any(|entry| entry.path().join("HEAD").is_file()), "{beside:?}");
     assert_eq!(again.worktree.branch().as_str(), "fix/it");
     assert_eq!((clone.status(), clone.place.oid(&clone.dir, "HEAD")), (status, head));
-    let survey = again.worktree.survey(again.base.commit.as_ref()).await.unwrap();
-    assert_eq!((survey.commits, survey.uncommitted), (1, vec!["src/a.txt".to_owned()]));
+    let status = again.worktree.status(again.base.commit.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.uncommitted), (1, vec!["src/a.txt".to_owned()]));
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_submodule_and_a_repository_inside_stay_what_they_were() {
     let elsewhere = clone.place.path("other/.trees/one");
     std::fs::create_dir_all(elsewhere.parent().unwrap()).unwrap();
     std::fs::rename(&clone.dir, &elsewhere).unwrap();
-    std::fs::remove_dir_all(clone.place.path("gates")).unwrap();
+    std::fs::remove_dir_all(clone.place.path("relays")).unwrap();
     clone.place.run(&clone.place.path("home"), ["init", "-q", elsewhere.join("nested").to_str().unwrap()]);
     write(&elsewhere, "nested/n.txt", "n\n");
     let adopted = clone.adopt(&elsewhere, "kept").await.unwrap();
@@ -134,9 +134,9 @@ async fn a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
     let url = format!("file://{}", clone.dir.display());
     clone.place.run(&clone.place.path("home"), ["clone", "-q", "--depth=1", &url, shallow.to_str().unwrap()]);
     let nowhere = Source::Path(clone.place.path("nowhere"));
-    let found = Found::at(&shallow).unwrap();
+    let found = ExternalClone::at(&shallow).unwrap();
     let place = clone.place.path("mirrors/none");
-    let refused = Mirror::open_create_or_seed(&clone.place.git, &place, &nowhere, &found, &mut quiet).await;
+    let refused = Mirror::open_or_bootstrap(&clone.place.git, &place, &nowhere, &found, &mut quiet).await;
     assert!(refused.unwrap_err().to_string().contains("nowhere"));
     assert!(!place.exists());
 
@@ -150,12 +150,12 @@ async fn a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
     std::fs::rename(clone.place.path("objects"), &objects).unwrap();
     let elsewhere = clone.place.path("elsewhere");
     std::fs::rename(&clone.dir, &elsewhere).unwrap();
-    std::fs::create_dir(clone.place.path("gates/one.owned")).unwrap();
+    std::fs::create_dir(clone.place.path("relays/one.owned")).unwrap();
     assert!(clone.adopt(&elsewhere, "kept").await.is_err());
     std::fs::rename(&elsewhere, &clone.dir).unwrap();
     let status = clone.status();
     assert!(clone.adopt(&clone.dir, "kept").await.is_err());
     assert_eq!(clone.status(), status);
     assert_eq!(clone.place.run(&clone.dir, ["remote", "get-url", "origin"]), clone.server.display().to_string());
-    assert!(!clone.place.path("kept").exists() && !clone.place.path("gates/one").exists());
+    assert!(!clone.place.path("kept").exists() && !clone.place.path("relays/one").exists());
 }

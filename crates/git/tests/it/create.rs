@@ -2,13 +2,13 @@
 
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::Lease;
-use kugetsu_git::source::Source;
+use kugetsu_git::mirror::Source;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
 use crate::support::{Place, branch, odd_names, quiet, read, trap, url, write};
 
 #[tokio::test]
-async fn a_worktree_has_its_files_its_branch_and_a_gate() {
+async fn a_worktree_has_its_files_its_branch_and_a_relay() {
     let place = Place::new().await;
     let repository = place.repository("repository");
     place.run(&repository, ["tag", "-a", "v1", "-m", "one"]);
@@ -23,12 +23,12 @@ async fn a_worktree_has_its_files_its_branch_and_a_gate() {
     assert_eq!(place.run(dir, ["branch", "--show-current"]), "kugetsu/7-fix");
     assert_eq!(created.base_sha, Some(place.oid(&server, "main")));
     assert_eq!(created.notices, Vec::<String>::new());
-    assert_eq!(place.run(dir, ["remote", "get-url", "origin"]), place.gate().display().to_string());
+    assert_eq!(place.run(dir, ["remote", "get-url", "origin"]), place.relay().display().to_string());
     assert_eq!(place.run(dir, ["config", "branch.kugetsu/7-fix.merge"]), "refs/heads/kugetsu/7-fix");
     assert_eq!(place.run(dir, ["symbolic-ref", "refs/remotes/origin/HEAD"]), "refs/remotes/origin/main");
     assert_eq!(place.run(dir, ["describe"]), "v1");
     place.run(dir, ["fsck", "--strict"]);
-    place.run(&place.gate(), ["fsck", "--strict"]);
+    place.run(&place.relay(), ["fsck", "--strict"]);
     let copied = place.run(dir, ["count-objects", "-v"]);
     assert!(copied.contains("count: 0") && copied.contains("in-pack: 0"), "objects are borrowed: {copied}");
 }
@@ -42,7 +42,7 @@ async fn an_agent_commits_fetches_rebases_and_pushes_as_against_the_server() {
     place.commit(dir, "Mine");
     assert_eq!(place.run(dir, ["log", "-1", "--format=%an <%ae>"]), "Test Person <test@example.invalid>");
     place.run(dir, ["push", "--quiet"]);
-    assert_eq!(place.oid(worktree.gate(), "kugetsu/7-fix"), place.oid(dir, "HEAD"));
+    assert_eq!(place.oid(worktree.relay(), "kugetsu/7-fix"), place.oid(dir, "HEAD"));
     assert!(
         place
             .command(&server)
@@ -61,17 +61,17 @@ async fn an_agent_commits_fetches_rebases_and_pushes_as_against_the_server() {
     mirror.update(&mut quiet).await.unwrap();
     worktree.refresh().await.unwrap();
     let pushed = place.oid(dir, "HEAD");
-    assert_eq!(place.oid(worktree.gate(), "kugetsu/7-fix"), pushed, "what was pushed stays");
+    assert_eq!(place.oid(worktree.relay(), "kugetsu/7-fix"), pushed, "what was pushed stays");
     place.run(dir, ["fetch", "--quiet", "origin"]);
     place.run(dir, ["rebase", "--quiet", "origin/main"]);
     assert_eq!(place.oid(dir, "HEAD^"), theirs);
     place.run(dir, ["push", "--quiet", "--force-with-lease"]);
-    assert_eq!(place.oid(worktree.gate(), "kugetsu/7-fix"), place.oid(dir, "HEAD"));
+    assert_eq!(place.oid(worktree.relay(), "kugetsu/7-fix"), place.oid(dir, "HEAD"));
 
-    // A branch that the agent pushed into the gate does not hide the server's next commit.
+    // A branch that the agent pushed into the relay does not hide the server's next commit.
     place.run(dir, ["push", "--quiet", "--force", "origin", "HEAD:main"]);
     worktree.refresh().await.unwrap();
-    assert_eq!(place.oid(worktree.gate(), "main"), theirs);
+    assert_eq!(place.oid(worktree.relay(), "main"), theirs);
 }
 
 #[tokio::test]
@@ -79,7 +79,8 @@ async fn two_worktrees_share_objects_and_nothing_else() {
     let place = Place::new().await;
     let (mirror, one, _) = place.ready().await;
     let base = mirror.resolve(None).await.unwrap();
-    let spec = WorktreeSpec { dir: place.path("worktrees/w-8"), gate: place.path("gates/w-8"), branch: branch(), base };
+    let spec =
+        WorktreeSpec { dir: place.path("worktrees/w-8"), relay: place.path("relays/w-8"), branch: branch(), base };
     let two = Worktree::create(&mirror, spec, &mut quiet).await.unwrap().worktree;
     std::fs::write(one.git_dir().join("index.lock"), "").unwrap();
     write(one.dir(), "x", "1");
@@ -165,39 +166,39 @@ async fn a_creation_that_was_killed_is_healed_by_the_next() {
     let repository = place.repository("repository");
     let mirror = place.mirror(&Source::Path(repository)).await;
     let created = place.create(&mirror).await;
-    // Killed while the files were written: the worktree is beside its place, the gate in its own.
+    // Killed while the files were written: the worktree is beside its place, the relay in its own.
     let half = place.path("worktrees/w-7.new-1-2-3");
     std::fs::rename(created.worktree.dir(), &half).unwrap();
     std::fs::remove_file(half.join("README.md")).unwrap();
-    std::fs::create_dir_all(place.path("gates/w-7.new-1-2-3/objects")).unwrap();
+    std::fs::create_dir_all(place.path("relays/w-7.new-1-2-3/objects")).unwrap();
     let healed = place.create(&mirror).await;
     assert_eq!(place.run(healed.worktree.dir(), ["status", "--porcelain"]), "");
     let left: Vec<_> =
         std::fs::read_dir(place.path("worktrees")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["w-7"]);
-    assert!(!place.path("gates/w-7.new-1-2-3").exists());
+    assert!(!place.path("relays/w-7.new-1-2-3").exists());
 
     // The same without a next one.
     std::fs::rename(healed.worktree.dir(), &half).unwrap();
-    Worktree::remove_leftovers(&place.dir(), &place.gate()).await.unwrap();
+    Worktree::remove_leftovers(&place.dir(), &place.relay()).await.unwrap();
     assert_eq!(std::fs::read_dir(place.path("worktrees")).unwrap().count(), 0);
-    assert_eq!(std::fs::read_dir(place.path("gates")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(place.path("relays")).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_gate_that_was_pushed_into_outlives_its_worktree() {
+async fn a_relay_that_was_pushed_into_outlives_its_worktree() {
     let place = Place::new().await;
     let (mirror, worktree, _) = place.ready().await;
     write(worktree.dir(), "x", "1");
     let pushed = place.commit(worktree.dir(), "Mine");
     place.run(worktree.dir(), ["push", "--quiet"]);
     std::fs::remove_dir_all(worktree.dir()).unwrap();
-    Worktree::remove_leftovers(&place.dir(), &place.gate()).await.unwrap();
+    Worktree::remove_leftovers(&place.dir(), &place.relay()).await.unwrap();
     assert!(matches!(
-        Worktree::open(&mirror, &place.dir(), &place.gate(), &branch()).await,
+        Worktree::open(&mirror, &place.dir(), &place.relay(), &branch()).await,
         Err(WorktreeError::Missing(_))
     ));
-    assert!(Worktree::remains(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap().is_some());
+    assert!(Worktree::remains(&mirror, &place.dir(), &place.relay(), &branch()).await.unwrap().is_some());
     let again = place.create(&mirror).await.worktree;
     place.run(again.dir(), ["fetch", "--quiet", "origin"]);
     assert_eq!(place.oid(again.dir(), "origin/kugetsu/7-fix"), pushed);
@@ -223,7 +224,7 @@ async fn a_branch_of_the_servers_in_the_way_is_named() {
     let mirror = place.mirror(&Source::Path(repository)).await;
     let error = place.try_create(&mirror).await.unwrap_err().to_string();
     assert!(error.contains("kugetsu/7-fix beside kugetsu,"), "{error}");
-    assert!(!place.gate().exists());
+    assert!(!place.relay().exists());
 }
 
 #[tokio::test]
@@ -258,7 +259,7 @@ async fn work_on_a_branch_of_the_servers_begins_there() {
     let mirror = place.mirror(&url(&repository)).await;
     let feature = BranchName::new("feature/x").unwrap();
     let base = mirror.resolve(Some(&feature)).await.unwrap();
-    let spec = WorktreeSpec { dir: place.dir(), gate: place.gate(), branch: feature, base };
+    let spec = WorktreeSpec { dir: place.dir(), relay: place.relay(), branch: feature, base };
     let created = Worktree::create(&mirror, spec, &mut quiet).await.unwrap();
     assert_eq!(created.base_sha, Some(tip));
     assert_eq!(
@@ -268,21 +269,21 @@ async fn work_on_a_branch_of_the_servers_begins_there() {
 }
 
 #[tokio::test]
-async fn a_gate_that_was_removed_is_made_anew() {
+async fn a_relay_that_was_removed_is_made_anew() {
     let place = Place::new().await;
     let (mirror, worktree, server) = place.ready().await;
     assert_eq!(worktree.refresh().await.unwrap(), Vec::<String>::new());
-    std::fs::remove_dir_all(place.gate()).unwrap();
-    let worktree = Worktree::open(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap();
+    std::fs::remove_dir_all(place.relay()).unwrap();
+    let worktree = Worktree::open(&mirror, &place.dir(), &place.relay(), &branch()).await.unwrap();
     let notices = worktree.refresh().await.unwrap();
     assert!(notices.len() == 1 && notices[0].contains("was removed by somebody"), "{notices:?}");
     place.commit(worktree.dir(), "Mine");
     place.run(worktree.dir(), ["fetch", "--quiet", "origin"]);
     place.run(worktree.dir(), ["push", "--quiet"]);
-    assert_eq!(place.oid(worktree.gate(), "kugetsu/7-fix"), place.oid(worktree.dir(), "HEAD"));
-    assert_eq!(place.oid(worktree.gate(), "main"), place.oid(&server, "main"));
+    assert_eq!(place.oid(worktree.relay(), "kugetsu/7-fix"), place.oid(worktree.dir(), "HEAD"));
+    assert_eq!(place.oid(worktree.relay(), "main"), place.oid(&server, "main"));
     worktree.remove().await.unwrap();
-    assert!(!place.gate().exists());
+    assert!(!place.relay().exists());
 }
 
 #[tokio::test]
@@ -311,7 +312,7 @@ async fn the_hooks_of_the_users_template_are_there_and_only_the_agents_git_runs_
         std::fs::read_link(dir.join(".git/hooks/pre-merge-commit")).unwrap(),
         std::path::Path::new("pre-commit")
     );
-    created.worktree.survey(None).await.unwrap();
+    created.worktree.status(None).await.unwrap();
     assert!(!mark.exists(), "{}", std::fs::read_to_string(&mark).unwrap());
     place.commit(dir, "Mine");
     assert!(std::fs::read_to_string(&mark).unwrap().contains("pre-commit"));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::source::Source;
+use kugetsu_git::mirror::Source;
 
 use crate::support::{Place, read, trap, write};
 
@@ -64,15 +64,15 @@ async fn nothing_that_an_agent_plants_runs_on_the_host() {
     place.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "nested"]);
     plant(&place, &nested.join(".git"), Some(&nested));
     plant(&place, &worktree.git_dir(), Some(dir));
-    plant(&place, worktree.gate(), None);
+    plant(&place, worktree.relay(), None);
     // Same size, other bytes: git has to read the file.
     write(dir, "README.md", "HELLO\n");
     let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
 
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&head), 1));
-    assert!(survey.uncommitted.contains(&"README.md".to_owned()), "{survey:?}");
-    assert_eq!(ran(), "", "survey");
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits), (Some(&head), 1));
+    assert!(status.uncommitted.contains(&"README.md".to_owned()), "{status:?}");
+    assert_eq!(ran(), "", "status");
     assert!(!rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
     assert_eq!(ran(), "", "is_safe");
     worktree.refresh().await.unwrap();
@@ -152,7 +152,7 @@ async fn the_users_own_filters_are_not_run_on_what_an_agent_wrote() {
     }
     write(worktree.dir(), ".gitattributes", "* filter=user diff=user\n");
     write(worktree.dir(), "README.md", "HELLO\n");
-    worktree.survey(None).await.unwrap();
+    worktree.status(None).await.unwrap();
     rescue::is_safe(&mirror, &worktree).await.unwrap();
     let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
@@ -203,7 +203,7 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
     // A git directory that is a link to somebody else's is none.
     std::fs::remove_dir_all(dir.join(".git")).unwrap();
     symlink(secret.join(".git"), dir.join(".git")).unwrap();
-    assert_eq!(worktree.survey(None).await.unwrap().head, None);
+    assert_eq!(worktree.status(None).await.unwrap().head, None);
     worktree.remove().await.unwrap();
     assert_eq!(read(&secret, "secret.txt"), b"do not tell\n");
 }

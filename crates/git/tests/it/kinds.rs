@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::source::Source;
+use kugetsu_git::mirror::Source;
 use kugetsu_testkit::{GitServer, Repository};
 
 use crate::support::{Place, branch, quiet, read, url, write};
@@ -22,8 +22,8 @@ async fn round(place: &Place, source: &Source) -> Vec<String> {
     write(worktree.dir(), "mine.txt", "mine\n");
     let head = place.commit(worktree.dir(), "Mine");
     place.run(worktree.dir(), ["push", "--quiet"]);
-    let survey = worktree.survey(created.base_sha.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits, survey.gate_head.as_ref()), (Some(&head), 1, Some(&head)));
+    let status = worktree.status(created.base_sha.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits, status.relay_head.as_ref()), (Some(&head), 1, Some(&head)));
 
     write(worktree.dir(), "left.txt", "left\n");
     let saved = rescue::save(&mirror, &worktree, spec()).await.unwrap().unwrap();
@@ -131,7 +131,7 @@ async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_s
     let mirror = place.mirror(&Source::Path(clone)).await;
     let worktree = place.create(&mirror).await.worktree;
     assert_eq!(read(worktree.dir(), "big.txt"), b"from the server\n", "the server wants the token");
-    let mut left = vec![place.path("mirrors"), place.path("worktrees"), place.path("gates")];
+    let mut left = vec![place.path("mirrors"), place.path("worktrees"), place.path("relays")];
     while let Some(path) = left.pop() {
         if path.is_dir() && !path.is_symlink() {
             left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
@@ -302,7 +302,7 @@ async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
     let stored = place.run(dir, ["cat-file", "blob", "HEAD:more.bin"]);
     assert!(stored.starts_with("version https://git-lfs.github.com/spec/v1"), "{stored}");
     place.run(dir, ["push", "--quiet"]);
-    let git = kugetsu_git::door::Git::find_with(place.variables()).await.unwrap();
+    let git = kugetsu_git::command::Git::find_with(place.variables()).await.unwrap();
     let mirror = kugetsu_git::mirror::Mirror::open(&git, mirror.dir(), &url(&server)).await.unwrap().unwrap();
     mirror.publish(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
     assert_eq!(place.oid(&server, "kugetsu/7-fix"), head);
@@ -334,7 +334,7 @@ async fn a_shallow_folder_that_was_fetched_anew_can_be_fetched_from() {
     assert_eq!(place.oid(worktree.dir(), "origin/main"), place.oid(&repository, "main"));
     assert_eq!(place.run(worktree.dir(), ["log", "--format=%s", "origin/main"]), "Fourth");
     place.run(worktree.dir(), ["fsck"]);
-    place.run(worktree.gate(), ["fsck"]);
-    let survey = worktree.survey(None).await.unwrap();
-    assert_eq!(survey.commits, 2, "{survey:?}");
+    place.run(worktree.relay(), ["fsck"]);
+    let status = worktree.status(None).await.unwrap();
+    assert_eq!(status.commits, 2, "{status:?}");
 }

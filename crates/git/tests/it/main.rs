@@ -13,4 +13,4 @@ mod remove;
 mod rescue;
 mod restore;
 mod support;
-mod survey;
+mod status;

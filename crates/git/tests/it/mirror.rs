@@ -1,11 +1,11 @@
 //! Mirrors, and where work begins.
 
-use kugetsu_git::base::BaseError;
+use kugetsu_git::mirror::BaseError;
 use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue;
-use kugetsu_git::source::{Located, Source, SourceError};
+use kugetsu_git::mirror::{Located, Source, SourceError};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
 use crate::rescue::save;
@@ -46,7 +46,7 @@ async fn many_at_once_get_one_mirror_and_one_worktree() {
     let dir = place.path("mirrors/m");
     let all = (0..4).map(|_| {
         let (git, source, dir) = (place.git.clone(), source.clone(), dir.clone());
-        let spec = |base| WorktreeSpec { dir: place.dir(), gate: place.gate(), branch: branch(), base };
+        let spec = |base| WorktreeSpec { dir: place.dir(), relay: place.relay(), branch: branch(), base };
         async move {
             let mirror = Mirror::open_or_create(&git, &dir, &source, &mut quiet).await.unwrap();
             let base = mirror.resolve(None).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_mirror_opens_and_gives_its_rescues_back_where_its_folder_is_gone() {
     assert_eq!(std::fs::read(back.join("x")).unwrap(), b"1");
     assert_eq!(place.run(&back, ["remote", "get-url", "origin"]), repository.display().to_string());
     write(worktree.dir(), "y", "1");
-    let worktree = Worktree::open(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap();
+    let worktree = Worktree::open(&mirror, &place.dir(), &place.relay(), &branch()).await.unwrap();
     assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().uncommitted_total, 2);
     save(&mirror, &worktree, "2").await.unwrap();
 

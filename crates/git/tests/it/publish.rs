@@ -1,7 +1,7 @@
 //! The host's push.
 
 use kugetsu_git::push::{Lease, PublishError};
-use kugetsu_git::source::Source;
+use kugetsu_git::mirror::Source;
 
 use crate::support::{Place, branch, quiet, trap, url, write};
 

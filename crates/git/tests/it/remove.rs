@@ -18,20 +18,21 @@ async fn a_worktree_goes_whatever_state_it_is_in() {
     }
     worktree.remove().await.unwrap();
     assert_eq!(read(&place.path("outside"), "precious"), b"x");
-    for empty in ["worktrees", "gates"] {
+    for empty in ["worktrees", "relays"] {
         assert_eq!(std::fs::read_dir(place.path(empty)).unwrap().count(), 0, "{empty}");
     }
     worktree.remove().await.unwrap();
-    assert!(Worktree::remains(&mirror, &place.dir(), &place.gate(), &branch()).await.unwrap().is_none());
+    assert!(Worktree::remains(&mirror, &place.dir(), &place.relay(), &branch()).await.unwrap().is_none());
 
-    // Half gone: no git directory, or no gate, or only the gate.
-    for gone in [vec![place.dir().join(".git")], vec![place.gate()], vec![place.dir()], vec![place.dir(), place.gate()]]
+    // Half gone: no git directory, or no relay, or only the relay.
+    for gone in
+        [vec![place.dir().join(".git")], vec![place.relay()], vec![place.dir()], vec![place.dir(), place.relay()]]
     {
         let worktree = place.create(&mirror).await.worktree;
         for gone in &gone {
             std::fs::remove_dir_all(gone).unwrap();
         }
         worktree.remove().await.unwrap();
-        assert!(!place.dir().exists() && !place.gate().exists(), "{gone:?}");
+        assert!(!place.dir().exists() && !place.relay().exists(), "{gone:?}");
     }
 }

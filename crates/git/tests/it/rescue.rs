@@ -106,7 +106,7 @@ async fn nothing_is_saved_when_nothing_would_be_lost() {
     let head = place.commit(dir, "Mine");
     let at_risk = rescue::is_safe(&mirror, &worktree).await.unwrap();
     assert_eq!((at_risk.unpushed, at_risk.uncommitted_total, at_risk.is_nothing()), (1, 0, false));
-    // A push to the gate saves nothing: the gate goes with the worktree.
+    // A push to the relay saves nothing: the relay goes with the worktree.
     place.run(dir, ["push", "--quiet"]);
     assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().unpushed, 1);
     let saved = save(&mirror, &worktree, "1").await.unwrap();
@@ -218,7 +218,7 @@ async fn a_damaged_git_directory_stops_no_rescue() {
     assert_eq!(saved_file(&place, &mirror, &saved, b"y"), b"4");
 
     std::fs::remove_dir_all(dir.join(".git")).unwrap();
-    std::fs::remove_dir_all(worktree.gate()).unwrap();
+    std::fs::remove_dir_all(worktree.relay()).unwrap();
     write(dir, "y", "5");
     let saved = save(&mirror, &worktree, "3").await.unwrap();
     assert_eq!(saved_file(&place, &mirror, &saved, b"y"), b"5");

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kugetsu_git::door::Git;
+use kugetsu_git::command::Git;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::{BranchName, Oid};
-use kugetsu_git::progress::Progress;
-use kugetsu_git::source::Source;
+use kugetsu_git::command::Progress;
+use kugetsu_git::mirror::Source;
 use kugetsu_git::worktree::{Created, Worktree, WorktreeError, WorktreeSpec};
 
 /// Takes progress and forgets it.
@@ -121,13 +121,13 @@ impl Place {
         self.path("worktrees/w-7")
     }
 
-    pub(crate) fn gate(&self) -> PathBuf {
-        self.path("gates/w-7")
+    pub(crate) fn relay(&self) -> PathBuf {
+        self.path("relays/w-7")
     }
 
     pub(crate) async fn try_create(&self, mirror: &Mirror) -> Result<Created, WorktreeError> {
         let base = mirror.resolve(None).await.unwrap();
-        let spec = WorktreeSpec { dir: self.dir(), gate: self.gate(), branch: branch(), base };
+        let spec = WorktreeSpec { dir: self.dir(), relay: self.relay(), branch: branch(), base };
         Worktree::create(mirror, spec, &mut quiet).await
     }
 

@@ -10,21 +10,24 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     let (mirror, worktree, _) = place.ready().await;
     let base = mirror.resolve(None).await.unwrap().commit;
     let dir = worktree.dir();
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.commits, survey.uncommitted_total), (0, 0));
-    assert_eq!((&survey.best_head, &survey.head, &survey.branch_head, &survey.gate_head), (&base, &base, &base, &None));
-    assert_eq!(survey.current_branch.as_deref(), Some("kugetsu/7-fix"));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.uncommitted_total), (0, 0));
+    assert_eq!(
+        (&status.best_head, &status.head, &status.branch_head, &status.relay_head),
+        (&base, &base, &base, &None)
+    );
+    assert_eq!(status.current_branch.as_deref(), Some("kugetsu/7-fix"));
 
     // On a branch of the agent's own.
     place.run(dir, ["switch", "--quiet", "-c", "mine"]);
     write(dir, "x", "1");
     let elsewhere = place.commit(dir, "Elsewhere");
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&elsewhere), 1));
-    assert_eq!(survey.current_branch.as_deref(), Some("mine"));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits), (Some(&elsewhere), 1));
+    assert_eq!(status.current_branch.as_deref(), Some("mine"));
     place.run(dir, ["switch", "--quiet", "--detach"]);
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.current_branch), (Some(&elsewhere), None));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.current_branch), (Some(&elsewhere), None));
 
     // Both: the branch wins.
     place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
@@ -37,9 +40,9 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     place.run(dir, ["push", "--quiet"]);
     place.run(dir, ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.gate_head.as_ref(), survey.commits), (Some(&own), Some(&own), 1));
-    assert_eq!(survey.branch_head, base);
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.relay_head.as_ref(), status.commits), (Some(&own), Some(&own), 1));
+    assert_eq!(status.branch_head, base);
 }
 
 #[tokio::test]
@@ -57,16 +60,16 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
     place.run(dir, ["switch", "--quiet", "-c", "fix2"]);
     write(dir, "two", "1");
     let second = place.commit(dir, "Two");
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits, survey.left.len()), (Some(&second), 2, 0), "{survey:?}");
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits, status.left.len()), (Some(&second), 2, 0), "{status:?}");
 
     // What was pushed would not be part of it any more: it is named, and nothing is taken back.
     place.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
     write(dir, "three", "1");
     place.commit(dir, "Three");
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&first), 1));
-    assert_eq!(survey.left, ["anew", "fix2"]);
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits), (Some(&first), 1));
+    assert_eq!(status.left, ["anew", "fix2"]);
 
     // A look back at a part of the branch, or a rebase that was not ended, changes nothing.
     place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
@@ -89,9 +92,9 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
     place.run(dir, ["switch", "--quiet", "--detach", "anew"]);
     write(dir, "five", "1");
     place.commit(dir, "Five");
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.best_head.as_ref(), survey.commits), (Some(&fourth), 3));
-    assert_eq!(survey.left, ["anew", "fix2", "HEAD"]);
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits), (Some(&fourth), 3));
+    assert_eq!(status.left, ["anew", "fix2", "HEAD"]);
 }
 
 #[tokio::test]
@@ -106,11 +109,11 @@ async fn commits_of_the_servers_are_not_counted_as_work() {
     mirror.update(&mut |_| ()).await.unwrap();
     worktree.refresh().await.unwrap();
     place.run(worktree.dir(), ["pull", "--quiet", "--no-rebase", "origin", "main"]);
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.commits, survey.head), (0, Some(theirs)));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.head), (0, Some(theirs)));
     write(worktree.dir(), "x", "1");
     place.commit(worktree.dir(), "Mine");
-    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().commits, 1);
+    assert_eq!(worktree.status(base.as_ref()).await.unwrap().commits, 1);
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_ar
     write(dir, "ignored", "x");
     write(dir, "escape\u{1b}[2J\u{202e}", "x");
     nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let survey = worktree.survey(None).await.unwrap();
+    let status = worktree.status(None).await.unwrap();
     for name in [
         "README.md",
         "src/a.txt",
@@ -140,17 +143,17 @@ async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_ar
         "back\\\\slash",
         "escape\\u{1b}[2J\\u{202e}",
     ] {
-        assert!(survey.uncommitted.iter().any(|shown| shown == name), "{name} in {:?}", survey.uncommitted);
+        assert!(status.uncommitted.iter().any(|shown| shown == name), "{name} in {:?}", status.uncommitted);
     }
-    assert_eq!(survey.uncommitted_total, odd_names().len() + 4);
-    assert!(survey.uncommitted.iter().all(|name| !name.contains(char::is_control)));
+    assert_eq!(status.uncommitted_total, odd_names().len() + 4);
+    assert!(status.uncommitted.iter().all(|name| !name.contains(char::is_control)));
     assert!(place.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's own index is left alone");
 
     for n in 0..300 {
         write(dir, format!("many/{n}"), "x");
     }
-    let survey = worktree.survey(None).await.unwrap();
-    assert_eq!((survey.uncommitted.len(), survey.uncommitted_total), (100, odd_names().len() + 304));
+    let status = worktree.status(None).await.unwrap();
+    assert_eq!((status.uncommitted.len(), status.uncommitted_total), (100, odd_names().len() + 304));
 }
 
 #[tokio::test]
@@ -166,14 +169,14 @@ async fn a_damaged_or_missing_git_directory_tells_less_and_is_no_error() {
             std::fs::remove_dir_all(entry.path()).unwrap();
         }
     }
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.commits, survey.head), (0, None));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.head), (0, None));
     std::fs::write(dir.join(".git/index"), "rubbish").unwrap();
-    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().uncommitted_total, 3);
+    assert_eq!(worktree.status(base.as_ref()).await.unwrap().uncommitted_total, 3);
     std::fs::remove_dir_all(dir.join(".git")).unwrap();
-    let survey = worktree.survey(base.as_ref()).await.unwrap();
-    assert_eq!((survey.branch_head, survey.uncommitted_total), (None, 3));
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.branch_head, status.uncommitted_total), (None, 3));
     std::fs::remove_dir_all(dir).unwrap();
-    std::fs::remove_dir_all(worktree.gate()).unwrap();
-    assert_eq!(worktree.survey(base.as_ref()).await.unwrap().uncommitted_total, 0);
+    std::fs::remove_dir_all(worktree.relay()).unwrap();
+    assert_eq!(worktree.status(base.as_ref()).await.unwrap().uncommitted_total, 0);
 }

@@ -1,4 +1,4 @@
-//! The gate: a bare repository per issue that its worktree knows as `origin`.
+//! The relay: a bare repository per issue that its worktree knows as `origin`.
 //!
 //! It has the server's branches, so fetching and rebasing work as against the server, and takes what the agent pushes.
 //! Nothing leaves it by itself; the host pushes on. The agent may write it, so after its making it is read as files.
@@ -26,7 +26,7 @@ pub(crate) async fn server_refs(mirror: &Mirror) -> Result<BTreeMap<Vec<u8>, Oid
     Ok(refs)
 }
 
-/// Makes a gate at `dir`, which is not there yet.
+/// Makes a relay at `dir`, which is not there yet.
 pub(crate) fn make(
     mirror: &Mirror,
     dir: &Path,
@@ -55,26 +55,26 @@ fn packed(refs: &BTreeMap<Vec<u8>, Oid>) -> Vec<u8> {
 /// and branches that only the agent made, stay.
 pub(crate) fn refresh(
     mirror: &Mirror,
-    gate: &Path,
+    relay: &Path,
     server: &BTreeMap<Vec<u8>, Oid>,
     own: &BranchName,
 ) -> Result<(), FileError> {
     let own = own.full().into_bytes();
-    write_shallow(mirror, gate)?;
-    let mut refs = Foreign::read(gate).refs;
+    write_shallow(mirror, relay)?;
+    let mut refs = Foreign::read(relay).refs;
     for (name, oid) in server.iter().filter(|(name, _)| **name != own) {
         refs.insert(name.clone(), oid.clone());
     }
-    replace(&gate.join("packed-refs"), &packed(&refs))?;
+    replace(&relay.join("packed-refs"), &packed(&refs))?;
     for name in server.keys().filter(|name| **name != own) {
-        remove_loose(gate, name)?;
+        remove_loose(relay, name)?;
     }
     Ok(())
 }
 
 /// Writes where the mirror's history is cut off, so that git does not look for what is not there.
-fn write_shallow(mirror: &Mirror, gate: &Path) -> Result<(), FileError> {
-    let path = gate.join("shallow");
+fn write_shallow(mirror: &Mirror, relay: &Path) -> Result<(), FileError> {
+    let path = relay.join("shallow");
     match mirror.shallow() {
         Some(shallow) => replace(&path, &shallow),
         // Nothing is cut off any more, or nothing was.
@@ -86,8 +86,8 @@ fn write_shallow(mirror: &Mirror, gate: &Path) -> Result<(), FileError> {
 }
 
 /// A loose ref would win over the packed one. No link is followed on the way to it.
-fn remove_loose(gate: &Path, name: &[u8]) -> Result<(), FileError> {
-    let mut path = gate.to_owned();
+fn remove_loose(relay: &Path, name: &[u8]) -> Result<(), FileError> {
+    let mut path = relay.to_owned();
     for part in name.split(|byte| *byte == b'/') {
         if !is_real_dir(&path) {
             return Ok(());
