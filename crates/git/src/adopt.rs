@@ -12,8 +12,9 @@ use crate::base::Base;
 use crate::carry;
 use crate::change::Changes;
 use crate::checkout;
+use crate::command::progress::{Progress, ProgressSink};
 use crate::exchange::exchange;
-use crate::files::{At, is_real_dir, make_dir, replace};
+use crate::files::{IoContext, is_real_dir, make_dir, replace};
 use crate::found::{Contents, Found};
 use crate::identity::Identity;
 use crate::layout::{borrow, make_git_dir, packed_refs};
@@ -23,7 +24,6 @@ use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::owned::own;
 use crate::partial::take_objects;
-use crate::progress::{Progress, ProgressSink};
 use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
@@ -223,13 +223,13 @@ impl Job<'_> {
             notices.push(format!("{unread}; it stays where it is"));
         }
         // What was compared had its marks taken off; the index is taken over as it was, if git can read it.
-        let listed = async || view.call("ls-files", "list the index").args(["--stage", "-z"]).any_code().await;
+        let listed = async || view.command("ls-files", "list the index").args(["--stage", "-z"]).output().await;
         if view.take_index(&index).await? && listed().await?.code == 0 {
             return Ok(changes);
         }
         view.forget_index()?;
         if let Some(commit) = &self.contents.commit {
-            view.call("read-tree", "read the commit").arg(commit.as_str()).run().await?;
+            view.command("read-tree", "read the commit").arg(commit.as_str()).run().await?;
             if index.symlink_metadata().is_ok() {
                 notices.push("git could not read what was staged; the files are as they were".to_owned());
             }
@@ -242,7 +242,7 @@ impl Job<'_> {
         match std::fs::read(&index) {
             Ok(bytes) => Ok(replace(&git_dir.join("index"), &bytes)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).at("read", &index).map_err(Into::into),
+            Err(error) => Err(error).context("read", &index).map_err(Into::into),
         }
     }
 
@@ -269,7 +269,7 @@ impl Job<'_> {
         let (dir, relay) = (self.worktree.dir(), self.worktree.relay());
         if !stays {
             // As where one is made: a record without a worktree is nobody's.
-            let placed = own(dir, relay).and_then(|()| std::fs::rename(new, dir).at("put in place", dir));
+            let placed = own(dir, relay).and_then(|()| std::fs::rename(new, dir).context("put in place", dir));
             if placed.is_err() {
                 remove(new).await?;
             }
@@ -346,9 +346,9 @@ async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Resu
     let (Some(tip), Some(head)) = (mirror.branch_tip(&default).await?, head) else {
         return Ok(Base { branch: Some(default), commit: None });
     };
-    let call = contents.view.call("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
-    let answer = call.any_code().await?;
-    Ok(Base { branch: Some(default), commit: Oid::read(&answer.stdout).filter(|_| answer.code == 0) })
+    let command = contents.view.command("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
+    let output = command.output().await?;
+    Ok(Base { branch: Some(default), commit: Oid::read(&output.stdout).filter(|_| output.code == 0) })
 }
 
 fn same_place(one: &Path, other: &Path) -> bool {

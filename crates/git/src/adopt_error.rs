@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::FileError;
 use crate::mirror::MirrorError;
 use crate::survey_error::SurveyError;

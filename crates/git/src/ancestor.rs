@@ -10,8 +10,8 @@ impl Worktree {
     pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> bool {
         let git_dir = self.git_dir();
         let Ok(view) = View::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await else { return false };
-        let call = view.call("merge-base", "compare two commits");
-        let answer = call.args(["--is-ancestor", other.as_str(), head.as_str()]).any_code().await;
-        answer.is_ok_and(|answer| answer.code == 0)
+        let command = view.command("merge-base", "compare two commits");
+        let output = command.args(["--is-ancestor", other.as_str(), head.as_str()]).output().await;
+        output.is_ok_and(|output| output.code == 0)
     }
 }

@@ -3,7 +3,7 @@
 use strsim::levenshtein;
 use thiserror::Error;
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::mirror::{HEAD_REF, Mirror};
 use crate::names::{BranchName, Oid};
 use crate::reach::PUSHED;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::change::Changes;
-use crate::files::{At, FileError, below, is_real_dir, make_dir, off_thread};
+use crate::files::{FileError, IoContext, below, is_real_dir, make_dir, off_thread};
 use crate::shown::shown;
 
 /// Directories inside directories, so deep.
@@ -121,30 +121,30 @@ fn make_way(dir: &Path, path: &[u8]) -> Result<(), FileError> {
 fn remove(path: &Path) -> Result<(), FileError> {
     match path.symlink_metadata() {
         Err(_) => Ok(()),
-        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path).at("remove", path),
-        Ok(_) => std::fs::remove_file(path).at("remove", path),
+        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path).context("remove", path),
+        Ok(_) => std::fs::remove_file(path).context("remove", path),
     }
 }
 
 fn copy(from: &Path, to: &Path, depth: usize, links: Links, left: &mut Vec<String>) -> Result<(), FileError> {
-    let meta = from.symlink_metadata().at("read", from)?;
+    let meta = from.symlink_metadata().context("read", from)?;
     if meta.is_dir() && depth < DEPTH_MAX {
         make_dir(to)?;
-        for entry in std::fs::read_dir(from).at("read", from)? {
-            let name = entry.at("read", from)?.file_name();
+        for entry in std::fs::read_dir(from).context("read", from)? {
+            let name = entry.context("read", from)?.file_name();
             copy(&from.join(&name), &to.join(&name), depth + 1, links, left)?;
         }
         return Ok(());
     }
     if meta.is_symlink() && links == Links::Kept {
-        let leads = std::fs::read_link(from).at("read", from)?;
-        return symlink(leads, to).at("make the link", to);
+        let leads = std::fs::read_link(from).context("read", from)?;
+        return symlink(leads, to).context("make the link", to);
     }
     if meta.is_file() {
         if let Some(parent) = to.parent() {
             make_dir(parent)?;
         }
-        return std::fs::copy(from, to).at("copy", from).map(drop);
+        return std::fs::copy(from, to).context("copy", from).map(drop);
     }
     left.push(shown(from.as_os_str().as_encoded_bytes()));
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::door::Answer;
+use crate::command::runner::Output;
 use crate::files::{below, off_thread};
 use crate::foreign::nested_git_dir;
 use crate::inner::Own;
@@ -31,7 +31,7 @@ pub(crate) struct Change {
 pub(crate) struct Changes {
     /// Files, links, and submodules that stand on another commit.
     pub(crate) files: Vec<Change>,
-    /// Directories with a repository of their own (no slash at the end) that hold something which is nowhere else.
+    /// Directories with a repository of their own (no slash at the end) that hold something which is outside_repository else.
     pub(crate) nested: Vec<Vec<u8>>,
     /// Git's words on directories that it could not look into.
     pub(crate) unread: Vec<String>,
@@ -109,10 +109,15 @@ impl View {
         let entries = self.index_entries(files, index, head).await?;
         self.unhide(files, &entries).await?;
 
-        let call = self.call_on(files, "status", format!("read the state of {}", files.display()));
-        let call =
-            call.args(["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"]);
-        let status = call.run().await?;
+        let command = self.command_on(files, "status", format!("read the state of {}", files.display()));
+        let command = command.args([
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignore-submodules=dirty",
+        ]);
+        let status = command.run().await?;
         let mut changes = Changes::default();
         let unread = |line: &&[u8]| line.starts_with(b"warning: could not open directory");
         changes.unread.extend(status.stderr.split(|byte| *byte == b'\n').filter(unread).map(shown));
@@ -140,17 +145,17 @@ impl View {
 
     /// Takes the index over, or makes one from HEAD if there is none that git can read; lists it.
     async fn index_entries(&self, files: &Path, index: &Path, head: Option<&Oid>) -> Result<Vec<Entry>, SurveyError> {
-        let list = || self.call_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
-        let read = |answer: Answer| answer.records().filter_map(Entry::read).collect();
+        let list = || self.command_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
+        let read = |output: Output| output.records().filter_map(Entry::read).collect();
         if self.take_index(index).await? {
-            let listed = list().any_code().await?;
+            let listed = list().output().await?;
             if listed.code == 0 {
                 return Ok(read(listed));
             }
             self.forget_index()?;
         }
         if let Some(head) = head {
-            self.call("read-tree", "read the commit").arg(head.as_str()).run().await?;
+            self.command("read-tree", "read the commit").arg(head.as_str()).run().await?;
         }
         Ok(read(list().run().await?))
     }
@@ -173,7 +178,7 @@ impl View {
             .filter_map(|entry| Some((entry, entry.object.as_ref()?)))
             .collect();
         let asked = suspects.iter().map(|(_, oid)| format!("{oid}\n")).collect::<String>();
-        let sizes = self.call("cat-file", "look for large files").arg("--batch-check=%(objectsize)");
+        let sizes = self.command("cat-file", "look for large files").arg("--batch-check=%(objectsize)");
         let sizes = sizes.stdin(asked).run().await?;
         let mut same = BTreeSet::new();
         for ((entry, oid), size) in suspects.into_iter().zip(sizes.lines()) {
@@ -184,7 +189,7 @@ impl View {
             if !is_small {
                 continue;
             }
-            let blob = self.call("cat-file", "read a pointer").args(["blob", oid.as_str()]).run().await?;
+            let blob = self.command("cat-file", "read a pointer").args(["blob", oid.as_str()]).run().await?;
             if let Some(pointer) = Pointer::read(&blob.stdout) {
                 let file = below(files, &entry.path);
                 if off_thread(&file.clone(), move || Ok(pointer.is_of(&file))).await? {
@@ -206,8 +211,8 @@ impl View {
                 continue;
             }
             let paths: Vec<u8> = hidden.iter().flat_map(|entry| entry.path.iter().copied().chain([0])).collect();
-            let call = self.call_on(files, "update-index", "uncover hidden files").args([flag, "-z", "--stdin"]);
-            call.stdin(paths).run().await?;
+            let command = self.command_on(files, "update-index", "uncover hidden files").args([flag, "-z", "--stdin"]);
+            command.stdin(paths).run().await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::files::{At, FileError, unique};
+use crate::files::{FileError, IoContext, unique};
 
 /// Exchanges two directories of one file system.
 ///
@@ -16,7 +16,7 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> Result<(), FileError> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::ENOTSUP)) => {
             in_steps(one, other)
         }
-        Err(error) => Err(error).at("put in place", one),
+        Err(error) => Err(error).context("put in place", one),
     }
 }
 
@@ -35,15 +35,15 @@ fn in_steps(one: &Path, other: &Path) -> Result<(), FileError> {
     let mut name = other.file_name().unwrap_or_default().to_owned();
     name.push(format!(".old-{}", unique()));
     let aside = other.with_file_name(name);
-    std::fs::rename(one, &aside).at("move away", one)?;
+    std::fs::rename(one, &aside).context("move away", one)?;
     if let Err(error) = std::fs::rename(other, one) {
-        std::fs::rename(&aside, one).at("bring back", one)?;
-        return Err(error).at("put in place", one);
+        std::fs::rename(&aside, one).context("bring back", one)?;
+        return Err(error).context("put in place", one);
     }
     if let Err(error) = std::fs::rename(&aside, other) {
-        std::fs::rename(one, other).at("bring back", other)?;
-        std::fs::rename(&aside, one).at("bring back", one)?;
-        return Err(error).at("keep", other);
+        std::fs::rename(one, other).context("bring back", other)?;
+        std::fs::rename(&aside, one).context("bring back", one)?;
+        return Err(error).context("keep", other);
     }
     Ok(())
 }

@@ -11,10 +11,10 @@ use thiserror::Error;
 
 /// What the system refused, and where.
 #[derive(Debug, Error)]
-#[error("could not {doing} {}: {source}", path.display())]
+#[error("could not {action} {}: {source}", path.display())]
 pub struct FileError {
     /// A verb: what was tried.
-    pub doing: &'static str,
+    pub action: &'static str,
     /// The file or directory.
     pub path: PathBuf,
     /// What the system says.
@@ -22,13 +22,13 @@ pub struct FileError {
 }
 
 /// Adds what was tried, and where, to an error of the system.
-pub(crate) trait At<T> {
-    fn at(self, doing: &'static str, path: &Path) -> Result<T, FileError>;
+pub(crate) trait IoContext<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, FileError>;
 }
 
-impl<T> At<T> for io::Result<T> {
-    fn at(self, doing: &'static str, path: &Path) -> Result<T, FileError> {
-        self.map_err(|source| FileError { doing, path: path.to_owned(), source })
+impl<T> IoContext<T> for io::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { action, path: path.to_owned(), source })
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
 /// Writes a new file; anything that is there already is an error.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let open = || OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(path);
-    open().and_then(|mut file: File| file.write_all(bytes)).at("write", path)
+    open().and_then(|mut file: File| file.write_all(bytes)).context("write", path)
 }
 
 /// Puts a file in place of what was there, so that a reader sees the old one or the new one, whole.
@@ -62,12 +62,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     name.push(format!(".new-{}", unique()));
     let beside = path.with_file_name(name);
     write_new(&beside, bytes)?;
-    std::fs::rename(&beside, path).at("put in place", path)
+    std::fs::rename(&beside, path).context("put in place", path)
 }
 
 /// Makes a directory with its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), FileError> {
-    std::fs::create_dir_all(path).at("create", path)
+    std::fs::create_dir_all(path).context("create", path)
 }
 
 /// Whether this is a directory itself, not a link to one.
@@ -75,7 +75,7 @@ pub(crate) fn is_real_dir(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
-/// A word that no other process and no other call has.
+/// A word that no other process and no other command has.
 pub(crate) fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -90,6 +90,6 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 ) -> Result<T, FileError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(join) => Err(FileError { doing: "work in", path: path.to_owned(), source: io::Error::other(join) }),
+        Err(join) => Err(FileError { action: "work in", path: path.to_owned(), source: io::Error::other(join) }),
     }
 }

@@ -1,6 +1,6 @@
 //! Whose name a worktree's commits carry: the user's own.
 
-use crate::door::Place;
+use crate::command::runner::ConfigScope;
 use crate::files::FileError;
 use crate::layout::{bare_config, make_git_dir};
 use crate::mirror::Mirror;
@@ -33,12 +33,12 @@ impl Identity {
             Source::Path(_) => None,
         };
         let place = match (&clone, mirror.located().await) {
-            (Some(clone), _) => Place::GitDir(clone.path()),
-            (None, Ok(Some(located))) => Place::Folder(&located.place),
-            (None, _) => Place::Anywhere,
+            (Some(clone), _) => ConfigScope::GitDir(clone.path()),
+            (None, Ok(Some(located))) => ConfigScope::WorkingDir(&located.place),
+            (None, _) => ConfigScope::User,
         };
-        let name = set(mirror.git().setting("user.name", place).await?);
-        let email = set(mirror.git().setting("user.email", place).await?);
+        let name = set(mirror.git().config_value("user.name", place).await?);
+        let email = set(mirror.git().config_value("user.email", place).await?);
         let missing = match (&name, &email) {
             (Some(_), Some(_)) => None,
             (None, None) => Some("name and address"),

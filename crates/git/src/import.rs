@@ -1,6 +1,6 @@
 //! Takes a commit out of a view into the mirror: git packs it, counts it through and checks every object on the way.
 
-use crate::door::{GitError, TRANSFER_LIMIT};
+use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::view::{OUT_REF, View};
@@ -9,7 +9,7 @@ impl Mirror {
     /// Makes `name` here be `commit` from the view, with all its objects. An object that git's checks find odd (a strange
     /// date, a broken mode) is still taken if its contents are what its id says: work is not lost for its looks.
     pub(crate) async fn import(&self, view: &View, commit: &Oid, name: &str) -> Result<(), GitError> {
-        view.call("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
+        view.command("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
         match self.take(view, name, true).await {
             Ok(()) => {}
             Err(GitError::Failed { .. }) => self.take(view, name, false).await?,
@@ -19,19 +19,19 @@ impl Mirror {
         // an error.
         match self.read_ref(name).await? {
             Some(taken) if taken == *commit => Ok(()),
-            _ => Err(GitError::Answer {
-                doing: "take the commits into the mirror".to_owned(),
-                answer: format!("the history of {} is cut off", commit.short()),
+            _ => Err(GitError::UnexpectedOutput {
+                action: "take the commits into the mirror".to_owned(),
+                output: format!("the history of {} is cut off", commit.short()),
             }),
         }
     }
 
     async fn take(&self, view: &View, name: &str, checked: bool) -> Result<(), GitError> {
-        let call = self.call("fetch", "take the commits into the mirror").limit(TRANSFER_LIMIT);
-        let call = call.setting("fetch.fsckObjects", if checked { "true" } else { "false" });
+        let command = self.command("fetch", "take the commits into the mirror").timeout(TRANSFER_TIMEOUT);
+        let command = command.config("fetch.fsckObjects", if checked { "true" } else { "false" });
         // Kept as a pack whatever its size: an agent's thousand loose objects do not become the mirror's.
-        let call = call.setting("fetch.unpackLimit", "100");
-        let call = call.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
-        call.arg(view.dir()).arg(format!("+{OUT_REF}:{name}")).run().await.map(drop)
+        let command = command.config("fetch.unpackLimit", "100");
+        let command = command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
+        command.arg(view.dir()).arg(format!("+{OUT_REF}:{name}")).run().await.map(drop)
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::below;
 use crate::files::{FileError, is_real_dir, off_thread};
 use crate::foreign::{Foreign, kept_aside, nested_git_dir};

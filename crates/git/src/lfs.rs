@@ -5,7 +5,7 @@ use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use crate::door::{Call, Git, GitError, Place};
+use crate::command::runner::{ConfigScope, Git, GitCommand, GitError};
 use crate::files::below;
 use crate::files::read_regular;
 use crate::layout::ConfigText;
@@ -24,23 +24,23 @@ pub(crate) enum Lfs {
 impl Lfs {
     /// Looks for git-lfs.
     pub(crate) async fn find(git: &Git) -> Result<Self, GitError> {
-        let version = git.call("lfs", "look for git-lfs").arg("version").nowhere().any_code().await?;
+        let version = git.command("lfs", "look for git-lfs").arg("version").outside_repository().output().await?;
         if version.code != 0 {
             return Ok(Self::Missing);
         }
-        let process = git.setting("filter.lfs.process", Place::Anywhere).await?;
+        let process = git.config_value("filter.lfs.process", ConfigScope::User).await?;
         Ok(if process.is_some_and(|process| !process.is_empty()) { Self::Ready } else { Self::NotSetUp })
     }
 
     /// A filter that is set, but whose program is missing, would end the checkout: pointers are better than nothing. This
-    /// holds for one call. In the worktree's settings it would outlive the installation of git-lfs.
-    pub(crate) fn permit_pointers(self, mut call: Call) -> Call {
+    /// holds for one command. In the worktree's settings it would outlive the installation of git-lfs.
+    pub(crate) fn permit_pointers(self, mut command: GitCommand) -> GitCommand {
         if self == Self::Missing {
             for (key, value) in without_filter() {
-                call = call.setting(format!("filter.lfs.{key}"), value);
+                command = command.config(format!("filter.lfs.{key}"), value);
             }
         }
-        call
+        command
     }
 
     /// What to tell of files in a fresh worktree that are only pointers.
@@ -68,9 +68,9 @@ fn without_filter() -> [(&'static str, &'static str); 4] {
 }
 
 async fn uses_lfs(git: &Git, dir: &Path) -> Result<bool, GitError> {
-    let call = git.call("ls-files", "look for Git LFS").git_dir(&dir.join(".git")).work_tree(dir);
-    let answer = call.args(["-z", "--", ":(glob)**/.gitattributes"]).run().await?;
-    Ok(answer.records().any(|path| names_lfs(dir, path)))
+    let command = git.command("ls-files", "look for Git LFS").git_dir(&dir.join(".git")).work_tree(dir);
+    let output = command.args(["-z", "--", ":(glob)**/.gitattributes"]).run().await?;
+    Ok(output.records().any(|path| names_lfs(dir, path)))
 }
 
 /// Whether a `.gitattributes` hands files to Git LFS.

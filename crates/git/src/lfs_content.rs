@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::files::{At, FileError, is_real_dir, make_dir, off_thread, unique};
+use crate::files::{FileError, IoContext, is_real_dir, make_dir, off_thread, unique};
 
 /// Pointers are smaller (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 pub(crate) const POINTER_MAX: usize = 1024;
@@ -93,12 +93,12 @@ pub(crate) async fn take_contents(from: &Path, to: &Path) -> Result<(), FileErro
             let Some(mut source) = open(&file) else { continue };
             make_dir(&dir)?;
             let beside = dir.join(format!("new-{}", unique()));
-            let mut target = File::create_new(&beside).at("write", &beside)?;
-            let copied = copy_hashed(&mut source, &mut target).at("copy", &file);
+            let mut target = File::create_new(&beside).context("write", &beside)?;
+            let copied = copy_hashed(&mut source, &mut target).context("copy", &file);
             if copied.as_ref().is_ok_and(|oid| *oid == name) {
-                std::fs::rename(&beside, &place).at("put in place", &place)?;
+                std::fs::rename(&beside, &place).context("put in place", &place)?;
             } else {
-                std::fs::remove_file(&beside).at("remove", &beside)?;
+                std::fs::remove_file(&beside).context("remove", &beside)?;
                 copied?;
             }
         }

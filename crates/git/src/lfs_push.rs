@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::door::TRANSFER_LIMIT;
+use crate::command::runner::TRANSFER_TIMEOUT;
 use crate::files::FileError;
 use crate::lfs::Lfs;
 use crate::lfs_content::{contents, take_contents};
@@ -33,21 +33,22 @@ impl Mirror {
         let custom = match self.default_branch().await? {
             // A server of its own that the repository names; not as the agent names it.
             Some(branch) => {
-                let call = self.call("config", "read .lfsconfig");
-                let call = call.arg(format!("--blob={}:.lfsconfig", branch.tracking()));
-                let answer = self.reach(call.args(["--get", "lfs.url"])).await.any_code().await?;
-                (answer.code == 0).then(|| answer.line())
+                let command = self.command("config", "read .lfsconfig");
+                let command = command.arg(format!("--blob={}:.lfsconfig", branch.tracking()));
+                let output = self.reach(command.args(["--get", "lfs.url"])).await.output().await?;
+                (output.code == 0).then(|| output.line())
             }
             None => None,
         };
         let names: Vec<_> = names.into_iter().collect();
         for some in names.chunks(200) {
-            let mut call = self.call("lfs", format!("send large files to {}", self.source())).limit(TRANSFER_LIMIT);
+            let mut command =
+                self.command("lfs", format!("send large files to {}", self.source())).timeout(TRANSFER_TIMEOUT);
             if let Some(url) = &custom {
-                call = call.setting("lfs.url", url);
+                command = command.config("lfs.url", url);
             }
-            let call = call.args(["push", "--object-id"]).arg(self.argument().await?).args(some);
-            self.reach(call).await.run().await.map_err(unreached)?;
+            let command = command.args(["push", "--object-id"]).arg(self.argument().await?).args(some);
+            self.reach(command).await.run().await.map_err(unreached)?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{At, FileError, off_thread};
-use crate::progress::{Progress, ProgressSink};
+use crate::command::progress::{Progress, ProgressSink};
+use crate::files::{FileError, IoContext, off_thread};
 
 /// Held while it lives.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) async fn take(guarded: &Path, waiting: &str, progress: ProgressSink<'
         // A holder may have removed the file while this one waited for it; then it locks nobody out.
         let same =
             |there: std::fs::Metadata, held: std::fs::Metadata| (there.dev(), there.ino()) == (held.dev(), held.ino());
-        let held = lock._file.metadata().at("read", &path)?;
+        let held = lock._file.metadata().context("read", &path)?;
         if path.symlink_metadata().is_ok_and(|there| same(there, held)) {
             return Ok(lock);
         }
@@ -31,19 +31,19 @@ pub(crate) async fn take(guarded: &Path, waiting: &str, progress: ProgressSink<'
 /// Removes the lock file of something that is gone; the caller holds the lock.
 pub(crate) fn remove(guarded: &Path, _held: Lock) -> Result<(), FileError> {
     let path = beside(guarded);
-    std::fs::remove_file(&path).at("remove", &path)
+    std::fs::remove_file(&path).context("remove", &path)
 }
 
 async fn wait(path: &Path, waiting: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Lock, FileError> {
     let path = path.to_owned();
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).at("open", &path)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).context("open", &path)?;
     match file.try_lock() {
         Ok(()) => return Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => progress(Progress::new(waiting)),
-        Err(TryLockError::Error(source)) => return Err(FileError { doing: "lock", path, source }),
+        Err(TryLockError::Error(source)) => return Err(FileError { action: "lock", path, source }),
     }
     off_thread(&path.clone(), move || {
-        file.lock().at("lock", &path)?;
+        file.lock().context("lock", &path)?;
         Ok(Lock { _file: file })
     })
     .await

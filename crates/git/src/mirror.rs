@@ -9,14 +9,14 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
-use crate::door::{Call, Git, GitError, TRANSFER_LIMIT};
+use crate::command::login::Login;
+use crate::command::progress::{Progress, ProgressSink};
+use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
 use crate::files::{FileError, make_dir, read_regular, replace};
 use crate::layout::bare_config;
 use crate::lock;
-use crate::login::Login;
 use crate::names::{BranchName, Oid};
 use crate::partial::{Promisor, take_objects};
-use crate::progress::{Progress, ProgressSink};
 use crate::removal::being_made;
 use crate::source::{Located, Source, SourceError, listed};
 
@@ -133,7 +133,7 @@ impl Mirror {
         let made = self.create_in(&dir, progress).await;
         match made {
             Ok(()) => std::fs::rename(&dir, &self.dir)
-                .map_err(|source| FileError { doing: "put in place", path: self.dir.clone(), source }.into()),
+                .map_err(|source| FileError { action: "put in place", path: self.dir.clone(), source }.into()),
             Err(error) => {
                 // The error that is reported says more than a failure to tidy up after it would.
                 let _ = std::fs::remove_dir_all(&dir);
@@ -144,18 +144,19 @@ impl Mirror {
 
     async fn create_in(&mut self, dir: &Path, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         progress(Progress::new(format!("fetching {}", self.source)));
-        let call = self.git.call("clone", format!("fetch {}", self.source)).nowhere().limit(TRANSFER_LIMIT);
-        let mut call = call.args(["--bare", "--progress", "--template="]);
+        let command =
+            self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
+        let mut command = command.args(["--bare", "--progress", "--template="]);
         if let Some(located) = self.located().await?.cloned() {
             self.promisor = Promisor::of(&self.git, &located.place).await?;
             // Objects are linked, not copied; but not if the source itself borrows what others may remove.
             let borrows = located.common.join("objects/info/alternates").exists();
-            call = call.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
+            command = command.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
         }
-        call = call.arg("--end-of-options").arg(self.argument().await?).arg(dir);
-        self.reach(call).await.without_git_dir().run_telling(progress).await?;
+        command = command.arg("--end-of-options").arg(self.argument().await?).arg(dir);
+        self.reach(command).await.without_git_dir().run_with_progress(progress).await?;
 
-        let format = self.git.call("rev-parse", "read the object format").git_dir(dir);
+        let format = self.git.command("rev-parse", "read the object format").git_dir(dir);
         self.format = format.arg("--show-object-format").run().await?.line();
         let mut config = bare_config(&self.format, self.promisor.is_some());
         if let Some(promisor) = &self.promisor {
@@ -181,13 +182,13 @@ impl Mirror {
                 lines.extend_from_slice(part);
             }
         }
-        let call = self.call("update-ref", "put the branches in place");
-        call.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
+        let command = self.command("update-ref", "put the branches in place");
+        command.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
         Ok(())
     }
 
     /// Fetches the source's branches and tags. What the source no longer has goes from `refs/remotes/origin` and
-    /// `refs/tags`, and from nowhere else.
+    /// `refs/tags`, and from outside_repository else.
     ///
     /// # Errors
     /// [`MirrorError`]; the mirror is then as it was.
@@ -202,13 +203,13 @@ impl Mirror {
     }
 
     async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
-        let call = self.call("fetch", format!("fetch from {}", self.source)).limit(TRANSFER_LIMIT);
-        let mut call = call.args(["--progress", "--no-tags", "--no-write-fetch-head", "--update-shallow"]);
+        let command = self.command("fetch", format!("fetch from {}", self.source)).timeout(TRANSFER_TIMEOUT);
+        let mut command = command.args(["--progress", "--no-tags", "--no-write-fetch-head", "--update-shallow"]);
         if prune {
-            call = call.arg("--prune");
+            command = command.arg("--prune");
         }
-        call = call.arg("--end-of-options").arg(self.argument().await?).args(specs);
-        self.reach(call).await.run_telling(progress).await?;
+        command = command.arg("--end-of-options").arg(self.argument().await?).args(specs);
+        self.reach(command).await.run_with_progress(progress).await?;
         Ok(())
     }
 
@@ -217,8 +218,8 @@ impl Mirror {
         let (branch, head) = match self.located().await? {
             Some(located) => {
                 let branch = located.branch(&self.git).await?;
-                let head = self.git.call("rev-parse", "read the source's HEAD").at(&located.place);
-                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).any_code().await?;
+                let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&located.place);
+                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).output().await?;
                 (branch, Oid::read(&head.stdout))
             }
             None => {
@@ -230,13 +231,13 @@ impl Mirror {
             if !self.has(head).await? {
                 self.fetch(&[&format!("+HEAD:{HEAD_REF}")], false, &mut |_| ()).await?;
             }
-            self.call("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
+            self.command("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
         }
-        let call = self.call("symbolic-ref", "note the default branch");
+        let command = self.command("symbolic-ref", "note the default branch");
         match branch {
-            Some(branch) => call.args([DEFAULT_REF, &branch.tracking()]).run().await?,
+            Some(branch) => command.args([DEFAULT_REF, &branch.tracking()]).run().await?,
             // Exit code 1: there was none.
-            None => call.args(["--delete", DEFAULT_REF]).any_code().await?,
+            None => command.args(["--delete", DEFAULT_REF]).output().await?,
         };
         Ok(())
     }
@@ -248,8 +249,8 @@ impl Mirror {
 
     /// Whether a commit is here.
     pub(crate) async fn has(&self, commit: &Oid) -> Result<bool, GitError> {
-        let call = self.call("cat-file", "look for a commit").without_fetching();
-        Ok(call.arg("-e").arg(format!("{commit}^{{commit}}")).any_code().await?.code == 0)
+        let command = self.command("cat-file", "look for a commit").no_lazy_fetch();
+        Ok(command.arg("-e").arg(format!("{commit}^{{commit}}")).output().await?.code == 0)
     }
 
     /// The source's default branch (the one checked out there, for a folder), even if it has no commit yet.
@@ -257,35 +258,35 @@ impl Mirror {
     /// # Errors
     /// Git's own words.
     pub async fn default_branch(&self) -> Result<Option<BranchName>, GitError> {
-        let answer =
-            self.call("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]).any_code().await?;
-        let target = answer.line();
+        let output =
+            self.command("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]).output().await?;
+        let target = output.line();
         let name = target.strip_prefix("refs/remotes/origin/").unwrap_or_default();
         Ok(BranchName::new(name).ok())
     }
 
     /// Refs below these prefixes with the object each names, sorted by name; symbolic ones left out.
     pub(crate) async fn refs(&self, prefixes: &[&str]) -> Result<Vec<(Vec<u8>, Oid)>, GitError> {
-        let call =
-            self.call("for-each-ref", "list refs").arg("--format=%(objectname) %(refname) %(symref)").args(prefixes);
-        let answer = call.run().await?;
+        let command =
+            self.command("for-each-ref", "list refs").arg("--format=%(objectname) %(refname) %(symref)").args(prefixes);
+        let output = command.run().await?;
         let read = |line: &[u8]| {
             let mut words = line.split(|byte| *byte == b' ');
             let (oid, name, target) = (Oid::read(words.next()?)?, words.next()?, words.next()?);
             target.is_empty().then(|| (name.to_vec(), oid))
         };
-        Ok(answer.lines().filter_map(read).collect())
+        Ok(output.lines().filter_map(read).collect())
     }
 
     /// The object a ref names.
     pub(crate) async fn read_ref(&self, name: &str) -> Result<Option<Oid>, GitError> {
-        let call = self.call("rev-parse", "read a ref").args(["--verify", "--quiet", "--end-of-options"]);
-        Ok(Oid::read(&call.arg(name).any_code().await?.stdout))
+        let command = self.command("rev-parse", "read a ref").args(["--verify", "--quiet", "--end-of-options"]);
+        Ok(Oid::read(&command.arg(name).output().await?.stdout))
     }
 
-    /// A call in the mirror.
-    pub(crate) fn call(&self, subcommand: &str, doing: impl Into<String>) -> Call {
-        self.git.call(subcommand, doing).git_dir(&self.dir)
+    /// A command in the mirror.
+    pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        self.git.command(subcommand, action).git_dir(&self.dir)
     }
 
     /// The git that works here.
@@ -329,11 +330,11 @@ impl Mirror {
         for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
             if age.is_some_and(|age| age > STALE) {
-                // Left by a killed process; if it cannot be removed now, the next call tries again.
+                // Left by a killed process; if it cannot be removed now, the next command tries again.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
-        tempfile::tempdir_in(&place).map_err(|source| FileError { doing: "make a directory in", path: place, source })
+        tempfile::tempdir_in(&place).map_err(|source| FileError { action: "make a directory in", path: place, source })
     }
 }
 

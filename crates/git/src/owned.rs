@@ -5,7 +5,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{At, FileError, is_real_dir, read_regular, replace};
+use crate::files::{FileError, IoContext, is_real_dir, read_regular, replace};
 
 /// Who a pair of places belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) fn own(dir: &Path, relay: &Path) -> Result<(), FileError> {
 pub(crate) fn disown(relay: &Path) -> Result<(), FileError> {
     let path = record(relay);
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", &path),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove", &path),
         _ => Ok(()),
     }
 }

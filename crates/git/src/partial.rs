@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::door::{Call, Git, GitError};
-use crate::files::{At, FileError, is_real_dir, make_dir, off_thread};
+use crate::command::login::{Login, public};
+use crate::command::runner::{Git, GitCommand, GitError};
+use crate::files::{FileError, IoContext, is_real_dir, make_dir, off_thread};
 use crate::layout::ConfigText;
-use crate::login::{Login, public};
 
 /// The name of the remote that missing objects are fetched from, in every repository made here.
 const REMOTE: &str = "kugetsu-promisor";
@@ -24,23 +24,23 @@ pub(crate) struct Promisor {
 impl Promisor {
     /// The promisor of the repository at `place`, if it is a partial clone.
     pub(crate) async fn of(git: &Git, place: &Path) -> Result<Option<Self>, GitError> {
-        Self::read(git.call("config", format!("read the settings of {}", place.display())).at(place)).await
+        Self::read(git.command("config", format!("read the settings of {}", place.display())).current_dir(place)).await
     }
 
     /// The promisor that a mirror of ours has.
     pub(crate) async fn of_mirror(git: &Git, dir: &Path) -> Result<Option<Self>, GitError> {
-        Self::read(git.call("config", format!("read the settings of {}", dir.display())).git_dir(dir)).await
+        Self::read(git.command("config", format!("read the settings of {}", dir.display())).git_dir(dir)).await
     }
 
-    async fn read(call: Call) -> Result<Option<Self>, GitError> {
-        let answer = call
+    async fn read(command: GitCommand) -> Result<Option<Self>, GitError> {
+        let output = command
             .args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"])
-            .any_code()
+            .output()
             .await?;
-        if answer.code > 1 {
-            return Err(answer.failed);
+        if output.code > 1 {
+            return Err(output.failed);
         }
-        let entries: Vec<(&[u8], &[u8])> = answer
+        let entries: Vec<(&[u8], &[u8])> = output
             .records()
             .filter_map(|record| {
                 let end = record.iter().position(|byte| *byte == b'\n')?;
@@ -77,8 +77,8 @@ impl Promisor {
 /// A server process would have to send what the partial clone itself does not have.
 pub(crate) async fn take_objects(from: PathBuf, to: PathBuf) -> Result<(), FileError> {
     off_thread(&to.clone(), move || {
-        for entry in std::fs::read_dir(&from).at("read", &from)? {
-            let entry = entry.at("read", &from)?;
+        for entry in std::fs::read_dir(&from).context("read", &from)? {
+            let entry = entry.context("read", &from)?;
             let name = entry.file_name();
             let is_store = name == "pack" || (name.len() == 2 && name != "..");
             if is_store && is_real_dir(&entry.path()) {
@@ -93,21 +93,21 @@ pub(crate) async fn take_objects(from: PathBuf, to: PathBuf) -> Result<(), FileE
 fn take_files(from: &Path, to: &Path) -> Result<(), FileError> {
     make_dir(to)?;
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(from).at("read", from)? {
-        files.push(entry.at("read", from)?.path());
+    for entry in std::fs::read_dir(from).context("read", from)? {
+        files.push(entry.context("read", from)?.path());
     }
     // An index makes its pack visible, so it comes last.
     files.sort_by_key(|path| path.extension().is_some_and(|ending| ending == "idx"));
     for file in files {
         let Some(name) = file.file_name() else { continue };
-        let (target, meta) = (to.join(name), file.symlink_metadata().at("read", &file)?);
+        let (target, meta) = (to.join(name), file.symlink_metadata().context("read", &file)?);
         if !meta.is_file() || name.as_encoded_bytes().starts_with(b"tmp_") || meta.nlink() == 0 || target.exists() {
             continue;
         }
         if std::fs::hard_link(&file, &target).is_err() {
             let beside = target.with_extension("kugetsu-tmp");
-            std::fs::copy(&file, &beside).at("copy", &file)?;
-            std::fs::rename(&beside, &target).at("put in place", &target)?;
+            std::fs::copy(&file, &beside).context("copy", &file)?;
+            std::fs::rename(&beside, &target).context("put in place", &target)?;
         }
     }
     Ok(())

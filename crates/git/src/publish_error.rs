@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::door::GitError;
-use crate::failure::{Cause, Words};
+use crate::command::failure::{Cause, StderrTail};
+use crate::command::runner::GitError;
 use crate::files::FileError;
 use crate::names::{BranchName, Oid};
 use crate::source::SourceError;
@@ -23,12 +23,12 @@ pub enum PublishError {
         theirs: Option<Oid>,
     },
     /// The server refused: a protected branch, a hook, a quota.
-    #[error("the server refused {branch}: {words}")]
+    #[error("the server refused {branch}: {stderr}")]
     Refused {
         /// The branch.
         branch: BranchName,
         /// The server's words.
-        words: Words,
+        stderr: StderrTail,
     },
     /// The server does not answer.
     #[error("{0}")]
@@ -59,7 +59,7 @@ fn at(theirs: &Option<Oid>) -> String {
     theirs.as_ref().map_or_else(|| "it is gone".to_owned(), |theirs| format!("it is at {}", theirs.short()))
 }
 
-/// What a failed call to the server means for a push.
+/// What a failed command to the server means for a push.
 pub(crate) fn unreached(error: GitError) -> PublishError {
     match (error.cause(), &error) {
         (Cause::Authentication, _) => PublishError::NotLoggedIn(error),

@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::door::{Answer, TRANSFER_LIMIT};
-use crate::failure::Words;
+use crate::command::failure::StderrTail;
+use crate::command::runner::{Output, TRANSFER_TIMEOUT};
 use crate::files::unique;
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
@@ -63,28 +63,28 @@ impl Mirror {
         self.push_large(worktree).await?;
         let pushed = self.push(branch, head, &lease).await;
         if let Ok(published) = &pushed {
-            let call = self.call("update-ref", "note what was pushed");
-            call.args([format!("{PUSHED}{branch}").as_str(), published.head.as_str()]).run().await?;
+            let command = self.command("update-ref", "note what was pushed");
+            command.args([format!("{PUSHED}{branch}").as_str(), published.head.as_str()]).run().await?;
         }
         // Exit code 0 also where there is no such ref.
-        self.call("update-ref", "forget the pushed commit's name").args(["-d", &staged]).run().await?;
+        self.command("update-ref", "forget the pushed commit's name").args(["-d", &staged]).run().await?;
         pushed
     }
 
     async fn push(&self, branch: &BranchName, head: &Oid, lease: &Lease) -> Result<Published, PublishError> {
         let Lease::Expect(expected) = lease;
         let full = branch.full();
-        let call = self.call("push", format!("push {branch} to {}", self.source())).limit(TRANSFER_LIMIT);
-        let call = call.args(["--porcelain", "--no-verify", "--no-progress"]);
-        let call = call.arg(format!("--force-with-lease={full}:{}", expected.as_ref().map_or("", Oid::as_str)));
-        let call = call.arg("--end-of-options").arg(self.argument().await?).arg(format!("{head}:{full}"));
-        let answer = self.reach(call).await.any_code().await?;
+        let command = self.command("push", format!("push {branch} to {}", self.source())).timeout(TRANSFER_TIMEOUT);
+        let command = command.args(["--porcelain", "--no-verify", "--no-progress"]);
+        let command = command.arg(format!("--force-with-lease={full}:{}", expected.as_ref().map_or("", Oid::as_str)));
+        let command = command.arg("--end-of-options").arg(self.argument().await?).arg(format!("{head}:{full}"));
+        let output = self.reach(command).await.output().await?;
         let published = |was| Published { branch: branch.clone(), head: head.clone(), was };
-        match said(&answer) {
-            Some(said) if answer.code == 0 && said.flag == b'=' => Ok(published(Some(head.clone()))),
-            Some(_) if answer.code == 0 => Ok(published(expected.clone())),
-            Some(said) => Err(self.refused(branch, expected.as_ref(), &said, answer).await?),
-            None => Err(unreached(answer.failed)),
+        match said(&output) {
+            Some(said) if output.code == 0 && said.flag == b'=' => Ok(published(Some(head.clone()))),
+            Some(_) if output.code == 0 => Ok(published(expected.clone())),
+            Some(said) => Err(self.refused(branch, expected.as_ref(), &said, output).await?),
+            None => Err(unreached(output.failed)),
         }
     }
 
@@ -94,7 +94,7 @@ impl Mirror {
         branch: &BranchName,
         expected: Option<&Oid>,
         said: &Said,
-        answer: Answer,
+        output: Output,
     ) -> Result<PublishError, PublishError> {
         if said.summary.contains("currently checked out") {
             let at = match self.source() {
@@ -107,7 +107,7 @@ impl Mirror {
         if said.summary.contains("stale info") || theirs.as_ref() != expected {
             return Ok(PublishError::Diverged { branch: branch.clone(), theirs });
         }
-        let remote: Vec<&[u8]> = answer
+        let remote: Vec<&[u8]> = output
             .stderr
             .split(|byte| *byte == b'\n')
             .filter_map(|line| line.strip_prefix(b"remote:"))
@@ -117,7 +117,7 @@ impl Mirror {
         let mut words = remote.join(&b'\n');
         words.extend_from_slice(b"\n");
         words.extend_from_slice(said.summary.as_bytes());
-        Ok(PublishError::Refused { branch: branch.clone(), words: Words::of(&words) })
+        Ok(PublishError::Refused { branch: branch.clone(), stderr: StderrTail::new(&words) })
     }
 
     /// What a branch is on the server now.
@@ -125,23 +125,27 @@ impl Mirror {
     /// # Errors
     /// [`PublishError::Source`], or git's own words.
     pub async fn on_server(&self, branch: &BranchName) -> Result<Option<Oid>, PublishError> {
-        let call = self.git().call("ls-remote", format!("reach {}", self.source())).nowhere().limit(TRANSFER_LIMIT);
-        let call = call.arg("--end-of-options").arg(self.argument().await?).arg(branch.full());
-        let answer = self.reach(call).await.run().await?;
+        let command = self
+            .git()
+            .command("ls-remote", format!("reach {}", self.source()))
+            .outside_repository()
+            .timeout(TRANSFER_TIMEOUT);
+        let command = command.arg("--end-of-options").arg(self.argument().await?).arg(branch.full());
+        let output = self.reach(command).await.run().await?;
         let full = branch.full();
         // A pattern also finds `refs/x/refs/heads/<branch>`.
         let own =
-            answer.lines().find(|line| line.strip_suffix(full.as_bytes()).is_some_and(|rest| rest.ends_with(b"\t")));
+            output.lines().find(|line| line.strip_suffix(full.as_bytes()).is_some_and(|rest| rest.ends_with(b"\t")));
         Ok(own.and_then(|line| Oid::read(line.split(|byte| *byte == b'\t').next()?)))
     }
 
     /// In a folder the branch must not be under anybody's feet, whatever that repository's settings allow.
     async fn check_not_checked_out(&self, branch: &BranchName) -> Result<(), PublishError> {
         let Some(located) = self.located().await? else { return Ok(()) };
-        let call = self.git().call("worktree", format!("list the worktrees of {}", located.place.display()));
-        let answer = call.args(["list", "--porcelain", "-z"]).at(&located.place).run().await?;
+        let command = self.git().command("worktree", format!("list the worktrees of {}", located.place.display()));
+        let output = command.args(["list", "--porcelain", "-z"]).current_dir(&located.place).run().await?;
         let (full, mut place) = (format!("branch {}", branch.full()), PathBuf::new());
-        for record in answer.records() {
+        for record in output.records() {
             if let Some(path) = record.strip_prefix(b"worktree ") {
                 place = PathBuf::from(OsStr::from_bytes(path));
             } else if record == full.as_bytes() {
@@ -153,8 +157,8 @@ impl Mirror {
 }
 
 /// Reads `<flag>\t<from>:<to>\t<summary>`; there is one such line for each ref, once the server was reached.
-fn said(answer: &Answer) -> Option<Said> {
-    answer.lines().find_map(|line| {
+fn said(output: &Output) -> Option<Said> {
+    output.lines().find_map(|line| {
         let mut parts = line.split(|byte| *byte == b'\t');
         let (flag, _, summary) = (parts.next()?, parts.next()?, parts.next()?);
         let [flag] = flag else { return None };

@@ -1,6 +1,6 @@
 //! Which commits the mirror knows, and which of them are safe.
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::door::GitError;
-use crate::files::{At, FileError, is_real_dir, replace};
+use crate::command::runner::GitError;
+use crate::files::{FileError, IoContext, is_real_dir, replace};
 use crate::foreign::Foreign;
 use crate::layout::{bare_config, borrow, make_git_dir, packed_refs};
 use crate::mirror::Mirror;
@@ -79,7 +79,7 @@ fn write_shallow(mirror: &Mirror, relay: &Path) -> Result<(), FileError> {
         Some(shallow) => replace(&path, &shallow),
         // Nothing is cut off any more, or nothing was.
         None if path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) => {
-            std::fs::remove_file(&path).at("remove", &path)
+            std::fs::remove_file(&path).context("remove", &path)
         }
         None => Ok(()),
     }
@@ -95,7 +95,7 @@ fn remove_loose(relay: &Path, name: &[u8]) -> Result<(), FileError> {
         path = crate::files::below(&path, part);
     }
     match path.symlink_metadata() {
-        Ok(meta) if !meta.is_dir() => std::fs::remove_file(&path).at("remove", &path),
+        Ok(meta) if !meta.is_dir() => std::fs::remove_file(&path).context("remove", &path),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{At, FileError, is_real_dir, off_thread, unique};
+use crate::files::{FileError, IoContext, is_real_dir, off_thread, unique};
 
 /// A process of the agent's that is just ending may still write a file or two.
 const TRIES: usize = 3;
@@ -57,7 +57,7 @@ fn remove_now(path: &Path) -> Result<(), FileError> {
             Err(error) => {
                 tries.next();
                 if tries.is_empty() {
-                    return Err(error).at("remove", path);
+                    return Err(error).context("remove", path);
                 }
                 permit(path);
             }

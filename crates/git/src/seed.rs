@@ -1,14 +1,14 @@
 //! A mirror made without the server: from what a clone of it has.
 
 use crate::adopt_error::AdoptError;
-use crate::door::{Git, GitError, TRANSFER_LIMIT};
-use crate::files::{At, make_dir, replace};
+use crate::command::progress::{Progress, ProgressSink};
+use crate::command::runner::{Git, GitError, TRANSFER_TIMEOUT};
+use crate::files::{IoContext, make_dir, replace};
 use crate::foreign::Foreign;
 use crate::found::Found;
 use crate::layout::{bare_config, make_git_dir};
 use crate::lock;
 use crate::mirror::{DEFAULT_REF, HEAD_REF, MARK, Mirror, MirrorError};
-use crate::progress::{Progress, ProgressSink};
 use crate::removal::being_made;
 use crate::source::Source;
 use crate::view::{SHALLOW, View};
@@ -52,7 +52,7 @@ impl Mirror {
         let foreign = Foreign::read(found.git_dir());
         match mirror.placed_at(&new, format(&foreign)).seed(found, &foreign).await {
             Ok(()) => {
-                std::fs::rename(&new, mirror.dir()).at("put in place", mirror.dir())?;
+                std::fs::rename(&new, mirror.dir()).context("put in place", mirror.dir())?;
                 mirror.is_there().await?;
                 let said = format!("the server was not asked ({error}): its branches are as the clone knew them");
                 Ok((mirror, Some(said)))
@@ -88,23 +88,27 @@ impl Mirror {
         if !any {
             return Err(damaged("it does not say what the server had"));
         }
-        let call = view.call("update-ref", "name the server's branches");
-        call.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
+        let command = view.command("update-ref", "name the server's branches");
+        command.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
         self.take_seed(&view).await?;
         let default = found.default_branch();
         if let Some(branch) = &default {
-            self.call("symbolic-ref", "note the default branch").args([DEFAULT_REF, &branch.tracking()]).run().await?;
+            self.command("symbolic-ref", "note the default branch")
+                .args([DEFAULT_REF, &branch.tracking()])
+                .run()
+                .await?;
             if let Some(head) = self.branch_tip(branch).await? {
-                self.call("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
+                self.command("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
             }
         }
         Ok(replace(&self.dir().join(MARK), format!("{}\n", self.format()).as_bytes())?)
     }
 
     async fn take_seed(&self, view: &View) -> Result<(), GitError> {
-        let call = self.call("fetch", "take the clone's commits into the mirror").limit(TRANSFER_LIMIT);
-        let call = call.setting("fetch.fsckObjects", "true");
-        let call = call.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(view.dir());
+        let command = self.command("fetch", "take the clone's commits into the mirror").timeout(TRANSFER_TIMEOUT);
+        let command = command.config("fetch.fsckObjects", "true");
+        let command =
+            command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(view.dir());
         let specs = [
             format!("+{SEED}heads/*:refs/remotes/origin/*"),
             format!("+{SEED}tags/*:refs/tags/*"),
@@ -112,7 +116,7 @@ impl Mirror {
             // update: it stays named.
             format!("+{SEED}*:{SEED}*"),
         ];
-        call.args(specs).run().await.map(drop)
+        command.args(specs).run().await.map(drop)
     }
 }
 

@@ -10,15 +10,15 @@ use std::time::Duration;
 use kugetsu_domain::counted::counted;
 use thiserror::Error;
 
-use crate::door::{Call, Git, GitError};
-use crate::failure::masked;
-use crate::login::Login;
-use crate::login::public;
+use crate::command::failure::masked;
+use crate::command::login::Login;
+use crate::command::login::public;
+use crate::command::runner::{Git, GitCommand, GitError};
 use crate::names::{BranchName, Oid};
 use crate::partial::Promisor;
 
 /// How long a server may take to list its refs.
-const PROBE_LIMIT: Duration = Duration::from_secs(90);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Where a repository comes from. `Debug` and `Display` show no password.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,16 +130,16 @@ impl Source {
         }
     }
 
-    /// Adds what a call needs to speak to this source: tokens, and the credentials that its address holds.
-    pub(crate) fn reach(&self, call: Call) -> Call {
-        let call = call.with_credentials();
+    /// Adds what a command needs to speak to this source: tokens, and the credentials that its address holds.
+    pub(crate) fn reach(&self, command: GitCommand) -> GitCommand {
+        let command = command.with_credentials();
         let login = match self {
             Self::Url(url) => Login::of(url),
             Self::Path(_) => None,
         };
         match login {
-            Some(login) => call.with_login(&login),
-            None => call,
+            Some(login) => command.with_login(&login),
+            None => command,
         }
     }
 
@@ -202,11 +202,11 @@ pub(crate) struct Listed {
 
 /// Asks a source for its HEAD and whether it has any branch.
 pub(crate) async fn listed(git: &Git, source: &Source) -> Result<Listed, GitError> {
-    let call = git.call("ls-remote", format!("reach {source}")).nowhere().limit(PROBE_LIMIT);
-    let call = call.args(["--symref", "--end-of-options"]).arg(source.argument()).args(["HEAD", "refs/heads/*"]);
-    let answer = source.reach(call).run().await?;
+    let command = git.command("ls-remote", format!("reach {source}")).outside_repository().timeout(PROBE_TIMEOUT);
+    let command = command.args(["--symref", "--end-of-options"]).arg(source.argument()).args(["HEAD", "refs/heads/*"]);
+    let output = source.reach(command).run().await?;
     let mut listed = Listed { branch: None, head: None, empty: true };
-    for line in answer.lines() {
+    for line in output.lines() {
         let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
         let (what, name) = line.split_at(tab);
         let name = name.get(1..).unwrap_or_default();
@@ -225,11 +225,11 @@ pub(crate) async fn listed(git: &Git, source: &Source) -> Result<Listed, GitErro
 
 async fn probe_path(git: &Git, located: &Located) -> Result<Probe, SourceError> {
     let place = &located.place;
-    let head = git.call("rev-parse", format!("read HEAD of {}", place.display())).at(place);
+    let head = git.command("rev-parse", format!("read HEAD of {}", place.display())).current_dir(place);
     let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]);
-    let head = head.without_fetching().any_code().await?;
-    let any = git.call("for-each-ref", format!("list the branches of {}", place.display())).at(place);
-    let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).without_fetching().run().await?;
+    let head = head.no_lazy_fetch().output().await?;
+    let any = git.command("for-each-ref", format!("list the branches of {}", place.display())).current_dir(place);
+    let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).no_lazy_fetch().run().await?;
     let partial = Promisor::of(git, place).await?.is_some();
     let head = Oid::read(&head.stdout);
     Ok(Probe {
@@ -260,25 +260,26 @@ impl Located {
             return Err(SourceError::NoFolder(path.clone()));
         }
         let ask = |what: &[&str]| {
-            let call = git.call("rev-parse", format!("find the repository at {}", path.display())).at(path);
-            call.arg("--path-format=absolute").args(what).only_reads()
+            let command =
+                git.command("rev-parse", format!("find the repository at {}", path.display())).current_dir(path);
+            command.arg("--path-format=absolute").args(what).no_optional_locks()
         };
         let as_path =
             |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned());
-        // Whoever starts a task waits for this, so git is asked once where one answer tells: of a repository with files,
+        // Whoever starts a task waits for this, so git is asked once where one output tells: of a repository with files,
         // and without a line's end in either path.
-        let both = ask(&["--git-common-dir", "--show-toplevel"]).any_code().await?;
+        let both = ask(&["--git-common-dir", "--show-toplevel"]).output().await?;
         let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
         if let (0, [common, place, []]) = (both.code, lines.as_slice()) {
             return Ok(Self { place: as_path(place), common: as_path(common), bare: false });
         }
-        let common = ask(&["--git-common-dir"]).any_code().await?;
+        let common = ask(&["--git-common-dir"]).output().await?;
         if common.code != 0 {
             let nothing = String::from_utf8_lossy(&common.stderr).contains("not a git repository");
             return Err(if nothing { SourceError::NoRepository(path.clone()) } else { common.failed.into() });
         }
         let common = as_path(&common.stdout);
-        let top = ask(&["--show-toplevel"]).any_code().await?;
+        let top = ask(&["--show-toplevel"]).output().await?;
         Ok(match top.code {
             0 => Self { place: as_path(&top.stdout), common, bare: false },
             _ => Self { place: as_path(&ask(&["--git-dir"]).run().await?.stdout), common, bare: true },
@@ -290,12 +291,13 @@ impl Located {
     /// # Errors
     /// Git's own words.
     pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
-        let call = git.call("symbolic-ref", format!("read HEAD of {}", self.place.display())).at(&self.place);
-        let answer = call.args(["--quiet", "HEAD"]).any_code().await?;
-        match answer.code {
-            0 => Ok(BranchName::of_ref(answer.line().as_bytes())),
+        let command =
+            git.command("symbolic-ref", format!("read HEAD of {}", self.place.display())).current_dir(&self.place);
+        let output = command.args(["--quiet", "HEAD"]).output().await?;
+        match output.code {
+            0 => Ok(BranchName::of_ref(output.line().as_bytes())),
             1 => Ok(None),
-            _ => Err(answer.failed),
+            _ => Err(output.failed),
         }
     }
 
@@ -309,30 +311,36 @@ impl Located {
         if self.bare {
             return Ok(0);
         }
-        let doing = format!("read the state of {}", self.place.display());
-        let call = git.call("status", doing).at(&self.place).only_reads().without_fetching();
-        let mut call =
-            call.args(["--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"]);
+        let action = format!("read the state of {}", self.place.display());
+        let command = git.command("status", action).current_dir(&self.place).no_optional_locks().no_lazy_fetch();
+        let mut command = command.args([
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignore-submodules=dirty",
+        ]);
         for (key, value) in self.users_filters(git).await? {
-            call = call.setting(key, value);
+            command = command.config(key, value);
         }
-        Ok(call.run().await?.records().count())
+        Ok(command.run().await?.records().count())
     }
 
     /// Every setting of a filter that the repository's own files make, with what the user's files say of it: empty where
     /// they say nothing, and then it is no filter. Where they extend git-lfs by programs, there is no filter of that name.
     async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
-        let call = git.call("config", format!("read the settings of {}", self.place.display())).at(&self.place);
-        let answer = call
+        let command =
+            git.command("config", format!("read the settings of {}", self.place.display())).current_dir(&self.place);
+        let output = command
             .args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."])
-            .any_code()
+            .output()
             .await?;
-        if answer.code > 1 {
-            return Err(answer.failed);
+        if output.code > 1 {
+            return Err(output.failed);
         }
         let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let (mut own, mut users) = (BTreeMap::new(), BTreeMap::new());
-        let mut parts = answer.stdout.split(|byte| *byte == 0);
+        let mut parts = output.stdout.split(|byte| *byte == 0);
         while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
             // A setting without a value is one that is switched on.
             let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {

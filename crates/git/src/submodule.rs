@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::door::{Call, GitError};
+use crate::command::runner::{GitCommand, GitError};
 use crate::layout::ConfigText;
 use crate::mirror::Mirror;
 use crate::names::Oid;
@@ -27,19 +27,19 @@ struct Submodule {
 impl Submodules {
     /// Reads them; a commit without a `.gitmodules`, or with one that git cannot read, has none.
     pub(crate) async fn of(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
-        Self::read(mirror.reach(mirror.call("config", READ)).await, commit).await
+        Self::read(mirror.reach(mirror.command("config", READ)).await, commit).await
     }
 
     /// As [`Submodules::of`], of a commit that only a view has.
     pub(crate) async fn seen(view: &View, commit: &Oid) -> Result<Self, GitError> {
-        Self::read(view.call("config", READ), commit).await
+        Self::read(view.command("config", READ), commit).await
     }
 
-    async fn read(call: Call, commit: &Oid) -> Result<Self, GitError> {
-        let call = call.arg(format!("--blob={commit}:.gitmodules"));
-        let answer = call.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).any_code().await?;
+    async fn read(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {
+        let command = command.arg(format!("--blob={commit}:.gitmodules"));
+        let output = command.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).output().await?;
         let mut found = Self::default();
-        for record in answer.records().filter(|_| answer.code == 0) {
+        for record in output.records().filter(|_| output.code == 0) {
             let Some(end) = record.iter().position(|byte| *byte == b'\n') else { continue };
             let (key, value) = record.split_at(end);
             let value = value.get(1..).unwrap_or_default().to_vec();

@@ -3,7 +3,7 @@
 //! The agent wrote the git directory, so it is read as files (see `foreign`), and git works in a directory of the
 //! host's own (see `view`): no hook, filter or setting of the agent's takes effect.
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::is_real_dir;
 use crate::foreign::{Foreign, Head};
 use crate::names::Oid;
@@ -87,8 +87,8 @@ impl Heads {
     }
 
     async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
-        let call = self.view.call("merge-base", "compare two commits").arg("--is-ancestor");
-        Ok(call.args([other.as_str(), head.as_str()]).any_code().await?.code == 0)
+        let command = self.view.command("merge-base", "compare two commits").arg("--is-ancestor");
+        Ok(command.args([other.as_str(), head.as_str()]).output().await?.code == 0)
     }
 
     /// The branches with commits that neither `best` nor the server has.

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::FileError;
 
 /// Why the state of a worktree could not be read.

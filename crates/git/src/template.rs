@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::files::{At, FileError, make_dir, off_thread};
+use crate::files::{FileError, IoContext, make_dir, off_thread};
 use crate::mirror::Mirror;
 use crate::survey_error::SurveyError;
 
@@ -16,10 +16,13 @@ pub(crate) async fn copy_hooks(mirror: &Mirror, git_dir: &Path) -> Result<Option
     let scratch = mirror.scratch()?;
     let new = scratch.path().join("new");
     // Git itself knows best where its template is: in the environment, in the settings, or where it was installed.
-    let call = mirror.git().call("init", "copy the hooks of your git template (init.templateDir)").at(scratch.path());
-    match call.args(["--quiet", "--bare"]).arg(&new).any_code().await? {
-        answer if answer.code == 0 => {}
-        answer => return Ok(Some(told(answer.failed))),
+    let command = mirror
+        .git()
+        .command("init", "copy the hooks of your git template (init.templateDir)")
+        .current_dir(scratch.path());
+    match command.args(["--quiet", "--bare"]).arg(&new).output().await? {
+        output if output.code == 0 => {}
+        output => return Ok(Some(told(output.failed))),
     }
     let (from, to) = (new.join("hooks"), git_dir.join("hooks"));
     Ok(off_thread(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(told))
@@ -34,18 +37,18 @@ fn told(error: impl Into<SurveyError>) -> String {
 fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
     let Ok(entries) = std::fs::read_dir(from) else { return Ok(()) };
     for entry in entries {
-        let entry = entry.at("read", from)?;
+        let entry = entry.context("read", from)?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().at("read", &source)?;
+        let kind = entry.file_type().context("read", &source)?;
         if kind.is_dir() {
             copy(&source, &target)?;
         } else if source.extension().is_none_or(|ending| ending != "sample") {
             make_dir(to)?;
             if kind.is_symlink() {
-                let leads = std::fs::read_link(&source).at("read", &source)?;
-                symlink(leads, &target).at("make the link", &target)?;
+                let leads = std::fs::read_link(&source).context("read", &source)?;
+                symlink(leads, &target).context("make the link", &target)?;
             } else {
-                std::fs::copy(&source, &target).at("copy", &source)?;
+                std::fs::copy(&source, &target).context("copy", &source)?;
             }
         }
     }

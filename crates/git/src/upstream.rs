@@ -3,8 +3,8 @@
 
 use std::ffi::OsString;
 
-use crate::door::Call;
-use crate::login::Login;
+use crate::command::login::Login;
+use crate::command::runner::GitCommand;
 use crate::mirror::Mirror;
 use crate::partial::Promisor;
 use crate::source::{Located, Source, SourceError};
@@ -36,17 +36,17 @@ impl Mirror {
         self.argument().await.unwrap_or_else(|_| self.source().argument())
     }
 
-    /// Adds what a call needs to speak to the source, and to the server that a partial clone's missing objects are on.
-    pub(crate) async fn reach(&self, call: Call) -> Call {
-        let call = self.source().reach(call);
+    /// Adds what a command needs to speak to the source, and to the server that a partial clone's missing objects are on.
+    pub(crate) async fn reach(&self, command: GitCommand) -> GitCommand {
+        let command = self.source().reach(command);
         match self.promisor_login().await {
-            Some(login) => call.with_login(login),
-            None => call,
+            Some(login) => command.with_login(login),
+            None => command,
         }
     }
 
     /// The credentials in the address that the source itself, a partial clone, fetches missing objects from. They are
-    /// read from there each time, and written nowhere.
+    /// read from there each time, and written outside_repository.
     async fn promisor_login(&self) -> Option<&Login> {
         let find = async || {
             self.promisor()?;

@@ -1,10 +1,10 @@
 //! A git directory of the host's own onto a repository that an agent wrote: git works in this one, with this config,
-//! while the objects are the agent's (linked or copied, so a link or an `alternates` of the agent's leads nowhere) and
+//! while the objects are the agent's (linked or copied, so a link or an `alternates` of the agent's leads outside_repository) and
 //! the mirror's.
 
 use std::path::{Path, PathBuf};
 
-use crate::door::{Call, Git, GitError};
+use crate::command::runner::{Git, GitCommand, GitError};
 use crate::files::{FileError, is_real_dir, off_thread, read_regular, replace};
 use crate::foreign::{Foreign, Head};
 use crate::layout::{bare_config, borrow, cut_off, make_git_dir};
@@ -150,35 +150,35 @@ impl View {
         .await
     }
 
-    /// A call in the view, without files.
-    pub(crate) fn call(&self, subcommand: &str, doing: impl Into<String>) -> Call {
-        self.git.call(subcommand, doing).git_dir(self.dir())
+    /// A command in the view, without files.
+    pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        self.git.command(subcommand, action).git_dir(self.dir())
     }
 
-    /// A call in the view with these files. Never lets git look into a repository inside them.
-    pub(crate) fn call_on(&self, files: &Path, subcommand: &str, doing: impl Into<String>) -> Call {
-        self.call(subcommand, doing)
+    /// A command in the view with these files. Never lets git look into a repository inside them.
+    pub(crate) fn command_on(&self, files: &Path, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        self.command(subcommand, action)
             .work_tree(files)
-            .setting("diff.ignoreSubmodules", "all")
-            .setting("status.submoduleSummary", "false")
-            .setting("status.relativePaths", "false")
+            .config("diff.ignoreSubmodules", "all")
+            .config("status.submoduleSummary", "false")
+            .config("status.relativePaths", "false")
     }
 
     /// Whether a commit is here with all it needs, apart from what `safe` reaches.
     pub(crate) async fn is_whole(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
-        let mut call = self.call("rev-list", "check the commits").args(["--objects", "--quiet"]);
+        let mut command = self.command("rev-list", "check the commits").args(["--objects", "--quiet"]);
         if self.partial {
-            call = call.arg("--exclude-promisor-objects");
+            command = command.arg("--exclude-promisor-objects");
         }
-        let call = call.arg("--stdin");
-        Ok(call.stdin(asked(commits, safe)).any_code().await?.code == 0)
+        let command = command.arg("--stdin");
+        Ok(command.stdin(asked(commits, safe)).output().await?.code == 0)
     }
 
     /// The commit that an object is or, for a tag, names.
     pub(crate) async fn commit_of(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
-        let call = self.call("rev-parse", "find the commit").args(["--verify", "--quiet", "--end-of-options"]);
-        let answer = call.arg(format!("{object}^{{commit}}")).any_code().await?;
-        Ok(Oid::read(&answer.stdout).filter(|_| answer.code == 0))
+        let command = self.command("rev-parse", "find the commit").args(["--verify", "--quiet", "--end-of-options"]);
+        let output = command.arg(format!("{object}^{{commit}}")).output().await?;
+        Ok(Oid::read(&output.stdout).filter(|_| output.code == 0))
     }
 
     /// In how many files a tree differs from a commit, or from nothing.
@@ -186,12 +186,12 @@ impl View {
         let from = match from {
             Some(from) => from.clone(),
             None => {
-                let call = self.call("hash-object", "make an empty tree");
-                call.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()?
+                let command = self.command("hash-object", "make an empty tree");
+                command.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()?
             }
         };
-        let call = self.call("diff-tree", "compare the files").args(["-r", "-z", "--name-only", "--no-renames"]);
-        Ok(call.args([from.as_str(), tree.as_str()]).run().await?.records().count())
+        let command = self.command("diff-tree", "compare the files").args(["-r", "-z", "--name-only", "--no-renames"]);
+        Ok(command.args([from.as_str(), tree.as_str()]).run().await?.records().count())
     }
 
     /// How long the ids here are.
@@ -204,7 +204,7 @@ impl View {
         let path = self.dir().join("index");
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileError { doing: "remove", path, source })
+                Err(FileError { action: "remove", path, source })
             }
             _ => Ok(()),
         }
@@ -212,16 +212,16 @@ impl View {
 
     /// The commits reachable from `heads`, but not from `safe`; `None` if git cannot tell.
     pub(crate) async fn list(&self, heads: &[&Oid], safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
-        let call = self.call("rev-list", "list the commits").arg("--stdin");
-        let answer = call.stdin(asked(heads, safe)).any_code().await?;
-        Ok((answer.code == 0).then(|| answer.lines().filter_map(Oid::read).collect()))
+        let command = self.command("rev-list", "list the commits").arg("--stdin");
+        let output = command.stdin(asked(heads, safe)).output().await?;
+        Ok((output.code == 0).then(|| output.lines().filter_map(Oid::read).collect()))
     }
 
     /// How many commits are reachable from `commits`, but not from `safe`.
     pub(crate) async fn count(&self, commits: &[&Oid], safe: &[Oid]) -> Result<u32, GitError> {
-        let call = self.call("rev-list", "count the commits").args(["--count", "--stdin"]);
-        let answer = call.stdin(asked(commits, safe)).run().await?;
-        answer.line().parse().map_err(|_| answer.not_understood())
+        let command = self.command("rev-list", "count the commits").args(["--count", "--stdin"]);
+        let output = command.stdin(asked(commits, safe)).run().await?;
+        output.line().parse().map_err(|_| output.unexpected())
     }
 }
 

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Base;
 use crate::checkout;
-use crate::door::{GitError, Place};
-use crate::files::{At, FileError, is_real_dir, make_dir, replace};
+use crate::command::login::public;
+use crate::command::progress::ProgressSink;
+use crate::command::runner::{ConfigScope, GitError};
+use crate::files::{FileError, IoContext, is_real_dir, make_dir, replace};
 use crate::identity::Identity;
 use crate::layout::{ConfigText, borrow, cut_off, make_git_dir, packed_refs};
 use crate::lfs::{Lfs, write_addresses};
 use crate::lock;
-use crate::login::public;
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::owned::{Owner, disown, is_unused, own, owner};
-use crate::progress::ProgressSink;
 use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
@@ -99,7 +99,7 @@ impl Worktree {
     async fn clear(&self) -> Result<(), WorktreeError> {
         remove_half_made(&self.dir).await?;
         remove_half_made(&self.relay).await?;
-        if is_real_dir(&self.dir) && std::fs::read_dir(&self.dir).at("read", &self.dir)?.next().is_none() {
+        if is_real_dir(&self.dir) && std::fs::read_dir(&self.dir).context("read", &self.dir)?.next().is_none() {
             remove(&self.dir).await?;
         }
         let is_there = self.dir.symlink_metadata().is_ok();
@@ -164,7 +164,7 @@ impl Worktree {
         }
         notices.extend(copy_hooks(&self.mirror, &git_dir).await?);
         notices.extend(unnamed);
-        std::fs::rename(&new, &self.dir).at("put in place", &self.dir)?;
+        std::fs::rename(&new, &self.dir).context("put in place", &self.dir)?;
         Ok(notices)
     }
 
@@ -175,7 +175,7 @@ impl Worktree {
     ) -> Result<(), FileError> {
         let new = being_made(&self.relay);
         relay::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
-        std::fs::rename(&new, &self.relay).at("put in place", &self.relay)
+        std::fs::rename(&new, &self.relay).context("put in place", &self.relay)
     }
 
     /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
@@ -183,7 +183,7 @@ impl Worktree {
         let Ok(Some(located)) = self.mirror.located().await else {
             return Ok(self.mirror.address().await.into_encoded_bytes());
         };
-        let url = self.mirror.git().setting("remote.origin.url", Place::Folder(&located.place)).await?;
+        let url = self.mirror.git().config_value("remote.origin.url", ConfigScope::WorkingDir(&located.place)).await?;
         Ok(match url {
             Some(url) => public(&String::from_utf8_lossy(&url)).into_bytes(),
             None => located.place.clone().into_os_string().into_encoded_bytes(),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::change::Changes;
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::unique;
 use crate::inner::{Inner, Own, inside};
 use crate::lfs_content::take_contents;
@@ -60,8 +60,8 @@ async fn take_from(mirror: &Mirror, inner: &Inner, note: &mut Note, taken: &mut 
         let why = match taken.names.len() < HEADS_MAX {
             true => match mirror.import(&view, &commit, &outgoing).await {
                 Ok(()) => None,
-                Err(GitError::Failed { words, .. }) => Some(words.as_str().replace('\n', "; ")),
-                Err(GitError::Answer { answer, .. }) => Some(answer),
+                Err(GitError::Failed { stderr, .. }) => Some(stderr.as_str().replace('\n', "; ")),
+                Err(GitError::UnexpectedOutput { output, .. }) => Some(output),
                 Err(error) => return Err(error.into()),
             },
             false => Some("there are too many".to_owned()),
@@ -89,8 +89,8 @@ impl Taken {
             return Ok(());
         }
         let lines: String = self.names.iter().map(|name| format!("delete {name}\n")).collect();
-        let call = mirror.call("update-ref", "forget the names of what was taken").arg("--stdin");
-        call.stdin(lines).run().await.map(drop)
+        let command = mirror.command("update-ref", "forget the names of what was taken").arg("--stdin");
+        command.stdin(lines).run().await.map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rescues of a repository.
 
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::reach::RESCUE;
@@ -54,9 +54,9 @@ pub async fn list(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<Rescue>, Re
 
 pub(super) async fn noted(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<(Rescue, Note)>, GitError> {
     let prefix = issue.map_or_else(|| RESCUE.to_owned(), |issue| format!("{RESCUE}{issue}/"));
-    let call =
-        mirror.call("for-each-ref", "list the rescues").arg("--format=%(objectname) %(refname)%0a%(contents)%00");
-    let answer = call.arg(prefix.trim_end_matches('/')).run().await?;
+    let command =
+        mirror.command("for-each-ref", "list the rescues").arg("--format=%(objectname) %(refname)%0a%(contents)%00");
+    let output = command.arg(prefix.trim_end_matches('/')).run().await?;
     let read = |record: &[u8]| {
         let text = String::from_utf8_lossy(record);
         let (about, message) = text.trim_start_matches('\n').split_once('\n')?;
@@ -67,7 +67,7 @@ pub(super) async fn noted(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<(Re
         let (why, files) = (note.why.clone(), note.files);
         Some((Rescue { name: name.to_owned(), issue, at, commit, why, files }, note))
     };
-    let mut found: Vec<_> = answer.records().filter_map(read).collect();
+    let mut found: Vec<_> = output.records().filter_map(read).collect();
     found.sort_by(|(a, _), (b, _)| (&a.at, a.issue).cmp(&(&b.at, b.issue)));
     Ok(found)
 }
@@ -105,11 +105,11 @@ pub async fn show(mirror: &Mirror, name: &str) -> Result<Shown, RescueError> {
         Some(head) => head.clone(),
         None => empty_tree(mirror).await?,
     };
-    let call = mirror.call("diff", "compare the rescue").args(["--no-ext-diff", "--no-textconv", "--no-color"]);
-    let call = call
+    let command = mirror.command("diff", "compare the rescue").args(["--no-ext-diff", "--no-textconv", "--no-color"]);
+    let command = command
         .args(["--stat=100".to_owned(), format!("--stat-count={STAT_FILES}")])
         .args([&from, &rescue.commit].map(Oid::as_str));
-    let stat = mirror.reach(call).await.run().await?;
+    let stat = mirror.reach(command).await.run().await?;
     Ok(Shown {
         rescue,
         stat: shown_lines(stat.stdout.trim_ascii_end(), STAT_MAX),
@@ -120,6 +120,6 @@ pub async fn show(mirror: &Mirror, name: &str) -> Result<Shown, RescueError> {
 
 /// The tree without files, which every commit can be compared with.
 async fn empty_tree(mirror: &Mirror) -> Result<Oid, GitError> {
-    let call = mirror.call("hash-object", "make an empty tree");
-    call.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()
+    let command = mirror.command("hash-object", "make an empty tree");
+    command.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()
 }

@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::checkout;
-use crate::door::{Call, TRANSFER_LIMIT};
+use crate::command::runner::{GitCommand, TRANSFER_TIMEOUT};
 use crate::files::below;
-use crate::files::{At, FileError, make_dir, replace};
+use crate::files::{FileError, IoContext, make_dir, replace};
 use crate::layout::{ConfigText, make_git_dir, packed_refs};
 use crate::lfs::Lfs;
 use crate::lfs_content::take_contents;
@@ -60,7 +60,7 @@ pub async fn restore(mirror: &Mirror, name: &str, to: &Path) -> Result<Restored,
     let made = make(mirror, &rescue, &note, &new).await;
     let placed = match made {
         // An empty directory gives way to the new one.
-        Ok(notices) => std::fs::rename(&new, &to).at("put in place", &to).map(|()| notices).map_err(Into::into),
+        Ok(notices) => std::fs::rename(&new, &to).context("put in place", &to).map(|()| notices).map_err(Into::into),
         Err(error) => Err(error),
     };
     match placed {
@@ -100,7 +100,7 @@ async fn make(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Resu
     }
     // Exit code 1: some files differ from the index, which is the point.
     let refresh = on(mirror, dir, "update-index", "look at the files").args(["-q", "--refresh"]);
-    lfs.permit_pointers(refresh).any_code().await?;
+    lfs.permit_pointers(refresh).output().await?;
     notices.extend(inner::notices(&note.inner));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("this could not be saved: {unsaved}")));
@@ -141,9 +141,9 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
     Ok(packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
 }
 
-/// A call in the new repository.
-fn on(mirror: &Mirror, dir: &Path, subcommand: &str, doing: &str) -> Call {
-    mirror.git().call(subcommand, doing).git_dir(&dir.join(".git")).work_tree(dir).limit(TRANSFER_LIMIT)
+/// A command in the new repository.
+fn on(mirror: &Mirror, dir: &Path, subcommand: &str, action: &str) -> GitCommand {
+    mirror.git().command(subcommand, action).git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT)
 }
 
 /// Puts the saved files over those of HEAD, byte for byte.
@@ -151,18 +151,18 @@ async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) 
     let attributes = dir.join(".git/info/attributes");
     replace(&attributes, Conversion::Raw.attributes())?;
     let index = dir.join(".git/rescue-index");
-    let call = |subcommand: &str, doing: &str| on(mirror, dir, subcommand, doing).env("GIT_INDEX_FILE", &index);
-    call("read-tree", "read the rescue").arg(rescue.commit.as_str()).run().await?;
+    let command = |subcommand: &str, action: &str| on(mirror, dir, subcommand, action).env("GIT_INDEX_FILE", &index);
+    command("read-tree", "read the rescue").arg(rescue.commit.as_str()).run().await?;
 
     let head = match &note.head {
         Some(head) => head.clone(),
         None => {
-            let empty = call("hash-object", "make an empty tree").args(["-w", "-t", "tree", "--stdin"]);
+            let empty = command("hash-object", "make an empty tree").args(["-w", "-t", "tree", "--stdin"]);
             empty.stdin(Vec::new()).run().await?.oid()?
         }
     };
-    let call_diff = call("diff-tree", "compare the files").args(["-r", "-z", "--name-status", "--no-renames"]);
-    let differing = call_diff.args([head.as_str(), rescue.commit.as_str()]).run().await?;
+    let diff = command("diff-tree", "compare the files").args(["-r", "-z", "--name-status", "--no-renames"]);
+    let differing = diff.args([head.as_str(), rescue.commit.as_str()]).run().await?;
     let records: Vec<&[u8]> = differing.records().collect();
     let (mut written, mut deleted) = (Vec::new(), Vec::new());
     for pair in records.chunks_exact(2) {
@@ -177,10 +177,10 @@ async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) 
     for path in deleted {
         take_away(dir, path)?;
     }
-    let checkout = call("checkout-index", "write the files").args(["--force", "-z", "--stdin"]);
+    let checkout = command("checkout-index", "write the files").args(["--force", "-z", "--stdin"]);
     mirror.reach(checkout).await.stdin(written).run().await?;
     for file in [attributes, index] {
-        std::fs::remove_file(&file).at("remove", &file)?;
+        std::fs::remove_file(&file).context("remove", &file)?;
     }
     Ok(())
 }
@@ -190,7 +190,7 @@ fn take_away(dir: &Path, path: &[u8]) -> Result<(), FileError> {
     let file = below(dir, path);
     let Ok(meta) = file.symlink_metadata() else { return Ok(()) };
     let gone = if meta.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
-    gone.at("remove", &file)?;
+    gone.context("remove", &file)?;
     let mut parent = file.parent();
     while let Some(empty) = parent.filter(|parent| *parent != dir) {
         if std::fs::remove_dir(empty).is_err() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::change::Changes;
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::is_real_dir;
 use crate::foreign::kept_aside;
 use crate::inner::{Own, inside};
@@ -22,7 +22,7 @@ pub struct AtRisk {
     pub uncommitted: Vec<String>,
     /// How many there are.
     pub uncommitted_total: usize,
-    /// Commits of the branch or of HEAD that are nowhere else.
+    /// Commits of the branch or of HEAD that are outside_repository else.
     pub unpushed: u32,
     /// Other branches with such commits, and stashes, those of submodules that are not checked out too; fit to be shown.
     pub other_branches: Vec<String>,
@@ -124,10 +124,11 @@ async fn unsafe_commits(
 ) -> Result<Vec<Oid>, GitError> {
     let Some(commits) = view.list(&[head], safe).await? else { return Ok(vec![head.clone()]) };
     let Some(upstream) = upstream.filter(|_| !commits.is_empty()) else { return Ok(commits) };
-    let call = view.call("cherry", "look for the same changes on the server").args([upstream.as_str(), head.as_str()]);
+    let command =
+        view.command("cherry", "look for the same changes on the server").args([upstream.as_str(), head.as_str()]);
     // A partial clone fetches the contents that it compares.
-    let answer = mirror.reach(call).await.any_code().await?;
-    let same: BTreeSet<Oid> = answer.lines().filter_map(|line| Oid::read(line.strip_prefix(b"- ")?)).collect();
+    let output = mirror.reach(command).await.output().await?;
+    let same: BTreeSet<Oid> = output.lines().filter_map(|line| Oid::read(line.strip_prefix(b"- ")?)).collect();
     Ok(commits.into_iter().filter(|commit| !same.contains(commit)).collect())
 }
 

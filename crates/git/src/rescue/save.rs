@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::change::Changes;
-use crate::door::GitError;
+use crate::command::runner::GitError;
 use crate::files::is_real_dir;
 use crate::foreign::{Head, kept_aside};
 use crate::identity::Identity;
@@ -232,7 +232,7 @@ async fn read_changes(
 
 /// The index as a commit; `None` while it holds conflicts.
 async fn staged(view: &View, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
-    let tree = view.call("write-tree", "keep what is staged").arg("--missing-ok").any_code().await?;
+    let tree = view.command("write-tree", "keep what is staged").arg("--missing-ok").output().await?;
     match Oid::read(&tree.stdout).filter(|_| tree.code == 0) {
         // The same index is the same commit, so that the same state is known again.
         Some(tree) => {
@@ -247,18 +247,18 @@ async fn commit(view: &View, tree: &Oid, parents: &[Oid], message: &str, date: O
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let identity = Identity::own();
-    let mut call = view.call("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
+    let mut command = view.command("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
     for parent in parents {
-        call = call.args(["-p", parent.as_str()]);
+        command = command.args(["-p", parent.as_str()]);
     }
     for role in ["AUTHOR", "COMMITTER"] {
-        call = call.env(&format!("GIT_{role}_NAME"), OsString::from_vec(identity.name.clone()));
-        call = call.env(&format!("GIT_{role}_EMAIL"), OsString::from_vec(identity.email.clone()));
+        command = command.env(&format!("GIT_{role}_NAME"), OsString::from_vec(identity.name.clone()));
+        command = command.env(&format!("GIT_{role}_EMAIL"), OsString::from_vec(identity.email.clone()));
         if let Some(date) = date {
-            call = call.env(&format!("GIT_{role}_DATE"), date);
+            command = command.env(&format!("GIT_{role}_DATE"), date);
         }
     }
-    call.setting("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
+    command.config("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
 }
 
 /// The rescue of the issue that has just this.
@@ -268,14 +268,14 @@ async fn saved_before(
     tree: &Oid,
     parents: &[Oid],
 ) -> Result<Option<(String, Oid)>, GitError> {
-    let call = mirror.call("for-each-ref", "compare the rescues");
-    let call = call.arg("--format=%(refname) %(objectname) %(tree) %(parent)");
-    let answer = call.arg(format!("{RESCUE}{issue}")).run().await?;
+    let command = mirror.command("for-each-ref", "compare the rescues");
+    let command = command.arg("--format=%(refname) %(objectname) %(tree) %(parent)");
+    let output = command.arg(format!("{RESCUE}{issue}")).run().await?;
     let mut this = tree.to_string();
     for parent in parents {
         this.push_str(&format!(" {parent}"));
     }
-    let text = String::from_utf8_lossy(&answer.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     let same = |line: &str| {
         let mut words = line.splitn(3, ' ');
         let (name, commit, rest) = (words.next()?, words.next()?, words.next()?);

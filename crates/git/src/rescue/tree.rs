@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::change::Changes;
-use crate::door::{GitError, TRANSFER_LIMIT};
+use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::files::below;
 use crate::files::is_real_dir;
 use crate::foreign::nested_git_dir;
@@ -55,7 +55,7 @@ pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, not
     }
     take_out(view, &remove, view.id_digits()).await?;
     put_in(view, files, &add, unsaved).await?;
-    let tree = view.call("write-tree", "keep the files").arg("--missing-ok").limit(TRANSFER_LIMIT);
+    let tree = view.command("write-tree", "keep the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
     tree.run().await?.oid()
 }
 
@@ -102,12 +102,12 @@ async fn nested_files(view: &View, files: &Path, dir: &[u8], depth: usize) -> Re
         .and_then(|git_dir| crate::files::read_regular(&git_dir.join("index"), 1 << 30))
         .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
     let list = |what: &'static [&'static str]| {
-        let call = view.call_on(&place, "ls-files", "list the files of a repository inside");
-        call.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(what)
+        let command = view.command_on(&place, "ls-files", "list the files of a repository inside");
+        command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(what)
     };
     let mut listed = match copied {
-        true => list(&["--cached", "--others"]).any_code().await?,
-        false => list(&["--others"]).any_code().await?,
+        true => list(&["--cached", "--others"]).output().await?,
+        false => list(&["--others"]).output().await?,
     };
     // The index is read only here; if git cannot read it, the files are all there is.
     let removed = std::fs::remove_file(&index);
@@ -139,8 +139,8 @@ async fn take_out(view: &View, paths: &[Vec<u8>], digits: usize) -> Result<(), G
         lines.extend_from_slice(path);
         lines.push(0);
     }
-    let call = view.call("update-index", "take removed files out").args(["-z", "--index-info"]);
-    call.stdin(lines).run().await.map(drop)
+    let command = view.command("update-index", "take removed files out").args(["-z", "--index-info"]);
+    command.stdin(lines).run().await.map(drop)
 }
 
 /// Stores files and puts them into the index. Where git refuses some, halves are tried until those are found that it
@@ -151,20 +151,20 @@ async fn put_in(view: &View, files: &Path, paths: &[Vec<u8>], unsaved: &mut Vec<
         if part.is_empty() {
             continue;
         }
-        let call = view.call_on(files, "update-index", "store the files").limit(TRANSFER_LIMIT);
-        let call = call.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
+        let command = view.command_on(files, "update-index", "store the files").timeout(TRANSFER_TIMEOUT);
+        let command = command.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
         let listed: Vec<u8> = part.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
-        let answer = call.stdin(listed).any_code().await?;
-        match (answer.code, part) {
+        let output = command.stdin(listed).output().await?;
+        match (output.code, part) {
             (0, _) => {
                 // Names that a repository must not hold (`.git`, and what other systems take for it) are left out.
                 let ignored =
-                    answer.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
+                    output.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
                 unsaved.extend(ignored.map(|path| unsaved_file(path, "git does not hold such a name")));
             }
             (_, [path]) => {
-                let words = match answer.failed {
-                    GitError::Failed { words, .. } => words.as_str().lines().next().unwrap_or_default().to_owned(),
+                let words = match output.failed {
+                    GitError::Failed { stderr, .. } => stderr.as_str().lines().next().unwrap_or_default().to_owned(),
                     error => return Err(error),
                 };
                 unsaved.push(unsaved_file(path, &words));

@@ -70,9 +70,12 @@ async fn a_refusal_has_the_servers_words_without_its_colours() {
     )
     .unwrap();
     match mirror.publish(&worktree, &ours, Lease::Expect(None)).await {
-        Err(PublishError::Refused { words, .. }) => {
-            assert!(words.as_str().contains("GH006: Protected") && words.as_str().contains("hook declined"), "{words}");
-            assert!(!words.as_str().contains('\u{1b}') && !words.as_str().contains("pw"), "{words}");
+        Err(PublishError::Refused { stderr, .. }) => {
+            assert!(
+                stderr.as_str().contains("GH006: Protected") && stderr.as_str().contains("hook declined"),
+                "{stderr}"
+            );
+            assert!(!stderr.as_str().contains('\u{1b}') && !stderr.as_str().contains("pw"), "{stderr}");
         }
         other => panic!("{other:?}"),
     }

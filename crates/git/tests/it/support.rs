@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use kugetsu_git::command::Git;
+use kugetsu_git::command::Progress;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::{BranchName, Oid};
-use kugetsu_git::command::Progress;
 use kugetsu_git::mirror::Source;
 use kugetsu_git::worktree::{Created, Worktree, WorktreeError, WorktreeSpec};
 

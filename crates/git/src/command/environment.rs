@@ -49,7 +49,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("submodule.recurse", "false"),
     ("advice.detachedHead", "false"),
     ("core.quotePath", "true"),
-    // A server that stops answering ends the call: less than 100 bytes a second for a minute.
+    // A server that stops answering ends the command: less than 100 bytes a second for a minute.
     ("http.lowSpeedLimit", "100"),
     ("http.lowSpeedTime", "60"),
 ];
@@ -67,7 +67,7 @@ pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsStrin
     changes.extend([
         set("LC_ALL", "C"),
         set("LANGUAGE", ""),
-        // Credential helpers of the user's config answer; a prompt would wait for ever.
+        // Credential helpers of the user's config output; a prompt would wait for ever.
         set("GIT_TERMINAL_PROMPT", "0"),
         set("GIT_ASKPASS", ""),
         set("SSH_ASKPASS_REQUIRE", "never"),

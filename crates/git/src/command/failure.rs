@@ -26,14 +26,14 @@ pub enum Cause {
     /// There is no git repository at that place.
     NotARepository,
     /// A file name that this file system cannot hold.
-    Unholdable,
+    UnsupportedFileName,
     /// None of these; git's words say it.
     Other,
 }
 
 impl Cause {
     /// Finds the cause in what git wrote to stderr (in the C locale).
-    pub(crate) fn of(stderr: &str) -> Self {
+    pub(crate) fn from_stderr(stderr: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
         if has(&["No space left on device", "Disk quota exceeded"]) {
             Self::DiskFull
@@ -68,7 +68,7 @@ impl Cause {
         } else if has(&["File name too long", "Illegal byte sequence", "Invalid argument"])
             && has(&["unable to create"])
         {
-            Self::Unholdable
+            Self::UnsupportedFileName
         } else if has(&["Permission denied", "Read-only file system", "Operation not permitted"]) {
             Self::PermissionDenied
         } else if has(&["epository not found", "requested URL returned error: 404", "Repository does not exist"]) {
@@ -100,7 +100,7 @@ impl Cause {
                 "the repository belongs to another user; if you trust it: git config --global --add safe.directory <its path>"
             }
             Self::NotARepository => "check the path, or make one there with `git init`",
-            Self::Unholdable => {
+            Self::UnsupportedFileName => {
                 "this file system cannot hold a file name of the repository; choose another place for the worktrees"
             }
             Self::Other => "",
@@ -110,13 +110,13 @@ impl Cause {
 
 /// The last lines that git wrote, ready to be shown: no credentials, no progress, no more than a few.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Words(String);
+pub struct StderrTail(String);
 
-impl Words {
+impl StderrTail {
     const LINES: usize = 8;
     const LINE_MAX: usize = 500;
 
-    pub(crate) fn of(stderr: &[u8]) -> Self {
+    pub(crate) fn new(stderr: &[u8]) -> Self {
         let text = masked(&String::from_utf8_lossy(stderr));
         let said: Vec<_> = text
             .split(['\n', '\r'])
@@ -138,13 +138,13 @@ impl Words {
     }
 }
 
-impl fmt::Display for Words {
+impl fmt::Display for StderrTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "git said nothing" } else { &self.0 })
     }
 }
 
-impl fmt::Debug for Words {
+impl fmt::Debug for StderrTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -220,14 +220,14 @@ mod tests {
             ("fatal: bad object", Cause::Other),
         ];
         for (stderr, cause) in cases {
-            assert_eq!(Cause::of(stderr), cause, "{stderr}");
+            assert_eq!(Cause::from_stderr(stderr), cause, "{stderr}");
         }
     }
 
     #[test]
     fn words_are_the_last_lines_without_progress_and_hints() {
         let stderr = b"Receiving objects:  45% (45/100)\rhint: try\nfatal: x\n\n";
-        assert_eq!(Words::of(stderr).as_str(), "fatal: x");
-        assert_eq!(Words::of(b"remote: \x1b[31mno\x1b[K").as_str(), "remote: \\u{1b}[31mno");
+        assert_eq!(StderrTail::new(stderr).as_str(), "fatal: x");
+        assert_eq!(StderrTail::new(b"remote: \x1b[31mno\x1b[K").as_str(), "remote: \\u{1b}[31mno");
     }
 }

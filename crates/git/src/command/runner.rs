@@ -1,6 +1,6 @@
 //! The one door to git: every git that kugetsu runs is built and started in this file.
 //!
-//! A call has a fixed environment and fixed settings, no terminal, no hooks, a time limit, bounded output, and a typed
+//! A command has a fixed environment and fixed settings, no terminal, no hooks, a time limit, bounded output, and a typed
 //! error with git's own last words. It knows nothing of what the modules above want from git.
 
 use std::ffi::OsString;
@@ -13,18 +13,18 @@ use kugetsu_process::{Completed, OneShot, RunError, find_on_path, run, run_watch
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::environment::{SETTINGS, SSH, changes};
-use crate::failure::{Cause, Words, masked};
-use crate::login::Login;
-use crate::progress::{Meter, ProgressSink};
+use crate::command::environment::{SETTINGS, SSH, changes};
+use crate::command::failure::{Cause, StderrTail, masked};
+use crate::command::login::Login;
+use crate::command::progress::{Meter, ProgressSink};
 
 /// The oldest git that can do the work (`merge-tree --write-tree`).
 pub const OLDEST: Version = Version(2, 38, 0);
 
-/// For a call that only reads or writes on this machine.
-const LOCAL_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// For a call that moves a repository; a server that stops answering is noticed much earlier.
-pub(crate) const TRANSFER_LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+/// For a command that only reads or writes on this machine.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// For a command that moves a repository; a server that stops answering is noticed much earlier.
+pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Listings of refs and of files in large repositories.
 const STDOUT_MAX: usize = 256 * 1024 * 1024;
 
@@ -62,48 +62,48 @@ pub enum GitError {
         found: Version,
     },
     /// The program called git does not say a version.
-    #[error("{} does not answer `--version` as git does: {answer}", program.display())]
+    #[error("{} does not answer `--version` as git does: {output}", program.display())]
     NotGit {
         /// The program.
         program: PathBuf,
         /// What it wrote.
-        answer: String,
+        output: String,
     },
     /// Git ended with an error.
-    #[error("could not {doing}: {words}{}", hint(*cause))]
+    #[error("could not {action}: {stderr}{}", hint(*cause))]
     Failed {
         /// What was tried: a verb with its object.
-        doing: String,
+        action: String,
         /// The usual cause, where it was recognised.
         cause: Cause,
         /// Git's last lines.
-        words: Words,
+        stderr: StderrTail,
         /// Git's exit code; -1 when a signal ended it.
         code: i32,
     },
     /// Git did not end in time.
-    #[error("could not {doing}: git did not end within {} s and was stopped; it last said: {words}", after.as_secs())]
+    #[error("could not {action}: git did not end within {} s and was stopped; it last said: {stderr}", after.as_secs())]
     TimedOut {
         /// What was tried.
-        doing: String,
+        action: String,
         /// The limit.
         after: Duration,
         /// Git's last lines.
-        words: Words,
+        stderr: StderrTail,
     },
     /// Git answered something that it should not, or more than can be kept.
-    #[error("could not {doing}: git's answer was not understood: {answer}")]
-    Answer {
+    #[error("could not {action}: git's output was not understood: {output}")]
+    UnexpectedOutput {
         /// What was tried.
-        doing: String,
-        /// The beginning of the answer.
-        answer: String,
+        action: String,
+        /// The beginning of the output.
+        output: String,
     },
     /// Git could not be started.
-    #[error("could not {doing}: {source}")]
+    #[error("could not {action}: {source}")]
     NotRun {
         /// What was tried.
-        doing: String,
+        action: String,
         /// Why.
         source: RunError,
     },
@@ -129,11 +129,11 @@ fn hint(cause: Cause) -> String {
 /// The git of this machine. Cheap to clone.
 #[derive(Clone)]
 pub struct Git {
-    found: Arc<Found>,
+    installation: Arc<Installation>,
     tokens: Arc<Vec<Login>>,
 }
 
-struct Found {
+struct Installation {
     program: PathBuf,
     version: Version,
     env: Vec<(OsString, Option<OsString>)>,
@@ -143,7 +143,7 @@ struct Found {
 
 impl fmt::Debug for Git {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Git({} {})", self.found.program.display(), self.found.version)
+        write!(f, "Git({} {})", self.installation.program.display(), self.installation.version)
     }
 }
 
@@ -176,13 +176,14 @@ impl Git {
         let asked_ssh = value("GIT_SSH_COMMAND").is_some() || value("GIT_SSH").is_some();
 
         let version = version(&program, &env).await?;
-        let found = Found { program, version, env, settings_before };
-        let mut git = Self { found: Arc::new(found), tokens: Arc::default() };
-        if !asked_ssh && git.setting("core.sshCommand", Place::Anywhere).await?.is_none() {
-            let mut env = git.found.env.clone();
+        let installation = Installation { program, version, env, settings_before };
+        let mut git = Self { installation: Arc::new(installation), tokens: Arc::default() };
+        if !asked_ssh && git.config_value("core.sshCommand", ConfigScope::User).await?.is_none() {
+            let mut env = git.installation.env.clone();
             env.push(("GIT_SSH_COMMAND".into(), Some(SSH.into())));
-            let found = Found { program: git.found.program.clone(), version, env, settings_before };
-            git.found = Arc::new(found);
+            let installation =
+                Installation { program: git.installation.program.clone(), version, env, settings_before };
+            git.installation = Arc::new(installation);
         }
         Ok(git)
     }
@@ -193,17 +194,17 @@ impl Git {
     pub fn with_token(&self, base: &str, user: &str, secret: SecretString) -> Self {
         let mut tokens = self.tokens.as_ref().clone();
         tokens.push(Login { base: base.to_owned(), user: user.to_owned(), secret });
-        Self { found: self.found.clone(), tokens: Arc::new(tokens) }
+        Self { installation: self.installation.clone(), tokens: Arc::new(tokens) }
     }
 
     /// The version that was found.
     pub fn version(&self) -> Version {
-        self.found.version
+        self.installation.version
     }
 
     /// The program that was found.
     pub fn program(&self) -> &Path {
-        &self.found.program
+        &self.installation.program
     }
 
     /// What the user's own settings say of whose commits these are: name and address, each as far as it is set.
@@ -212,38 +213,38 @@ impl Git {
     /// [`GitError`] with git's words.
     pub async fn user(&self) -> Result<(Option<String>, Option<String>), GitError> {
         let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).trim().to_owned());
-        let name = text(self.setting("user.name", Place::Anywhere).await?);
-        let email = text(self.setting("user.email", Place::Anywhere).await?);
+        let name = text(self.config_value("user.name", ConfigScope::User).await?);
+        let email = text(self.config_value("user.email", ConfigScope::User).await?);
         Ok((name.filter(|name| !name.is_empty()), email.filter(|email| !email.is_empty())))
     }
 
     /// An effective setting. Bytes, as it was written.
-    pub(crate) async fn setting(&self, key: &str, place: Place<'_>) -> Result<Option<Vec<u8>>, GitError> {
-        let call = self.call("config", format!("read the setting {key}")).args(["--null", "--get", key]);
-        let call = match place {
-            Place::Folder(place) => call.at(place),
-            Place::GitDir(dir) => call.git_dir(dir),
-            Place::Anywhere => call.nowhere(),
+    pub(crate) async fn config_value(&self, key: &str, place: ConfigScope<'_>) -> Result<Option<Vec<u8>>, GitError> {
+        let command = self.command("config", format!("read the setting {key}")).args(["--null", "--get", key]);
+        let command = match place {
+            ConfigScope::WorkingDir(place) => command.current_dir(place),
+            ConfigScope::GitDir(dir) => command.git_dir(dir),
+            ConfigScope::User => command.outside_repository(),
         };
-        let answer = call.any_code().await?;
-        match answer.code {
-            0 => Ok(Some(answer.stdout.strip_suffix(b"\0").unwrap_or(&answer.stdout).to_vec())),
+        let output = command.output().await?;
+        match output.code {
+            0 => Ok(Some(output.stdout.strip_suffix(b"\0").unwrap_or(&output.stdout).to_vec())),
             1 => Ok(None),
-            _ => Err(answer.failed),
+            _ => Err(output.failed),
         }
     }
 
-    /// A call of `git <subcommand>`; `doing` is what a person would say it does ("fetch from https://...").
-    pub(crate) fn call(&self, subcommand: &str, doing: impl Into<String>) -> Call {
-        Call {
+    /// A command of `git <subcommand>`; `action` is what a person would say it does ("fetch from https://...").
+    pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        GitCommand {
             git: self.clone(),
-            doing: doing.into(),
+            action: action.into(),
             args: vec![subcommand.into()],
             cwd: None,
             env: Vec::new(),
             settings: SETTINGS.iter().map(|(key, value)| (OsString::from(*key), OsString::from(*value))).collect(),
             stdin: None,
-            limit: LOCAL_LIMIT,
+            timeout: LOCAL_TIMEOUT,
             logins: 0,
         }
     }
@@ -251,45 +252,45 @@ impl Git {
 
 /// Whose settings count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place<'p> {
+pub(crate) enum ConfigScope<'p> {
     /// Those of the repository of the user's own that this folder is in.
-    Folder(&'p Path),
+    WorkingDir(&'p Path),
     /// Those of this git directory.
     GitDir(&'p Path),
     /// The user's alone.
-    Anywhere,
+    User,
 }
 
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
     let mut short = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
     short.env = env.to_vec();
-    let doing = || "ask git for its version".to_owned();
-    let ended = run(short).await.map_err(|source| GitError::NotRun { doing: doing(), source })?;
-    let answer = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
-    let not_git = || GitError::NotGit { program: program.to_owned(), answer: answer.clone() };
-    let found = Version::read(&answer).ok_or_else(not_git)?;
+    let action = || "ask git for its version".to_owned();
+    let ended = run(short).await.map_err(|source| GitError::NotRun { action: action(), source })?;
+    let output = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
+    let not_git = || GitError::NotGit { program: program.to_owned(), output: output.clone() };
+    let found = Version::read(&output).ok_or_else(not_git)?;
     if found < OLDEST {
         return Err(GitError::TooOld { program: program.to_owned(), found });
     }
     Ok(found)
 }
 
-/// One call of git, being put together.
-pub(crate) struct Call {
+/// One command of git, being put together.
+pub(crate) struct GitCommand {
     git: Git,
-    doing: String,
+    action: String,
     args: Vec<OsString>,
     cwd: Option<PathBuf>,
     env: Vec<(OsString, Option<OsString>)>,
     settings: Vec<(OsString, OsString)>,
     stdin: Option<Vec<u8>>,
-    limit: Duration,
+    timeout: Duration,
     /// How many credentials it has.
     logins: usize,
 }
 
-/// What a call left, whatever its exit code.
-pub(crate) struct Answer {
+/// What a command left, whatever its exit code.
+pub(crate) struct Output {
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
@@ -297,7 +298,7 @@ pub(crate) struct Answer {
     pub(crate) failed: GitError,
 }
 
-impl Call {
+impl GitCommand {
     pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
@@ -309,14 +310,14 @@ impl Call {
     }
 
     /// In the repository that is found from `place` upwards; only for repositories of the user's own.
-    pub(crate) fn at(mut self, place: &Path) -> Self {
-        self.cwd = Some(place.to_owned());
+    pub(crate) fn current_dir(mut self, dir: &Path) -> Self {
+        self.cwd = Some(dir.to_owned());
         self
     }
 
     /// In no repository at all.
-    pub(crate) fn nowhere(self) -> Self {
-        self.at(Path::new("/")).env("GIT_DIR", "/dev/null/none")
+    pub(crate) fn outside_repository(self) -> Self {
+        self.current_dir(Path::new("/")).env("GIT_DIR", "/dev/null/none")
     }
 
     /// In exactly this git directory.
@@ -342,20 +343,20 @@ impl Call {
         self
     }
 
-    /// A setting for this call alone.
-    pub(crate) fn setting(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+    /// A setting for this command alone.
+    pub(crate) fn config(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), value.into()));
         self
     }
 
     /// Takes no lock and writes no index on the way.
-    pub(crate) fn only_reads(self) -> Self {
+    pub(crate) fn no_optional_locks(self) -> Self {
         self.env("GIT_OPTIONAL_LOCKS", "0")
     }
 
     /// Fetches no object that a partial clone lacks: how its server is reached is said by the repository's own settings,
     /// and those may name a program. Git has this since 2.45, and older ones pass it over.
-    pub(crate) fn without_fetching(self) -> Self {
+    pub(crate) fn no_lazy_fetch(self) -> Self {
         self.env("GIT_NO_LAZY_FETCH", "1")
     }
 
@@ -364,8 +365,8 @@ impl Call {
         self
     }
 
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -378,55 +379,56 @@ impl Call {
         self
     }
 
-    /// Gets these credentials, in place of what would answer for their server otherwise.
+    /// Gets these credentials, in place of what would output for their server otherwise.
     pub(crate) fn with_login(mut self, login: &Login) -> Self {
         let n = self.logins;
         self.logins += 1;
         let key = format!("credential.{}.helper", login.base);
-        // An empty value forgets the helpers before it: they must neither answer nor store this secret.
-        self = self.setting(key.clone(), "").setting(key, helper(n));
+        // An empty value forgets the helpers before it: they must neither output nor store this secret.
+        self = self.config(key.clone(), "").config(key, helper(n));
         self = self.env(&format!("KUGETSU_GIT_USER_{n}"), login.user.clone());
         self.env(&format!("KUGETSU_GIT_SECRET_{n}"), login.secret.expose_secret())
     }
 
     /// Runs it; any exit code but 0 is an error.
-    pub(crate) async fn run(self) -> Result<Answer, GitError> {
-        let answer = self.any_code().await?;
-        if answer.code == 0 { Ok(answer) } else { Err(answer.failed) }
+    pub(crate) async fn run(self) -> Result<Output, GitError> {
+        let output = self.output().await?;
+        if output.code == 0 { Ok(output) } else { Err(output.failed) }
     }
 
     /// Runs it; the caller judges the exit code.
-    pub(crate) async fn any_code(self) -> Result<Answer, GitError> {
-        let doing = self.doing.clone();
-        let ended = run(self.short()).await;
-        answer(doing, ended)
+    pub(crate) async fn output(self) -> Result<Output, GitError> {
+        let action = self.action.clone();
+        let ended = run(self.into_process()).await;
+        output(action, ended)
     }
 
     /// As [`run`](Self::run), telling git's progress.
-    pub(crate) async fn run_telling(self, progress: ProgressSink<'_>) -> Result<Answer, GitError> {
-        let doing = self.doing.clone();
+    pub(crate) async fn run_with_progress(self, progress: ProgressSink<'_>) -> Result<Output, GitError> {
+        let action = self.action.clone();
         let mut meter = Meter::default();
-        let ended = run_watched(self.short(), |line| {
+        let ended = run_watched(self.into_process(), |line| {
             if let Some(told) = meter.read(line) {
                 progress(told);
             }
         })
         .await;
-        let answer = answer(doing, ended)?;
-        if answer.code == 0 { Ok(answer) } else { Err(answer.failed) }
+        let output = output(action, ended)?;
+        if output.code == 0 { Ok(output) } else { Err(output.failed) }
     }
 
-    fn short(self) -> OneShot {
-        let found = &self.git.found;
-        let mut short = OneShot::new(&found.program).args(self.args).stdout_max(STDOUT_MAX).time_limit(self.limit);
+    fn into_process(self) -> OneShot {
+        let installation = &self.git.installation;
+        let mut short =
+            OneShot::new(&installation.program).args(self.args).stdout_max(STDOUT_MAX).time_limit(self.timeout);
         tracing::debug!(git = ?short.args, cwd = ?self.cwd, "run");
         short.cwd = self.cwd;
         short.stdin = self.stdin;
-        short.env = found.env.clone();
+        short.env = installation.env.clone();
         short.env.extend(self.env);
         // In the environment, not as `-c`: arguments are visible to every user of the machine.
         for (n, (key, value)) in self.settings.into_iter().enumerate() {
-            let n = n + found.settings_before;
+            let n = n + installation.settings_before;
             short.env.push((format!("GIT_CONFIG_KEY_{n}").into(), Some(key)));
             short.env.push((format!("GIT_CONFIG_VALUE_{n}").into(), Some(value)));
             short.env.push(("GIT_CONFIG_COUNT".into(), Some((n + 1).to_string().into())));
@@ -435,33 +437,34 @@ impl Call {
     }
 }
 
-fn answer(doing: String, ended: Result<Completed, RunError>) -> Result<Answer, GitError> {
+fn output(action: String, ended: Result<Ended, RunError>) -> Result<Output, GitError> {
     match ended {
-        Ok(ended) if ended.stdout_truncated => {
-            let answer = format!("it is longer than {STDOUT_MAX} bytes");
-            Err(GitError::Answer { doing, answer })
+        Ok(ended) if ended.stdout_cut => {
+            let output = format!("it is longer than {STDOUT_MAX} bytes");
+            Err(GitError::UnexpectedOutput { action, output })
         }
         Ok(ended) => {
             let code = ended.status.code().unwrap_or(-1);
-            let cause = Cause::of(&String::from_utf8_lossy(&ended.stderr));
-            let failed = GitError::Failed { doing: masked(&doing), cause, words: Words::of(&ended.stderr), code };
-            Ok(Answer { code, stdout: ended.stdout, stderr: ended.stderr, failed })
+            let cause = Cause::from_stderr(&String::from_utf8_lossy(&ended.stderr));
+            let failed =
+                GitError::Failed { action: masked(&action), cause, stderr: StderrTail::new(&ended.stderr), code };
+            Ok(Output { code, stdout: ended.stdout, stderr: ended.stderr, failed })
         }
         Err(RunError::TimedOut { after, stderr, .. }) => {
-            Err(GitError::TimedOut { doing: masked(&doing), after, words: Words::of(&stderr) })
+            Err(GitError::TimedOut { action: masked(&action), after, stderr: StderrTail::new(&stderr) })
         }
-        Err(source) => Err(GitError::NotRun { doing: masked(&doing), source }),
+        Err(source) => Err(GitError::NotRun { action: masked(&action), source }),
     }
 }
 
-/// A credential helper in git's own way: a fixed text that finds its answer in the environment.
+/// A credential helper in git's own way: a fixed text that finds its output in the environment.
 fn helper(n: usize) -> String {
     format!(
         "!f() {{ test \"$1\" = get || exit 0; printf 'username=%s\\npassword=%s\\n' \"$KUGETSU_GIT_USER_{n}\" \"$KUGETSU_GIT_SECRET_{n}\"; }}; f"
     )
 }
 
-impl Answer {
+impl Output {
     /// Stdout as one line of text.
     pub(crate) fn line(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim_end_matches('\n').to_owned()
@@ -469,7 +472,7 @@ impl Answer {
 
     /// The object id that stdout is.
     pub(crate) fn oid(&self) -> Result<crate::names::Oid, GitError> {
-        crate::names::Oid::read(&self.stdout).ok_or_else(|| self.not_understood())
+        crate::names::Oid::read(&self.stdout).ok_or_else(|| self.unexpected())
     }
 
     /// The records of stdout that end with NUL.
@@ -482,14 +485,14 @@ impl Answer {
         self.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
     }
 
-    /// The error for an answer that makes no sense.
-    pub(crate) fn not_understood(&self) -> GitError {
-        let doing = match &self.failed {
-            GitError::Failed { doing, .. } => doing.clone(),
+    /// The error for an output that makes no sense.
+    pub(crate) fn unexpected(&self) -> GitError {
+        let action = match &self.failed {
+            GitError::Failed { action, .. } => action.clone(),
             _ => String::new(),
         };
-        let answer = String::from_utf8_lossy(&self.stdout).chars().take(200).collect();
-        GitError::Answer { doing, answer }
+        let output = String::from_utf8_lossy(&self.stdout).chars().take(200).collect();
+        GitError::UnexpectedOutput { action, output }
     }
 }
 

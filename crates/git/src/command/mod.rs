@@ -1,0 +1,11 @@
+//! The git command runner: every git process that kugetsu starts is built and started here.
+
+pub(crate) mod environment;
+pub(crate) mod failure;
+pub(crate) mod login;
+pub(crate) mod progress;
+pub(crate) mod runner;
+
+pub use failure::{Cause, StderrTail};
+pub use progress::{Progress, ProgressSink};
+pub use runner::{Git, GitError, OLDEST, Version};
