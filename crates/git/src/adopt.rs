@@ -171,7 +171,7 @@ impl Job<'_> {
     async fn git_dir(&self, git_dir: &Path) -> Result<Vec<String>, AdoptError> {
         let mirror = self.mirror;
         let submodules = match &self.contents.commit {
-            Some(commit) => Submodules::seen(&self.contents.view, commit).await?,
+            Some(commit) => Submodules::seen(&self.contents.quarantine, commit).await?,
             None => Submodules::default(),
         };
         let (identity, unnamed) = Identity::of_user(mirror).await?;
@@ -214,22 +214,22 @@ impl Job<'_> {
         Ok(notices)
     }
 
-    /// What is not committed. Leaves the clone's index in the view, or one of HEAD's where it cannot be read.
+    /// What is not committed. Leaves the clone's index in the quarantine, or one of HEAD's where it cannot be read.
     async fn changes(&self, notices: &mut Vec<String>) -> Result<Changes, AdoptError> {
-        let view = &self.contents.view;
+        let quarantine = &self.contents.quarantine;
         let index = self.found.git_dir().join("index");
-        let changes = view.changes(self.mirror, self.found.dir(), &index, self.contents.commit.as_ref()).await?;
+        let changes = quarantine.changes(self.mirror, self.found.dir(), &index, self.contents.commit.as_ref()).await?;
         for unread in &changes.unread {
             notices.push(format!("{unread}; it stays where it is"));
         }
         // What was compared had its marks taken off; the index is taken over as it was, if git can read it.
-        let listed = async || view.command("ls-files", "list the index").args(["--stage", "-z"]).output().await;
-        if view.take_index(&index).await? && listed().await?.code == 0 {
+        let listed = async || quarantine.command("ls-files", "list the index").args(["--stage", "-z"]).output().await;
+        if quarantine.copy_index(&index).await? && listed().await?.code == 0 {
             return Ok(changes);
         }
-        view.forget_index()?;
+        quarantine.remove_index()?;
         if let Some(commit) = &self.contents.commit {
-            view.command("read-tree", "read the commit").arg(commit.as_str()).run().await?;
+            quarantine.command("read-tree", "read the commit").arg(commit.as_str()).run().await?;
             if index.symlink_metadata().is_ok() {
                 notices.push("git could not read what was staged; the files are as they were".to_owned());
             }
@@ -238,7 +238,7 @@ impl Job<'_> {
     }
 
     fn index(&self, git_dir: &Path) -> Result<(), AdoptError> {
-        let index = self.contents.view.dir().join("index");
+        let index = self.contents.quarantine.dir().join("index");
         match std::fs::read(&index) {
             Ok(bytes) => Ok(replace(&git_dir.join("index"), &bytes)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -346,7 +346,8 @@ async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Resu
     let (Some(tip), Some(head)) = (mirror.branch_tip(&default).await?, head) else {
         return Ok(Base { branch: Some(default), commit: None });
     };
-    let command = contents.view.command("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
+    let command =
+        contents.quarantine.command("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
     let output = command.output().await?;
     Ok(Base { branch: Some(default), commit: Oid::read(&output.stdout).filter(|_| output.code == 0) })
 }

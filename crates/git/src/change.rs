@@ -13,7 +13,7 @@ use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::shown::shown;
 use crate::survey_error::SurveyError;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 
 /// Repositories inside repositories inside repositories: deeper ones count as changed.
 const DEPTH_MAX: usize = 4;
@@ -85,8 +85,8 @@ impl Entry {
     }
 }
 
-impl View {
-    /// Compares the files in `files` with HEAD of this view, with the help of a copy of the agent's `index`: it knows
+impl Quarantine {
+    /// Compares the files in `files` with HEAD of this quarantine, with the help of a copy of the agent's `index`: it knows
     /// which files need no look. A file that the index hides is shown all the same.
     pub(crate) async fn changes(
         &self,
@@ -147,12 +147,12 @@ impl View {
     async fn index_entries(&self, files: &Path, index: &Path, head: Option<&Oid>) -> Result<Vec<Entry>, SurveyError> {
         let list = || self.command_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
         let read = |output: Output| output.records().filter_map(Entry::read).collect();
-        if self.take_index(index).await? {
+        if self.copy_index(index).await? {
             let listed = list().output().await?;
             if listed.code == 0 {
                 return Ok(read(listed));
             }
-            self.forget_index()?;
+            self.remove_index()?;
         }
         if let Some(head) = head {
             self.command("read-tree", "read the commit").arg(head.as_str()).run().await?;
@@ -228,7 +228,8 @@ async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, dept
     if depth > DEPTH_MAX || head != commit {
         return false;
     }
-    let Ok(view) = View::apart(mirror, &git_dir, Some(head)).await else { return false };
-    let same = view.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
-    same.is_ok_and(|changes| changes.is_empty()) && own.lacking(&view, &[]).await.is_ok_and(|heads| heads.is_empty())
+    let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else { return false };
+    let same = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
+    same.is_ok_and(|changes| changes.is_empty())
+        && own.lacking(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
 }

@@ -8,7 +8,7 @@ use crate::foreign::{Foreign, Head, kept_aside};
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::shown::shown;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 
 /// Refs of a clone's own; what it knew of the server comes from the mirror.
 const OWN: [&str; 4] = ["refs/heads/", "refs/stash", "refs/tags/", "refs/notes/"];
@@ -23,7 +23,7 @@ pub struct Found {
 
 /// What is in it and whole.
 pub(crate) struct Contents {
-    pub(crate) view: View,
+    pub(crate) quarantine: Quarantine,
     pub(crate) head: Head,
     /// The commit of HEAD; none where nothing was committed yet.
     pub(crate) commit: Option<Oid>,
@@ -95,13 +95,13 @@ impl Found {
         let damaged = |why: String| AdoptError::Damaged { path: self.dir.clone(), why };
         let head = foreign.head.clone().ok_or_else(|| damaged("its HEAD cannot be read".to_owned()))?;
         let commit = foreign.head_commit().cloned();
-        let view = View::open(mirror, &[&self.git_dir], commit.as_ref()).await?;
-        if let Some(unread) = view.unread().first() {
+        let quarantine = Quarantine::open(mirror, &[&self.git_dir], commit.as_ref()).await?;
+        if let Some(unread) = quarantine.unreadable().first() {
             return Err(damaged(format!("{} cannot be read", unread.display())));
         }
         let known = mirror.known().await?;
         match &commit {
-            Some(commit) if !view.is_whole(&[commit], &known).await? => {
+            Some(commit) if !quarantine.is_complete(&[commit], &known).await? => {
                 return Err(damaged(format!("its commit {} is not there with all it needs", commit.short())));
             }
             None if foreign.refs.keys().any(|name| name.starts_with(b"refs/heads/")) || !known.is_empty() => {
@@ -118,10 +118,10 @@ impl Found {
             .collect();
         let mut notices = Vec::new();
         let all: Vec<&Oid> = refs.iter().map(|(_, oid)| oid).collect();
-        if !all.is_empty() && !view.is_whole(&all, &known).await? {
+        if !all.is_empty() && !quarantine.is_complete(&all, &known).await? {
             let mut whole = Vec::new();
             for (name, oid) in refs {
-                match view.is_whole(&[&oid], &known).await? {
+                match quarantine.is_complete(&[&oid], &known).await? {
                     true => whole.push((name, oid)),
                     false => notices.push(format!("{} names a commit that is damaged or not there", shown(&name))),
                 }
@@ -130,11 +130,11 @@ impl Found {
         }
         // Older stashes are named by a log only; a damaged one is no reason to leave the rest.
         for aside in kept_aside(&self.git_dir) {
-            if !view.is_whole(&[&aside], &known).await? {
+            if !quarantine.is_complete(&[&aside], &known).await? {
                 notices.push(format!("an older stash, {}, is damaged or not there", aside.short()));
             }
         }
-        Ok(Contents { view, head, commit, refs, notices })
+        Ok(Contents { quarantine, head, commit, refs, notices })
     }
 }
 

@@ -1,18 +1,18 @@
-//! Takes a commit out of a view into the mirror: git packs it, counts it through and checks every object on the way.
+//! Takes a commit out of a quarantine into the mirror: git packs it, counts it through and checks every object on the way.
 
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::mirror::Mirror;
 use crate::names::Oid;
-use crate::view::{OUT_REF, View};
+use crate::untrusted::quarantine::{OUT_REF, Quarantine};
 
 impl Mirror {
-    /// Makes `name` here be `commit` from the view, with all its objects. An object that git's checks find odd (a strange
+    /// Makes `name` here be `commit` from the quarantine, with all its objects. An object that git's checks find odd (a strange
     /// date, a broken mode) is still taken if its contents are what its id says: work is not lost for its looks.
-    pub(crate) async fn import(&self, view: &View, commit: &Oid, name: &str) -> Result<(), GitError> {
-        view.command("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
-        match self.take(view, name, true).await {
+    pub(crate) async fn import(&self, quarantine: &Quarantine, commit: &Oid, name: &str) -> Result<(), GitError> {
+        quarantine.command("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
+        match self.take(quarantine, name, true).await {
             Ok(()) => {}
-            Err(GitError::Failed { .. }) => self.take(view, name, false).await?,
+            Err(GitError::Failed { .. }) => self.take(quarantine, name, false).await?,
             Err(error) => return Err(error),
         }
         // Git fetches from a repository whose history is cut off, and then leaves out what it could not take, without
@@ -26,12 +26,12 @@ impl Mirror {
         }
     }
 
-    async fn take(&self, view: &View, name: &str, checked: bool) -> Result<(), GitError> {
+    async fn take(&self, quarantine: &Quarantine, name: &str, checked: bool) -> Result<(), GitError> {
         let command = self.command("fetch", "take the commits into the mirror").timeout(TRANSFER_TIMEOUT);
         let command = command.config("fetch.fsckObjects", if checked { "true" } else { "false" });
         // Kept as a pack whatever its size: an agent's thousand loose objects do not become the mirror's.
         let command = command.config("fetch.unpackLimit", "100");
         let command = command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
-        command.arg(view.dir()).arg(format!("+{OUT_REF}:{name}")).run().await.map(drop)
+        command.arg(quarantine.dir()).arg(format!("+{OUT_REF}:{name}")).run().await.map(drop)
     }
 }

@@ -11,7 +11,7 @@ use crate::files::{FileError, is_real_dir, off_thread};
 use crate::foreign::{Foreign, kept_aside, nested_git_dir};
 use crate::names::Oid;
 use crate::shown::shown;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 
 /// Directories inside directories, so deep.
 const DEPTH_MAX: usize = 64;
@@ -172,8 +172,12 @@ impl Own {
     }
 
     /// The heads with commits that neither its servers, as far as it knows, nor `safe` have. One whose commits cannot be
-    /// counted is among them: it cannot be proved safe. `view` is onto this repository.
-    pub(crate) async fn lacking(&self, view: &View, safe: &[Oid]) -> Result<Vec<&(Vec<u8>, Oid)>, GitError> {
+    /// counted is among them: it cannot be proved safe. `quarantine` is onto this repository.
+    pub(crate) async fn lacking(
+        &self,
+        quarantine: &Quarantine,
+        safe: &[Oid],
+    ) -> Result<Vec<&(Vec<u8>, Oid)>, GitError> {
         let digits = self.any().map(Oid::digits);
         let safe = safe.iter().filter(|oid| Some(oid.digits()) == digits);
         let known: Vec<Oid> = self.known.iter().chain(safe).cloned().collect();
@@ -181,7 +185,7 @@ impl Own {
         let all: Vec<&Oid> = heads.iter().map(|(_, oid)| oid).collect();
         let commits: Option<BTreeSet<Oid>> = match all.is_empty() {
             true => return Ok(Vec::new()),
-            false => view.list(&all, &known).await?.map(BTreeSet::from_iter),
+            false => quarantine.commits_not_in(&all, &known).await?.map(BTreeSet::from_iter),
         };
         if commits.as_ref().is_some_and(BTreeSet::is_empty) {
             return Ok(Vec::new());
@@ -192,7 +196,7 @@ impl Own {
                 Some(commits) if commits.contains(&head.1) => true,
                 Some(_) if !head.0.starts_with(b"refs/tags/") => false,
                 // A tag may be an object of its own; and where one head is damaged, each is looked at alone.
-                _ => view.list(&[&head.1], &known).await?.is_none_or(|commits| !commits.is_empty()),
+                _ => quarantine.commits_not_in(&[&head.1], &known).await?.is_none_or(|commits| !commits.is_empty()),
             };
             if is_lacking {
                 lacking.push(head);

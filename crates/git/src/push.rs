@@ -16,7 +16,7 @@ pub use crate::publish_error::PublishError;
 use crate::publish_error::unreached;
 use crate::reach::PUSHED;
 use crate::source::Source;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::Worktree;
 
 /// What the branch on the server must be for a push to happen.
@@ -55,8 +55,8 @@ impl Mirror {
         self.check_not_checked_out(branch).await?;
         let staged = format!("refs/kugetsu/outgoing/{}", unique());
         if !self.has(head).await? {
-            let view = View::open(self, &[&worktree.git_dir(), worktree.relay()], None).await?;
-            self.import(&view, head, &staged).await?;
+            let quarantine = Quarantine::open(self, &[&worktree.git_dir(), worktree.relay()], None).await?;
+            self.import(&quarantine, head, &staged).await?;
         }
         // Before the branch: a server refuses commits whose large files it does not have.
         self.take_large(worktree).await?;

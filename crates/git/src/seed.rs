@@ -11,9 +11,9 @@ use crate::lock;
 use crate::mirror::{DEFAULT_REF, HEAD_REF, MARK, Mirror, MirrorError};
 use crate::removal::being_made;
 use crate::source::Source;
-use crate::view::{SHALLOW, View};
+use crate::untrusted::quarantine::{Quarantine, SHALLOW};
 
-/// Where the server's refs are named in the view that they come through.
+/// Where the server's refs are named in the quarantine that they come through.
 const SEED: &str = "refs/kugetsu/seed/";
 
 impl Mirror {
@@ -72,7 +72,7 @@ impl Mirror {
             return Err(damaged("its history is cut off"));
         }
         make_git_dir(self.dir(), "ref: refs/heads/none", &bare_config(self.format(), false))?;
-        let view = View::open(self, &[found.git_dir()], None).await?;
+        let quarantine = Quarantine::open(self, &[found.git_dir()], None).await?;
         let mut lines = Vec::new();
         let mut any = false;
         for (prefix, place) in [("refs/remotes/origin/", "heads/"), ("refs/tags/", "tags/")] {
@@ -88,9 +88,9 @@ impl Mirror {
         if !any {
             return Err(damaged("it does not say what the server had"));
         }
-        let command = view.command("update-ref", "name the server's branches");
+        let command = quarantine.command("update-ref", "name the server's branches");
         command.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
-        self.take_seed(&view).await?;
+        self.take_seed(&quarantine).await?;
         let default = found.default_branch();
         if let Some(branch) = &default {
             self.command("symbolic-ref", "note the default branch")
@@ -104,11 +104,11 @@ impl Mirror {
         Ok(replace(&self.dir().join(MARK), format!("{}\n", self.format()).as_bytes())?)
     }
 
-    async fn take_seed(&self, view: &View) -> Result<(), GitError> {
+    async fn take_seed(&self, quarantine: &Quarantine) -> Result<(), GitError> {
         let command = self.command("fetch", "take the clone's commits into the mirror").timeout(TRANSFER_TIMEOUT);
         let command = command.config("fetch.fsckObjects", "true");
         let command =
-            command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(view.dir());
+            command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]).arg(quarantine.dir());
         let specs = [
             format!("+{SEED}heads/*:refs/remotes/origin/*"),
             format!("+{SEED}tags/*:refs/tags/*"),

@@ -8,7 +8,7 @@ use crate::layout::ConfigText;
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::shown::shown;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 
 /// So many are named in a notice.
 const LISTED: usize = 10;
@@ -30,9 +30,9 @@ impl Submodules {
         Self::read(mirror.reach(mirror.command("config", READ)).await, commit).await
     }
 
-    /// As [`Submodules::of`], of a commit that only a view has.
-    pub(crate) async fn seen(view: &View, commit: &Oid) -> Result<Self, GitError> {
-        Self::read(view.command("config", READ), commit).await
+    /// As [`Submodules::of`], of a commit that only a quarantine has.
+    pub(crate) async fn seen(quarantine: &Quarantine, commit: &Oid) -> Result<Self, GitError> {
+        Self::read(quarantine.command("config", READ), commit).await
     }
 
     async fn read(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {

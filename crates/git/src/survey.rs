@@ -1,7 +1,7 @@
 //! What an agent left in a worktree: commits, uncommitted files, what it pushed.
 //!
 //! The agent wrote the git directory, so it is read as files (see `foreign`), and git works in a directory of the
-//! host's own (see `view`): no hook, filter or setting of the agent's takes effect.
+//! host's own (see `quarantine`): no hook, filter or setting of the agent's takes effect.
 
 use crate::command::runner::GitError;
 use crate::files::is_real_dir;
@@ -9,7 +9,7 @@ use crate::foreign::{Foreign, Head};
 use crate::names::Oid;
 use crate::shown::shown;
 pub use crate::survey_error::SurveyError;
-use crate::view::{View, shown_branch};
+use crate::untrusted::quarantine::{Quarantine, head_branch};
 use crate::worktree::Worktree;
 
 /// So many names are listed.
@@ -43,19 +43,19 @@ pub struct WorktreeStatus {
 pub(crate) struct Heads {
     pub(crate) own: Foreign,
     pub(crate) relay: Foreign,
-    pub(crate) view: View,
+    pub(crate) quarantine: Quarantine,
     /// What the mirror has anyway.
     pub(crate) known: Vec<Oid>,
 }
 
 impl Heads {
-    /// Reads them, with a view onto the objects; HEAD of the view is the worktree's.
+    /// Reads them, with a quarantine onto the objects; HEAD of the quarantine is the worktree's.
     pub(crate) async fn read(worktree: &Worktree) -> Result<Self, SurveyError> {
         let (git_dir, relay) = (worktree.git_dir(), worktree.relay());
         let (own, relay_refs) = (Foreign::read(&git_dir), Foreign::read(relay));
-        let view = View::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
+        let quarantine = Quarantine::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
         let known = worktree.mirror().known().await?;
-        Ok(Self { own, relay: relay_refs, view, known })
+        Ok(Self { own, relay: relay_refs, quarantine, known })
     }
 
     /// Which commit is the work, and how many commits it is beyond `base`.
@@ -74,10 +74,10 @@ impl Heads {
         let mut first = None;
         for candidate in candidates.into_iter().flatten() {
             // An agent can name an object that is not there; that is no work.
-            if !self.view.is_whole(&[candidate], &self.known).await? {
+            if !self.quarantine.is_complete(&[candidate], &self.known).await? {
                 continue;
             }
-            let count = self.view.count(&[candidate], &old).await?;
+            let count = self.quarantine.count_commits_not_in(&[candidate], &old).await?;
             if count > 0 {
                 return Ok((Some(candidate.clone()), count));
             }
@@ -87,7 +87,7 @@ impl Heads {
     }
 
     async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
-        let command = self.view.command("merge-base", "compare two commits").arg("--is-ancestor");
+        let command = self.quarantine.command("merge-base", "compare two commits").arg("--is-ancestor");
         Ok(command.args([other.as_str(), head.as_str()]).output().await?.code == 0)
     }
 
@@ -103,7 +103,7 @@ impl Heads {
         }
         let mut left = Vec::new();
         for (name, oid) in heads.into_iter().filter(|(_, oid)| !known.contains(oid)) {
-            if self.view.list(&[oid], &known).await?.is_some_and(|commits| !commits.is_empty()) {
+            if self.quarantine.commits_not_in(&[oid], &known).await?.is_some_and(|commits| !commits.is_empty()) {
                 left.push(shown(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
             }
         }
@@ -131,14 +131,14 @@ impl Worktree {
         let left = heads.left(self, base, best_head.as_ref()).await?;
         let mut head = heads.own.head_commit().cloned();
         if let Some(commit) = &head
-            && !heads.view.is_whole(&[commit], &heads.known).await?
+            && !heads.quarantine.is_complete(&[commit], &heads.known).await?
         {
             head = None;
-            heads.view.set_head(None)?;
+            heads.quarantine.set_head(None)?;
         }
         let index = self.git_dir().join("index");
         let changes = match is_real_dir(self.dir()) {
-            true => heads.view.changes(self.mirror(), self.dir(), &index, head.as_ref()).await?,
+            true => heads.quarantine.changes(self.mirror(), self.dir(), &index, head.as_ref()).await?,
             false => Default::default(),
         };
         let branch = self.branch().full();
@@ -147,7 +147,7 @@ impl Worktree {
             relay_head: heads.relay.get(&branch).cloned(),
             best_head,
             left,
-            current_branch: shown_branch(&heads.own),
+            current_branch: head_branch(&heads.own),
             commits,
             uncommitted: changes.shown(LISTED),
             uncommitted_total: changes.total(),

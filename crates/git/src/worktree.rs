@@ -23,7 +23,7 @@ use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
 use crate::template::copy_hooks;
-use crate::view::own_shallow;
+use crate::untrusted::quarantine::read_shallow;
 pub use crate::worktree_error::WorktreeError;
 
 /// A worktree. Cheap to clone.
@@ -293,7 +293,7 @@ impl Worktree {
         let server = relay::server_refs(&self.mirror).await?;
         if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
             // A fetch does not bring it: git takes the mirror's commits, borrowed from there, for known.
-            replace(&self.git_dir().join("shallow"), &cut_off([own_shallow(&self.git_dir()), shallow]))?;
+            replace(&self.git_dir().join("shallow"), &cut_off([read_shallow(&self.git_dir()), shallow]))?;
         }
         if self.relay.symlink_metadata().is_ok() {
             relay::refresh(&self.mirror, &self.relay, &server, &self.branch)?;

@@ -13,7 +13,7 @@ use crate::names::{Oid, is_ref_name};
 use crate::rescue::error::RescueError;
 use crate::rescue::note::{InnerHead, Note};
 use crate::shown::shown;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 
 /// More heads of repositories inside than this are not kept; no worktree has them.
 const HEADS_MAX: usize = 1000;
@@ -46,19 +46,19 @@ pub(super) async fn take(
 
 async fn take_from(mirror: &Mirror, inner: &Inner, note: &mut Note, taken: &mut Taken) -> Result<(), RescueError> {
     let own = Own::read(&inner.git_dir);
-    let view = View::apart(mirror, &inner.git_dir, own.any()).await?;
+    let quarantine = Quarantine::open_separate(mirror, &inner.git_dir, own.any()).await?;
     let place = shown(&inner.place);
-    if !view.unread().is_empty() {
+    if !quarantine.unreadable().is_empty() {
         note.unsaved.push(format!("commits of the repository {place} (its objects cannot all be read)"));
     }
-    for (name, oid) in own.lacking(&view, &[]).await? {
-        let Some(commit) = view.commit_of(oid).await? else {
+    for (name, oid) in own.lacking(&quarantine, &[]).await? {
+        let Some(commit) = quarantine.peel_to_commit(oid).await? else {
             note.notices.push(format!("{} in {place} names a commit that is damaged or not there", shown(name)));
             continue;
         };
         let outgoing = format!("refs/kugetsu/outgoing/{}", unique());
         let why = match taken.names.len() < HEADS_MAX {
-            true => match mirror.import(&view, &commit, &outgoing).await {
+            true => match mirror.import(&quarantine, &commit, &outgoing).await {
                 Ok(()) => None,
                 Err(GitError::Failed { stderr, .. }) => Some(stderr.as_str().replace('\n', "; ")),
                 Err(GitError::UnexpectedOutput { output, .. }) => Some(output),

@@ -19,7 +19,7 @@ use crate::rescue::error::RescueError;
 use crate::rescue::inner::{self, restored_ref};
 use crate::rescue::list::{Rescue, find};
 use crate::rescue::note::Note;
-use crate::view::Conversion;
+use crate::untrusted::quarantine::Conversion;
 
 /// Where a restored repository has the refs of the relay. The name is from the time when relays were called gates; it stays,
 /// as people know it.

@@ -12,7 +12,7 @@ use crate::names::Oid;
 use crate::rescue::error::RescueError;
 use crate::shown::shown;
 use crate::status::{Heads, LISTED};
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::Worktree;
 
 /// What would be lost with a worktree.
@@ -54,7 +54,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     own.extend(heads.relay.get(&branch).cloned());
     let mut lost = BTreeSet::new();
     for head in &own {
-        lost.extend(unsafe_commits(mirror, &heads.view, head, &safe, upstream.as_ref()).await?);
+        lost.extend(unsafe_commits(mirror, &heads.quarantine, head, &safe, upstream.as_ref()).await?);
     }
     at_risk.unpushed = u32::try_from(lost.len()).unwrap_or(u32::MAX);
 
@@ -74,7 +74,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     let aside = kept_aside(&worktree.git_dir());
     others.extend(aside.iter().map(|oid| (format!("kept aside: {}", oid.short()), oid)));
     for (name, oid) in others {
-        if !unsafe_commits(mirror, &heads.view, oid, &safe, upstream.as_ref()).await?.is_empty() {
+        if !unsafe_commits(mirror, &heads.quarantine, oid, &safe, upstream.as_ref()).await?.is_empty() {
             at_risk.other_branches.push(name);
         }
     }
@@ -82,13 +82,13 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
     if is_real_dir(worktree.dir()) {
         let mut head = heads.own.head_commit();
         if let Some(commit) = head
-            && !heads.view.is_whole(&[commit], &heads.known).await?
+            && !heads.quarantine.is_complete(&[commit], &heads.known).await?
         {
             head = None;
-            heads.view.set_head(None)?;
+            heads.quarantine.set_head(None)?;
         }
         let index = worktree.git_dir().join("index");
-        let changes = heads.view.changes(mirror, worktree.dir(), &index, head).await?;
+        let changes = heads.quarantine.changes(mirror, worktree.dir(), &index, head).await?;
         at_risk.uncommitted = changes.shown(LISTED);
         at_risk.uncommitted_total = changes.total();
         at_risk.other_branches.extend(inner_heads(mirror, worktree, &changes, &safe).await?);
@@ -107,8 +107,8 @@ async fn inner_heads(
     let mut found = inside.unread;
     for inner in inside.repositories.iter().filter(|inner| !inner.has_files) {
         let own = Own::read(&inner.git_dir);
-        let view = View::apart(mirror, &inner.git_dir, own.any()).await?;
-        let lacking = own.lacking(&view, safe).await?;
+        let quarantine = Quarantine::open_separate(mirror, &inner.git_dir, own.any()).await?;
+        let lacking = own.lacking(&quarantine, safe).await?;
         found.extend(lacking.iter().map(|(name, _)| format!("{}: {}", shown(&inner.place), shown(name))));
     }
     Ok(found)
@@ -117,15 +117,16 @@ async fn inner_heads(
 /// The commits that `head` has and nobody else. A head whose commit is missing counts as one: it cannot be proved safe.
 async fn unsafe_commits(
     mirror: &Mirror,
-    view: &View,
+    quarantine: &Quarantine,
     head: &Oid,
     safe: &[Oid],
     upstream: Option<&Oid>,
 ) -> Result<Vec<Oid>, GitError> {
-    let Some(commits) = view.list(&[head], safe).await? else { return Ok(vec![head.clone()]) };
+    let Some(commits) = quarantine.commits_not_in(&[head], safe).await? else { return Ok(vec![head.clone()]) };
     let Some(upstream) = upstream.filter(|_| !commits.is_empty()) else { return Ok(commits) };
-    let command =
-        view.command("cherry", "look for the same changes on the server").args([upstream.as_str(), head.as_str()]);
+    let command = quarantine
+        .command("cherry", "look for the same changes on the server")
+        .args([upstream.as_str(), head.as_str()]);
     // A partial clone fetches the contents that it compares.
     let output = mirror.reach(command).await.output().await?;
     let same: BTreeSet<Oid> = output.lines().filter_map(|line| Oid::read(line.strip_prefix(b"- ")?)).collect();

@@ -22,7 +22,7 @@ use crate::rescue::tree::write_tree;
 use crate::shown::shown;
 use crate::status::Heads;
 use crate::survey_error::SurveyError;
-use crate::view::View;
+use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::Worktree;
 
 /// More heads than this are not kept as parents of one commit; no worktree has them.
@@ -76,10 +76,14 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
         ..Note::default()
     };
     note.unsaved.extend(
-        heads.view.unread().iter().map(|dir| format!("objects in {}", shown(dir.as_os_str().as_encoded_bytes()))),
+        heads
+            .quarantine
+            .unreadable()
+            .iter()
+            .map(|dir| format!("objects in {}", shown(dir.as_os_str().as_encoded_bytes()))),
     );
     let kept = keep_heads(mirror, worktree, &heads, &mut note).await?;
-    let changes = read_changes(mirror, worktree, &heads.view, &mut note).await?;
+    let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unread.iter().cloned());
     let taken = match is_real_dir(worktree.dir()) {
         true => inner::take(mirror, worktree.dir(), &changes, &mut note).await?,
@@ -110,23 +114,23 @@ async fn keep(
     mut note: Note,
 ) -> Result<Option<Saved>, RescueError> {
     let Kept { heads, safe, kept, changes, inner } = kept;
-    let view = &heads.view;
+    let quarantine = &heads.quarantine;
     let all: Vec<&Oid> = kept.iter().chain(inner).collect();
-    let is_safe = all.is_empty() || view.count(&all, &safe).await? == 0;
+    let is_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
     if changes.is_empty() && is_safe && note.unsaved.is_empty() {
         return Ok(None);
     }
 
     if changes.any_staged() {
-        note.index = staged(view, note.head.as_ref()).await?;
+        note.index = staged(quarantine, note.head.as_ref()).await?;
         if note.index.is_none() {
             note.notices.push(
                 "what was staged is not kept apart, as it holds conflicts; its files are saved as they were".to_owned(),
             );
         }
     }
-    let tree = write_tree(view, worktree.dir(), &changes, &mut note).await?;
-    note.files = view.differing(note.head.as_ref(), &tree).await?;
+    let tree = write_tree(quarantine, worktree.dir(), &changes, &mut note).await?;
+    note.files = quarantine.count_changed_files(note.head.as_ref(), &tree).await?;
     let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
     for oid in all {
         if !parents.contains(oid) {
@@ -139,9 +143,9 @@ async fn keep(
         return Ok((!unsaved.is_empty()).then_some(Saved { name, commit, files, unsaved, notices }));
     }
     let name = free_name(mirror, &spec, &mut note).await?;
-    let commit = commit(view, &tree, &parents, &note.message(), None).await?;
+    let commit = commit(quarantine, &tree, &parents, &note.message(), None).await?;
     mirror.take_large(worktree).await?;
-    mirror.import(view, &commit, &name).await?;
+    mirror.import(quarantine, &commit, &name).await?;
     Ok(Some(Saved { name, commit, files: note.files, unsaved: note.unsaved, notices: note.notices }))
 }
 
@@ -171,18 +175,18 @@ async fn keep_heads(
 
     let mut whole = BTreeSet::new();
     let commits: Vec<&Oid> = all.iter().copied().take(HEADS_MAX).collect();
-    if heads.view.is_whole(&commits, &heads.known).await? {
+    if heads.quarantine.is_complete(&commits, &heads.known).await? {
         whole.extend(commits);
     } else {
         for commit in commits {
-            if heads.view.is_whole(&[commit], &heads.known).await? {
+            if heads.quarantine.is_complete(&[commit], &heads.known).await? {
                 whole.insert(commit);
             }
         }
     }
     let mut peeled = Vec::new();
     for oid in &whole {
-        peeled.extend(heads.view.commit_of(oid).await?);
+        peeled.extend(heads.quarantine.peel_to_commit(oid).await?);
     }
     if let Some(head) = heads.own.head_commit() {
         match whole.contains(head) {
@@ -209,45 +213,52 @@ async fn keep_heads(
 async fn read_changes(
     mirror: &Mirror,
     worktree: &Worktree,
-    view: &View,
+    quarantine: &Quarantine,
     note: &mut Note,
 ) -> Result<Changes, RescueError> {
     if !is_real_dir(worktree.dir()) {
         return Ok(Changes::default());
     }
-    view.set_head(note.head.as_ref())?;
+    quarantine.set_head(note.head.as_ref())?;
     let index = worktree.git_dir().join("index");
-    match view.changes(mirror, worktree.dir(), &index, note.head.as_ref()).await {
+    match quarantine.changes(mirror, worktree.dir(), &index, note.head.as_ref()).await {
         Ok(changes) => Ok(changes),
         Err(SurveyError::Git(GitError::Failed { .. })) => {
             note.notices.push("git could not read what was staged; the files are saved as they were".to_owned());
-            view.forget_index()?;
+            quarantine.remove_index()?;
             note.head = None;
-            view.set_head(None)?;
-            Ok(view.changes(mirror, worktree.dir(), &view.dir().join("none/index"), None).await?)
+            quarantine.set_head(None)?;
+            Ok(quarantine.changes(mirror, worktree.dir(), &quarantine.dir().join("none/index"), None).await?)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// The index as a commit; `None` while it holds conflicts.
-async fn staged(view: &View, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
-    let tree = view.command("write-tree", "keep what is staged").arg("--missing-ok").output().await?;
+async fn staged(quarantine: &Quarantine, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
+    let tree = quarantine.command("write-tree", "keep what is staged").arg("--missing-ok").output().await?;
     match Oid::read(&tree.stdout).filter(|_| tree.code == 0) {
         // The same index is the same commit, so that the same state is known again.
         Some(tree) => {
             let parents: Vec<Oid> = head.cloned().into_iter().collect();
-            commit(view, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
+            commit(quarantine, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
         }
         None => Ok(None),
     }
 }
 
-async fn commit(view: &View, tree: &Oid, parents: &[Oid], message: &str, date: Option<&str>) -> Result<Oid, GitError> {
+async fn commit(
+    quarantine: &Quarantine,
+    tree: &Oid,
+    parents: &[Oid],
+    message: &str,
+    date: Option<&str>,
+) -> Result<Oid, GitError> {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let identity = Identity::own();
-    let mut command = view.command("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
+    let mut command =
+        quarantine.command("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
     for parent in parents {
         command = command.args(["-p", parent.as_str()]);
     }

@@ -12,7 +12,7 @@ use crate::foreign::nested_git_dir;
 use crate::names::Oid;
 use crate::rescue::note::Note;
 use crate::shown::shown;
-use crate::view::{Conversion, View};
+use crate::untrusted::quarantine::{Conversion, Quarantine};
 
 /// Repositories inside repositories, so deep.
 const DEPTH_MAX: usize = 16;
@@ -30,8 +30,13 @@ enum Kind {
     Nothing,
 }
 
-/// Writes the tree: the index of the view with all changes taken in. What could not be read is added to the note.
-pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, note: &mut Note) -> Result<Oid, GitError> {
+/// Writes the tree: the index of the quarantine with all changes taken in. What could not be read is added to the note.
+pub(super) async fn write_tree(
+    quarantine: &Quarantine,
+    files: &Path,
+    changes: &Changes,
+    note: &mut Note,
+) -> Result<Oid, GitError> {
     let unsaved = &mut note.unsaved;
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     let mut sort = |path: Vec<u8>, unsaved: &mut Vec<String>| match kind(files, &path) {
@@ -45,17 +50,17 @@ pub(super) async fn write_tree(view: &View, files: &Path, changes: &Changes, not
     let mut gone = Vec::new();
     for dir in &changes.nested {
         gone.push(dir.clone());
-        for path in Box::pin(nested_files(view, files, dir, 0)).await? {
+        for path in Box::pin(nested_files(quarantine, files, dir, 0)).await? {
             sort(path, unsaved);
         }
     }
     remove.extend(gone);
-    if view.convert(Conversion::Raw).is_err() {
+    if quarantine.set_conversion(Conversion::Raw).is_err() {
         note.notices.push("line ends may be git's, not the file's".to_owned());
     }
-    take_out(view, &remove, view.id_digits()).await?;
-    put_in(view, files, &add, unsaved).await?;
-    let tree = view.command("write-tree", "keep the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
+    take_out(quarantine, &remove, quarantine.oid_digits()).await?;
+    put_in(quarantine, files, &add, unsaved).await?;
+    let tree = quarantine.command("write-tree", "keep the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
     tree.run().await?.oid()
 }
 
@@ -91,18 +96,23 @@ fn kind(files: &Path, path: &[u8]) -> Kind {
 }
 
 /// The files of a repository inside the worktree: what its index knows and what it does not ignore.
-async fn nested_files(view: &View, files: &Path, dir: &[u8], depth: usize) -> Result<Vec<Vec<u8>>, GitError> {
+async fn nested_files(
+    quarantine: &Quarantine,
+    files: &Path,
+    dir: &[u8],
+    depth: usize,
+) -> Result<Vec<Vec<u8>>, GitError> {
     let place = below(files, dir);
     if depth > DEPTH_MAX || !is_real_dir(&place) {
         return Ok(Vec::new());
     }
-    let index = view.dir().join("nested-index");
+    let index = quarantine.dir().join("nested-index");
     // Without an index of its own all its files are new.
     let copied = nested_git_dir(&place, files)
         .and_then(|git_dir| crate::files::read_regular(&git_dir.join("index"), 1 << 30))
         .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
     let list = |what: &'static [&'static str]| {
-        let command = view.command_on(&place, "ls-files", "list the files of a repository inside");
+        let command = quarantine.command_on(&place, "ls-files", "list the files of a repository inside");
         command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(what)
     };
     let mut listed = match copied {
@@ -118,7 +128,7 @@ async fn nested_files(view: &View, files: &Path, dir: &[u8], depth: usize) -> Re
     for path in listed.records() {
         let whole = [dir, b"/", path.strip_suffix(b"/").unwrap_or(path)].concat();
         if is_real_dir(&below(files, &whole)) {
-            found.extend(Box::pin(nested_files(view, files, &whole, depth + 1)).await?);
+            found.extend(Box::pin(nested_files(quarantine, files, &whole, depth + 1)).await?);
         } else {
             found.push(whole);
         }
@@ -127,7 +137,7 @@ async fn nested_files(view: &View, files: &Path, dir: &[u8], depth: usize) -> Re
 }
 
 /// Takes paths out of the index, whatever lies there now.
-async fn take_out(view: &View, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
+async fn take_out(quarantine: &Quarantine, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -139,19 +149,24 @@ async fn take_out(view: &View, paths: &[Vec<u8>], digits: usize) -> Result<(), G
         lines.extend_from_slice(path);
         lines.push(0);
     }
-    let command = view.command("update-index", "take removed files out").args(["-z", "--index-info"]);
+    let command = quarantine.command("update-index", "take removed files out").args(["-z", "--index-info"]);
     command.stdin(lines).run().await.map(drop)
 }
 
 /// Stores files and puts them into the index. Where git refuses some, halves are tried until those are found that it
 /// will not take.
-async fn put_in(view: &View, files: &Path, paths: &[Vec<u8>], unsaved: &mut Vec<String>) -> Result<(), GitError> {
+async fn put_in(
+    quarantine: &Quarantine,
+    files: &Path,
+    paths: &[Vec<u8>],
+    unsaved: &mut Vec<String>,
+) -> Result<(), GitError> {
     let mut parts = vec![paths];
     while let Some(part) = parts.pop() {
         if part.is_empty() {
             continue;
         }
-        let command = view.command_on(files, "update-index", "store the files").timeout(TRANSFER_TIMEOUT);
+        let command = quarantine.command_on(files, "update-index", "store the files").timeout(TRANSFER_TIMEOUT);
         let command = command.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
         let listed: Vec<u8> = part.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
         let output = command.stdin(listed).output().await?;

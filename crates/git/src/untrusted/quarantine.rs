@@ -12,7 +12,7 @@ use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::partial::take_objects;
 
-/// The name of a ref to be taken out of a view.
+/// The name of a ref to be taken out of a quarantine.
 pub(crate) const OUT_REF: &str = "refs/kugetsu/out";
 
 /// The file that says where a history is cut off.
@@ -37,18 +37,18 @@ impl Conversion {
     }
 }
 
-/// The view; its directory goes when it is dropped.
-pub(crate) struct View {
+/// The quarantine; its directory goes when it is dropped.
+pub(crate) struct Quarantine {
     git: Git,
     partial: bool,
     digits: usize,
     /// Object directories that could not be read.
-    unread: Vec<PathBuf>,
+    unreadable: Vec<PathBuf>,
     scratch: tempfile::TempDir,
 }
 
-impl View {
-    /// A view with the objects of these git directories over the mirror's, and HEAD at `head`.
+impl Quarantine {
+    /// A quarantine with the objects of these git directories over the mirror's, and HEAD at `head`.
     pub(crate) async fn open(mirror: &Mirror, git_dirs: &[&Path], head: Option<&Oid>) -> Result<Self, FileError> {
         let mut config = bare_config(mirror.format(), mirror.promisor().is_some());
         if let Some(promisor) = mirror.promisor() {
@@ -56,53 +56,53 @@ impl View {
         }
         config.section("core", None).set("bare", "false");
         let partial = mirror.promisor().is_some();
-        let mut view = Self {
+        let mut quarantine = Self {
             git: mirror.git().clone(),
             partial,
             digits: digits(mirror.format()),
-            unread: Vec::new(),
+            unreadable: Vec::new(),
             scratch: mirror.scratch()?,
         };
         let head = head.map_or("ref: refs/heads/none", Oid::as_str);
-        make_git_dir(view.dir(), head, &config)?;
-        view.convert(Conversion::BuiltIn)?;
-        borrow(&view.objects(), [mirror.objects().as_path()])?;
+        make_git_dir(quarantine.dir(), head, &config)?;
+        quarantine.set_conversion(Conversion::BuiltIn)?;
+        borrow(&quarantine.objects(), [mirror.objects().as_path()])?;
         if let Some(shallow) = mirror.shallow() {
-            replace(&view.dir().join("shallow"), &shallow)?;
+            replace(&quarantine.dir().join("shallow"), &shallow)?;
         }
-        view.take(git_dirs).await;
-        Ok(view)
+        quarantine.link_objects(git_dirs).await;
+        Ok(quarantine)
     }
 
-    /// A view onto a repository with a history and a format of its own, such as a submodule. What the mirror has of it,
+    /// A quarantine onto a repository with a history and a format of its own, such as a submodule. What the mirror has of it,
     /// from an earlier rescue, can be named too.
-    pub(crate) async fn apart(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
+    pub(crate) async fn open_separate(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
         let format = head.map_or(mirror.format(), |head| if head.digits() == 64 { "sha256" } else { "sha1" });
         let mut config = bare_config(format, false);
         config.section("core", None).set("bare", "false");
-        let mut view = Self {
+        let mut quarantine = Self {
             git: mirror.git().clone(),
             partial: false,
             digits: digits(format),
-            unread: Vec::new(),
+            unreadable: Vec::new(),
             scratch: mirror.scratch()?,
         };
-        make_git_dir(view.dir(), head.map_or("ref: refs/heads/none", Oid::as_str), &config)?;
-        view.convert(Conversion::BuiltIn)?;
-        let mut shallow = vec![own_shallow(git_dir)];
+        make_git_dir(quarantine.dir(), head.map_or("ref: refs/heads/none", Oid::as_str), &config)?;
+        quarantine.set_conversion(Conversion::BuiltIn)?;
+        let mut shallow = vec![read_shallow(git_dir)];
         if format == mirror.format() {
-            borrow(&view.objects(), [mirror.objects().as_path()])?;
+            borrow(&quarantine.objects(), [mirror.objects().as_path()])?;
             shallow.extend(mirror.shallow());
         }
         let shallow = cut_off(shallow);
         if !shallow.is_empty() {
-            replace(&view.dir().join("shallow"), &shallow)?;
+            replace(&quarantine.dir().join("shallow"), &shallow)?;
         }
-        view.take(&[git_dir]).await;
-        Ok(view)
+        quarantine.link_objects(&[git_dir]).await;
+        Ok(quarantine)
     }
 
-    async fn take(&mut self, git_dirs: &[&Path]) {
+    async fn link_objects(&mut self, git_dirs: &[&Path]) {
         for git_dir in git_dirs {
             let objects = git_dir.join("objects");
             if is_real_dir(git_dir)
@@ -110,14 +110,14 @@ impl View {
                 && take_objects(objects.clone(), self.objects()).await.is_err()
             {
                 // What is missing is met again as a damaged commit; the files can still be read.
-                self.unread.push(objects);
+                self.unreadable.push(objects);
             }
         }
     }
 
     /// The agent's object directories of which not everything could be read.
-    pub(crate) fn unread(&self) -> &[PathBuf] {
-        &self.unread
+    pub(crate) fn unreadable(&self) -> &[PathBuf] {
+        &self.unreadable
     }
 
     /// Its git directory.
@@ -130,7 +130,7 @@ impl View {
     }
 
     /// Sets what git may convert from now on.
-    pub(crate) fn convert(&self, conversion: Conversion) -> Result<(), FileError> {
+    pub(crate) fn set_conversion(&self, conversion: Conversion) -> Result<(), FileError> {
         replace(&self.dir().join("info/attributes"), conversion.attributes())
     }
 
@@ -140,8 +140,8 @@ impl View {
         replace(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
     }
 
-    /// Takes a copy of an index as the view's own; `false` if there is none that can be read.
-    pub(crate) async fn take_index(&self, from: &Path) -> Result<bool, FileError> {
+    /// Takes a copy of an index as the quarantine's own; `false` if there is none that can be read.
+    pub(crate) async fn copy_index(&self, from: &Path) -> Result<bool, FileError> {
         let (from, to) = (from.to_owned(), self.dir().join("index"));
         off_thread(&to.clone(), move || match read_index(&from) {
             Some(bytes) => replace(&to, &bytes).map(|()| true),
@@ -150,12 +150,12 @@ impl View {
         .await
     }
 
-    /// A command in the view, without files.
+    /// A command in the quarantine, without files.
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
         self.git.command(subcommand, action).git_dir(self.dir())
     }
 
-    /// A command in the view with these files. Never lets git look into a repository inside them.
+    /// A command in the quarantine with these files. Never lets git look into a repository inside them.
     pub(crate) fn command_on(&self, files: &Path, subcommand: &str, action: impl Into<String>) -> GitCommand {
         self.command(subcommand, action)
             .work_tree(files)
@@ -165,24 +165,24 @@ impl View {
     }
 
     /// Whether a commit is here with all it needs, apart from what `safe` reaches.
-    pub(crate) async fn is_whole(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
+    pub(crate) async fn is_complete(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
         let mut command = self.command("rev-list", "check the commits").args(["--objects", "--quiet"]);
         if self.partial {
             command = command.arg("--exclude-promisor-objects");
         }
         let command = command.arg("--stdin");
-        Ok(command.stdin(asked(commits, safe)).output().await?.code == 0)
+        Ok(command.stdin(rev_list_input(commits, safe)).output().await?.code == 0)
     }
 
     /// The commit that an object is or, for a tag, names.
-    pub(crate) async fn commit_of(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
+    pub(crate) async fn peel_to_commit(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
         let command = self.command("rev-parse", "find the commit").args(["--verify", "--quiet", "--end-of-options"]);
         let output = command.arg(format!("{object}^{{commit}}")).output().await?;
         Ok(Oid::read(&output.stdout).filter(|_| output.code == 0))
     }
 
     /// In how many files a tree differs from a commit, or from nothing.
-    pub(crate) async fn differing(&self, from: Option<&Oid>, tree: &Oid) -> Result<usize, GitError> {
+    pub(crate) async fn count_changed_files(&self, from: Option<&Oid>, tree: &Oid) -> Result<usize, GitError> {
         let from = match from {
             Some(from) => from.clone(),
             None => {
@@ -195,12 +195,12 @@ impl View {
     }
 
     /// How long the ids here are.
-    pub(crate) fn id_digits(&self) -> usize {
+    pub(crate) fn oid_digits(&self) -> usize {
         self.digits
     }
 
     /// Goes on without an index.
-    pub(crate) fn forget_index(&self) -> Result<(), FileError> {
+    pub(crate) fn remove_index(&self) -> Result<(), FileError> {
         let path = self.dir().join("index");
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -211,22 +211,22 @@ impl View {
     }
 
     /// The commits reachable from `heads`, but not from `safe`; `None` if git cannot tell.
-    pub(crate) async fn list(&self, heads: &[&Oid], safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
+    pub(crate) async fn commits_not_in(&self, heads: &[&Oid], safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
         let command = self.command("rev-list", "list the commits").arg("--stdin");
-        let output = command.stdin(asked(heads, safe)).output().await?;
+        let output = command.stdin(rev_list_input(heads, safe)).output().await?;
         Ok((output.code == 0).then(|| output.lines().filter_map(Oid::read).collect()))
     }
 
     /// How many commits are reachable from `commits`, but not from `safe`.
-    pub(crate) async fn count(&self, commits: &[&Oid], safe: &[Oid]) -> Result<u32, GitError> {
+    pub(crate) async fn count_commits_not_in(&self, commits: &[&Oid], safe: &[Oid]) -> Result<u32, GitError> {
         let command = self.command("rev-list", "count the commits").args(["--count", "--stdin"]);
-        let output = command.stdin(asked(commits, safe)).run().await?;
+        let output = command.stdin(rev_list_input(commits, safe)).run().await?;
         output.line().parse().map_err(|_| output.unexpected())
     }
 }
 
 /// Where a repository that an agent wrote says that its history is cut off.
-pub(crate) fn own_shallow(git_dir: &Path) -> Vec<u8> {
+pub(crate) fn read_shallow(git_dir: &Path) -> Vec<u8> {
     let text = if is_real_dir(git_dir) { read_regular(&git_dir.join(SHALLOW), SHALLOW_MAX) } else { None };
     text.unwrap_or_default()
 }
@@ -246,13 +246,13 @@ fn read_index(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Input for `rev-list --stdin`.
-fn asked(commits: &[&Oid], safe: &[Oid]) -> Vec<u8> {
+fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {
     let mut lines = String::new();
     for commit in commits {
         lines.push_str(commit.as_str());
         lines.push('\n');
     }
-    for commit in safe {
+    for commit in excluded {
         lines.push('^');
         lines.push_str(commit.as_str());
         lines.push('\n');
@@ -261,7 +261,7 @@ fn asked(commits: &[&Oid], safe: &[Oid]) -> Vec<u8> {
 }
 
 /// Where HEAD stands, fit to be shown: the branch's name, or nothing when it is detached.
-pub(crate) fn shown_branch(foreign: &Foreign) -> Option<String> {
+pub(crate) fn head_branch(foreign: &Foreign) -> Option<String> {
     match foreign.head.as_ref()? {
         Head::On(name) => Some(crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
         Head::At(_) => None,
