@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 pub use crate::adopt_error::AdoptError;
 use crate::base::Base;
-use crate::carry;
-use crate::change::Changes;
 use crate::checkout;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::exchange::exchange;
@@ -28,6 +26,8 @@ use crate::relay;
 use crate::removal::{being_made, remove, remove_half_made};
 use crate::submodule::Submodules;
 use crate::template::copy_hooks;
+use crate::untrusted::changes::Changes;
+use crate::untrusted::copy;
 use crate::worktree::{Worktree, WorktreeError};
 
 /// What a clone fetched beside its history: submodules and large files.
@@ -154,12 +154,12 @@ impl Job<'_> {
         if !self.found.is_bare() {
             self.index(&git_dir)?;
         }
-        let mut left = carry::state(self.found.git_dir(), &git_dir).await?;
+        let mut left = copy::state(self.found.git_dir(), &git_dir).await?;
         if !only_git {
             progress(Progress::new(format!("carrying over what is not committed in {}", self.found.dir().display())));
-            left.extend(carry::changes(self.found.dir(), new, &changes).await?);
+            left.extend(copy::changes(self.found.dir(), new, &changes).await?);
             for name in FETCHED {
-                left.extend(carry::directory(&self.found.git_dir().join(name), &git_dir.join(name)).await?);
+                left.extend(copy::directory(&self.found.git_dir().join(name), &git_dir.join(name)).await?);
             }
         }
         notices.extend(left.into_iter().map(|path| format!("{path} is no file, and was not carried over")));

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::adopt_error::AdoptError;
 use crate::files::{is_real_dir, read_regular};
-use crate::foreign::{Foreign, Head, kept_aside};
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::shown::shown;
 use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::reader::{Head, UntrustedRepo, commits_outside_refs};
 
 /// Refs of a clone's own; what it knew of the server comes from the mirror.
 const OWN: [&str; 4] = ["refs/heads/", "refs/stash", "refs/tags/", "refs/notes/"];
@@ -91,10 +91,10 @@ impl Found {
 
     /// Reads it, with the mirror's objects beside its own.
     pub(crate) async fn contents(&self, mirror: &Mirror) -> Result<Contents, AdoptError> {
-        let foreign = Foreign::read(&self.git_dir);
+        let repo = UntrustedRepo::read(&self.git_dir);
         let damaged = |why: String| AdoptError::Damaged { path: self.dir.clone(), why };
-        let head = foreign.head.clone().ok_or_else(|| damaged("its HEAD cannot be read".to_owned()))?;
-        let commit = foreign.head_commit().cloned();
+        let head = repo.head.clone().ok_or_else(|| damaged("its HEAD cannot be read".to_owned()))?;
+        let commit = repo.head_commit().cloned();
         let quarantine = Quarantine::open(mirror, &[&self.git_dir], commit.as_ref()).await?;
         if let Some(unread) = quarantine.unreadable().first() {
             return Err(damaged(format!("{} cannot be read", unread.display())));
@@ -104,18 +104,14 @@ impl Found {
             Some(commit) if !quarantine.is_complete(&[commit], &known).await? => {
                 return Err(damaged(format!("its commit {} is not there with all it needs", commit.short())));
             }
-            None if foreign.refs.keys().any(|name| name.starts_with(b"refs/heads/")) || !known.is_empty() => {
+            None if repo.refs.keys().any(|name| name.starts_with(b"refs/heads/")) || !known.is_empty() => {
                 return Err(damaged("its HEAD names no commit".to_owned()));
             }
             _ => {}
         }
         let is_own = |name: &&Vec<u8>| OWN.iter().any(|own| name.starts_with(own.as_bytes()));
-        let mut refs: Vec<(Vec<u8>, Oid)> = foreign
-            .refs
-            .iter()
-            .filter(|(name, _)| is_own(name))
-            .map(|(name, oid)| (name.clone(), oid.clone()))
-            .collect();
+        let mut refs: Vec<(Vec<u8>, Oid)> =
+            repo.refs.iter().filter(|(name, _)| is_own(name)).map(|(name, oid)| (name.clone(), oid.clone())).collect();
         let mut notices = Vec::new();
         let all: Vec<&Oid> = refs.iter().map(|(_, oid)| oid).collect();
         if !all.is_empty() && !quarantine.is_complete(&all, &known).await? {
@@ -129,7 +125,7 @@ impl Found {
             refs = whole;
         }
         // Older stashes are named by a log only; a damaged one is no reason to leave the rest.
-        for aside in kept_aside(&self.git_dir) {
+        for aside in commits_outside_refs(&self.git_dir) {
             if !quarantine.is_complete(&[&aside], &known).await? {
                 notices.push(format!("an older stash, {}, is damaged or not there", aside.short()));
             }
@@ -142,8 +138,8 @@ impl Contents {
     /// The branch that HEAD stands on.
     pub(crate) fn on(&self) -> Option<BranchName> {
         match &self.head {
-            Head::On(name) => BranchName::of_ref(name),
-            Head::At(_) => None,
+            Head::Symbolic(name) => BranchName::of_ref(name),
+            Head::Detached(_) => None,
         }
     }
 

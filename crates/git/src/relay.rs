@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::command::runner::GitError;
 use crate::files::{FileError, IoContext, is_real_dir, replace};
-use crate::foreign::Foreign;
 use crate::layout::{bare_config, borrow, make_git_dir, packed_refs};
 use crate::mirror::Mirror;
 use crate::names::{BranchName, Oid};
+use crate::untrusted::reader::UntrustedRepo;
 
 /// The server's refs by the names that they have there.
 pub(crate) async fn server_refs(mirror: &Mirror) -> Result<BTreeMap<Vec<u8>, Oid>, GitError> {
@@ -61,7 +61,7 @@ pub(crate) fn refresh(
 ) -> Result<(), FileError> {
     let own = own.full().into_bytes();
     write_shallow(mirror, relay)?;
-    let mut refs = Foreign::read(relay).refs;
+    let mut refs = UntrustedRepo::read(relay).refs;
     for (name, oid) in server.iter().filter(|(name, _)| **name != own) {
         refs.insert(name.clone(), oid.clone());
     }

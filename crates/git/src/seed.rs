@@ -4,7 +4,6 @@ use crate::adopt_error::AdoptError;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::{Git, GitError, TRANSFER_TIMEOUT};
 use crate::files::{IoContext, make_dir, replace};
-use crate::foreign::Foreign;
 use crate::found::Found;
 use crate::layout::{bare_config, make_git_dir};
 use crate::lock;
@@ -12,6 +11,7 @@ use crate::mirror::{DEFAULT_REF, HEAD_REF, MARK, Mirror, MirrorError};
 use crate::removal::being_made;
 use crate::source::Source;
 use crate::untrusted::quarantine::{Quarantine, SHALLOW};
+use crate::untrusted::reader::UntrustedRepo;
 
 /// Where the server's refs are named in the quarantine that they come through.
 const SEED: &str = "refs/kugetsu/seed/";
@@ -49,8 +49,8 @@ impl Mirror {
             return Ok((mirror, None));
         }
         let new = being_made(mirror.dir());
-        let foreign = Foreign::read(found.git_dir());
-        match mirror.placed_at(&new, format(&foreign)).seed(found, &foreign).await {
+        let repo = UntrustedRepo::read(found.git_dir());
+        match mirror.placed_at(&new, format(&repo)).seed(found, &repo).await {
             Ok(()) => {
                 std::fs::rename(&new, mirror.dir()).context("put in place", mirror.dir())?;
                 mirror.is_there().await?;
@@ -66,7 +66,7 @@ impl Mirror {
         }
     }
 
-    async fn seed(&self, found: &Found, foreign: &Foreign) -> Result<(), AdoptError> {
+    async fn seed(&self, found: &Found, repo: &UntrustedRepo) -> Result<(), AdoptError> {
         let damaged = |why: &str| AdoptError::Damaged { path: found.dir().to_owned(), why: why.to_owned() };
         if found.git_dir().join(SHALLOW).exists() {
             return Err(damaged("its history is cut off"));
@@ -76,7 +76,7 @@ impl Mirror {
         let mut lines = Vec::new();
         let mut any = false;
         for (prefix, place) in [("refs/remotes/origin/", "heads/"), ("refs/tags/", "tags/")] {
-            for (name, oid) in foreign.below(prefix) {
+            for (name, oid) in repo.refs_below(prefix) {
                 let rest = name.strip_prefix(prefix.as_bytes()).unwrap_or(name);
                 any |= place == "heads/";
                 for part in [b"create ", SEED.as_bytes(), place.as_bytes(), rest, b"\0", oid.as_str().as_bytes(), b"\0"]
@@ -120,8 +120,8 @@ impl Mirror {
     }
 }
 
-fn format(foreign: &Foreign) -> &'static str {
-    match foreign.refs.values().next() {
+fn format(repo: &UntrustedRepo) -> &'static str {
+    match repo.refs.values().next() {
         Some(oid) if oid.as_str().len() == 64 => "sha256",
         _ => "sha1",
     }

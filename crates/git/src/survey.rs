@@ -1,15 +1,15 @@
 //! What an agent left in a worktree: commits, uncommitted files, what it pushed.
 //!
-//! The agent wrote the git directory, so it is read as files (see `foreign`), and git works in a directory of the
+//! The agent wrote the git directory, so it is read as files (see `repo`), and git works in a directory of the
 //! host's own (see `quarantine`): no hook, filter or setting of the agent's takes effect.
 
 use crate::command::runner::GitError;
 use crate::files::is_real_dir;
-use crate::foreign::{Foreign, Head};
 use crate::names::Oid;
 use crate::shown::shown;
 pub use crate::survey_error::SurveyError;
 use crate::untrusted::quarantine::{Quarantine, head_branch};
+use crate::untrusted::reader::{Head, UntrustedRepo};
 use crate::worktree::Worktree;
 
 /// So many names are listed.
@@ -41,8 +41,8 @@ pub struct WorktreeStatus {
 
 /// The heads in an agent's git directories.
 pub(crate) struct Heads {
-    pub(crate) own: Foreign,
-    pub(crate) relay: Foreign,
+    pub(crate) own: UntrustedRepo,
+    pub(crate) relay: UntrustedRepo,
     pub(crate) quarantine: Quarantine,
     /// What the mirror has anyway.
     pub(crate) known: Vec<Oid>,
@@ -52,7 +52,7 @@ impl Heads {
     /// Reads them, with a quarantine onto the objects; HEAD of the quarantine is the worktree's.
     pub(crate) async fn read(worktree: &Worktree) -> Result<Self, SurveyError> {
         let (git_dir, relay) = (worktree.git_dir(), worktree.relay());
-        let (own, relay_refs) = (Foreign::read(&git_dir), Foreign::read(relay));
+        let (own, relay_refs) = (UntrustedRepo::read(&git_dir), UntrustedRepo::read(relay));
         let quarantine = Quarantine::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
         let known = worktree.mirror().known().await?;
         Ok(Self { own, relay: relay_refs, quarantine, known })
@@ -62,7 +62,7 @@ impl Heads {
     async fn best(&self, worktree: &Worktree, base: Option<&Oid>) -> Result<(Option<Oid>, u32), GitError> {
         let branch = worktree.branch().full();
         let old = old(worktree, base).await?;
-        let on_branch = matches!(&self.own.head, Some(Head::On(name)) if *name == branch.as_bytes());
+        let on_branch = matches!(&self.own.head, Some(Head::Symbolic(name)) if *name == branch.as_bytes());
         let (own, head) = (self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch));
         let mut candidates = [own, head, self.relay.get(&branch)];
         if let (Some(own), Some(head)) = (own, head)
@@ -95,8 +95,8 @@ impl Heads {
     async fn left(&self, worktree: &Worktree, base: Option<&Oid>, best: Option<&Oid>) -> Result<Vec<String>, GitError> {
         let mut known = old(worktree, base).await?;
         known.extend(best.cloned());
-        let mut heads: Vec<(&[u8], &Oid)> = self.own.below("refs/heads/").collect();
-        if let Some(Head::At(head)) = &self.own.head
+        let mut heads: Vec<(&[u8], &Oid)> = self.own.refs_below("refs/heads/").collect();
+        if let Some(Head::Detached(head)) = &self.own.head
             && !heads.iter().any(|(_, oid)| *oid == head)
         {
             heads.push((b"HEAD", head));

@@ -73,7 +73,7 @@ pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsStrin
         set("SSH_ASKPASS_REQUIRE", "never"),
         set("GCM_INTERACTIVE", "never"),
         set("GIT_ALLOW_PROTOCOL", PROTOCOLS),
-        // A worktree's refs are read by hand as files (see `foreign`).
+        // A worktree's refs are read by hand as files (see `repo`).
         set("GIT_DEFAULT_REF_FORMAT", "files"),
         set("GIT_EDITOR", "true"),
         set("GIT_PAGER", "cat"),

@@ -3,16 +3,16 @@
 
 use std::path::Path;
 
-use crate::change::Changes;
 use crate::command::runner::GitError;
 use crate::files::unique;
-use crate::inner::{Inner, Own, inside};
 use crate::lfs_content::take_contents;
 use crate::mirror::Mirror;
 use crate::names::{Oid, is_ref_name};
 use crate::rescue::error::RescueError;
 use crate::rescue::note::{InnerHead, Note};
 use crate::shown::shown;
+use crate::untrusted::changes::Changes;
+use crate::untrusted::nested_repos::{Inner, Own, inside};
 use crate::untrusted::quarantine::Quarantine;
 
 /// More heads of repositories inside than this are not kept; no worktree has them.

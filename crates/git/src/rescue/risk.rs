@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::change::Changes;
 use crate::command::runner::GitError;
 use crate::files::is_real_dir;
-use crate::foreign::kept_aside;
-use crate::inner::{Own, inside};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::rescue::error::RescueError;
 use crate::shown::shown;
 use crate::status::{Heads, LISTED};
+use crate::untrusted::changes::Changes;
+use crate::untrusted::nested_repos::{Own, inside};
 use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::reader::commits_outside_refs;
 use crate::worktree::Worktree;
 
 /// What would be lost with a worktree.
@@ -71,7 +71,7 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
             others.push((format!("{place}{}", shown(short.unwrap_or(name))), oid));
         }
     }
-    let aside = kept_aside(&worktree.git_dir());
+    let aside = commits_outside_refs(&worktree.git_dir());
     others.extend(aside.iter().map(|oid| (format!("kept aside: {}", oid.short()), oid)));
     for (name, oid) in others {
         if !unsafe_commits(mirror, &heads.quarantine, oid, &safe, upstream.as_ref()).await?.is_empty() {

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::change::Changes;
 use crate::command::runner::GitError;
 use crate::files::is_real_dir;
-use crate::foreign::{Head, kept_aside};
 use crate::identity::Identity;
 use crate::lock;
 use crate::mirror::Mirror;
@@ -22,7 +20,9 @@ use crate::rescue::tree::write_tree;
 use crate::shown::shown;
 use crate::status::Heads;
 use crate::survey_error::SurveyError;
+use crate::untrusted::changes::Changes;
 use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::reader::{Head, commits_outside_refs};
 use crate::worktree::Worktree;
 
 /// More heads than this are not kept as parents of one commit; no worktree has them.
@@ -169,7 +169,7 @@ async fn keep_heads(
             relay.push((name.clone(), oid.clone()));
         }
     }
-    let aside = kept_aside(&worktree.git_dir());
+    let aside = commits_outside_refs(&worktree.git_dir());
     let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).map(|(_, oid)| oid).chain(&aside).collect();
     all.extend(heads.own.head_commit());
 
@@ -194,7 +194,7 @@ async fn keep_heads(
             false => note.notices.push(format!("the commit of HEAD, {}, is damaged or not there", head.short())),
         }
     }
-    if let Some(Head::On(name)) = &heads.own.head {
+    if let Some(Head::Symbolic(name)) = &heads.own.head {
         note.on = Some(name.clone());
     }
     for (from, to, place) in [(&own, &mut note.refs, ""), (&relay, &mut note.relay, "in the relay repository ")] {

@@ -4,15 +4,15 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::change::Changes;
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::files::below;
 use crate::files::is_real_dir;
-use crate::foreign::nested_git_dir;
 use crate::names::Oid;
 use crate::rescue::note::Note;
 use crate::shown::shown;
+use crate::untrusted::changes::Changes;
 use crate::untrusted::quarantine::{Conversion, Quarantine};
+use crate::untrusted::reader::nested_git_dir;
 
 /// Repositories inside repositories, so deep.
 const DEPTH_MAX: usize = 16;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::command::runner::{Git, GitCommand, GitError};
 use crate::files::{FileError, is_real_dir, off_thread, read_regular, replace};
-use crate::foreign::{Foreign, Head};
 use crate::layout::{bare_config, borrow, cut_off, make_git_dir};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::partial::take_objects;
+use crate::untrusted::reader::{Head, UntrustedRepo};
 
 /// The name of a ref to be taken out of a quarantine.
 pub(crate) const OUT_REF: &str = "refs/kugetsu/out";
@@ -261,9 +261,9 @@ fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {
 }
 
 /// Where HEAD stands, fit to be shown: the branch's name, or nothing when it is detached.
-pub(crate) fn head_branch(foreign: &Foreign) -> Option<String> {
-    match foreign.head.as_ref()? {
-        Head::On(name) => Some(crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
-        Head::At(_) => None,
+pub(crate) fn head_branch(repo: &UntrustedRepo) -> Option<String> {
+    match repo.head.as_ref()? {
+        Head::Symbolic(name) => Some(crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
+        Head::Detached(_) => None,
     }
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::command::runner::GitError;
 use crate::files::below;
 use crate::files::{FileError, is_real_dir, off_thread};
-use crate::foreign::{Foreign, kept_aside, nested_git_dir};
 use crate::names::Oid;
 use crate::shown::shown;
 use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::reader::{UntrustedRepo, commits_outside_refs, nested_git_dir};
 
 /// Directories inside directories, so deep.
 const DEPTH_MAX: usize = 64;
@@ -144,21 +144,21 @@ pub(crate) struct Own {
 impl Own {
     /// Reads them; what is missing or damaged is left out.
     pub(crate) fn read(git_dir: &Path) -> Self {
-        let foreign = Foreign::read(git_dir);
-        let mut known: Vec<Oid> = foreign.below("refs/remotes/").map(|(_, oid)| oid.clone()).collect();
+        let repo = UntrustedRepo::read(git_dir);
+        let mut known: Vec<Oid> = repo.refs_below("refs/remotes/").map(|(_, oid)| oid.clone()).collect();
         if !known.is_empty() {
             // A clone packs the tags that it got; one that was made here is a file of its own.
-            known.extend(Foreign::packed(git_dir).below("refs/tags/").map(|(_, oid)| oid.clone()));
+            known.extend(UntrustedRepo::read_packed_refs(git_dir).refs_below("refs/tags/").map(|(_, oid)| oid.clone()));
         }
-        let head = foreign.head_commit().cloned();
+        let head = repo.head_commit().cloned();
         let is_theirs = |name: &[u8]| name.starts_with(b"refs/remotes/");
         let mut heads: Vec<(Vec<u8>, Oid)> =
-            foreign.refs.iter().filter(|(name, _)| !is_theirs(name)).map(|(n, oid)| (n.clone(), oid.clone())).collect();
+            repo.refs.iter().filter(|(name, _)| !is_theirs(name)).map(|(n, oid)| (n.clone(), oid.clone())).collect();
         let named = |heads: &[(Vec<u8>, Oid)], oid: &Oid| heads.iter().any(|(_, named)| named == oid);
         if let Some(head) = head.as_ref().filter(|head| !named(&heads, head)) {
             heads.push((b"HEAD".to_vec(), head.clone()));
         }
-        for oid in kept_aside(git_dir) {
+        for oid in commits_outside_refs(git_dir) {
             if !named(&heads, &oid) {
                 heads.push((format!("kept/{}", oid.short()).into_bytes(), oid));
             }

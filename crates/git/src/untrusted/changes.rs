@@ -5,15 +5,15 @@ use std::path::Path;
 
 use crate::command::runner::Output;
 use crate::files::{below, off_thread};
-use crate::foreign::nested_git_dir;
-use crate::inner::Own;
 use crate::lfs::names_lfs;
 use crate::lfs_content::{POINTER_MAX, Pointer};
 use crate::mirror::Mirror;
 use crate::names::Oid;
 use crate::shown::shown;
 use crate::survey_error::SurveyError;
+use crate::untrusted::nested_repos::Own;
 use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::reader::nested_git_dir;
 
 /// Repositories inside repositories inside repositories: deeper ones count as changed.
 const DEPTH_MAX: usize = 4;

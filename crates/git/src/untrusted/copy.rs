@@ -4,9 +4,9 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::change::Changes;
 use crate::files::{FileError, IoContext, below, is_real_dir, make_dir, off_thread};
 use crate::shown::shown;
+use crate::untrusted::changes::Changes;
 
 /// Directories inside directories, so deep.
 const DEPTH_MAX: usize = 100;

@@ -16,20 +16,20 @@ const DEPTH_MAX: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     /// On a ref, which may be missing.
-    On(Vec<u8>),
+    Symbolic(Vec<u8>),
     /// On a commit.
-    At(Oid),
+    Detached(Oid),
 }
 
 /// What the files of a git directory say.
 #[derive(Debug, Default)]
-pub(crate) struct Foreign {
+pub(crate) struct UntrustedRepo {
     pub(crate) head: Option<Head>,
     /// Every ref that names an object itself.
     pub(crate) refs: BTreeMap<Vec<u8>, Oid>,
 }
 
-impl Foreign {
+impl UntrustedRepo {
     /// Reads the git directory; what is missing or damaged is left out.
     pub(crate) fn read(git_dir: &Path) -> Self {
         let mut found = Self::default();
@@ -38,24 +38,24 @@ impl Foreign {
         }
         found.head = read_head(&git_dir.join("HEAD"));
         if let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_MAX) {
-            found.take_packed(&packed);
+            found.add_packed_refs(&packed);
         }
-        found.take_loose(&git_dir.join("refs"), b"refs", 0);
+        found.add_loose_refs(&git_dir.join("refs"), b"refs", 0);
         found
     }
 
     /// Only what the file of packed refs says.
-    pub(crate) fn packed(git_dir: &Path) -> Self {
+    pub(crate) fn read_packed_refs(git_dir: &Path) -> Self {
         let mut found = Self::default();
         if is_real_dir(git_dir)
             && let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_MAX)
         {
-            found.take_packed(&packed);
+            found.add_packed_refs(&packed);
         }
         found
     }
 
-    fn take_packed(&mut self, text: &[u8]) {
+    fn add_packed_refs(&mut self, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };
             let (oid, name) = line.split_at(space);
@@ -69,7 +69,7 @@ impl Foreign {
         }
     }
 
-    fn take_loose(&mut self, dir: &Path, prefix: &[u8], depth: usize) {
+    fn add_loose_refs(&mut self, dir: &Path, prefix: &[u8], depth: usize) {
         if depth > DEPTH_MAX || !is_real_dir(dir) {
             return;
         }
@@ -79,7 +79,7 @@ impl Foreign {
             name.extend_from_slice(entry.file_name().as_encoded_bytes());
             let path = entry.path();
             if is_real_dir(&path) {
-                self.take_loose(&path, &name, depth + 1);
+                self.add_loose_refs(&path, &name, depth + 1);
             } else if let Some(oid) = read_regular(&path, 4096).and_then(|text| Oid::read(&text))
                 && is_ref_name(&name)
                 && self.refs.len() < REFS_MAX
@@ -97,13 +97,13 @@ impl Foreign {
     /// The commit of HEAD.
     pub(crate) fn head_commit(&self) -> Option<&Oid> {
         match self.head.as_ref()? {
-            Head::On(name) => self.refs.get(name),
-            Head::At(oid) => Some(oid),
+            Head::Symbolic(name) => self.refs.get(name),
+            Head::Detached(oid) => Some(oid),
         }
     }
 
     /// The refs below `prefix`.
-    pub(crate) fn below<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f [u8], &'f Oid)> {
+    pub(crate) fn refs_below<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f [u8], &'f Oid)> {
         let is_below = move |name: &&Vec<u8>| name.starts_with(prefix.as_bytes());
         self.refs.iter().filter(move |(name, _)| is_below(name)).map(|(name, oid)| (name.as_slice(), oid))
     }
@@ -115,14 +115,14 @@ fn read_head(file: &Path) -> Option<Head> {
     match text.strip_prefix(b"ref:") {
         Some(name) => {
             let name = name.trim_ascii_start();
-            is_ref_name(name).then(|| Head::On(name.to_vec()))
+            is_ref_name(name).then(|| Head::Symbolic(name.to_vec()))
         }
-        None => Oid::read(text).map(Head::At),
+        None => Oid::read(text).map(Head::Detached),
     }
 }
 
 /// Commits that only a file beside the refs names: older stashes, and the HEADs of linked worktrees.
-pub(crate) fn kept_aside(git_dir: &Path) -> Vec<Oid> {
+pub(crate) fn commits_outside_refs(git_dir: &Path) -> Vec<Oid> {
     let mut found = Vec::new();
     if let Some(log) = read_regular(&git_dir.join("logs/refs/stash"), 16 * 1024 * 1024) {
         found.extend(log.split(|byte| *byte == b'\n').filter_map(|line| Oid::read(line.split(|b| *b == b' ').nth(1)?)));
@@ -130,7 +130,7 @@ pub(crate) fn kept_aside(git_dir: &Path) -> Vec<Oid> {
     let linked = git_dir.join("worktrees");
     if is_real_dir(&linked) {
         for entry in std::fs::read_dir(&linked).into_iter().flatten().flatten() {
-            if let Some(Head::At(oid)) = read_head(&entry.path().join("HEAD")) {
+            if let Some(Head::Detached(oid)) = read_head(&entry.path().join("HEAD")) {
                 found.push(oid);
             }
         }
@@ -175,7 +175,7 @@ mod tests {
         std::os::unix::fs::symlink(git.join("secret"), git.join("refs/heads/link")).unwrap();
         std::os::unix::fs::symlink("/", git.join("refs/heads/root")).unwrap();
         nix::unistd::mkfifo(&git.join("refs/heads/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let found = Foreign::read(git);
+        let found = UntrustedRepo::read(git);
         let names: Vec<_> = found.refs.keys().map(|name| String::from_utf8_lossy(name)).collect();
         assert_eq!(names, ["refs/heads/p", "refs/heads/x/y"]);
         assert_eq!(found.head_commit().map(Oid::as_str), Some(a.as_str()), "a loose ref wins over a packed one");
