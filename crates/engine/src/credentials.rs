@@ -16,7 +16,7 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
     }
 }
 
-/// The same git, with the server's token if the env files hold one. A server that nobody configured gets none: a token
+/// The same door, with the server's token if the env files hold one. A server that nobody configured gets none: a token
 /// must not go to whatever host an address names.
 pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
     let Some(name) = token_variable(settings, base) else { return git.clone() };

@@ -11,8 +11,8 @@ use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
-use kugetsu_git::names::BranchName;
 use kugetsu_git::mirror::{Located, SourceError};
+use kugetsu_git::names::BranchName;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;

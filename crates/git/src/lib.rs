@@ -1,41 +1,14 @@
-//! One door to git: mirrors, worktrees, relays, rescue.
+//! Everything that kugetsu does with git: mirrors, worktrees and their relay repositories, pushes, rescues.
 
 pub mod adopt;
-mod adopt_error;
-mod ancestor;
-pub mod base;
-mod checkout;
 pub mod command;
-mod exchange;
 pub mod files;
-pub mod found;
-mod identity;
-mod import;
-mod layout;
+mod git_dir;
 mod lfs;
-mod lfs_content;
-mod lfs_push;
-mod lock;
 pub mod mirror;
 pub mod names;
-mod owned;
-mod partial;
-mod publish_error;
 pub mod push;
-mod reach;
-mod relay;
-mod remote;
-mod removal;
 pub mod rescue;
-mod seed;
 mod shown;
-pub mod source;
-mod submodule;
-pub mod status;
-mod survey_error;
-mod template;
 mod untrusted;
-mod upstream;
 pub mod worktree;
-mod worktree_error;
-pub mod worktree_lock;

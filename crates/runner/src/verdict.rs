@@ -70,7 +70,7 @@ pub(crate) fn is_publishable(end: &End) -> bool {
 }
 
 /// The verdict and its reason.
-pub(crate) fn verdict(end: &End, found: &ExternalClone, push: &Push) -> (Verdict, String) {
+pub(crate) fn verdict(end: &End, found: &Found, push: &Push) -> (Verdict, String) {
     match end {
         End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".to_owned()),
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept")),
@@ -82,7 +82,7 @@ pub(crate) fn verdict(end: &End, found: &ExternalClone, push: &Push) -> (Verdict
     }
 }
 
-fn of_turn(turn: &Turn, found: &ExternalClone, push: &Push) -> (Verdict, String) {
+fn of_turn(turn: &Turn, found: &Found, push: &Push) -> (Verdict, String) {
     let failed = |why: &str| (Verdict::Failed, why.to_owned());
     if let Some(doubt) = &turn.doubt {
         return failed(doubt);
@@ -121,7 +121,7 @@ fn of_turn(turn: &Turn, found: &ExternalClone, push: &Push) -> (Verdict, String)
 }
 
 /// What is not pushed is said, not hidden: files that are in no commit, and commits on other branches.
-fn rest(found: &ExternalClone) -> String {
+fn rest(found: &Found) -> String {
     format!("{}{}", files(found), branches(&found.left))
 }
 
@@ -136,7 +136,7 @@ fn branches(left: &[String]) -> String {
     }
 }
 
-fn files(found: &ExternalClone) -> String {
+fn files(found: &Found) -> String {
     let shown = found.names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     match found.uncommitted {
         0 => String::new(),

@@ -262,11 +262,11 @@ pub(crate) enum ConfigScope<'p> {
 }
 
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
-    let mut short = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
-    short.env = env.to_vec();
+    let mut process = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
+    process.env = env.to_vec();
     let action = || "ask git for its version".to_owned();
-    let ended = run(short).await.map_err(|source| GitError::NotRun { action: action(), source })?;
-    let output = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
+    let completed = run(process).await.map_err(|source| GitError::NotRun { action: action(), source })?;
+    let output = String::from_utf8_lossy(&completed.stdout).trim().to_owned();
     let not_git = || GitError::NotGit { program: program.to_owned(), output: output.clone() };
     let found = Version::read(&output).ok_or_else(not_git)?;
     if found < OLDEST {
@@ -399,56 +399,56 @@ impl GitCommand {
     /// Runs it; the caller judges the exit code.
     pub(crate) async fn output(self) -> Result<Output, GitError> {
         let action = self.action.clone();
-        let ended = run(self.into_process()).await;
-        output(action, ended)
+        let completed = run(self.into_process()).await;
+        output(action, completed)
     }
 
     /// As [`run`](Self::run), telling git's progress.
     pub(crate) async fn run_with_progress(self, progress: ProgressSink<'_>) -> Result<Output, GitError> {
         let action = self.action.clone();
         let mut meter = Meter::default();
-        let ended = run_watched(self.into_process(), |line| {
+        let completed = run_watched(self.into_process(), |line| {
             if let Some(told) = meter.read(line) {
                 progress(told);
             }
         })
         .await;
-        let output = output(action, ended)?;
+        let output = output(action, completed)?;
         if output.code == 0 { Ok(output) } else { Err(output.failed) }
     }
 
     fn into_process(self) -> OneShot {
         let installation = &self.git.installation;
-        let mut short =
+        let mut process =
             OneShot::new(&installation.program).args(self.args).stdout_max(STDOUT_MAX).time_limit(self.timeout);
-        tracing::debug!(git = ?short.args, cwd = ?self.cwd, "run");
-        short.cwd = self.cwd;
-        short.stdin = self.stdin;
-        short.env = installation.env.clone();
-        short.env.extend(self.env);
+        tracing::debug!(git = ?process.args, cwd = ?self.cwd, "run");
+        process.cwd = self.cwd;
+        process.stdin = self.stdin;
+        process.env = installation.env.clone();
+        process.env.extend(self.env);
         // In the environment, not as `-c`: arguments are visible to every user of the machine.
         for (n, (key, value)) in self.settings.into_iter().enumerate() {
             let n = n + installation.settings_before;
-            short.env.push((format!("GIT_CONFIG_KEY_{n}").into(), Some(key)));
-            short.env.push((format!("GIT_CONFIG_VALUE_{n}").into(), Some(value)));
-            short.env.push(("GIT_CONFIG_COUNT".into(), Some((n + 1).to_string().into())));
+            process.env.push((format!("GIT_CONFIG_KEY_{n}").into(), Some(key)));
+            process.env.push((format!("GIT_CONFIG_VALUE_{n}").into(), Some(value)));
+            process.env.push(("GIT_CONFIG_COUNT".into(), Some((n + 1).to_string().into())));
         }
-        short
+        process
     }
 }
 
-fn output(action: String, ended: Result<Ended, RunError>) -> Result<Output, GitError> {
-    match ended {
-        Ok(ended) if ended.stdout_cut => {
+fn output(action: String, completed: Result<Completed, RunError>) -> Result<Output, GitError> {
+    match completed {
+        Ok(completed) if completed.stdout_truncated => {
             let output = format!("it is longer than {STDOUT_MAX} bytes");
             Err(GitError::UnexpectedOutput { action, output })
         }
-        Ok(ended) => {
-            let code = ended.status.code().unwrap_or(-1);
-            let cause = Cause::from_stderr(&String::from_utf8_lossy(&ended.stderr));
+        Ok(completed) => {
+            let code = completed.status.code().unwrap_or(-1);
+            let cause = Cause::from_stderr(&String::from_utf8_lossy(&completed.stderr));
             let failed =
-                GitError::Failed { action: masked(&action), cause, stderr: StderrTail::new(&ended.stderr), code };
-            Ok(Output { code, stdout: ended.stdout, stderr: ended.stderr, failed })
+                GitError::Failed { action: masked(&action), cause, stderr: StderrTail::new(&completed.stderr), code };
+            Ok(Output { code, stdout: completed.stdout, stderr: completed.stderr, failed })
         }
         Err(RunError::TimedOut { after, stderr, .. }) => {
             Err(GitError::TimedOut { action: masked(&action), after, stderr: StderrTail::new(&stderr) })

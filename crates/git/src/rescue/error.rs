@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::command::runner::GitError;
-use crate::files::FileError;
-use crate::survey_error::SurveyError;
+use crate::files::access::FileError;
+use crate::untrusted::changes::StatusError;
 
 /// Why nothing was saved, found or brought back.
 #[derive(Debug, Error)]
@@ -41,11 +41,11 @@ pub enum RescueError {
     File(#[from] FileError),
 }
 
-impl From<SurveyError> for RescueError {
-    fn from(error: SurveyError) -> Self {
+impl From<StatusError> for RescueError {
+    fn from(error: StatusError) -> Self {
         match error {
-            SurveyError::Git(error) => Self::Git(error),
-            SurveyError::File(error) => Self::File(error),
+            StatusError::Git(error) => Self::Git(error),
+            StatusError::File(error) => Self::File(error),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The rescues of a repository.
 
 use crate::command::runner::GitError;
-use crate::mirror::Mirror;
+use crate::mirror::reachability::RESCUE;
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
-use crate::reach::RESCUE;
 use crate::rescue::error::RescueError;
 use crate::rescue::note::Note;
 use crate::shown::shown_lines;

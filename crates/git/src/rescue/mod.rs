@@ -4,8 +4,8 @@
 //! git can read it.
 
 mod error;
-mod inner;
 mod list;
+mod nested;
 mod note;
 mod restore;
 mod risk;

@@ -12,7 +12,7 @@ const WHY_MAX: usize = 300;
 
 /// A commit of a repository inside the worktree that its server does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct InnerHead {
+pub(super) struct NestedHead {
     /// Where the repository is, below the worktree.
     pub(super) place: Vec<u8>,
     /// What names the commit there: a ref, `HEAD`, or `kept/<commit>`.
@@ -41,7 +41,7 @@ pub(super) struct Note {
     /// The relay's refs that the server does not have.
     pub(super) relay: Vec<(Vec<u8>, Oid)>,
     /// What repositories inside the worktree have and their servers do not.
-    pub(super) inner: Vec<InnerHead>,
+    pub(super) nested: Vec<NestedHead>,
     /// Files that are there but could not be saved, fit to be shown.
     pub(super) unsaved: Vec<String>,
     /// What is saved otherwise than it was, or was lost before, fit to be shown.
@@ -85,7 +85,7 @@ impl Note {
                 line(key, &format!("{oid} {}", encoded(name)));
             }
         }
-        for head in &self.inner {
+        for head in &self.nested {
             line("Inner", &format!("{} {} {}", head.commit, encoded(&head.place), encoded(&head.name)));
         }
         for (key, sentences) in [("Unsaved", &self.unsaved), ("Notice", &self.notices)] {
@@ -110,7 +110,7 @@ impl Note {
             let inner = || {
                 let mut words = value.splitn(3, ' ');
                 let (oid, place, name) = (words.next()?, words.next()?, words.next()?);
-                Some(InnerHead { place: decoded(place), name: decoded(name), commit: oid.parse().ok()? })
+                Some(NestedHead { place: decoded(place), name: decoded(name), commit: oid.parse().ok()? })
             };
             match key {
                 "Issue" => note.issue = value.parse().ok()?,
@@ -122,7 +122,7 @@ impl Note {
                 "Index" => note.index = value.parse().ok(),
                 "Files" => note.files = value.parse().ok()?,
                 "Ref" => note.refs.extend(named()),
-                "Inner" => note.inner.extend(inner()),
+                "Inner" => note.nested.extend(inner()),
                 RELAY_KEY => note.relay.extend(named()),
                 "Unsaved" => note.unsaved.push(value.to_owned()),
                 "Notice" => note.notices.push(value.to_owned()),
@@ -168,7 +168,7 @@ mod tests {
             files: 3,
             refs: vec![(b"refs/heads/a\xfc".to_vec(), oid.clone())],
             relay: vec![(b"refs/heads/b".to_vec(), oid.clone())],
-            inner: vec![InnerHead { place: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
+            nested: vec![NestedHead { place: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
             unsaved: vec!["a: b".to_owned()],
             notices: vec!["c".to_owned()],
         };

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::checkout;
 use crate::command::runner::{GitCommand, TRANSFER_TIMEOUT};
-use crate::files::below;
-use crate::files::{FileError, IoContext, make_dir, replace};
-use crate::layout::{ConfigText, make_git_dir, packed_refs};
-use crate::lfs::Lfs;
-use crate::lfs_content::take_contents;
-use crate::mirror::Mirror;
+use crate::files::access::below;
+use crate::files::access::{FileError, IoContext, make_dir, replace};
+use crate::files::removal::{being_made, remove};
+use crate::git_dir::layout::{ConfigText, make_git_dir, packed_refs};
+use crate::git_dir::objects::take_objects;
+use crate::lfs::objects::take_contents;
+use crate::lfs::setup::Lfs;
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
-use crate::partial::take_objects;
-use crate::removal::{being_made, remove};
 use crate::rescue::error::RescueError;
-use crate::rescue::inner::{self, restored_ref};
 use crate::rescue::list::{Rescue, find};
+use crate::rescue::nested::{self, restored_ref};
 use crate::rescue::note::Note;
 use crate::untrusted::quarantine::Conversion;
+use crate::worktree::checkout;
 
 /// Where a restored repository has the refs of the relay. The name is from the time when relays were called gates; it stays,
 /// as people know it.
@@ -101,7 +101,7 @@ async fn make(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Resu
     // Exit code 1: some files differ from the index, which is the point.
     let refresh = on(mirror, dir, "update-index", "look at the files").args(["-q", "--refresh"]);
     lfs.permit_pointers(refresh).output().await?;
-    notices.extend(inner::notices(&note.inner));
+    notices.extend(nested::notices(&note.nested));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("this could not be saved: {unsaved}")));
     Ok(notices)
@@ -136,7 +136,7 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
         let rest = name.strip_prefix(b"refs/").unwrap_or(name);
         refs.insert([RESTORED_RELAY, rest].concat(), oid.clone());
     }
-    refs.extend(note.inner.iter().map(|head| (restored_ref(head), head.commit.clone())));
+    refs.extend(note.nested.iter().map(|head| (restored_ref(head), head.commit.clone())));
     refs.insert(rescue.name.clone().into_bytes(), rescue.commit.clone());
     Ok(packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use crate::command::runner::GitError;
-use crate::files::is_real_dir;
-use crate::mirror::Mirror;
+use crate::files::access::is_real_dir;
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::rescue::error::RescueError;
 use crate::shown::shown;
-use crate::status::{Heads, LISTED};
 use crate::untrusted::changes::Changes;
-use crate::untrusted::nested_repos::{Own, inside};
+use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::commits_outside_refs;
-use crate::worktree::Worktree;
+use crate::worktree::lifecycle::Worktree;
+use crate::worktree::status::{Heads, LISTED};
 
 /// What would be lost with a worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,27 +91,27 @@ pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, Res
         let changes = heads.quarantine.changes(mirror, worktree.dir(), &index, head).await?;
         at_risk.uncommitted = changes.shown(LISTED);
         at_risk.uncommitted_total = changes.total();
-        at_risk.other_branches.extend(inner_heads(mirror, worktree, &changes, &safe).await?);
+        at_risk.other_branches.extend(nested_heads(mirror, worktree, &changes, &safe).await?);
     }
     Ok(at_risk)
 }
 
 /// Heads of submodules that have no files here; a submodule with files counts as a change.
-async fn inner_heads(
+async fn nested_heads(
     mirror: &Mirror,
     worktree: &Worktree,
     changes: &Changes,
     safe: &[Oid],
 ) -> Result<Vec<String>, RescueError> {
-    let inside = inside(worktree.dir(), &changes.nested).await?;
-    let mut found = inside.unread;
-    for inner in inside.repositories.iter().filter(|inner| !inner.has_files) {
-        let own = Own::read(&inner.git_dir);
-        let quarantine = Quarantine::open_separate(mirror, &inner.git_dir, own.any()).await?;
-        let lacking = own.lacking(&quarantine, safe).await?;
-        found.extend(lacking.iter().map(|(name, _)| format!("{}: {}", shown(&inner.place), shown(name))));
+    let found = find_nested_repos(worktree.dir(), &changes.nested).await?;
+    let mut heads = found.unread;
+    for nested in found.repositories.iter().filter(|nested| !nested.has_files) {
+        let own = NestedHeads::read(&nested.git_dir);
+        let quarantine = Quarantine::open_separate(mirror, &nested.git_dir, own.any_commit()).await?;
+        let lacking = own.unpushed_heads(&quarantine, safe).await?;
+        heads.extend(lacking.iter().map(|(name, _)| format!("{}: {}", shown(&nested.place), shown(name))));
     }
-    Ok(found)
+    Ok(heads)
 }
 
 /// The commits that `head` has and nobody else. A head whose commit is missing counts as one: it cannot be proved safe.

@@ -6,24 +6,24 @@
 use std::collections::BTreeSet;
 
 use crate::command::runner::GitError;
-use crate::files::is_real_dir;
-use crate::identity::Identity;
-use crate::lock;
-use crate::mirror::Mirror;
+use crate::files::access::is_real_dir;
+use crate::files::lock;
+use crate::mirror::reachability::RESCUE;
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
-use crate::reach::RESCUE;
 use crate::rescue::error::RescueError;
-use crate::rescue::inner::{self, Taken};
 use crate::rescue::list::noted;
+use crate::rescue::nested::{self, Taken};
 use crate::rescue::note::Note;
 use crate::rescue::tree::write_tree;
 use crate::shown::shown;
-use crate::status::Heads;
-use crate::survey_error::SurveyError;
 use crate::untrusted::changes::Changes;
+use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::{Head, commits_outside_refs};
-use crate::worktree::Worktree;
+use crate::worktree::identity::Identity;
+use crate::worktree::lifecycle::Worktree;
+use crate::worktree::status::Heads;
 
 /// More heads than this are not kept as parents of one commit; no worktree has them.
 const HEADS_MAX: usize = 2000;
@@ -86,10 +86,10 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unread.iter().cloned());
     let taken = match is_real_dir(worktree.dir()) {
-        true => inner::take(mirror, worktree.dir(), &changes, &mut note).await?,
+        true => nested::take(mirror, worktree.dir(), &changes, &mut note).await?,
         false => Taken::default(),
     };
-    let saved = keep(mirror, worktree, spec, Kept { heads, safe, kept, changes, inner: &taken.commits }, note).await;
+    let saved = keep(mirror, worktree, spec, Kept { heads, safe, kept, changes, nested: &taken.commits }, note).await;
     taken.forget(mirror).await?;
     saved
 }
@@ -102,7 +102,7 @@ struct Kept<'k> {
     kept: Vec<Oid>,
     changes: Changes,
     /// Commits of repositories inside.
-    inner: &'k [Oid],
+    nested: &'k [Oid],
 }
 
 /// Makes the rescue, unless nothing would be lost or it is there already. What could not be saved is told either way.
@@ -113,9 +113,9 @@ async fn keep(
     kept: Kept<'_>,
     mut note: Note,
 ) -> Result<Option<Saved>, RescueError> {
-    let Kept { heads, safe, kept, changes, inner } = kept;
+    let Kept { heads, safe, kept, changes, nested } = kept;
     let quarantine = &heads.quarantine;
-    let all: Vec<&Oid> = kept.iter().chain(inner).collect();
+    let all: Vec<&Oid> = kept.iter().chain(nested).collect();
     let is_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
     if changes.is_empty() && is_safe && note.unsaved.is_empty() {
         return Ok(None);
@@ -223,7 +223,7 @@ async fn read_changes(
     let index = worktree.git_dir().join("index");
     match quarantine.changes(mirror, worktree.dir(), &index, note.head.as_ref()).await {
         Ok(changes) => Ok(changes),
-        Err(SurveyError::Git(GitError::Failed { .. })) => {
+        Err(StatusError::Git(GitError::Failed { .. })) => {
             note.notices.push("git could not read what was staged; the files are saved as they were".to_owned());
             quarantine.remove_index()?;
             note.head = None;

@@ -5,8 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::below;
-use crate::files::is_real_dir;
+use crate::files::access::below;
+use crate::files::access::is_real_dir;
 use crate::names::Oid;
 use crate::rescue::note::Note;
 use crate::shown::shown;
@@ -109,7 +109,7 @@ async fn nested_files(
     let index = quarantine.dir().join("nested-index");
     // Without an index of its own all its files are new.
     let copied = nested_git_dir(&place, files)
-        .and_then(|git_dir| crate::files::read_regular(&git_dir.join("index"), 1 << 30))
+        .and_then(|git_dir| crate::files::access::read_regular(&git_dir.join("index"), 1 << 30))
         .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
     let list = |what: &'static [&'static str]| {
         let command = quarantine.command_on(&place, "ls-files", "list the files of a repository inside");

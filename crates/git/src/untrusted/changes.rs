@@ -3,20 +3,34 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use thiserror::Error;
+
+use crate::command::runner::GitError;
 use crate::command::runner::Output;
-use crate::files::{below, off_thread};
-use crate::lfs::names_lfs;
-use crate::lfs_content::{POINTER_MAX, Pointer};
-use crate::mirror::Mirror;
+use crate::files::access::FileError;
+use crate::files::access::{below, off_thread};
+use crate::lfs::objects::{POINTER_MAX, Pointer};
+use crate::lfs::setup::names_lfs;
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::shown::shown;
-use crate::survey_error::SurveyError;
-use crate::untrusted::nested_repos::Own;
+use crate::untrusted::nested_repos::NestedHeads;
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::nested_git_dir;
 
 /// Repositories inside repositories inside repositories: deeper ones count as changed.
 const DEPTH_MAX: usize = 4;
+
+/// Why the state of a worktree could not be read.
+#[derive(Debug, Error)]
+pub enum StatusError {
+    /// Git says why.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The system says why.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// A file that differs from HEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +108,7 @@ impl Quarantine {
         files: &Path,
         index: &Path,
         head: Option<&Oid>,
-    ) -> Result<Changes, SurveyError> {
+    ) -> Result<Changes, StatusError> {
         self.changes_at(mirror, files, index, head, 0).await
     }
 
@@ -105,7 +119,7 @@ impl Quarantine {
         index: &Path,
         head: Option<&Oid>,
         depth: usize,
-    ) -> Result<Changes, SurveyError> {
+    ) -> Result<Changes, StatusError> {
         let entries = self.index_entries(files, index, head).await?;
         self.unhide(files, &entries).await?;
 
@@ -144,7 +158,7 @@ impl Quarantine {
     }
 
     /// Takes the index over, or makes one from HEAD if there is none that git can read; lists it.
-    async fn index_entries(&self, files: &Path, index: &Path, head: Option<&Oid>) -> Result<Vec<Entry>, SurveyError> {
+    async fn index_entries(&self, files: &Path, index: &Path, head: Option<&Oid>) -> Result<Vec<Entry>, StatusError> {
         let list = || self.command_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
         let read = |output: Output| output.records().filter_map(Entry::read).collect();
         if self.copy_index(index).await? {
@@ -167,7 +181,7 @@ impl Quarantine {
         files: &Path,
         entries: &'e [Entry],
         changed: &BTreeSet<&[u8]>,
-    ) -> Result<BTreeSet<&'e [u8]>, SurveyError> {
+    ) -> Result<BTreeSet<&'e [u8]>, StatusError> {
         let is_attributes = |entry: &&Entry| entry.path.rsplit(|byte| *byte == b'/').next() == Some(b".gitattributes");
         if changed.is_empty() || !entries.iter().filter(is_attributes).any(|entry| names_lfs(files, &entry.path)) {
             return Ok(BTreeSet::new());
@@ -201,7 +215,7 @@ impl Quarantine {
     }
 
     /// Takes the marks off that make git look away from a file that is there.
-    async fn unhide(&self, files: &Path, entries: &[Entry]) -> Result<(), SurveyError> {
+    async fn unhide(&self, files: &Path, entries: &[Entry]) -> Result<(), StatusError> {
         let is_there = |entry: &&Entry| below(files, &entry.path).symlink_metadata().is_ok();
         for (flag, hidden) in [
             ("--no-assume-unchanged", entries.iter().filter(|entry| entry.assumed).collect::<Vec<_>>()),
@@ -223,7 +237,7 @@ impl Quarantine {
 async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> bool {
     let dir = below(files, path);
     let Some(git_dir) = nested_git_dir(&dir, files) else { return false };
-    let own = Own::read(&git_dir);
+    let own = NestedHeads::read(&git_dir);
     let Some(head) = own.head.as_ref() else { return false };
     if depth > DEPTH_MAX || head != commit {
         return false;
@@ -231,5 +245,5 @@ async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, dept
     let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else { return false };
     let same = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
     same.is_ok_and(|changes| changes.is_empty())
-        && own.lacking(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
+        && own.unpushed_heads(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
 }

@@ -4,7 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::files::{FileError, IoContext, below, is_real_dir, make_dir, off_thread};
+use crate::files::access::{FileError, IoContext, below, is_real_dir, make_dir, off_thread};
 use crate::shown::shown;
 use crate::untrusted::changes::Changes;
 
@@ -39,7 +39,7 @@ const STATE: [&str; 15] = [
 ];
 
 /// Carries the state of a git directory over, beside its refs, objects and index. Settings and hooks are not state.
-pub(crate) async fn state(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) async fn copy_state(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
     off_thread(&to.clone(), move || {
         let mut left = Vec::new();
@@ -55,7 +55,7 @@ pub(crate) async fn state(from: &Path, to: &Path) -> Result<Vec<String>, FileErr
 }
 
 /// Carries a whole directory over, if there is one.
-pub(crate) async fn directory(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
+pub(crate) async fn copy_directory(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
     off_thread(&to.clone(), move || {
         let mut left = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) async fn directory(from: &Path, to: &Path) -> Result<Vec<String>, Fil
 
 /// Makes the files in `to`, which are those of a commit, what they are in `from`. What was not carried over, fit to be
 /// shown: what is neither a file, nor a directory, nor a link.
-pub(crate) async fn changes(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<String>, FileError> {
+pub(crate) async fn copy_changes(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<String>, FileError> {
     let paths: Vec<Vec<u8>> = changes.files.iter().map(|change| &change.path).chain(&changes.nested).cloned().collect();
     let (from, to) = (from.to_owned(), to.to_owned());
     off_thread(&to.clone(), move || {

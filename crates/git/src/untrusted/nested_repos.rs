@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
-use crate::files::below;
-use crate::files::{FileError, is_real_dir, off_thread};
+use crate::files::access::below;
+use crate::files::access::{FileError, is_real_dir, off_thread};
 use crate::names::Oid;
 use crate::shown::shown;
 use crate::untrusted::quarantine::Quarantine;
@@ -22,7 +22,7 @@ const GITS_OWN: &[&str] = &["objects", "refs", "logs", "hooks", "info", "lfs", "
 
 /// A repository inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Inner {
+pub(crate) struct NestedRepo {
     /// Its files' directory below the worktree or, where it has no files, its git directory.
     pub(crate) place: Vec<u8>,
     pub(crate) git_dir: PathBuf,
@@ -32,19 +32,19 @@ pub(crate) struct Inner {
 
 /// The repositories inside a worktree.
 #[derive(Debug, Default)]
-pub(crate) struct Inside {
-    pub(crate) repositories: Vec<Inner>,
+pub(crate) struct NestedRepos {
+    pub(crate) repositories: Vec<NestedRepo>,
     /// What was not looked into, and why, fit to be shown.
     pub(crate) unread: Vec<String>,
 }
 
 /// Finds the repositories in the directories `nested` of a worktree, and the git directories of its submodules, whether
 /// their files are there or not.
-pub(crate) async fn inside(files: &Path, nested: &[Vec<u8>]) -> Result<Inside, FileError> {
+pub(crate) async fn find_nested_repos(files: &Path, nested: &[Vec<u8>]) -> Result<NestedRepos, FileError> {
     let (files, nested) = (files.to_owned(), nested.to_vec());
     off_thread(&files.clone(), move || {
-        let Ok(real) = files.canonicalize() else { return Ok(Inside::default()) };
-        let mut walk = Walk { files: real.clone(), seen: BTreeSet::new(), looked: 0, inside: Inside::default() };
+        let Ok(real) = files.canonicalize() else { return Ok(NestedRepos::default()) };
+        let mut walk = Walk { files: real.clone(), seen: BTreeSet::new(), looked: 0, found: NestedRepos::default() };
         for place in nested {
             // A link on the way leads out of the worktree.
             if let Ok(dir) = below(&files, &place).canonicalize()
@@ -56,7 +56,7 @@ pub(crate) async fn inside(files: &Path, nested: &[Vec<u8>]) -> Result<Inside, F
         if is_real_dir(&real.join(".git")) {
             walk.modules(&real.join(".git/modules"), b".git/modules", 0);
         }
-        Ok(walk.inside)
+        Ok(walk.found)
     })
     .await
 }
@@ -65,7 +65,7 @@ struct Walk {
     files: PathBuf,
     seen: BTreeSet<PathBuf>,
     looked: usize,
-    inside: Inside,
+    found: NestedRepos,
 }
 
 impl Walk {
@@ -78,12 +78,12 @@ impl Walk {
             Ok(_) => {
                 if self.looked <= LOOKED_MAX + 1 {
                     let place = shown(place);
-                    self.inside.unread.push(format!("repositories in {place} (too many directories to look through)"));
+                    self.found.unread.push(format!("repositories in {place} (too many directories to look through)"));
                 }
                 return Vec::new();
             }
             Err(error) => {
-                self.inside.unread.push(format!("repositories in {} ({error})", shown(place)));
+                self.found.unread.push(format!("repositories in {} ({error})", shown(place)));
                 return Vec::new();
             }
         };
@@ -126,22 +126,22 @@ impl Walk {
     fn take(&mut self, place: &[u8], git_dir: PathBuf, has_files: bool) {
         let objects = git_dir.join("objects");
         if is_real_dir(&objects) && self.seen.insert(git_dir.clone()) {
-            self.inside.repositories.push(Inner { place: place.to_vec(), git_dir, has_files });
+            self.found.repositories.push(NestedRepo { place: place.to_vec(), git_dir, has_files });
         } else if objects.is_symlink() {
-            self.inside.unread.push(format!("commits of the repository {} (its objects are a link)", shown(place)));
+            self.found.unread.push(format!("commits of the repository {} (its objects are a link)", shown(place)));
         }
     }
 }
 
 /// The heads of a repository inside, and what its own servers have.
-pub(crate) struct Own {
+pub(crate) struct NestedHeads {
     pub(crate) head: Option<Oid>,
     /// `HEAD`, refs, and older stashes as `kept/<commit>`.
     heads: Vec<(Vec<u8>, Oid)>,
     known: Vec<Oid>,
 }
 
-impl Own {
+impl NestedHeads {
     /// Reads them; what is missing or damaged is left out.
     pub(crate) fn read(git_dir: &Path) -> Self {
         let repo = UntrustedRepo::read(git_dir);
@@ -167,18 +167,18 @@ impl Own {
     }
 
     /// One of its commits, which says what its ids look like.
-    pub(crate) fn any(&self) -> Option<&Oid> {
+    pub(crate) fn any_commit(&self) -> Option<&Oid> {
         self.head.as_ref().or_else(|| self.heads.first().map(|(_, oid)| oid))
     }
 
     /// The heads with commits that neither its servers, as far as it knows, nor `safe` have. One whose commits cannot be
     /// counted is among them: it cannot be proved safe. `quarantine` is onto this repository.
-    pub(crate) async fn lacking(
+    pub(crate) async fn unpushed_heads(
         &self,
         quarantine: &Quarantine,
         safe: &[Oid],
     ) -> Result<Vec<&(Vec<u8>, Oid)>, GitError> {
-        let digits = self.any().map(Oid::digits);
+        let digits = self.any_commit().map(Oid::digits);
         let safe = safe.iter().filter(|oid| Some(oid.digits()) == digits);
         let known: Vec<Oid> = self.known.iter().chain(safe).cloned().collect();
         let heads: Vec<_> = self.heads.iter().filter(|(_, oid)| !known.contains(oid)).collect();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::files::{is_real_dir, read_regular};
+use crate::files::access::{is_real_dir, read_regular};
 use crate::names::{Oid, is_ref_name};
 
 /// More refs than this are not read; no repository that people work in has them loose.

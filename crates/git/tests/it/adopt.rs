@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use kugetsu_git::adopt::{AdoptError, AdoptSpec, Adopted};
 use kugetsu_git::adopt::ExternalClone;
+use kugetsu_git::adopt::{AdoptError, AdoptSpec, Adopted};
 use kugetsu_git::mirror::Mirror;
-use kugetsu_git::names::BranchName;
 use kugetsu_git::mirror::Source;
+use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::Worktree;
 
 use crate::support::{Place, quiet, write};

@@ -1,8 +1,8 @@
 //! Making worktrees.
 
+use kugetsu_git::mirror::Source;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::Lease;
-use kugetsu_git::mirror::Source;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
 use crate::support::{Place, branch, odd_names, quiet, read, trap, url, write};

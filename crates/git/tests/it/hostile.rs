@@ -3,9 +3,9 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use kugetsu_git::mirror::Source;
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::mirror::Source;
 
 use crate::support::{Place, read, trap, write};
 

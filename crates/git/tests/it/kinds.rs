@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use kugetsu_git::mirror::Source;
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::mirror::Source;
 use kugetsu_testkit::{GitServer, Repository};
 
 use crate::support::{Place, branch, quiet, read, url, write};

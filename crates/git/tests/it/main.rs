@@ -12,5 +12,5 @@ mod publish;
 mod remove;
 mod rescue;
 mod restore;
-mod support;
 mod status;
+mod support;

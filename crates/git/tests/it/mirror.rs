@@ -1,11 +1,11 @@
 //! Mirrors, and where work begins.
 
 use kugetsu_git::mirror::BaseError;
+use kugetsu_git::mirror::{Located, Source, SourceError};
 use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue;
-use kugetsu_git::mirror::{Located, Source, SourceError};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
 use crate::rescue::save;

@@ -1,7 +1,7 @@
 //! The host's push.
 
-use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::mirror::Source;
+use kugetsu_git::push::{Lease, PublishError};
 
 use crate::support::{Place, branch, quiet, trap, url, write};
 

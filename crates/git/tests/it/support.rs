@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use kugetsu_git::command::Git;
 use kugetsu_git::command::Progress;
 use kugetsu_git::mirror::Mirror;
-use kugetsu_git::names::{BranchName, Oid};
 use kugetsu_git::mirror::Source;
+use kugetsu_git::names::{BranchName, Oid};
 use kugetsu_git::worktree::{Created, Worktree, WorktreeError, WorktreeSpec};
 
 /// Takes progress and forgets it.

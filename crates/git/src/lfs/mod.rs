@@ -1,0 +1,4 @@
+//! Git LFS.
+
+pub(crate) mod objects;
+pub(crate) mod setup;

@@ -1,0 +1,150 @@
+//! A repository of the user's own on this machine.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use kugetsu_domain::counted::counted;
+
+use crate::command::runner::{Git, GitError};
+use crate::mirror::source::SourceError;
+use crate::names::BranchName;
+
+/// A repository on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its folder of files, or its git directory where it is bare.
+    pub place: PathBuf,
+    /// The git directory that holds its objects.
+    pub common: PathBuf,
+    /// It has no files of its own.
+    pub bare: bool,
+}
+
+/// What to tell of changes in a repository that are in no commit.
+pub fn not_taken_along(files: usize, place: &str) -> String {
+    let changed = counted(files as u64, "changed file");
+    format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
+}
+
+impl Located {
+    /// Finds the repository that `path` lies in.
+    ///
+    /// # Errors
+    /// [`SourceError::NoFolder`], [`SourceError::NoRepository`], or git's own words (such as dubious ownership).
+    pub async fn find(git: &Git, path: &Path) -> Result<Self, SourceError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = &path;
+        if !path.is_dir() {
+            return Err(SourceError::NoFolder(path.clone()));
+        }
+        let ask = |what: &[&str]| {
+            let command =
+                git.command("rev-parse", format!("find the repository at {}", path.display())).current_dir(path);
+            command.arg("--path-format=absolute").args(what).no_optional_locks()
+        };
+        let as_path =
+            |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned());
+        // Whoever starts a task waits for this, so git is asked once where one output tells: of a repository with files,
+        // and without a line's end in either path.
+        let both = ask(&["--git-common-dir", "--show-toplevel"]).output().await?;
+        let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
+        if let (0, [common, place, []]) = (both.code, lines.as_slice()) {
+            return Ok(Self { place: as_path(place), common: as_path(common), bare: false });
+        }
+        let common = ask(&["--git-common-dir"]).output().await?;
+        if common.code != 0 {
+            let nothing = String::from_utf8_lossy(&common.stderr).contains("not a git repository");
+            return Err(if nothing { SourceError::NoRepository(path.clone()) } else { common.failed.into() });
+        }
+        let common = as_path(&common.stdout);
+        let top = ask(&["--show-toplevel"]).output().await?;
+        Ok(match top.code {
+            0 => Self { place: as_path(&top.stdout), common, bare: false },
+            _ => Self { place: as_path(&ask(&["--git-dir"]).run().await?.stdout), common, bare: true },
+        })
+    }
+
+    /// The branch that is checked out here, even if it has no commit yet; `None` when HEAD is detached.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
+        let command =
+            git.command("symbolic-ref", format!("read HEAD of {}", self.place.display())).current_dir(&self.place);
+        let output = command.args(["--quiet", "HEAD"]).output().await?;
+        match output.code {
+            0 => Ok(BranchName::of_ref(output.line().as_bytes())),
+            1 => Ok(None),
+            _ => Err(output.failed),
+        }
+    }
+
+    /// How many files here hold changes that are in no commit, untracked ones included.
+    ///
+    /// No program that the repository's own settings name is run for it: they may be anybody's who made the files.
+    ///
+    /// # Errors
+    /// Git's own words.
+    pub async fn uncommitted(&self, git: &Git) -> Result<usize, GitError> {
+        if self.bare {
+            return Ok(0);
+        }
+        let action = format!("read the state of {}", self.place.display());
+        let command = git.command("status", action).current_dir(&self.place).no_optional_locks().no_lazy_fetch();
+        let mut command = command.args([
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignore-submodules=dirty",
+        ]);
+        for (key, value) in self.users_filters(git).await? {
+            command = command.config(key, value);
+        }
+        Ok(command.run().await?.records().count())
+    }
+
+    /// Every setting of a filter that the repository's own files make, with what the user's files say of it: empty where
+    /// they say nothing, and then it is no filter. Where they extend git-lfs by programs, there is no filter of that name.
+    async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
+        let command =
+            git.command("config", format!("read the settings of {}", self.place.display())).current_dir(&self.place);
+        let output = command
+            .args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."])
+            .output()
+            .await?;
+        if output.code > 1 {
+            return Err(output.failed);
+        }
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        let (mut own, mut users) = (BTreeMap::new(), BTreeMap::new());
+        let mut parts = output.stdout.split(|byte| *byte == 0);
+        while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
+            // A setting without a value is one that is switched on.
+            let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (&entry[..end], &entry[end + 1..]),
+                None => (entry, b"true".as_slice()),
+            };
+            match scope {
+                b"system" | b"global" | b"command" => users.insert(text(key), text(value)),
+                _ => own.insert(text(key), OsString::new()),
+            };
+        }
+        if own.keys().any(|key| key.as_bytes().starts_with(b"lfs.extension.")) {
+            let lfs = ["clean", "smudge", "process", "required"].map(|key| OsString::from(format!("filter.lfs.{key}")));
+            users.retain(|key, _| !lfs.contains(key));
+            own.extend(lfs.map(|key| (key, OsString::new())));
+        }
+        Ok(own.into_keys().map(|key| users.remove_entry(&key).unwrap_or((key, OsString::new()))).collect())
+    }
+
+    /// The address of a remote, with the user's own rewriting (`insteadOf`); `None` if there is no such remote.
+    pub async fn remote_url(&self, git: &Git, remote: &str) -> Option<String> {
+        let command =
+            git.command("remote", format!("read the remotes of {}", self.place.display())).current_dir(&self.place);
+        let output = command.args(["get-url", "--", remote]).no_optional_locks().output().await.ok()?;
+        (output.code == 0).then(|| output.line())
+    }
+}

@@ -1,0 +1,14 @@
+//! Mirrors, and the repositories that they are made from.
+
+pub(crate) mod base;
+pub(crate) mod local_repo;
+pub(crate) mod partial_clone;
+pub(crate) mod reachability;
+pub(crate) mod repo;
+pub(crate) mod source;
+pub(crate) mod upstream;
+
+pub use base::{Base, BaseError};
+pub use local_repo::{Located, not_taken_along};
+pub use repo::{Mirror, MirrorError};
+pub use source::{Probe, Source, SourceError};

@@ -1,0 +1,72 @@
+//! Partial clones: where missing objects come from, carried from a source to the repositories that borrow from it.
+
+use std::path::Path;
+
+use crate::command::login::{Login, public};
+use crate::command::runner::{Git, GitCommand, GitError};
+use crate::git_dir::layout::ConfigText;
+
+/// The name of the remote that missing objects are fetched from, in every repository made here.
+const REMOTE: &str = "kugetsu-promisor";
+
+/// The server that has the objects a partial clone left out.
+#[derive(Clone, Debug)]
+pub(crate) struct Promisor {
+    /// Its address, without the credentials that may stand in it: agents read it.
+    url: Vec<u8>,
+    filter: Vec<u8>,
+    /// Those credentials.
+    pub(crate) login: Option<Login>,
+}
+
+impl Promisor {
+    /// The promisor of the repository at `place`, if it is a partial clone.
+    pub(crate) async fn of(git: &Git, place: &Path) -> Result<Option<Self>, GitError> {
+        Self::read(git.command("config", format!("read the settings of {}", place.display())).current_dir(place)).await
+    }
+
+    /// The promisor that a mirror of ours has.
+    pub(crate) async fn of_mirror(git: &Git, dir: &Path) -> Result<Option<Self>, GitError> {
+        Self::read(git.command("config", format!("read the settings of {}", dir.display())).git_dir(dir)).await
+    }
+
+    async fn read(command: GitCommand) -> Result<Option<Self>, GitError> {
+        let output = command
+            .args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"])
+            .output()
+            .await?;
+        if output.code > 1 {
+            return Err(output.failed);
+        }
+        let entries: Vec<(&[u8], &[u8])> = output
+            .records()
+            .filter_map(|record| {
+                let end = record.iter().position(|byte| *byte == b'\n')?;
+                Some((record.get(..end)?, record.get(end + 1..)?))
+            })
+            .collect();
+        let Some(remote) =
+            entries.iter().filter(|(_, value)| *value == b"true").find_map(|(key, _)| key.strip_suffix(b".promisor"))
+        else {
+            return Ok(None);
+        };
+        let value = |what: &[u8]| {
+            let is_it = |key: &[u8]| key.strip_prefix(remote).is_some_and(|rest| rest == what);
+            entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.to_vec())
+        };
+        let filter = value(b".partialclonefilter").unwrap_or_else(|| b"blob:none".to_vec());
+        Ok(value(b".url").map(|url| {
+            let text = String::from_utf8_lossy(&url);
+            let login = Login::of(&text);
+            let url = if login.is_some() { public(&text).into_bytes() } else { url };
+            Self { url, filter, login }
+        }))
+    }
+
+    /// The settings that make a repository fetch what is missing.
+    pub(crate) fn write(&self, config: &mut ConfigText) {
+        config.section("extensions", None).set("partialClone", REMOTE.as_bytes());
+        config.section("remote", Some(REMOTE.as_bytes()));
+        config.set("url", &self.url).set("promisor", b"true").set("partialCloneFilter", &self.filter);
+    }
+}

@@ -1,0 +1,6 @@
+//! Pushing an issue's branch to the server.
+
+pub(crate) mod branch;
+pub(crate) mod lfs;
+
+pub use branch::{Lease, PublishError, Published};

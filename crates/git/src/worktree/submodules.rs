@@ -1,0 +1,132 @@
+//! Submodules of a fresh worktree: not fetched, as in a plain clone, but their addresses lead to the real server even
+//! where they are written relative to `origin`, which here is the relay.
+
+use std::collections::BTreeMap;
+
+use crate::command::runner::{GitCommand, GitError};
+use crate::git_dir::layout::ConfigText;
+use crate::mirror::repo::Mirror;
+use crate::names::Oid;
+use crate::shown::shown;
+use crate::untrusted::quarantine::Quarantine;
+
+/// So many are named in a notice.
+const LISTED: usize = 10;
+const READ: &str = "read the submodules";
+
+/// The submodules that a commit's `.gitmodules` names.
+#[derive(Debug, Default)]
+pub(crate) struct Submodules(BTreeMap<Vec<u8>, Submodule>);
+
+#[derive(Debug, Default)]
+struct Submodule {
+    path: Vec<u8>,
+    url: Vec<u8>,
+}
+
+impl Submodules {
+    /// Reads them; a commit without a `.gitmodules`, or with one that git cannot read, has none.
+    pub(crate) async fn of(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
+        Self::read(mirror.reach(mirror.command("config", READ)).await, commit).await
+    }
+
+    /// As [`Submodules::of`], of a commit that only a quarantine has.
+    pub(crate) async fn seen(quarantine: &Quarantine, commit: &Oid) -> Result<Self, GitError> {
+        Self::read(quarantine.command("config", READ), commit).await
+    }
+
+    async fn read(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {
+        let command = command.arg(format!("--blob={commit}:.gitmodules"));
+        let output = command.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).output().await?;
+        let mut found = Self::default();
+        for record in output.records().filter(|_| output.code == 0) {
+            let Some(end) = record.iter().position(|byte| *byte == b'\n') else { continue };
+            let (key, value) = record.split_at(end);
+            let value = value.get(1..).unwrap_or_default().to_vec();
+            let Some(key) = key.strip_prefix(b"submodule.") else { continue };
+            if let Some(name) = key.strip_suffix(b".path") {
+                found.0.entry(name.to_vec()).or_default().path = value;
+            } else if let Some(name) = key.strip_suffix(b".url") {
+                found.0.entry(name.to_vec()).or_default().url = value;
+            }
+        }
+        found.0.retain(|name, _| !name.iter().any(u8::is_ascii_control));
+        Ok(found)
+    }
+
+    /// Writes the addresses that are relative, resolved against the repository's own.
+    pub(crate) fn write(&self, config: &mut ConfigText, origin: &[u8]) {
+        for (name, submodule) in &self.0 {
+            if submodule.url.starts_with(b"./") || submodule.url.starts_with(b"../") {
+                config.section("submodule", Some(name)).set("url", resolved(origin, &submodule.url));
+            }
+        }
+    }
+
+    /// What to tell of them.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let mut paths: Vec<_> = self.0.values().take(LISTED).map(|submodule| shown(&submodule.path)).collect();
+        let (one, more) = (self.0.len() == 1, self.0.len() > LISTED);
+        if more {
+            paths.push("...".to_owned());
+        }
+        let (noun, verb) = if one { ("submodule", "is") } else { ("submodules", "are") };
+        let names = paths.join(", ");
+        (!paths.is_empty()).then(|| {
+            format!(
+                "the {noun} {names} {verb} not there; to get {}, run `git submodule update --init`",
+                if one { "it" } else { "them" }
+            )
+        })
+    }
+}
+
+/// A relative address against `origin`, by the rules of git (`relative_url` in its `remote.c`).
+fn resolved(origin: &[u8], relative: &[u8]) -> Vec<u8> {
+    let (mut base, mut rest, mut separator) = (origin, relative, b'/');
+    while let Some(shorter) = base.strip_suffix(b"/") {
+        base = shorter;
+    }
+    loop {
+        if let Some(next) = rest.strip_prefix(b"./") {
+            rest = next;
+        } else if let Some(next) = rest.strip_prefix(b"../") {
+            rest = next;
+            let end = match base.iter().rposition(|byte| *byte == b'/') {
+                Some(slash) => slash,
+                None => {
+                    separator = b':';
+                    base.iter().rposition(|byte| *byte == b':').unwrap_or(0)
+                }
+            };
+            base = base.get(..end).unwrap_or_default();
+        } else {
+            break;
+        }
+    }
+    let mut url = [base, &[separator], rest].concat();
+    if url.ends_with(b"/") {
+        url.pop();
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_addresses_resolve_as_git_does() {
+        let cases: [(&str, &str, &str); 5] = [
+            ("https://h/a/b.git", "../c.git", "https://h/a/c.git"),
+            ("https://h/a/b.git/", "../../x/c", "https://h/x/c"),
+            ("git@h:b.git", "../c.git", "git@h:c.git"),
+            ("git@h:a/b.git", "./sub", "git@h:a/b.git/sub"),
+            ("/srv/a", "../b/", "/srv/b"),
+        ];
+        for (origin, relative, expected) in cases {
+            let got = resolved(origin.as_bytes(), relative.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&got), expected);
+        }
+    }
+}
