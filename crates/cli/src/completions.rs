@@ -14,7 +14,6 @@ use tokio::runtime::Builder;
 use crate::config::key::Key;
 use crate::config::load::{look, own_environment};
 use crate::env_files;
-use crate::help::topics::TOPICS;
 use crate::place;
 use crate::ui::one_line;
 
@@ -27,16 +26,16 @@ const SHELLS: Shells<'static> = Shells(&[&Bash, &Zsh, &Fish]);
 const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Prints candidates and returns true if a shell asks for them. Must be called before anything else is printed.
-pub(crate) fn complete(command: fn() -> Command) -> clap::error::Result<bool> {
+pub(crate) fn complete(command: fn() -> Command, topics: &'static [(&str, &str)]) -> clap::error::Result<bool> {
     let cwd = std::env::current_dir().ok();
-    let complete = CompleteEnv::with_factory(move || with_help_names(command())).var(ENV_VAR).shells(SHELLS);
+    let complete = CompleteEnv::with_factory(move || with_help_names(command(), topics)).var(ENV_VAR).shells(SHELLS);
     complete.try_complete(std::env::args_os(), cwd.as_deref())
 }
 
 /// `kugetsu help` takes the names of all commands, which only the whole command line knows, and of the topics.
-fn with_help_names(command: Command) -> Command {
+fn with_help_names(command: Command, topics: &[(&str, &str)]) -> Command {
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name);
-    let names: Vec<String> = commands.chain(TOPICS.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
+    let names: Vec<String> = commands.chain(topics.iter().map(|(name, _)| *name)).map(str::to_owned).collect();
     command.mut_subcommand("help", |help| {
         help.mut_arg("names", |arg| arg.add(ArgValueCandidates::new(move || candidates(names.clone()))))
     })

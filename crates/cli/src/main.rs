@@ -13,7 +13,6 @@ mod env_files;
 mod exit;
 mod failure;
 mod format;
-mod help;
 mod import;
 mod names;
 mod place;
@@ -22,7 +21,6 @@ mod read_only_db;
 mod servers;
 mod setup;
 mod slow_notice;
-mod suggestions;
 mod table;
 mod transcript;
 mod ui;
@@ -33,9 +31,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::commands::Cli;
+use crate::commands::help::TOPICS;
 
 fn main() -> ExitCode {
-    match completions::complete(Cli::command) {
+    match completions::complete(Cli::command, &TOPICS) {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(error) => error.exit(),

@@ -4,9 +4,17 @@ use clap::{Args, Command};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::help::topics::TOPICS;
-use crate::suggestions::closest;
+use crate::names::suggestions;
 use crate::ui;
+
+/// Texts on subjects that belong to no single command, by name. `kugetsu man` prints them as well.
+pub(crate) const TOPICS: [(&str, &str); 5] = [
+    ("refs", include_str!("../help/refs.txt")),
+    ("config", include_str!("../help/config.txt")),
+    ("env", include_str!("../help/env.txt")),
+    ("agents", include_str!("../help/agents.txt")),
+    ("exit-codes", include_str!("../help/exit-codes.txt")),
+];
 
 /// Show the help of a command, or a topic: refs, config, env, agents, exit-codes.
 #[derive(Debug, Args)]
@@ -62,7 +70,7 @@ fn unknown(command: &Command, before: &[&str], word: &str) -> Failure {
     let mut names = [commands.as_slice(), topics.as_slice()].concat();
     names.sort_unstable();
     names.dedup();
-    let near = closest(word, names.iter().copied());
+    let near = suggestions(word, names.iter().copied());
     if near.is_empty() {
         let own = before.join(" ");
         return Failure::usage(format!("there is no {what} {typed:?}")).hint(format!("kugetsu help {own}"));
@@ -70,4 +78,17 @@ fn unknown(command: &Command, before: &[&str], word: &str) -> Failure {
     let failure = Failure::usage(format!("there is no {what} {typed:?}; did you mean {}?", near.join(" or ")));
     let failure = failure.hint(format!("commands: {}", commands.join(", ")));
     if topics.is_empty() { failure } else { failure.hint(format!("topics: {}", topics.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_fit_a_terminal_of_80_columns_and_two_screens() {
+        for (name, text) in TOPICS {
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{name}");
+            assert!(text.lines().count() <= 48 && text.ends_with('\n'), "{name}");
+        }
+    }
 }

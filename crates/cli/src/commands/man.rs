@@ -8,8 +8,9 @@ use clap_mangen::Man as Page;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::help::topics::TOPICS;
 use crate::ui;
+
+use super::help::TOPICS;
 
 /// Print the manual page of kugetsu, or write one for each command.
 #[derive(Debug, Args)]

@@ -17,10 +17,9 @@ use crate::config::source::Source;
 use crate::config::write;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::names::is_plain;
+use crate::names::{is_plain, suggestions};
 use crate::read_only_db;
 use crate::servers::{self, Listed};
-use crate::suggestions::closest;
 use crate::{connect, setup, slow_notice, ui};
 
 use super::config;
@@ -51,7 +50,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Name a server. Without --kind it is asked what it is; no token is sent.
+    /// Add a server. Without --kind its kind is detected; no token is sent.
     #[command(after_help = "\
 Examples:
   kugetsu server add work https://git.example.com
@@ -163,7 +162,7 @@ fn list(servers: &[Listed]) {
 
 fn found(loaded: &Loaded, name: &str) -> Result<Listed, Failure> {
     let all = servers::listed(loaded);
-    let near = closest(name, all.iter().map(|one| one.name.as_str())).join(" or ");
+    let near = suggestions(name, all.iter().map(|one| one.name.as_str())).join(" or ");
     all.iter().find(|one| one.name == name).cloned().ok_or_else(|| {
         Failure::usage(format!("there is no server {name:?}; did you mean {near}?"))
             .hint("`kugetsu server list` shows them; `kugetsu server add <name> <url>` names another")
@@ -237,10 +236,10 @@ fn taken<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option
     })
 }
 
-/// Asks a server what it is.
+/// Detects the kind of a server.
 async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
     let transport = Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()))?;
-    let asked = slow_notice::notify_if_slow(&format!("asking {base} what it is"), detect(&transport, base)).await;
+    let asked = slow_notice::notify_if_slow(&format!("detecting the kind of {base}"), detect(&transport, base)).await;
     let found = asked.map_err(|error| {
         Failure::new(error.to_string())
             .hint("with --kind github, gitea, forgejo or gitlab it is named without being asked")

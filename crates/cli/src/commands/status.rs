@@ -83,7 +83,7 @@ pub(crate) fn daemon(status: &StatusObject) {
     ui::toned(
         Tone::Dim,
         format!(
-            "daemon {} as process {}, started {}; processes are ended by {}\nhome {}",
+            "daemon {} (pid {}), started {}; ends processes with {}\nhome {}",
             status.version,
             status.pid,
             format::ago(&status.started_at, Timestamp::now()),

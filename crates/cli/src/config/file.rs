@@ -11,8 +11,7 @@ use super::error::ConfigError;
 use super::key::{self, Key, Kind};
 use super::layer::{Entry, Layer, holds_credentials, server, token_variable};
 use super::source::Source;
-use crate::names::is_plain;
-use crate::suggestions::closest;
+use crate::names::{is_plain, suggestions};
 
 /// Names that an agent of one's own cannot have: they are settings or files of their own.
 const TAKEN: [&str; 3] = ["max", "default", "pm-agent"];
@@ -168,7 +167,7 @@ impl Reader<'_> {
 
     fn known(&mut self, table: &dyn TableLike, of: &str, names: &[&str]) {
         for (name, item) in table.iter().filter(|(name, _)| !names.contains(name)) {
-            let near = closest(name, names.iter().copied()).join(" or ");
+            let near = suggestions(name, names.iter().copied()).join(" or ");
             let there_are = names.join(", ");
             let why = format!("there is no setting \"{of}.{name}\"; did you mean {near}? There are {there_are}");
             self.warn(item, why);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use kugetsu_agent::Policy;
 
+use crate::names::suggestions;
+
 use super::duration;
-use crate::suggestions::closest;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,7 +169,7 @@ fn directory(value: &str) -> Result<(), String> {
 
 /// An answer for a name that no setting has.
 pub(crate) fn unknown(typed: &str) -> String {
-    let near = closest(typed, Key::ALL.iter().map(|key| key.name()));
+    let near = suggestions(typed, Key::ALL.iter().map(|key| key.name()));
     format!("there is no setting {typed:?}; did you mean {}?", near.join(" or "))
 }
 

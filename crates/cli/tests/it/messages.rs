@@ -1,66 +1,119 @@
-//! Everything that goes wrong in one file, `tests/data/messages.txt`: the command, its exit code, and every word that it
-//! says. Read it as a whole when a message changes; `KUGETSU_UPDATE=1` writes it anew.
+//! The help and the messages of every command, one snapshot per command in `tests/snapshots`. CONTRIBUTING.md describes
+//! how to review a change.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::thread;
 
+use crate::surface::listed;
 use crate::world::{World, script};
 
-/// What was said so far.
+/// The snapshot of `kugetsu` without a command, or with one that does not exist.
+const NO_COMMAND: &str = "kugetsu";
+const UNKNOWN_COMMANDS: [&str; 2] = ["frobnicate", "lst"];
+
+/// The recorded text of each command.
 #[derive(Default)]
-struct Book(String);
+struct Recording(BTreeMap<String, String>);
 
-impl Book {
-    fn chapter(&mut self, title: &str) {
-        write!(self.0, "\n## {title}\n").unwrap();
+/// Records what commands print. The output of one scenario stays together in each command's snapshot.
+struct Recorder<'a> {
+    recording: Recording,
+    scenario: &'a str,
+}
+
+impl Recorder<'_> {
+    /// Runs a command and records its output.
+    fn run(&mut self, world: &World, directory: &Path, args: &[&str]) {
+        let output = world.try_in(directory, args);
+        self.record(world, args, &output);
     }
 
-    /// Runs a command and writes down what it says.
-    fn say(&mut self, world: &World, directory: &Path, words: &[&str]) {
-        let output = world.try_in(directory, words);
-        self.write(world, words, &output);
-    }
-
-    fn write(&mut self, world: &World, words: &[&str], output: &Output) {
-        let quoted = |word: &&str| match word.is_empty() || word.contains([' ', '#', '"', '\n']) {
-            true => format!("'{}'", word.replace('\n', "\\n")),
-            false => (*word).to_owned(),
+    fn record(&mut self, world: &World, args: &[&str], output: &Output) {
+        let quoted = |arg: &&str| match arg.is_empty() || arg.contains([' ', '#', '"', '\n']) {
+            true => format!("'{}'", arg.replace('\n', "\\n")),
+            false => (*arg).to_owned(),
         };
-        let typed: Vec<String> = words.iter().map(quoted).collect();
+        let typed: Vec<String> = ["kugetsu".to_owned()].into_iter().chain(args.iter().map(quoted)).collect();
         let code = output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string());
-        let said = format!("\n$ kugetsu {}   -> {code}\n", typed.join(" "));
-        self.0.push_str(&plain(world, &said));
+        let mut text = redact(world, &format!("$ {}  -> {code}\n", typed.join(" ")));
         for (mark, bytes) in [("", &output.stdout), ("! ", &output.stderr)] {
-            for line in plain(world, &String::from_utf8_lossy(bytes)).lines() {
-                self.0.push_str(format!("{mark}{line}").trim_end());
-                self.0.push('\n');
+            for line in redact(world, &String::from_utf8_lossy(bytes)).lines() {
+                text.push_str(format!("{mark}{line}").trim_end());
+                text.push('\n');
             }
+        }
+        let command = args.first().copied().filter(|first| !UNKNOWN_COMMANDS.contains(first));
+        self.recording.add(command.unwrap_or(NO_COMMAND), self.scenario, &text);
+    }
+}
+
+impl Recording {
+    fn add(&mut self, command: &str, scenario: &str, text: &str) {
+        let recorded = self.0.entry(command.to_owned()).or_default();
+        let head = format!("## {scenario}\n");
+        if !recorded.contains(&head) {
+            recorded.push_str(&format!("\n{head}"));
+        }
+        recorded.push_str(&format!("\n{text}"));
+    }
+
+    fn append(&mut self, other: Self) {
+        for (command, text) in other.0 {
+            self.0.entry(command).or_default().push_str(&text);
         }
     }
 }
 
-/// The text without what differs from run to run.
-fn plain(world: &World, text: &str) -> String {
+/// Replaces paths, identifiers, times and versions, which differ from run to run.
+fn redact(world: &World, text: &str) -> String {
     let real = world.home.path().canonicalize().unwrap();
     let mut text = text.replace(real.to_str().unwrap(), "/t").replace(world.home.path().to_str().unwrap(), "/t");
     text = text.replace(kugetsu_testkit::scripted_agent().to_str().unwrap(), "/bin/scripted-agent");
-    text = text.replace(concat!("kugetsu ", env!("CARGO_PKG_VERSION")), "kugetsu VERSION");
+    text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
-        let words: Vec<String> = line.split(' ').map(word).collect();
-        let line = words.join(" ");
-        // What git itself says differs between its versions.
-        match line.split_once("fatal: ") {
-            Some((own, _)) => out.push_str(&format!("{own}fatal: ...\n")),
+        let words: Vec<String> = line.split(' ').map(redact_word).collect();
+        let line = redact_ages_and_pids(&words.join(" "));
+        // git's own messages differ between its versions, and the means of ending processes between machines.
+        let cut =
+            ["fatal: ", "; ends processes with "].into_iter().find_map(|mark| Some((line.split_once(mark)?.0, mark)));
+        match cut {
+            Some((own, mark)) => out.push_str(&format!("{own}{mark}...\n")),
             None => out.push_str(&line),
         }
     }
     out
 }
 
-/// A word without identifiers, times, ports and commits in it.
-fn word(word: &str) -> String {
+/// Replaces ages such as `3 s` and process identifiers such as `(pid 42)`. Their width differs, so a table with ages is not aligned in a snapshot.
+fn redact_ages_and_pids(line: &str) -> String {
+    let mut words: Vec<&str> = line.trim_end().split(' ').collect();
+    for at in 1..words.len() {
+        if words[at - 1] == "(pid" {
+            words[at] = "PID)";
+        }
+        if matches!(words[at], "s" | "min") && words[at - 1].parse::<u32>().is_ok() {
+            words[at - 1] = "AGE";
+            words[at] = "";
+        }
+    }
+    if !line.starts_with("ISSUE ") && !words.contains(&"AGE") && !words.contains(&"(pid") {
+        return line.to_owned();
+    }
+    let cells = words.join(" ");
+    let cells: Vec<&str> = cells.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    format!("{}\n", cells.join("  "))
+}
+
+fn redact_word(word: &str) -> String {
+    if word.trim_end().parse::<jiff::Timestamp>().is_ok() {
+        return word.replace(word.trim_end(), "TIME");
+    }
     let mut out = String::new();
     let mut part = String::new();
     for c in word.chars().chain(['\0']) {
@@ -68,7 +121,7 @@ fn word(word: &str) -> String {
             part.push(c);
             continue;
         }
-        out.push_str(&named(&part));
+        out.push_str(&redact_token(&part));
         part.clear();
         if c != '\0' {
             out.push(c);
@@ -77,7 +130,7 @@ fn word(word: &str) -> String {
     out
 }
 
-fn named(part: &str) -> String {
+fn redact_token(part: &str) -> String {
     let hex = |text: &str| text.chars().all(|c| c.is_ascii_hexdigit());
     let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
     if part.len() == 36 && part.matches('-').count() == 4 && hex(&part.replace('-', "")) {
@@ -95,8 +148,7 @@ fn named(part: &str) -> String {
     part.to_owned()
 }
 
-fn wrong_words(book: &mut Book) {
-    book.chapter("The command itself is wrong");
+fn wrong_arguments(recorder: &mut Recorder<'_>) {
     let world = World::bare();
     let here = world.home.user();
     let cases: &[&[&str]] = &[
@@ -142,13 +194,12 @@ fn wrong_words(book: &mut Book) {
         &["version", "x"],
         &["runner", "/t/none", "--lock", "99"],
     ];
-    for words in cases {
-        book.say(&world, &here, words);
+    for args in cases {
+        recorder.run(&world, &here, args);
     }
 }
 
-fn wrong_references(book: &mut Book) {
-    book.chapter("The issue or the repository is wrong");
+fn wrong_references(recorder: &mut Recorder<'_>) {
     let world = World::new();
     let repository = world.repository("demo");
     let here = repository.path().to_owned();
@@ -211,23 +262,27 @@ fn wrong_references(book: &mut Book) {
         &["rescue", "restore", "local/demo#9"],
         &["list"],
     ];
-    for words in cases {
-        book.say(&world, &here, words);
+    for args in cases {
+        recorder.run(&world, &here, args);
     }
-    book.say(&world, &plain, &["start", ".", "x"]);
-    book.say(&world, &plain, &["start", "#12", "x"]);
-    book.say(&world, &plain, &["logs", "."]);
+    recorder.run(&world, &plain, &["start", ".", "x"]);
+    recorder.run(&world, &plain, &["start", "#12", "x"]);
+    recorder.run(&world, &plain, &["logs", "."]);
 }
 
-fn wrong_moments(book: &mut Book) {
-    book.chapter("It cannot be done now");
+fn issue_states(recorder: &mut Recorder<'_>) {
     let world = World::new();
     let repository = world.repository("demo");
     let here = repository.path().to_owned();
     world.start(&repository, &script(&["say hello"]));
-    for words in [
+    for args in [
         &["start", "local/demo#1", "x", "--after", "local/demo#1"][..],
         &["queue", "cancel", "local/demo#1"],
+        &["queue", "list", "--all"],
+        &["queue", "show", "local/demo#1"],
+        &["logs", "local/demo#1"],
+        &["list"],
+        &["status"],
         &["why", "local/demo#1"],
         &["set-pr", "local/demo#1", "not-an-address"],
         &["set-pr", "local/demo#1", "https://bot:secret@git.example.com/a/b/pulls/3"],
@@ -247,30 +302,39 @@ fn wrong_moments(book: &mut Book) {
         &["destroy", "local/demo#1", "-y"],
         &["continue", "local/demo#1", "x"],
         &["attach", "local/demo#1"],
+        &["list"],
+        &["list", "--all"],
     ] {
-        book.say(&world, &here, words);
+        recorder.run(&world, &here, args);
     }
 
-    book.chapter("There is work that nobody else has");
+    recorder.scenario = "Unpushed work";
     world.start(&repository, &script(&["write notes.txt x", "say done"]));
-    for words in [
+    for args in [
         &["destroy", "local/demo#2"][..],
         &["destroy", "local/demo#2", "--yes"],
         &["destroy", "local/demo#2", "--discard"],
+        &["rescue", "list"],
+        &["rescue", "show", "local/demo#2"],
         &["rescue", "show", "local/demo#2", "--rescue", "nothing"],
+        &["rescue", "restore", "local/demo#2"],
         &["rescue", "restore", "local/demo#2", "--to", here.to_str().unwrap()],
     ] {
-        book.say(&world, &here, words);
+        recorder.run(&world, &here, args);
     }
 
-    book.chapter("A run goes on");
+    recorder.scenario = "Running issue";
     world.run(["config", "set", "agents.max", "1"]);
     let running = world.queue(&repository, &script(&["wait go", "say done"]));
     world.await_state(&running, "running");
-    for words in [
+    for args in [
         &["start", "local/demo#3", "x"][..],
         &["start", ".", "x", "--no-queue"],
         &["start", ".", "y"],
+        &["list"],
+        &["status"],
+        &["queue", "list"],
+        &["queue", "show", "local/demo#4"],
         &["queue", "retry", "local/demo#3"],
         &["attach", "local/demo#3"],
         &["attach", "local/demo#4"],
@@ -282,36 +346,34 @@ fn wrong_moments(book: &mut Book) {
         &["queue", "cancel", "local/demo#4"],
         &["queue", "cancel", "local/demo#4"],
     ] {
-        book.say(&world, &here, words);
+        recorder.run(&world, &here, args);
     }
     world.open_gate();
     world.await_state(&running, "done");
-    book.say(&world, &here, &["queue", "retry", "local/demo#3"]);
+    recorder.run(&world, &here, &["queue", "retry", "local/demo#3"]);
 }
 
-fn runs_that_fail(book: &mut Book) {
-    book.chapter("Runs that do not end well");
+fn runs_that_fail(recorder: &mut Recorder<'_>) {
     let world = World::new();
     let repository = world.repository("demo");
     let here = repository.path().to_owned();
-    // What is told meanwhile depends on who is quicker.
-    let mut end = |words: &[&str]| {
-        let output = world.try_in(&here, words);
-        book.write(&world, words, &Output { stderr: Vec::new(), ..output });
+    // The order of the progress lines on stderr varies.
+    let mut record_stdout = |args: &[&str]| {
+        let output = world.try_in(&here, args);
+        recorder.record(&world, args, &Output { stderr: Vec::new(), ..output });
     };
     for steps in [&["refuse"][..], &["say only talk", "crash"], &["error something broke"]] {
-        end(&["start", ".", &script(steps), "--wait"]);
+        record_stdout(&["start", ".", &script(steps), "--wait"]);
     }
-    end(&["start", ".", "x", "--base", "nowhere", "--wait"]);
+    record_stdout(&["start", ".", "x", "--base", "nowhere", "--wait"]);
     world.run(["config", "set", "run.silence", "1s"]);
-    end(&["start", ".", &script(&["hang"]), "--wait"]);
+    record_stdout(&["start", ".", &script(&["hang"]), "--wait"]);
 }
 
-fn wrong_settings(book: &mut Book) {
-    book.chapter("Settings");
+fn wrong_settings(recorder: &mut Recorder<'_>) {
     let world = World::bare();
     let here = world.home.user();
-    for words in [
+    for args in [
         &["config", "get", "agent.max"][..],
         &["config", "set", "agent.max", "3"],
         &["config", "set", "agents.max", "many"],
@@ -339,7 +401,7 @@ fn wrong_settings(book: &mut Book) {
         &["destroy", "--base"],
         &["destroy", "--pm-agent"],
     ] {
-        book.say(&world, &here, words);
+        recorder.run(&world, &here, args);
     }
     world.run(["config", "set", "agents.max", "3"]);
     let file = world.home.kugetsu().join("config.toml");
@@ -347,30 +409,66 @@ fn wrong_settings(book: &mut Book) {
     let mistakes = "[run]\nsilence = \"soon\"\ntimout = \"1h\"\n[agents]\nmax = \"3\"\n[agents.mine]\nargs = []\n\
                     [servers.work]\nurl = 3\n[sever]\ndefault = \"x\"\n";
     std::fs::write(&file, mistakes).unwrap();
-    for words in [&["config", "list"][..], &["status"], &["config", "set", "agents.max", "3"]] {
-        book.say(&world, &here, words);
+    for args in [&["config", "list"][..], &["status"], &["config", "set", "agents.max", "3"]] {
+        recorder.run(&world, &here, args);
     }
     std::fs::write(&file, "[run]\nsilence = \n").unwrap();
-    for words in [&["config", "list"][..], &["status"], &["config", "set", "agents.max", "3"]] {
-        book.say(&world, &here, words);
+    for args in [&["config", "list"][..], &["status"], &["config", "set", "agents.max", "3"]] {
+        recorder.run(&world, &here, args);
     }
     std::fs::write(&file, good).unwrap();
     std::fs::write(world.home.kugetsu().join("repos.json"), "[]").unwrap();
-    book.say(&world, &here, &["config", "list"]);
+    recorder.run(&world, &here, &["config", "list"]);
     std::fs::remove_file(world.home.kugetsu().join("repos.json")).unwrap();
     let old =
         "MAX_CONCURRENT_AGENTS=many\nQUEUE_DAEMON_INTERVAL_MINUTES=5\nOTHER=1\nif x; then\nKUGETSU_TEMP_DIR=tmp\n";
     std::fs::write(world.home.kugetsu().join("config"), old).unwrap();
-    book.say(&world, &here, &["config", "get", "agents.max"]);
+    recorder.run(&world, &here, &["config", "get", "agents.max"]);
     let listed = world.attempt(["config", "list"]);
-    book.write(&world, &["config", "list"], &Output { stdout: Vec::new(), ..listed });
+    recorder.record(&world, &["config", "list"], &Output { stdout: Vec::new(), ..listed });
     let mut command = world.command(&here, ["config", "list"]);
     let output = world.home.run(command.env("KUGETSU_AGENTS_MAX", "lots"));
-    book.write(&world, &["config", "list"], &output);
+    recorder.record(&world, &["config", "list"], &output);
 }
 
-fn wrong_machines(book: &mut Book) {
-    book.chapter("The machine is not as it should be");
+fn servers(recorder: &mut Recorder<'_>) {
+    let world = World::bare();
+    let here = world.home.user();
+    std::fs::set_permissions(world.home.kugetsu(), Permissions::from_mode(0o700)).unwrap();
+    for args in [
+        &["init"][..],
+        &["init"],
+        &["init", "--force"],
+        &["server", "add", "local", "https://git.example.com"],
+        &["server", "add", "work", "https://"],
+        &["server", "add", "work", "https://bot:secret@git.example.com"],
+        &["server", "add", "work", "https://git.example.com", "--kind", "svn"],
+        &["server", "add", "work", "https://git.example.com", "--kind", "gitea", "--token-env", "1X"],
+        &["server", "add", "work", "http://127.0.0.1:1"],
+        &["server", "add", "work", "https://git.example.com", "--kind", "gitea"],
+        &["server", "add", "work", "https://other.example.com", "--kind", "gitea"],
+        &["server", "list"],
+        &["server", "get", "wrok"],
+        &["server", "get", "work"],
+        &["server", "default"],
+        &["server", "default", "work"],
+        &["server", "remove", "work"],
+        &["server", "default", "github.com"],
+        &["server", "remove", "work"],
+        &["server", "remove", "github.com"],
+        &["env", "set", "MY_MODE", "quiet"],
+        &["env", "set", "MY_TOKEN", "0123456789"],
+        &["env", "show"],
+        &["env", "get", "MY_MODE"],
+        &["env", "rm", "MY_MODE"],
+        &["config", "get", "agents.max"],
+        &["version"],
+    ] {
+        recorder.run(&world, &here, args);
+    }
+}
+
+fn unusable_machine(recorder: &mut Recorder<'_>) {
     let mut world = World::bare();
     let repository = world.repository("demo");
     let here = repository.path().to_owned();
@@ -380,36 +478,36 @@ fn wrong_machines(book: &mut Book) {
     let git = std::env::split_paths(&search_path).map(|path| path.join("git")).find(|git| git.is_file()).unwrap();
     std::os::unix::fs::symlink(git, programs.join("git")).unwrap();
     world.home.set("PATH", &programs);
-    book.say(&world, &here, &["start", ".", "x"]);
-    book.say(&world, &here, &["daemon", "stop"]);
-    book.say(&world, &here, &["daemon", "stop"]);
-    book.say(&world, &here, &["daemon", "status"]);
+    recorder.run(&world, &here, &["start", ".", "x"]);
+    recorder.run(&world, &here, &["daemon", "stop"]);
+    recorder.run(&world, &here, &["daemon", "stop"]);
+    recorder.run(&world, &here, &["daemon", "status"]);
     world.home.set("PATH", "/nowhere");
-    book.say(&world, &here, &["daemon", "start"]);
+    recorder.run(&world, &here, &["daemon", "start"]);
     world.home.set("PATH", &programs);
     let home = world.home.kugetsu();
     std::fs::remove_dir_all(home.join("state")).unwrap();
     std::fs::create_dir(home.join("state")).unwrap();
     std::fs::write(home.join("state/kugetsu.db"), "this is no database, and long enough to be one".repeat(50)).unwrap();
-    book.say(&world, &here, &["status"]);
+    recorder.run(&world, &here, &["status"]);
     std::fs::remove_file(home.join("state/kugetsu.db")).unwrap();
     std::fs::write(home.join("daemon.sock"), "").unwrap();
-    book.say(&world, &here, &["status"]);
+    recorder.run(&world, &here, &["status"]);
     let file = world.home.path().join("file");
     std::fs::write(&file, "x").unwrap();
     world.home.set("KUGETSU_HOME", file.join("home"));
-    book.say(&world, &here, &["status"]);
-    book.say(&world, &here, &["config", "set", "agents.max", "3"]);
+    recorder.run(&world, &here, &["status"]);
+    recorder.run(&world, &here, &["config", "set", "agents.max", "3"]);
     world.home.unset("KUGETSU_HOME");
     world.home.unset("HOME");
-    book.say(&world, &here, &["list"]);
+    recorder.run(&world, &here, &["list"]);
 
     let world = World::new();
     let repository = world.repository("demo");
     let mut command = world.command(repository.path(), ["start", ".", "-"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"caf\xe9").unwrap();
-    book.write(&world, &["start", ".", "-"], &child.wait_with_output().unwrap());
+    recorder.record(&world, &["start", ".", "-"], &child.wait_with_output().unwrap());
     let gone = world.home.path().join("gone");
     std::fs::create_dir(&gone).unwrap();
     let mut shell = world.home.command("sh");
@@ -419,35 +517,67 @@ fn wrong_machines(book: &mut Book) {
         gone.display(),
         env!("CARGO_BIN_EXE_kugetsu")
     );
-    book.write(&world, &["start", ".", "x"], &world.home.run(shell.args(["-c", &typed])));
+    recorder.record(&world, &["start", ".", "x"], &world.home.run(shell.args(["-c", &typed])));
 }
 
+/// Every visible command with its visible subcommands, as `kugetsu help` lists them.
+fn help(recorder: &mut Recorder<'_>) {
+    let world = World::bare();
+    let here = world.home.user();
+    for command in listed(&world, &[]) {
+        recorder.run(&world, &here, &[&command, "--help"]);
+        for subcommand in listed(&world, &[&command]) {
+            recorder.run(&world, &here, &[&command, &subcommand, "--help"]);
+        }
+    }
+}
+
+type Scenario = fn(&mut Recorder<'_>);
+
 #[test]
-fn every_message_is_in_the_book() {
-    let mut book = Book("# What kugetsu says when it cannot do what was typed\n".to_owned());
-    book.0.push_str(
-        "\nMade by `KUGETSU_UPDATE=1 cargo test -p kugetsu messages`. The number is the exit code, `!` is stderr.\n",
-    );
-    wrong_words(&mut book);
-    wrong_references(&mut book);
-    wrong_moments(&mut book);
-    runs_that_fail(&mut book);
-    wrong_settings(&mut book);
-    wrong_machines(&mut book);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/messages.txt");
-    if std::env::var_os("KUGETSU_UPDATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &book.0).unwrap();
-        return;
-    }
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = known.lines().zip(book.0.lines()).enumerate().find(|(_, (known, now))| known != now);
-    if let Some((line, (known, now))) = differs {
-        panic!(
-            "{}:{}: a message changed (KUGETSU_UPDATE=1 takes it)\n  was: {known}\n  is:  {now}",
-            path.display(),
-            line + 1
-        );
-    }
-    assert!(known == book.0, "{}: there are more or fewer messages (KUGETSU_UPDATE=1 takes them)", path.display());
+fn help_and_messages_match_their_snapshots() {
+    let scenarios: [(&str, Scenario); 8] = [
+        ("Help", help),
+        ("Wrong arguments", wrong_arguments),
+        ("Wrong references", wrong_references),
+        ("Finished issue", issue_states),
+        ("Runs that fail", runs_that_fail),
+        ("Wrong settings", wrong_settings),
+        ("Servers and variables", servers),
+        ("Unusable machine", unusable_machine),
+    ];
+    let recordings: Vec<Recording> = thread::scope(|scope| {
+        let threads = scenarios.map(|(scenario, record)| {
+            scope.spawn(move || {
+                let mut recorder = Recorder { recording: Recording::default(), scenario };
+                record(&mut recorder);
+                recorder.recording
+            })
+        });
+        threads.map(|thread| thread.join().unwrap()).into_iter().collect()
+    });
+    let mut all = Recording::default();
+    recordings.into_iter().for_each(|recording| all.append(recording));
+
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_description("The number is the exit code; `!` marks stderr.");
+    let _bound = settings.bind_to_scope();
+    // Every changed snapshot is shown, not only the first.
+    let changed = |(command, text): &(&String, &String)| {
+        catch_unwind(|| insta::assert_snapshot!(command.as_str(), text.trim_start())).is_err()
+    };
+    let changed: Vec<&String> = all.0.iter().filter(changed).map(|(command, _)| command).collect();
+    assert!(changed.is_empty(), "changed snapshots: {changed:?}");
+    let stale: Vec<String> = snapshots().into_iter().filter(|command| !all.0.contains_key(command)).collect();
+    assert!(stale.is_empty(), "snapshots of commands that are gone: {stale:?}");
+}
+
+/// The commands that have a snapshot.
+fn snapshots() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    files.filter_map(|file| file.strip_suffix(".snap").map(str::to_owned)).collect()
 }

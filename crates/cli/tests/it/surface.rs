@@ -87,8 +87,8 @@ fn zsh_and_fish_can_read_their_scripts() {
 }
 
 /// The commands that `kugetsu help` lists below this one.
-fn listed(world: &World, words: &[&str]) -> Vec<String> {
-    let help = world.run([&["help"], words].concat());
+pub(crate) fn listed(world: &World, args: &[&str]) -> Vec<String> {
+    let help = world.run([&["help"], args].concat());
     let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
     let commands = commands.lines().take_while(|line| !line.is_empty());
     let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));

@@ -1,3 +1,0 @@
-//! Help that belongs to no single command.
-
-pub(crate) mod topics;
