@@ -273,9 +273,8 @@ impl RunHome {
             })
     }
 
-    /// What the runner is to do.
-    pub fn order(&self) -> PathBuf {
-        self.0.join("order.json")
+    pub fn spec(&self) -> PathBuf {
+        self.0.join("spec.json")
     }
 
     /// What happened, one record a line.

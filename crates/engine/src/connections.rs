@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kugetsu_api::order::{Limits, Word};
+use kugetsu_api::run_spec::{Limits, RunnerControl};
 use kugetsu_domain::ids::RunId;
 use tokio::sync::{mpsc, watch};
 
@@ -16,7 +16,7 @@ pub struct Runners(Arc<Mutex<HashMap<RunId, Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
-    words: Option<mpsc::Sender<Word>>,
+    words: Option<mpsc::Sender<RunnerControl>>,
     /// Bytes of the run's records that have been reported.
     reported: watch::Sender<u64>,
 }
@@ -29,14 +29,14 @@ impl Default for Entry {
 
 impl Runners {
     /// A runner has connected: what arrives here is for it. A second connection takes the first one's place.
-    pub fn connect(&self, run: RunId) -> mpsc::Receiver<Word> {
+    pub fn connect(&self, run: RunId) -> mpsc::Receiver<RunnerControl> {
         let (words, inbox) = mpsc::channel(WORDS);
         self.entries().entry(run).or_default().words = Some(words);
         inbox
     }
 
     /// Tells a runner something. One that is not connected learns what matters when it connects.
-    pub fn tell(&self, run: RunId, word: Word) {
+    pub fn tell(&self, run: RunId, word: RunnerControl) {
         if let Some(words) = self.entries().get(&run).and_then(|entry| entry.words.as_ref())
             && words.try_send(word).is_err()
         {
@@ -48,7 +48,7 @@ impl Runners {
     pub fn tell_limits(&self, limits: Limits) {
         let runs: Vec<RunId> = self.entries().keys().copied().collect();
         for run in runs {
-            self.tell(run, Word::Limits(limits));
+            self.tell(run, RunnerControl::Limits(limits));
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn token_variable<'a>(settings: &'a Settings, base: &str) -> Option<&
 }
 
 /// The user name that a server wants beside a token.
-const fn user(kind: Option<ForgeKind>) -> &'static str {
+pub(crate) const fn user(kind: Option<ForgeKind>) -> &'static str {
     match kind {
         Some(ForgeKind::GitHub) => "x-access-token",
         // Gitea and Forgejo take any.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
-use kugetsu_api::order::{Limits, Word};
+use kugetsu_api::run_spec::{Limits, RunnerControl};
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId};
@@ -24,7 +24,7 @@ use kugetsu_store::write::Applied;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 
 use crate::connections::Runners;
-use crate::settings::Settings;
+use crate::settings::{EnvFiles, Settings};
 use kugetsu_api::home::Home;
 
 /// What the engine is made of.
@@ -38,6 +38,8 @@ pub struct Parts {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// The door to git.
     pub git: Git,
+    /// The env files, which are read again for each run.
+    pub env_files: EnvFiles,
     /// The program that is started as a runner: this same one.
     pub program: PathBuf,
 }
@@ -136,6 +138,10 @@ impl Engine {
         }
         let transport = Transport::new(limits::Limits::default())?;
         Ok(self.0.transport.get_or_init(|| transport).clone())
+    }
+
+    pub(crate) fn env_files(&self) -> &EnvFiles {
+        &self.0.parts.env_files
     }
 
     /// The program that is started as a runner.
@@ -253,7 +259,7 @@ impl Engine {
         }
         for effect in &applied.effects {
             match *effect {
-                Effect::CancelRun { run } => self.runners().tell(run, Word::Stop),
+                Effect::CancelRun { run } => self.runners().tell(run, RunnerControl::Cancel),
                 Effect::FindPullRequest { .. } => {
                     // A closed channel means that the daemon is stopping.
                     let _ = self.0.pushes.send(applied.issue.id);

@@ -1,7 +1,9 @@
 //! What people can set about the engine. Whoever reads files and environment makes one of these; the engine obeys it.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kugetsu_agent::environment::Variable;
@@ -43,6 +45,33 @@ pub struct Settings {
     pub repositories: Repositories,
     /// The variables of the env files: they reach the agent, and git for the servers' tokens.
     pub variables: Vec<Variable>,
+}
+
+/// Reads the env files of an agent. The engine itself reads no files of the user's.
+#[derive(Clone)]
+pub struct EnvFiles(Arc<ReadEnvFiles>);
+
+type ReadEnvFiles = dyn Fn(&str, bool) -> Result<Vec<Variable>, String> + Send + Sync;
+
+impl EnvFiles {
+    /// `read` gets the agent's name and whether it coordinates.
+    pub fn new(read: impl Fn(&str, bool) -> Result<Vec<Variable>, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The variables that reach an agent, as they are now.
+    ///
+    /// # Errors
+    /// The file that cannot be read, and why.
+    pub(crate) fn variables(&self, agent: &str, is_coordinator: bool) -> Result<Vec<Variable>, String> {
+        (self.0)(agent, is_coordinator)
+    }
+}
+
+impl fmt::Debug for EnvFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnvFiles")
+    }
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kugetsu_api::order::Limits;
+use kugetsu_api::run_spec::Limits;
 use tokio::time::Instant;
 
 /// How long an agent may take to open a session, if the limit of silence is shorter: on a busy machine a start takes

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_api::order::{IssueOrder, RunOrder};
+use kugetsu_api::run_spec::{IssueSpec, RunSpec};
 
 /// The base context as it stands in a new home. It is a file there, for the user to read and change.
 pub const BASE_CONTEXT: &str = "\
@@ -40,19 +40,19 @@ pub fn asked(prompt: &str) -> &str {
 /// What the first prompt of a session begins with.
 pub(crate) fn first_prompt(
     base: &str,
-    order: &RunOrder,
-    issue: &IssueOrder,
+    spec: &RunSpec,
+    issue: &IssueSpec,
     worktree: &Path,
     base_branch: Option<&str>,
 ) -> String {
-    let mut prompt = String::with_capacity(base.len() + order.message.len() + 1024);
+    let mut prompt = String::with_capacity(base.len() + spec.message.len() + 1024);
     prompt.push_str(base.trim_end());
     prompt.push_str("\n\n# Where you are\n\n");
     let mut fact = |name: &str, value: &str| {
         prompt.push_str(&format!("- {name}: {value}\n"));
     };
-    fact("issue", &order.reference);
-    fact("repository", &order.reference[..order.reference.rfind('#').unwrap_or(order.reference.len())]);
+    fact("issue", &spec.reference);
+    fact("repository", &spec.reference[..spec.reference.rfind('#').unwrap_or(spec.reference.len())]);
     fact("directory", &worktree.display().to_string());
     fact("branch", &issue.branch);
     if let Some(base_branch) = base_branch {
@@ -64,7 +64,7 @@ pub(crate) fn first_prompt(
     );
     fact("temporary files", "use $TMPDIR, not /tmp");
     prompt.push_str(TASK);
-    prompt.push_str(&order.message);
+    prompt.push_str(&spec.message);
     prompt
 }
 
@@ -122,18 +122,17 @@ pub(crate) fn quote(asked_before: &[String], prompt: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kugetsu_api::order::{Limits, Work};
+    use kugetsu_api::run_spec::{AgentSpec, CloneSource, Limits, Permissions, SandboxChoice, Work};
 
     use super::*;
 
-    fn order() -> (RunOrder, IssueOrder) {
-        let issue = IssueOrder {
+    fn spec() -> (RunSpec, IssueSpec) {
+        let issue = IssueSpec {
             number: 12,
             first_attempt: true,
             lost_before: None,
-            source: String::new(),
-            local: false,
-            base_url: String::new(),
+            source: CloneSource::Address(String::new()),
+            access: None,
             mirror: String::new(),
             directory: String::new(),
             branch: "kugetsu/12-fix".to_owned(),
@@ -141,7 +140,7 @@ mod tests {
             base_sha: None,
             pushed: None,
         };
-        let order = RunOrder {
+        let spec = RunSpec {
             run: String::new(),
             issue: String::new(),
             fence: 1,
@@ -149,21 +148,23 @@ mod tests {
             reference: "github.com/acme/api#12".to_owned(),
             message: "fix the flaky test".to_owned(),
             attempt: 1,
-            agent: "opencode".to_owned(),
+            agent: AgentSpec { name: "opencode".to_owned(), command: None },
             model: None,
-            asked_before: vec![],
+            earlier_messages: vec![],
             session: None,
             hand_over: false,
             limits: Limits { timeout_seconds: 1, silence_seconds: 1 },
+            permissions: Permissions::Allow,
+            sandbox: SandboxChoice::Off,
             work: Work::Issue(Box::new(issue.clone())),
         };
-        (order, issue)
+        (spec, issue)
     }
 
     #[test]
     fn the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
-        let (order, issue) = order();
-        let prompt = first_prompt(BASE_CONTEXT, &order, &issue, Path::new("/w/x"), Some("main"));
+        let (spec, issue) = spec();
+        let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, Path::new("/w/x"), Some("main"));
         assert!(prompt.starts_with("# How you work here"));
         assert!(prompt.contains("stop and say so") && prompt.contains("Do not pivot"));
         assert!(prompt.contains("- repository: github.com/acme/api\n") && prompt.contains("- directory: /w/x\n"));

@@ -1,14 +1,15 @@
 //! A run of the coordinator: no worktree, no commits, no push; it has tools instead, and may write next to nothing.
 
 use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_api::run_spec::{SandboxChoice, Tool};
 use kugetsu_domain::run::Verdict;
 use kugetsu_process::sandbox::{Backend, Sandbox, best_backend};
 
 use super::agent_home::UserHome;
-use super::asked::Asked;
-use super::at_hand::{Agent, Run, Stage};
 use super::desk::Desk;
 use super::ending::{Ending, nothing_done, used};
+use super::prompt_source::PromptSource;
+use super::run_context::{Agent, AgentLaunch, RunContext};
 use super::talk::{Talk, talk};
 use super::tools::listener::Tools;
 use super::verdict::{End, Found, Push, verdict};
@@ -18,7 +19,7 @@ use super::watch::Watch;
 const REASON_MAX: usize = 4000;
 
 /// Carries out a run of the coordinator.
-pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsage) {
+pub(super) async fn coordinate(run: &RunContext, tools: &[Tool], mut watch: Watch) -> (Ending, WireUsage) {
     let failed = |why: String| (nothing_done(&End::Failed(why)), WireUsage::default());
     let agent = match Agent::of(run) {
         Ok(agent) => agent,
@@ -39,21 +40,21 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
     if let Err(error) = desk.agent.copy_login(&agent.profile, &user) {
         run.spool.notice(format!("the agent's login could not be copied for the coordinator: {error}"));
     }
-    let tools = match Tools::serve(&run.home, &run.order.task, &desk.directory).await {
+    let tools = match Tools::serve(&run.home, &run.spec.task, tools, &desk.directory).await {
         Ok(tools) => tools,
         Err(error) => return failed(format!("the coordinator's tools cannot be served: {error}")),
     };
-    let stage = Stage {
+    let stage = AgentLaunch {
         directory: desk.directory.clone(),
         env: desk.agent.env(),
         sandbox: backend.map(|backend| Sandbox {
-            files: desk.file_access(&run.home, &agent.program, &run.place.temporary()),
+            files: desk.file_access(&run.home, &agent.program, &run.directory.temporary()),
             backend,
         }),
         notes: desk.agent.notes(),
         tools: vec![tools.server().clone()],
     };
-    let Talk { end, usage, answer } = talk(run, &agent, &stage, &Asked::Coordination(&desk), &mut watch).await;
+    let Talk { end, usage, answer } = talk(run, &agent, &stage, &PromptSource::Coordination(&desk), &mut watch).await;
     watch.clocks.agent_is_gone();
     let (verdict, reason) = verdict(&end, &Found::default(), &Push::None);
     let reason = if verdict == Verdict::Done { said(&answer) } else { reason };
@@ -61,8 +62,8 @@ pub(super) async fn coordinate(run: &Run, mut watch: Watch) -> (Ending, WireUsag
 }
 
 /// What keeps the coordinator from writing; none where the user does without.
-async fn backend(run: &Run) -> Result<Option<Backend>, String> {
-    if !run.settings.needs_cage {
+async fn backend(run: &RunContext) -> Result<Option<Backend>, String> {
+    if run.spec.sandbox == SandboxChoice::Off {
         run.spool.notice("nothing keeps the coordinator from writing: pm.cage is off");
         return Ok(None);
     }

@@ -1,25 +1,21 @@
 //! The run's files: the mirror brought up to date, the worktree made or found, what was left in it rescued.
 
 use jiff::Timestamp;
-use kugetsu_api::home::Home;
-use kugetsu_api::order::IssueOrder;
 use kugetsu_api::record::Body;
+use kugetsu_api::run_spec::{CloneSource, IssueSpec};
 use kugetsu_domain::rescue_time;
-use kugetsu_git::command::GitError;
-use kugetsu_git::command::Progress;
+use kugetsu_git::command::{Git, GitError, Progress};
 use kugetsu_git::files::FileError;
-use kugetsu_git::mirror::not_taken_along;
-use kugetsu_git::mirror::{Base, BaseError};
-use kugetsu_git::mirror::{Mirror, MirrorError};
+use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, not_taken_along};
 use kugetsu_git::names::{BadBranch, BadOid, BranchName, Oid};
 use kugetsu_git::rescue::{self, RescueError, SaveSpec};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
+use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
 
+use super::run_context::RunContext;
 use super::spool::Spool;
-use crate::credentials::{source, token_variable, with_token};
-use crate::settings::RunSettings;
 
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -87,21 +83,16 @@ fn hint(variable: &Option<String>) -> String {
 ///
 /// # Errors
 /// [`FilesError`]; a worktree that was there is as it was.
-pub(crate) async fn prepare(
-    order: &IssueOrder,
-    home: &Home,
-    settings: &RunSettings,
-    spool: &Spool,
-) -> Result<Files, FilesError> {
-    let git = kugetsu_git::command::Git::find().await?;
-    let git = with_token(&git, settings, &order.base_url);
-    let variable = token_variable(settings, &order.base_url);
+pub(crate) async fn prepare(order: &IssueSpec, run: &RunContext) -> Result<Files, FilesError> {
+    let RunContext { home, spool, .. } = run;
+    let git = with_token(Git::find().await?, order, run);
+    let variable = token_variable(order);
     let failed = |error| FilesError::Mirror { error, variable: variable.map(str::to_owned) };
     let mut progress = teller(spool.clone());
     spool.step("looking at the repository");
     let place = home.mirrors().join(&order.mirror);
     let was_there = place.exists();
-    let source = source(order.local, &order.source);
+    let source = source(&order.source);
     let mirror = Mirror::open_or_create(&git, &place, &source, &mut progress).await.map_err(failed)?;
 
     let (directory, relay) = home.files(&order.directory);
@@ -128,6 +119,27 @@ pub(crate) async fn prepare(
     }
 }
 
+/// The variable that holds the server's token.
+pub(crate) fn token_variable(issue: &IssueSpec) -> Option<&str> {
+    issue.access.as_ref().map(|access| access.token_variable.as_str())
+}
+
+/// Lets git log in to the issue's server, if its token is set.
+fn with_token(git: Git, issue: &IssueSpec, run: &RunContext) -> Git {
+    let Some(access) = &issue.access else { return git };
+    match run.variable(&access.token_variable).filter(|token| !token.expose_secret().is_empty()) {
+        Some(token) => git.with_token(&access.base_url, &access.user, token.clone()),
+        None => git,
+    }
+}
+
+fn source(source: &CloneSource) -> Source {
+    match source {
+        CloneSource::Path(path) => Source::Path(path.clone()),
+        CloneSource::Address(text) => Source::read(text).unwrap_or_else(|_| Source::Url(text.clone())),
+    }
+}
+
 struct WorktreePlaces {
     directory: std::path::PathBuf,
     relay: std::path::PathBuf,
@@ -135,7 +147,7 @@ struct WorktreePlaces {
 }
 
 async fn make(
-    order: &IssueOrder,
+    order: &IssueSpec,
     mirror: Mirror,
     places: WorktreePlaces,
     spool: &Spool,
@@ -184,7 +196,7 @@ async fn make(
 
 /// Makes the worktree of work that was pushed before: it goes on from there, and its base stays what it was.
 async fn make_again(
-    order: &IssueOrder,
+    order: &IssueSpec,
     mirror: Mirror,
     places: WorktreePlaces,
     (base, pushed): (Option<Oid>, Oid),
@@ -203,7 +215,7 @@ async fn make_again(
 }
 
 /// A base is where work begins; it changes nothing for work that goes on.
-fn tell_base_is_not_used(order: &IssueOrder, branch: &BranchName, spool: &Spool) {
+fn tell_base_is_not_used(order: &IssueSpec, branch: &BranchName, spool: &Spool) {
     // A later attempt goes on with what the first one began there.
     if let Some(base) = order.base.as_ref().filter(|_| order.first_attempt) {
         spool.notice(format!(
@@ -215,7 +227,7 @@ fn tell_base_is_not_used(order: &IssueOrder, branch: &BranchName, spool: &Spool)
 
 /// A worktree that was there. After a lost attempt its state is saved before anything goes on in it.
 async fn found(
-    order: &IssueOrder,
+    order: &IssueSpec,
     mirror: &Mirror,
     worktree: Worktree,
     base: Option<Oid>,

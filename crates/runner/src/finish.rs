@@ -1,7 +1,7 @@
 //! The end of a run: the host looks for itself, saves what could be lost, and pushes what is finished.
 
 use jiff::Timestamp;
-use kugetsu_api::order::IssueOrder;
+use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
 use kugetsu_git::names::Oid;
@@ -9,18 +9,22 @@ use kugetsu_git::push::{Lease, PublishError};
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::WorktreeStatus;
 
-use super::at_hand::Run;
 use super::ending::Ending;
-use super::files::Files;
+use super::files::{Files, token_variable};
+use super::run_context::RunContext;
 use super::spool::Spool;
 use super::verdict::{End, Found, Push, is_publishable, verdict};
 use super::watch::Watch;
-use crate::credentials::token_variable;
-use crate::settings::RunSettings;
 
 /// Looks, saves, pushes and judges. No process of the agent's is left. A push can take long, so it can be canceled and has
 /// an end as the agent has: the work is saved then.
-pub(crate) async fn finish(mut end: End, order: &IssueOrder, files: &Files, run: &Run, watch: &mut Watch) -> Ending {
+pub(crate) async fn finish(
+    mut end: End,
+    order: &IssueSpec,
+    files: &Files,
+    run: &RunContext,
+    watch: &mut Watch,
+) -> Ending {
     let spool = &run.spool;
     spool.step("looking at what was done");
     let (found, head) = match files.worktree.status(files.base.as_ref()).await {
@@ -29,7 +33,7 @@ pub(crate) async fn finish(mut end: End, order: &IssueOrder, files: &Files, run:
     };
     let push = match &head {
         Some(head) if is_publishable(&end) && found.commits > 0 => {
-            match watch.unless_interrupted(push(head, files, order, &run.settings, spool)).await {
+            match watch.unless_interrupted(push(head, files, order, spool)).await {
                 Ok(push) => push,
                 Err(interrupted) => {
                     end = interrupted;
@@ -62,7 +66,7 @@ fn look(status: WorktreeStatus) -> (Found, Option<Oid>) {
 
 /// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to
 /// the reason if that fails.
-async fn save(why: &str, files: &Files, order: &IssueOrder, spool: &Spool) -> Option<String> {
+async fn save(why: &str, files: &Files, order: &IssueSpec, spool: &Spool) -> Option<String> {
     let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::format(Timestamp::now()) };
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
@@ -83,7 +87,7 @@ async fn save(why: &str, files: &Files, order: &IssueOrder, spool: &Spool) -> Op
 }
 
 /// Pushes the issue's own branch, and nothing else, on behalf of the agent.
-async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &RunSettings, spool: &Spool) -> Push {
+async fn push(head: &Oid, files: &Files, order: &IssueSpec, spool: &Spool) -> Push {
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
     let publish = async |expected| files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
@@ -103,7 +107,7 @@ async fn push(head: &Oid, files: &Files, order: &IssueOrder, settings: &RunSetti
     };
     match result {
         Ok(published) => Push::Done { branch: published.branch.to_string() },
-        Err(error) => told(&error, token_variable(settings, &order.base_url)),
+        Err(error) => told(&error, token_variable(order)),
     }
 }
 

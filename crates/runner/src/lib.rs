@@ -5,25 +5,24 @@
 //! It judges one run only: whether a task is tried again, and when, is the daemon's.
 
 mod agent_home;
-mod asked;
-mod at_hand;
 mod clocks;
 mod coalesce;
 mod context;
 mod coordinate;
-mod credentials;
 mod desk;
 mod ending;
 mod files;
 mod finish;
-mod kept;
+mod input;
 mod listen;
-mod masked;
 mod prompt;
+mod prompt_source;
 mod record;
+mod redacting_writer;
 mod reporter;
 mod run;
-mod settings;
+mod run_context;
+mod sanitize_record;
 mod skill;
 mod spool;
 mod talk;
@@ -32,7 +31,7 @@ mod verdict;
 mod watch;
 
 pub use context::{BASE_CONTEXT, asked};
-pub use run::{read_order, run_runner};
-pub use settings::RunSettings;
+pub use input::{InputError, RunInput};
+pub use run::run_runner;
 pub use skill::SKILL;
 pub use tools::tools_address;

@@ -10,7 +10,7 @@ use kugetsu_agent::{Launch, SessionExport, SessionId, Turn};
 use kugetsu_process::Tree;
 use tokio::io::AsyncReadExt;
 
-use super::at_hand::{Agent, Run, Stage, complaints, spec};
+use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec};
 
 /// How long the agent may take to print its record.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -22,7 +22,7 @@ const STDERR_MAX: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Corrects the turn, if the agent keeps a record that can be read.
-pub(crate) async fn check(run: &Run, stage: &Stage, agent: &Agent, session: &SessionId, turn: &mut Turn) {
+pub(crate) async fn check(run: &RunContext, stage: &AgentLaunch, agent: &Agent, session: &SessionId, turn: &mut Turn) {
     let Some(launch) = agent.profile.export_session(session) else { return };
     match read(run, stage, agent, launch).await {
         Ok(record) => turn.check(&record),
@@ -30,11 +30,11 @@ pub(crate) async fn check(run: &Run, stage: &Stage, agent: &Agent, session: &Ses
     }
 }
 
-async fn read(run: &Run, stage: &Stage, agent: &Agent, launch: Launch) -> Result<SessionExport, String> {
+async fn read(run: &RunContext, stage: &AgentLaunch, agent: &Agent, launch: Launch) -> Result<SessionExport, String> {
     // Not in the temporary directory: what the agent leaves there may be a link.
-    let path = run.place.session_record();
-    let stderr = complaints(run).map_err(|error| error.to_string())?;
-    let spec = spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
+    let path = run.directory.session_record();
+    let stderr = agent_stderr(run).map_err(|error| error.to_string())?;
+    let spec = tree_spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
     let mut tree = Tree::spawn(spec).await.map_err(|error| error.to_string())?;
     drop(tree.stdin.take());
     let printed = async {

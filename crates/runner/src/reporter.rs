@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::order::{Limits, Word};
 use kugetsu_api::path;
 use kugetsu_api::record::{Acknowledged, REPORT_MAX};
+use kugetsu_api::run_spec::{Limits, RunnerControl};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
@@ -61,7 +61,7 @@ impl Reporter {
     /// Takes the daemon's words, as long as the connection holds. `Ok` means that the run is over.
     async fn listen(&self) -> Result<(), ClientError> {
         let words = Client::connect(&self.socket).await?;
-        let mut words = words.stream::<Word>(&path::with(path::RUN_ORDERS, &self.run)).await?;
+        let mut words = words.stream::<RunnerControl>(&path::with(path::RUN_ORDERS, &self.run)).await?;
         while let Some(word) = words.next().await? {
             self.take(word);
             if self.is_over() {
@@ -92,14 +92,14 @@ impl Reporter {
         self.orders.borrow().over
     }
 
-    fn take(&self, word: Word) {
+    fn take(&self, word: RunnerControl) {
         self.orders.send_if_modified(|orders| {
             let before = *orders;
             match word {
-                Word::Hello => {}
-                Word::Stop => orders.stop = true,
-                Word::Over => orders.over = true,
-                Word::Limits(limits) => orders.limits = Some(limits),
+                RunnerControl::Ready => {}
+                RunnerControl::Cancel => orders.stop = true,
+                RunnerControl::Superseded => orders.over = true,
+                RunnerControl::Limits(limits) => orders.limits = Some(limits),
             }
             *orders != before
         });
@@ -112,7 +112,7 @@ impl Reporter {
         let target = path::with_query(&path::with(path::RUN_REPORT, &self.run), &[("offset", Some(&from.to_string()))]);
         let answer: Acknowledged = client.post_bytes(&target, lines.into()).await?;
         if answer.over {
-            self.take(Word::Over);
+            self.take(RunnerControl::Superseded);
         }
         self.acknowledged.send_replace(answer.offset);
         Ok(())
@@ -177,7 +177,7 @@ mod tests {
     const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
 
     /// A daemon that says these words to whoever listens, and answers every report with this.
-    async fn daemon(socket: &Path, words: &[Word], report: &'static str) {
+    async fn daemon(socket: &Path, words: &[RunnerControl], report: &'static str) {
         let listener = UnixListener::bind(socket).unwrap();
         let words: String = words.iter().map(|word| serde_json::to_string(word).unwrap() + "\n").collect();
         let words = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{words}\r\n", words.len());
@@ -225,7 +225,7 @@ mod tests {
         spool.write(Body::Prompt { text: "a record that the daemon does not take".to_owned() });
         let refusal = "HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
         let socket = dir.path().join("socket");
-        let words = [Word::Hello, Word::Limits(LIMITS), Word::Stop];
+        let words = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel];
         let orders = tokio::select! {
             () = daemon(&socket, &words, refusal) => unreachable!("it never ends"),
             () = reporter.run() => panic!("the run is not over"),
@@ -243,7 +243,7 @@ mod tests {
         let over = "HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"offset\":9,\"over\":true}";
         let socket = dir.path().join("socket");
         tokio::select! {
-            () = daemon(&socket, &[Word::Hello], over) => unreachable!("it never ends"),
+            () = daemon(&socket, &[RunnerControl::Ready], over) => unreachable!("it never ends"),
             () = reporter.run() => {}
             () = tokio::time::sleep(Duration::from_secs(60)) => panic!("it goes on"),
         }

@@ -11,7 +11,7 @@ use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::redact::Redactor;
 use tokio::sync::watch;
 
-use super::kept::{is_chatter, kept};
+use super::sanitize_record::{is_chatter, sanitize_record};
 
 /// Most bytes of what an agent says and does that are kept of one run. Facts are kept whatever their number.
 const CHATTER_MAX: u64 = 64 * 1024 * 1024;
@@ -53,7 +53,7 @@ impl Spool {
         if chatter && self.writing().chatter > CHATTER_MAX {
             return;
         }
-        let record = Record { at: Timestamp::now().as_millisecond(), body: kept(body, &self.0.redactor) };
+        let record = Record { at: Timestamp::now().as_millisecond(), body: sanitize_record(body, &self.0.redactor) };
         let Ok(mut line) = serde_json::to_string(&record) else {
             self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
             return;

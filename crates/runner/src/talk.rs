@@ -10,10 +10,10 @@ use kugetsu_api::record::Body;
 use kugetsu_process::Tree;
 use tokio::sync::Notify;
 
-use super::asked::Asked;
-use super::at_hand::{Agent, Run, Stage, complaints, spec};
 use super::listen::Listener;
+use super::prompt_source::PromptSource;
 use super::record;
+use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec};
 use super::verdict::End;
 use super::watch::Watch;
 
@@ -47,7 +47,13 @@ impl Talk {
 }
 
 /// Starts the agent, puts the task to it, and ends it with everything it started.
-pub(crate) async fn talk(run: &Run, agent: &Agent, stage: &Stage, asked: &Asked<'_>, watch: &mut Watch) -> Talk {
+pub(crate) async fn talk(
+    run: &RunContext,
+    agent: &Agent,
+    stage: &AgentLaunch,
+    asked: &PromptSource<'_>,
+    watch: &mut Watch,
+) -> Talk {
     let notes = &stage.notes;
     let first = FirstStart::new(&agent.profile, &agent.program, notes);
     let first = match watch.unless_interrupted(first).await {
@@ -55,7 +61,7 @@ pub(crate) async fn talk(run: &Run, agent: &Agent, stage: &Stage, asked: &Asked<
         Ok(Err(error)) => return Talk::failed(format!("{}: {error}", notes.display())),
         Err(end) => return Talk::ended(end),
     };
-    run.spool.step(format!("starting {}", run.order.agent));
+    run.spool.step(format!("starting {}", run.spec.agent.name));
     let mut tree = match start(run, stage, agent).await {
         Ok(tree) => tree,
         Err(why) => return Talk::failed(why),
@@ -80,17 +86,17 @@ pub(crate) async fn talk(run: &Run, agent: &Agent, stage: &Stage, asked: &Asked<
     talk
 }
 
-async fn start(run: &Run, stage: &Stage, agent: &Agent) -> Result<Tree, String> {
-    let launch = agent.profile.launch(run.settings.permissions);
+async fn start(run: &RunContext, stage: &AgentLaunch, agent: &Agent) -> Result<Tree, String> {
+    let launch = agent.profile.launch(run.policy());
     let failed = |error: io::Error| format!("the agent could not be started: {error}");
-    fs::create_dir_all(run.place.temporary()).map_err(failed)?;
-    let stderr = complaints(run).map_err(failed)?;
-    let spec = spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
+    fs::create_dir_all(run.directory.temporary()).map_err(failed)?;
+    let stderr = agent_stderr(run).map_err(failed)?;
+    let spec = tree_spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
     Tree::spawn(spec).await.map_err(|error| error.to_string())
 }
 
 /// Ends whatever is left of the agent, and says so if something would not end.
-async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
+async fn end(run: &RunContext, tree: Tree, talk: &mut Talk) {
     let said = tree.stderr_tail();
     let ended = tree.end(GRACE).await;
     if !ended.survivors.is_empty() {
@@ -111,15 +117,15 @@ async fn end(run: &Run, tree: Tree, talk: &mut Talk) {
 }
 
 async fn converse(
-    run: &Run,
-    stage: &Stage,
-    asked: &Asked<'_>,
+    run: &RunContext,
+    stage: &AgentLaunch,
+    asked: &PromptSource<'_>,
     watch: &mut Watch,
     first: Option<FirstStart>,
     connection: &Connection,
     mut events: EventStream,
 ) -> Talk {
-    let mut listener = Listener::new(run.spool.clone(), run.settings.permissions);
+    let mut listener = Listener::new(run.spool.clone(), run.policy());
     let opened = Notify::new();
     let driving = drive(run, stage, asked, first, connection, &opened);
     let mut driving = std::pin::pin!(driving);
@@ -183,14 +189,14 @@ async fn cancel(
 
 /// Opens the session and puts the task to it.
 async fn drive(
-    run: &Run,
-    stage: &Stage,
-    asked: &Asked<'_>,
+    run: &RunContext,
+    stage: &AgentLaunch,
+    asked: &PromptSource<'_>,
     first: Option<FirstStart>,
     connection: &Connection,
     opened: &Notify,
 ) -> Result<(SessionId, Turn), String> {
-    let order = &run.order;
+    let order = &run.spec;
     let directory = stage.directory.as_path();
     let mut hand_over = order.hand_over;
     let mut resumed = None;

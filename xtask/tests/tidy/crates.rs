@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["domain", "process"]),
     ("api", &["domain"]),
     ("engine", &["agent", "api", "domain", "forge", "git", "process", "store"]),
-    ("runner", &["agent", "api", "domain", "forge", "git", "process"]),
+    ("runner", &["agent", "api", "domain", "git", "process"]),
     ("web", &["api", "domain", "engine", "process", "store"]),
     ("cli", &["agent", "api", "domain", "engine", "forge", "git", "process", "runner", "store", "web"]),
     ("testkit", &[]),

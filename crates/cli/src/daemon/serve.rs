@@ -121,7 +121,14 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let (sender, receiver) = watch::channel(Arc::new(first));
     let (faults, told) = watch::channel(wrong);
     let in_force = settings::InForce { settings: sender, faults };
-    let engine = Engine::new(Parts { home: home.clone(), store: opened.store, settings: receiver, git, program });
+    let engine = Engine::new(Parts {
+        home: home.clone(),
+        store: opened.store,
+        settings: receiver,
+        env_files: settings::env_files(home),
+        git,
+        program,
+    });
 
     let (stop, mut stopped) = mpsc::channel(1);
     let (reload, asked) = mpsc::channel(8);

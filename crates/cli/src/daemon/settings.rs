@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
+use kugetsu_engine::settings::EnvFiles;
 use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -69,6 +70,22 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
 pub(crate) fn first(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
     let loaded = in_force(home, &own_environment)?;
     Ok(taken(home, loaded, masks))
+}
+
+/// Reads the env files of an agent for the engine. Mistakes in them are logged, and stop nothing.
+pub(crate) fn env_files(home: &Home) -> EnvFiles {
+    let home = home.clone();
+    EnvFiles::new(move |agent, is_coordinator| {
+        let mut own = vec![agent];
+        if is_coordinator {
+            own.push(env_files::PM_AGENT);
+        }
+        let read = env_files::reaching(&home, &own).map_err(|failure| failure.message)?;
+        for fault in read.faults {
+            tracing::warn!("{fault}");
+        }
+        Ok(read.variables)
+    })
 }
 
 /// The two channels that tell of the settings in force.

@@ -9,28 +9,23 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{ExitStatus, Stdio};
 
-use kugetsu_api::order::{IssueOrder, RunOrder, Work};
+use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
-use kugetsu_domain::naming;
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
-use kugetsu_domain::session::SessionState;
-use kugetsu_domain::task::Task;
 use kugetsu_store::error::StoreError;
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
 
 use crate::engine::Engine;
 use crate::runners::aftermath;
+use crate::runners::run_spec::run_spec;
 use kugetsu_api::home::RunHome;
-
-/// How many earlier messages a hand-over quotes.
-const ASKED_BEFORE: u32 = 20;
 
 /// Starts the runner of a run that was claimed, and waits for its end in the background.
 pub(crate) async fn launch(engine: &Engine, issue: &Issue, lease: Lease) {
-    let started = match order(engine, issue, lease).await {
-        Ok(order) => start(engine, &order, &engine.home().run(lease.run)),
+    let started = match run_spec(engine, issue, lease).await {
+        Ok((spec, secrets)) => start(engine, &spec, &secrets, &engine.home().run(lease.run)),
         Err(why) => Err(io::Error::other(why)),
     };
     match started {
@@ -82,74 +77,10 @@ async fn give_up(engine: &Engine, lease: Lease, error: &io::Error) {
     .await;
 }
 
-/// What the runner is told.
-async fn order(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunOrder, String> {
-    let task = issue.running_task().ok_or("the run has no task")?;
-    let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
-    let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
-    let asked_before = match before {
-        Some(_) => {
-            engine.store().earlier_messages(issue.id, task.id, ASKED_BEFORE).await.map_err(|error| error.to_string())?
-        }
-        None => vec![],
-    };
-    let lost = engine.store().lost_run_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
-    if let Some(lost) = lost {
-        // What would not end then may have ended since; two agents must not share one worktree.
-        aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;
-    }
-    let work = match issue.reference.is_coordinator() {
-        true => Work::Coordination,
-        false => Work::Issue(Box::new(on_issue(engine, issue, task, lost).await?)),
-    };
-    Ok(RunOrder {
-        run: lease.run.to_string(),
-        issue: issue.id.to_string(),
-        fence: lease.fence,
-        task: task.id.to_string(),
-        reference: issue.reference.to_string(),
-        message: task.message.clone(),
-        attempt: task.attempt,
-        agent: task.agent.clone(),
-        model: task.model.clone(),
-        asked_before,
-        session: usable.map(|session| session.id.clone()),
-        hand_over: before.is_some() && usable.is_none(),
-        limits: engine.limits(),
-        work,
-    })
-}
-
-async fn on_issue(engine: &Engine, issue: &Issue, task: &Task, lost: Option<RunId>) -> Result<IssueOrder, String> {
-    let repo = engine.store().repo(&issue.reference.repo).await.map_err(|error| error.to_string())?;
-    let repo = repo.ok_or("the repository is not known any more")?;
-    Ok(IssueOrder {
-        number: issue.reference.number,
-        first_attempt: task.attempt == 1,
-        lost_before: lost.map(|run| run.to_string()),
-        local: issue.reference.repo.base.is_local(),
-        source: repo.source,
-        base_url: issue.reference.repo.base.to_string(),
-        mirror: naming::mirror_directory(&issue.reference.repo),
-        directory: naming::worktree_directory(&issue.reference),
-        branch: branch(issue, task),
-        base: task.base.clone(),
-        base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
-        pushed: engine.store().last_pushed(issue.id).await.map_err(|error| error.to_string())?,
-    })
-}
-
-fn branch(issue: &Issue, task: &Task) -> String {
-    match &issue.worktree {
-        Some(worktree) => worktree.branch.clone(),
-        None if issue.title.is_empty() => naming::branch(issue.reference.number, &task.message),
-        None => naming::branch(issue.reference.number, &issue.title),
-    }
-}
-
-fn start(engine: &Engine, order: &RunOrder, home: &RunHome) -> io::Result<Child> {
+fn start(engine: &Engine, spec: &RunSpec, secrets: &RunSecrets, home: &RunHome) -> io::Result<Child> {
     home.create(engine.settings().temp_dir.as_deref())?;
-    write_order(order, home)?;
+    write_spec(spec, home)?;
+    let secrets = serde_json::to_vec(secrets)?;
     let lock = take_lock(home)?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.runner_log())?;
     let held: RawFd = lock.as_raw_fd();
@@ -161,7 +92,7 @@ fn start(engine: &Engine, order: &RunOrder, home: &RunHome) -> io::Result<Child>
         .arg(held.to_string())
         .env("KUGETSU_HOME", engine.home().path())
         .current_dir(engine.home().path())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log);
     // SAFETY: between fork and exec only setsid and fcntl are called; both are async-signal-safe and take no memory.
@@ -174,7 +105,19 @@ fn start(engine: &Engine, order: &RunOrder, home: &RunHome) -> io::Result<Child>
             Ok(())
         });
     }
-    command.spawn()
+    let mut child = command.spawn()?;
+    if let Some(stdin) = child.stdin.take() {
+        tokio::spawn(hand_over(stdin, secrets));
+    }
+    Ok(child)
+}
+
+/// Writes the secrets to the runner's standard input and closes it. A pipe holds less than they may need, so this waits
+/// for the runner to read. A runner that ends before says why in its log.
+async fn hand_over(mut stdin: ChildStdin, secrets: Vec<u8>) {
+    if let Err(error) = stdin.write_all(&secrets).await {
+        tracing::warn!(%error, "a runner did not read its variables");
+    }
 }
 
 /// Takes the run's lock; it is held by whoever has the file open, so the runner keeps it after this process has let go.
@@ -186,8 +129,8 @@ fn take_lock(home: &RunHome) -> io::Result<File> {
 
 /// Written before the runner is started and read by it alone: a machine that dies in between loses a run that had not begun,
 /// and its task is tried again. So nobody waits for the disk.
-fn write_order(order: &RunOrder, home: &RunHome) -> io::Result<()> {
-    let text = serde_json::to_vec(order)?;
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(home.order())?;
+fn write_spec(spec: &RunSpec, home: &RunHome) -> io::Result<()> {
+    let text = serde_json::to_vec(spec)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(home.spec())?;
     file.write_all(&text)
 }

@@ -4,3 +4,4 @@ pub(crate) mod aftermath;
 pub(crate) mod launch;
 pub(crate) mod recover;
 pub mod report;
+mod run_spec;

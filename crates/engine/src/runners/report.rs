@@ -3,9 +3,9 @@
 //! A report is addressed by the byte at which it begins in the run's records. What was stored before is not stored again,
 //! so a runner that did not hear the answer simply sends once more.
 
-use kugetsu_api::order::Word;
 use kugetsu_api::record::{Acknowledged, Body, Record};
 use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Lease, Worktree};
@@ -60,12 +60,15 @@ pub async fn take(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Res
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn connect(engine: &Engine, run: RunId) -> Result<(Vec<Word>, Option<mpsc::Receiver<Word>>), StoreError> {
+pub async fn connect(
+    engine: &Engine,
+    run: RunId,
+) -> Result<(Vec<RunnerControl>, Option<mpsc::Receiver<RunnerControl>>), StoreError> {
     // Listening comes first: what changes after the look below arrives there.
     let words = engine.runners().connect(run);
     let Some(lease) = lease_of(engine, run).await? else {
         engine.runners().forget(run);
-        return Ok((vec![Word::Hello, Word::Over], None));
+        return Ok((vec![RunnerControl::Ready, RunnerControl::Superseded], None));
     };
     let issue = engine.store().issue_by_id(lease.issue).await?;
     let stop = issue.running_task().is_some_and(|task| task.cancel_requested);
@@ -73,10 +76,10 @@ pub async fn connect(engine: &Engine, run: RunId) -> Result<(Vec<Word>, Option<m
 }
 
 /// What a runner is told when it connects: that the daemon is there, and what it may have missed.
-fn first_words(engine: &Engine, stop: bool) -> Vec<Word> {
-    let mut words = vec![Word::Hello, Word::Limits(engine.limits())];
+fn first_words(engine: &Engine, stop: bool) -> Vec<RunnerControl> {
+    let mut words = vec![RunnerControl::Ready, RunnerControl::Limits(engine.limits())];
     if stop {
-        words.push(Word::Stop);
+        words.push(RunnerControl::Cancel);
     }
     words
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kugetsu_agent::McpServer;
 use kugetsu_api::home::Home;
+use kugetsu_api::run_spec::Tool;
 use rmcp::ServiceExt;
 use tokio::io::{AsyncReadExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,11 +46,11 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Serves them on behalf of a task of the coordinator's, which works in `directory`.
+    /// Serves `tools` on behalf of a task of the coordinator, which works in `directory`.
     ///
     /// # Errors
     /// No port can be had, or this program's own path is not known.
-    pub(crate) async fn serve(home: &Home, task: &str, directory: &Path) -> io::Result<Self> {
+    pub(crate) async fn serve(home: &Home, task: &str, tools: &[Tool], directory: &Path) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let word = Uuid::new_v4().simple().to_string();
         let address = format!("{}/{word}", listener.local_addr()?);
@@ -61,7 +62,7 @@ impl Tools {
             args: vec!["tools".to_owned()],
             env: vec![(ADDRESS.to_owned(), address)],
         };
-        Ok(Self { server, task: tokio::spawn(listen(listener, word, calls)) })
+        Ok(Self { server, task: tokio::spawn(listen(listener, word, Server::new(calls, tools.to_vec()))) })
     }
 
     /// What the agent is given.
@@ -76,11 +77,10 @@ impl Drop for Tools {
     }
 }
 
-async fn listen(listener: TcpListener, word: String, calls: Calls) {
-    let server = Server::new(calls);
+async fn listen(listener: TcpListener, word: String, server: Server) {
     let (mut greeted, mut serving) = (JoinSet::new(), JoinSet::new());
     let mut silent: VecDeque<AbortHandle> = VecDeque::new();
-    let mut complaints = Complaints::default();
+    let mut agent_stderr = Complaints::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -90,12 +90,12 @@ async fn listen(listener: TcpListener, word: String, calls: Calls) {
                     // has been silent for longest is not it.
                     if silent.len() == SILENT_MAX && let Some(oldest) = silent.pop_front() {
                         oldest.abort();
-                        complaints.tell("many connections to the tools say nothing; the oldest is closed");
+                        agent_stderr.tell("many connections to the tools say nothing; the oldest is closed");
                     }
                     silent.push_back(greeted.spawn(greet(stream, word.clone())));
                 }
                 Err(error) => {
-                    complaints.tell(&format!("a connection to the tools was not taken: {error}"));
+                    agent_stderr.tell(&format!("a connection to the tools was not taken: {error}"));
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -103,12 +103,12 @@ async fn listen(listener: TcpListener, word: String, calls: Calls) {
                 Ok(Some(stream)) if serving.len() < CONNECTIONS_MAX => {
                     serving.spawn(converse(stream, server.clone()));
                 }
-                Ok(Some(_)) => complaints.tell("the tools have more connections than an agent can need; one more is refused"),
-                Ok(None) => complaints.tell("a connection to the tools did not say the word; it is closed"),
+                Ok(Some(_)) => agent_stderr.tell("the tools have more connections than an agent can need; one more is refused"),
+                Ok(None) => agent_stderr.tell("a connection to the tools did not say the word; it is closed"),
                 Err(_) => {}
             },
             Some(ended) = serving.join_next() => if let Ok(Err(why)) = ended {
-                complaints.tell(&why);
+                agent_stderr.tell(&why);
             },
         }
     }
@@ -171,7 +171,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Calls { socket: "/nowhere".into(), task: String::new(), cwd: "/".to_owned() };
-        let task = tokio::spawn(listen(listener, "word".to_owned(), calls));
+        let task = tokio::spawn(listen(listener, "word".to_owned(), Server::new(calls, Tool::ALL.to_vec())));
         let mut others = Vec::new();
         for n in 0..SILENT_MAX + 20 {
             let mut other = TcpStream::connect(address).await.unwrap();
@@ -193,12 +193,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_others_can_cause_is_told_once_a_minute() {
-        let mut complaints = Complaints::default();
-        assert_eq!(complaints.due(), Some(0));
+        let mut agent_stderr = Complaints::default();
+        assert_eq!(agent_stderr.due(), Some(0));
         for _ in 0..1000 {
-            assert_eq!(complaints.due(), None);
+            assert_eq!(agent_stderr.due(), None);
         }
         tokio::time::advance(QUIET).await;
-        assert_eq!((complaints.due(), complaints.due()), (Some(1000), None));
+        assert_eq!((agent_stderr.due(), agent_stderr.due()), (Some(1000), None));
     }
 }

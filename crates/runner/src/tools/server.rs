@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use kugetsu_api::run_spec::Tool;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Description,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -23,6 +24,7 @@ const CALLS_MAX: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     calls: Calls,
+    tools: Arc<[Tool]>,
     turns: Arc<Semaphore>,
 }
 
@@ -39,7 +41,7 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools()))
+        Ok(ListToolsResult::with_all_items(self.tools.iter().copied().map(described).collect()))
     }
 
     async fn call_tool(
@@ -60,22 +62,22 @@ impl ServerHandler for Server {
 
 impl Server {
     /// Copies of it share its turns.
-    pub(super) fn new(calls: Calls) -> Self {
-        Self { calls, turns: Arc::new(Semaphore::new(CALLS_MAX)) }
+    pub(super) fn new(calls: Calls, tools: Vec<Tool>) -> Self {
+        Self { calls, tools: tools.into(), turns: Arc::new(Semaphore::new(CALLS_MAX)) }
     }
 
     async fn answer(&self, name: &str, arguments: Value) -> Answer {
         let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let calls = &self.calls;
-        match name {
-            "list" => calls.list(read(arguments)?).await,
-            "show" => calls.show(read(arguments)?).await,
-            "start" => calls.start(read(arguments)?).await,
-            "continue" => calls.go_on(read(arguments)?).await,
-            "queue" => calls.queue().await,
-            "logs" => calls.logs(read(arguments)?).await,
-            "why" => calls.why(read(arguments)?).await,
-            other => Err(format!("there is no tool {other:?}")),
+        let tool = self.tools.iter().find(|tool| tool.name() == name);
+        match tool.ok_or_else(|| format!("there is no tool {name:?}"))? {
+            Tool::List => calls.list(read(arguments)?).await,
+            Tool::Show => calls.show(read(arguments)?).await,
+            Tool::Start => calls.start(read(arguments)?).await,
+            Tool::Continue => calls.go_on(read(arguments)?).await,
+            Tool::Queue => calls.queue().await,
+            Tool::Logs => calls.logs(read(arguments)?).await,
+            Tool::Why => calls.why(read(arguments)?).await,
         }
     }
 }
@@ -84,30 +86,33 @@ fn read<Arguments: DeserializeOwned>(arguments: Value) -> Result<Arguments, Stri
     serde_json::from_value(arguments).map_err(|error| format!("the arguments do not fit: {error}"))
 }
 
-fn tools() -> Vec<Tool> {
-    vec![
-        tool::<List>("list", "The issues that are worked on, the latest first, and where the work on each stands."),
-        tool::<Issue>("show", "One issue: its latest task, its branch, and how its run ended."),
-        tool::<Start>(
-            "start",
+fn described(tool: Tool) -> Description {
+    match tool {
+        Tool::List => description::<List>(
+            tool,
+            "The issues that are worked on, the latest first, and where the work on each stands.",
+        ),
+        Tool::Show => description::<Issue>(tool, "One issue: its latest task, its branch, and how its run ended."),
+        Tool::Start => description::<Start>(
+            tool,
             "Let an agent begin to work on an issue. Returns at once; you are told when it has ended.",
         ),
-        tool::<Continue>(
-            "continue",
+        Tool::Continue => description::<Continue>(
+            tool,
             "Give more to an issue that was worked on, in the same session. Returns at once; you are told when it has ended.",
         ),
-        tool::<Nothing>("queue", "What waits in line and what runs."),
-        tool::<Logs>("logs", "The last lines of what happened in an issue's runs."),
-        tool::<Issue>("why", "Why an issue's task is not running, or how it ended."),
-    ]
+        Tool::Queue => description::<Nothing>(tool, "What waits in line and what runs."),
+        Tool::Logs => description::<Logs>(tool, "The last lines of what happened in an issue's runs."),
+        Tool::Why => description::<Issue>(tool, "Why an issue's task is not running, or how it ended."),
+    }
 }
 
-fn tool<Arguments: JsonSchema>(name: &'static str, description: &'static str) -> Tool {
+fn description<Arguments: JsonSchema>(tool: Tool, text: &'static str) -> Description {
     let schema = schemars::schema_for!(Arguments).to_value();
     let mut schema: JsonObject = schema.as_object().cloned().unwrap_or_default();
     // Clients count every word of it against their model's context.
     schema.retain(|key, _| !matches!(key.as_str(), "$schema" | "title" | "description"));
-    Tool::new(name, description, Arc::new(schema))
+    Description::new(tool.name(), text, Arc::new(schema))
 }
 
 #[cfg(test)]
@@ -123,7 +128,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let daemon = UnixListener::bind(directory.path().join("s")).unwrap();
         let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
-        let server = Server::new(calls);
+        let server = Server::new(calls, Tool::ALL.to_vec());
         let asking = (0..20).map(|_| {
             let server = server.clone();
             tokio::spawn(async move { server.answer("queue", serde_json::json!({})).await })
@@ -140,7 +145,8 @@ mod tests {
 
     #[test]
     fn every_tool_says_what_it_takes() {
-        let shown: Vec<_> = tools().into_iter().map(|tool| (tool.name.to_string(), tool.input_schema)).collect();
+        let shown: Vec<_> =
+            Tool::ALL.into_iter().map(described).map(|tool| (tool.name.to_string(), tool.input_schema)).collect();
         let names: Vec<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["list", "show", "start", "continue", "queue", "logs", "why"]);
         let start = &shown[2].1;

@@ -3,17 +3,17 @@
 use std::fs;
 use std::io;
 
-use kugetsu_api::order::IssueOrder;
+use kugetsu_api::run_spec::IssueSpec;
 
-use super::at_hand::Run;
 use super::desk::{Desk, Skill};
 use super::files::Files;
+use super::run_context::RunContext;
 use crate::{context, prompt};
 
 /// Who asks for what.
-pub(crate) enum Asked<'a> {
+pub(crate) enum PromptSource<'a> {
     /// Work on an issue.
-    Issue(&'a IssueOrder, &'a Files),
+    Issue(&'a IssueSpec, &'a Files),
     /// Coordination.
     Coordination(&'a Desk),
 }
@@ -32,16 +32,16 @@ impl Prompt {
     }
 }
 
-impl Asked<'_> {
+impl PromptSource<'_> {
     /// What a session is told that knows the rules already.
     ///
     /// # Errors
     /// In words: something cannot be read.
-    pub(crate) fn again(&self, run: &Run) -> Result<Prompt, String> {
+    pub(crate) fn again(&self, run: &RunContext) -> Result<Prompt, String> {
         match self {
-            Self::Issue(..) => Ok(Prompt::plain(run.order.message.clone())),
+            Self::Issue(..) => Ok(Prompt::plain(run.spec.message.clone())),
             Self::Coordination(desk) => {
-                let message = prompt::message(&run.order.message, run.order.attempt);
+                let message = prompt::message(&run.spec.message, run.spec.attempt);
                 Ok(match desk.changed_skill()? {
                     Some(skill) => Prompt { text: prompt::changed(&skill.text, &message), skill: Some(skill) },
                     None => Prompt::plain(message),
@@ -54,16 +54,16 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// In words: something cannot be read.
-    pub(crate) async fn first(&self, run: &Run, hand_over: bool) -> Result<Prompt, String> {
+    pub(crate) async fn first(&self, run: &RunContext, hand_over: bool) -> Result<Prompt, String> {
         match self {
             Self::Issue(issue, files) => on_issue(run, issue, files, hand_over).await.map(Prompt::plain),
             Self::Coordination(desk) => {
-                let message = prompt::message(&run.order.message, run.order.attempt);
+                let message = prompt::message(&run.spec.message, run.spec.attempt);
                 desk.forget_told()?;
                 let skill = desk.skill()?;
                 let first = prompt::first(&skill.text, desk, &message);
                 let text = match hand_over {
-                    true => prompt::hand_over(&first, &run.order.asked_before),
+                    true => prompt::hand_over(&first, &run.spec.earlier_messages),
                     false => first,
                 };
                 Ok(Prompt { text, skill: Some(skill) })
@@ -83,7 +83,7 @@ impl Asked<'_> {
     }
 }
 
-async fn on_issue(run: &Run, issue: &IssueOrder, files: &Files, hand_over: bool) -> Result<String, String> {
+async fn on_issue(run: &RunContext, issue: &IssueSpec, files: &Files, hand_over: bool) -> Result<String, String> {
     let path = run.home.base_context();
     let base = match fs::read_to_string(&path) {
         Ok(base) => base,
@@ -91,11 +91,11 @@ async fn on_issue(run: &Run, issue: &IssueOrder, files: &Files, hand_over: bool)
         Err(error) => return Err(format!("the base context {} cannot be read: {error}", path.display())),
     };
     let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
-    let first = context::first_prompt(&base, &run.order, issue, files.worktree.dir(), base_branch);
+    let first = context::first_prompt(&base, &run.spec, issue, files.worktree.dir(), base_branch);
     if !hand_over {
         return Ok(first);
     }
     let status = files.worktree.status(files.base.as_ref()).await.map_err(|error| error.to_string())?;
     let commits = format!("{} on top of {}", status.commits, issue.base_sha.as_deref().unwrap_or("nothing"));
-    Ok(context::hand_over(&first, &run.order.asked_before, &commits, &status.uncommitted.join("\n")))
+    Ok(context::hand_over(&first, &run.spec.earlier_messages, &commits, &status.uncommitted.join("\n")))
 }

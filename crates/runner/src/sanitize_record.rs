@@ -18,7 +18,7 @@ const STEPS_MAX: usize = 100;
 
 /// The record without secrets and without excess. Every field of every record is named here, so that a new one cannot come
 /// in without the question of which sort it is.
-pub(crate) fn kept(body: Body, redactor: &Redactor) -> Body {
+pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
     let text = |text: String| truncate(masked(&text, redactor), TEXT_MAX);
     let line = |line: String| truncate(masked(&line, redactor), LINE_MAX);
     match body {
@@ -138,9 +138,9 @@ mod tests {
         };
         let lost = Body::SessionLost { session: "ses_postgres".to_owned() };
         for fact in [worktree, lost, ended("fine")] {
-            assert_eq!(kept(fact.clone(), &redactor), fact);
+            assert_eq!(sanitize_record(fact.clone(), &redactor), fact);
         }
-        let Body::Session { session, .. } = kept(
+        let Body::Session { session, .. } = sanitize_record(
             Body::Session { session: "ses_postgres".to_owned(), resumed: true, agent: String::new(), model: None },
             &redactor,
         ) else {
@@ -156,7 +156,7 @@ mod tests {
         let input = serde_json::json!({"command": format!("echo {secret}"), "more": [secret]}).to_string();
         for text in [secret, &input] {
             for body in all(text) {
-                let line = line(kept(body, &redactor));
+                let line = line(sanitize_record(body, &redactor));
                 assert!(!line.contains("def") && line.contains(MASK), "{line}");
             }
         }
@@ -166,7 +166,9 @@ mod tests {
     fn half_a_secret_in_front_of_a_cut_is_masked() {
         let redactor = Redactor::new(["topsecret-123456"]);
         let output = truncate("the token is topsecret-123456, keep it".to_owned(), 20);
-        let Body::Text { text } = kept(Body::Text { text: output }, &redactor) else { panic!("another record") };
+        let Body::Text { text } = sanitize_record(Body::Text { text: output }, &redactor) else {
+            panic!("another record")
+        };
         assert_eq!(text, "the token is ***\n[18 more bytes]");
     }
 
@@ -174,7 +176,7 @@ mod tests {
     fn no_record_is_longer_than_a_report_can_be() {
         let redactor = Redactor::new(Vec::<String>::new());
         for body in all(&"\u{1}".repeat(2 << 20)) {
-            let length = line(kept(body, &redactor)).len();
+            let length = line(sanitize_record(body, &redactor)).len();
             assert!(length < RECORD_MAX, "{length}");
         }
     }

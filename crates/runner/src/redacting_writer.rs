@@ -5,7 +5,7 @@ use kugetsu_process::Filter;
 use super::spool::Spool;
 
 /// Masks a stream piece by piece.
-pub(crate) fn masked(spool: Spool) -> Filter {
+pub(crate) fn redacting_filter(spool: Spool) -> Filter {
     let mut waiting: Vec<u8> = Vec::new();
     Box::new(move |piece| {
         waiting.extend_from_slice(piece);
@@ -34,7 +34,7 @@ mod tests {
     fn a_secret_on_stderr_is_masked_however_it_comes() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::create(&directory.path().join("records"), Redactor::new(["topsecretvalue"])).unwrap();
-        let mut filter = masked(spool);
+        let mut filter = redacting_filter(spool);
         let mut kept = Vec::new();
         for piece in [b"key: topsec".as_slice(), b"retva", b"lue \xc3", b"\xa9 \xff topse", b""] {
             kept.extend(filter(piece));

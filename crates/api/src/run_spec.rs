@@ -1,0 +1,235 @@
+//! What a runner is given: everything about its run when it starts, and messages from the daemon while it runs.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything about one run, frozen when the run is launched: the runner reads no settings.
+///
+/// It lies in the run's directory, readable by its owner only. Values that may be secrets are not part of it; they travel
+/// as [`RunSecrets`]. What belongs to the machine and not to the run is not part of it either: the home comes from the
+/// environment, and the run's directory shows where its temporary files are.
+///
+/// Only a runner of the same version reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    pub run: String,
+    pub issue: String,
+    /// The number of the lease.
+    pub fence: u64,
+    pub task: String,
+    /// The issue's short reference.
+    pub reference: String,
+    /// The task for the agent.
+    pub message: String,
+    /// Counted from 1.
+    pub attempt: u32,
+    pub agent: AgentSpec,
+    /// The agent's own choice if there is none.
+    pub model: Option<String>,
+    /// The messages of earlier tasks, oldest first: for a hand-over.
+    pub earlier_messages: Vec<String>,
+    /// The session to resume.
+    pub session: Option<String>,
+    /// Whether a new session takes over from one that cannot be resumed: another agent's, or one whose record is lost.
+    pub hand_over: bool,
+    /// The limits when the run began.
+    pub limits: Limits,
+    pub permissions: Permissions,
+    pub sandbox: SandboxChoice,
+    pub work: Work,
+}
+
+/// The agent of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    pub name: String,
+    /// How to start it; none for an agent that is built in.
+    pub command: Option<AgentCommand>,
+}
+
+/// How to start an agent that the user configured. The variables of its configuration are in [`RunSecrets`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentCommand {
+    /// A name that is looked up on the agent's `PATH`, or an absolute path.
+    pub program: PathBuf,
+    /// Arguments that make it speak ACP.
+    pub args: Vec<String>,
+}
+
+/// The answer to an agent's permission requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permissions {
+    Allow,
+    /// A person decides.
+    Ask,
+    Refuse,
+}
+
+/// Whether the agent's processes are confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxChoice {
+    Off,
+    /// The run fails if the machine has no sandbox.
+    Required,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// An issue, in its worktree.
+    Issue(Box<IssueSpec>),
+    /// A message for the coordinator, which starts and watches the work of others and writes nothing itself.
+    Coordination {
+        /// The tools that its agent gets.
+        tools: Vec<Tool>,
+    },
+}
+
+/// An issue's repository and files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueSpec {
+    pub number: u64,
+    /// Whether this is the task's first attempt: a later one continues what the first began.
+    pub first_attempt: bool,
+    /// The issue's run before this one, if it was lost: its worktree may be in the middle of a change.
+    pub lost_before: Option<String>,
+    pub source: CloneSource,
+    /// Where the server's token is; none for a server that is not configured.
+    pub access: Option<ServerAccess>,
+    /// The mirror's name below the home's mirrors.
+    pub mirror: String,
+    /// The worktree's name below the home's worktrees.
+    pub directory: String,
+    /// The issue's branch.
+    pub branch: String,
+    /// The branch to begin from, if it is not the default one.
+    pub base: Option<String>,
+    /// The commit that the issue's work began from, once it has begun.
+    pub base_sha: Option<String>,
+    /// The commit that kugetsu last pushed to the issue's branch.
+    pub pushed: Option<String>,
+}
+
+/// Where a repository is cloned from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloneSource {
+    /// An address, or a directory where an entry of `repos.json` names one.
+    Address(String),
+    /// A repository on this machine.
+    Path(PathBuf),
+}
+
+/// How a server is accessed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAccess {
+    /// The server's address: the token is shown to no other.
+    pub base_url: String,
+    /// The user name that goes with the token.
+    pub user: String,
+    /// The variable that holds the token. It may be unset.
+    pub token_variable: String,
+}
+
+/// A tool of the coordinator's agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tool {
+    List,
+    Show,
+    Start,
+    Continue,
+    Queue,
+    Logs,
+    Why,
+}
+
+impl Tool {
+    pub const ALL: [Self; 7] =
+        [Self::List, Self::Show, Self::Start, Self::Continue, Self::Queue, Self::Logs, Self::Why];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Show => "show",
+            Self::Start => "start",
+            Self::Continue => "continue",
+            Self::Queue => "queue",
+            Self::Logs => "logs",
+            Self::Why => "why",
+        }
+    }
+}
+
+/// Values that may be secrets. The daemon writes them to the runner's standard input as one JSON object, so that they are
+/// in no file, no argument and no environment but the agent's. A daemon that dies halfway leaves an object without an end,
+/// and the runner stops before it has done anything.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSecrets {
+    /// The variables of the env files. Of two with one name the later one counts.
+    pub variables: Vec<(String, String)>,
+    /// The variables in the agent's configuration, which win over all others.
+    pub agent_variables: Vec<(String, String)>,
+}
+
+/// Shows no values, not even names.
+impl fmt::Debug for RunSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunSecrets").finish_non_exhaustive()
+    }
+}
+
+/// A run's clocks, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall clock of the whole run.
+    pub timeout_seconds: u64,
+    /// Longest time without a sign of life from the agent.
+    pub silence_seconds: u64,
+}
+
+/// A message from the daemon to a runner. The names on the wire are older than those here: a runner that was started by
+/// version 0.1 and outlives an upgrade of the daemon understands no others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum RunnerControl {
+    /// The stream is open; sent first.
+    #[serde(rename = "hello")]
+    Ready,
+    /// End the run: it was canceled.
+    #[serde(rename = "stop")]
+    Cancel,
+    /// The settings changed.
+    Limits(Limits),
+    /// The run is over as far as the daemon knows, or the issue has another one: nothing that it reports counts any more.
+    #[serde(rename = "over")]
+    Superseded,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runners_of_version_0_1_understand_every_message() {
+        let limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
+        let wire = |control: &RunnerControl| serde_json::to_string(control).unwrap();
+        assert_eq!(wire(&RunnerControl::Ready), r#"{"order":"hello"}"#);
+        assert_eq!(wire(&RunnerControl::Cancel), r#"{"order":"stop"}"#);
+        assert_eq!(
+            wire(&RunnerControl::Limits(limits)),
+            r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5}"#
+        );
+        assert_eq!(wire(&RunnerControl::Superseded), r#"{"order":"over"}"#);
+    }
+
+    #[test]
+    fn secrets_are_not_part_of_debug_output() {
+        let secrets = RunSecrets { variables: vec![("TOKEN".into(), "hunter2".into())], ..RunSecrets::default() };
+        assert_eq!(format!("{secrets:?}"), "RunSecrets { .. }");
+    }
+}

@@ -1,0 +1,132 @@
+//! Freezes what a run needs.
+
+use kugetsu_agent::Policy;
+use kugetsu_api::run_spec::{
+    AgentCommand, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
+    Tool, Work,
+};
+use kugetsu_domain::ids::RunId;
+use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::naming;
+use kugetsu_domain::session::SessionState;
+use kugetsu_domain::task::Task;
+use secrecy::ExposeSecret;
+
+use crate::credentials;
+use crate::engine::Engine;
+use crate::runners::aftermath;
+use crate::settings::Settings;
+
+/// How many earlier messages a hand-over quotes.
+const EARLIER_MESSAGES: u32 = 20;
+
+/// Everything that the runner of a claimed run needs.
+///
+/// # Errors
+/// The reason, for the person who reads why the run failed: the store or an env file cannot be read, or processes of an
+/// earlier run of the issue still run.
+pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Result<(RunSpec, RunSecrets), String> {
+    let settings = engine.settings();
+    let task = issue.running_task().ok_or("the run has no task")?;
+    let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
+    let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
+    let earlier_messages = match before {
+        Some(_) => engine
+            .store()
+            .earlier_messages(issue.id, task.id, EARLIER_MESSAGES)
+            .await
+            .map_err(|error| error.to_string())?,
+        None => vec![],
+    };
+    let lost = engine.store().lost_run_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
+    if let Some(lost) = lost {
+        // What would not end then may have ended since; two agents must not share one worktree.
+        aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;
+    }
+    let is_coordinator = issue.reference.is_coordinator();
+    let work = match is_coordinator {
+        true => Work::Coordination { tools: Tool::ALL.to_vec() },
+        false => Work::Issue(Box::new(issue_spec(engine, &settings, issue, task, lost).await?)),
+    };
+    let spec = RunSpec {
+        run: lease.run.to_string(),
+        issue: issue.id.to_string(),
+        fence: lease.fence,
+        task: task.id.to_string(),
+        reference: issue.reference.to_string(),
+        message: task.message.clone(),
+        attempt: task.attempt,
+        agent: agent_spec(&settings, &task.agent),
+        model: task.model.clone(),
+        earlier_messages,
+        session: usable.map(|session| session.id.clone()),
+        hand_over: before.is_some() && usable.is_none(),
+        limits: engine.limits(),
+        permissions: match settings.permissions {
+            Policy::Allow => Permissions::Allow,
+            Policy::Ask => Permissions::Ask,
+            Policy::Refuse => Permissions::Refuse,
+        },
+        sandbox: match is_coordinator && settings.pm_cage {
+            true => SandboxChoice::Required,
+            false => SandboxChoice::Off,
+        },
+        work,
+    };
+    Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))
+}
+
+fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {
+    let custom = settings.agents.iter().find(|agent| agent.name == name);
+    let command = custom.map(|agent| AgentCommand { program: agent.program.clone(), args: agent.args.clone() });
+    AgentSpec { name: name.to_owned(), command }
+}
+
+/// The env files are read now, so that a variable that was just set counts for the next run.
+fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bool) -> Result<RunSecrets, String> {
+    let variables = engine.env_files().variables(agent, is_coordinator)?;
+    let variables =
+        variables.into_iter().map(|variable| (variable.name, variable.value.expose_secret().to_owned())).collect();
+    let custom = settings.agents.iter().find(|custom| custom.name == agent);
+    Ok(RunSecrets { variables, agent_variables: custom.map(|custom| custom.env.clone()).unwrap_or_default() })
+}
+
+async fn issue_spec(
+    engine: &Engine,
+    settings: &Settings,
+    issue: &Issue,
+    task: &Task,
+    lost: Option<RunId>,
+) -> Result<IssueSpec, String> {
+    let repo = engine.store().repo(&issue.reference.repo).await.map_err(|error| error.to_string())?;
+    let repo = repo.ok_or("the repository is not known any more")?;
+    let base = &issue.reference.repo.base;
+    Ok(IssueSpec {
+        number: issue.reference.number,
+        first_attempt: task.attempt == 1,
+        lost_before: lost.map(|run| run.to_string()),
+        source: match base.is_local() {
+            true => CloneSource::Path(repo.source.into()),
+            false => CloneSource::Address(repo.source),
+        },
+        access: credentials::token_variable(settings, base.as_str()).map(|variable| ServerAccess {
+            base_url: base.to_string(),
+            user: credentials::user(settings.servers.kind_of(base.as_str())).to_owned(),
+            token_variable: variable.to_owned(),
+        }),
+        mirror: naming::mirror_directory(&issue.reference.repo),
+        directory: naming::worktree_directory(&issue.reference),
+        branch: branch(issue, task),
+        base: task.base.clone(),
+        base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
+        pushed: engine.store().last_pushed(issue.id).await.map_err(|error| error.to_string())?,
+    })
+}
+
+fn branch(issue: &Issue, task: &Task) -> String {
+    match &issue.worktree {
+        Some(worktree) => worktree.branch.clone(),
+        None if issue.title.is_empty() => naming::branch(issue.reference.number, &task.message),
+        None => naming::branch(issue.reference.number, &issue.title),
+    }
+}
