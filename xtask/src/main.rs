@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod install;
 mod lint;
+mod linters;
 mod opencode;
 mod parity;
 mod peers;
@@ -22,7 +23,7 @@ const HELP: &str = "\
 cargo xtask <verb>
 
   test      check everything before a push: lint, build, tests
-  lint      run the checks that need no tests: rustfmt, clippy
+  lint      run the checks that need no tests: format, spelling, dependencies, clippy, rustdoc
   install   install what the tests need on a fresh machine
   demo      run kugetsu end to end in a throwaway home, without an account
   bench     measure a release build and write docs/benchmarks.md

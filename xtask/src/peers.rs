@@ -1,13 +1,9 @@
 //! Programs that the forge client is tested against, in pinned versions: Prism, which checks requests and answers
 //! against published API descriptions, and `myworld`, an emulator of GitHub.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use crate::programs::{
-    INSTALL_TIMEOUT, SystemPackages, from_variable, install_npm_package, install_system_package, on_path, require,
-    run_with_timeout,
-};
+use crate::programs::{SystemPackages, from_variable, install_npm_package, install_python_package};
 use crate::workspace::target;
 
 /// Version of the npm package `@stoplight/prism-cli`.
@@ -38,26 +34,9 @@ pub(crate) fn myworld(system: SystemPackages) -> Result<PathBuf, String> {
     let directory = target().join("peers").join(format!("myworld-{MYWORLD}"));
     let program = directory.join("bin/myworld");
     if !program.is_file() {
-        require("python3", "python3", "https://www.python.org", system)?;
-        create_environment(&directory, system)?;
-        let mut pip = Command::new(directory.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", &format!("myworld=={MYWORLD}")]);
-        run_with_timeout(&mut pip, INSTALL_TIMEOUT)?;
+        install_python_package("myworld", MYWORLD, &directory, system)?;
     }
     installed(program)
-}
-
-/// Creates a Python virtual environment. On Debian the module for it is a package of its own.
-fn create_environment(directory: &Path, system: SystemPackages) -> Result<(), String> {
-    let create = || run_with_timeout(Command::new("python3").args(["-m", "venv"]).arg(directory), INSTALL_TIMEOUT);
-    match create() {
-        Err(_) if system == SystemPackages::Install && on_path("apt-get").is_some() => {
-            install_system_package("python3-venv")?;
-            create()
-        }
-        Err(error) => Err(format!("{error}; install it (`apt-get install python3-venv`)")),
-        Ok(()) => Ok(()),
-    }
 }
 
 fn installed(program: PathBuf) -> Result<PathBuf, String> {

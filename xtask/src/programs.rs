@@ -1,4 +1,4 @@
-//! Finds and installs programs that some tests need: on `PATH`, with `apt-get`, or with npm.
+//! Finds and installs programs that tests and linters need: on `PATH`, with `apt-get`, npm or pip.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::steps::shell_line;
-use crate::workspace::root;
+use crate::workspace::{is_ci, root};
 
 /// Limit for one package manager. Some packages are over 100 MB.
 pub(crate) const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
@@ -18,6 +18,13 @@ pub(crate) enum SystemPackages {
     Leave,
     /// With `apt-get install`, if this process runs as root.
     Install,
+}
+
+impl SystemPackages {
+    /// Installs on a build server only.
+    pub(crate) fn by_environment() -> Self {
+        if is_ci() { Self::Install } else { Self::Leave }
+    }
 }
 
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
@@ -81,6 +88,35 @@ pub(crate) fn install_npm_package(
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--save-exact"]);
     npm.arg(format!("{package}@{version}"));
     run_with_timeout(&mut npm, INSTALL_TIMEOUT)
+}
+
+/// Installs one version of a Python package into a virtual environment of its own.
+pub(crate) fn install_python_package(
+    package: &str,
+    version: &str,
+    directory: &Path,
+    system: SystemPackages,
+) -> Result<(), String> {
+    require("python3", "python3", "https://www.python.org", system)?;
+    create_environment(directory, system)?;
+    let mut pip = Command::new(directory.join("bin/pip"));
+    // Only ready-made packages: nothing is compiled, and no build script runs.
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
+    pip.arg(format!("{package}=={version}"));
+    run_with_timeout(&mut pip, INSTALL_TIMEOUT)
+}
+
+/// Creates a Python virtual environment. On Debian the module for it is a package of its own.
+fn create_environment(directory: &Path, system: SystemPackages) -> Result<(), String> {
+    let create = || run_with_timeout(Command::new("python3").args(["-m", "venv"]).arg(directory), INSTALL_TIMEOUT);
+    match create() {
+        Err(_) if system == SystemPackages::Install && on_path("apt-get").is_some() => {
+            install_system_package("python3-venv")?;
+            create()
+        }
+        Err(error) => Err(format!("{error}; install it (`apt-get install python3-venv`)")),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn is_root() -> bool {

@@ -42,7 +42,7 @@ pub(crate) fn run() -> Outcome {
 fn tests(steps: &mut Steps) {
     let runner = if install::nextest().is_some() { Runner::Nextest } else { Runner::Cargo };
     let Some(names) = steps.check("list of tests", "cargo xtask test", || runner.names()) else { return };
-    let system = if is_ci() { SystemPackages::Install } else { SystemPackages::Leave };
+    let system = SystemPackages::by_environment();
     let opencode = provide(steps, &OPENCODE, &names, || opencode::program(system));
     let git_lfs = provide(steps, &GIT_LFS, &names, || install::git_lfs(system));
     let bubblewrap = provide(steps, &BUBBLEWRAP, &names, || install::bubblewrap(system));

@@ -28,3 +28,8 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
 }
+
+/// `rust-version` of the workspace, for example `1.95`.
+pub(crate) fn rust_version() -> &'static str {
+    env!("CARGO_PKG_RUST_VERSION")
+}
