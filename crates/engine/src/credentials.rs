@@ -12,7 +12,7 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
     match local {
         true => Source::Path(text.into()),
         // An entry of `repos.json` may name a directory.
-        false => Source::read(text).unwrap_or_else(|_| Source::Url(text.to_owned())),
+        false => Source::parse(text).unwrap_or_else(|_| Source::Url(text.to_owned())),
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum PlacesError {
     Worktree(#[from] WorktreeError),
     /// The stored branch is none.
     #[error("the stored branch name is damaged: {0}")]
-    Branch(#[from] kugetsu_git::names::BadBranch),
+    Branch(#[from] kugetsu_git::names::InvalidBranchName),
 }
 
 /// The mirror of the repository.

@@ -91,7 +91,7 @@ fn object(issue: String, rescue: Rescue) -> RescueObject {
         reference: rescue.name,
         commit: rescue.commit.to_string(),
         at: rescue_time::shown(&rescue.at),
-        why: rescue.why,
+        why: rescue.reason,
         files: rescue.files as u64,
     }
 }

@@ -11,7 +11,7 @@ use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::known::KnownServer;
 use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
-use kugetsu_git::mirror::{Located, SourceError};
+use kugetsu_git::mirror::{LocalRepo, SourceError};
 use kugetsu_git::names::BranchName;
 use kugetsu_store::view::Repo;
 
@@ -41,7 +41,7 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
         let located = locate(engine, &expand(reference, cwd)?).await?;
         let repo = local_repo(engine, &located).await?;
         // A linked worktree has a HEAD of its own, and that is what the person sees.
-        let linked = !located.bare && main_place(&located) != located.place.canonicalize().unwrap_or_default();
+        let linked = !located.bare && main_place(&located) != located.root.canonicalize().unwrap_or_default();
         let branch = if linked { located.branch(engine.git()).await.map_err(internal)? } else { None };
         return Ok(TaskTarget { repo, number: None, branch });
     }
@@ -180,11 +180,11 @@ fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
 /// The repository at a path. None that lies in directories of kugetsu's own: what agents write there, settings that name
 /// programs among it, is not to be run by a git that no cage holds. So git is asked only of a path without links, which
 /// nobody can bend meanwhile, and what it finds is looked at as well.
-async fn locate(engine: &Engine, path: &Path) -> Result<Located, Problem> {
+async fn locate(engine: &Engine, path: &Path) -> Result<LocalRepo, Problem> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     refuse_our_own(engine, &path)?;
-    let located = Located::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
-    for place in [&located.place, &located.common] {
+    let located = LocalRepo::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
+    for place in [&located.root, &located.common_dir] {
         refuse_our_own(engine, &place.canonicalize().unwrap_or_else(|_| place.clone()))?;
     }
     Ok(located)
@@ -207,15 +207,15 @@ fn not_a_repository(error: &SourceError) -> Problem {
 }
 
 /// The repository itself, also when the person stands in one of its linked worktrees.
-fn main_place(located: &Located) -> PathBuf {
-    let place = match located.common.file_name() {
-        Some(name) if !located.bare && name == ".git" => located.common.parent().unwrap_or(&located.place),
-        _ => &located.place,
+fn main_place(located: &LocalRepo) -> PathBuf {
+    let place = match located.common_dir.file_name() {
+        Some(name) if !located.bare && name == ".git" => located.common_dir.parent().unwrap_or(&located.root),
+        _ => &located.root,
     };
     place.canonicalize().unwrap_or_else(|_| place.to_owned())
 }
 
-async fn local_repo(engine: &Engine, located: &Located) -> Result<Repo, Problem> {
+async fn local_repo(engine: &Engine, located: &LocalRepo) -> Result<Repo, Problem> {
     let place = main_place(located);
     let source = place.to_str().ok_or_else(|| {
         usage(format!("the path {} is not UTF-8", place.display()))
@@ -266,7 +266,7 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
     if let Some(issue) = worked_in(engine, cwd).await? {
         return Ok(Some(context_of(&issue.reference.repo, None)));
     }
-    let Ok(located) = Located::find(engine.git(), cwd).await else { return Ok(None) };
+    let Ok(located) = LocalRepo::find(engine.git(), cwd).await else { return Ok(None) };
     let known: Vec<KnownServer> = settings.servers.known();
     if let Some(origin) = located.remote_url(engine.git(), "origin").await
         && let Ok(address) = parse(&origin, &known, None)

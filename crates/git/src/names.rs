@@ -35,15 +35,15 @@ impl Oid {
 /// Why a text is not an [`Oid`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not the id of a git object")]
-pub struct BadOid(String);
+pub struct InvalidOid(String);
 
 impl FromStr for Oid {
-    type Err = BadOid;
+    type Err = InvalidOid;
 
-    fn from_str(text: &str) -> Result<Self, BadOid> {
+    fn from_str(text: &str) -> Result<Self, InvalidOid> {
         let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !digits || !matches!(text.len(), 40 | 64) || text.bytes().all(|b| b == b'0') {
-            return Err(BadOid(text.to_owned()));
+            return Err(InvalidOid(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -68,7 +68,7 @@ pub struct BranchName(String);
 /// Why a text is not a [`BranchName`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{name:?} is not a valid branch name: {why}")]
-pub struct BadBranch {
+pub struct InvalidBranchName {
     name: String,
     why: &'static str,
 }
@@ -78,10 +78,10 @@ impl BranchName {
     ///
     /// # Errors
     /// Refuses what `git check-ref-format --branch` refuses.
-    pub fn new(name: impl Into<String>) -> Result<Self, BadBranch> {
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidBranchName> {
         let name = name.into();
         match fault(&name) {
-            Some(why) => Err(BadBranch { name, why }),
+            Some(why) => Err(InvalidBranchName { name, why }),
             None => Ok(Self(name)),
         }
     }

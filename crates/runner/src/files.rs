@@ -6,8 +6,8 @@ use kugetsu_api::run_spec::{CloneSource, IssueSpec};
 use kugetsu_domain::rescue_time;
 use kugetsu_git::command::{Git, GitError, Progress};
 use kugetsu_git::files::FileError;
-use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, not_taken_along};
-use kugetsu_git::names::{BadBranch, BadOid, BranchName, Oid};
+use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, uncommitted_notice};
+use kugetsu_git::names::{BranchName, InvalidBranchName, InvalidOid, Oid};
 use kugetsu_git::rescue::{self, RescueError, SaveSpec};
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 use secrecy::ExposeSecret;
@@ -60,10 +60,10 @@ pub(crate) enum FilesError {
     Rescue(#[from] RescueError),
     /// A name that is none.
     #[error(transparent)]
-    Branch(#[from] BadBranch),
+    Branch(#[from] InvalidBranchName),
     /// A commit that is none.
     #[error(transparent)]
-    Oid(#[from] BadOid),
+    Oid(#[from] InvalidOid),
     /// Git itself.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -136,7 +136,7 @@ fn with_token(git: Git, issue: &IssueSpec, run: &RunContext) -> Git {
 fn source(source: &CloneSource) -> Source {
     match source {
         CloneSource::Path(path) => Source::Path(path.clone()),
-        CloneSource::Address(text) => Source::read(text).unwrap_or_else(|_| Source::Url(text.clone())),
+        CloneSource::Address(text) => Source::parse(text).unwrap_or_else(|_| Source::Url(text.clone())),
     }
 }
 
@@ -172,12 +172,12 @@ async fn make(
         return make_again(order, mirror, places, (begun, commit), spool, progress).await;
     }
     let wanted = order.base.clone().map(BranchName::new).transpose()?;
-    let base = mirror.resolve(wanted.as_ref()).await?;
+    let base = mirror.resolve_base(wanted.as_ref()).await?;
     let branch = free_branch(&mirror, places.branch).await?;
-    if let Ok(Some(located)) = mirror.located().await {
+    if let Ok(Some(located)) = mirror.local_repo().await {
         match located.uncommitted(mirror.git()).await? {
             0 => {}
-            count => spool.notice(not_taken_along(count, &located.place.display().to_string())),
+            count => spool.notice(uncommitted_notice(count, &located.root.display().to_string())),
         }
     }
     let spec = WorktreeSpec { dir: places.directory, relay: places.relay, branch: branch.clone(), base: base.clone() };
@@ -237,7 +237,7 @@ async fn found(
     tell_base_is_not_used(order, worktree.branch(), spool);
     if order.lost_before.is_some() {
         let why = "the run before was cut off".to_owned();
-        let spec = SaveSpec { issue_number: order.number, why, at: rescue_time::format(Timestamp::now()) };
+        let spec = SaveSpec { issue_number: order.number, reason: why, at: rescue_time::format(Timestamp::now()) };
         if let Some(saved) = rescue::save(mirror, &worktree, spec).await? {
             spool.notice(format!("what the run before left is saved as {}", saved.name));
         }

@@ -5,7 +5,7 @@ use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
 use kugetsu_git::names::Oid;
-use kugetsu_git::push::{Lease, PublishError};
+use kugetsu_git::push::{Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::WorktreeStatus;
 
@@ -58,7 +58,7 @@ fn look(status: WorktreeStatus) -> (Found, Option<Oid>) {
         commits: u64::from(status.commits),
         uncommitted: status.uncommitted_total as u64,
         names: status.uncommitted,
-        left: status.left,
+        left: status.unpushed_branches,
         unknown: None,
     };
     (found, status.best_head)
@@ -67,7 +67,8 @@ fn look(status: WorktreeStatus) -> (Found, Option<Oid>) {
 /// Whatever did not end well is saved: the next run, a clean-up or a person's impatience may change it. What to add to
 /// the reason if that fails.
 async fn save(why: &str, files: &Files, order: &IssueSpec, spool: &Spool) -> Option<String> {
-    let spec = SaveSpec { issue_number: order.number, why: why.to_owned(), at: rescue_time::format(Timestamp::now()) };
+    let spec =
+        SaveSpec { issue_number: order.number, reason: why.to_owned(), at: rescue_time::format(Timestamp::now()) };
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
         Ok(Some(saved)) => {
@@ -90,17 +91,15 @@ async fn save(why: &str, files: &Files, order: &IssueSpec, spool: &Spool) -> Opt
 async fn push(head: &Oid, files: &Files, order: &IssueSpec, spool: &Spool) -> Push {
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
-    let publish = async |expected| files.mirror.publish(&files.worktree, head, Lease::Expect(expected)).await;
+    let publish = async |expected| files.mirror.push(&files.worktree, head, Lease::Expect(expected)).await;
     let result = match publish(files.pushed.clone()).await {
         // Branches are deleted when they were merged. Nothing of anybody's is there that could be overwritten.
-        Err(PublishError::Diverged { theirs: None, .. }) => {
+        Err(PushError::Diverged { theirs: None, .. }) => {
             spool.notice(format!("{branch} was deleted on the server since it was pushed; it is pushed there anew"));
             publish(None).await
         }
         // What is there is part of what comes: a push that was not noted, or commits that the agent took in.
-        Err(PublishError::Diverged { theirs: Some(theirs), .. })
-            if files.worktree.has_ancestor(head, &theirs).await =>
-        {
+        Err(PushError::Diverged { theirs: Some(theirs), .. }) if files.worktree.has_ancestor(head, &theirs).await => {
             publish(Some(theirs)).await
         }
         other => other,
@@ -111,16 +110,16 @@ async fn push(head: &Oid, files: &Files, order: &IssueSpec, spool: &Spool) -> Pu
     }
 }
 
-fn told(error: &PublishError, variable: Option<&str>) -> Push {
+fn told(error: &PushError, variable: Option<&str>) -> Push {
     match error {
-        PublishError::Diverged { .. }
-        | PublishError::Refused { .. }
-        | PublishError::CheckedOut { .. }
-        | PublishError::Source(_) => Push::NeedsPerson(error.to_string()),
-        PublishError::NotLoggedIn(_) => Push::NeedsPerson(match variable {
+        PushError::Diverged { .. }
+        | PushError::Rejected { .. }
+        | PushError::CheckedOut { .. }
+        | PushError::Source(_) => Push::NeedsPerson(error.to_string()),
+        PushError::Unauthenticated(_) => Push::NeedsPerson(match variable {
             Some(name) => format!("{error}; set the token: kugetsu env set {name} -"),
             None => error.to_string(),
         }),
-        PublishError::Unreachable(_) | PublishError::Git(_) | PublishError::File(_) => Push::Failed(error.to_string()),
+        PushError::Unreachable(_) | PushError::Git(_) | PushError::File(_) => Push::Failed(error.to_string()),
     }
 }

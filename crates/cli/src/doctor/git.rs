@@ -1,6 +1,6 @@
 //! git: is it there and new enough, and whose commits are they.
 
-use kugetsu_git::command::{Git, OLDEST};
+use kugetsu_git::command::{Git, MIN_VERSION};
 
 use super::check::Check;
 
@@ -9,7 +9,7 @@ pub(crate) async fn checks() -> Vec<Check> {
     let git = match Git::find().await {
         Ok(git) => git,
         Err(error) => {
-            let repair = format!("install git {OLDEST} or newer, for example: apt-get install git");
+            let repair = format!("install git {MIN_VERSION} or newer, for example: apt-get install git");
             return vec![Check::bad("git.version", "git", error.to_string(), repair)];
         }
     };

@@ -61,7 +61,7 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
         else {
             return Ok(None);
         };
-        rescue::is_safe(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
+        rescue::work_at_risk(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
     };
     match looked.await {
         Ok(None) => {}
@@ -156,7 +156,7 @@ async fn remove(engine: &Engine, issue: &Issue) -> Result<Destroyed, String> {
             if let Some(worktree) = &worktree {
                 let spec = SaveSpec {
                     issue_number: issue.reference.number,
-                    why: "the issue was destroyed".to_owned(),
+                    reason: "the issue was destroyed".to_owned(),
                     at: rescue_time::format(now()),
                 };
                 let saved = rescue::save(&mirror, worktree, spec).await.map_err(|error| error.to_string())?;

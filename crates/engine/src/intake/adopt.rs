@@ -146,8 +146,8 @@ async fn files(
         dir,
         relay,
         branch: BranchName::new(own).map_err(|error| damaged(error.to_string()))?,
-        noted: request.branch.clone().and_then(|branch| BranchName::new(branch).ok()),
-        kept: engine.home().backup().join(&request.backup).join("git").join(&name),
+        recorded_branch: request.branch.clone().and_then(|branch| BranchName::new(branch).ok()),
+        git_dir_backup: engine.home().backup().join(&request.backup).join("git").join(&name),
     };
     let adopted = Worktree::adopt(&mirror, found, spec, &mut |_| ()).await?;
     let worktree = IssueWorktree {
@@ -156,7 +156,7 @@ async fn files(
         base_branch: adopted.base.branch.as_ref().map(ToString::to_string),
         base_sha: adopted.base.commit.as_ref().map(ToString::to_string),
     };
-    Ok((worktree, adopted.stayed, seeded.into_iter().chain(adopted.notices).collect()))
+    Ok((worktree, adopted.in_place, seeded.into_iter().chain(adopted.notices).collect()))
 }
 
 /// The work as a task that has stopped.

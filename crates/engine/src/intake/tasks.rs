@@ -313,7 +313,7 @@ async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Prob
     let probe = source.probe(&git).await.map_err(|error| unreachable(engine, &repo.name, &error))?;
     let mut notes = Vec::new();
     if probe.uncommitted > 0 {
-        notes.push(kugetsu_git::mirror::not_taken_along(probe.uncommitted, &repo.source));
+        notes.push(kugetsu_git::mirror::uncommitted_notice(probe.uncommitted, &repo.source));
     }
     Ok(notes)
 }

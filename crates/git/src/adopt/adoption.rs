@@ -100,9 +100,9 @@ pub struct AdoptSpec {
     /// The issue's branch, where the clone stands on none that can be one.
     pub branch: BranchName,
     /// The branch that whoever made the clone noted.
-    pub noted: Option<BranchName>,
+    pub recorded_branch: Option<BranchName>,
     /// Where the old git directory is kept; nothing is there yet.
-    pub kept: PathBuf,
+    pub git_dir_backup: PathBuf,
 }
 
 /// What was taken over.
@@ -112,8 +112,8 @@ pub struct Adopted {
     pub worktree: Worktree,
     /// The branch that the work began from, and its commit, as far as that can be told.
     pub base: Base,
-    /// Whether the files stayed where they were.
-    pub stayed: bool,
+    /// Whether the files in_place where they were.
+    pub in_place: bool,
     /// What a person should know, one sentence each.
     pub notices: Vec<String>,
 }
@@ -146,9 +146,9 @@ impl Worktree {
         worktree.check_name(&server)?;
 
         let job = Job { mirror, clone, contents, worktree, server, moves };
-        let room = spec.kept.parent().unwrap_or(&spec.kept).to_owned();
+        let room = spec.git_dir_backup.parent().unwrap_or(&spec.git_dir_backup).to_owned();
         make_dir(&room)?;
-        let new = being_made(&spec.kept);
+        let new = being_made(&spec.git_dir_backup);
         let had_relay = spec.relay.symlink_metadata().is_ok();
         let taken = match job.make(&new, stays, progress).await {
             Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
@@ -165,7 +165,7 @@ impl Worktree {
             let _ = std::fs::remove_dir(empty);
         }
         let (base, notices) = taken?;
-        Ok(Adopted { worktree: job.worktree, base, stayed: stays, notices })
+        Ok(Adopted { worktree: job.worktree, base, in_place: stays, notices })
     }
 }
 
@@ -338,7 +338,7 @@ impl Job<'_> {
             remove(new).await?;
             return Err(error.into());
         }
-        let mut kept = spec.kept.as_path();
+        let mut kept = spec.git_dir_backup.as_path();
         if let Err(error) = std::fs::rename(new, kept) {
             notices.push(format!("its old git directory is {}: {error}", new.display()));
             kept = new;
@@ -368,7 +368,7 @@ async fn issue_branch(
     if let Some(on) = on.filter(|on| !is_mainline(on)) {
         return Ok((on, false));
     }
-    if let Some(noted) = spec.noted.clone().filter(|noted| !is_mainline(noted)) {
+    if let Some(noted) = spec.recorded_branch.clone().filter(|noted| !is_mainline(noted)) {
         if contents.branch(&noted).is_some() {
             return Ok((noted, false));
         }

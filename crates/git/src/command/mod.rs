@@ -8,4 +8,4 @@ pub(crate) mod runner;
 
 pub use failure::{Cause, StderrTail};
 pub use progress::{Progress, ProgressSink};
-pub use runner::{Git, GitError, OLDEST, Version};
+pub use runner::{Git, GitError, MIN_VERSION, Version};

@@ -19,7 +19,7 @@ use crate::command::login::Login;
 use crate::command::progress::{Meter, ProgressSink};
 
 /// The oldest git that can do the work (`merge-tree --write-tree`).
-pub const OLDEST: Version = Version(2, 38, 0);
+pub const MIN_VERSION: Version = Version(2, 38, 0);
 
 /// For a command that only reads or writes on this machine.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -51,10 +51,10 @@ impl fmt::Display for Version {
 #[derive(Debug, Error)]
 pub enum GitError {
     /// There is no git.
-    #[error("git was not found on PATH; install git {OLDEST} or newer")]
+    #[error("git was not found on PATH; install git {MIN_VERSION} or newer")]
     Missing,
     /// Git is there, but too old.
-    #[error("{} is git {found}; kugetsu needs git {OLDEST} or newer", program.display())]
+    #[error("{} is git {found}; kugetsu needs git {MIN_VERSION} or newer", program.display())]
     TooOld {
         /// The git that was found first.
         program: PathBuf,
@@ -269,7 +269,7 @@ async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result
     let output = String::from_utf8_lossy(&completed.stdout).trim().to_owned();
     let not_git = || GitError::NotGit { program: program.to_owned(), output: output.clone() };
     let found = Version::read(&output).ok_or_else(not_git)?;
-    if found < OLDEST {
+    if found < MIN_VERSION {
         return Err(GitError::TooOld { program: program.to_owned(), found });
     }
     Ok(found)
@@ -505,7 +505,7 @@ mod tests {
         assert_eq!(Version::read("git version 2.39.5 (Apple Git-154)"), Some(Version(2, 39, 5)));
         assert_eq!(Version::read("git version 2.47.rc1"), Some(Version(2, 47, 0)));
         assert_eq!(Version::read("jj 0.30"), None);
-        assert!(Version(2, 38, 0) >= OLDEST && Version(2, 37, 9) < OLDEST && Version(3, 0, 0) > OLDEST);
+        assert!(Version(2, 38, 0) >= MIN_VERSION && Version(2, 37, 9) < MIN_VERSION && Version(3, 0, 0) > MIN_VERSION);
     }
 
     #[tokio::test]

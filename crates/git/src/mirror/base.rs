@@ -59,7 +59,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`BaseError::Unknown`] with close names, [`BaseError::NoDefault`].
-    pub async fn resolve(&self, wanted: Option<&BranchName>) -> Result<Base, BaseError> {
+    pub async fn resolve_base(&self, wanted: Option<&BranchName>) -> Result<Base, BaseError> {
         let place = self.source().to_string();
         if let Some(wanted) = wanted {
             if let Some(commit) = self.branch_tip(wanted).await? {

@@ -13,31 +13,31 @@ use crate::names::BranchName;
 
 /// A repository on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct LocalRepo {
     /// Its folder of files, or its git directory where it is bare.
-    pub place: PathBuf,
+    pub root: PathBuf,
     /// The git directory that holds its objects.
-    pub common: PathBuf,
+    pub common_dir: PathBuf,
     /// It has no files of its own.
     pub bare: bool,
 }
 
 /// What to tell of changes in a repository that are in no commit.
-pub fn not_taken_along(files: usize, place: &str) -> String {
+pub fn uncommitted_notice(files: usize, place: &str) -> String {
     let changed = counted(files as u64, "changed file");
     format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
 }
 
-impl Located {
+impl LocalRepo {
     /// Finds the repository that `path` lies in.
     ///
     /// # Errors
-    /// [`SourceError::NoFolder`], [`SourceError::NoRepository`], or git's own words (such as dubious ownership).
+    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], or git's own words (such as dubious ownership).
     pub async fn find(git: &Git, path: &Path) -> Result<Self, SourceError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = &path;
         if !path.is_dir() {
-            return Err(SourceError::NoFolder(path.clone()));
+            return Err(SourceError::NoDirectory(path.clone()));
         }
         let ask = |what: &[&str]| {
             let command =
@@ -51,7 +51,7 @@ impl Located {
         let both = ask(&["--git-common-dir", "--show-toplevel"]).output().await?;
         let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
         if let (0, [common, place, []]) = (both.code, lines.as_slice()) {
-            return Ok(Self { place: as_path(place), common: as_path(common), bare: false });
+            return Ok(Self { root: as_path(place), common_dir: as_path(common), bare: false });
         }
         let common = ask(&["--git-common-dir"]).output().await?;
         if common.code != 0 {
@@ -61,8 +61,8 @@ impl Located {
         let common = as_path(&common.stdout);
         let top = ask(&["--show-toplevel"]).output().await?;
         Ok(match top.code {
-            0 => Self { place: as_path(&top.stdout), common, bare: false },
-            _ => Self { place: as_path(&ask(&["--git-dir"]).run().await?.stdout), common, bare: true },
+            0 => Self { root: as_path(&top.stdout), common_dir: common, bare: false },
+            _ => Self { root: as_path(&ask(&["--git-dir"]).run().await?.stdout), common_dir: common, bare: true },
         })
     }
 
@@ -72,7 +72,7 @@ impl Located {
     /// Git's own words.
     pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
         let command =
-            git.command("symbolic-ref", format!("read HEAD of {}", self.place.display())).current_dir(&self.place);
+            git.command("symbolic-ref", format!("read HEAD of {}", self.root.display())).current_dir(&self.root);
         let output = command.args(["--quiet", "HEAD"]).output().await?;
         match output.code {
             0 => Ok(BranchName::of_ref(output.line().as_bytes())),
@@ -91,8 +91,8 @@ impl Located {
         if self.bare {
             return Ok(0);
         }
-        let action = format!("read the state of {}", self.place.display());
-        let command = git.command("status", action).current_dir(&self.place).no_optional_locks().no_lazy_fetch();
+        let action = format!("read the state of {}", self.root.display());
+        let command = git.command("status", action).current_dir(&self.root).no_optional_locks().no_lazy_fetch();
         let mut command = command.args([
             "--porcelain=v1",
             "-z",
@@ -110,7 +110,7 @@ impl Located {
     /// they say nothing, and then it is no filter. Where they extend git-lfs by programs, there is no filter of that name.
     async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
         let command =
-            git.command("config", format!("read the settings of {}", self.place.display())).current_dir(&self.place);
+            git.command("config", format!("read the settings of {}", self.root.display())).current_dir(&self.root);
         let output = command
             .args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."])
             .output()
@@ -143,7 +143,7 @@ impl Located {
     /// The address of a remote, with the user's own rewriting (`insteadOf`); `None` if there is no such remote.
     pub async fn remote_url(&self, git: &Git, remote: &str) -> Option<String> {
         let command =
-            git.command("remote", format!("read the remotes of {}", self.place.display())).current_dir(&self.place);
+            git.command("remote", format!("read the remotes of {}", self.root.display())).current_dir(&self.root);
         let output = command.args(["get-url", "--", remote]).no_optional_locks().output().await.ok()?;
         (output.code == 0).then(|| output.line())
     }

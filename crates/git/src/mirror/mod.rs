@@ -9,6 +9,6 @@ pub(crate) mod source;
 pub(crate) mod upstream;
 
 pub use base::{Base, BaseError};
-pub use local_repo::{Located, not_taken_along};
+pub use local_repo::{LocalRepo, uncommitted_notice};
 pub use repo::{Mirror, MirrorError};
 pub use source::{Probe, Source, SourceError};

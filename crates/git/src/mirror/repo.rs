@@ -17,7 +17,7 @@ use crate::files::lock;
 use crate::files::removal::being_made;
 use crate::git_dir::layout::bare_config;
 use crate::git_dir::objects::take_objects;
-use crate::mirror::local_repo::Located;
+use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::mirror::source::{Source, SourceError, listed};
 use crate::names::{BranchName, Oid};
@@ -62,7 +62,7 @@ pub struct Mirror {
 /// What is found out about the source when it is needed.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamCache {
-    pub(crate) located: OnceCell<Located>,
+    pub(crate) local_repo: OnceCell<LocalRepo>,
     pub(crate) login: OnceCell<Option<Login>>,
 }
 
@@ -73,7 +73,7 @@ impl Mirror {
     /// # Errors
     /// [`MirrorError::NotOurs`], or an address that git must not be given.
     pub async fn open(git: &Git, dir: &Path, source: &Source) -> Result<Option<Self>, MirrorError> {
-        source.checked()?;
+        source.validate()?;
         let mut mirror = Self::at(git, dir, source);
         Ok(mirror.is_there().await?.then_some(mirror))
     }
@@ -101,11 +101,11 @@ impl Mirror {
         source: &Source,
         progress: ProgressSink<'_>,
     ) -> Result<Self, MirrorError> {
-        source.checked()?;
+        source.validate()?;
         let mut mirror = Self::at(git, dir, source);
         if !mirror.is_there().await? {
             // A wrong path is answered before anything is made.
-            mirror.located().await?;
+            mirror.local_repo().await?;
             if let Some(parent) = mirror.dir.parent() {
                 make_dir(parent)?;
             }
@@ -149,10 +149,10 @@ impl Mirror {
         let command =
             self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
         let mut command = command.args(["--bare", "--progress", "--template="]);
-        if let Some(located) = self.located().await?.cloned() {
-            self.promisor = Promisor::of(&self.git, &located.place).await?;
+        if let Some(local) = self.local_repo().await?.cloned() {
+            self.promisor = Promisor::of(&self.git, &local.root).await?;
             // Objects are linked, not copied; but not if the source itself borrows what others may remove.
-            let borrows = located.common.join("objects/info/alternates").exists();
+            let borrows = local.common_dir.join("objects/info/alternates").exists();
             command = command.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
         }
         command = command.arg("--end-of-options").arg(self.argument().await?).arg(dir);
@@ -197,8 +197,8 @@ impl Mirror {
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let waiting = format!("waiting for another kugetsu that fetches {}", self.source);
         let _lock = lock::take(&self.dir, &waiting, progress).await?;
-        if let (Some(located), Some(_)) = (self.located().await?, &self.promisor) {
-            take_objects(located.common.join("objects"), self.objects()).await?;
+        if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
+            take_objects(local.common_dir.join("objects"), self.objects()).await?;
         }
         self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await?;
         self.record_head().await
@@ -217,10 +217,10 @@ impl Mirror {
 
     /// Notes where the source's HEAD stands: its default branch, or the commit of a detached HEAD.
     async fn record_head(&self) -> Result<(), MirrorError> {
-        let (branch, head) = match self.located().await? {
-            Some(located) => {
-                let branch = located.branch(&self.git).await?;
-                let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&located.place);
+        let (branch, head) = match self.local_repo().await? {
+            Some(local) => {
+                let branch = local.branch(&self.git).await?;
+                let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&local.root);
                 let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).output().await?;
                 (branch, Oid::read(&head.stdout))
             }

@@ -11,7 +11,7 @@ use crate::command::failure::masked;
 use crate::command::login::Login;
 use crate::command::login::public;
 use crate::command::runner::{Git, GitCommand, GitError};
-use crate::mirror::local_repo::Located;
+use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::names::{BranchName, Oid};
 
@@ -32,7 +32,7 @@ pub enum Source {
 pub enum SourceError {
     /// An address that git must not be given.
     #[error("{address} is not an address kugetsu can fetch from: {why}")]
-    BadAddress {
+    InvalidUrl {
         /// The address, masked.
         address: String,
         /// What is wrong with it.
@@ -40,7 +40,7 @@ pub enum SourceError {
     },
     /// No such folder.
     #[error("there is no folder {}; check the path", .0.display())]
-    NoFolder(PathBuf),
+    NoDirectory(PathBuf),
     /// A folder, but no repository.
     #[error("there is no git repository at {} or above it; run `git init` there, or give another path", .0.display())]
     NoRepository(PathBuf),
@@ -71,19 +71,19 @@ impl Source {
     ///
     /// # Errors
     /// As [`checked`](Self::checked).
-    pub fn read(text: &str) -> Result<Self, SourceError> {
+    pub fn parse(text: &str) -> Result<Self, SourceError> {
         let is_path = text.starts_with(['/', '.', '~']) || (!text.contains("://") && short_form(text).is_none());
         let source = if is_path && !text.contains("::") { Self::Path(text.into()) } else { Self::Url(text.to_owned()) };
-        source.checked().map(|()| source)
+        source.validate().map(|()| source)
     }
 
     /// Checks an address without asking anybody.
     ///
     /// # Errors
-    /// [`SourceError::BadAddress`] for options, remote helpers (`ext::...`), unknown schemes and control characters.
-    pub fn checked(&self) -> Result<(), SourceError> {
+    /// [`SourceError::InvalidUrl`] for options, remote helpers (`ext::...`), unknown schemes and control characters.
+    pub fn validate(&self) -> Result<(), SourceError> {
         let Self::Url(url) = self else { return Ok(()) };
-        let refuse = |why| Err(SourceError::BadAddress { address: masked(url), why });
+        let refuse = |why| Err(SourceError::InvalidUrl { address: masked(url), why });
         if url.starts_with('-') {
             return refuse("it begins with `-`");
         }
@@ -135,10 +135,10 @@ impl Source {
     /// # Errors
     /// [`SourceError`], with the cause where it was recognised.
     pub async fn probe(&self, git: &Git) -> Result<Probe, SourceError> {
-        self.checked()?;
+        self.validate()?;
         match self {
             Self::Url(_) => probe_url(git, self).await,
-            Self::Path(path) => probe_path(git, &Located::find(git, path).await?).await,
+            Self::Path(path) => probe_path(git, &LocalRepo::find(git, path).await?).await,
         }
     }
 }
@@ -210,8 +210,8 @@ pub(crate) async fn listed(git: &Git, source: &Source) -> Result<Listed, GitErro
     Ok(listed)
 }
 
-async fn probe_path(git: &Git, located: &Located) -> Result<Probe, SourceError> {
-    let place = &located.place;
+async fn probe_path(git: &Git, local: &LocalRepo) -> Result<Probe, SourceError> {
+    let place = &local.root;
     let head = git.command("rev-parse", format!("read HEAD of {}", place.display())).current_dir(place);
     let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]);
     let head = head.no_lazy_fetch().output().await?;
@@ -220,12 +220,12 @@ async fn probe_path(git: &Git, located: &Located) -> Result<Probe, SourceError> 
     let partial = Promisor::of(git, place).await?.is_some();
     let head = Oid::read(&head.stdout);
     Ok(Probe {
-        default_branch: located.branch(git).await?,
+        default_branch: local.branch(git).await?,
         empty: any.stdout.is_empty() && head.is_none(),
         head,
-        shallow: located.common.join("shallow").exists(),
+        shallow: local.common_dir.join("shallow").exists(),
         partial,
-        uncommitted: located.uncommitted(git).await?,
+        uncommitted: local.uncommitted(git).await?,
     })
 }
 
@@ -249,7 +249,7 @@ mod tests {
             "fd::17",
             "https::https://h/x",
         ] {
-            assert!(Source::Url(bad.to_owned()).checked().is_err(), "{bad}");
+            assert!(Source::Url(bad.to_owned()).validate().is_err(), "{bad}");
         }
         for good in [
             "https://h/a.git",
@@ -260,16 +260,16 @@ mod tests {
             "alias:a",
             "git://h/a",
         ] {
-            assert!(Source::Url(good.to_owned()).checked().is_ok(), "{good}");
+            assert!(Source::Url(good.to_owned()).validate().is_ok(), "{good}");
         }
     }
 
     #[test]
     fn what_people_type_is_told_apart() {
-        assert!(matches!(Source::read("/srv/a"), Ok(Source::Path(_))));
-        assert!(matches!(Source::read("work/a"), Ok(Source::Path(_))));
-        assert!(matches!(Source::read("git@h:a/b"), Ok(Source::Url(_))));
-        assert!(Source::read("ext::sh -c x").is_err());
+        assert!(matches!(Source::parse("/srv/a"), Ok(Source::Path(_))));
+        assert!(matches!(Source::parse("work/a"), Ok(Source::Path(_))));
+        assert!(matches!(Source::parse("git@h:a/b"), Ok(Source::Url(_))));
+        assert!(Source::parse("ext::sh -c x").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use crate::command::login::Login;
 use crate::command::runner::GitCommand;
-use crate::mirror::local_repo::Located;
+use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::mirror::repo::Mirror;
 use crate::mirror::source::{Source, SourceError};
@@ -15,19 +15,19 @@ impl Mirror {
     ///
     /// # Errors
     /// [`SourceError`]: the folder is gone, or is no repository any more.
-    pub async fn located(&self) -> Result<Option<&Located>, SourceError> {
+    pub async fn local_repo(&self) -> Result<Option<&LocalRepo>, SourceError> {
         match self.source() {
             Source::Url(_) => Ok(None),
             Source::Path(path) => {
-                self.upstream.located.get_or_try_init(|| Located::find(self.git(), path)).await.map(Some)
+                self.upstream.local_repo.get_or_try_init(|| LocalRepo::find(self.git(), path)).await.map(Some)
             }
         }
     }
 
     /// What git is given to fetch from and to push to.
     pub(crate) async fn argument(&self) -> Result<OsString, SourceError> {
-        Ok(match self.located().await? {
-            Some(located) => located.place.clone().into(),
+        Ok(match self.local_repo().await? {
+            Some(local) => local.root.clone().into(),
             None => self.source().argument(),
         })
     }
@@ -51,7 +51,7 @@ impl Mirror {
     async fn promisor_login(&self) -> Option<&Login> {
         let find = async || {
             self.promisor()?;
-            let place = &self.located().await.ok()??.place;
+            let place = &self.local_repo().await.ok()??.root;
             Promisor::of(self.git(), place).await.ok()??.login
         };
         self.upstream.login.get_or_init(find).await.as_ref()

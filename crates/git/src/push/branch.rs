@@ -21,7 +21,7 @@ use crate::worktree::lifecycle::Worktree;
 
 /// Why nothing was pushed.
 #[derive(Debug, Error)]
-pub enum PublishError {
+pub enum PushError {
     /// Somebody else changed the branch.
     #[error("{branch} on the server is not what kugetsu last saw there ({}); nothing was overwritten; \
              take those commits in, or delete the branch on the server, then try again", at(.theirs))]
@@ -33,7 +33,7 @@ pub enum PublishError {
     },
     /// The server refused: a protected branch, a hook, a quota.
     #[error("the server refused {branch}: {stderr}")]
-    Refused {
+    Rejected {
         /// The branch.
         branch: BranchName,
         /// The server's words.
@@ -44,7 +44,7 @@ pub enum PublishError {
     Unreachable(GitError),
     /// The server wants other credentials, or more rights for these.
     #[error("{0}")]
-    NotLoggedIn(GitError),
+    Unauthenticated(GitError),
     /// The branch is checked out in the repository that it should go to, so its files would no longer fit it.
     #[error("{branch} is checked out at {}, so it cannot be pushed there; switch that to another branch, then try again", at.display())]
     CheckedOut {
@@ -68,15 +68,15 @@ fn at(theirs: &Option<Oid>) -> String {
     theirs.as_ref().map_or_else(|| "it is gone".to_owned(), |theirs| format!("it is at {}", theirs.short()))
 }
 
-impl PublishError {
+impl PushError {
     /// What a failed command to the server means for a push.
     pub(crate) fn from_transfer(error: GitError) -> Self {
         match (error.cause(), &error) {
-            (Cause::Authentication, _) => PublishError::NotLoggedIn(error),
+            (Cause::Authentication, _) => PushError::Unauthenticated(error),
             (Cause::HostUnknown | Cause::HostKey | Cause::Network, _) | (_, GitError::TimedOut { .. }) => {
-                PublishError::Unreachable(error)
+                PushError::Unreachable(error)
             }
-            _ => PublishError::Git(error),
+            _ => PushError::Git(error),
         }
     }
 }
@@ -90,7 +90,7 @@ pub enum Lease {
 
 /// What was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
+pub struct Pushed {
     /// The branch on the server.
     pub branch: BranchName,
     /// What it is now.
@@ -111,8 +111,8 @@ impl Mirror {
     /// it as `refs/kugetsu/pushed/<branch>` here. A branch that is at `head` already is left alone.
     ///
     /// # Errors
-    /// [`PublishError`]; the branch is then as it was.
-    pub async fn publish(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Published, PublishError> {
+    /// [`PushError`]; the branch is then as it was.
+    pub async fn push(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         let branch = worktree.branch();
         self.check_not_checked_out(branch).await?;
         let staged = format!("refs/kugetsu/outgoing/{}", unique());
@@ -123,7 +123,7 @@ impl Mirror {
         // Before the branch: a server refuses commits whose large files it does not have.
         self.take_large(worktree).await?;
         self.push_large(worktree).await?;
-        let pushed = self.push(branch, head, &lease).await;
+        let pushed = self.push_ref(branch, head, &lease).await;
         if let Ok(published) = &pushed {
             let command = self.command("update-ref", "note what was pushed");
             command.args([format!("{PUSHED}{branch}").as_str(), published.head.as_str()]).run().await?;
@@ -133,7 +133,7 @@ impl Mirror {
         pushed
     }
 
-    async fn push(&self, branch: &BranchName, head: &Oid, lease: &Lease) -> Result<Published, PublishError> {
+    async fn push_ref(&self, branch: &BranchName, head: &Oid, lease: &Lease) -> Result<Pushed, PushError> {
         let Lease::Expect(expected) = lease;
         let full = branch.full();
         let command = self.command("push", format!("push {branch} to {}", self.source())).timeout(TRANSFER_TIMEOUT);
@@ -141,12 +141,12 @@ impl Mirror {
         let command = command.arg(format!("--force-with-lease={full}:{}", expected.as_ref().map_or("", Oid::as_str)));
         let command = command.arg("--end-of-options").arg(self.argument().await?).arg(format!("{head}:{full}"));
         let output = self.reach(command).await.output().await?;
-        let published = |was| Published { branch: branch.clone(), head: head.clone(), was };
+        let published = |was| Pushed { branch: branch.clone(), head: head.clone(), was };
         match said(&output) {
             Some(said) if output.code == 0 && said.flag == b'=' => Ok(published(Some(head.clone()))),
             Some(_) if output.code == 0 => Ok(published(expected.clone())),
             Some(said) => Err(self.refused(branch, expected.as_ref(), &said, output).await?),
-            None => Err(PublishError::from_transfer(output.failed)),
+            None => Err(PushError::from_transfer(output.failed)),
         }
     }
 
@@ -157,17 +157,17 @@ impl Mirror {
         expected: Option<&Oid>,
         said: &Said,
         output: Output,
-    ) -> Result<PublishError, PublishError> {
+    ) -> Result<PushError, PushError> {
         if said.summary.contains("currently checked out") {
             let at = match self.source() {
                 Source::Path(path) => path.clone(),
                 Source::Url(_) => PathBuf::from(self.source().to_string()),
             };
-            return Ok(PublishError::CheckedOut { branch: branch.clone(), at });
+            return Ok(PushError::CheckedOut { branch: branch.clone(), at });
         }
         let theirs = self.on_server(branch).await?;
         if said.summary.contains("stale info") || theirs.as_ref() != expected {
-            return Ok(PublishError::Diverged { branch: branch.clone(), theirs });
+            return Ok(PushError::Diverged { branch: branch.clone(), theirs });
         }
         let remote: Vec<&[u8]> = output
             .stderr
@@ -179,14 +179,14 @@ impl Mirror {
         let mut words = remote.join(&b'\n');
         words.extend_from_slice(b"\n");
         words.extend_from_slice(said.summary.as_bytes());
-        Ok(PublishError::Refused { branch: branch.clone(), stderr: StderrTail::new(&words) })
+        Ok(PushError::Rejected { branch: branch.clone(), stderr: StderrTail::new(&words) })
     }
 
     /// What a branch is on the server now.
     ///
     /// # Errors
-    /// [`PublishError::Source`], or git's own words.
-    pub async fn on_server(&self, branch: &BranchName) -> Result<Option<Oid>, PublishError> {
+    /// [`PushError::Source`], or git's own words.
+    pub async fn on_server(&self, branch: &BranchName) -> Result<Option<Oid>, PushError> {
         let command = self
             .git()
             .command("ls-remote", format!("reach {}", self.source()))
@@ -202,16 +202,16 @@ impl Mirror {
     }
 
     /// In a folder the branch must not be under anybody's feet, whatever that repository's settings allow.
-    async fn check_not_checked_out(&self, branch: &BranchName) -> Result<(), PublishError> {
-        let Some(located) = self.located().await? else { return Ok(()) };
-        let command = self.git().command("worktree", format!("list the worktrees of {}", located.place.display()));
-        let output = command.args(["list", "--porcelain", "-z"]).current_dir(&located.place).run().await?;
+    async fn check_not_checked_out(&self, branch: &BranchName) -> Result<(), PushError> {
+        let Some(local) = self.local_repo().await? else { return Ok(()) };
+        let command = self.git().command("worktree", format!("list the worktrees of {}", local.root.display()));
+        let output = command.args(["list", "--porcelain", "-z"]).current_dir(&local.root).run().await?;
         let (full, mut place) = (format!("branch {}", branch.full()), PathBuf::new());
         for record in output.records() {
             if let Some(path) = record.strip_prefix(b"worktree ") {
                 place = PathBuf::from(OsStr::from_bytes(path));
             } else if record == full.as_bytes() {
-                return Err(PublishError::CheckedOut { branch: branch.clone(), at: place });
+                return Err(PushError::CheckedOut { branch: branch.clone(), at: place });
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::files::access::FileError;
 use crate::lfs::objects::{contents, take_contents};
 use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
-use crate::push::branch::PublishError;
+use crate::push::branch::PushError;
 use crate::worktree::lifecycle::Worktree;
 
 impl Mirror {
@@ -20,7 +20,7 @@ impl Mirror {
     }
 
     /// Sends the large contents of a worktree to the server, from the mirror. The server takes those that it lacks.
-    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), PublishError> {
+    pub(crate) async fn push_large(&self, worktree: &Worktree) -> Result<(), PushError> {
         let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.relay()]
             .into_iter()
             .flat_map(contents)
@@ -48,7 +48,7 @@ impl Mirror {
                 command = command.config("lfs.url", url);
             }
             let command = command.args(["push", "--object-id"]).arg(self.argument().await?).args(some);
-            self.reach(command).await.run().await.map_err(PublishError::from_transfer)?;
+            self.reach(command).await.run().await.map_err(PushError::from_transfer)?;
         }
         Ok(())
     }

@@ -3,4 +3,4 @@
 pub(crate) mod branch;
 pub(crate) mod lfs;
 
-pub use branch::{Lease, PublishError, Published};
+pub use branch::{Lease, PushError, Pushed};

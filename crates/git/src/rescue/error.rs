@@ -29,10 +29,10 @@ pub enum RescueError {
     },
     /// A time that cannot be part of a ref's name.
     #[error("{0:?} cannot name a rescue; a time looks like 20261122T201500Z")]
-    BadTime(String),
+    InvalidTime(String),
     /// The directory for a restored worktree is in use.
     #[error("{} is there already and not empty; give a new directory with --to", .0.display())]
-    InTheWay(PathBuf),
+    NotEmpty(PathBuf),
     /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),

@@ -26,7 +26,7 @@ pub struct Rescue {
     /// The commit.
     pub commit: Oid,
     /// Why, in one line that is fit to be shown.
-    pub why: String,
+    pub reason: String,
     /// How many files differ from the commit that was checked out.
     pub files: usize,
 }
@@ -64,8 +64,8 @@ pub(super) async fn noted(mirror: &Mirror, issue: Option<u64>) -> Result<Vec<(Re
         let (issue, at) = name.strip_prefix(RESCUE)?.split_once('/')?;
         let (issue, at, commit) = (issue.parse().ok()?, at.to_owned(), commit.parse().ok()?);
         let note = Note::read(message)?;
-        let (why, files) = (note.why.clone(), note.files);
-        Some((Rescue { name: name.to_owned(), issue, at, commit, why, files }, note))
+        let (reason, files) = (note.reason.clone(), note.files);
+        Some((Rescue { name: name.to_owned(), issue, at, commit, reason, files }, note))
     };
     let mut found: Vec<_> = output.records().filter_map(read).collect();
     found.sort_by(|(a, _), (b, _)| (&a.at, a.issue).cmp(&(&b.at, b.issue)));

@@ -15,5 +15,5 @@ mod tree;
 pub use error::RescueError;
 pub use list::{Rescue, Shown, list, show};
 pub use restore::{Restored, restore};
-pub use risk::{AtRisk, is_safe};
+pub use risk::{AtRisk, work_at_risk};
 pub use save::{SaveSpec, Saved, save};

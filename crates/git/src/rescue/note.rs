@@ -26,7 +26,7 @@ pub(super) struct Note {
     pub(super) issue: u64,
     pub(super) at: String,
     /// One line.
-    pub(super) why: String,
+    pub(super) reason: String,
     /// The issue's branch.
     pub(super) branch: String,
     /// The ref that HEAD stood on; `None`: it stood on a commit.
@@ -56,7 +56,7 @@ impl Note {
 
     /// The commit's message.
     pub(super) fn message(&self) -> String {
-        let mut text = format!("Rescue of issue {}: {}\n\n", self.issue, self.why);
+        let mut text = format!("Rescue of issue {}: {}\n\n", self.issue, self.reason);
         text.push_str(
             "The whole state of a worktree, saved by kugetsu before something could be lost. The files are this\n",
         );
@@ -68,7 +68,7 @@ impl Note {
         let mut line = |key: &str, value: &str| text.push_str(&format!("{key}: {value}\n"));
         line("Issue", &self.issue.to_string());
         line("Time", &self.at);
-        line("Why", &self.why);
+        line("Why", &self.reason);
         line("Branch", &self.branch);
         if let Some(on) = &self.on {
             line("On", &encoded(on));
@@ -115,7 +115,7 @@ impl Note {
             match key {
                 "Issue" => note.issue = value.parse().ok()?,
                 "Time" => note.at = value.to_owned(),
-                "Why" => note.why = value.to_owned(),
+                "Why" => note.reason = value.to_owned(),
                 "Branch" => note.branch = value.to_owned(),
                 "On" => note.on = Some(decoded(value)),
                 "Head" => note.head = value.parse().ok(),
@@ -160,7 +160,7 @@ mod tests {
         let note = Note {
             issue: 7,
             at: "20261122T201500Z-2".to_owned(),
-            why: Note::reason("stopped\nHead: 0\x1b[2J: after an hour"),
+            reason: Note::reason("stopped\nHead: 0\x1b[2J: after an hour"),
             branch: "kugetsu/7-x".to_owned(),
             on: Some(b"refs/heads/\xff %".to_vec()),
             head: Some(oid.clone()),
@@ -184,7 +184,7 @@ mod tests {
 
         #[test]
         fn no_reason_becomes_a_line_of_its_own(why in ".{0,400}") {
-            let note = Note { why: Note::reason(&why), ..Note::default() };
+            let note = Note { reason: Note::reason(&why), ..Note::default() };
             proptest::prop_assert_eq!(Note::read(&note.message()), Some(note));
         }
     }

@@ -51,7 +51,7 @@ pub async fn restore(mirror: &Mirror, name: &str, to: &Path) -> Result<Restored,
         Err(_) => to.symlink_metadata().is_err(),
     };
     if !is_free {
-        return Err(RescueError::InTheWay(to));
+        return Err(RescueError::NotEmpty(to));
     }
     if let Some(parent) = to.parent() {
         make_dir(parent)?;

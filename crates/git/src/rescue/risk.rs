@@ -30,7 +30,7 @@ pub struct AtRisk {
 
 impl AtRisk {
     /// Nothing would be lost.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.uncommitted_total == 0 && self.unpushed == 0 && self.other_branches.is_empty()
     }
 }
@@ -41,7 +41,7 @@ impl AtRisk {
 ///
 /// # Errors
 /// [`RescueError`] with git's or the system's words.
-pub async fn is_safe(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, RescueError> {
+pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, RescueError> {
     let heads = Heads::read(worktree).await?;
     let safe = mirror.safe().await?;
     let upstream = mirror.resolve_default().await?;

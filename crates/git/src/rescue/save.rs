@@ -34,7 +34,7 @@ pub struct SaveSpec {
     /// The issue's number.
     pub issue_number: u64,
     /// Why it is saved, for a person.
-    pub why: String,
+    pub reason: String,
     /// The time, as in `20261122T201500Z`.
     pub at: String,
 }
@@ -64,14 +64,14 @@ pub struct Saved {
 /// [`RescueError`]; nothing of the worktree is changed either way.
 pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
     if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(RescueError::BadTime(spec.at));
+        return Err(RescueError::InvalidTime(spec.at));
     }
     let _lock = lock::take(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
     let heads = Heads::read(worktree).await?;
     let safe = mirror.safe().await?;
     let mut note = Note {
         issue: spec.issue_number,
-        why: Note::reason(&spec.why),
+        reason: Note::reason(&spec.reason),
         branch: worktree.branch().to_string(),
         ..Note::default()
     };
@@ -116,8 +116,8 @@ async fn keep(
     let Kept { heads, safe, kept, changes, nested } = kept;
     let quarantine = &heads.quarantine;
     let all: Vec<&Oid> = kept.iter().chain(nested).collect();
-    let is_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
-    if changes.is_empty() && is_safe && note.unsaved.is_empty() {
+    let work_at_risk = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
+    if changes.is_empty() && work_at_risk && note.unsaved.is_empty() {
         return Ok(None);
     }
 

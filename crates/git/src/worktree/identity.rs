@@ -32,9 +32,9 @@ impl Identity {
             Source::Url(_) => Some(empty_clone(mirror).await?),
             Source::Path(_) => None,
         };
-        let place = match (&clone, mirror.located().await) {
+        let place = match (&clone, mirror.local_repo().await) {
             (Some(clone), _) => ConfigScope::GitDir(clone.path()),
-            (None, Ok(Some(located))) => ConfigScope::WorkingDir(&located.place),
+            (None, Ok(Some(local))) => ConfigScope::WorkingDir(&local.root),
             (None, _) => ConfigScope::User,
         };
         let name = set(mirror.git().config_value("user.name", place).await?);

@@ -44,7 +44,7 @@ pub enum WorktreeError {
     #[error(
         "git cannot have the branch {branch} beside {other}, which is on the server; rename or delete {other} there"
     )]
-    BranchInTheWay {
+    BranchConflict {
         /// The branch.
         branch: BranchName,
         /// The server's.
@@ -161,7 +161,7 @@ impl Worktree {
         match server.keys().find(|name| in_the_way(name)) {
             Some(name) => {
                 let other = crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name));
-                Err(WorktreeError::BranchInTheWay { branch: self.branch.clone(), other })
+                Err(WorktreeError::BranchConflict { branch: self.branch.clone(), other })
             }
             None => Ok(()),
         }
@@ -221,13 +221,13 @@ impl Worktree {
 
     /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
     pub(crate) async fn real_origin(&self) -> Result<Vec<u8>, GitError> {
-        let Ok(Some(located)) = self.mirror.located().await else {
+        let Ok(Some(local)) = self.mirror.local_repo().await else {
             return Ok(self.mirror.address().await.into_encoded_bytes());
         };
-        let url = self.mirror.git().config_value("remote.origin.url", ConfigScope::WorkingDir(&located.place)).await?;
+        let url = self.mirror.git().config_value("remote.origin.url", ConfigScope::WorkingDir(&local.root)).await?;
         Ok(match url {
             Some(url) => public(&String::from_utf8_lossy(&url)).into_bytes(),
-            None => located.place.clone().into_os_string().into_encoded_bytes(),
+            None => local.root.clone().into_os_string().into_encoded_bytes(),
         })
     }
 

@@ -28,7 +28,7 @@ pub struct WorktreeStatus {
     pub best_head: Option<Oid>,
     /// Branches here, and `HEAD` if it stands on none, with commits that are neither in the best head nor on the server:
     /// pushing the best head leaves them behind. Fit to be shown.
-    pub left: Vec<String>,
+    pub unpushed_branches: Vec<String>,
     /// The branch HEAD stands on, fit to be shown; `None` when it is detached or cannot be read.
     pub current_branch: Option<String>,
     /// Commits of the best head that neither the base nor the server's other branches and tags have.
@@ -92,7 +92,12 @@ impl Heads {
     }
 
     /// The branches with commits that neither `best` nor the server has.
-    async fn left(&self, worktree: &Worktree, base: Option<&Oid>, best: Option<&Oid>) -> Result<Vec<String>, GitError> {
+    async fn unpushed_branches(
+        &self,
+        worktree: &Worktree,
+        base: Option<&Oid>,
+        best: Option<&Oid>,
+    ) -> Result<Vec<String>, GitError> {
         let mut known = old(worktree, base).await?;
         known.extend(best.cloned());
         let mut heads: Vec<(&[u8], &Oid)> = self.own.refs_below("refs/heads/").collect();
@@ -128,7 +133,7 @@ impl Worktree {
     pub async fn status(&self, base: Option<&Oid>) -> Result<WorktreeStatus, StatusError> {
         let heads = Heads::read(self).await?;
         let (best_head, commits) = heads.best(self, base).await?;
-        let left = heads.left(self, base, best_head.as_ref()).await?;
+        let unpushed_branches = heads.unpushed_branches(self, base, best_head.as_ref()).await?;
         let mut head = heads.own.head_commit().cloned();
         if let Some(commit) = &head
             && !heads.quarantine.is_complete(&[commit], &heads.known).await?
@@ -146,7 +151,7 @@ impl Worktree {
             branch_head: heads.own.get(&branch).cloned(),
             relay_head: heads.relay.get(&branch).cloned(),
             best_head,
-            left,
+            unpushed_branches,
             current_branch: head_branch(&heads.own),
             commits,
             uncommitted: changes.shown(LISTED),

@@ -7,11 +7,11 @@ use kugetsu_git::mirror::Source;
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
 
-use crate::support::{Place, read, trap, write};
+use crate::support::{Fixture, read, trap, write};
 
 /// Everything in a repository that git would run.
-fn plant(place: &Place, git_dir: &Path, files: Option<&Path>) {
-    let trap_path = place.path("trap");
+fn plant(fixture: &Fixture, git_dir: &Path, files: Option<&Path>) {
+    let trap_path = fixture.path("trap");
     let program = trap_path.display().to_string();
     let mut config = std::fs::read_to_string(git_dir.join("config")).unwrap();
     config.push_str(&format!(
@@ -35,8 +35,8 @@ fn plant(place: &Place, git_dir: &Path, files: Option<&Path>) {
         "update",
         "post-update",
     ] {
-        trap(&git_dir.join("hooks").join(hook), &place.path("ran"));
-        trap(&trap_path.with_extension("hooks").join(hook), &place.path("ran"));
+        trap(&git_dir.join("hooks").join(hook), &fixture.path("ran"));
+        trap(&trap_path.with_extension("hooks").join(hook), &fixture.path("ran"));
     }
     std::fs::create_dir_all(git_dir.join("info")).unwrap();
     std::fs::write(git_dir.join("info/attributes"), "* filter=x diff=x merge=x\n").unwrap();
@@ -47,69 +47,69 @@ fn plant(place: &Place, git_dir: &Path, files: Option<&Path>) {
 
 #[tokio::test]
 async fn nothing_that_an_agent_plants_runs_on_the_host() {
-    let place = Place::new().await;
-    let (mirror, worktree, server) = place.ready().await;
-    let base = mirror.resolve(None).await.unwrap().commit;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
     let dir = worktree.dir();
-    trap(&place.path("trap"), &place.path("ran"));
+    trap(&fixture.path("trap"), &fixture.path("ran"));
     write(dir, "work.txt", "work\n");
-    let head = place.commit(dir, "Work");
-    place.run(dir, ["push", "--quiet"]);
+    let head = fixture.commit(dir, "Work");
+    fixture.run(dir, ["push", "--quiet"]);
     // A repository inside, and one that git would ask as a submodule.
     let nested = dir.join("nested");
     std::fs::create_dir(&nested).unwrap();
-    place.run(&nested, ["init", "--quiet"]);
+    fixture.run(&nested, ["init", "--quiet"]);
     write(&nested, "inner.txt", "inner\n");
-    place.commit(&nested, "Inner");
-    place.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "nested"]);
-    plant(&place, &nested.join(".git"), Some(&nested));
-    plant(&place, &worktree.git_dir(), Some(dir));
-    plant(&place, worktree.relay(), None);
+    fixture.commit(&nested, "Inner");
+    fixture.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "nested"]);
+    plant(&fixture, &nested.join(".git"), Some(&nested));
+    plant(&fixture, &worktree.git_dir(), Some(dir));
+    plant(&fixture, worktree.relay(), None);
     // Same size, other bytes: git has to read the file.
     write(dir, "README.md", "HELLO\n");
-    let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
+    let ran = || std::fs::read_to_string(fixture.path("ran")).unwrap_or_default();
 
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&head), 1));
     assert!(status.uncommitted.contains(&"README.md".to_owned()), "{status:?}");
     assert_eq!(ran(), "", "status");
-    assert!(!rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
-    assert_eq!(ran(), "", "is_safe");
+    assert!(!rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
+    assert_eq!(ran(), "", "work_at_risk");
     worktree.refresh().await.unwrap();
     assert_eq!(ran(), "", "refresh");
-    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     assert_eq!(ran(), "", "save");
     rescue::show(&mirror, &saved.name).await.unwrap();
     assert_eq!(ran(), "", "show");
-    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
     assert_eq!(ran(), "", "publish");
-    rescue::restore(&mirror, &saved.name, &place.path("back")).await.unwrap();
+    rescue::restore(&mirror, &saved.name, &fixture.path("back")).await.unwrap();
     assert_eq!(ran(), "", "restore");
-    assert_eq!(read(&place.path("back"), "nested/inner.txt"), b"inner\n");
-    assert_eq!(place.oid(&server, "kugetsu/7-fix"), head);
+    assert_eq!(read(&fixture.path("back"), "nested/inner.txt"), b"inner\n");
+    assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), head);
     worktree.remove().await.unwrap();
     assert_eq!(ran(), "", "remove");
     // The traps are real: the agent's own git falls into them.
-    trap(&place.path("trap"), &place.path("ran"));
-    let own = place.path("own");
-    place.run(&place.path("home"), ["init", "--quiet", own.to_str().unwrap()]);
-    plant(&place, &own.join(".git"), Some(&own));
-    let _ = place.command(&own).args(["add", "--all"]).output();
+    trap(&fixture.path("trap"), &fixture.path("ran"));
+    let own = fixture.path("own");
+    fixture.run(&fixture.path("home"), ["init", "--quiet", own.to_str().unwrap()]);
+    plant(&fixture, &own.join(".git"), Some(&own));
+    let _ = fixture.command(&own).args(["add", "--all"]).output();
     assert_ne!(ran(), "");
 }
 
 #[tokio::test]
 async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_filters() {
-    let place = Place::new().await;
-    let ran = || std::fs::read_to_string(place.path("ran")).unwrap_or_default();
-    let (theirs, users) = (place.path("trap"), place.path("users"));
-    trap(&theirs, &place.path("ran"));
-    trap(&users, &place.path("users-ran"));
+    let fixture = Fixture::new().await;
+    let ran = || std::fs::read_to_string(fixture.path("ran")).unwrap_or_default();
+    let (theirs, users) = (fixture.path("trap"), fixture.path("users"));
+    trap(&theirs, &fixture.path("ran"));
+    trap(&users, &fixture.path("users-ran"));
     let look = async |name: &str, config: &str| {
-        let repository = place.repository(name);
-        place.run(&repository, ["config", "extensions.worktreeConfig", "true"]);
-        plant(&place, &repository.join(".git"), Some(&repository));
+        let repository = fixture.repository(name);
+        fixture.run(&repository, ["config", "extensions.worktreeConfig", "true"]);
+        plant(&fixture, &repository.join(".git"), Some(&repository));
         let own = format!("[filter \"x\"]\n\tprocess = {0}\n[filter \"w\"]\n\tclean = {0}\n", theirs.display());
         std::fs::write(repository.join(".git/config.worktree"), own).unwrap();
         std::fs::write(repository.join(".git/more"), config).unwrap();
@@ -130,53 +130,53 @@ async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_f
         for attributes in [".git/info/attributes", ".gitattributes"] {
             write(&repository, attributes, format!("README.md filter={name}\n"));
         }
-        let probe = Source::Path(repository).probe(&place.git).await.unwrap();
+        let probe = Source::Path(repository).probe(&fixture.git).await.unwrap();
         assert_eq!((probe.uncommitted, ran()), (2, String::new()), "{name}");
     }
-    place.run(&place.path("home"), ["config", "--global", "filter.user.clean", users.to_str().unwrap()]);
+    fixture.run(&fixture.path("home"), ["config", "--global", "filter.user.clean", users.to_str().unwrap()]);
     let repository = look("user", &format!("[filter \"user\"]\n\tclean = {}\n", theirs.display())).await;
     write(&repository, ".git/info/attributes", "README.md filter=user\n");
-    let probe = Source::Path(repository).probe(&place.git).await.unwrap();
+    let probe = Source::Path(repository).probe(&fixture.git).await.unwrap();
     assert_eq!((probe.uncommitted, ran()), (2, String::new()));
-    assert!(place.path("users-ran").exists(), "the user's own filter counts, as in the user's own git");
+    assert!(fixture.path("users-ran").exists(), "the user's own filter counts, as in the user's own git");
 }
 
 #[tokio::test]
 async fn the_users_own_filters_are_not_run_on_what_an_agent_wrote() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
-    let program = place.path("trap");
-    trap(&program, &place.path("ran"));
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let program = fixture.path("trap");
+    trap(&program, &fixture.path("ran"));
     for key in ["filter.user.clean", "diff.user.textconv", "diff.external"] {
-        place.run(&place.path("home"), ["config", "--global", key, program.to_str().unwrap()]);
+        fixture.run(&fixture.path("home"), ["config", "--global", key, program.to_str().unwrap()]);
     }
     write(worktree.dir(), ".gitattributes", "* filter=user diff=user\n");
     write(worktree.dir(), "README.md", "HELLO\n");
     worktree.status(None).await.unwrap();
-    rescue::is_safe(&mirror, &worktree).await.unwrap();
-    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     rescue::show(&mirror, &saved.name).await.unwrap();
-    assert_eq!(std::fs::read_to_string(place.path("ran")).unwrap_or_default(), "");
+    assert_eq!(std::fs::read_to_string(fixture.path("ran")).unwrap_or_default(), "");
     // It would have run.
-    place.run(worktree.dir(), ["add", "--all"]);
-    assert_ne!(std::fs::read_to_string(place.path("ran")).unwrap_or_default(), "");
+    fixture.run(worktree.dir(), ["add", "--all"]);
+    assert_ne!(std::fs::read_to_string(fixture.path("ran")).unwrap_or_default(), "");
 }
 
 #[tokio::test]
 async fn links_and_alternates_of_an_agents_open_no_other_repository() {
-    let place = Place::new().await;
-    let secret = place.repository("secret");
+    let fixture = Fixture::new().await;
+    let secret = fixture.repository("secret");
     write(&secret, "secret.txt", "do not tell\n");
-    let private = place.commit(&secret, "Private");
-    let (mirror, worktree, server) = place.ready().await;
+    let private = fixture.commit(&secret, "Private");
+    let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir();
     let objects = dir.join(".git/objects");
     let alternates = format!("{}\n{}\n", mirror.objects().display(), secret.join(".git/objects").display());
     std::fs::write(objects.join("info/alternates"), alternates).unwrap();
-    place.run(dir, ["update-ref", "refs/heads/kugetsu/7-fix", private.as_str()]);
+    fixture.run(dir, ["update-ref", "refs/heads/kugetsu/7-fix", private.as_str()]);
     assert_eq!(worktree.best_head(None).await.unwrap(), None);
-    assert!(mirror.publish(&worktree, &private, Lease::Expect(None)).await.is_err());
+    assert!(mirror.push(&worktree, &private, Lease::Expect(None)).await.is_err());
 
     // The same by links.
     std::fs::write(objects.join("info/alternates"), format!("{}\n", mirror.objects().display())).unwrap();
@@ -187,17 +187,17 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
     let _ = symlink(theirs.join(rest), objects.join(two).join(rest));
     std::fs::remove_dir_all(objects.join("pack")).unwrap();
     symlink(secret.join(".git/objects/pack"), objects.join("pack")).unwrap();
-    assert!(mirror.publish(&worktree, &private, Lease::Expect(None)).await.is_err());
-    assert!(place.command(&server).args(["cat-file", "-e", object]).status().is_ok_and(|status| !status.success()));
+    assert!(mirror.push(&worktree, &private, Lease::Expect(None)).await.is_err());
+    assert!(fixture.command(&server).args(["cat-file", "-e", object]).status().is_ok_and(|status| !status.success()));
 
     // A link in the files is kept as a link, and nothing behind it is read.
-    place.run(dir, ["update-ref", "-d", "refs/heads/kugetsu/7-fix"]);
+    fixture.run(dir, ["update-ref", "-d", "refs/heads/kugetsu/7-fix"]);
     symlink(&secret, dir.join("way-out")).unwrap();
     std::fs::remove_dir_all(dir.join("src")).unwrap();
     symlink(&secret, dir.join("src")).unwrap();
-    let spec = SaveSpec { issue_number: 7, why: "test".to_owned(), at: "1".to_owned() };
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
-    let tree = place.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
+    let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
     assert!(tree.contains("120000 blob") && tree.contains("way-out") && !tree.contains("secret.txt"), "{tree}");
 
     // A git directory that is a link to somebody else's is none.
@@ -210,16 +210,16 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
 
 #[tokio::test]
 async fn an_object_that_is_not_what_its_name_says_is_not_passed_on() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "good", "good\n");
-    let head = place.commit(dir, "Mine");
+    let head = fixture.commit(dir, "Mine");
     write(dir, "evil", "evil\n");
-    let good = place.oid(dir, "HEAD:good").to_string();
-    let evil = place.run(dir, ["hash-object", "-w", "evil"]);
+    let good = fixture.oid(dir, "HEAD:good").to_string();
+    let evil = fixture.run(dir, ["hash-object", "-w", "evil"]);
     let file = |oid: &str| dir.join(".git/objects").join(&oid[..2]).join(&oid[2..]);
     std::fs::remove_file(file(&good)).unwrap();
     std::fs::copy(file(&evil), file(&good)).unwrap();
-    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap_err();
+    mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap_err();
 }

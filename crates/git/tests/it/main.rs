@@ -5,11 +5,11 @@
 mod adopt;
 mod create;
 mod hostile;
-mod inner;
-mod kinds;
 mod mirror;
-mod publish;
+mod nested_repos;
+mod push;
 mod remove;
+mod repository_kinds;
 mod rescue;
 mod restore;
 mod status;

@@ -8,10 +8,10 @@ use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, RescueError, SaveSpec, Saved};
 use kugetsu_git::worktree::Worktree;
 
-use crate::support::{Place, odd_names, quiet, write};
+use crate::support::{Fixture, odd_names, quiet, write};
 
 pub(crate) fn spec(at: &str) -> SaveSpec {
-    SaveSpec { issue_number: 7, why: "it was stopped".to_owned(), at: at.to_owned() }
+    SaveSpec { issue_number: 7, reason: "it was stopped".to_owned(), at: at.to_owned() }
 }
 
 pub(crate) async fn save(mirror: &Mirror, worktree: &Worktree, at: &str) -> Option<Saved> {
@@ -20,11 +20,11 @@ pub(crate) async fn save(mirror: &Mirror, worktree: &Worktree, at: &str) -> Opti
 
 /// The bytes of a saved file.
 #[track_caller]
-fn saved_file(place: &Place, mirror: &Mirror, saved: &Saved, name: &[u8]) -> Vec<u8> {
+fn saved_file(fixture: &Fixture, mirror: &Mirror, saved: &Saved, name: &[u8]) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     let object = [saved.name.as_bytes(), b":", name].concat();
     let output =
-        place.command(mirror.dir()).arg("cat-file").arg("blob").arg(std::ffi::OsStr::from_bytes(&object)).output();
+        fixture.command(mirror.dir()).arg("cat-file").arg("blob").arg(std::ffi::OsStr::from_bytes(&object)).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -32,19 +32,19 @@ fn saved_file(place: &Place, mirror: &Mirror, saved: &Saved, name: &[u8]) -> Vec
 
 #[tokio::test]
 async fn everything_in_a_worktree_is_in_the_rescue() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "committed", "1");
-    let head = place.commit(dir, "Mine");
-    place.run(dir, ["switch", "--quiet", "-c", "other"]);
-    let other = place.commit(dir, "Other");
-    place.run(dir, ["push", "--quiet", "origin", "HEAD:only-pushed"]);
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    let head = fixture.commit(dir, "Mine");
+    fixture.run(dir, ["switch", "--quiet", "-c", "other"]);
+    let other = fixture.commit(dir, "Other");
+    fixture.run(dir, ["push", "--quiet", "origin", "HEAD:only-pushed"]);
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "README.md", "stashed\n");
-    place.run(dir, ["stash", "--quiet"]);
+    fixture.run(dir, ["stash", "--quiet"]);
     write(dir, "README.md", "staged\n");
-    place.run(dir, ["add", "README.md"]);
+    fixture.run(dir, ["add", "README.md"]);
     write(dir, "README.md", "unstaged\n");
     std::fs::remove_file(dir.join("src/a.txt")).unwrap();
     for name in odd_names() {
@@ -63,29 +63,29 @@ async fn everything_in_a_worktree_is_in_the_rescue() {
     assert_eq!(saved.files, odd_names().len() + 5);
     worktree.remove().await.unwrap();
 
-    assert_eq!(saved_file(&place, &mirror, &saved, b"README.md"), b"unstaged\n");
-    assert_eq!(saved_file(&place, &mirror, &saved, b"binary"), bytes);
-    assert_eq!(saved_file(&place, &mirror, &saved, b"link"), b"nowhere");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"README.md"), b"unstaged\n");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"binary"), bytes);
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"link"), b"nowhere");
     for name in odd_names() {
         assert_eq!(
-            saved_file(&place, &mirror, &saved, name.as_os_str().as_encoded_bytes()),
+            saved_file(&fixture, &mirror, &saved, name.as_os_str().as_encoded_bytes()),
             name.as_os_str().as_encoded_bytes()
         );
     }
-    let tree = place.run(mirror.dir(), ["ls-tree", "-r", "--name-only", &saved.name]);
+    let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", "--name-only", &saved.name]);
     assert!(!tree.contains("src/a.txt") && !tree.contains("target") && !tree.contains("fifo"), "{tree}");
-    assert_eq!(place.oid(mirror.dir(), &format!("{}^", saved.name)), head);
+    assert_eq!(fixture.oid(mirror.dir(), &format!("{}^", saved.name)), head);
     for kept in [&head, &other] {
-        place.run(mirror.dir(), ["merge-base", "--is-ancestor", kept.as_str(), &saved.name]);
+        fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", kept.as_str(), &saved.name]);
     }
-    let all = place.run(mirror.dir(), ["log", "--format=%s", &saved.name]);
+    let all = fixture.run(mirror.dir(), ["log", "--format=%s", &saved.name]);
     assert!(all.contains("WIP on kugetsu/7-fix") && all.contains("What was staged."), "{all}");
-    place.run(mirror.dir(), ["fsck"]);
+    fixture.run(mirror.dir(), ["fsck"]);
 
     let listed = rescue::list(&mirror, Some(7)).await.unwrap();
     assert_eq!(listed.len(), 1);
     let one = &listed[0];
-    assert_eq!((one.issue, one.at.as_str(), one.why.as_str()), (7, "20261122T201500Z", "it was stopped"));
+    assert_eq!((one.issue, one.at.as_str(), one.reason.as_str()), (7, "20261122T201500Z", "it was stopped"));
     assert_eq!((&one.name, &one.commit, one.files), (&saved.name, &saved.commit, saved.files));
     assert!(rescue::list(&mirror, Some(8)).await.unwrap().is_empty());
     let shown = rescue::show(&mirror, "7/20261122T201500Z").await.unwrap();
@@ -98,25 +98,25 @@ async fn everything_in_a_worktree_is_in_the_rescue() {
 
 #[tokio::test]
 async fn nothing_is_saved_when_nothing_would_be_lost() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     assert_eq!(save(&mirror, &worktree, "1").await, None);
     write(dir, "x", "1");
-    let head = place.commit(dir, "Mine");
-    let at_risk = rescue::is_safe(&mirror, &worktree).await.unwrap();
-    assert_eq!((at_risk.unpushed, at_risk.uncommitted_total, at_risk.is_nothing()), (1, 0, false));
+    let head = fixture.commit(dir, "Mine");
+    let at_risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+    assert_eq!((at_risk.unpushed, at_risk.uncommitted_total, at_risk.is_empty()), (1, 0, false));
     // A push to the relay saves nothing: the relay goes with the worktree.
-    place.run(dir, ["push", "--quiet"]);
-    assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().unpushed, 1);
+    fixture.run(dir, ["push", "--quiet"]);
+    assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().unpushed, 1);
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     assert_eq!(saved.files, 0);
-    assert!(rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing(), "a rescue is safe");
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty(), "a rescue is safe");
     assert_eq!(save(&mirror, &worktree, "2").await, None);
-    mirror.publish(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
 
     write(dir, "y", "1");
-    assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().uncommitted, ["y"]);
+    assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().uncommitted, ["y"]);
     let first = save(&mirror, &worktree, "3").await.unwrap();
     assert_eq!(save(&mirror, &worktree, "4").await, None, "the same state is saved once");
     write(dir, "y", "2");
@@ -128,42 +128,42 @@ async fn nothing_is_saved_when_nothing_would_be_lost() {
 
 #[tokio::test]
 async fn commits_that_were_rebased_into_the_default_branch_are_safe() {
-    let place = Place::new().await;
-    let (mirror, worktree, server) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "x", "1");
-    place.commit(dir, "Mine");
-    place.run(dir, ["branch", "other"]);
-    let repository = place.path("repository");
+    fixture.commit(dir, "Mine");
+    fixture.run(dir, ["branch", "other"]);
+    let repository = fixture.path("repository");
     write(&repository, "theirs", "1");
-    place.commit(&repository, "Theirs");
-    place.run(&repository, ["fetch", "--quiet", dir.to_str().unwrap(), "kugetsu/7-fix"]);
-    place.run(&repository, ["cherry-pick", "FETCH_HEAD"]);
-    place.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
-    assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().unpushed, 1);
+    fixture.commit(&repository, "Theirs");
+    fixture.run(&repository, ["fetch", "--quiet", dir.to_str().unwrap(), "kugetsu/7-fix"]);
+    fixture.run(&repository, ["cherry-pick", "FETCH_HEAD"]);
+    fixture.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().unpushed, 1);
     mirror.update(&mut quiet).await.unwrap();
-    assert!(rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
-    place.run(dir, ["switch", "--quiet", "-c", "more"]);
-    place.commit(dir, "More");
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
-    assert_eq!(rescue::is_safe(&mirror, &worktree).await.unwrap().other_branches, ["more"]);
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
+    fixture.run(dir, ["switch", "--quiet", "-c", "more"]);
+    fixture.commit(dir, "More");
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().other_branches, ["more"]);
 }
 
 #[tokio::test]
 async fn repositories_inside_are_saved_as_files() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     let nested = |name: &str| {
         let nested = dir.join(name);
         std::fs::create_dir_all(&nested).unwrap();
-        place.run(&nested, ["init", "--quiet"]);
+        fixture.run(&nested, ["init", "--quiet"]);
         nested
     };
     let one = nested("one");
     write(&one, "committed", "1");
     write(&one, ".gitignore", "target\n");
-    place.commit(&one, "Inner");
+    fixture.commit(&one, "Inner");
     write(&one, "untracked\n", "2");
     write(&one, "target/x", "3");
     let deep = nested("one/deep");
@@ -172,9 +172,9 @@ async fn repositories_inside_are_saved_as_files() {
     // One that the agent added as a link to a commit nobody has.
     let linked = nested("linked");
     write(&linked, "file", "6");
-    place.commit(&linked, "Inner");
-    place.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "linked"]);
-    place.run(dir, ["commit", "--quiet", "-m", "Linked"]);
+    fixture.commit(&linked, "Inner");
+    fixture.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "linked"]);
+    fixture.run(dir, ["commit", "--quiet", "-m", "Linked"]);
 
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     assert_eq!(saved.unsaved, Vec::<String>::new());
@@ -185,73 +185,73 @@ async fn repositories_inside_are_saved_as_files() {
         ("unborn/sub/file", "5"),
         ("linked/file", "6"),
     ] {
-        assert_eq!(saved_file(&place, &mirror, &saved, name.as_bytes()), content.as_bytes(), "{name}");
+        assert_eq!(saved_file(&fixture, &mirror, &saved, name.as_bytes()), content.as_bytes(), "{name}");
     }
-    let tree = place.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
+    let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
     assert!(!tree.contains("160000") && !tree.contains("target"), "{tree}");
 }
 
 #[tokio::test]
 async fn a_damaged_git_directory_stops_no_rescue() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "x", "1");
-    let pushed = place.commit(dir, "Pushed");
-    place.run(dir, ["push", "--quiet"]);
+    let pushed = fixture.commit(dir, "Pushed");
+    fixture.run(dir, ["push", "--quiet"]);
     write(dir, "x", "2");
-    let lost = place.commit(dir, "Lost");
+    let lost = fixture.commit(dir, "Lost");
     write(dir, "y", "3");
     let object = dir.join(".git/objects").join(&lost.as_str()[..2]).join(&lost.as_str()[2..]);
     std::fs::remove_file(&object).unwrap();
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     assert!(saved.notices.iter().any(|notice| notice.contains("damaged")), "{:?}", saved.notices);
     assert_eq!(saved.unsaved, Vec::<String>::new(), "what is lost already does not stand in the way of a removal");
-    assert_eq!(saved_file(&place, &mirror, &saved, b"x"), b"2");
-    assert_eq!(saved_file(&place, &mirror, &saved, b"y"), b"3");
-    place.run(mirror.dir(), ["merge-base", "--is-ancestor", pushed.as_str(), &saved.name]);
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"x"), b"2");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"y"), b"3");
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", pushed.as_str(), &saved.name]);
 
     std::fs::write(dir.join(".git/index"), "DIRC rubbish").unwrap();
     std::fs::write(dir.join(".git/HEAD"), "rubbish").unwrap();
     write(dir, "y", "4");
     let saved = save(&mirror, &worktree, "2").await.unwrap();
-    assert_eq!(saved_file(&place, &mirror, &saved, b"y"), b"4");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"y"), b"4");
 
     std::fs::remove_dir_all(dir.join(".git")).unwrap();
     std::fs::remove_dir_all(worktree.relay()).unwrap();
     write(dir, "y", "5");
     let saved = save(&mirror, &worktree, "3").await.unwrap();
-    assert_eq!(saved_file(&place, &mirror, &saved, b"y"), b"5");
-    assert_eq!(saved_file(&place, &mirror, &saved, b"README.md"), b"hello\n");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"y"), b"5");
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"README.md"), b"hello\n");
     assert_eq!(saved.files, 4);
 }
 
 #[tokio::test]
 async fn a_conflict_in_the_middle_of_a_rebase_is_saved() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "README.md", "mine\n");
-    let mine = place.commit(dir, "Mine");
-    place.run(dir, ["switch", "--quiet", "-c", "theirs", "HEAD^"]);
+    let mine = fixture.commit(dir, "Mine");
+    fixture.run(dir, ["switch", "--quiet", "-c", "theirs", "HEAD^"]);
     write(dir, "README.md", "theirs\n");
-    place.commit(dir, "Theirs");
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
-    assert!(!place.command(dir).args(["rebase", "--quiet", "theirs"]).output().unwrap().status.success());
+    fixture.commit(dir, "Theirs");
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    assert!(!fixture.command(dir).args(["rebase", "--quiet", "theirs"]).output().unwrap().status.success());
     let saved = save(&mirror, &worktree, "1").await.unwrap();
-    let text = String::from_utf8(saved_file(&place, &mirror, &saved, b"README.md")).unwrap();
+    let text = String::from_utf8(saved_file(&fixture, &mirror, &saved, b"README.md")).unwrap();
     assert!(text.contains("<<<<<<<"), "{text}");
     assert_eq!((saved.unsaved.len(), saved.notices.len()), (0, 1), "{saved:?}");
-    place.run(mirror.dir(), ["merge-base", "--is-ancestor", mine.as_str(), &saved.name]);
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", mine.as_str(), &saved.name]);
 }
 
 #[tokio::test]
 async fn bytes_are_stored_as_they_are() {
-    let place = Place::with_config("[user]\n\tname = A\n\temail = a@b\n[core]\n\tautocrlf = true\n[filter \"lfs\"]\n\tclean = false\n\trequired = true\n").await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::with_config("[user]\n\tname = A\n\temail = a@b\n[core]\n\tautocrlf = true\n[filter \"lfs\"]\n\tclean = false\n\trequired = true\n").await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     assert_eq!(std::fs::read(dir.join("README.md")).unwrap(), b"hello\r\n");
-    assert!(rescue::is_safe(&mirror, &worktree).await.unwrap().is_nothing());
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
     // Touched, but the same.
     std::fs::write(dir.join("README.md"), "hello\r\n").unwrap();
     assert_eq!(save(&mirror, &worktree, "1").await, None);
@@ -265,14 +265,14 @@ async fn bytes_are_stored_as_they_are() {
     for (name, bytes) in
         [("a.bin", "large"), ("a.id", "$Id: x $\r\n"), ("a.u16", "not that\n"), ("crlf.txt", "a\r\nb\n")]
     {
-        assert_eq!(saved_file(&place, &mirror, &saved, name.as_bytes()), bytes.as_bytes(), "{name}");
+        assert_eq!(saved_file(&fixture, &mirror, &saved, name.as_bytes()), bytes.as_bytes(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn what_git_cannot_hold_is_named_and_the_rest_is_saved() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     for n in 0..20 {
         write(worktree.dir(), format!("file-{n}"), "x");
     }
@@ -287,15 +287,15 @@ async fn what_git_cannot_hold_is_named_and_the_rest_is_saved() {
 
 #[tokio::test]
 async fn a_wrong_name_is_answered_with_the_right_ones() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     assert!(rescue::show(&mirror, "x").await.unwrap_err().to_string().contains("nothing was rescued"));
     write(worktree.dir(), "x", "1");
     save(&mirror, &worktree, "20261122T201500Z").await.unwrap();
     let error = rescue::show(&mirror, "20251122T201500Z").await.unwrap_err().to_string();
     assert!(error.contains("there is 7/20261122T201500Z"), "{error}");
     let error = rescue::save(&mirror, &worktree, spec("../x")).await.unwrap_err();
-    assert!(matches!(error, RescueError::BadTime(_)), "{error}");
+    assert!(matches!(error, RescueError::InvalidTime(_)), "{error}");
     let other = SaveSpec { issue_number: 8, ..spec("20261122T201500Z") };
     rescue::save(&mirror, &worktree, other).await.unwrap().unwrap();
     let error = rescue::show(&mirror, "20261122T201500Z").await.unwrap_err();

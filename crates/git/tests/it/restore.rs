@@ -3,19 +3,19 @@
 use kugetsu_git::rescue::{self, RescueError};
 
 use crate::rescue::save;
-use crate::support::{Place, odd_names, read, write};
+use crate::support::{Fixture, odd_names, read, write};
 
 #[tokio::test]
 async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
-    let place = Place::new().await;
-    let (mirror, worktree, server) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir().to_owned();
     write(&dir, "committed", "1");
-    place.commit(&dir, "Mine");
-    place.run(&dir, ["branch", "other"]);
+    fixture.commit(&dir, "Mine");
+    fixture.run(&dir, ["branch", "other"]);
     write(&dir, "README.md", "staged\n");
     write(&dir, "new-staged", "1");
-    place.run(&dir, ["add", "--all"]);
+    fixture.run(&dir, ["add", "--all"]);
     write(&dir, "README.md", "unstaged\n");
     std::fs::remove_file(dir.join("src/a.txt")).unwrap();
     write(&dir, "src/a.txt/now-a-directory", "1");
@@ -23,7 +23,7 @@ async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
         write(&dir, &name, name.as_os_str().as_encoded_bytes());
     }
     let look = |dir: &std::path::Path| {
-        let say = |args: &[&str]| place.run(dir, args);
+        let say = |args: &[&str]| fixture.run(dir, args);
         let refs = say(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes/origin"]);
         [say(&["status", "--porcelain", "--branch", "-uall"]), refs, say(&["diff", "--cached"]), say(&["diff"])]
     };
@@ -31,10 +31,10 @@ async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     worktree.remove().await.unwrap();
 
-    let back = place.path("deep/back");
+    let back = fixture.path("deep/back");
     let restored = rescue::restore(&mirror, "7/1", &back).await.unwrap();
     assert_eq!((&restored.dir, &restored.name, restored.notices.len()), (&back, &saved.name, 0));
-    std::fs::rename(mirror.dir(), place.path("mirror-is-gone")).unwrap();
+    std::fs::rename(mirror.dir(), fixture.path("mirror-is-gone")).unwrap();
     let after = look(&back);
     assert_eq!(after[0].lines().skip(1).collect::<Vec<_>>(), before[0].lines().skip(1).collect::<Vec<_>>());
     assert!(after[0].starts_with("## kugetsu/7-fix"), "{}", after[0]);
@@ -45,38 +45,38 @@ async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
     for name in odd_names() {
         assert_eq!(read(&back, &name), name.as_os_str().as_encoded_bytes());
     }
-    place.run(&back, ["fsck"]);
-    assert_eq!(place.run(&back, ["remote", "get-url", "origin"]), format!("file://{}", server.display()));
-    place.run(&back, ["fetch", "--quiet", "origin"]);
-    place.commit(&back, "Goes on");
+    fixture.run(&back, ["fsck"]);
+    assert_eq!(fixture.run(&back, ["remote", "get-url", "origin"]), format!("file://{}", server.display()));
+    fixture.run(&back, ["fetch", "--quiet", "origin"]);
+    fixture.commit(&back, "Goes on");
 }
 
 #[tokio::test]
 async fn a_detached_head_comes_back_detached() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
-    place.run(dir, ["switch", "--quiet", "--detach"]);
+    fixture.run(dir, ["switch", "--quiet", "--detach"]);
     write(dir, "x", "1");
-    let head = place.commit(dir, "Detached");
+    let head = fixture.commit(dir, "Detached");
     let saved = save(&mirror, &worktree, "1").await.unwrap();
-    let back = place.path("back");
+    let back = fixture.path("back");
     rescue::restore(&mirror, &saved.name, &back).await.unwrap();
-    assert_eq!(place.oid(&back, "HEAD"), head);
-    assert_eq!(place.run(&back, ["branch", "--show-current"]), "");
-    assert_eq!(place.run(&back, ["status", "--porcelain"]), "");
+    assert_eq!(fixture.oid(&back, "HEAD"), head);
+    assert_eq!(fixture.run(&back, ["branch", "--show-current"]), "");
+    assert_eq!(fixture.run(&back, ["status", "--porcelain"]), "");
 }
 
 #[tokio::test]
 async fn files_that_are_there_are_not_overwritten() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
     write(worktree.dir(), "x", "1");
     save(&mirror, &worktree, "1").await.unwrap();
-    let back = place.path("back");
+    let back = fixture.path("back");
     write(&back, "mine", "1");
     let error = rescue::restore(&mirror, "7/1", &back).await.unwrap_err();
-    assert!(matches!(error, RescueError::InTheWay(_)), "{error}");
+    assert!(matches!(error, RescueError::NotEmpty(_)), "{error}");
     std::fs::remove_file(back.join("mine")).unwrap();
     rescue::restore(&mirror, "7/1", &back).await.unwrap();
     assert_eq!(read(&back, "x"), b"1");

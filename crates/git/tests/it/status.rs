@@ -2,13 +2,13 @@
 
 use kugetsu_git::push::Lease;
 
-use crate::support::{Place, odd_names, write};
+use crate::support::{Fixture, odd_names, write};
 
 #[tokio::test]
 async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
-    let base = mirror.resolve(None).await.unwrap().commit;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
     let dir = worktree.dir();
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.commits, status.uncommitted_total), (0, 0));
@@ -19,27 +19,27 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     assert_eq!(status.current_branch.as_deref(), Some("kugetsu/7-fix"));
 
     // On a branch of the agent's own.
-    place.run(dir, ["switch", "--quiet", "-c", "mine"]);
+    fixture.run(dir, ["switch", "--quiet", "-c", "mine"]);
     write(dir, "x", "1");
-    let elsewhere = place.commit(dir, "Elsewhere");
+    let elsewhere = fixture.commit(dir, "Elsewhere");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&elsewhere), 1));
     assert_eq!(status.current_branch.as_deref(), Some("mine"));
-    place.run(dir, ["switch", "--quiet", "--detach"]);
+    fixture.run(dir, ["switch", "--quiet", "--detach"]);
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.current_branch), (Some(&elsewhere), None));
 
     // Both: the branch wins.
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "y", "1");
-    let own = place.commit(dir, "Own");
-    place.run(dir, ["switch", "--quiet", "mine"]);
+    let own = fixture.commit(dir, "Own");
+    fixture.run(dir, ["switch", "--quiet", "mine"]);
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(own.clone()));
 
     // Pushed and reset.
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
-    place.run(dir, ["push", "--quiet"]);
-    place.run(dir, ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    fixture.run(dir, ["push", "--quiet"]);
+    fixture.run(dir, ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.relay_head.as_ref(), status.commits), (Some(&own), Some(&own), 1));
     assert_eq!(status.branch_head, base);
@@ -47,85 +47,89 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
 
 #[tokio::test]
 async fn head_is_the_work_where_it_goes_on_from_the_branch() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
-    let base = mirror.resolve(None).await.unwrap().commit;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
     let dir = worktree.dir();
     write(dir, "one", "1");
-    let first = place.commit(dir, "One");
-    mirror.publish(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    let first = fixture.commit(dir, "One");
+    mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
     mirror.update(&mut |_| ()).await.unwrap();
 
     // It contains the branch.
-    place.run(dir, ["switch", "--quiet", "-c", "fix2"]);
+    fixture.run(dir, ["switch", "--quiet", "-c", "fix2"]);
     write(dir, "two", "1");
-    let second = place.commit(dir, "Two");
+    let second = fixture.commit(dir, "Two");
     let status = worktree.status(base.as_ref()).await.unwrap();
-    assert_eq!((status.best_head.as_ref(), status.commits, status.left.len()), (Some(&second), 2, 0), "{status:?}");
+    assert_eq!(
+        (status.best_head.as_ref(), status.commits, status.unpushed_branches.len()),
+        (Some(&second), 2, 0),
+        "{status:?}"
+    );
 
     // What was pushed would not be part of it any more: it is named, and nothing is taken back.
-    place.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
+    fixture.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
     write(dir, "three", "1");
-    place.commit(dir, "Three");
+    fixture.commit(dir, "Three");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&first), 1));
-    assert_eq!(status.left, ["anew", "fix2"]);
+    assert_eq!(status.unpushed_branches, ["anew", "fix2"]);
 
     // A look back at a part of the branch, or a rebase that was not ended, changes nothing.
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "three", "other");
-    let fifth = place.commit(dir, "Three, too");
-    mirror.publish(&worktree, &fifth, Lease::Expect(Some(first.clone()))).await.unwrap();
+    let fifth = fixture.commit(dir, "Three, too");
+    mirror.push(&worktree, &fifth, Lease::Expect(Some(first.clone()))).await.unwrap();
     mirror.update(&mut |_| ()).await.unwrap();
-    place.run(dir, ["branch", "part", first.as_str()]);
-    place.run(dir, ["switch", "--quiet", "part"]);
+    fixture.run(dir, ["branch", "part", first.as_str()]);
+    fixture.run(dir, ["switch", "--quiet", "part"]);
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth.clone()));
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
-    assert!(!place.command(dir).args(["rebase", "--quiet", "anew"]).output().unwrap().status.success());
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    assert!(!fixture.command(dir).args(["rebase", "--quiet", "anew"]).output().unwrap().status.success());
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth));
-    place.run(dir, ["rebase", "--abort"]);
+    fixture.run(dir, ["rebase", "--abort"]);
 
     // The branch has moved, and HEAD is something else: the branch is the work, and the rest is named.
-    place.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+    fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "four", "1");
-    let fourth = place.commit(dir, "Four");
-    place.run(dir, ["switch", "--quiet", "--detach", "anew"]);
+    let fourth = fixture.commit(dir, "Four");
+    fixture.run(dir, ["switch", "--quiet", "--detach", "anew"]);
     write(dir, "five", "1");
-    place.commit(dir, "Five");
+    fixture.commit(dir, "Five");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&fourth), 3));
-    assert_eq!(status.left, ["anew", "fix2", "HEAD"]);
+    assert_eq!(status.unpushed_branches, ["anew", "fix2", "HEAD"]);
 }
 
 #[tokio::test]
 async fn commits_of_the_servers_are_not_counted_as_work() {
-    let place = Place::new().await;
-    let (mirror, worktree, server) = place.ready().await;
-    let base = mirror.resolve(None).await.unwrap().commit;
-    let repository = place.path("repository");
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
+    let repository = fixture.path("repository");
     write(&repository, "theirs.txt", "theirs\n");
-    let theirs = place.commit(&repository, "Theirs");
-    place.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    let theirs = fixture.commit(&repository, "Theirs");
+    fixture.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
     mirror.update(&mut |_| ()).await.unwrap();
     worktree.refresh().await.unwrap();
-    place.run(worktree.dir(), ["pull", "--quiet", "--no-rebase", "origin", "main"]);
+    fixture.run(worktree.dir(), ["pull", "--quiet", "--no-rebase", "origin", "main"]);
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.commits, status.head), (0, Some(theirs)));
     write(worktree.dir(), "x", "1");
-    place.commit(worktree.dir(), "Mine");
+    fixture.commit(worktree.dir(), "Mine");
     assert_eq!(worktree.status(base.as_ref()).await.unwrap().commits, 1);
 }
 
 #[tokio::test]
 async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_are_hidden() {
-    let place = Place::new().await;
-    let (_, worktree, _) = place.ready().await;
+    let fixture = Fixture::new().await;
+    let (_, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     for name in odd_names() {
         write(dir, &name, "x");
     }
-    place.run(dir, ["update-index", "--assume-unchanged", "README.md"]);
-    place.run(dir, ["update-index", "--skip-worktree", "src/a.txt"]);
+    fixture.run(dir, ["update-index", "--assume-unchanged", "README.md"]);
+    fixture.run(dir, ["update-index", "--skip-worktree", "src/a.txt"]);
     write(dir, "README.md", "changed\n");
     write(dir, "src/a.txt", "changed\n");
     write(dir, ".gitignore", "ignored\n");
@@ -147,7 +151,7 @@ async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_ar
     }
     assert_eq!(status.uncommitted_total, odd_names().len() + 4);
     assert!(status.uncommitted.iter().all(|name| !name.contains(char::is_control)));
-    assert!(place.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's own index is left alone");
+    assert!(fixture.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's own index is left alone");
 
     for n in 0..300 {
         write(dir, format!("many/{n}"), "x");
@@ -158,12 +162,12 @@ async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_ar
 
 #[tokio::test]
 async fn a_damaged_or_missing_git_directory_tells_less_and_is_no_error() {
-    let place = Place::new().await;
-    let (mirror, worktree, _) = place.ready().await;
-    let base = mirror.resolve(None).await.unwrap().commit;
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
     let dir = worktree.dir();
     write(dir, "x", "1");
-    place.commit(dir, "Mine");
+    fixture.commit(dir, "Mine");
     for entry in std::fs::read_dir(dir.join(".git/objects")).unwrap().flatten() {
         if entry.file_name() != "info" {
             std::fs::remove_dir_all(entry.path()).unwrap();

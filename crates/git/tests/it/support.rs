@@ -1,4 +1,4 @@
-//! A hermetic place: a home for git, repositories, and the paths that kugetsu would use.
+//! A hermetic fixture: a home for git, repositories, and the paths that kugetsu would use.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,12 +15,12 @@ use kugetsu_git::worktree::{Created, Worktree, WorktreeError, WorktreeSpec};
 /// Takes progress and forgets it.
 pub(crate) fn quiet(_: Progress) {}
 
-pub(crate) struct Place {
+pub(crate) struct Fixture {
     root: tempfile::TempDir,
     pub(crate) git: Git,
 }
 
-impl Place {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::with_config("[user]\n\tname = Test Person\n\temail = test@example.invalid\n").await
     }
@@ -35,7 +35,7 @@ impl Place {
         Self { root, git }
     }
 
-    /// What makes git look into this place only.
+    /// What makes git look into this fixture only.
     pub(crate) fn variables(&self) -> [(OsString, OsString); 4] {
         variables(self.root.path())
     }
@@ -126,7 +126,7 @@ impl Place {
     }
 
     pub(crate) async fn try_create(&self, mirror: &Mirror) -> Result<Created, WorktreeError> {
-        let base = mirror.resolve(None).await.unwrap();
+        let base = mirror.resolve_base(None).await.unwrap();
         let spec = WorktreeSpec { dir: self.dir(), relay: self.relay(), branch: branch(), base };
         Worktree::create(mirror, spec, &mut quiet).await
     }

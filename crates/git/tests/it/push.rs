@@ -1,0 +1,159 @@
+//! The host's push.
+
+use kugetsu_git::mirror::Source;
+use kugetsu_git::push::{Lease, PushError};
+
+use crate::support::{Fixture, branch, quiet, trap, url, write};
+
+#[tokio::test]
+async fn a_branch_is_pushed_updated_and_left_alone() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    let dir = worktree.dir();
+    write(dir, "x", "1");
+    let first = fixture.commit(dir, "One");
+    let published = mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    assert_eq!((published.branch, &published.head, published.was), (branch(), &first, None));
+    assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), first);
+    assert_eq!(fixture.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), first);
+    let again = mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    assert_eq!(again.was, Some(first.clone()));
+
+    // Rewritten: the lease lets it through.
+    write(dir, "x", "2");
+    fixture.run(dir, ["commit", "--quiet", "--all", "--amend", "-m", "Two"]);
+    let second = fixture.oid(dir, "HEAD");
+    let published = mirror.push(&worktree, &second, Lease::Expect(Some(first.clone()))).await.unwrap();
+    assert_eq!(published.was, Some(first));
+    assert_eq!(
+        fixture.run(&server, ["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/kugetsu/7-fix\nrefs/heads/main"
+    );
+    assert_eq!(fixture.run(mirror.dir(), ["for-each-ref", "refs/kugetsu/outgoing"]), "");
+    fixture.run(mirror.dir(), ["fsck"]);
+}
+
+#[tokio::test]
+async fn somebody_elses_commits_are_never_overwritten() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    let main = fixture.oid(&server, "main");
+    fixture.run(&server, ["branch", "kugetsu/7-fix", "main"]);
+    for lease in [None, Some(ours.clone())] {
+        match mirror.push(&worktree, &ours, Lease::Expect(lease)).await {
+            Err(PushError::Diverged { theirs, .. }) => assert_eq!(theirs, Some(main.clone())),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), main);
+    fixture.run(&server, ["branch", "-D", "kugetsu/7-fix"]);
+    match mirror.push(&worktree, &ours, Lease::Expect(Some(main))).await {
+        Err(error @ PushError::Diverged { theirs: None, .. }) => {
+            assert!(error.to_string().contains("it is gone"), "{error}")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_servers_words_without_its_colours() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    trap(&server.join("hooks/pre-receive"), &fixture.path("ran"));
+    std::fs::write(
+        server.join("hooks/pre-receive"),
+        "#!/bin/sh\nprintf '\\033[31mGH006: Protected\\033[0m https://u:pw@h/x\\n' >&2\nexit 1\n",
+    )
+    .unwrap();
+    match mirror.push(&worktree, &ours, Lease::Expect(None)).await {
+        Err(PushError::Rejected { stderr, .. }) => {
+            assert!(
+                stderr.as_str().contains("GH006: Protected") && stderr.as_str().contains("hook declined"),
+                "{stderr}"
+            );
+            assert!(!stderr.as_str().contains('\u{1b}') && !stderr.as_str().contains("pw"), "{stderr}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_told_from_one_that_refuses() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    std::fs::rename(&server, fixture.path("elsewhere")).unwrap();
+    let error = mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap_err();
+    assert!(matches!(error, PushError::Git(_)), "{error:?}");
+    assert!(error.to_string().contains("push kugetsu/7-fix to file://"), "{error}");
+
+    // A port where nobody listens.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let dead = fixture.path("mirrors/dead");
+    std::fs::create_dir_all(&dead).unwrap();
+    fixture.run(
+        &fixture.path("home"),
+        ["config", "--global", &format!("url.git://127.0.0.1:{port}/.insteadOf"), "file:///"],
+    );
+    let error = mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap_err();
+    assert!(matches!(error, PushError::Unreachable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_folder_gets_the_branch_unless_it_is_checked_out_there() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    assert_eq!(fixture.oid(&repository, "kugetsu/7-fix"), ours);
+    assert_eq!(fixture.run(&repository, ["status", "--porcelain", "--branch"]), "## main");
+
+    fixture.run(&repository, ["worktree", "add", "--quiet", fixture.path("linked").to_str().unwrap(), "kugetsu/7-fix"]);
+    fixture.run(&repository, ["config", "receive.denyCurrentBranch", "ignore"]);
+    write(worktree.dir(), "x", "2");
+    let next = fixture.commit(worktree.dir(), "Next");
+    match mirror.push(&worktree, &next, Lease::Expect(Some(ours.clone()))).await {
+        Err(PushError::CheckedOut { at, .. }) => assert_eq!(at, fixture.path("linked")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fixture.oid(&repository, "kugetsu/7-fix"), ours);
+}
+
+#[tokio::test]
+async fn the_users_own_hooks_in_the_users_folder_are_asked() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    trap(&repository.join(".git/hooks/pre-receive"), &fixture.path("ran"));
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    assert!(fixture.path("ran").exists());
+}
+
+#[tokio::test]
+async fn a_branch_that_was_pushed_is_known_without_the_network() {
+    let fixture = Fixture::new().await;
+    let server = fixture.server(&fixture.repository("repository"));
+    let mirror = fixture.mirror(&url(&server)).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    std::fs::rename(&server, fixture.path("elsewhere")).unwrap();
+    assert!(kugetsu_git::rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
+    std::fs::rename(fixture.path("elsewhere"), &server).unwrap();
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(fixture.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), ours);
+}

@@ -1,0 +1,340 @@
+//! Repositories of every kind: empty, shallow, partial, SHA-256, with submodules, with large files.
+
+use std::path::Path;
+
+use kugetsu_git::mirror::Source;
+use kugetsu_git::push::Lease;
+use kugetsu_git::rescue::{self, SaveSpec};
+use kugetsu_testkit::{GitServer, Repository};
+
+use crate::support::{Fixture, branch, quiet, read, url, write};
+
+fn spec() -> SaveSpec {
+    SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "20261122T201500Z".to_owned() }
+}
+
+/// Creates, commits, pushes, rescues and restores.
+async fn round(fixture: &Fixture, source: &Source) -> Vec<String> {
+    let mirror = fixture.mirror(source).await;
+    let created = fixture.create(&mirror).await;
+    let worktree = created.worktree;
+    assert_eq!(fixture.run(worktree.dir(), ["status", "--porcelain"]), "");
+    write(worktree.dir(), "mine.txt", "mine\n");
+    let head = fixture.commit(worktree.dir(), "Mine");
+    fixture.run(worktree.dir(), ["push", "--quiet"]);
+    let status = worktree.status(created.base_sha.as_ref()).await.unwrap();
+    assert_eq!((status.best_head.as_ref(), status.commits, status.relay_head.as_ref()), (Some(&head), 1, Some(&head)));
+
+    write(worktree.dir(), "left.txt", "left\n");
+    let saved = rescue::save(&mirror, &worktree, spec()).await.unwrap().unwrap();
+    assert_eq!((saved.files, saved.unsaved.len()), (1, 0), "{saved:?}");
+    let published = mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(published.was, None);
+    assert_eq!(mirror.on_server(&branch()).await.unwrap(), Some(head.clone()));
+
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    assert_eq!(read(&back, "left.txt"), b"left\n");
+    assert_eq!(fixture.oid(&back, "HEAD"), head);
+    let unfiltered = ["-c", "filter.lfs.required=false", "-c", "filter.lfs.process=", "-c", "filter.lfs.clean="];
+    assert_eq!(fixture.run(&back, unfiltered.iter().chain(&["status", "--porcelain"])), "?? left.txt");
+    worktree.remove().await.unwrap();
+    created.notices
+}
+
+#[tokio::test]
+async fn a_folder() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    assert_eq!(round(&fixture, &Source::Path(repository)).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_empty_repository_begins_without_a_parent() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.empty("repository", &["--bare", "--initial-branch=trunk"]);
+    round(&fixture, &url(&repository)).await;
+    assert_eq!(fixture.run(&repository, ["rev-list", "--count", "kugetsu/7-fix"]), "1");
+}
+
+#[tokio::test]
+async fn an_empty_folder_begins_without_a_parent() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.empty("repository", &[]);
+    round(&fixture, &Source::Path(repository)).await;
+}
+
+#[tokio::test]
+async fn a_default_branch_of_another_name() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    fixture.run(&repository, ["branch", "--move", "main", "trünk/1"]);
+    round(&fixture, &url(&repository)).await;
+}
+
+#[tokio::test]
+async fn a_detached_head() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    fixture.run(&repository, ["switch", "--quiet", "--detach"]);
+    write(&repository, "detached", "1");
+    fixture.commit(&repository, "Detached");
+    round(&fixture, &Source::Path(repository)).await;
+}
+
+#[tokio::test]
+async fn a_shallow_folder() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    fixture.commit(&repository, "Second");
+    let server = fixture.server(&repository);
+    let clone = fixture.path("clone");
+    let from = format!("file://{}", server.display());
+    fixture.run(&fixture.path("home"), ["clone", "--quiet", "--depth=1", &from, clone.to_str().unwrap()]);
+    round(&fixture, &Source::Path(clone)).await;
+}
+
+#[tokio::test]
+async fn a_partial_folder() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    write(&repository, "src/a.txt", "changed\n");
+    fixture.commit(&repository, "Second");
+    let server = fixture.server(&repository);
+    let clone = fixture.path("clone");
+    let from = format!("file://{}", server.display());
+    fixture.run(
+        &fixture.path("home"),
+        ["clone", "--quiet", "--filter=blob:none", "--no-checkout", &from, clone.to_str().unwrap()],
+    );
+    // Nothing was checked out, so every content has to come from the server, and does.
+    let clone_of = Source::Path(clone);
+    round(&fixture, &clone_of).await;
+}
+
+#[tokio::test]
+async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_seen() {
+    const TOKEN: &str = "server-token-123456";
+    let fixture = Fixture::new().await;
+    let server = GitServer::start(TOKEN);
+    let repository = Repository::with_commit();
+    repository.commit_files("second", &[("big.txt", "from the server\n")]);
+    server.add_repository_from("acme/api", &repository);
+    let clone = fixture.path("clone");
+    let from = server.url_with_token("acme/api");
+    let home = fixture.path("home");
+    fixture.run(&home, ["clone", "--quiet", "--filter=blob:none", "--no-checkout", &from, clone.to_str().unwrap()]);
+    // Git's own record of what it starts, with all arguments; it hides passwords, but not that there was one.
+    let started = fixture.path("started");
+    fixture.run(&home, ["config", "--global", "trace2.eventTarget", started.to_str().unwrap()]);
+
+    let mirror = fixture.mirror(&Source::Path(clone)).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    assert_eq!(read(worktree.dir(), "big.txt"), b"from the server\n", "the server wants the token");
+    let mut left = vec![fixture.path("mirrors"), fixture.path("worktrees"), fixture.path("relays")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            assert!(!String::from_utf8_lossy(&bytes).contains(TOKEN), "{}", path.display());
+        }
+    }
+    let config = String::from_utf8(read(worktree.dir(), ".git/config")).unwrap();
+    assert!(config.contains(&server.url("acme/api")), "{config}");
+    let host = format!("@{}", server.base_url().trim_start_matches("http://"));
+    let started = String::from_utf8(read(&home, &started)).unwrap();
+    assert!(started.contains("remote-http") && !started.contains(&host), "{started}");
+}
+
+#[tokio::test]
+async fn sha256() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.empty("repository", &["--object-format=sha256"]);
+    write(&repository, "a", "1");
+    let head = fixture.commit(&repository, "First");
+    assert_eq!(head.as_str().len(), 64);
+    round(&fixture, &Source::Path(repository)).await;
+}
+
+fn submodule(fixture: &Fixture, repository: &Path, address: &str, from: &Path) {
+    fixture.run(
+        repository,
+        ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", from.to_str().unwrap(), "parts/inner"],
+    );
+    fixture.run(repository, ["config", "--file", ".gitmodules", "submodule.parts/inner.url", address]);
+    fixture.commit(repository, "Submodule");
+}
+
+#[tokio::test]
+async fn a_submodule_is_not_fetched_but_its_relative_address_leads_to_the_server() {
+    let fixture = Fixture::new().await;
+    let inner = fixture.repository("inner");
+    let repository = fixture.repository("repository");
+    submodule(&fixture, &repository, "../inner", &inner);
+    let mirror = fixture.mirror(&url(&repository)).await;
+    let created = fixture.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert_eq!(
+        created.notices,
+        ["the submodule parts/inner is not there; to get it, run `git submodule update --init`"]
+    );
+    fixture.run(dir, ["-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init"]);
+    assert_eq!(read(dir, "parts/inner/README.md"), b"hello\n");
+    assert!(
+        rescue::work_at_risk(&mirror, &created.worktree).await.unwrap().is_empty(),
+        "a submodule as it was fetched is safe"
+    );
+    assert_eq!(rescue::save(&mirror, &created.worktree, spec()).await.unwrap(), None);
+
+    // Work in the submodule is work.
+    write(dir, "parts/inner/README.md", "changed\n");
+    let at_risk = rescue::work_at_risk(&mirror, &created.worktree).await.unwrap();
+    assert_eq!(at_risk.uncommitted, ["parts/inner/"]);
+    let saved = rescue::save(&mirror, &created.worktree, spec()).await.unwrap().unwrap();
+    assert_eq!(fixture.run(mirror.dir(), ["show", &format!("{}:parts/inner/README.md", saved.name)]), "changed");
+    fixture.run(&dir.join("parts/inner"), ["commit", "--quiet", "--all", "-m", "Inner"]);
+    assert!(!rescue::work_at_risk(&mirror, &created.worktree).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn needs_git_lfs_large_files_come_from_the_server_and_go_there() {
+    let fixture = Fixture::new().await;
+    let home = fixture.path("home");
+    fixture.run(&home, ["lfs", "install", "--skip-repo"]);
+    let server = fixture.empty("server.git", &["--bare"]);
+    let repository = fixture.empty("repository", &[]);
+    fixture.run(&repository, ["lfs", "install", "--local"]);
+    write(&repository, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    write(&repository, "big.bin", "large\n");
+    fixture.commit(&repository, "First");
+    fixture.run(&repository, ["remote", "add", "origin", &format!("file://{}", server.display())]);
+    fixture.run(&repository, ["push", "--quiet", "origin", "main"]);
+    let mirror = fixture.mirror(&url(&server)).await;
+    let created = fixture.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert_eq!(created.notices, Vec::<String>::new());
+    assert_eq!(read(dir, "big.bin"), b"large\n");
+    assert_eq!(fixture.run(dir, ["status", "--porcelain"]), "");
+    assert!(rescue::work_at_risk(&mirror, &created.worktree).await.unwrap().is_empty());
+
+    write(dir, "big.bin", "larger\n");
+    let head = fixture.commit(dir, "Mine");
+    fixture.run(dir, ["push", "--quiet"]);
+    mirror.push(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
+    let clone = fixture.path("clone");
+    let from = format!("file://{}", server.display());
+    fixture.run(&home, ["clone", "--quiet", "--branch=kugetsu/7-fix", &from, clone.to_str().unwrap()]);
+    assert_eq!(read(&clone, "big.bin"), b"larger\n");
+
+    // Committed, but pushed nowhere: the content lies in the worktree alone.
+    write(dir, "big.bin", "largest\n");
+    fixture.commit(dir, "Lost?");
+    let saved = rescue::save(&mirror, &created.worktree, spec()).await.unwrap().unwrap();
+    created.worktree.remove().await.unwrap();
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    assert_eq!(read(&back, "big.bin"), b"largest\n");
+}
+
+/// A server whose repository keeps `big.bin` in Git LFS, and the content of it.
+fn with_large_file(fixture: &Fixture) -> std::path::PathBuf {
+    let server = fixture.empty("server.git", &["--bare"]);
+    let repository = fixture.empty("repository", &[]);
+    for (key, value) in [("required", "false"), ("process", ""), ("clean", ""), ("smudge", "")] {
+        fixture.run(&repository, ["config", &format!("filter.lfs.{key}"), value]);
+    }
+    write(&repository, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    write(&repository, "big.bin", POINTER);
+    fixture.commit(&repository, "First");
+    fixture.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    write(&server, format!("lfs/objects/2c/f2/{CONTENT}"), "hello");
+    server
+}
+
+const CONTENT: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
+                       oid sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\nsize 5\n";
+
+/// A fixture whose `PATH` has git and nothing else, so no git-lfs either, and whose user has set it up some time.
+async fn without_git_lfs() -> Fixture {
+    let config = "[user]\n\tname = A\n\temail = a@b\n[filter \"lfs\"]\n\trequired = true\n\tprocess = git-lfs filter-process\n\
+                  \tsmudge = git-lfs smudge -- %f\n\tclean = git-lfs clean -- %f\n";
+    let mut fixture = Fixture::with_config(config).await;
+    let programs = fixture.path("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(fixture.git.program(), programs.join("git")).unwrap();
+    fixture.look_for_programs_in(&programs).await;
+    fixture
+}
+
+#[tokio::test]
+async fn a_repository_with_large_files_opens_without_git_lfs() {
+    let fixture = without_git_lfs().await;
+    let server = with_large_file(&fixture);
+    let notices = round(&fixture, &url(&server)).await;
+    assert_eq!(
+        notices,
+        [
+            "the repository keeps large files in Git LFS, and they are only pointers here; to get them, install git-lfs, \
+          then run `git lfs install` and `git lfs pull`"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
+    let fixture = without_git_lfs().await;
+    let server = with_large_file(&fixture);
+    let mirror = fixture.mirror(&url(&server)).await;
+    let created = fixture.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert!(created.notices[0].contains("install git-lfs"), "{:?}", created.notices);
+    assert_eq!(read(dir, "big.bin"), POINTER.as_bytes());
+    assert_eq!(fixture.run(dir, ["config", "remote.origin.lfsurl"]), format!("file://{}", server.display()));
+
+    // It is installed now, and set up as the notice says.
+    fixture.run(dir, ["lfs", "install"]);
+    fixture.run(dir, ["lfs", "pull"]);
+    assert_eq!(read(dir, "big.bin"), b"hello");
+    assert_eq!(fixture.run(dir, ["status", "--porcelain"]), "");
+    write(dir, "more.bin", "more");
+    let head = fixture.commit(dir, "Mine");
+    let stored = fixture.run(dir, ["cat-file", "blob", "HEAD:more.bin"]);
+    assert!(stored.starts_with("version https://git-lfs.github.com/spec/v1"), "{stored}");
+    fixture.run(dir, ["push", "--quiet"]);
+    let git = kugetsu_git::command::Git::find_with(fixture.variables()).await.unwrap();
+    let mirror = kugetsu_git::mirror::Mirror::open(&git, mirror.dir(), &url(&server)).await.unwrap().unwrap();
+    mirror.push(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), head);
+}
+
+#[tokio::test]
+async fn a_shallow_folder_that_was_fetched_anew_can_be_fetched_from() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    fixture.commit(&repository, "Second");
+    let server = fixture.server(&repository);
+    let clone = fixture.path("clone");
+    let from = format!("file://{}", server.display());
+    fixture.run(&fixture.path("home"), ["clone", "--quiet", "--depth=1", &from, clone.to_str().unwrap()]);
+    let mirror = fixture.mirror(&Source::Path(clone.clone())).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    write(worktree.dir(), "mine.txt", "mine\n");
+    fixture.commit(worktree.dir(), "Mine");
+
+    for message in ["Third", "Fourth"] {
+        fixture.commit(&repository, message);
+    }
+    fixture.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    fixture.run(&clone, ["fetch", "--quiet", "--depth=1", "origin"]);
+    fixture.run(&clone, ["reset", "--quiet", "--hard", "origin/main"]);
+    mirror.update(&mut quiet).await.unwrap();
+    worktree.refresh().await.unwrap();
+    fixture.run(worktree.dir(), ["fetch", "--quiet", "origin"]);
+    assert_eq!(fixture.oid(worktree.dir(), "origin/main"), fixture.oid(&repository, "main"));
+    assert_eq!(fixture.run(worktree.dir(), ["log", "--format=%s", "origin/main"]), "Fourth");
+    fixture.run(worktree.dir(), ["fsck"]);
+    fixture.run(worktree.relay(), ["fsck"]);
+    let status = worktree.status(None).await.unwrap();
+    assert_eq!(status.commits, 2, "{status:?}");
+}
