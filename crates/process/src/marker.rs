@@ -1,33 +1,27 @@
-//! The mark that every process of a run carries in its environment, so that it can be found when nothing else is left to
-//! go by.
+//! A variable in the environment of every process of a run, by which the process can be found when nothing else is left to
+//! recognize it by.
 
 use std::fmt;
 
 /// The variable's name.
 pub const MARKER: &str = "KUGETSU_RUN";
 
-const MAX: usize = 128;
+const MAX_LEN: usize = 128;
 
-/// Says whose process it is: the variable [`MARKER`] with a run's id.
+/// The variable [`MARKER`] with the id of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Marker(String);
 
-/// A run id that cannot be a marker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` cannot mark a run: a marker is 1 to {MAX} letters, digits, `-`, `_` or `.`, and does not begin with `.`"
-)]
+#[error("invalid run id `{0}`: expected 1 to {MAX_LEN} letters, digits, `-`, `_` or `.`, and no `.` at the beginning")]
 pub struct InvalidMarker(String);
 
 impl Marker {
-    /// A marker for the run with this id.
-    ///
-    /// # Errors
-    /// [`InvalidMarker`], as the id also names a directory and must be found again in any listing.
+    /// The id also names a cgroup, and must be recognizable in any listing of environments.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidMarker> {
         let id = id.into();
         let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if plain && (1..=MAX).contains(&id.len()) && !id.starts_with('.') {
+        if plain && (1..=MAX_LEN).contains(&id.len()) && !id.starts_with('.') {
             Ok(Self(id))
         } else {
             Err(InvalidMarker(id))
@@ -51,7 +45,7 @@ mod tests {
     use super::Marker;
 
     #[test]
-    fn a_marker_is_a_plain_name() {
+    fn markers_are_plain_names() {
         assert_eq!(Marker::new("0190-a_b.c").unwrap().to_string(), "KUGETSU_RUN=0190-a_b.c");
         for bad in ["", ".", "../x", "a b", "a/b", "ä", &"x".repeat(129)] {
             assert!(Marker::new(bad).is_err(), "{bad}");

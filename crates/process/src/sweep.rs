@@ -1,4 +1,4 @@
-//! Ending what a runner left that was killed itself, and finding what should not be there.
+//! Ends what a killed runner left behind, and lists the processes of any run.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,40 +7,35 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::cgroup::Cgroup;
 use crate::marker::Marker;
-use crate::table::Source;
-use crate::tree_killer::{Membership, TreeKiller};
+use crate::tracking::cgroup::Cgroup;
+use crate::tracking::table::ProcessTable;
+use crate::tracking::tree_killer::{Membership, TreeKiller};
 
-/// How long the processes may take to obey SIGTERM.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a sweep met.
 #[derive(Debug)]
 pub struct Swept {
-    /// Processes that had to be signalled. 0: there was nothing.
+    /// Number of processes that were signalled. 0 means that none was found.
     pub signalled: usize,
-    /// Processes that would not end. Empty, unless one hangs in the kernel or belongs to another user.
+    /// Processes that survived SIGKILL: they hang in the kernel or belong to another user. Usually empty.
     pub survivors: Vec<Pid>,
 }
 
 /// Ends every process of a run whose runner is gone: those that carry the marker or are in the run's cgroup, with their
-/// descendants and groups. SIGTERM, five seconds, SIGKILL until none is left. This process and those above it are
-/// spared, marker or not.
+/// descendants and groups. Sends SIGTERM, and SIGKILL five seconds later. This process and its ancestors are spared even
+/// if they carry the marker.
 ///
-/// A process that left its group, lost its parent *and* cleared its environment is found only by the cgroup: that is
-/// what the runner is for.
+/// A process that left its group, lost its parent and cleared its environment is found by the cgroup only. The runner
+/// exists to adopt such processes; a sweep is for runners that were killed.
 ///
 /// # Errors
-/// Processes could not be listed, or the empty cgroup could not be removed. What was found until then is ended.
+/// Fails if processes cannot be listed, or the empty cgroup cannot be removed. Processes found until then are ended.
 pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
-    sweep_seen_by(Source::best(), marker).await
-}
-
-pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result<Swept> {
     let membership =
         Membership { marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
-    let mut killer = TreeKiller::new(source, membership)?;
+    let mut killer = TreeKiller::new(ProcessTable::best(), membership)?;
     killer.terminate(GRACE).await?;
     let survivors = killer.kill().await?;
     if survivors.is_empty() {
@@ -49,13 +44,9 @@ pub(crate) async fn sweep_seen_by(source: Source, marker: &Marker) -> io::Result
     Ok(Swept { signalled: killer.signalled(), survivors })
 }
 
-/// Every process that carries the variable `name`, whatever its value, apart from this one. For a person who wants to
-/// know what still runs.
-///
-/// # Errors
-/// Processes could not be listed.
+/// Lists every process but this one whose environment has the variable `name`, with its value.
 pub async fn leftover_processes(name: &str) -> io::Result<Vec<(Pid, OsString)>> {
-    let marked = Source::best().marked(name).await?;
+    let marked = ProcessTable::best().marked(name).await?;
     let us = std::process::id().cast_signed();
     let others = marked.into_iter().filter(|(pid, _)| *pid != us);
     Ok(others.map(|(pid, value)| (Pid::from_raw(pid), OsString::from_vec(value))).collect())

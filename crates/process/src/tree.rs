@@ -1,7 +1,8 @@
-//! An agent with everything it starts: one process tree, started with exactly the environment given and ended as a whole.
+//! An agent with everything that it starts: one process tree, started with exactly the given environment and ended as a
+//! whole.
 //!
-//! An agent's tools run in sessions of their own and outlive it, so its process group is not enough: see
-//! [`crate::Tracking`]. What the agent may see and do is for the caller to say, and for [`crate::sandbox`] to keep.
+//! An agent's tools run in sessions of their own and outlive it, so ending its process group is not enough: see
+//! [`Tracking`]. A [`sandbox`](crate::sandbox) restricts what the tree may read and write.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -18,51 +19,49 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use crate::capture::{Capture, Filter};
-use crate::cgroup::Cgroup;
-use crate::child::{Child, Pipes};
-use crate::child_registry;
-use crate::error::RunError;
+use crate::child::capture::{Capture, Filter};
+use crate::child::group::{Child, Pipes};
+use crate::child::{RunError, pre_exec, registry};
 use crate::marker::{MARKER, Marker};
-use crate::orphans::{self, Reaping};
-use crate::pre_exec;
 use crate::sandbox::{PreparedSandbox, Sandbox, SandboxError};
-use crate::table::Source;
 use crate::tracking::Tracking;
-use crate::tree_killer::{Membership, TreeKiller};
+use crate::tracking::cgroup::Cgroup;
+use crate::tracking::orphans::{self, Reaper};
+use crate::tracking::table::ProcessTable;
+use crate::tracking::tree_killer::{Membership, TreeKiller};
 
 const STDERR_TAIL: usize = 4 * 1024;
-/// A process that was seen dead is reaped at once; this only bounds a kernel that is very busy.
-const REAP: Duration = Duration::from_secs(5);
-/// Times that all is ended once more because the kernel still knows of a child.
-const ROUNDS: usize = 50;
+/// Time to reap an agent that is not among the living any more. Only a very busy kernel needs any.
+const REAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often everything is killed again because the kernel still knows a child.
+const KILL_ROUNDS: usize = 50;
 
-/// What to start.
+/// How to start an agent.
 pub struct TreeSpec {
-    /// The program: a path, or a name that is looked up on the `PATH` in `env`.
+    /// A path, or a name that is looked up on the `PATH` in `env`.
     pub program: OsString,
-    /// Its arguments, without the program's name.
+    /// The arguments, without the program's name.
     pub args: Vec<OsString>,
-    /// Where it runs. `PWD` says the same.
+    /// Working directory, which `PWD` names too.
     pub cwd: PathBuf,
-    /// Its whole environment, apart from `PWD` and the marker. Nothing is inherited.
+    /// The whole environment apart from `PWD` and the marker. Nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
-    /// Put into the environment, so that the run's processes can be found.
+    /// Added to the environment, so that the run's processes can be found.
     pub marker: Marker,
-    /// Where its stderr goes.
+    /// The file that its stderr is captured in.
     pub stderr: File,
-    /// Bytes that file may get (at least 1 KiB): the beginning, and at the end of the run the last quarter, 64 KiB at
-    /// most. What came between is counted and left out.
+    /// Size limit of that file in bytes, at least 1 KiB. The beginning of stderr is kept, and the last quarter of the
+    /// limit (64 KiB at most) for its end. A line in between tells how much was omitted.
     pub stderr_max: usize,
-    /// What is kept of it; all of it without.
+    /// Rewrites stderr before it is stored.
     pub stderr_filter: Option<Filter>,
-    /// The strongest means to use, where they can be had: [`Tracking::CgroupV2`] unless there is a reason.
+    /// The strongest tracking to use if it is available. [`Tracking::CgroupV2`] unless there is a reason.
     pub tracking: Tracking,
-    /// What it is shut in; free to do what its user may do without.
+    /// Without one, the tree may do what its user may.
     pub sandbox: Option<Sandbox>,
 }
 
-/// Values of variables may be secrets: only names are shown.
+/// Shows names of variables only, because the values may be secrets.
 impl fmt::Debug for TreeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
@@ -79,86 +78,80 @@ impl fmt::Debug for TreeSpec {
     }
 }
 
-/// Why a tree was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// The program could not be started.
     #[error(transparent)]
     NotStarted(#[from] RunError),
-    /// This process adopts orphans and has a tree already: an orphan of one could not be told from an orphan of the other.
-    #[error("cannot start `{}`: this runner has an agent already, and there is one runner for each agent", .program.display())]
-    SecondTree {
-        /// As it was asked for.
-        program: OsString,
-    },
-    /// Its cage could not be built.
+    /// This process adopts orphans and has a tree already. Orphans of two trees could not be told apart.
+    #[error("cannot start `{}`: this process already runs an agent", .program.display())]
+    SecondTree { program: OsString },
     #[error("cannot start `{}`: {source}", .program.display())]
-    Sandbox {
-        /// As it was asked for.
-        program: OsString,
-        /// What is wrong with it.
-        source: SandboxError,
-    },
+    Sandbox { program: OsString, source: SandboxError },
 }
 
-/// A running tree. To be ended with [`Tree::end`]; if it is dropped, as in a panic, all that can be found at that moment
-/// is killed.
+impl SpawnError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotStarted(error) => error.hint(),
+            Self::SecondTree { .. } => None,
+            Self::Sandbox { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// A running tree. End it with [`Tree::end`]. If it is dropped, as in a panic, the processes that can be found at that
+/// moment are killed.
 pub struct Tree {
-    /// To be taken by whoever speaks to the agent.
+    /// `None` after it is taken.
     pub stdin: Option<ChildStdin>,
-    /// To be taken by whoever listens to it.
+    /// `None` after it is taken.
     pub stdout: Option<ChildStdout>,
     child: Child,
     status: Option<ExitStatus>,
     stderr: Option<Capture>,
     killer: TreeKiller,
     tracking: Tracking,
-    reaping: Option<Reaping>,
+    reaper: Option<Reaper>,
     done: bool,
     _claim: Option<Claim>,
 }
 
-/// What became of a tree.
+/// How a tree ended.
 #[derive(Debug)]
 pub struct TreeExit {
-    /// How the agent ended; `None` only if it is among `left`.
+    /// Exit status of the agent. `None` only if the agent is among the survivors.
     pub status: Option<ExitStatus>,
-    /// Processes that had to be signalled. 0: all had ended by themselves.
+    /// Number of processes that were signalled. 0 means that all had ended by themselves.
     pub signalled: usize,
-    /// Processes that would not end. Empty, unless one hangs in the kernel or belongs to another user.
+    /// Processes that survived SIGKILL: they hang in the kernel or belong to another user. Usually empty.
     pub survivors: Vec<Pid>,
-    /// By what tracking.
     pub tracking: Tracking,
-    /// What went wrong beside: processes could not be listed, the stderr file could not be written, the cgroup could
-    /// not be removed.
+    /// A further failure: processes could not be listed, the stderr file could not be written, or the cgroup could not be
+    /// removed.
     pub problem: Option<io::Error>,
 }
 
 impl Tree {
-    /// Starts an agent in a session of its own. With [`crate::adopt_orphans`] called before, a process can have one tree.
-    ///
-    /// # Errors
-    /// [`SpawnError`].
+    /// Starts an agent in a session of its own. A process that called [`adopt_orphans`](crate::adopt_orphans) can have one
+    /// tree at a time.
     ///
     /// # Panics
-    /// Outside a tokio runtime with time and IO.
+    /// Outside of a tokio runtime with time and IO enabled.
     pub async fn spawn(spec: TreeSpec) -> Result<Self, SpawnError> {
-        Self::spawn_seen_by(Source::best(), spec).await
-    }
-
-    pub(crate) async fn spawn_seen_by(source: Source, spec: TreeSpec) -> Result<Self, SpawnError> {
-        let adopts = spec.tracking >= Tracking::Subreaper && source.shows_orphans() && orphans::are_adopted();
+        let table = ProcessTable::best();
+        let adopts = spec.tracking >= Tracking::Subreaper && table.shows_orphans() && orphans::are_adopted();
         let claim = if adopts { Some(Claim::take(&spec.program)?) } else { None };
         let program = spec.program.clone();
-        Self::start(spec, source, adopts, claim).map_err(|error| match error {
-            Refusal::Known(error) => error.into(),
-            Refusal::Sandbox(source) => SpawnError::Sandbox { program, source },
-            Refusal::System(source) => RunError::Io { program, source }.into(),
+        Self::start(spec, table, adopts, claim).map_err(|error| match error {
+            StartError::Run(error) => error.into(),
+            StartError::Sandbox(source) => SpawnError::Sandbox { program, source },
+            StartError::System(source) => RunError::Io { program, source }.into(),
         })
     }
 
-    fn start(spec: TreeSpec, source: Source, adopts: bool, claim: Option<Claim>) -> Result<Self, Refusal> {
-        let ends = signal(SignalKind::child())?;
+    fn start(spec: TreeSpec, table: ProcessTable, adopts: bool, claim: Option<Claim>) -> Result<Self, StartError> {
+        // Subscribe before the start: the reaper must not miss an orphan.
+        let child_exits = signal(SignalKind::child())?;
         let (mut child, cgroup) = spawn(&spec)?;
         let tracking = match (&cgroup, adopts) {
             (Some(_), _) => Tracking::CgroupV2,
@@ -168,11 +161,11 @@ impl Tree {
         let membership = Membership {
             root: Some(child.pid()),
             orphans: adopts,
-            // Beside the subreaper nothing can get lost, and reading all environments is slow.
+            // No member gets lost if orphans are adopted, and reading the environments of all processes is slow.
             marker: (!adopts).then_some(spec.marker),
             cgroups: cgroup.into_iter().collect(),
         };
-        let killer = TreeKiller::new(source, membership)?;
+        let killer = TreeKiller::new(table, membership)?;
         let Pipes { stdin, stdout, stderr } = child.pipes()?;
         Ok(Self {
             stdin,
@@ -182,57 +175,56 @@ impl Tree {
             stderr: stderr.map(|pipe| Capture::start(pipe, spec.stderr, spec.stderr_max, spec.stderr_filter)),
             killer,
             tracking,
-            reaping: adopts.then(|| Reaping::start(ends)),
+            reaper: adopts.then(|| Reaper::start(child_exits)),
             done: false,
             _claim: claim,
         })
     }
 
-    /// The agent's process number, which is its session's and its group's too.
+    /// Returns the agent's pid, which is also the id of its session and of its group.
     pub fn pid(&self) -> Pid {
         self.child.pid()
     }
 
-    /// By what means the tree is held together.
     pub fn tracking(&self) -> Tracking {
         self.tracking
     }
 
-    /// Waits until the agent itself has ended; what it started may go on. Cancel safe, and may be called again.
-    ///
-    /// # Errors
-    /// The system does not tell.
+    /// Waits until the agent itself has ended; processes that it started may continue. Cancel safe. Later calls return the
+    /// same status.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
             return Ok(status);
         }
         self.child.ended().await?;
-        // From here on its number may be given to another process.
+        // From here on the kernel may give its pid to another process.
         self.killer.membership.root = None;
         let status = self.child.reap()?;
         self.status = Some(status);
         Ok(status)
     }
 
-    /// The last 4 KiB of stderr so far, for messages.
+    /// Returns the last 4 KiB of stderr so far, for messages.
     pub fn stderr_tail(&self) -> String {
         let tail = self.stderr.as_ref().map(|stderr| stderr.tail(STDERR_TAIL)).unwrap_or_default();
         String::from_utf8_lossy(&tail).into_owned()
     }
 
-    /// Ends the whole tree: SIGTERM to every process, up to `grace` for them to obey, then SIGKILL until none is left,
-    /// whether it left the group, lost its parent, cleared its environment, ignores SIGTERM or forks meanwhile. Takes
-    /// no time if all have ended already, and about 20 s more than `grace` at the very worst.
+    /// Ends the whole tree: SIGTERM to every process, up to `grace` for them to end, then SIGKILL until none is left.
+    /// Finds processes that left the group, lost their parent, cleared their environment, ignore SIGTERM or fork
+    /// meanwhile. Returns at once if all have ended already. Takes at most about 20 s longer than `grace`.
     pub async fn end(mut self, grace: Duration) -> TreeExit {
-        // From here on orphans are reaped by the killer.
-        self.reaping = None;
+        // From here on the killer reaps the orphans, so that a pid it signals cannot be reused.
+        self.reaper = None;
         self.stdin = None;
         self.stdout = None;
         let mut problem = self.killer.terminate(grace).await.err();
         let mut survivors = Vec::new();
-        for _ in 0..ROUNDS {
+        // The killer trusts listings, which may miss a process. The kernel has the last word on whether a child is left,
+        // and if one is, everything is killed again.
+        for _ in 0..KILL_ROUNDS {
             match self.killer.kill().await {
-                Ok(still) => survivors = still,
+                Ok(left) => survivors = left,
                 Err(error) => {
                     problem = Some(error);
                     self.killer.kill_now();
@@ -240,7 +232,7 @@ impl Tree {
                 }
             }
             problem = problem.or(self.reap_root(&survivors).await.err());
-            if !survivors.is_empty() || self.is_proven() {
+            if !survivors.is_empty() || self.is_proven_empty() {
                 break;
             }
         }
@@ -262,17 +254,17 @@ impl Tree {
 
     async fn reap_root(&mut self, survivors: &[Pid]) -> io::Result<()> {
         if self.status.is_none() && !survivors.contains(&self.pid()) {
-            timeout(REAP, self.wait()).await??;
+            timeout(REAP_TIMEOUT, self.wait()).await??;
         }
         Ok(())
     }
 
-    /// Listings say that all is ended; the kernel must agree.
-    fn is_proven(&mut self) -> bool {
+    /// Asks the kernel whether a child is left. Where orphans are not adopted, the listings are all there is.
+    fn is_proven_empty(&mut self) -> bool {
         if !self.killer.membership.orphans {
             return true;
         }
-        let mut registry = child_registry::lock();
+        let mut registry = registry::lock();
         registry.reap_orphans();
         registry.has_no_orphans().unwrap_or(false)
     }
@@ -281,61 +273,65 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         if !self.done {
-            tracing::warn!(pid = self.pid().as_raw(), "an agent's process tree was dropped, not ended; killing it");
+            tracing::warn!(
+                pid = self.pid().as_raw(),
+                "an agent's process tree was dropped without being ended; killing it"
+            );
             self.killer.kill_now();
         }
     }
 }
 
-/// Within [`Tree::start`]: with a message of its own, or not.
-enum Refusal {
-    Known(RunError),
+/// A [`SpawnError`] that does not name the program yet.
+enum StartError {
+    Run(RunError),
     Sandbox(SandboxError),
     System(io::Error),
 }
 
-impl From<SandboxError> for Refusal {
+impl From<SandboxError> for StartError {
     fn from(error: SandboxError) -> Self {
         Self::Sandbox(error)
     }
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::System(error)
     }
 }
 
-/// In a cgroup of its own if that can be had.
-fn spawn(spec: &TreeSpec) -> Result<(Child, Option<Cgroup>), Refusal> {
-    // First, so that nothing is made for what cannot be started.
+/// Starts the agent, in a cgroup of its own if that is possible.
+fn spawn(spec: &TreeSpec) -> Result<(Child, Option<Cgroup>), StartError> {
+    // Built first, so that no cgroup is created for an agent that cannot be started.
     let mut command = command(spec)?;
     if spec.tracking == Tracking::CgroupV2
-        && let Ok(cgroup) = Cgroup::make(&spec.marker)
+        && let Ok(cgroup) = Cgroup::create(&spec.marker)
     {
-        match cgroup.admit(&mut command).and_then(|()| Child::spawn(&mut command)) {
+        match cgroup.attach(&mut command).and_then(|()| Child::spawn(&mut command)) {
             Ok(child) => return Ok((child, Some(cgroup))),
-            Err(error) => tracing::debug!(%error, "could not start in a cgroup; starting without"),
+            Err(error) => tracing::debug!(%error, "could not start in a cgroup; starting without one"),
         }
         if let Err(error) = cgroup.remove() {
-            tracing::debug!(%error, "could not remove a cgroup that is not used");
+            tracing::debug!(%error, "could not remove an unused cgroup");
         }
+        // The old command still enters the cgroup.
         command = self::command(spec)?;
     }
     match Child::spawn(&mut command) {
         Ok(child) => Ok((child, None)),
-        Err(error) => Err(Refusal::Known(RunError::of(&spec.program, Some(&spec.cwd), error))),
+        Err(error) => Err(StartError::Run(RunError::of(&spec.program, Some(&spec.cwd), error))),
     }
 }
 
-fn command(spec: &TreeSpec) -> Result<Command, Refusal> {
+fn command(spec: &TreeSpec) -> Result<Command, StartError> {
     let cwd = std::path::absolute(&spec.cwd)?;
-    let sandbox = spec.sandbox.as_ref().map(PreparedSandbox::build).transpose()?;
+    let sandbox = spec.sandbox.as_ref().map(PreparedSandbox::prepare).transpose()?;
     let mut command = match &sandbox {
         Some(sandbox) => {
             let path = spec.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-            // Its own starter would only tell the agent's stderr.
-            let found = RunError::look(&spec.program, &cwd, path).map_err(Refusal::Known)?;
+            // Looked up here, because bubblewrap would report a missing program on the agent's stderr only.
+            let found = RunError::resolve(&spec.program, &cwd, path).map_err(StartError::Run)?;
             sandbox.command(&spec.program, &found, &spec.args, &cwd)?
         }
         None => {
@@ -349,12 +345,13 @@ fn command(spec: &TreeSpec) -> Result<Command, Refusal> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     pre_exec::isolate(&mut command);
     if let Some(sandbox) = sandbox {
-        sandbox.shut(&mut command);
+        // The last hook before exec: the others need rights that the sandbox takes away.
+        sandbox.apply(&mut command);
     }
     Ok(command)
 }
 
-/// The right of this process to have a tree.
+/// The permission to have a tree, of which a process that adopts orphans has one.
 struct Claim;
 
 static CLAIMED: AtomicBool = AtomicBool::new(false);

@@ -72,7 +72,10 @@ async fn backend(run: &RunContext) -> Result<Option<Backend>, String> {
             run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
             Ok(Some(backend))
         }
-        Ok(Err(why)) => Err(format!("{why} To run the coordinator all the same: kugetsu config set pm.cage off")),
+        Ok(Err(why)) => {
+            let hint = why.hint().unwrap_or_default();
+            Err(format!("{why}; {hint}; or run the coordinator without a sandbox: kugetsu config set pm.cage off"))
+        }
         Err(error) => Err(error.to_string()),
     }
 }

@@ -33,7 +33,12 @@ pub(crate) async fn checks(settings: Option<&Settings>) -> Vec<Check> {
         Err(none) => {
             let tried: Vec<String> = none.tried.iter().map(|(means, why)| format!("{means}: {why}")).collect();
             let said = format!("there is none for the coordinator, so `delegate` cannot work: {}", tried.join("; "));
-            Check::warning(id, "", said, format!("{} Or do without: kugetsu config set pm.cage off", none.repair))
+            Check::warning(
+                id,
+                "",
+                said,
+                format!("{}; or do without: kugetsu config set pm.cage off", none.hint().unwrap_or_default()),
+            )
         }
     };
     vec![processes, cage]

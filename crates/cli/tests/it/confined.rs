@@ -147,7 +147,7 @@ fn without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
     let output = world.attempt(["delegate", &try_it("first"), "--wait"]);
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
     let why = shown(&output);
-    for part in ["no read-only cage can be had here", "Install bubblewrap", "kugetsu config set pm.cage off"] {
+    for part in ["no sandbox is available", "install bubblewrap", "kugetsu config set pm.cage off"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     assert_eq!(world.json(["queue", "list", "--all", "--json"]), json!([]), "nothing is in line");

@@ -127,8 +127,9 @@ async fn confined(settings: &Settings) -> Result<(), Problem> {
     }
     let found = tokio::task::spawn_blocking(sandbox::best_backend).await.map_err(internal)?;
     found.map(drop).map_err(|why| {
+        let hint = why.hint().unwrap_or_default();
         Problem::new(ProblemKind::NeedsPerson, format!("the coordinator is not run where it could write: {why}"))
-            .hint("to run it all the same: kugetsu config set pm.cage off")
+            .hint(format!("{hint}; or run it without a sandbox: kugetsu config set pm.cage off"))
     })
 }
 

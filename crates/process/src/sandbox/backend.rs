@@ -1,29 +1,31 @@
-//! The means by which the kernel keeps a cage shut.
+//! How the kernel enforces a sandbox.
 
 use std::fmt;
 
-/// By what means a cage is kept shut.
+/// How the kernel enforces a sandbox.
 ///
-/// Both keep files from being written, and neither lets a process open a unix socket, trace a process, mount, use a
-/// ring of the kernel's (io_uring), or gain rights by a setuid program; root is no more in it than the owner of root's
-/// files. Both have no room for 32-bit programs on a 64-bit system, nor for unix sockets between caged programs;
-/// pairs of connected ones work. Neither keeps a file that can be read from being locked.
+/// Both keep files from being written. Neither lets a process open a unix socket, trace a process, mount, use io_uring, or
+/// gain privileges by a setuid program; root has no more rights than the owner of root's files. Both reject 32-bit programs
+/// on a 64-bit system, and unix sockets between sandboxed programs; connected pairs work. Neither prevents a readable file
+/// from being locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backend {
-    /// The program `bwrap`: file systems mounted read-only in a mount namespace, a process table of its own, and a
-    /// seccomp filter. The stronger one: `/tmp`, `/run`, `/dev/shm` and terminals are private, other processes are not
-    /// even seen. The process that is started is bwrap itself, which ends as the program ended; a program killed by
-    /// signal n shows as exit status 128 + n, and bwrap obeys SIGTERM at once, while its program takes its time.
-    Bubblewrap,
-    /// The security module landlock (Linux 6.2 or newer) and a seccomp filter, without any program installed.
+    /// The program `bwrap`: file systems mounted read-only in a mount namespace, a pid namespace, and a seccomp filter.
     ///
-    /// - Permission bits, owners and times of files cannot be changed, in writable directories neither: the calls
-    ///   succeed and do nothing (extended attributes are "not supported"). So that files of a caged program are not
-    ///   open to others, its umask is 077. What it makes executable afterwards is not.
-    /// - `/tmp` and `/dev/shm` are not writable, no terminal can be made: `TMPDIR` must be a writable directory.
-    /// - Names below hidden directories can be listed, contents are not readable. Neither is what is put beside a
-    ///   hidden directory, or beside one of its parents, after the start.
-    /// - Before Linux 6.12 processes of the same user outside can be sent signals. Their priority can be lowered on any version.
+    /// It is the stronger one: `/tmp`, `/run`, `/dev/shm` and terminals are private, and other processes are invisible. The
+    /// process that is started is bwrap, which exits with the status of its program; a program killed by signal n shows as
+    /// exit status 128 + n. bwrap itself ends at once on SIGTERM, while its program may take its time.
+    Bubblewrap,
+    /// The security module landlock (Linux 6.2 or newer) and a seccomp filter. Needs no program.
+    ///
+    /// - Permission bits, owners and times of files cannot be changed, not even in writable directories: the calls
+    ///   succeed without effect (for extended attributes they fail as unsupported). To keep files of a sandboxed program
+    ///   private, its umask is 077. A file that it makes executable later stays as it is.
+    /// - `/tmp` and `/dev/shm` are not writable and no terminal can be created, so `TMPDIR` must be a writable directory.
+    /// - Below hidden directories, names can be listed but contents cannot be read. The same goes for files that are
+    ///   created beside a hidden directory, or beside one of its parents, after the start.
+    /// - Before Linux 6.12, processes of the same user outside can be sent signals. In any version their priority can be
+    ///   lowered.
     Landlock,
 }
 
@@ -41,14 +43,18 @@ impl fmt::Display for Backend {
     }
 }
 
-/// No means to keep a cage shut was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no read-only cage can be had here: {}. {repair}", .tried.iter().map(|(means, why)| format!("{means}: {why}")).collect::<Vec<_>>().join("; "))]
+#[error("no sandbox is available: {}", .tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect::<Vec<_>>().join("; "))]
 pub struct NoBackend {
-    /// Each means with what became of the try, in words.
+    /// Each backend with the reason why it does not work.
     pub tried: Vec<(Backend, String)>,
-    /// What to do about it, as sentences.
-    pub repair: String,
+    pub(super) hint: String,
+}
+
+impl NoBackend {
+    pub fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
 }
 
 #[cfg(test)]
@@ -56,10 +62,10 @@ mod tests {
     use super::{Backend, NoBackend};
 
     #[test]
-    fn who_has_no_cage_is_told_what_was_tried_and_what_to_do() {
-        let tried = vec![(Backend::Bubblewrap, "not there".to_owned()), (Backend::Landlock, "old".to_owned())];
-        let told = NoBackend { tried, repair: "Install it.".to_owned() }.to_string();
-        let wanted = "no read-only cage can be had here: bubblewrap: not there; landlock and seccomp: old. Install it.";
-        assert_eq!(told, wanted);
+    fn no_backend_names_each_reason() {
+        let tried = vec![(Backend::Bubblewrap, "not there".to_owned()), (Backend::Landlock, "too old".to_owned())];
+        let error = NoBackend { tried, hint: "install it".to_owned() };
+        assert_eq!(error.to_string(), "no sandbox is available: bubblewrap: not there; landlock and seccomp: too old");
+        assert_eq!(error.hint().as_deref(), Some("install it"));
     }
 }

@@ -1,11 +1,13 @@
-//! A cage by the program `bwrap` (<https://github.com/containers/bubblewrap>).
+//! The backend that uses the program `bwrap` (<https://github.com/containers/bubblewrap>).
 //!
-//! It is told paths, not descriptors, since older versions take nothing else: between the look at a path and bwrap's start,
-//! some milliseconds, another process that may write the directory above could exchange it.
+//! It gets paths, not descriptors, because older versions accept nothing else. So a process that may write the parent
+//! directory of a path could replace it in the milliseconds between the check and bwrap's start.
 //!
-//! Not used: `--die-with-parent`, because the kernel takes the end of the *thread* that started bwrap for the parent's
-//! end, and because bwrap obeys SIGTERM at once, so that its program would be killed instead of being asked to end.
-//! `--new-session`, because the tree has a session of its own already, without a terminal.
+//! Two options are left out on purpose:
+//!
+//! - `--die-with-parent`: the kernel sends that signal when the *thread* that started bwrap ends. And bwrap ends at once on
+//!   SIGTERM, so its program would be killed instead of being asked to end.
+//! - `--new-session`: the tree has a session of its own already, without a terminal.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,46 +20,47 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
-use super::memfd;
-use super::paths::ResolvedPaths;
-use super::seccomp;
-use crate::program::find_on_path;
+use super::paths::{ResolvedPath, ResolvedPaths};
+use super::{memfd, seccomp};
+use crate::child::find_on_path;
 
-/// Where programs of all users meet; in a cage these are empty and its own.
+/// Directories that the programs of all users share. In a sandbox they are private and empty.
 const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
-/// Where some systems keep their programs and libraries, below a private one.
-const SYSTEMS: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
+/// Directories below a private one in which some systems keep programs and libraries.
+const SYSTEM: [&str; 3] = ["/run/current-system", "/run/booted-system", "/run/opengl-driver"];
 
 pub(super) struct Bubblewrap {
     program: PathBuf,
+    /// The compiled seccomp filter.
     filter: File,
 }
 
 impl Bubblewrap {
-    pub(super) fn build() -> io::Result<Self> {
+    pub(super) fn prepare() -> io::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let missing = || io::Error::new(io::ErrorKind::NotFound, "`bwrap` is not on PATH");
         let program = find_on_path(OsStr::new("bwrap"), &path).ok_or_else(missing)?;
-        Ok(Self { program, filter: memfd::holding(&seccomp::bytes(&seccomp::basic()?))? })
+        Ok(Self { program, filter: memfd::with_content(&seccomp::to_bytes(&seccomp::basic()?))? })
     }
 
-    /// `program` in `cwd`; its arguments are to follow.
+    /// Creates the command for `program` in `cwd`, without the program's arguments.
     pub(super) fn command(&self, paths: &ResolvedPaths, cwd: &Path, program: &OsStr) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["--unshare-pid", "--unshare-ipc", "--cap-drop", "ALL"]);
         command.args(["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]);
-        for private in private() {
+        for private in private_directories() {
             command.arg("--tmpfs").arg(private);
         }
-        for (kind, path) in shown(paths) {
-            command.arg(kind).arg(&path);
-            if kind != "--tmpfs" {
+        for (option, path) in mounts(paths) {
+            command.arg(option).arg(&path);
+            if option != "--tmpfs" {
                 command.arg(&path);
             }
         }
-        // Put in path by now are the directories that lead to what is shown below these. What root may write in `/proc`
-        // without a capability includes settings of the kernel.
-        for closed in paths.hidden.iter().map(|path| path.path.as_path()).chain(run()).chain([Path::new("/proc")]) {
+        // Made read-only at the end: until now bwrap had to create mount points in the hidden directories and in /run. Root
+        // without capabilities may still write some files in /proc that are settings of the kernel.
+        let hidden = paths.hidden.iter().map(|hidden| hidden.path.as_path());
+        for closed in hidden.chain(run_directory()).chain([Path::new("/proc")]) {
             command.arg("--remount-ro").arg(closed);
         }
         command.arg("--seccomp").arg(self.filter.as_raw_fd().to_string());
@@ -65,8 +68,8 @@ impl Bubblewrap {
         command
     }
 
-    /// bwrap is to inherit the filter, which it reads and closes.
-    pub(super) fn hand_over(self, command: &mut Command) {
+    /// Lets bwrap inherit the descriptor of the filter, which it reads and closes.
+    pub(super) fn pass_filter(self, command: &mut Command) {
         let filter = self.filter;
         // SAFETY: the hook makes one system call; it neither allocates nor takes a lock.
         unsafe {
@@ -78,43 +81,42 @@ impl Bubblewrap {
     }
 }
 
-/// Those of [`PRIVATE`] that are directories here.
-pub(super) fn private() -> Vec<PathBuf> {
+/// Those of [`PRIVATE`] that are directories on this system, not links.
+pub(super) fn private_directories() -> Vec<PathBuf> {
     PRIVATE.map(PathBuf::from).into_iter().filter(|path| is_real_directory(path)).collect()
 }
 
-fn run() -> Option<&'static Path> {
+fn run_directory() -> Option<&'static Path> {
     Some(Path::new("/run")).filter(|run| is_real_directory(run))
 }
 
 fn is_real_directory(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// What is mounted over the read-only file system, outer directories first.
-fn shown(paths: &ResolvedPaths) -> Vec<(&'static str, PathBuf)> {
-    let list = |kind, list: &[super::paths::ResolvedPath]| -> Vec<(&'static str, PathBuf)> {
-        list.iter().map(|path| (kind, path.path.clone())).collect()
+/// Mounts over the read-only file system with their options of bwrap, outer directories first.
+fn mounts(paths: &ResolvedPaths) -> Vec<(&'static str, PathBuf)> {
+    let with = |option, paths: &[ResolvedPath]| -> Vec<(&'static str, PathBuf)> {
+        paths.iter().map(|path| (option, path.path.clone())).collect()
     };
-    let system = system().into_iter().map(|path| ("--ro-bind", path));
-    let mut all: Vec<_> = list("--tmpfs", &paths.hidden);
-    all.extend(system);
-    all.extend(list("--ro-bind", &paths.readable));
-    all.extend(list("--bind", &paths.writable));
-    // Stable: of two that are equal the later one counts.
-    all.sort_by_key(|(_, path)| path.components().count());
-    all
+    let mut mounts: Vec<_> = with("--tmpfs", &paths.hidden);
+    mounts.extend(system_paths().into_iter().map(|path| ("--ro-bind", path)));
+    mounts.extend(with("--ro-bind", &paths.readable));
+    mounts.extend(with("--bind", &paths.writable));
+    // A stable sort: of two equal paths the later one applies.
+    mounts.sort_by_key(|(_, path)| path.components().count());
+    mounts
 }
 
-/// What lies below a private directory and is part of the system: programs, and what names of machines are looked up by.
-fn system() -> BTreeSet<PathBuf> {
-    let mut found: BTreeSet<PathBuf> = SYSTEMS.map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
+/// Paths below a private directory that belong to the system: programs, and the file for name resolution.
+fn system_paths() -> BTreeSet<PathBuf> {
+    let mut paths: BTreeSet<PathBuf> = SYSTEM.map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
     if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf")
         && let Some(directory) = resolver.parent()
         && resolver.starts_with("/run")
     {
         // The directory, because the file is replaced when the network changes.
-        found.insert(if directory == Path::new("/run") { resolver } else { directory.to_owned() });
+        paths.insert(if directory == Path::new("/run") { resolver } else { directory.to_owned() });
     }
-    found
+    paths
 }

@@ -1,19 +1,17 @@
-//! A read-only cage for an agent: it and all it starts see the file system, and can write a few directories of it only.
+//! Restrictions on a process tree: it sees the file system read-only and can write a few directories of it.
 //!
-//! The kernel keeps it, by one of two means ([`Backend`]), and nothing in the cage can leave it again. What is not
-//! kept: the network is open, TCP services of this machine included, and what can be read can be sent away.
-//! Whoever reads or writes a writable directory from outside must not follow links in it: a caged process may put a link
-//! to anywhere in the path of a file, and the host would write through it.
+//! The kernel enforces them, by one of two [`Backend`]s, and no process in the sandbox can get rid of them. They do not
+//! restrict the network: TCP services of this machine are reachable, and everything readable can be sent away.
+//!
+//! Code outside of the sandbox that reads or writes a writable directory must not follow links in it. A sandboxed process
+//! can replace a file by a link to any path, and the host would write there.
 
 mod backend;
-mod layout;
-#[cfg(not(target_os = "linux"))]
-mod unsupported;
-
 #[cfg(target_os = "linux")]
 mod bubblewrap;
 #[cfg(target_os = "linux")]
 mod landlock;
+mod layout;
 #[cfg(target_os = "linux")]
 mod memfd;
 #[cfg(target_os = "linux")]
@@ -24,6 +22,8 @@ mod prepared;
 mod probe;
 #[cfg(target_os = "linux")]
 mod seccomp;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
 
 pub use backend::{Backend, NoBackend};
 pub use layout::{FileAccess, Sandbox, SandboxError};

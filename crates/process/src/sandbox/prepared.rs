@@ -1,4 +1,4 @@
-//! One process's cage, ready to be used: all that takes memory is done before the fork.
+//! A sandbox that is ready for use. Everything that allocates memory is done before the fork.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -11,7 +11,7 @@ use super::landlock::Landlock;
 use super::layout::{Sandbox, SandboxError};
 use super::paths::ResolvedPaths;
 
-/// To be used once.
+/// Good for one process.
 pub(crate) struct PreparedSandbox {
     paths: ResolvedPaths,
     backend: PreparedBackend,
@@ -23,24 +23,21 @@ enum PreparedBackend {
 }
 
 impl PreparedSandbox {
-    /// Looks at the paths and prepares what the kernel is to be told.
-    ///
-    /// # Errors
-    /// [`SandboxError`].
-    pub(crate) fn build(sandbox: &Sandbox) -> Result<Self, SandboxError> {
-        let paths = ResolvedPaths::look(&sandbox.files)?;
+    /// Resolves the paths, and builds the rules and filters for the kernel.
+    pub(crate) fn prepare(sandbox: &Sandbox) -> Result<Self, SandboxError> {
+        let paths = ResolvedPaths::resolve(&sandbox.files)?;
         let system = |source: io::Error| SandboxError::System { backend: sandbox.backend, source };
         let backend = match sandbox.backend {
-            Backend::Bubblewrap => PreparedBackend::Bubblewrap(Bubblewrap::build().map_err(system)?),
-            Backend::Landlock => PreparedBackend::Landlock(Landlock::build(&paths).map_err(system)?),
+            Backend::Bubblewrap => PreparedBackend::Bubblewrap(Bubblewrap::prepare().map_err(system)?),
+            Backend::Landlock => PreparedBackend::Landlock(Landlock::prepare(&paths).map_err(system)?),
         };
         Ok(Self { paths, backend })
     }
 
-    /// The command that starts `program`, which was `found` there, in this cage and in `cwd`.
+    /// Creates the command that starts `program` in this sandbox and in `cwd`. `found` is the program's path.
     ///
     /// # Errors
-    /// [`SandboxError::OutOfSight`].
+    /// [`SandboxError::Hidden`].
     pub(crate) fn command(
         &self,
         program: &OsStr,
@@ -48,13 +45,13 @@ impl PreparedSandbox {
         args: &[OsString],
         cwd: &Path,
     ) -> Result<Command, SandboxError> {
-        let hidden_too = match &self.backend {
-            PreparedBackend::Bubblewrap(_) => bubblewrap::private(),
+        let also_hidden = match &self.backend {
+            PreparedBackend::Bubblewrap(_) => bubblewrap::private_directories(),
             PreparedBackend::Landlock(_) => Vec::new(),
         };
         for path in [found, cwd] {
-            if !self.paths.shows(path, &hidden_too) {
-                return Err(SandboxError::OutOfSight { path: path.to_owned() });
+            if !self.paths.is_visible(path, &also_hidden) {
+                return Err(SandboxError::Hidden { path: path.to_owned() });
             }
         }
         let mut command = match &self.backend {
@@ -65,11 +62,11 @@ impl PreparedSandbox {
         Ok(command)
     }
 
-    /// Makes `command` shut itself in, as the last thing before it becomes its program.
-    pub(crate) fn shut(self, command: &mut Command) {
+    /// Makes `command` enter the sandbox as its last step before exec.
+    pub(crate) fn apply(self, command: &mut Command) {
         match self.backend {
-            PreparedBackend::Bubblewrap(bubblewrap) => bubblewrap.hand_over(command),
-            PreparedBackend::Landlock(landlock) => landlock.shut(command),
+            PreparedBackend::Bubblewrap(bubblewrap) => bubblewrap.pass_filter(command),
+            PreparedBackend::Landlock(landlock) => landlock.restrict(command),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which means for a cage there are, found by using them.
+//! Finds out which backends work here, by using them.
 
 use std::fs;
 use std::io::{self, Read, Seek};
@@ -9,16 +9,14 @@ use super::backend::{Backend, NoBackend};
 use super::layout::{FileAccess, Sandbox, SandboxError};
 use super::memfd;
 use super::prepared::PreparedSandbox;
-use crate::child::run_blocking;
-use crate::pre_exec;
+use crate::child::group::run_blocking;
+use crate::child::pre_exec;
 
-/// Bytes of what a program says against it.
-const SAID_MAX: u64 = 500;
+/// Bytes of the stderr of a failed backend that its error quotes.
+const STDERR_MAX: u64 = 500;
 
-/// The strongest means there is here, found by trying them: starts a shell in a cage. Blocks for some milliseconds.
-///
-/// # Errors
-/// [`NoBackend`], with what is missing and how to get it.
+/// Returns the strongest backend that works here. Starts a shell in a sandbox to find out, which blocks for some
+/// milliseconds.
 pub fn best_backend() -> Result<Backend, NoBackend> {
     let mut tried = Vec::new();
     for backend in Backend::ALL {
@@ -27,66 +25,60 @@ pub fn best_backend() -> Result<Backend, NoBackend> {
             Err(why) => tried.push((backend, why)),
         }
     }
-    Err(NoBackend { tried, repair: repair() })
+    Err(NoBackend { tried, hint: hint() })
 }
 
-/// Whether this means can be had here, found by trying it.
-///
-/// # Errors
-/// Why not, in words.
+/// Tries whether a backend works here. The error is the reason why it does not.
 pub fn check_backend(backend: Backend) -> Result<(), String> {
-    try_out(backend).map_err(|error| error.to_string())
+    run_shell(backend).map_err(|error| error.to_string())
 }
 
-fn try_out(backend: Backend) -> io::Result<()> {
-    let sandbox =
-        PreparedSandbox::build(&Sandbox { files: FileAccess::default(), backend }).map_err(|error| match error {
-            // Which means failed is said by who asks.
-            SandboxError::System { source, .. } => source,
-            error => io::Error::other(error),
-        })?;
+fn run_shell(backend: Backend) -> io::Result<()> {
+    let sandbox = Sandbox { files: FileAccess::default(), backend };
+    let sandbox = PreparedSandbox::prepare(&sandbox).map_err(|error| match error {
+        // Without the backend's name, which the caller knows.
+        SandboxError::System { source, .. } => source,
+        error => io::Error::other(error),
+    })?;
     let shell = Path::new("/bin/sh");
     let command = sandbox.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
     let mut command = command.map_err(io::Error::other)?;
-    let mut said = memfd::file()?;
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
+    let mut stderr = memfd::create()?;
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
     pre_exec::isolate(&mut command);
-    sandbox.shut(&mut command);
+    sandbox.apply(&mut command);
     let status = run_blocking(&mut command)?;
     if status.success() {
         return Ok(());
     }
-    said.rewind()?;
+    stderr.rewind()?;
     let mut why = String::new();
-    // Not text: the exit status is told alone.
-    let _ = said.take(SAID_MAX).read_to_string(&mut why);
+    // If it is not UTF-8, the exit status has to do.
+    let _ = stderr.take(STDERR_MAX).read_to_string(&mut why);
     Err(io::Error::other(match why.trim() {
-        "" => format!("it ended with {status} and said nothing"),
+        "" => format!("it failed with {status}"),
         why => format!("{why} ({status})"),
     }))
 }
 
-/// What a person can do, by what this system looks like.
-fn repair() -> String {
+/// Returns steps that the user can take, considering the settings of this kernel.
+fn hint() -> String {
     let set_to = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
-    let mut repair = "Install bubblewrap (`apt-get install bubblewrap`), or use Linux 6.2 or newer with landlock \
-                      (`lsm=` on the kernel's command line must name it)."
-        .to_owned();
+    let mut steps = vec![
+        "install bubblewrap (`apt-get install bubblewrap`), or use Linux 6.2 or newer with landlock \
+         (`lsm=` on the kernel command line must name it)",
+    ];
     if set_to("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        repair.push_str(
-            " AppArmor keeps bubblewrap from working for ordinary users; this allows it: \
-             `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`.",
+        steps.push(
+            "allow user namespaces, which AppArmor denies to ordinary users: \
+             `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`",
         );
     }
     if set_to("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        repair.push_str(
-            " User namespaces are switched off; this allows them: `sudo sysctl -w kernel.unprivileged_userns_clone=1`.",
-        );
+        steps.push("enable user namespaces: `sudo sysctl -w kernel.unprivileged_userns_clone=1`");
     }
     if set_to("/proc/sys/user/max_user_namespaces", "0") {
-        repair.push_str(
-            " User namespaces are switched off; this allows them: `sudo sysctl -w user.max_user_namespaces=10000`.",
-        );
+        steps.push("enable user namespaces: `sudo sysctl -w user.max_user_namespaces=10000`");
     }
-    repair
+    steps.join("; ")
 }

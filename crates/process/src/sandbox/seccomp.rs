@@ -1,7 +1,7 @@
-//! Filters for system calls: what neither mounts nor landlock keep.
+//! Filters for system calls that neither mounts nor landlock restrict.
 //!
-//! Numbers of calls from 424 on are the same on every architecture; the C library does not name all of them yet. Values of
-//! commands are those of `linux/fs.h`, `linux/fsverity.h`, `linux/btrfs.h` and `asm-generic/ioctls.h`.
+//! Call numbers from 424 on are the same on every architecture; the C library does not name all of them yet. The values of
+//! ioctl commands are those of `linux/fs.h`, `linux/fsverity.h`, `linux/btrfs.h` and `asm-generic/ioctls.h`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +12,8 @@ use seccompiler::{
     sock_filter,
 };
 
-/// The last call that was looked at for this file (Linux 6.17, `file_setattr`). Later ones are answered as an older
-/// kernel would: they could change files in ways that are not known here. So are the calls of the x32 ABI, whose
-/// numbers are higher still and name the same calls once more.
+/// The newest call that is considered here (`file_setattr`, Linux 6.17). Newer ones could change files in unknown ways, so
+/// they fail as on an older kernel. So do the calls of the x32 ABI, which has the same calls under still higher numbers.
 const LAST_KNOWN: u32 = 469;
 
 const OPEN_TREE: i64 = 428;
@@ -33,9 +32,9 @@ const REMOVEXATTRAT: i64 = 466;
 const OPEN_TREE_ATTR: i64 = 467;
 const FILE_SETATTR: i64 = 469;
 
-/// Refused by every cage: ways round the cage, into other processes or into the system as a whole.
-const WAYS_OUT: &[i64] = &[
-    // What comes through a ring is not seen by a filter.
+/// Denied in every sandbox: ways around it, into other processes, or into the system as a whole.
+const ESCAPES: &[i64] = &[
+    // Filters do not see operations that go through a ring.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -64,11 +63,11 @@ const WAYS_OUT: &[i64] = &[
     FSPICK,
     MOUNT_SETATTR,
     OPEN_TREE_ATTR,
-    // Keys of the user's sessions, which are kept by the kernel.
+    // Keys of the user's sessions, which the kernel stores.
     libc::SYS_add_key,
     libc::SYS_request_key,
     libc::SYS_keyctl,
-    // The kernel itself. Most of it is root's alone.
+    // The kernel itself. Most of these need root anyway.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -91,8 +90,8 @@ const WAYS_OUT: &[i64] = &[
     libc::SYS_setdomainname,
 ];
 
-/// Memory, queues and locks that processes share by name. bwrap gives a cage its own.
-const SHARED: &[i64] = &[
+/// Memory, queues and semaphores that processes share by name. In bubblewrap an ipc namespace separates them.
+const SHARED_IPC: &[i64] = &[
     libc::SYS_shmget,
     libc::SYS_shmat,
     libc::SYS_shmctl,
@@ -108,8 +107,8 @@ const SHARED: &[i64] = &[
     libc::SYS_mq_unlink,
 ];
 
-/// Extended attributes, which landlock does not know. Programs can do without on many file systems.
-const ATTRIBUTES: &[i64] = &[
+/// Extended attributes, which landlock does not restrict. Programs cope without them, as many file systems have none.
+const XATTRS: &[i64] = &[
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
@@ -121,8 +120,8 @@ const ATTRIBUTES: &[i64] = &[
     FILE_SETATTR,
 ];
 
-/// Permission bits, owners and times, which landlock does not know either, and which no filter can tell by their path.
-/// Git, npm, tar and many more give up when these fail for their own files, so they only seem to succeed.
+/// Permission bits, owners and times. Landlock does not restrict them either, and a filter cannot see which file a call is
+/// for. Git, npm, tar and many others fail if these calls fail on their own files, so they succeed without effect.
 const METADATA: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -144,72 +143,73 @@ const METADATA: &[i64] = &[
     libc::SYS_futimesat,
 ];
 
-/// Types into a terminal.
+/// Simulates input on a terminal.
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
-/// Commands of one kind have the same second byte.
-const KIND: u64 = 0xff00;
-/// Kinds of commands that change a file by a descriptor that may only read, with those of that kind that are harmless or
-/// need a descriptor that may write: `FS_IOC_GETFLAGS`, `FS_IOC_FIEMAP`; `FS_IOC_FSGETXATTR`; `FICLONE`,
+/// The second byte of an ioctl command is its kind.
+const KIND_MASK: u64 = 0xff00;
+/// Kinds with commands that change a file through a read-only descriptor, each with the commands of that kind that are
+/// harmless or need a writable descriptor: `FS_IOC_GETFLAGS`, `FS_IOC_FIEMAP`; `FS_IOC_FSGETXATTR`; `FICLONE`,
 /// `FICLONERANGE`, `FIDEDUPERANGE`.
 const CHANGING_KINDS: &[(u64, &[u64])] = &[
     (0x6600, &[0x8008_6601, 0xc020_660b]),
     (0x5800, &[0x801c_581f]),
     (0x9400, &[0x4004_9409, 0x4020_940d, 0xc018_9436]),
 ];
-/// `FS_IOC_SETVERSION`, of a kind that terminals and others use too.
+/// `FS_IOC_SETVERSION`, whose kind terminals and others use too.
 const SETVERSION: u64 = 0x4008_7602;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// For a cage whose files are kept by mounts.
+/// The filter for a sandbox whose files are protected by mounts.
 pub(super) fn basic() -> io::Result<BpfProgram> {
-    compile(refused(WAYS_OUT)?, libc::EPERM)
+    compile(denied(ESCAPES)?, libc::EPERM)
 }
 
-/// For a cage that nothing but landlock keeps beside: to be applied one after the other.
+/// The filters for a sandbox whose files are protected by landlock alone. Apply them one after the other.
 pub(super) fn strict() -> io::Result<Vec<BpfProgram>> {
-    let mut rules = refused(&[WAYS_OUT, SHARED].concat())?;
+    let mut rules = denied(&[ESCAPES, SHARED_IPC].concat())?;
     let ioctl = rules.entry(libc::SYS_ioctl).or_default();
     for (kind, harmless) in CHANGING_KINDS {
         let others = harmless.iter().map(|command| (1, Ne, *command));
-        ioctl.push(rule([(1, MaskedEq(KIND), *kind)].into_iter().chain(others))?);
+        ioctl.push(rule([(1, MaskedEq(KIND_MASK), *kind)].into_iter().chain(others))?);
     }
     ioctl.push(rule([(1, Eq, SETVERSION)])?);
-    // Limits of another process, which needs no more than to be of the same user.
+    // Setting limits of another process only needs the same user.
     rules.insert(libc::SYS_prlimit64, vec![rule([(0, Ne, 0)])?]);
     let all = |calls: &[i64]| calls.iter().map(|call| (*call, Vec::new())).collect::<Rules>();
-    Ok(vec![compile(rules, libc::EPERM)?, compile(all(ATTRIBUTES), libc::EOPNOTSUPP)?, compile(all(METADATA), 0)?])
+    Ok(vec![compile(rules, libc::EPERM)?, compile(all(XATTRS), libc::EOPNOTSUPP)?, compile(all(METADATA), 0)?])
 }
 
-/// As the kernel and bwrap read it.
-pub(super) fn bytes(program: &BpfProgram) -> Vec<u8> {
+/// Converts a filter to the layout that the kernel and bwrap read.
+pub(super) fn to_bytes(program: &BpfProgram) -> Vec<u8> {
     let instructions = program.iter();
     instructions
-        .flat_map(|one| {
-            let [a, b] = one.code.to_ne_bytes();
-            let [c, d, e, f] = one.k.to_ne_bytes();
-            [a, b, one.jt, one.jf, c, d, e, f]
+        .flat_map(|instruction| {
+            let [a, b] = instruction.code.to_ne_bytes();
+            let [c, d, e, f] = instruction.k.to_ne_bytes();
+            [a, b, instruction.jt, instruction.jf, c, d, e, f]
         })
         .collect()
 }
 
-fn refused(calls: &[i64]) -> io::Result<Rules> {
+fn denied(calls: &[i64]) -> io::Result<Rules> {
     let mut rules: Rules = calls.iter().map(|call| (*call, Vec::new())).collect();
-    // The internet, and asking the kernel for its addresses. No unix socket, which leads to whoever listens; nothing
-    // rarer, which leads out of a virtual machine or to devices.
+    // Allowed are internet sockets, and netlink to ask the kernel for addresses. A unix socket would lead to any listening
+    // program, and rarer families lead out of a virtual machine or to devices.
     let families = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
     rules.insert(libc::SYS_socket, vec![rule(families.map(|family| (0, Ne, number(family))))?]);
-    // One of a pair is connected for good if it is a stream; the others can be connected once more, to anybody.
-    let kinds = [libc::SOCK_DGRAM, libc::SOCK_RAW];
-    let pairs = kinds.map(|kind| rule([(1, MaskedEq(0xf), number(kind))]));
+    // A pair of streams stays connected. A pair of datagram sockets could be connected again, to any other socket.
+    let types = [libc::SOCK_DGRAM, libc::SOCK_RAW];
+    let pairs = types.map(|socket_type| rule([(1, MaskedEq(0xf), number(socket_type))]));
     rules.insert(libc::SYS_socketpair, pairs.into_iter().collect::<io::Result<_>>()?);
-    let typing = [TIOCSTI, TIOCLINUX].map(|command| rule([(1, Eq, command)]));
-    rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<io::Result<_>>()?);
+    let input = [TIOCSTI, TIOCLINUX].map(|command| rule([(1, Eq, command)]));
+    rules.insert(libc::SYS_ioctl, input.into_iter().collect::<io::Result<_>>()?);
     Ok(rules)
 }
 
-/// Holds if all of these do: of an argument, the lower half is compared, which is all the kernel looks at in these calls.
+/// A rule that matches if all conditions do. Only the lower half of an argument is compared, which is all that the kernel
+/// uses in these calls.
 fn rule(conditions: impl IntoIterator<Item = (u8, SeccompCmpOp, u64)>) -> io::Result<SeccompRule> {
     let conditions = conditions
         .into_iter()
@@ -223,39 +223,39 @@ fn number(constant: libc::c_int) -> u64 {
     constant.unsigned_abs().into()
 }
 
-/// Everything is allowed but what is in `rules`, which is answered with an error number.
+/// Compiles a filter in which calls that match a rule fail with `errno`, and all others are allowed.
 fn compile(rules: Rules, errno: libc::c_int) -> io::Result<BpfProgram> {
     let architecture = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-    let refusal = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, architecture).map_err(io::Error::other)?;
+    let failure = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, failure, architecture).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
-    Ok(unknown().into_iter().chain(program).collect())
+    Ok(reject_unknown_calls().into_iter().chain(program).collect())
 }
 
-/// Load the number of the call; go on if it is known; no such call.
-fn unknown() -> [sock_filter; 3] {
+/// Loads the call number, skips the next instruction if the number is known, and fails with ENOSYS.
+fn reject_unknown_calls() -> [sock_filter; 3] {
     const LOAD: libc::c_uint = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const IF_GREATER: libc::c_uint = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
-    const ANSWER: libc::c_uint = libc::BPF_RET | libc::BPF_K;
-    let line = |code: libc::c_uint, jf: u8, k: u32| sock_filter { code: code as libc::c_ushort, jt: 0, jf, k };
+    const RETURN: libc::c_uint = libc::BPF_RET | libc::BPF_K;
+    let instruction = |code: libc::c_uint, jf: u8, k: u32| sock_filter { code: code as libc::c_ushort, jt: 0, jf, k };
     let no_such_call = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    [line(LOAD, 0, 0), line(IF_GREATER, 1, LAST_KNOWN), line(ANSWER, 0, no_such_call)]
+    [instruction(LOAD, 0, 0), instruction(IF_GREATER, 1, LAST_KNOWN), instruction(RETURN, 0, no_such_call)]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{basic, bytes, strict};
+    use super::{basic, strict, to_bytes};
 
     #[test]
-    fn a_filter_is_eight_bytes_an_instruction() {
+    fn an_instruction_takes_eight_bytes() {
         let program = basic().unwrap();
-        assert_eq!(bytes(&program).len(), program.len() * 8);
-        // Load the call's number, which is the first word of what a filter is given.
-        assert_eq!(bytes(&program)[..8], [0x20, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(to_bytes(&program).len(), program.len() * 8);
+        // The first instruction loads the call number, the first word of the filter's input.
+        assert_eq!(to_bytes(&program)[..8], [0x20, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
-    fn filters_stay_below_the_kernels_limit() {
+    fn filters_do_not_exceed_the_kernels_limit() {
         for program in strict().unwrap() {
             assert!((4..4096).contains(&program.len()), "{}", program.len());
         }

@@ -1,4 +1,4 @@
-//! Systems other than Linux have no means for a cage.
+//! Systems other than Linux have no sandbox.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -8,40 +8,36 @@ use std::process::Command;
 use super::backend::{Backend, NoBackend};
 use super::layout::{Sandbox, SandboxError};
 
-/// The strongest means there is here. None.
-///
-/// # Errors
-/// [`NoBackend`], always.
+const NEEDS_LINUX: &str = "needs Linux";
+
+/// Always fails.
 pub fn best_backend() -> Result<Backend, NoBackend> {
-    Err(none())
+    Err(no_backend())
 }
 
-/// Whether a means can be had here. None can.
-///
-/// # Errors
-/// Always.
-pub fn check_backend(_confinement: Backend) -> Result<(), String> {
-    Err("needs Linux".to_owned())
+/// Always fails.
+pub fn check_backend(_backend: Backend) -> Result<(), String> {
+    Err(NEEDS_LINUX.to_owned())
 }
 
-fn none() -> NoBackend {
-    let tried = Backend::ALL.map(|means| (means, "needs Linux".to_owned())).into();
-    NoBackend { tried, repair: "Use a Linux machine for what must run in a cage.".to_owned() }
+fn no_backend() -> NoBackend {
+    let tried = Backend::ALL.map(|backend| (backend, NEEDS_LINUX.to_owned())).into();
+    NoBackend { tried, hint: "use a Linux machine for what must run in a sandbox".to_owned() }
 }
 
-/// Never made.
+/// Has no values.
 pub(crate) struct PreparedSandbox(Infallible);
 
 impl PreparedSandbox {
-    pub(crate) fn build(_sandbox: &Sandbox) -> Result<Self, SandboxError> {
-        Err(none().into())
+    pub(crate) fn prepare(_sandbox: &Sandbox) -> Result<Self, SandboxError> {
+        Err(no_backend().into())
     }
 
     pub(crate) fn command(&self, _: &OsStr, _: &Path, _: &[OsString], _: &Path) -> Result<Command, SandboxError> {
         match self.0 {}
     }
 
-    pub(crate) fn shut(self, _command: &mut Command) {
+    pub(crate) fn apply(self, _command: &mut Command) {
         match self.0 {}
     }
 }

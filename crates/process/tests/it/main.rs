@@ -1,24 +1,25 @@
-//! Real processes, misbehaving in every way we know of.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
+//! Real processes that misbehave in every known way.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
+#![expect(clippy::print_stderr, reason = "a skipped part is reported")]
 
 mod one_shot;
-mod world;
+mod test_dir;
 
 #[cfg(target_os = "linux")]
-mod alone;
+mod escape;
 #[cfg(target_os = "linux")]
-mod bad;
+mod fixture;
 #[cfg(target_os = "linux")]
-mod breakout;
-#[cfg(target_os = "linux")]
-mod moves;
+mod own_process;
 #[cfg(target_os = "linux")]
 mod pre_exec;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
+mod stubborn;
+#[cfg(target_os = "linux")]
 mod sweep;
 #[cfg(target_os = "linux")]
-mod tree;
+mod syscalls;
 #[cfg(target_os = "linux")]
-mod yard;
+mod tree;

@@ -1,4 +1,4 @@
-//! A caged tree can do its work, ends like any other, and a cage that would not hold is refused.
+//! A sandboxed tree can do ordinary work and ends like any other. A sandbox that would not hold is refused.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -7,24 +7,24 @@ use std::time::Duration;
 use kugetsu_process::sandbox::{Backend, FileAccess, SandboxError, best_backend, check_backend};
 use kugetsu_process::{MARKER, SpawnError, Tracking, Tree, leftover_processes};
 
-use crate::alone::alone;
-use crate::world::{exists, until};
-use crate::yard::{Yard, both};
+use crate::fixture::{Fixture, both};
+use crate::own_process::own_process;
+use crate::test_dir::{exists, until};
 
-/// Each step of ordinary work; the programs that are not everywhere only if they are there.
+/// Ordinary work of many kinds. Programs that are not on every machine are used if they are there.
 const WORK: &str = r#"
 set -e
 echo one >file && test "$(cat file)" = one
 echo two >>file && mv file other && mkdir sub && mv other sub/ && rm sub/other && rmdir sub
-echo three >"$H/desk/kept" && test "$(cat "$H/desk/kept")" = three
-test "$(cat "$H/open/text")" = open
+echo three >"$H/writable/kept" && test "$(cat "$H/writable/kept")" = three
+test "$(cat "$H/readable/text")" = readable
 echo nothing >/dev/null && head -c 3 /dev/urandom >/dev/null && head -c 3 /dev/zero >/dev/null
 echo to-stderr >/dev/stderr
 echo a | (cat; echo b) | cat >pipes && test "$(cat pipes)" = "$(printf 'a\nb')"
 git init -q repo && cd repo && echo x >file && chmod +x file && git add .
 git -c user.name=a -c user.email=a@b commit -qm first && git gc -q && git status --short && cd ..
 git clone -q repo clone && git -C clone log --oneline >log
-git -C "$V" log --oneline >log && git clone -q "$V" theirs
+git -C "$P" log --oneline >log && git clone -q "$P" theirs
 cp -p log copy && cp -a repo repo2 && tar -cf repo.tar repo && mkdir out && tar -C out -xf repo.tar
 touch copy && chmod 600 copy && mktemp >/dev/null
 if command -v python3 >/dev/null; then python3 - <<'P'
@@ -50,55 +50,57 @@ new (require("worker_threads").Worker)("process.exit(0)", { eval: true }).on("ex
 echo done
 "#;
 
-async fn can_work(backend: Backend) {
-    let yard = Yard::new();
-    yard.fill(["a"].into_iter());
-    let outcome = yard.run(Some(yard.caged(backend)), WORK).await;
+async fn works(backend: Backend) {
+    let fixture = Fixture::new();
+    fixture.fill(["a"].into_iter());
+    let outcome = fixture.run(Some(fixture.sandbox(backend)), WORK).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "done\n"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("to-stderr"), "{}", outcome.stderr);
-    assert_eq!(std::fs::read_to_string(yard.world.path("home/desk/kept")).unwrap(), "three\n");
+    assert_eq!(std::fs::read_to_string(fixture.dir.path("home/writable/kept")).unwrap(), "three\n");
 }
 
-both!(needs_bubblewrap_ordinary_work_is_done, ordinary_work_is_done_with_landlock, can_work);
+both!(needs_bubblewrap_ordinary_work_succeeds, ordinary_work_succeeds_with_landlock, works);
 
 async fn hides(backend: Backend) {
-    let yard = Yard::new();
-    let outcome = yard.run(Some(yard.caged(backend)), "cat $H/secret; cat $H/open/text; echo x >$H/new").await;
-    assert_eq!(outcome.stdout, "open");
+    let fixture = Fixture::new();
+    let outcome =
+        fixture.run(Some(fixture.sandbox(backend)), "cat $H/secret; cat $H/readable/text; echo x >$H/new").await;
+    assert_eq!(outcome.stdout, "readable");
     assert_ne!(outcome.code, Some(0));
-    assert!(!yard.world.path("home/new").exists());
+    assert!(!fixture.dir.path("home/new").exists());
 }
 
-both!(needs_bubblewrap_what_is_hidden_is_not_read, what_is_hidden_is_not_read_with_landlock, hides);
+both!(needs_bubblewrap_hidden_files_cannot_be_read, hidden_files_cannot_be_read_with_landlock, hides);
 
-async fn has_the_network(backend: Backend) {
-    let yard = Yard::new();
+async fn has_network(backend: Backend) {
+    let fixture = Fixture::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = std::thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(b"hello\n").unwrap();
-        let mut heard = String::new();
-        peer.read_to_string(&mut heard).unwrap();
-        heard
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        received
     });
-    let talk = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; read line <&3; echo $line; echo back >&3");
-    let outcome = yard.run(Some(yard.caged(backend)), &format!("bash -c '{talk}'; getent hosts localhost >&2")).await;
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; read line <&3; echo $line; echo back >&3");
+    let outcome =
+        fixture.run(Some(fixture.sandbox(backend)), &format!("bash -c '{script}'; getent hosts localhost >&2")).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "hello\n"), "{}", outcome.stderr);
     assert_eq!(serving.join().unwrap(), "back\n");
 }
 
-both!(needs_bubblewrap_the_network_is_there, the_network_is_there_with_landlock, has_the_network);
+both!(needs_bubblewrap_network_is_available, network_is_available_with_landlock, has_network);
 
 async fn passes_through(backend: Backend) {
-    let yard = Yard::new();
+    let fixture = Fixture::new();
     let input = vec![b'x'; 5_000_000];
     let script = "echo $PWD; pwd -P; echo $KUGETSU_RUN; cat | wc -c; head -c 3000000 /dev/zero | tr '\\0' y; exit 7";
-    let outcome = yard.run_with(Some(yard.caged(backend)), script, &input).await;
+    let outcome = fixture.run_with(Some(fixture.sandbox(backend)), script, &input).await;
     assert_eq!(outcome.code, Some(7), "{}", outcome.stderr);
-    let room = yard.world.path("room");
-    let marker = yard.spec(None, "", Tracking::Groups).marker;
-    let head = format!("{0}\n{0}\n{1}\n5000000\n", room.display(), marker.id());
+    let writable = fixture.dir.path("writable");
+    let marker = fixture.spec(None, "", Tracking::Groups).marker;
+    let head = format!("{0}\n{0}\n{1}\n5000000\n", writable.display(), marker.id());
     assert!(outcome.stdout.starts_with(&head), "{}", &outcome.stdout[..200]);
     assert_eq!(outcome.stdout.len(), head.len() + 3_000_000);
 }
@@ -113,115 +115,116 @@ trap "" TERM
 while :; do sleep 0.1; done
 "#;
 
-async fn ends(backend: Backend, wanted: Tracking) {
-    let yard = Yard::new();
-    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), STUBBORN, wanted)).await.unwrap();
+async fn ends(backend: Backend, tracking: Tracking) {
+    let fixture = Fixture::new();
+    let mut tree = Tree::spawn(fixture.spec(Some(fixture.sandbox(backend)), STUBBORN, tracking)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
-    for file in ["room/deaf", "room/plain", "room/bare"] {
-        until(file, || yard.world.path(file).exists()).await;
+    for file in ["writable/deaf", "writable/plain", "writable/bare"] {
+        until(file, || fixture.dir.path(file).exists()).await;
     }
     let pid = tree.pid();
     let ended = tree.end(Duration::from_millis(100)).await;
     assert!(ended.survivors.is_empty() && ended.problem.is_none() && ended.status.is_some(), "{ended:?}");
-    assert_eq!(ended.tracking, wanted.min(Tracking::detect()));
+    assert_eq!(ended.tracking, tracking.min(Tracking::detect()));
     assert!(!exists(pid.as_raw()));
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_a_caged_tree_ends_with_a_cgroup, a_caged_tree_ends_with_a_cgroup, async |backend| {
+both!(needs_bubblewrap_sandboxed_tree_ends_with_a_cgroup, sandboxed_tree_ends_with_a_cgroup, async |backend| {
     ends(backend, Tracking::CgroupV2).await;
 });
-both!(needs_bubblewrap_a_caged_tree_ends_with_the_subreaper, a_caged_tree_ends_with_the_subreaper, async |backend| {
+both!(needs_bubblewrap_sandboxed_tree_ends_with_a_subreaper, sandboxed_tree_ends_with_a_subreaper, async |backend| {
     ends(backend, Tracking::Subreaper).await;
 });
 
-async fn asks_first(backend: Backend) {
-    let yard = Yard::new();
+async fn gets_time_to_exit(backend: Backend) {
+    let fixture = Fixture::new();
     let script = "trap 'echo bye >parted; exit 3' TERM; echo x >ready; while :; do sleep 0.05; done";
-    let tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), script, Tracking::CgroupV2)).await.unwrap();
-    until("it to be ready", || yard.world.path("room/ready").exists()).await;
+    let tree = Tree::spawn(fixture.spec(Some(fixture.sandbox(backend)), script, Tracking::CgroupV2)).await.unwrap();
+    until("it to be ready", || fixture.dir.path("writable/ready").exists()).await;
     let ended = tree.end(Duration::from_secs(40)).await;
     assert!(ended.survivors.is_empty(), "{ended:?}");
-    assert_eq!(std::fs::read_to_string(yard.world.path("room/parted")).unwrap(), "bye\n");
+    assert_eq!(std::fs::read_to_string(fixture.dir.path("writable/parted")).unwrap(), "bye\n");
 }
 
-both!(needs_bubblewrap_who_obeys_in_a_cage_is_waited_for, who_obeys_in_a_cage_is_waited_for_with_landlock, asks_first);
+both!(needs_bubblewrap_agent_gets_time_to_exit, agent_gets_time_to_exit_with_landlock, gets_time_to_exit);
 
-async fn finds_the_marked(backend: Backend) {
-    let yard = Yard::new();
+async fn shows_the_marker(backend: Backend) {
+    let fixture = Fixture::new();
     let script = "(setsid sh -c 'echo x >tool; sleep 1000' &); sleep 1000";
-    let mut tree = Tree::spawn(yard.spec(Some(yard.caged(backend)), script, Tracking::Groups)).await.unwrap();
+    let mut tree = Tree::spawn(fixture.spec(Some(fixture.sandbox(backend)), script, Tracking::Groups)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
-    until("the tool", || yard.world.path("room/tool").exists()).await;
-    let marker = yard.spec(None, "", Tracking::Groups).marker;
+    until("the tool", || fixture.dir.path("writable/tool").exists()).await;
+    let marker = fixture.spec(None, "", Tracking::Groups).marker;
     drop(tree.stdin.take());
-    let seen = leftover_processes(MARKER).await.unwrap();
-    let seen = seen.iter().filter(|(_, value)| value == marker.id()).count();
-    assert!(seen >= 3, "{seen}");
+    let marked = leftover_processes(MARKER).await.unwrap();
+    let marked = marked.iter().filter(|(_, value)| value == marker.id()).count();
+    assert!(marked >= 3, "{marked}");
     let ended = tree.end(Duration::from_millis(100)).await;
     assert!(ended.survivors.is_empty(), "{ended:?}");
     crate::tree::is_closed(stdout).await;
 }
 
-both!(needs_bubblewrap_the_marker_is_seen_from_outside, the_marker_is_seen_with_landlock, finds_the_marked);
+both!(needs_bubblewrap_marker_is_visible_from_outside, marker_is_visible_from_outside_with_landlock, shows_the_marker);
 
-async fn refusal(yard: &Yard, change: impl FnOnce(&mut FileAccess)) -> SandboxError {
-    let mut caged = yard.caged(Backend::Landlock);
-    change(&mut caged.files);
-    match Tree::spawn(yard.spec(Some(caged), ":", Tracking::Groups)).await {
+async fn refusal(fixture: &Fixture, change: impl FnOnce(&mut FileAccess)) -> SandboxError {
+    let mut sandbox = fixture.sandbox(Backend::Landlock);
+    change(&mut sandbox.files);
+    match Tree::spawn(fixture.spec(Some(sandbox), ":", Tracking::Groups)).await {
         Err(SpawnError::Sandbox { source, .. }) => source,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it was started"),
     }
 }
 
-alone!(a_cage_that_would_open_something_else_is_refused, async || {
-    let yard = Yard::new();
-    let path = |name: &str| yard.world.path(name);
-    let missing = refusal(&yard, |cage| cage.writable.push(path("nothing"))).await;
+own_process!(sandbox_that_would_not_hold_is_refused, async || {
+    let fixture = Fixture::new();
+    let path = |name: &str| fixture.dir.path(name);
+    let missing = refusal(&fixture, |files| files.writable.push(path("nothing"))).await;
     assert!(matches!(missing, SandboxError::Unusable { .. }) && missing.to_string().contains("nothing"), "{missing}");
-    std::os::unix::fs::symlink(path("victim"), path("room/link")).unwrap();
-    let link = refusal(&yard, |cage| cage.writable.push(path("room/link"))).await;
+    std::os::unix::fs::symlink(path("protected"), path("writable/link")).unwrap();
+    let link = refusal(&fixture, |files| files.writable.push(path("writable/link"))).await;
     assert!(matches!(link, SandboxError::Link { .. }), "{link}");
-    let astray = refusal(&yard, |cage| {
-        std::fs::create_dir(path("victim/inner")).unwrap();
-        cage.writable.push(path("room").join("link/inner"));
+    let escapes = refusal(&fixture, |files| {
+        std::fs::create_dir(path("protected/inner")).unwrap();
+        files.writable.push(path("writable").join("link/inner"));
     })
     .await;
-    assert!(matches!(astray, SandboxError::Astray { .. }), "{astray}");
-    let within = refusal(&yard, |cage| {
-        std::fs::create_dir(path("room/hidden")).unwrap();
-        cage.hidden.push(path("room/hidden"));
+    assert!(matches!(escapes, SandboxError::Escapes { .. }), "{escapes}");
+    let within = refusal(&fixture, |files| {
+        std::fs::create_dir(path("writable/hidden")).unwrap();
+        files.hidden.push(path("writable/hidden"));
     })
     .await;
-    assert!(matches!(within, SandboxError::Within { .. }), "{within}");
-    let whole = refusal(&yard, |cage| cage.writable.push("/".into())).await;
-    assert!(matches!(whole, SandboxError::Whole), "{whole}");
+    assert!(matches!(within, SandboxError::InWritable { .. }), "{within}");
+    let whole = refusal(&fixture, |files| files.writable.push("/".into())).await;
+    assert!(matches!(whole, SandboxError::WholeFileSystem), "{whole}");
 });
 
-alone!(needs_bubblewrap_what_cannot_be_started_in_a_cage_says_why, async || {
-    let yard = Yard::new();
+own_process!(needs_bubblewrap_start_errors_name_the_cause, async || {
+    let fixture = Fixture::new();
     for backend in Backend::ALL {
-        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
+        let mut spec = fixture.spec(Some(fixture.sandbox(backend)), "", Tracking::CgroupV2);
         spec.program = "kugetsu-no-such-agent".into();
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
         assert!(error.contains("`kugetsu-no-such-agent` is not on PATH"), "{error}");
-        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
-        spec.cwd = yard.world.path("no/such/path");
+        let mut spec = fixture.spec(Some(fixture.sandbox(backend)), "", Tracking::CgroupV2);
+        spec.cwd = fixture.dir.path("no/such/directory");
         let error = Tree::spawn(spec).await.err().unwrap().to_string();
-        assert!(error.contains("no/such/path"), "{error}");
-        let mut spec = yard.spec(Some(yard.caged(backend)), "", Tracking::CgroupV2);
-        spec.cwd = yard.world.path("home");
-        let error = Tree::spawn(spec).await.err().unwrap().to_string();
-        assert!(error.contains("make it readable or writable"), "{error}");
-        assert!(!crate::tree::cgroup_left(yard.spec(None, "", Tracking::Groups).marker.id()));
+        assert!(error.contains("no/such/directory"), "{error}");
+        let mut spec = fixture.spec(Some(fixture.sandbox(backend)), "", Tracking::CgroupV2);
+        spec.cwd = fixture.dir.path("home");
+        let error = Tree::spawn(spec).await.err().unwrap();
+        assert!(error.to_string().contains("in a sandbox that hides"), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("make it readable or writable"));
+        assert!(!crate::tree::cgroup_left(fixture.spec(None, "", Tracking::Groups).marker.id()));
     }
 });
 
-alone!(needs_bubblewrap_the_strongest_cage_is_found_by_trying, async || {
+own_process!(needs_bubblewrap_best_backend_is_found_by_trying, async || {
     assert_eq!(best_backend(), Ok(Backend::Bubblewrap));
-    // SAFETY: this process is this test's alone, and no other thread runs.
-    unsafe { std::env::set_var("PATH", "/nowhere") };
+    // SAFETY: no other thread runs in this test's own process.
+    unsafe { std::env::set_var("PATH", "/nonexistent") };
     assert!(check_backend(Backend::Bubblewrap).unwrap_err().contains("`bwrap` is not on PATH"));
     assert_eq!(best_backend(), Ok(Backend::Landlock));
 });

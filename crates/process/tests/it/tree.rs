@@ -1,4 +1,4 @@
-//! A tree ends as a whole, by every means there is.
+//! A tree ends as a whole, with every kind of tracking.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,16 +11,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdout;
 use tokio::time::timeout;
 
-use crate::alone::{again, alone};
-use crate::bad;
-use crate::world::{DEADLINE, World, exists, runs, until};
+use crate::own_process::{own_process, rerun};
+use crate::stubborn;
+use crate::test_dir::{DEADLINE, TestDir, exists, is_running, until};
 
-/// Long enough that only a hang meets it, as grace for those who obey.
-const PATIENT: Duration = Duration::from_secs(40);
-/// As grace for those who do not.
-const BRIEF: Duration = Duration::from_millis(100);
+/// A grace period for agents that exit on SIGTERM. Only a hang exceeds it.
+const LONG_GRACE: Duration = Duration::from_secs(40);
+/// A grace period for agents that do not.
+const SHORT_GRACE: Duration = Duration::from_millis(100);
 
-/// Three processes that outlive a killed agent, and the agent ignores SIGTERM too.
+/// An agent that ignores SIGTERM, with three processes that would outlive it if it were killed alone.
 const STUBBORN: &str = r#"
 trap "" TERM
 (setsid env -i /bin/sh -c 'trap "" TERM HUP; echo $$ >deaf; while :; do sleep 1; done' &)
@@ -29,15 +29,15 @@ sleep 1000 & echo $! >plain
 while :; do sleep 1; done
 "#;
 
-pub(crate) fn spec(world: &World, script: &str, tracking: Tracking) -> TreeSpec {
-    let name = world.dir().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
+pub(crate) fn spec(dir: &TestDir, script: &str, tracking: Tracking) -> TreeSpec {
+    let name = dir.root().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
     TreeSpec {
         program: "/bin/sh".into(),
         args: ["-c".into(), script.into()].into(),
-        cwd: world.dir(),
+        cwd: dir.root(),
         env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
         marker: Marker::new(format!("test-{name}")).unwrap(),
-        stderr: File::create(world.path("stderr")).unwrap(),
+        stderr: File::create(dir.path("stderr")).unwrap(),
         stderr_max: 64 * 1024,
         stderr_filter: None,
         tracking,
@@ -45,14 +45,14 @@ pub(crate) fn spec(world: &World, script: &str, tracking: Tracking) -> TreeSpec 
     }
 }
 
-async fn start(world: &World, script: &str) -> Tree {
-    Tree::spawn(spec(world, script, Tracking::CgroupV2)).await.unwrap()
+async fn start(dir: &TestDir, script: &str) -> Tree {
+    Tree::spawn(spec(dir, script, Tracking::CgroupV2)).await.unwrap()
 }
 
-/// The pipe closes only when no process holds it any more: nobody is left, wherever he hid.
+/// Waits until no process holds the pipe any more, and returns the rest of its content.
 pub(crate) async fn is_closed(mut stdout: ChildStdout) -> Vec<u8> {
     let mut rest = Vec::new();
-    timeout(DEADLINE, stdout.read_to_end(&mut rest)).await.expect("somebody still holds the pipe").unwrap();
+    timeout(DEADLINE, stdout.read_to_end(&mut rest)).await.expect("a process still holds the pipe").unwrap();
     rest
 }
 
@@ -74,48 +74,48 @@ fn code(status: Option<ExitStatus>) -> Option<i32> {
     status.and_then(|status| status.code())
 }
 
-async fn ends_the_stubborn(wanted: Tracking) {
-    let world = World::new();
-    let spec = spec(&world, STUBBORN, wanted);
+async fn ends_the_stubborn(tracking: Tracking) {
+    let dir = TestDir::new();
+    let spec = spec(&dir, STUBBORN, tracking);
     let marker = spec.marker.clone();
     let mut tree = Tree::spawn(spec).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
-    let pids = [world.pid("deaf").await, world.pid("tool").await, world.pid("plain").await, tree.pid().as_raw()];
-    assert!(pids.iter().all(|pid| runs(*pid)));
+    let pids = [dir.pid("deaf").await, dir.pid("tool").await, dir.pid("plain").await, tree.pid().as_raw()];
+    assert!(pids.iter().all(|pid| is_running(*pid)));
 
-    let ended = tree.end(BRIEF).await;
+    let ended = tree.end(SHORT_GRACE).await;
 
     assert_clean(&ended);
     assert!(ended.signalled >= pids.len(), "{ended:?}");
-    assert_eq!(ended.tracking, wanted.min(Tracking::detect()));
+    assert_eq!(ended.tracking, tracking.min(Tracking::detect()));
     assert_eq!(pids.map(exists), [false; 4], "{pids:?}");
     is_closed(stdout).await;
     assert!(!cgroup_left(marker.id()));
 }
 
-alone!(nothing_is_left_with_a_cgroup, async || ends_the_stubborn(Tracking::CgroupV2).await);
-alone!(nothing_is_left_with_the_subreaper_alone, async || ends_the_stubborn(Tracking::Subreaper).await);
+own_process!(stubborn_processes_end_with_a_cgroup, async || ends_the_stubborn(Tracking::CgroupV2).await);
+own_process!(stubborn_processes_end_with_a_subreaper, async || ends_the_stubborn(Tracking::Subreaper).await);
 
-async fn ends_while_forking(part: &str, wanted: Tracking) {
-    let world = World::new();
-    let mut spec = spec(&world, "", wanted);
-    let helper = again(bad::TEST);
+async fn ends_while_forking(role: &str, tracking: Tracking) {
+    let dir = TestDir::new();
+    let mut spec = spec(&dir, "", tracking);
+    let helper = rerun(stubborn::TEST);
     spec.program = helper.get_program().to_owned();
     spec.args = helper.get_args().map(Into::into).collect();
-    spec.env = vec![(bad::PART.into(), part.into())];
+    spec.env = vec![(stubborn::ROLE.into(), role.into())];
     let mut tree = Tree::spawn(spec).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
     let pid = tree.pid().as_raw();
-    until("the forking to go on", || descendants(pid) > 20).await;
+    until("processes to be forked", || descendants(pid) > 20).await;
 
-    let ended = tree.end(BRIEF).await;
+    let ended = tree.end(SHORT_GRACE).await;
 
     assert_clean(&ended);
     is_closed(stdout).await;
     assert_eq!(children(std::process::id().cast_signed()), 0);
 }
 
-/// Those that came to us, and the agent's.
+/// Counts the agent's children and the adopted ones.
 fn descendants(agent: i32) -> usize {
     children(agent) + children(std::process::id().cast_signed())
 }
@@ -126,67 +126,67 @@ fn children(of: i32) -> usize {
     lists.map(|list| list.split_ascii_whitespace().count()).sum()
 }
 
-alone!(chains_that_never_stand_still_with_a_cgroup, async || ends_while_forking("hop", Tracking::CgroupV2).await);
-alone!(chains_that_never_stand_still_with_the_subreaper, async || {
-    ends_while_forking("hop", Tracking::Subreaper).await;
+own_process!(fork_chains_end_with_a_cgroup, async || ends_while_forking("fork_chains", Tracking::CgroupV2).await);
+own_process!(fork_chains_end_with_a_subreaper, async || {
+    ends_while_forking("fork_chains", Tracking::Subreaper).await;
 });
-alone!(a_crowd_with_a_cgroup, async || ends_while_forking("breed", Tracking::CgroupV2).await);
-alone!(a_crowd_with_the_subreaper, async || ends_while_forking("breed", Tracking::Subreaper).await);
+own_process!(fork_floods_end_with_a_cgroup, async || ends_while_forking("fork_flood", Tracking::CgroupV2).await);
+own_process!(fork_floods_end_with_a_subreaper, async || ends_while_forking("fork_flood", Tracking::Subreaper).await);
 
-alone!(without_adopting_the_marker_finds_who_left, async || {
-    let world = World::new();
+own_process!(marker_finds_processes_that_left_the_group, async || {
+    let dir = TestDir::new();
     let script = r#"(setsid /bin/sh -c 'trap "" TERM; echo $$ >tool; while :; do sleep 1; done' &); sleep 1000"#;
-    let mut tree = Tree::spawn(spec(&world, script, Tracking::Groups)).await.unwrap();
+    let mut tree = Tree::spawn(spec(&dir, script, Tracking::Groups)).await.unwrap();
     let stdout = tree.stdout.take().unwrap();
-    let tool = world.pid("tool").await;
-    let ended = tree.end(BRIEF).await;
+    let tool = dir.pid("tool").await;
+    let ended = tree.end(SHORT_GRACE).await;
     assert_clean(&ended);
     assert_eq!(ended.tracking, Tracking::Groups);
-    assert!(!runs(tool));
+    assert!(!is_running(tool));
     is_closed(stdout).await;
 });
 
-alone!(what_an_agent_left_behind_ends_too, async || {
-    let world = World::new();
-    let mut tree = start(&world, "(setsid sh -c 'echo $$ >left; sleep 1000' &); exit 5").await;
-    let left = world.pid("left").await;
+own_process!(processes_left_behind_end_too, async || {
+    let dir = TestDir::new();
+    let mut tree = start(&dir, "(setsid sh -c 'echo $$ >left; sleep 1000' &); exit 5").await;
+    let left = dir.pid("left").await;
     assert_eq!(tree.wait().await.unwrap().code(), Some(5));
-    assert!(runs(left));
-    let ended = tree.end(PATIENT).await;
+    assert!(is_running(left));
+    let ended = tree.end(LONG_GRACE).await;
     assert_clean(&ended);
     assert_eq!(code(ended.status), Some(5));
     assert!(ended.signalled >= 1);
     assert!(!exists(left));
 });
 
-alone!(who_obeys_is_waited_for, async || {
-    let world = World::new();
-    let mut tree = start(&world, "trap 'echo bye; exit 3' TERM; echo $$ >ready; while :; do sleep 0.05; done").await;
+own_process!(agent_gets_time_to_exit, async || {
+    let dir = TestDir::new();
+    let mut tree = start(&dir, "trap 'echo bye; exit 3' TERM; echo $$ >ready; while :; do sleep 0.05; done").await;
     let stdout = tree.stdout.take().unwrap();
-    world.pid("ready").await;
-    let begun = Instant::now();
-    let ended = tree.end(PATIENT).await;
+    dir.pid("ready").await;
+    let start = Instant::now();
+    let ended = tree.end(LONG_GRACE).await;
     assert_clean(&ended);
     assert_eq!(code(ended.status), Some(3));
-    assert!(begun.elapsed() < PATIENT);
+    assert!(start.elapsed() < LONG_GRACE);
     assert_eq!(is_closed(stdout).await, b"bye\n");
 });
 
-alone!(a_stopped_process_is_asked_as_well, async || {
-    let world = World::new();
-    let tree = start(&world, "trap 'exit 4' TERM; echo $$ >ready; kill -STOP $$; while :; do sleep 0.05; done").await;
-    let pid = world.pid("ready").await;
+own_process!(stopped_process_receives_sigterm, async || {
+    let dir = TestDir::new();
+    let tree = start(&dir, "trap 'exit 4' TERM; echo $$ >ready; kill -STOP $$; while :; do sleep 0.05; done").await;
+    let pid = dir.pid("ready").await;
     until("it to be stopped", || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit_once(')').unwrap().1.starts_with(" T")
     })
     .await;
-    assert_eq!(code(tree.end(PATIENT).await.status), Some(4));
+    assert_eq!(code(tree.end(LONG_GRACE).await.status), Some(4));
 });
 
-alone!(an_agent_that_ended_by_itself_is_not_signalled, async || {
-    let world = World::new();
-    let mut tree = start(&world, "read line; echo \"$line\"; exit 7").await;
+own_process!(exited_agent_is_not_signalled, async || {
+    let dir = TestDir::new();
+    let mut tree = start(&dir, "read line; echo \"$line\"; exit 7").await;
     assert!(timeout(Duration::from_millis(1), tree.wait()).await.is_err());
     let mut stdin = tree.stdin.take().unwrap();
     stdin.write_all(b"hello\n").await.unwrap();
@@ -194,126 +194,126 @@ alone!(an_agent_that_ended_by_itself_is_not_signalled, async || {
     assert_eq!(is_closed(stdout).await, b"hello\n");
     assert_eq!(tree.wait().await.unwrap().code(), Some(7));
     assert_eq!(tree.wait().await.unwrap().code(), Some(7));
-    let ended = tree.end(PATIENT).await;
+    let ended = tree.end(LONG_GRACE).await;
     assert_clean(&ended);
     assert_eq!((code(ended.status), ended.signalled), (Some(7), 0));
 });
 
-alone!(orphans_are_reaped_while_the_agent_works, async || {
-    let world = World::new();
+own_process!(orphans_are_reaped_while_the_agent_works, async || {
+    let dir = TestDir::new();
     let script = "i=0; while [ $i -lt 40 ]; do (sh -c 'echo $$ >>orphans' &); i=$((i+1)); done; sleep 1000";
-    let tree = start(&world, script).await;
-    let orphans = world.pids("orphans", 40).await;
+    let tree = start(&dir, script).await;
+    let orphans = dir.pids("orphans", 40).await;
     until("all orphans to be reaped", || !orphans.iter().any(|pid| exists(*pid))).await;
-    assert!(runs(tree.pid().as_raw()));
-    assert_clean(&tree.end(BRIEF).await);
+    assert!(is_running(tree.pid().as_raw()));
+    assert_clean(&tree.end(SHORT_GRACE).await);
 });
 
-alone!(a_short_child_of_ours_is_spared, async || {
-    let world = World::new();
-    let waits = "echo $$ >short; while ! test -e go; do sleep 0.02; done; echo fine";
-    let short = run(OneShot::new("sh").args(["-c", waits]).cwd(world.dir()));
+own_process!(one_shot_child_is_spared, async || {
+    let dir = TestDir::new();
+    let waits = "echo $$ >one_shot; while ! test -e go; do sleep 0.02; done; echo fine";
+    let one_shot = run(OneShot::new("sh").args(["-c", waits]).cwd(dir.root()));
     let ending = async {
-        let tree = start(&world, "sleep 1000").await;
-        let short = world.pid("short").await;
-        let ended = tree.end(BRIEF).await;
-        assert!(runs(short));
-        std::fs::write(world.path("go"), "").unwrap();
+        let tree = start(&dir, "sleep 1000").await;
+        let pid = dir.pid("one_shot").await;
+        let ended = tree.end(SHORT_GRACE).await;
+        assert!(is_running(pid));
+        std::fs::write(dir.path("go"), "").unwrap();
         ended
     };
-    let (short, ended) = tokio::join!(short, ending);
-    let short = short.unwrap();
-    assert!(short.status.success());
-    assert_eq!(short.stdout, b"fine\n");
+    let (one_shot, ended) = tokio::join!(one_shot, ending);
+    let one_shot = one_shot.unwrap();
+    assert!(one_shot.status.success());
+    assert_eq!(one_shot.stdout, b"fine\n");
     assert_clean(&ended);
 });
 
-alone!(a_dropped_tree_is_killed, async || {
-    let world = World::new();
-    let mut tree = start(&world, STUBBORN).await;
+own_process!(dropped_tree_is_killed, async || {
+    let dir = TestDir::new();
+    let mut tree = start(&dir, STUBBORN).await;
     let stdout = tree.stdout.take().unwrap();
     for file in ["deaf", "tool", "plain"] {
-        world.pid(file).await;
+        dir.pid(file).await;
     }
     drop(tree);
     is_closed(stdout).await;
 });
 
-alone!(a_runner_has_one_agent_at_a_time, async || {
-    let world = World::new();
-    let tree = start(&world, "sleep 1000").await;
-    let other = World::new();
+own_process!(second_tree_is_refused, async || {
+    let dir = TestDir::new();
+    let tree = start(&dir, "sleep 1000").await;
+    let other = TestDir::new();
     let second = Tree::spawn(spec(&other, "sleep 1000", Tracking::CgroupV2)).await;
     assert!(matches!(second, Err(SpawnError::SecondTree { .. })));
-    assert_clean(&tree.end(BRIEF).await);
-    assert_clean(&start(&other, "sleep 1000").await.end(BRIEF).await);
+    assert_clean(&tree.end(SHORT_GRACE).await);
+    assert_clean(&start(&other, "sleep 1000").await.end(SHORT_GRACE).await);
 });
 
-alone!(a_flood_on_stderr_is_bounded_and_blocks_nobody, async || {
-    let world = World::new();
+own_process!(stderr_flood_is_truncated_and_does_not_block, async || {
+    let dir = TestDir::new();
     let flood =
         "echo first >&2; head -c 30000000 /dev/zero | tr '\\0' x >&2; echo; echo last >&2; echo $$ >done; read x";
-    let tree = start(&world, flood).await;
-    world.pid("done").await;
+    let tree = start(&dir, flood).await;
+    dir.pid("done").await;
     until("the tail", || tree.stderr_tail().ends_with("xlast\n")).await;
     assert_eq!(tree.stderr_tail().len(), 4096);
-    assert_clean(&tree.end(BRIEF).await);
-    let kept = String::from_utf8(std::fs::read(world.path("stderr")).unwrap()).unwrap();
+    assert_clean(&tree.end(SHORT_GRACE).await);
+    let kept = String::from_utf8(std::fs::read(dir.path("stderr")).unwrap()).unwrap();
     assert!(kept.len() <= 64 * 1024, "{}", kept.len());
     assert!(kept.len() > 60 * 1024, "{}", kept.len());
     assert!(kept.starts_with("first\nxxx") && kept.ends_with("xlast\n"));
-    let gap = kept.lines().find(|line| line.ends_with(" bytes left out]")).expect("a line that tells of the gap");
-    let left_out: usize = gap[1..].split_once(' ').unwrap().0.parse().unwrap();
-    assert_eq!(left_out + kept.len() - gap.len() - 2, "first\n".len() + 30_000_000 + "last\n".len());
+    let note = kept.lines().find(|line| line.ends_with(" bytes omitted]")).expect("a note of the omission");
+    let omitted: usize = note[1..].split_once(' ').unwrap().0.parse().unwrap();
+    assert_eq!(omitted + kept.len() - note.len() - 2, "first\n".len() + 30_000_000 + "last\n".len());
 });
 
-alone!(a_little_stderr_is_kept_whole, async || {
-    let world = World::new();
-    let mut tree = start(&world, "echo one >&2; echo two >&2").await;
+own_process!(short_stderr_is_kept_whole, async || {
+    let dir = TestDir::new();
+    let mut tree = start(&dir, "echo one >&2; echo two >&2").await;
     tree.wait().await.unwrap();
-    assert_clean(&tree.end(BRIEF).await);
-    assert_eq!(std::fs::read(world.path("stderr")).unwrap(), b"one\ntwo\n");
+    assert_clean(&tree.end(SHORT_GRACE).await);
+    assert_eq!(std::fs::read(dir.path("stderr")).unwrap(), b"one\ntwo\n");
 });
 
-alone!(a_stderr_file_that_cannot_be_written_is_told_and_blocks_nobody, async || {
-    let world = World::new();
-    let mut spec = spec(&world, "head -c 3000000 /dev/zero >&2; exit 0", Tracking::CgroupV2);
+own_process!(stderr_write_error_is_reported_and_does_not_block, async || {
+    let dir = TestDir::new();
+    let mut spec = spec(&dir, "head -c 3000000 /dev/zero >&2; exit 0", Tracking::CgroupV2);
     spec.stderr = File::options().write(true).open("/dev/full").unwrap();
     let mut tree = Tree::spawn(spec).await.unwrap();
     assert_eq!(tree.wait().await.unwrap().code(), Some(0));
-    let ended = tree.end(BRIEF).await;
+    let ended = tree.end(SHORT_GRACE).await;
     assert!(ended.survivors.is_empty());
     assert_eq!(ended.problem.unwrap().kind(), std::io::ErrorKind::StorageFull);
 });
 
-alone!(what_cannot_be_started_says_why, async || {
-    let world = World::new();
-    let mut missing = spec(&world, "", Tracking::CgroupV2);
+own_process!(start_errors_name_the_cause, async || {
+    let dir = TestDir::new();
+    let mut missing = spec(&dir, "", Tracking::CgroupV2);
     missing.program = "kugetsu-no-such-agent".into();
     let marker = missing.marker.clone();
     let error = Tree::spawn(missing).await.err().unwrap().to_string();
     assert!(error.contains("`kugetsu-no-such-agent` is not on PATH"), "{error}");
     assert!(!cgroup_left(marker.id()));
-    let mut nowhere = spec(&world, "", Tracking::CgroupV2);
-    nowhere.cwd = world.path("no/such/path");
-    let error = Tree::spawn(nowhere).await.err().unwrap().to_string();
-    assert!(error.contains("no/such/path"), "{error}");
-    // The right to have a tree was given back.
-    assert_clean(&start(&world, ":").await.end(BRIEF).await);
+    let mut no_directory = spec(&dir, "", Tracking::CgroupV2);
+    no_directory.cwd = dir.path("no/such/directory");
+    let error = Tree::spawn(no_directory).await.err().unwrap().to_string();
+    assert!(error.contains("no/such/directory"), "{error}");
+    // A failed start does not count as a tree.
+    assert_clean(&start(&dir, ":").await.end(SHORT_GRACE).await);
 });
 
 #[test]
-fn secrets_do_not_show() {
-    let world = World::new();
-    let mut spec = spec(&world, "", Tracking::Groups);
+fn debug_output_hides_values_of_variables() {
+    let dir = TestDir::new();
+    let mut spec = spec(&dir, "", Tracking::Groups);
     spec.env.push(("TOKEN".into(), "s3cret".into()));
     let shown = format!("{spec:?}");
     assert!(shown.contains("TOKEN") && !shown.contains("s3cret"), "{shown}");
 }
 
 #[test]
-fn the_means_found_are_the_means_in_force() {
-    let found = Tracking::detect();
-    assert!(found >= Tracking::Subreaper, "Linux has a subreaper: {found}");
+fn detection_finds_the_subreaper_at_least_and_removes_its_cgroup() {
+    let tracking = Tracking::detect();
+    assert!(tracking >= Tracking::Subreaper, "{tracking}");
     assert!(!Path::new(&format!("/sys/fs/cgroup/kugetsu-probe-{}", std::process::id())).exists());
 }

@@ -1,6 +1,16 @@
-//! Finding every process of a tree and ending it: politely first, then by force until none is left.
+//! Finds every process of a tree and ends it: first by SIGTERM, then by SIGKILL until none is left.
 //!
-//! A listing is old when it is read, so no single one is trusted: what counts is that a new one is empty.
+//! The difficulty is that a tree changes while it is read. By the time a listing of all processes is complete, some of
+//! them have ended and others have been forked, and a process may leave its group, lose its parent and clear its
+//! environment on purpose. Three ideas deal with that:
+//!
+//! - **Membership is transitive and remembered.** A process belongs to the tree if it descends from a member, shares a
+//!   group with one, is in the tree's cgroup, carries its marker, or was a member in an earlier listing. So a process stays
+//!   a member after its parent has ended.
+//! - **Stopping comes before killing.** A stopped process neither forks nor ends, so its children keep their parent and
+//!   remain recognizable. [`freeze`](TreeKiller::freeze) stops members until a listing shows no new one.
+//! - **No single listing counts.** The killing ends when new listings are empty; where this process adopts orphans, the
+//!   caller then also asks the kernel whether it still has children.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,88 +19,79 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
-use crate::cgroup::Cgroup;
-use crate::child_registry;
+use super::cgroup::Cgroup;
+use super::table::ProcessTable;
+use crate::child::registry;
 use crate::marker::{MARKER, Marker};
-use crate::process::Process;
-use crate::table::Source;
+use crate::os::Process;
 
-/// A process that is not our child ends without telling us, so we look again this often.
+/// Interval between listings. Members that are not children of this process end without a SIGCHLD.
 const TICK: Duration = Duration::from_millis(100);
-/// The same, while killing.
+/// The interval while killing.
 const KILL_TICK: Duration = Duration::from_millis(10);
-/// A killed process may still be busy in the kernel, with a slow disk for example. After this it is reported as left.
+/// After this, processes that survive SIGKILL are reported. One may be busy in the kernel, with a slow disk for example.
 const KILL_TIMEOUT: Duration = Duration::from_secs(15);
-/// Listings in a row that may show new processes before they are killed anyway.
+/// Successive listings that may show new members before all are killed anyway.
 const FREEZE_ROUNDS: usize = 20;
-/// Children ended one by one before the whole table is read again.
+/// Rounds of killing adopted children before the whole table is read again.
 const ADOPTED_ROUNDS: usize = 2_000;
-/// Of these, how many may meet no new one: a killed process takes a moment to die.
+/// Rounds that may find no new adopted child before that: a killed process takes a moment to end.
 const IDLE_ROUNDS: usize = 50;
 
-/// By what the processes of a tree are known.
+/// How the members of a tree are recognized.
 #[derive(Debug, Default)]
 pub(crate) struct Membership {
-    /// The first process, as long as it is not reaped.
+    /// The first process, until it is reaped.
     pub(crate) root: Option<Pid>,
-    /// Children of ours that we did not start are orphans of the tree.
+    /// Whether children of this process that it did not start belong to the tree.
     pub(crate) orphans: bool,
     pub(crate) marker: Option<Marker>,
     pub(crate) cgroups: Vec<Cgroup>,
 }
 
+/// Pid and start time.
 type Id = (i32, u64);
 
 pub(crate) struct TreeKiller {
-    source: Source,
+    table: ProcessTable,
     pub(crate) membership: Membership,
-    /// Members of earlier listings: they stay members when their parents are gone.
+    /// Members of earlier listings that still exist.
     known: BTreeSet<Id>,
     signalled: BTreeSet<Id>,
-    ends: Signals,
+    child_exits: SignalStream,
 }
 
 impl TreeKiller {
-    pub(crate) fn new(source: Source, membership: Membership) -> io::Result<Self> {
-        let ends = signal(SignalKind::child())?;
-        Ok(Self { source, membership, known: BTreeSet::new(), signalled: BTreeSet::new(), ends })
+    pub(crate) fn new(table: ProcessTable, membership: Membership) -> io::Result<Self> {
+        let child_exits = signal(SignalKind::child())?;
+        Ok(Self { table, membership, known: BTreeSet::new(), signalled: BTreeSet::new(), child_exits })
     }
 
-    /// Removes the tree's cgroups. The kernel refuses while a dead process in one is not reaped, so this tries again for a
-    /// while.
-    pub(crate) async fn drop_empty_cgroups(&mut self) -> io::Result<()> {
-        let mut answer = Ok(());
-        for cgroup in std::mem::take(&mut self.membership.cgroups) {
-            answer = answer.and(drop_empty(&cgroup).await);
-        }
-        answer
-    }
-
-    /// How many processes were sent a signal.
+    /// Returns how many processes were sent a signal.
     pub(crate) fn signalled(&self) -> usize {
         self.signalled.len()
     }
 
-    /// Asks all to end, and waits up to `grace` until none is left.
+    /// Sends SIGTERM to all members, and waits up to `grace` for them to end.
     pub(crate) async fn terminate(&mut self, grace: Duration) -> io::Result<()> {
-        let until = Instant::now() + grace;
+        let deadline = Instant::now() + grace;
         for process in self.living_members().await? {
             self.signal(&process, Signal::SIGTERM);
-            // A stopped process obeys only when it goes on.
+            // A stopped process handles SIGTERM only after it is continued.
             self.signal(&process, Signal::SIGCONT);
         }
-        while !self.living_members().await?.is_empty() && Instant::now() < until {
-            self.wait_for_exit(TICK.min(until - Instant::now())).await;
+        while !self.living_members().await?.is_empty() && Instant::now() < deadline {
+            self.wait_for_exit(TICK.min(deadline - Instant::now())).await;
         }
         Ok(())
     }
 
-    /// Ends all, whatever they do. Gives what is left after all patience.
+    /// Kills members until none is left. Returns those that are left after [`KILL_TIMEOUT`].
     pub(crate) async fn kill(&mut self) -> io::Result<Vec<Pid>> {
-        let until = Instant::now() + KILL_TIMEOUT;
+        let deadline = Instant::now() + KILL_TIMEOUT;
         let mut empty_listings = 0;
         loop {
             let members = self.freeze().await?;
@@ -102,7 +103,7 @@ impl TreeKiller {
             } else {
                 empty_listings = 0;
                 self.kill_members(&members);
-                if Instant::now() >= until {
+                if Instant::now() >= deadline {
                     let left = self.living_members().await?;
                     return Ok(left.into_iter().map(|process| Pid::from_raw(process.pid)).collect());
                 }
@@ -111,9 +112,9 @@ impl TreeKiller {
         }
     }
 
-    /// Kills what can be found at this moment, without waiting.
+    /// Kills the members of one listing without waiting.
     pub(crate) fn kill_now(&mut self) {
-        let members = match self.source.table_now() {
+        let members = match self.table.list_now() {
             Some(table) => table.and_then(|table| self.members(&table, &[])),
             None => Ok(Vec::new()),
         };
@@ -123,13 +124,25 @@ impl TreeKiller {
         self.kill_members(&members.unwrap_or_default());
     }
 
-    /// Empty listings in a row that are believed. Where orphans come to us the kernel is asked afterwards anyway.
+    /// Removes the tree's cgroups. The kernel refuses while a zombie is in one, so this retries for a while.
+    pub(crate) async fn drop_empty_cgroups(&mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for cgroup in std::mem::take(&mut self.membership.cgroups) {
+            result = result.and(drop_empty(&cgroup).await);
+        }
+        result
+    }
+
+    /// Where orphans are adopted, one empty listing is enough, because the kernel confirms it afterwards. Elsewhere a member
+    /// may have forked and ended while the listing was read, so several in a row are needed.
     fn empty_listings_needed(&self) -> usize {
         if self.membership.orphans { 1 } else { 3 }
     }
 
-    /// Stops all members until a listing shows no new one: who is stopped does not fork, and keeps its children's
-    /// descent visible.
+    /// Stops all members until a listing shows no new one, and returns them.
+    ///
+    /// Were they killed one after the other instead, each could fork before its turn. And where orphans go to init, the
+    /// children of a killed member that left its group could not be recognized any more.
     async fn freeze(&mut self) -> io::Result<Vec<Process>> {
         let mut stopped = BTreeSet::new();
         let mut members = self.living_members().await?;
@@ -146,14 +159,15 @@ impl TreeKiller {
         Ok(members)
     }
 
+    /// Kills from the largest unit to the smallest: a cgroup and a process group are each killed in one step, even while
+    /// their processes fork; single processes catch what is in neither.
     fn kill_members(&mut self, members: &[Process]) {
         for cgroup in &self.membership.cgroups {
-            // An old kernel has no such file; the processes are killed one by one anyway.
+            // A kernel before 5.14 has no `cgroup.kill`. The processes are also killed one by one below.
             if let Err(error) = cgroup.kill() {
                 tracing::debug!(?cgroup, %error, "could not kill a cgroup as a whole");
             }
         }
-        // A group is killed in one step, even if its processes fork meanwhile.
         let groups: BTreeSet<_> = members.iter().map(|process| process.group).filter(|group| *group > 1).collect();
         for group in groups {
             if let Err(error) = killpg(Pid::from_raw(group), Signal::SIGKILL)
@@ -170,13 +184,16 @@ impl TreeKiller {
         }
     }
 
-    /// Kills adopted children as fast as they come to us. A process that forks and ends in a circle is gone from every
-    /// listing of the whole table when that is read, but each of its descendants becomes our child in turn.
+    /// Kills adopted children as fast as they arrive.
+    ///
+    /// Some programs escape every listing of the whole table: each process forks a child in a new session and ends, so that
+    /// none lives long enough to be read and signalled. But every one of them becomes a child of this process, and the list
+    /// of children is short and quickly read. Killing from that list wins the race.
     fn kill_adopted(&mut self) {
         let mut killed = BTreeSet::new();
         let mut idle = 0;
         for _ in 0..ADOPTED_ROUNDS {
-            let mut registry = child_registry::lock();
+            let mut registry = registry::lock();
             registry.reap_orphans();
             let orphans = registry.orphans().unwrap_or_default();
             drop(registry);
@@ -185,7 +202,7 @@ impl TreeKiller {
             }
             idle += 1;
             for pid in orphans {
-                // Our child keeps its number until we reap it, so there is no other process to hit.
+                // A child keeps its pid until this process reaps it, so no other process can be hit.
                 if kill(pid, Signal::SIGKILL).is_ok() && killed.insert(pid) {
                     idle = 0;
                     self.count_signalled(pid);
@@ -196,7 +213,7 @@ impl TreeKiller {
     }
 
     fn signal(&mut self, process: &Process, signal: Signal) {
-        match self.source.signal(process, signal) {
+        match self.table.signal(process, signal) {
             Ok(()) => {
                 self.signalled.insert(process.id());
             }
@@ -205,7 +222,7 @@ impl TreeKiller {
         }
     }
 
-    /// Counts a process that is known by its number only.
+    /// Counts a process whose start time is unknown, unless it was counted before.
     fn count_signalled(&mut self, pid: Pid) {
         let pid = pid.as_raw();
         if self.signalled.range((pid, 0)..=(pid, u64::MAX)).next().is_none() {
@@ -213,22 +230,22 @@ impl TreeKiller {
         }
     }
 
-    /// Until a child of ours ends, or for `time`.
-    async fn wait_for_exit(&mut self, time: Duration) {
-        // Either way the next look tells.
-        let _ = timeout(time, self.ends.recv()).await;
+    /// Waits until a child of this process ends, up to `limit`.
+    async fn wait_for_exit(&mut self, limit: Duration) {
+        // A timeout and a signal lead to the same: the caller lists the processes again.
+        let _ = timeout(limit, self.child_exits.recv()).await;
     }
 
-    /// The living members now. Reaps the orphans among the dead.
+    /// Lists the members that are not zombies, and reaps adopted zombies.
     async fn living_members(&mut self) -> io::Result<Vec<Process>> {
         if self.membership.orphans {
-            child_registry::lock().reap_orphans();
+            registry::lock().reap_orphans();
         }
         let marked = match &self.membership.marker {
-            Some(marker) => marked_pids(self.source, marker).await?,
+            Some(marker) => marked_pids(self.table, marker).await?,
             None => Vec::new(),
         };
-        let table = self.source.table().await?;
+        let table = self.table.list().await?;
         self.members(&table, &marked)
     }
 
@@ -236,17 +253,20 @@ impl TreeKiller {
         let mut seeds = self.seeds(table)?;
         seeds.extend(marked);
         let members = closure(table, &seeds, &self.protected(table));
+        // Zombies are remembered too: they still lead to their groups.
         self.known.retain(|known| table.iter().any(|process| process.id() == *known));
         self.known.extend(members.iter().map(Process::id));
         Ok(members.into_iter().filter(|process| !process.dead).collect())
     }
 
+    /// Members that are recognized without looking at their parents and groups.
     fn seeds(&self, table: &[Process]) -> io::Result<BTreeSet<i32>> {
         let mut seeds: BTreeSet<i32> = self.membership.root.iter().map(|root| root.as_raw()).collect();
         if self.membership.orphans {
             let us = std::process::id().cast_signed();
-            let registry = child_registry::lock();
-            seeds.extend(table.iter().filter(|one| one.parent == us && !registry.contains(one.pid)).map(|one| one.pid));
+            let registry = registry::lock();
+            let orphans = table.iter().filter(|process| process.parent == us && !registry.contains(process.pid));
+            seeds.extend(orphans.map(|process| process.pid));
         }
         for cgroup in &self.membership.cgroups {
             seeds.extend(cgroup.pids()?);
@@ -255,10 +275,11 @@ impl TreeKiller {
         Ok(seeds)
     }
 
-    /// Ourselves and all above us, and the other children we started.
+    /// Processes that are never members: this one, its ancestors, and the other children that it started. A daemon that was
+    /// started from within a run carries that run's marker itself.
     fn protected(&self, table: &[Process]) -> BTreeSet<i32> {
         let parents: BTreeMap<_, _> = table.iter().map(|process| (process.pid, process.parent)).collect();
-        let mut protected = child_registry::lock().pids();
+        let mut protected = registry::lock().pids();
         if let Some(root) = self.membership.root {
             protected.remove(&root.as_raw());
         }
@@ -272,16 +293,18 @@ impl TreeKiller {
     }
 }
 
-async fn marked_pids(source: Source, marker: &Marker) -> io::Result<Vec<i32>> {
-    let marked = source.marked(MARKER).await?;
+async fn marked_pids(table: ProcessTable, marker: &Marker) -> io::Result<Vec<i32>> {
+    let marked = table.marked(MARKER).await?;
     Ok(marked.into_iter().filter(|(_, value)| value == marker.id().as_bytes()).map(|(pid, _)| pid).collect())
 }
 
-/// The seeds with all their descendants and all of their groups. A tree's first process leads a session of its own, so
-/// that no group reaches out of the tree.
+/// Returns the seeds with all their descendants and all processes of their groups, repeatedly until nothing is added.
+///
+/// Groups do not lead out of the tree: its first process leads a session of its own, and a group never spans two sessions.
+/// A protected process protects its whole group, because a group is signalled as a whole.
 fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) -> Vec<Process> {
     let protected_groups: BTreeSet<i32> =
-        table.iter().filter(|one| protected.contains(&one.pid)).map(|one| one.group).collect();
+        table.iter().filter(|process| protected.contains(&process.pid)).map(|process| process.group).collect();
     let (mut pids, mut groups) = (BTreeSet::new(), BTreeSet::new());
     let mut members: Vec<Process> = Vec::new();
     loop {
@@ -289,8 +312,8 @@ fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) 
         for process in table {
             let belongs =
                 seeds.contains(&process.pid) || pids.contains(&process.parent) || groups.contains(&process.group);
-            let stays_out = protected.contains(&process.pid) || protected_groups.contains(&process.group);
-            if belongs && !stays_out && pids.insert(process.pid) {
+            let is_protected = protected.contains(&process.pid) || protected_groups.contains(&process.group);
+            if belongs && !is_protected && pids.insert(process.pid) {
                 groups.extend((process.group > 1).then_some(process.group));
                 members.push(*process);
             }
@@ -302,11 +325,11 @@ fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) 
 }
 
 async fn drop_empty(cgroup: &Cgroup) -> io::Result<()> {
-    let until = Instant::now() + KILL_TIMEOUT;
+    let deadline = Instant::now() + KILL_TIMEOUT;
     loop {
         match cgroup.remove() {
-            Err(_) if Instant::now() < until => tokio::time::sleep(KILL_TICK).await,
-            answer => return answer,
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(KILL_TICK).await,
+            result => return result,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! System calls that try to get out of a cage or to change a file, played by this test program itself: no other program
-//! has to be there for them.
+//! System calls that try to escape from a sandbox or to change a file. This test program makes them itself, so that no
+//! other program has to be installed.
 
 use std::ffi::CString;
 use std::os::linux::net::SocketAddrExt;
@@ -8,26 +8,26 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 
 use nix::errno::Errno;
 
-/// Says which move, and with what.
-pub(crate) const MOVE: &str = "KUGETSU_TEST_MOVE";
-pub(crate) const WITH: &str = "KUGETSU_TEST_WITH";
-pub(crate) const TEST: &str = "it::moves::play";
+/// The variables that select a call and its argument.
+pub(crate) const CALL: &str = "KUGETSU_TEST_CALL";
+pub(crate) const ARGUMENT: &str = "KUGETSU_TEST_ARGUMENT";
+pub(crate) const TEST: &str = "it::syscalls::play";
 
-/// The exit status says whether it succeeded.
+/// Its exit status tells whether the call succeeded.
 #[test]
-#[ignore = "played by other tests"]
+#[ignore = "run by other tests"]
 fn play() {
-    let (name, with) = (std::env::var(MOVE).unwrap(), std::env::var(WITH).unwrap());
-    if let Err(errno) = make(&name, &with) {
+    let (name, argument) = (std::env::var(CALL).unwrap(), std::env::var(ARGUMENT).unwrap());
+    if let Err(errno) = call(&name, &argument) {
         panic!("{name}: {errno}");
     }
 }
 
-fn make(name: &str, with: &str) -> Result<(), Errno> {
-    let path = CString::new(with).unwrap();
+fn call(name: &str, argument: &str) -> Result<(), Errno> {
+    let path = CString::new(argument).unwrap();
     let path = path.as_ptr();
-    let number: libc::c_int = with.parse().unwrap_or(-1);
-    // SAFETY: strings end with zero, structures are ours and of the sizes that the calls ask for.
+    let number: libc::c_int = argument.parse().unwrap_or(-1);
+    // SAFETY: strings end with a zero byte, and structures have the sizes that the calls expect.
     unsafe {
         match name {
             "truncate" => done(libc::truncate(path, 0)),
@@ -72,28 +72,24 @@ fn make(name: &str, with: &str) -> Result<(), Errno> {
                 let mut parameters = [0_u8; 120];
                 done(libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()))
             }
-            "socket" => UnixStream::connect(with).map(drop).map_err(|error| errno(&error)),
+            "socket" => UnixStream::connect(argument).map(drop).map_err(|error| errno(&error)),
             "abstract" => {
-                let address = SocketAddr::from_abstract_name(with).unwrap();
+                let address = SocketAddr::from_abstract_name(argument).unwrap();
                 UnixStream::connect_addr(&address).map(drop).map_err(|error| errno(&error))
             }
-            "pair" => pair(with),
+            "pair" => pair(argument),
             "unshare" => done(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS)),
             "mount" => {
                 let none = std::ptr::null();
                 done(libc::mount(none, path, none, libc::MS_REMOUNT | libc::MS_BIND, none.cast()))
             }
             "type" => match done(libc::ioctl(0, libc::TIOCSTI, c"x".as_ptr())) {
-                // Without a sandbox: stdin is no terminal.
+                // Without a sandbox the call gets through, and stdin is not a terminal.
                 Err(Errno::ENOTTY) => Ok(()),
                 answer => answer,
             },
             #[cfg(target_arch = "x86_64")]
-            "x32" => match done(libc::syscall(0x4000_0000 + libc::SYS_chmod, path, 0o777)) {
-                // Without a sandbox, on a kernel without x32: for this test that is as if it had been done.
-                Err(Errno::ENOSYS) => Err(Errno::ENOSYS),
-                answer => answer,
-            },
+            "x32" => done(libc::syscall(0x4000_0000 + libc::SYS_chmod, path, 0o777)),
             "capabilities" => {
                 let status = std::fs::read_to_string("/proc/self/status").unwrap();
                 let none = |line: &&str| line.trim_end().ends_with("\t0000000000000000");
@@ -102,7 +98,7 @@ fn make(name: &str, with: &str) -> Result<(), Errno> {
                 let may_gain = status.lines().any(|line| line == "NoNewPrivs:\t0");
                 if privileged || may_gain { Ok(()) } else { Err(Errno::EPERM) }
             }
-            _ => panic!("no such move: {name}"),
+            _ => panic!("unknown call: {name}"),
         }
     }
 }
@@ -116,13 +112,13 @@ fn errno(error: &std::io::Error) -> Errno {
 }
 
 unsafe fn reading(path: *const libc::c_char) -> Result<libc::c_int, Errno> {
-    // SAFETY: the caller's path ends with zero.
+    // SAFETY: the caller's path ends with a zero byte.
     Errno::result(unsafe { libc::open(path, libc::O_RDONLY) })
 }
 
-/// Writes by memory that is shared with the file.
+/// Writes through memory that is shared with the file.
 unsafe fn map(path: *const libc::c_char) -> Result<(), Errno> {
-    // SAFETY: as above; the mapping is as long as what is written.
+    // SAFETY: as above; the mapping is as long as the write.
     unsafe {
         let fd = match Errno::result(libc::open(path, libc::O_RDWR)) {
             Ok(fd) => fd,
@@ -137,10 +133,10 @@ unsafe fn map(path: *const libc::c_char) -> Result<(), Errno> {
     Ok(())
 }
 
-/// One of a connected pair, connected once more, to somebody outside.
+/// Connects one end of a connected pair to a socket outside of the sandbox.
 fn pair(path: &str) -> Result<(), Errno> {
     let mut ends = [0; 2];
-    // SAFETY: the address is ours, all of it initialised, and the path is shorter than its path.
+    // SAFETY: the address is initialised, and the path fits into it.
     unsafe {
         done(libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0, ends.as_mut_ptr()))?;
         let mut address: libc::sockaddr_un = std::mem::zeroed();

@@ -1,7 +1,8 @@
-//! The children this process started itself, as opposed to orphans it was given.
+//! The children that this process started itself, as opposed to the orphans it adopted.
 //!
-//! A process that adopts orphans must reap them, but never a child that somebody here is waiting for. Both happen under
-//! one lock, so a child is known before it can end and forgotten only once it is reaped.
+//! A process that adopts orphans has to reap them, but never a child whose exit status some code here is waiting for.
+//! Both starting and reaping happen under one lock: a child is registered before it can end, and it is removed only when
+//! it is reaped.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,17 +13,14 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-#[cfg(target_os = "linux")]
-use crate::linux as os;
-#[cfg(not(target_os = "linux"))]
-use crate::unix as os;
+use crate::os;
 
 static REGISTRY: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Nobody can start or reap an own child while this is held.
+/// While this is held, no other thread starts or reaps a child.
 pub(crate) struct ChildRegistry(MutexGuard<'static, BTreeSet<i32>>);
 
-/// Takes the lock. The set is plain data, so a panic elsewhere cannot have left it half changed.
+/// Locks the registry. The set is plain data, so a panic while it was locked has not left it inconsistent.
 pub(crate) fn lock() -> ChildRegistry {
     ChildRegistry(REGISTRY.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -35,13 +33,13 @@ impl ChildRegistry {
         Ok((child, pid))
     }
 
-    /// Takes the exit status if the child has ended, and forgets the child.
+    /// Takes the exit status and removes the child, if it has ended.
     pub(crate) fn try_reap(&mut self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
-        let answer = child.try_wait();
-        if !matches!(answer, Ok(None)) {
+        let status = child.try_wait();
+        if !matches!(status, Ok(None)) {
             self.0.remove(&child.id().cast_signed());
         }
-        answer
+        status
     }
 
     pub(crate) fn contains(&self, pid: i32) -> bool {
@@ -52,17 +50,17 @@ impl ChildRegistry {
         self.0.clone()
     }
 
-    /// Our other children: adopted orphans, dead ones not yet reaped included.
+    /// Lists the children that are not registered: adopted orphans, zombies included.
     pub(crate) fn orphans(&self) -> io::Result<Vec<Pid>> {
         Ok(os::children()?.into_iter().filter(|pid| !self.contains(pid.as_raw())).collect())
     }
 
-    /// Reaps those of them that have ended.
+    /// Reaps the orphans that have ended.
     pub(crate) fn reap_orphans(&mut self) {
         match self.orphans() {
-            Ok(others) => {
-                for pid in others {
-                    // One at a time: waiting for any child would take the exit status of an own one.
+            Ok(orphans) => {
+                for pid in orphans {
+                    // One by one: waiting for any child could take the exit status of a registered one.
                     let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
                 }
             }
@@ -70,17 +68,18 @@ impl ChildRegistry {
         }
     }
 
-    /// Whether there is none of them, said by the kernel, not by a listing, if no own child runs.
+    /// Returns whether no orphan is left. If no registered child is running, the kernel answers this itself; a listing,
+    /// which may miss a child, decides only otherwise.
     pub(crate) fn has_no_orphans(&self) -> io::Result<bool> {
         if !self.0.is_empty() {
             return Ok(self.orphans()?.is_empty());
         }
-        // SAFETY: `info` is plain memory that the call fills; zero is a valid value of it.
-        let answer = unsafe {
+        // SAFETY: `info` is plain memory that the call fills; all zeros are a valid value.
+        let status = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
         };
-        match Errno::result(answer) {
+        match Errno::result(status) {
             Ok(_) => Ok(false),
             Err(Errno::ECHILD) => Ok(true),
             Err(error) => Err(error.into()),

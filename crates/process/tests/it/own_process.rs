@@ -1,35 +1,35 @@
-//! A test in a process of its own: who adopts orphans, or ignores signals, does so for the whole process.
+//! Tests in processes of their own: adopting orphans and ignoring signals affect a whole process.
 
 use std::process::Command;
 
-const NAME: &str = "KUGETSU_TEST_ALONE";
+const TEST_NAME: &str = "KUGETSU_TEST_OWN_PROCESS";
 
 /// Defines a test whose body runs in a process of its own, which adopts orphans as a runner does.
-macro_rules! alone {
+macro_rules! own_process {
     ($(#[$meta:meta])* $name:ident, $body:expr) => {
         #[test]
         $(#[$meta])*
         fn $name() {
-            crate::alone::run(concat!(module_path!(), "::", stringify!($name)), $body);
+            crate::own_process::run(concat!(module_path!(), "::", stringify!($name)), $body);
         }
     };
 }
-pub(crate) use alone;
+pub(crate) use own_process;
 
 pub(crate) fn run(test: &str, body: impl AsyncFnOnce()) {
-    if std::env::var_os(NAME).is_some_and(|name| name == test) {
+    if std::env::var_os(TEST_NAME).is_some_and(|name| name == test) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(async {
             kugetsu_process::adopt_orphans().unwrap();
             body().await;
         });
     }
-    let status = again(test).env(NAME, test).status().unwrap();
-    assert!(status.success(), "{test} failed in a process of its own: {status}");
+    let status = rerun(test).env(TEST_NAME, test).status().unwrap();
+    assert!(status.success(), "{test} failed in its own process: {status}");
 }
 
-/// This test program once more, with one test of it.
-pub(crate) fn again(test: &str) -> Command {
+/// A command that runs a single test of this test program.
+pub(crate) fn rerun(test: &str) -> Command {
     let name = test.split_once("::").unwrap().1;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--nocapture", "--include-ignored"]);

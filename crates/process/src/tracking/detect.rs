@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::cgroup::Cgroup;
-use crate::orphans;
+use super::cgroup::Cgroup;
+use super::orphans;
 
 /// Ordered from the weakest to the strongest. A stronger one is used together with the weaker ones, not instead of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,24 +1,24 @@
-//! The table of processes, from whichever source there is.
+//! The process table, from `/proc` or from the program `ps`.
 
 use std::io;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use super::ps;
 #[cfg(target_os = "linux")]
-use crate::linux;
-use crate::process::Process;
-use crate::{ps, unix};
+use crate::os::linux;
+use crate::os::{Process, unix};
 
-/// Where the table comes from.
+/// Where the table is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ProcessTable {
     #[cfg(target_os = "linux")]
     Proc,
     Ps,
 }
 
-impl Source {
+impl ProcessTable {
     pub(crate) fn best() -> Self {
         #[cfg(target_os = "linux")]
         if std::path::Path::new("/proc/self/stat").exists() {
@@ -27,12 +27,14 @@ impl Source {
         Self::Ps
     }
 
-    /// Whether adopted orphans can be told from the children we started: `ps` would be one of the latter.
+    /// Whether adopted orphans can be told from children that this process started. With `ps` they cannot: `ps` itself is
+    /// such a child while it lists them.
     pub(crate) fn shows_orphans(self) -> bool {
         self != Self::Ps
     }
 
-    pub(crate) async fn table(self) -> io::Result<Vec<Process>> {
+    /// Lists all visible processes.
+    pub(crate) async fn list(self) -> io::Result<Vec<Process>> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Proc => linux::table(),
@@ -40,8 +42,8 @@ impl Source {
         }
     }
 
-    /// The same without waiting; `None` where only a child could tell.
-    pub(crate) fn table_now(self) -> Option<io::Result<Vec<Process>>> {
+    /// Lists all visible processes without waiting. Returns `None` if that takes a child process.
+    pub(crate) fn list_now(self) -> Option<io::Result<Vec<Process>>> {
         match self {
             #[cfg(target_os = "linux")]
             Self::Proc => Some(linux::table()),
@@ -49,6 +51,7 @@ impl Source {
         }
     }
 
+    /// Lists the pids of processes whose environment has the variable `name`, with its value.
     pub(crate) async fn marked(self, name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
         match self {
             #[cfg(target_os = "linux")]

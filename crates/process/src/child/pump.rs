@@ -1,4 +1,4 @@
-//! Moving bytes between a child's pipes and memory, each way bounded.
+//! Moves bytes between a child's pipes and memory, bounded in each direction.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,19 +6,19 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const CHUNK: usize = 16 * 1024;
-/// Longest line handed on; the rest of a longer one is left out.
+/// Bytes that a line is truncated to.
 const LINE_MAX: usize = 8 * 1024;
 
-/// Writes all of `bytes` and closes the pipe. A reader that has had enough is not an error.
+/// Writes all of `bytes` and closes the pipe. A reader that closes it early is not an error.
 pub(crate) async fn feed(pipe: Option<impl AsyncWrite + Unpin>, bytes: Vec<u8>) -> io::Result<()> {
     let Some(mut pipe) = pipe else { return Ok(()) };
     match pipe.write_all(&bytes).await {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        answer => answer,
+        result => result,
     }
 }
 
-/// Hands everything that comes to `take`, until the pipe closes.
+/// Passes everything that arrives to `take`, until the pipe closes.
 pub(crate) async fn drain(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let Some(mut pipe) = pipe else { return Ok(()) };
     let mut chunk = vec![0; CHUNK];
@@ -35,18 +35,19 @@ pub(crate) async fn drain(pipe: Option<impl AsyncRead + Unpin>, mut take: impl F
 pub(crate) struct Head {
     pub(crate) bytes: Vec<u8>,
     pub(crate) max: usize,
-    pub(crate) cut: bool,
+    /// Whether more bytes arrived than fit.
+    pub(crate) truncated: bool,
 }
 
 impl Head {
     pub(crate) fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max, cut: false }
+        Self { bytes: Vec::new(), max, truncated: false }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let room = self.max - self.bytes.len();
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.cut |= bytes.len() > room;
+        self.truncated |= bytes.len() > room;
     }
 }
 
@@ -74,7 +75,7 @@ impl Tail {
     }
 }
 
-/// Cuts a stream into lines at `\n` and `\r` (progress bars use the latter); empty lines are left out.
+/// Splits a stream into lines at `\n` and `\r` (progress bars use the latter). Empty lines are skipped.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(Vec<u8>);
 
@@ -93,7 +94,7 @@ impl Lines {
         }
     }
 
-    /// Hands on a last line without an end.
+    /// Passes on a last line that has no line end.
     pub(crate) fn finish(&mut self, mut take: impl FnMut(&[u8])) {
         if !self.0.is_empty() {
             take(&self.0);
@@ -107,12 +108,12 @@ mod tests {
     use super::{Head, LINE_MAX, Lines, Tail};
 
     #[test]
-    fn head_keeps_the_first_bytes_and_says_when_it_left_some_out() {
+    fn head_keeps_the_first_bytes_and_reports_truncation() {
         let mut head = Head::new(4);
         head.push(b"abcd");
-        assert!(!head.cut);
+        assert!(!head.truncated);
         head.push(b"e");
-        assert!(head.cut);
+        assert!(head.truncated);
         assert_eq!(head.bytes, b"abcd");
     }
 
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_at_newline_and_carriage_return_and_are_bounded() {
+    fn lines_end_at_newline_or_carriage_return_and_are_truncated() {
         let mut lines = Lines::default();
         let mut seen = Vec::new();
         lines.push(b"one\rtw", |line| seen.push(line.to_vec()));

@@ -1,4 +1,5 @@
-//! An agent's stderr: read to the end whatever comes, kept in a file as its beginning and its end.
+//! Captures an agent's stderr in a file that keeps its beginning and its end. The pipe is always read to the end, so that
+//! the agent never blocks on it.
 
 use std::fs::File;
 use std::io;
@@ -11,18 +12,18 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::pump::Tail;
+use super::pump::Tail;
 
 const CHUNK: usize = 16 * 1024;
 const TAIL_MAX: usize = 64 * 1024;
 const LIMIT_MIN: usize = 1024;
-/// Room for the line that says how much was left out.
-const GAP_MAX: usize = 64;
-/// How long somebody outside the tree may keep the pipe open.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Room for the line that says how much was omitted.
+const NOTE_MAX: usize = 64;
+/// How long a process outside of the tree may keep the pipe open.
+const PIPE_GRACE: Duration = Duration::from_secs(2);
 
-/// Turns a stream into what may be kept of it, piece by piece: given the next piece, and an empty one at the end, it
-/// answers with what is settled by now.
+/// Rewrites a stream chunk by chunk, to redact secrets. It is called with each chunk, and with an empty one at the end, and
+/// returns the output that later chunks can no longer change.
 pub type Filter = Box<dyn FnMut(&[u8]) -> Vec<u8> + Send>;
 
 pub(crate) struct Capture {
@@ -32,28 +33,28 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// Copies until the pipe closes. The file gets at most `limit` bytes (at least 1 KiB): the beginning as it comes,
-    /// the last part (a quarter of the limit, at most 64 KiB) once there is no more.
+    /// Copies until the pipe closes. The file gets at most `limit` bytes (at least 1 KiB): the beginning as it arrives, and
+    /// the end (a quarter of the limit, at most 64 KiB) when the stream is over.
     pub(crate) fn start(pipe: ChildStderr, file: File, limit: usize, filter: Option<Filter>) -> Self {
         let limit = limit.max(LIMIT_MIN);
         let end = TAIL_MAX.min(limit / 4);
         let tail = Arc::new(Mutex::new(Tail::new(TAIL_MAX)));
         let stop = Arc::new(Notify::new());
-        let sink = Sink { file: file.into(), room: limit - end - GAP_MAX, end, beyond: 0, failed: None };
+        let sink = Sink { file: file.into(), room: limit - end - NOTE_MAX, end, beyond: 0, failed: None };
         let filter = filter.unwrap_or_else(|| Box::new(<[u8]>::to_vec));
         let copying = tokio::spawn(copy(pipe, sink, filter, Arc::clone(&tail), Arc::clone(&stop)));
         Self { tail, stop, copying }
     }
 
-    /// The last bytes so far, `max` at most.
+    /// Returns the last bytes so far, `max` at most.
     pub(crate) fn tail(&self, max: usize) -> Vec<u8> {
         let mut bytes = lock(&self.tail).bytes();
         bytes.split_off(bytes.len().saturating_sub(max))
     }
 
-    /// Completes the file.
+    /// Writes the end of the file.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
-        let copied = match timeout(PATIENCE, &mut self.copying).await {
+        let copied = match timeout(PIPE_GRACE, &mut self.copying).await {
             Ok(copied) => copied,
             Err(_) => {
                 self.stop.notify_one();
@@ -93,13 +94,13 @@ async fn copy(
 
 struct Sink {
     file: tokio::fs::File,
-    /// Bytes the beginning may still take.
+    /// Bytes that still fit into the beginning.
     room: usize,
-    /// Bytes the end may take.
+    /// Bytes reserved for the end.
     end: usize,
-    /// Bytes that came after the beginning was full.
+    /// Bytes that arrived after the beginning was full.
     beyond: u64,
-    /// A full disk must not stop the reading: the child would block.
+    /// The first write error. Reading continues after it, or the child would block.
     failed: Option<io::Error>,
 }
 
@@ -111,7 +112,7 @@ impl Sink {
         if self.failed.is_none() && !now.is_empty() {
             let written = async {
                 self.file.write_all(now).await?;
-                // What is known should be there even if we are killed.
+                // The file should hold what arrived even if this process is killed.
                 self.file.flush().await
             };
             self.failed = written.await.err();
@@ -123,9 +124,9 @@ impl Sink {
             return Err(error);
         }
         let kept = usize::try_from(self.beyond).unwrap_or(usize::MAX).min(self.end).min(tail.len());
-        let left_out = self.beyond - kept as u64;
-        if left_out > 0 {
-            self.file.write_all(format!("\n[{left_out} bytes left out]\n").as_bytes()).await?;
+        let omitted = self.beyond - kept as u64;
+        if omitted > 0 {
+            self.file.write_all(format!("\n[{omitted} bytes omitted]\n").as_bytes()).await?;
         }
         self.file.write_all(&tail[tail.len() - kept..]).await?;
         self.file.flush().await

@@ -1,7 +1,7 @@
-//! A cgroup (version 2) of a tree's own, below the one this process is in.
+//! A cgroup (version 2) for each tree, below the cgroup of this process.
 //!
-//! Two layouts exist: version 2 alone at `/sys/fs/cgroup`, and both versions side by side, with version 2 at
-//! `/sys/fs/cgroup/unified`. The table of mounts says which; whether we may make one is found by making it.
+//! Systems mount version 2 alone at `/sys/fs/cgroup`, or both versions side by side with version 2 at
+//! `/sys/fs/cgroup/unified`. The mount table tells which. Whether this process may create a cgroup is found by trying.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,11 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::run_blocking;
+use crate::child::group::run_blocking;
 use crate::marker::Marker;
 
-/// Deeper than any layout that is in use; keeps a search short.
-const DEPTH: usize = 16;
+/// Bounds the search for a cgroup. No layout in use is this deep.
+const MAX_DEPTH: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -22,45 +22,46 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes the cgroup of a run.
-    pub(crate) fn make(marker: &Marker) -> io::Result<Self> {
-        Self::make_named(&name(marker))
+    /// Creates the cgroup of a run.
+    pub(crate) fn create(marker: &Marker) -> io::Result<Self> {
+        Self::create_named(&name(marker))
     }
 
-    /// Finds the cgroups of a run, wherever its runner stood. There is at most one, unless a run was started twice.
+    /// Finds the cgroups of a run below any cgroup: its runner may have been in another one than this process. There is at
+    /// most one, unless a run was started twice.
     pub(crate) fn find(marker: &Marker) -> Vec<Self> {
         let (name, mut found) = (name(marker), Vec::new());
         if let Some(mount) = Mount::find() {
-            search(&mount.point, &name, DEPTH, &mut found);
+            search(&mount.point, &name, MAX_DEPTH, &mut found);
         }
         found
     }
 
-    /// Makes one, starts a shell in it, removes it.
+    /// Creates one, starts a shell in it, and removes it.
     pub(crate) fn is_available() -> bool {
-        let Ok(cgroup) = Self::make_named(&format!("kugetsu-probe-{}", std::process::id())) else { return false };
+        let Ok(cgroup) = Self::create_named(&format!("kugetsu-probe-{}", std::process::id())) else { return false };
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let entered = cgroup.admit(&mut shell).and_then(|()| run_blocking(&mut shell));
+        let entered = cgroup.attach(&mut shell).and_then(|()| run_blocking(&mut shell));
         let removed = cgroup.remove();
         matches!(entered, Ok(status) if status.success()) && removed.is_ok()
     }
 
-    fn make_named(name: &str) -> io::Result<Self> {
+    fn create_named(name: &str) -> io::Result<Self> {
         let dir = Mount::find().and_then(|mount| mount.own()).ok_or(io::ErrorKind::Unsupported)?.join(name);
         match fs::create_dir(&dir) {
-            // Left by a runner that was killed: what is still in it belongs to the same run.
+            // A killed runner left it behind. The processes in it belong to the same run.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            answer => answer?,
+            result => result?,
         }
         Ok(Self { dir })
     }
 
-    /// Makes `command` start its child in this cgroup; if it cannot be entered, the start fails.
-    pub(crate) fn admit(&self, command: &mut Command) -> io::Result<()> {
+    /// Makes `command` start its child in this cgroup. If the child cannot enter it, the start fails.
+    pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
         let procs = File::options().write(true).open(self.dir.join("cgroup.procs"))?;
         let enter = move || {
-            // SAFETY: writes one byte from static memory. "0" is whoever writes.
+            // SAFETY: writes one byte from static memory. "0" stands for the writing process.
             match unsafe { libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1) } {
                 1 => Ok(()),
                 _ => Err(io::Error::last_os_error()),
@@ -71,12 +72,12 @@ impl Cgroup {
         Ok(())
     }
 
-    /// The processes in it and in the cgroups below it.
+    /// Lists the processes in it and in the cgroups below it.
     pub(crate) fn pids(&self) -> io::Result<Vec<i32>> {
         let mut pids = Vec::new();
         for dir in self.dirs() {
             match fs::read_to_string(dir.join("cgroup.procs")) {
-                // A process of an outer namespace is shown as 0.
+                // Processes of an outer pid namespace show as 0.
                 Ok(list) => {
                     pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid != 0))
                 }
@@ -87,12 +88,12 @@ impl Cgroup {
         Ok(pids)
     }
 
-    /// Kills everything in it at once, forking or not (Linux 5.14).
+    /// Kills all processes in it at once, even while they fork (Linux 5.14 or newer).
     pub(crate) fn kill(&self) -> io::Result<()> {
         fs::write(self.dir.join("cgroup.kill"), "1")
     }
 
-    /// Removes it with the cgroups below it. Fails while there is a process in it, a dead one not yet reaped included.
+    /// Removes it and the cgroups below it. Fails while it contains a process, even a zombie.
     pub(crate) fn remove(&self) -> io::Result<()> {
         for dir in self.dirs().into_iter().rev() {
             match fs::remove_dir(dir) {
@@ -103,7 +104,7 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Itself and all below it, parents first.
+    /// Lists its directory and all directories below, parents first.
     fn dirs(&self) -> Vec<PathBuf> {
         let mut dirs = vec![self.dir.clone()];
         let mut next = 0;
@@ -120,7 +121,7 @@ fn name(marker: &Marker) -> String {
     format!("kugetsu-{}", marker.id())
 }
 
-/// It was removed, perhaps between opening and reading.
+/// Whether the error means that the cgroup was removed, perhaps between opening and reading a file.
 fn gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
@@ -135,15 +136,17 @@ fn search(dir: &Path, name: &str, depth: usize, found: &mut Vec<Cgroup>) {
     }
 }
 
-/// What cannot be read has nothing of ours in it.
+/// Subdirectories. A directory that cannot be read has none of ours.
 fn directories(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Where version 2 is mounted, and which part of it.
+/// The mount of version 2, which may show only a part of the hierarchy.
 struct Mount {
+    /// The part of the hierarchy that is mounted.
     root: PathBuf,
+    /// Where it is mounted.
     point: PathBuf,
 }
 
@@ -152,23 +155,23 @@ impl Mount {
         Self::parse(&fs::read_to_string("/proc/self/mountinfo").ok()?)
     }
 
-    /// `id parent device root point options ... - type source options`
+    /// Parses lines of the form `id parent device root point options ... - type source options`.
     fn parse(mounts: &str) -> Option<Self> {
         mounts.lines().find_map(|line| {
-            let (mount, kind) = line.split_once(" - ")?;
+            let (mount, filesystem) = line.split_once(" - ")?;
             let mut fields = mount.split(' ').skip(3);
             let (root, point) = (fields.next()?.into(), fields.next()?.into());
-            (kind.split(' ').next() == Some("cgroup2")).then_some(Self { root, point })
+            (filesystem.split(' ').next() == Some("cgroup2")).then_some(Self { root, point })
         })
     }
 
-    /// The cgroup this process is in.
+    /// Returns the directory of the cgroup that this process is in.
     fn own(&self) -> Option<PathBuf> {
-        self.cgroup_of(&fs::read_to_string("/proc/self/cgroup").ok()?)
+        self.cgroup_dir(&fs::read_to_string("/proc/self/cgroup").ok()?)
     }
 
-    /// Version 2 is the line `0::/path`.
-    fn cgroup_of(&self, cgroups: &str) -> Option<PathBuf> {
+    /// Parses `/proc/self/cgroup`, where version 2 is the line `0::/path`.
+    fn cgroup_dir(&self, cgroups: &str) -> Option<PathBuf> {
         let path = Path::new(cgroups.lines().find_map(|line| line.strip_prefix("0::"))?);
         Some(self.point.join(path.strip_prefix(&self.root).ok()?))
     }
@@ -181,32 +184,32 @@ mod tests {
     use super::Mount;
 
     #[test]
-    fn version_2_alone() {
+    fn version_2_alone_is_found() {
         let mounts = "25 30 0:23 / /sys rw - sysfs sysfs rw\n\
                       29 25 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let own = Mount::parse(mounts).unwrap().cgroup_of("0::/user.slice/user-1000.slice/session-2.scope\n");
+        let own = Mount::parse(mounts).unwrap().cgroup_dir("0::/user.slice/user-1000.slice/session-2.scope\n");
         assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/session-2.scope"));
     }
 
     #[test]
-    fn both_versions_side_by_side() {
+    fn version_2_is_found_beside_version_1() {
         let mounts = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
                       32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                       41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = Mount::parse(mounts).unwrap().cgroup_of("4:memory:/x\n1:cpu:/\n0::/\n");
+        let own = Mount::parse(mounts).unwrap().cgroup_dir("4:memory:/x\n1:cpu:/\n0::/\n");
         assert_eq!(own.unwrap(), Path::new("/sys/fs/cgroup/unified"));
     }
 
     #[test]
-    fn a_part_of_the_tree_is_mounted() {
+    fn paths_are_relative_to_a_partial_mount() {
         let mounts = "29 25 0:26 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let mount = Mount::parse(mounts).unwrap();
-        assert_eq!(mount.cgroup_of("0::/docker/abc/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
-        assert_eq!(mount.cgroup_of("0::/elsewhere\n"), None);
+        assert_eq!(mount.cgroup_dir("0::/docker/abc/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
+        assert_eq!(mount.cgroup_dir("0::/elsewhere\n"), None);
     }
 
     #[test]
-    fn version_1_alone() {
+    fn version_1_alone_is_ignored() {
         assert!(Mount::parse("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n").is_none());
     }
 }

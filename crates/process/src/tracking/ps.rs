@@ -1,40 +1,40 @@
-//! The table of processes as the program `ps` shows it, which every Unix has. It sees less than Linux's own: no start
-//! times, and an environment only as far as `ps` shows it. Used where Linux's means are missing, and tested there too.
+//! The process table by the program `ps`, which every Unix has. It has no start times, and environments only as far as `ps`
+//! prints them. It is used where `/proc` is missing; the tests run it on Linux too.
 
 use std::io;
 use std::time::Duration;
 
-use crate::one_shot::{OneShot, run};
-use crate::process::Process;
+use crate::child::{OneShot, run};
+use crate::os::Process;
 
-/// A listing takes some 20 ms; a machine under load may take much longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A listing takes about 20 ms, and much longer on a machine under load.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 const LISTING_MAX: usize = 64 * 1024 * 1024;
 
-/// All processes that can be seen.
+/// Lists all visible processes.
 pub(crate) async fn table() -> io::Result<Vec<Process>> {
     let listing = ps(&["-A", "-o", "pid=,ppid=,pgid=,stat="]).await?;
-    Ok(listing.lines().filter_map(process).collect())
+    Ok(listing.lines().filter_map(parse_process).collect())
 }
 
-fn process(line: &str) -> Option<Process> {
+fn parse_process(line: &str) -> Option<Process> {
     let mut fields = line.split_ascii_whitespace();
     let mut number = || fields.next()?.parse().ok();
     let (pid, parent, group) = (number()?, number()?, number()?);
     Some(Process { pid, parent, group, born: 0, dead: fields.next()?.starts_with('Z') })
 }
 
-/// Every process that carries the variable `name`, with its value up to the first blank.
+/// Lists the processes whose environment has the variable `name`, with its value up to the first blank.
 pub(crate) async fn marked(name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
     let plain = ps(&["-A", "-ww", "-o", "pid=,args="]).await?;
     let with_environment = if cfg!(target_os = "macos") { &["-A", "-E", "-ww"][..] } else { &["axeww"][..] };
     let with_environment = ps(&[with_environment, &["-o", "pid=,args="]].concat()).await?;
-    Ok(with_environment.lines().filter_map(|line| variable(line, &plain, name)).collect())
+    Ok(with_environment.lines().filter_map(|line| parse_variable(line, &plain, name)).collect())
 }
 
-/// The value in a line that shows arguments and then environment. The arguments are cut off first: somebody may search
-/// for the very words we look for.
-fn variable(line: &str, plain: &str, name: &str) -> Option<(i32, Vec<u8>)> {
+/// Finds the variable in a line that shows arguments and then the environment. The arguments are removed first, because
+/// they may contain the same text, as those of `grep NAME=` do.
+fn parse_variable(line: &str, plain: &str, name: &str) -> Option<(i32, Vec<u8>)> {
     let (pid, _) = line.trim_start().split_once(' ')?;
     let arguments =
         plain.lines().find(|line| line.trim_start().split_once(' ').is_some_and(|(other, _)| other == pid))?;
@@ -44,36 +44,36 @@ fn variable(line: &str, plain: &str, name: &str) -> Option<(i32, Vec<u8>)> {
 }
 
 async fn ps(args: &[&str]) -> io::Result<String> {
-    let short = OneShot::new("ps").args(args).env("LC_ALL", "C").stdout_max(LISTING_MAX).time_limit(PATIENCE);
-    let ended = run(short).await.map_err(io::Error::other)?;
+    let one_shot = OneShot::new("ps").args(args).env("LC_ALL", "C").stdout_max(LISTING_MAX).time_limit(TIME_LIMIT);
+    let ended = run(one_shot).await.map_err(io::Error::other)?;
     if !ended.status.success() {
-        let said = String::from_utf8_lossy(&ended.stderr);
-        return Err(io::Error::other(format!("`ps {}` failed: {}", args.join(" "), said.trim())));
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        return Err(io::Error::other(format!("`ps {}` failed: {}", args.join(" "), stderr.trim())));
     }
     Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{marked, process, table, variable};
+    use super::{marked, parse_process, parse_variable, table};
 
     #[test]
-    fn a_line_of_ps_is_read() {
-        let child = process("  12     1    34 Ss+").unwrap();
+    fn lines_of_ps_are_parsed() {
+        let child = parse_process("  12     1    34 Ss+").unwrap();
         assert_eq!((child.pid, child.parent, child.group, child.dead), (12, 1, 34, false));
-        assert!(process("  12     1    34 Z+").unwrap().dead);
-        assert!(process("").is_none());
+        assert!(parse_process("  12     1    34 Z+").unwrap().dead);
+        assert!(parse_process("").is_none());
     }
 
     #[test]
-    fn words_among_the_arguments_are_no_mark() {
+    fn a_variable_among_the_arguments_is_ignored() {
         let plain = "   7 grep MARK=x\n   8 sleep 9";
-        assert_eq!(variable("   7 grep MARK=x HOME=/ LANG=C", plain, "MARK"), None);
-        assert_eq!(variable("   8 sleep 9 HOME=/ MARK=y", plain, "MARK"), Some((8, b"y".to_vec())));
+        assert_eq!(parse_variable("   7 grep MARK=x HOME=/ LANG=C", plain, "MARK"), None);
+        assert_eq!(parse_variable("   8 sleep 9 HOME=/ MARK=y", plain, "MARK"), Some((8, b"y".to_vec())));
     }
 
     #[tokio::test]
-    async fn a_child_is_listed_with_its_mark() {
+    async fn a_child_is_listed_with_its_marker() {
         let mut child = std::process::Command::new("sleep").arg("60").env("PORTABLE_MARK", "abc").spawn().unwrap();
         let pid = child.id().cast_signed();
         let listing = table().await;

@@ -1,0 +1,106 @@
+//! Finding a program, and telling why one cannot be run.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
+/// Why a program could not be run to its end. An exit status other than 0 is not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{}", not_found(.program))]
+    NotFound { program: OsString },
+    #[error("`{}` may not be executed", .program.display())]
+    NoPermission { program: OsString },
+    /// The directory to run in does not exist or cannot be entered.
+    #[error("cannot run `{}` in {}: {reason}", .program.display(), .directory.display())]
+    BadDirectory { program: OsString, directory: PathBuf, reason: io::Error },
+    /// It exceeded its [`time_limit`](super::OneShot::time_limit); its group was ended.
+    #[error("`{}` did not end within {after:?} and was stopped", .program.display())]
+    TimedOut {
+        program: OsString,
+        after: Duration,
+        /// The last 64 KiB of its stderr, which often say what it waited for.
+        stderr: Vec<u8>,
+    },
+    #[error("cannot run `{}`: {source}", .program.display())]
+    Io { program: OsString, source: io::Error },
+}
+
+fn not_found(program: &OsString) -> String {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        format!("there is no program at {}", path.display())
+    } else {
+        format!("`{}` is not on PATH", path.display())
+    }
+}
+
+impl RunError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } => Some("install it, or correct the setting that names it".to_owned()),
+            Self::NoPermission { program } => Some(format!(
+                "check its permission bits (`ls -l {}`), and that its file system is not mounted with noexec",
+                program.display()
+            )),
+            Self::BadDirectory { .. } | Self::TimedOut { .. } | Self::Io { .. } => None,
+        }
+    }
+
+    /// Finds the program that the system would run, without starting it. Fails as the system would.
+    pub(crate) fn resolve(program: &OsStr, directory: &Path, search_path: Option<&OsStr>) -> Result<PathBuf, Self> {
+        if let Err(reason) = can_enter(directory) {
+            return Err(Self::BadDirectory { program: program.to_owned(), directory: directory.to_owned(), reason });
+        }
+        let path = directory.join(program);
+        if Path::new(program).components().count() == 1 {
+            let found = search_path.and_then(|search_path| find_on_path(program, search_path));
+            return found.ok_or_else(|| Self::NotFound { program: program.to_owned() });
+        }
+        match path.metadata() {
+            Ok(_) if is_executable(&path) => Ok(path),
+            Ok(_) => Err(Self::NoPermission { program: program.to_owned() }),
+            Err(error) => Err(Self::of(program, None, error)),
+        }
+    }
+
+    /// Classifies the error of a failed start. The system reports a missing program and a missing directory alike, so
+    /// this looks at the directory.
+    pub(crate) fn of(program: &OsStr, directory: Option<&Path>, error: io::Error) -> Self {
+        let program = program.to_owned();
+        if let Some(directory) = directory
+            && let Err(reason) = can_enter(directory)
+        {
+            return Self::BadDirectory { program, directory: directory.to_owned(), reason };
+        }
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { program },
+            io::ErrorKind::PermissionDenied => Self::NoPermission { program },
+            _ => Self::Io { program, source: error },
+        }
+    }
+}
+
+fn can_enter(directory: &Path) -> io::Result<()> {
+    if !std::fs::metadata(directory)?.is_dir() {
+        return Err(Errno::ENOTDIR.into());
+    }
+    Ok(access(directory, AccessFlags::X_OK)?)
+}
+
+/// Returns the first executable file with this name in the directories of `search_path` (in the format of `PATH`).
+/// Relative entries are skipped: they depend on the current directory, which may be an agent's worktree.
+pub fn find_on_path(name: &OsStr, search_path: &OsStr) -> Option<PathBuf> {
+    let directories = std::env::split_paths(search_path).filter(|directory| directory.is_absolute());
+    directories.map(|directory| directory.join(name)).find(|path| is_executable(path))
+}
+
+/// Returns whether this is a file that its owner, its group or others may execute.
+pub fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}

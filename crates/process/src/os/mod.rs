@@ -1,0 +1,11 @@
+//! What the operating system shows of processes and lets us do to them.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
+pub(crate) mod unix;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{adopt, adopts, children};
+pub(crate) use unix::Process;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unix::{adopt, adopts, children};
