@@ -1,20 +1,17 @@
-//! `kugetsu doctor` (C8): checks what the work needs, says how to repair what is wrong, and makes the repairs that can
-//! do no harm.
+//! `kugetsu doctor`: checks what kugetsu needs, suggests repairs, and makes the safe ones.
 
 use clap::Args;
 use kugetsu_api::home::Home;
 
 use crate::config::load::{look, own_environment};
 use crate::doctor::check::{Check, Fix, State};
-use crate::doctor::{
-    agents, daemon, database, git, home as place, kernel, login, orphans, repair, script, servers, settings, unit,
-};
+use crate::doctor::{agents, daemon, database, home as home_checks, host, login, orphans, repair, servers, settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice;
 use crate::ui::{self, Tone};
 
-/// Where what is said begins, behind its mark.
+/// The column of the message, behind the mark.
 const COLUMN: usize = 6;
 
 /// Check what the work needs, and say how to repair what is wrong.
@@ -45,12 +42,12 @@ pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure>
     for check in &mut checks {
         let Some(fix) = check.fix.clone() else { continue };
         if arguments.fix || (arguments.fix_permissions && matches!(fix, Fix::Private(_))) {
-            match repair::make(home, &fix).await {
+            match repair::apply(home, &fix).await {
                 Ok(done) => {
                     check.state = State::Ok;
                     check.fixed = Some(done);
                 }
-                Err(why) => check.said = format!("{}; it could not be repaired: {why}", check.said),
+                Err(why) => check.message = format!("{}; it could not be repaired: {why}", check.message),
             }
         }
     }
@@ -64,23 +61,23 @@ pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure>
 }
 
 async fn checks(home: &Home, offline: bool) -> Vec<Check> {
-    let mut checks = git::checks().await;
+    let mut checks = host::git_checks().await;
     let loaded = look(home, &own_environment);
-    let (pid, answered) = daemon::look(home).await;
+    let (pid, daemon) = daemon::check(home).await;
     if let Ok(loaded) = &loaded {
-        let path = pid.and_then(agents::search_path);
+        let path = pid.and_then(agents::path_of);
         checks.extend(agents::checks(&loaded.settings, path.as_deref()).await);
         checks.extend(login::check(&loaded.settings));
     }
-    checks.extend(place::checks(home));
-    let (db, database) = database::look(home).await;
-    let is_sound = database.state == State::Ok;
+    checks.extend(home_checks::checks(home));
+    let (db, database) = database::check(home).await;
+    let is_database_ok = database.state == State::Ok;
     checks.push(database);
     checks.extend(settings::checks(home, &loaded));
-    checks.extend(settings::env(home));
-    checks.push(answered);
-    checks.extend(unit::check(home).await);
-    checks.extend(kernel::checks(loaded.as_ref().ok().map(|loaded| &loaded.settings)).await);
+    checks.extend(settings::env_checks(home));
+    checks.push(daemon);
+    checks.extend(daemon::unit_check(home).await);
+    checks.extend(host::kernel_checks(loaded.as_ref().ok().map(|loaded| &loaded.settings)).await);
     let db = db.as_ref().map(Option::as_ref).map_err(|not_readable| *not_readable);
     if let Ok(loaded) = &loaded {
         let repositories = match db {
@@ -89,8 +86,8 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
         };
         checks.extend(servers::checks(loaded, repositories.as_deref(), offline).await);
     }
-    checks.extend(orphans::checks(home, db, is_sound, pid.is_some()).await);
-    checks.extend(script::check(home));
+    checks.extend(orphans::checks(home, db, is_database_ok, pid.is_some()).await);
+    checks.extend(home_checks::script_check(home));
     checks
 }
 
@@ -106,5 +103,5 @@ fn show(check: &Check) {
         (Some(done), _) => Some(format!("done: {done}")),
         (None, repair) => repair.as_ref().map(|repair| format!("repair: {repair}")),
     };
-    ui::marked(mark, COLUMN, &format!("{subject}: {}", check.said), below.as_slice());
+    ui::marked(mark, COLUMN, &format!("{subject}: {}", check.message), below.as_slice());
 }

@@ -1,94 +1,91 @@
-//! One check, and what came of it.
+//! The result of one check.
 
 use std::path::PathBuf;
 
 use kugetsu_domain::ids::RunId;
 use serde::Serialize;
 
-/// What came of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Ok,
-    /// Work can be done, and something should be looked at.
+    /// Agents can work, but something needs attention.
     Warning,
-    /// Work cannot be done.
+    /// Agents cannot work.
     Bad,
-    /// It could not be checked, or cannot be known.
+    /// The check could not be made, or has no certain result.
     Unknown,
 }
 
-/// A repair that can do no harm.
+/// A safe repair, made by `--fix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fix {
-    /// Take everybody's rights but the owner's away.
+    /// Remove the permissions of group and others.
     Private(PathBuf),
-    /// Make what is missing of the home.
+    /// Create the missing directories of the home.
     Home,
-    /// Remove a socket that nobody listens on.
+    /// Remove a stale socket.
     Socket(PathBuf),
-    /// End the processes of runs that are over.
+    /// Kill the leftover processes of ended runs.
     Processes(Vec<RunId>),
-    /// Remove the directories of runs that are not stored any more.
+    /// Remove the directories of runs that are no longer stored.
     Runs(Vec<RunId>),
-    /// Let systemd read its units again.
+    /// Run `systemctl --user daemon-reload`.
     Reload,
 }
 
-/// A check.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Check {
-    /// What is checked: the same in every version.
+    /// Stable across versions: scripts use it.
     pub(crate) id: &'static str,
     pub(crate) state: State,
-    /// Which one of its kind, or where.
+    /// The agent, server, file or directory that was checked. Empty if there is only one.
     pub(crate) subject: String,
-    pub(crate) said: String,
+    #[serde(rename = "said")]
+    pub(crate) message: String,
+    /// What the user can type or do.
     pub(crate) repair: Option<String>,
-    /// What `--fix` did about it.
+    /// What `--fix` did.
     pub(crate) fixed: Option<String>,
     #[serde(skip)]
     pub(crate) fix: Option<Fix>,
 }
 
 impl Check {
-    pub(crate) fn ok(id: &'static str, subject: impl Into<String>, said: impl Into<String>) -> Self {
-        let (subject, said) = (subject.into(), said.into());
-        Self { id, state: State::Ok, subject, said, repair: None, fixed: None, fix: None }
+    pub(crate) fn ok(id: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        let (subject, message) = (subject.into(), message.into());
+        Self { id, state: State::Ok, subject, message, repair: None, fixed: None, fix: None }
     }
 
     pub(crate) fn warning(
         id: &'static str,
         subject: impl Into<String>,
-        said: impl Into<String>,
+        message: impl Into<String>,
         repair: impl Into<String>,
     ) -> Self {
-        Self { state: State::Warning, repair: Some(repair.into()), ..Self::ok(id, subject, said) }
+        Self { state: State::Warning, repair: Some(repair.into()), ..Self::ok(id, subject, message) }
     }
 
     pub(crate) fn bad(
         id: &'static str,
         subject: impl Into<String>,
-        said: impl Into<String>,
+        message: impl Into<String>,
         repair: impl Into<String>,
     ) -> Self {
-        Self { state: State::Bad, ..Self::warning(id, subject, said, repair) }
+        Self { state: State::Bad, ..Self::warning(id, subject, message, repair) }
     }
 
-    /// It could not be made, and why.
     pub(crate) fn unknown(id: &'static str, subject: impl Into<String>, why: impl Into<String>) -> Self {
         Self { state: State::Unknown, ..Self::ok(id, subject, why) }
     }
 
-    /// The same with what to type.
     #[must_use]
-    pub(crate) fn repaired_by(self, repair: impl Into<String>) -> Self {
+    pub(crate) fn with_repair(self, repair: impl Into<String>) -> Self {
         Self { repair: Some(repair.into()), ..self }
     }
 
-    /// The same with a repair that `--fix` makes.
     #[must_use]
-    pub(crate) fn fixed_by(self, fix: Fix) -> Self {
+    pub(crate) fn with_fix(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
     }
 }

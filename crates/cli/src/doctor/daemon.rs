@@ -1,7 +1,8 @@
-//! The daemon: does it answer, is it of this version, and does a socket lie there that nobody listens on.
+//! The daemon: whether it answers and has this version, whether its socket is stale, and its systemd unit.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,78 +12,102 @@ use kugetsu_api::path;
 use kugetsu_api::status::StatusObject;
 
 use super::check::{Check, Fix};
-use crate::daemon::lock;
-use crate::{connect, format, place};
+use crate::daemon::{lock, unit};
+use crate::{connect, format, paths};
 
-const ID: &str = "daemon";
-/// How long a daemon may take to begin or to end before something seems wrong with it.
-const MOMENT: Duration = Duration::from_secs(5);
+const DAEMON: &str = "daemon";
+const UNIT: &str = "unit";
+const REINSTALL: &str = "write it again: kugetsu daemon install";
+/// A daemon that holds the lock without answering may be starting or stopping. It gets this long to do so.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// The daemon's process, if it answers, and what came of asking.
-pub(crate) async fn look(home: &Home) -> (Option<u32>, Check) {
-    let log = format!("see its log {}; start it anew: kugetsu daemon stop", home.log().display());
+/// Checks the daemon. Returns its process id if it answers.
+pub(crate) async fn check(home: &Home) -> (Option<u32>, Check) {
+    let repair = format!("read its log {}; restart it: kugetsu daemon stop", home.log().display());
     let mut client = match connect::running(home).await {
         Ok(Some(client)) => client,
-        Ok(None) => match begins_or_ends(home).await {
+        Ok(None) => match after_grace(home).await {
             Some(client) => client,
             None => return (None, not_running(home)),
         },
-        Err(failure) => return (None, Check::bad(ID, "", failure.message, log)),
+        Err(failure) => return (None, Check::bad(DAEMON, "", failure.message, repair)),
     };
     let status = match client.get::<StatusObject>(path::STATUS).await {
         Ok(status) => status,
-        Err(error) => return (None, Check::bad(ID, "", error.to_string(), log)),
+        Err(error) => return (None, Check::bad(DAEMON, "", error.to_string(), repair)),
     };
     let since = format::ago(&status.started_at, Timestamp::now());
-    let said = format!("version {} runs as process {}, started {since}", status.version, status.pid);
+    let message = format!("version {} is running as process {}, started {since}", status.version, status.pid);
     let own = env!("CARGO_PKG_VERSION");
     let check = if status.version == own {
-        Check::ok(ID, "", format!("{said}; {} running, {} queued", status.running, status.queued))
+        Check::ok(DAEMON, "", format!("{message}; {} running, {} queued", status.running, status.queued))
     } else {
-        Check::warning(ID, "", format!("{said}; this command is {own}"), "kugetsu daemon stop; runs go on meanwhile")
+        let repair = "restart it: kugetsu daemon stop; runs continue";
+        Check::warning(DAEMON, "", format!("{message}; this command has version {own}"), repair)
     };
     (Some(status.pid), check)
 }
 
-/// One that holds the home and does not answer is just beginning, or just ending.
-async fn begins_or_ends(home: &Home) -> Option<Client> {
-    if !lock::is_held(home).ok()? || lock::released(home, MOMENT).await.ok()? {
+/// Connects to a daemon that was just starting, or waits for one that was stopping.
+async fn after_grace(home: &Home) -> Option<Client> {
+    if !lock::is_held(home).ok()? || lock::released(home, GRACE).await.ok()? {
         return None;
     }
     connect::running(home).await.ok()?
 }
 
 fn not_running(home: &Home) -> Check {
-    let said = "none runs; it starts by itself when a command needs it";
     match lock::is_held(home) {
         Ok(true) => {
-            let who = lock::holder(home).map_or_else(|| "a process".to_owned(), |one| format!("process {}", one.pid));
-            let said = format!("{who} holds the home and does not answer");
-            return Check::bad(ID, "", said, format!("see its log {}, then end it", home.log().display()));
+            let holder =
+                lock::holder(home).map_or_else(|| "a process".to_owned(), |holder| format!("process {}", holder.pid));
+            let message = format!("{holder} holds the home's lock but does not answer");
+            return Check::bad(DAEMON, "", message, format!("read its log {}, then kill it", home.log().display()));
         }
         Ok(false) => {}
-        Err(error) => return Check::unknown(ID, "", format!("{} cannot be locked: {error}", home.lock().display())),
+        Err(error) => return Check::unknown(DAEMON, "", format!("could not lock {}: {error}", home.lock().display())),
     }
-    let socket = match place::socket(home) {
+    let socket = match paths::socket(home) {
         Ok(socket) => socket,
-        Err(failure) => return Check::bad(ID, "", failure.message, "use a shorter KUGETSU_HOME"),
+        Err(failure) => return Check::bad(DAEMON, "", failure.message, "set KUGETSU_HOME to a shorter path"),
     };
+    let message = "not running; it starts when a command needs it";
+    let shown = socket.display().to_string();
     match fs::symlink_metadata(&socket) {
-        Ok(found) if found.file_type().is_socket() => {
-            let shown = socket.display().to_string();
-            let said = format!("{said}; nobody listens on the socket {shown}");
-            Check::warning(ID, "", said, format!("rm {shown}; the next daemon does it as well"))
-                .fixed_by(Fix::Socket(socket))
+        Ok(metadata) if metadata.file_type().is_socket() => {
+            let repair = format!("rm {shown}; the next daemon removes it, too");
+            Check::warning(DAEMON, "", format!("{message}; the socket {shown} is stale"), repair)
+                .with_fix(Fix::Socket(socket))
         }
         Ok(_) => {
-            let shown = socket.display().to_string();
-            Check::bad(
-                ID,
-                &shown,
-                "something that is no socket lies in the place of the daemon's",
-                format!("move it away: mv {shown} {shown}.old"),
-            )
+            let repair = format!("move it away: mv {shown} {shown}.old");
+            Check::bad(DAEMON, &shown, "a file that is not a socket is in the way of the daemon's socket", repair)
         }
-        Err(_) => Check::ok(ID, "", said),
+        Err(_) => Check::ok(DAEMON, "", message),
     }
+}
+
+/// Checks the systemd unit of the daemon, if one is installed.
+pub(crate) async fn unit_check(home: &Home) -> Option<Check> {
+    let path = unit::directory()?.join(unit::NAME);
+    let shown = path.display().to_string();
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Check::unknown(UNIT, shown, error.to_string()).with_repair(REINSTALL)),
+        Ok(text) => text,
+    };
+    if !text.contains(&unit::home_line(home.path())) {
+        return Some(Check::warning(UNIT, shown, "it is for another home", REINSTALL));
+    }
+    if let Some(program) = unit::program(&text).filter(|program| !Path::new(program).is_file()) {
+        return Some(Check::warning(UNIT, shown, format!("its program {program} does not exist"), REINSTALL));
+    }
+    Some(match unit::systemctl(&["show", "-p", "NeedDaemonReload", "--value", unit::NAME]).await {
+        Ok(answer) if answer == "yes" => {
+            let repair = "systemctl --user daemon-reload";
+            Check::warning(UNIT, shown, "it has changed since systemd read it", repair).with_fix(Fix::Reload)
+        }
+        Ok(_) => Check::ok(UNIT, shown, "it starts the daemon at login"),
+        Err(why) => Check::unknown(UNIT, shown, format!("systemd does not answer: {why}")),
+    })
 }

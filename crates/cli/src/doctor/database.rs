@@ -1,4 +1,4 @@
-//! The database: can it be read, and is what it holds sound. It is looked at without the daemon, whether one runs or not.
+//! The database: whether it can be read and is consistent. It is opened directly, without the daemon.
 
 use kugetsu_api::home::Home;
 
@@ -7,12 +7,12 @@ use crate::read_only_db::{self, ReadOnlyDb};
 
 const ID: &str = "database";
 
-/// It is there and cannot be read, so that nothing is known.
+/// The database exists but could not be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotReadable;
 
-/// The facts, where they can be read, and what came of looking.
-pub(crate) async fn look(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadable>, Check) {
+/// Checks the database. Returns it if it exists and can be read.
+pub(crate) async fn check(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadable>, Check) {
     let shown = home.database().display().to_string();
     let db = match read_only_db::open(home).await {
         Ok(None) => return (Ok(None), Check::ok(ID, shown, "nothing is stored yet")),
@@ -22,19 +22,18 @@ pub(crate) async fn look(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadable
             return (Err(NotReadable), check);
         }
         Err(unreadable) => {
-            let repair = "put a copy of it back; or move it away, and the next daemon begins with an empty one";
+            let repair = "restore it from a backup, or move it away: the next daemon creates an empty one";
             return (Err(NotReadable), Check::bad(ID, shown, unreadable.message, repair));
         }
     };
     let check = match db.problems().await {
-        Ok(wrong) if wrong.is_empty() => Check::ok(ID, shown, "it is sound"),
+        Ok(wrong) if wrong.is_empty() => Check::ok(ID, shown, "it is consistent"),
         Ok(wrong) => {
-            let said = format!("it has damaged rows, which are left alone: {}", wrong.join("; "));
-            let repair =
-                "the rest goes on; begin the tasks that are lost with it again, or put a copy of the file back";
-            Check::bad(ID, shown, said, repair)
+            let message = format!("it has damaged rows, which are ignored: {}", wrong.join("; "));
+            let repair = "start the lost tasks again, or restore the file from a backup; everything else keeps working";
+            Check::bad(ID, shown, message, repair)
         }
-        Err(error) => Check::bad(ID, shown, error.to_string(), "put a copy of the file back, or move it away"),
+        Err(error) => Check::bad(ID, shown, error.to_string(), "restore it from a backup, or move it away"),
     };
     (Ok(Some(db)), check)
 }

@@ -1,4 +1,4 @@
-//! The home: is it there, private and writable, and is there room on its disk.
+//! The home: whether it is writable and private, the space on its disk, and what the shell script left in it.
 
 use std::fs;
 use std::io;
@@ -10,100 +10,116 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::check::{Check, Fix};
+use crate::setup::SCRIPT_FILES;
 
-/// Below this a mirror or a worktree of an ordinary repository may not fit any more.
-const FEW_BYTES: u64 = 2 << 30;
-/// Below this not even what happened can be written down for long.
-const NO_BYTES: u64 = 200 << 20;
-/// A worktree of an ordinary repository has so many files.
-const FEW_FILES: u64 = 50_000;
-const NO_FILES: u64 = 1000;
+/// Free space at which a check becomes a warning, and at which it becomes bad.
+struct Thresholds {
+    warning: u64,
+    bad: u64,
+}
 
-/// Everything about the place.
+/// In bytes. With less than 2 GiB the mirror or worktree of an ordinary repository may not fit; with less than 200 MiB
+/// even the transcripts may not.
+const BYTES: Thresholds = Thresholds { warning: 2 << 30, bad: 200 << 20 };
+/// In inodes. The worktree of an ordinary repository may need 50,000.
+const INODES: Thresholds = Thresholds { warning: 50_000, bad: 1000 };
+
 pub(crate) fn checks(home: &Home) -> Vec<Check> {
-    let mut checks = place(home);
-    checks.extend(room(home));
+    let mut checks = access_checks(home);
+    checks.extend(space_checks(home));
     checks
 }
 
-fn place(home: &Home) -> Vec<Check> {
+fn access_checks(home: &Home) -> Vec<Check> {
     let (id, path) = ("home.place", home.path());
     let shown = path.display().to_string();
-    let elsewhere = "set KUGETSU_HOME to a directory that you may write";
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
+    let repair = "set KUGETSU_HOME to a writable directory";
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = existing(path);
             return vec![if access(above, AccessFlags::W_OK | AccessFlags::X_OK).is_ok() {
-                Check::ok(id, shown, "there is none yet; the first command that needs it makes it").fixed_by(Fix::Home)
+                Check::ok(id, shown, "it does not exist yet; the first command that needs it creates it")
+                    .with_fix(Fix::Home)
             } else {
-                Check::bad(id, shown, format!("it cannot be made: {} cannot be written", above.display()), elsewhere)
+                Check::bad(id, shown, format!("could not create it: {} is not writable", above.display()), repair)
             }];
         }
-        Err(error) => return vec![Check::bad(id, shown, error.to_string(), elsewhere)],
+        Err(error) => return vec![Check::bad(id, shown, error.to_string(), repair)],
     };
-    if !found.is_dir() {
-        return vec![Check::bad(id, shown, "it is no directory", elsewhere)];
+    if !metadata.is_dir() {
+        return vec![Check::bad(id, shown, "it is not a directory", repair)];
     }
     let mut checks = vec![match home.probe() {
-        Err(error) => Check::bad(id, shown.clone(), format!("it cannot be written: {error}"), elsewhere),
+        Err(error) => Check::bad(id, shown.clone(), format!("it is not writable: {error}"), repair),
         Ok(()) => match home.missing() {
-            missing if missing.is_empty() => Check::ok(id, shown.clone(), "it can be written"),
+            missing if missing.is_empty() => Check::ok(id, shown.clone(), "it is writable"),
             missing => {
                 let names: Vec<String> = missing.iter().map(|path| path.display().to_string()).collect();
-                let said = format!("missing: {}; the daemon makes it when it starts", names.join(" "));
-                Check::warning(id, shown.clone(), said, "kugetsu doctor --fix").fixed_by(Fix::Home)
+                let message = format!("missing: {}; the daemon creates it when it starts", names.join(" "));
+                Check::warning(id, shown.clone(), message, "kugetsu doctor --fix").with_fix(Fix::Home)
             }
         },
     }];
-    let mode = found.permissions().mode() & 0o777;
+    let mode = metadata.permissions().mode() & 0o777;
     checks.push(if mode & 0o077 == 0 {
         Check::ok("home.private", shown, "only you can read it")
     } else {
-        Check::warning(
-            "home.private",
-            &shown,
-            format!("others can read it (mode {mode:o})"),
-            format!("chmod 700 {shown}"),
-        )
-        .fixed_by(Fix::Private(path.to_owned()))
+        let message = format!("others can read it (mode {mode:o})");
+        Check::warning("home.private", &shown, message, format!("chmod 700 {shown}"))
+            .with_fix(Fix::Private(path.to_owned()))
     });
     checks
 }
 
+/// The closest ancestor that exists.
 fn existing(path: &Path) -> &Path {
     path.ancestors().find(|one| one.exists()).unwrap_or(path)
 }
 
-fn room(home: &Home) -> Vec<Check> {
-    let place = existing(home.path());
-    let found = match statvfs(place) {
-        Ok(found) => found,
-        Err(error) => return vec![Check::unknown("home.disk", place.display().to_string(), error.to_string())],
+fn space_checks(home: &Home) -> Vec<Check> {
+    let path = existing(home.path());
+    let disk = match statvfs(path) {
+        Ok(disk) => disk,
+        Err(error) => return vec![Check::unknown("home.disk", path.display().to_string(), error.to_string())],
     };
-    #[allow(clippy::useless_conversion, reason = "the numbers have another width on macOS")]
-    let (bytes, files, has_files) = (
-        u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())),
-        u64::from(found.files_available()),
-        u64::from(found.files()) > 0,
+    #[allow(clippy::useless_conversion, reason = "these types differ on macOS")]
+    let (bytes, inodes, has_inodes) = (
+        u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())),
+        u64::from(disk.files_available()),
+        u64::from(disk.files()) > 0,
     );
-    let mut checks = vec![judged("home.disk", place, size(bytes), bytes, (FEW_BYTES, NO_BYTES))];
-    // Some file systems count no files.
-    if has_files {
-        checks.push(judged("home.files", place, format!("{files} more files"), files, (FEW_FILES, NO_FILES)));
+    let mut checks = vec![space("home.disk", path, &size(bytes), bytes, &BYTES)];
+    // Some file systems do not limit the number of files.
+    if has_inodes {
+        checks.push(space("home.files", path, &format!("{inodes} files"), inodes, &INODES));
     }
     checks
 }
 
-fn judged(id: &'static str, place: &Path, room: String, left: u64, (few, none): (u64, u64)) -> Check {
-    let place = place.display().to_string();
-    let said = format!("there is room for {room}");
-    let repair = "remove what is done: `kugetsu list`, then `kugetsu destroy <reference>`";
-    match left {
-        left if left < none => Check::bad(id, place, said, repair),
-        left if left < few => Check::warning(id, place, said, repair),
-        _ => Check::ok(id, place, said),
+fn space(id: &'static str, path: &Path, shown: &str, free: u64, thresholds: &Thresholds) -> Check {
+    let path = path.display().to_string();
+    let message = format!("there is space for {shown}");
+    let repair = "remove finished issues: `kugetsu list`, then `kugetsu destroy <reference>`";
+    match free {
+        free if free < thresholds.bad => Check::bad(id, path, message, repair),
+        free if free < thresholds.warning => Check::warning(id, path, message, repair),
+        _ => Check::ok(id, path, message),
     }
+}
+
+/// Checks for files of the shell script that preceded kugetsu. `None` if there are none.
+pub(crate) fn script_check(home: &Home) -> Option<Check> {
+    let id = "script";
+    let shown = home.path().display().to_string();
+    let left: Vec<&str> = SCRIPT_FILES.into_iter().filter(|name| home.path().join(name).exists()).collect();
+    if !left.is_empty() {
+        let message = format!("the script's {} have not been taken over", left.join(", "));
+        let repair = "kugetsu init takes them over, and reports what it leaves and why";
+        return Some(Check::warning(id, shown, message, repair));
+    }
+    let is_used = home.old_config().is_file();
+    is_used.then(|| Check::ok(id, shown, "the script's config is in use; config.toml takes precedence"))
 }
 
 fn size(bytes: u64) -> String {
@@ -119,8 +135,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_judged_by_what_is_left() {
-        let state = |bytes| judged("home.disk", Path::new("/h"), size(bytes), bytes, (FEW_BYTES, NO_BYTES)).state;
+    fn free_space_has_two_thresholds() {
+        let state = |bytes| space("home.disk", Path::new("/h"), &size(bytes), bytes, &BYTES).state;
         assert_eq!(
             [200 << 20, (200 << 20) - 1, 2 << 30, (2 << 30) - 1].map(state),
             [State::Warning, State::Bad, State::Ok, State::Warning]

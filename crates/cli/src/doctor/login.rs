@@ -1,4 +1,4 @@
-//! The default agent's login, as far as it can be known without asking a model.
+//! Whether the default agent is logged in to its model provider, as far as that shows without a model request.
 
 use std::env;
 use std::fs;
@@ -12,76 +12,75 @@ use serde_json::Value;
 use super::check::Check;
 
 const ID: &str = "agent.login";
-/// Settings of an agent are no larger.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// An agent's settings file of more bytes than this is not read.
+const FILE_SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// What speaks for a login, or that it is not known.
+/// Looks for a login file, an API key and a configured provider. `None` if the default agent does not exist.
 pub(crate) fn check(settings: &Settings) -> Option<Check> {
     let profile = profile(&settings.agent_default, &settings.agents).ok()?;
     let name = profile.name();
     if profile.login_files().is_empty() {
-        let said = "whether it is logged in to its model is not known before a run";
-        return Some(Check::unknown(ID, name, said));
+        return Some(Check::unknown(ID, name, "not known: only a run shows whether it is logged in"));
     }
-    let unsure = "whether the model takes it is known only by a run";
+    let unverified = "only a run shows whether the provider accepts it";
     if let Some(file) = login_file(settings, &profile) {
-        return Some(Check::ok(ID, name, format!("{} holds a login; {unsure}", file.display())));
+        return Some(Check::ok(ID, name, format!("{} contains a login; {unverified}", file.display())));
     }
-    if let Some(variable) = key(settings) {
-        return Some(Check::ok(ID, name, format!("the variable {variable} holds a key; {unsure}")));
+    if let Some(variable) = key_variable(settings) {
+        return Some(Check::ok(ID, name, format!("the variable {variable} contains a key; {unverified}")));
     }
-    if let Some(place) = configured(settings, &profile) {
-        return Some(Check::ok(ID, name, format!("{place} names a provider; {unsure}")));
+    if let Some(source) = configured_provider(settings, &profile) {
+        return Some(Check::ok(ID, name, format!("{source} names a provider; {unverified}")));
     }
-    let said =
-        "not known: no login, no provider's key and no provider of its settings was found; models that need none work";
-    Some(Check::unknown(ID, name, said).repaired_by(profile.login_command()))
+    let message = "not known: found no login, no API key and no configured provider; models that need none work";
+    Some(Check::unknown(ID, name, message).with_repair(profile.login_command()))
 }
 
-/// A variable as the agent gets it: the env files' or this command's own.
+/// The value of a variable in the agent's environment: that of the env files, or this command's own.
 fn variable(settings: &Settings, name: &str) -> Option<String> {
     let set = settings.variable(name).map(|value| value.expose_secret().to_owned());
     set.or_else(|| env::var(name).ok()).filter(|value| !value.trim().is_empty())
 }
 
-fn place(settings: &Settings, name: &str, below_home: &str) -> Option<PathBuf> {
+/// An XDG base directory in the agent's environment.
+fn xdg_directory(settings: &Settings, name: &str, below_home: &str) -> Option<PathBuf> {
     let set = variable(settings, name).map(PathBuf::from).filter(|path| path.is_absolute());
     set.or_else(|| Some(PathBuf::from(variable(settings, "HOME")?).join(below_home)))
 }
 
 fn login_file(settings: &Settings, profile: &Profile) -> Option<PathBuf> {
-    let data = place(settings, "XDG_DATA_HOME", ".local/share")?;
+    let data = xdg_directory(settings, "XDG_DATA_HOME", ".local/share")?;
     profile.login_files().iter().map(|file| data.join(file)).find(|file| {
         let read = text(file).and_then(|text| serde_json::from_str::<Value>(&text).ok());
         read.is_some_and(|read| read.as_object().is_some_and(|logins| !logins.is_empty()))
     })
 }
 
-/// Providers take their keys from variables that are called so.
-fn key(settings: &Settings) -> Option<String> {
+/// A variable named like those that providers read their keys from.
+fn key_variable(settings: &Settings) -> Option<String> {
     let own = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut names = settings.variables.iter().map(|variable| variable.name.clone()).chain(own);
     names.find(|name| name.ends_with("_API_KEY") && variable(settings, name).is_some())
 }
 
-/// Settings of the agent's that name a provider: a file, or a variable with the text of one.
-fn configured(settings: &Settings, profile: &Profile) -> Option<String> {
+/// The agent's configuration that names a provider: a file, or a variable that contains the text of one.
+fn configured_provider(settings: &Settings, profile: &Profile) -> Option<String> {
     let names_provider = |text: &str| text.contains("\"provider\"");
     let content = "OPENCODE_CONFIG_CONTENT";
     if variable(settings, content).is_some_and(|text| names_provider(&text)) {
         return Some(format!("the variable {content}"));
     }
-    let config = place(settings, "XDG_CONFIG_HOME", ".config");
-    let places = config.iter().flat_map(|config| {
+    let config = xdg_directory(settings, "XDG_CONFIG_HOME", ".config");
+    let usual = config.iter().flat_map(|config| {
         let files = ["opencode.json", "opencode.jsonc", "config.json"];
         profile.config_directories().iter().flat_map(move |folder| files.map(|file| config.join(folder).join(file)))
     });
     let named = variable(settings, "OPENCODE_CONFIG").map(PathBuf::from);
-    let found = named.into_iter().chain(places).find(|file| text(file).is_some_and(|text| names_provider(&text)));
-    found.map(|file| file.display().to_string())
+    let file = named.into_iter().chain(usual).find(|file| text(file).is_some_and(|text| names_provider(&text)));
+    file.map(|file| file.display().to_string())
 }
 
 fn text(path: &Path) -> Option<String> {
-    let found = fs::metadata(path).ok()?;
-    (found.is_file() && found.len() <= LARGEST).then(|| fs::read_to_string(path).ok())?
+    let metadata = fs::metadata(path).ok()?;
+    (metadata.is_file() && metadata.len() <= FILE_SIZE_MAX).then(|| fs::read_to_string(path).ok())?
 }

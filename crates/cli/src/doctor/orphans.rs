@@ -1,4 +1,4 @@
-//! What nobody owns any more: processes of runs that are over, and directories that no issue knows.
+//! Orphans: processes of ended runs, and directories that belong to no issue.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -6,10 +6,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
+use kugetsu_api::home::Home;
 use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};
@@ -17,136 +17,132 @@ use super::database::NotReadable;
 use crate::daemon::lock::is_file_held;
 use crate::read_only_db::ReadOnlyDb;
 
-/// Processes and directories. Without facts nothing is known to be nobody's.
-/// `is_sound` is whether nothing is wrong with the database, `daemon` whether one runs.
+/// Finds orphans by comparing processes and directories with the database.
 pub(crate) async fn checks(
     home: &Home,
     db: Result<Option<&ReadOnlyDb>, NotReadable>,
-    is_sound: bool,
-    daemon: bool,
+    is_database_ok: bool,
+    is_daemon_running: bool,
 ) -> Vec<Check> {
     let db = match db {
         Ok(Some(db)) => db,
         Ok(None) => return Vec::new(),
         Err(NotReadable) => {
-            let why = "what belongs to nobody is not known while the database cannot be read";
+            let why = "not known: the database cannot be read";
             return vec![Check::unknown("orphan.processes", "", why), Check::unknown("orphan.worktrees", "", why)];
         }
     };
-    let mut checks = vec![match processes(home, db, daemon).await {
+    let mut checks = vec![match process_check(home, db, is_daemon_running).await {
         Ok(check) => check,
-        Err(why) => Check::unknown("orphan.processes", "", why).repaired_by("look yourself: ps e | grep KUGETSU_RUN"),
+        Err(why) => Check::unknown("orphan.processes", "", why).with_repair("list them: ps e | grep KUGETSU_RUN"),
     }];
-    match directories(home, db, is_sound).await {
+    match directory_checks(home, db, is_database_ok).await {
         Ok(found) => checks.extend(found),
         Err(why) => checks.push(Check::unknown("orphan.worktrees", "", why)),
     }
     checks
 }
 
-async fn processes(home: &Home, db: &ReadOnlyDb, daemon: bool) -> Result<Check, String> {
+async fn process_check(home: &Home, db: &ReadOnlyDb, is_daemon_running: bool) -> Result<Check, String> {
     let id = "orphan.processes";
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let marked = leftover_processes(MARKER).await.map_err(|error| format!("processes could not be listed: {error}"))?;
-    // Read after the processes: a run that began meanwhile is among them.
-    let live = db.running().await.map_err(|error| words(&error))?;
-    let (mut over, mut unattended): (BTreeMap<RunId, Vec<String>>, usize) = (BTreeMap::new(), 0);
+    let marked = leftover_processes(MARKER).await.map_err(|error| format!("could not list processes: {error}"))?;
+    // Read after the list of processes, so that it contains every run that has started meanwhile.
+    let live = db.running().await.map_err(|error| error.to_string())?;
+    let (mut orphans, mut live_count): (BTreeMap<RunId, Vec<String>>, usize) = (BTreeMap::new(), 0);
     for (pid, run) in marked {
-        let Some(run) = parsed(&run) else { continue };
-        // Another home's run is not known here.
-        if !home.run(run).path().is_dir() && !db.has_run(run).await.map_err(|error| words(&error))? {
+        let Some(run) = parse_run(&run) else { continue };
+        // It may be a run of another home.
+        if !home.run(run).path().is_dir() && !db.has_run(run).await.map_err(|error| error.to_string())? {
             continue;
         }
-        if live.contains(&run) || is_held(&home.run(run).lock()) {
-            unattended += 1;
+        if live.contains(&run) || has_runner(&home.run(run).lock()) {
+            live_count += 1;
         } else {
-            over.entry(run).or_default().push(pid.to_string());
+            orphans.entry(run).or_default().push(pid.to_string());
         }
     }
-    if !over.is_empty() {
-        let pids: Vec<&str> = over.values().flatten().map(String::as_str).collect();
-        let said = format!("processes of runs that are over: {}", pids.join(" "));
-        let check = Check::warning(id, "", said, format!("kugetsu doctor --fix; or: kill {}", pids.join(" ")));
-        return Ok(check.fixed_by(Fix::Processes(over.keys().copied().collect())));
+    if !orphans.is_empty() {
+        let pids = orphans.values().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let message = format!("leftover processes of ended runs: {pids}");
+        let check = Check::warning(id, "", message, format!("kugetsu doctor --fix; or: kill {pids}"));
+        return Ok(check.with_fix(Fix::Processes(orphans.keys().copied().collect())));
     }
-    if unattended > 0 && !daemon {
-        let said = "processes of runs go on without a daemon";
-        return Ok(Check::warning(id, "", said, "start it, and it looks after them: kugetsu daemon start"));
+    if live_count > 0 && !is_daemon_running {
+        let repair = "start the daemon: kugetsu daemon start";
+        return Ok(Check::warning(id, "", "runs are in progress, but no daemon is running", repair));
     }
-    Ok(Check::ok(id, "", "no process of an ended run goes on"))
+    Ok(Check::ok(id, "", "ended runs have no leftover processes"))
 }
 
-fn parsed(run: &OsString) -> Option<RunId> {
+fn parse_run(run: &OsString) -> Option<RunId> {
     run.to_str()?.parse().ok()
 }
 
-/// Whether the run's runner lives. In doubt it does.
-fn is_held(lock: &Path) -> bool {
+/// Whether the run's lock is held. If that cannot be determined, a runner is assumed.
+fn has_runner(lock: &Path) -> bool {
     is_file_held(lock).unwrap_or(true)
 }
 
-async fn directories(home: &Home, db: &ReadOnlyDb, is_sound: bool) -> Result<Vec<Check>, String> {
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    // Listed before the facts are read: what is made meanwhile is not nobody's.
-    let (trees, relays) = (listed(&home.worktrees())?, listed(&home.relays())?);
-    let (mirrors, runs) = (listed(&home.mirrors())?, listed(&home.runs())?);
+async fn directory_checks(home: &Home, db: &ReadOnlyDb, is_database_ok: bool) -> Result<Vec<Check>, String> {
+    // Listed before the database is read: a directory that is created meanwhile must not look like an orphan.
+    let (trees, relays) = (subdirectories(&home.worktrees())?, subdirectories(&home.relays())?);
+    let (mirrors, runs) = (subdirectories(&home.mirrors())?, subdirectories(&home.runs())?);
     let mut known = BTreeSet::new();
-    for view in db.latest_runs().await.map_err(|error| words(&error))? {
-        // It may be in the making.
+    for view in db.latest_runs().await.map_err(|error| error.to_string())? {
+        // Its worktree may not be stored yet.
         if matches!(view.task.state, TaskState::Queued | TaskState::Running) {
             known.insert(naming::worktree_directory(&view.reference));
         }
         known.extend(view.worktree.map(|worktree| worktree.directory));
     }
-    let repositories = db.repositories().await.map_err(|error| words(&error))?;
+    let repositories = db.repositories().await.map_err(|error| error.to_string())?;
     let known_mirrors: BTreeSet<String> =
         repositories.iter().map(|repo| naming::mirror_directory(&repo.name)).collect();
-    let look = "look at what lies there, then remove it yourself; nothing here does";
-    let kept = |id, what: &str, place: &Path, names: Vec<String>| {
+    let kept = |id, owner: &str, path: &Path, names: Vec<String>| {
+        let shown = path.display().to_string();
         if names.is_empty() {
-            return Check::ok(id, place.display().to_string(), format!("every {what} there belongs to something"));
+            return Check::ok(id, shown, format!("every directory has its {owner}"));
         }
-        let said = format!("no issue knows: {}; kept, as work may lie there", names.join(" "));
-        Check::warning(id, place.display().to_string(), said, look)
+        let message = format!("belong to no {owner}, but may contain work: {}", names.join(" "));
+        Check::warning(id, shown, message, "inspect them, then remove them yourself; kugetsu does not")
     };
     let unknown = |names: Vec<String>, known: &BTreeSet<String>| -> Vec<String> {
         names.into_iter().filter(|name| !known.contains(name)).collect()
     };
     let mut checks = vec![
-        kept("orphan.worktrees", "worktree", &home.worktrees(), unknown(trees, &known)),
-        kept("orphan.gates", "relay", &home.relays(), unknown(relays, &known)),
-        kept("orphan.mirrors", "mirror", &home.mirrors(), unknown(mirrors, &known_mirrors)),
+        kept("orphan.worktrees", "issue", &home.worktrees(), unknown(trees, &known)),
+        kept("orphan.gates", "issue", &home.relays(), unknown(relays, &known)),
+        kept("orphan.mirrors", "repository", &home.mirrors(), unknown(mirrors, &known_mirrors)),
     ];
-    let mut over = Vec::new();
+    let mut orphans = Vec::new();
     for run in runs.iter().filter_map(|name| name.parse::<RunId>().ok()) {
-        if !db.has_run(run).await.map_err(|error| words(&error))? && !is_held(&home.run(run).lock()) {
-            over.push(run);
+        if !db.has_run(run).await.map_err(|error| error.to_string())? && !has_runner(&home.run(run).lock()) {
+            orphans.push(run);
         }
     }
-    let place = home.runs().display().to_string();
-    checks.push(if over.is_empty() {
-        Check::ok("orphan.runs", place, "every run's directory belongs to a run")
+    let (id, path) = ("orphan.runs", home.runs().display().to_string());
+    checks.push(if orphans.is_empty() {
+        Check::ok(id, path, "every directory belongs to a run")
     } else {
-        let names: Vec<String> = over.iter().map(ToString::to_string).collect();
-        let said = format!("no longer stored: {}", names.join(" "));
-        let check =
-            Check::warning("orphan.runs", place, said, "kugetsu doctor --fix; the next daemon removes them as well");
-        // A damaged database may know more than it can tell.
-        if is_sound { check.fixed_by(Fix::Runs(over)) } else { check }
+        let names: Vec<String> = orphans.iter().map(ToString::to_string).collect();
+        let message = format!("belong to no stored run: {}", names.join(" "));
+        let check = Check::warning(id, path, message, "kugetsu doctor --fix; the next daemon removes them, too");
+        // In a damaged database the run may exist without being readable.
+        if is_database_ok { check.with_fix(Fix::Runs(orphans)) } else { check }
     });
     Ok(checks)
 }
 
-/// The directories in a place, without those whose names begin with a dot.
-fn listed(place: &Path) -> Result<Vec<String>, String> {
-    let entries = match fs::read_dir(place) {
+/// The names of the subdirectories, hidden ones excepted.
+fn subdirectories(path: &Path) -> Result<Vec<String>, String> {
+    let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("{}: {error}", place.display())),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| format!("{}: {error}", place.display()))?;
+        let entry = entry.map_err(|error| format!("{}: {error}", path.display()))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !name.starts_with('.') {
             names.push(name);

@@ -1,62 +1,60 @@
-//! The repairs that can do no harm. None removes a worktree, a mirror or anything else with work in it, and none touches
-//! what is not kugetsu's: an agent's own database least of all.
+//! The repairs of `kugetsu doctor --fix`. None removes a worktree, a mirror or anything else that may contain work, and
+//! none touches files of other programs, such as an agent's own database.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use kugetsu_domain::counted::counted;
 use kugetsu_api::home::Home;
 use kugetsu_process::{Marker, sweep};
 
 use super::check::Fix;
 use crate::daemon::{lock, unit};
 
-/// Makes the repair, and says what it did.
-///
-/// # Errors
-/// Why it could not be made, in words.
-pub(crate) async fn make(home: &Home, fix: &Fix) -> Result<String, String> {
-    let words = |error: io::Error| error.to_string();
+/// Makes a repair and returns a description of what it did, or why it failed.
+pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
+    let message = |error: io::Error| error.to_string();
     match fix {
-        Fix::Private(path) => private(path).map(|()| "only you can read it now".to_owned()).map_err(words),
-        Fix::Home => home.create().map(|()| "made what was missing".to_owned()).map_err(|error| error.to_string()),
+        Fix::Private(path) => make_private(path).map(|()| "now only you can read it".to_owned()).map_err(message),
+        Fix::Home => home.create().map(|()| "created what was missing".to_owned()).map_err(|error| error.to_string()),
         Fix::Socket(socket) => {
-            // One that a daemon has begun to listen on meanwhile stays.
-            if lock::is_held(home).map_err(words)? {
+            // A daemon may have started to listen on it since the check.
+            if lock::is_held(home).map_err(message)? {
                 return Err("a daemon has just started".to_owned());
             }
-            fs::remove_file(socket).map(|()| "removed the socket".to_owned()).map_err(words)
+            fs::remove_file(socket).map(|()| "removed the socket".to_owned()).map_err(message)
         }
         Fix::Processes(runs) => {
             let mut ended = 0;
             for run in runs {
                 let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
-                let swept = sweep(&marker).await.map_err(words)?;
+                let swept = sweep(&marker).await.map_err(message)?;
                 if !swept.survivors.is_empty() {
-                    return Err(format!("these would not end: {:?}", swept.survivors));
+                    return Err(format!("could not kill the processes {:?}", swept.survivors));
                 }
                 ended += swept.signalled;
             }
-            Ok(format!("ended {ended} processes"))
+            Ok(format!("leftover processes killed: {ended}"))
         }
         Fix::Runs(runs) => {
             for run in runs {
                 let run = home.run(*run);
-                let said = |error| format!("{} could not be removed: {error}", run.path().display());
-                kugetsu_api::discard::discard_run(&run).await.map_err(said)?;
+                let failed = |error| format!("could not remove {}: {error}", run.path().display());
+                kugetsu_api::discard::discard_run(&run).await.map_err(failed)?;
             }
-            Ok(format!("removed {} directories of runs", runs.len()))
+            Ok(format!("removed the files of {}", counted(runs.len() as u64, "run")))
         }
-        Fix::Reload => unit::systemctl(&["daemon-reload"]).await.map(|_| "systemd has read its units again".to_owned()),
+        Fix::Reload => unit::systemctl(&["daemon-reload"]).await.map(|_| "systemd has reloaded its units".to_owned()),
     }
 }
 
-/// What a link points to is somebody else's.
-fn private(path: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(path)?;
-    if found.is_symlink() {
-        return Err(io::Error::other("it is a link; change what it points to yourself"));
+/// Removes the permissions of group and others. A link is refused, because its target may belong to another program.
+fn make_private(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Err(io::Error::other("it is a symbolic link; change the permissions of its target yourself"));
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(found.permissions().mode() & 0o700))
+    fs::set_permissions(path, fs::Permissions::from_mode(metadata.permissions().mode() & 0o700))
 }

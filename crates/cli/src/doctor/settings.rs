@@ -1,4 +1,4 @@
-//! The settings and the env files: what in them cannot be used, and who may read them.
+//! The settings and the env files: whether they are valid, and private.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,35 +11,33 @@ use crate::config::load::{Loaded, has_good};
 use crate::env_files;
 
 const ID: &str = "settings";
-const CORRECT: &str = "correct it there; it is read again at once";
+const CORRECT: &str = "correct it; the daemon rereads the file at once";
 
-/// What the files say, mistakes with their lines.
-pub(crate) fn checks(home: &Home, looked: &Result<Loaded, ConfigError>) -> Vec<Check> {
-    let loaded = match looked {
+pub(crate) fn checks(home: &Home, loaded: &Result<Loaded, ConfigError>) -> Vec<Check> {
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return vec![Check::bad(ID, &error.place, &error.message, CORRECT)],
     };
-    // A mistake is bad where nothing good is known that holds in its place.
-    let is_usable = has_good(home);
+    // Without earlier valid settings to fall back to, no daemon can start.
+    let has_fallback = has_good(home);
     let mut checks: Vec<Check> = Vec::new();
-    for one in &loaded.refused {
-        let (place, said) = (&one.error.place, &one.error.message);
-        checks.push(match is_usable {
-            true => Check::warning(ID, place, format!("{said}; what was set before holds"), CORRECT),
-            false => Check::bad(ID, place, said, CORRECT),
+    for one in &loaded.invalid {
+        let (place, message) = (&one.error.place, &one.error.message);
+        checks.push(match has_fallback {
+            true => Check::warning(ID, place, format!("{message}; the previous value is in use"), CORRECT),
+            false => Check::bad(ID, place, message, CORRECT),
         });
     }
     let env = home.env().display().to_string();
-    let faults = loaded.faults.iter().filter(|fault| !fault.starts_with(&env));
-    checks.extend(faults.map(|fault| Check::warning(ID, "", fault, "correct or remove it")));
+    let warnings = loaded.warnings.iter().filter(|warning| !warning.starts_with(&env));
+    checks.extend(warnings.map(|warning| Check::warning(ID, "", warning, "correct or remove it")));
     if checks.is_empty() {
-        checks.push(Check::ok(ID, home.config().display().to_string(), "all of them can be used"));
+        checks.push(Check::ok(ID, home.config().display().to_string(), "they are valid"));
     }
     checks
 }
 
-/// Each env file.
-pub(crate) fn env(home: &Home) -> Vec<Check> {
+pub(crate) fn env_checks(home: &Home) -> Vec<Check> {
     let agents = match env_files::agents(home) {
         Ok(agents) => agents,
         Err(error) => {
@@ -50,17 +48,17 @@ pub(crate) fn env(home: &Home) -> Vec<Check> {
     let mut checks = Vec::new();
     for path in agents.iter().filter_map(|agent| env_files::path(home, agent).ok()) {
         let shown = path.display().to_string();
-        let mode = fs::metadata(&path).map(|found| found.permissions().mode() & 0o777);
+        let mode = fs::metadata(&path).map(|metadata| metadata.permissions().mode() & 0o777);
         if let Ok(mode) = mode
             && mode & 0o077 != 0
         {
-            let said = format!("others can read it (mode {mode:o}), and tokens may stand in it");
-            let check = Check::warning("env.private", &shown, said, format!("chmod 600 {shown}"));
-            checks.push(check.fixed_by(Fix::Private(path.clone())));
+            let message = format!("others can read it (mode {mode:o}), and it may contain tokens");
+            let check = Check::warning("env.private", &shown, message, format!("chmod 600 {shown}"));
+            checks.push(check.with_fix(Fix::Private(path.clone())));
         }
         checks.extend(match env_files::read(&path) {
-            Ok(file) if file.faults.is_empty() => vec![Check::ok("env.file", shown, "every line can be used")],
-            Ok(file) => file.faults.iter().map(|fault| Check::warning("env.file", "", fault, CORRECT)).collect(),
+            Ok(file) if file.diagnostics.is_empty() => vec![Check::ok("env.file", shown, "every line is valid")],
+            Ok(file) => file.diagnostics.iter().map(|one| Check::warning("env.file", "", one, CORRECT)).collect(),
             Err(error) => vec![Check::bad("env.file", &shown, error.to_string(), format!("chmod 600 {shown}"))],
         });
     }

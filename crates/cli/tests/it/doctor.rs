@@ -1,4 +1,4 @@
-//! `doctor`: what is checked, what it says, and what it repairs.
+//! `kugetsu doctor`: its checks, messages and repairs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::world::{World, is_alive, script, shown, tamper};
 
-/// The checks, and the exit code.
+/// Runs doctor and returns its checks and exit code.
 #[track_caller]
 fn doctor(world: &World, words: &[&str]) -> (Vec<Value>, i32) {
     let all = ["doctor", "--json"].iter().chain(words);
@@ -33,7 +33,7 @@ fn doctor(world: &World, words: &[&str]) -> (Vec<Value>, i32) {
     (checks, i32::from(bad))
 }
 
-/// The check of this kind about something that holds `subject`.
+/// The check with this id whose subject contains `subject`.
 #[track_caller]
 fn check(checks: &[Value], id: &str, subject: &str) -> Value {
     let is_it = |check: &&Value| check["id"] == id && check["subject"].as_str().unwrap().contains(subject);
@@ -60,7 +60,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
+fn checks_of_a_working_machine_are_ok_and_ordered() {
     let world = World::new();
     world.run(["init"]);
     world.start(&world.repository("demo"), &script(&["say hello"]));
@@ -105,19 +105,19 @@ fn a_machine_that_can_work_is_told_so_in_the_order_of_the_work() {
 }
 
 #[test]
-fn looking_makes_no_home_and_fix_does() {
+fn doctor_creates_the_home_only_with_fix() {
     let mut world = World::bare();
     let home = world.home.path().join("not-yet");
     world.home.set("KUGETSU_HOME", &home);
     let (checks, _) = doctor(&world, &["--offline"]);
-    assert_state(&checks, "home.place", "not-yet", "ok", &["none yet"]);
+    assert_state(&checks, "home.place", "not-yet", "ok", &["does not exist yet"]);
     assert!(!home.exists());
     doctor(&world, &["--offline", "--fix"]);
     assert!(home.join("worktrees").is_dir());
 }
 
 #[test]
-fn without_the_default_agent_nothing_works_and_without_another_one_it_does() {
+fn only_a_missing_default_agent_is_bad() {
     let mut world = World::new();
     let path = world.home.kugetsu().join("config.toml");
     let config = fs::read_to_string(&path).unwrap() + "\n[agents.other]\nprogram = \"no-such-agent\"\n";
@@ -130,18 +130,18 @@ fn without_the_default_agent_nothing_works_and_without_another_one_it_does() {
     let (checks, code) = doctor(&world, &["--offline"]);
     assert_eq!(code, 1);
     assert_state(&checks, "agent.program", "opencode", "bad", &["npm install"]);
-    world.run(["config", "set", "agent.default", "nobody"]);
+    world.run(["config", "set", "agent.default", "unknown"]);
     assert_state(
         &doctor(&world, &["--offline"]).0,
         "agent.program",
-        "nobody",
+        "unknown",
         "bad",
-        &["nobody", "opencode", "config set agent.default"],
+        &["unknown", "opencode", "config set agent.default"],
     );
 }
 
 #[test]
-fn opencode_is_told_by_version_and_login() {
+fn opencode_is_checked_for_version_and_login() {
     let mut world = World::bare();
     let programs = world.home.folder("programs");
     program(&programs, "opencode", "#!/bin/sh\necho 0.0.1\n");
@@ -163,7 +163,7 @@ fn opencode_is_told_by_version_and_login() {
 }
 
 #[test]
-fn the_daemons_search_path_is_another_one() {
+fn an_agent_missing_on_the_path_of_the_daemon_is_bad() {
     let mut world = World::bare();
     world.run(["daemon", "start"]);
     let programs = world.home.folder("programs");
@@ -175,14 +175,14 @@ fn the_daemons_search_path_is_another_one() {
     )
     .unwrap();
     let (checks, code) = doctor(&world, &["--offline"]);
-    assert_eq!(code, 1, "it would not be found by the daemon");
+    assert_eq!(code, 1, "the daemon would not find it");
     assert_state(&checks, "agent.path", "only-here", "bad", &["kugetsu daemon stop"]);
     world.run(["daemon", "stop"]);
     assert_eq!(doctor(&world, &["--offline"]).1, 0);
 }
 
 #[test]
-fn a_git_that_is_too_old_is_bad() {
+fn an_outdated_git_is_bad() {
     let mut world = World::new();
     let programs = world.home.folder("programs");
     program(&programs, "git", "#!/bin/sh\necho git version 2.20.1\n");
@@ -193,19 +193,19 @@ fn a_git_that_is_too_old_is_bad() {
 }
 
 #[test]
-fn a_git_without_a_name_warns() {
+fn a_git_without_identity_is_a_warning() {
     let world = World::new();
     let mut command = world.command(&world.home.user(), ["doctor", "--offline"]);
     let output = world.home.run(command.env("GIT_CONFIG_GLOBAL", "/dev/null"));
     assert!(
-        shown(&output).contains("warn  git: it knows no name") && shown(&output).contains("user.email"),
+        shown(&output).contains("warn  git: user.name and user.email are not set") && shown(&output).contains("user.email"),
         "{}",
         shown(&output)
     );
 }
 
 #[test]
-fn each_server_with_a_token_is_asked_who_we_are() {
+fn servers_with_a_token_are_asked_for_its_user() {
     let world = World::new();
     let (known, wrong, other) = (ForgeServer::gitea(), ForgeServer::gitlab(), ForgeServer::forgejo());
     known.token("good-token-123", "robot");
@@ -243,7 +243,7 @@ fn each_server_with_a_token_is_asked_who_we_are() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
+fn a_server_that_does_not_respond_times_out() {
     let world = World::new();
     let slow = ForgeServer::gitea();
     slow.fail_at("/user", Fault::Late(Duration::from_secs(120)));
@@ -256,7 +256,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
 }
 
 #[test]
-fn a_missing_token_is_told_only_where_work_is() {
+fn a_missing_token_is_a_warning_only_for_servers_in_use() {
     let world = World::new();
     let server = GitServer::start("the-token-123");
     server.add_repository_from("acme/api", &Repository::with_commit());
@@ -271,40 +271,40 @@ fn a_missing_token_is_told_only_where_work_is() {
 }
 
 #[test]
-fn a_process_of_a_run_that_is_over_is_found_and_ended() {
+fn leftover_processes_of_ended_runs_are_found_and_killed() {
     let world = World::new();
     let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
     let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).process_group(0).spawn().unwrap();
-    // Another home's run is not ours to judge.
+    // A run of another home must be left alone.
     let foreign = "0190a000-0000-7000-8000-000000000000";
     let mut other =
         world.home.command("sleep").arg("601").env("KUGETSU_RUN", foreign).process_group(0).spawn().unwrap();
     let pid = i32::try_from(stray.id()).unwrap();
-    let said = eventually("the stray process to be told of", || {
+    let found = eventually("the stray process to be reported", || {
         let (checks, _) = doctor(&world, &["--offline"]);
         let found = check(&checks, "orphan.processes", "");
         if found["state"] == "warning" { Ok(found) } else { Err(found) }
     });
-    assert!(said["said"].as_str().unwrap().contains(&pid.to_string()), "{said}");
-    assert!(is_alive(pid), "looking ends nothing");
+    assert!(found["said"].as_str().unwrap().contains(&pid.to_string()), "{found}");
+    assert!(is_alive(pid), "a check kills nothing");
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
-    assert_state(&checks, "orphan.processes", "", "ok", &["ended"]);
+    assert_state(&checks, "orphan.processes", "", "ok", &["killed"]);
     stray.wait().unwrap();
     assert!(is_alive(i32::try_from(other.id()).unwrap()));
-    assert_state(&doctor(&world, &["--offline"]).0, "orphan.processes", "", "ok", &["no process"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "orphan.processes", "", "ok", &["no leftover processes"]);
     other.kill().unwrap();
     other.wait().unwrap();
 }
 
 #[test]
-fn a_run_that_goes_on_is_nobodys_orphan() {
+fn processes_of_live_runs_are_no_orphans() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go"]));
     eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
-    assert_state(&checks, "orphan.processes", "", "ok", &["no process"]);
+    assert_state(&checks, "orphan.processes", "", "ok", &["no leftover processes"]);
     assert_state(&checks, "orphan.worktrees", "", "ok", &[]);
     world.kill_daemon();
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
@@ -316,7 +316,7 @@ fn a_run_that_goes_on_is_nobodys_orphan() {
 }
 
 #[test]
-fn directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
+fn orphaned_directories_are_reported_and_only_those_of_runs_removed() {
     let world = World::new();
     world.start(&world.repository("demo"), &script(&["write a.txt a"]));
     let home = world.home.kugetsu();
@@ -336,7 +336,7 @@ fn directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
     assert_state(&checks, "orphan.runs", "", "warning", &["0190a000"]);
     assert!(run.exists());
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
-    assert_state(&checks, "orphan.runs", "", "ok", &["removed 1"]);
+    assert_state(&checks, "orphan.runs", "", "ok", &["1 run"]);
     assert_state(&checks, "orphan.worktrees", "", "warning", &["lost-1"]);
     assert!(!run.exists());
     assert!(kept.iter().all(|directory| directory.join("work.txt").exists()));
@@ -344,7 +344,7 @@ fn directories_that_nobody_knows_are_told_and_only_those_of_runs_go() {
 }
 
 #[test]
-fn rights_are_repaired_and_opencodes_database_is_never_touched() {
+fn permissions_are_repaired_and_opencodes_database_is_not_touched() {
     let world = World::new();
     world.run(["init"]);
     let home = world.home.kugetsu();
@@ -369,11 +369,11 @@ fn rights_are_repaired_and_opencodes_database_is_never_touched() {
     assert_eq!((mode(&home), mode(&env)), (0o700, 0o600));
     assert_eq!(fs::read_to_string(&database).unwrap(), "not to be read, not to be written");
     assert_eq!((mode(&database), fs::metadata(&database).unwrap().modified().unwrap()), (0o666, before));
-    assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "nothing lies beside it");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "no file is created beside it");
 }
 
 #[test]
-fn a_database_that_is_none_of_ours_is_an_error_with_its_path() {
+fn a_foreign_database_is_an_error_with_its_path() {
     for what in ["a directory", "no database", "another program's", "damaged"] {
         let world = World::new();
         let path = world.home.kugetsu().join("state/kugetsu.db");
@@ -412,7 +412,7 @@ fn other_programs(path: &Path) {
 }
 
 #[test]
-fn mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
+fn invalid_settings_are_bad_only_without_earlier_valid_ones() {
     let world = World::new();
     let path = world.home.kugetsu().join("config.toml");
     let good = fs::read_to_string(&path).unwrap();
@@ -425,20 +425,20 @@ fn mistakes_in_the_settings_are_bad_only_while_nothing_good_is_known() {
     fs::write(&path, format!("{good}\n[run]\ntimeout = \"soon\"\n")).unwrap();
     let (checks, code) = doctor(&world, &["--offline"]);
     assert_eq!(code, 0);
-    assert_state(&checks, "settings", "config.toml:", "warning", &["what was set before holds"]);
+    assert_state(&checks, "settings", "config.toml:", "warning", &["the previous value is in use"]);
 }
 
 #[test]
-fn what_the_script_left_leads_to_init() {
+fn files_of_the_script_suggest_init() {
     let world = World::bare();
     fs::create_dir_all(world.home.kugetsu().join("sessions")).unwrap();
     assert_state(&doctor(&world, &["--offline"]).0, "script", "", "warning", &["sessions", "kugetsu init"]);
 }
 
 #[test]
-fn the_unit_is_looked_at_and_read_again() {
+fn the_systemd_unit_is_checked_and_reloaded() {
     let mut world = World::new();
-    assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "there is none");
+    assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "no unit is installed");
     let programs = world.home.folder("programs");
     let asked = programs.join("asked");
     let text = format!(
@@ -451,7 +451,7 @@ fn the_unit_is_looked_at_and_read_again() {
     fs::remove_file(&asked).unwrap();
     let (checks, _) = doctor(&world, &["--offline"]);
     assert_state(&checks, "unit", "kugetsu.service", "warning", &["systemctl --user daemon-reload"]);
-    assert_state(&doctor(&world, &["--offline", "--fix"]).0, "unit", "", "ok", &["read its units again"]);
+    assert_state(&doctor(&world, &["--offline", "--fix"]).0, "unit", "", "ok", &["reloaded its units"]);
     assert_state(&doctor(&world, &["--offline"]).0, "unit", "", "ok", &["at login"]);
     let unit = world.home.user().join(".config/systemd/user/kugetsu.service");
     let other = fs::read_to_string(&unit).unwrap().replace("KUGETSU_HOME=/", "KUGETSU_HOME=/other/");

@@ -1,0 +1,67 @@
+//! The host: git and its identity, and the kernel features that end processes and restrict the coordinator.
+
+use kugetsu_engine::Settings;
+use kugetsu_git::command::{Git, MIN_VERSION};
+use kugetsu_process::{Tracking, sandbox};
+
+use super::check::Check;
+
+pub(crate) async fn git_checks() -> Vec<Check> {
+    let git = match Git::find().await {
+        Ok(git) => git,
+        Err(error) => {
+            let repair = format!("install git {MIN_VERSION} or newer, for example: apt-get install git");
+            return vec![Check::bad("git.version", "git", error.to_string(), repair)];
+        }
+    };
+    let message = format!("{} is version {}", git.program().display(), git.version());
+    let version = Check::ok("git.version", "git", message);
+    let id = "git.identity";
+    let repair = "git config --global user.name \"...\"; git config --global user.email \"...\"";
+    let identity = match git.user().await {
+        Ok((Some(name), Some(email))) => Check::ok(id, "git", format!("commits are authored by {name} <{email}>")),
+        Ok(_) => {
+            let message = "user.name and user.email are not set; commits are authored by kugetsu unless the repository \
+                           sets them";
+            Check::warning(id, "git", message, repair)
+        }
+        Err(error) => Check::unknown(id, "git", error.to_string()).with_repair(repair),
+    };
+    vec![version, identity]
+}
+
+pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
+    // Both try the features out, which blocks for some milliseconds.
+    let probed = tokio::task::spawn_blocking(|| (Tracking::detect(), sandbox::best_backend())).await;
+    let (means, cage) = match probed {
+        Ok(probed) => probed,
+        Err(error) => return vec![Check::unknown("kernel.processes", "", error.to_string())],
+    };
+    let message = format!("processes of a run are ended by {means}");
+    let processes = match means {
+        Tracking::CgroupV2 | Tracking::Subreaper => Check::ok("kernel.processes", "", message),
+        Tracking::Groups => Check::warning(
+            "kernel.processes",
+            "",
+            format!("{message}; a process that hides can outlive its run"),
+            "run the daemon in a cgroup of its own: kugetsu daemon install",
+        ),
+    };
+    let id = "kernel.cage";
+    let sandbox = match cage {
+        Ok(backend) => Check::ok(id, "", format!("the coordinator is sandboxed by {backend}")),
+        Err(_) if settings.is_some_and(|settings| !settings.pm_cage) => {
+            let message = "no sandbox is available and pm.cage is off: only its instructions keep the coordinator from \
+                           writing files";
+            Check::warning(id, "", message, "once a sandbox is available: kugetsu config set pm.cage required")
+        }
+        Err(none) => {
+            let reasons: Vec<String> = none.tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect();
+            let message = format!("no sandbox is available, so `kugetsu delegate` cannot work: {}", reasons.join("; "));
+            let hint = none.hint().unwrap_or_default();
+            let repair = format!("{hint}; or work without a sandbox: kugetsu config set pm.cage off");
+            Check::warning(id, "", message, repair)
+        }
+    };
+    vec![processes, sandbox]
+}
