@@ -1,27 +1,25 @@
-//! Reads `NAME=value` lines as a shell writes them, without being one: nothing is executed and nothing substituted.
+//! Parses `NAME=value` lines in shell syntax. Nothing is executed and nothing is expanded.
 //!
-//! Both the env files and the script's old `config` are such files. Quotes, `export`, comments, values over several
-//! lines and arrays are understood; a line that is something else is set aside with a fault, and the rest is read (R1).
+//! The env files and the script's old `config` have this format. Quotes, `export`, comments, values over several lines
+//! and arrays are supported. Any other line becomes a [`Diagnostic`], and parsing resumes on the next line.
 
 use std::fmt;
 use std::ops::Range;
 
 use kugetsu_domain::shell::quoted;
 
-/// One assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
     pub(crate) name: String,
     pub(crate) value: Value,
-    /// The line it begins in, from 1.
+    /// First line, counted from 1.
     pub(crate) line: usize,
-    /// Its bytes in the text, without the line's end.
+    /// Byte range in the text, without the line break.
     pub(crate) range: Range<usize>,
-    /// A shell would have put something else in the place of a `$` or a backquote; here it stays as it is.
+    /// Whether a shell would expand a `$` or a backquote in the value. They are kept verbatim here.
     pub(crate) expands: bool,
 }
 
-/// What is assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
@@ -29,35 +27,34 @@ pub(crate) enum Value {
     List(Vec<Element>),
 }
 
-/// One element of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) key: Option<String>,
     pub(crate) text: String,
 }
 
-/// A line that is no assignment. It never holds the line's text, which may be a secret.
+/// A line that could not be parsed. It does not contain the text of the line, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct Diagnostic {
     pub(crate) line: usize,
-    pub(crate) why: &'static str,
+    pub(crate) message: &'static str,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.why)
+        write!(f, "line {}: {}", self.line, self.message)
     }
 }
 
-/// Whether a variable can have this name.
+/// Whether `name` is a valid variable name: ASCII letters, digits and `_`, not starting with a digit.
 pub(crate) fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// `NAME=value` so that this reader, and a shell, read the same value.
-pub(crate) fn written(name: &str, value: &str) -> String {
+/// Formats `NAME=value`, quoted so that [`parse`] and a shell both read the same value back.
+pub(crate) fn format_assignment(name: &str, value: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@' | '%' | '+' | ',' | '=');
     if value.chars().all(plain) {
@@ -66,58 +63,59 @@ pub(crate) fn written(name: &str, value: &str) -> String {
     format!("{name}={}", quoted(value))
 }
 
-/// The text of a file's bytes. A line that is not UTF-8 is left out with a fault, so that the rest is read; it stays as an
-/// empty one, and the others keep their numbers.
-pub(crate) fn text(bytes: &[u8]) -> (String, Vec<Fault>) {
-    let (mut text, mut faults) = (String::with_capacity(bytes.len()), Vec::new());
+/// Decodes UTF-8 line by line. A line that is not UTF-8 becomes an empty one with a diagnostic, so the other lines keep
+/// their numbers.
+pub(crate) fn decode(bytes: &[u8]) -> (String, Vec<Diagnostic>) {
+    let (mut text, mut diagnostics) = (String::with_capacity(bytes.len()), Vec::new());
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match str::from_utf8(line) {
             Ok(line) => text.push_str(line),
             Err(_) => {
-                faults.push(Fault { line: number + 1, why: "it is not UTF-8; it is left out" });
+                diagnostics.push(Diagnostic { line: number + 1, message: "line ignored: not valid UTF-8" });
                 text.push('\n');
             }
         }
     }
-    (text, faults)
+    (text, diagnostics)
 }
 
-/// Reads a text.
-pub(crate) fn read(text: &str) -> (Vec<Assignment>, Vec<Fault>) {
-    let mut reader = Reader { text, at: if text.starts_with('\u{feff}') { 3 } else { 0 } };
-    let (mut read, mut faults) = (Vec::new(), Vec::new());
+pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<Diagnostic>) {
+    // A byte order mark is three bytes long.
+    let mut parser = Parser { text, at: if text.starts_with('\u{feff}') { 3 } else { 0 } };
+    let (mut assignments, mut diagnostics) = (Vec::new(), Vec::new());
     loop {
-        reader.skip_between();
-        if reader.peek().is_none() {
-            return (read, faults);
+        parser.skip_blank_and_comments();
+        if parser.peek().is_none() {
+            return (assignments, diagnostics);
         }
-        let begin = reader.at;
-        match reader.statement() {
-            Ok(Some(assignment)) => read.push(assignment),
+        let begin = parser.at;
+        match parser.statement() {
+            Ok(Some(assignment)) => assignments.push(assignment),
             Ok(None) => {}
-            Err(why) => {
-                faults.push(Fault { line: reader.line_of(begin), why });
-                // An open quote has taken the rest of the text; what follows its line may be fine.
-                reader.at = begin;
-                reader.skip_line();
+            Err(message) => {
+                diagnostics.push(Diagnostic { line: parser.line_of(begin), message });
+                // An unterminated quote consumed the rest of the text. The lines after it may be valid, so resume there.
+                parser.at = begin;
+                parser.skip_line();
             }
         }
     }
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     text: &'a str,
     at: usize,
 }
 
-/// A word and whether a shell would have expanded it.
+/// A shell word, unquoted.
 #[derive(Default)]
 struct Word {
     text: String,
+    /// Whether a shell would expand a part of it.
     expands: bool,
 }
 
-impl Reader<'_> {
+impl Parser<'_> {
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
@@ -128,12 +126,12 @@ impl Reader<'_> {
         Some(character)
     }
 
-    fn take_if(&mut self, wanted: impl Fn(char) -> bool) -> bool {
-        let found = self.peek().is_some_and(wanted);
-        if found {
+    fn take_if(&mut self, accept: impl Fn(char) -> bool) -> bool {
+        let accepted = self.peek().is_some_and(accept);
+        if accepted {
             self.take();
         }
-        found
+        accepted
     }
 
     fn line_of(&self, at: usize) -> usize {
@@ -150,8 +148,8 @@ impl Reader<'_> {
         }
     }
 
-    /// To the next statement, or the next element.
-    fn skip_between(&mut self) {
+    /// Skips to the next statement, or to the next element of an array.
+    fn skip_blank_and_comments(&mut self) {
         loop {
             while self.take_if(|c| c.is_whitespace() || c == ';') {}
             if self.peek() != Some('#') {
@@ -167,7 +165,7 @@ impl Reader<'_> {
         self.text[begin..self.at].to_owned()
     }
 
-    /// `Ok(None)` is a declaration without a value, such as `export NAME`.
+    /// Returns `None` for a declaration without a value, such as `export NAME`.
     fn statement(&mut self) -> Result<Option<Assignment>, &'static str> {
         let begin = self.at;
         let mut declared = false;
@@ -184,7 +182,7 @@ impl Reader<'_> {
             name = self.name();
         }
         if !is_name(&name) {
-            return Err("this is no assignment (NAME=value); it is left out, as nothing here is executed");
+            return Err("line ignored: not an assignment (NAME=value); nothing here is executed");
         }
         let spaced = self.peek().is_some_and(|c| c == ' ' || c == '\t');
         if spaced {
@@ -195,7 +193,7 @@ impl Reader<'_> {
             return if declared && ended {
                 Ok(None)
             } else {
-                Err("this is no assignment (NAME=value); it is left out, as nothing here is executed")
+                Err("line ignored: not an assignment (NAME=value); nothing here is executed")
             };
         }
         if spaced {
@@ -212,7 +210,7 @@ impl Reader<'_> {
         Ok(Some(Assignment { name, value, line: self.line_of(begin), range: begin..end, expands }))
     }
 
-    /// After a value comes the line's end, a comment or another assignment.
+    /// A value must be followed by the end of the line, a comment or another assignment.
     fn check_end(&mut self) -> Result<(), &'static str> {
         self.skip_blanks();
         let rest = &self.text[self.at..];
@@ -223,7 +221,7 @@ impl Reader<'_> {
         if is_name(follows) && rest[follows.len()..].starts_with('=') {
             return Ok(());
         }
-        Err("a value with spaces must be in quotes; the line is left out")
+        Err("line ignored: a value with spaces must be quoted")
     }
 
     fn word(&mut self, ends: impl Fn(char) -> bool) -> Result<Word, &'static str> {
@@ -236,7 +234,7 @@ impl Reader<'_> {
                 '\\' => match self.take() {
                     Some('\n') => {}
                     Some(escaped) => word.text.push(escaped),
-                    None => return Err("it ends with a backslash"),
+                    None => return Err("line ignored: backslash at the end of the file"),
                 },
                 character => word.plain(character),
             }
@@ -246,7 +244,7 @@ impl Reader<'_> {
 
     fn single_quoted(&mut self, word: &mut Word) -> Result<(), &'static str> {
         loop {
-            match self.take().ok_or("a ' is never closed")? {
+            match self.take().ok_or("line ignored: unterminated '")? {
                 '\'' => return Ok(()),
                 character => word.text.push(character),
             }
@@ -255,9 +253,9 @@ impl Reader<'_> {
 
     fn double_quoted(&mut self, word: &mut Word) -> Result<(), &'static str> {
         loop {
-            match self.take().ok_or("a \" is never closed")? {
+            match self.take().ok_or("line ignored: unterminated \"")? {
                 '"' => return Ok(()),
-                '\\' => match self.take().ok_or("a \" is never closed")? {
+                '\\' => match self.take().ok_or("line ignored: unterminated \"")? {
                     '\n' => {}
                     escaped @ ('"' | '\\' | '$' | '`') => word.text.push(escaped),
                     other => word.text.extend(['\\', other]),
@@ -270,9 +268,9 @@ impl Reader<'_> {
     fn list(&mut self) -> Result<(Value, bool), &'static str> {
         let (mut elements, mut expands) = (Vec::new(), false);
         loop {
-            self.skip_between();
+            self.skip_blank_and_comments();
             match self.peek() {
-                None => return Err("a ( is never closed"),
+                None => return Err("line ignored: unterminated ("),
                 Some(')') => {
                     self.take();
                     return Ok((Value::List(elements), expands));
@@ -281,7 +279,7 @@ impl Reader<'_> {
                     self.take();
                     let key = self.word(|c| matches!(c, ']' | '\n'))?;
                     if !(self.take_if(|c| c == ']') && self.take_if(|c| c == '=')) {
-                        return Err("an element is not written as [name]=value");
+                        return Err("line ignored: an array element must be `[name]=value`");
                     }
                     let word = self.word(|c| c.is_whitespace() || c == ')')?;
                     expands |= key.expands || word.expands;
@@ -308,10 +306,11 @@ impl Word {
 mod tests {
     use super::*;
 
-    fn texts(text: &str) -> Vec<(String, String)> {
-        let (read, faults) = read(text);
-        assert_eq!(faults, [], "{text}");
-        read.into_iter()
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        let (assignments, diagnostics) = parse(text);
+        assert_eq!(diagnostics, [], "{text}");
+        assignments
+            .into_iter()
             .map(|one| match one.value {
                 Value::Text(value) => (one.name, value),
                 Value::List(list) => (one.name, format!("{list:?}")),
@@ -320,9 +319,9 @@ mod tests {
     }
 
     #[test]
-    fn assignments_are_read_with_and_without_export() {
-        let pairs = texts(
-            "\u{feff}# a comment\nA=1\nexport B=two # said\n  export C='it''s $HOME'\r\nD=\"a \\\"b\\\" \\$c #d\"\n\
+    fn assignments_parse_with_and_without_export() {
+        let parsed = pairs(
+            "\u{feff}# a comment\nA=1\nexport B=two # comment\n  export C='it''s $HOME'\r\nD=\"a \\\"b\\\" \\$c #d\"\n\
              E=a\\ b\nexport F\nG=\nH=1; I=2\ndeclare -x J=\"two\nlines\"\nK = spaced\nL=a#b\n",
         );
         let expected = [
@@ -338,50 +337,54 @@ mod tests {
             ("K", "spaced"),
             ("L", "a#b"),
         ];
-        assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(parsed, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]
-    fn nothing_is_executed_or_substituted() {
-        let (read, faults) =
-            read("A=$(touch /x)y\nB=\"`id` $HOME\"\nC='$HOME'\nsource other\nif true; then\nrm -rf x\n");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 4, 5, 6]);
-        assert_eq!(read.len(), 2);
-        assert!(read[0].expands && read[0].value == Value::Text("`id` $HOME".to_owned()));
-        assert!(!read[1].expands);
+    fn nothing_is_executed_or_expanded() {
+        let (assignments, diagnostics) =
+            parse("A=$(touch /x)y\nB=\"`id` $HOME\"\nC='$HOME'\nsource other\nif true; then\nrm -rf x\n");
+        assert_eq!(diagnostics.iter().map(|one| one.line).collect::<Vec<_>>(), [1, 4, 5, 6]);
+        assert_eq!(assignments.len(), 2);
+        assert!(assignments[0].expands && assignments[0].value == Value::Text("`id` $HOME".to_owned()));
+        assert!(!assignments[1].expands);
     }
 
     #[test]
-    fn arrays_are_read_in_every_shape() {
-        let (read, faults) = read("declare -A S=(\n  [\"a\"]=\"https://a\" # one\n  [b]=https://b\n)\nT=(x 'y z')\n");
-        assert_eq!(faults, []);
+    fn arrays_parse_in_every_form() {
+        let (assignments, diagnostics) =
+            parse("declare -A S=(\n  [\"a\"]=\"https://a\" # one\n  [b]=https://b\n)\nT=(x 'y z')\n");
+        assert_eq!(diagnostics, []);
         let element = |key: Option<&str>, text: &str| Element { key: key.map(str::to_owned), text: text.to_owned() };
-        assert_eq!(read[0].value, Value::List(vec![element(Some("a"), "https://a"), element(Some("b"), "https://b")]));
-        assert_eq!(read[1].value, Value::List(vec![element(None, "x"), element(None, "y z")]));
-        assert_eq!((read[0].line, read[1].line), (1, 5));
-    }
-
-    #[test]
-    fn a_bad_line_is_named_and_the_rest_is_read() {
-        let (read, faults) = read("A=1\nB='open\nC=3\nD=hello world\n=x\nE=5");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 4, 5]);
-        assert_eq!(read.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["A", "C", "E"]);
-    }
-
-    #[test]
-    fn a_line_that_is_not_text_is_named_and_the_rest_is_read() {
-        let (text, faults) = text(b"A=1\n# caf\xe9\nB=2\n");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2]);
         assert_eq!(
-            read(&text).0.iter().map(|one| (one.name.as_str(), one.line)).collect::<Vec<_>>(),
+            assignments[0].value,
+            Value::List(vec![element(Some("a"), "https://a"), element(Some("b"), "https://b")])
+        );
+        assert_eq!(assignments[1].value, Value::List(vec![element(None, "x"), element(None, "y z")]));
+        assert_eq!((assignments[0].line, assignments[1].line), (1, 5));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_the_rest_is_parse() {
+        let (assignments, diagnostics) = parse("A=1\nB='open\nC=3\nD=hello world\n=x\nE=5");
+        assert_eq!(diagnostics.iter().map(|one| one.line).collect::<Vec<_>>(), [2, 4, 5]);
+        assert_eq!(assignments.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["A", "C", "E"]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_text_is_named_and_the_rest_is_parse() {
+        let (text, diagnostics) = decode(b"A=1\n# caf\xe9\nB=2\n");
+        assert_eq!(diagnostics.iter().map(|one| one.line).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            parse(&text).0.iter().map(|one| (one.name.as_str(), one.line)).collect::<Vec<_>>(),
             [("A", 1), ("B", 3)]
         );
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn formatted_assignments_parse_back() {
         for value in ["", "plain", "two words", "it's", "$HOME `id` \"q\" \\", "line\nline", "#no", "ü~*"] {
-            assert_eq!(texts(&written("A", value)), [("A".to_owned(), value.to_owned())]);
+            assert_eq!(pairs(&format_assignment("A", value)), [("A".to_owned(), value.to_owned())]);
         }
     }
 }

@@ -34,7 +34,7 @@ use tokio::runtime::Builder;
 use crate::daemon::serve;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::place::home;
+use crate::paths::home;
 
 const AFTER_HELP: &str = "\
 Examples:

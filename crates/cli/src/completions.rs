@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use crate::config::key::Key;
 use crate::config::load::{look, own_environment};
 use crate::env_files;
-use crate::place;
+use crate::paths;
 use crate::ui::one_line;
 
 /// The environment variable by which a shell asks for candidates. Its value is the name of the shell.
@@ -44,7 +44,7 @@ fn with_help_names(command: Command, topics: &[(&str, &str)]) -> Command {
 /// The issues that the running daemon knows; none if no daemon runs.
 pub(crate) fn issues() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let Some(socket) = place::home().ok().and_then(|home| home.socket().ok()) else { return Vec::new() };
+        let Some(socket) = paths::home().ok().and_then(|home| home.socket().ok()) else { return Vec::new() };
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
         let runs = runtime.block_on(async {
             let request = async { Client::connect(&socket).await?.get::<Vec<RunObject>>(path::ISSUES).await };
@@ -61,7 +61,7 @@ fn issue(run: &RunObject) -> CompletionCandidate {
 
 pub(crate) fn agents() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let Ok(home) = place::home() else { return Vec::new() };
+        let Ok(home) = paths::home() else { return Vec::new() };
         let configured = look(&home, &own_environment).map(|loaded| loaded.settings.agents).unwrap_or_default();
         let with_env_file = env_files::agents(&home).unwrap_or_default();
         let mut names: Vec<String> = configured.into_iter().map(|agent| agent.name).collect();
@@ -78,7 +78,7 @@ pub(crate) fn settings() -> ArgValueCandidates {
 /// The variables that env files set.
 pub(crate) fn variables() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let Ok(home) = place::home() else { return Vec::new() };
+        let Ok(home) = paths::home() else { return Vec::new() };
         let agents = env_files::agents(&home).unwrap_or_default();
         let files = agents.iter().filter_map(|agent| env_files::read(&env_files::path(&home, agent).ok()?).ok());
         candidates(files.flat_map(|file| file.variables).map(|variable| variable.name).collect())

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::daemon::{lock, start};
 use crate::failure::Failure;
-use crate::place::socket;
+use crate::paths::socket;
 use crate::{setup, ui};
 
 /// How often a broken connection is tried again, and after what pause.
@@ -43,7 +43,7 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
         // A home that cannot be used says more than the socket in it.
         Err(failure) => return Err(home.create().map_or_else(|error| Failure::new(error.to_string()), |()| failure)),
     }
-    setup::quietly(home)?;
+    setup::ensure_home(home)?;
     start::start(home).await?;
     Ok(Client::connect(&socket(home)?).await?)
 }

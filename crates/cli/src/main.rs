@@ -15,7 +15,7 @@ mod failure;
 mod format;
 mod import;
 mod names;
-mod place;
+mod paths;
 mod queued_task;
 mod read_only_db;
 mod servers;

@@ -1,4 +1,4 @@
-//! The git servers as people see them: those of the settings, then the public ones that everybody knows.
+//! The git servers as they are listed: the configured ones, then the built-in public ones.
 
 use kugetsu_forge::servers::{Server, public_servers};
 use secrecy::ExposeSecret;
@@ -7,17 +7,17 @@ use serde::Serialize;
 use crate::config::load::Loaded;
 use crate::config::source::Source;
 
-/// The server of last resort.
-const LAST_RESORT: &str = "github.com";
+/// The default server if none is configured.
+const FALLBACK: &str = "github.com";
 
-/// A server, as it is listed. It holds the name of the token's variable, and never the token.
+/// A server in the output of `kugetsu server`. It holds the name of the token's variable, never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct ServerObject {
     pub(crate) name: String,
     pub(crate) url: String,
-    /// None while nobody has said it.
+    /// `None` if it is neither configured nor known.
     pub(crate) kind: Option<&'static str>,
-    /// Where the API is, as it was said or usual for the kind.
+    /// The configured address of the API, or the usual one for the kind.
     pub(crate) api_url: Option<String>,
     /// File and line, or `built in`.
     pub(crate) source: String,
@@ -25,16 +25,16 @@ pub(crate) struct Listed {
     pub(crate) token_env: Option<String>,
     /// Whether that variable is set in `env/default.env`.
     pub(crate) token_set: bool,
-    /// Whether `owner/repo#12` means it.
+    /// Whether `owner/repo#12` refers to it.
     pub(crate) default: bool,
 }
 
-/// All servers. A public one that is configured under a name of its own is listed once.
-pub(crate) fn listed(loaded: &Loaded) -> Vec<Listed> {
-    all(loaded).iter().map(|server| show(loaded, server)).collect()
+/// All servers, in the order of [`all`].
+pub(crate) fn objects(loaded: &Loaded) -> Vec<ServerObject> {
+    all(loaded).iter().map(|server| object(loaded, server)).collect()
 }
 
-/// The servers themselves, in the same order.
+/// The configured servers, then the public ones that are not configured under another name.
 pub(crate) fn all(loaded: &Loaded) -> Vec<Server> {
     let mut all = loaded.settings.servers.list().to_vec();
     for public in public_servers() {
@@ -45,29 +45,28 @@ pub(crate) fn all(loaded: &Loaded) -> Vec<Server> {
     all
 }
 
-/// Where a server comes from; none for one that is built in.
+/// Where a server is configured. `None` if it is built in.
 pub(crate) fn source<'a>(loaded: &'a Loaded, name: &str) -> Option<&'a Source> {
     loaded.server_sources.get(name).filter(|source| **source != Source::Default)
 }
 
-/// The server that `owner/repo#12` means outside a clone.
+/// The server that `owner/repo#12` refers to outside of a clone.
 pub(crate) fn default_name(loaded: &Loaded) -> String {
     let default = loaded.settings.servers.default_server().map(|server| server.name.clone());
-    let last_resort =
-        || all(loaded).into_iter().find(|server| server.base.as_str() == format!("https://{LAST_RESORT}"));
-    default.or_else(|| last_resort().map(|server| server.name)).unwrap_or_else(|| LAST_RESORT.to_owned())
+    let fallback = || all(loaded).into_iter().find(|server| server.base.as_str() == format!("https://{FALLBACK}"));
+    default.or_else(|| fallback().map(|server| server.name)).unwrap_or_else(|| FALLBACK.to_owned())
 }
 
-/// Whether the variable has a value in the env files that reach every agent.
+/// Whether the variable has a value in `env/default.env`.
 pub(crate) fn is_set(loaded: &Loaded, variable: &str) -> bool {
     loaded.settings.variable(variable).is_some_and(|value| !value.expose_secret().trim().is_empty())
 }
 
-fn show(loaded: &Loaded, server: &Server) -> Listed {
+fn object(loaded: &Loaded, server: &Server) -> ServerObject {
     let kind = loaded.settings.servers.kind_of(server.base.as_str());
     let known = Server { kind, ..server.clone() };
     let variable = loaded.settings.servers.token_variable(server.base.as_str());
-    Listed {
+    ServerObject {
         name: server.name.clone(),
         url: server.base.to_string(),
         kind: kind.map(|kind| kind.name()),

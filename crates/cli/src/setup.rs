@@ -1,4 +1,4 @@
-//! Makes kugetsu's home: for `kugetsu init`, and for the first command that needs one. What is there already stays.
+//! Creates kugetsu's home, for `kugetsu init` and for the first command that needs one. Existing files are kept.
 
 use std::fs;
 use std::io;
@@ -18,62 +18,60 @@ use crate::import::row::Row;
 use crate::ui;
 use crate::{atomic, env_files};
 
-/// What only the script made, of its work.
-pub(crate) const SCRIPTS_WORK: [&str; 4] = ["index.json", "sessions", "queue", "queue.json"];
+/// Files and directories in the home that only the script creates.
+pub(crate) const SCRIPT_FILES: [&str; 4] = ["index.json", "sessions", "queue", "queue.json"];
 
-/// What was done, each in a sentence.
+/// The result of `kugetsu init`.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Done {
+pub(crate) struct InitReport {
     pub(crate) home: String,
     pub(crate) made: Vec<String>,
-    /// What the script left, and what became of it.
+    /// One row for each thing that the script left.
     pub(crate) script: Vec<Row>,
-    /// Where copies of it are, where it was moved.
+    /// The directory that the script's files were moved to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<String>,
     pub(crate) removed: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
 
-/// Makes what is missing of the home, for a command that needs one, and says so in one line.
-pub(crate) fn quietly(home: &Home) -> Result<(), Failure> {
+/// Creates the home if it is incomplete, for a command that needs one, and prints a note if it did.
+pub(crate) fn ensure_home(home: &Home) -> Result<(), Failure> {
     home.create().map_err(|error| Failure::new(error.to_string()))?;
     if home.config().exists() {
-        return make_private(home.path(), &mut Done::default());
+        return make_private(home.path(), &mut InitReport::default());
     }
-    let done = make(home, false)?;
-    if !done.made.is_empty() {
-        ui::note(format!("made kugetsu's home {} (as `kugetsu init` does)", done.home));
+    let report = create_home(home, false)?;
+    if !report.made.is_empty() {
+        ui::note(format!("created kugetsu's home {} (like `kugetsu init`)", report.home));
     }
-    if SCRIPTS_WORK.iter().any(|name| home.path().join(name).exists()) {
-        ui::note("the script's sessions and queue are there too; to take them over: kugetsu init");
+    if SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) {
+        ui::note("the home contains the script's sessions and queue; to take them over: kugetsu init");
     }
     Ok(())
 }
 
-/// Makes what is missing, and says what is read of the script's where it lies.
-///
-/// # Errors
-/// Something cannot be read or written.
-pub(crate) fn make(home: &Home, force: bool) -> Result<Done, Failure> {
-    let mut done = Done { home: home.path().display().to_string(), ..Done::default() };
-    let old = SCRIPTS_WORK.iter().any(|name| home.path().join(name).exists()) || home.old_config().is_file();
-    let mut config = read_if_there(&home.old_config())?;
+/// Creates what is missing and reports which of the script's files stay in use. With `force`, only `config.toml` is
+/// written anew.
+pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failure> {
+    let mut report = InitReport { home: home.path().display().to_string(), ..InitReport::default() };
+    let has_script = SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) || home.old_config().is_file();
+    let script_config = read_if_exists(&home.old_config())?;
     home.create().map_err(|error| Failure::new(error.to_string()))?;
-    make_private(home.path(), &mut done)?;
+    make_private(home.path(), &mut report)?;
 
     if force && home.config().exists() {
         write(&home.config(), CONFIG)?;
-        done.made.push(format!("{} anew", home.config().display()));
-        return Ok(done);
+        report.made.push(format!("{} anew", home.config().display()));
+        return Ok(report);
     }
     for agent in env_files::agents(home).map_err(|error| env_files::unreadable(&home.env(), &error))? {
         let Ok(path) = env_files::path(home, &agent) else { continue };
-        make_private(&path, &mut done)?;
+        make_private(&path, &mut report)?;
         let count = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?.variables.len();
-        if old && count > 0 {
+        if has_script && count > 0 {
             let what = path.strip_prefix(home.path()).unwrap_or(&path).display().to_string();
-            done.script.push(Row::taken(what, format!("{}, in use as it is", counted(count as u64, "variable"))));
+            report.script.push(Row::taken(what, format!("{}, in use as it is", counted(count as u64, "variable"))));
         }
     }
     for (path, text) in [
@@ -83,55 +81,54 @@ pub(crate) fn make(home: &Home, force: bool) -> Result<Done, Failure> {
         (home.base_context(), BASE_CONTEXT),
         (home.coordinator_skill(), SKILL),
     ] {
-        if let Some(place) = path.parent() {
+        if let Some(parent) = path.parent() {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(place)
-                .map_err(|error| unwritable(place, &error))?;
+                .create(parent)
+                .map_err(|error| unwritable(parent, &error))?;
         }
         if atomic::write_if_missing(&path, text).map_err(|error| unwritable(&path, &error))? {
-            done.made.push(path.display().to_string());
+            report.made.push(path.display().to_string());
         }
     }
-    if let Some(text) = config.take() {
+    if let Some(text) = script_config {
         let read = old_file::read(&home.old_config(), &text);
         let settings = counted((read.layer.values.len() + read.layer.servers.len()) as u64, "setting");
-        done.script.push(
+        report.script.push(
             Row::taken("config", format!("{settings}, in use as it is"))
                 .because("never executed; config.toml wins over it"),
         );
     }
-    if old && home.repositories().exists() {
-        done.script.push(Row::taken("repos.json", "where repositories are cloned from"));
+    if has_script && home.repositories().exists() {
+        report.script.push(Row::taken("repos.json", "clone locations of repositories"));
     }
-    clear_logs(home, old, &mut done)?;
-    Ok(done)
+    remove_logs(home, has_script, &mut report)?;
+    Ok(report)
 }
 
-/// Old logs go; the one that a running daemon writes stays.
-fn clear_logs(home: &Home, old: bool, done: &mut Done) -> Result<(), Failure> {
+/// Removes old logs, but not the log of a running daemon.
+fn remove_logs(home: &Home, has_script: bool, report: &mut InitReport) -> Result<(), Failure> {
     let own = home.log();
     let mut logs = vec![own.with_extension("log.old")];
-    if old {
+    if has_script {
         logs.push(home.path().join("queue").join("daemon.log"));
-        logs.extend(listed(own.parent().unwrap_or(home.path()))?);
+        logs.extend(logs_in(own.parent().unwrap_or(home.path()))?);
     }
-    // The lock is free when no daemon writes.
-    let written = matches!(lock::take(home), Ok(None));
+    let in_use = matches!(lock::take(home), Ok(None));
     for log in logs {
-        if (log == own && written) || !log.is_file() {
+        if (log == own && in_use) || !log.is_file() {
             continue;
         }
         match fs::remove_file(&log) {
-            Ok(()) => done.removed.push(log.display().to_string()),
-            Err(error) => return Err(Failure::new(format!("{} could not be removed: {error}", log.display()))),
+            Ok(()) => report.removed.push(log.display().to_string()),
+            Err(error) => return Err(Failure::new(format!("could not remove {}: {error}", log.display()))),
         }
     }
     Ok(())
 }
 
-fn listed(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+fn logs_in(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
     match fs::read_dir(directory) {
         Ok(entries) => {
             let paths: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
@@ -143,19 +140,19 @@ fn listed(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
     }
 }
 
-/// Secrets may lie there: nobody else reads them.
-fn make_private(path: &Path, done: &mut Done) -> Result<(), Failure> {
-    let found = fs::metadata(path).map_err(|error| env_files::unreadable(path, &error))?;
-    let mode = found.permissions().mode();
+/// Removes the permissions of group and others, because the file may contain secrets.
+fn make_private(path: &Path, report: &mut InitReport) -> Result<(), Failure> {
+    let metadata = fs::metadata(path).map_err(|error| env_files::unreadable(path, &error))?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
     fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)).map_err(|error| unwritable(path, &error))?;
-    done.notes.push(format!("{} could be read by others; now only you can", path.display()));
+    report.notes.push(format!("{} was readable by others; now only you can read it", path.display()));
     Ok(())
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
@@ -168,7 +165,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
+    Failure::new(format!("could not write {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -183,24 +180,24 @@ mod tests {
     }
 
     #[test]
-    fn init_makes_everything_once_and_force_only_the_settings() {
+    fn init_creates_files_once_and_force_rewrites_only_the_settings() {
         let (_directory, home) = home();
-        assert_eq!(make(&home, false).unwrap().made.len(), 5);
-        assert!(make(&home, false).unwrap().made.is_empty(), "a second time there is nothing to make");
+        assert_eq!(create_home(&home, false).unwrap().made.len(), 5);
+        assert!(create_home(&home, false).unwrap().made.is_empty(), "everything exists");
         for path in [home.config(), home.env().join("default.env"), home.env().join("pm-agent.env")] {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
         }
         fs::write(home.config(), "[agents]\nmax = 9\n").unwrap();
         fs::write(home.env().join("default.env"), "A=1\n").unwrap();
         fs::remove_file(home.base_context()).unwrap();
-        make(&home, true).unwrap();
+        create_home(&home, true).unwrap();
         assert_eq!(fs::read_to_string(home.config()).unwrap(), CONFIG);
         assert_eq!(fs::read_to_string(home.env().join("default.env")).unwrap(), "A=1\n");
-        assert!(!home.base_context().exists(), "--force regenerates the settings only");
+        assert!(!home.base_context().exists(), "--force rewrites only the settings");
     }
 
     #[test]
-    fn the_scripts_home_is_taken_over() {
+    fn a_home_of_the_script_is_taken_over() {
         let (_directory, home) = home();
         for folder in ["env", "logs", "queue", "sessions"] {
             fs::create_dir_all(home.path().join(folder)).unwrap();
@@ -217,9 +214,9 @@ mod tests {
         for (path, text) in files {
             fs::write(home.path().join(path), text).unwrap();
         }
-        let done = make(&home, false).unwrap();
-        assert_eq!(done.script.len(), 3, "{done:?}");
-        assert_eq!(done.removed.len(), 2, "{done:?}");
+        let report = create_home(&home, false).unwrap();
+        assert_eq!(report.script.len(), 3, "{report:?}");
+        assert_eq!(report.removed.len(), 2, "{report:?}");
         for kept in ["config", "repos.json", "env/default.env", "index.json", "sessions"] {
             assert!(home.path().join(kept).exists(), "{kept}");
         }

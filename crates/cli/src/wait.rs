@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::connect;
 use crate::failure::Failure;
-use crate::place;
+use crate::paths;
 use crate::ui::{self, one_line};
 
 /// How long the last steps may take to arrive when the task has ended.
@@ -65,7 +65,7 @@ impl Following<'_> {
 
     /// Until the task has ended or the connection has.
     async fn follow_once(&mut self) -> Result<TaskObject, ClientError> {
-        let socket = place::socket(self.home).map_err(|failure| ClientError::Broken(failure.message))?;
+        let socket = paths::socket(self.home).map_err(|failure| ClientError::Broken(failure.message))?;
         let seen = self.seen.to_string();
         let mut events = Client::connect(&socket)
             .await?

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use crate::config::load::{for_run, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, place};
+use crate::{completions, connect, paths};
 
 /// Open the agent's own screen on an issue's session, in its worktree.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(crate) struct Attach {
 
 /// Becomes the agent's program; returns only if it could not.
 pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure> {
-    let cwd = place::cwd()?;
+    let cwd = paths::cwd()?;
     let query = [("reference", Some(arguments.reference.as_str())), ("cwd", Some(cwd.as_str()))];
     let run: RunObject = connect::ask(home, &path::with_query(path::ISSUE, &query)).await?;
     let issue = &run.issue;

@@ -88,7 +88,7 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
                 let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
                 ui::table_with_free(&["SETTING", "VALUE", "FROM"], &rows, 1);
             }
-            for fault in &loaded.faults {
+            for fault in &loaded.warnings {
                 ui::warning(fault);
             }
             if let Some(failure) = mistaken(home, &loaded) {
@@ -106,7 +106,7 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             } else {
                 ui::value(&found.value)
             }
-            for mistake in &loaded.refused {
+            for mistake in &loaded.invalid {
                 ui::warning(mistake.error.to_string());
             }
         }
@@ -120,7 +120,7 @@ pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failu
     put(home, key, value)?;
     ui::line(format!("{key} is {value} in {}", home.config().display()));
     let loaded = look(home, &own_environment)?;
-    for mistake in &loaded.refused {
+    for mistake in &loaded.invalid {
         ui::warning(mistake.error.to_string());
     }
     if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {
@@ -131,15 +131,15 @@ pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failu
 
 /// Changes a setting in the file, and nothing more.
 pub(super) fn put(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    setup::quietly(home)?;
+    setup::ensure_home(home)?;
     let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
     edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?))).map(drop)
 }
 
 /// What is wrong in config.toml: told line by line, with what holds in its place.
 fn mistaken(home: &Home, loaded: &Loaded) -> Option<Failure> {
-    let first = loaded.refused.first()?;
-    let more = &loaded.refused[1..];
+    let first = loaded.invalid.first()?;
+    let more = &loaded.invalid[1..];
     let message = more.iter().fold(first.error.to_string(), |said, one| format!("{said}\n{}", one.error));
     let meanwhile = match has_good(home) {
         true => "what was set before holds until it is corrected; the file is read again at once",

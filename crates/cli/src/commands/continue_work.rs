@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, place};
+use crate::{completions, connect, paths};
 
 use crate::queued_task;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failur
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Continue,
         reference: arguments.reference,
-        cwd: place::cwd()?,
+        cwd: paths::cwd()?,
         message: queued_task::read_message(Some(arguments.message))?,
         model: arguments.model,
         interrupt: arguments.interrupt,

@@ -83,7 +83,7 @@ pub(crate) async fn run(home: &Home, action: Control) -> Result<Exit, Failure> {
             if connect::running(home).await?.is_some() {
                 ui::line("the daemon runs already");
             } else {
-                setup::quietly(home)?;
+                setup::ensure_home(home)?;
                 start::start(home).await?;
                 ui::line("the daemon is started");
             }
@@ -131,7 +131,7 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
     let program =
         env::current_exe().map_err(|error| Failure::new(format!("this program's own path is not known: {error}")))?;
     let search_path = env::var("PATH").map_err(|_| Failure::usage("PATH is not set, or not UTF-8"))?;
-    setup::quietly(home)?;
+    setup::ensure_home(home)?;
     let directory =
         unit::directory().ok_or_else(|| Failure::usage("HOME is not set, so there is no place for the unit"))?;
     let path = directory.join(unit::NAME);

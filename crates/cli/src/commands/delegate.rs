@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::wait::{Waited, wait_for_task};
-use crate::{completions, connect, format, place};
+use crate::{completions, connect, format, paths};
 
 use crate::queued_task;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
     let mut request = DelegateRequest {
         task: Uuid::now_v7().to_string(),
         message: queued_task::read_message(Some(arguments.message))?.unwrap_or_default(),
-        cwd: place::cwd()?,
+        cwd: paths::cwd()?,
         worktree: arguments.worktree,
         anyway: arguments.anyway,
     };
@@ -178,7 +178,7 @@ async fn look(
     message: &Followed,
     is_wanted: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, ClientError> {
-    let socket = place::socket(home).map_err(|failure| ClientError::Broken(failure.message))?;
+    let socket = paths::socket(home).map_err(|failure| ClientError::Broken(failure.message))?;
     let seen = message.seen.get().to_string();
     let events = path::with_query(
         path::EVENTS,

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
-use crate::{completions, connect, place};
+use crate::{completions, connect, paths};
 
 /// Remove an issue's worktree and session. Work that is nowhere else is rescued first.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure
             Err(Failure::usage("the coordinator is no issue").hint("to remove its session: kugetsu destroy --pm-agent"))
         }
         Some(reference) => {
-            let query = IssueQuery { reference, cwd: place::cwd()? };
+            let query = IssueQuery { reference, cwd: paths::cwd()? };
             issue(home, query, arguments.yes, arguments.discard, arguments.json).await
         }
         None if arguments.base => base(home, arguments.yes).await,
@@ -86,7 +86,7 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
         ui::line("the coordinator has no session, so there is nothing to remove");
         return Ok(Exit::Done);
     }
-    let query = IssueQuery { reference: COORDINATOR.to_owned(), cwd: place::cwd()? };
+    let query = IssueQuery { reference: COORDINATOR.to_owned(), cwd: paths::cwd()? };
     let request = DestroyRequest { issue: query, discard: false };
     let destroyed: Destroyed = connect::ready(home).await?.post(path::ISSUE_DESTROY, &request).await?;
     if json {

@@ -115,7 +115,7 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
         Action::List { json } => list(home, json)?,
         Action::Show { agent, json } => show(home, &agent, json)?,
         Action::Set { key, value, agent } => {
-            setup::quietly(home)?;
+            setup::ensure_home(home)?;
             let path = env_files::path(home, &agent)?;
             env_files::set(&path, &key, &if value == "-" { from_stdin()? } else { value })?;
             ui::line(format!("{key} is set in {}", path.display()));
@@ -169,7 +169,7 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
     let file = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?;
     let redactor = env_files::redactor(&file.variables);
     let shown: BTreeMap<&str, String> =
-        file.variables.iter().map(|one| (one.name.as_str(), env_files::shown(one, &redactor))).collect();
+        file.variables.iter().map(|one| (one.name.as_str(), env_files::display_value(one, &redactor))).collect();
     if json {
         ui::json(&shown)?;
     } else {
@@ -180,7 +180,7 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
             ui::note(format!("{} sets nothing", path.display()));
         }
     }
-    for fault in &file.faults {
+    for fault in &file.diagnostics {
         ui::warning(fault);
     }
     Ok(())

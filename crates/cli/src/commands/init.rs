@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::import::row::Row;
 use crate::import::{carry_out, plan};
-use crate::setup::{Done, make};
+use crate::setup::{InitReport, create_home};
 use crate::ui;
 
 /// Make kugetsu's home, and take over what the script left. What is there already stays as it is.
@@ -28,10 +28,10 @@ pub(crate) struct Init {
 
 /// Makes the home and says what was made.
 pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
-    let mut done = make(home, arguments.force)?;
+    let mut done = create_home(home, arguments.force)?;
     done.notes.extend(remark_on_place(home));
     match load(home, &own_environment) {
-        Ok(loaded) => done.notes.extend(loaded.faults),
+        Ok(loaded) => done.notes.extend(loaded.warnings),
         Err(error) => done.notes.push(error.to_string()),
     }
     if !arguments.force {
@@ -48,7 +48,7 @@ pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(done: &Done) {
+fn show(done: &InitReport) {
     ui::line(format!("kugetsu's home is {}", done.home));
     for (name, said) in [("made", &done.made), ("removed", &done.removed)] {
         for one in said {

@@ -9,7 +9,7 @@ use kugetsu_api::record::Record;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::transcript::Transcript;
-use crate::{completions, connect, place, ui};
+use crate::{completions, connect, paths, ui};
 
 /// Show what an issue's runs said and did.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Logs {
 
 /// Shows.
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
-    let cwd = place::cwd()?;
+    let cwd = paths::cwd()?;
     let path = path::with_query(
         path::TRANSCRIPT,
         &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd)), ("follow", arguments.follow.then_some("1"))],

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, format, place, ui};
+use crate::{completions, connect, format, paths, ui};
 
 /// See and change the queue.
 #[derive(Debug, Args)]
@@ -124,7 +124,7 @@ async fn change(home: &Home, path: &str, one: &One) -> Result<(), Failure> {
 }
 
 fn address(path: &str, task: &str) -> Result<String, Failure> {
-    Ok(path::with_query(&path::with(path, task), &[("cwd", Some(&place::cwd()?))]))
+    Ok(path::with_query(&path::with(path, task), &[("cwd", Some(&paths::cwd()?))]))
 }
 
 async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {

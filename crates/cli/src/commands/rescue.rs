@@ -11,7 +11,7 @@ use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{completions, connect, format, place};
+use crate::{completions, connect, format, paths};
 
 /// See what was rescued before files were removed, and bring it back.
 #[derive(Debug, Args)]
@@ -115,10 +115,10 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
             }
         }
         Action::Restore { reference, rescue, to, json } => {
-            let into = place::absolute(&to.unwrap_or_else(|| directory(&reference)))?;
+            let into = paths::absolute(&to.unwrap_or_else(|| directory(&reference)))?;
             let into = into.into_os_string().into_string();
             let into = into.map_err(|path| Failure::usage(format!("the path {} is not UTF-8", path.display())))?;
-            let request = RestoreRequest { reference, cwd: place::cwd()?, rescue, into };
+            let request = RestoreRequest { reference, cwd: paths::cwd()?, rescue, into };
             let restored: Restored = connect::ready(home).await?.post(path::RESCUE_RESTORE, &request).await?;
             if json {
                 ui::json(&restored)?;
@@ -134,7 +134,7 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
 }
 
 async fn rescues(home: &Home, reference: Option<&str>) -> Result<Vec<RescueObject>, Failure> {
-    let cwd = place::cwd()?;
+    let cwd = paths::cwd()?;
     let path = path::with_query(path::RESCUES, &[("reference", reference), ("cwd", Some(&cwd))]);
     connect::ask(home, &path).await
 }

@@ -23,7 +23,7 @@ pub(crate) struct Runner {
 
 /// Drives the run to its end.
 pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> {
-    let masks = log::begin()?;
+    let masks = log::init()?;
     let input =
         RunInput::receive(&arguments.directory, arguments.lock).map_err(|error| Failure::new(error.to_string()))?;
     masks.set(&[input.variables.as_slice(), &input.agent_variables].concat());

@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::names::{is_plain, suggestions};
 use crate::read_only_db;
-use crate::servers::{self, Listed};
+use crate::servers::{self, ServerObject};
 use crate::{connect, setup, slow_notice, ui};
 
 use super::config;
@@ -116,13 +116,13 @@ pub(crate) async fn run(home: &Home, arguments: Server) -> Result<Exit, Failure>
     match arguments.action {
         Action::List { json } => {
             let loaded = look(home, &own_environment)?;
-            let servers = servers::listed(&loaded);
+            let servers = servers::objects(&loaded);
             if json {
                 ui::json(&servers)?
             } else {
                 list(&servers)
             }
-            for mistake in loaded.refused.iter().filter(|one| matches!(one.part, Part::Server(_) | Part::Everything)) {
+            for mistake in loaded.invalid.iter().filter(|one| matches!(one.part, Part::Server(_) | Part::Everything)) {
                 ui::warning(mistake.error.to_string());
             }
         }
@@ -143,9 +143,9 @@ pub(crate) async fn run(home: &Home, arguments: Server) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-fn list(servers: &[Listed]) {
+fn list(servers: &[ServerObject]) {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-    let row = |one: &Listed| {
+    let row = |one: &ServerObject| {
         let token =
             one.token_env.as_ref().map(|name| format!("{name} {}", if one.token_set { "set" } else { "not set" }));
         let mark = if one.default { " (default)" } else { "" };
@@ -160,8 +160,8 @@ fn list(servers: &[Listed]) {
     ui::table(&["SERVER", "ADDRESS", "KIND", "TOKEN", "FROM"], &servers.iter().map(row).collect::<Vec<_>>());
 }
 
-fn found(loaded: &Loaded, name: &str) -> Result<Listed, Failure> {
-    let all = servers::listed(loaded);
+fn found(loaded: &Loaded, name: &str) -> Result<ServerObject, Failure> {
+    let all = servers::objects(loaded);
     let near = suggestions(name, all.iter().map(|one| one.name.as_str())).join(" or ");
     all.iter().find(|one| one.name == name).cloned().ok_or_else(|| {
         Failure::usage(format!("there is no server {name:?}; did you mean {near}?"))
@@ -201,7 +201,7 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     let mut parts = vec![("url", Some(usual.base.as_str())), ("kind", Some(kind.name()))];
     parts.extend(api_url.as_ref().map(|api| ("api_url", Some(api.as_str()))));
     parts.extend(token_env.as_ref().map(|variable| ("token_env", Some(variable.as_str()))));
-    setup::quietly(home)?;
+    setup::ensure_home(home)?;
     edit(home, &[Part::Server(name.clone())], |path, text| Ok(Some(write::set_server(path, text, &name, &parts)?)))?;
 
     let loaded = look(home, &own_environment)?;
@@ -247,7 +247,7 @@ async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> 
     Ok((found.kind, found.version))
 }
 
-fn tell(home: &Home, server: &Listed, version: Option<&str>) {
+fn tell(home: &Home, server: &ServerObject, version: Option<&str>) {
     let kind = server.kind.unwrap_or("of no known kind");
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
     ui::line(format!("{} is {} ({kind}{version}) in {}", server.name, server.url, home.config().display()));
@@ -262,7 +262,7 @@ fn tell(home: &Home, server: &Listed, version: Option<&str>) {
 
 async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
     let loaded = look(home, &own_environment)?;
-    let broken = loaded.refused.iter().any(|one| one.part == Part::Server(name.to_owned()));
+    let broken = loaded.invalid.iter().any(|one| one.part == Part::Server(name.to_owned()));
     let server = match found(&loaded, name) {
         Ok(server) => Some(server),
         // One that cannot be used can be taken away all the same.
@@ -310,7 +310,7 @@ async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
 }
 
 /// What is stored of a server's repositories stays; only the token does not reach them any more.
-async fn warn_of_repositories(home: &Home, server: &Listed) {
+async fn warn_of_repositories(home: &Home, server: &ServerObject) {
     let projects = match read_only_db::open(home).await {
         Ok(Some(db)) => db.projects_on(&server.url).await,
         Ok(None) => return,
@@ -335,7 +335,7 @@ async fn choose(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
     if json {
         config::put(home, key, name)?;
         connect::reload_if_running(home).await?;
-        return ui::json(&Listed { default: true, ..server });
+        return ui::json(&ServerObject { default: true, ..server });
     }
     config::set(home, key, name).await
 }

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
-use crate::{completions, connect, place};
+use crate::{completions, connect, paths};
 
 /// Record the pull request of an issue. The pull request of the pushed branch is detected without it.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(crate) struct SetPr {
 }
 
 pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> {
-    let issue = IssueQuery { reference: arguments.reference, cwd: place::cwd()? };
+    let issue = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
     let request = ChangeRequest { issue, url: arguments.url };
     let mut client = connect::ready(home).await?;
     let response = client.post(path::ISSUE_CHANGE, &request);

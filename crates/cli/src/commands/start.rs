@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::slow_notice::notify_if_slow;
-use crate::{completions, connect, place};
+use crate::{completions, connect, paths};
 
 use crate::queued_task;
 
@@ -61,7 +61,7 @@ fn whole_number(typed: &str) -> Result<i32, String> {
 
 /// Queues the task.
 pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> {
-    let cwd = place::cwd()?;
+    let cwd = paths::cwd()?;
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Start,

@@ -8,7 +8,7 @@ use kugetsu_api::why::WhyObject;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
-use crate::{completions, connect, format, place};
+use crate::{completions, connect, format, paths};
 
 /// Say why an issue's task is not running, or how it ended.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Why {
 
 /// Says it.
 pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
-    let cwd = place::cwd()?;
+    let cwd = paths::cwd()?;
     let path = path::with_query(path::ISSUE_WHY, &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd))]);
     let why: WhyObject = connect::ask(home, &path).await?;
     if arguments.json {

@@ -26,7 +26,7 @@ pub(crate) fn edit(
 ) -> Result<bool, Failure> {
     let path = home.config();
     let unusable = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let held = atomic::changing(home.path()).map_err(unusable)?;
+    let held = atomic::lock_directory(home.path()).map_err(unusable)?;
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read.map_err(unusable)?,
@@ -34,7 +34,7 @@ pub(crate) fn edit(
     let Some((text, read)) = change(&path, &text)? else { return Ok(false) };
     // Nothing is written that could not be read again.
     let merged = merge(home, read.into(), &|_| None)?;
-    if let Some(mistake) = merged.refused.iter().find(|one| parts.contains(&one.part)) {
+    if let Some(mistake) = merged.invalid.iter().find(|one| parts.contains(&one.part)) {
         return Err(ConfigError::new(NOT_SET, mistake.error.message.clone()).into());
     }
     atomic::write(&path, &text).map_err(unusable)?;

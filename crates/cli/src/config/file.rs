@@ -23,12 +23,12 @@ pub(crate) struct Read {
     /// What means nothing and is passed over.
     pub(crate) warnings: Vec<ConfigError>,
     /// What means something and cannot be used.
-    pub(crate) refused: Vec<Refused>,
+    pub(crate) invalid: Vec<Invalid>,
 }
 
 /// A mistake, and what it takes away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct Invalid {
     pub(crate) part: Part,
     pub(crate) error: ConfigError,
 }
@@ -92,7 +92,7 @@ impl Reader<'_> {
             Ok(value) => self.read.layer.values.push(Entry { key, value, source }),
             Err(why) => {
                 let error = self.error(item, why);
-                self.read.refused.push(Refused { part: Part::Value(key), error });
+                self.read.invalid.push(Invalid { part: Part::Value(key), error });
             }
         }
     }
@@ -103,7 +103,7 @@ impl Reader<'_> {
                 Ok(server) => self.read.layer.servers.push((server, self.source(item))),
                 Err(error) => {
                     let error = ConfigError { message: format!("servers.{name}: {}", error.message), ..error };
-                    self.read.refused.push(Refused { part: Part::Server(name.to_owned()), error });
+                    self.read.invalid.push(Invalid { part: Part::Server(name.to_owned()), error });
                 }
             }
         }
@@ -138,7 +138,7 @@ impl Reader<'_> {
                 Ok(profile) => self.read.layer.agents.push((profile, self.source(item))),
                 Err(error) => {
                     let error = ConfigError { message: format!("agents.{name}: {}", error.message), ..error };
-                    self.read.refused.push(Refused { part: Part::Agent(name.to_owned()), error });
+                    self.read.invalid.push(Invalid { part: Part::Agent(name.to_owned()), error });
                 }
             }
         }
@@ -238,7 +238,7 @@ mod tests {
 
     fn layer(text: &str) -> Result<Layer, ConfigError> {
         let read = read(Path::new("c.toml"), text)?;
-        let mut mistakes = read.refused.into_iter().map(|one| one.error).chain(read.warnings);
+        let mut mistakes = read.invalid.into_iter().map(|one| one.error).chain(read.warnings);
         mistakes.next().map_or(Ok(read.layer), Err)
     }
 
@@ -293,9 +293,9 @@ mod tests {
         let read = read(Path::new("c.toml"), text).unwrap();
         let places: Vec<&str> = read.warnings.iter().map(|one| one.place.as_str()).collect();
         assert_eq!(places, ["c.toml:2", "c.toml:11"]);
-        let refused: Vec<_> = read.refused.iter().map(|one| (one.error.place.as_str(), one.part.clone())).collect();
+        let invalid: Vec<_> = read.invalid.iter().map(|one| (one.error.place.as_str(), one.part.clone())).collect();
         assert_eq!(
-            refused,
+            invalid,
             [
                 ("c.toml:3", Part::Value(Key::RunSilence)),
                 ("c.toml:7", Part::Agent("bad".to_owned())),

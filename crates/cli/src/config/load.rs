@@ -17,7 +17,7 @@ use crate::{atomic, env_files};
 
 use super::duration;
 use super::error::ConfigError;
-use super::file::{self, Part, Refused};
+use super::file::{self, Invalid, Part};
 use super::key::{self, Key};
 use super::layer::{Entry, Layer};
 use super::old_file;
@@ -36,9 +36,9 @@ pub(crate) struct Loaded {
     pub(crate) server_sources: BTreeMap<String, Source>,
     pub(crate) agent_sources: BTreeMap<String, Source>,
     /// What was left out, in words; it stops nothing.
-    pub(crate) faults: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Mistakes in `config.toml`. What was there before them goes on to hold.
-    pub(crate) refused: Vec<Refused>,
+    pub(crate) invalid: Vec<Invalid>,
 }
 
 /// The environment of this process.
@@ -83,14 +83,14 @@ pub(crate) fn for_run(home: &Home, environment: Environment<'_>, env_files: &[&s
 impl Loaded {
     /// The same with its mistakes among what is told.
     fn telling(mut self) -> Self {
-        self.faults.extend(self.refused.iter().map(|one| format!("{}; what was set before is used", one.error)));
+        self.warnings.extend(self.invalid.iter().map(|one| format!("{}; what was set before is used", one.error)));
         self
     }
 }
 
 /// A mistake is an error where nothing is known that could stand in its place.
 fn usable(home: &Home, loaded: Loaded) -> Result<Loaded, ConfigError> {
-    match loaded.refused.first() {
+    match loaded.invalid.first() {
         Some(mistake) if !has_good(home) => Err(mistake.error.clone()),
         _ => Ok(loaded),
     }
@@ -100,7 +100,7 @@ fn usable(home: &Home, loaded: Loaded) -> Result<Loaded, ConfigError> {
 ///
 /// # Errors
 /// As the file system says.
-pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigError> {
+pub(crate) fn keep_good(home: &Home, refused: &[Invalid]) -> Result<(), ConfigError> {
     let Ok(Some(now)) = text(&home.config()).map(|now| now.or_else(|| Some(String::new()))) else { return Ok(()) };
     let path = good_path(home);
     let kept = text(&path)?;
@@ -115,7 +115,7 @@ pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigEr
         },
     };
     // It may have changed since it was read.
-    let is_good = file::read(&path, &good).is_ok_and(|read| read.refused.is_empty());
+    let is_good = file::read(&path, &good).is_ok_and(|read| read.invalid.is_empty());
     if !is_good || kept.as_ref() == Some(&good) {
         return Ok(());
     }
@@ -128,7 +128,7 @@ pub(crate) fn keep_good(home: &Home, refused: &[Refused]) -> Result<(), ConfigEr
 pub(crate) struct FromFile {
     layer: Layer,
     warnings: Vec<ConfigError>,
-    refused: Vec<Refused>,
+    invalid: Vec<Invalid>,
     /// What was kept of it.
     before: Layer,
 }
@@ -139,17 +139,17 @@ impl FromFile {
         let kept = text(&good_path(home))?.map(|kept| file::read(&path, &kept));
         let before = kept.and_then(Result::ok).map(|kept| kept.layer).unwrap_or_default();
         let read = text(&path).and_then(|text| file::read(&path, &text.unwrap_or_default()));
-        let file::Read { layer, warnings, refused } = read.unwrap_or_else(|error| file::Read {
-            refused: vec![Refused { part: Part::Everything, error }],
+        let file::Read { layer, warnings, invalid: refused } = read.unwrap_or_else(|error| file::Read {
+            invalid: vec![Invalid { part: Part::Everything, error }],
             ..file::Read::default()
         });
-        let mut file = Self { layer, warnings, refused: Vec::new(), before };
+        let mut file = Self { layer, warnings, invalid: Vec::new(), before };
         refused.into_iter().for_each(|mistake| file.refuse(mistake));
         Ok(file)
     }
 
     /// Takes a part away, and puts what was there before in its place.
-    fn refuse(&mut self, mistake: Refused) {
+    fn refuse(&mut self, mistake: Invalid) {
         let source = Source::Before(mistake.error.place.clone());
         let (part, layer) = (&mistake.part, &mut self.layer);
         let is_meant = |named: Part| matches!(part, Part::Everything) || *part == named;
@@ -163,13 +163,13 @@ impl FromFile {
         for (agent, _) in self.before.agents.iter().filter(|(one, _)| is_meant(Part::Agent(one.name.clone()))) {
             layer.agents.push((agent.clone(), source.clone()));
         }
-        self.refused.push(mistake);
+        self.invalid.push(mistake);
     }
 }
 
 impl From<file::Read> for FromFile {
     fn from(read: file::Read) -> Self {
-        Self { layer: read.layer, warnings: read.warnings, refused: read.refused, before: Layer::default() }
+        Self { layer: read.layer, warnings: read.warnings, invalid: read.invalid, before: Layer::default() }
     }
 }
 
@@ -207,20 +207,20 @@ fn put_together(
     let (servers, server_sources) = match servers(&values, &old.layer, &file.layer) {
         Ok(found) => found,
         Err(error) if error.place == found(&values, Key::ServerDefault).1.to_string() => {
-            file.refuse(Refused { part: Part::Value(Key::ServerDefault), error });
+            file.refuse(Invalid { part: Part::Value(Key::ServerDefault), error });
             values = self::values(&old.layer, &file.layer, &variables);
             self::servers(&values, &old.layer, &file.layer)?
         }
         Err(error) => return Err(error),
     };
-    let mut faults = old.faults;
-    faults.extend(file.warnings.iter().map(ToString::to_string));
+    let mut warnings = old.diagnostics;
+    warnings.extend(file.warnings.iter().map(ToString::to_string));
     let agents = file.layer.agents;
     let agent_sources = agents.iter().map(|(profile, source)| (profile.name.clone(), source.clone())).collect();
-    let repositories = repositories(&servers, &mut faults)?;
+    let repositories = repositories(&servers, &mut warnings)?;
     let env =
-        env_files::reaching(home, own).map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
-    faults.extend(env.faults);
+        env_files::merged(home, own).map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
+    warnings.extend(env.diagnostics);
     let or_none = |key| Some(found(&values, key).0).filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let settings = Settings {
         agents_max: value(&values, Key::AgentsMax, key::agents_max)?,
@@ -239,7 +239,7 @@ fn put_together(
         repositories,
         variables: env.variables,
     };
-    Ok(Loaded { settings, values, server_sources, agent_sources, faults, refused: file.refused })
+    Ok(Loaded { settings, values, server_sources, agent_sources, warnings, invalid: file.invalid })
 }
 
 /// The values of all layers; a later one wins.
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(loaded.settings.run_timeout, Duration::from_secs(3600));
         assert_eq!(loaded.settings.run_silence, Duration::from_secs(600));
         assert!(loaded.settings.servers.list().is_empty(), "no host is built in (R19)");
-        assert!(loaded.faults.is_empty());
+        assert!(loaded.warnings.is_empty());
     }
 
     #[test]
@@ -388,7 +388,7 @@ mod tests {
         fs::write(home.repositories(), "[]").unwrap();
         assert!(load(&home, &nothing).unwrap_err().place.ends_with("repos.json"));
         fs::write(home.repositories(), r#"{"a/b": 3, "a/c": "https://h.example/a/c.git"}"#).unwrap();
-        assert_eq!(load(&home, &nothing).unwrap().faults.len(), 1);
+        assert_eq!(load(&home, &nothing).unwrap().warnings.len(), 1);
     }
 
     #[test]
@@ -410,9 +410,9 @@ mod tests {
         fs::write(home.config(), "[agents]\nmax = \n").unwrap();
         fs::write(home.repositories(), "{").unwrap();
         let loaded = for_run(&home, &nothing, &["mine"]).unwrap();
-        keep_good(&home, &loaded.refused).unwrap();
+        keep_good(&home, &loaded.invalid).unwrap();
         assert_eq!(loaded.settings.agents_max, 7);
-        assert!(loaded.faults[0].contains("config.toml:2"), "{:?}", loaded.faults);
+        assert!(loaded.warnings[0].contains("config.toml:2"), "{:?}", loaded.warnings);
         assert!(load(&home, &nothing).is_err(), "repos.json is wrong");
         fs::remove_file(good_path(&home)).unwrap();
         assert!(for_run(&home, &nothing, &["mine"]).is_err());
@@ -424,7 +424,7 @@ mod tests {
         let taken = |text: &str| {
             fs::write(home.config(), text).unwrap();
             let loaded = load(&home, &nothing)?;
-            keep_good(&home, &loaded.refused)?;
+            keep_good(&home, &loaded.invalid)?;
             Ok::<_, ConfigError>(loaded)
         };
         assert_eq!(taken("[run]\nsilence = \"soon\"\n").unwrap_err().place, format!("{}:2", home.config().display()));
@@ -434,15 +434,15 @@ mod tests {
         let loaded = taken(wrong).unwrap();
         assert_eq!((loaded.settings.run_silence, loaded.settings.agents_max), (Duration::from_secs(20), 5));
         assert_eq!(loaded.settings.servers.list().len(), 1);
-        assert_eq!(loaded.refused.len(), 3, "{:?}", loaded.refused);
-        let told = loaded.faults.iter().filter(|fault| fault.ends_with("what was set before is used")).count();
-        assert_eq!(told, 3, "doctor tells them: {:?}", loaded.faults);
+        assert_eq!(loaded.invalid.len(), 3, "{:?}", loaded.invalid);
+        let told = loaded.warnings.iter().filter(|fault| fault.ends_with("what was set before is used")).count();
+        assert_eq!(told, 3, "doctor tells them: {:?}", loaded.warnings);
         let source = format!("before the mistake in {}:2", home.config().display());
         assert_eq!(loaded.values[&Key::RunSilence].1.to_string(), source);
         // What was taken beside a mistake is what was before the next one.
         assert_eq!(taken("[agents]\nmax = \"many\"\n").unwrap().settings.agents_max, 5);
         assert_eq!(taken("[run]\nsilence =\n").unwrap().settings.agents_max, 5);
-        assert!(taken("").unwrap().refused.is_empty());
+        assert!(taken("").unwrap().invalid.is_empty());
         let seen_half_written = taken("[agents]\nmax = \"many\"\n").unwrap();
         assert_eq!(seen_half_written.settings.agents_max, 5, "a file that was empty for a moment");
     }
@@ -453,6 +453,9 @@ mod tests {
         fs::write(home.config(), "[run]\ntimout = \"2h\"\n[agents]\nmax = 4\n").unwrap();
         let loaded = load(&home, &nothing).unwrap();
         assert_eq!(loaded.settings.agents_max, 4);
-        assert!(loaded.faults[0].contains("config.toml:2") && loaded.faults[0].contains("run.timeout"), "{loaded:?}");
+        assert!(
+            loaded.warnings[0].contains("config.toml:2") && loaded.warnings[0].contains("run.timeout"),
+            "{loaded:?}"
+        );
     }
 }

@@ -22,16 +22,16 @@ const NOT_NEEDED: [(&str, &str); 2] = [
 #[derive(Debug, Default)]
 pub(crate) struct OldFile {
     pub(crate) layer: Layer,
-    pub(crate) faults: Vec<String>,
+    pub(crate) diagnostics: Vec<String>,
 }
 
 /// Reads the bytes of the file at `path`.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
-    let (text, unreadable) = assignments::text(bytes);
-    let (read, faults) = assignments::read(&text);
+    let (text, unreadable) = assignments::decode(bytes);
+    let (read, faults) = assignments::parse(&text);
     let mut old = OldFile::default();
-    old.faults.extend(
-        unreadable.iter().chain(&faults).map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.why)),
+    old.diagnostics.extend(
+        unreadable.iter().chain(&faults).map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.message)),
     );
     for one in read {
         let source = Source::OldFile { path: path.to_owned(), line: one.line };
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
                     let server = named(element).and_then(|(name, url)| {
                         if holds_credentials(&url) {
                             let why = "its user, password or query is left out; a token goes into the env file";
-                            old.faults.push(format!("{source}: GIT_SERVERS: {name}: {why}"));
+                            old.diagnostics.push(format!("{source}: GIT_SERVERS: {name}: {why}"));
                         }
                         server(&name, &url, None, None)
                     });
@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
                             old.layer.servers.retain(|(other, _)| other.name != server.name);
                             old.layer.servers.push((server, source.clone()));
                         }
-                        Err(why) => old.faults.push(format!("{source}: GIT_SERVERS: {why}")),
+                        Err(why) => old.diagnostics.push(format!("{source}: GIT_SERVERS: {why}")),
                     }
                 }
                 continue;
@@ -64,7 +64,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> OldFile {
                 old.layer.values.retain(|entry| entry.key != key);
                 old.layer.values.push(Entry { key, value, source });
             }
-            Err(why) => old.faults.push(format!("{source}: {why}")),
+            Err(why) => old.diagnostics.push(format!("{source}: {why}")),
         }
     }
     old
@@ -127,8 +127,8 @@ mod tests {
             DEFAULT_GIT_SERVER='work'\nQUEUE_CLEANUP_AGE_DAYS=14\nWORKTREE_CHECK_PR_STATUS=false\nKUGETSU_TEMP_DIR=/big/tmp\n\
             QUEUE_DAEMON_INTERVAL_MINUTES=5\n";
         let old = read(Path::new("/h/config"), text.as_bytes());
-        assert_eq!(old.faults.len(), 2, "{:?}", old.faults);
-        assert!(old.faults.iter().all(|fault| fault.contains("not needed any more")), "{:?}", old.faults);
+        assert_eq!(old.diagnostics.len(), 2, "{:?}", old.diagnostics);
+        assert!(old.diagnostics.iter().all(|fault| fault.contains("not needed any more")), "{:?}", old.diagnostics);
         let values: Vec<_> = old.layer.values.iter().map(|entry| (entry.key, entry.value.as_str())).collect();
         assert_eq!(
             values,
@@ -153,7 +153,7 @@ mod tests {
             OTHER=1\nMAX_CONCURRENT_AGENTS=4\n";
         let old = read(Path::new("config"), text.as_bytes());
         for line in ["config:1", "config:2", "config:3", "config:4", "config:5"] {
-            assert!(old.faults.iter().any(|fault| fault.starts_with(line)), "{line}: {:?}", old.faults);
+            assert!(old.diagnostics.iter().any(|fault| fault.starts_with(line)), "{line}: {:?}", old.diagnostics);
         }
         assert_eq!(old.layer.values.len(), 1);
         assert_eq!(old.layer.servers.len(), 1);

@@ -99,7 +99,7 @@ mod tests {
         let uncommented: Vec<&str> =
             CONFIG.lines().map(|line| if line.starts_with("# ") { "" } else { line.trim_start_matches('#') }).collect();
         let read = file::read(Path::new("config.toml"), &uncommented.join("\n")).unwrap();
-        assert!(read.warnings.is_empty() && read.refused.is_empty(), "{read:?}");
+        assert!(read.warnings.is_empty() && read.invalid.is_empty(), "{read:?}");
         let layer = read.layer;
         assert_eq!((layer.values.len(), layer.servers.len(), layer.agents.len()), (Key::ALL.len(), 1, 1));
         for entry in &layer.values {

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value, value};
 
 use super::error::ConfigError;
-use super::file::{self, Part, Read, Refused};
+use super::file::{self, Invalid, Part, Read};
 use super::key::{self, Key, Kind};
 
 /// The place of a mistake that stands in no file, as it was not written.
@@ -41,8 +41,8 @@ pub(crate) fn set(path: &Path, text: &str, name: &str, typed: &str) -> Result<(S
     put(document.as_table_mut(), &steps, new).ok_or_else(|| refused(format!("{name} cannot be put into the file")))?;
     let text = document.to_string();
     let read = file::read(path, &text)?;
-    let was_wrong = |part: &Part| before.refused.iter().any(|one| one.part == *part);
-    match read.refused.iter().find(|one| one.part == part || !was_wrong(&one.part)) {
+    let was_wrong = |part: &Part| before.invalid.iter().any(|one| one.part == *part);
+    match read.invalid.iter().find(|one| one.part == part || !was_wrong(&one.part)) {
         Some(mistake) => Err(refused(mistake.error.message.clone())),
         None => Ok((text, read)),
     }
@@ -82,7 +82,7 @@ pub(crate) fn set_server(
     }
     let text = document.to_string();
     let read = file::read(path, &text)?;
-    match read.refused.iter().find(|one| one.part == Part::Server(name.to_owned())) {
+    match read.invalid.iter().find(|one| one.part == Part::Server(name.to_owned())) {
         Some(mistake) => Err(mistake.error.clone()),
         None => Ok((text, read)),
     }
@@ -168,7 +168,7 @@ fn typed_value(key: Key, typed: &str) -> Value {
 }
 
 /// The text with what a good one says in the places of mistakes; none if one of the two is not TOML.
-pub(crate) fn mended(text: &str, good: &str, mistakes: &[Refused]) -> Option<String> {
+pub(crate) fn mended(text: &str, good: &str, mistakes: &[Invalid]) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let good: DocumentMut = good.parse().ok()?;
     for mistake in mistakes {
@@ -301,9 +301,9 @@ mod tests {
     fn mistakes_are_mended_with_what_was_there_before() {
         let text = "[run]\nsilence = \"soon\"\ntimeout = \"2h\"\n[servers.a]\nkind = \"svn\"\n[agents.b]\nargs = []\n";
         let good = "[run]\nsilence = \"1m\"\n[servers.a]\nurl = \"https://a.example\"\n";
-        let mistakes = file::read(Path::new("c.toml"), text).unwrap().refused;
+        let mistakes = file::read(Path::new("c.toml"), text).unwrap().invalid;
         let read = file::read(Path::new("c.toml"), &mended(text, good, &mistakes).unwrap()).unwrap();
-        assert!(read.refused.is_empty(), "{read:?}");
+        assert!(read.invalid.is_empty(), "{read:?}");
         assert_eq!((read.layer.values.len(), read.layer.servers.len(), read.layer.agents.len()), (2, 1, 0));
     }
 }

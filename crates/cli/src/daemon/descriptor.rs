@@ -1,17 +1,17 @@
-//! File descriptors that a child inherits, and those that it must not.
+//! Which file descriptors a child process inherits.
 
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-/// Where there is no way to close all, how many are looked at.
-const LOOKED_AT: RawFd = 1024;
+/// Without `close_range`, only descriptors below this number are closed.
+const FALLBACK_MAX: RawFd = 1024;
 
-/// Lets nothing but stdin, stdout, stderr and `kept` reach the program that is executed next. A daemon that kept a
-/// descriptor of the shell that happened to start it would hold that shell's pipes and locks for ever.
+/// Closes every descriptor except stdin, stdout, stderr and `kept` on the next exec. A daemon that kept a descriptor of
+/// the shell that started it would hold that shell's pipes and locks for as long as it runs.
 ///
-/// Only for the moment between fork and exec: it calls what is async-signal-safe only, and takes no memory.
+/// Safe between fork and exec: it only makes async-signal-safe calls and does not allocate.
 pub(crate) fn inherit_only(kept: RawFd) -> io::Result<()> {
     close_all_on_exec();
     // SAFETY: the caller passes a descriptor that it holds open.
@@ -21,38 +21,38 @@ pub(crate) fn inherit_only(kept: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// The descriptor of this number, which the parent handed down.
+/// Takes ownership of a descriptor that the parent process passed on.
 ///
 /// # Errors
-/// There is none, or it is one that the process uses already.
+/// `EBADF` if it is not open, or is stdin, stdout or stderr.
 pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     if number <= libc::STDERR_FILENO {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: only used for the question whether it is open, which fails for a closed one.
+    // SAFETY: only used to check whether it is open; the call fails for a closed one.
     #[expect(unsafe_code, reason = "a number from the command line is turned into a descriptor")]
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    // SAFETY: it is open, and this is called before anything else could have opened one of this number.
-    #[expect(unsafe_code, reason = "as above; from here on it is owned")]
+    // SAFETY: it is open, and this runs before the process could have opened another descriptor of this number.
+    #[expect(unsafe_code, reason = "a number from the command line becomes an owned descriptor")]
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 fn close_all_on_exec() {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: a system call that takes numbers only (close_range(2), Linux 5.11 for this flag).
+        // SAFETY: close_range(2) takes integers only. The flag needs Linux 5.11; older kernels return an error.
         #[expect(unsafe_code, reason = "no safe wrapper")]
         let answer = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         if answer == 0 {
             return;
         }
     }
-    for number in 3..LOOKED_AT {
-        // SAFETY: a closed descriptor makes the call fail, which is as good.
+    for number in 3..FALLBACK_MAX {
+        // SAFETY: the call fails for a closed descriptor, which is harmless.
         #[expect(unsafe_code, reason = "a number is turned into a borrowed descriptor")]
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-        // Most of them are not open.
+        // Fails for the many that are not open.
         let _ = fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
     }
 }

@@ -1,4 +1,4 @@
-//! One daemon per home: it holds a lock that the kernel gives back when the process ends, however it ends.
+//! The lock that allows one daemon per home. The kernel releases it when the process ends, however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -10,20 +10,20 @@ use std::time::Duration;
 use kugetsu_api::home::Home;
 use tokio::sync::oneshot;
 
-/// The held lock.
+/// Releases the lock when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Who holds it, as that process wrote down.
+/// The process that holds the lock, as it recorded itself in the lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     pub(crate) pid: u32,
     pub(crate) version: String,
 }
 
-/// Takes the lock; none when another process has it.
+/// Takes the lock. Returns `None` if another process holds it.
 pub(crate) fn take(home: &Home) -> io::Result<Option<Lock>> {
     let mut file = open(home)?;
     match file.try_lock() {
@@ -37,19 +37,19 @@ pub(crate) fn take(home: &Home) -> io::Result<Option<Lock>> {
     Ok(Some(Lock { _file: file }))
 }
 
-/// Who wrote their name into the lock file last. Only its holder does; whether it still runs is another question.
+/// The process that held the lock last. It may have ended since: only [`is_held`] tells.
 pub(crate) fn holder(home: &Home) -> Option<Holder> {
     let text = fs::read_to_string(home.lock()).ok()?;
     let (pid, version) = text.trim().split_once(' ')?;
     Some(Holder { pid: pid.parse().ok()?, version: version.to_owned() })
 }
 
-/// Whether a process holds it. Nothing is made or written.
+/// Whether a process holds the lock. Creates no file.
 pub(crate) fn is_held(home: &Home) -> io::Result<bool> {
     is_file_held(&home.lock())
 }
 
-/// Whether a process holds the lock that this file stands for; none does while the file is not there.
+/// Whether a process holds the lock on the file at `path`. A missing file is not locked.
 pub(crate) fn is_file_held(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -63,21 +63,22 @@ pub(crate) fn is_file_held(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Waits until nobody holds the lock; false when that takes longer than `limit`. The wait is a thread that sleeps in the
-/// kernel, and its lock is a shared one that goes at once.
+/// Waits until the lock is free. Returns false after `limit`.
+///
+/// A thread blocks in the kernel on a shared lock, which is dropped as soon as it is granted.
 pub(crate) async fn released(home: &Home, limit: Duration) -> io::Result<bool> {
     let file = open(home)?;
-    let (free, waiting) = oneshot::channel();
-    thread::Builder::new().name("daemon's lock".to_owned()).spawn(move || {
+    let (sender, receiver) = oneshot::channel();
+    thread::Builder::new().name("daemon-lock".to_owned()).spawn(move || {
         let locked = file.lock_shared();
-        // Whoever is told may want to take it.
+        // Released first: the caller may want to take the lock.
         drop(file);
-        // Whoever asked may have given up.
-        let _ = free.send(locked);
+        // Fails if the caller has timed out.
+        let _ = sender.send(locked);
     })?;
-    match tokio::time::timeout(limit, waiting).await {
+    match tokio::time::timeout(limit, receiver).await {
         Err(_) => Ok(false),
-        Ok(answer) => answer.map_err(io::Error::other)?.map(|()| true),
+        Ok(locked) => locked.map_err(io::Error::other)?.map(|()| true),
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_one_holds_the_lock() {
+    async fn lock_is_exclusive() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
         let held = take(&home).unwrap().unwrap();
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_held_lock_is_not_waited_for_without_end() {
+    async fn waiting_for_a_held_lock_times_out() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
         let _held = take(&home).unwrap().unwrap();

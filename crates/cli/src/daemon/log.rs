@@ -1,4 +1,4 @@
-//! What the daemon and the runners say of themselves: lines on stderr, with every secret masked (B8).
+//! Log output of the daemon and the runners: lines on stderr, with every secret masked.
 
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,32 +14,32 @@ use tracing_subscriber::{Layer, fmt};
 use crate::env_files;
 use crate::failure::Failure;
 
-/// Which messages are kept: a level, or `part=level` pairs with commas between.
+/// Log filter: a level, or `target=level` pairs separated by commas.
 const VARIABLE: &str = "KUGETSU_LOG";
 
-/// What is masked in the log. Clones share it.
+/// A writer factory that masks secrets. Clones share the set of secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Masks(Arc<RwLock<Redactor>>);
 
 impl Masks {
-    /// Masks these variables' secrets from now on.
+    /// Replaces the set of secrets by those among `variables`.
     pub(crate) fn set(&self, variables: &[Variable]) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = env_files::redactor(variables);
     }
 }
 
-/// Begins to log to stderr.
-pub(crate) fn begin() -> Result<Masks, Failure> {
+/// Starts logging to stderr.
+pub(crate) fn init() -> Result<Masks, Failure> {
     let masks = Masks(Arc::new(RwLock::new(env_files::redactor(&[]))));
-    let wanted = std::env::var(VARIABLE).ok().filter(|wanted| !wanted.is_empty());
-    let targets: Targets = wanted.as_deref().unwrap_or("info").parse().map_err(|error| {
-        Failure::usage(format!("{VARIABLE} cannot be used: {error}")).hint(format!("for example {VARIABLE}=debug"))
+    let filter = std::env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
+    let targets: Targets = filter.as_deref().unwrap_or("info").parse().map_err(|error| {
+        Failure::usage(format!("invalid value of {VARIABLE}: {error}")).hint(format!("for example {VARIABLE}=debug"))
     })?;
     let layer = fmt::layer().with_ansi(false).with_writer(masks.clone()).with_filter(targets);
     tracing_subscriber::registry()
         .with(layer)
         .try_init()
-        .map_err(|error| Failure::new(format!("the log could not begin: {error}")))?;
+        .map_err(|error| Failure::new(format!("could not start the log: {error}")))?;
     Ok(masks)
 }
 
@@ -51,7 +51,7 @@ impl<'a> MakeWriter<'a> for Masks {
     }
 }
 
-/// One message on its way out; it is written as a whole, so that no secret is cut in two.
+/// Buffers one message. It is masked and written as a whole, so that no secret is split between two writes.
 #[derive(Debug)]
 pub(crate) struct Masked<'a> {
     masks: &'a Masks,
@@ -75,7 +75,7 @@ impl Write for Masked<'_> {
 impl Drop for Masked<'_> {
     fn drop(&mut self) {
         if !self.message.is_empty() {
-            // A log that cannot be written cannot say so.
+            // A failure to write to the log cannot be logged.
             let _ = self.flush();
         }
     }

@@ -1,4 +1,4 @@
-//! The daemon: how it is started, that there is only one, and what it consists of.
+//! The daemon: starting it, the lock that allows one per home, and the process itself.
 
 pub(crate) mod descriptor;
 pub(crate) mod lock;

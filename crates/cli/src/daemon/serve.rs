@@ -1,4 +1,4 @@
-//! The daemon itself: takes the home's lock, puts its parts together, listens, and ends in order.
+//! The daemon process: takes the home's lock, assembles its parts, listens, and shuts down.
 
 use std::fs;
 use std::io::{self, Write};
@@ -23,84 +23,84 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::failure::Failure;
-use crate::place::socket;
+use crate::paths::socket;
 
 use super::lock::{self, Lock};
 use super::log::{self, Masks};
 use super::start::READY;
-use super::{descriptor, settings, watch as files};
+use super::{descriptor, settings, watch as watcher};
 
-/// How long a daemon that is ending may take to give the lock back.
-const LOCK_LIMIT: Duration = Duration::from_secs(15);
-/// How often the lock is tried meanwhile.
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// How long what goes on at the end may take.
-const PARTING: Duration = Duration::from_secs(2);
+/// How long to wait for a daemon that is shutting down to release the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// How long background tasks may take to finish at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs the daemon until it is told to stop. `ready` is a pipe for the word that it listens.
+/// Runs the daemon until it is stopped. `ready` is the pipe on which it reports that it listens.
 pub(crate) fn run(home: &Home, ready: Option<RawFd>) -> Result<(), Failure> {
     let mut ready = ready.map(descriptor::inherited).transpose().map_err(|error| {
-        Failure::usage(format!("--ready-fd names no open descriptor: {error}")).hint("leave it out: kugetsu daemon run")
+        Failure::usage(format!("--ready-fd is not an open descriptor: {error}")).hint("omit it: kugetsu daemon run")
     })?;
-    let ended = run_telling(home, &mut ready);
-    // Why it failed is printed after this; whoever waits at the pipe reads that when the pipe ends, so it ends last.
+    let result = run_until_stopped(home, &mut ready);
+    // The error is printed after this returns. The starting process reads it from the log when the pipe is closed, so
+    // the pipe stays open until the process exits.
     std::mem::forget(ready);
-    ended
+    result
 }
 
-fn run_telling(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
+fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     home.create().map_err(|error| Failure::new(error.to_string()))?;
     let socket = socket(home)?;
     match take_lock(home, &socket)? {
-        // The kernel gives it back when the process has ended, and with it everything that uses the home.
+        // Never dropped: everything in this process may use the home, so only its exit may release the lock.
         Some(lock) => std::mem::forget(lock),
         None if ready.is_some() => {
-            say_ready(ready);
+            report_ready(ready);
             return Ok(());
         }
-        None => return Err(held(home)),
+        None => return Err(already_running(home)),
     }
-    let masks = log::begin()?;
+    let masks = log::init()?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("no threads can be had: {error}")))?;
-    let ended = runtime.block_on(serve(home, &socket, masks, ready));
-    // Everything that was confirmed is stored; what goes on is only told again by its runner.
-    runtime.shutdown_timeout(PARTING);
+        .map_err(|error| Failure::new(format!("could not start threads: {error}")))?;
+    let result = runtime.block_on(serve(home, &socket, masks, ready));
+    // Everything that was confirmed is stored, and runners repeat reports that were not.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if let Err(error) = fs::remove_file(&socket)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(%error, "the socket could not be removed");
+        tracing::warn!(%error, "could not remove the socket");
     }
-    if ended.is_ok() {
-        tracing::info!("the daemon has ended; runs go on");
+    if result.is_ok() {
+        tracing::info!("the daemon has stopped; runs continue");
     }
-    ended
+    result
 }
 
-/// Takes the lock. A daemon that is ending is waited for; none is returned when one listens.
+/// Takes the lock and waits for a daemon that is shutting down. Returns `None` if another daemon is listening.
 fn take_lock(home: &Home, socket: &Path) -> Result<Option<Lock>, Failure> {
     let begin = Instant::now();
     loop {
         let taken = lock::take(home)
-            .map_err(|error| Failure::new(format!("{} cannot be locked: {error}", home.lock().display())))?;
+            .map_err(|error| Failure::new(format!("could not lock {}: {error}", home.lock().display())))?;
         if taken.is_some() || UnixStream::connect(socket).is_ok() {
             return Ok(taken);
         }
-        if begin.elapsed() > LOCK_LIMIT {
-            return Err(held(home));
+        if begin.elapsed() > LOCK_TIMEOUT {
+            return Err(already_running(home));
         }
-        thread::sleep(LOCK_PAUSE);
+        thread::sleep(LOCK_RETRY_INTERVAL);
     }
 }
 
-fn held(home: &Home) -> Failure {
-    let who =
+fn already_running(home: &Home) -> Failure {
+    let holder =
         lock::holder(home).map_or_else(|| "another process".to_owned(), |holder| format!("process {}", holder.pid));
-    Failure::new(format!("a daemon runs already for {}: {who}", home.path().display()))
-        .hint("to end it: kugetsu daemon stop")
+    Failure::new(format!("a daemon is already running for {}: {holder}", home.path().display()))
+        .hint("stop it: kugetsu daemon stop")
 }
 
 fn not_opened(error: OpenError) -> Failure {
@@ -113,14 +113,14 @@ fn not_opened(error: OpenError) -> Failure {
 
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
-    let read = settings::Files::new(home);
-    let (first, wrong) = settings::first(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
+    let files = settings::Files::new(home);
+    let (initial, faults) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
-    let program = env::current_exe().map_err(|error| failed("this program's own path is not known", &error))?;
+    let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
     let opened = open::open(&home.database()).await.map_err(not_opened)?;
-    let (sender, receiver) = watch::channel(Arc::new(first));
-    let (faults, told) = watch::channel(wrong);
-    let in_force = settings::InForce { settings: sender, faults };
+    let (sender, receiver) = watch::channel(Arc::new(initial));
+    let (faults_sender, faults) = watch::channel(faults);
+    let in_force = settings::InForce { settings: sender, faults: faults_sender };
     let engine = Engine::new(Parts {
         home: home.clone(),
         store: opened.store,
@@ -131,25 +131,26 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     });
 
     let (stop, mut stopped) = mpsc::channel(1);
-    let (reload, asked) = mpsc::channel(8);
+    let (reload, reloads) = mpsc::channel(8);
     let (changed, changes) = mpsc::channel(1);
-    // It watches as long as it is held.
-    let _watcher = match files::watch(home, changed.clone()) {
+    // Dropping it would end the watch.
+    let _watcher = match watcher::watch(home, changed.clone()) {
         Ok(watcher) => Some(watcher),
         Err(error) => {
-            tracing::warn!(%error, "changed settings are not seen by themselves; `kugetsu config set` tells them");
+            tracing::warn!(%error, "could not watch the settings files; only `kugetsu config set` and SIGHUP reload them");
             None
         }
     };
-    tokio::spawn(settings::keep(home.clone(), read.clone(), masks, in_force, changes, asked));
-    let stale = Stale::new(move || read.are_stale());
+    tokio::spawn(settings::reload_on_change(home.clone(), files.clone(), masks, in_force, changes, reloads));
+    let stale = Stale::new(move || files.are_stale());
 
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("signals cannot be had", &error))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("signals cannot be had", &error))?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(|error| failed("signals cannot be had", &error))?;
+    let handler = |kind| signal(kind).map_err(|error| failed("could not install a signal handler", &error));
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut hang_up = handler(SignalKind::hangup())?;
     let listener = listen(socket).map_err(|error| failed(&socket.display().to_string(), &error))?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon listens");
-    say_ready(ready);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
+    report_ready(ready);
 
     let stopping = async move {
         loop {
@@ -157,9 +158,9 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = stopped.recv() => return,
-                // As daemons do: read the settings again.
+                // SIGHUP reloads the settings, as is usual for daemons.
                 _ = hang_up.recv() => {
-                    // A full channel has the same word in it already.
+                    // A full channel already holds a notification.
                     let _ = changed.try_send(());
                 }
             }
@@ -167,26 +168,26 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload, stale, faults: told }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, Control { stop, reload, stale, faults }, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),
         })),
-        // Nothing could be stored any more; the next daemon begins with what is.
+        // Without the writer nothing can be stored any more. The next daemon recovers from the database.
         ended = opened.writer => Err(io::Error::other(match ended {
             Ok(()) => "the database was closed".to_owned(),
             Err(error) => format!("the database's writer stopped: {error}"),
         })),
     };
-    served.map_err(|error| failed("the daemon has to end", &error))
+    served.map_err(|error| failed("the daemon stopped", &error))
 }
 
-/// Listens on the socket, readable by the owner only from its first moment. What lies there is of a daemon that is gone,
-/// as this one holds the lock.
+/// Binds the socket, which is accessible to the owner only from the moment it exists. An old socket is stale, because
+/// this process holds the lock.
 fn listen(socket: &Path) -> io::Result<UnixListener> {
     match fs::symlink_metadata(socket) {
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::other("something that is no socket lies in its place; remove it"));
+            return Err(io::Error::other("a file that is not a socket is in the way; remove it"));
         }
         Ok(_) => fs::remove_file(socket)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -200,11 +201,11 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn say_ready(ready: &mut Option<OwnedFd>) {
+fn report_ready(ready: &mut Option<OwnedFd>) {
     if let Some(ready) = ready.take()
         && let Err(error) = fs::File::from(ready).write_all(&[READY])
     {
-        // Whoever started this did not wait; that is no reason not to run.
-        tracing::debug!(%error, "nobody waits for the daemon");
+        // The starting process did not wait, which is no reason to stop.
+        tracing::debug!(%error, "could not report readiness");
     }
 }

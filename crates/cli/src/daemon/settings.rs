@@ -1,4 +1,4 @@
-//! The daemon's settings as they change. A mistake in them never stops it: what held before goes on to hold.
+//! Reloads the settings while the daemon runs. Invalid settings never stop it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,48 +12,47 @@ use kugetsu_web::Faults;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, in_force, keep_good, own_environment};
+use crate::config::load::{Loaded, in_force as load_in_force, keep_good, own_environment};
 use crate::env_files;
 
 use super::log::Masks;
 
-/// Somebody wants the settings read again, and how it went.
+/// A request to reload the settings; receives the result.
 pub(crate) type Reload = oneshot::Sender<Result<(), String>>;
 
-/// The files of the settings as they were when they were last read.
+/// The settings files as of the last reload.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     home: Home,
-    read: Arc<Mutex<Vec<Option<Stamp>>>>,
+    loaded: Arc<Mutex<Vec<Option<Stamp>>>>,
 }
 
-/// What changes when a file does: its number, its length and its time.
+/// Inode, length and modification time: one of them differs if the file has changed.
 type Stamp = (u64, u64, i64, i64);
 
 impl Files {
-    /// As they are now.
     pub(crate) fn new(home: &Home) -> Self {
-        Self { home: home.clone(), read: Arc::new(Mutex::new(stamps(home))) }
+        Self { home: home.clone(), loaded: Arc::new(Mutex::new(stamps(home))) }
     }
 
-    /// Whether one of them is another one than when they were last read.
+    /// Whether a file has changed since the last reload, or a reload is in progress.
     pub(crate) fn are_stale(&self) -> bool {
-        *self.read() != stamps(&self.home)
+        *self.loaded() != stamps(&self.home)
     }
 
-    /// They were read as they were `before` the reading, and what they say is in force. What changed meanwhile is a change;
-    /// and as long as they are being read they are stale, so that whoever wants to know waits for the end of it.
-    fn are_read(&self, before: Vec<Option<Stamp>>) {
-        *self.read() = before;
+    /// Records that the settings in force are those of the files as of `before`, which is taken before they are read: a
+    /// change during the reload leaves them stale.
+    fn set_loaded(&self, before: Vec<Option<Stamp>>) {
+        *self.loaded() = before;
     }
 
-    fn read(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn loaded(&self) -> MutexGuard<'_, Vec<Option<Stamp>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn stamps(home: &Home) -> Vec<Option<Stamp>> {
-    // An agent's own env file is read by its runner.
+    // The daemon does not use the env files of single agents.
     let files =
         [home.config(), home.old_config(), home.repositories(), home.env().join(format!("{}.env", env_files::DEFAULT))];
     let stamp = |path: &PathBuf| {
@@ -63,16 +62,16 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
     files.iter().map(stamp).collect()
 }
 
-/// Reads the settings for the first time, and what is wrong with them.
+/// Reads the settings when the daemon starts.
 ///
 /// # Errors
-/// There is a mistake, and no good settings from before to fall back to.
-pub(crate) fn first(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
-    let loaded = in_force(home, &own_environment)?;
-    Ok(taken(home, loaded, masks))
+/// They are invalid, and there are no earlier valid ones to fall back to.
+pub(crate) fn initial(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
+    let loaded = load_in_force(home, &own_environment)?;
+    Ok(accept(home, loaded, masks))
 }
 
-/// Reads the env files of an agent for the engine. Mistakes in them are logged, and stop nothing.
+/// Lets the engine read the env files of an agent. Invalid lines are logged.
 pub(crate) fn env_files(home: &Home) -> EnvFiles {
     let home = home.clone();
     EnvFiles::new(move |agent, is_coordinator| {
@@ -80,73 +79,74 @@ pub(crate) fn env_files(home: &Home) -> EnvFiles {
         if is_coordinator {
             own.push(env_files::PM_AGENT);
         }
-        let read = env_files::reaching(&home, &own).map_err(|failure| failure.message)?;
-        for fault in read.faults {
-            tracing::warn!("{fault}");
+        let merged = env_files::merged(&home, &own).map_err(|failure| failure.message)?;
+        for diagnostic in merged.diagnostics {
+            tracing::warn!("{diagnostic}");
         }
-        Ok(read.variables)
+        Ok(merged.variables)
     })
 }
 
-/// The two channels that tell of the settings in force.
+/// Channels that publish the settings in force and what is wrong with the files.
 #[derive(Debug)]
 pub(crate) struct InForce {
     pub(crate) settings: watch::Sender<Arc<Settings>>,
     pub(crate) faults: watch::Sender<Faults>,
 }
 
-/// Reads them again whenever a file changed or somebody asks, for as long as anybody can ask.
-pub(crate) async fn keep(
+/// Reloads the settings after each change of a file and on request, until both channels are closed.
+pub(crate) async fn reload_on_change(
     home: Home,
     files: Files,
     masks: Masks,
-    told: InForce,
+    in_force: InForce,
     mut changed: mpsc::Receiver<()>,
-    mut asked: mpsc::Receiver<Reload>,
+    mut requests: mpsc::Receiver<Reload>,
 ) {
     loop {
         let reply = tokio::select! {
             Some(()) = changed.recv() => None,
-            Some(reply) = asked.recv() => Some(reply),
+            Some(reply) = requests.recv() => Some(reply),
             else => return,
         };
         let before = stamps(&home);
-        let answer = match in_force(&home, &own_environment) {
+        let result = match load_in_force(&home, &own_environment) {
             Ok(loaded) => {
-                let (settings, faults) = taken(&home, loaded, &masks);
-                told.settings.send_replace(Arc::new(settings));
-                told.faults.send_replace(faults);
-                tracing::info!("the settings were read again");
+                let (settings, faults) = accept(&home, loaded, &masks);
+                in_force.settings.send_replace(Arc::new(settings));
+                in_force.faults.send_replace(faults);
+                tracing::info!("settings reloaded");
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(%error, "the settings cannot be used; those from before go on to hold");
-                told.faults.send_modify(|faults| faults.error = Some(error.to_string()));
+                tracing::error!(%error, "invalid settings; keeping the previous ones");
+                in_force.faults.send_modify(|faults| faults.error = Some(error.to_string()));
                 Err(error.to_string())
             }
         };
-        files.are_read(before);
+        files.set_loaded(before);
         if let Some(reply) = reply {
-            // Whoever asked may have gone away.
-            let _ = reply.send(answer);
+            // The requester may have disconnected.
+            let _ = reply.send(result);
         }
     }
 }
 
-fn taken(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
+/// Puts loaded settings in force.
+fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
     masks.set(&loaded.settings.variables);
-    if let Err(error) = keep_good(home, &loaded.refused) {
-        tracing::warn!(%error, "the settings could not be kept for the time when there is a mistake in them");
+    if let Err(error) = keep_good(home, &loaded.invalid) {
+        tracing::warn!(%error, "could not save the valid settings to fall back to");
     }
-    for fault in &loaded.faults {
+    for fault in &loaded.warnings {
         tracing::warn!("{fault}");
     }
-    let mistakes: Vec<String> = loaded.refused.iter().map(|one| one.error.to_string()).collect();
+    let mistakes: Vec<String> = loaded.invalid.iter().map(|one| one.error.to_string()).collect();
     for mistake in &mistakes {
-        tracing::error!("{mistake}; what was set before goes on to hold");
+        tracing::error!("{mistake}; keeping the previous value");
     }
     let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
-    (loaded.settings, Faults { error, warnings: loaded.faults })
+    (loaded.settings, Faults { error, warnings: loaded.warnings })
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_stale_until_what_was_read_is_in_force() {
+    fn files_are_stale_until_the_settings_read_from_them_are_in_force() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().join("kugetsu"));
         home.create().unwrap();
@@ -163,11 +163,11 @@ mod tests {
         assert!(!files.are_stale());
         fs::write(home.config(), "[agents]\nmax = 5\n").unwrap();
         let before = stamps(&home);
-        assert!(files.are_stale(), "being read is not yet in force");
+        assert!(files.are_stale(), "a reload in progress");
         fs::write(home.config(), "[agents]\nmax = 5000\n").unwrap();
-        files.are_read(before);
-        assert!(files.are_stale(), "it changed while it was read");
-        files.are_read(stamps(&home));
+        files.set_loaded(before);
+        assert!(files.are_stale(), "a change during the reload");
+        files.set_loaded(stamps(&home));
         assert!(!files.are_stale());
     }
 }

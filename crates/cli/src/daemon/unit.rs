@@ -1,4 +1,4 @@
-//! The daemon as a service of the user's own systemd.
+//! The daemon as a unit of the user's systemd.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,22 @@ use std::time::Duration;
 
 use kugetsu_process::OneShot;
 
-/// The unit's name.
 pub(crate) const NAME: &str = "kugetsu.service";
-/// How long systemctl may take.
-const SYSTEMCTL_LIMIT: Duration = Duration::from_secs(20);
+const SYSTEMCTL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where the user's own units are (systemd.unit(5)); none where nobody says where the user's home is.
+/// The directory of the user's units (systemd.unit(5)). `None` if neither XDG_CONFIG_HOME nor HOME is set.
 pub(crate) fn directory() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     Some(config?.join("systemd").join("user"))
 }
 
-/// What `systemctl --user` says to this.
+/// Runs `systemctl --user` and returns its trimmed output.
 ///
 /// # Errors
-/// Why it did not work, in its words.
+/// Its stderr if it failed, or why it could not be started.
 pub(crate) async fn systemctl(arguments: &[&str]) -> Result<String, String> {
-    let short = OneShot::new("systemctl").arg("--user").args(arguments).time_limit(SYSTEMCTL_LIMIT);
+    let short = OneShot::new("systemctl").arg("--user").args(arguments).time_limit(SYSTEMCTL_TIMEOUT);
     let ended = kugetsu_process::run(short).await.map_err(|error| error.to_string())?;
     if ended.status.success() {
         return Ok(String::from_utf8_lossy(&ended.stdout).trim().to_owned());
@@ -31,7 +29,7 @@ pub(crate) async fn systemctl(arguments: &[&str]) -> Result<String, String> {
     Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned())
 }
 
-/// The text of the unit (systemd.unit(5), systemd.service(5)).
+/// Renders the unit file (systemd.unit(5), systemd.service(5)).
 pub(crate) fn text(program: &Path, home: &Path, search_path: &str) -> String {
     format!(
         "[Unit]\n\
@@ -41,7 +39,7 @@ pub(crate) fn text(program: &Path, home: &Path, search_path: &str) -> String {
          ExecStart={} daemon run\n\
          Environment={}\n\
          Environment={}\n\
-         # Only the daemon is ended: runs go on and report when it is back.\n\
+         # Stop only the daemon: runs continue and report to the next one.\n\
          KillMode=process\n\
          Restart=on-failure\n\
          RestartSec=2\n\
@@ -50,12 +48,12 @@ pub(crate) fn text(program: &Path, home: &Path, search_path: &str) -> String {
          WantedBy=default.target\n",
         quoted(&program.display().to_string(), true),
         home_setting(home),
-        // A service has a short search path; agents are found by the one of the person who installed it.
+        // systemd's own PATH is short; agents are looked up on the PATH of the user who installed the unit.
         quoted(&format!("PATH={search_path}"), false),
     )
 }
 
-/// The line of the unit that says whose daemon it is.
+/// The line of the unit file that names the home.
 pub(crate) fn home_line(home: &Path) -> String {
     format!("Environment={}\n", home_setting(home))
 }
@@ -64,14 +62,14 @@ fn home_setting(home: &Path) -> String {
     quoted(&format!("KUGETSU_HOME={}", home.display()), false)
 }
 
-/// The program that a unit of ours starts; none where its path needed escaping, which is not undone here.
+/// The program that a unit file of ours starts. `None` if its path is escaped.
 pub(crate) fn program(text: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=\""))?;
     let program = line.split('"').next()?;
     (!program.contains(['\\', '%', '$'])).then(|| program.to_owned())
 }
 
-/// In quotes, with everything escaped that a unit file gives a meaning (`$` has one in commands only).
+/// Quotes and escapes a value for a unit file. `$` is special in commands only.
 fn quoted(text: &str, command: bool) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
@@ -92,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_mean_in_the_unit_what_they_are() {
+    fn paths_are_escaped_in_the_unit() {
         let text = text(Path::new("/opt/my tools/100%/k$x"), Path::new("/h/\"x\"\\y"), "/bin:/a b");
         assert!(text.contains("ExecStart=\"/opt/my tools/100%%/k$$x\" daemon run\n"), "{text}");
         assert!(text.contains("Environment=\"KUGETSU_HOME=/h/\\\"x\\\"\\\\y\"\n"), "{text}");

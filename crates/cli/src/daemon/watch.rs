@@ -1,4 +1,4 @@
-//! Sees changes of the settings' files, by the kernel's word and not by asking.
+//! Watches the settings files for changes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,33 +7,32 @@ use kugetsu_api::home::Home;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// Editors write a file in several steps; what comes within this time is one change.
-const TOGETHER: Duration = Duration::from_millis(50);
+/// Editors write a file in several steps. Events within this time count as one change.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Says into `changed` when a file of the settings changed, for as long as the returned watcher lives. The channel
-/// should hold one word: more would say nothing new.
+/// Sends to `changed` when a settings file changes, for as long as the returned watcher lives. A channel of capacity one
+/// is enough.
 ///
 /// # Errors
-/// The system has no watches left, for example.
+/// The watch could not be created, for example because the system has none left.
 pub(crate) fn watch(home: &Home, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let (seen, mut changes) = mpsc::channel(1);
+    let (sender, mut events) = mpsc::channel(1);
     let own = home.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
-        Ok(event) if concerns(&own, &event) => {
-            // A full channel has the same word in it already.
-            let _ = seen.try_send(());
+        Ok(event) if is_relevant(&own, &event) => {
+            // A full channel already holds a notification.
+            let _ = sender.try_send(());
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "changes of the settings may have been missed"),
     })?;
-    // The directories and not the files: a file that is replaced is another one.
+    // Watch the directories: a file that is replaced gets a new inode, which a watch on the file would miss.
     watcher.watch(home.path(), RecursiveMode::NonRecursive)?;
     watcher.watch(&home.env(), RecursiveMode::NonRecursive)?;
     tokio::spawn(async move {
-        while changes.recv().await.is_some() {
-            tokio::time::sleep(TOGETHER).await;
-            // What came meanwhile is part of this change.
-            while changes.try_recv().is_ok() {}
+        while events.recv().await.is_some() {
+            tokio::time::sleep(DEBOUNCE).await;
+            while events.try_recv().is_ok() {}
             if changed.send(()).await.is_err() {
                 return;
             }
@@ -42,13 +41,13 @@ pub(crate) fn watch(home: &Home, changed: mpsc::Sender<()>) -> notify::Result<Re
     Ok(watcher)
 }
 
-fn concerns(home: &Home, event: &Event) -> bool {
-    // Being read is no change; and whoever reads because of it would never end.
-    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_setting(home, path))
+fn is_relevant(home: &Home, event: &Event) -> bool {
+    // Reading the files in response to a read event would loop forever.
+    !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_settings_file(home, path))
 }
 
-/// By the name alone: the system may tell the path in another form than the home's.
-fn is_setting(home: &Home, path: &Path) -> bool {
+/// Compares file names only: the reported path may name the home differently.
+fn is_settings_file(home: &Home, path: &Path) -> bool {
     let Some(name) = path.file_name() else { return false };
     let files = [home.config(), home.old_config(), home.repositories()];
     files.iter().any(|file| file.file_name() == Some(name)) || path.extension().is_some_and(|kind| kind == "env")
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_changed_setting_is_seen_and_the_rest_is_not() {
+    async fn settings_files_are_watched_and_other_files_are_not() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
         home.create().unwrap();
@@ -72,7 +71,7 @@ mod tests {
             tokio::time::timeout(Duration::from_secs(60), changes.recv()).await.unwrap().unwrap();
             fs::read(&path).unwrap();
         }
-        assert!(!is_setting(&home, &home.database()));
-        assert!(!is_setting(&home, &home.lock()));
+        assert!(!is_settings_file(&home, &home.database()));
+        assert!(!is_settings_file(&home, &home.lock()));
     }
 }

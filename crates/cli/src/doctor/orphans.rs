@@ -6,10 +6,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
-use kugetsu_api::home::Home;
 use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};

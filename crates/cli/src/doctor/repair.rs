@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use kugetsu_domain::counted::counted;
 use kugetsu_api::home::Home;
+use kugetsu_domain::counted::counted;
 use kugetsu_process::{Marker, sweep};
 
 use super::check::Fix;

@@ -15,7 +15,7 @@ use super::names::below;
 use super::plan::{Plan, Work, worked_on};
 use super::row::{Outcome, Row};
 use crate::failure::Failure;
-use crate::setup::Done;
+use crate::setup::InitReport;
 use crate::{connect, ui};
 
 /// Directories that are the script's alone, innermost first.
@@ -25,7 +25,7 @@ const SCRIPTS: [&str; 3] = ["sessions", "queue/items", "queue"];
 ///
 /// # Errors
 /// Something could not be moved into the backup; the next `init` goes on from there.
-pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), Failure> {
+pub(crate) async fn all(home: &Home, plan: Plan, report: &mut InitReport) -> Result<(), Failure> {
     let backup = Backup::new(home);
     let mut taken = Vec::new();
     let mut index_stays = false;
@@ -40,7 +40,7 @@ pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), 
             None => take(home, work, &backup).await,
         };
         let is_taken = row.outcome == Outcome::Taken;
-        done.script.push(row);
+        report.script.push(row);
         match &work.session.file {
             Some(file) if is_taken => taken.push(file.clone()),
             _ => index_stays |= !is_taken,
@@ -55,7 +55,7 @@ pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), 
             worktree: None,
             anyway: true,
         };
-        done.script.push(match connect::delegate(home, &request).await {
+        report.script.push(match connect::delegate(home, &request).await {
             Ok(_) => Row::taken(&item.what, "a message for the coordinator").because("kugetsu logs -f pm follows it"),
             Err(failure) => {
                 waiting.push(file);
@@ -65,12 +65,12 @@ pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), 
     }
     let mut unused: Vec<&PathBuf> = Vec::new();
     for (path, row) in &plan.unused {
-        done.script.extend(row.clone());
+        report.script.extend(row.clone());
         if !unused.contains(&path) && !plan.queues.contains(path) {
             unused.push(path);
         }
     }
-    done.script.extend(plan.left);
+    report.script.extend(plan.left);
 
     let index = plan.index.iter().filter(|_| !index_stays);
     let kept: Vec<&PathBuf> = taken
@@ -86,14 +86,14 @@ pub(crate) async fn all(home: &Home, plan: Plan, done: &mut Done) -> Result<(), 
         backup.keep(path)?;
     }
     for (path, why) in &plan.broken {
-        done.script.push(Row::set_aside(below(home.path(), path), why.clone()));
+        report.script.push(Row::set_aside(below(home.path(), path), why.clone()));
         backup.set_aside(path)?;
     }
     for name in SCRIPTS {
         // One that is not empty holds what was left.
         let _ = fs::remove_dir(home.path().join(name));
     }
-    done.backup = backup.made();
+    report.backup = backup.made();
     Ok(())
 }
 

@@ -198,7 +198,8 @@ fn a_git_without_identity_is_a_warning() {
     let mut command = world.command(&world.home.user(), ["doctor", "--offline"]);
     let output = world.home.run(command.env("GIT_CONFIG_GLOBAL", "/dev/null"));
     assert!(
-        shown(&output).contains("warn  git: user.name and user.email are not set") && shown(&output).contains("user.email"),
+        shown(&output).contains("warn  git: user.name and user.email are not set")
+            && shown(&output).contains("user.email"),
         "{}",
         shown(&output)
     );

@@ -10,7 +10,7 @@ fn edit(world: &World, change: impl Fn(String) -> String) {
 }
 
 #[test]
-fn a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
+fn a_raised_limit_starts_the_next_task_at_once() {
     let world = World::new();
     let repository = world.repository("demo");
     let issues: Vec<String> = (0..5).map(|_| world.queue(&repository, &script(&["wait go", "say done"]))).collect();
@@ -34,7 +34,7 @@ fn a_raised_limit_starts_the_next_task_at_once_by_edit_and_by_command() {
 }
 
 #[test]
-fn an_unknown_setting_is_a_warning_with_its_line_and_the_nearest_name() {
+fn unknown_settings_are_warnings_with_line_and_suggestion() {
     let world = World::new();
     edit(&world, |text| {
         format!(
@@ -84,28 +84,24 @@ fn a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repa
     // A daemon that begins now knows what was in force, too.
     world.run(["daemon", "stop"]);
     assert_eq!(world.json(["status", "--json"])["places"], 7);
-    let refused = world.attempt(["config", "set", "agents.max", "lots"]);
-    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let failed = world.attempt(["config", "set", "agents.max", "lots"]);
+    assert_eq!(failed.status.code(), Some(2), "{}", shown(&failed));
     world.run(["config", "set", "agents.max", "2"]);
     let status = world.json(["status", "--json"]);
     assert_eq!((&status["places"], &status["settings_error"]), (&2.into(), &serde_json::Value::Null), "{status}");
 }
 
 #[test]
-fn settings_that_never_were_good_start_no_daemon() {
+fn no_daemon_starts_without_ever_valid_settings() {
     let world = World::new();
     edit(&world, |text| text.replace("default = \"scripted\"", "default = \"scripted\"\npermissions = \"refuze\""));
-    let refused = world.attempt(["status"]);
-    assert_ne!(refused.status.code(), Some(0), "{}", shown(&refused));
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("config.toml:3: agent.permissions"),
-        "{}",
-        shown(&refused)
-    );
+    let failed = world.attempt(["status"]);
+    assert_ne!(failed.status.code(), Some(0), "{}", shown(&failed));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("config.toml:3: agent.permissions"), "{}", shown(&failed));
 }
 
 #[test]
-fn runs_have_their_temporary_directories_where_the_setting_says() {
+fn temporary_directories_of_runs_follow_the_setting() {
     let world = World::new();
     let repository = world.repository("demo");
     let elsewhere = world.home.path().join("big").join("tmp");
@@ -121,8 +117,8 @@ fn runs_have_their_temporary_directories_where_the_setting_says() {
         let left: Vec<_> = std::fs::read_dir(&elsewhere).unwrap().map(|entry| entry.unwrap().path()).collect();
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    let refused = world.attempt(["config", "set", "run.temp_dir", "tmp"]);
-    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let failed = world.attempt(["config", "set", "run.temp_dir", "tmp"]);
+    assert_eq!(failed.status.code(), Some(2), "{}", shown(&failed));
     let file = world.home.path().join("file");
     std::fs::write(&file, "").unwrap();
     world.run(["config", "set", "run.temp_dir", file.to_str().unwrap()]);
@@ -132,7 +128,7 @@ fn runs_have_their_temporary_directories_where_the_setting_says() {
 }
 
 #[test]
-fn a_runner_that_is_killed_leaves_no_temporary_directory_elsewhere() {
+fn a_killed_runner_leaves_no_temporary_directory() {
     let world = World::new();
     let repository = world.repository("demo");
     let elsewhere = world.home.path().join("big");

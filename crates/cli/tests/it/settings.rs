@@ -1,4 +1,4 @@
-//! `init`, `config`, `env`, and the home itself.
+//! `kugetsu init`, `config` and `env`, and the home.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -9,7 +9,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn init_makes_the_home_says_what_it_made_and_can_be_repeated() {
+fn init_creates_the_home_and_can_be_repeated() {
     let world = World::bare();
     let text = world.run(["init"]);
     let home = world.home.kugetsu();
@@ -31,16 +31,12 @@ fn init_makes_the_home_says_what_it_made_and_can_be_repeated() {
     world.run(["init"]);
     assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "7");
     world.run(["init", "--force"]);
-    assert_eq!(
-        world.run(["config", "get", "agents.max"]).trim(),
-        "3",
-        "--force makes the settings anew, and only them"
-    );
+    assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "3", "--force rewrites the settings");
     assert_eq!(std::fs::read_to_string(home.join("base/context.md")).unwrap(), "mine\n");
 }
 
 #[test]
-fn init_takes_nothing_from_the_directory_it_is_called_in() {
+fn init_ignores_the_current_directory() {
     let world = World::new();
     let repository = world.repository("elsewhere");
     world.run_in(repository.path(), ["init"]);
@@ -51,7 +47,7 @@ fn init_takes_nothing_from_the_directory_it_is_called_in() {
 }
 
 #[test]
-fn settings_have_their_names_their_defaults_and_their_sources() {
+fn settings_have_names_defaults_and_sources() {
     let world = World::bare();
     let list = world.json(["config", "list", "--json"]);
     let text = list.to_string();
@@ -64,14 +60,14 @@ fn settings_have_their_names_their_defaults_and_their_sources() {
     world.run(["config", "set", "run.silence", "20s"]);
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
     for (name, value) in [("run.silence", "soon"), ("agents.max", "many"), ("run.timeout", "-1s"), ("no.such", "1")] {
-        let refused = world.attempt(["config", "set", name, value]);
-        assert_eq!(refused.status.code(), Some(2), "{name}={value}: {}", shown(&refused));
+        let failed = world.attempt(["config", "set", name, value]);
+        assert_eq!(failed.status.code(), Some(2), "{name}={value}: {}", shown(&failed));
     }
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
 }
 
 #[test]
-fn the_scripts_own_settings_are_read_and_never_executed() {
+fn settings_of_the_script_are_read_and_never_executed() {
     let world = World::bare();
     std::fs::create_dir_all(world.home.kugetsu()).unwrap();
     let old = "# mine\nexport MAX_CONCURRENT_AGENTS=5\nTASK_TIMEOUT_HOURS='2'\nX=$(touch hacked)\n";
@@ -112,7 +108,7 @@ fn the_home_is_private_and_kugetsu_home_moves_everything() {
 }
 
 #[test]
-fn whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others() {
+fn concurrent_changes_of_settings_are_not_lost() {
     let world = World::bare();
     world.run(["init"]);
     let numbers: Vec<String> = (0..12).map(|number| number.to_string()).collect();
@@ -138,7 +134,7 @@ fn whoever_changes_settings_at_the_same_moment_takes_nothing_from_the_others() {
 }
 
 #[test]
-fn a_line_that_is_not_utf_8_stops_no_run() {
+fn a_line_that_is_not_utf_8_does_not_stop_a_run() {
     let world = World::new();
     world.run(["init"]);
     std::fs::write(world.home.kugetsu().join("env/default.env"), b"# caf\xe9\nMINE=1\n").unwrap();
@@ -149,11 +145,15 @@ fn a_line_that_is_not_utf_8_stops_no_run() {
     assert!(world.said("local/demo#1").contains("MINE=1"));
     assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "5");
     let doctor = world.attempt(["doctor"]);
-    assert!(String::from_utf8_lossy(&doctor.stdout).contains("default.env:1: it is not UTF-8"), "{}", shown(&doctor));
+    assert!(
+        String::from_utf8_lossy(&doctor.stdout).contains("default.env:1: line ignored: not valid UTF-8"),
+        "{}",
+        shown(&doctor)
+    );
 }
 
 #[test]
-fn an_address_with_a_password_is_refused_and_not_shown() {
+fn an_address_with_a_password_is_rejected_and_not_shown() {
     let world = World::new();
     let repository = world.repository("demo");
     for words in [
@@ -161,9 +161,9 @@ fn an_address_with_a_password_is_refused_and_not_shown() {
         vec!["start", ".", "fix it", "https://bot:topsecret@git.example.com/a/b/pulls/3"],
         vec!["start", ".", "fix it", "https://git.example.com/a/b/pulls/3?token=topsecret"],
     ] {
-        let refused = world.try_in(repository.path(), words);
-        assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
-        assert!(!shown(&refused).contains("topsecret"), "{}", shown(&refused));
+        let failed = world.try_in(repository.path(), words);
+        assert_eq!(failed.status.code(), Some(2), "{}", shown(&failed));
+        assert!(!shown(&failed).contains("topsecret"), "{}", shown(&failed));
     }
     assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0);
     assert!(!std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap().contains("topsecret"));
