@@ -79,18 +79,6 @@ impl Client {
         self.call(Method::POST, path, body.into()).await
     }
 
-    /// Hands over bytes as they are.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn post_bytes<Answer: DeserializeOwned>(
-        &mut self,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Answer, ClientError> {
-        self.call(Method::POST, path, body).await
-    }
-
     /// Asks for a stream of lines; it uses up the connection.
     ///
     /// # Errors

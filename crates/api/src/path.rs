@@ -52,7 +52,9 @@ pub const TRANSCRIPT: &str = "/v1/transcript";
 pub const RESCUES: &str = "/v1/rescues";
 /// Bring a rescue back.
 pub const RESCUE_RESTORE: &str = "/v1/rescues/restore";
-/// A runner's report: records, one JSON object a line.
+/// A runner's report.
+pub const RUN_FACTS: &str = "/v1/runs/{run}/facts";
+/// The report of a runner of version 0.1: records, one JSON object a line, from byte `offset` on.
 pub const RUN_REPORT: &str = "/v1/runs/{run}/report";
 /// What the daemon tells a runner, one JSON object a line, as long as the runner lives.
 pub const RUN_ORDERS: &str = "/v1/runs/{run}/orders";

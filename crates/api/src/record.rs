@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Usage;
 
-/// Longest record as a line, in bytes. Who writes one shortens its text: a record that cannot be reported would hold up
-/// all that come after it.
+/// Longest record as a line, in bytes. The writer shortens its text.
 pub const RECORD_MAX: usize = 1024 * 1024;
-/// Longest report, in bytes: whole records, as many as fit into half of it, or one.
+/// Longest report, in bytes.
 pub const REPORT_MAX: usize = 2 * RECORD_MAX;
 
 /// One line of a run's transcript.
@@ -130,6 +129,13 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// Whether the daemon stores it as an event.
+    pub const fn is_fact(&self) -> bool {
+        matches!(self, Self::Worktree { .. } | Self::SessionLost { .. } | Self::Session { .. } | Self::Ended { .. })
+    }
+}
+
 /// One step of an agent's plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanStep {
@@ -139,11 +145,31 @@ pub struct PlanStep {
     pub state: String,
 }
 
+/// A runner's report: the facts that the daemon has not acknowledged, and how long the records are. The records themselves
+/// stay in the run's file.
+///
+/// A runner that hears no answer sends the same facts again. The daemon tells by their offsets which it has stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// In the order of the records.
+    pub facts: Vec<ReportedFact>,
+    /// Bytes of whole records in the file. Never less than the end of the last fact.
+    pub length: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportedFact {
+    /// The byte after its record in the file.
+    pub end: u64,
+    #[serde(flatten)]
+    pub fact: Body,
+}
+
 /// The daemon's answer to a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
-    /// Everything before this byte of the report is safe.
+    /// Every fact before this byte of the records is stored.
     pub offset: u64,
-    /// The run is over for the daemon: nothing more will be taken.
+    /// The run is over for the daemon: nothing that it reports counts any more.
     pub over: bool,
 }

@@ -1,84 +1,80 @@
-//! The runner's two lines to the daemon: words come down on one, reports go up on the other. The daemon may come and go;
-//! each line is opened again by itself, and what the daemon has not acknowledged is sent again. Neither waits for the
-//! other: a report that is not taken must not keep a run from being stopped.
+//! The runner's two connections to the daemon: control messages come down on one, reports go up on the other.
+//!
+//! The daemon may come and go. Each connection is opened again when it breaks, and facts that the daemon has not
+//! acknowledged are reported again. Neither waits for the other: a report that the daemon refuses must not keep a run from
+//! being canceled.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::path;
-use kugetsu_api::record::{Acknowledged, REPORT_MAX};
+use kugetsu_api::record::Acknowledged;
 use kugetsu_api::run_spec::{Limits, RunnerControl};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::watch;
 
-/// Bytes that are read for one report, which is then cut at its last whole record; a longer record is read on.
-const PIECE: u64 = 256 * 1024;
-/// The wait before a line is opened again: at first, and at most. A daemon that is upgraded is away for a second; one
-/// that is stopped may be away for days.
-const AGAIN_FIRST: Duration = Duration::from_millis(100);
-const AGAIN_LAST: Duration = Duration::from_secs(5);
+use crate::spool::Spool;
 
-/// What the daemon has said so far.
+/// The pauses before a connection is opened again. A daemon that is upgraded is away for a second; one that is stopped may
+/// be away for days.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The control messages so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Orders {
-    /// Somebody canceled the run.
-    pub(crate) stop: bool,
+pub(crate) struct Control {
+    pub(crate) cancel: bool,
     /// The run is over for the daemon.
-    pub(crate) over: bool,
-    /// The limits, where they have changed.
+    pub(crate) superseded: bool,
+    /// The limits, if they have changed.
     pub(crate) limits: Option<Limits>,
 }
 
-/// The lines.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     /// Where the daemon listens.
     pub(crate) socket: PathBuf,
-    /// The run.
+    /// The run's identifier.
     pub(crate) run: String,
-    /// The run's records.
-    pub(crate) records: PathBuf,
-    /// How many bytes of them there are.
-    pub(crate) length: watch::Receiver<u64>,
-    /// Where the daemon's words go.
-    pub(crate) orders: watch::Sender<Orders>,
-    /// How many bytes the daemon has acknowledged.
+    pub(crate) spool: Spool,
+    pub(crate) control: watch::Sender<Control>,
+    /// The byte before which the daemon has stored every fact.
     pub(crate) acknowledged: watch::Sender<u64>,
 }
 
 impl Reporter {
-    /// Listens and reports until the daemon says that the run is over, or the task is dropped.
+    /// Listens and reports until the daemon takes the run for over, or the task is dropped.
     pub(crate) async fn run(self) {
         tokio::select! {
-            () = again(|| self.listen()) => {}
-            () = again(|| self.report()) => {}
+            () = reconnecting(|| self.listen()) => {}
+            () = reconnecting(|| self.report()) => {}
         }
     }
 
-    /// Takes the daemon's words, as long as the connection holds. `Ok` means that the run is over.
+    /// Takes control messages until the connection breaks. `Ok` means that the run is over.
     async fn listen(&self) -> Result<(), ClientError> {
-        let words = Client::connect(&self.socket).await?;
-        let mut words = words.stream::<RunnerControl>(&path::with(path::RUN_ORDERS, &self.run)).await?;
-        while let Some(word) = words.next().await? {
-            self.take(word);
-            if self.is_over() {
+        let client = Client::connect(&self.socket).await?;
+        let mut messages = client.stream::<RunnerControl>(&path::with(path::RUN_ORDERS, &self.run)).await?;
+        while let Some(message) = messages.next().await? {
+            self.take(message);
+            if self.is_superseded() {
                 return Ok(());
             }
         }
         Err(ClientError::Broken("the daemon ended".to_owned()))
     }
 
-    /// Sends what there is and what comes, as long as the connection holds. `Ok` means that the run is over.
+    /// Reports until the connection breaks. `Ok` means that the run is over.
+    ///
+    /// An agent that talks makes a record every few milliseconds. While a report is on its way the records grow, and the
+    /// next report covers all of them, so that their number adapts to the daemon's speed by itself.
     async fn report(&self) -> Result<(), ClientError> {
         let mut client = Client::connect(&self.socket).await?;
-        let mut length = self.length.clone();
+        let mut length = self.spool.length();
         loop {
             while *self.acknowledged.borrow() < *length.borrow_and_update() {
                 self.send(&mut client).await?;
-                if self.is_over() {
+                if self.is_superseded() {
                     return Ok(());
                 }
             }
@@ -88,79 +84,54 @@ impl Reporter {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.orders.borrow().over
+    fn is_superseded(&self) -> bool {
+        self.control.borrow().superseded
     }
 
-    fn take(&self, word: RunnerControl) {
-        self.orders.send_if_modified(|orders| {
-            let before = *orders;
-            match word {
+    fn take(&self, message: RunnerControl) {
+        self.control.send_if_modified(|control| {
+            let before = *control;
+            match message {
                 RunnerControl::Ready => {}
-                RunnerControl::Cancel => orders.stop = true,
-                RunnerControl::Superseded => orders.over = true,
-                RunnerControl::Limits(limits) => orders.limits = Some(limits),
+                RunnerControl::Cancel => control.cancel = true,
+                RunnerControl::Superseded => control.superseded = true,
+                RunnerControl::Limits(limits) => control.limits = Some(limits),
             }
-            *orders != before
+            *control != before
         });
     }
 
-    /// Sends the next piece that is not acknowledged.
     async fn send(&self, client: &mut Client) -> Result<(), ClientError> {
-        let from = *self.acknowledged.borrow();
-        let lines = self.read(from).await.map_err(|error| ClientError::Broken(error.to_string()))?;
-        let target = path::with_query(&path::with(path::RUN_REPORT, &self.run), &[("offset", Some(&from.to_string()))]);
-        let answer: Acknowledged = client.post_bytes(&target, lines.into()).await?;
+        let report = self.spool.report(*self.acknowledged.borrow());
+        let answer: Acknowledged = client.post(&path::with(path::RUN_FACTS, &self.run), &report).await?;
         if answer.over {
             self.take(RunnerControl::Superseded);
         }
         self.acknowledged.send_replace(answer.offset);
         Ok(())
     }
-
-    /// Whole lines from byte `from` on; at least one, however long it is.
-    async fn read(&self, from: u64) -> io::Result<Vec<u8>> {
-        let mut file = File::open(&self.records).await?;
-        file.seek(io::SeekFrom::Start(from)).await?;
-        let mut lines = Vec::new();
-        let mut file = file.take(PIECE);
-        loop {
-            let read = file.read_to_end(&mut lines).await?;
-            match lines.iter().rposition(|byte| *byte == b'\n') {
-                Some(end) => {
-                    lines.truncate(end + 1);
-                    return Ok(lines);
-                }
-                None if read == 0 => return Ok(lines),
-                None => file.set_limit(PIECE),
-            }
-        }
-    }
 }
 
-/// Opens a line again whenever it breaks. Ends when the line says that the run is over.
-async fn again<Line: Future<Output = Result<(), ClientError>>>(open: impl Fn() -> Line) {
-    let mut wait = AGAIN_FIRST;
+/// Opens a connection again whenever it breaks. Ends when it returns `Ok`.
+async fn reconnecting<Connection: Future<Output = Result<(), ClientError>>>(open: impl Fn() -> Connection) {
+    let mut pause = FIRST_PAUSE;
     loop {
-        let begun = tokio::time::Instant::now();
+        let opened = tokio::time::Instant::now();
         let Err(error) = open().await else { return };
-        if begun.elapsed() > AGAIN_LAST {
-            wait = AGAIN_FIRST;
+        if opened.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
         }
         match error {
-            // Without an end these would be all that the log holds.
-            ClientError::Problem(_) | ClientError::NotUnderstood(_) if wait == AGAIN_FIRST => {
-                tracing::warn!(%error, "the daemon does not take what the runner says; trying again");
+            // Logged once per series of failures: they may go on for hours.
+            ClientError::Problem(_) | ClientError::NotUnderstood(_) if pause == FIRST_PAUSE => {
+                tracing::warn!(%error, "the daemon refused a report or a request for messages; trying again");
             }
-            error => tracing::debug!(%error, "a line to the daemon is down"),
+            error => tracing::debug!(%error, "not connected to the daemon"),
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(AGAIN_LAST);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
-
-// A report is at most a piece and the record that goes on beyond it.
-const _: () = assert!(PIECE as usize + kugetsu_api::record::RECORD_MAX <= REPORT_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -168,85 +139,103 @@ mod tests {
 
     use kugetsu_api::record::Body;
     use kugetsu_domain::redact::Redactor;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
 
     use super::*;
-    use crate::spool::Spool;
 
     const LIMITS: Limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
 
-    /// A daemon that says these words to whoever listens, and answers every report with this.
-    async fn daemon(socket: &Path, words: &[RunnerControl], report: &'static str) {
+    /// A daemon that sends `messages` to every listener and answers every report with `report`.
+    async fn daemon(socket: &Path, messages: &[RunnerControl], report: &'static str) {
         let listener = UnixListener::bind(socket).unwrap();
-        let words: String = words.iter().map(|word| serde_json::to_string(word).unwrap() + "\n").collect();
-        let words = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{words}\r\n", words.len());
+        let messages: String = messages.iter().map(|message| serde_json::to_string(message).unwrap() + "\n").collect();
+        let messages =
+            format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{messages}\r\n", messages.len());
         loop {
             let (connection, _) = listener.accept().await.unwrap();
-            tokio::spawn(answer(connection, words.clone(), report));
+            tokio::spawn(answer(connection, messages.clone(), report));
         }
     }
 
-    async fn answer(mut connection: UnixStream, words: String, report: &'static str) {
+    async fn answer(mut connection: UnixStream, messages: String, report: &'static str) {
         let mut request = Vec::new();
         let mut piece = [0; 4096];
         while let Ok(count @ 1..) = connection.read(&mut piece).await {
             request.extend_from_slice(&piece[..count]);
             let text = String::from_utf8_lossy(&request);
             if text.starts_with("GET") && text.ends_with("\r\n\r\n") {
-                connection.write_all(words.as_bytes()).await.unwrap();
+                connection.write_all(messages.as_bytes()).await.unwrap();
                 request.clear();
-            } else if text.ends_with("}\n") {
+            } else if text.starts_with("POST") && text.ends_with("}") {
                 connection.write_all(report.as_bytes()).await.unwrap();
                 request.clear();
             }
         }
     }
 
-    fn reporter(directory: &Path) -> (Reporter, watch::Receiver<Orders>, Spool) {
+    fn reporter(directory: &Path) -> (Reporter, watch::Receiver<Control>, Spool) {
         let records = directory.join("records.jsonl");
         let spool = Spool::create(&records, Redactor::new(Vec::<String>::new())).unwrap();
-        let (orders, heard) = watch::channel(Orders::default());
+        let (control, received) = watch::channel(Control::default());
         let reporter = Reporter {
             socket: directory.join("socket"),
             run: "run".to_owned(),
-            records,
-            length: spool.length(),
-            orders,
+            spool: spool.clone(),
+            control,
             acknowledged: watch::Sender::new(0),
         };
-        (reporter, heard, spool)
+        (reporter, received, spool)
     }
 
     #[tokio::test]
-    async fn a_run_can_be_stopped_also_while_its_reports_are_not_taken() {
+    async fn a_run_can_be_canceled_while_its_reports_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let (reporter, mut heard, spool) = reporter(dir.path());
-        spool.write(Body::Prompt { text: "a record that the daemon does not take".to_owned() });
+        let (reporter, mut received, spool) = reporter(dir.path());
+        spool.write(Body::Prompt { text: "a record".to_owned() });
         let refusal = "HTTP/1.1 413 Payload Too Large\r\ncontent-length: 0\r\n\r\n";
         let socket = dir.path().join("socket");
-        let words = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel];
-        let orders = tokio::select! {
-            () = daemon(&socket, &words, refusal) => unreachable!("it never ends"),
+        let messages = [RunnerControl::Ready, RunnerControl::Limits(LIMITS), RunnerControl::Cancel];
+        let control = tokio::select! {
+            () = daemon(&socket, &messages, refusal) => unreachable!("it never ends"),
             () = reporter.run() => panic!("the run is not over"),
-            orders = heard.wait_for(|orders| orders.stop) => *orders.unwrap(),
-            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the word was never heard"),
+            control = received.wait_for(|control| control.cancel) => *control.unwrap(),
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the message was not received"),
         };
-        assert_eq!(orders, Orders { stop: true, over: false, limits: Some(LIMITS) });
+        assert_eq!(control, Control { cancel: true, superseded: false, limits: Some(LIMITS) });
     }
 
     #[tokio::test]
-    async fn a_run_that_the_daemon_knows_as_over_is_over() {
+    async fn a_run_is_superseded_if_the_daemon_takes_it_for_over() {
         let dir = tempfile::tempdir().unwrap();
-        let (reporter, heard, spool) = reporter(dir.path());
+        let (reporter, received, spool) = reporter(dir.path());
         spool.write(Body::Text { text: "too late".to_owned() });
         let over = "HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"offset\":9,\"over\":true}";
         let socket = dir.path().join("socket");
         tokio::select! {
             () = daemon(&socket, &[RunnerControl::Ready], over) => unreachable!("it never ends"),
             () = reporter.run() => {}
-            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("it goes on"),
+            () = tokio::time::sleep(Duration::from_secs(60)) => panic!("the reporter did not end"),
         }
-        assert!(heard.borrow().over);
+        assert!(received.borrow().superseded);
+    }
+
+    #[test]
+    fn facts_are_reported_until_they_are_acknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_reporter, _received, spool) = reporter(dir.path());
+        spool.write(Body::Text { text: "hello".to_owned() });
+        spool.write(Body::SessionLost { session: "one".to_owned() });
+        let first = spool.report(0);
+        assert_eq!((first.facts.len(), first.facts[0].end), (1, first.length));
+        spool.write(Body::SessionLost { session: "two".to_owned() });
+        spool.write(Body::Text { text: "bye".to_owned() });
+        let second = spool.report(0);
+        assert_eq!(second.facts[0], first.facts[0]);
+        assert_eq!(second.facts.len(), 2);
+        assert!(second.facts[1].end < second.length);
+        assert_eq!(spool.report(first.length).facts, second.facts[1..]);
+        assert_eq!(spool.report(second.length).facts, []);
+        assert_eq!(second.length, std::fs::metadata(dir.path().join("records.jsonl")).unwrap().len());
     }
 }

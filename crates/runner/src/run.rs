@@ -19,7 +19,7 @@ use super::ending::{Ending, nothing_done, used};
 use super::files::prepare;
 use super::finish::finish;
 use super::prompt_source::PromptSource;
-use super::reporter::{Orders, Reporter};
+use super::reporter::{Control, Reporter};
 use super::run_context::{Agent, AgentLaunch, RunContext};
 use super::spool::Spool;
 use super::talk::{Talk, talk};
@@ -45,19 +45,18 @@ pub async fn run_runner(home: Home, directory: PathBuf, input: RunInput) -> Resu
         1 => "the runner begins".to_owned(),
         more => format!("the runner begins, attempt {more}"),
     });
-    let (orders, heard) = watch::channel(Orders::default());
+    let (control, received) = watch::channel(Control::default());
     let acknowledged = watch::Sender::new(0);
     let reporter = Reporter {
         socket: home.socket().map_err(|error| error.to_string())?,
         run: spec.run.clone(),
-        records: place.records(),
-        length: spool.length(),
-        orders: orders.clone(),
+        spool: spool.clone(),
+        control: control.clone(),
         acknowledged: acknowledged.clone(),
     };
     let reporting = tokio::spawn(reporter.run());
 
-    let watch = Watch { clocks: Clocks::start(spec.limits), orders: heard, spool: spool.clone() };
+    let watch = Watch { clocks: Clocks::start(spec.limits), control: received, spool: spool.clone() };
     let (ending, usage) =
         RunContext { spec, variables, agent_variables, home, directory: place.clone(), spool: spool.clone() }
             .carry_out(watch)
@@ -75,18 +74,18 @@ pub async fn run_runner(home: Home, directory: PathBuf, input: RunInput) -> Resu
     if let Some(why) = spool.broken() {
         return Err(format!("the run's records cannot be written: {why}"));
     }
-    deliver(&spool, acknowledged.subscribe(), orders.subscribe()).await;
+    deliver(&spool, acknowledged.subscribe(), control.subscribe()).await;
     reporting.abort();
     Ok(())
 }
 
 /// Waits until the daemon has everything, or has had its time.
-async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut orders: watch::Receiver<Orders>) {
+async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut control: watch::Receiver<Control>) {
     let end = *spool.length().borrow();
     let delivered = async {
         tokio::select! {
             _ = acknowledged.wait_for(|reported| *reported >= end) => {}
-            _ = orders.wait_for(|orders| orders.over) => {}
+            _ = control.wait_for(|control| control.superseded) => {}
         }
     };
     if tokio::time::timeout(DELIVERY, delivered).await.is_err() {

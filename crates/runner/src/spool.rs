@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use kugetsu_api::record::{Body, Record};
+use kugetsu_api::record::{Body, Record, Report, ReportedFact};
 use kugetsu_domain::redact::Redactor;
 use tokio::sync::watch;
 
@@ -32,6 +32,8 @@ struct Inner {
 struct Writing {
     file: File,
     chatter: u64,
+    /// The facts among the records.
+    facts: Vec<ReportedFact>,
     /// The first error; after it nothing more is written.
     broken: Option<String>,
 }
@@ -43,7 +45,7 @@ impl Spool {
     /// As the file system says; also if the file is there already, since a run has one runner.
     pub(crate) fn create(path: &Path, redactor: Redactor) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
-        let writing = Mutex::new(Writing { file, chatter: 0, broken: None });
+        let writing = Mutex::new(Writing { file, chatter: 0, facts: Vec::new(), broken: None });
         Ok(Self(Arc::new(Inner { writing, length: watch::Sender::new(0), redactor })))
     }
 
@@ -53,8 +55,9 @@ impl Spool {
         if chatter && self.writing().chatter > CHATTER_MAX {
             return;
         }
-        let record = Record { at: Timestamp::now().as_millisecond(), body: sanitize_record(body, &self.0.redactor) };
-        let Ok(mut line) = serde_json::to_string(&record) else {
+        let body = sanitize_record(body, &self.0.redactor);
+        let fact = body.is_fact().then(|| body.clone());
+        let Ok(mut line) = serde_json::to_string(&Record { at: Timestamp::now().as_millisecond(), body }) else {
             self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
             return;
         };
@@ -70,7 +73,7 @@ impl Spool {
                 line = notice_of_the_bound();
             }
         }
-        self.append(&mut writing, line.as_bytes());
+        self.append(&mut writing, line.as_bytes(), fact);
     }
 
     /// A note for people.
@@ -96,6 +99,13 @@ impl Spool {
         self.writing().broken.clone()
     }
 
+    /// The facts after byte `acknowledged`, and the length of the records now.
+    pub(crate) fn report(&self, acknowledged: u64) -> Report {
+        let writing = self.writing();
+        let facts = writing.facts.iter().filter(|fact| fact.end > acknowledged).cloned().collect();
+        Report { facts, length: *self.0.length.borrow() }
+    }
+
     /// Follows how many bytes there are.
     pub(crate) fn length(&self) -> watch::Receiver<u64> {
         self.0.length.subscribe()
@@ -111,12 +121,16 @@ impl Spool {
         self.0.redactor.settled(text)
     }
 
-    fn append(&self, writing: &mut Writing, bytes: &[u8]) {
+    fn append(&self, writing: &mut Writing, bytes: &[u8], fact: Option<Body>) {
         if writing.broken.is_some() {
             return;
         }
         match writing.file.write_all(bytes) {
-            Ok(()) => self.0.length.send_modify(|length| *length += bytes.len() as u64),
+            Ok(()) => {
+                let end = *self.0.length.borrow() + bytes.len() as u64;
+                writing.facts.extend(fact.map(|fact| ReportedFact { end, fact }));
+                self.0.length.send_replace(end);
+            }
             Err(error) => writing.broken = Some(error.to_string()),
         }
     }

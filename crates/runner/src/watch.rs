@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::clocks::Clocks;
-use super::reporter::Orders;
+use super::reporter::Control;
 use super::spool::Spool;
 use super::verdict::End;
 
@@ -11,7 +11,7 @@ use super::verdict::End;
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) clocks: Clocks,
-    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) control: watch::Receiver<Control>,
     pub(crate) spool: Spool,
 }
 
@@ -19,12 +19,12 @@ impl Watch {
     /// Waits until something ends the run. Changed limits are taken over on the way.
     pub(crate) async fn interrupted(&mut self) -> End {
         loop {
-            if let Some(end) = self.ordered() {
+            if let Some(end) = self.end() {
                 return end;
             }
             tokio::select! {
                 expired = self.clocks.expired() => return End::Expired(expired),
-                changed = self.orders.changed() => if changed.is_err() {
+                changed = self.control.changed() => if changed.is_err() {
                     // The line to the daemon has ended for good, which it does only after the run is over.
                     return End::Superseded;
                 },
@@ -33,15 +33,15 @@ impl Watch {
     }
 
     /// What has been ordered, and whether the records can still be written.
-    fn ordered(&mut self) -> Option<End> {
-        let orders = *self.orders.borrow_and_update();
-        if let Some(limits) = orders.limits {
+    fn end(&mut self) -> Option<End> {
+        let control = *self.control.borrow_and_update();
+        if let Some(limits) = control.limits {
             self.clocks.set(limits);
         }
-        if orders.over {
+        if control.superseded {
             return Some(End::Superseded);
         }
-        if orders.stop {
+        if control.cancel {
             return Some(End::Canceled);
         }
         let why = self.spool.broken()?;

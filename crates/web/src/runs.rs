@@ -4,12 +4,12 @@ use std::convert::Infallible;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::record::{Acknowledged, REPORT_MAX};
+use kugetsu_api::record::{Acknowledged, REPORT_MAX, Report};
 use kugetsu_domain::ids::RunId;
 use kugetsu_engine::runners::report;
 use serde::Deserialize;
@@ -24,18 +24,29 @@ pub(crate) struct At {
     offset: u64,
 }
 
-pub(crate) async fn report(
+pub(crate) async fn facts(
+    State(shared): State<Shared>,
+    run: Result<Path<String>, PathRejection>,
+    report: Result<Json<Report>, JsonRejection>,
+) -> Result<Json<Acknowledged>, Fault> {
+    let run = run_id(&run?.0)?;
+    let Json(report) = report?;
+    Ok(Json(report::take_report(&shared.engine, run, report).await?))
+}
+
+/// The report of a runner that was started by version 0.1 and has outlived an upgrade.
+pub(crate) async fn records(
     State(shared): State<Shared>,
     run: Result<Path<String>, PathRejection>,
     at: Result<Query<At>, QueryRejection>,
     body: Body,
 ) -> Result<Json<Acknowledged>, Fault> {
     let run = run_id(&run?.0)?;
-    // The server's own limit for bodies is for requests, and below what a report can be.
+    // The server's own limit for bodies is below that of a report.
     let lines = to_bytes(body, REPORT_MAX).await.map_err(|error| {
-        Problem::new(ProblemKind::Usage, format!("a report of at most {REPORT_MAX} bytes could not be read: {error}"))
+        Problem::new(ProblemKind::Usage, format!("cannot read a report of at most {REPORT_MAX} bytes: {error}"))
     })?;
-    Ok(Json(report::take(&shared.engine, run, at?.0.offset, &lines).await?))
+    Ok(Json(report::take_records(&shared.engine, run, at?.0.offset, &lines).await?))
 }
 
 pub(crate) async fn orders(

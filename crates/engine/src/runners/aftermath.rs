@@ -83,7 +83,7 @@ async fn read_last_words(engine: &Engine, lease: Lease) -> Result<(), StoreError
                 return Ok(());
             }
         };
-        let taken = report::take(engine, lease.run, at, &lines).await?;
+        let taken = report::take_records(engine, lease.run, at, &lines).await?;
         if taken.over {
             return Ok(());
         }

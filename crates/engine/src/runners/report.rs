@@ -1,9 +1,9 @@
-//! Takes runners' reports: the facts among the records are stored, the rest is only passed on to whoever follows.
+//! Takes the reports of runners: facts are stored as events, and followers learn how long the records are.
 //!
-//! A report is addressed by the byte at which it begins in the run's records. What was stored before is not stored again,
-//! so a runner that did not hear the answer simply sends once more.
+//! A fact is addressed by the byte at which its record ends. What was stored before is not stored again, so a runner that
+//! hears no answer simply reports once more.
 
-use kugetsu_api::record::{Acknowledged, Body, Record};
+use kugetsu_api::record::{Acknowledged, Body, Record, Report, ReportedFact};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::flow::{Event, Refused};
@@ -15,48 +15,46 @@ use tokio::sync::mpsc;
 
 use crate::engine::{Engine, now};
 
-/// Takes the lines of a report that begins at byte `offset` of the run's records. A last line without its end is left
-/// for the next report.
+/// Stores the facts of a report.
 ///
 /// # Errors
-/// [`StoreError`] when a fact could not be stored; the runner sends it again.
-pub async fn take(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Result<Acknowledged, StoreError> {
-    let Some(lease) = lease_of(engine, run).await? else {
-        return Ok(Acknowledged { offset: offset + lines.len() as u64, over: true });
-    };
-    let mut end = offset;
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        end += line.len() as u64;
-        let record: Record = match serde_json::from_slice(line) {
-            Ok(record) => record,
-            Err(error) => {
-                tracing::error!(%run, %error, "a record of the run makes no sense; it is passed over");
-                continue;
-            }
-        };
-        let Some(event) = fact(lease, record.body) else { continue };
+/// [`StoreError`] when a fact could not be stored; the runner reports it again.
+pub async fn take_report(engine: &Engine, run: RunId, report: Report) -> Result<Acknowledged, StoreError> {
+    let over = Acknowledged { offset: report.length, over: true };
+    let Some(lease) = lease_of(engine, run).await? else { return Ok(over) };
+    for ReportedFact { end, fact } in report.facts {
+        let Some(event) = event(lease, fact) else { continue };
         match engine.store().apply_report(lease, event, end, now()).await {
-            Ok(applied) => {
-                engine.carry_out(&applied);
-            }
-            Err(StoreError::Refused(Refused::Stale { .. })) => {
-                return Ok(Acknowledged { offset: offset + lines.len() as u64, over: true });
-            }
-            Err(StoreError::Refused(why)) => {
-                tracing::warn!(%run, %why, "a fact of the run does not fit; it is passed over")
-            }
+            Ok(applied) => engine.carry_out(&applied),
+            Err(StoreError::Refused(Refused::Stale { .. })) => return Ok(over),
+            Err(StoreError::Refused(why)) => tracing::warn!(%run, %why, "skipped a fact of a run: it does not fit"),
             Err(error) => return Err(error),
         }
     }
-    engine.runners().reported(run, end);
-    Ok(Acknowledged { offset: end, over: false })
+    engine.runners().reported(run, report.length);
+    Ok(Acknowledged { offset: report.length, over: false })
 }
 
-/// A runner has connected: what it is told at once, and where what comes later arrives. A run that is over is told so,
-/// and nothing more.
+/// Stores the facts among `lines`, which begin at byte `offset` of the run's records. A last line without an end is left
+/// out of the acknowledged bytes.
+///
+/// # Errors
+/// As [`take_report`].
+pub async fn take_records(engine: &Engine, run: RunId, offset: u64, lines: &[u8]) -> Result<Acknowledged, StoreError> {
+    let (mut facts, mut end) = (Vec::new(), offset);
+    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        end += line.len() as u64;
+        match serde_json::from_slice::<Record>(line) {
+            Ok(record) if record.body.is_fact() => facts.push(ReportedFact { end, fact: record.body }),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%run, %error, "skipped a record of a run: it cannot be read"),
+        }
+    }
+    take_report(engine, run, Report { facts, length: end }).await
+}
+
+/// Connects a runner: returns the messages that it gets at once and a channel with those that come later. The runner of a
+/// run that is over gets no channel.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -64,24 +62,24 @@ pub async fn connect(
     engine: &Engine,
     run: RunId,
 ) -> Result<(Vec<RunnerControl>, Option<mpsc::Receiver<RunnerControl>>), StoreError> {
-    // Listening comes first: what changes after the look below arrives there.
-    let words = engine.runners().connect(run);
+    // Before the state is read: a change after that arrives in the channel.
+    let messages = engine.runners().connect(run);
     let Some(lease) = lease_of(engine, run).await? else {
         engine.runners().forget(run);
         return Ok((vec![RunnerControl::Ready, RunnerControl::Superseded], None));
     };
     let issue = engine.store().issue_by_id(lease.issue).await?;
-    let stop = issue.running_task().is_some_and(|task| task.cancel_requested);
-    Ok((first_words(engine, stop), Some(words)))
+    let cancel = issue.running_task().is_some_and(|task| task.cancel_requested);
+    Ok((first_messages(engine, cancel), Some(messages)))
 }
 
-/// What a runner is told when it connects: that the daemon is there, and what it may have missed.
-fn first_words(engine: &Engine, stop: bool) -> Vec<RunnerControl> {
-    let mut words = vec![RunnerControl::Ready, RunnerControl::Limits(engine.limits())];
-    if stop {
-        words.push(RunnerControl::Cancel);
+/// Everything that a runner may have missed while it was not connected.
+fn first_messages(engine: &Engine, cancel: bool) -> Vec<RunnerControl> {
+    let mut messages = vec![RunnerControl::Ready, RunnerControl::Limits(engine.limits())];
+    if cancel {
+        messages.push(RunnerControl::Cancel);
     }
-    words
+    messages
 }
 
 /// The lease that the run holds, if it still does.
@@ -92,8 +90,8 @@ async fn lease_of(engine: &Engine, run: RunId) -> Result<Option<Lease>, StoreErr
     }
 }
 
-/// The event that a record stands for, if it is a fact.
-fn fact(lease: Lease, body: Body) -> Option<Event> {
+/// The event that a fact stands for.
+fn event(lease: Lease, body: Body) -> Option<Event> {
     match body {
         Body::Worktree { directory, branch, base_branch, base_sha } => {
             Some(Event::WorktreeReady { lease, worktree: Worktree { directory, branch, base_branch, base_sha } })
@@ -102,13 +100,13 @@ fn fact(lease: Lease, body: Body) -> Option<Event> {
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
         Body::Ended { state, reason, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
-            let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: word(usage) };
+            let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: domain_usage(usage) };
             Some(Event::RunEnded { lease, outcome })
         }
         _ => None,
     }
 }
 
-const fn word(usage: WireUsage) -> Usage {
+const fn domain_usage(usage: WireUsage) -> Usage {
     Usage { cost_usd: usage.cost_usd, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
 }
