@@ -9,6 +9,7 @@ use kugetsu_domain::ids::RunId;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_store::error::{OpenError, StoreError};
 use kugetsu_store::open;
+use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
 use kugetsu_store::store::Store;
 use kugetsu_store::view::{Repo, RunView};
 
@@ -37,7 +38,7 @@ pub(crate) async fn open(home: &Home) -> Result<Option<ReadOnlyDb>, Unreadable> 
         Ok(metadata) if metadata.len() == 0 => return Ok(None),
         Ok(_) => {}
     }
-    let opened = open::open_read_only(&path).await;
+    let opened = open::open_read_only(&path);
     opened
         .map(|store| Some(ReadOnlyDb(store)))
         .map_err(|error| Unreadable { is_older: matches!(error, OpenError::Older { .. }), message: error.to_string() })
@@ -46,9 +47,7 @@ pub(crate) async fn open(home: &Home) -> Result<Option<ReadOnlyDb>, Unreadable> 
 impl ReadOnlyDb {
     /// Defects of the file and of its rows, one sentence each.
     pub(crate) async fn problems(&self) -> Result<Vec<String>, StoreError> {
-        let mut problems = self.0.check().await?;
-        problems.extend(self.0.damaged_rows().await?);
-        Ok(problems)
+        self.0.check().await
     }
 
     /// Every repository that an issue belongs to.
@@ -65,18 +64,24 @@ impl ReadOnlyDb {
 
     /// The latest run of every issue.
     pub(crate) async fn latest_runs(&self) -> Result<Vec<RunView>, StoreError> {
-        self.0.latest_runs().await
+        Ok(self.0.views(ViewQuery::new(ViewFilter::Issues)).await?.views)
     }
 
     /// Whether the run is stored, in any state.
     pub(crate) async fn has_run(&self, run: RunId) -> Result<bool, StoreError> {
-        Ok(self.0.issue_of_run(run).await?.is_some())
+        self.0.has_run(run).await
     }
 
     /// The running runs, including the coordinator's.
     pub(crate) async fn running(&self) -> Result<BTreeSet<RunId>, StoreError> {
-        let mut running: BTreeSet<RunId> =
-            self.0.running().await?.iter().filter_map(|issue| Some(issue.lease()?.run)).collect();
+        let mut running: BTreeSet<RunId> = self
+            .0
+            .issues(IssueFilter::Running, usize::MAX)
+            .await?
+            .issues
+            .iter()
+            .filter_map(|issue| Some(issue.lease()?.run))
+            .collect();
         if let Some(coordinator) = self.0.issue(&IssueRef::coordinator()).await? {
             running.extend(coordinator.lease().map(|lease| lease.run));
         }

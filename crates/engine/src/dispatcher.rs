@@ -39,10 +39,10 @@ async fn pass(engine: &Engine) -> Result<(), StoreError> {
     loop {
         engine.set_full(false);
         let max = engine.settings().agents_max;
-        let taken = engine.store().slots_in_use().await?;
+        let taken = engine.store().queue(0).await?.slots_in_use;
         let free = max.saturating_sub(taken);
         let looked_at = if free == 0 { 0 } else { free + passed_over.len() };
-        let mut waiting = engine.store().candidates(looked_at).await?;
+        let mut waiting = engine.store().queue(looked_at).await?.candidates;
         waiting.retain(|candidate| !passed_over.contains(&candidate.task));
         let chosen = schedule::choose(&waiting, taken, max);
         if chosen.is_empty() {

@@ -98,7 +98,7 @@ async fn forget_unknown_runs(engine: &Engine) -> Result<(), StoreError> {
     };
     for run in runs {
         // A run is stored before it gets its directory.
-        if engine.store().issue_of_run(run).await?.is_some() {
+        if engine.store().has_run(run).await? {
             continue;
         }
         let directory = engine.home().run(run);
@@ -126,6 +126,6 @@ fn over(view: &RunView) -> Problem {
 }
 
 async fn again(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {
-    let view = engine.store().run_of_task(task).await.map_err(store_failed)?;
+    let view = engine.store().view(task).await.map_err(store_failed)?;
     view.ok_or_else(|| internal("the task is not stored any more"))
 }

@@ -13,6 +13,7 @@ use kugetsu_forge::local::{is_path_like, local_name};
 use kugetsu_forge::parser::parse;
 use kugetsu_git::mirror::{LocalRepo, SourceError};
 use kugetsu_git::names::BranchName;
+use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
@@ -83,7 +84,7 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
         });
     }
     if is_session(reference) {
-        let found = engine.store().issue_by_session(reference).await.map_err(store_failed)?;
+        let found = engine.store().issue(IssueFilter::Session(reference.to_owned())).await.map_err(store_failed)?;
         return found.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("no issue has a session {reference:?}")).hint(
                 "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
@@ -131,16 +132,15 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
         return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
             .hint(format!("begin with: kugetsu start {reference} \"<message>\"")));
     };
-    let mut open = engine.store().open_issues(&repo.name).await.map_err(store_failed)?;
-    match (open.pop(), open.len()) {
-        (Some(only), 0) => {
-            engine.store().issue(&only).await.map_err(store_failed)?.ok_or_else(|| internal("the issue is gone"))
-        }
+    let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), LISTED).await.map_err(store_failed)?;
+    let (mut open, count) = (open.issues, open.total);
+    match (open.pop(), count) {
+        (Some(only), 1) => Ok(only),
         (None, _) => Err(Problem::new(ProblemKind::NotFound, format!("{} has no open issue", repo.name))
             .hint(format!("begin one with: kugetsu start {reference} \"<message>\""))),
-        (Some(last), more) => {
-            let names: Vec<String> = open.iter().chain([&last]).rev().take(LISTED).map(ToString::to_string).collect();
-            Err(usage(format!("{} has {} open issues: {}", repo.name, more + 1, names.join(", ")))
+        (Some(oldest), count) => {
+            let names: Vec<String> = open.iter().chain([&oldest]).map(|issue| issue.reference.to_string()).collect();
+            Err(usage(format!("{} has {count} open issues: {}", repo.name, names.join(", ")))
                 .hint(format!("name the one that you mean, such as {}", names[0])))
         }
     }
@@ -149,7 +149,7 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
 /// The issue in whose worktree the path lies.
 async fn worked_in(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
     let Some(directory) = own_worktree(engine, path) else { return Ok(None) };
-    engine.store().issue_by_directory(&directory).await.map_err(store_failed)
+    engine.store().issue(IssueFilter::Directory(directory)).await.map_err(store_failed)
 }
 
 /// The name of the worktree of ours that holds the path.

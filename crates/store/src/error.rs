@@ -86,6 +86,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the error is about a row, and others can be read.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+
     /// Returns what the user can do about it, as far as that does not depend on the command.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -4,8 +4,10 @@
 //! callers cost little more than one. State changes only through `domain::flow::step`, in the transaction that stores
 //! the new state together with its event.
 
+mod driver;
 pub mod error;
 pub mod open;
+pub mod query;
 mod sqlite;
 pub mod store;
 mod transaction;

@@ -13,6 +13,7 @@ use kugetsu_api::why::WhyObject;
 use kugetsu_engine::destroy::request as destroy;
 use kugetsu_engine::pull_requests::{self, PrStatus};
 use kugetsu_engine::queries::{events, tasks as queries, transcript, why};
+use kugetsu_store::query::{ViewFilter, ViewQuery};
 use serde::Deserialize;
 
 use crate::convert::{event_object, run_object, state};
@@ -43,7 +44,8 @@ impl Follow {
 }
 
 pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<RunObject>>, Fault> {
-    let views = shared.engine.store().latest_runs().await?;
+    let mut views = shared.engine.store().views(ViewQuery::new(ViewFilter::Issues)).await?.views;
+    views.reverse();
     Ok(Json(views.iter().map(|view| run_object(shared.engine.home(), view)).collect()))
 }
 

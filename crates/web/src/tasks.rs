@@ -12,6 +12,7 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_engine::intake::tasks as intake;
 use kugetsu_engine::queries::tasks;
 use kugetsu_engine::queue;
+use kugetsu_store::query::{ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Vec<TaskObject>>, Fault> {
     let Query(which) = which?;
     let mut place = 0;
-    let views = shared.engine.store().queue(which.all.is_some()).await?;
+    let views = {
+        let filter = if which.all.is_some() { ViewFilter::All } else { ViewFilter::Live };
+        let mut views = shared.engine.store().views(ViewQuery::new(filter).with_messages()).await?.views;
+        views.reverse();
+        views
+    };
     let objects = views.iter().map(|view| {
         let waits = view.task.state == TaskState::Queued;
         let here = waits.then_some(place);

@@ -117,7 +117,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let (initial, faults) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
     let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
-    let opened = open::open(&home.database()).await.map_err(not_opened)?;
+    let opened = open::open(&home.database()).map_err(not_opened)?;
     let (sender, receiver) = watch::channel(Arc::new(initial));
     let (faults_sender, faults) = watch::channel(faults);
     let in_force = settings::InForce { settings: sender, faults: faults_sender };
@@ -174,7 +174,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             Err(error) => format!("the engine stopped: {error}"),
         })),
         // Without the writer nothing can be stored any more. The next daemon recovers from the database.
-        ended = opened.writer => Err(io::Error::other(match ended {
+        ended = opened.closed => Err(io::Error::other(match ended {
             Ok(()) => "the database was closed".to_owned(),
             Err(error) => format!("the database's writer stopped: {error}"),
         })),

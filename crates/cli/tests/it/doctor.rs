@@ -402,14 +402,7 @@ fn a_foreign_database_is_an_error_with_its_path() {
 }
 
 fn other_programs(path: &Path) {
-    use sqlx::Connection;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::query("CREATE TABLE session (id TEXT)").execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    });
+    rusqlite::Connection::open(path).unwrap().execute_batch("CREATE TABLE session (id TEXT)").unwrap();
 }
 
 #[test]

@@ -165,35 +165,17 @@ fn open_gate(data: &Path) {
 
 /// Changes a database behind kugetsu's back.
 pub(crate) fn tamper(database: &Path, statement: &'static str) {
-    use sqlx::Connection;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).foreign_keys(false);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-        let done = sqlx::query(statement).execute(&mut connection).await.unwrap();
-        assert_eq!(done.rows_affected(), 1, "{statement}");
-        connection.close().await.unwrap();
-    });
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
+    assert_eq!(connection.execute(statement, []).unwrap(), 1, "{statement}");
+    connection.close().unwrap();
 }
 
-/// Keeps everybody from writing to a database until it is dropped.
-pub(crate) fn hold(database: &Path) -> impl Drop + use<> {
-    use sqlx::Connection;
-    struct Held(Option<(tokio::runtime::Runtime, sqlx::sqlite::SqliteConnection)>);
-    impl Drop for Held {
-        fn drop(&mut self) {
-            let (runtime, connection) = self.0.take().unwrap();
-            runtime.block_on(connection.close()).unwrap();
-        }
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-    let connection = runtime.block_on(async {
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
-        connection
-    });
-    Held(Some((runtime, connection)))
+/// Blocks all writes to a database until it is dropped.
+pub(crate) fn hold(database: &Path) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
 }
 
 /// SIGKILL, and waits until the process is gone.

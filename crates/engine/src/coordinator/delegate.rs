@@ -90,7 +90,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
 pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem> {
     let (mut tasks, mut asked, mut ahead, mut over) = (Vec::new(), Vec::new(), vec![task_id(task)?], true);
     while let Some(task) = ahead.pop() {
-        let view = engine.store().run_of_task(task).await.map_err(store_failed)?;
+        let view = engine.store().view(task).await.map_err(store_failed)?;
         let view = view.filter(|view| view.reference.is_coordinator()).ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("the coordinator has no task {task}"))
                 .hint("kugetsu queue list --all shows its tasks")

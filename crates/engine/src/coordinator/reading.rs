@@ -9,6 +9,7 @@ use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_forge::address::{Address, CurrentRepo, Target};
 use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::mentions::{Mention, mentions};
+use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::RunView;
 
 use super::facts;
@@ -218,7 +219,8 @@ async fn on_issue(engine: &Engine, reference: &IssueRef) -> Result<Option<RunVie
 
 /// The issues with work of their own that have this number, in whatever repository, and how many more have it.
 async fn numbered(engine: &Engine, number: u64) -> Result<(Vec<RunView>, usize), Problem> {
-    let (issues, all) = engine.store().issues_numbered(number, LISTED).await.map_err(store_failed)?;
+    let page = engine.store().issues(IssueFilter::Numbered(number), LISTED).await.map_err(store_failed)?;
+    let (issues, all) = (page.issues, page.total);
     let mut views = Vec::new();
     for issue in &issues {
         views.extend(view(engine, issue).await?);
@@ -231,5 +233,5 @@ pub(super) async fn view(engine: &Engine, issue: &Issue) -> Result<Option<RunVie
     if issue.state != IssueState::Open || !issue.is_begun() {
         return Ok(None);
     }
-    engine.store().latest_run(issue.id).await.map_err(store_failed)
+    engine.store().view(issue.id).await.map_err(store_failed)
 }

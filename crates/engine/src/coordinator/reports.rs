@@ -80,7 +80,7 @@ async fn report(engine: &Engine, coordinator: &Issue, task: TaskId, settled_at: 
 async fn stands(engine: &Engine, view: &RunView) -> Result<String, StoreError> {
     let mut said = facts::standing(view);
     if let (TaskState::Queued, Some(after)) = (view.task.state, view.task.after)
-        && let Some(other) = engine.store().latest_run(after).await?
+        && let Some(other) = engine.store().view(after).await?
     {
         let _ = write!(said, "; {} is {}, so it does not begin by itself", other.reference, other.task.state.name());
     }

@@ -30,10 +30,9 @@ pub(crate) struct Way {
 /// [`StoreError`].
 pub(crate) async fn way(engine: &Engine, task: TaskId) -> Result<Way, StoreError> {
     let (mut way, mut at) = (Way::default(), Some(task));
-    while let Some((_, found)) = match at {
-        Some(id) => engine.store().task(id).await?,
-        None => None,
-    } {
+    while let Some(id) = at
+        && let Some(found) = engine.store().view(id).await?.map(|view| view.task)
+    {
         way.rounds += usize::from(found.kind == TaskKind::Report);
         at = found.asked_by;
         way.first = Some(found);
@@ -46,8 +45,8 @@ pub(crate) async fn way(engine: &Engine, task: TaskId) -> Result<Way, StoreError
 /// # Errors
 /// A [`Problem`] that says why not.
 pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem> {
-    let found = engine.store().task(task).await.map_err(store_failed)?;
-    let now = found.map(|(_, task)| task).filter(|task| matches!(task.kind, TaskKind::Delegate | TaskKind::Report));
+    let found = engine.store().view(task).await.map_err(store_failed)?;
+    let now = found.map(|view| view.task).filter(|task| matches!(task.kind, TaskKind::Delegate | TaskKind::Report));
     let Some(now) = now else { return Err(usage(format!("{task} is no task of the coordinator's"))) };
     if now.state != TaskState::Running || now.cancel_requested {
         return Err(usage("this message is not worked off any more; nothing is begun for it"));
@@ -57,7 +56,9 @@ pub(crate) async fn may_ask(engine: &Engine, task: TaskId) -> Result<(), Problem
         return Err(usage(format!("this message has had {ROUNDS_MAX} rounds; nothing more is begun for it"))
             .hint("report to the person; a new message (kugetsu delegate) begins afresh"));
     }
-    if engine.store().delegated_count(task).await.map_err(store_failed)? >= ASKED_MAX {
+    let delegated = engine.store().delegated_tasks(task).await.map_err(store_failed)?;
+    let count = delegated.iter().filter(|task| task.view.task.kind != TaskKind::Report).count();
+    if count as u64 >= ASKED_MAX {
         return Err(usage(format!("{ASKED_MAX} tasks were asked for already; more are not begun at a time"))
             .hint("end the turn and report; what is left goes into the next round"));
     }

@@ -34,6 +34,7 @@ use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;
 use kugetsu_git::worktree::lock::hold;
+use kugetsu_store::query::IssueFilter;
 
 /// The agent that whatever came before kugetsu worked with.
 const AGENT: &str = "opencode";
@@ -121,7 +122,7 @@ async fn worked_in(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Pr
     let Some(name) = name.and_then(|name| name.to_str()).filter(|_| parent == Some(engine.home().worktrees())) else {
         return Ok(None);
     };
-    let issue = engine.store().issue_by_directory(name).await.map_err(store_failed)?;
+    let issue = engine.store().issue(IssueFilter::Directory(name.to_owned())).await.map_err(store_failed)?;
     Ok(issue.map(|issue| issue.reference))
 }
 

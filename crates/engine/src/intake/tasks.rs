@@ -249,7 +249,7 @@ fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> 
 
 /// A task that is asked for once more, and was stored the first time: whatever has changed since does not count.
 pub(crate) async fn stored(engine: &Engine, id: TaskId) -> Result<Option<Queued>, Problem> {
-    let stored = engine.store().run_of_task(id).await.map_err(store_failed)?;
+    let stored = engine.store().view(id).await.map_err(store_failed)?;
     if stored.is_some() {
         // Whoever asked first may have gone away between the commit and its effects.
         engine.wake_dispatcher();
@@ -344,9 +344,9 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
 
 async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     let max = engine.settings().agents_max;
-    let taken = engine.store().slots_in_use().await.map_err(store_failed)?;
-    let waiting = engine.store().candidates(max).await.map_err(store_failed)?;
-    let waiting = waiting.iter().filter(|candidate| candidate.kind.needs_slot()).count();
+    let queue = engine.store().queue(max).await.map_err(store_failed)?;
+    let taken = queue.slots_in_use;
+    let waiting = queue.candidates.iter().filter(|candidate| candidate.kind.needs_slot()).count();
     if taken + waiting < max {
         return Ok(());
     }

@@ -54,7 +54,7 @@ async fn tell(
 ) -> Result<(), StoreError> {
     let mut live = engine.store().listen();
     if let Some(since) = since {
-        after = after.max(engine.store().last_event_before(issue, since).await?);
+        after = after.max(engine.store().last_event(issue, Some(since)).await?);
     }
     loop {
         // The log tells everything in order; what is live only says when to look again.

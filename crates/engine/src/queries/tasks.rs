@@ -6,7 +6,6 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::IssueRef;
-use kugetsu_domain::task::TaskState;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
@@ -36,7 +35,7 @@ pub struct Standing {
 /// There is no such task.
 pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
     if let Ok(id) = name.parse::<TaskId>() {
-        return engine.store().run_of_task(id).await.map_err(store_failed)?.ok_or_else(|| {
+        return engine.store().view(id).await.map_err(store_failed)?.ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("there is no task {name}"))
                 .hint("`kugetsu queue list --all --json` shows them all")
         });
@@ -54,7 +53,7 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
 
 /// The latest task of this issue with its latest run.
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
-    let view = engine.store().latest_run(issue.id).await.map_err(store_failed)?;
+    let view = engine.store().view(issue.id).await.map_err(store_failed)?;
     view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))
 }
 
@@ -65,17 +64,17 @@ pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Pr
 pub async fn standing(engine: &Engine) -> Result<Standing, Problem> {
     let store = engine.store();
     let coordinator = store.issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
-    let (mut latest, mut waiting) = (None, 0);
-    if let Some(coordinator) = coordinator {
-        latest = store.latest_run(coordinator.id).await.map_err(store_failed)?;
-        waiting = coordinator.tasks.iter().filter(|task| task.state == TaskState::Queued).count() as u64;
-    }
+    let coordinator = match coordinator {
+        Some(coordinator) => store.view(coordinator.id).await.map_err(store_failed)?,
+        None => None,
+    };
+    let queue = store.queue(0).await.map_err(store_failed)?;
     Ok(Standing {
-        coordinator: latest,
-        coordinator_queued: waiting,
-        running: store.running().await.map_err(store_failed)?.len(),
-        places_taken: store.slots_in_use().await.map_err(store_failed)?,
+        coordinator,
+        coordinator_queued: queue.coordinator_queued,
+        running: queue.running,
+        places_taken: queue.slots_in_use,
         places: engine.settings().agents_max,
-        queued: store.queued().await.map_err(store_failed)?,
+        queued: queue.queued,
     })
 }

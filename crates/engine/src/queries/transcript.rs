@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::RunQuery;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::broadcast::error::RecvError;
@@ -44,11 +45,17 @@ struct Telling {
 struct Gone;
 
 impl Telling {
+    /// The issue's runs, oldest first.
+    async fn runs(&self) -> Result<Vec<RunId>, StoreError> {
+        let query = RunQuery { since: self.since, ..RunQuery::new(self.issue) };
+        Ok(self.engine.store().runs(query).await?.into_iter().rev().map(|run| run.id).collect())
+    }
+
     async fn tell(&self, follow: bool) -> Result<(), StoreError> {
         let mut events = self.engine.store().listen();
         let mut told: Option<RunId> = None;
         loop {
-            let runs = self.engine.store().runs_of(self.issue, self.since).await?;
+            let runs = self.runs().await?;
             let new = runs.iter().position(|run| Some(*run) == told).map_or(0, |at| at + 1);
             for run in &runs[new..] {
                 if self.tell_run(*run, follow).await.is_err() {
@@ -57,7 +64,7 @@ impl Telling {
                 told = Some(*run);
             }
             let issue = self.engine.store().issue_by_id(self.issue).await?;
-            let latest = self.engine.store().runs_of(self.issue, self.since).await?.last().copied();
+            let latest = self.runs().await?.last().copied();
             if !follow || (issue.tasks.is_empty() && latest == told) {
                 return Ok(());
             }

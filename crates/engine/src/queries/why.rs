@@ -14,6 +14,7 @@ use crate::problems::store_failed;
 use crate::queries::tasks;
 use crate::resolve;
 use kugetsu_git::worktree::lock::is_held;
+use kugetsu_store::query::IssueFilter;
 
 /// How many running issues are named.
 const NAMED: usize = 5;
@@ -82,7 +83,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
     }
     if let Some(after) = task.after {
         let other = store.issue_by_id(after).await.map_err(store_failed)?.reference;
-        let latest = store.latest_run(after).await.map_err(store_failed)?;
+        let latest = store.view(after).await.map_err(store_failed)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
             let stands = latest.map_or("not begun", |latest| latest.task.state.name());
             why.because.push(format!("it waits until {other} is done, which is {stands}"));
@@ -90,12 +91,12 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         }
     }
     if task.kind.needs_slot() {
-        let (max, taken) = (engine.settings().agents_max, store.slots_in_use().await.map_err(store_failed)?);
+        let (max, taken) = (engine.settings().agents_max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
         if max == 0 {
             why.because.push("agents.max is 0, so nothing begins".to_owned());
             why.next.push("kugetsu config set agents.max 3".to_owned());
         } else if taken >= max {
-            let running = store.running().await.map_err(store_failed)?;
+            let running = store.issues(IssueFilter::Running, usize::MAX).await.map_err(store_failed)?.issues;
             let names: Vec<String> = running
                 .iter()
                 .filter(|other| other.running_task().is_some_and(|task| task.kind.needs_slot()))

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::IssueFilter;
 use tokio::sync::oneshot;
 
 use crate::destroy::request;
@@ -23,7 +24,7 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`StoreError`] when the stored state cannot be read.
 pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
-    for issue in engine.store().running().await? {
+    for issue in engine.store().issues(IssueFilter::Running, usize::MAX).await?.issues {
         let Some(lease) = issue.lease() else { continue };
         match life(engine, lease) {
             Life::Gone => {
@@ -36,8 +37,8 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
             Life::Alive(lock) => adopt(engine, lease, lock),
         }
     }
-    for issue in engine.store().destroying().await? {
-        let engine = engine.clone();
+    for issue in engine.store().issues(IssueFilter::Destroying, usize::MAX).await?.issues {
+        let (engine, issue) = (engine.clone(), issue.id);
         tokio::spawn(async move {
             if let Err(error) = request::resume(&engine, issue).await {
                 tracing::error!(%issue, %error, "a removal that was begun could not be ended; nothing more was removed");

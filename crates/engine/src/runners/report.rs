@@ -84,10 +84,8 @@ fn first_messages(engine: &Engine, cancel: bool) -> Vec<RunnerControl> {
 
 /// The lease that the run holds, if it still does.
 async fn lease_of(engine: &Engine, run: RunId) -> Result<Option<Lease>, StoreError> {
-    match engine.store().issue_of_run(run).await? {
-        Some(issue) => Ok(engine.store().issue_by_id(issue).await?.lease().filter(|lease| lease.run == run)),
-        None => Ok(None),
-    }
+    let issue = engine.store().issue(run).await?;
+    Ok(issue.and_then(|issue| issue.lease()).filter(|lease| lease.run == run))
 }
 
 /// The event that a fact stands for.

@@ -8,8 +8,10 @@ use kugetsu_api::run_spec::{
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::naming;
+use kugetsu_domain::run::RunState;
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::Task;
+use kugetsu_store::query::{RunQuery, ViewFilter, ViewQuery};
 use secrecy::ExposeSecret;
 
 use crate::credentials;
@@ -31,14 +33,16 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let earlier_messages = match before {
-        Some(_) => engine
-            .store()
-            .earlier_messages(issue.id, task.id, EARLIER_MESSAGES)
-            .await
-            .map_err(|error| error.to_string())?,
+        Some(_) => {
+            let query = ViewQuery::new(ViewFilter::Before(task.id)).limit(EARLIER_MESSAGES).with_messages();
+            let earlier = engine.store().views(query).await.map_err(|error| error.to_string())?.views;
+            earlier.into_iter().rev().map(|view| view.task.message).collect()
+        }
         None => vec![],
     };
-    let lost = engine.store().lost_run_before(issue.id, lease.fence).await.map_err(|error| error.to_string())?;
+    let previous = RunQuery { below_fence: Some(lease.fence), limit: Some(1), ..RunQuery::new(issue.id) };
+    let previous = engine.store().runs(previous).await.map_err(|error| error.to_string())?.pop();
+    let lost = previous.filter(|run| run.state == RunState::Lost).map(|run| run.id);
     if let Some(lost) = lost {
         // What would not end then may have ended since; two agents must not share one worktree.
         aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;

@@ -1,19 +1,18 @@
-//! Forgets old tasks. The log of events is not touched.
+//! Deletes old tasks. The log of events is not touched.
 
 use jiff::Timestamp;
-use kugetsu_domain::ids::RunId;
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use rusqlite::Connection;
 
-use super::delegated::{delegated, reported, stuck};
-use super::{result_code, row};
+use super::read::{delegated, reported, stuck};
+use super::row::Columns;
 use crate::error::StoreError;
 use crate::write::Cleaned;
 
-/// Which tasks: over, old, and not the latest of their issue, which `list` shows.
+/// The condition for tasks to delete: they ended before a time and are not the latest of their issue, which `list` shows.
 ///
-/// The coordinator's are kept for as long as something hangs on them: those that it still waits for or was not told of,
-/// everything that led to these, and a report while the tasks are there that it told of, as they would be told again.
+/// Of the coordinator's tasks, those are kept that a report still depends on (`open`): tasks with delegated tasks that have
+/// not settled or were not reported, and everything that led to them. A report is kept as long as the tasks that it
+/// covers, or these would be reported again.
 macro_rules! old_tasks {
     () => {
         concat!(
@@ -38,34 +37,24 @@ macro_rules! old_tasks {
     };
 }
 
-/// Removes them with their runs, in one transaction.
-pub(crate) async fn clean(connection: &mut SqliteConnection, before: Timestamp) -> Result<Cleaned, StoreError> {
-    let explain = |error: sqlx::Error| result_code::explain(&error);
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explain)?;
+const DELETE_RUNS: &str =
+    concat!("DELETE FROM runs WHERE task IN (SELECT id FROM tasks WHERE ", old_tasks!(), ") RETURNING id");
+
+const DELETE_TASKS: &str = concat!("DELETE FROM tasks WHERE ", old_tasks!());
+
+/// Deletes them with their runs, in the current transaction.
+pub(super) fn clean(connection: &Connection, before: Timestamp) -> Result<Cleaned, StoreError> {
     let mut cleaned = Cleaned::default();
-    // A report goes after the task that it is about.
+    // A task of the coordinator goes first, then the reports on it.
     loop {
-        let runs = sqlx::query(concat!(
-            "DELETE FROM runs WHERE task IN (SELECT id FROM tasks WHERE ",
-            old_tasks!(),
-            ") RETURNING id AS r_id"
-        ))
-        .bind(before.as_millisecond())
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(explain)?;
-        let tasks = sqlx::query(concat!("DELETE FROM tasks WHERE ", old_tasks!()))
-            .bind(before.as_millisecond())
-            .execute(&mut *transaction)
-            .await
-            .map_err(explain)?;
-        let id = |found: &SqliteRow| row::parsed::<RunId>(found, "r_id");
-        cleaned.runs.extend(runs.iter().map(id).collect::<Result<Vec<_>, _>>()?);
-        cleaned.tasks += tasks.rows_affected();
-        if tasks.rows_affected() == 0 {
-            break;
+        let mut statement = connection.prepare(DELETE_RUNS)?;
+        let mut rows = statement.query([before.as_millisecond()])?;
+        while let Some(found) = rows.next()? {
+            cleaned.runs.push(Columns::of("run", found).parsed()?);
+        }
+        match connection.execute(DELETE_TASKS, [before.as_millisecond()])? {
+            0 => return Ok(cleaned),
+            tasks => cleaned.tasks += tasks as u64,
         }
     }
-    transaction.commit().await.map_err(explain)?;
-    Ok(cleaned)
 }

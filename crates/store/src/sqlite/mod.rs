@@ -1,13 +1,15 @@
-//! The store on SQLite: one connection writes in batches, a few read.
+//! The store on SQLite: a thread writes in batches, two threads read.
 
-pub(crate) mod batch;
 mod clean;
-pub(crate) mod damaged_rows;
-pub(crate) mod delegated;
-pub(crate) mod find;
-pub(crate) mod read;
-pub(crate) mod result_code;
-pub(crate) mod row;
-pub(crate) mod schema;
-mod transaction;
-pub(crate) mod writer;
+mod connection;
+mod driver;
+mod error;
+mod load;
+mod read;
+mod readers;
+mod row;
+mod save;
+mod schema;
+mod writer;
+
+pub(crate) use driver::{open, open_read_only};

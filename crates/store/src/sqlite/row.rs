@@ -1,319 +1,309 @@
-//! Rows and words: the one place where a row becomes a word of the domain and back.
+//! Rows as values of the domain.
 //!
-//! A row that makes no sense is an error of its own ([`StoreError::Damaged`]), never a guess and never a panic: the
-//! other rows go on without it.
+//! A row that cannot be read is an error of its own ([`StoreError::Damaged`]), never a guess: the others are unaffected.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState, Worktree};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrLink, PrOrigin, PrState};
-use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{ColumnIndex, Decode, Row, Sqlite, Type};
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use crate::error::StoreError;
+use crate::view::{Repo, StoredEvent};
 
-/// The columns that [`issue`] reads, from `issues i JOIN repos p`.
+/// Columns of [`issue`], from `issues i JOIN repos p`.
 macro_rules! issue_columns {
     () => {
-        "i.id AS i_id, i.number AS i_number, i.state AS i_state, i.title AS i_title, i.directory AS i_directory, \
-         i.branch AS i_branch, i.base_branch AS i_base_branch, i.base_sha AS i_base_sha, i.session AS i_session, \
-         i.session_agent AS i_session_agent, i.session_state AS i_session_state, i.change_url AS i_change_url, \
-         i.change_by AS i_change_by, i.change_state AS i_change_state, i.change_seen_at AS i_change_seen_at, \
-         i.fence AS i_fence, \
-         i.version AS i_version, i.created_at AS i_created_at, i.repo AS i_repo, \
-         p.base AS p_base, p.project AS p_project"
+        "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
+         i.session_state, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.fence, i.version, i.created_at, \
+         p.base, p.project"
     };
 }
-/// The columns that [`task`] reads, from `tasks t`.
+
+/// Columns of [`task`], from `tasks t`.
 macro_rules! task_columns {
     () => {
         task_columns!("t.message")
     };
-    // A message may be a megabyte, and a list of ten thousand tasks shows none.
     ($message:literal) => {
         concat!(
+            "t.id, t.kind, t.state, ",
             $message,
-            " AS t_message, t.seq AS t_seq, t.id AS t_id, t.issue AS t_issue, t.kind AS t_kind, t.state AS t_state, \
-         t.agent AS t_agent, t.model AS t_model, t.base AS t_base, t.priority AS t_priority, t.after AS t_after, t.asked_by AS t_asked_by, \
-         t.attempt AS t_attempt, t.cancel_asked AS t_cancel_asked, t.queued_at AS t_queued_at, \
-         t.ended_at AS t_ended_at, t.reason AS t_reason"
+            ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.attempt, t.cancel_asked, t.queued_at, \
+             t.ended_at, t.reason"
         )
     };
 }
-/// The columns that [`run`] reads, from `runs r`.
+
+/// Columns of [`run`], from `runs r`.
 macro_rules! run_columns {
     () => {
-        "r.id AS r_id, r.task AS r_task, r.issue AS r_issue, r.state AS r_state, r.fence AS r_fence, \
-         r.agent AS r_agent, r.session AS r_session, r.started_at AS r_started_at, r.ended_at AS r_ended_at, \
-         r.verdict AS r_verdict, r.reason AS r_reason, r.head_sha AS r_head_sha, r.commits AS r_commits, \
-         r.pushed AS r_pushed, r.cost_usd AS r_cost_usd, r.input_tokens AS r_input_tokens, \
-         r.output_tokens AS r_output_tokens, r.acknowledged AS r_acknowledged"
+        "r.id, r.task, r.state, r.fence, r.agent, r.session, r.started_at, r.ended_at, r.verdict, r.reason, r.head_sha, \
+         r.commits, r.pushed, r.cost_usd, r.input_tokens, r.output_tokens, r.acknowledged"
     };
 }
-pub(crate) use {issue_columns, run_columns, task_columns};
 
-/// An issue without its tasks and its run.
-pub(crate) fn issue(row: &SqliteRow) -> Result<Issue, StoreError> {
-    let worktree = match (optional(row, "i_directory")?, optional(row, "i_branch")?) {
-        (Some(directory), Some(branch)) => Some(Worktree {
-            directory,
-            branch,
-            base_branch: optional(row, "i_base_branch")?,
-            base_sha: optional(row, "i_base_sha")?,
-        }),
+pub(super) use {issue_columns, run_columns, task_columns};
+
+/// Reads the columns of a row in order.
+pub(super) struct Columns<'r> {
+    row: &'r Row<'r>,
+    next: usize,
+    /// The table that the columns are from, and its first column, for errors.
+    table: &'static str,
+    first: usize,
+}
+
+impl<'r> Columns<'r> {
+    /// The first column is the table's key.
+    pub(super) fn of(table: &'static str, row: &'r Row<'r>) -> Self {
+        Self { row, next: 0, table, first: 0 }
+    }
+
+    /// Begins with the columns of another table of a join; the first one is its key.
+    pub(super) fn begin(&mut self, table: &'static str) {
+        (self.table, self.first) = (table, self.next);
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Result<T, String>) -> Result<T, StoreError> {
+        let column = self.next;
+        self.next += 1;
+        let value = self.row.get_ref(column)?;
+        read(value).map_err(|reason| self.damaged(column, &reason))
+    }
+
+    fn damaged(&self, column: usize, reason: &str) -> StoreError {
+        let name = self.row.as_ref().column_name(column).unwrap_or_default();
+        let key = match self.row.get_ref(self.first) {
+            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            _ => "without a key".to_owned(),
+        };
+        StoreError::Damaged { what: format!("{} {key}: {name}: {reason}", self.table) }
+    }
+
+    fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
+    /// Whether the next column is NULL.
+    pub(super) fn is_null(&self) -> Result<bool, StoreError> {
+        Ok(self.row.get_ref(self.next)? == ValueRef::Null)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'r str, StoreError> {
+        self.read(text)
+    }
+
+    pub(super) fn optional_text(&mut self) -> Result<Option<&'r str>, StoreError> {
+        self.read(|value| optional(value, text))
+    }
+
+    fn owned(&mut self) -> Result<String, StoreError> {
+        self.text().map(str::to_owned)
+    }
+
+    fn optional_owned(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.optional_text()?.map(str::to_owned))
+    }
+
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T, StoreError> {
+        self.read(parsed)
+    }
+
+    pub(super) fn optional_parsed<T: FromStr<Err: Display>>(&mut self) -> Result<Option<T>, StoreError> {
+        self.read(|value| optional(value, parsed))
+    }
+
+    /// Reads a name that stands for a value, such as a kind.
+    pub(super) fn named<T>(&mut self, from_name: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+        self.read(|value| named(value, from_name))
+    }
+
+    pub(super) fn optional_named<T>(
+        &mut self,
+        from_name: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.read(|value| optional(value, |value| named(value, from_name)))
+    }
+
+    fn state<S: Machine>(&mut self) -> Result<S, StoreError> {
+        self.named(S::from_name)
+    }
+
+    pub(super) fn number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, StoreError> {
+        self.read(number)
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, StoreError> {
+        Ok(self.number::<i64>()? != 0)
+    }
+
+    fn real(&mut self) -> Result<f64, StoreError> {
+        self.read(|value| value.as_f64().map_err(|error| error.to_string()))
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
+        self.read(time)
+    }
+
+    pub(super) fn optional_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(|value| optional(value, time))
+    }
+}
+
+fn optional<'r, T>(
+    value: ValueRef<'r>,
+    read: impl FnOnce(ValueRef<'r>) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if value == ValueRef::Null { Ok(None) } else { read(value).map(Some) }
+}
+
+fn text(value: ValueRef<'_>) -> Result<&str, String> {
+    value.as_str().map_err(|error| error.to_string())
+}
+
+fn parsed<T: FromStr<Err: Display>>(value: ValueRef<'_>) -> Result<T, String> {
+    text(value)?.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn named<T>(value: ValueRef<'_>, from_name: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
+    let name = text(value)?;
+    from_name(name).ok_or_else(|| format!("{name:?} is unknown"))
+}
+
+fn number<T: TryFrom<i64, Error: Display>>(value: ValueRef<'_>) -> Result<T, String> {
+    let number = value.as_i64().map_err(|error| error.to_string())?;
+    T::try_from(number).map_err(|error| format!("{number}: {error}"))
+}
+
+fn time(value: ValueRef<'_>) -> Result<Timestamp, String> {
+    let milliseconds = value.as_i64().map_err(|error| error.to_string())?;
+    Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())
+}
+
+/// Reads an issue, without its tasks and its run.
+pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
+    columns.begin("issue");
+    let (id, number, state, title) = (columns.parsed()?, columns.number()?, columns.state()?, columns.owned()?);
+    let (directory, branch) = (columns.optional_owned()?, columns.optional_owned()?);
+    let (base_branch, base_sha) = (columns.optional_owned()?, columns.optional_owned()?);
+    let worktree = match (directory, branch) {
+        (Some(directory), Some(branch)) => Some(Worktree { directory, branch, base_branch, base_sha }),
         _ => None,
     };
-    let session = match (optional(row, "i_session")?, optional(row, "i_session_agent")?) {
-        (Some(id), Some(agent)) => Some(Session { id, agent, state: state::<SessionState>(row, "i_session_state")? }),
-        _ => None,
+    let (session, agent) = (columns.optional_owned()?, columns.optional_owned()?);
+    let session = match (session, agent) {
+        (Some(id), Some(agent)) => Some(Session { id, agent, state: columns.state::<SessionState>()? }),
+        _ => {
+            columns.skip(1);
+            None
+        }
     };
+    let (url, origin) = (columns.optional_owned()?, columns.optional_named(PrOrigin::from_name)?);
+    let (pr_state, checked_at) = (columns.optional_named(PrState::from_name)?, columns.optional_time()?);
+    // Before there was a column for the origin, only the user named pull requests.
+    let pr = url.map(|url| PrLink { url, origin: origin.unwrap_or(PrOrigin::Set), checked: pr_state.zip(checked_at) });
+    let (fence, version, created_at) = (columns.number()?, columns.number()?, columns.time()?);
+    let reference = IssueRef { repo: repo_ref(columns)?, number };
+    let state: IssueState = state;
     Ok(Issue {
-        id: parsed(row, "i_id")?,
-        reference: reference(row)?,
-        state: state::<IssueState>(row, "i_state")?,
-        title: get(row, "i_title")?,
+        id,
+        reference,
+        state,
+        title,
         worktree,
         session,
-        pr: pr_link(row)?,
-        tasks: Vec::new(),
+        pr,
+        tasks: vec![],
         run: None,
-        fence: number(row, "i_fence")?,
-        version: number(row, "i_version")?,
-        created_at: time(row, "i_created_at")?,
+        fence,
+        version,
+        created_at,
     })
 }
 
-fn pr_link(row: &SqliteRow) -> Result<Option<PrLink>, StoreError> {
-    let Some(url) = optional(row, "i_change_url")? else { return Ok(None) };
-    let checked = match (optional(row, "i_change_state")?, time_optional(row, "i_change_seen_at")?) {
-        (Some(name), Some(at)) => {
-            let state = PrState::from_name(&name).ok_or_else(|| damaged(row, "i_change_state", &name))?;
-            Some((state, at))
-        }
-        _ => None,
-    };
-    let origin: Option<String> = optional(row, "i_change_by")?;
-    let origin = match origin {
-        Some(name) => PrOrigin::from_name(&name).ok_or_else(|| damaged(row, "i_change_by", &name))?,
-        None => PrOrigin::Set,
-    };
-    Ok(Some(PrLink { url, origin, checked }))
+fn repo_ref(columns: &mut Columns<'_>) -> Result<RepoRef, StoreError> {
+    let base = columns.read(|value| ServerBase::new(text(value)?).map_err(|error| error.to_string()))?;
+    let project = columns.read(|value| ProjectPath::new(text(value)?).map_err(|error| error.to_string()))?;
+    Ok(RepoRef { base, project })
 }
 
-/// The reference of the row's issue.
-pub(crate) fn reference(row: &SqliteRow) -> Result<IssueRef, StoreError> {
-    Ok(IssueRef { repo: repo_ref(row)?, number: number(row, "i_number")? })
-}
-
-/// The row's repository.
-pub(crate) fn repo_ref(row: &SqliteRow) -> Result<RepoRef, StoreError> {
-    let base: String = get(row, "p_base")?;
-    let project: String = get(row, "p_project")?;
-    Ok(RepoRef {
-        base: ServerBase::new(base).map_err(|error| damaged(row, "p_base", &error))?,
-        project: ProjectPath::new(project).map_err(|error| damaged(row, "p_project", &error))?,
-    })
-}
-
-/// A task.
-pub(crate) fn task(row: &SqliteRow) -> Result<Task, StoreError> {
-    let kind: String = get(row, "t_kind")?;
+pub(super) fn task(columns: &mut Columns<'_>) -> Result<Task, StoreError> {
+    columns.begin("task");
     Ok(Task {
-        id: parsed(row, "t_id")?,
-        kind: TaskKind::from_name(&kind).ok_or_else(|| damaged(row, "t_kind", &kind))?,
-        state: state::<TaskState>(row, "t_state")?,
-        message: get(row, "t_message")?,
-        agent: get(row, "t_agent")?,
-        model: optional(row, "t_model")?,
-        base: optional(row, "t_base")?,
-        priority: get(row, "t_priority")?,
-        after: parsed_optional(row, "t_after")?,
-        asked_by: parsed_optional(row, "t_asked_by")?,
-        attempt: number(row, "t_attempt")?,
-        cancel_requested: get(row, "t_cancel_asked")?,
-        queued_at: time(row, "t_queued_at")?,
-        ended_at: time_optional(row, "t_ended_at")?,
-        reason: optional(row, "t_reason")?,
+        id: columns.parsed()?,
+        kind: columns.named(TaskKind::from_name)?,
+        state: columns.state::<TaskState>()?,
+        message: columns.owned()?,
+        agent: columns.owned()?,
+        model: columns.optional_owned()?,
+        base: columns.optional_owned()?,
+        priority: columns.number()?,
+        after: columns.optional_parsed()?,
+        asked_by: columns.optional_parsed()?,
+        attempt: columns.number()?,
+        cancel_requested: columns.flag()?,
+        queued_at: columns.time()?,
+        ended_at: columns.optional_time()?,
+        reason: columns.optional_owned()?,
     })
 }
 
-/// A run.
-pub(crate) fn run(row: &SqliteRow) -> Result<Run, StoreError> {
-    let verdict: Option<String> = optional(row, "r_verdict")?;
-    let outcome = match verdict {
-        None => None,
+pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
+    columns.begin("run");
+    let (id, task, state, fence) =
+        (columns.parsed()?, columns.parsed()?, columns.state::<RunState>()?, columns.number()?);
+    let (agent, session) = (columns.owned()?, columns.optional_owned()?);
+    let (started_at, ended_at) = (columns.time()?, columns.optional_time()?);
+    let outcome = match columns.optional_named(Verdict::from_name)? {
         Some(verdict) => Some(Outcome {
-            verdict: Verdict::from_name(&verdict).ok_or_else(|| damaged(row, "r_verdict", &verdict))?,
-            reason: optional(row, "r_reason")?.unwrap_or_default(),
-            head_sha: optional(row, "r_head_sha")?,
-            commits: number(row, "r_commits")?,
-            pushed: get(row, "r_pushed")?,
+            verdict,
+            reason: columns.optional_owned()?.unwrap_or_default(),
+            head_sha: columns.optional_owned()?,
+            commits: columns.number()?,
+            pushed: columns.flag()?,
             usage: Usage {
-                cost_usd: get(row, "r_cost_usd")?,
-                input_tokens: number(row, "r_input_tokens")?,
-                output_tokens: number(row, "r_output_tokens")?,
+                cost_usd: columns.real()?,
+                input_tokens: columns.number()?,
+                output_tokens: columns.number()?,
             },
         }),
+        None => {
+            columns.skip(7);
+            None
+        }
     };
-    Ok(Run {
-        id: parsed(row, "r_id")?,
-        task: parsed(row, "r_task")?,
-        state: state::<RunState>(row, "r_state")?,
-        fence: number(row, "r_fence")?,
-        agent: get(row, "r_agent")?,
-        session: optional(row, "r_session")?,
-        started_at: time(row, "r_started_at")?,
-        ended_at: time_optional(row, "r_ended_at")?,
-        outcome,
-        acknowledged: number(row, "r_acknowledged")?,
+    let acknowledged = columns.number()?;
+    Ok(Run { id, task, state, fence, agent, session, started_at, ended_at, outcome, acknowledged })
+}
+
+/// Reads `base, project, kind, source`.
+pub(super) fn repo(row: &Row<'_>) -> Result<Repo, StoreError> {
+    let mut columns = Columns::of("repository", row);
+    let name = repo_ref(&mut columns)?;
+    let kind = columns.optional_text()?.and_then(ForgeKind::from_name);
+    Ok(Repo { name, kind, source: columns.owned()? })
+}
+
+/// Reads `seq, at, issue, task, run, kind, data`.
+pub(super) fn event(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
+    let mut columns = Columns::of("event", row);
+    Ok(StoredEvent {
+        seq: columns.number()?,
+        at: columns.time()?,
+        issue: columns.parsed()?,
+        task: columns.optional_parsed()?,
+        run: columns.optional_parsed()?,
+        kind: columns.owned()?,
+        data: columns.read(|value| serde_json::from_str(text(value)?).map_err(|error| error.to_string()))?,
     })
-}
-
-/// An issue as the writer's statements take it. `was` is the version that the row must still have.
-pub(crate) fn issue_json(issue: &Issue, repo: Option<i64>, was: Option<u64>) -> Value {
-    json!({
-        "id": issue.id.to_string(),
-        "repo": repo,
-        "number": issue.reference.number,
-        "state": issue.state.name(),
-        "title": issue.title,
-        "directory": issue.worktree.as_ref().map(|worktree| &worktree.directory),
-        "branch": issue.worktree.as_ref().map(|worktree| &worktree.branch),
-        "base_branch": issue.worktree.as_ref().and_then(|worktree| worktree.base_branch.as_ref()),
-        "base_sha": issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.as_ref()),
-        "session": issue.session.as_ref().map(|session| &session.id),
-        "session_agent": issue.session.as_ref().map(|session| &session.agent),
-        "session_state": issue.session.as_ref().map(|session| session.state.name()),
-        "change_url": issue.pr.as_ref().map(|pr| &pr.url),
-        "change_by": issue.pr.as_ref().map(|pr| pr.origin.name()),
-        "change_state": issue.pr.as_ref().and_then(|pr| pr.checked).map(|(state, _)| state.name()),
-        "change_seen_at": issue.pr.as_ref().and_then(|pr| pr.checked).map(|(_, at)| at.as_millisecond()),
-        "fence": issue.fence,
-        "version": issue.version,
-        "created_at": issue.created_at.as_millisecond(),
-        "was": was,
-    })
-}
-
-/// A task as the writer's statements take it.
-pub(crate) fn task_json(seq: i64, issue: IssueId, task: &Task) -> Value {
-    json!({
-        "seq": seq,
-        "id": task.id.to_string(),
-        "issue": issue.to_string(),
-        "kind": task.kind.name(),
-        "state": task.state.name(),
-        "message": task.message,
-        "agent": task.agent,
-        "model": task.model,
-        "base": task.base,
-        "priority": task.priority,
-        "after": task.after.map(|id| id.to_string()),
-        "asked_by": task.asked_by.map(|id| id.to_string()),
-        "attempt": task.attempt,
-        "cancel_asked": i64::from(task.cancel_requested),
-        "queued_at": task.queued_at.as_millisecond(),
-        "ended_at": task.ended_at.map(Timestamp::as_millisecond),
-        "reason": task.reason,
-    })
-}
-
-/// A run as the writer's statements take it.
-pub(crate) fn run_json(issue: IssueId, run: &Run) -> Value {
-    let outcome = run.outcome.as_ref();
-    json!({
-        "id": run.id.to_string(),
-        "task": run.task.to_string(),
-        "issue": issue.to_string(),
-        "state": run.state.name(),
-        "fence": run.fence,
-        "agent": run.agent,
-        "session": run.session,
-        "started_at": run.started_at.as_millisecond(),
-        "ended_at": run.ended_at.map(Timestamp::as_millisecond),
-        "verdict": outcome.map(|outcome| outcome.verdict.name()),
-        "reason": outcome.map(|outcome| &outcome.reason),
-        "head_sha": outcome.and_then(|outcome| outcome.head_sha.as_ref()),
-        "commits": outcome.map(|outcome| outcome.commits),
-        "pushed": outcome.map(|outcome| i64::from(outcome.pushed)),
-        "cost_usd": outcome.map(|outcome| outcome.usage.cost_usd),
-        "input_tokens": outcome.map(|outcome| outcome.usage.input_tokens),
-        "output_tokens": outcome.map(|outcome| outcome.usage.output_tokens),
-        "acknowledged": run.acknowledged,
-    })
-}
-
-/// A column that must be there.
-pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T, StoreError>
-where
-    T: Decode<'r, Sqlite> + Type<Sqlite>,
-    &'static str: ColumnIndex<SqliteRow>,
-{
-    row.try_get(column).map_err(|error| damaged(row, column, &error))
-}
-
-/// A column that may be empty.
-pub(crate) fn optional(row: &SqliteRow, column: &'static str) -> Result<Option<String>, StoreError> {
-    get(row, column)
-}
-
-/// A column that holds an identifier.
-pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<T, StoreError> {
-    get::<String>(row, column)?.parse().map_err(|error| damaged(row, column, &error))
-}
-
-/// A column that may hold an identifier.
-pub(crate) fn parsed_optional<T: FromStr<Err: std::fmt::Display>>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>, StoreError> {
-    optional(row, column)?.map(|text| text.parse().map_err(|error| damaged(row, column, &error))).transpose()
-}
-
-/// A column that holds a time.
-pub(crate) fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(get(row, column)?).map_err(|error| damaged(row, column, &error))
-}
-
-/// A column that may hold a time.
-fn time_optional(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-    get::<Option<i64>>(row, column)?
-        .map(|ms| Timestamp::from_millisecond(ms).map_err(|error| damaged(row, column, &error)))
-        .transpose()
-}
-
-/// A column that holds a number of a narrower type.
-pub(crate) fn number<T: TryFrom<i64, Error: std::fmt::Display>>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<T, StoreError> {
-    T::try_from(get::<i64>(row, column)?).map_err(|error| damaged(row, column, &error))
-}
-
-fn state<S: Machine>(row: &SqliteRow, column: &'static str) -> Result<S, StoreError> {
-    let name: String = get(row, column)?;
-    S::from_name(&name).ok_or_else(|| damaged(row, column, &format!("unknown state {name:?}")))
-}
-
-fn damaged(row: &SqliteRow, column: &str, why: &dyn std::fmt::Display) -> StoreError {
-    // A row may be joined from several tables: the column's prefix says which one it is from.
-    let (id, table) = match column.split_once('_') {
-        Some(("t", _)) => ("t_id", "task "),
-        Some(("r", _)) => ("r_id", "run "),
-        Some(("i" | "p", _)) => ("i_id", "issue "),
-        _ => ("", ""),
-    };
-    let which = row.try_get::<String, _>(id).map(|id| format!("{table}{id}: ")).unwrap_or_default();
-    StoreError::Damaged { what: format!("{which}{column}: {why}") }
 }

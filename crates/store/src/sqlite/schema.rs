@@ -1,13 +1,17 @@
 //! The schema's migrations. A shipped migration never changes; a change of the schema is a new one.
+//!
+//! The applied ones are recorded in `_sqlx_migrations`, as earlier versions did, so that every version recognizes a
+//! database of every other.
 
 use std::cmp::Ordering;
 use std::path::Path;
+use std::time::Instant;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Row, SqlSafeStr};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha384};
 
-use super::result_code;
+use super::connection::make_durable;
+use super::error::{unreadable, unwritable};
 use crate::error::OpenError;
 
 /// Version, description and statements, oldest first.
@@ -16,74 +20,91 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
 ];
 
-/// Applies the migrations that the file lacks.
-pub(crate) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    match compare(path, connection).await {
+const RECORD: &str = "
+    CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+        version BIGINT PRIMARY KEY,
+        description TEXT NOT NULL,
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        success BOOLEAN NOT NULL,
+        checksum BLOB NOT NULL,
+        execution_time BIGINT NOT NULL
+    )";
+
+/// Applies the migrations that the file lacks. Changes nothing in a newer database or another program's.
+pub(super) fn migrate(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    match compare(path, connection) {
         Ok(()) | Err(OpenError::Older { .. }) => {}
+        Err(OpenError::Unreadable { path, reason }) => return Err(OpenError::Unwritable { path, reason }),
         Err(error) => return Err(error),
     }
-    let migrations = MIGRATIONS
-        .iter()
-        .map(|&(version, description, sql)| {
-            Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
-        })
-        .collect();
-    Migrator::with_migrations(migrations).run(connection).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(path, &error),
-        other => OpenError::Invalid { path: path.to_owned(), reason: other.to_string() },
-    })
+    let failed = |error: rusqlite::Error| unwritable(path, &error);
+    make_durable(connection).map_err(failed)?;
+    connection.execute(RECORD, []).map_err(failed)?;
+    for (version, description, statements) in MIGRATIONS {
+        let begun = Instant::now();
+        let checksum = Sha384::digest(statements);
+        let transaction = connection.transaction().map_err(failed)?;
+        let applied: Option<(bool, Vec<u8>)> = transaction
+            .query_row("SELECT success, checksum FROM _sqlx_migrations WHERE version = ?", [version], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(failed)?;
+        match applied {
+            None => {}
+            Some((true, recorded)) if recorded[..] == checksum[..] => continue,
+            Some(_) => {
+                let reason = format!("its schema's version {version} is another one than this program's");
+                return Err(OpenError::Invalid { path: path.to_owned(), reason });
+            }
+        }
+        transaction.execute_batch(statements).map_err(failed)?;
+        transaction
+            .execute(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (?, ?, true, ?, ?)",
+                params![version, description, &checksum[..], begun.elapsed().as_nanos() as i64],
+            )
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Fails unless the file has exactly this program's schema.
-pub(crate) async fn compare(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) fn compare(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let known = MIGRATIONS.last().map_or(0, |migration| migration.0);
-    let found = match version(connection).await {
-        Some(found) => found,
-        None => refuse_foreign(path, connection).await.map(|()| 0)?,
-    };
-    match found.cmp(&known) {
-        Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
-        Ordering::Less => Err(OpenError::Older { path: path.to_owned(), found, known }),
-        Ordering::Equal => Ok(()),
+    let found = version(connection).map_err(|error| unreadable(path, &error))?;
+    let path = path.to_owned();
+    match found {
+        Found::Version(found) => match found.cmp(&known) {
+            Ordering::Greater => Err(OpenError::Newer { path, found, known }),
+            Ordering::Less => Err(OpenError::Older { path, found, known }),
+            Ordering::Equal => Ok(()),
+        },
+        Found::Foreign(tables) => {
+            let reason = format!("it holds the tables of another program ({})", tables.join(", "));
+            Err(OpenError::Invalid { path, reason })
+        }
     }
 }
 
-/// Refuses a database that holds tables of another program.
-async fn refuse_foreign(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let tables = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name LIMIT 3");
-    let tables = tables.fetch_all(connection).await.map_err(|error| unreadable(path, &error))?;
-    if tables.is_empty() {
-        return Ok(());
+enum Found {
+    /// 0 for an empty database.
+    Version(i64),
+    /// Some tables of another program.
+    Foreign(Vec<String>),
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<Found> {
+    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+    let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if tables.iter().any(|table| table == "_sqlx_migrations") {
+        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+        return Ok(Found::Version(connection.query_row(newest, [], |row| row.get(0))?));
     }
-    let names: Vec<String> = tables.iter().filter_map(|row| row.try_get("name").ok()).collect();
-    let reason = format!("it holds the tables of another program ({})", names.join(", "));
-    Err(OpenError::Invalid { path: path.to_owned(), reason })
-}
-
-/// Returns the version of the newest migration applied to the file; `None` if there is none.
-async fn version(connection: &mut SqliteConnection) -> Option<i64> {
-    // A new file has no such table. A file that is no database fails here, and again, with its reason, in the migration.
-    let row = sqlx::query("SELECT max(version) AS newest FROM _sqlx_migrations").fetch_one(connection).await.ok()?;
-    row.try_get("newest").ok()
-}
-
-/// As [`explain`], for a database opened read-only.
-pub(crate) fn unreadable(path: &Path, error: &sqlx::Error) -> OpenError {
-    match explain(path, error) {
-        OpenError::Unwritable { path, reason } => OpenError::Unreadable { path, reason },
-        other => other,
-    }
-}
-
-pub(crate) fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
-    let (path, reason) = (path.to_owned(), error.to_string());
-    match result_code::code(error) {
-        Some(
-            result_code::SQLITE_CANTOPEN
-            | result_code::SQLITE_READONLY
-            | result_code::SQLITE_FULL
-            | result_code::SQLITE_IOERR,
-        ) => OpenError::Unwritable { path, reason },
-        _ => OpenError::Invalid { path, reason },
+    match tables.is_empty() {
+        true => Ok(Found::Version(0)),
+        false => Ok(Found::Foreign(tables.into_iter().take(3).collect())),
     }
 }

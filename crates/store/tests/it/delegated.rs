@@ -6,6 +6,7 @@ use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::TaskKind;
+use kugetsu_store::query::ViewFilter;
 use kugetsu_store::view::Repo;
 use kugetsu_store::write::{Enqueue, Precondition};
 
@@ -53,8 +54,8 @@ impl World {
     }
 
     async fn retry(&self, issue: IssueId, task: TaskId) {
-        let (_, task) = self.store().task(task).await.unwrap().unwrap();
-        self.store().apply(issue, Event::TaskRetried { task }, now()).await.unwrap();
+        let view = self.store().view(task).await.unwrap().unwrap();
+        self.store().apply(issue, Event::TaskRetried { task: view.task }, now()).await.unwrap();
     }
 
     async fn due(&self, coordinator: IssueId) -> Vec<TaskId> {
@@ -74,10 +75,6 @@ impl World {
         let id = report.task.id;
         self.enqueue(report).await;
         id
-    }
-
-    async fn tasks(&self) -> usize {
-        self.store().queue(true).await.unwrap().len()
     }
 }
 
@@ -173,7 +170,7 @@ async fn clean_keeps_tasks_until_they_are_reported() {
     assert_eq!(clean().await, 1, "only the other message; the queued report still needs its tasks");
     world.end(coordinator, report, Verdict::Done).await;
     world.coordinate(None).await;
-    assert_eq!(world.tasks().await, 5);
+    assert_eq!(world.tasks(ViewFilter::All).await.len(), 5);
     assert_eq!(clean().await, 2, "the message, then its report; the others are the latest of their issues");
     assert_eq!(world.due(coordinator).await, [], "nothing is reported again");
 }

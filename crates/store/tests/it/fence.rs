@@ -4,6 +4,7 @@ use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::RunQuery;
 use uuid::Uuid;
 
 use crate::world::{World, ended, now, worktree};
@@ -20,7 +21,7 @@ async fn a_write_with_an_old_fence_is_refused_and_changes_nothing() {
     world.reopen().await;
 
     let before = world.store().issue_by_id(issue.id).await.unwrap();
-    let events = world.store().last_event().await.unwrap();
+    let events = world.store().last_event(None, None).await.unwrap();
     for event in [ended(old, Verdict::Done), Event::WorktreeReady { lease: old, worktree: worktree() }] {
         let refused = world.store().apply(issue.id, event.clone(), now()).await.unwrap_err();
         assert!(matches!(refused, StoreError::Refused(Refused::Stale { run }) if run == old.run), "{refused}");
@@ -28,7 +29,7 @@ async fn a_write_with_an_old_fence_is_refused_and_changes_nothing() {
         assert!(matches!(refused, StoreError::Refused(Refused::Stale { .. })), "{refused}");
     }
     assert_eq!(world.store().issue_by_id(issue.id).await.unwrap(), before);
-    assert_eq!(world.store().last_event().await.unwrap(), events);
+    assert_eq!(world.store().last_event(None, None).await.unwrap(), events);
     world.finish(new, Verdict::Failed).await;
 }
 
@@ -42,14 +43,14 @@ async fn a_repeated_report_is_stored_once() {
     let first = world.store().apply_report(lease, ready.clone(), 100, now()).await.unwrap();
     assert!(!first.repeated);
     world.store().apply_report(lease, opened.clone(), 200, now()).await.unwrap();
-    let events = world.store().last_event().await.unwrap();
+    let events = world.store().last_event(None, None).await.unwrap();
 
     // The daemon died before it answered, so the runner reports everything again.
     world.reopen().await;
     for (event, end) in [(ready, 100), (opened, 200)] {
         assert!(world.store().apply_report(lease, event, end, now()).await.unwrap().repeated);
     }
-    assert_eq!(world.store().last_event().await.unwrap(), events);
+    assert_eq!(world.store().last_event(None, None).await.unwrap(), events);
 
     let end = ended(lease, Verdict::Done);
     let store = world.store();
@@ -58,9 +59,9 @@ async fn a_repeated_report_is_stored_once() {
         store.apply_report(lease, end.clone(), 300, now()),
     );
     assert_ne!(one.unwrap().repeated, other.unwrap().repeated);
-    assert_eq!(store.last_event().await.unwrap(), events + 1);
+    assert_eq!(store.last_event(None, None).await.unwrap(), events + 1);
     assert!(store.apply_report(lease, end, 300, now()).await.unwrap().repeated, "after the run's end too");
-    assert_eq!(store.run_of_task(task).await.unwrap().unwrap().run.unwrap().acknowledged, 300);
+    assert_eq!(store.view(task).await.unwrap().unwrap().run.unwrap().acknowledged, 300);
 }
 
 #[tokio::test]
@@ -71,6 +72,6 @@ async fn two_concurrent_claims_of_an_issue_create_one_run() {
     let store = world.store();
     let (one, other) = tokio::join!(store.apply(issue.id, claim(), now()), store.apply(issue.id, claim(), now()));
     assert!(one.is_ok() != other.is_ok());
-    assert_eq!(store.running().await.unwrap().len(), 1);
-    assert_eq!(store.runs_of(issue.id, None).await.unwrap().len(), 1);
+    assert_eq!(world.running().await.len(), 1);
+    assert_eq!(store.runs(RunQuery::new(issue.id)).await.unwrap().len(), 1);
 }

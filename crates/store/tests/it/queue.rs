@@ -5,6 +5,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
 use kugetsu_store::write::{Adopt, Enqueue};
 
 use crate::world::{World, continue_work, later, now, start, worktree};
@@ -44,19 +45,19 @@ async fn a_task_waits_for_its_issue_for_the_one_it_comes_after_and_for_a_removal
 
     let lease = world.work(first.id, task).await;
     assert_eq!(world.next(10).await, [], "its issue has a live run");
-    assert_eq!(world.store().slots_in_use().await.unwrap(), 1);
+    assert_eq!(world.store().queue(0).await.unwrap().slots_in_use, 1);
     world.finish(lease, Verdict::Done).await;
     assert_eq!(world.next(10).await, [first.id], "the latest task of the other one is not done");
 
     let second = world.store().issue_by_id(first.id).await.unwrap().tasks[0].id;
     let lease = world.work(first.id, second).await;
-    assert_eq!(world.store().slots_in_use().await.unwrap(), 0, "a continue needs no slot");
+    assert_eq!(world.store().queue(0).await.unwrap().slots_in_use, 0, "a continue needs no slot");
     world.finish(lease, Verdict::Done).await;
     assert_eq!(world.next(10).await, [after.id]);
     assert_eq!(world.store().queue_position(second).await.unwrap(), None);
 
     world.store().apply(first.id, Event::DestroyRequested, now()).await.unwrap();
-    assert_eq!(world.store().destroying().await.unwrap(), [first.id]);
+    assert_eq!(world.store().issues(IssueFilter::Destroying, 9).await.unwrap().issues[0].id, first.id);
     let refused = world.store().enqueue(continue_work(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)), "{refused}");
     world.store().apply(first.id, Event::Destroyed { rescue: None, notes: vec![] }, now()).await.unwrap();
@@ -72,7 +73,7 @@ async fn a_task_after_a_failed_one_stays_queued() {
     let lease = world.work(first.id, task).await;
     world.finish(lease, Verdict::Failed).await;
     assert_eq!(world.next(10).await, []);
-    assert_eq!(world.store().queued().await.unwrap(), 1);
+    assert_eq!(world.queued_count().await, 1);
 }
 
 #[tokio::test]
@@ -82,27 +83,27 @@ async fn a_run_reads_back_as_stored() {
     let lease = world.work(issue.id, task).await;
     world.reopen().await;
     let store = world.store();
-    assert_eq!(store.running().await.unwrap().len(), 1);
-    assert_eq!(store.issue_of_run(lease.run).await.unwrap(), Some(issue.id));
+    assert_eq!(world.running().await.len(), 1);
+    assert_eq!(store.issue(lease.run).await.unwrap().map(|found| found.id), Some(issue.id));
     let session = format!("ses_{task}");
-    assert_eq!(store.issue_by_session(&session).await.unwrap().map(|found| found.id), Some(issue.id));
+    assert_eq!(store.issue(IssueFilter::Session(session)).await.unwrap().map(|found| found.id), Some(issue.id));
     world.finish(lease, Verdict::Blocked).await;
     world.reopen().await;
     let store = world.store();
-    assert_eq!(store.running().await.unwrap(), []);
-    let view = store.latest_run(issue.id).await.unwrap().unwrap();
+    assert_eq!(world.running().await, []);
+    let view = store.view(issue.id).await.unwrap().unwrap();
     let run = view.run.clone().unwrap();
     let outcome = run.outcome.unwrap();
     assert_eq!((outcome.verdict, outcome.reason.as_str(), outcome.commits), (Verdict::Blocked, "because", 2));
     assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (0.25, 1000));
     assert_eq!((run.fence, view.task.state), (1, TaskState::Blocked));
-    assert_eq!(store.run_of_task(task).await.unwrap().as_ref(), Some(&view));
-    let mut listed = store.latest_runs().await.unwrap();
+    assert_eq!(store.view(task).await.unwrap().as_ref(), Some(&view));
+    let mut listed = store.views(ViewQuery::new(ViewFilter::Issues)).await.unwrap().views;
     assert_eq!(listed[0].task.message, "", "a list holds no messages");
     listed[0].task.message.clone_from(&view.task.message);
     assert_eq!(listed, [view]);
     assert_eq!(store.last_pushed(issue.id).await.unwrap(), Some("1".repeat(40)));
-    assert_eq!(store.task(task).await.unwrap().map(|(id, task)| (id, task.attempt)), Some((issue.id, 1)));
+    assert_eq!(store.view(task).await.unwrap().map(|view| (view.issue, view.task.attempt)), Some((issue.id, 1)));
     assert_eq!(store.issue(&issue.reference).await.unwrap().map(|found| found.id), Some(issue.id));
 }
 
@@ -116,16 +117,16 @@ async fn clean_deletes_old_tasks_but_not_the_latest_and_no_events() {
     let lease = world.work(issue.id, next).await;
     world.finish(lease, Verdict::Done).await;
     let (waiting, _) = world.queued(2).await;
-    let events = world.store().last_event().await.unwrap();
+    let events = world.store().last_event(None, None).await.unwrap();
 
     let nothing = world.store().clean(Timestamp::from_second(0).unwrap()).await.unwrap();
     assert_eq!((nothing.tasks, nothing.runs.len()), (0, 0));
     let cleaned = world.store().clean(later(60)).await.unwrap();
     assert_eq!((cleaned.tasks, cleaned.runs), (1, vec![old.run]));
-    let left: Vec<_> = world.store().queue(true).await.unwrap().iter().map(|view| view.task.id).collect();
+    let left: Vec<_> = world.tasks(ViewFilter::All).await.iter().map(|view| view.task.id).collect();
     assert_eq!(left[0], next);
     assert_eq!(world.next(9).await, [waiting.id]);
-    assert_eq!(world.store().last_event().await.unwrap(), events);
+    assert_eq!(world.store().last_event(None, None).await.unwrap(), events);
 }
 
 #[tokio::test]
@@ -151,11 +152,11 @@ async fn adopted_work_is_stored_once_and_can_be_continued() {
     assert_eq!(world.store().issue_by_id(known.id).await.unwrap().worktree, None);
 
     world.reopen().await;
-    let view = world.store().latest_run(first.issue.id).await.unwrap().unwrap();
+    let view = world.store().view(first.issue.id).await.unwrap().unwrap();
     assert_eq!((view.task.state, view.worktree), (TaskState::Blocked, Some(worktree())));
     assert_eq!(view.session.as_deref(), Some("ses_old"));
     assert_eq!(world.next(10).await, [known.id], "adopted work does not start by itself");
     world.enqueue(continue_work(1)).await;
     assert!(world.next(10).await.contains(&first.issue.id));
-    assert_eq!(world.store().damaged_rows().await.unwrap(), Vec::<String>::new());
+    assert_eq!(world.store().check().await.unwrap(), Vec::<String>::new());
 }

@@ -6,6 +6,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::{RunQuery, ViewFilter};
 use kugetsu_store::write::Enqueue;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ async fn concurrent_writes_survive_a_restart() {
         assert_eq!(answer.issue.tasks[0].id, task.task.id);
     }
     world.reopen().await;
-    let mut stored = world.store().queue(false).await.unwrap();
+    let mut stored = world.tasks(ViewFilter::Live).await;
     stored.sort_by_key(|view| view.reference.number);
     assert_eq!(stored.len() as u64, COUNT);
     for (task, stored) in tasks.iter().zip(&stored) {
@@ -33,9 +34,8 @@ async fn concurrent_writes_survive_a_restart() {
     let events = world.store().events_after(None, 0, 1000).await.unwrap();
     let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
     assert_eq!(numbers, (1..=COUNT as i64).collect::<Vec<_>>());
-    assert_eq!(world.store().last_event().await.unwrap(), COUNT as i64);
+    assert_eq!(world.store().last_event(None, None).await.unwrap(), COUNT as i64);
     assert_eq!(world.store().check().await.unwrap(), Vec::<String>::new());
-    assert_eq!(world.store().damaged_rows().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_refused_write_does_not_affect_the_others() {
     assert!(first.is_ok() && second.is_ok());
     assert!(matches!(busy, Err(StoreError::IssueBusy { state: "queued" })), "{busy:?}");
     assert!(matches!(unknown, Err(StoreError::NoSuchIssue)), "{unknown:?}");
-    assert_eq!(store.queued().await.unwrap(), 3);
+    assert_eq!(world.queued_count().await, 3);
 }
 
 #[tokio::test]
@@ -85,8 +85,8 @@ async fn enqueueing_a_task_twice_queues_it_once() {
     assert_ne!(one.repeated, other.repeated);
     assert_eq!(one.issue.reference, other.issue.reference, "without a number");
 
-    assert_eq!(store.queue(true).await.unwrap().len(), 3);
-    assert_eq!(store.runs_of(issue.id, None).await.unwrap(), [lease.run]);
+    assert_eq!(world.tasks(ViewFilter::All).await.len(), 3);
+    assert_eq!(store.runs(RunQuery::new(issue.id)).await.unwrap()[0].id, lease.run);
 }
 
 #[tokio::test]
@@ -101,8 +101,7 @@ async fn local_issues_are_numbered_without_gaps_or_duplicates() {
         }
         world.reopen().await;
     }
-    let numbers: BTreeSet<u64> =
-        world.store().queue(false).await.unwrap().iter().map(|view| view.reference.number).collect();
+    let numbers: BTreeSet<u64> = world.tasks(ViewFilter::Live).await.iter().map(|view| view.reference.number).collect();
     assert_eq!(numbers, (1..=40).collect());
     assert_eq!(world.store().local_repos().await.unwrap(), [local_repo()]);
 }
@@ -114,7 +113,7 @@ async fn two_concurrent_starts_of_an_issue_queue_one_task() {
     let answers = tokio::join!(store.enqueue(start(1), now()), store.enqueue(start(1), now()));
     let busy = |answer: &Result<_, StoreError>| matches!(answer, Err(StoreError::IssueBusy { .. }));
     assert!(answers.0.is_ok() != answers.1.is_ok() && busy(&answers.0) != busy(&answers.1));
-    assert_eq!(store.queued().await.unwrap(), 1);
+    assert_eq!(world.queued_count().await, 1);
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_store::open::{Opened, open};
+use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
 use kugetsu_store::store::Store;
-use kugetsu_store::view::Repo;
+use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Applied, Enqueue, Precondition};
-use sqlx::Connection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use rusqlite::Connection;
 use uuid::Uuid;
 
 pub(crate) struct World {
@@ -38,13 +38,13 @@ impl World {
     }
 
     pub(crate) async fn open(&mut self) {
-        self.opened = Some(open(&self.path()).await.unwrap());
+        self.opened = Some(open(&self.path()).unwrap());
     }
 
     pub(crate) async fn close(&mut self) {
         let opened = self.opened.take().unwrap();
         drop(opened.store);
-        opened.writer.await.unwrap();
+        opened.closed.await.unwrap();
     }
 
     pub(crate) async fn reopen(&mut self) {
@@ -55,10 +55,10 @@ impl World {
     /// Changes the closed file with another program.
     pub(crate) async fn tamper(&mut self, statements: &str) {
         self.close().await;
-        let options = SqliteConnectOptions::new().filename(self.path()).foreign_keys(false);
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let connection = Connection::open(self.path()).unwrap();
+        connection.pragma_update(None, "foreign_keys", false).unwrap();
+        connection.execute_batch(statements).unwrap();
+        connection.close().unwrap();
         self.open().await;
     }
 
@@ -88,13 +88,29 @@ impl World {
         lease
     }
 
+    pub(crate) async fn queued_count(&self) -> u64 {
+        self.store().queue(0).await.unwrap().queued
+    }
+
+    /// The issues with a live run.
+    pub(crate) async fn running(&self) -> Vec<Issue> {
+        self.store().issues(IssueFilter::Running, usize::MAX).await.unwrap().issues
+    }
+
+    /// All tasks, oldest first.
+    pub(crate) async fn tasks(&self, filter: ViewFilter) -> Vec<RunView> {
+        let mut views = self.store().views(ViewQuery::new(filter).with_messages()).await.unwrap().views;
+        views.reverse();
+        views
+    }
+
     pub(crate) async fn finish(&self, lease: Lease, verdict: Verdict) {
         self.store().apply(lease.issue, ended(lease, verdict), now()).await.unwrap();
     }
 
     /// The issues of the candidates, in order.
     pub(crate) async fn next(&self, slots: usize) -> Vec<IssueId> {
-        self.store().candidates(slots).await.unwrap().into_iter().map(|candidate| candidate.issue).collect()
+        self.store().queue(slots).await.unwrap().candidates.into_iter().map(|candidate| candidate.issue).collect()
     }
 }
 

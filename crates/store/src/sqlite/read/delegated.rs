@@ -4,17 +4,17 @@
 //! `done` and so does not start by itself. A report covers everything that was settled when it was queued. A task that
 //! settles later, for example after a retry, gets another report.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, TaskId};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use rusqlite::Connection;
 
-use super::read::{explain, run_view, views};
-use super::row::{self, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
-use crate::view::{DelegatedTask, RunView};
+use crate::sqlite::row::Columns;
 
 /// `stuck`: queued tasks that wait for an issue whose latest task ended other than `done`, and those that wait for them
-/// in turn; `since` when. The condition for waiting is the one of the candidates in `read.rs`.
+/// in turn; `since` when. The condition for waiting is the one of the candidates in `queue.rs`.
 macro_rules! stuck {
     () => {
         "stuck (id, issue, seq, since) AS MATERIALIZED ( \
@@ -55,7 +55,7 @@ macro_rules! reported {
     };
 }
 
-pub(crate) use {delegated, reported, stuck};
+pub(in crate::sqlite) use {delegated, reported, stuck};
 
 /// Ended tasks of the coordinator. A canceled one gets no report: the user did not want it.
 const DUE: &str = concat!(
@@ -63,21 +63,29 @@ const DUE: &str = concat!(
     stuck!(),
     ", ",
     delegated!(),
-    " SELECT p.id AS t_id, max(a.settled) AS settled FROM delegated a JOIN tasks p ON p.id = a.parent \
+    " SELECT p.id, max(a.settled) FROM delegated a JOIN tasks p ON p.id = a.parent \
         WHERE p.issue = ? AND p.state IN ('done', 'blocked', 'failed', 'timeout') GROUP BY p.id \
         HAVING count(*) = count(a.settled) AND sum(NOT ",
     reported!("p.id", "a.seq", "a.settled"),
     ") > 0 ORDER BY p.seq"
 );
 
-/// See [`Store::reports_due`](crate::store::Store::reports_due).
-pub(crate) async fn due(pool: &SqlitePool, coordinator: IssueId) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
-    let rows = sqlx::query(DUE).bind(coordinator.to_string()).fetch_all(pool).await.map_err(explain)?;
-    let due = |found: &SqliteRow| Ok((row::parsed(found, "t_id")?, row::time(found, "settled")?));
-    let readable = |found: Result<_, StoreError>| {
-        found.inspect_err(|error| tracing::error!(%error, "skipping a damaged row in a report")).ok()
-    };
-    Ok(rows.iter().map(due).filter_map(readable).collect())
+/// See [`Store::reports_due`](crate::store::Store::reports_due). Damaged tasks are logged and left out.
+pub(in crate::sqlite) fn reports_due(
+    connection: &Connection,
+    coordinator: IssueId,
+) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
+    let mut statement = connection.prepare_cached(DUE)?;
+    let mut rows = statement.query([coordinator.to_string()])?;
+    let mut due = Vec::new();
+    while let Some(found) = rows.next()? {
+        let mut columns = Columns::of("task", found);
+        match columns.parsed().and_then(|task| Ok((task, columns.time()?))) {
+            Err(error) if error.is_damage() => tracing::error!(%error, "skipping a damaged task in a report"),
+            task => due.push(task?),
+        }
+    }
+    Ok(due)
 }
 
 const SETTLED: &str = concat!(
@@ -85,23 +93,16 @@ const SETTLED: &str = concat!(
     stuck!(),
     ", ",
     delegated!(),
-    " SELECT t.id AS t_id FROM delegated a JOIN tasks t ON t.seq = a.seq WHERE a.parent = ? AND a.settled IS NOT NULL"
+    " SELECT t.id FROM delegated a JOIN tasks t ON t.seq = a.seq WHERE a.parent = ? AND a.settled IS NOT NULL"
 );
 
-/// See [`Store::delegated_tasks`](crate::store::Store::delegated_tasks).
-pub(crate) async fn tasks(pool: &SqlitePool, task: TaskId) -> Result<Vec<DelegatedTask>, StoreError> {
-    let rows = sqlx::query(run_view!("WHERE t.asked_by = ? ORDER BY t.seq")).bind(task.to_string());
-    let views: Vec<RunView> = views(&rows.fetch_all(pool).await.map_err(explain)?);
-    let rows = sqlx::query(SETTLED).bind(task.to_string()).fetch_all(pool).await.map_err(explain)?;
-    let settled: Vec<TaskId> = rows.iter().map(|found| row::parsed(found, "t_id")).collect::<Result<_, _>>()?;
-    Ok(views.into_iter().map(|view| DelegatedTask { is_settled: settled.contains(&view.task.id), view }).collect())
-}
-
-pub(crate) async fn count(pool: &SqlitePool, task: TaskId) -> Result<u64, StoreError> {
-    let found = sqlx::query("SELECT count(*) AS count FROM tasks WHERE asked_by = ? AND kind <> 'report'")
-        .bind(task.to_string())
-        .fetch_one(pool)
-        .await
-        .map_err(explain)?;
-    Ok(u64::try_from(row::get::<i64>(&found, "count")?).unwrap_or_default())
+/// Returns which of the tasks delegated during a task of the coordinator are settled.
+pub(in crate::sqlite) fn settled(connection: &Connection, task: TaskId) -> Result<HashSet<TaskId>, StoreError> {
+    let mut statement = connection.prepare_cached(SETTLED)?;
+    let mut rows = statement.query([task.to_string()])?;
+    let mut settled = HashSet::new();
+    while let Some(found) = rows.next()? {
+        settled.insert(Columns::of("task", found).parsed()?);
+    }
+    Ok(settled)
 }

@@ -1,0 +1,66 @@
+//! The interface between the store and a database.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::run::Run;
+use tokio::sync::broadcast;
+
+use crate::error::StoreError;
+use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
+use crate::view::{Repo, RunView, StoredEvent};
+use crate::write::{Applied, Cleaned, Write};
+
+pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Rows, of which a damaged one is an error, and something about the others.
+pub(crate) type Rows<T, Rest> = (Vec<Result<T, StoreError>>, Rest);
+
+/// A database. [`transaction`](crate::transaction) decides what a write does; a driver loads and saves rows.
+pub(crate) trait Driver: fmt::Debug + Send + Sync {
+    /// Applies a write in a transaction, perhaps together with other writes.
+    fn transact(&self, write: Write) -> Reply<'_, Applied>;
+
+    /// See [`Store::clean`](crate::store::Store::clean).
+    fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned>;
+
+    /// Returns the newest `limit` issues that match, and the number of issues that match.
+    fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>>;
+
+    /// Returns a page of tasks and where the next one begins.
+    fn views(&self, query: ViewQuery) -> Reply<'_, Rows<RunView, Option<i64>>>;
+
+    fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>>;
+
+    /// Returns at most `slots` candidates that need a slot, and all others.
+    fn queue(&self, slots: usize) -> Reply<'_, Queue>;
+
+    /// See [`Store::queue_position`](crate::store::Store::queue_position).
+    fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>>;
+
+    /// See [`Store::reports_due`](crate::store::Store::reports_due).
+    fn reports_due(&self, coordinator: IssueId) -> Reply<'_, Vec<(TaskId, Timestamp)>>;
+
+    /// Returns which of the tasks delegated during a task of the coordinator are settled.
+    fn settled(&self, delegated_by: TaskId) -> Reply<'_, HashSet<TaskId>>;
+
+    /// Returns all repositories, oldest first.
+    fn repos(&self) -> Reply<'_, Vec<Repo>>;
+
+    /// See [`Store::events_after`](crate::store::Store::events_after).
+    fn events_after(&self, issue: Option<IssueId>, after: i64, limit: u32) -> Reply<'_, Vec<StoredEvent>>;
+
+    /// See [`Store::last_event`](crate::store::Store::last_event).
+    fn last_event(&self, issue: Option<IssueId>, before: Option<Timestamp>) -> Reply<'_, i64>;
+
+    /// Subscribes to the events stored from now on.
+    fn listen(&self) -> broadcast::Receiver<Arc<StoredEvent>>;
+
+    /// Describes every fault of the database and every damaged row.
+    fn check(&self) -> Reply<'_, Vec<String>>;
+}

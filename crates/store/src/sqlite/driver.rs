@@ -1,0 +1,213 @@
+//! The driver: hands requests to the threads.
+
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::run::Run;
+use rusqlite::Connection;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::readers::Readers;
+use super::writer::{Request, Writer};
+use super::{connection, error, read, schema};
+use crate::driver::{Driver, Reply, Rows};
+use crate::error::{OpenError, StoreError};
+use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
+use crate::view::{Repo, RunView, StoredEvent};
+use crate::write::{Applied, Cleaned, Write};
+
+/// Threads that read. With two, a long list delays no other read.
+const READERS: usize = 2;
+/// Writes that may wait for the writer; a further caller waits until there is room.
+const WAITING_WRITES: usize = 1024;
+/// Events that a listener may lag behind; a slower one has to read them from the log.
+const LIVE_EVENTS: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    requests: mpsc::Sender<Request>,
+    readers: Readers,
+    events: broadcast::Sender<Arc<StoredEvent>>,
+}
+
+/// Opens the database at `path`. Creates and migrates it where needed. The receiver resolves when the file is closed, after
+/// the driver was dropped.
+pub(crate) fn open(path: &Path) -> Result<(Sqlite, oneshot::Receiver<()>), OpenError> {
+    make_private(path)?;
+    let mut connection = connection::read_write(path).map_err(|error| error::unwritable(path, &error))?;
+    schema::migrate(path, &mut connection)?;
+    start(path, connection)
+}
+
+/// Starts the threads. `connection` is the one that writes.
+fn start(path: &Path, connection: Connection) -> Result<(Sqlite, oneshot::Receiver<()>), OpenError> {
+    let (events, _) = broadcast::channel(LIVE_EVENTS);
+    let writer = Writer::new(connection, events.clone())
+        .map_err(|error| OpenError::Invalid { path: path.to_owned(), reason: error.to_string() })?;
+    let (readers, threads) = Readers::start(path, READERS).map_err(|error| error::unwritable(path, &error))?;
+    let (sender, requests) = mpsc::channel(WAITING_WRITES);
+    Ok((Sqlite { requests: sender, readers, events }, writer.start(requests, threads)))
+}
+
+/// Opens the database at `path` without writing to it, also while a daemon uses it.
+pub(crate) fn open_read_only(path: &Path) -> Result<Sqlite, OpenError> {
+    let connection = connection::read_only(path).map_err(|error| error::unreadable(path, &error))?;
+    schema::compare(path, &connection)?;
+    let (readers, _) = Readers::start(path, 1).map_err(|error| error::unreadable(path, &error))?;
+    let (requests, _) = mpsc::channel(1);
+    let (events, _) = broadcast::channel(1);
+    Ok(Sqlite { requests, readers, events })
+}
+
+/// Creates the file with access for its owner only. SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::Unwritable { path: path.to_owned(), reason: error.to_string() }),
+    }
+}
+
+impl Sqlite {
+    fn request<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Request,
+    ) -> Reply<'_, T> {
+        let (reply, answer) = oneshot::channel();
+        let request = request(reply);
+        Box::pin(async move {
+            self.requests.send(request).await.map_err(|_| StoreError::Closed)?;
+            answer.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+}
+
+impl Driver for Sqlite {
+    fn transact(&self, write: Write) -> Reply<'_, Applied> {
+        self.request(|reply| Request::Write(write, reply))
+    }
+
+    fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
+        self.request(|reply| Request::Clean(before, reply))
+    }
+
+    fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {
+        self.readers.query(move |connection| read::issues(connection, &filter, limit))
+    }
+
+    fn views(&self, query: ViewQuery) -> Reply<'_, Rows<RunView, Option<i64>>> {
+        self.readers.query(move |connection| read::views(connection, &query))
+    }
+
+    fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>> {
+        self.readers.query(move |connection| read::runs(connection, &query))
+    }
+
+    fn queue(&self, slots: usize) -> Reply<'_, Queue> {
+        self.readers.query(move |connection| read::queue(connection, slots))
+    }
+
+    fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>> {
+        self.readers.query(move |connection| read::queue_position(connection, task))
+    }
+
+    fn reports_due(&self, coordinator: IssueId) -> Reply<'_, Vec<(TaskId, Timestamp)>> {
+        self.readers.query(move |connection| read::reports_due(connection, coordinator))
+    }
+
+    fn settled(&self, delegated_by: TaskId) -> Reply<'_, HashSet<TaskId>> {
+        self.readers.query(move |connection| read::settled(connection, delegated_by))
+    }
+
+    fn repos(&self) -> Reply<'_, Vec<Repo>> {
+        self.readers.query(read::repos)
+    }
+
+    fn events_after(&self, issue: Option<IssueId>, after: i64, limit: u32) -> Reply<'_, Vec<StoredEvent>> {
+        self.readers.query(move |connection| read::events_after(connection, issue, after, limit))
+    }
+
+    fn last_event(&self, issue: Option<IssueId>, before: Option<Timestamp>) -> Reply<'_, i64> {
+        self.readers.query(move |connection| read::last_event(connection, issue, before))
+    }
+
+    fn listen(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.events.subscribe()
+    }
+
+    fn check(&self) -> Reply<'_, Vec<String>> {
+        self.readers.query(read::check)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kugetsu_domain::reference::{ProjectPath, RepoRef, ServerBase};
+    use kugetsu_domain::task::{Task, TaskKind};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::write::{Enqueue, Precondition};
+
+    fn enqueue(number: u64, message: String) -> Enqueue {
+        let base = ServerBase::new("https://h").unwrap();
+        let (id, now) = (TaskId::new(Uuid::now_v7()), Timestamp::UNIX_EPOCH);
+        Enqueue {
+            repo: Repo {
+                name: RepoRef { base, project: ProjectPath::new("a/b").unwrap() },
+                kind: None,
+                source: "https://h/a/b".to_owned(),
+            },
+            number: Some(number),
+            new_issue: IssueId::new(Uuid::now_v7()),
+            title: String::new(),
+            pr_url: None,
+            task: Task::queued(id, TaskKind::Start, "a".to_owned(), message, now),
+            precondition: Precondition::Idle,
+        }
+    }
+
+    /// A store whose disk has room for `pages` more pages.
+    fn small(path: &Path, pages: i64) -> (Store, oneshot::Receiver<()>) {
+        let mut connection = connection::read_write(path).unwrap();
+        schema::migrate(path, &mut connection).unwrap();
+        let count: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", count + pages).unwrap();
+        let (driver, closed) = start(path, connection).unwrap();
+        (Store::new(driver), closed)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_only_the_writes_that_do_not_fit() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, closed) = small(&directory.path().join("small.db"), 20);
+        let now = Timestamp::UNIX_EPOCH;
+        let long = "x".repeat(200_000);
+        // In one batch.
+        let (first, second) =
+            tokio::join!(store.enqueue(enqueue(1, String::new()), now), store.enqueue(enqueue(2, long.clone()), now));
+        assert!(!first.unwrap().repeated);
+        let refused = second.unwrap_err();
+        assert!(matches!(refused, StoreError::DiskFull), "{refused}");
+        assert!(refused.hint().is_some_and(|hint| hint.contains("free some space")), "{refused}");
+
+        assert!(store.enqueue(enqueue(3, long), now).await.is_err());
+        store.enqueue(enqueue(4, String::new()), now).await.unwrap();
+        assert_eq!(store.queue(0).await.unwrap().queued, 2);
+        let events = store.events_after(None, 0, 9).await.unwrap();
+        let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, [1, 2], "a refused write leaves no trace");
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+
+        drop(store);
+        closed.await.unwrap();
+    }
+}

@@ -1,0 +1,35 @@
+//! SQLite's errors as errors of the store.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::error::{OpenError, StoreError};
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ => Self::Database(error.to_string()),
+        }
+    }
+}
+
+/// A failure to open a database for writing.
+pub(super) fn unwritable(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            OpenError::Unwritable { path, reason }
+        }
+        _ => OpenError::Invalid { path, reason },
+    }
+}
+
+/// A failure to open a database read-only.
+pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> OpenError {
+    match unwritable(path, error) {
+        OpenError::Unwritable { path, reason } => OpenError::Unreadable { path, reason },
+        other => other,
+    }
+}

@@ -1,0 +1,38 @@
+//! Faults of the database.
+
+use rusqlite::{Connection, Row};
+
+use crate::error::StoreError;
+use crate::sqlite::row::{self, Columns, issue_columns, run_columns, task_columns};
+
+/// Describes every fault that SQLite finds in the file, and every row that cannot be read.
+pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare("PRAGMA quick_check")?;
+    let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut faults: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
+    read_all(connection, ISSUES, |row| row::issue(&mut Columns::of("issue", row)).map(drop), &mut faults)?;
+    read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut faults)?;
+    read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
+    Ok(faults)
+}
+
+const ISSUES: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo");
+const TASKS: &str = concat!("SELECT ", task_columns!(), " FROM tasks t");
+const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs r");
+
+fn read_all(
+    connection: &Connection,
+    query: &str,
+    read: impl Fn(&Row<'_>) -> Result<(), StoreError>,
+    faults: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    while let Some(found) = rows.next()? {
+        match read(found) {
+            Err(StoreError::Damaged { what }) => faults.push(what),
+            result => result?,
+        }
+    }
+    Ok(())
+}

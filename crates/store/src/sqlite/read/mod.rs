@@ -1,0 +1,15 @@
+//! The queries of the readers.
+
+mod delegated;
+mod events;
+mod integrity;
+mod issues;
+mod queue;
+mod views;
+
+pub(super) use delegated::{delegated, reported, reports_due, settled, stuck};
+pub(super) use events::{events_after, last_event};
+pub(super) use integrity::check;
+pub(super) use issues::{issues, repos};
+pub(super) use queue::{queue, queue_position};
+pub(super) use views::{runs, views};

@@ -1,0 +1,203 @@
+//! Saves the rows that a transaction changed.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::reference::RepoRef;
+use kugetsu_domain::run::Run;
+use rusqlite::{Connection, Params, params};
+
+use super::load::{Memory, number};
+use crate::error::StoreError;
+use crate::transaction::{Changes, IssueChange, RepoChange, StoredRepo, TaskChange};
+use crate::view::StoredEvent;
+
+/// Saves the rows in the current transaction. Returns the repositories that changed, with their keys.
+pub(super) fn save(
+    connection: &Connection,
+    memory: &Memory,
+    changes: &Changes,
+) -> Result<HashMap<RepoRef, (i64, StoredRepo)>, StoreError> {
+    let mut repos = HashMap::new();
+    for change in &changes.repos {
+        repos.insert(change.name.clone(), (repo(connection, change)?, change.row.clone()));
+    }
+    for (id, change) in &changes.issues {
+        let name = &change.issue.reference.repo;
+        let repo = repos.get(name).map(|(key, _)| *key).or_else(|| memory.repo(name));
+        issue(connection, *id, repo, change)?;
+    }
+    for (seq, change) in &changes.tasks {
+        task(connection, *seq, change)?;
+    }
+    for (issue, changed) in changes.runs.values() {
+        run(connection, *issue, changed)?;
+    }
+    for stored in &changes.events {
+        event(connection, stored)?;
+    }
+    Ok(repos)
+}
+
+/// Executes a statement that has to change exactly one row.
+fn put(connection: &Connection, statement: &str, params: impl Params) -> Result<(), StoreError> {
+    match connection.prepare_cached(statement)?.execute(params)? {
+        1 => Ok(()),
+        _ => Err(StoreError::Database("another program has changed the database; only the daemon may".to_owned())),
+    }
+}
+
+fn repo(connection: &Connection, change: &RepoChange) -> Result<i64, StoreError> {
+    let RepoChange { name, row, now } = change;
+    let kind = row.kind.map(|kind| kind.name());
+    let params = params![
+        name.base.as_str(),
+        name.project.as_str(),
+        kind,
+        row.source,
+        number(row.last_number),
+        now.as_millisecond(),
+    ];
+    Ok(connection.prepare_cached(PUT_REPO)?.query_row(params, |row| row.get(0))?)
+}
+
+const PUT_REPO: &str = "\
+    INSERT INTO repos (base, project, kind, source, last_number, created_at) VALUES (?, ?, ?, ?, ?, ?) \
+    ON CONFLICT (base, project) DO UPDATE \
+        SET kind = excluded.kind, source = excluded.source, last_number = excluded.last_number \
+    RETURNING id";
+
+/// `repo` is known unless the issue is stored already.
+fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &IssueChange) -> Result<(), StoreError> {
+    let IssueChange { issue, stored_version } = change;
+    let (worktree, session, pr) = (issue.worktree.as_ref(), issue.session.as_ref(), issue.pr.as_ref());
+    let checked = pr.and_then(|pr| pr.checked);
+    let common = params![
+        id.to_string(),
+        issue.state.name(),
+        issue.title,
+        worktree.map(|worktree| &worktree.directory),
+        worktree.map(|worktree| &worktree.branch),
+        worktree.and_then(|worktree| worktree.base_branch.as_ref()),
+        worktree.and_then(|worktree| worktree.base_sha.as_ref()),
+        session.map(|session| &session.id),
+        session.map(|session| &session.agent),
+        session.map(|session| session.state.name()),
+        pr.map(|pr| &pr.url),
+        pr.map(|pr| pr.origin.name()),
+        checked.map(|(state, _)| state.name()),
+        checked.map(|(_, at)| at.as_millisecond()),
+        number(issue.fence),
+        number(issue.version),
+    ];
+    match stored_version {
+        Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice()),
+        None => {
+            let own = params![repo, number(issue.reference.number), issue.created_at.as_millisecond()];
+            put(connection, INSERT_ISSUE, [common, own].concat().as_slice())
+        }
+    }
+}
+
+const INSERT_ISSUE: &str = "\
+    INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
+        session_state, change_url, change_by, change_state, change_seen_at, fence, version, repo, number, created_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+
+const UPDATE_ISSUE: &str = "\
+    UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
+        session = ?8, session_agent = ?9, session_state = ?10, change_url = ?11, change_by = ?12, change_state = ?13, \
+        change_seen_at = ?14, fence = ?15, version = ?16 \
+    WHERE id = ?1 AND version = ?17";
+
+fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
+    let TaskChange { issue, task, is_new } = change;
+    let ended_at = task.ended_at.map(Timestamp::as_millisecond);
+    let queued_at = task.queued_at.as_millisecond();
+    if !is_new {
+        let params =
+            params![seq, task.state.name(), task.attempt, task.cancel_requested, queued_at, ended_at, task.reason];
+        return put(connection, UPDATE_TASK, params);
+    }
+    let params = params![
+        seq,
+        task.id.to_string(),
+        issue.to_string(),
+        task.kind.name(),
+        task.state.name(),
+        task.message,
+        task.agent,
+        task.model,
+        task.base,
+        task.priority,
+        task.after.map(|id| id.to_string()),
+        task.asked_by.map(|id| id.to_string()),
+        task.attempt,
+        task.cancel_requested,
+        queued_at,
+        ended_at,
+        task.reason,
+    ];
+    put(connection, INSERT_TASK, params)
+}
+
+const INSERT_TASK: &str = "\
+    INSERT INTO tasks (seq, id, issue, kind, state, message, agent, model, base, priority, after, asked_by, attempt, \
+        cancel_asked, queued_at, ended_at, reason) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+const UPDATE_TASK: &str = "\
+    UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7 \
+    WHERE seq = ?1";
+
+fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreError> {
+    let outcome = run.outcome.as_ref();
+    let params = params![
+        run.id.to_string(),
+        run.task.to_string(),
+        issue.to_string(),
+        run.state.name(),
+        number(run.fence),
+        run.agent,
+        run.session,
+        run.started_at.as_millisecond(),
+        run.ended_at.map(Timestamp::as_millisecond),
+        outcome.map(|outcome| outcome.verdict.name()),
+        outcome.map(|outcome| &outcome.reason),
+        outcome.and_then(|outcome| outcome.head_sha.as_ref()),
+        outcome.map(|outcome| number(outcome.commits)),
+        outcome.map(|outcome| outcome.pushed),
+        outcome.map(|outcome| outcome.usage.cost_usd),
+        outcome.map(|outcome| number(outcome.usage.input_tokens)),
+        outcome.map(|outcome| number(outcome.usage.output_tokens)),
+        number(run.acknowledged),
+    ];
+    put(connection, PUT_RUN, params)
+}
+
+const PUT_RUN: &str = "\
+    INSERT INTO runs (id, task, issue, state, fence, agent, session, started_at, ended_at, verdict, reason, head_sha, \
+        commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, session = excluded.session, \
+        ended_at = excluded.ended_at, verdict = excluded.verdict, reason = excluded.reason, \
+        head_sha = excluded.head_sha, commits = excluded.commits, pushed = excluded.pushed, \
+        cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens, \
+        output_tokens = excluded.output_tokens, acknowledged = excluded.acknowledged";
+
+fn event(connection: &Connection, event: &StoredEvent) -> Result<(), StoreError> {
+    let params = params![
+        event.seq,
+        event.at.as_millisecond(),
+        event.issue.to_string(),
+        event.task.map(|id| id.to_string()),
+        event.run.map(|id| id.to_string()),
+        event.kind,
+        event.data.to_string(),
+    ];
+    put(connection, INSERT_EVENT, params)
+}
+
+const INSERT_EVENT: &str = "INSERT INTO events (seq, at, issue, task, run, kind, data) VALUES (?, ?, ?, ?, ?, ?, ?)";
