@@ -1,4 +1,4 @@
-//! How many tasks a second the daemon takes, and whether a long queue makes it slower.
+//! Tasks that the daemon accepts per second, and whether a long queue makes it slower.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,41 +10,41 @@ use kugetsu_api::path;
 use kugetsu_api::task::{TaskObject, TaskRequest};
 use uuid::Uuid;
 
-use crate::page::{Page, ms};
-use crate::stage::{Stage, median, timed};
+use crate::report::{Report, ms};
+use crate::setup::{Setup, median, timed};
 
 const CLIENTS: usize = 8;
 const MEASURED: u64 = 10_000;
 
-pub(crate) fn rows(page: &mut Page) {
-    let stage = Stage::new();
-    stage.run(&["config", "set", "agents.max", "0"]);
-    stage.run(&["start", "acme/api#1", "first"]);
+pub(crate) fn measure(report: &mut Report) {
+    let setup = Setup::new();
+    setup.run(&["config", "set", "agents.max", "0"]);
+    setup.run(&["start", "acme/api#1", "first"]);
     let next = Arc::new(AtomicU64::new(2));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let socket = stage.socket();
+    let socket = setup.socket();
     let mut first = None;
     for queued in [0, 10_000, 100_000] {
-        let there = next.load(Ordering::Relaxed);
-        if queued > there {
-            runtime.block_on(enqueue(&socket, &next, queued - there));
+        let present = next.load(Ordering::Relaxed);
+        if queued > present {
+            runtime.block_on(enqueue(&socket, &next, queued - present));
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         runtime.block_on(enqueue(&socket, &next, MEASURED));
-        let rate = MEASURED as f64 / begun.elapsed().as_secs_f64();
-        let beside = first.get_or_insert(rate);
-        page.row(
-            &format!("tasks taken in a second through the socket, {CLIENTS} clients, {queued} queued"),
+        let rate = MEASURED as f64 / started.elapsed().as_secs_f64();
+        let empty = first.get_or_insert(rate);
+        report.row(
+            &format!("tasks accepted per second, {CLIENTS} clients, {queued} queued"),
             format!("{rate:.0}"),
-            format!("{beside:.0} with an empty queue; aim: 10,000"),
-            Some(rate / *beside),
+            format!("{empty:.0} with an empty queue; target: 10,000"),
+            Some(rate / *empty),
         );
         if queued == 0 {
             let list =
-                median((0..9).map(|_| timed(&mut stage.command(&["list", "--json"]))).collect::<Vec<Duration>>());
-            let version = median((0..9).map(|_| timed(&mut stage.command(&["version"]))).collect());
+                median((0..9).map(|_| timed(&mut setup.command(&["list", "--json"]))).collect::<Vec<Duration>>());
+            let version = median((0..9).map(|_| timed(&mut setup.command(&["version"]))).collect());
             let ratio = list.as_secs_f64() / version.as_secs_f64();
-            page.row(
+            report.row(
                 "`kugetsu list --json` at 10,000 issues",
                 ms(list),
                 format!("{} for `kugetsu version`", ms(version)),
@@ -54,7 +54,7 @@ pub(crate) fn rows(page: &mut Page) {
     }
 }
 
-/// Queues so many tasks, each for an issue of its own.
+/// Queues `count` tasks for different issues.
 async fn enqueue(socket: &Path, next: &Arc<AtomicU64>, count: u64) {
     let end = next.load(Ordering::Relaxed) + count;
     let clients: Vec<_> = (0..CLIENTS)

@@ -1,55 +1,55 @@
-//! What is there while nothing happens, and what a runner takes.
+//! Memory and wake-ups of the idle daemon, and memory of a runner.
 
 use std::time::Duration;
 
 use kugetsu_testkit::eventually;
 
-use crate::page::Page;
-use crate::stage::Stage;
+use crate::report::Report;
+use crate::setup::Setup;
 
 const WATCHED: Duration = Duration::from_secs(20);
 
-pub(crate) fn rows(stage: &Stage, page: &mut Page) {
-    let runner = runner(stage);
-    page.row(
-        "memory of a runner whose agent works",
+pub(crate) fn measure(setup: &Setup, report: &mut Report) {
+    let runner = runner(setup);
+    report.row(
+        "memory of a runner with a busy agent",
         mib(runner),
-        "aim: under 15 MiB".to_owned(),
+        "target: under 15 MiB".to_owned(),
         Some(runner as f64 / (15 << 20) as f64),
     );
-    let daemon = stage.process("daemon run");
-    stage.await_no_run();
-    // Threads for work that is over end by themselves after ten seconds.
+    let daemon = setup.process("daemon run");
+    setup.await_no_run();
+    // Threads of finished work exit after ten seconds.
     std::thread::sleep(Duration::from_secs(12));
     let before = switches(daemon);
     std::thread::sleep(WATCHED);
     let woken = switches(daemon).saturating_sub(before);
     let memory = resident(daemon);
-    page.row(
+    report.row(
         "memory of the idle daemon",
         mib(memory),
-        "aim: under 30 MiB".to_owned(),
+        "target: under 30 MiB".to_owned(),
         Some(memory as f64 / (30 << 20) as f64),
     );
     let seconds = WATCHED.as_secs();
-    page.row(
+    report.row(
         &format!("wake-ups of the idle daemon in {seconds} s, all threads"),
         woken.to_string(),
-        "aim: 0".to_owned(),
+        "target: 0".to_owned(),
         None,
     );
 }
 
-fn runner(stage: &Stage) -> u64 {
-    stage.run(&["config", "set", "agents.max", "1000"]);
-    stage.run(&[
+fn runner(setup: &Setup) -> u64 {
+    setup.run(&["config", "set", "agents.max", "1000"]);
+    setup.run(&[
         "start",
         ".",
         "kugetsu-script: say hello\nkugetsu-script: flood 1000000\nkugetsu-script: wait measured",
     ]);
-    let runner = stage.process(" runner ");
-    let records = stage.home.kugetsu().join("runs");
-    eventually("the agent to be at work", || {
+    let runner = setup.process(" runner ");
+    let records = setup.home.kugetsu().join("runs");
+    eventually("the agent to be busy", || {
         let mut all = std::fs::read_dir(&records).ok()?;
         all.any(|run| {
             run.is_ok_and(|run| run.path().join("records.jsonl").metadata().is_ok_and(|file| file.len() > 1_000_000))
@@ -57,20 +57,20 @@ fn runner(stage: &Stage) -> u64 {
         .then_some(())
     });
     let memory = resident(runner);
-    let gates = stage.home.user().join(".local/share/kugetsu-scripted-agent/gates");
+    let gates = setup.home.user().join(".local/share/kugetsu-scripted-agent/gates");
     std::fs::create_dir_all(&gates).unwrap();
     std::fs::write(gates.join("measured"), "").unwrap();
     memory
 }
 
-/// Bytes of memory that are the process's own or shared, as the kernel counts them.
+/// Resident memory in bytes (`VmRSS`).
 pub(crate) fn resident(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// How often the process's threads went to sleep and woke again.
+/// Number of times that the process's threads went to sleep and woke up.
 fn switches(pid: i32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     tasks

@@ -1,35 +1,35 @@
-//! What kugetsu costs, each number beside its floor: `cargo xtask bench` runs this and writes `docs/benchmarks.md`.
+//! The benchmarks that `cargo xtask bench` runs and writes to `docs/benchmarks.md`.
 //!
-//! Absolute times differ from machine to machine; the ratios tell more.
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on shall stop")]
-#![expect(clippy::print_stdout, reason = "a program for people, at a terminal")]
+//! Absolute times depend on the machine. Each number has a reference measured in the same run; compare the ratios.
+#![expect(clippy::unwrap_used, reason = "a measurement that fails must stop")]
+#![expect(clippy::print_stdout, reason = "a command-line program")]
 
-mod crowd;
 mod enqueue;
 mod idle;
 mod latency;
-mod page;
 mod pueue;
-mod stage;
+mod report;
+mod setup;
+mod team;
 
-use crate::page::Page;
-use crate::stage::Stage;
+use crate::report::Report;
+use crate::setup::Setup;
 
 fn main() {
-    let mut page = Page::default();
-    // One part alone, for whoever works on it; nothing is written then.
-    if std::env::args().any(|word| word == "enqueue") {
-        return enqueue::rows(&mut page);
+    let mut report = Report::default();
+    // A single part while it is being worked on; nothing is written then.
+    if std::env::args().any(|arg| arg == "enqueue") {
+        return enqueue::measure(&mut report);
     }
-    if std::env::args().any(|word| word == "crowd") {
-        return crowd::rows(&mut page);
+    if std::env::args().any(|arg| arg == "team") {
+        return team::measure(&mut report);
     }
     {
-        let stage = Stage::new();
-        latency::rows(&stage, &mut page);
-        idle::rows(&stage, &mut page);
+        let setup = Setup::new();
+        latency::measure(&setup, &mut report);
+        idle::measure(&setup, &mut report);
     }
-    crowd::rows(&mut page);
-    enqueue::rows(&mut page);
-    page.write();
+    team::measure(&mut report);
+    enqueue::measure(&mut report);
+    report.write();
 }

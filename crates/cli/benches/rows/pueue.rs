@@ -1,25 +1,25 @@
-//! pueue, another queue for commands, in a home of its own: for numbers to compare with.
+//! pueue, another queue for commands, in the benchmark's home, as a reference.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kugetsu_testkit::{Home, eventually};
 
-use crate::stage::Stage;
+use crate::setup::Setup;
 
-/// How often its scheduler looks.
+/// Interval of its scheduler.
 const TICK: Duration = Duration::from_millis(300);
 
-/// Its daemon, which ends with this.
+/// Its daemon, killed on drop.
 pub(crate) struct Pueue<'a> {
     home: &'a Home,
     daemon: Child,
 }
 
 impl<'a> Pueue<'a> {
-    /// Starts its daemon; none where it is not on PATH.
-    pub(crate) fn start(stage: &'a Stage) -> Option<Self> {
-        let home = &stage.home;
+    /// Starts its daemon, or returns `None` if it is not on `PATH`.
+    pub(crate) fn start(setup: &'a Setup) -> Option<Self> {
+        let home = &setup.home;
         let daemon = quiet(home.command("pueued")).spawn().ok()?;
         let pueue = Self { home, daemon };
         eventually("pueue's daemon to answer", || {
@@ -28,26 +28,25 @@ impl<'a> Pueue<'a> {
         Some(pueue)
     }
 
-    /// The command that queues a task.
     pub(crate) fn add(&self, task: &str) -> Command {
         quiet(self.command(&["add", "--", task]))
     }
 
-    /// From the command to the task's first instruction. Its scheduler looks every 300 ms, so what comes out depends on
-    /// when the command comes: `turn` of `turns` spreads the commands over that time.
-    pub(crate) fn to_the_first_instruction(&self, turn: u32, turns: u32) -> Duration {
-        let word = self.home.path().join("pueue.word");
-        // What was queued before has its turn first.
+    /// Time from the command to the task's first instruction. It depends on the phase of the scheduler, so attempt `turn`
+    /// of `turns` starts at a different point of its interval.
+    pub(crate) fn time_to_first_instruction(&self, turn: u32, turns: u32) -> Duration {
+        let output = self.home.path().join("pueue.output");
+        // Earlier tasks would run first.
         assert!(quiet(self.command(&["wait"])).status().unwrap().success());
         std::thread::sleep(TICK * turn / turns);
-        let _ = std::fs::remove_file(&word);
-        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        assert!(self.add(&format!("date +%s%N > {}", word.display())).status().unwrap().success());
-        let said = eventually("the task's word", || {
-            let text = std::fs::read_to_string(&word).ok()?;
+        let _ = std::fs::remove_file(&output);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        assert!(self.add(&format!("date +%s%N > {}", output.display())).status().unwrap().success());
+        let time = eventually("the task's output", || {
+            let text = std::fs::read_to_string(&output).ok()?;
             text.trim().parse::<u64>().ok()
         });
-        Duration::from_nanos(said).saturating_sub(begun)
+        Duration::from_nanos(time).saturating_sub(started)
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -59,7 +58,7 @@ impl<'a> Pueue<'a> {
 
 impl Drop for Pueue<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if it has already ended.
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
     }

@@ -6,30 +6,30 @@ use std::time::Duration;
 
 /// Rows in order.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
+pub(crate) struct Report {
     rows: Vec<[String; 4]>,
 }
 
-impl Page {
-    /// A row: what was measured, the number, what stands beside it, and the ratio of both.
-    pub(crate) fn row(&mut self, what: &str, number: String, beside: String, ratio: Option<f64>) {
+impl Report {
+    /// Adds a row: the measurement, its value, the reference and the ratio of both.
+    pub(crate) fn row(&mut self, name: &str, value: String, reference: String, ratio: Option<f64>) {
         let ratio = ratio.map_or_else(
             || "-".to_owned(),
             |ratio| if ratio < 1.0 { format!("{ratio:.2}") } else { format!("{ratio:.1}") },
         );
-        println!("{what}: {number} (beside: {beside}; ratio {ratio})");
-        self.rows.push([what.to_owned(), number, beside, ratio]);
+        println!("{name}: {value} (reference: {reference}; ratio {ratio})");
+        self.rows.push([name.to_owned(), value, reference, ratio]);
     }
 
     pub(crate) fn write(&self) {
         let mut text = String::from(
-            "# Benchmarks\n\nWritten by `cargo xtask bench` (release build). Medians; each number stands beside a floor or another program \
-             measured in the same run, and the ratio is what to compare between machines.\n\n",
+            "# Benchmarks\n\nWritten by `cargo xtask bench` from a release build. Times are medians. Each value has a reference, \
+             most of them measured in the same run; compare the ratios between machines.\n\n",
         );
         writeln!(text, "Machine: {}.\n", machine()).unwrap();
-        text.push_str("| what | kugetsu | beside it | ratio |\n|---|---|---|---|\n");
-        for [what, number, beside, ratio] in &self.rows {
-            writeln!(text, "| {what} | {number} | {beside} | {ratio} |").unwrap();
+        text.push_str("| measurement | kugetsu | reference | ratio |\n|---|---|---|---|\n");
+        for [name, value, reference, ratio] in &self.rows {
+            writeln!(text, "| {name} | {value} | {reference} | {ratio} |").unwrap();
         }
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/benchmarks.md");
         std::fs::write(&path, text).unwrap();
@@ -37,7 +37,6 @@ impl Page {
     }
 }
 
-/// Milliseconds with what can be told apart.
 pub(crate) fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }

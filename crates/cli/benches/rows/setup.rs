@@ -1,4 +1,4 @@
-//! A fresh home with a daemon in it, and the words to drive it.
+//! A fresh home with a running daemon, and commands in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use kugetsu_testkit::{Home, Repository, eventually, scripted_agent};
 
-/// A machine with kugetsu on it.
-pub(crate) struct Stage {
+pub(crate) struct Setup {
     pub(crate) home: Home,
     pub(crate) repository: Repository,
 }
 
-impl Stage {
+impl Setup {
     pub(crate) fn new() -> Self {
         let home = Home::new();
         let config = format!(
@@ -22,12 +21,12 @@ impl Stage {
         std::fs::write(home.kugetsu().join("config.toml"), config).unwrap();
         let repository = Repository::at(home.path().join("demo"));
         repository.commit_files("first", &[("README.md", "hello\n")]);
-        // Issues of a server whose repository is a directory here: any number of them, and no network.
+        // Any number of issues on a server whose repository is a local directory, so that no network is needed.
         let text = format!("{{\"acme/api\": {:?}}}", repository.path());
         std::fs::write(home.kugetsu().join("repos.json"), text).unwrap();
-        let stage = Self { home, repository };
-        stage.run(&["status"]);
-        stage
+        let setup = Self { home, repository };
+        setup.run(&["status"]);
+        setup
     }
 
     pub(crate) fn program() -> &'static Path {
@@ -54,29 +53,28 @@ impl Stage {
         self.home.kugetsu().join("daemon.sock")
     }
 
-    /// Waits until no run goes on.
+    /// Waits until all runs have ended.
     pub(crate) fn await_no_run(&self) {
-        eventually("all runs to be over", || {
+        eventually("the end of all runs", || {
             self.home.processes().iter().all(|process| !process.command.contains(" runner ")).then_some(())
         });
     }
 
-    /// The process whose command line holds a word.
-    pub(crate) fn process(&self, word: &str) -> i32 {
-        eventually(&format!("a process {word:?}"), || {
-            self.home.processes().into_iter().find(|process| process.command.contains(word)).map(|process| process.pid)
+    /// Id of the process whose command line contains `text`.
+    pub(crate) fn process(&self, text: &str) -> i32 {
+        eventually(&format!("a process {text:?}"), || {
+            self.home.processes().into_iter().find(|process| process.command.contains(text)).map(|process| process.pid)
         })
     }
 }
 
-/// How long a command takes from before it is started until it has ended.
+/// The duration of a command from before its start to its end.
 pub(crate) fn timed(command: &mut Command) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     assert!(command.status().unwrap().success(), "{command:?}");
-    begun.elapsed()
+    started.elapsed()
 }
 
-/// The middle one.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
