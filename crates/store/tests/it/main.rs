@@ -3,6 +3,7 @@
 
 mod damage;
 mod delegated;
+mod earlier_schema;
 mod fence;
 mod opening;
 mod queue;
