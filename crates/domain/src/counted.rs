@@ -1,6 +1,6 @@
-//! How a number of things is told.
+//! Numbers with nouns, for messages.
 
-/// `1 commit`, `2 commits`: the number with its word, in the plural where there is not one.
-pub fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// The number with its noun, in the plural unless the number is 1: `1 commit`, `2 commits`.
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

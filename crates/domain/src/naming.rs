@@ -1,28 +1,28 @@
-//! Names that are derived from an issue: its directory, its branch, its rescue refs.
+//! Names derived from an issue: its directory and its branch.
 //!
-//! All of them are plain ASCII that needs no quoting anywhere, and two issues never share one.
+//! They consist of ASCII characters that need no quoting, and no two issues share one.
 
 use crate::reference::{IssueRef, RepoRef};
 
 /// Longest slug in a branch name, in bytes.
 const SLUG_MAX: usize = 40;
-/// Longest readable part of a directory name, in bytes; file systems allow 255 and tools append to it.
+/// Longest readable part of a directory name, in bytes. File systems allow 255, and tools append to names.
 const DIRECTORY_MAX: usize = 120;
 
 /// The directory name of an issue's worktree: `<host>-<owner>-<repo>-<n>`, plus a short hash of the whole reference
-/// where making the name safe could make two names one.
+/// if two references could get the same readable name.
 pub fn worktree_directory(issue: &IssueRef) -> String {
     directory(&issue.to_string(), &format!("{}#{}", issue.repo.base, issue.repo.project), Some(issue.number))
 }
 
-/// The directory name of a repository's mirror: as [`worktree_directory`], without the number.
+/// The directory name of a repository's mirror: like [`worktree_directory`], without the number.
 pub fn mirror_directory(repo: &RepoRef) -> String {
     directory(&repo.to_string(), &format!("{}#{}", repo.base, repo.project), None)
 }
 
 fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
     let readable = shown.split('#').next().unwrap_or(shown);
-    // A reader can undo "/" -> "-" only if no part held a "-" (or anything else that changes) of its own.
+    // "/" becomes "-", which is unambiguous only if no part contains a "-" or another character that is replaced.
     let plain = readable.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '/' | '.'))
         && identity.starts_with("https://")
         && readable.len() <= DIRECTORY_MAX
@@ -34,7 +34,7 @@ fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
         readable.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '-' }).collect();
     name.truncate(DIRECTORY_MAX);
     if !plain && !local {
-        // Neither a plain name nor a local one holds "_", so that no part of one can be taken for the hash.
+        // No name without a hash contains "_", so no part of one can be mistaken for a hash.
         name.push_str(&format!("_{:08x}", fnv1a(identity)));
     }
     if let Some(number) = number {
@@ -43,7 +43,7 @@ fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
     name
 }
 
-/// The branch an issue's work is pushed to: `kugetsu/<n>-<slug>`; the slug comes from the task's first words.
+/// The branch that an issue's work is pushed to: `kugetsu/<n>-<slug>`, where the slug is made of the task's first words.
 pub fn branch(number: u64, title: &str) -> String {
     match slug(title) {
         slug if slug.is_empty() => format!("kugetsu/{number}"),
@@ -51,7 +51,7 @@ pub fn branch(number: u64, title: &str) -> String {
     }
 }
 
-/// The first words of a text as lower-case ASCII words joined by `-`.
+/// The first words of a text in lower case, ASCII only, joined by `-`.
 fn slug(text: &str) -> String {
     let first_line = text.trim().lines().next().unwrap_or_default();
     let mut slug = String::new();
@@ -67,7 +67,7 @@ fn slug(text: &str) -> String {
     slug
 }
 
-/// FNV-1a, 32 bits: enough to tell two names apart, and the same on every machine and in every version.
+/// FNV-1a with 32 bits, which is the same on every machine and in every version.
 fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_hold_nothing_that_needs_quoting() {
+    fn branches_need_no_quoting() {
         assert_eq!(branch(7, "Fix the flaky test!\nmore"), "kugetsu/7-fix-the-flaky-test");
         assert_eq!(branch(7, "$(rm -rf ~); ..//@{x}"), "kugetsu/7-rm-rf-x");
         assert_eq!(branch(7, "日本語"), "kugetsu/7");

@@ -1,26 +1,25 @@
-//! A pull or merge request, as far as what is stored of it goes.
+//! The pull request of an issue, as far as it is stored.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-/// What has become of a change.
+/// State of a pull request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrState {
-    /// Open and ready, and nothing is known against merging it. Reviews and CI may still be missing.
+    /// Open and ready, and not known to conflict. Reviews and CI may be missing.
     Open,
-    /// Open, marked as not ready.
+    /// Open and marked as not ready.
     Draft,
-    /// Open, and known not to fit onto its base.
+    /// Open and known to conflict with its base.
     Conflict,
-    /// Merged.
     Merged,
     /// Closed without having been merged.
     Closed,
 }
 
 impl PrState {
-    /// The word in outputs and in the database.
+    /// The name in outputs and in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -31,14 +30,14 @@ impl PrState {
         }
     }
 
-    /// The state that [`name`](Self::name) gave.
+    /// The state with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Open, Self::Draft, Self::Conflict, Self::Merged, Self::Closed]
             .into_iter()
             .find(|state| state.name() == name)
     }
 
-    /// Whether it still waits to be merged.
+    /// Whether it can still be merged.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::Draft | Self::Conflict)
     }
@@ -50,17 +49,17 @@ impl fmt::Display for PrState {
     }
 }
 
-/// Who said which change belongs to an issue.
+/// How the pull request of an issue became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrOrigin {
-    /// A person. It stays until a person says otherwise.
+    /// The user set it. It stays until the user sets another one or clears it.
     Set,
-    /// Its server, asked for changes of the issue's branch. There may be a newer one.
+    /// The forge found it by the issue's branch. A newer one may replace it.
     Detected,
 }
 
 impl PrOrigin {
-    /// The word in the database.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Set => "named",
@@ -68,37 +67,35 @@ impl PrOrigin {
         }
     }
 
-    /// What [`name`](Self::name) gave.
+    /// The origin with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Set, Self::Detected].into_iter().find(|origin| origin.name() == name)
     }
 }
 
-/// The change that belongs to an issue.
+/// The pull request of an issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrLink {
-    /// The address of its page.
+    /// Address of its page.
     pub url: String,
-    /// Who said so.
     pub origin: PrOrigin,
-    /// What its server said of it, and when; none until it was asked.
+    /// The state that the forge reported last, and when; `None` until it was asked.
     pub checked: Option<(PrState, Timestamp)>,
 }
 
 impl PrLink {
-    /// A change that a person named, and that its server was not asked about yet.
+    /// A pull request that the user set, not yet checked.
     pub fn set(url: String) -> Self {
         Self { url, origin: PrOrigin::Set, checked: None }
     }
 
-    /// The change that a person named, where there was another before or none. Naming it once more does not make it unknown
-    /// what became of it.
+    /// A pull request that the user set instead of `before`. If the address is the same, its checked state is kept.
     pub fn replacing(before: Option<Self>, url: String) -> Self {
         let checked = before.filter(|link| link.url == url).and_then(|link| link.checked);
         Self { checked, ..Self::set(url) }
     }
 
-    /// What its server said of it last.
+    /// The state that the forge reported last.
     pub fn state(&self) -> Option<PrState> {
         self.checked.map(|(state, _)| state)
     }

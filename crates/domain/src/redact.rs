@@ -1,4 +1,4 @@
-//! Secrets stay secret: which variables hold one, and how their values are masked wherever they turn up.
+//! Recognizes variables that hold secrets, and masks their values in text.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::secret_forms::forms;
 
-/// What stands where a secret stood.
+/// Replaces a secret.
 pub const MASK: &str = "***";
 
-/// Values shorter than this are not searched for: masking every `1` or `true` would make output unreadable, and
-/// nothing that short protects anything.
+/// Shortest value that is masked, in bytes. Masking every `1` or `true` would make output unreadable, and nothing that short
+/// is a secret.
 const SHORTEST_SECRET: usize = 6;
-/// Longest user and host of an address that is waited for in a stream: what goes on for longer is no address.
+/// Longest user and host of an address, in bytes, for which a stream is held back. Anything longer is not an address.
 const LONGEST_AUTHORITY: usize = 512;
 
-/// Whether a variable of this name holds a secret: every name that contains API_KEY, PASSWORD, TOKEN or SECRET.
+/// Whether a variable with this name holds a secret: its name contains API_KEY, PASSWORD, TOKEN, SECRET or the like.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["API_KEY", "APIKEY", "PASSWORD", "PASSWD", "TOKEN", "SECRET", "PRIVATE_KEY", "CREDENTIAL"]
@@ -23,29 +23,28 @@ pub fn is_secret_name(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-/// Whether this value of a variable of this name is a secret. Of those with a [secret's name](is_secret_name) it is not:
-/// a plain number in a name that ends in TOKENS (`MAX_TOKENS=128000` counts them), and a path in a name that ends in
-/// FILE, PATH or DIR (`GITHUB_TOKEN_FILE=/run/secrets/token` says where one is). Masking them would hide numbers and
-/// paths that have nothing to do with them.
+/// Whether the value of a variable is a secret. Two kinds of values of variables with a [secret name](is_secret_name) are not:
+/// numbers if the name ends in TOKENS (`MAX_TOKENS=128000` is a count), and paths if it ends in FILE, PATH or DIR
+/// (`GITHUB_TOKEN_FILE=/run/secrets/token` is a location). Masking them would hide unrelated numbers and paths.
 pub fn is_secret(name: &str, value: &str) -> bool {
-    let (name_ends, value) = (name.to_ascii_uppercase(), value.trim());
-    let counts = name_ends.ends_with("TOKENS") && value.bytes().all(|byte| byte.is_ascii_digit());
-    let is_place = ["_FILE", "_PATH", "_DIR"].iter().any(|end| name_ends.ends_with(end))
+    let (upper, value) = (name.to_ascii_uppercase(), value.trim());
+    let is_count = upper.ends_with("TOKENS") && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_location = ["_FILE", "_PATH", "_DIR"].iter().any(|end| upper.ends_with(end))
         && ["/", "./", "../", "~/"].iter().any(|begin| value.starts_with(begin));
-    is_secret_name(name) && !counts && !is_place
+    is_secret_name(name) && !is_count && !is_location
 }
 
-/// Masks known values and the passwords of addresses in text. Its `Debug` shows no value.
+/// Masks known secrets, and the passwords of all addresses. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Redactor {
     search: Option<Search>,
 }
 
-/// Every form of every secret.
+/// Searches for every form of every secret.
 #[derive(Clone)]
 struct Search {
     automaton: AhoCorasick,
-    /// The same, sorted.
+    /// The forms, sorted.
     values: Arc<[String]>,
     longest: usize,
 }
@@ -57,9 +56,8 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Masks these values in every form in which they show up: as they are, quoted, percent-encoded, in base64. Those that
-    /// are too short to be a secret are left out. A value of several lines is also masked line by line, since output is
-    /// cut at lines.
+    /// Masks these values in every form: plain, quoted, percent-encoded and in base64. Values too short to be secrets are
+    /// ignored. Each line of a value with several lines is masked as well, because output is split at lines.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let mut values: Vec<String> = Vec::new();
         for secret in secrets {
@@ -78,17 +76,20 @@ impl Redactor {
             return Self { search: None };
         }
         let longest = values.iter().map(String::len).max().unwrap_or(0);
-        #[expect(clippy::expect_used, reason = "building fails above 2^31 states, and an environment holds 2^21 bytes")]
+        #[expect(
+            clippy::expect_used,
+            reason = "building fails above 2^31 states, and an environment has at most 2^21 bytes"
+        )]
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            // The quickest kind takes kilobytes for each byte of a secret.
+            // The fastest kind needs kilobytes for each byte of a secret.
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&values)
             .expect("an environment's values fit into one automaton");
         Self { search: Some(Search { automaton, values: values.into(), longest }) }
     }
 
-    /// The text with every known value and every `user:password@` of an address masked.
+    /// Masks every known secret, and the password of every `user:password@` in an address.
     pub fn mask(&self, text: &str) -> String {
         let masked = match &self.search {
             Some(search) => {
@@ -104,32 +105,31 @@ impl Redactor {
         mask_addresses(&masked)
     }
 
-    /// How many bytes at the beginning of a piece of a stream nothing that follows can change: they can be masked and
-    /// handed on. The rest may be the beginning of a secret, or of an address with a password, that the next piece
-    /// completes: whoever masks a stream holds it back.
+    /// Returns the length of the prefix of a stream that can be masked and passed on, whatever follows. The rest may be the
+    /// beginning of a secret, or of an address with a password, that the next chunk completes; hold it back until then.
     pub fn settled(&self, text: &str) -> usize {
         let address = unfinished_address(text).unwrap_or(text.len());
         let Some(search) = &self.search else { return address };
-        // A secret that is there in full is not cut in two: what begins inside of it begins nothing.
-        let whole: Vec<_> = search.automaton.find_iter(text).map(|found| found.range()).collect();
+        // A complete secret is not split: a prefix that begins inside it does not count.
+        let complete: Vec<_> = search.automaton.find_iter(text).map(|found| found.range()).collect();
         (text.len().saturating_sub(search.longest - 1)..text.len())
             .chain([address])
-            .filter(|at| *at == address || search.goes_on(&text.as_bytes()[*at..]))
-            .filter(|at| !whole.iter().any(|range| range.start < *at && *at < range.end))
+            .filter(|at| *at == address || search.is_prefix(&text.as_bytes()[*at..]))
+            .filter(|at| !complete.iter().any(|range| range.start < *at && *at < range.end))
             .min()
             .unwrap_or(text.len())
     }
 }
 
 impl Search {
-    /// Whether a value begins with these bytes and is longer.
-    fn goes_on(&self, begin: &[u8]) -> bool {
-        let at = self.values.partition_point(|value| value.as_bytes() <= begin);
-        self.values.get(at).is_some_and(|value| value.as_bytes().starts_with(begin))
+    /// Whether a longer value begins with these bytes.
+    fn is_prefix(&self, prefix: &[u8]) -> bool {
+        let at = self.values.partition_point(|value| value.as_bytes() <= prefix);
+        self.values.get(at).is_some_and(|value| value.as_bytes().starts_with(prefix))
     }
 }
 
-/// Where an address begins whose user and host are not there in full.
+/// The beginning of an address at the end of the text whose user and host may be incomplete.
 fn unfinished_address(text: &str) -> Option<usize> {
     if let Some(at) = text.rfind("://") {
         let authority = &text[at + 3..];
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_names_are_known_by_their_parts() {
+    fn secret_names_are_recognized_by_their_parts() {
         for name in ["GITEA_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "MY_API_KEY", "db_password", "Client_Secret_2"] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_masked_wherever_they_turn_up() {
+    fn values_are_masked_wherever_they_are() {
         let redactor = Redactor::new(["s3cret-value", "s3cret-value-longer", "short", "multi-line-a\nmulti-line-b"]);
         assert_eq!(redactor.mask("a=s3cret-value-longer b=s3cret-value."), "a=*** b=***.");
         assert_eq!(redactor.mask("short stays; multi-line-b goes"), "short stays; *** goes");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_tokens_and_places_of_secrets_are_no_secrets() {
+    fn counts_of_tokens_and_locations_of_secrets_are_not_secrets() {
         for (name, value) in [
             ("MAX_TOKENS", "128000"),
             ("maxTokens", "128000"),
@@ -246,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_holds_back_what_begins_a_secret_and_nothing_else() {
+    fn a_stream_holds_back_only_the_beginning_of_a_secret() {
         let redactor = Redactor::new(["0123456789", "é23456é"]);
         assert_eq!(redactor.settled("a long piece of text"), 20);
         assert_eq!(redactor.settled("a piece 012345"), 8);
-        assert_eq!(redactor.settled("a piece 0123456789"), 18, "it is there in full");
+        assert_eq!(redactor.settled("a piece 0123456789"), 18, "it is complete");
         assert_eq!(redactor.settled("a é23"), 2);
         assert_eq!(Redactor::new(Vec::<String>::new()).settled("anything"), 8);
     }

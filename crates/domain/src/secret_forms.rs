@@ -1,60 +1,60 @@
-//! The forms in which a secret shows up: as it is, quoted by JSON, by a shell or by a debugger, in an address, in base64.
+//! The forms of a secret: plain, quoted for JSON, for a shell or by a debugger, percent-encoded, in base64.
 //!
-//! Whoever searches for a secret searches for all of them: a tool's input is JSON, a header is base64, an address is
-//! percent-encoded, and each of them gives the secret away as well as the secret itself.
+//! A search has to cover all of them. A tool's input is JSON, a header is base64, an address is percent-encoded, and each
+//! discloses the secret.
 
 use std::fmt::Write as _;
 
-/// Longer values are searched for as they are and as JSON only: each further form costs as much memory as the value, and
-/// nothing so long stands in a header or in an address.
-const LONGEST: usize = 4096;
-/// Base64 of less than this many bytes is too little to be told from other text.
-const SHORTEST_PIECE: usize = 6;
-/// The users that a token is given for in a header: of the forges, of git itself, and none.
+/// Longest value with all forms, in bytes. Longer ones have the plain form and JSON only: each form costs as much memory as
+/// the value, and nothing so long is part of a header or an address.
+const LONG: usize = 4096;
+/// Fewest bytes whose base64 is searched for. Less could be found in any text.
+const PIECE_MIN: usize = 6;
+/// The user names that are combined with a token in a header: those of the forges, that of git, and none.
 const USERS: &[&str] = &["x-access-token", "oauth2", "git", ""];
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const IN_ADDRESSES: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The forms of a value, itself among them. Some may be there twice.
+/// The forms of a value, including itself. May contain duplicates.
 pub(crate) fn forms(value: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    if value.len() > LONGEST {
+    if value.len() > LONG {
         in_json(value, &mut forms);
         return forms;
     }
     for quoted in quoted(value) {
         in_json(&quoted, &mut forms);
     }
-    in_addresses(value, &mut forms);
+    percent_encoded(value, &mut forms);
     in_base64(value, &mut forms);
     forms
 }
 
-/// As it is, and as shells and Rust's own output quote it.
+/// Plain, and as shells and Rust's debug output quote it.
 fn quoted(value: &str) -> [String; 6] {
     [
         value.to_owned(),
         value.replace('\'', r"'\''"),
         value.replace('\'', r#"'"'"'"#),
-        behind_backslashes(value, &['\\', '"', '$', '`']),
+        escape(value, &['\\', '"', '$', '`']),
         format!("{value:?}").trim_matches('"').to_owned(),
         value.escape_default().to_string(),
     ]
 }
 
-/// As it is, in JSON, and in JSON within JSON: a tool's input is JSON, and holds the arguments of commands that are.
+/// Plain, in JSON, and in JSON within JSON: a tool's input is JSON and may contain arguments that are JSON.
 fn in_json(value: &str, forms: &mut Vec<String>) {
-    for more in [false, true] {
-        let once = json(value, more);
+    for strict in [false, true] {
+        let once = json(value, strict);
         forms.push(json(&once, false));
         forms.push(once);
     }
     forms.push(value.to_owned());
 }
 
-/// As it stands in a JSON string. With `more`, also what some programs escape without need: everything outside of ASCII,
-/// and what means something in HTML.
-fn json(value: &str, more: bool) -> String {
+/// The text inside a JSON string. If `strict`, everything outside ASCII and everything special in HTML is escaped too, as
+/// some programs do.
+fn json(value: &str, strict: bool) -> String {
     let mut out = String::with_capacity(value.len() + 2);
     let unit = |out: &mut String, unit: u16| {
         // Writing to a string cannot fail.
@@ -69,7 +69,7 @@ fn json(value: &str, more: bool) -> String {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             c if c < ' ' => unit(&mut out, c as u16),
-            c if more && (!c.is_ascii() || matches!(c, '<' | '>' | '&')) => {
+            c if strict && (!c.is_ascii() || matches!(c, '<' | '>' | '&')) => {
                 c.encode_utf16(&mut [0; 2]).iter().for_each(|half| unit(&mut out, *half));
             }
             c => out.push(c),
@@ -78,12 +78,12 @@ fn json(value: &str, more: bool) -> String {
     out
 }
 
-fn behind_backslashes(value: &str, special: &[char]) -> String {
+fn escape(value: &str, special: &[char]) -> String {
     value.chars().flat_map(|c| special.contains(&c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Percent-encoded: strictly, and as browsers and forms do it.
-fn in_addresses(value: &str, forms: &mut Vec<String>) {
+/// Percent-encoded: strictly, and as browsers and forms do.
+fn percent_encoded(value: &str, forms: &mut Vec<String>) {
     for plain in ["-_.~", "-_.~!*'()", "-_.~!$&'()*+,;=:@/"] {
         let upper = percent(value, plain, true);
         forms.push(upper.replace("%20", "+"));
@@ -105,9 +105,9 @@ fn percent(value: &str, plain: &str, upper: bool) -> String {
     out
 }
 
-/// Whole, alone or behind a user's name; and what is the same wherever in a longer text the value stands.
+/// In base64: alone, after a user name, and the part that is the same wherever the value is in a longer text.
 fn in_base64(value: &str, forms: &mut Vec<String>) {
-    for alphabet in [STANDARD, IN_ADDRESSES] {
+    for alphabet in [STANDARD, URL_SAFE] {
         forms.push(base64(value.as_bytes(), alphabet));
         // `echo $TOKEN | base64`.
         forms.push(base64(format!("{value}\n").as_bytes(), alphabet));
@@ -115,20 +115,20 @@ fn in_base64(value: &str, forms: &mut Vec<String>) {
         for skipped in 0..3 {
             let piece = value.as_bytes().get(skipped..).unwrap_or_default();
             let piece = &piece[..piece.len() - piece.len() % 3];
-            if piece.len() >= SHORTEST_PIECE {
+            if piece.len() >= PIECE_MIN {
                 forms.push(base64(piece, alphabet));
             }
         }
     }
 }
 
-/// Without the `=` at its end: what is searched for is also found in front of one.
+/// Base64 without the padding, so that it is found with and without one.
 fn base64(bytes: &[u8], alphabet: &[u8; 64]) -> String {
     let mut out = String::with_capacity(bytes.len() * 4 / 3 + 4);
     for group in bytes.chunks(3) {
         let number = group.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for place in 0..=group.len() {
-            out.push(char::from(alphabet[(number >> (18 - 6 * place)) as usize & 63]));
+        for digit in 0..=group.len() {
+            out.push(char::from(alphabet[(number >> (18 - 6 * digit)) as usize & 63]));
         }
     }
     out
@@ -157,19 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn forms_in_addresses_are_known() {
+    fn percent_encoded_forms_are_known() {
         for form in ["p%40ss%2Fw%20rd", "p%40ss%2fw%20rd", "p%40ss%2Fw+rd", "p@ss/w%20rd"] {
             assert!(has("p@ss/w rd", form), "{form}");
         }
     }
 
     #[test]
-    fn base64_is_known_alone_for_a_user_and_within_something_longer() {
+    fn base64_is_known_alone_after_a_user_and_inside_a_longer_text() {
         assert_eq!(base64(b"light work.", STANDARD), "bGlnaHQgd29yay4");
         assert!(has("topsecret-123456", "dG9wc2VjcmV0LTEyMzQ1Ng"), "alone");
-        assert!(has("topsecret-123456", "dG9wc2VjcmV0LTEyMzQ1Ngo"), "with a line's end");
+        assert!(has("topsecret-123456", "dG9wc2VjcmV0LTEyMzQ1Ngo"), "with a line break");
         assert!(has("topsecret-123456", "eC1hY2Nlc3MtdG9rZW46dG9wc2VjcmV0LTEyMzQ1Ng"), "for x-access-token");
-        assert!(has("topsecret-123456", "OnRvcHNlY3JldC0xMjM0NTY"), "for nobody");
+        assert!(has("topsecret-123456", "OnRvcHNlY3JldC0xMjM0NTY"), "without a user");
         for before in ["a", "ab", "abc"] {
             let longer = base64(format!("{before}:topsecret-123456 and more").as_bytes(), STANDARD);
             assert!(forms("topsecret-123456").iter().any(|form| longer.contains(form.as_str())), "{longer}");
@@ -178,6 +178,6 @@ mod tests {
 
     #[test]
     fn a_long_value_has_few_forms() {
-        assert!(forms(&"k".repeat(LONGEST + 1)).len() < forms("k-e-y-9").len());
+        assert!(forms(&"k".repeat(LONG + 1)).len() < forms("k-e-y-9").len());
     }
 }

@@ -1,11 +1,11 @@
-//! Texts as words of a shell: in what a person is told to type, and in files that a shell may read too.
+//! Quoting for shells: in commands that a message suggests, and in files that a shell may read.
 
-/// The text in quotes within which a shell gives nothing a meaning.
+/// The text in single quotes.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The text as one word: as it is where a shell takes it so, in quotes otherwise.
+/// The text as one word of a shell: quoted only if necessary.
 pub fn word(text: &str) -> String {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@:".contains(c)) {
         true => text.to_owned(),
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_read_otherwise_is_quoted() {
+    fn words_are_quoted_only_if_necessary() {
         for (text, typed) in [
             ("/home/me/a-b_c.d", "/home/me/a-b_c.d"),
             ("https://h/a/b", "https://h/a/b"),

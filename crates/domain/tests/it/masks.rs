@@ -1,4 +1,4 @@
-//! Secrets do not come through, however they are cut.
+//! No secret survives masking, however a stream is split.
 
 use kugetsu_domain::redact::{MASK, Redactor};
 use proptest::prelude::*;
@@ -23,24 +23,24 @@ proptest! {
         secrets in secrets(), text in "[abcé]{0,60}", cuts in prop::collection::vec(1_usize..7, 0..40),
     ) {
         let redactor = Redactor::new(&secrets);
-        let mut pieces = text.chars();
+        let mut chars = text.chars();
         let (mut out, mut held) = (String::new(), String::new());
         for cut in cuts {
-            held.extend(pieces.by_ref().take(cut));
+            held.extend(chars.by_ref().take(cut));
             let safe = redactor.settled(&held);
             out.push_str(&redactor.mask(&held[..safe]));
             held.drain(..safe);
         }
-        held.extend(pieces);
+        held.extend(chars);
         out.push_str(&redactor.mask(&held));
-        prop_assert_eq!(&out, &redactor.mask(&text), "as if it had come in one piece");
+        prop_assert_eq!(&out, &redactor.mask(&text), "the same as for the whole text");
         for secret in secrets.iter().flat_map(|secret| secret.lines()) {
             prop_assert!(!out.contains(secret), "{:?} in {:?}", secret, out);
         }
     }
 
     #[test]
-    fn masking_twice_changes_nothing_more(secrets in secrets(), text in "[abcé:/@ ]{0,40}") {
+    fn masking_twice_changes_nothing(secrets in secrets(), text in "[abcé:/@ ]{0,40}") {
         let redactor = Redactor::new(&secrets);
         let once = redactor.mask(&text);
         prop_assert_eq!(redactor.mask(&once), once);
@@ -49,15 +49,15 @@ proptest! {
     #[test]
     fn no_password_of_an_address_is_left_in_a_stream(cuts in prop::collection::vec(1_usize..7, 0..12)) {
         let redactor = Redactor::new(["0123456789"]);
-        let mut pieces = "push https://bot:hunter22@host/a".chars();
+        let mut chars = "push https://bot:hunter22@host/a".chars();
         let (mut out, mut held) = (String::new(), String::new());
         for cut in cuts {
-            held.extend(pieces.by_ref().take(cut));
+            held.extend(chars.by_ref().take(cut));
             let safe = redactor.settled(&held);
             out.push_str(&redactor.mask(&held[..safe]));
             held.drain(..safe);
         }
-        held.extend(pieces);
+        held.extend(chars);
         out.push_str(&redactor.mask(&held));
         prop_assert_eq!(out, "push https://bot:***@host/a");
     }

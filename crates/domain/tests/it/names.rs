@@ -1,4 +1,4 @@
-//! Names of directories and branches: no two issues share one.
+//! No two issues share a directory or a branch.
 
 use kugetsu_domain::naming::{branch, mirror_directory, worktree_directory};
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
@@ -8,7 +8,7 @@ fn repo(base: &str, project: &str) -> RepoRef {
     RepoRef { base: ServerBase::new(base).unwrap(), project: ProjectPath::new(project).unwrap() }
 }
 
-/// Few letters, so that near twins are frequent.
+/// Few letters, so that similar names are frequent.
 fn any_repo() -> impl Strategy<Value = RepoRef> {
     let base = prop_oneof![Just("local".to_owned()), "https?://(a|b|a-b|local|h\\.x)(:[12])?(/(a|b|a-b))?",];
     let project = prop_oneof!["[abA_.+~]?[ab](-?[abé])?(/[ab](-[ab])?){0,2}", "[a-z]{100,140}(/a|/b)?"];
@@ -35,13 +35,13 @@ proptest! {
         prop_assert_eq!(one == other, worktree_directory(&one) == worktree_directory(&other));
         prop_assert_eq!(one.repo == other.repo, mirror_directory(&one.repo) == mirror_directory(&other.repo));
         prop_assert!(plain(&worktree_directory(&one)) && plain(&mirror_directory(&one.repo)));
-        // macOS does not tell upper from lower case.
+        // File names on macOS are not case-sensitive.
         let folded = |issue: &IssueRef| worktree_directory(issue).to_ascii_lowercase();
         prop_assert_eq!(one == other, folded(&one) == folded(&other));
     }
 
     #[test]
-    fn a_branch_is_plain_and_its_issue_is_told_from_it(number in 1_u64.., title in any::<String>()) {
+    fn a_branch_is_plain_and_begins_with_its_issue(number in 1_u64.., title in any::<String>()) {
         let name = branch(number, &title);
         let rest = name.strip_prefix(&format!("kugetsu/{number}")).unwrap();
         prop_assert!(rest.is_empty() || rest.starts_with('-'), "{}", name);
