@@ -1,67 +1,78 @@
-//! What people call things: servers, projects and issues.
+//! References to servers, projects and issues.
 //!
-//! The short form of an [`IssueRef`] (`host/owner/repo#12`) is the one that every output shows. Reading the many shapes
-//! that people type is the forge crate's work; this module only holds the words and keeps them valid.
+//! The short form of an [`IssueRef`] (`host/owner/repo#12`) is the one that every output shows. The forge crate parses what
+//! users type; this module only holds valid names.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The project name space of repositories that live on no server: `local/<name>#<n>`.
+/// Server and prefix of repositories without a server: `local/<name>#<n>`.
 pub const LOCAL: &str = "local";
 
-/// What stands for the coordinator where an issue is named: it has tasks, runs and a session as an issue has, and no
-/// repository.
+/// The reference of the coordinator, which has tasks, runs and a session like an issue, but no repository.
 pub const COORDINATOR: &str = "pm";
 /// The "server" of the coordinator.
 const COORDINATOR_BASE: &str = "coordinator";
 
-/// Which program serves a repository.
+/// The program that serves a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForgeKind {
     /// github.com or a GitHub Enterprise Server.
     GitHub,
-    /// A Gitea instance.
-    Gitea,
-    /// A Forgejo instance, such as codeberg.org.
-    Forgejo,
     /// gitlab.com or a self-managed GitLab.
     GitLab,
-    /// A git repository on this machine, without any server.
+    Gitea,
+    /// Including codeberg.org.
+    Forgejo,
+    /// None: a git repository on this machine. The last variant.
     Local,
 }
 
 impl ForgeKind {
-    /// The name in configuration, output and database.
+    /// All kinds. Lists for users have this order.
+    pub const ALL: [Self; 5] = [Self::GitHub, Self::GitLab, Self::Gitea, Self::Forgejo, Self::Local];
+
+    /// The name in settings, output and the database.
     pub const fn name(self) -> &'static str {
         match self {
             Self::GitHub => "github",
+            Self::GitLab => "gitlab",
             Self::Gitea => "gitea",
             Self::Forgejo => "forgejo",
-            Self::GitLab => "gitlab",
             Self::Local => LOCAL,
         }
     }
 
-    /// The kind that [`name`](Self::name) gave.
+    /// The kind with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::GitHub, Self::Gitea, Self::Forgejo, Self::GitLab, Self::Local]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The kinds of servers in a list for users, such as `github, gitlab, gitea or forgejo`.
+    pub fn server_names(conjunction: &str) -> String {
+        let names: Vec<&str> = Self::ALL.into_iter().filter(|kind| *kind != Self::Local).map(Self::name).collect();
+        match names.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} {conjunction} {last}", rest.join(", ")),
+            _ => names.join(""),
+        }
     }
 }
 
-/// Why a word was refused.
+// Fails to compile if `ALL` misses a kind.
+const _: () = assert!(ForgeKind::ALL.len() == ForgeKind::Local as usize + 1);
+
+/// A name that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{word:?} is not a {what}: {why}")]
-pub struct BadWord {
+#[error("{name:?} is not a valid {what}: {reason}")]
+pub struct InvalidName {
     what: &'static str,
-    word: String,
-    why: &'static str,
+    name: String,
+    reason: &'static str,
 }
 
-/// Where a server's pages begin: `https://host[:port][/path]`, without a trailing slash, user or query; `local` for
-/// repositories that have none, and a word of its own for the coordinator.
+/// The address at which a server's pages begin: `https://host[:port][/path]` without a trailing slash, user or query. It is
+/// `local` for repositories without a server, and a word of its own for the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerBase(String);
 
@@ -71,19 +82,19 @@ impl ServerBase {
         Self(LOCAL.to_owned())
     }
 
-    /// Takes an address that its reader has already normalised (lower-case host, no default port).
+    /// Takes an address that is normalized already: host in lower case, no default port.
     ///
     /// # Errors
-    /// Refuses anything but `http://` and `https://` addresses, and addresses with a user, a query, a fragment,
-    /// a trailing slash, white space or control characters.
-    pub fn new(base: impl Into<String>) -> Result<Self, BadWord> {
+    /// [`InvalidName`] for other schemes than http and https, and for addresses with a user, a query, a fragment, a trailing
+    /// slash, white space or control characters.
+    pub fn new(base: impl Into<String>) -> Result<Self, InvalidName> {
         let base = base.into();
-        let refuse = |why| Err(BadWord { what: "server address", word: base.clone(), why });
+        let refuse = |reason| Err(InvalidName { what: "server address", name: base.clone(), reason });
         if base == LOCAL || base == COORDINATOR_BASE {
             return Ok(Self(base));
         }
         let Some(rest) = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://")) else {
-            return refuse("it starts with neither https:// nor http://");
+            return refuse("it begins with neither https:// nor http://");
         };
         if rest.is_empty() || rest.starts_with('/') {
             return refuse("the host is missing");
@@ -92,27 +103,24 @@ impl ServerBase {
             return refuse("it ends with a slash");
         }
         if rest.contains(['@', '?', '#', '\\']) || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return refuse("it holds a user, a query, a fragment or a space");
+            return refuse("it contains a user, a query, a fragment or a space");
         }
         Ok(Self(base))
     }
 
-    /// The whole address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address without its scheme: `host[:port][/path]`, or `local`.
+    /// `host[:port][/path]`, or `local`.
     pub fn without_scheme(&self) -> &str {
         self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest)
     }
 
-    /// Whether this stands for "no server".
     pub fn is_local(&self) -> bool {
         self.0 == LOCAL
     }
 
-    /// Whether this is the coordinator's.
     pub fn is_coordinator(&self) -> bool {
         self.0 == COORDINATOR_BASE
     }
@@ -124,36 +132,33 @@ impl fmt::Display for ServerBase {
     }
 }
 
-/// A project's path on its server: `owner/repo`, with more levels on GitLab; one level for a local repository.
+/// The path of a project on its server: `owner/repo`, more parts on GitLab, one part for a local repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectPath(String);
 
 impl ProjectPath {
-    /// Takes a path such as `owner/repo`.
-    ///
     /// # Errors
-    /// Refuses empty parts, `.` and `..`, parts that begin with `-`, and every character that no forge allows in a name
-    /// (anything but letters, digits, `.`, `_`, `-`, `+` and `~`).
-    pub fn new(path: impl Into<String>) -> Result<Self, BadWord> {
+    /// [`InvalidName`] for empty parts, `.` and `..`, parts that begin with `-`, and characters that no forge allows in
+    /// names (anything but letters, digits, `.`, `_`, `-`, `+` and `~`).
+    pub fn new(path: impl Into<String>) -> Result<Self, InvalidName> {
         let path = path.into();
         for part in path.split('/') {
-            let why = if part.is_empty() {
+            let reason = if part.is_empty() {
                 "a part of it is empty"
             } else if part == "." || part == ".." {
                 "a part of it is `.` or `..`"
             } else if part.starts_with('-') {
                 "a part of it begins with `-`"
             } else if part.contains(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '~'))) {
-                "it holds a character that no project name has"
+                "it contains a character that project names cannot have"
             } else {
                 continue;
             };
-            return Err(BadWord { what: "project path", word: path, why });
+            return Err(InvalidName { what: "project path", name: path, reason });
         }
         Ok(Self(path))
     }
 
-    /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -170,12 +175,11 @@ impl fmt::Display for ProjectPath {
     }
 }
 
-/// A repository: its server and its project there.
+/// A repository. `Display` shows `host/owner/repo`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoRef {
     /// The server, or `local`.
     pub base: ServerBase,
-    /// The project on that server.
     pub project: ProjectPath,
 }
 
@@ -185,23 +189,21 @@ impl fmt::Display for RepoRef {
     }
 }
 
-/// An issue: its repository and its number there. `Display` gives the short form that every output shows.
+/// An issue. `Display` shows the short form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssueRef {
-    /// Where the issue belongs.
     pub repo: RepoRef,
-    /// Its number, from 1.
+    /// From 1.
     pub number: u64,
 }
 
 impl IssueRef {
-    /// The coordinator, which is no issue and is asked like one.
+    /// The coordinator, which is not an issue but can be referred to like one.
     pub fn coordinator() -> Self {
         let base = ServerBase(COORDINATOR_BASE.to_owned());
         Self { repo: RepoRef { base, project: ProjectPath(COORDINATOR.to_owned()) }, number: 1 }
     }
 
-    /// Whether it is the coordinator.
     pub fn is_coordinator(&self) -> bool {
         self.repo.base.is_coordinator()
     }
@@ -234,11 +236,11 @@ mod tests {
         assert_eq!(issue("https://code.example.org/git", "a/b", 7).to_string(), "code.example.org/git/a/b#7");
         assert_eq!(issue("local", "demo", 3).to_string(), "local/demo#3");
         assert_eq!(IssueRef::coordinator().to_string(), "pm");
-        assert_eq!(issue("coordinator", "pm", 1), IssueRef::coordinator(), "as it comes back from the database");
+        assert_eq!(issue("coordinator", "pm", 1), IssueRef::coordinator(), "as the database returns it");
     }
 
     #[test]
-    fn words_that_could_leave_their_place_are_refused() {
+    fn names_that_could_escape_their_path_are_refused() {
         for base in ["ftp://x", "https://", "https://h/", "https://u:p@h", "https://h?x", "https:///x", "https://a b"] {
             assert!(ServerBase::new(base).is_err(), "{base}");
         }
@@ -246,5 +248,13 @@ mod tests {
             assert!(ProjectPath::new(project).is_err(), "{project}");
         }
         assert!(ProjectPath::new("group/sub/re.po_1").is_ok());
+    }
+
+    #[test]
+    fn kinds_are_found_by_name_and_listed() {
+        for kind in ForgeKind::ALL {
+            assert_eq!(ForgeKind::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(ForgeKind::server_names("or"), "github, gitlab, gitea or forgejo");
     }
 }

@@ -1,6 +1,5 @@
 //! Which token git shows to which server: the server's own one or that of its kind, and only to servers that are known.
 
-use kugetsu_domain::reference::ForgeKind;
 use kugetsu_git::command::Git;
 use kugetsu_git::mirror::Source;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +20,7 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
 pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
     let Some(name) = token_variable(settings, base) else { return git.clone() };
     let Some(value) = value(settings, name) else { return git.clone() };
-    git.with_token(base, user(settings.servers.kind_of(base)), value.clone())
+    git.with_token(base, settings.servers.git_user(base), value.clone())
 }
 
 /// The token for a server, where its kind is known and the env files hold one.
@@ -36,13 +35,4 @@ fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
 /// The variable that holds the token for a server: its own, or that of its kind.
 pub(crate) fn token_variable<'a>(settings: &'a Settings, base: &str) -> Option<&'a str> {
     settings.servers.token_variable(base)
-}
-
-/// The user name that a server wants beside a token.
-pub(crate) const fn user(kind: Option<ForgeKind>) -> &'static str {
-    match kind {
-        Some(ForgeKind::GitHub) => "x-access-token",
-        // Gitea and Forgejo take any.
-        _ => "oauth2",
-    }
 }

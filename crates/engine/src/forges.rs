@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use kugetsu_domain::reference::ServerBase;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::credentials::Credentials;
-use kugetsu_forge::api::open::open;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Forge;
+use kugetsu_forge::http::credentials::Credentials;
+use kugetsu_forge::open::open;
 use kugetsu_forge::servers::Server;
 
 use crate::credentials::{token, token_variable};

@@ -58,13 +58,18 @@ pub(crate) fn worded(kind: ProblemKind, message: &str) -> Problem {
     }
 }
 
-/// The store failed.
-pub(crate) fn store_failed(error: StoreError) -> Problem {
-    let problem = Problem::new(ProblemKind::Failed, error.to_string());
-    match error.hint() {
+/// An error and its hint, if it has one.
+pub(crate) fn problem(kind: ProblemKind, error: impl Display, hint: Option<impl Into<String>>) -> Problem {
+    let problem = Problem::new(kind, error.to_string());
+    match hint {
         Some(hint) => problem.hint(hint),
         None => problem,
     }
+}
+
+/// The store failed.
+pub(crate) fn store_failed(error: StoreError) -> Problem {
+    problem(ProblemKind::Failed, &error, error.hint())
 }
 
 /// A change of an issue that was not stored.

@@ -8,17 +8,19 @@ use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::reference::ServerBase;
-use kugetsu_forge::address::{Address, Target};
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::pull_request_at;
-use kugetsu_forge::api::pull_request::PullRequest;
-use kugetsu_forge::parser::parse;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::kinds::table::pull_request_name;
+use kugetsu_forge::open::pull_request_at;
+use kugetsu_forge::pull_request::PullRequest;
+use kugetsu_forge::references::address::{Address, Target};
+use kugetsu_forge::references::parser::parse;
+use kugetsu_forge::references::reference::Reference;
 use thiserror::Error;
 
 use crate::credentials::{token, token_variable};
 use crate::engine::Engine;
 use crate::forges::forge;
-use crate::problems::{not_stored, usage, worded};
+use crate::problems::{not_stored, problem, usage};
 use crate::resolve;
 
 /// What is known of an issue's pull request now.
@@ -65,7 +67,7 @@ pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Res
                 ForgeError::NotAPullRequest { .. } => ProblemKind::Usage,
                 _ => ProblemKind::NotFound,
             };
-            return Err(worded(kind, &format!("nothing was stored: {error}")));
+            return Err(problem(kind, format!("nothing was stored: {error}"), error.hint()));
         }
         Err(error) => PrStatus::Unknown { url: Some(url.clone()), why: error.to_string() },
     };
@@ -91,9 +93,9 @@ pub async fn clear(engine: &Engine, reference: &str, cwd: &Path) -> Result<(Issu
 }
 
 async fn of_an_issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
-    let issue = resolve::issue(engine, reference, cwd).await?;
+    let issue = resolve::issue(engine, &Reference::new(reference), cwd).await?;
     match issue.reference.is_coordinator() {
-        true => Err(usage("the coordinator has no pull or merge request")),
+        true => Err(usage("the coordinator has no pull request")),
         false => Ok(issue),
     }
 }
@@ -145,7 +147,7 @@ async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
 /// Why nothing is known of a pull request at an address.
 #[derive(Debug, Error)]
 enum Unasked {
-    #[error("it is not the address of a pull or merge request of a server that is known")]
+    #[error("it is not the address of a pull request on a known server")]
     NoAddress,
     #[error("its server is not known")]
     NoServer,
@@ -191,8 +193,8 @@ fn hidden(engine: &Engine, base: &ServerBase) -> Option<PrStatus> {
     let settings = engine.settings();
     let variable = token_variable(&settings, base.as_str())?;
     let why = format!(
-        "without a token for {base} it cannot be known whether a pull or merge request is open (to set one: kugetsu env \
-         set {variable} -)"
+        "without a token for {base}, open {}s may be hidden (to set one: kugetsu env set {variable} -)",
+        pull_request_name(settings.servers.kind_of(base.as_str()))
     );
     token(&settings, base.as_str()).is_none().then_some(PrStatus::Hidden { why })
 }
@@ -221,7 +223,7 @@ pub(crate) fn checked(url: &str) -> Result<String, Problem> {
     match host {
         Some(host) if plain && !host.contains('@') && !query => Ok(url.to_owned()),
         Some(host) if host.contains('@') || query => {
-            Err(usage("the address of the pull or merge request holds a user, a password or a query")
+            Err(usage("the address of the pull request contains a user, a password or a query")
                 .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"))
         }
         _ => Err(not_a_pull_request(url)),
@@ -229,6 +231,6 @@ pub(crate) fn checked(url: &str) -> Result<String, Problem> {
 }
 
 fn not_a_pull_request(url: &str) -> Problem {
-    Problem::new(ProblemKind::Usage, format!("{url:?} is not the address of a pull or merge request"))
+    Problem::new(ProblemKind::Usage, format!("{url:?} is not the address of a pull request"))
         .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34")
 }

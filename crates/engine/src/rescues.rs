@@ -6,6 +6,7 @@ use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
 use kugetsu_domain::issue::Issue;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, Rescue, RescueError};
 
@@ -23,7 +24,7 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
     let mut all = Vec::new();
     match query {
         Some(query) => {
-            let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+            let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
             let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
             if let Some(repo) = repo
                 && let Some(mirror) = repositories::mirror_if_there(engine, &repo).await.map_err(internal)?
@@ -50,7 +51,7 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
 /// # Errors
 /// There is no such rescue, or the directory is not free.
 pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restored, Problem> {
-    let issue = resolve::issue(engine, &request.reference, Path::new(&request.cwd)).await?;
+    let issue = resolve::issue(engine, &Reference::new(&request.reference), Path::new(&request.cwd)).await?;
     let mirror = repositories::mirror(engine, &issue).await.map_err(internal)?;
     let all = of_issue(&mirror, &issue).await?;
     let none = || {

@@ -5,19 +5,21 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::{COORDINATOR, ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
-use kugetsu_forge::address::{Address, CurrentRepo, Target};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_forge::clone_source::clone_source;
-use kugetsu_forge::known::KnownServer;
-use kugetsu_forge::local::{is_path_like, local_name};
-use kugetsu_forge::parser::parse;
+use kugetsu_forge::kinds::table::pull_request_name;
+use kugetsu_forge::references::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::references::local::local_name;
+use kugetsu_forge::references::parser::{needs_current_repo, parse};
+use kugetsu_forge::references::reference::Reference;
+use kugetsu_forge::references::server_index::KnownServer;
 use kugetsu_git::mirror::{LocalRepo, SourceError};
 use kugetsu_git::names::BranchName;
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
-use crate::problems::{internal, store_failed, usage};
+use crate::problems::{internal, problem, store_failed, usage};
 use crate::settings::Settings;
 
 /// How many candidates an error lists.
@@ -36,10 +38,9 @@ pub(crate) struct TaskTarget {
 
 /// The place that a `start` names. A new local repository gets its name here; the caller holds the engine's `naming`
 /// until it is stored.
-pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Result<TaskTarget, Problem> {
-    let reference = reference.trim();
-    if is_path_like(reference) {
-        let located = locate(engine, &expand(reference, cwd)?).await?;
+pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<TaskTarget, Problem> {
+    if let Reference::Path(path) = reference {
+        let located = locate(engine, &expand(path, cwd)?).await?;
         let repo = local_repo(engine, &located).await?;
         // A linked worktree has a HEAD of its own, and that is what the person sees.
         let linked = !located.bare && main_place(&located) != located.root.canonicalize().unwrap_or_default();
@@ -47,15 +48,15 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
         return Ok(TaskTarget { repo, number: None, branch });
     }
     let settings = engine.settings();
-    let address = read(engine, &settings, reference, cwd).await?;
+    let address = read(engine, &settings, reference.as_str(), cwd).await?;
     let number = match address.target {
         Target::Issue(number) => number,
         Target::PullRequest(number) => {
-            return Err(usage(format!("{reference} is a pull or merge request, and `start` begins from an issue"))
-                .hint(format!(
-                    "name the issue that it belongs to, and give the address as the third argument: \
+            let name = pull_request_name(address.kind);
+            return Err(usage(format!("{reference} is a {name}, and `start` begins from an issue")).hint(format!(
+                "name the issue that it belongs to, and give the address as the third argument: \
                     kugetsu start <issue> \"<message>\" {reference}; its number {number} is not the issue's"
-                )));
+            )));
         }
         Target::Repo => {
             return Err(usage(format!("{reference} names a repository, not an issue of it")).hint(
@@ -71,26 +72,29 @@ pub(crate) async fn target(engine: &Engine, reference: &str, cwd: &Path) -> Resu
 }
 
 /// The issue that is meant, which kugetsu must know already.
-pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
-    let reference = reference.trim();
-    if is_path_like(reference) {
-        return issue_at(engine, reference, cwd).await;
+pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<Issue, Problem> {
+    match reference {
+        Reference::Path(path) => issue_at(engine, path, cwd).await,
+        Reference::Address(address) => issue_of(engine, address, cwd).await,
+        Reference::Coordinator => {
+            let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
+            found.ok_or_else(|| {
+                Problem::new(ProblemKind::NotFound, "the coordinator has not been asked anything yet")
+                    .hint("kugetsu delegate \"<message>\"")
+            })
+        }
+        Reference::Session(session) => {
+            let found = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
+            found.ok_or_else(|| {
+                Problem::new(ProblemKind::NotFound, format!("no issue has a session {session:?}")).hint(
+                    "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
+                )
+            })
+        }
     }
-    if reference == COORDINATOR {
-        let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
-        return found.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, "the coordinator has not been asked anything yet")
-                .hint("kugetsu delegate \"<message>\"")
-        });
-    }
-    if is_session(reference) {
-        let found = engine.store().issue(IssueFilter::Session(reference.to_owned())).await.map_err(store_failed)?;
-        return found.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, format!("no issue has a session {reference:?}")).hint(
-                "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
-            )
-        });
-    }
+}
+
+async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
     let address = read(engine, &engine.settings(), reference, cwd).await?;
     let Target::Issue(number) = address.target else {
         return Err(usage(format!("{reference} does not name an issue"))
@@ -100,7 +104,7 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
         Some(repo) => repo,
         None => {
             clone_source(&address, &engine.settings().repositories, &engine.settings().servers)
-                .map_err(|error| usage(error.to_string()))?
+                .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?
                 .repo
         }
     };
@@ -112,11 +116,6 @@ pub(crate) async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Resul
             "`kugetsu list` shows what it has worked on; begin with: kugetsu start {begin} \"<message>\""
         ))
     })
-}
-
-/// Agents name their sessions with one word; no address is one word of these characters only.
-fn is_session(reference: &str) -> bool {
-    !reference.is_empty() && reference.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// The one issue of the repository at a path that is still open.
@@ -238,11 +237,11 @@ async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path)
     if !reference.contains("://") {
         known.extend(worked_with(engine).await?);
     }
-    let context = match needs_context(reference) {
+    let context = match needs_current_repo(reference) {
         true => context(engine, settings, cwd).await?,
         false => None,
     };
-    parse(reference, &known, context.as_ref()).map_err(|error| usage(error.to_string()))
+    parse(reference, &known, context.as_ref()).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))
 }
 
 /// The servers of stored repositories, configured or not: the short form that is printed leaves their scheme out, and has
@@ -251,14 +250,6 @@ pub(crate) async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Pro
     let stored = engine.store().repos().await.map_err(store_failed)?;
     let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local() && !repo.name.base.is_coordinator());
     Ok(servers.map(|repo| KnownServer { kind: repo.kind, base: repo.name.base }).collect())
-}
-
-/// `#12`, `!3`, and `owner/repo#12`, where the first part is no host.
-fn needs_context(reference: &str) -> bool {
-    reference.starts_with(['#', '!'])
-        || !(reference.contains("://")
-            || reference.starts_with("local/")
-            || reference.split('/').next().is_some_and(|first| first.contains(['.', ':'])))
 }
 
 /// The repository that the person stands in: the one that its remote `origin` names, else the local one.
@@ -301,7 +292,7 @@ async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number
             })),
         };
     }
-    let found =
-        clone_source(address, &settings.repositories, &settings.servers).map_err(|error| usage(error.to_string()))?;
+    let found = clone_source(address, &settings.repositories, &settings.servers)
+        .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
     Ok(Repo { name: found.repo, kind: found.kind, source: found.clone_url.as_str().to_owned() })
 }

@@ -29,7 +29,7 @@ pub struct Settings {
     pub temp_dir: Option<PathBuf>,
     /// `queue.keep`: how long ended tasks stay in the history.
     pub queue_keep: Duration,
-    /// `destroy.check_pr`: whether the state of a pull or merge request counts before a worktree is removed.
+    /// `destroy.check_pr`: whether the state of a pull request counts before a worktree is removed.
     pub check_pr: bool,
     /// `pm.agent`: which agent coordinates; the default one otherwise.
     pub pm_agent: Option<String>,

@@ -1,80 +1,70 @@
-//! Where a repository is cloned from (B4): `repos.json`, then the server by its host, then the default server, then
-//! github.com.
+//! Finds where a repository is cloned from: `repos.json`, then the server that the address names, then the default
+//! server, then github.com.
 //!
-//! The last two stand in only where the address names no host. What was asked of one server is never looked for on
-//! another. No private host is built in (R19).
+//! The last two apply only if the address names no host. A repository of one server is never looked for on another, and
+//! no private host is built in.
 
-use kugetsu_domain::reference::{ForgeKind, RepoRef, ServerBase};
+use kugetsu_domain::reference::{ForgeKind, InvalidName, RepoRef, ServerBase};
 use thiserror::Error;
 
-use crate::address::Address;
-use crate::clone_url::CloneUrl;
-use crate::parser::parse;
+use crate::kinds::table::dialect;
+use crate::references::address::Address;
+use crate::references::clone_url::CloneUrl;
+use crate::references::parser::parse;
 use crate::repositories::Repositories;
 use crate::servers::Servers;
 
-/// The server of last resort.
+/// The default server if none is configured.
 const LAST_RESORT: &str = "https://github.com";
 
 /// A repository and where it is cloned from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloneSource {
-    /// The repository: what its issues belong to.
     pub repo: RepoRef,
-    /// What serves it; none where the server has to be asked.
+    /// `None` if it has to be detected.
     pub kind: Option<ForgeKind>,
-    /// What git clones; the clone URL says whether credentials were left out of it.
     pub clone_url: CloneUrl,
 }
 
-/// Why no place was found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CloneSourceError {
-    /// An ssh host that no server, or more than one, has.
-    #[error(
-        "cannot tell which server has the ssh host {host:?}, or two servers share it; \
-         name the server in config.toml ([servers.<name>] url = \"https://{host}\"), or write the address of the page: \
-         https://host/{project}"
-    )]
+    /// No server has this ssh host, or several have.
+    #[error("the ssh host {host:?} belongs to no known server, or to several")]
     SshHost {
-        /// The host, or the alias.
+        /// May be an alias.
         host: String,
-        /// The project there.
         project: String,
     },
-    /// Something of GitLab's, while the default server is of another kind.
-    #[error(
-        "{address} can only be on a GitLab server, but the default server {server} is of the kind {}; \
-         write the host in front of it",
-        kind.name()
-    )]
-    Kind {
-        /// What was asked for.
-        address: String,
-        /// The default server.
-        server: ServerBase,
-        /// Its kind.
-        kind: ForgeKind,
-    },
-    /// A local repository whose directory nobody told.
-    #[error("no directory is known for local/{name}; start the first issue inside it with `kugetsu start . <message>`")]
-    NoDirectory {
-        /// The repository's name.
-        name: String,
-    },
-    /// The words of an address do not make a server's address.
+    /// The form of the address belongs to another kind of server than the default server.
+    #[error("{address} is an address of {}, but the default server {server} is {}", form.name(), kind.name())]
+    Kind { address: String, form: ForgeKind, server: ServerBase, kind: ForgeKind },
+    /// A local repository without a known directory.
+    #[error("the directory of local/{name} is not known")]
+    NoDirectory { name: String },
     #[error(transparent)]
-    Server(#[from] kugetsu_domain::reference::BadWord),
+    Server(#[from] InvalidName),
 }
 
-/// Finds where the repository of an address is cloned from.
-///
-/// An address that names the host of an ssh remote is cloned over ssh, since that is known to work; every other one over
-/// the server's own scheme.
-///
-/// # Errors
-/// Where the server cannot be told, or is of the wrong kind.
+impl CloneSourceError {
+    /// What to write or set instead.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::SshHost { host, project } => Some(format!(
+                "add its server with `kugetsu server add <name> https://{host}`, or write the address of the page: \
+                 https://{host}/{project}"
+            )),
+            Self::Kind { .. } => Some("write the host before the project".to_owned()),
+            Self::NoDirectory { .. } => {
+                Some("start the first issue inside it with `kugetsu start . \"<message>\"`".to_owned())
+            }
+            Self::Server(_) => None,
+        }
+    }
+}
+
+/// Finds where the repository of an address is cloned from. An ssh address is cloned over ssh, because that is known to
+/// work; any other one over the server's own scheme.
 pub fn clone_source(
     address: &Address,
     repositories: &Repositories,
@@ -86,7 +76,7 @@ pub fn clone_source(
     };
     let (base, kind) = server(address, mapped, servers)?;
     let repo = RepoRef { base, project: address.project.clone() };
-    // Only now the server of a bare address is known, and with it an entry that names the server.
+    // Again, because an entry that names the server applies to a bare address only now.
     let clone_url = match repositories.clone_url(&repo) {
         Some(url) => url.clone(),
         None => usual_clone_url(address, &repo)?,
@@ -102,7 +92,7 @@ fn usual_clone_url(address: &Address, repo: &RepoRef) -> Result<CloneUrl, CloneS
     }
 }
 
-/// The server of an address: its own, the one that `repos.json` clones from, the default, github.com.
+/// The server that the address names, the one that `repos.json` clones from, the default server, or github.com.
 fn server(
     address: &Address,
     mapped: Option<&CloneUrl>,
@@ -111,30 +101,31 @@ fn server(
     if let Some(base) = &address.base {
         return Ok((base.clone(), address.kind));
     }
-    // An entry whose address belongs to no server (a path, an ssh alias) says only what to clone.
+    // An entry with the address of no server (a path, an ssh alias) names only what to clone.
     let mapped = mapped.and_then(|url| parse(url.as_str(), &servers.known(), None).ok());
-    if let Some((base, kind)) = mapped.and_then(|found| Some((found.base?, found.kind))) {
-        return checked(address, base, kind);
+    if let Some((base, kind)) = mapped.and_then(|mapped| Some((mapped.base?, mapped.kind))) {
+        return check_kind(address, base, kind);
     }
     if let Some(ssh) = &address.ssh {
         return Err(CloneSourceError::SshHost { host: ssh.host.clone(), project: address.project.to_string() });
     }
     match servers.default_server() {
-        Some(server) => checked(address, server.base.clone(), server.kind),
-        None => checked(address, ServerBase::new(LAST_RESORT)?, Some(ForgeKind::GitHub)),
+        Some(server) => check_kind(address, server.base.clone(), server.kind),
+        None => check_kind(address, ServerBase::new(LAST_RESORT)?, servers.kind_of(LAST_RESORT)),
     }
 }
 
-/// Only GitLab's kind follows from a bare address; `pull` and `pulls` are words that people mix up.
-fn checked(
+/// Refuses a bare address whose form the server does not have.
+fn check_kind(
     address: &Address,
     base: ServerBase,
     kind: Option<ForgeKind>,
 ) -> Result<(ServerBase, Option<ForgeKind>), CloneSourceError> {
-    match (address.kind, kind) {
-        (Some(ForgeKind::GitLab), Some(kind)) if kind != ForgeKind::GitLab => {
-            Err(CloneSourceError::Kind { address: address.to_string(), server: base, kind })
+    let (Some(form), Some(kind)) = (address.kind, kind) else { return Ok((base, kind.or(address.kind))) };
+    match (dialect(form), dialect(kind)) {
+        (Some(written), Some(server)) if !server.pages.accepts(&written.pages) => {
+            Err(CloneSourceError::Kind { address: address.to_string(), form, server: base, kind })
         }
-        (told, kind) => Ok((base, kind.or(told))),
+        _ => Ok((base, Some(kind))),
     }
 }

@@ -1,184 +1,165 @@
-//! Why an address was refused, in words for the person who typed it.
+//! Errors of a forge's API.
 //!
-//! The input is shown without user names, passwords and queries: what people paste often carries a token.
+//! No text here contains a token, a user, a password or a query: a request is named by its method and path, a server by
+//! the address of its API, and messages of the server are masked and shortened before they get here.
 
-use std::fmt;
+use std::time::Duration;
 
-use kugetsu_domain::reference::BadWord;
+use jiff::Timestamp;
 use thiserror::Error;
 
-/// Longest piece of an input that an error repeats, in characters.
-const SHOWN_MAX: usize = 200;
-
-/// An input that is no address that kugetsu reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressError {
-    shown: String,
-    fault: Fault,
+/// A failed call of a forge's API. `server` is the address at which its API begins, `request` a method and a path.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ForgeError {
+    /// The connection failed or broke.
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable { server: String, reason: String },
+    /// The certificate was rejected, or the server does not speak TLS.
+    #[error("cannot connect to {server} securely: {reason}")]
+    Tls { server: String, reason: String },
+    #[error("{server} did not answer {request} within {} s", limit.as_secs_f32())]
+    Timeout { server: String, request: String, limit: Duration },
+    #[error("{server} requires a token for {request}")]
+    TokenMissing {
+        server: String,
+        request: String,
+        /// The variable in which the token is expected.
+        variable: String,
+    },
+    #[error("{server} rejected the token in {variable}: it is wrong, expired or revoked")]
+    TokenRefused { server: String, variable: String },
+    #[error("the value of {variable} is not a valid token: {reason}")]
+    TokenMalformed { variable: String, reason: &'static str },
+    /// The token is valid, but lacks a permission.
+    #[error("{server} does not allow {request} with the token in {variable}{}", quoted(message))]
+    Forbidden {
+        server: String,
+        request: String,
+        variable: String,
+        /// The server's own message; may be empty.
+        message: String,
+    },
+    /// Too many requests, and the server asks for a longer wait than the limits allow.
+    #[error("{server} limits the rate of requests{}", formatted(*until))]
+    RateLimited { server: String, until: Option<Timestamp> },
+    /// Does not exist or is not visible: servers do not say which.
+    #[error("{server} found nothing for {request}: it does not exist, or {}", invisible(variable, *authenticated))]
+    NotFound {
+        server: String,
+        request: String,
+        variable: String,
+        /// Whether a token was sent.
+        authenticated: bool,
+    },
+    /// A redirect to another origin, which is not followed because it would receive the token.
+    #[error("{server} redirects to {location}")]
+    Moved {
+        server: String,
+        /// Scheme, host and port.
+        location: String,
+    },
+    /// A status that reports a fault of the server.
+    #[error("{server} answered {request} with status {status}{}", quoted(message))]
+    Failing {
+        server: String,
+        request: String,
+        status: u16,
+        /// The server's own message; may be empty.
+        message: String,
+    },
+    /// A response that the API does not send.
+    #[error("{server} sent an unexpected response to {request}: {reason}")]
+    Unexpected { server: String, request: String, reason: String },
+    #[error("the response of {server} to {request} is larger than {limit} bytes")]
+    TooLarge { server: String, request: String, limit: usize },
+    /// The configured address of the API is not usable.
+    #[error("the API address of {server} is not usable: {reason}")]
+    Address { server: String, reason: &'static str },
+    #[error("the kind of server at {server} is not known")]
+    NoKind { server: String },
+    /// The kind of server has no API, as local repositories.
+    #[error("{server} has no API for issues and pull requests")]
+    NoApi { server: String },
+    #[error("cannot create an HTTPS client: {reason}")]
+    NoClient { reason: String },
+    /// An address on another server than the one to be asked.
+    #[error("{address} is not on {server}")]
+    OtherServer { address: String, server: String },
+    #[error("{address} is not a pull request")]
+    NotAPullRequest { address: String },
 }
 
-impl AddressError {
-    pub(crate) fn new(input: &str, fault: Fault) -> Self {
-        Self { shown: redacted(input), fault }
+impl ForgeError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let set_token = |variable: &str| format!("set a token with `kugetsu env set {variable} -`");
+        Some(match self {
+            Self::Unreachable { .. } => {
+                "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the server's address (`kugetsu server list`)"
+                    .to_owned()
+            }
+            Self::Tls { .. } => "for a private certificate authority, install its certificate or name its file in \
+                                 SSL_CERT_FILE; for a server without TLS, write http:// in its address"
+                .to_owned(),
+            Self::Timeout { .. } | Self::Failing { .. } => "try again later".to_owned(),
+            Self::TokenMissing { variable, .. } => set_token(variable),
+            Self::TokenRefused { variable, .. } => {
+                format!("create a new token on the server and {}", set_token(variable))
+            }
+            Self::TokenMalformed { variable, .. } => format!("set it again with `kugetsu env set {variable} -`"),
+            Self::Forbidden { .. } => "give the token that permission".to_owned(),
+            Self::RateLimited { .. } => "try again later, or give kugetsu a token of its own".to_owned(),
+            Self::NotFound { authenticated: true, .. } => {
+                "check the address, and which projects the token can access".to_owned()
+            }
+            Self::NotFound { variable, .. } => format!("check the address, or {}", set_token(variable)),
+            Self::Moved { .. } => {
+                "if that is right, set it as `url` or `api_url` of the server in config.toml".to_owned()
+            }
+            Self::Unexpected { .. } | Self::TooLarge { .. } => {
+                "check the address and the kind of the server (`kugetsu server list`)".to_owned()
+            }
+            Self::Address { .. } => "correct `url` or `api_url` of the server in config.toml".to_owned(),
+            Self::NoKind { server } => format!("detect it with `kugetsu server add <name> {server}`"),
+            Self::NoClient { .. } => "install the system's certificates (`apt-get install ca-certificates`)".to_owned(),
+            Self::NotAPullRequest { .. } => {
+                "copy the address from the browser: https://host/owner/repo/pulls/34".to_owned()
+            }
+            Self::NoApi { .. } | Self::OtherServer { .. } => return None,
+        })
     }
 
-    /// What is wrong with the input.
-    pub fn fault(&self) -> &Fault {
-        &self.fault
+    /// Whether the object may exist and be hidden from these credentials.
+    pub fn may_be_hidden(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::TokenMissing { .. } | Self::Forbidden { .. })
     }
-}
 
-impl std::error::Error for AddressError {}
+    /// Whether the server, asked with a token, knows no such pull request.
+    pub fn denies_pull_request(&self) -> bool {
+        matches!(self, Self::NotAPullRequest { .. } | Self::NotFound { authenticated: true, .. })
+    }
 
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot read {:?} as an address: {}; \
-             write it as https://host/owner/repo/issues/12, owner/repo#12, #12 inside a clone, \
-             or . for the git repository here",
-            self.shown, self.fault
+    /// Whether the same call may succeed later although the user changes nothing.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::RateLimited { .. } | Self::Failing { .. }
         )
     }
 }
 
-/// What is wrong with an address.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Nothing was given.
-    #[error("it is empty")]
-    Empty,
-    /// A directory or file where an address was expected.
-    #[error("it is a path on this machine")]
-    Path,
-    /// White space or control characters inside.
-    #[error("it holds a space or a control character")]
-    Space,
-    /// A scheme other than http, https, ssh and git.
-    #[error("its scheme is not one of https, http, ssh and git")]
-    Scheme,
-    /// The host is missing or holds characters that no host name has.
-    #[error("its host is missing or is not a host name (write international names in their xn-- form)")]
-    Host,
-    /// The port is not a number from 0 to 65535.
-    #[error("its port is not a number up to 65535")]
-    Port,
-    /// The user name of an ssh address begins with `-` or holds odd characters.
-    #[error("its user name holds characters that no ssh user has")]
-    User,
-    /// An `@` where only the path may be.
-    #[error("it holds an `@` behind the host; leave user name and password out")]
-    AtSign,
-    /// A `%` that does not begin an encoded UTF-8 character, or an encoded slash in the wrong place.
-    #[error("its percent-encoding is broken")]
-    Encoding,
-    /// `.` or `..` as a part of the path.
-    #[error("a part of its path is `.` or `..`")]
-    Dots,
-    /// The server part cannot be a server's address.
-    #[error(transparent)]
-    Server(BadWord),
-    /// The project part cannot be a project's path.
-    #[error(transparent)]
-    Project(BadWord),
-    /// Fewer than two parts where a project is expected.
-    #[error("the project is missing or has only one part, and owner/repo has two")]
-    TooFewParts,
-    /// More parts than a project has on this kind of server.
-    #[error("the project has more parts than the server allows (two, on all but GitLab)")]
-    TooManyParts,
-    /// A path on a server of unknown kind, whose project could begin anywhere.
-    #[error(
-        "it does not show where the project's path begins, because the server is not known; \
-         add it to config.toml ([servers.<name>] url = ...)"
-    )]
-    UnknownServer,
-    /// A page of the server that belongs to no issue, change or repository.
-    #[error("it is the address of some other page than an issue, a pull request or a repository")]
-    OtherPage,
-    /// GitLab's API names a project by its id.
-    #[error("it names the project by an id; use the project's path")]
-    ProjectId,
-    /// The number of the issue or the change is missing.
-    #[error("the number of the issue is missing")]
-    NumberMissing,
-    /// What stands in the number's place is none.
-    #[error("{0:?} is not the number of an issue (1 or more, digits only)")]
-    Number(String),
-    /// `!3` is GitLab's way to name a merge request.
-    #[error("`!` names a merge request of a GitLab server, and this is another kind of server")]
-    NotGitLab,
-    /// `#12` alone, where no repository says what it belongs to.
-    #[error("a number alone needs a git repository here whose server is known")]
-    NoContext,
-    /// `local/...` with more or fewer than one name.
-    #[error("a repository without a server is written local/<name>, with one part for its name")]
-    LocalName,
+fn quoted(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message:?}") }
 }
 
-/// The input as an error may show it: without whatever could be a user, a password or a token in a query.
-fn redacted(input: &str) -> String {
-    let input = input.trim();
-    let begin = input.find("://").map_or(0, |at| at + 3);
-    let (scheme, rest) = input.split_at(begin);
-    let mut shown = match rest.rfind('@') {
-        Some(at) if is_plain_ssh_user(scheme, &rest[..at]) => input.to_owned(),
-        Some(at) => format!("{scheme}***{}", &rest[at..]),
-        None if has_odd_port(rest) && !scheme.is_empty() => format!("{scheme}***"),
-        None => input.to_owned(),
-    };
-    if let Some(at) = shown.find('?') {
-        shown.truncate(at);
-        shown.push_str("?***");
+fn invisible(variable: &str, authenticated: bool) -> String {
+    match authenticated {
+        true => format!("the token in {variable} has no access to it"),
+        false => "it is only visible with a token".to_owned(),
     }
-    if let Some((at, _)) = shown.char_indices().nth(SHOWN_MAX) {
-        shown.truncate(at);
-        shown.push('…');
-    }
-    shown
 }
 
-/// `git@host:...` and `ssh://git@host/...` show no secret.
-fn is_plain_ssh_user(scheme: &str, user: &str) -> bool {
-    (scheme.is_empty() || scheme.eq_ignore_ascii_case("ssh://")) && !user.contains([':', '/', '?'])
-}
-
-/// `https://user:secret` with the host forgotten looks like a host with an odd port.
-fn has_odd_port(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let port = authority.rsplit_once(']').map_or(authority, |(_, behind)| behind).split_once(':');
-    port.is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_secret_is_repeated() {
-        for input in [
-            "https://bot:SECRET@host/x",
-            "https://SECRET@host/x",
-            "https://bot:SEC/SECRET@host/x",
-            "https://bot:SECRET/acme",
-            "https://host/a/b?private_token=SECRET",
-            "bot:SECRET@host/a/b",
-            "ssh://git:SECRET@host/a",
-            "git:SECRET@host:a",
-        ] {
-            let error = AddressError::new(input, Fault::Empty);
-            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
-        }
-        assert!(AddressError::new("git@host:a", Fault::Empty).to_string().contains("git@host:a"));
-        assert!(AddressError::new(&"é".repeat(9000), Fault::Empty).to_string().len() < 1000);
-    }
-
-    #[test]
-    fn the_message_says_what_is_wrong_and_what_to_write() {
-        let message = AddressError::new("acme#12", Fault::TooFewParts).to_string();
-        for part in ["acme#12", "owner/repo has two", "https://host/owner/repo/issues/12", "owner/repo#12", "clone"] {
-            assert!(message.contains(part), "{message}");
-        }
-    }
+fn formatted(until: Option<Timestamp>) -> String {
+    until.map(|until| format!(" until {until:.0}")).unwrap_or_default()
 }

@@ -1,24 +1,18 @@
-//! Forges: the servers that hold repositories and issues.
+//! Forges: the servers that host repositories, issues and pull requests.
 //!
-//! One half needs no network: reading the many shapes of address that people type, finding out where a repository is
-//! cloned from, and naming repositories that live on no server. The other half, [`api`], asks the servers.
+//! [`references`] reads what users type, without any network. [`forge`](mod@forge) is the interface to a server's API, and
+//! [`kinds`] has one implementation per kind over [`http`].
 //!
-//! Nothing here reads files, settings or a terminal. Of the environment the HTTP client reads what every such client
-//! does: proxies, and where the certificates are.
+//! Nothing here reads files, settings or a terminal. The HTTP client reads the usual environment variables for proxies
+//! and certificates.
 
-pub mod address;
-pub mod api;
-mod authority;
 pub mod clone_source;
-pub mod clone_url;
 pub mod error;
-pub mod known;
-pub mod local;
-pub mod mentions;
-mod page_path;
-pub mod parser;
-mod path;
+pub mod forge;
+pub mod http;
+pub mod kinds;
+pub mod open;
+pub mod pull_request;
+pub mod references;
 pub mod repositories;
 pub mod servers;
-mod ssh;
-mod suffix;

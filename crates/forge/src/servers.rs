@@ -1,68 +1,48 @@
-//! The git servers of the configuration: name, address, kind, and which of them is the default (C10, B5).
+//! The configured servers: names, addresses, kinds, and the default.
 
 use std::fmt;
 
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
 use thiserror::Error;
 
-use crate::authority::Authority;
-use crate::error::{AddressError, Fault};
-use crate::known::{KnownServer, Origin, PUBLIC};
-use crate::path;
+use crate::kinds::table::{dialect, dialects, public_servers as public};
+use crate::references::error::{AddressError, Expected, Reason};
+use crate::references::parser::public_api;
+use crate::references::server_index::{KnownServer, Origin};
+use crate::references::url_parts::{Authority, decode_path};
 
-/// One configured server.
+/// A configured server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// The name in `kugetsu server list`.
+    /// As shown by `kugetsu server list`.
     pub name: String,
-    /// Where its pages begin.
+    /// The address of its pages.
     pub base: ServerBase,
-    /// What serves there, where configured or found out.
+    /// `None` until it is configured or detected.
     pub kind: Option<ForgeKind>,
-    /// Where its API is, where that differs from the usual place.
+    /// The address of its API, if it is not the usual one of the kind.
     pub api_url: Option<String>,
-    /// The variable that holds its token, where that is not the usual one of its kind.
+    /// The variable that holds its token, if it is not the usual one of the kind.
     pub token_env: Option<String>,
 }
 
 impl Server {
-    /// Where the server's API begins, without a trailing slash; none while its kind is not known.
+    /// The address of its API without a trailing slash; `None` while its kind is not known.
     pub fn api(&self) -> Option<String> {
-        if let Some(url) = &self.api_url {
-            return Some(url.trim_end_matches('/').to_owned());
+        match &self.api_url {
+            Some(url) => Some(url.trim_end_matches('/').to_owned()),
+            None => Some(dialect(self.kind?)?.api_url(&self.base)),
         }
-        match self.kind? {
-            ForgeKind::GitHub if self.base.as_str() == "https://github.com" => {
-                Some("https://api.github.com".to_owned())
-            }
-            ForgeKind::GitHub => Some(format!("{}/api/v3", self.base)),
-            ForgeKind::Gitea | ForgeKind::Forgejo => Some(format!("{}/api/v1", self.base)),
-            ForgeKind::GitLab => Some(format!("{}/api/v4", self.base)),
-            ForgeKind::Local => None,
-        }
-    }
-
-    /// A public server, which everybody knows, by its host.
-    fn public((address, kind): (&str, ForgeKind)) -> Option<Self> {
-        let name = address.split_once("://").map_or(address, |(_, host)| host).to_owned();
-        let base = ServerBase::new(address).ok()?;
-        Some(Self { name, base, kind: Some(kind), api_url: None, token_env: None })
     }
 }
 
-/// The variable that a token for servers of this kind is kept in, where nothing else is said.
-const fn usual_token_variable(kind: ForgeKind) -> Option<&'static str> {
-    match kind {
-        ForgeKind::GitHub => Some("GITHUB_TOKEN"),
-        ForgeKind::GitLab => Some("GITLAB_TOKEN"),
-        ForgeKind::Gitea | ForgeKind::Forgejo => Some("GITEA_TOKEN"),
-        ForgeKind::Local => None,
-    }
-}
-
-/// The public servers that need no configuration, each called by its host.
+/// The servers that are known without configuration, each named by its host.
 pub fn public_servers() -> impl Iterator<Item = Server> {
-    PUBLIC.into_iter().filter_map(Server::public)
+    public().filter_map(|(dialect, server)| {
+        let base = ServerBase::new(server.base).ok()?;
+        let name = base.without_scheme().to_owned();
+        Some(Server { name, base, kind: Some(dialect.kind), api_url: None, token_env: None })
+    })
 }
 
 /// All configured servers.
@@ -72,31 +52,37 @@ pub struct Servers {
     default: Option<usize>,
 }
 
-/// Why a list of servers was refused.
+/// Why a list of servers is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ServersError {
-    /// The default names none of the servers.
-    #[error(
-        "the default server {0:?} is not configured; add it to config.toml ([servers.{0}] url = \"https://...\"), \
-         or choose another with `kugetsu config set server.default <name>`"
-    )]
+    #[error("the default server {0:?} is not configured")]
     UnknownDefault(String),
-    /// Two servers have one name.
-    #[error("two servers have the name {0:?}; rename one of them in config.toml")]
-    SameName(String),
+    #[error("two servers are named {0:?}")]
+    DuplicateName(String),
+}
+
+impl ServersError {
+    /// What to change in the settings.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownDefault(name) => format!(
+                "add it with `kugetsu server add {name} <address>`, or choose another one with `kugetsu server default \
+                 <name>`"
+            ),
+            Self::DuplicateName(_) => "rename one of them in config.toml".to_owned(),
+        })
+    }
 }
 
 impl Servers {
-    /// Takes the configured servers and the default's name.
-    ///
     /// # Errors
-    /// Refuses two servers of one name, and a default that is not among them.
+    /// [`ServersError`] if two servers have the same name, or if no server has the name of the default.
     pub fn new(list: Vec<Server>, default: Option<&str>) -> Result<Self, ServersError> {
-        let twin =
-            list.iter().enumerate().find(|(at, server)| list[..*at].iter().any(|other| other.name == server.name));
-        if let Some((_, server)) = twin {
-            return Err(ServersError::SameName(server.name.clone()));
+        let mut named = list.iter().enumerate();
+        if let Some((_, server)) = named.find(|(at, server)| list[..*at].iter().any(|other| other.name == server.name))
+        {
+            return Err(ServersError::DuplicateName(server.name.clone()));
         }
         let find = |name: &str| {
             list.iter()
@@ -107,53 +93,59 @@ impl Servers {
         Ok(Self { list, default })
     }
 
-    /// The servers, in their order.
     pub fn list(&self) -> &[Server] {
         &self.list
     }
 
-    /// The server of an `owner/repo#12` that names none.
+    /// The server of an `owner/repo#12` outside a clone.
     pub fn default_server(&self) -> Option<&Server> {
         self.list.get(self.default?)
     }
 
-    /// What serves at this address, as configured, or as it is known of public servers.
+    /// The kind of the server at `base`, as configured or as known of public servers.
     pub fn kind_of(&self, base: &str) -> Option<ForgeKind> {
         let configured = self.list.iter().find(|server| server.base.as_str() == base).and_then(|server| server.kind);
-        configured.or_else(|| PUBLIC.iter().find(|(address, _)| *address == base).map(|(_, kind)| *kind))
+        configured.or_else(|| public().find(|(_, server)| server.base == base).map(|(dialect, _)| dialect.kind))
     }
 
-    /// The variable that holds the token for the server at this address; none for a server that nobody named, and for one
-    /// whose kind is not known. One that was said stands alone: a token for the kind in general is not shown to this server.
-    /// Where two names have the address, the one that says its variable counts.
+    /// The variable that holds the token for the server at `base`; `None` if the server or its kind is not known.
+    ///
+    /// A variable that is configured for the server replaces that of its kind: the kind's token is never sent there. If two
+    /// names have the same address, the one with a configured variable counts.
     pub fn token_variable(&self, base: &str) -> Option<&str> {
         let mut same = self.list.iter().filter(|server| server.base.as_str() == base);
-        let said = same.find_map(|server| server.token_env.as_deref());
-        said.or_else(|| usual_token_variable(self.kind_of(base)?))
+        let configured = same.find_map(|server| server.token_env.as_deref());
+        configured.or_else(|| Some(dialect(self.kind_of(base)?)?.token_variable))
     }
 
-    /// What the parser needs to know of them.
+    /// The user name that git sends with a token to the server at `base`.
+    pub fn git_user(&self, base: &str) -> &'static str {
+        // Most kinds accept any name, so one will do while the kind is not known.
+        self.kind_of(base).and_then(dialect).map_or("oauth2", |dialect| dialect.git_user)
+    }
+
+    /// The servers as the parser needs them.
     pub fn known(&self) -> Vec<KnownServer> {
         self.list.iter().map(|server| KnownServer { kind: server.kind, base: server.base.clone() }).collect()
     }
 }
 
-/// A server's address as somebody typed it, understood.
+/// The address of a server as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// Where its pages begin.
+    /// The address of its pages.
     pub base: ServerBase,
     /// Whether a user, a password or a query was left out.
     pub credentials_dropped: bool,
 }
 
 impl ServerAddress {
-    /// Reads `git.example.co`, `https://git.example.co/` or the address of the API there, which people paste as well.
+    /// Parses `git.example.co`, `https://git.example.co/`, or the address of the API there, which people paste too.
     ///
     /// # Errors
-    /// Refuses paths, schemes other than http and https, and what is no host name.
-    pub fn read(text: &str) -> Result<Self, AddressError> {
-        read(text.trim()).map_err(|fault| AddressError::new(text, fault))
+    /// [`AddressError`] for other schemes than http and https, and for paths on this machine.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        parse(text.trim()).map_err(|reason| AddressError::new(text, reason, Expected::Server))
     }
 }
 
@@ -163,28 +155,27 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-fn read(text: &str) -> Result<ServerAddress, Fault> {
+fn parse(text: &str) -> Result<ServerAddress, Reason> {
     let (https, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
-        Some(_) => return Err(Fault::Scheme),
+        Some(_) => return Err(Reason::Scheme),
         None => (None, text),
     };
     if rest.is_empty() {
-        return Err(Fault::Empty);
+        return Err(Reason::Empty);
     }
     let kept = rest.split(['?', '#']).next().unwrap_or_default();
-    let (place, path) = kept.split_once('/').unwrap_or((kept, ""));
-    let authority = Authority::read(place)?;
-    let mut parts = path::decoded(path)?;
+    let (authority, path) = kept.split_once('/').unwrap_or((kept, ""));
+    let authority = Authority::parse(authority)?;
+    let mut parts = decode_path(path)?;
     parts.retain(|part| !part.is_empty());
-    if let [.., api, version] = parts.as_slice()
-        && api == "api"
-        && matches!(version.as_str(), "v1" | "v3" | "v4")
-    {
-        parts.truncate(parts.len() - 2);
+    let path = parts.join("/");
+    let is_api = |root: &str| path.strip_suffix(root).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    if let Some(dialect) = dialects().find(|dialect| is_api(dialect.api.root)) {
+        parts.truncate(parts.len() - dialect.api.root.split('/').count());
     }
-    let host = if authority.host == "api.github.com" { "github.com" } else { &authority.host };
+    let host = public_api(&authority.host).map_or(authority.host.as_str(), |(host, _)| host);
     let base = Origin::new(https, host, authority.port).server(&parts)?;
     Ok(ServerAddress { base, credentials_dropped: authority.user.is_some() || kept.len() < rest.len() })
 }
@@ -200,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn two_servers_of_one_kind_can_have_two_tokens() {
+    fn servers_of_one_kind_can_have_their_own_tokens() {
         let named = |name: &str, base: &str, variable: Option<&str>| Server {
             name: name.to_owned(),
             token_env: variable.map(str::to_owned),
@@ -212,19 +203,19 @@ mod tests {
         assert_eq!(servers.token_variable("https://a.example"), Some("ONE_TOKEN"));
         assert_eq!(servers.token_variable("https://b.example"), Some("GITEA_TOKEN"));
         assert_eq!(servers.token_variable("https://github.com"), Some("GITHUB_TOKEN"));
-        for nobodys in ["https://c.example", "https://a.example.evil.example", "http://a.example"] {
-            assert_eq!(servers.token_variable(nobodys), None, "{nobodys}");
+        for unknown in ["https://c.example", "https://a.example.evil.example", "http://a.example"] {
+            assert_eq!(servers.token_variable(unknown), None, "{unknown}");
         }
     }
 
     #[test]
-    fn three_public_servers_are_built_in_and_no_other() {
+    fn only_the_three_public_servers_are_built_in() {
         let names: Vec<String> = public_servers().map(|server| server.name).collect();
         assert_eq!(names, ["github.com", "gitlab.com", "codeberg.org"]);
     }
 
     #[test]
-    fn the_api_is_where_the_kind_has_it_unless_said_otherwise() {
+    fn the_api_is_at_the_usual_place_of_the_kind_unless_configured() {
         for (base, kind, set, expected) in [
             ("https://github.com", ForgeKind::GitHub, None, "https://api.github.com"),
             ("https://ghe.example.com", ForgeKind::GitHub, None, "https://ghe.example.com/api/v3"),
@@ -238,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_read_as_people_type_it() {
+    fn server_addresses_are_parsed_as_people_type_them() {
         for (typed, base) in [
             ("git.example.co", "https://git.example.co"),
             (" HTTPS://Git.Example.co:443/ ", "https://git.example.co"),
@@ -247,20 +238,20 @@ mod tests {
             ("https://api.github.com", "https://github.com"),
             ("https://gl.example.com:8443/gitlab//", "https://gl.example.com:8443/gitlab"),
         ] {
-            assert_eq!(ServerAddress::read(typed).unwrap().to_string(), base, "{typed}");
+            assert_eq!(ServerAddress::parse(typed).unwrap().to_string(), base, "{typed}");
         }
-        let secret = ServerAddress::read("https://bot:SECRET@git.example.co/?token=SECRET").unwrap();
+        let secret = ServerAddress::parse("https://bot:SECRET@git.example.co/?token=SECRET").unwrap();
         assert!(secret.credentials_dropped && secret.base.as_str() == "https://git.example.co");
         for typed in ["", "https://", "ssh://h", "a b", "/srv", "https://h/../x", "https://h/a b"] {
-            assert!(ServerAddress::read(typed).is_err(), "{typed}");
+            assert!(ServerAddress::parse(typed).is_err(), "{typed}");
         }
     }
 
     #[test]
-    fn the_default_must_be_one_of_the_servers() {
+    fn names_are_unique_and_the_default_is_configured() {
         let one = server("https://a.example", ForgeKind::Gitea, None);
         assert_eq!(Servers::new(vec![one.clone()], Some("x")).unwrap().default_server(), Some(&one));
         assert_eq!(Servers::new(vec![one.clone()], Some("y")), Err(ServersError::UnknownDefault("y".to_owned())));
-        assert_eq!(Servers::new(vec![one.clone(), one], None), Err(ServersError::SameName("x".to_owned())));
+        assert_eq!(Servers::new(vec![one.clone(), one], None), Err(ServersError::DuplicateName("x".to_owned())));
     }
 }

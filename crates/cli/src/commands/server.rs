@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
-use kugetsu_forge::api::detect::detect;
-use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::transport::Transport;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::kinds::detect::{DetectError, detect};
 use kugetsu_forge::servers::{Server as Known, ServerAddress};
 
 use crate::config::edit::edit;
@@ -97,8 +97,7 @@ struct Add {
     name: String,
     /// Its address, such as https://git.example.com.
     url: String,
-    /// What serves there: github, gitea, forgejo or gitlab.
-    #[arg(long)]
+    #[arg(long, help = format!("What serves there: {}", ForgeKind::server_names("or")))]
     kind: Option<String>,
     /// Where its API begins, if not at the usual place.
     #[arg(long, value_name = "URL")]
@@ -177,12 +176,12 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     }
     if layer::holds_credentials(&url) {
         return Err(Failure::usage(CREDENTIALS)
-            .hint("leave them out; a token goes into the env file: kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)"));
+            .hint("leave them out; a token goes into the env file: kugetsu env set GITEA_TOKEN - (or the variable of another kind)"));
     }
     let refused = |why: String| Failure::usage(format!("the server {name}: {why}"));
-    let base = ServerAddress::read(&url)
+    let base = ServerAddress::parse(&url)
         .map_err(|error| {
-            refused(format!("its address is none: {}", error.fault())).hint("such as https://git.example.com")
+            refused(format!("its address is none: {}", error.reason())).hint("such as https://git.example.com")
         })?
         .base;
     let said = kind.as_deref().map(|kind| layer::server(&name, &url, Some(kind), None)).transpose().map_err(refused)?;
@@ -238,11 +237,13 @@ fn taken<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option
 
 /// Detects the kind of a server.
 async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
-    let transport = Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()))?;
+    let transport = Transport::new(Limits::default())
+        .map_err(|error| error.hint().into_iter().fold(Failure::new(error.to_string()), Failure::hint))?;
     let asked = slow_notice::notify_if_slow(&format!("detecting the kind of {base}"), detect(&transport, base)).await;
     let found = asked.map_err(|error| {
-        Failure::new(error.to_string())
-            .hint("with --kind github, gitea, forgejo or gitlab it is named without being asked")
+        let named = format!("to name it without asking: --kind {}", ForgeKind::server_names("or"));
+        let named = matches!(error, DetectError::Forge(_)).then_some(named);
+        error.hint().into_iter().chain(named).fold(Failure::new(error.to_string()), Failure::hint)
     })?;
     Ok((found.kind, found.version))
 }

@@ -119,7 +119,7 @@ impl Reader<'_> {
         let (kind, api) = (self.text_of(table, "kind")?, self.text_of(table, "api_url")?);
         if holds_credentials(url) || api.is_some_and(holds_credentials) {
             let why = "an address here holds no user, password or query; a token goes into the env file: \
-                       kugetsu env set GITEA_TOKEN - (or GITHUB_TOKEN, GITLAB_TOKEN)";
+                       kugetsu env set GITEA_TOKEN - (or the variable of another kind)";
             return Err(self.error(item, why));
         }
         let mut server = server(name, url, kind, api).map_err(|why| self.error(item, why))?;

@@ -28,7 +28,7 @@ pub(crate) struct Entry {
 
 /// Whether an address holds what must not be shown: a user, a password or a query. [`server`] leaves it out.
 pub(crate) fn holds_credentials(url: &str) -> bool {
-    ServerAddress::read(url).is_ok_and(|read| read.credentials_dropped)
+    ServerAddress::parse(url).is_ok_and(|read| read.credentials_dropped)
 }
 
 /// The variable that holds a server's token, as it is configured: its name, and never a token itself.
@@ -58,7 +58,7 @@ pub(crate) fn token_variable(name: &str) -> Result<String, String> {
 pub(crate) fn api_address(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
     let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let read = ServerAddress::read(&whole).map_err(|error| format!("api_url: {error}"))?;
+    let read = ServerAddress::parse(&whole).map_err(|error| format!("api_url: {error}"))?;
     if read.credentials_dropped {
         return Err("api_url holds no user, password or query; a token goes into the env file".to_owned());
     }
@@ -70,12 +70,12 @@ pub(crate) fn api_address(text: &str) -> Result<String, String> {
 /// # Errors
 /// What cannot be used of it.
 pub(crate) fn server(name: &str, url: &str, kind: Option<&str>, api_url: Option<&str>) -> Result<Server, String> {
-    let base = ServerAddress::read(url).map_err(|error| error.to_string())?.base;
+    let base = ServerAddress::parse(url).map_err(|error| error.to_string())?.base;
     let kind = match kind {
         None => None,
         Some(kind) => match ForgeKind::from_name(kind) {
             Some(ForgeKind::Local) | None => {
-                return Err(format!("{kind:?} is none of github, gitea, forgejo, gitlab"));
+                return Err(format!("{kind:?} is none of {}", ForgeKind::server_names("and")));
             }
             known => known,
         },

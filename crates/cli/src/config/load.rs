@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -288,7 +289,7 @@ fn servers(
         list.push(public);
     }
     let servers = Servers::new(list, Some(default).filter(|name| !name.is_empty()))
-        .map_err(|error| ConfigError::new(source, error.to_string()))?;
+        .map_err(|error| ConfigError::new(source, with_hint(&error, error.hint())))?;
     Ok((servers, sources))
 }
 
@@ -308,10 +309,15 @@ fn variables(environment: Environment<'_>) -> Result<Vec<Entry>, ConfigError> {
 fn repositories(home: &Home, servers: &Servers, faults: &mut Vec<String>) -> Result<Repositories, ConfigError> {
     let path = home.repositories();
     let Some(text) = text(&path)? else { return Ok(Repositories::default()) };
-    let (read, entries) = Repositories::read(&text, &servers.known())
-        .map_err(|error| ConfigError::new(path.display(), error.to_string()))?;
-    faults.extend(entries.iter().map(ToString::to_string));
+    let (read, entries) = Repositories::parse(&text, &servers.known())
+        .map_err(|error| ConfigError::new(path.display(), with_hint(&error, error.hint())))?;
+    faults.extend(entries.iter().map(|error| with_hint(error, error.hint())));
     Ok(read)
+}
+
+/// An error and its hint on one line.
+fn with_hint(error: &impl Display, hint: Option<String>) -> String {
+    hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
 }
 
 fn text(path: &Path) -> Result<Option<String>, ConfigError> {

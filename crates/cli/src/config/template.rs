@@ -47,7 +47,7 @@ pub(crate) const CONFIG: &str = r#"# kugetsu's settings. Take the `#` away in fr
 # The server that `owner/repo#12` means outside a clone; github.com otherwise.
 #default = "work"
 
-# Git servers of your own, as `kugetsu server add` names them. kind: github, gitea, forgejo or gitlab.
+# Git servers of your own, as `kugetsu server add` names them; its help lists the kinds.
 #[servers.work]
 #url = "https://git.example.co"
 #kind = "gitea"

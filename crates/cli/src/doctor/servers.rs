@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::Version;
-use kugetsu_forge::api::http::credentials::Credentials;
-use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::transport::Transport;
-use kugetsu_forge::api::open::open;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Version;
+use kugetsu_forge::http::credentials::Credentials;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::open::open;
 use kugetsu_forge::servers::Server;
 use kugetsu_store::view::Repo;
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ struct Candidate {
 
 /// Checks the configured servers, and the public ones that are in use.
 pub(crate) async fn checks(loaded: &Loaded, repositories: Option<&[Repo]>, offline: bool) -> Vec<Check> {
-    let limits = Limits { connect: CONNECT_TIMEOUT, request: TIMEOUT, tries: 1, ..Limits::default() };
+    let limits = Limits { connect: CONNECT_TIMEOUT, request: TIMEOUT, attempts: 1, ..Limits::default() };
     let transport = Transport::new(limits);
     let mut checks = Vec::new();
     let mut requests = JoinSet::new();

@@ -77,8 +77,7 @@ fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server()
 fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
     let stage = Stage::new("gitea");
     let change = stage.forge.pull_request("acme/api", PullRequest::new("A change", "topic"));
-    for (number, parts) in
-        [(99, ["nothing at", "\"<message>\""]), (change, ["is a pull or merge request", "from an issue"])]
+    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (change, ["is a pull request", "from an issue"])]
     {
         let output = stage.world.attempt(["start", &stage.reference(number)]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -267,7 +266,7 @@ fn without_a_token_a_change_that_cannot_be_seen_keeps_nothing_and_is_told() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
         let line = said.lines().find(|line| line.contains("without a token")).unwrap_or_default();
-        assert!(line.contains("it cannot be known whether a pull or merge request is open"), "{kind}: {said}");
+        assert!(line.contains("may be hidden"), "{kind}: {said}");
         assert!(line.contains(&format!("kugetsu env set {variable} -")), "{kind}: {said}");
     }
 }

@@ -8,6 +8,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_process::sandbox;
 use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
@@ -155,7 +156,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
 }
 
 async fn chosen(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView, Problem> {
-    let issue = resolve::issue(engine, reference, cwd).await?;
+    let issue = resolve::issue(engine, &Reference::new(reference), cwd).await?;
     if issue.reference.is_coordinator() {
         return Err(usage("--worktree names an issue, not the coordinator itself"));
     }

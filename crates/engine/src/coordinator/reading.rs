@@ -6,9 +6,10 @@ use std::path::Path;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reference::{IssueRef, RepoRef};
-use kugetsu_forge::address::{Address, CurrentRepo, Target};
 use kugetsu_forge::clone_source::clone_source;
-use kugetsu_forge::mentions::{Mention, mentions};
+use kugetsu_forge::kinds::table::pull_request_name;
+use kugetsu_forge::references::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::references::mentions::{Mention, mentions};
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::RunView;
 
@@ -57,8 +58,8 @@ enum Found {
     },
     /// It may be any of these, or another one; besides them, so many more have the number.
     Ambiguous(Vec<RunView>, usize),
-    /// A pull or merge request.
-    PullRequest,
+    /// A pull request, with what users call it there.
+    PullRequest(&'static str),
     /// It cannot be found out which repository is meant.
     Unclear(String),
 }
@@ -135,8 +136,8 @@ impl Named {
                 }
                 format!("{}: it is missing which repository is meant; worked on are {}", self.written, names.join(", "))
             }
-            Found::PullRequest => {
-                format!("{}: a pull or merge request; work begins from the issue that it belongs to", self.written)
+            Found::PullRequest(name) => {
+                format!("{}: a {name}; work begins from the issue that it belongs to", self.written)
             }
             Found::Unclear(why) => format!("{}: {why}", self.written),
         }
@@ -162,7 +163,7 @@ pub(super) async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<R
             Mention::Address(address) => {
                 let written = address.to_string();
                 let found = match address.target {
-                    Target::PullRequest(_) => Found::PullRequest,
+                    Target::PullRequest(_) => Found::PullRequest(pull_request_name(address.kind)),
                     Target::Repo => continue,
                     Target::Issue(number) => match repository(&address, &settings) {
                         Ok(repo) => {

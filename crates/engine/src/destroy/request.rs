@@ -10,6 +10,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::session::SessionState;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::Worktree;
 use kugetsu_process::{OneShot, run};
@@ -42,7 +43,7 @@ pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Prob
 
 /// The issue, if there is something of it to remove.
 async fn there(engine: &Engine, query: &IssueQuery) -> Result<Issue, Problem> {
-    let issue = resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?;
+    let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
     if issue.state == IssueState::Destroyed {
         return Err(Problem::new(ProblemKind::NotFound, format!("{} was destroyed already", issue.reference))
             .hint(format!("what was rescued: kugetsu rescue list {}", issue.reference)));
@@ -79,10 +80,8 @@ async fn risk(engine: &Engine, issue: &Issue) -> AtRisk {
                 at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
             }
             PrStatus::Unknown { url, why } => {
-                let what = url.map_or_else(
-                    || "whether it has a pull or merge request".to_owned(),
-                    |url| format!("what became of {url}"),
-                );
+                let what = url
+                    .map_or_else(|| "whether it has a pull request".to_owned(), |url| format!("what became of {url}"));
                 at_risk.change_unknown = Some(format!("{what} is not known: {why}"));
             }
         }

@@ -17,7 +17,7 @@ use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::shell::word;
 use kugetsu_domain::task::{Task, TaskKind};
-use kugetsu_forge::local::is_path_like;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::adopt::ExternalClone;
 use kugetsu_git::adopt::{AdoptError, AdoptSpec};
 use kugetsu_git::mirror::Mirror;
@@ -53,10 +53,11 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
     if !one(backup) {
         return Err(usage(format!("{:?} cannot be the name of a backup", request.backup)));
     }
-    if is_path_like(request.reference.trim()) {
+    let typed = Reference::new(&request.reference);
+    if typed.is_path() {
         return Err(usage(format!("{:?} does not name an issue of a server", request.reference)));
     }
-    let target = resolve::target(engine, &request.reference, engine.home().path()).await?;
+    let target = resolve::target(engine, &typed, engine.home().path()).await?;
     let number = target.number.ok_or_else(|| usage(format!("{:?} names no issue", request.reference)))?;
     let reference = IssueRef { repo: target.repo.name.clone(), number };
     if let Some(issue) = engine.store().issue(&reference).await.map_err(store_failed)? {

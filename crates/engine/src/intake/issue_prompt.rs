@@ -2,8 +2,9 @@
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::reference::IssueRef;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::issue::{Issue, IssueState};
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::{Issue, IssueState};
+use kugetsu_forge::kinds::table::pull_request_name;
 
 use crate::engine::Engine;
 use crate::forges::forge;
@@ -35,7 +36,8 @@ pub(crate) async fn wanted(engine: &Engine, issue: &IssueRef) -> Result<Wanted, 
             .hint(format!("say what is to be done: kugetsu start {issue} \"<message>\"")));
     }
     let failed = |error: ForgeError| {
-        Problem::new(ProblemKind::Failed, format!("{issue} could not be read: {error}")).hint(by_hand.clone())
+        let hint = error.hint().map_or_else(|| by_hand.clone(), |hint| format!("{hint}; {by_hand}"));
+        Problem::new(ProblemKind::Failed, format!("{issue} could not be read: {error}")).hint(hint)
     };
     let Some(forge) = forge(engine, base).map_err(failed)? else {
         return Err(usage(format!("there is no message, and what serves {base} is not known"))
@@ -43,7 +45,8 @@ pub(crate) async fn wanted(engine: &Engine, issue: &IssueRef) -> Result<Wanted, 
     };
     let found = forge.issue(&issue.repo.project, issue.number).await.map_err(failed)?;
     if found.is_pull_request {
-        return Err(usage(format!("{issue} is a pull or merge request, and work begins from an issue")).hint(by_hand));
+        let name = pull_request_name(Some(forge.kind()));
+        return Err(usage(format!("{issue} is a {name}, and work begins from an issue")).hint(by_hand));
     }
     let notes = match found.state {
         IssueState::Open => vec![],

@@ -11,7 +11,7 @@ use kugetsu_domain::issue::Issue;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind};
-use kugetsu_forge::local::is_path_like;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
 use kugetsu_git::mirror::SourceError;
 use kugetsu_git::names::BranchName;
@@ -49,7 +49,8 @@ pub struct Queued {
 /// A [`Problem`] that says what to do; nothing was stored then.
 pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
     let id = task_id(&request.task)?;
-    if request.reference.trim() == COORDINATOR {
+    let reference = Reference::new(&request.reference);
+    if reference == Reference::Coordinator {
         refuse_the_coordinator(&IssueRef::coordinator())?;
     }
     if let Some(stored) = stored(engine, id).await? {
@@ -58,7 +59,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     let message = message(&request)?;
     let cwd = absolute(&request.cwd)?;
     let after = match &request.after {
-        Some(reference) => Some(resolve::issue(engine, reference, cwd).await?),
+        Some(reference) => Some(resolve::issue(engine, &Reference::new(reference), cwd).await?),
         None => None,
     };
     if let Some(issue) = &after {
@@ -75,8 +76,8 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     }
     let draft = Draft { id, message, after, asked_by };
     match request.kind {
-        WireKind::Start => start(engine, &request, draft, cwd).await,
-        WireKind::Continue => go_on(engine, &request, draft, cwd).await,
+        WireKind::Start => start(engine, &request, &reference, draft, cwd).await,
+        WireKind::Continue => go_on(engine, &request, &reference, draft, cwd).await,
         WireKind::Delegate | WireKind::Report => {
             Err(usage("messages for the coordinator are not queued here").hint("kugetsu delegate \"<message>\""))
         }
@@ -123,16 +124,22 @@ fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     Ok(Some(message.to_owned()))
 }
 
-async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
+async fn start(
+    engine: &Engine,
+    request: &TaskRequest,
+    reference: &Reference,
+    mut draft: Draft,
+    cwd: &Path,
+) -> Result<Queued, Problem> {
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent_default.clone());
     agents::check(&settings, &agent)?;
     // A new local repository keeps its name from here to the commit that stores it.
-    let naming = match is_path_like(request.reference.trim()) {
+    let naming = match reference.is_path() {
         true => Some(engine.naming().lock().await),
         false => None,
     };
-    let target = resolve::target(engine, &request.reference, cwd).await?;
+    let target = resolve::target(engine, reference, cwd).await?;
     if let Some(number) = target.number {
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
@@ -179,8 +186,14 @@ async fn start(engine: &Engine, request: &TaskRequest, mut draft: Draft, cwd: &P
     Ok(queued)
 }
 
-async fn go_on(engine: &Engine, request: &TaskRequest, draft: Draft, cwd: &Path) -> Result<Queued, Problem> {
-    let issue = resolve::issue(engine, &request.reference, cwd).await?;
+async fn go_on(
+    engine: &Engine,
+    request: &TaskRequest,
+    reference: &Reference,
+    draft: Draft,
+    cwd: &Path,
+) -> Result<Queued, Problem> {
+    let issue = resolve::issue(engine, reference, cwd).await?;
     refuse_the_coordinator(&issue.reference)?;
     refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::ids::IssueId;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::StoredEvent;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,7 +25,7 @@ const WAITING: usize = 64;
 /// # Errors
 /// There is no such issue.
 pub async fn issue(engine: &Engine, query: &IssueQuery) -> Result<IssueId, Problem> {
-    Ok(resolve::issue(engine, &query.reference, Path::new(&query.cwd)).await?.id)
+    Ok(resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?.id)
 }
 
 /// The events after number `after` and not before `since`, of one issue or of all; with `follow`

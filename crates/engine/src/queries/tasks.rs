@@ -6,6 +6,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
@@ -48,7 +49,7 @@ pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Pr
 /// # Errors
 /// There is no such issue.
 pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView, Problem> {
-    latest(engine, &resolve::issue(engine, reference, cwd).await?).await
+    latest(engine, &resolve::issue(engine, &Reference::new(reference), cwd).await?).await
 }
 
 /// The latest task of this issue with its latest run.

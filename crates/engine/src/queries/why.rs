@@ -7,6 +7,7 @@ use kugetsu_domain::counted::counted;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
+use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
@@ -35,7 +36,7 @@ pub struct Why {
 /// # Errors
 /// There is no such issue.
 pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Problem> {
-    let issue = resolve::issue(engine, reference, cwd).await?;
+    let issue = resolve::issue(engine, &Reference::new(reference), cwd).await?;
     let view = tasks::latest(engine, &issue).await?;
     let name = view.reference.to_string();
     let mut why = Why { because: Vec::new(), next: Vec::new(), view };

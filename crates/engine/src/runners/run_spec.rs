@@ -115,7 +115,7 @@ async fn issue_spec(
         },
         access: credentials::token_variable(settings, base.as_str()).map(|variable| ServerAccess {
             base_url: base.to_string(),
-            user: credentials::user(settings.servers.kind_of(base.as_str())).to_owned(),
+            user: settings.servers.git_user(base.as_str()).to_owned(),
             token_variable: variable.to_owned(),
         }),
         mirror: naming::mirror_directory(&issue.reference.repo),

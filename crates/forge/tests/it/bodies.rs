@@ -1,12 +1,11 @@
-//! Answers as servers have really given them: recorded ones of GitHub, and for Gitea and GitLab the forms of several
-//! versions, old ones too.
+//! Real responses: recorded ones of GitHub, and the forms that several versions of Gitea and GitLab send, old ones too.
 
 use std::sync::Arc;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::pull_request::{MergeCheck, PullRequest};
+use kugetsu_forge::forge::Forge;
+use kugetsu_forge::pull_request::{MergeCheck, PullRequest};
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 use serde_json::{Value, json};
@@ -18,28 +17,28 @@ fn recorded(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A client of this kind and its server, which answers with what it is told.
+/// A client and its server, for tests that provide the responses.
 fn stage(kind: ForgeKind) -> (Arc<dyn Forge>, ForgeServer) {
     let (_, server) = all().into_iter().find(|(of, _)| *of == kind).unwrap();
     (client(kind, &server), server)
 }
 
-fn answer(server: &ForgeServer, body: &Value) {
+fn respond(server: &ForgeServer, body: &Value) {
     server.fail_next(Fault::Answer { status: 200, headers: vec![], body: body.to_string() });
 }
 
 async fn pull_request(kind: ForgeKind, body: &Value) -> PullRequest {
     let (forge, server) = stage(kind);
-    // Twice, since Gitea may be asked twice.
-    answer(&server, body);
-    answer(&server, body);
+    // Twice, because Gitea may be asked twice.
+    respond(&server, body);
+    respond(&server, body);
     forge.pull_request(&project("acme/api"), 1).await.unwrap()
 }
 
 #[tokio::test]
-async fn recorded_issues_of_github_are_read() {
+async fn recorded_issues_of_github_are_parsed() {
     let (forge, server) = stage(ForgeKind::GitHub);
-    answer(&server, &recorded("issues.opened")["issue"]);
+    respond(&server, &recorded("issues.opened")["issue"]);
     let issue = forge.issue(&project("Codertocat/Hello-World"), 1).await.unwrap();
     assert_eq!((issue.number, issue.title.as_str()), (1, "Spelling error in the README file"));
     assert_eq!((issue.author.as_deref(), issue.labels), (Some("Codertocat"), vec!["bug".to_owned()]));
@@ -48,9 +47,13 @@ async fn recorded_issues_of_github_are_read() {
 }
 
 #[tokio::test]
-async fn recorded_changes_of_github_are_read() {
+async fn recorded_pull_requests_of_github_are_parsed() {
     let opened = pull_request(ForgeKind::GitHub, &recorded("pull_request.opened")["pull_request"]).await;
-    assert_eq!((opened.state, opened.merge), (PrState::Open, MergeCheck::Unknown), "null is still being computed");
+    assert_eq!(
+        (opened.state, opened.merge),
+        (PrState::Open, MergeCheck::Unknown),
+        "null means that the server is still checking"
+    );
     assert_eq!((opened.head_branch.as_str(), opened.base_branch.as_str()), ("changes", "master"));
     assert_eq!(opened.head_sha, "ec26c3e57ca3a959ca5aad62de7213c562f8c821");
     let closed = pull_request(ForgeKind::GitHub, &recorded("pull_request.closed")["pull_request"]).await;
@@ -58,7 +61,7 @@ async fn recorded_changes_of_github_are_read() {
 }
 
 #[tokio::test]
-async fn recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
+async fn recorded_pages_of_github_are_followed_on_the_same_host() {
     let (forge, server) = stage(ForgeKind::GitHub);
     let exchanges = recorded("paginate-issues");
     let exchanges = exchanges.as_array().unwrap();
@@ -67,18 +70,18 @@ async fn recorded_pages_of_github_are_followed_and_no_other_host_is_asked() {
         let body = exchange["response"].to_string();
         server.fail_next(Fault::Answer { status: 200, headers: vec![("link", link)], body });
     }
-    // Issues are no changes, and each has a number: all are read, none is kept.
+    // Issues are not pull requests: all are read, none is kept.
     assert_eq!(forge.find_pull_requests(&project("octokit-fixture-org/paginate-issues"), "x").await.unwrap(), []);
-    let asked: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
-    assert_eq!(asked.len(), exchanges.len());
-    for (index, target) in asked.iter().enumerate().skip(1) {
+    let targets: Vec<String> = server.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets.len(), exchanges.len());
+    for (index, target) in targets.iter().enumerate().skip(1) {
         assert!(target.starts_with("/api/v3/repos/octokit-fixture-org/paginate-issues/pulls?"), "{target}");
         assert!(target.contains(&format!("page={}", index + 1)) && target.contains("state=all"), "{target}");
     }
 }
 
 #[tokio::test]
-async fn a_github_that_answers_with_everything_is_not_believed() {
+async fn pull_requests_of_other_branches_and_repositories_are_dropped() {
     let ours = recorded("pull_request.closed")["pull_request"].clone();
     let with = |pointer: &str, value: Value| {
         let mut other = ours.clone();
@@ -93,12 +96,12 @@ async fn a_github_that_answers_with_everything_is_not_believed() {
         ours,
     ]);
     let (forge, server) = stage(ForgeKind::GitHub);
-    answer(&server, &list);
+    respond(&server, &list);
     let found = forge.find_pull_requests(&project("Codertocat/Hello-World"), "changes").await.unwrap();
     assert_eq!(found.len(), 1);
 }
 
-/// A change as Gitea has told it since its beginnings; `fields` come on top.
+/// A pull request with the fields that Gitea has always sent, and `fields`.
 fn gitea(fields: Value) -> Value {
     let mut body = json!({
         "id": 7, "url": "", "number": 1, "user": { "id": 3, "login": "kim", "username": "kim", "full_name": "" },
@@ -132,7 +135,7 @@ fn merge(body: &mut Value, fields: Value) {
 }
 
 #[tokio::test]
-async fn gitea_of_every_age_is_read() {
+async fn pull_requests_of_every_gitea_version_are_parsed() {
     for (fields, state, merge) in [
         (json!({}), PrState::Open, MergeCheck::Mergeable),
         (json!({ "mergeable": false }), PrState::Conflict, MergeCheck::Conflict),
@@ -152,13 +155,13 @@ async fn gitea_of_every_age_is_read() {
             MergeCheck::Mergeable,
         ),
     ] {
-        let told = pull_request(ForgeKind::Gitea, &gitea(fields.clone())).await;
-        assert_eq!((told.state, told.merge), (state, merge), "{fields}");
+        let pull = pull_request(ForgeKind::Gitea, &gitea(fields.clone())).await;
+        assert_eq!((pull.state, pull.merge), (state, merge), "{fields}");
     }
 }
 
 #[tokio::test]
-async fn gitlab_of_every_age_is_read() {
+async fn merge_requests_of_every_gitlab_version_are_parsed() {
     for (fields, state, merge) in [
         (json!({}), PrState::Open, MergeCheck::Unknown),
         (json!({ "merge_status": "can_be_merged" }), PrState::Open, MergeCheck::Mergeable),
@@ -188,13 +191,13 @@ async fn gitlab_of_every_age_is_read() {
         (json!({ "state": "merged", "merge_status": "can_be_merged" }), PrState::Merged, MergeCheck::Mergeable),
         (json!({ "state": "closed", "detailed_merge_status": "not_open" }), PrState::Closed, MergeCheck::Unknown),
     ] {
-        let told = pull_request(ForgeKind::GitLab, &gitlab(fields.clone())).await;
-        assert_eq!((told.state, told.merge), (state, merge), "{fields}");
+        let pull = pull_request(ForgeKind::GitLab, &gitlab(fields.clone())).await;
+        assert_eq!((pull.state, pull.merge), (state, merge), "{fields}");
     }
 }
 
 #[tokio::test]
-async fn github_says_nothing_of_a_conflict_while_it_computes() {
+async fn github_reports_no_conflict_while_it_checks() {
     let body = recorded("pull_request.opened")["pull_request"].clone();
     for (fields, state) in [
         (json!({ "mergeable": false, "mergeable_state": "dirty" }), PrState::Conflict),
@@ -212,8 +215,8 @@ async fn github_says_nothing_of_a_conflict_while_it_computes() {
 }
 
 #[tokio::test]
-async fn a_list_may_hold_nulls() {
+async fn nulls_in_a_list_are_skipped() {
     let (forge, server) = stage(ForgeKind::Forgejo);
-    answer(&server, &json!([null, gitea(json!({ "state": "closed" })), null]));
+    respond(&server, &json!([null, gitea(json!({ "state": "closed" })), null]));
     assert_eq!(forge.find_pull_requests(&project("acme/api"), "quick").await.unwrap().len(), 1);
 }

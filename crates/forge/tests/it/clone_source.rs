@@ -1,8 +1,8 @@
-//! B4: `repos.json`, then the server by its host, then the default server, then github.com.
+//! Where repositories are cloned from: `repos.json`, the server of the address, the default server, github.com.
 
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
 use kugetsu_forge::clone_source::{CloneSource, CloneSourceError, clone_source};
-use kugetsu_forge::parser::parse;
+use kugetsu_forge::references::parser::parse;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers};
 
@@ -23,20 +23,20 @@ fn servers(default: Option<&str>) -> Servers {
 }
 
 fn find(input: &str, repos: &str, servers: &Servers) -> Result<CloneSource, CloneSourceError> {
-    let (repositories, faults) = Repositories::read(repos, &servers.known()).unwrap();
-    assert_eq!(faults, []);
+    let (repositories, errors) = Repositories::parse(repos, &servers.known()).unwrap();
+    assert_eq!(errors, []);
     clone_source(&parse(input, &servers.known(), None).unwrap(), &repositories, servers)
 }
 
 #[track_caller]
 fn check(input: &str, repos: &str, default: Option<&str>, expected: (&str, Option<ForgeKind>, &str)) {
     let found = find(input, repos, &servers(default)).unwrap();
-    let got = (found.repo.to_string(), found.kind, found.clone_url.to_string());
-    assert_eq!((got.0.as_str(), got.1, got.2.as_str()), expected, "{input}");
+    let actual = (found.repo.to_string(), found.kind, found.clone_url.to_string());
+    assert_eq!((actual.0.as_str(), actual.1, actual.2.as_str()), expected, "{input}");
 }
 
 #[test]
-fn a_bare_address_goes_to_the_default_server_and_else_to_github() {
+fn a_bare_address_is_on_the_default_server_or_on_github() {
     let (gitea, github) = (Some(ForgeKind::Gitea), Some(ForgeKind::GitHub));
     check("a/b#1", "", Some("home"), ("127.0.0.1:3000/a/b", gitea, "http://127.0.0.1:3000/a/b.git"));
     check("a/b#1", "", Some("new"), ("new.example.org/a/b", None, "https://new.example.org/a/b.git"));
@@ -58,7 +58,7 @@ fn an_address_with_a_host_stays_on_it() {
 }
 
 #[test]
-fn repos_json_comes_first_and_an_entry_with_a_host_before_one_without() {
+fn repos_json_comes_first_and_an_entry_with_a_host_wins() {
     let repos =
         r#"{"a/b": "git@alias:a/b.git", "git.example.co/a/b": "https://mirror.example/b.git", "x/y": "/srv/y"}"#;
     check("a/b#1", repos, Some("new"), ("new.example.org/a/b", None, "git@alias:a/b.git"));
@@ -67,7 +67,7 @@ fn repos_json_comes_first_and_an_entry_with_a_host_before_one_without() {
 }
 
 #[test]
-fn a_bare_address_belongs_to_the_server_that_its_entry_clones_from() {
+fn a_bare_address_is_on_the_server_that_its_entry_clones_from() {
     let repos = r#"{"a/b": "http://127.0.0.1:3000/a/b.git", "local/demo": "/srv/demo"}"#;
     let home = ("127.0.0.1:3000/a/b", Some(ForgeKind::Gitea), "http://127.0.0.1:3000/a/b.git");
     check("a/b#1", repos, Some("new"), home);
@@ -83,26 +83,26 @@ fn an_ssh_address_is_cloned_over_ssh() {
 }
 
 #[test]
-fn what_cannot_be_placed_says_what_to_do() {
+fn a_hint_explains_what_to_write_if_no_source_is_found() {
     let servers = servers(Some("home"));
-    for (input, said) in [
+    for (input, hint) in [
         ("git@git.example.co:a/b.git", "https://git.example.co"),
-        ("a/b/c!3", "write the host in front"),
+        ("a/b/c!3", "write the host before"),
         ("local/demo#1", "kugetsu start ."),
     ] {
-        let error = find(input, "", &servers).unwrap_err().to_string();
-        assert!(error.contains(said), "{input}: {error}");
+        let error = find(input, "", &servers).unwrap_err();
+        assert!(error.hint().unwrap().contains(hint), "{input}: {error}");
     }
 }
 
 #[test]
-fn without_configuration_only_github_stands_in() {
+fn without_a_default_server_a_bare_address_is_on_github() {
     let found = find("a/b#1", "", &Servers::default()).unwrap();
     assert_eq!(found.clone_url.as_str(), "https://github.com/a/b.git");
 }
 
 #[test]
-fn credentials_are_left_out_of_the_clone_url_and_that_is_said() {
+fn credentials_are_dropped_from_the_clone_url_and_reported() {
     let repos = r#"{"a/b": "https://bot:SECRET@git.example.co/a/b.git"}"#;
     let found = find("a/b#1", repos, &Servers::default()).unwrap();
     assert!(found.clone_url.credentials_dropped());

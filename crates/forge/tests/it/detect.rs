@@ -1,12 +1,12 @@
-//! What serves an address, found out without a token.
+//! Detection of servers without a token.
 
 use std::time::{Duration, Instant};
 
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
-use kugetsu_forge::api::detect::{DetectError, detect};
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::transport::Transport;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::kinds::detect::{DetectError, detect};
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 
@@ -21,19 +21,19 @@ fn base(text: &str) -> ServerBase {
 }
 
 #[tokio::test]
-async fn every_kind_is_told_by_what_it_answers() {
+async fn every_kind_is_detected() {
     for (kind, server) in all() {
         let found = detect(&transport(), &base(&server.base_url())).await.unwrap();
         assert_eq!(found.kind, kind);
         assert_eq!(found.api, server.api_url());
-        // GitLab tells its version only with a token, and none is sent.
+        // GitLab reports its version only with a token, and none is sent.
         assert_eq!(found.version.is_some(), kind != ForgeKind::GitLab, "{found:?}");
         assert!(server.requests().iter().all(|request| !request.has_credentials()));
     }
 }
 
 #[tokio::test]
-async fn a_server_that_wants_everybody_to_sign_in_is_told_too() {
+async fn a_server_that_requires_a_login_is_detected_too() {
     for (kind, server) in all() {
         server.require_sign_in();
         assert_eq!(detect(&transport(), &base(&server.base_url())).await.unwrap().kind, kind);
@@ -41,7 +41,7 @@ async fn a_server_that_wants_everybody_to_sign_in_is_told_too() {
 }
 
 #[tokio::test]
-async fn public_servers_are_known_without_being_asked() {
+async fn public_servers_are_known_without_a_request() {
     for (address, kind, api) in [
         ("https://github.com", ForgeKind::GitHub, "https://api.github.com"),
         ("https://gitlab.com", ForgeKind::GitLab, "https://gitlab.com/api/v4"),
@@ -53,7 +53,7 @@ async fn public_servers_are_known_without_being_asked() {
 }
 
 #[tokio::test]
-async fn what_answers_everything_with_a_page_is_unknown() {
+async fn a_server_that_answers_everything_is_unknown() {
     let server = ForgeServer::gitlab();
     for answer in [
         Fault::Page,
@@ -69,22 +69,22 @@ async fn what_answers_everything_with_a_page_is_unknown() {
         server.fail_at("/api/v3/", answer);
         let error = detect(&transport(), &base(&server.base_url())).await.unwrap_err();
         assert!(matches!(error, DetectError::Unknown { .. }), "{error}");
-        assert!(error.to_string().contains("--kind"), "{error}");
+        assert!(error.hint().unwrap().contains("--kind"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_sends_its_callers_elsewhere_is_not_followed() {
+async fn a_redirect_to_another_host_is_not_followed() {
     let (server, elsewhere) = (ForgeServer::gitea(), ForgeServer::gitlab());
     server.fail_next(Fault::Redirect(301, format!("{}/api/v1/version", elsewhere.base_url())));
     let error = detect(&transport(), &base(&server.base_url())).await.unwrap_err();
-    let DetectError::Forge(ForgeError::Moved { to, .. }) = &error else { panic!("{error}") };
-    assert_eq!(*to, elsewhere.base_url(), "the person is told where to");
+    let DetectError::Forge(ForgeError::Moved { location, .. }) = &error else { panic!("{error}") };
+    assert_eq!(*location, elsewhere.base_url());
     assert_eq!(elsewhere.requests(), []);
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
+async fn an_unreachable_or_silent_server_is_not_reported_as_unknown() {
     let gone = ForgeServer::gitea().base_url();
     let error = detect(&transport(), &base(&gone)).await.unwrap_err();
     assert!(matches!(error, DetectError::Forge(ForgeError::Unreachable { .. })), "{error}");
@@ -92,14 +92,14 @@ async fn a_server_that_is_away_or_silent_is_told_from_an_unknown_one() {
     let server = ForgeServer::gitea();
     server.fail_next(Fault::Late(Duration::from_secs(60)));
     let quick = Transport::new(Limits { detect: Duration::from_millis(200), ..limits() }).unwrap();
-    let begun = Instant::now();
+    let start = Instant::now();
     let error = detect(&quick, &base(&server.base_url())).await.unwrap_err();
     assert!(matches!(error, DetectError::Forge(ForgeError::Timeout { .. })), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
-async fn a_server_below_a_path_is_asked_there() {
+async fn a_server_below_a_path_is_probed_there() {
     let server = ForgeServer::gitea();
     let below = format!("{}/git", server.base_url());
     let error = detect(&transport(), &base(&below)).await.unwrap_err();

@@ -1,15 +1,15 @@
-//! Who we are, what runs there, and issues: the same on every kind of server.
+//! User, version and issues: the same on every kind of server.
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::issue::IssueState;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::IssueState;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::pull_request::PullRequest;
 
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
-async fn every_kind_says_who_we_are_and_what_it_is() {
+async fn every_kind_reports_user_and_version() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         assert_eq!(forge.whoami().await.unwrap(), LOGIN);
@@ -21,14 +21,14 @@ async fn every_kind_says_who_we_are_and_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_forgejo_that_was_taken_for_a_gitea_says_so() {
+async fn a_forgejo_that_is_configured_as_a_gitea_is_recognized() {
     let server = kugetsu_testkit::ForgeServer::forgejo();
     let version = client_with(ForgeKind::Gitea, &server.base_url(), None, limits()).version().await.unwrap();
     assert_eq!(version.kind, ForgeKind::Forgejo);
 }
 
 #[tokio::test]
-async fn an_issue_is_told_in_the_same_words_by_every_kind() {
+async fn every_kind_returns_the_same_issue() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let acme = project("acme/api");
@@ -51,7 +51,7 @@ async fn an_issue_is_told_in_the_same_words_by_every_kind() {
 }
 
 #[tokio::test]
-async fn an_issue_whose_author_is_gone_has_none() {
+async fn an_issue_of_a_deleted_user_has_no_author() {
     let server = kugetsu_testkit::ForgeServer::github();
     let number = server.issue("acme/api", Issue::new("Old").author_gone());
     let forge = client_with(ForgeKind::GitHub, &server.base_url(), None, limits());
@@ -59,19 +59,19 @@ async fn an_issue_whose_author_is_gone_has_none() {
 }
 
 #[tokio::test]
-async fn a_number_may_belong_to_a_change_but_not_on_gitlab() {
+async fn an_issue_may_be_a_pull_request_except_on_gitlab() {
     for (kind, server) in all() {
         let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
-        let asked = client(kind, &server).issue(&project("acme/api"), number).await;
+        let issue = client(kind, &server).issue(&project("acme/api"), number).await;
         match kind {
-            ForgeKind::GitLab => assert!(matches!(asked, Err(ForgeError::NotFound { .. })), "{asked:?}"),
-            _ => assert!(asked.unwrap().is_pull_request, "{kind:?}"),
+            ForgeKind::GitLab => assert!(matches!(issue, Err(ForgeError::NotFound { .. })), "{issue:?}"),
+            _ => assert!(issue.unwrap().is_pull_request, "{kind:?}"),
         }
     }
 }
 
 #[tokio::test]
-async fn the_token_is_shown_as_each_kind_wants_it() {
+async fn the_token_is_sent_in_the_header_of_the_kind() {
     for (kind, server) in all() {
         client(kind, &server).whoami().await.unwrap();
         let request = server.requests().remove(0);
@@ -83,14 +83,14 @@ async fn the_token_is_shown_as_each_kind_wants_it() {
         assert_eq!(request.header(name), Some(value.as_str()));
         assert_eq!(request.login.as_deref(), Some(LOGIN));
         assert!(request.header("user-agent").unwrap().starts_with("kugetsu/"));
-        assert!(!request.target.contains(TOKEN), "a token never stands in an address");
-        let pinned = request.header("x-github-api-version").is_some();
-        assert_eq!(pinned, kind == ForgeKind::GitHub);
+        assert!(!request.target.contains(TOKEN), "the token is never part of an address");
+        let is_pinned = request.header("x-github-api-version").is_some();
+        assert_eq!(is_pinned, kind == ForgeKind::GitHub);
     }
 }
 
 #[tokio::test]
-async fn a_gitlab_project_is_named_in_one_part_of_the_address() {
+async fn a_gitlab_project_is_one_segment_of_the_path() {
     let server = kugetsu_testkit::ForgeServer::gitlab();
     server.token(TOKEN, LOGIN);
     let number = server.issue("group/sub.group/my-proj", Issue::new("Deep"));
@@ -101,7 +101,7 @@ async fn a_gitlab_project_is_named_in_one_part_of_the_address() {
 }
 
 #[tokio::test]
-async fn without_a_token_what_is_public_is_seen() {
+async fn public_data_is_read_without_a_token() {
     for (kind, server) in all() {
         let number = server.issue("acme/api", Issue::new("Public"));
         let forge = client_with(kind, &server.base_url(), None, limits());

@@ -1,7 +1,7 @@
-//! The crate through its public face: what people type, and what servers answer.
+//! The crate through its public interface: what users type, and what servers respond.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read its own table has failed")]
-#![expect(clippy::print_stderr, reason = "a test that is left out says so")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod bodies;
 mod clone_source;

@@ -1,18 +1,19 @@
-//! The client against an emulator of GitHub that nobody here wrote: `myworld`, which keeps issues, branches and changes.
+//! The client against `myworld`, an independent emulator of GitHub with issues, branches and pull requests.
 
 use std::process::Command;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::transport::Transport;
-use kugetsu_forge::api::issue::IssueState;
-use kugetsu_forge::api::open::open;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Forge;
+use kugetsu_forge::forge::IssueState;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::open::open;
+use kugetsu_forge::servers::Server;
 use serde_json::Value;
 
 use crate::program::{Peer, program};
-use crate::stage::{limits, login, project, server};
+use crate::stage::{credentials, limits, project, server};
 
 const WORLD: &str = "
 name: forge
@@ -33,17 +34,17 @@ servers:
           pulls: [{title: Make it quick, head: kim/quick, base: main, author: kim}]
 ";
 
-/// Where it has GitHub's API.
+/// Path of GitHub's API there.
 const API: &str = "gw/api.github.com";
 
 #[tokio::test]
-async fn needs_myworld_for_a_github_of_somebody_else() {
+async fn needs_myworld_for_an_independent_github() {
     let Some(myworld) = program("KUGETSU_MYWORLD") else { return };
     let peer = Peer::start(|port, home| {
         let world = home.path().join("world.yaml");
         std::fs::write(&world, WORLD).unwrap();
         let mut command = Command::new(myworld);
-        // Hosts that it does not play are refused, should anything ask for them.
+        // Requests for hosts that it does not emulate are refused.
         command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--no-passthrough"]);
         command.args(["--time", "realtime", "--env"]).arg(world);
         command
@@ -51,8 +52,8 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
     let transport = Transport::new(limits()).unwrap();
     let envs: Value = serde_json::from_str(&get(&format!("{}/envs", peer.url())).await).unwrap();
     let token = envs["envs"][0]["credentials"]["agent"]["github_token"].as_str().unwrap();
-    let at = server(ForgeKind::GitHub, "https://github.com", Some(&format!("{}/{API}", peer.url())));
-    let forge = open(&transport, &at, login(ForgeKind::GitHub, Some(token))).unwrap();
+    let github = server(ForgeKind::GitHub, "https://github.com", Some(&format!("{}/{API}", peer.url())));
+    let forge = open(&transport, &github, credentials(ForgeKind::GitHub, Some(token))).unwrap();
     let acme = project("acme/api");
 
     assert_eq!(forge.whoami().await.unwrap(), "robot");
@@ -70,13 +71,13 @@ async fn needs_myworld_for_a_github_of_somebody_else() {
 
     merge(&peer, token).await;
     assert_eq!(forge.pull_request(&acme, 2).await.unwrap().state, PrState::Merged);
-    refusals(&*forge, &transport, &at).await;
+    check_refusals(&*forge, &transport, &github).await;
 }
 
-async fn refusals(forge: &dyn Forge, transport: &Transport, at: &kugetsu_forge::servers::Server) {
+async fn check_refusals(forge: &dyn Forge, transport: &Transport, server: &Server) {
     let missing = forge.pull_request(&project("acme/api"), 99).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
-    let stranger = open(transport, at, login(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
+    let stranger = open(transport, server, credentials(ForgeKind::GitHub, Some("not-a-token"))).unwrap();
     let refused = stranger.whoami().await;
     assert!(matches!(refused, Err(ForgeError::TokenRefused { .. })), "{refused:?}");
 }
@@ -85,7 +86,7 @@ async fn get(url: &str) -> String {
     reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
-/// Merges the change, as its page would.
+/// Merges the pull request as its page would.
 async fn merge(peer: &Peer, token: &str) {
     let url = format!("{}/{API}/repos/acme/api/pulls/2/merge", peer.url());
     let request = reqwest::Client::new().put(url).bearer_auth(token).header("content-type", "application/json");

@@ -1,26 +1,26 @@
-//! Our client and our forges against the descriptions that GitHub and Forgejo publish of their APIs. Prism stands
-//! between the two and refuses what breaks the description, in both directions.
+//! The client and the testkit's servers against the API descriptions that GitHub and Forgejo publish. Prism is a proxy between
+//! the two that refuses requests and responses that violate the description.
 
 use std::process::Command;
 use std::sync::Arc;
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::Forge;
-use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::http::transport::Transport;
-use kugetsu_forge::api::open::open;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::forge::Forge;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_forge::http::transport::Transport;
+use kugetsu_forge::open::open;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
 
 use crate::program::{Peer, program};
-use crate::stage::{LOGIN, TOKEN, limits, login, project, server};
+use crate::stage::{LOGIN, TOKEN, credentials, limits, project, server};
 
-/// Prism between the client and `upstream`, with one of the descriptions beside the tests.
-fn between(description: &str, upstream: &ForgeServer) -> Option<Peer> {
+/// Starts Prism before `upstream`, with one of the descriptions in the tests' data.
+fn start_prism(description: &str, upstream: &ForgeServer) -> Option<Peer> {
     let prism = program("KUGETSU_PRISM")?;
     let description = format!("{}/tests/data/specs/{description}", env!("CARGO_MANIFEST_DIR"));
     Some(Peer::start(|port, _| {
@@ -34,23 +34,23 @@ fn between(description: &str, upstream: &ForgeServer) -> Option<Peer> {
 #[tokio::test]
 async fn needs_prism_for_github() {
     let upstream = ForgeServer::github();
-    if let Some(prism) = between("github.json", &upstream) {
-        story(ForgeKind::GitHub, &upstream, &prism).await;
+    if let Some(prism) = start_prism("github.json", &upstream) {
+        exercise(ForgeKind::GitHub, &upstream, &prism).await;
     }
 }
 
 #[tokio::test]
 async fn needs_prism_for_forgejo() {
     let upstream = ForgeServer::forgejo();
-    // An address of this machine is none in the eyes of Prism.
+    // Prism does not accept local addresses in responses.
     upstream.set_root_url("https://git.example.co");
-    if let Some(prism) = between("forgejo.json", &upstream) {
-        story(ForgeKind::Forgejo, &upstream, &prism).await;
+    if let Some(prism) = start_prism("forgejo.json", &upstream) {
+        exercise(ForgeKind::Forgejo, &upstream, &prism).await;
     }
 }
 
-/// Every call, and every state that a thing can be in.
-async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
+/// Makes every call, with pull requests in every state.
+async fn exercise(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     upstream.token(TOKEN, LOGIN);
     let forge = client(kind, prism);
     let acme = project("acme/api");
@@ -79,7 +79,7 @@ async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
     let missing = forge.issue(&project("acme/nothing"), 1).await;
     assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
 
-    // Prism does look: our client would take this answer.
+    // Proves that Prism validates: the client would accept this response.
     upstream.fail_next(Fault::Answer {
         status: 200,
         headers: vec![],
@@ -90,8 +90,8 @@ async fn story(kind: ForgeKind, upstream: &ForgeServer, prism: &Peer) {
 }
 
 fn client(kind: ForgeKind, prism: &Peer) -> Arc<dyn Forge> {
-    let once = Limits { tries: 1, ..limits() };
-    // The descriptions begin where the API does.
+    let once = Limits { attempts: 1, ..limits() };
+    // The paths of the descriptions are relative to the API.
     let server = server(kind, &prism.url(), Some(&prism.url()));
-    open(&Transport::new(once).unwrap(), &server, login(kind, Some(TOKEN))).unwrap()
+    open(&Transport::new(once).unwrap(), &server, credentials(kind, Some(TOKEN))).unwrap()
 }

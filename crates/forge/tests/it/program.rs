@@ -1,4 +1,4 @@
-//! A server that is a program of somebody else's, on a port of this machine, ended with the test.
+//! Third-party servers on local ports, which end with their test.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use kugetsu_testkit::eventually_within;
 use tempfile::TempDir;
 
-/// How long it may take until it listens.
-const START_TIME: Duration = Duration::from_secs(60);
+/// Timeout until the program listens.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The program that a variable names. A build server must have it; elsewhere its tests are left out.
+/// The program that a variable names. It is required on a build server; elsewhere its tests are skipped.
 pub(crate) fn program(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
     if path.is_none() {
@@ -22,7 +22,7 @@ pub(crate) fn program(variable: &str) -> Option<PathBuf> {
     path
 }
 
-/// A running program with a directory of its own.
+/// A running program with its own directory.
 pub(crate) struct Peer {
     child: Child,
     address: SocketAddr,
@@ -30,7 +30,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts what `command` makes of a port and a directory, and waits until it accepts connections.
+    /// Starts a command for a port and a directory, and waits until it accepts connections.
     pub(crate) fn start(command: impl FnOnce(u16, &TempDir) -> Command) -> Self {
         let home = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -38,7 +38,7 @@ impl Peer {
         let mut command = command(address.port(), &home);
         command.env("HOME", home.path()).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let peer = Self { child: command.spawn().unwrap(), address, home };
-        eventually_within(START_TIME, "the program to listen", || TcpStream::connect(peer.address).is_ok());
+        eventually_within(START_TIMEOUT, "the program to listen", || TcpStream::connect(peer.address).is_ok());
         peer
     }
 

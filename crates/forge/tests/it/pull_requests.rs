@@ -1,13 +1,13 @@
-//! Changes: what has become of them, and which belongs to a branch.
+//! Pull requests: their states, and which ones belong to a branch.
 
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::forge::pull_request_at;
-use kugetsu_forge::api::http::limits::Limits;
-use kugetsu_forge::api::pull_request::MergeCheck;
-use kugetsu_forge::known::KnownServer;
-use kugetsu_forge::parser::parse;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::http::limits::Limits;
+use kugetsu_forge::open::pull_request_at;
+use kugetsu_forge::pull_request::MergeCheck;
+use kugetsu_forge::references::parser::parse;
+use kugetsu_forge::references::server_index::KnownServer;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::pull_request::{PrState as Made, PullRequest};
@@ -16,7 +16,7 @@ use kugetsu_testkit::forge_server::request::ForgeRequest;
 use crate::stage::{TOKEN, all, client, client_with, limits, project};
 
 #[tokio::test]
-async fn every_state_is_read_from_every_kind() {
+async fn every_kind_reports_every_state() {
     let states = [
         (Made::Open, PrState::Open),
         (Made::Draft, PrState::Draft),
@@ -42,7 +42,7 @@ async fn every_state_is_read_from_every_kind() {
 }
 
 #[tokio::test]
-async fn what_is_still_being_looked_at_is_no_conflict() {
+async fn a_pull_request_that_is_being_checked_has_no_conflict() {
     for (kind, server) in all() {
         let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").state(Made::Computing));
         let pull = client(kind, &server).pull_request(&project("acme/api"), number).await.unwrap();
@@ -51,18 +51,18 @@ async fn what_is_still_being_looked_at_is_no_conflict() {
 }
 
 #[tokio::test]
-async fn gitea_is_asked_twice_before_a_conflict_is_believed() {
-    // Somebody pushes to the base, and the server has looked at the change anew, or is still at it.
+async fn gitea_reports_a_conflict_only_if_it_says_so_twice() {
+    // After a push to the base, the server has checked the pull request again, or is still checking.
     for then in [Made::Open, Made::Computing] {
         let server = ForgeServer::gitea();
         server.token(TOKEN, "robot");
         let number = server.pull_request("acme/api", PullRequest::new("Quick", "quick").state(Made::Conflict));
-        let slow = Limits { second_look: std::time::Duration::from_millis(300), ..limits() };
+        let slow = Limits { conflict_recheck: std::time::Duration::from_millis(300), ..limits() };
         let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), slow);
         let acme = project("acme/api");
         let (pull, ()) = tokio::join!(forge.pull_request(&acme, number), async {
-            let looked = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
-            server.await_requests("the first look", looked).await;
+            let answered = |requests: &[ForgeRequest]| requests.first().is_some_and(|request| request.status.is_some());
+            server.await_requests("the first request", answered).await;
             server.set_pr_state("acme/api", number, then);
         });
         assert_eq!(pull.unwrap().state, PrState::Open);
@@ -71,7 +71,7 @@ async fn gitea_is_asked_twice_before_a_conflict_is_believed() {
 }
 
 #[tokio::test]
-async fn the_changes_of_a_branch_are_found_and_no_others() {
+async fn only_pull_requests_of_the_branch_are_found() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let acme = project("acme/api");
@@ -85,13 +85,13 @@ async fn the_changes_of_a_branch_are_found_and_no_others() {
         let old = server.pull_request("acme/api", PullRequest::new("Old", "quick").state(Made::Closed));
         let new = server.pull_request("acme/api", PullRequest::new("New", "quick").state(Made::Conflict));
         let found = forge.find_pull_requests(&acme, "quick").await.unwrap();
-        let told: Vec<_> = found.iter().map(|pull| (pull.number, pull.state)).collect();
-        assert_eq!(told, [(new, PrState::Conflict), (old, PrState::Closed)], "{kind:?}");
+        let states: Vec<_> = found.iter().map(|pull| (pull.number, pull.state)).collect();
+        assert_eq!(states, [(new, PrState::Conflict), (old, PrState::Closed)], "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_merged_change_is_found_when_its_branch_is_gone() {
+async fn a_merged_pull_request_is_found_after_its_branch_is_deleted() {
     for (kind, server) in all() {
         let merged = PullRequest::new("Done", "kugetsu/1-done").state(Made::Merged).branch_gone();
         let number = server.pull_request("acme/api", merged);
@@ -103,9 +103,9 @@ async fn a_merged_change_is_found_when_its_branch_is_gone() {
 }
 
 #[tokio::test]
-async fn a_change_on_a_later_page_is_found() {
+async fn a_pull_request_on_a_later_page_is_found() {
     for (kind, server) in all() {
-        // Shorter pages than were asked for.
+        // Shorter pages than requested.
         server.set_page_max(3);
         let number = server.pull_request("acme/api", PullRequest::new("Ours", "quick").state(Made::Merged));
         for n in 0..7 {
@@ -123,7 +123,7 @@ async fn a_change_on_a_later_page_is_found() {
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_read_to_a_limit() {
+async fn only_a_limited_number_of_pages_is_read() {
     let server = ForgeServer::gitea();
     server.set_page_max(1);
     for n in 0..9 {
@@ -136,7 +136,7 @@ async fn a_list_without_end_is_read_to_a_limit() {
 }
 
 #[tokio::test]
-async fn a_change_is_found_by_its_address() {
+async fn a_pull_request_is_found_by_its_address() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         let pull = server.pull_request("acme/api", PullRequest::new("Quick", "quick"));
@@ -152,18 +152,18 @@ async fn a_change_is_found_by_its_address() {
             ForgeKind::GitLab => format!("{base}/acme/api/-/issues/{number}"),
             _ => format!("{base}/acme/api/issues/{number}"),
         };
-        let asked = pull_request_at(&*forge, &address(&of_issue(pull))).await;
-        assert_eq!(asked.is_ok(), kind != ForgeKind::GitLab, "{kind:?}: {asked:?}");
+        let found = pull_request_at(&*forge, &address(&of_issue(pull))).await;
+        assert_eq!(found.is_ok(), kind != ForgeKind::GitLab, "{kind:?}: {found:?}");
         for other in [of_issue(issue + 1), format!("{base}/acme/api")] {
             let error = pull_request_at(&*forge, &address(&other)).await.unwrap_err();
             assert!(matches!(error, ForgeError::NotAPullRequest { .. }), "{kind:?}: {error}");
-            assert!(error.to_string().contains("/pulls/34"), "{error}");
+            assert!(error.hint().unwrap().contains("/pulls/34"), "{error}");
         }
     }
 }
 
 #[tokio::test]
-async fn nothing_of_one_server_is_asked_of_another() {
+async fn an_address_of_another_server_is_refused() {
     let server = ForgeServer::gitea();
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
     for other in ["https://git.example.co/acme/api/pulls/3", "https://github.com/acme/api/pull/3"] {
@@ -174,7 +174,7 @@ async fn nothing_of_one_server_is_asked_of_another() {
 }
 
 #[tokio::test]
-async fn one_address_serves_the_api_and_git() {
+async fn one_server_serves_the_api_and_git() {
     let (server, git) = (ForgeServer::gitea(), kugetsu_testkit::GitServer::start(TOKEN));
     server.serve_git(&git);
     server.pull_request("acme/api", PullRequest::new("Quick", "quick"));

@@ -1,17 +1,17 @@
-//! What failed in passing is asked again, as long as patience lasts and a server does not ask for more.
+//! Transient failures are retried within the limits on attempts and waiting.
 
 use std::time::Duration;
 
 use kugetsu_domain::reference::ForgeKind;
-use kugetsu_forge::api::error::ForgeError;
-use kugetsu_forge::api::http::limits::Limits;
+use kugetsu_forge::error::ForgeError;
+use kugetsu_forge::http::limits::Limits;
 use kugetsu_testkit::ForgeServer;
 use kugetsu_testkit::forge_server::fault::Fault;
 
-use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, said};
+use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, report};
 
 #[tokio::test]
-async fn a_server_out_of_order_is_asked_again() {
+async fn a_failing_server_is_asked_again() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Cut, Fault::rate_limit(0)] {
@@ -24,30 +24,30 @@ async fn a_server_out_of_order_is_asked_again() {
 }
 
 #[tokio::test]
-async fn tries_have_an_end() {
+async fn the_number_of_attempts_is_limited() {
     let server = ForgeServer::gitea();
     for _ in 0..9 {
         server.fail_next(Fault::Status(503));
     }
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
     let error = forge.whoami().await.unwrap_err();
-    assert!(matches!(&error, ForgeError::Failing { status: 503, .. }) && error.may_pass(), "{error}");
-    assert!(said(&error).contains("try again later"), "{error}");
+    assert!(matches!(&error, ForgeError::Failing { status: 503, .. }) && error.is_transient(), "{error}");
+    assert!(report(&error).contains("try again later"), "{error}");
     assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]
-async fn a_pause_that_the_server_asks_for_is_kept() {
+async fn the_pause_that_the_server_asks_for_is_kept() {
     let server = ForgeServer::gitlab();
     server.token(TOKEN, LOGIN);
     server.fail_next(Fault::rate_limit(1));
-    let begun = std::time::Instant::now();
+    let start = std::time::Instant::now();
     assert_eq!(client(ForgeKind::GitLab, &server).whoami().await.unwrap(), LOGIN);
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
 #[tokio::test]
-async fn a_longer_pause_is_told_instead_of_waited_for() {
+async fn a_pause_above_the_limit_is_an_error() {
     let server = ForgeServer::github();
     let used_up = |status| {
         let reset = jiff::Timestamp::now().as_second() + 3000;
@@ -59,17 +59,17 @@ async fn a_longer_pause_is_told_instead_of_waited_for() {
     for fault in [used_up(403), used_up(429), Fault::rate_limit(3000), secondary] {
         let before = server.requests().len();
         server.fail_next(fault);
-        let short = Limits { patience: Duration::from_secs(2), ..limits() };
+        let short = Limits { max_wait: Duration::from_secs(2), ..limits() };
         let forge = client_with(ForgeKind::GitHub, &server.base_url(), Some(TOKEN), short);
         let error = forge.whoami().await.unwrap_err();
-        assert!(matches!(&error, ForgeError::RateLimited { until: Some(_), .. }) && error.may_pass(), "{error}");
-        assert!(said(&error).contains("until 20"), "{error}");
+        assert!(matches!(&error, ForgeError::RateLimited { until: Some(_), .. }) && error.is_transient(), "{error}");
+        assert!(report(&error).contains("until 20"), "{error}");
         assert_eq!(server.requests().len(), before + 1);
     }
 }
 
 #[tokio::test]
-async fn what_will_be_the_same_is_not_asked_again() {
+async fn permanent_failures_are_not_retried() {
     let server = ForgeServer::gitea();
     let forge = client_with(ForgeKind::Gitea, &server.base_url(), Some(TOKEN), limits());
     for status in [400, 401, 403, 404, 409, 422, 501] {

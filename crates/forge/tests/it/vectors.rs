@@ -1,10 +1,10 @@
-//! The table of addresses: every shape of every forge, and what must be refused.
+//! The table of addresses: every form of every kind of forge, and inputs that must be refused.
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
-use kugetsu_forge::address::{Address, CurrentRepo, Target};
-use kugetsu_forge::known::KnownServer;
-use kugetsu_forge::local::is_path_like;
-use kugetsu_forge::parser::parse;
+use kugetsu_forge::references::address::{Address, CurrentRepo, Target};
+use kugetsu_forge::references::local::is_path_like;
+use kugetsu_forge::references::parser::parse;
+use kugetsu_forge::references::server_index::KnownServer;
 use serde_json::{Value, json};
 
 /// The table as JSON.
@@ -17,7 +17,7 @@ pub(crate) fn servers(table: &Value) -> Vec<KnownServer> {
     table["servers"].as_array().unwrap().iter().map(server).collect()
 }
 
-pub(crate) fn context(vector: &Value) -> Option<CurrentRepo> {
+pub(crate) fn current_repo(vector: &Value) -> Option<CurrentRepo> {
     let context = vector.get("context").filter(|context| !context.is_null())?;
     let project = ProjectPath::new(context["project"].as_str().unwrap()).unwrap();
     Some(CurrentRepo { kind: kind(context), base: base(context), project })
@@ -31,7 +31,7 @@ fn base(value: &Value) -> ServerBase {
     ServerBase::new(value["base"].as_str().unwrap()).unwrap()
 }
 
-/// An address in the words of the table.
+/// An address as the table describes it.
 fn described(address: &Address) -> Value {
     let (what, number) = match address.target {
         Target::Issue(number) => ("issue", Some(number)),
@@ -51,7 +51,7 @@ fn described(address: &Address) -> Value {
 }
 
 #[test]
-fn every_vector_of_the_table_is_read_as_it_says() {
+fn every_address_of_the_table_is_parsed_as_described() {
     let table = table();
     let servers = servers(&table);
     let vectors = table["vectors"].as_array().unwrap();
@@ -59,40 +59,40 @@ fn every_vector_of_the_table_is_read_as_it_says() {
     let mut failures = Vec::new();
     for vector in vectors {
         let input = vector["input"].as_str().unwrap();
-        let read = parse(input, &servers, context(vector).as_ref());
+        let parsed = parse(input, &servers, current_repo(vector).as_ref());
         let expected = vector["parsed"].as_object();
-        match (&read, expected) {
+        match (&parsed, expected) {
             (Err(_), None) => {}
             (Ok(address), Some(expected)) => {
-                let mut wanted = described(address);
+                let mut required = described(address);
                 for key in ["kind", "base", "project", "type", "number", "comment", "ssh_host", "ssh_port"] {
-                    wanted[key] = expected.get(key).cloned().unwrap_or(Value::Null);
+                    required[key] = expected.get(key).cloned().unwrap_or(Value::Null);
                 }
-                if described(address) != wanted {
-                    failures.push(format!("{input}: {} instead of {wanted}", described(address)));
+                if described(address) != required {
+                    failures.push(format!("{input}: {} instead of {required}", described(address)));
                 }
                 let secret = input.contains("SECRET");
                 if address.credentials_dropped != (secret || input.contains('?'))
                     || format!("{address:?}").contains("SECRET")
                 {
-                    failures.push(format!("{input}: credentials are not dropped, or that is not said"));
+                    failures.push(format!("{input}: credentials are not dropped, or not reported"));
                 }
             }
-            (read, expected) => failures.push(format!("{input}: {read:?} instead of {expected:?}")),
+            (parsed, expected) => failures.push(format!("{input}: {parsed:?} instead of {expected:?}")),
         }
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), vectors.len(), failures.join("\n"));
 }
 
 #[test]
-fn the_path_of_the_table_is_told_before_it_is_read() {
+fn a_path_is_not_parsed_as_an_address() {
     assert!(is_path_like("/srv/git/acme/api.git"));
-    let told = parse("/srv/git/acme/api.git", &[], None).unwrap_err().to_string();
-    assert!(told.contains("path on this machine"), "{told}");
+    let error = parse("/srv/git/acme/api.git", &[], None).unwrap_err().to_string();
+    assert!(error.contains("path on this machine"), "{error}");
 }
 
 #[test]
-fn the_short_form_that_is_printed_reads_back() {
+fn the_printed_short_form_can_be_parsed() {
     let servers = servers(&table());
     for (input, printed) in [
         ("https://github.com/acme/api/issues/12", "github.com/acme/api#12"),
@@ -110,7 +110,7 @@ fn the_short_form_that_is_printed_reads_back() {
 }
 
 #[test]
-fn public_servers_are_known_without_configuration_and_no_other_is() {
+fn only_public_servers_are_known_without_configuration() {
     let kind = |input: &str| parse(input, &[], None).unwrap().kind;
     assert_eq!(kind("https://codeberg.org/a/b/issues/1"), Some(ForgeKind::Forgejo));
     assert_eq!(kind("gitlab.com/group/sub/proj#3"), Some(ForgeKind::GitLab));
@@ -119,7 +119,7 @@ fn public_servers_are_known_without_configuration_and_no_other_is() {
 }
 
 #[test]
-fn a_local_context_answers_for_a_number_alone() {
+fn a_local_repository_completes_a_number_alone() {
     let local = CurrentRepo {
         kind: Some(ForgeKind::Local),
         base: ServerBase::local(),
@@ -132,21 +132,21 @@ fn a_local_context_answers_for_a_number_alone() {
 }
 
 #[test]
-fn what_cannot_be_told_is_refused_and_says_why() {
+fn invalid_addresses_are_refused_with_a_reason() {
     let servers = servers(&table());
-    for (input, why) in [
+    for (input, reason) in [
         ("", "empty"),
         ("#12", "git repository here"),
-        ("acme#12", "owner/repo has two"),
-        ("acme/api#", "number of the issue is missing"),
-        ("acme/api#0", "not the number"),
-        ("acme/api#99999999999999999999", "not the number"),
-        ("https://github.com/acme/api/issues/abc", "\"abc\" is not the number"),
+        ("acme#12", "one part instead of owner/repo"),
+        ("acme/api#", "issue number is missing"),
+        ("acme/api#0", "not an issue number"),
+        ("acme/api#99999999999999999999", "not an issue number"),
+        ("https://github.com/acme/api/issues/abc", "\"abc\" is not an issue number"),
         ("https://github.com/acme/api/issues", "missing"),
-        ("https://github.com/acme/api/tree/main", "some other page"),
-        ("https://github.com/acme/api/merge_requests/3", "some other page"),
-        ("https://unknown.example.net/a/b/c", "config.toml"),
-        ("https://unknown.example.net/a/b/issues/abc", "\"abc\" is not the number"),
+        ("https://github.com/acme/api/tree/main", "another page"),
+        ("https://github.com/acme/api/merge_requests/3", "another page"),
+        ("https://unknown.example.net/a/b/c", "kugetsu server add"),
+        ("https://unknown.example.net/a/b/issues/abc", "\"abc\" is not an issue number"),
         ("https://gitlab.com/api/v4/projects/42/issues/1", "by an id"),
         ("acme/api!3 x", "space"),
         ("https://github.com/%2e%2e/api/issues/1", "`.` or `..`"),
@@ -159,8 +159,9 @@ fn what_cannot_be_told_is_refused_and_says_why() {
         ("https://bücher.example/a/b/issues/1", "xn--"),
         ("https://user:SECRET/x@github.com/acme/api/issues/1", "port"),
     ] {
-        let told = parse(input, &servers, None).unwrap_err().to_string();
-        assert!(told.contains(why), "{input}: {told}");
-        assert!(!told.contains("SECRET"), "{told}");
+        let error = parse(input, &servers, None).unwrap_err();
+        let error = format!("{error} {}", error.hint().unwrap());
+        assert!(error.contains(reason), "{input}: {error}");
+        assert!(!error.contains("SECRET"), "{error}");
     }
 }

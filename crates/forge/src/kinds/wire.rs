@@ -1,0 +1,127 @@
+//! JSON that more than one kind of forge sends, read leniently: absent and null fields are `None`.
+
+use jiff::Timestamp;
+use kugetsu_domain::reference::ProjectPath;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::forge::{Issue, IssueState};
+
+/// A label: an object on GitHub and Gitea, a plain name on GitLab and in old responses of GitHub.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Label {
+    Name(String),
+    Object { name: Option<String> },
+}
+
+pub(super) fn label_names(labels: Option<Vec<Label>>) -> Vec<String> {
+    let name = |label| match label {
+        Label::Name(name) | Label::Object { name: Some(name) } => Some(name),
+        Label::Object { name: None } => None,
+    };
+    labels.into_iter().flatten().filter_map(name).collect()
+}
+
+/// The user whom the token belongs to.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "User")]
+pub(super) struct Me {
+    pub(super) login: String,
+}
+
+impl TryFrom<User> for Me {
+    type Error = &'static str;
+
+    fn try_from(user: User) -> Result<Self, Self::Error> {
+        login(Some(user)).map(|login| Self { login }).ok_or("a user without a login")
+    }
+}
+
+/// A user. GitHub calls the login `login`, GitLab `username`, and Gitea has both.
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    login: Option<String>,
+    username: Option<String>,
+}
+
+/// The login of a user who may be gone.
+pub(super) fn login(user: Option<User>) -> Option<String> {
+    let user = user?;
+    user.login.or(user.username).filter(|login| !login.is_empty())
+}
+
+/// A time. Gitea sends the years 1 and 1970 instead of null; anything unreadable is `None` as well.
+pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
+    text?.parse().ok().filter(|time| *time > Timestamp::UNIX_EPOCH)
+}
+
+/// Whether a title begins with one of these prefixes, in whatever case.
+pub(super) fn has_prefix(title: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| title.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)))
+}
+
+/// The API path of something in a repository, on GitHub and Gitea.
+pub(super) fn repo_path<'a>(project: &'a ProjectPath, rest: &[&'a str]) -> Vec<&'a str> {
+    std::iter::once("repos").chain(project.as_str().split('/')).chain(rest.iter().copied()).collect()
+}
+
+/// An issue of GitHub and Gitea.
+#[derive(Debug, Deserialize)]
+pub(super) struct RepoIssue {
+    number: u64,
+    title: Option<String>,
+    body: Option<String>,
+    state: Option<String>,
+    user: Option<User>,
+    labels: Option<Vec<Label>>,
+    html_url: Option<String>,
+    updated_at: Option<String>,
+    /// Present if the issue is a pull request.
+    pull_request: Option<IgnoredAny>,
+}
+
+impl From<RepoIssue> for Issue {
+    fn from(issue: RepoIssue) -> Self {
+        Self {
+            number: issue.number,
+            title: issue.title.unwrap_or_default(),
+            body: issue.body.unwrap_or_default(),
+            state: if issue.state.as_deref() == Some("closed") { IssueState::Closed } else { IssueState::Open },
+            author: login(issue.user),
+            labels: label_names(issue.labels),
+            url: issue.html_url.unwrap_or_default(),
+            is_pull_request: issue.pull_request.is_some(),
+            updated: time(issue.updated_at.as_deref()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unset_times_are_none() {
+        for text in ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1970-01-01T01:00:00+01:00", "", "soon"] {
+            assert_eq!(time(Some(text)), None, "{text}");
+        }
+        assert_eq!(time(None), None);
+        assert_eq!(time(Some("2026-01-02T03:04:05+01:00")), "2026-01-02T02:04:05Z".parse().ok());
+        assert_eq!(time(Some("2026-01-02T03:04:05.678Z")), "2026-01-02T03:04:05.678Z".parse().ok());
+    }
+
+    #[test]
+    fn labels_are_read_in_every_form() {
+        let labels = serde_json::from_str(r#"["a", {"name": "b", "id": 1}, {"name": null}, {}]"#).unwrap();
+        assert_eq!(label_names(Some(labels)), ["a", "b"]);
+        assert!(label_names(None).is_empty());
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_title_marks_a_draft() {
+        let prefixes = ["WIP:", "[WIP]"];
+        assert!(has_prefix("wip: x", &prefixes) && has_prefix("[WIP] x", &prefixes));
+        assert!(!has_prefix("no WIP: x", &prefixes) && !has_prefix("é", &prefixes) && !has_prefix("", &prefixes));
+    }
+}

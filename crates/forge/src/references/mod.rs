@@ -1,0 +1,15 @@
+//! What users type for repositories, issues and pull requests, and how it is read. Nothing here needs the network, the
+//! disk or the store.
+
+pub mod address;
+pub mod clone_url;
+pub mod error;
+pub mod local;
+pub mod mentions;
+mod page_path;
+pub mod parser;
+pub mod reference;
+pub mod server_index;
+mod ssh;
+mod suffix;
+pub(crate) mod url_parts;
