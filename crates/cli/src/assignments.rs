@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use kugetsu_domain::shell::quoted;
+use kugetsu_domain::text::shell_quoted;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -60,7 +60,7 @@ pub(crate) fn format_assignment(name: &str, value: &str) -> String {
     if value.chars().all(plain) {
         return format!("{name}={value}");
     }
-    format!("{name}={}", quoted(value))
+    format!("{name}={}", shell_quoted(value))
 }
 
 /// Decodes UTF-8 line by line. A line that is not UTF-8 becomes an empty one with a diagnostic, so the other lines keep

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::task::TaskObject;
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 
 use crate::ui::{self, Tone, one_line};
 

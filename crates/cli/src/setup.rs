@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 use kugetsu_runner::{BASE_CONTEXT, SKILL};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Shows the records of runs to people.
 
 use kugetsu_api::record::{Body, Record};
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 use serde_json::Value;
 
 use crate::ui::{self, Tone, one_line};

@@ -3,7 +3,6 @@
 //! There is no I/O and no clock here: callers pass `now`, and code that stores or sends a value converts it at the edge
 //! into a type of its own. Every crate may import this one; it imports none of kugetsu's.
 
-pub mod counted;
 pub mod effect;
 pub mod flow;
 pub mod hash;
@@ -19,5 +18,5 @@ pub mod run;
 pub mod schedule;
 mod secret_forms;
 pub mod session;
-pub mod shell;
 pub mod task;
+pub mod text;

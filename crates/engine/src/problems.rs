@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::counted::counted;
 use kugetsu_domain::flow::Refused;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::text::counted;
 use kugetsu_store::error::StoreError;
 
 /// How errors of the crates below begin what to do, behind a line's end or a semicolon.

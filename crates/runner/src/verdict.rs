@@ -2,8 +2,8 @@
 //! the push. Pure.
 
 use kugetsu_agent::{SessionId, StopReason, Turn};
-use kugetsu_domain::counted::counted;
 use kugetsu_domain::run::Verdict;
+use kugetsu_domain::text::counted;
 use kugetsu_git::worktree::lock::ATTACHED;
 
 use super::clocks::Expired;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

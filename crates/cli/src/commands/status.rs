@@ -6,7 +6,7 @@ use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 
 use crate::connect;
 use crate::exit::Exit;

@@ -8,7 +8,7 @@ use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
-use kugetsu_domain::shell::word;
+use kugetsu_domain::text::shell_word;
 
 use super::backup::Backup;
 use super::names::below;
@@ -106,8 +106,8 @@ async fn take(home: &Home, work: &Work, backup: &Backup) -> Row {
     let clone = match &work.clone {
         Ok(clone) => clone,
         Err(why) => {
-            let base = work.session.branch.as_ref().map(|branch| format!(" --base {}", word(branch)));
-            let begin = format!("kugetsu start {} \"<message>\"", word(&work.reference));
+            let base = work.session.branch.as_ref().map(|branch| format!(" --base {}", shell_word(branch)));
+            let begin = format!("kugetsu start {} \"<message>\"", shell_word(&work.reference));
             return Row::left(what, why.clone())
                 .next(format!("to begin again from what is on the server: {begin}{}", base.unwrap_or_default()));
         }
@@ -146,7 +146,7 @@ fn taken(home: &Path, what: &str, work: &Work, clone: &Path, adopted: &AdoptedOb
     }
     Row::taken(what, words.join(" "))
         .because(why.join("; "))
-        .next(format!("to go on: kugetsu continue {} \"<message>\"", word(&adopted.issue)))
+        .next(format!("to go on: kugetsu continue {} \"<message>\"", shell_word(&adopted.issue)))
 }
 
 fn left(what: &str, failure: &Failure) -> Row {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kugetsu_api::home::Home;
-use kugetsu_domain::counted::counted;
-use kugetsu_domain::shell::word;
+use kugetsu_domain::text::counted;
+use kugetsu_domain::text::shell_word;
 
 use super::alive;
 use super::index::Index;
@@ -145,7 +145,7 @@ fn read_sessions(home: &Path, sessions: &mut Vec<Session>, plan: &mut Plan) {
         let id = session::id(&value);
         let row = Row::left(below(home, &path), format!("{why}; the file goes into the backup"));
         let row = match id {
-            Some(id) => row.next(format!("to delete the old session: opencode session delete {}", word(&id))),
+            Some(id) => row.next(format!("to delete the old session: opencode session delete {}", shell_word(&id))),
             None => row,
         };
         plan.unused.push((path, Some(row)));
@@ -170,7 +170,7 @@ fn add_unknown_worktrees(home: &Path, places: &Places, plan: &mut Plan) {
         }
         let what = below(home, &path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let shown = word(&path.display().to_string());
+        let shown = shell_word(&path.display().to_string());
         match reference(&name) {
             Some(issue) if plan.work.iter().any(|work| work.reference == issue) => {
                 let why = format!("the session of {issue} has another worktree");
@@ -247,7 +247,7 @@ fn handed_over(item: &Item) -> Row {
         None => Row::left(&item.what, "it was handed over and may be done; nothing is done twice unasked"),
     };
     let message = match item.message.chars().count() < 200 && !item.message.contains('\n') {
-        true => word(&item.told().replace('\n', " ")),
+        true => shell_word(&item.told().replace('\n', " ")),
         false => "\"<its message>\"".to_owned(),
     };
     row.next(format!("if it is not done: kugetsu delegate --anyway {message}"))

@@ -15,8 +15,8 @@ use kugetsu_domain::issue::{Issue, Worktree as IssueWorktree};
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::session::SessionState;
-use kugetsu_domain::shell::word;
 use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::text::shell_word;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::adopt::ExternalClone;
 use kugetsu_git::adopt::{AdoptError, AdoptSpec};
@@ -194,16 +194,18 @@ fn object(engine: &Engine, issue: &Issue, known: bool, notes: Vec<String>) -> Ad
 fn not_taken(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, error: &AdoptError) -> Problem {
     let clone = Path::new(&request.clone);
     let base = request.branch.as_deref().and_then(|branch| BranchName::new(branch).ok());
-    let base = base.map(|branch| format!(" --base {}", word(branch.as_str()))).unwrap_or_default();
+    let base = base.map(|branch| format!(" --base {}", shell_word(branch.as_str()))).unwrap_or_default();
     let afresh = format!("kugetsu start '{reference}' \"<message>\"{base}");
     // What lies where a new worktree would go has to make way first.
     let own = engine.home().files(&naming::worktree_directory(reference)).0;
     let way = match clone == own && clone.symlink_metadata().is_ok() {
-        true => format!("mv {} {}; then ", word(&request.clone), word(&format!("{}.script", request.clone))),
+        true => {
+            format!("mv {} {}; then ", shell_word(&request.clone), shell_word(&format!("{}.script", request.clone)))
+        }
         false => String::new(),
     };
     // Nobody is told to run git there: what lies in such a directory decides what git does.
-    let look = format!("look into it: ls -la {}", word(&request.clone));
+    let look = format!("look into it: ls -la {}", shell_word(&request.clone));
     let problem = Problem::new(ProblemKind::Failed, error.to_string());
     problem.hint(match error {
         AdoptError::Gone(_) => format!("to begin again from what is on the server: {afresh}"),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use kugetsu_api::problem::Problem;
-use kugetsu_domain::counted::counted;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
+use kugetsu_domain::text::counted;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::view::RunView;
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 
 use crate::command::runner::{Git, GitError};
 use crate::mirror::source::SourceError;

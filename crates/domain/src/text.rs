@@ -1,15 +1,20 @@
-//! Quoting for shells: in commands that a message suggests, and in files that a shell may read.
+//! Text for messages: numbers with nouns, and words quoted for a shell.
 
-/// The text in single quotes.
-pub fn quoted(text: &str) -> String {
+/// The number with its noun, in the plural unless the number is 1: `1 commit`, `2 commits`.
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The text in single quotes, for a command that a message suggests and for files that a shell may read.
+pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The text as one word of a shell: quoted only if necessary.
-pub fn word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@:".contains(c)) {
         true => text.to_owned(),
-        false => quoted(text),
+        false => shell_quoted(text),
     }
 }
 
@@ -19,7 +24,7 @@ mod tests {
 
     #[test]
     fn words_are_quoted_only_if_necessary() {
-        for (text, typed) in [
+        for (text, expected) in [
             ("/home/me/a-b_c.d", "/home/me/a-b_c.d"),
             ("https://h/a/b", "https://h/a/b"),
             ("", "''"),
@@ -28,7 +33,7 @@ mod tests {
             ("$(x)", "'$(x)'"),
             ("~", "'~'"),
         ] {
-            assert_eq!(word(text), typed);
+            assert_eq!(shell_word(text), expected);
         }
     }
 }
