@@ -191,7 +191,7 @@ fn the_coordinator_has_tools_for_all_it_may_do() {
         (4, true, "\"tasks\":[]"),
         (5, true, "\"state\":\"queued\""),
         (6, false, "local/none#1"),
-        (7, false, "does not offer destroy"),
+        (7, false, "no tool destroy"),
     ] {
         assert!(answers[at].0 == ok && answers[at].1.contains(part), "{at} {part}: {answers:?}");
     }
