@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_domain::counted::counted;
+use kugetsu_domain::text::counted;
 use kugetsu_process::{Marker, sweep};
 
 use super::check::Fix;
