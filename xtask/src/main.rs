@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod install;
 mod lint;
 mod linters;
@@ -27,6 +28,8 @@ cargo xtask <verb>
   install   install what the tests need on a fresh machine
   demo      run kugetsu end to end in a throwaway home, without an account
   bench     measure a release build and write docs/benchmarks.md
+  fuzz <target> [seconds]
+            run a fuzz target; fuzz/corpus has a directory for each
   settings  write the table of docs/settings.md
   states    write docs/states.md from the state tables
   specs <github.json> <forgejo.json>
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         ["install"] => install::run(),
         ["demo"] => demo::run(),
         ["bench"] => bench::run(),
+        ["fuzz", target] => fuzz::run(target, None),
+        ["fuzz", target, seconds] => fuzz::run(target, Some(seconds)),
         ["settings"] => settings::run(),
         ["states"] => states::run(),
         ["specs", github, forgejo] => specs::run(github, forgejo),

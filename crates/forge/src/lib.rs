@@ -9,6 +9,8 @@
 pub mod clone_source;
 pub mod error;
 pub mod forge;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod kinds;
 pub mod open;

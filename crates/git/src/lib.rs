@@ -3,6 +3,8 @@
 pub mod adopt;
 pub mod command;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod git_dir;
 mod lfs;
 pub mod mirror;

@@ -52,6 +52,7 @@
 #![allow(clippy::print_stderr, reason = "messages for the developer of a test")]
 
 pub mod agent;
+pub mod corpus;
 pub mod forge_server;
 pub mod git_server;
 pub mod home;

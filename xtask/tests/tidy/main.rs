@@ -7,6 +7,7 @@ mod code;
 mod crates;
 mod dependencies;
 mod files;
+mod fuzz;
 mod graph;
 mod imports;
 mod language;
