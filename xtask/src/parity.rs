@@ -1,4 +1,4 @@
-//! Checks `docs/parity.md`, the table of inherited behaviour: every row is there, the tests that it names exist, and after
+//! Checks `docs/parity.md`, the table of inherited behavior: every row is there, the tests that it names exist, and after
 //! a run of all tests they ran.
 
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::workspace::root;
 
-    /// Number of rows of each kind: commands, behaviours, regressions.
+    /// Number of rows of each kind: commands, behaviors, regressions.
     const ROWS: [(char, u32); 3] = [('C', 13), ('B', 14), ('R', 22)];
 
     /// Adds the names of all test functions below the directory.

@@ -1,7 +1,7 @@
 //! The terminal: the only place that prints and asks.
 //!
 //! Much of what is shown was written by others: agents, repositories, servers. So every text is cleaned of what a
-//! terminal would obey, here, and colours are added afterwards. Results go to stdout, everything else to stderr.
+//! terminal would obey, here, and colors are added afterwards. Results go to stdout, everything else to stderr.
 
 #![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
@@ -23,7 +23,7 @@ const READER_IS_GONE: i32 = 141;
 /// How wide a terminal is taken to be that does not say so.
 const WIDTH: usize = 80;
 
-/// How a text is shown where there are colours.
+/// How a text is shown where there are colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -55,12 +55,12 @@ pub(crate) fn line(text: impl AsRef<str>) {
 
 /// A line of the result in a tone.
 pub(crate) fn toned(tone: Tone, text: impl AsRef<str>) {
-    put(&format!("{}\n", painted(tone, text.as_ref(), colours().0)));
+    put(&format!("{}\n", painted(tone, text.as_ref(), colors().0)));
 }
 
 /// A piece of the result without a line's end.
 pub(crate) fn piece(tone: Tone, text: impl AsRef<str>) {
-    put(&painted(tone, text.as_ref(), colours().0));
+    put(&painted(tone, text.as_ref(), colors().0));
 }
 
 /// A value as it is, for a program that reads it; cleaned on a terminal.
@@ -79,7 +79,7 @@ pub(crate) fn text(text: &str) {
 
 /// A command's help, as clap writes it.
 pub(crate) fn help(help: &StyledStr) {
-    put(&if colours().0 { help.ansi().to_string() } else { help.to_string() });
+    put(&if colors().0 { help.ansi().to_string() } else { help.to_string() });
 }
 
 /// An object for programs.
@@ -113,7 +113,7 @@ pub(crate) fn rows_in_tone(heads: &[&str], rows: &[Vec<String>], tone: impl Fn(u
 
 fn put_table(heads: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(usize) -> (usize, Tone)) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
-    let colours = colours().0;
+    let colors = colors().0;
     let mut text = String::new();
     for (number, cells) in table::lines(heads, &rows, free, width()).iter().enumerate() {
         let toned = number.checked_sub(1).map(&tone);
@@ -123,7 +123,7 @@ fn put_table(heads: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(us
                 Some((toned, tone)) if toned == column => tone,
                 Some(_) => Tone::Plain,
             };
-            text.push_str(&painted(tone, cell, colours));
+            text.push_str(&painted(tone, cell, colors));
         }
         text.push('\n');
     }
@@ -234,15 +234,15 @@ fn json_escaped(text: &str) -> String {
     })
 }
 
-fn painted(tone: Tone, text: &str, colours: bool) -> String {
+fn painted(tone: Tone, text: &str, colors: bool) -> String {
     let text = clean(text);
-    if colours && tone != Tone::Plain { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text }
+    if colors && tone != Tone::Plain { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text }
 }
 
-/// Whether stdout and stderr show colours.
-fn colours() -> (bool, bool) {
-    static COLOURS: OnceLock<(bool, bool)> = OnceLock::new();
-    *COLOURS.get_or_init(|| {
+/// Whether stdout and stderr show colors.
+fn colors() -> (bool, bool) {
+    static COLORS: OnceLock<(bool, bool)> = OnceLock::new();
+    *COLORS.get_or_init(|| {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal())
@@ -263,9 +263,9 @@ fn put(text: &str) {
 
 fn complain(tone: Tone, head: &str, text: &str) {
     let painted = if head.is_empty() {
-        painted(tone, text, colours().1)
+        painted(tone, text, colors().1)
     } else {
-        format!("{}{}", painted(tone, head, colours().1), clean(text))
+        format!("{}{}", painted(tone, head, colors().1), clean(text))
     };
     // Nobody is left to tell when stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{painted}");
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_added_after_cleaning() {
+    fn colors_are_added_after_cleaning() {
         assert_eq!(painted(Tone::Bad, "x\x1b[0m", true), "\x1b[31mx\\x1b[0m\x1b[0m");
         assert_eq!(painted(Tone::Bad, "x", false), "x");
     }

@@ -124,7 +124,7 @@ impl Following<'_> {
         self.steps = Some(tokio::spawn(async move {
             let Ok(client) = Client::connect(&socket).await else { return };
             let Ok(mut records) = client.stream::<Record>(&path).await else { return };
-            // The steps are only told; how the task ends is learnt from the events.
+            // The steps are only told; how the task ends is learned from the events.
             while let Ok(Some(record)) = records.next().await {
                 match record.body {
                     Body::Step { text } if record.at >= since => ui::note(format!("· {}", one_line(&text))),

@@ -17,8 +17,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Swept {
-    /// Number of processes that were signalled. 0 means that none was found.
-    pub signalled: usize,
+    /// Number of processes that were signaled. 0 means that none was found.
+    pub signaled: usize,
     /// Processes that survived SIGKILL: they hang in the kernel or belong to another user. Usually empty.
     pub survivors: Vec<Pid>,
 }
@@ -41,7 +41,7 @@ pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
     if survivors.is_empty() {
         killer.drop_empty_cgroups().await?;
     }
-    Ok(Swept { signalled: killer.signalled(), survivors })
+    Ok(Swept { signaled: killer.signaled(), survivors })
 }
 
 /// Lists every process but this one whose environment has the variable `name`, with its value.

@@ -121,8 +121,8 @@ pub struct Tree {
 pub struct TreeExit {
     /// Exit status of the agent. `None` only if the agent is among the survivors.
     pub status: Option<ExitStatus>,
-    /// Number of processes that were signalled. 0 means that all had ended by themselves.
-    pub signalled: usize,
+    /// Number of processes that were signaled. 0 means that all had ended by themselves.
+    pub signaled: usize,
     /// Processes that survived SIGKILL: they hang in the kernel or belong to another user. Usually empty.
     pub survivors: Vec<Pid>,
     pub tracking: Tracking,
@@ -243,13 +243,7 @@ impl Tree {
         if survivors.is_empty() {
             problem = problem.or(self.killer.drop_empty_cgroups().await.err());
         }
-        TreeExit {
-            status: self.status,
-            signalled: self.killer.signalled(),
-            survivors,
-            tracking: self.tracking,
-            problem,
-        }
+        TreeExit { status: self.status, signaled: self.killer.signaled(), survivors, tracking: self.tracking, problem }
     }
 
     async fn reap_root(&mut self, survivors: &[Pid]) -> io::Result<()> {

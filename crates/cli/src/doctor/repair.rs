@@ -34,7 +34,7 @@ pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
                 if !swept.survivors.is_empty() {
                     return Err(format!("could not kill the processes {:?}", swept.survivors));
                 }
-                ended += swept.signalled;
+                ended += swept.signaled;
             }
             Ok(format!("leftover processes killed: {ended}"))
         }

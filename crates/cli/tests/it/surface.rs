@@ -196,7 +196,7 @@ fn on_a_terminal_lists_fit_it_and_elsewhere_nothing_is_cut() {
         assert!(line.ends_with('…') && line.chars().count() <= columns, "{columns}: {text}");
         assert!(line.chars().count() > columns - 12, "the terminal is used: {columns}: {text}");
     }
-    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "a state has its colour");
+    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "a state has its color");
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl StderrTail {
         let said: Vec<_> = text
             .split(['\n', '\r'])
             .map(str::trim_end)
-            // A server that colours its words would colour the terminal.
+            // A server that colors its words would color the terminal.
             .map(|line| line.strip_suffix("\u{1b}[K").unwrap_or(line).trim_end())
             .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !is_progress(line))
             .collect();

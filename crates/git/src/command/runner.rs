@@ -74,7 +74,7 @@ pub enum GitError {
     Failed {
         /// What was tried: a verb with its object.
         action: String,
-        /// The usual cause, where it was recognised.
+        /// The usual cause, where it was recognized.
         cause: Cause,
         /// Git's last lines.
         stderr: StderrTail,
@@ -110,7 +110,7 @@ pub enum GitError {
 }
 
 impl GitError {
-    /// The usual cause, where it was recognised.
+    /// The usual cause, where it was recognized.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Failed { cause, .. } => *cause,

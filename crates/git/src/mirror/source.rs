@@ -133,7 +133,7 @@ impl Source {
     /// Looks at the source before anything is made: for a clear error within seconds, not after a clone.
     ///
     /// # Errors
-    /// [`SourceError`], with the cause where it was recognised.
+    /// [`SourceError`], with the cause where it was recognized.
     pub async fn probe(&self, git: &Git) -> Result<Probe, SourceError> {
         self.validate()?;
         match self {

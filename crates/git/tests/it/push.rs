@@ -58,7 +58,7 @@ async fn somebody_elses_commits_are_never_overwritten() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_servers_words_without_its_colours() {
+async fn a_refusal_has_the_servers_words_without_its_colors() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     write(worktree.dir(), "x", "1");

@@ -1,5 +1,5 @@
 //! A child that leads its own process group. Waiting for it and reaping it are separate steps: until the child is reaped,
-//! the kernel does not reuse its pid, so the whole group can still be signalled safely.
+//! the kernel does not reuse its pid, so the whole group can still be signaled safely.
 
 use std::io;
 use std::process::{Command, ExitStatus};

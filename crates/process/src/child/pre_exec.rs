@@ -33,7 +33,7 @@ fn reset_signals() {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     reset_reserved_signals();
-    // SAFETY: `empty` is initialised by sigemptyset before it is read.
+    // SAFETY: `empty` is initialized by sigemptyset before it is read.
     unsafe {
         let mut empty = std::mem::zeroed();
         libc::sigemptyset(&raw mut empty);

@@ -60,19 +60,19 @@ pub(crate) struct TreeKiller {
     pub(crate) membership: Membership,
     /// Members of earlier listings that still exist.
     known: BTreeSet<Id>,
-    signalled: BTreeSet<Id>,
+    signaled: BTreeSet<Id>,
     child_exits: SignalStream,
 }
 
 impl TreeKiller {
     pub(crate) fn new(table: ProcessTable, membership: Membership) -> io::Result<Self> {
         let child_exits = signal(SignalKind::child())?;
-        Ok(Self { table, membership, known: BTreeSet::new(), signalled: BTreeSet::new(), child_exits })
+        Ok(Self { table, membership, known: BTreeSet::new(), signaled: BTreeSet::new(), child_exits })
     }
 
     /// Returns how many processes were sent a signal.
-    pub(crate) fn signalled(&self) -> usize {
-        self.signalled.len()
+    pub(crate) fn signaled(&self) -> usize {
+        self.signaled.len()
     }
 
     /// Sends SIGTERM to all members, and waits up to `grace` for them to end.
@@ -187,7 +187,7 @@ impl TreeKiller {
     /// Kills adopted children as fast as they arrive.
     ///
     /// Some programs escape every listing of the whole table: each process forks a child in a new session and ends, so that
-    /// none lives long enough to be read and signalled. But every one of them becomes a child of this process, and the list
+    /// none lives long enough to be read and signaled. But every one of them becomes a child of this process, and the list
     /// of children is short and quickly read. Killing from that list wins the race.
     fn kill_adopted(&mut self) {
         let mut killed = BTreeSet::new();
@@ -205,7 +205,7 @@ impl TreeKiller {
                 // A child keeps its pid until this process reaps it, so no other process can be hit.
                 if kill(pid, Signal::SIGKILL).is_ok() && killed.insert(pid) {
                     idle = 0;
-                    self.count_signalled(pid);
+                    self.count_signaled(pid);
                 }
             }
             std::thread::yield_now();
@@ -215,7 +215,7 @@ impl TreeKiller {
     fn signal(&mut self, process: &Process, signal: Signal) {
         match self.table.signal(process, signal) {
             Ok(()) => {
-                self.signalled.insert(process.id());
+                self.signaled.insert(process.id());
             }
             Err(Errno::ESRCH) => {}
             Err(error) => tracing::debug!(pid = process.pid, %signal, %error, "could not signal a process"),
@@ -223,10 +223,10 @@ impl TreeKiller {
     }
 
     /// Counts a process whose start time is unknown, unless it was counted before.
-    fn count_signalled(&mut self, pid: Pid) {
+    fn count_signaled(&mut self, pid: Pid) {
         let pid = pid.as_raw();
-        if self.signalled.range((pid, 0)..=(pid, u64::MAX)).next().is_none() {
-            self.signalled.insert((pid, 0));
+        if self.signaled.range((pid, 0)..=(pid, u64::MAX)).next().is_none() {
+            self.signaled.insert((pid, 0));
         }
     }
 
@@ -301,7 +301,7 @@ async fn marked_pids(table: ProcessTable, marker: &Marker) -> io::Result<Vec<i32
 /// Returns the seeds with all their descendants and all processes of their groups, repeatedly until nothing is added.
 ///
 /// Groups do not lead out of the tree: its first process leads a session of its own, and a group never spans two sessions.
-/// A protected process protects its whole group, because a group is signalled as a whole.
+/// A protected process protects its whole group, because a group is signaled as a whole.
 fn closure(table: &[Process], seeds: &BTreeSet<i32>, protected: &BTreeSet<i32>) -> Vec<Process> {
     let protected_groups: BTreeSet<i32> =
         table.iter().filter(|process| protected.contains(&process.pid)).map(|process| process.group).collect();

@@ -63,11 +63,11 @@ async fn sweeps_after(tracking: &str, files: &[&str]) {
     let swept = sweep(&marker).await.unwrap();
 
     assert!(swept.survivors.is_empty(), "{swept:?}");
-    assert!(swept.signalled >= pids.len(), "{swept:?}");
+    assert!(swept.signaled >= pids.len(), "{swept:?}");
     assert!(!pids.iter().any(|pid| is_running(*pid)), "{pids:?}");
     assert!(!cgroup_left(marker.id()));
     let again = sweep(&marker).await.unwrap();
-    assert_eq!((again.signalled, again.survivors.len()), (0, 0));
+    assert_eq!((again.signaled, again.survivors.len()), (0, 0));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ unsafe fn map(path: *const libc::c_char) -> Result<(), Errno> {
 /// Connects one end of a connected pair to a socket outside of the sandbox.
 fn pair(path: &str) -> Result<(), Errno> {
     let mut ends = [0; 2];
-    // SAFETY: the address is initialised, and the path fits into it.
+    // SAFETY: the address is initialized, and the path fits into it.
     unsafe {
         done(libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0, ends.as_mut_ptr()))?;
         let mut address: libc::sockaddr_un = std::mem::zeroed();

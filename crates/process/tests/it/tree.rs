@@ -86,7 +86,7 @@ async fn ends_the_stubborn(tracking: Tracking) {
     let ended = tree.end(SHORT_GRACE).await;
 
     assert_clean(&ended);
-    assert!(ended.signalled >= pids.len(), "{ended:?}");
+    assert!(ended.signaled >= pids.len(), "{ended:?}");
     assert_eq!(ended.tracking, tracking.min(Tracking::detect()));
     assert_eq!(pids.map(exists), [false; 4], "{pids:?}");
     is_closed(stdout).await;
@@ -155,7 +155,7 @@ own_process!(processes_left_behind_end_too, async || {
     let ended = tree.end(LONG_GRACE).await;
     assert_clean(&ended);
     assert_eq!(code(ended.status), Some(5));
-    assert!(ended.signalled >= 1);
+    assert!(ended.signaled >= 1);
     assert!(!exists(left));
 });
 
@@ -184,7 +184,7 @@ own_process!(stopped_process_receives_sigterm, async || {
     assert_eq!(code(tree.end(LONG_GRACE).await.status), Some(4));
 });
 
-own_process!(exited_agent_is_not_signalled, async || {
+own_process!(exited_agent_is_not_signaled, async || {
     let dir = TestDir::new();
     let mut tree = start(&dir, "read line; echo \"$line\"; exit 7").await;
     assert!(timeout(Duration::from_millis(1), tree.wait()).await.is_err());
@@ -196,7 +196,7 @@ own_process!(exited_agent_is_not_signalled, async || {
     assert_eq!(tree.wait().await.unwrap().code(), Some(7));
     let ended = tree.end(LONG_GRACE).await;
     assert_clean(&ended);
-    assert_eq!((code(ended.status), ended.signalled), (Some(7), 0));
+    assert_eq!((code(ended.status), ended.signaled), (Some(7), 0));
 });
 
 own_process!(orphans_are_reaped_while_the_agent_works, async || {
