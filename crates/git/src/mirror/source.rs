@@ -70,7 +70,7 @@ impl Source {
     /// Reads an address or a path as people type them; whatever looks like neither is a path.
     ///
     /// # Errors
-    /// As [`checked`](Self::checked).
+    /// As [`validate`](Self::validate).
     pub fn parse(text: &str) -> Result<Self, SourceError> {
         let is_path = text.starts_with(['/', '.', '~']) || (!text.contains("://") && short_form(text).is_none());
         let source = if is_path && !text.contains("::") { Self::Path(text.into()) } else { Self::Url(text.to_owned()) };
