@@ -96,6 +96,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// The [name](Self::name) of [`Event::Destroyed`].
+    pub const DESTROYED: &'static str = "destroyed";
+    /// The [name](Self::name) of [`Event::DestroyFailed`].
+    pub const DESTROY_FAILED: &'static str = "destroy_failed";
+
     /// The name under which the event is stored, shown and streamed. Scripts rely on it.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -113,8 +118,8 @@ impl Event {
             Self::PrCleared => "change_forgotten",
             Self::PrChecked { .. } => "change_seen",
             Self::DestroyRequested => "destroy_asked",
-            Self::DestroyFailed { .. } => "destroy_failed",
-            Self::Destroyed { .. } => "destroyed",
+            Self::DestroyFailed { .. } => Self::DESTROY_FAILED,
+            Self::Destroyed { .. } => Self::DESTROYED,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which agents there are, and whether one can be started here.
+//! Looks up agents and their programs.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use kugetsu_api::problem::Problem;
 use crate::problems::usage;
 use crate::settings::Settings;
 
-/// The agent of this name and where its program is.
+/// Returns the profile of an agent and the path of its program.
 ///
 /// # Errors
 /// There is no such agent, or its program is not installed.
 pub(crate) fn check(settings: &Settings, name: &str) -> Result<(Profile, PathBuf), Problem> {
     let profile = profile(name, &settings.agents)
-        .map_err(|error| usage(error.to_string()).hint("how to add one: kugetsu help agents"))?;
+        .map_err(|error| usage(error.to_string()).hint("to add an agent, see: kugetsu help agents"))?;
     let program =
         kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| usage(error.to_string()))?;
     Ok((profile, program))

@@ -1,4 +1,4 @@
-//! Which token git shows to which server: the server's own one or that of its kind, and only to servers that are known.
+//! Tokens for servers. A token is sent only to servers that are configured or well known.
 
 use kugetsu_git::command::Git;
 use kugetsu_git::mirror::Source;
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::settings::Settings;
 
-/// A repository's source, as it is stored.
+/// Parses the stored source of a repository.
 pub(crate) fn source(local: bool, text: &str) -> Source {
     match local {
         true => Source::Path(text.into()),
@@ -15,15 +15,15 @@ pub(crate) fn source(local: bool, text: &str) -> Source {
     }
 }
 
-/// The same door, with the server's token if the env files hold one. A server that nobody configured gets none: a token
-/// must not go to whatever host an address names.
+/// Returns the git runner with the server's token, if the env files hold one. A server that is not configured gets none: a
+/// token must not go to any host that an address names.
 pub(crate) fn with_token(git: &Git, settings: &Settings, base: &str) -> Git {
     let Some(name) = token_variable(settings, base) else { return git.clone() };
     let Some(value) = value(settings, name) else { return git.clone() };
     git.with_token(base, settings.servers.git_user(base), value.clone())
 }
 
-/// The token for a server, where its kind is known and the env files hold one.
+/// Returns the token of a server.
 pub(crate) fn token<'a>(settings: &'a Settings, base: &str) -> Option<&'a SecretString> {
     value(settings, token_variable(settings, base)?)
 }
@@ -32,7 +32,7 @@ fn value<'a>(settings: &'a Settings, name: &str) -> Option<&'a SecretString> {
     settings.variable(name).filter(|value| !value.expose_secret().is_empty())
 }
 
-/// The variable that holds the token for a server: its own, or that of its kind.
+/// Returns the variable that holds the token of a server: its own, or that of its kind.
 pub(crate) fn token_variable<'a>(settings: &'a Settings, base: &str) -> Option<&'a str> {
     settings.servers.token_variable(base)
 }

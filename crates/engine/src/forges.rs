@@ -1,4 +1,4 @@
-//! The servers' APIs, as this user's tokens open them.
+//! Opens the APIs of forges with the user's tokens.
 
 use std::sync::Arc;
 
@@ -12,10 +12,7 @@ use kugetsu_forge::servers::Server;
 use crate::credentials::{token, token_variable};
 use crate::engine::Engine;
 
-/// The API of the server at `base`; none while nobody has said what serves there.
-///
-/// # Errors
-/// [`ForgeError`]; nothing was asked of it yet.
+/// Opens the API of the server at `base`; `None` if its kind is not known. Sends nothing yet.
 pub(crate) fn forge(engine: &Engine, base: &ServerBase) -> Result<Option<Arc<dyn Forge>>, ForgeError> {
     let settings = engine.settings();
     let Some(kind) = settings.servers.kind_of(base.as_str()) else { return Ok(None) };

@@ -1,17 +1,18 @@
 //! Takes tasks in, gives them slots, runs them, and keeps the stored state and the world in agreement.
 //!
-//! It knows nothing of HTTP, terminals and configuration files.
+//! It knows nothing of HTTP, terminals and configuration files. [`main_loop`] drives everything.
 
 mod agents;
+pub mod clock;
 mod connections;
 pub mod coordinator;
 mod credentials;
 pub mod destroy;
-mod dispatcher;
+mod effects;
 mod engine;
 mod forges;
 pub mod intake;
-mod live;
+mod main_loop;
 mod problems;
 pub mod pull_requests;
 pub mod queries;
@@ -20,8 +21,9 @@ mod repositories;
 pub mod rescues;
 mod resolve;
 pub mod runners;
+mod scheduler;
 pub mod settings;
 
-pub use engine::{Engine, Parts};
-pub use live::serve_engine;
+pub use engine::{Engine, Parts, StartRunner};
+pub use main_loop::serve_engine;
 pub use settings::Settings;

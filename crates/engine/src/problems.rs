@@ -1,4 +1,4 @@
-//! Turns what went wrong below, or could surprise, into what a person is told.
+//! Maps errors of the crates below to the problems that requests return.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -13,17 +13,17 @@ use kugetsu_store::error::StoreError;
 /// How errors of the crates below begin what to do, behind a line's end or a semicolon.
 const ADVICE: [&str; 7] = ["check ", "give ", "install ", "run ", "type ", "use ", "write it as "];
 
-/// The request itself is wrong.
+/// The request is wrong.
 pub(crate) fn usage(message: impl Into<String>) -> Problem {
     worded(ProblemKind::Usage, &message.into())
 }
 
-/// The identifier of a task, as a request gives it.
+/// Parses the task id of a request.
 pub(crate) fn task_id(text: &str) -> Result<TaskId, Problem> {
-    text.parse().map_err(|_| usage(format!("{text:?} is no task identifier")))
+    text.parse().map_err(|_| usage(format!("{text:?} is not a task id")))
 }
 
-/// The caller's directory, as a request gives it.
+/// Checks the caller's directory.
 pub(crate) fn absolute(cwd: &str) -> Result<&Path, Problem> {
     match Path::new(cwd) {
         path if path.is_absolute() => Ok(path),
@@ -31,19 +31,19 @@ pub(crate) fn absolute(cwd: &str) -> Result<&Path, Problem> {
     }
 }
 
-/// A message that an agent can be told, of at most `max` bytes. `otherwise` is what to do with a longer one.
-pub(crate) fn tellable(message: &str, max: usize, otherwise: &str) -> Result<(), Problem> {
+/// Checks a message for an agent, of at most `max` bytes. `hint` says what to do with a longer one.
+pub(crate) fn check_message(message: &str, max: usize, hint: &str) -> Result<(), Problem> {
     if message.len() > max {
-        let said = format!("the message has {} bytes, more than the {max} that fit", message.len());
-        return Err(usage(said).hint(otherwise));
+        let error = format!("the message has {} bytes; the maximum is {max}", message.len());
+        return Err(usage(error).hint(hint));
     }
     if message.contains('\0') {
-        return Err(usage("the message holds a NUL character, which no agent can be told"));
+        return Err(usage("the message contains a NUL character"));
     }
     Ok(())
 }
 
-/// Something failed on this side.
+/// Something failed in the daemon.
 pub(crate) fn internal(error: impl Display) -> Problem {
     worded(ProblemKind::Failed, &error.to_string())
 }
@@ -58,7 +58,7 @@ pub(crate) fn worded(kind: ProblemKind, message: &str) -> Problem {
     }
 }
 
-/// An error and its hint, if it has one.
+/// Returns the problem of an error, with its hint.
 pub(crate) fn problem(kind: ProblemKind, error: impl Display, hint: Option<impl Into<String>>) -> Problem {
     let problem = Problem::new(kind, error.to_string());
     match hint {
@@ -72,7 +72,7 @@ pub(crate) fn store_failed(error: StoreError) -> Problem {
     problem(ProblemKind::Failed, &error, error.hint())
 }
 
-/// A change of an issue that was not stored.
+/// An event on an issue was not stored.
 pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
     let conflict = |message: String| Problem::new(ProblemKind::Conflict, message);
     match error {
@@ -80,19 +80,17 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
             format!("to add to it: kugetsu continue {issue} \"<message>\"; to end it: kugetsu queue cancel {issue}"),
         ),
         StoreError::NothingToContinue(why) => conflict(format!("{issue} has nothing to continue: {why}"))
-            .hint(format!("begin afresh with: kugetsu start {issue} \"<message>\"")),
+            .hint(format!("to start it afresh: kugetsu start {issue} \"<message>\"")),
         StoreError::NoSuchIssue => Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {issue}"))
-            .hint(format!("begin with: kugetsu start {issue} \"<message>\"")),
-        StoreError::Refused(Refused::Busy) => conflict(format!("a run is going on for {issue}"))
-            .hint(format!("wait for it (kugetsu logs -f {issue}) or end it: kugetsu queue cancel {issue}")),
+            .hint(format!("to start it: kugetsu start {issue} \"<message>\"")),
+        StoreError::Refused(Refused::Busy) => conflict(format!("{issue} has a run in progress"))
+            .hint(format!("wait for it (kugetsu logs -f {issue}) or cancel it: kugetsu queue cancel {issue}")),
         StoreError::Refused(Refused::TasksWaiting(count)) => {
-            conflict(format!("{issue} has {} in line", counted(count as u64, "task")))
-                .hint(format!("to take it out of the line: kugetsu queue cancel {issue}"))
+            conflict(format!("{issue} has {} in the queue", counted(count as u64, "task")))
+                .hint(format!("to cancel it: kugetsu queue cancel {issue}"))
         }
-        StoreError::Refused(Refused::BeingDestroyed) => {
-            conflict(format!("the files of {issue} are being removed right now"))
-                .hint(format!("try again when they are gone: kugetsu list --all shows {issue} as destroyed then"))
-        }
+        StoreError::Refused(Refused::BeingDestroyed) => conflict(format!("the files of {issue} are being removed"))
+            .hint(format!("try again when kugetsu list --all shows {issue} as destroyed")),
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
         error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
             store_failed(error)

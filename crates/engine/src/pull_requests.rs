@@ -4,7 +4,6 @@ use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::reference::ServerBase;
@@ -112,21 +111,8 @@ pub(crate) async fn refresh(engine: &Engine, issue: &Issue) -> PrStatus {
     known
 }
 
-/// The same for an issue whose run has just pushed something, beside everything else.
-pub(crate) fn refresh_later(engine: &Engine, issue: IssueId) {
-    let engine = engine.clone();
-    tokio::spawn(async move {
-        match engine.store().issue_by_id(issue).await {
-            Ok(issue) => {
-                let known = refresh(&engine, &issue).await;
-                tracing::debug!(issue = %issue.reference, ?known, "its pull request was looked for");
-            }
-            Err(error) => tracing::warn!(%issue, %error, "the issue's pull request was not looked for"),
-        }
-    });
-}
-
-async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
+/// Asks the forge without storing its answer.
+pub(crate) async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
     let Some(pr) = &issue.pr else { return by_branch(engine, issue).await };
     let url = pr.url.clone();
     let state = match at(engine, &url).await {

@@ -1,4 +1,4 @@
-//! Where an issue's files are, opened: mirror, worktree and relay.
+//! Opens the mirror and the worktree of an issue.
 
 use std::path::PathBuf;
 
@@ -14,33 +14,27 @@ use thiserror::Error;
 use crate::credentials::{source, with_token};
 use crate::engine::Engine;
 
-/// An issue's files cannot be opened.
 #[derive(Debug, Error)]
-pub(crate) enum PlacesError {
-    /// The repository's row is gone.
-    #[error("the repository is not stored any more")]
+pub(crate) enum RepositoryError {
+    #[error("the repository is no longer stored")]
     NoRepository,
-    /// The stored facts cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The mirror cannot be opened.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
-    /// The worktree cannot be opened.
     #[error(transparent)]
     Worktree(#[from] WorktreeError),
-    /// The stored branch is none.
     #[error("the stored branch name is damaged: {0}")]
     Branch(#[from] kugetsu_git::names::InvalidBranchName),
 }
 
-/// The mirror of the issue's repository.
-pub(crate) async fn mirror(engine: &Engine, issue: &Issue) -> Result<Mirror, PlacesError> {
-    let repo = engine.store().repo(&issue.reference.repo).await?.ok_or(PlacesError::NoRepository)?;
+/// Opens the mirror of the issue's repository, and creates it if necessary.
+pub(crate) async fn mirror(engine: &Engine, issue: &Issue) -> Result<Mirror, RepositoryError> {
+    let repo = engine.store().repo(&issue.reference.repo).await?.ok_or(RepositoryError::NoRepository)?;
     Ok(open(engine, &repo).await?)
 }
 
-/// A repository's mirror, if there is one: looking for what it holds clones nothing.
+/// Opens the mirror of a repository if it exists. Clones nothing.
 pub(crate) async fn mirror_if_there(engine: &Engine, repo: &Repo) -> Result<Option<Mirror>, MirrorError> {
     match directory(engine, repo).exists() {
         true => open(engine, repo).await.map(Some),
@@ -58,8 +52,12 @@ fn directory(engine: &Engine, repo: &Repo) -> PathBuf {
     engine.home().mirrors().join(naming::mirror_directory(&repo.name))
 }
 
-/// What there is of the issue's worktree: the files, its relay, or both; `None` if there is neither.
-pub(crate) async fn worktree(engine: &Engine, issue: &Issue, mirror: &Mirror) -> Result<Option<Worktree>, PlacesError> {
+/// Opens what exists of the issue's worktree: its files, its relay repository, or both; `None` if there is neither.
+pub(crate) async fn worktree(
+    engine: &Engine,
+    issue: &Issue,
+    mirror: &Mirror,
+) -> Result<Option<Worktree>, RepositoryError> {
     let Some(files) = &issue.worktree else { return Ok(None) };
     let branch = BranchName::new(files.branch.clone())?;
     let (directory, relay) = engine.home().files(&files.directory);

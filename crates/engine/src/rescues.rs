@@ -1,4 +1,4 @@
-//! What was rescued, and how it comes back.
+//! Lists and restores rescues.
 
 use std::path::Path;
 
@@ -16,10 +16,7 @@ use crate::repositories;
 use crate::resolve;
 use kugetsu_domain::rescue_time;
 
-/// The rescues of an issue, or of all, newest first.
-///
-/// # Errors
-/// There is no such issue, or its mirror cannot be read.
+/// Returns the rescues of an issue, or of all issues, newest first.
 pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<RescueObject>, Problem> {
     let mut all = Vec::new();
     match query {
@@ -46,23 +43,23 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
     Ok(all)
 }
 
-/// Puts a rescue into a directory of its own.
+/// Restores a rescue into a new directory.
 ///
 /// # Errors
-/// There is no such rescue, or the directory is not free.
+/// There is no such rescue, or the directory exists.
 pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restored, Problem> {
     let issue = resolve::issue(engine, &Reference::new(&request.reference), Path::new(&request.cwd)).await?;
     let mirror = repositories::mirror(engine, &issue).await.map_err(internal)?;
     let all = of_issue(&mirror, &issue).await?;
-    let none = || {
+    let no_rescue = || {
         Problem::new(ProblemKind::NotFound, format!("{} has no rescue", issue.reference))
-            .hint("`kugetsu rescue list` shows all")
+            .hint("to see all rescues: kugetsu rescue list")
     };
     let chosen = match &request.rescue {
-        None => all.first().ok_or_else(none)?,
-        Some(wanted) => all.iter().find(|rescue| rescue.is_called(wanted)).ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, format!("{} has no rescue {wanted:?}", issue.reference))
-                .hint(format!("`kugetsu rescue list {}` shows which there are", issue.reference))
+        None => all.first().ok_or_else(no_rescue)?,
+        Some(name) => all.iter().find(|rescue| rescue.is_called(name)).ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, format!("{} has no rescue {name:?}", issue.reference))
+                .hint(format!("to see its rescues: kugetsu rescue list {}", issue.reference))
         })?,
     };
     let into = Path::new(&request.cwd).join(&request.into);
@@ -77,7 +74,6 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
     }
 }
 
-/// What the mirror holds of one issue, newest first.
 async fn of_issue(mirror: &Mirror, issue: &Issue) -> Result<Vec<RescueObject>, Problem> {
     let found = rescue::list(mirror, Some(issue.reference.number)).await.map_err(internal)?;
     let mut all: Vec<RescueObject> =

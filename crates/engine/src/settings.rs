@@ -1,4 +1,4 @@
-//! What people can set about the engine. Whoever reads files and environment makes one of these; the engine obeys it.
+//! The engine's settings. The cli reads them from files and environment.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,35 +15,34 @@ use secrecy::{ExposeSecret, SecretString};
 /// The settings in force.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `agents.max`: how many runs of `start` go on at once.
+    /// `agents.max`: number of slots.
     pub agents_max: usize,
-    /// `agent.default`: which agent works where none is named.
+    /// `agent.default`
     pub agent_default: String,
-    /// `agent.permissions`: what a permission question is answered.
+    /// `agent.permissions`: the answer to permission requests.
     pub permissions: Policy,
-    /// `run.timeout`: wall clock of one run.
+    /// `run.timeout`: maximum duration of a run.
     pub run_timeout: Duration,
-    /// `run.silence`: longest time without a sign of life from the agent.
+    /// `run.silence`: maximum time without output from the agent.
     pub run_silence: Duration,
-    /// `run.temp_dir`: where runs have their temporary directories, if not in the home.
+    /// `run.temp_dir`: parent of the runs' temporary directories; `None` is the run's own directory.
     pub temp_dir: Option<PathBuf>,
-    /// `queue.keep`: how long ended tasks stay in the history.
+    /// `queue.keep`: time after which ended tasks are removed.
     pub queue_keep: Duration,
-    /// `destroy.check_pr`: whether the state of a pull request counts before a worktree is removed.
+    /// `destroy.check_pr`: whether an open pull request keeps its worktree.
     pub check_pr: bool,
-    /// `pm.agent`: which agent coordinates; the default one otherwise.
+    /// `pm.agent`: the coordinator's agent; `None` is the default agent.
     pub pm_agent: Option<String>,
-    /// `pm.model`: the coordinator's model; the agent's own choice otherwise.
+    /// `pm.model`: the coordinator's model; `None` leaves the choice to the agent.
     pub pm_model: Option<String>,
-    /// `pm.cage`: whether the coordinator needs a cage.
+    /// `pm.cage`: whether the coordinator needs a sandbox.
     pub pm_cage: bool,
-    /// `agents.<name>`: agents besides those that are built in.
+    /// `agents.<name>`: agents besides the built-in ones.
     pub agents: Vec<CustomProfile>,
-    /// The git servers.
     pub servers: Servers,
-    /// `repos.json`: where single repositories are cloned from.
+    /// `repos.json`: clone locations of single repositories.
     pub repositories: Repositories,
-    /// The variables of the env files: they reach the agent, and git for the servers' tokens.
+    /// The variables of the env files. Agents get them, and git gets the tokens of servers.
     pub variables: Vec<Variable>,
 }
 
@@ -75,12 +74,12 @@ impl fmt::Debug for EnvFiles {
 }
 
 impl Settings {
-    /// The value of a variable of the env files; of two the later one counts.
+    /// Returns the value of a variable of the env files; the last definition wins.
     pub fn variable(&self, name: &str) -> Option<&SecretString> {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
 
-    /// The `PATH` that agents get: the env files', or this process's.
+    /// Returns the `PATH` of agents: that of the env files, or this process's.
     pub fn search_path(&self) -> OsString {
         let own = self.variable("PATH");
         own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()

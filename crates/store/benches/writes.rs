@@ -93,5 +93,6 @@ fn task(number: u64) -> Enqueue {
             Timestamp::now(),
         ),
         precondition: Precondition::Idle,
+        interrupt: false,
     }
 }

@@ -11,10 +11,11 @@ use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
+use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
 use crate::view::{Repo, RunView, StoredEvent};
-use crate::write::{Applied, Cleaned, Write};
+use crate::write::{Answer, Cleaned, Write};
 
 pub(crate) type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -24,7 +25,19 @@ pub(crate) type Rows<T, Rest> = (Vec<Result<T, StoreError>>, Rest);
 /// A database. [`transaction`](crate::transaction) decides what a write does; a driver loads and saves rows.
 pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// Applies a write in a transaction, perhaps together with other writes.
-    fn transact(&self, write: Write) -> Reply<'_, Applied>;
+    fn transact(&self, write: Write) -> Reply<'_, Answer>;
+
+    /// See [`Store::claim_effects`](crate::store::Store::claim_effects).
+    fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>>;
+
+    /// See [`Store::next_effect_due`](crate::store::Store::next_effect_due).
+    fn next_effect_due(&self) -> Reply<'_, Option<Timestamp>>;
+
+    /// See [`Store::effects_of`](crate::store::Store::effects_of).
+    fn effects_of(&self, issue: IssueId) -> Reply<'_, Vec<EffectView>>;
+
+    /// See [`Store::commits`](crate::store::Store::commits).
+    fn commits(&self) -> Commits;
 
     /// See [`Store::clean`](crate::store::Store::clean).
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned>;

@@ -1,10 +1,11 @@
-//! Durable facts: issues, tasks, runs and the log of events.
+//! Durable facts: issues, tasks, runs, effects and the log of events.
 //!
 //! The daemon is the only writer. Writes that arrive during a commit are committed together (group commit), so many
 //! callers cost little more than one. State changes only through `domain::flow::step`, in the transaction that stores
-//! the new state together with its event.
+//! the new state together with its event and its effects.
 
 mod driver;
+pub mod effect;
 pub mod error;
 pub mod open;
 pub mod query;

@@ -11,10 +11,11 @@ use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
 use crate::driver::Driver;
+use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView, Settlement};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ViewFilter, ViewPage, ViewQuery};
 use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
-use crate::write::{Adopt, Applied, Cleaned, Enqueue, Write};
+use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Write};
 
 /// A handle to the database. Clones share it.
 #[derive(Clone, Debug)]
@@ -29,17 +30,17 @@ impl Store {
 
     /// Queues a task. The task identifier makes this idempotent: a second call changes nothing and returns `repeated`.
     pub async fn enqueue(&self, enqueue: Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
-        self.driver.transact(Write::Enqueue { enqueue: Box::new(enqueue), now }).await
+        self.apply_write(Write::Enqueue { enqueue: Box::new(enqueue), now }).await
     }
 
     /// Records an issue together with work started without kugetsu. A known issue is left as it is, with `repeated`.
     pub async fn adopt(&self, adopt: Adopt, now: Timestamp) -> Result<Applied, StoreError> {
-        self.driver.transact(Write::Adopt { adopt: Box::new(adopt), now }).await
+        self.apply_write(Write::Adopt { adopt: Box::new(adopt), now }).await
     }
 
     /// Applies an event to an issue and stores both in one transaction.
     pub async fn apply(&self, issue: IssueId, event: Event, now: Timestamp) -> Result<Applied, StoreError> {
-        self.driver.transact(Write::Apply { issue, event: Box::new(event), now }).await
+        self.apply_write(Write::Apply { issue, event: Box::new(event), now }).await
     }
 
     /// As [`apply`](Self::apply), for an event that ends at byte `end` of the runner's report. An event that was stored
@@ -51,7 +52,65 @@ impl Store {
         end: u64,
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
-        self.driver.transact(Write::Report { lease, event: Box::new(event), end, now }).await
+        self.apply_write(Write::Report { lease, event: Box::new(event), end, now }).await
+    }
+
+    async fn apply_write(&self, write: Write) -> Result<Applied, StoreError> {
+        match self.driver.transact(write).await? {
+            Answer::Applied(applied) => Ok(*applied),
+            Answer::Settled(_) => Err(StoreError::Database("the write was answered as another one".to_owned())),
+        }
+    }
+
+    /// Returns at most `limit` pending effects that are due, oldest due first, and claims them: they are not returned again
+    /// before they were settled or failed, or the process ended.
+    pub async fn claim_effects(&self, now: Timestamp, limit: usize) -> Result<Vec<ClaimedEffect>, StoreError> {
+        self.driver.claim_effects(now, limit).await
+    }
+
+    /// Returns the time when the next pending effect is due that is not claimed.
+    pub async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.driver.next_effect_due().await
+    }
+
+    /// Removes an effect and stores its results, in one transaction. Returns why results were refused because they no
+    /// longer fit; the others are stored.
+    pub async fn settle_effect(
+        &self,
+        effect: EffectId,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<Vec<StoreError>, StoreError> {
+        let settlement = Box::new(settlement);
+        match self.driver.transact(Write::Settle { effect, settlement, now }).await? {
+            Answer::Settled(refused) => Ok(refused),
+            Answer::Applied(_) => Ok(vec![]),
+        }
+    }
+
+    /// Counts a failed execution of an effect, which is executed again when it is due.
+    pub async fn reschedule_effect(
+        &self,
+        effect: EffectId,
+        due_at: Timestamp,
+        error: String,
+    ) -> Result<(), StoreError> {
+        self.driver.transact(Write::EffectFailed { effect, due_at: Some(due_at), error }).await.map(drop)
+    }
+
+    /// Gives an effect up. It is kept with its error until [`clean`](Self::clean).
+    pub async fn give_up_effect(&self, effect: EffectId, error: String) -> Result<(), StoreError> {
+        self.driver.transact(Write::EffectFailed { effect, due_at: None, error }).await.map(drop)
+    }
+
+    /// Returns the effects of an issue that are not settled, oldest first.
+    pub async fn effects_of(&self, issue: IssueId) -> Result<Vec<EffectView>, StoreError> {
+        self.driver.effects_of(issue).await
+    }
+
+    /// Returns what tells about commits.
+    pub fn commits(&self) -> Commits {
+        self.driver.commits()
     }
 
     /// Deletes tasks that ended before a time, with their runs, except each issue's latest and those that a report to the

@@ -1,12 +1,13 @@
 //! Writes and their results.
 
 use jiff::Timestamp;
-use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::task::Task;
 
+use crate::effect::{EffectId, Settlement};
+use crate::error::StoreError;
 use crate::view::Repo;
 
 /// Condition on the issue under which a task is queued.
@@ -35,6 +36,8 @@ pub struct Enqueue {
     /// In state queued.
     pub task: Task,
     pub precondition: Precondition,
+    /// Whether a live run of the issue is canceled, so that the task comes next.
+    pub interrupt: bool,
 }
 
 /// Work that was started without kugetsu, to be recorded under a new issue.
@@ -62,9 +65,6 @@ impl Adopt {
 pub struct Applied {
     /// The issue after the write, including the tasks and the run that it ended.
     pub issue: Issue,
-    pub effects: Vec<Effect>,
-    /// A queued task may be able to start now.
-    pub wakes_scheduler: bool,
     /// The same write had been stored before; nothing was changed.
     pub repeated: bool,
 }
@@ -101,4 +101,24 @@ pub(crate) enum Write {
         end: u64,
         now: Timestamp,
     },
+    /// Removes an effect and stores its results.
+    Settle {
+        effect: EffectId,
+        settlement: Box<Settlement>,
+        now: Timestamp,
+    },
+    /// Counts a failed execution of an effect. It is due again at `due_at`, or given up.
+    EffectFailed {
+        effect: EffectId,
+        due_at: Option<Timestamp>,
+        error: String,
+    },
+}
+
+/// The answer to a write.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Applied(Box<Applied>),
+    /// Why results of an effect no longer fit. It is settled all the same.
+    Settled(Vec<StoreError>),
 }

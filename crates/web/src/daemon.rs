@@ -19,19 +19,19 @@ pub(crate) async fn status(State(shared): State<Shared>) -> Result<Json<StatusOb
     // The settings may have been changed a moment ago.
     shared.control.refresh().await;
     let faults = shared.control.faults.borrow().clone();
-    let standing = tasks::standing(&shared.engine).await?;
+    let status = tasks::status(&shared.engine).await?;
     let containment = tokio::task::spawn_blocking(|| *TRACKING).await;
     Ok(Json(StatusObject {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         home: shared.engine.home().path().display().to_string(),
         started_at: shared.engine.started_at().to_string(),
-        running: standing.running as u64,
-        places_taken: standing.places_taken as u64,
-        places: standing.places as u64,
-        queued: standing.queued,
-        coordinator: standing.coordinator.as_ref().map(|view| run_object(shared.engine.home(), view)),
-        coordinator_queued: standing.coordinator_queued,
+        running: status.running as u64,
+        places_taken: status.slots_in_use as u64,
+        places: status.slots as u64,
+        queued: status.queued,
+        coordinator: status.coordinator.as_ref().map(|view| run_object(shared.engine.home(), view)),
+        coordinator_queued: status.coordinator_queued,
         containment: containment.map_or_else(|error| error.to_string(), |means| means.to_string()),
         settings_error: faults.error,
         settings_warnings: faults.warnings,

@@ -10,7 +10,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
-use kugetsu_engine::destroy::request as destroy;
+use kugetsu_engine::destroy::{request as destroy, risk};
 use kugetsu_engine::pull_requests::{self, PrStatus};
 use kugetsu_engine::queries::{events, tasks as queries, transcript, why};
 use kugetsu_store::query::{ViewFilter, ViewQuery};
@@ -110,7 +110,7 @@ pub(crate) async fn at_risk(
     State(shared): State<Shared>,
     query: Result<Query<IssueQuery>, QueryRejection>,
 ) -> Result<Json<AtRisk>, Fault> {
-    Ok(Json(destroy::at_risk(&shared.engine, &query?.0).await?))
+    Ok(Json(risk::at_risk(&shared.engine, &query?.0).await?))
 }
 
 pub(crate) async fn destroy(

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use kugetsu_api::home::Home;
+use kugetsu_engine::clock::Clock;
+use kugetsu_engine::runners::launch::process_runner;
 use kugetsu_engine::{Engine, Parts, serve_engine};
 use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
@@ -127,7 +129,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
         settings: receiver,
         env_files: settings::env_files(home),
         git,
-        program,
+        clock: Clock::System,
+        start_runner: process_runner(program, home.path().to_owned()),
     });
 
     let (stop, mut stopped) = mpsc::channel(1);

@@ -1,4 +1,4 @@
-//! Takes messages for the coordinator in, with what is known of the issues that they name.
+//! `kugetsu delegate`: queues messages for the coordinator, together with what is known of the issues they mention.
 
 use std::path::Path;
 
@@ -14,77 +14,73 @@ use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
 
-use super::facts;
-use super::reading::{Candidate, read, view};
+use super::describe::describe;
+use super::mentions::{Candidate, latest_task, read};
 use crate::agents;
-use crate::engine::{Engine, now};
+use crate::engine::Engine;
 use crate::intake::tasks::{Queued, store, stored};
-use crate::problems::{absolute, internal, store_failed, task_id, tellable, usage};
+use crate::problems::{absolute, check_message, internal, store_failed, task_id, usage};
 use crate::resolve;
 use crate::settings::Settings;
 
-/// Longest message, in bytes: it is a request, not a file.
+/// Longest message, in bytes: a request, not a file.
 const MESSAGE_MAX: usize = 64 * 1024;
-/// What separates the person's words from what kugetsu adds. The message is stored with both: what was true when it was
-/// sent.
+/// Separates the user's text from what kugetsu adds. Both are stored: the facts are those of the time of sending.
 const ADDED: &str = "\n\n---\nkugetsu adds (facts, no instructions):\n";
 
-/// The person's own words in a message as it is stored.
+/// Returns the user's own text of a stored message.
 pub fn own_words(message: &str) -> &str {
     message.split(ADDED).next().unwrap_or(message)
 }
 
-/// What became of a message so far.
+/// A message with everything it led to.
 #[derive(Clone, Debug)]
 pub struct Delegated {
-    /// The message's task, then the reports on what it led to.
+    /// The message's task, then the reports.
     pub tasks: Vec<RunView>,
-    /// What the coordinator asked for.
+    /// The tasks that the coordinator started.
     pub asked: Vec<RunView>,
-    /// Whether nothing more comes by itself.
+    /// Whether everything has ended or cannot begin by itself.
     pub over: bool,
 }
 
-/// The issues with work of their own that a message may mean.
-///
-/// # Errors
-/// A [`Problem`].
+/// Returns the issues with work in progress that a message may refer to.
 pub async fn candidates(engine: &Engine, message: &str, cwd: &Path) -> Result<Vec<Candidate>, Problem> {
     Ok(read(engine, message, cwd).await?.candidates())
 }
 
-/// Queues a message for the coordinator. Asking twice with the same task identifier queues it once.
+/// Queues a message for the coordinator. A request that is sent again with the same task id queues it once.
 ///
 /// # Errors
-/// A [`Problem`] that says what to do: the message may mean issues that were worked on, and the caller did not say which.
+/// The message may refer to issues with work in progress, and the request does not say which is meant.
 pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queued, Problem> {
     let id = task_id(&request.task)?;
     let message = request.message.trim();
     if message.is_empty() {
-        return Err(usage("there is no message").hint("say what is to be done: kugetsu delegate \"<message>\""));
+        return Err(usage("a message is required").hint("kugetsu delegate \"<message>\""));
     }
-    tellable(message, MESSAGE_MAX, "put the details into an issue, and name it in the message")?;
+    check_message(message, MESSAGE_MAX, "put the details into an issue, and name it in the message")?;
     let cwd = absolute(&request.cwd)?;
     if let Some(stored) = stored(engine, id).await? {
         return Ok(stored);
     }
     let task = coordinators_task(engine, id, TaskKind::Delegate, String::new());
     agents::check(&engine.settings(), &task.agent)?;
-    confined(&engine.settings()).await?;
-    let read = read(engine, message, cwd).await?;
+    require_sandbox(&engine.settings()).await?;
+    let mentions = read(engine, message, cwd).await?;
     let chosen = match &request.worktree {
         Some(reference) => Some(chosen(engine, reference, cwd).await?),
         None => None,
     };
-    let candidates = read.candidates();
+    let candidates = mentions.candidates();
     if chosen.is_none() && !request.anyway && !candidates.is_empty() {
-        return Err(which(&candidates));
+        return Err(ambiguous(&candidates));
     }
-    let text = format!("{message}{ADDED}{}", read.told(cwd, chosen.as_ref(), &candidates));
+    let text = format!("{message}{ADDED}{}", mentions.facts(cwd, chosen.as_ref(), &candidates));
     store(engine, enqueue(Task { message: text, ..task }), &IssueRef::coordinator(), vec![]).await
 }
 
-/// What became of a message so far, by the identifier of its task or of a report on it.
+/// Returns a message with everything it led to, by the id of its task or of a report on it.
 ///
 /// # Errors
 /// There is no such task of the coordinator's.
@@ -97,13 +93,13 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
                 .hint("kugetsu queue list --all shows its tasks")
         })?;
         over &= view.task.state.is_final();
-        // A canceled one is told nothing, and what it began goes on without it.
-        let is_told = view.task.state != TaskState::Canceled;
+        // A canceled message gets no report; what it started continues without it.
+        let gets_report = view.task.state != TaskState::Canceled;
         for child in engine.store().delegated_tasks(task).await.map_err(store_failed)? {
             match child.view.task.kind {
                 TaskKind::Report => ahead.push(child.view.task.id),
                 _ => {
-                    over &= child.is_settled || !is_told;
+                    over &= child.is_settled || !gets_report;
                     asked.push(child.view);
                 }
             }
@@ -115,14 +111,14 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
         let due = engine.store().reports_due(coordinator).await.map_err(store_failed)?;
         over = !due.iter().any(|(due, _)| tasks.iter().any(|view| view.task.id == *due));
     }
-    // Identifiers rise with the time.
+    // Ids rise with time.
     tasks.sort_by_key(|view| view.task.id);
     asked.sort_by_key(|view| view.task.id);
     Ok(Delegated { tasks, asked, over })
 }
 
-/// Whether the coordinator can be kept from writing, where that is wanted: said now, and not by a run that fails later.
-async fn confined(settings: &Settings) -> Result<(), Problem> {
+/// Fails now, rather than in the run, if the coordinator needs a sandbox and there is none.
+async fn require_sandbox(settings: &Settings) -> Result<(), Problem> {
     if !settings.pm_cage {
         return Ok(());
     }
@@ -134,14 +130,13 @@ async fn confined(settings: &Settings) -> Result<(), Problem> {
     })
 }
 
-/// A task of the coordinator's.
 pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, message: String) -> Task {
     let settings = engine.settings();
     let agent = settings.pm_agent.clone().unwrap_or_else(|| settings.agent_default.clone());
-    Task { model: settings.pm_model.clone(), ..Task::queued(id, kind, agent, message, now()) }
+    Task { model: settings.pm_model.clone(), ..Task::queued(id, kind, agent, message, engine.now()) }
 }
 
-/// Puts a task into the coordinator's line.
+/// Returns the request that queues a task for the coordinator.
 pub(crate) fn enqueue(task: Task) -> Enqueue {
     let coordinator = IssueRef::coordinator();
     Enqueue {
@@ -152,6 +147,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
         pr_url: None,
         task,
         precondition: Precondition::Any,
+        interrupt: false,
     }
 }
 
@@ -160,24 +156,22 @@ async fn chosen(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView,
     if issue.reference.is_coordinator() {
         return Err(usage("--worktree names an issue, not the coordinator itself"));
     }
-    view(engine, &issue).await?.ok_or_else(|| {
-        usage(format!("{} has no work to go on with", issue.reference))
-            .hint("leave --worktree out, and name the issue in the message")
+    latest_task(engine, &issue).await?.ok_or_else(|| {
+        usage(format!("{} has no work to continue", issue.reference))
+            .hint("leave out --worktree and mention the issue in the message")
     })
 }
 
-fn which(candidates: &[Candidate]) -> Problem {
+fn ambiguous(candidates: &[Candidate]) -> Problem {
     let listed = candidates.iter().map(|Candidate { written, view }| {
         let name = view.reference.to_string();
         let written = if *written == name { String::new() } else { format!(" ({written})") };
-        format!("  {name}{written} is {}", facts::standing(view))
+        format!("  {name}{written} is {}", describe(view))
     });
-    let said = listed.collect::<Vec<_>>().join("\n");
+    let list = listed.collect::<Vec<_>>().join("\n");
     let first = &candidates[0].view.reference;
-    Problem::new(ProblemKind::NeedsPerson, format!("the message may mean work that was begun already:\n{said}")).hint(
-        format!(
-            "say which one it is about: kugetsu delegate --worktree {first} \"<message>\"; or hand it over as it is: \
+    Problem::new(ProblemKind::NeedsPerson, format!("the message may refer to work in progress:\n{list}")).hint(format!(
+        "to choose one: kugetsu delegate --worktree {first} \"<message>\"; to let the coordinator decide: \
              kugetsu delegate --anyway \"<message>\""
-        ),
-    )
+    ))
 }

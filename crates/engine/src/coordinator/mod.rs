@@ -1,11 +1,10 @@
-//! The coordinator: an agent that starts and watches the work of others, and writes nothing itself.
+//! The coordinator: an agent that starts and watches the work of others, and writes no code itself.
 //!
-//! It is asked like an issue: its messages are tasks in the queue, worked off one after the other in one session, by runs
-//! with a runner of their own. Between them there is no process. When everything that it asked for during a message is
-//! settled, it is told so and reports.
+//! It is modelled as an issue. Its messages are tasks in the queue, run one after the other in one session; between them
+//! there is no process. When everything that a message led to has ended, the coordinator gets a report as another task.
 
 pub mod delegate;
-pub(crate) mod facts;
-mod reading;
-pub(crate) mod reports;
-pub(crate) mod rounds;
+pub(crate) mod describe;
+pub(crate) mod lineage;
+pub mod mentions;
+pub(crate) mod report_text;

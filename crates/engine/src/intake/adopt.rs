@@ -6,6 +6,7 @@
 
 use std::path::{Component, Path};
 
+use jiff::Timestamp;
 use kugetsu_agent::SessionId;
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::problem::{Problem, ProblemKind};
@@ -28,7 +29,7 @@ use kugetsu_store::write::Adopt;
 use uuid::Uuid;
 
 use crate::credentials::{source, token_variable, with_token};
-use crate::engine::{Engine, now};
+use crate::engine::Engine;
 use crate::intake::tasks::title;
 use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
@@ -103,7 +104,7 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
             "its session belongs to the old directory: the next run begins a new one with a hand-over".to_owned(),
         );
     }
-    let event = Event::Adopted { task: task(request, &reference), worktree, session, resumable, pr_url };
+    let event = Event::Adopted { task: task(request, &reference, engine.now()), worktree, session, resumable, pr_url };
     let adopt = Adopt {
         repo: target.repo.clone(),
         number,
@@ -111,9 +112,8 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
         title: request.message.as_deref().map(title).unwrap_or_default(),
         event,
     };
-    let applied = engine.store().adopt(adopt, now()).await.map_err(|error| not_stored(&reference, error))?;
-    engine.carry_out(&applied);
-    engine.remember(&target.repo);
+    let applied = engine.store().adopt(adopt, engine.now()).await.map_err(|error| not_stored(&reference, error))?;
+    engine.repo_was_stored(&target.repo);
     Ok(object(engine, &applied.issue, applied.repeated, notes))
 }
 
@@ -162,7 +162,7 @@ async fn files(
 }
 
 /// The work as a task that has stopped.
-fn task(request: &AdoptRequest, reference: &IssueRef) -> Task {
+fn task(request: &AdoptRequest, reference: &IssueRef, now: Timestamp) -> Task {
     let state = request.state.as_deref().map(|state| {
         let state: String = state.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
         format!(", where it was {state:?}")
@@ -174,7 +174,7 @@ fn task(request: &AdoptRequest, reference: &IssueRef) -> Task {
             "taken over from the script{}; to go on: kugetsu continue {reference} \"<message>\"",
             state.unwrap_or_default()
         )),
-        ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, agent, message, now())
+        ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, agent, message, now)
     }
 }
 

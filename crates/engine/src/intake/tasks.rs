@@ -1,11 +1,11 @@
-//! Takes tasks in: finds out what is meant, refuses what cannot work, and stores the rest before it answers.
+//! `kugetsu start` and `continue`: resolves the reference, refuses what cannot work, and stores the task before it returns.
 
 use std::collections::HashSet;
 use std::path::Path;
 
+use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
-use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::naming;
@@ -20,33 +20,32 @@ use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
 
 use crate::agents;
-use crate::coordinator::rounds;
+use crate::coordinator::lineage;
 use crate::credentials::{source, token_variable, with_token};
-use crate::engine::{Engine, now};
-use crate::intake::issue_prompt::wanted;
-use crate::problems::{absolute, internal, not_stored, store_failed, task_id, tellable, usage, worded};
+use crate::engine::Engine;
+use crate::intake::issue_prompt::issue_prompt;
+use crate::problems::{absolute, check_message, internal, not_stored, store_failed, task_id, usage, worded};
 use crate::pull_requests::checked;
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
-/// Longest message, in bytes: as much as an agent's context can hold, and no file by mistake.
+/// Longest message, in bytes: what an agent's context can hold, but not a whole file by mistake.
 const MESSAGE_MAX: usize = 1024 * 1024;
-/// Longest title that is kept of a message, in characters.
+/// Longest title that is taken from a message, in characters.
 const TITLE_MAX: usize = 120;
 
-/// A task that was taken in.
+/// A task that was queued.
 #[derive(Clone, Debug)]
 pub struct Queued {
-    /// The task with its issue.
     pub view: RunView,
-    /// What the caller should know besides.
+    /// Warnings for the user.
     pub notes: Vec<String>,
 }
 
-/// Queues a task. Asking twice with the same task identifier queues it once.
+/// Queues a task. A request that is sent again with the same task id queues it once.
 ///
 /// # Errors
-/// A [`Problem`] that says what to do; nothing was stored then.
+/// Nothing was stored.
 pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
     let id = task_id(&request.task)?;
     let reference = Reference::new(&request.reference);
@@ -72,19 +71,19 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     }
     let asked_by = request.asked_by.as_deref().map(task_id).transpose()?;
     if let Some(task) = asked_by {
-        rounds::may_ask(engine, task).await?;
+        lineage::may_start(engine, task).await?;
     }
     let draft = Draft { id, message, after, asked_by };
     match request.kind {
         WireKind::Start => start(engine, &request, &reference, draft, cwd).await,
-        WireKind::Continue => go_on(engine, &request, &reference, draft, cwd).await,
+        WireKind::Continue => continue_issue(engine, &request, &reference, draft, cwd).await,
         WireKind::Delegate | WireKind::Report => {
-            Err(usage("messages for the coordinator are not queued here").hint("kugetsu delegate \"<message>\""))
+            Err(usage("messages for the coordinator are not queued this way").hint("kugetsu delegate \"<message>\""))
         }
     }
 }
 
-/// What is known of a task before its issue is.
+/// The parts of a task that do not depend on its issue.
 struct Draft {
     id: TaskId,
     message: Option<String>,
@@ -93,34 +92,34 @@ struct Draft {
 }
 
 impl Draft {
-    fn task(self, kind: TaskKind, agent: String, request: &TaskRequest) -> Task {
+    fn task(self, kind: TaskKind, agent: String, request: &TaskRequest, now: Timestamp) -> Task {
         Task {
             model: request.model.clone(),
             base: request.base.clone(),
             priority: request.priority,
             after: self.after.as_ref().map(|(issue, _)| *issue),
             asked_by: self.asked_by,
-            // Shown as long as it is queued: a task that waits says for what.
+            // Shown while it is queued.
             reason: self.after.map(|(_, issue)| format!("waits until {issue} is done")),
-            ..Task::queued(self.id, kind, agent, self.message.unwrap_or_default(), now())
+            ..Task::queued(self.id, kind, agent, self.message.unwrap_or_default(), now)
         }
     }
 }
 
-/// The message, as far as the caller says one; a `start` may leave it to the issue.
+/// Returns the message of the request. Without one, `start` takes the issue's title and description.
 fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     let message = request.message.as_deref().unwrap_or_default().trim();
     if message.is_empty() && request.kind == WireKind::Start {
         return Ok(None);
     }
     if message.is_empty() {
-        return Err(usage("there is no message").hint(format!(
-            "say what is to be done: kugetsu {} {} \"<message>\"",
+        return Err(usage("a message is required").hint(format!(
+            "kugetsu {} {} \"<message>\"",
             request.kind.verb(),
             request.reference
         )));
     }
-    tellable(message, MESSAGE_MAX, "put the details into a file of the repository and name it in the message")?;
+    check_message(message, MESSAGE_MAX, "put the details into a file of the repository and name it in the message")?;
     Ok(Some(message.to_owned()))
 }
 
@@ -134,7 +133,7 @@ async fn start(
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent_default.clone());
     agents::check(&settings, &agent)?;
-    // A new local repository keeps its name from here to the commit that stores it.
+    // The name of a new local repository must not be taken by another request before it is stored.
     let naming = match reference.is_path() {
         true => Some(engine.naming().lock().await),
         false => None,
@@ -142,24 +141,24 @@ async fn start(
     let target = resolve::target(engine, reference, cwd).await?;
     if let Some(number) = target.number {
         let own = IssueRef { repo: target.repo.name.clone(), number };
-        refuse_to_wait_for_ever(engine, &own, draft.after.as_ref()).await?;
+        refuse_cycle(engine, &own, draft.after.as_ref()).await?;
     }
-    refuse_beside_other_work(engine, &target).await?;
-    let mut notes = first_contact(engine, &target.repo).await?;
+    refuse_unknown_files(engine, &target).await?;
+    let mut notes = probe_new_repository(engine, &target.repo).await?;
     let mut title = draft.message.as_deref().map(title);
     if draft.message.is_none() {
-        let wanted = match target.number {
-            Some(number) => wanted(engine, &IssueRef { repo: target.repo.name.clone(), number }).await?,
+        let prompt = match target.number {
+            Some(number) => issue_prompt(engine, &IssueRef { repo: target.repo.name.clone(), number }).await?,
             None => {
-                return Err(usage("there is no message, and a new local issue has no other words")
-                    .hint(format!("say what is to be done: kugetsu start {} \"<message>\"", request.reference)));
+                return Err(usage("a message is required: a new local issue has no title or description")
+                    .hint(format!("kugetsu start {} \"<message>\"", request.reference)));
             }
         };
-        draft.message = Some(wanted.message);
-        title = Some(wanted.title);
-        notes.extend(wanted.notes);
+        draft.message = Some(prompt.message);
+        title = Some(prompt.title);
+        notes.extend(prompt.notes);
     }
-    let mut task = draft.task(TaskKind::Start, agent, request);
+    let mut task = draft.task(TaskKind::Start, agent, request, engine.now());
     task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
     let enqueue = Enqueue {
         repo: target.repo.clone(),
@@ -169,24 +168,25 @@ async fn start(
         pr_url: pr_url(request)?,
         task,
         precondition: Precondition::Idle,
+        interrupt: false,
     };
-    // Counted and queued in one step, so that two callers cannot both take the last place.
-    let places = match request.no_queue {
-        true => Some(engine.places().lock().await),
+    // Held until the task is queued, so that two callers cannot both take the last slot.
+    let slots = match request.no_queue {
+        true => Some(engine.slots().lock().await),
         false => None,
     };
-    if places.is_some() {
+    if slots.is_some() {
         refuse_when_full(engine).await?;
     }
-    let shown = |number: Option<u64>| IssueRef { repo: target.repo.name.clone(), number: number.unwrap_or_default() };
+    let named = |number: Option<u64>| IssueRef { repo: target.repo.name.clone(), number: number.unwrap_or_default() };
     let number = enqueue.number;
-    let queued = store(engine, enqueue, &shown(number), notes).await?;
-    engine.remember(&target.repo);
-    drop((naming, places));
+    let queued = store(engine, enqueue, &named(number), notes).await?;
+    engine.repo_was_stored(&target.repo);
+    drop((naming, slots));
     Ok(queued)
 }
 
-async fn go_on(
+async fn continue_issue(
     engine: &Engine,
     request: &TaskRequest,
     reference: &Reference,
@@ -195,7 +195,7 @@ async fn go_on(
 ) -> Result<Queued, Problem> {
     let issue = resolve::issue(engine, reference, cwd).await?;
     refuse_the_coordinator(&issue.reference)?;
-    refuse_to_wait_for_ever(engine, &issue.reference, draft.after.as_ref()).await?;
+    refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();
     let agent = match (&request.agent, &issue.session) {
@@ -211,98 +211,84 @@ async fn go_on(
         new_issue: issue.id,
         title: issue.title.clone(),
         pr_url: pr_url(request)?,
-        task: draft.task(TaskKind::Continue, agent, request),
+        task: draft.task(TaskKind::Continue, agent, request, engine.now()),
         precondition: Precondition::Continuable,
+        interrupt: request.interrupt,
     };
-    let queued = store(engine, enqueue, &issue.reference, vec![]).await?;
-    if request.interrupt
-        && let Some(running) = issue.live_run()
-    {
-        let event = Event::CancelRequested { task: running.task };
-        engine.apply(issue.id, event).await.map_err(|error| not_stored(&issue.reference, error))?;
-    }
-    Ok(queued)
+    store(engine, enqueue, &issue.reference, vec![]).await
 }
 
-/// Its session can be named too, and it has a line of its own.
+/// A session id may name it as well.
 fn refuse_the_coordinator(reference: &IssueRef) -> Result<(), Problem> {
     match reference.is_coordinator() {
-        true => Err(usage(format!("{COORDINATOR} is the coordinator, and no issue"))
-            .hint("to ask it for something: kugetsu delegate \"<message>\"")),
+        true => Err(usage(format!("{COORDINATOR} is the coordinator, not an issue"))
+            .hint("to send it a message: kugetsu delegate \"<message>\"")),
         false => Ok(()),
     }
 }
 
-/// What lies where the worktree would go and is none of ours is work of the script's: a run could not begin.
-async fn refuse_beside_other_work(engine: &Engine, target: &resolve::TaskTarget) -> Result<(), Problem> {
+/// Files where the worktree would be created, of an issue that is not known, are work from before kugetsu.
+async fn refuse_unknown_files(engine: &Engine, target: &resolve::TaskTarget) -> Result<(), Problem> {
     let Some(number) = target.number else { return Ok(()) };
     let reference = IssueRef { repo: target.repo.name.clone(), number };
-    let place = engine.home().files(&naming::worktree_directory(&reference)).0;
-    let is_empty = std::fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none());
-    if place.symlink_metadata().is_err() || is_empty {
+    let worktree = engine.home().files(&naming::worktree_directory(&reference)).0;
+    let is_empty = std::fs::read_dir(&worktree).is_ok_and(|mut entries| entries.next().is_none());
+    if worktree.symlink_metadata().is_err() || is_empty {
         return Ok(());
     }
     if engine.store().issue(&reference).await.map_err(store_failed)?.is_some() {
         return Ok(());
     }
-    Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not begin", place.display()))
-        .hint(format!("to take it over: kugetsu init; then: kugetsu continue {reference} \"<message>\"")))
+    Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not start", worktree.display()))
+        .hint(format!("to import it: kugetsu init; then: kugetsu continue {reference} \"<message>\"")))
 }
 
-/// Two cannot use one session. A run that begins all the same, since it was in line before, finds that out as well.
+/// A run and an attached user cannot share a session. A run of a task that was queued before checks again.
 fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> {
     let Some(files) = issue.worktree.as_ref().filter(|_| issue.live_run().is_none()) else { return Ok(()) };
     if !is_held(&engine.home().files(&files.directory).0) {
         return Ok(());
     }
     let reference = &issue.reference;
-    Err(Problem::new(ProblemKind::Conflict, format!("{reference} cannot be gone on with: {ATTACHED}"))
-        .hint("say it there, or leave that screen and try again"))
+    Err(Problem::new(ProblemKind::Conflict, format!("cannot continue {reference}: {ATTACHED}"))
+        .hint("give the message there, or detach and try again"))
 }
 
-/// A task that is asked for once more, and was stored the first time: whatever has changed since does not count.
+/// Returns the task if it is stored already: the request was sent again, and changes since then do not matter.
 pub(crate) async fn stored(engine: &Engine, id: TaskId) -> Result<Option<Queued>, Problem> {
     let stored = engine.store().view(id).await.map_err(store_failed)?;
-    if stored.is_some() {
-        // Whoever asked first may have gone away between the commit and its effects.
-        engine.wake_dispatcher();
-    }
     Ok(stored.map(|view| Queued { view, notes: vec![] }))
 }
 
 pub(crate) async fn store(
     engine: &Engine,
     enqueue: Enqueue,
-    shown: &IssueRef,
+    reference: &IssueRef,
     notes: Vec<String>,
 ) -> Result<Queued, Problem> {
-    let (id, kind) = (enqueue.task.id, enqueue.task.kind);
-    let applied = engine.store().enqueue(enqueue, now()).await.map_err(|error| not_stored(shown, error))?;
-    engine.carry_out_queued(&applied, kind);
+    let id = enqueue.task.id;
+    let applied = engine.store().enqueue(enqueue, engine.now()).await.map_err(|error| not_stored(reference, error))?;
     if let Some(task) = applied.issue.task(id).filter(|_| !applied.repeated).cloned() {
         return Ok(Queued { view: RunView::new(applied.issue, task, None), notes });
     }
-    // Two who ask at once.
-    stored(engine, id).await?.ok_or_else(|| internal("the task that was asked for twice is not stored"))
+    // Two requests with one id at once.
+    stored(engine, id).await?.ok_or_else(|| internal("the task is not stored"))
 }
 
-/// A task that comes after its own issue, directly or by way of others that wait, would never begin.
-async fn refuse_to_wait_for_ever(
-    engine: &Engine,
-    own: &IssueRef,
-    after: Option<&(IssueId, IssueRef)>,
-) -> Result<(), Problem> {
+/// A task that comes after its own issue, directly or through other queued tasks, would never begin.
+async fn refuse_cycle(engine: &Engine, own: &IssueRef, after: Option<&(IssueId, IssueRef)>) -> Result<(), Problem> {
     let Some((first, first_reference)) = after else { return Ok(()) };
     let (mut seen, mut ahead) = (HashSet::new(), vec![*first]);
     while let Some(id) = ahead.pop() {
         let issue = engine.store().issue_by_id(id).await.map_err(store_failed)?;
         if issue.reference == *own {
-            let said = match first_reference == own {
+            let message = match first_reference == own {
                 true => format!("{own} cannot come after itself"),
                 false => format!("{own} cannot come after {first_reference}, which waits for {own}"),
             };
-            return Err(usage(format!("{said}: it would wait for ever"))
-                .hint(format!("leave --after out, or cancel what waits: kugetsu queue cancel {first_reference}")));
+            return Err(usage(format!("{message}: it would wait forever")).hint(format!(
+                "leave out --after, or cancel the task that waits: kugetsu queue cancel {first_reference}"
+            )));
         }
         if seen.insert(id) {
             ahead.extend(issue.tasks.iter().filter_map(|task| task.after));
@@ -311,10 +297,10 @@ async fn refuse_to_wait_for_ever(
     Ok(())
 }
 
-/// A repository that kugetsu has never seen is looked at before anything is stored, so that a wrong address is an error
-/// now and not a failed run later.
-async fn first_contact(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Problem> {
-    if engine.remembers(repo) {
+/// Contacts a new repository before anything is stored, so that a wrong address is an error now rather than a failed run
+/// later. Returns warnings for the user.
+async fn probe_new_repository(engine: &Engine, repo: &Repo) -> Result<Vec<String>, Problem> {
+    if engine.is_repo_stored(repo) {
         return Ok(vec![]);
     }
     let known = engine.store().repo(&repo.name).await.map_err(store_failed)?;
@@ -337,46 +323,42 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
         _ => None,
     };
     let kind = match cause {
-        // What was typed may be right; the way there is not open now.
+        // The address may be right.
         Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Other) => ProblemKind::Failed,
         _ => ProblemKind::Usage,
     };
-    let problem = worded(kind, &format!("{repo} cannot be used: {error}"));
+    let problem = worded(kind, &format!("cannot use {repo}: {error}"));
     let needs_login = matches!(cause, Some(Cause::Authentication | Cause::RepositoryNotFound));
     if !needs_login || repo.base.is_local() {
         return problem;
     }
     problem.hint(match token_variable(&engine.settings(), repo.base.as_str()) {
         Some(name) => format!("kugetsu env set {name} -   (reads the token from standard input)"),
-        None => format!(
-            "for a token, name the server first: kugetsu server add <name> {}; it says where the token goes",
-            repo.base
-        ),
+        None => format!("to use a token, add the server first: kugetsu server add <name> {}", repo.base),
     })
 }
 
 async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
     let max = engine.settings().agents_max;
     let queue = engine.store().queue(max).await.map_err(store_failed)?;
-    let taken = queue.slots_in_use;
+    let in_use = queue.slots_in_use;
     let waiting = queue.candidates.iter().filter(|candidate| candidate.kind.needs_slot()).count();
-    if taken + waiting < max {
+    if in_use + waiting < max {
         return Ok(());
     }
-    let said = match max {
-        0 => "there is no place, as agents.max is 0".to_owned(),
-        1 => "the one place is taken".to_owned(),
-        max => format!("all {max} places are taken"),
+    let message = match max {
+        0 => "no slots: agents.max is 0".to_owned(),
+        max => format!("{max} of {max} slots in use"),
     };
-    Err(Problem::new(ProblemKind::Full, said)
-        .hint("leave --no-queue out to wait in line, or allow more: kugetsu config set agents.max <number>"))
+    Err(Problem::new(ProblemKind::Full, message)
+        .hint("leave out --no-queue to queue the task, or allow more: kugetsu config set agents.max <number>"))
 }
 
 fn pr_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
     request.pr_url.as_deref().map(checked).transpose()
 }
 
-/// The first line of the message, not longer than a line.
+/// Returns the first line of the message, shortened.
 pub(crate) fn title(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().chars().take(TITLE_MAX).collect()
 }

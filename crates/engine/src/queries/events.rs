@@ -1,4 +1,4 @@
-//! The stored facts as a stream.
+//! Stored events as a stream.
 
 use std::path::Path;
 
@@ -16,37 +16,33 @@ use crate::engine::Engine;
 use crate::resolve;
 
 /// Events that are read at once.
-const PIECE: u32 = 256;
-/// Events that wait for a slow reader.
-const WAITING: usize = 64;
+const CHUNK: u32 = 256;
+/// Events that are buffered for a slow reader.
+const BUFFER: usize = 64;
 
-/// The issue that a query means.
-///
-/// # Errors
-/// There is no such issue.
+/// Returns the issue of a query.
 pub async fn issue(engine: &Engine, query: &IssueQuery) -> Result<IssueId, Problem> {
     Ok(resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?.id)
 }
 
-/// The events after number `after` and not before `since`, of one issue or of all; with `follow`
-/// also those that come.
+/// Streams the events after number `after` and not before `since`, of one issue or of all; with `follow` also new ones.
 pub fn events(
     engine: &Engine,
     issue: Option<IssueId>,
     (after, since): (i64, Option<Timestamp>),
     follow: bool,
 ) -> mpsc::Receiver<StoredEvent> {
-    let (sender, stream) = mpsc::channel(WAITING);
+    let (sender, stream) = mpsc::channel(BUFFER);
     let engine = engine.clone();
     tokio::spawn(async move {
-        if let Err(error) = tell(&engine, issue, (after, since), follow, &sender).await {
-            tracing::error!(%error, "the events could not be read");
+        if let Err(error) = send_all(&engine, issue, (after, since), follow, &sender).await {
+            tracing::error!(%error, "events cannot be read");
         }
     });
     stream
 }
 
-async fn tell(
+async fn send_all(
     engine: &Engine,
     issue: Option<IssueId>,
     (mut after, since): (i64, Option<Timestamp>),
@@ -58,12 +54,12 @@ async fn tell(
         after = after.max(engine.store().last_event(issue, Some(since)).await?);
     }
     loop {
-        // The log tells everything in order; what is live only says when to look again.
+        // The log has everything in order; live events only say when to read it again.
         loop {
-            let piece = engine.store().events_after(issue, after, PIECE).await?;
-            let Some(last) = piece.last() else { break };
+            let chunk = engine.store().events_after(issue, after, CHUNK).await?;
+            let Some(last) = chunk.last() else { break };
             after = last.seq;
-            for event in piece {
+            for event in chunk {
                 if stream.send(event).await.is_err() {
                     return Ok(());
                 }

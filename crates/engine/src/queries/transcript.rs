@@ -1,4 +1,4 @@
-//! The records of an issue's runs, as they are and as they come.
+//! The records of an issue's runs as a stream.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,60 +15,59 @@ use tokio::sync::mpsc;
 use crate::engine::Engine;
 
 /// Bytes that are read at once.
-const PIECE: usize = 64 * 1024;
-/// Pieces that wait for a slow reader; a reader that is slower still holds the reading up, and nothing else.
-const WAITING: usize = 4;
+const CHUNK: usize = 64 * 1024;
+/// Chunks that are buffered for a slow reader. A reader that is slower still only holds up the reading.
+const BUFFER: usize = 4;
 
-/// The records of all runs of an issue, one JSON object a line. With `follow` it goes on until nothing of the issue is
-/// queued or running any more; without, it ends with what there is now. Runs that ended before `since` are left
-/// out.
+/// Streams the records of an issue's runs, one JSON object per line, without runs that ended before `since`. With `follow`
+/// the stream lasts until no task of the issue is queued or running.
 pub fn transcript(engine: &Engine, issue: IssueId, since: Option<Timestamp>, follow: bool) -> mpsc::Receiver<Vec<u8>> {
-    let (pieces, stream) = mpsc::channel(WAITING);
+    let (chunks, stream) = mpsc::channel(BUFFER);
     let engine = engine.clone();
     tokio::spawn(async move {
-        let telling = Telling { engine, issue, since, pieces };
-        if let Err(error) = telling.tell(follow).await {
-            tracing::error!(%issue, %error, "a transcript could not be read to its end");
+        let sender = Sender { engine, issue, since, chunks };
+        if let Err(error) = sender.send_runs(follow).await {
+            tracing::error!(%issue, %error, "a transcript cannot be read to its end");
         }
     });
     stream
 }
 
-struct Telling {
+struct Sender {
     engine: Engine,
     issue: IssueId,
     since: Option<Timestamp>,
-    pieces: mpsc::Sender<Vec<u8>>,
+    chunks: mpsc::Sender<Vec<u8>>,
 }
 
-/// The reader has gone away.
+/// The reader is gone.
 struct Gone;
 
-impl Telling {
-    /// The issue's runs, oldest first.
+impl Sender {
+    /// Returns the issue's runs, oldest first.
     async fn runs(&self) -> Result<Vec<RunId>, StoreError> {
         let query = RunQuery { since: self.since, ..RunQuery::new(self.issue) };
         Ok(self.engine.store().runs(query).await?.into_iter().rev().map(|run| run.id).collect())
     }
 
-    async fn tell(&self, follow: bool) -> Result<(), StoreError> {
+    async fn send_runs(&self, follow: bool) -> Result<(), StoreError> {
         let mut events = self.engine.store().listen();
-        let mut told: Option<RunId> = None;
+        let mut sent: Option<RunId> = None;
         loop {
             let runs = self.runs().await?;
-            let new = runs.iter().position(|run| Some(*run) == told).map_or(0, |at| at + 1);
+            let new = runs.iter().position(|run| Some(*run) == sent).map_or(0, |at| at + 1);
             for run in &runs[new..] {
-                if self.tell_run(*run, follow).await.is_err() {
+                if self.send_run(*run, follow).await.is_err() {
                     return Ok(());
                 }
-                told = Some(*run);
+                sent = Some(*run);
             }
             let issue = self.engine.store().issue_by_id(self.issue).await?;
             let latest = self.runs().await?.last().copied();
-            if !follow || (issue.tasks.is_empty() && latest == told) {
+            if !follow || (issue.tasks.is_empty() && latest == sent) {
                 return Ok(());
             }
-            if latest != told {
+            if latest != sent {
                 continue;
             }
             loop {
@@ -79,33 +78,33 @@ impl Telling {
                         Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return Ok(()),
                     },
-                    () = self.pieces.closed() => return Ok(()),
+                    () = self.chunks.closed() => return Ok(()),
                 }
             }
         }
     }
 
-    /// One run's records; with `follow`, until the run is over.
-    async fn tell_run(&self, run: RunId, follow: bool) -> Result<(), Gone> {
+    /// Sends the records of a run; with `follow`, until the run is over.
+    async fn send_run(&self, run: RunId, follow: bool) -> Result<(), Gone> {
         let path = self.engine.home().run(run).records();
         if !(follow && self.is_live(run).await) {
-            return self.tell_file(&path, 0).await.map(drop);
+            return self.send_file(&path, 0).await.map(drop);
         }
-        let mut reported = self.engine.runners().follow(run);
+        let mut grown = self.engine.runners().follow_transcript(run);
         let mut at = 0;
         loop {
             let live = self.is_live(run).await;
-            at = self.tell_file(&path, at).await?;
+            at = self.send_file(&path, at).await?;
             if !live {
                 return Ok(());
             }
             tokio::select! {
-                changed = reported.changed() => if changed.is_err() {
-                    // The run is over: what is left is read once more.
-                    self.tell_file(&path, at).await?;
+                changed = grown.changed() => if changed.is_err() {
+                    // The run is over: read the rest.
+                    self.send_file(&path, at).await?;
                     return Ok(());
                 },
-                () = self.pieces.closed() => return Err(Gone),
+                () = self.chunks.closed() => return Err(Gone),
             }
         }
     }
@@ -115,23 +114,23 @@ impl Telling {
         issue.is_ok_and(|issue| issue.live_run().is_some_and(|live| live.id == run))
     }
 
-    /// Sends whole lines from byte `at` on; where it got to.
-    async fn tell_file(&self, path: &PathBuf, mut at: u64) -> Result<u64, Gone> {
+    /// Sends whole lines from byte `at` on. Returns the offset behind the last one.
+    async fn send_file(&self, path: &PathBuf, mut at: u64) -> Result<u64, Gone> {
         let mut rest: Vec<u8> = Vec::new();
         let read = async {
             let mut file = File::open(path).await?;
             file.seek(io::SeekFrom::Start(at)).await?;
-            let mut piece = vec![0; PIECE];
+            let mut chunk = vec![0; CHUNK];
             loop {
-                let count = file.read(&mut piece).await?;
+                let count = file.read(&mut chunk).await?;
                 if count == 0 {
                     return Ok(Ok(()));
                 }
-                rest.extend_from_slice(&piece[..count]);
+                rest.extend_from_slice(&chunk[..count]);
                 let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
                 let tail = rest.split_off(end + 1);
                 at += rest.len() as u64;
-                if self.pieces.send(std::mem::replace(&mut rest, tail)).await.is_err() {
+                if self.chunks.send(std::mem::replace(&mut rest, tail)).await.is_err() {
                     return Ok::<_, io::Error>(Err(Gone));
                 }
             }
@@ -139,7 +138,7 @@ impl Telling {
         match read.await {
             Ok(Ok(())) => Ok(at),
             Ok(Err(gone)) => Err(gone),
-            // The runner has not begun yet, or its directory was cleaned up.
+            // The runner has not started yet, or the directory was cleaned up.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(at),
             Err(error) => {
                 tracing::error!(path = %path.display(), %error, "a run's records cannot be read");

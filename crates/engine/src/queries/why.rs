@@ -1,4 +1,4 @@
-//! Why a task is not running.
+//! `kugetsu why`: the reasons for the state of a task.
 
 use std::path::Path;
 
@@ -8,33 +8,29 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_forge::references::reference::Reference;
+use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::tasks;
 use crate::resolve;
-use kugetsu_git::worktree::lock::is_held;
-use kugetsu_store::query::IssueFilter;
+use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
-/// How many running issues are named.
-const NAMED: usize = 5;
+/// Maximum number of running issues that are listed.
+const LISTED: usize = 5;
 
-/// Why an issue's latest task stands where it stands.
+/// The reasons for the state of an issue's latest task.
 #[derive(Clone, Debug)]
 pub struct Why {
-    /// The task.
     pub view: RunView,
-    /// What keeps it there, the nearest cause first; never empty.
+    /// Never empty; the most direct reason first.
     pub because: Vec<String>,
-    /// What to type to change it.
+    /// What the user can do.
     pub next: Vec<String>,
 }
 
-/// Finds out.
-///
-/// # Errors
-/// There is no such issue.
+/// Returns the reasons for the state of an issue's latest task.
 pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Problem> {
     let issue = resolve::issue(engine, &Reference::new(reference), cwd).await?;
     let view = tasks::latest(engine, &issue).await?;
@@ -44,23 +40,23 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
         TaskState::Queued => queued(engine, &issue, &mut why).await?,
         TaskState::Running => {
             why.because.push(match &why.view.run {
-                Some(run) => format!("it runs since {}", run.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
-                None => "its run begins now".to_owned(),
+                Some(run) => format!("running since {}", run.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
+                None => "its run is starting".to_owned(),
             });
-            why.next.push(format!("watch it: kugetsu logs -f {name}"));
-            why.next.push(format!("end it: kugetsu queue cancel {name}"));
+            why.next.push(format!("to follow it: kugetsu logs -f {name}"));
+            why.next.push(format!("to cancel it: kugetsu queue cancel {name}"));
         }
         ended => {
-            let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was given".to_owned());
+            let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was recorded".to_owned());
             why.because.push(reason);
-            why.next.push(format!("what happened: kugetsu logs {name}"));
+            why.next.push(format!("to see what happened: kugetsu logs {name}"));
             if issue.reference.is_coordinator() {
-                why.next.push("ask for more: kugetsu delegate \"<message>\"".to_owned());
+                why.next.push("to send another message: kugetsu delegate \"<message>\"".to_owned());
             } else if issue.state == IssueState::Open {
-                why.next.push(format!("go on: kugetsu continue {name} \"<message>\""));
+                why.next.push(format!("to continue: kugetsu continue {name} \"<message>\""));
             }
             if ended != TaskState::Done {
-                why.next.push(format!("try it again: kugetsu queue retry {name}"));
+                why.next.push(format!("to retry: kugetsu queue retry {name}"));
             }
         }
     }
@@ -70,57 +66,54 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
 async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Problem> {
     let (store, task) = (engine.store(), &why.view.task);
     if issue.state == IssueState::Destroying {
-        why.because.push("its issue's files are being removed right now".to_owned());
+        why.because.push("the files of its issue are being removed".to_owned());
     }
     let before = issue.tasks.iter().filter(|other| other.id != task.id && other.queued_at <= task.queued_at).count();
     if let Some(running) = issue.running_task().filter(|running| running.id != task.id) {
         why.because.push(format!(
-            "another task of {} runs ({}); they run one after the other",
+            "another task of {} is running ({}); tasks of an issue run one after the other",
             issue.reference,
             running.kind.name()
         ));
     } else if before > 0 {
-        why.because.push(format!("{} of {} before it", counted(before as u64, "task"), issue.reference));
+        why.because.push(format!("{} of {} ahead of it", counted(before as u64, "task"), issue.reference));
     }
     if let Some(after) = task.after {
         let other = store.issue_by_id(after).await.map_err(store_failed)?.reference;
         let latest = store.view(after).await.map_err(store_failed)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
-            let stands = latest.map_or("not begun", |latest| latest.task.state.name());
-            why.because.push(format!("it waits until {other} is done, which is {stands}"));
-            why.next.push(format!("look there: kugetsu why {other}"));
+            let state = latest.map_or("not started", |latest| latest.task.state.name());
+            why.because.push(format!("it waits until {other} is done; that is {state}"));
+            why.next.push(format!("to see why: kugetsu why {other}"));
         }
     }
     if task.kind.needs_slot() {
-        let (max, taken) = (engine.settings().agents_max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
+        let (max, in_use) = (engine.settings().agents_max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
         if max == 0 {
-            why.because.push("agents.max is 0, so nothing begins".to_owned());
+            why.because.push("agents.max is 0, so no task starts".to_owned());
             why.next.push("kugetsu config set agents.max 3".to_owned());
-        } else if taken >= max {
+        } else if in_use >= max {
             let running = store.issues(IssueFilter::Running, usize::MAX).await.map_err(store_failed)?.issues;
             let names: Vec<String> = running
                 .iter()
                 .filter(|other| other.running_task().is_some_and(|task| task.kind.needs_slot()))
                 .map(|other| other.reference.to_string())
-                .take(NAMED)
+                .take(LISTED)
                 .collect();
             let names = names.join(", ");
-            why.because.push(match max {
-                1 => format!("the one place is taken by {names}"),
-                more => format!("all {more} places are taken: {names}"),
-            });
-            why.next.push("allow more at once: kugetsu config set agents.max <number>".to_owned());
+            why.because.push(format!("{in_use} of {max} slots in use: {names}"));
+            why.next.push("to allow more: kugetsu config set agents.max <number>".to_owned());
         }
-        if let Some(line) = store.queue_position(task.id).await.map_err(store_failed)?.filter(|line| *line > 0) {
-            why.because.push(format!("{} before it in line", counted(line, "task")));
+        if let Some(ahead) = store.queue_position(task.id).await.map_err(store_failed)?.filter(|ahead| *ahead > 0) {
+            why.because.push(format!("{} ahead of it in the queue", counted(ahead, "task")));
         }
     }
     let files = issue.worktree.as_ref().map(|files| engine.home().files(&files.directory).0);
     if files.is_some_and(|files| issue.live_run().is_none() && is_held(&files)) {
-        why.because.push("somebody is at the agent's own screen on it (kugetsu attach)".to_owned());
+        why.because.push(ATTACHED.to_owned());
     }
     if why.because.is_empty() {
-        why.because.push("nothing keeps it: it begins now".to_owned());
+        why.because.push("nothing prevents it; it is starting".to_owned());
     }
     if let Some(reason) = task.reason.as_ref().filter(|_| task.attempt > 0) {
         why.because.push(reason.clone());

@@ -1,43 +1,72 @@
-//! Starts a run's runner: the same program in a session of its own, which outlives the daemon.
-//!
-//! The runner's life is tied to a lock file, not to a process number: the daemon takes the lock and hands the open file
-//! down, so there is no moment in which a started runner does not hold it, and no number that another process can get.
+//! Starts runners.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
+use futures::future::BoxFuture;
+use kugetsu_api::discard::discard_temporary;
+use kugetsu_api::home::RunHome;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
-use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::{Issue, Lease};
-use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
+use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::engine::Engine;
-use crate::runners::aftermath;
-use crate::runners::run_spec::run_spec;
-use kugetsu_api::home::RunHome;
+use super::lock;
+use super::run_spec::{SpecError, run_spec};
+use crate::engine::{Engine, StartRunner};
 
-/// Starts the runner of a run that was claimed, and waits for its end in the background.
-pub(crate) async fn launch(engine: &Engine, issue: &Issue, lease: Lease) {
-    let started = match run_spec(engine, issue, lease).await {
-        Ok((spec, secrets)) => start(engine, &spec, &secrets, &engine.home().run(lease.run)),
-        Err(why) => Err(io::Error::other(why)),
-    };
-    match started {
-        Ok(child) => {
-            let engine = engine.clone();
-            tokio::spawn(async move {
-                let end = wait(child).await;
-                aftermath::runner_is_gone(&engine, lease, &end).await;
-            });
+/// Why a runner was not started.
+#[derive(Debug, Error)]
+pub(crate) enum LaunchError {
+    #[error(transparent)]
+    Store(StoreError),
+    #[error("{0}")]
+    Spec(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<SpecError> for LaunchError {
+    fn from(error: SpecError) -> Self {
+        match error {
+            SpecError::Store(error) => Self::Store(error),
+            other => Self::Spec(other.to_string()),
         }
-        Err(error) => give_up(engine, lease, &error).await,
     }
+}
+
+/// Starts the runner of a run that was claimed. The returned future waits for its end.
+///
+/// # Errors
+/// No runner was started.
+pub(crate) async fn start(
+    engine: &Engine,
+    issue: &Issue,
+    lease: Lease,
+) -> Result<BoxFuture<'static, String>, LaunchError> {
+    let (spec, secrets) = run_spec(engine, issue, lease).await?;
+    let home = engine.home().run(lease.run);
+    // Of a daemon that died between here and the start of the runner.
+    discard_temporary(&home).await?;
+    home.create(engine.settings().temp_dir.as_deref())?;
+    write_spec(&spec, &home)?;
+    let lock = lock::take(&home)?;
+    Ok(engine.start_runner()(&home, lock, secrets)?)
+}
+
+/// Starts runners as processes: `program` in a session of its own, so that it outlives the daemon.
+pub fn process_runner(program: PathBuf, home: PathBuf) -> Arc<StartRunner> {
+    Arc::new(move |run, lock, secrets| {
+        let child = spawn(&program, &home, run, &lock, &secrets)?;
+        Ok(Box::pin(wait(child)))
+    })
 }
 
 async fn wait(mut child: Child) -> String {
@@ -56,42 +85,18 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The run never began.
-async fn give_up(engine: &Engine, lease: Lease, error: &io::Error) {
-    tracing::error!(run = %lease.run, %error, "a runner could not be started");
-    let outcome = Outcome {
-        verdict: Verdict::Failed,
-        reason: format!("the runner could not be started: {error}"),
-        head_sha: None,
-        commits: 0,
-        pushed: false,
-        usage: Usage::default(),
-    };
-    aftermath::until_stored(lease, || async {
-        match engine.apply(lease.issue, Event::RunEnded { lease, outcome: outcome.clone() }).await {
-            // A refusal says that it is over already.
-            Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    })
-    .await;
-}
-
-fn start(engine: &Engine, spec: &RunSpec, secrets: &RunSecrets, home: &RunHome) -> io::Result<Child> {
-    home.create(engine.settings().temp_dir.as_deref())?;
-    write_spec(spec, home)?;
+fn spawn(program: &Path, home: &Path, run: &RunHome, lock: &File, secrets: &RunSecrets) -> io::Result<Child> {
     let secrets = serde_json::to_vec(secrets)?;
-    let lock = take_lock(home)?;
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.runner_log())?;
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(run.runner_log())?;
     let held: RawFd = lock.as_raw_fd();
-    let mut command = Command::new(engine.program());
+    let mut command = Command::new(program);
     command
         .arg("runner")
-        .arg(home.path())
+        .arg(run.path())
         .arg("--lock")
         .arg(held.to_string())
-        .env("KUGETSU_HOME", engine.home().path())
-        .current_dir(engine.home().path())
+        .env("KUGETSU_HOME", home)
+        .current_dir(home)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log);
@@ -107,28 +112,21 @@ fn start(engine: &Engine, spec: &RunSpec, secrets: &RunSecrets, home: &RunHome) 
     }
     let mut child = command.spawn()?;
     if let Some(stdin) = child.stdin.take() {
-        tokio::spawn(hand_over(stdin, secrets));
+        tokio::spawn(send_secrets(stdin, secrets));
     }
     Ok(child)
 }
 
-/// Writes the secrets to the runner's standard input and closes it. A pipe holds less than they may need, so this waits
-/// for the runner to read. A runner that ends before says why in its log.
-async fn hand_over(mut stdin: ChildStdin, secrets: Vec<u8>) {
+/// Writes the secrets to the runner's standard input and closes it. A pipe may hold less than that, so this waits for the
+/// runner to read. A runner that ends before says why in its log.
+async fn send_secrets(mut stdin: ChildStdin, secrets: Vec<u8>) {
     if let Err(error) = stdin.write_all(&secrets).await {
         tracing::warn!(%error, "a runner did not read its variables");
     }
 }
 
-/// Takes the run's lock; it is held by whoever has the file open, so the runner keeps it after this process has let go.
-fn take_lock(home: &RunHome) -> io::Result<File> {
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(home.lock())?;
-    lock.try_lock()?;
-    Ok(lock)
-}
-
-/// Written before the runner is started and read by it alone: a machine that dies in between loses a run that had not begun,
-/// and its task is tried again. So nobody waits for the disk.
+/// Not synced to the disk: only the runner that is about to be started reads it, and a machine that dies in between starts
+/// the run again.
 fn write_spec(spec: &RunSpec, home: &RunHome) -> io::Result<()> {
     let text = serde_json::to_vec(spec)?;
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(home.spec())?;

@@ -1,7 +1,7 @@
 //! The runners as the daemon sees them: started, reporting, gone.
 
-pub(crate) mod aftermath;
-pub(crate) mod launch;
-pub(crate) mod recover;
+pub(crate) mod last_words;
+pub mod launch;
+pub(crate) mod lock;
 pub mod report;
 mod run_spec;

@@ -13,7 +13,7 @@ use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
 
-use crate::engine::{Engine, now};
+use crate::engine::Engine;
 
 /// Stores the facts of a report.
 ///
@@ -24,14 +24,14 @@ pub async fn take_report(engine: &Engine, run: RunId, report: Report) -> Result<
     let Some(lease) = lease_of(engine, run).await? else { return Ok(over) };
     for ReportedFact { end, fact } in report.facts {
         let Some(event) = event(lease, fact) else { continue };
-        match engine.store().apply_report(lease, event, end, now()).await {
-            Ok(applied) => engine.carry_out(&applied),
+        match engine.store().apply_report(lease, event, end, engine.now()).await {
+            Ok(_) => {}
             Err(StoreError::Refused(Refused::Stale { .. })) => return Ok(over),
             Err(StoreError::Refused(why)) => tracing::warn!(%run, %why, "skipped a fact of a run: it does not fit"),
             Err(error) => return Err(error),
         }
     }
-    engine.runners().reported(run, report.length);
+    engine.runners().transcript_grew(run, report.length);
     Ok(Acknowledged { offset: report.length, over: false })
 }
 
@@ -65,7 +65,7 @@ pub async fn connect(
     // Before the state is read: a change after that arrives in the channel.
     let messages = engine.runners().connect(run);
     let Some(lease) = lease_of(engine, run).await? else {
-        engine.runners().forget(run);
+        engine.runners().remove(run);
         return Ok((vec![RunnerControl::Ready, RunnerControl::Superseded], None));
     };
     let issue = engine.store().issue_by_id(lease.issue).await?;

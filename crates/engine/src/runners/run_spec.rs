@@ -11,41 +11,56 @@ use kugetsu_domain::naming;
 use kugetsu_domain::run::RunState;
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::Task;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{RunQuery, ViewFilter, ViewQuery};
 use secrecy::ExposeSecret;
+use thiserror::Error;
 
+use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
-use crate::runners::aftermath;
 use crate::settings::Settings;
 
-/// How many earlier messages a hand-over quotes.
+/// Maximum number of earlier messages that a hand-over quotes.
 const EARLIER_MESSAGES: u32 = 20;
 
-/// Everything that the runner of a claimed run needs.
-///
-/// # Errors
-/// The reason, for the person who reads why the run failed: the store or an env file cannot be read, or processes of an
-/// earlier run of the issue still run.
-pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Result<(RunSpec, RunSecrets), String> {
+/// Why a run cannot be started.
+#[derive(Debug, Error)]
+pub(crate) enum SpecError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the run has no task")]
+    NoTask,
+    #[error("the repository is no longer stored")]
+    NoRepository,
+    /// Two agents must not share a worktree.
+    #[error("the previous run was lost, and {0}")]
+    LeftOver(String),
+    /// An env file cannot be read.
+    #[error("{0}")]
+    Variables(String),
+}
+
+/// Freezes everything that the runner of a claimed run needs.
+pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Result<(RunSpec, RunSecrets), SpecError> {
     let settings = engine.settings();
-    let task = issue.running_task().ok_or("the run has no task")?;
+    let task = issue.running_task().ok_or(SpecError::NoTask)?;
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let earlier_messages = match before {
         Some(_) => {
             let query = ViewQuery::new(ViewFilter::Before(task.id)).limit(EARLIER_MESSAGES).with_messages();
-            let earlier = engine.store().views(query).await.map_err(|error| error.to_string())?.views;
+            let earlier = engine.store().views(query).await?.views;
             earlier.into_iter().rev().map(|view| view.task.message).collect()
         }
         None => vec![],
     };
     let previous = RunQuery { below_fence: Some(lease.fence), limit: Some(1), ..RunQuery::new(issue.id) };
-    let previous = engine.store().runs(previous).await.map_err(|error| error.to_string())?.pop();
+    let previous = engine.store().runs(previous).await?.pop();
     let lost = previous.filter(|run| run.state == RunState::Lost).map(|run| run.id);
     if let Some(lost) = lost {
-        // What would not end then may have ended since; two agents must not share one worktree.
-        aftermath::end_what_is_left(lost).await.map_err(|left| format!("the run before it was lost, and {left}"))?;
+        // Processes that could not be ended then may have ended since.
+        last_words::end_processes(lost).await.map_err(SpecError::LeftOver)?;
     }
     let is_coordinator = issue.reference.is_coordinator();
     let work = match is_coordinator {
@@ -87,8 +102,8 @@ fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {
 }
 
 /// The env files are read now, so that a variable that was just set counts for the next run.
-fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bool) -> Result<RunSecrets, String> {
-    let variables = engine.env_files().variables(agent, is_coordinator)?;
+fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bool) -> Result<RunSecrets, SpecError> {
+    let variables = engine.env_files().variables(agent, is_coordinator).map_err(SpecError::Variables)?;
     let variables =
         variables.into_iter().map(|variable| (variable.name, variable.value.expose_secret().to_owned())).collect();
     let custom = settings.agents.iter().find(|custom| custom.name == agent);
@@ -101,9 +116,9 @@ async fn issue_spec(
     issue: &Issue,
     task: &Task,
     lost: Option<RunId>,
-) -> Result<IssueSpec, String> {
-    let repo = engine.store().repo(&issue.reference.repo).await.map_err(|error| error.to_string())?;
-    let repo = repo.ok_or("the repository is not known any more")?;
+) -> Result<IssueSpec, SpecError> {
+    let repo = engine.store().repo(&issue.reference.repo).await?;
+    let repo = repo.ok_or(SpecError::NoRepository)?;
     let base = &issue.reference.repo.base;
     Ok(IssueSpec {
         number: issue.reference.number,
@@ -123,7 +138,7 @@ async fn issue_spec(
         branch: branch(issue, task),
         base: task.base.clone(),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
-        pushed: engine.store().last_pushed(issue.id).await.map_err(|error| error.to_string())?,
+        pushed: engine.store().last_pushed(issue.id).await?,
     })
 }
 

@@ -42,8 +42,10 @@ const DELETE_RUNS: &str =
 
 const DELETE_TASKS: &str = concat!("DELETE FROM tasks WHERE ", old_tasks!());
 
-/// Deletes them with their runs, in the current transaction.
+/// Deletes them with their runs, and old effects that were given up, in the current transaction.
 pub(super) fn clean(connection: &Connection, before: Timestamp) -> Result<Cleaned, StoreError> {
+    let given_up = "DELETE FROM effects WHERE state = 'failed' AND created_at < ?";
+    connection.execute(given_up, [before.as_millisecond()])?;
     let mut cleaned = Cleaned::default();
     // A task of the coordinator goes first, then the reports on it.
     loop {

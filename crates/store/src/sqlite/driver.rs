@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, TaskId};
@@ -18,10 +18,11 @@ use super::readers::Readers;
 use super::writer::{Request, Writer};
 use super::{connection, error, read, schema};
 use crate::driver::{Driver, Reply, Rows};
+use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
 use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
 use crate::view::{Repo, RunView, StoredEvent};
-use crate::write::{Applied, Cleaned, Write};
+use crate::write::{Answer, Cleaned, Write};
 
 /// Threads that read. With two, a long list delays no other read.
 const READERS: usize = 2;
@@ -35,6 +36,9 @@ pub(crate) struct Sqlite {
     requests: mpsc::Sender<Request>,
     readers: Readers,
     events: broadcast::Sender<Arc<StoredEvent>>,
+    commits: Commits,
+    /// Effects that are being executed. Their claims are in no row: after a crash there are none.
+    claimed: Arc<Mutex<HashSet<EffectId>>>,
 }
 
 /// Opens the database at `path`. Creates and migrates it where needed. The receiver resolves when the file is closed, after
@@ -49,11 +53,15 @@ pub(crate) fn open(path: &Path) -> Result<(Sqlite, oneshot::Receiver<()>), OpenE
 /// Starts the threads. `connection` is the one that writes.
 fn start(path: &Path, connection: Connection) -> Result<(Sqlite, oneshot::Receiver<()>), OpenError> {
     let (events, _) = broadcast::channel(LIVE_EVENTS);
-    let writer = Writer::new(connection, events.clone())
+    let commits = Commits::default();
+    let writer = Writer::new(connection, events.clone(), commits.clone())
         .map_err(|error| OpenError::Invalid { path: path.to_owned(), reason: error.to_string() })?;
     let (readers, threads) = Readers::start(path, READERS).map_err(|error| error::unwritable(path, &error))?;
     let (sender, requests) = mpsc::channel(WAITING_WRITES);
-    Ok((Sqlite { requests: sender, readers, events }, writer.start(requests, threads)))
+    Ok((
+        Sqlite { requests: sender, readers, events, commits, claimed: Arc::default() },
+        writer.start(requests, threads),
+    ))
 }
 
 /// Opens the database at `path` without writing to it, also while a daemon uses it.
@@ -63,7 +71,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Sqlite, OpenError> {
     let (readers, _) = Readers::start(path, 1).map_err(|error| error::unreadable(path, &error))?;
     let (requests, _) = mpsc::channel(1);
     let (events, _) = broadcast::channel(1);
-    Ok(Sqlite { requests, readers, events })
+    Ok(Sqlite { requests, readers, events, commits: Commits::default(), claimed: Arc::default() })
 }
 
 /// Creates the file with access for its owner only. SQLite gives the files beside it the same mode.
@@ -76,6 +84,11 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
 }
 
 impl Sqlite {
+    fn claimed(&self) -> MutexGuard<'_, HashSet<EffectId>> {
+        // Every change is one call, so a panic cannot have left one half done.
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn request<T: Send + 'static>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Request,
@@ -90,8 +103,42 @@ impl Sqlite {
 }
 
 impl Driver for Sqlite {
-    fn transact(&self, write: Write) -> Reply<'_, Applied> {
-        self.request(|reply| Request::Write(write, reply))
+    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+        let effect = match &write {
+            Write::Settle { effect, .. } | Write::EffectFailed { effect, .. } => Some(*effect),
+            _ => None,
+        };
+        let answer = self.request(|reply| Request::Write(write, reply));
+        Box::pin(async move {
+            let answer = answer.await?;
+            if let Some(effect) = effect {
+                self.claimed().remove(&effect);
+            }
+            Ok(answer)
+        })
+    }
+
+    fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>> {
+        let claimed = Arc::clone(&self.claimed);
+        self.readers.query(move |connection| {
+            let mut claimed = claimed.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = read::due_effects(connection, &claimed, now, limit)?;
+            claimed.extend(due.iter().map(|effect| effect.id));
+            Ok(due)
+        })
+    }
+
+    fn next_effect_due(&self) -> Reply<'_, Option<Timestamp>> {
+        let claimed = self.claimed().clone();
+        self.readers.query(move |connection| read::next_effect_due(connection, &claimed))
+    }
+
+    fn effects_of(&self, issue: IssueId) -> Reply<'_, Vec<EffectView>> {
+        self.readers.query(move |connection| read::effects_of(connection, issue))
+    }
+
+    fn commits(&self) -> Commits {
+        self.commits.clone()
     }
 
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
@@ -172,6 +219,7 @@ mod tests {
             pr_url: None,
             task: Task::queued(id, TaskKind::Start, "a".to_owned(), message, now),
             precondition: Precondition::Idle,
+            interrupt: false,
         }
     }
 

@@ -6,7 +6,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::issue::{Issue, IssueState, Worktree};
+use kugetsu_domain::effect::Effect;
+use kugetsu_domain::ids::{IssueId, RunId};
+use kugetsu_domain::issue::{Issue, IssueState, Lease, Worktree};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrLink, PrOrigin, PrState};
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
@@ -15,7 +17,9 @@ use kugetsu_domain::session::{Session, SessionState};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use serde_json::Value;
 
+use crate::effect::{ClaimedEffect, EffectId};
 use crate::error::StoreError;
 use crate::view::{Repo, StoredEvent};
 
@@ -292,6 +296,33 @@ pub(super) fn repo(row: &Row<'_>) -> Result<Repo, StoreError> {
     let name = repo_ref(&mut columns)?;
     let kind = columns.optional_text()?.and_then(ForgeKind::from_name);
     Ok(Repo { name, kind, source: columns.owned()? })
+}
+
+/// Reads `id, key, issue, kind, data, attempt, created_at`.
+pub(super) fn effect(row: &Row<'_>) -> Result<ClaimedEffect, StoreError> {
+    let mut columns = Columns::of("effect", row);
+    let id = EffectId(columns.number()?);
+    let key = columns.owned()?;
+    let issue = columns.parsed()?;
+    let kind = columns.text()?;
+    let effect = columns.read(|value| {
+        let data = serde_json::from_str(text(value)?).map_err(|error| error.to_string())?;
+        effect_of(kind, &data, issue).ok_or_else(|| format!("no {kind} effect has these data"))
+    })?;
+    Ok(ClaimedEffect { id, key, issue, effect, attempt: columns.number()?, created_at: columns.time()? })
+}
+
+fn effect_of(kind: &str, data: &Value, issue: IssueId) -> Option<Effect> {
+    let run = || data["run"].as_str()?.parse::<RunId>().ok();
+    let version = || data["version"].as_u64();
+    Some(match kind {
+        "run" => Effect::Run(Lease { issue, run: run()?, fence: data["fence"].as_u64()? }),
+        "cancel_run" => Effect::CancelRun { run: run()? },
+        "remove_files" => Effect::RemoveFiles { version: version()? },
+        "find_pull_request" => Effect::FindPullRequest { run: run()? },
+        "report" => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
+        _ => return None,
+    })
 }
 
 /// Reads `seq, at, issue, task, run, kind, data`.

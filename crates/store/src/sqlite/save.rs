@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use kugetsu_domain::effect::Effect;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
 use rusqlite::{Connection, Params, params};
+use serde_json::{Value, json};
 
 use super::load::{Memory, number};
+use crate::effect::EffectId;
 use crate::error::StoreError;
-use crate::transaction::{Changes, IssueChange, RepoChange, StoredRepo, TaskChange};
+use crate::transaction::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, StoredRepo, TaskChange};
 use crate::view::StoredEvent;
 
 /// Saves the rows in the current transaction. Returns the repositories that changed, with their keys.
@@ -37,6 +40,18 @@ pub(super) fn save(
     }
     for stored in &changes.events {
         event(connection, stored)?;
+    }
+    for EffectId(id) in &changes.settled {
+        connection.prepare_cached("DELETE FROM effects WHERE id = ?")?.execute([id])?;
+    }
+    for EffectFailure { effect: EffectId(id), due_at, error } in &changes.failed {
+        let due_at = due_at.map(Timestamp::as_millisecond);
+        connection.prepare_cached(FAIL_EFFECT)?.execute(params![id, due_at, error])?;
+    }
+    for EffectChange { issue, effect, now } in &changes.effects {
+        let (key, data) = (effect.key(*issue), effect_data(effect).to_string());
+        let params = params![key, issue.to_string(), effect.kind(), data, now.as_millisecond()];
+        connection.prepare_cached(PUT_EFFECT)?.execute(params)?;
     }
     Ok(repos)
 }
@@ -198,6 +213,28 @@ fn event(connection: &Connection, event: &StoredEvent) -> Result<(), StoreError>
         event.data.to_string(),
     ];
     put(connection, INSERT_EVENT, params)
+}
+
+/// Adding an effect that is pending changes nothing; one that was given up is tried again.
+const PUT_EFFECT: &str = "\
+    INSERT INTO effects (key, issue, kind, data, state, attempt, due_at, created_at) \
+    VALUES (?1, ?2, ?3, ?4, 'pending', 0, ?5, ?5) \
+    ON CONFLICT (key) DO UPDATE SET state = 'pending', attempt = 0, due_at = excluded.due_at, error = NULL \
+        WHERE state = 'failed'";
+
+const FAIL_EFFECT: &str = "\
+    UPDATE effects SET attempt = attempt + 1, error = ?3, due_at = coalesce(?2, due_at), \
+        state = CASE WHEN ?2 IS NULL THEN 'failed' ELSE 'pending' END \
+    WHERE id = ?1";
+
+/// The inverse of [`row::effect`](super::row).
+fn effect_data(effect: &Effect) -> Value {
+    match effect {
+        Effect::Run(lease) => json!({ "run": lease.run.to_string(), "fence": lease.fence }),
+        Effect::CancelRun { run } | Effect::FindPullRequest { run } => json!({ "run": run.to_string() }),
+        Effect::RemoveFiles { version } => json!({ "version": version }),
+        Effect::Report { task, version } => json!({ "task": task.to_string(), "version": version }),
+    }
 }
 
 const INSERT_EVENT: &str = "INSERT INTO events (seq, at, issue, task, run, kind, data) VALUES (?, ?, ?, ?, ?, ?, ?)";

@@ -18,6 +18,7 @@ use crate::error::OpenError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql")),
     (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
+    (3, "effects", include_str!("../../migrations/0003_effects.sql")),
 ];
 
 const RECORD: &str = "

@@ -10,10 +10,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::clean::clean;
 use super::load::{Memory, load};
 use super::save::save;
+use crate::effect::Commits;
 use crate::error::StoreError;
 use crate::transaction::{Plan, apply};
 use crate::view::StoredEvent;
-use crate::write::{Applied, Cleaned, Write};
+use crate::write::{Answer, Cleaned, Write};
 
 /// Most writes in one commit: enough to make the wait for the disk small, few enough to keep each caller's wait short.
 const BATCH: usize = 64;
@@ -22,7 +23,7 @@ const BATCH: usize = 64;
 const PATIENCE: usize = 64;
 
 pub(super) enum Request {
-    Write(Write, oneshot::Sender<Result<Applied, StoreError>>),
+    Write(Write, oneshot::Sender<Result<Answer, StoreError>>),
     /// See [`Store::clean`](crate::store::Store::clean).
     Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
 }
@@ -31,12 +32,17 @@ pub(super) struct Writer {
     connection: Connection,
     memory: Memory,
     events: broadcast::Sender<Arc<StoredEvent>>,
+    commits: Commits,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, events: broadcast::Sender<Arc<StoredEvent>>) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        connection: Connection,
+        events: broadcast::Sender<Arc<StoredEvent>>,
+        commits: Commits,
+    ) -> Result<Self, StoreError> {
         let memory = Memory::new(&connection)?;
-        Ok(Self { connection, memory, events })
+        Ok(Self { connection, memory, events, commits })
     }
 
     /// Starts the thread. It ends when every sender of requests is dropped, and then closes the file once the readers have
@@ -89,7 +95,7 @@ impl Writer {
 
     /// Commits all writes at once. If the database refuses that, commits each by itself: one that does not fit on the disk
     /// must not take the others with it.
-    fn commit_together(&mut self, writes: &[Write]) -> Vec<Result<Applied, StoreError>> {
+    fn commit_together(&mut self, writes: &[Write]) -> Vec<Result<Answer, StoreError>> {
         match self.commit(writes) {
             Ok(answers) => answers,
             Err(error) if writes.len() == 1 => vec![Err(error)],
@@ -105,10 +111,10 @@ impl Writer {
     ///
     /// # Errors
     /// The database refused it as a whole; nothing was stored. Why a single write was refused is in its answer.
-    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<Applied, StoreError>>, StoreError> {
+    fn commit(&mut self, writes: &[Write]) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
         let loaded = load(&self.connection, &mut self.memory, Plan::of(writes))?;
         let (answers, changes) = apply(loaded, writes);
-        if changes.issues.is_empty() {
+        if changes.is_empty() {
             return Ok(answers);
         }
         let repos = transaction(&self.connection, |connection| save(connection, &self.memory, &changes))?;
@@ -118,6 +124,7 @@ impl Writer {
             // Without listeners, the event is in the log all the same.
             let _ = self.events.send(Arc::new(event));
         }
+        self.commits.notify(changes.wakes);
         Ok(answers)
     }
 

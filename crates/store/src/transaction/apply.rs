@@ -12,15 +12,16 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::IssueRef;
 
-use super::changes::{Changes, IssueChange, RepoChange, TaskChange};
+use super::changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, TaskChange};
 use super::event_log::EventEntry;
 use super::loaded::{Loaded, StoredRepo, StoredTask};
+use crate::effect::Wakes;
 use crate::error::StoreError;
 use crate::view::Repo;
-use crate::write::{Adopt, Applied, Enqueue, Precondition, Write};
+use crate::write::{Adopt, Answer, Applied, Enqueue, Precondition, Write};
 
 /// Applies the writes in order. Returns an answer for each and the rows to save.
-pub(crate) fn apply(loaded: Loaded, writes: &[Write]) -> (Vec<Result<Applied, StoreError>>, Changes) {
+pub(crate) fn apply(loaded: Loaded, writes: &[Write]) -> (Vec<Result<Answer, StoreError>>, Changes) {
     let mut transaction = Transaction { changes: Changes { numbers: loaded.numbers, ..Changes::default() }, loaded };
     let answers = writes.iter().map(|write| transaction.write(write)).collect();
     (answers, transaction.changes)
@@ -37,7 +38,7 @@ struct Step {
     issue: Issue,
     effects: Vec<Effect>,
     entry: EventEntry,
-    wakes_scheduler: bool,
+    wakes: Wakes,
 }
 
 impl Step {
@@ -45,18 +46,32 @@ impl Step {
         let (mut issue, effects) = flow::step(issue, event.clone(), now)?;
         issue.version += 1;
         let entry = EventEntry::new(&issue, event);
-        Ok(Self { issue, effects, entry, wakes_scheduler: event.may_let_a_task_begin() })
+        let mut wakes = Wakes::default();
+        wakes.add(event, !effects.is_empty());
+        Ok(Self { issue, effects, entry, wakes })
     }
 }
 
 impl Transaction {
-    fn write(&mut self, write: &Write) -> Result<Applied, StoreError> {
-        match write {
+    fn write(&mut self, write: &Write) -> Result<Answer, StoreError> {
+        let applied = match write {
             Write::Enqueue { enqueue, now } => self.enqueue(enqueue, *now),
             Write::Adopt { adopt, now } => self.adopt(adopt, *now),
             Write::Apply { issue, event, now } => self.event(*issue, event, *now),
             Write::Report { lease, event, end, now } => self.report(*lease, event, *end, *now),
-        }
+            Write::Settle { effect, settlement, now } => {
+                self.changes.settled.push(*effect);
+                let events = settlement.events.iter().map(|(issue, event)| self.event(*issue, event, *now).err());
+                let mut refused: Vec<StoreError> = events.collect::<Vec<_>>().into_iter().flatten().collect();
+                refused.extend(settlement.enqueue.iter().filter_map(|enqueue| self.enqueue(enqueue, *now).err()));
+                return Ok(Answer::Settled(refused));
+            }
+            Write::EffectFailed { effect, due_at, error } => {
+                self.changes.failed.push(EffectFailure { effect: *effect, due_at: *due_at, error: error.clone() });
+                return Ok(Answer::Settled(vec![]));
+            }
+        };
+        applied.map(|applied| Answer::Applied(Box::new(applied)))
     }
 
     fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
@@ -78,7 +93,11 @@ impl Transaction {
         let step = Step::new(issue, &Event::TaskQueued { task: enqueue.task.clone() }, now)?;
         raise_last_number(&mut repo, &step.issue.reference);
         self.save_repo(&enqueue.repo, repo, now);
-        Ok(self.save(step, now))
+        let running = step.issue.live_run().map(|run| run.task);
+        let applied = self.save(step, now);
+        let Some(task) = running.filter(|_| enqueue.interrupt) else { return Ok(applied) };
+        let interrupted = Step::new(self.issue(applied.issue.id)?.clone(), &Event::CancelRequested { task }, now)?;
+        Ok(self.save(interrupted, now))
     }
 
     fn adopt(&mut self, adopt: &Adopt, now: Timestamp) -> Result<Applied, StoreError> {
@@ -116,7 +135,7 @@ impl Transaction {
 
     fn repeated(&self, issue: IssueId) -> Result<Applied, StoreError> {
         let issue = self.issue(issue)?.clone();
-        Ok(Applied { issue, effects: vec![], wakes_scheduler: false, repeated: true })
+        Ok(Applied { issue, repeated: true })
     }
 
     fn issue(&self, id: IssueId) -> Result<&Issue, StoreError> {
@@ -150,7 +169,7 @@ impl Transaction {
 
     /// Makes a step part of the transaction.
     fn save(&mut self, step: Step, now: Timestamp) -> Applied {
-        let Step { mut issue, effects, entry, wakes_scheduler } = step;
+        let Step { mut issue, effects, entry, wakes } = step;
         self.number(&mut issue);
         let Self { loaded, changes } = self;
         let before = loaded.issues.get(&issue.id).and_then(|stored| stored.as_ref().ok());
@@ -176,7 +195,9 @@ impl Transaction {
         }
         loaded.references.insert(issue.reference.clone(), issue.id);
         loaded.issues.insert(issue.id, Ok(live));
-        Applied { issue, effects, wakes_scheduler, repeated: false }
+        changes.effects.extend(effects.into_iter().map(|effect| EffectChange { issue: issue.id, effect, now }));
+        changes.wakes.merge(wakes);
+        Applied { issue, repeated: false }
     }
 
     /// Gives new tasks their position and sorts by it, as a reloaded issue is. A retried task keeps its position.
@@ -245,6 +266,7 @@ mod tests {
         tasks: BTreeMap<i64, (IssueId, Task)>,
         runs: BTreeMap<RunId, (IssueId, Run)>,
         events: Vec<StoredEvent>,
+        effects: Vec<EffectChange>,
     }
 
     impl Tables {
@@ -299,16 +321,20 @@ mod tests {
             }
             self.runs.extend(changes.runs);
             self.events.extend(changes.events);
+            self.effects.extend(changes.effects);
         }
 
-        fn write(&mut self, writes: &[Write]) -> Vec<Result<Applied, StoreError>> {
+        fn write(&mut self, writes: &[Write]) -> Vec<Result<Answer, StoreError>> {
             let (answers, changes) = apply(self.load(Plan::of(writes)), writes);
             self.save(changes);
             answers
         }
 
         fn one(&mut self, write: Write) -> Result<Applied, StoreError> {
-            self.write(&[write]).pop().unwrap()
+            match self.write(&[write]).pop().unwrap()? {
+                Answer::Applied(applied) => Ok(*applied),
+                Answer::Settled(_) => panic!("the write settles an effect"),
+            }
         }
     }
 
@@ -343,7 +369,8 @@ mod tests {
 
     fn enqueue(repo: Repo, number: Option<u64>, task: Task, precondition: Precondition) -> Write {
         let new_issue = new_issue(&repo, number, &task);
-        let enqueue = Enqueue { repo, number, new_issue, title: String::new(), pr_url: None, task, precondition };
+        let (title, interrupt) = (String::new(), false);
+        let enqueue = Enqueue { repo, number, new_issue, title, pr_url: None, task, precondition, interrupt };
         Write::Enqueue { enqueue: Box::new(enqueue), now: now() }
     }
 
@@ -518,13 +545,13 @@ mod tests {
     struct Story {
         tables: Tables,
         writes: Vec<Write>,
-        answers: Vec<Result<Applied, StoreError>>,
+        answers: Vec<Result<Answer, StoreError>>,
     }
 
     impl Story {
         fn play(&mut self, act: &Act) {
             let Some(write) = self.write(act) else { return };
-            self.answers.push(self.tables.one(write.clone()));
+            self.answers.extend(self.tables.write(std::slice::from_ref(&write)));
             self.writes.push(write);
         }
 

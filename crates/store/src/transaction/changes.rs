@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kugetsu_domain::effect::Effect;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::RepoRef;
@@ -10,6 +11,7 @@ use kugetsu_domain::run::Run;
 use kugetsu_domain::task::Task;
 
 use super::loaded::{Numbers, StoredRepo};
+use crate::effect::{EffectId, Wakes};
 use crate::view::StoredEvent;
 
 /// The rows to save, each once and in its final state.
@@ -23,7 +25,36 @@ pub(crate) struct Changes {
     pub(crate) runs: BTreeMap<RunId, (IssueId, Run)>,
     /// Oldest first.
     pub(crate) events: Vec<StoredEvent>,
+    /// Effects of the events.
+    pub(crate) effects: Vec<EffectChange>,
+    pub(crate) settled: Vec<EffectId>,
+    pub(crate) failed: Vec<EffectFailure>,
+    pub(crate) wakes: Wakes,
     pub(crate) numbers: Numbers,
+}
+
+impl Changes {
+    /// Whether there is nothing to save.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.issues.is_empty() && self.settled.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// An effect to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EffectChange {
+    pub(crate) issue: IssueId,
+    pub(crate) effect: Effect,
+    pub(crate) now: Timestamp,
+}
+
+/// A failed execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EffectFailure {
+    pub(crate) effect: EffectId,
+    /// `None` if it is given up.
+    pub(crate) due_at: Option<Timestamp>,
+    pub(crate) error: String,
 }
 
 /// A repository to create or update.

@@ -6,7 +6,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 
-use crate::write::Write;
+use crate::write::{Enqueue, Write};
 
 /// Keys of the rows to load. The issues that `references` and `tasks` lead to are loaded as well.
 #[derive(Debug, Default)]
@@ -25,15 +25,17 @@ impl Plan {
         let mut plan = Self::default();
         for write in writes {
             match write {
-                Write::Enqueue { enqueue, .. } => {
-                    plan.issue(&enqueue.repo.name, enqueue.number);
-                    plan.tasks.insert(enqueue.task.id);
-                }
+                Write::Enqueue { enqueue, .. } => plan.enqueue(enqueue),
                 Write::Adopt { adopt, .. } => {
                     plan.issue(&adopt.repo.name, Some(adopt.number));
                     plan.tasks.extend(adopt.task());
                 }
                 Write::Apply { issue, event, .. } => plan.event(*issue, event),
+                Write::Settle { settlement, .. } => {
+                    settlement.events.iter().for_each(|(issue, event)| plan.event(*issue, event));
+                    settlement.enqueue.iter().for_each(|enqueue| plan.enqueue(enqueue));
+                }
+                Write::EffectFailed { .. } => {}
                 Write::Report { lease, event, .. } => {
                     plan.event(lease.issue, event);
                     plan.runs.insert(lease.run);
@@ -41,6 +43,11 @@ impl Plan {
             }
         }
         plan
+    }
+
+    fn enqueue(&mut self, enqueue: &Enqueue) {
+        self.issue(&enqueue.repo.name, enqueue.number);
+        self.tasks.insert(enqueue.task.id);
     }
 
     fn issue(&mut self, repo: &RepoRef, number: Option<u64>) {

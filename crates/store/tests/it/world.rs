@@ -149,6 +149,7 @@ pub(crate) fn start(number: u64) -> Enqueue {
         pr_url: None,
         task: task(TaskKind::Start),
         precondition: Precondition::Idle,
+        interrupt: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The queries of the readers.
 
 mod delegated;
+mod effects;
 mod events;
 mod integrity;
 mod issues;
@@ -8,6 +9,7 @@ mod queue;
 mod views;
 
 pub(super) use delegated::{delegated, reported, reports_due, settled, stuck};
+pub(super) use effects::{due_effects, effects_of, next_effect_due};
 pub(super) use events::{events_after, last_event};
 pub(super) use integrity::check;
 pub(super) use issues::{issues, repos};

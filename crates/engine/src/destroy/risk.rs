@@ -1,0 +1,70 @@
+//! What removing an issue's files would lose.
+
+use std::path::Path;
+
+use kugetsu_api::issue::{AtRisk, ChangeObject, IssueQuery};
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_forge::references::reference::Reference;
+use kugetsu_git::rescue::{self, AtRisk as WorktreeRisk};
+
+use crate::engine::Engine;
+use crate::pull_requests::{self, PrStatus};
+use crate::{repositories, resolve};
+
+/// Returns what removing an issue's files would lose.
+///
+/// # Errors
+/// There is no such issue, or it is already destroyed.
+pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Problem> {
+    let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
+    refuse_destroyed(&issue)?;
+    Ok(of_issue(engine, &issue).await)
+}
+
+pub(super) fn refuse_destroyed(issue: &Issue) -> Result<(), Problem> {
+    if issue.state != IssueState::Destroyed {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::NotFound, format!("{} is already destroyed", issue.reference))
+        .hint(format!("to see what was rescued: kugetsu rescue list {}", issue.reference)))
+}
+
+/// What cannot be found out counts as a risk.
+pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
+    let mut at_risk = AtRisk { issue: issue.reference.to_string(), ..AtRisk::default() };
+    if issue.reference.is_coordinator() {
+        return at_risk;
+    }
+    match worktree(engine, issue).await {
+        Ok(None) => {}
+        Ok(Some(risk)) => {
+            at_risk.uncommitted = risk.uncommitted_total as u64;
+            at_risk.unpushed = u64::from(risk.unpushed) + risk.other_branches.len() as u64;
+        }
+        Err(why) => at_risk.unknown = Some(why),
+    }
+    if engine.settings().check_pr {
+        match pull_requests::refresh(engine, issue).await {
+            PrStatus::None => {}
+            PrStatus::Hidden { why } => at_risk.change_unseen = Some(why),
+            PrStatus::Known { url, state } => {
+                at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
+            }
+            PrStatus::Unknown { url: Some(url), why } => {
+                at_risk.change_unknown = Some(format!("the state of {url} is unknown: {why}"));
+            }
+            PrStatus::Unknown { url: None, why } => {
+                at_risk.change_unknown = Some(format!("whether it has a pull request is unknown: {why}"));
+            }
+        }
+    }
+    at_risk
+}
+
+async fn worktree(engine: &Engine, issue: &Issue) -> Result<Option<WorktreeRisk>, String> {
+    let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
+    let worktree = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
+    let Some(worktree) = worktree else { return Ok(None) };
+    rescue::work_at_risk(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
+}

@@ -1,0 +1,19 @@
+//! Executes an effect.
+
+use kugetsu_domain::effect::Effect;
+use kugetsu_store::effect::ClaimedEffect;
+
+use super::outcome::Outcome;
+use super::{cancel_run, find_pull_request, remove_files, report, run};
+use crate::engine::Engine;
+
+/// Executes a claimed effect. It may have been executed before, wholly or in part: the process can die at any point.
+pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome {
+    match claimed.effect {
+        Effect::Run(lease) => run::execute(engine, lease).await,
+        Effect::CancelRun { run } => cancel_run::execute(engine, run),
+        Effect::RemoveFiles { .. } => remove_files::execute(engine, claimed.issue, claimed.created_at).await,
+        Effect::FindPullRequest { .. } => find_pull_request::execute(engine, claimed.issue, claimed.attempt).await,
+        Effect::Report { .. } => report::execute(engine).await,
+    }
+}

@@ -1,0 +1,10 @@
+//! One file per effect: how each is executed. [`execute`](execute::execute) picks the file.
+
+pub(crate) mod backoff;
+mod cancel_run;
+pub(crate) mod execute;
+mod find_pull_request;
+pub(crate) mod outcome;
+mod remove_files;
+mod report;
+mod run;

@@ -1,0 +1,43 @@
+//! The result of executing an effect.
+
+use std::fmt::Display;
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_store::effect::Settlement;
+use kugetsu_store::write::Enqueue;
+
+/// Decides what becomes of an effect that was executed.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is done. Its events and tasks are stored in the transaction that removes it.
+    Settled(Settlement),
+    /// It is executed again, after a growing delay.
+    Retry {
+        /// For the log and `kugetsu why`.
+        error: String,
+    },
+    /// It is given up and kept for the user to see.
+    GivenUp { error: String },
+}
+
+impl Outcome {
+    /// Done, and nothing changes.
+    pub(crate) fn done() -> Self {
+        Self::Settled(Settlement::default())
+    }
+
+    /// Done, and the issue moves by `event`.
+    pub(crate) fn event(issue: IssueId, event: Event) -> Self {
+        Self::Settled(Settlement { events: vec![(issue, event)], ..Settlement::default() })
+    }
+
+    /// Done, and `tasks` are queued.
+    pub(crate) fn enqueue(tasks: Vec<Enqueue>) -> Self {
+        Self::Settled(Settlement { enqueue: tasks, ..Settlement::default() })
+    }
+
+    pub(crate) fn retry(error: impl Display) -> Self {
+        Self::Retry { error: error.to_string() }
+    }
+}

@@ -1,0 +1,29 @@
+//! Rescues an issue's state, then removes its files and its session.
+//!
+//! Rescue comes first, then the agent's session, then the files: if a step fails, everything that comes after it is still
+//! there. A step that was done before a crash finds nothing left to do.
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::IssueId;
+use kugetsu_domain::issue::IssueState;
+use kugetsu_store::error::StoreError;
+
+use super::outcome::Outcome;
+use crate::destroy::removal;
+use crate::engine::Engine;
+
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, requested_at: jiff::Timestamp) -> Outcome {
+    let issue = match engine.store().issue_by_id(issue).await {
+        Ok(issue) => issue,
+        Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error) => return Outcome::retry(error),
+    };
+    if issue.state != IssueState::Destroying {
+        return Outcome::done();
+    }
+    let event = match removal::remove(engine, &issue, requested_at).await {
+        Ok(removed) => Event::Destroyed { rescue: removed.rescue, notes: removed.notes },
+        Err(reason) => Event::DestroyFailed { reason },
+    };
+    Outcome::event(issue.id, event)
+}

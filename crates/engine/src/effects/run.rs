@@ -1,0 +1,113 @@
+//! Carries a run from its claim to its end: starts the runner, waits until it is gone, and closes the run.
+//!
+//! The effect stays claimed for as long as the run lasts. If the daemon dies, the runner goes on without it, and the next
+//! daemon claims the effect again: a runner that holds its lock is waited for, one that is gone is closed, and one that
+//! was never started is started. There is no other recovery.
+//!
+//! A runner writes every record to its file before it reports it, so the file tells whether it ended in order while no
+//! daemon listened, or was killed.
+
+use std::io;
+
+use kugetsu_api::discard::discard_temporary;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::run::{Outcome as RunOutcome, Usage, Verdict};
+use kugetsu_store::error::StoreError;
+
+use super::outcome::Outcome;
+use crate::engine::Engine;
+use crate::runners::last_words;
+use crate::runners::launch::{self, LaunchError};
+use crate::runners::lock::{self, Life};
+
+pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
+    let issue = match engine.store().issue_by_id(lease.issue).await {
+        Ok(issue) => issue,
+        Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error) => return Outcome::retry(error),
+    };
+    if issue.lease() == Some(lease) {
+        let end = match run_to_the_end(engine, &issue, lease).await {
+            Ok(end) => end,
+            Err(RunError::Unknown(error)) => return Outcome::retry(error),
+            Err(RunError::NotStarted(error)) => return never_started(lease, &error),
+        };
+        match close(engine, lease, end).await {
+            Ok(None) => {}
+            Ok(Some(lost)) => {
+                remove_temporary_files(engine, lease).await;
+                return Outcome::event(lease.issue, lost);
+            }
+            Err(error) => return Outcome::retry(error),
+        }
+    }
+    remove_temporary_files(engine, lease).await;
+    Outcome::done()
+}
+
+/// Why the end of a runner is not known.
+enum RunError {
+    /// Whether it is alive could not be found out, or what it needs could not be read. That may pass.
+    Unknown(String),
+    NotStarted(String),
+}
+
+/// Returns what is known about the end of the runner, once it is gone.
+async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<String, RunError> {
+    let home = engine.home().run(lease.run);
+    let unknown =
+        |error: io::Error| RunError::Unknown(format!("the lock of run {} cannot be tried: {error}", lease.run));
+    match lock::probe(&home).map_err(unknown)? {
+        Life::Alive(lock) => {
+            lock::released(lock).await.map_err(unknown)?;
+            if matches!(lock::probe(&home).map_err(unknown)?, Life::Gone) {
+                return Ok("its runner ended without a report".to_owned());
+            }
+            // The daemon before this one died while it handed over the run, and the runner ended without doing anything.
+        }
+        Life::Gone => return Ok("its runner was gone when the daemon came back".to_owned()),
+        Life::NeverStarted => {}
+    }
+    match launch::start(engine, issue, lease).await {
+        Ok(runner) => Ok(runner.await),
+        Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
+        Err(error) => Err(RunError::NotStarted(error.to_string())),
+    }
+}
+
+/// The run ends as failed: trying again would meet the same obstacle.
+fn never_started(lease: Lease, error: &str) -> Outcome {
+    tracing::error!(run = %lease.run, error, "a runner could not be started");
+    let outcome = RunOutcome {
+        verdict: Verdict::Failed,
+        reason: format!("the runner could not be started: {error}"),
+        head_sha: None,
+        commits: 0,
+        pushed: false,
+        usage: Usage::default(),
+    };
+    Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
+}
+
+/// Stores what the runner wrote and could not report. Returns the event that closes the run, unless the runner's own
+/// report has closed it.
+async fn close(engine: &Engine, lease: Lease, end: String) -> Result<Option<Event>, StoreError> {
+    last_words::report(engine, lease).await?;
+    let issue = engine.store().issue_by_id(lease.issue).await?;
+    if issue.lease() != Some(lease) {
+        return Ok(None);
+    }
+    let left_over = last_words::end_processes(lease.run).await.err();
+    let complaint = last_words::complaint(engine, lease.run).await;
+    let reason = [Some(end), complaint, left_over].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    tracing::warn!(run = %lease.run, reason, "a run is lost");
+    Ok(Some(Event::RunnerLost { lease, reason }))
+}
+
+/// A runner removes them itself; one that was killed could not.
+async fn remove_temporary_files(engine: &Engine, lease: Lease) {
+    if let Err(error) = discard_temporary(&engine.home().run(lease.run)).await {
+        tracing::warn!(run = %lease.run, %error, "a run's temporary directory could not be removed");
+    }
+}

@@ -1,0 +1,168 @@
+//! The engine's one loop: settles the effects that were executed, gives free slots to queued tasks, and executes the
+//! effects that are due.
+//!
+//! It reads what is stored and remembers nothing that matters, so a wake-up that is lost costs a delay, and a daemon that
+//! dies costs nothing: effects that were not settled are claimed again. It is the only place where something is retried.
+
+use std::collections::VecDeque;
+use std::future::pending;
+
+use jiff::Timestamp;
+use kugetsu_domain::effect::Effect;
+use kugetsu_store::effect::ClaimedEffect;
+use kugetsu_store::error::StoreError;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+use crate::effects::backoff;
+use crate::effects::execute::execute;
+use crate::effects::outcome::Outcome;
+use crate::engine::Engine;
+use crate::queue::clean_by_age;
+use crate::scheduler;
+
+/// Effects that are claimed in one query.
+const BATCH: usize = 64;
+
+type Execution = (ClaimedEffect, Outcome);
+
+/// Runs the engine for as long as it is polled.
+pub async fn serve_engine(engine: Engine) {
+    tokio::join!(run(engine.clone()), clean_by_age(engine));
+}
+
+async fn run(engine: Engine) {
+    let (finished, mut executions) = mpsc::unbounded_channel();
+    let mut state = Loop { engine: engine.clone(), finished, unsettled: VecDeque::new(), slots_full: false };
+    let commits = engine.store().commits();
+    let mut settings = engine.settings_changes();
+    let mut failures = 0;
+    loop {
+        let deadline = match state.pass().await {
+            Ok(next) => {
+                failures = 0;
+                next
+            }
+            Err(error) => {
+                failures += 1;
+                let delay = backoff::delay(failures);
+                tracing::error!(%error, "the database failed; trying again in {delay:?}");
+                Some(engine.clock().after(delay))
+            }
+        };
+        let deadline = async {
+            match deadline {
+                Some(deadline) => engine.clock().sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                () = &mut deadline => break,
+                Some(execution) = executions.recv() => {
+                    state.unsettled.push_back(execution);
+                    while let Ok(execution) = executions.try_recv() {
+                        state.unsettled.push_back(execution);
+                    }
+                    if failures == 0 {
+                        break;
+                    }
+                }
+                () = commits.effects_or_freed(), if failures == 0 => break,
+                // A task that needs a slot is no reason to look while all are taken.
+                () = commits.queued(), if failures == 0 && !state.slots_full => break,
+                Ok(()) = settings.changed() => {
+                    engine.runners().send_limits(engine.limits());
+                    if failures == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Loop {
+    engine: Engine,
+    finished: mpsc::UnboundedSender<Execution>,
+    /// Executed, and not settled yet.
+    unsettled: VecDeque<Execution>,
+    /// Whether the last pass left no slot free.
+    slots_full: bool,
+}
+
+impl Loop {
+    /// Does everything that can be done now. Returns the time when the next effect is due.
+    async fn pass(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.settle().await?;
+        self.slots_full = scheduler::pass(&self.engine).await?;
+        loop {
+            let claimed = self.engine.store().claim_effects(self.engine.clock().now(), BATCH).await?;
+            if claimed.is_empty() {
+                return self.engine.store().next_effect_due().await;
+            }
+            for effect in claimed {
+                self.spawn(effect);
+            }
+        }
+    }
+
+    fn spawn(&self, claimed: ClaimedEffect) {
+        let (engine, finished) = (self.engine.clone(), self.finished.clone());
+        tokio::spawn(async move {
+            let execution = tokio::spawn({
+                let claimed = claimed.clone();
+                let span = tracing::info_span!("effect", key = claimed.key, issue = %claimed.issue);
+                async move { execute(&engine, &claimed).await }.instrument(span)
+            });
+            // A panic is a bug; the effect must not stay claimed because of it.
+            let outcome = execution.await.unwrap_or_else(Outcome::retry);
+            // A closed channel means that the daemon is stopping; the next one claims the effect again.
+            let _ = finished.send((claimed, outcome));
+        });
+    }
+
+    /// Stores the results of executed effects. One that the database does not take stays for the next pass.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        while let Some((claimed, outcome)) = self.unsettled.pop_front() {
+            if let Err(error) = self.settle_one(&claimed, &outcome).await {
+                self.unsettled.push_front((claimed, outcome));
+                return Err(error);
+            }
+            if let (Effect::Run(lease), Outcome::Settled(_)) = (claimed.effect, &outcome) {
+                self.engine.runners().remove(lease.run);
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_one(&self, claimed: &ClaimedEffect, outcome: &Outcome) -> Result<(), StoreError> {
+        let (store, now) = (self.engine.store(), self.engine.clock().now());
+        match outcome {
+            Outcome::Settled(settlement) => {
+                let refused = match store.settle_effect(claimed.id, settlement.clone(), now).await {
+                    Ok(refused) => refused,
+                    Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
+                    // The fault may lie in this result alone; it must not keep the others from being stored.
+                    Err(error) => return self.reschedule(claimed, error.to_string()).await,
+                };
+                for error in refused {
+                    tracing::debug!(key = claimed.key, %error, "a result of an effect no longer applies");
+                }
+            }
+            Outcome::Retry { error } => self.reschedule(claimed, error.clone()).await?,
+            Outcome::GivenUp { error } => {
+                tracing::error!(key = claimed.key, error, "an effect is given up");
+                store.give_up_effect(claimed.id, error.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reschedule(&self, claimed: &ClaimedEffect, error: String) -> Result<(), StoreError> {
+        let delay = backoff::delay(claimed.attempt + 1);
+        tracing::warn!(key = claimed.key, error, "an effect failed; trying again in {delay:?}");
+        self.engine.store().reschedule_effect(claimed.id, self.engine.clock().after(delay), error).await
+    }
+}

@@ -1,0 +1,54 @@
+//! Gives free slots to queued tasks.
+
+use std::collections::HashSet;
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{RunId, TaskId};
+use kugetsu_domain::schedule::choose;
+use kugetsu_store::error::StoreError;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+
+/// Claims every task that can begin now. Returns whether all slots are in use afterwards.
+///
+/// # Errors
+/// The database failed. Tasks that were claimed before stay claimed.
+pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
+    // A task that cannot be claimed is neither tried for ever nor does it keep the slot of one that can.
+    let mut skipped: HashSet<TaskId> = HashSet::new();
+    let mut failed = None;
+    loop {
+        let max = engine.settings().agents_max;
+        let in_use = engine.store().queue(0).await?.slots_in_use;
+        let free = max.saturating_sub(in_use);
+        let mut candidates = engine.store().queue(free.saturating_add(skipped.len())).await?.candidates;
+        candidates.retain(|candidate| !skipped.contains(&candidate.task));
+        let chosen = choose(&candidates, in_use, max);
+        if chosen.is_empty() {
+            return failed.map_or(Ok(free == 0), Err);
+        }
+        for candidate in chosen {
+            let event = Event::TaskClaimed { task: candidate.task, run: RunId::new(Uuid::now_v7()) };
+            match engine.apply(candidate.issue, event).await {
+                Ok(_) => {}
+                // The task was canceled or its issue is being destroyed since it was listed.
+                Err(StoreError::Refused(reason)) => {
+                    tracing::debug!(task = %candidate.task, %reason, "a task is not started");
+                    skipped.insert(candidate.task);
+                }
+                Err(StoreError::Damaged { what }) => {
+                    tracing::error!(task = %candidate.task, what, "a damaged task is skipped");
+                    skipped.insert(candidate.task);
+                }
+                Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
+                // The fault may lie in this task alone, so the others are claimed first.
+                Err(error) => {
+                    tracing::error!(task = %candidate.task, %error, "a task could not be started");
+                    skipped.insert(candidate.task);
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! From a queued task to its end.
+
+use std::time::Duration;
+
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
+use kugetsu_store::write::Precondition;
+
+use crate::world::{World, counts};
+
+#[tokio::test]
+async fn task_runs_to_its_end() {
+    let world = World::new(3).await;
+    let daemon = world.daemon();
+    daemon.start(1, "done").await;
+    let events = daemon.settled(1).await;
+    assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "session_opened", "run_ended"]);
+    assert_eq!(daemon.state(1).await, "done");
+    assert_eq!(world.machine.started(), ["done"]);
+}
+
+#[tokio::test]
+async fn slots_are_never_exceeded_and_all_tasks_run() {
+    let world = World::new(2).await;
+    let daemon = world.daemon();
+    for number in 1..=3 {
+        daemon.start(number, "wait").await;
+    }
+    let waiting = daemon.start(4, "done").await;
+    let (mut running, mut queued) = (0, 0);
+    while running < 2 {
+        running = daemon.engine.store().queue(0).await.unwrap().slots_in_use;
+        queued = daemon.engine.store().queue(0).await.unwrap().queued;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((running, queued), (2, 2));
+    assert_eq!(daemon.engine.store().queue_position(waiting).await.unwrap(), Some(1));
+    for number in 1..=3 {
+        let issue = daemon.issue(number).await;
+        let task = issue.tasks[0].id;
+        daemon.engine.apply(issue.id, Event::CancelRequested { task }).await.unwrap();
+        daemon.settled(number).await;
+        assert_eq!(daemon.state(number).await, "canceled");
+    }
+    daemon.settled(4).await;
+    assert_eq!(daemon.state(4).await, "done");
+}
+
+#[tokio::test]
+async fn runner_that_vanishes_is_retried_a_bounded_number_of_times() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "vanish").await;
+    let events = daemon.settled(1).await;
+    assert_eq!(counts(&events)["runner_lost"], MAX_ATTEMPTS as usize);
+    assert_eq!(daemon.state(1).await, "failed");
+    assert_eq!(world.machine.started().len(), MAX_ATTEMPTS as usize);
+}
+
+#[tokio::test]
+async fn interrupt_cancels_the_run_and_the_message_comes_next() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "wait").await;
+    while daemon.issue(1).await.session.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let mut next = crate::world::request(
+        kugetsu_domain::ids::TaskId::new(uuid::Uuid::now_v7()),
+        1,
+        TaskKind::Continue,
+        "done",
+        Precondition::Continuable,
+    );
+    next.interrupt = true;
+    daemon.engine.store().enqueue(next, daemon.engine.clock().now()).await.unwrap();
+    let events = daemon.settled(1).await;
+    assert_eq!(counts(&events)["cancel_asked"], 1);
+    assert_eq!(world.machine.started(), ["wait", "done"]);
+    assert_eq!(daemon.state(1).await, "done");
+}
+
+#[tokio::test]
+async fn failed_effect_is_retried_when_it_is_due() {
+    let world = World::new(1).await;
+    // No run directory can be created: the run cannot start, and the task fails at once rather than hang.
+    let daemon = world.daemon();
+    std::fs::remove_dir_all(world.home.runs()).unwrap();
+    std::fs::write(world.home.runs(), "in the way").unwrap();
+    daemon.start(1, "done").await;
+    let mut waited = 0;
+    loop {
+        if daemon.issue(1).await.tasks.is_empty() {
+            break;
+        }
+        // Whatever could not be found out is tried again later.
+        world.advance(Duration::from_secs(60));
+        waited += 1;
+        if waited == 5 {
+            std::fs::remove_file(world.home.runs()).unwrap();
+            std::fs::create_dir(world.home.runs()).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    daemon.settled(1).await;
+    assert!(["done", "failed"].contains(&daemon.state(1).await));
+}
