@@ -77,8 +77,7 @@ fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server()
 fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
     let stage = Stage::new("gitea");
     let change = stage.forge.pull_request("acme/api", PullRequest::new("A change", "topic"));
-    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (change, ["is a pull request", "from an issue"])]
-    {
+    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (change, ["is a pull request", "not an issue"])] {
         let output = stage.world.attempt(["start", &stage.reference(number)]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(0), "{said}");
@@ -88,7 +87,7 @@ fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
     assert_eq!(stage.world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing half made");
     let local = stage.world.repository("shop");
     let output = stage.world.try_in(local.path(), ["start", "."]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no message"), "{}", shown(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a message is required"), "{}", shown(&output));
 }
 
 #[test]
@@ -135,10 +134,10 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        refused(&["is not known", "destroy.check_change false"]);
+        refused(&["is unknown", "destroy.check_pr false"]);
         stage.forge.revoke(TOKEN);
-        refused(&["is not known"]);
-        stage.world.run(["config", "set", "destroy.check_change", "false"]);
+        refused(&["is unknown"]);
+        stage.world.run(["config", "set", "destroy.check_pr", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
 }
@@ -153,7 +152,7 @@ fn set_pr_asks_the_server_of_the_address() {
     stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
     let url = format!("{}/acme/api/pulls/{change}", stage.forge.base_url());
     let said = stage.world.run(["set-pr", &reference, &url]);
-    assert!(said.contains("which is closed"), "{said}");
+    assert!(said.contains("(closed)"), "{said}");
     let run = stage.world.latest(&reference);
     assert_eq!((&run["pr_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
     for (url, part) in [
@@ -167,7 +166,7 @@ fn set_pr_asks_the_server_of_the_address() {
     }
     let unknown = stage.world.attempt(["set-pr", &reference, "https://git.example.net/acme/api/pulls/3"]);
     assert_eq!(unknown.status.code(), Some(0), "it is stored: {}", shown(&unknown));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("is not known"), "{}", shown(&unknown));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("could not determine"), "{}", shown(&unknown));
     let output = stage.world.attempt(["destroy", &reference, "-y"]);
     assert_eq!(output.status.code(), Some(3), "what cannot be asked is not merged: {}", shown(&output));
     assert!(stage.forge.requests().iter().all(|request| !request.target.contains("example.net")));
@@ -246,9 +245,9 @@ fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_tak
         stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{changes}/{change}")]);
         assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
         let said = stage.world.run(["set-pr", &reference, "--remove"]);
-        assert!(said.contains("does not belong to"), "{said}");
+        assert!(said.starts_with("removed "), "{said}");
         assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
-        assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull or merge request"));
+        assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull request"));
         stage.world.run(["destroy", &reference, "-y"]);
     }
 }

@@ -92,7 +92,7 @@ fn work_that_was_begun_is_asked_about_and_never_begun_twice() {
     }
     world.run(["delegate", &message, "--worktree", "local/shop#1", "--wait"]);
     let told = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
-    assert!(told(0).contains("chosen by the person: local/shop#1"), "{}", told(0));
+    assert!(told(0).contains("the user chose local/shop#1"), "{}", told(0));
     world.run(["delegate", &message, "--anyway", "--wait"]);
     assert!(told(1).contains("did not say which"), "{}", told(1));
 
@@ -116,16 +116,16 @@ fn the_coordinator_is_told_what_is_known_and_what_is_missing() {
     let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
     for part in [
         "# You coordinate",
-        "of the repository git.example.net/acme/shop",
-        "- git.example.net/acme/shop#7: not worked on yet",
-        "acme/other#3: not worked on yet",
-        "- nowhere.example.org/a/b#9: not worked on yet; its server is not in the settings",
+        "in the repository git.example.net/acme/shop",
+        "- git.example.net/acme/shop#7: no work in progress",
+        "acme/other#3: no work in progress",
+        "- nowhere.example.org/a/b#9: no work in progress; its server is not configured",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     world.run(["delegate", &asking("what about #12?", &[json!({"say": "ok"})]), "--wait"]);
     let told = world.records("pm", "prompt")[1]["text"].as_str().unwrap().to_owned();
-    assert!(told.contains("#12: it is missing which repository is meant"), "{told}");
+    assert!(told.contains("#12: the repository is missing"), "{told}");
     assert!(!told.contains("# You coordinate"), "a session that knows its rules is not told them again: {told}");
 }
 
@@ -191,7 +191,7 @@ fn the_coordinator_has_tools_for_all_it_may_do() {
         (4, true, "\"tasks\":[]"),
         (5, true, "\"state\":\"queued\""),
         (6, false, "local/none#1"),
-        (7, false, "no tool destroy"),
+        (7, false, "has no tool destroy"),
     ] {
         assert!(answers[at].0 == ok && answers[at].1.contains(part), "{at} {part}: {answers:?}");
     }
@@ -279,8 +279,11 @@ fn a_word_that_looks_like_an_issue_is_no_fact() {
     let message = asking("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
     world.run(["delegate", &message, "--wait"]);
     let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
-    assert!(told.contains("src/lib.rs#12: may mean github.com/src/lib.rs#12, which was not worked on"), "{told}");
-    assert!(told.contains("- github.com/acme/api#4: not worked on yet\n"), "{told}");
+    assert!(
+        told.contains("src/lib.rs#12: may refer to github.com/src/lib.rs#12, which has no work in progress"),
+        "{told}"
+    );
+    assert!(told.contains("- github.com/acme/api#4: no work in progress\n"), "{told}");
 }
 
 #[test]

@@ -164,6 +164,6 @@ fn nothing_is_queued_that_would_wait_for_ever() {
     for (own, other) in [("acme/api#2", "acme/api#1"), ("acme/api#2", "acme/api#2")] {
         let refused = world.attempt(["start", own, "x", "--after", other]);
         assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("for ever"), "{}", shown(&refused));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("wait forever"), "{}", shown(&refused));
     }
 }
