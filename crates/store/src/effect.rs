@@ -11,8 +11,6 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use tokio::sync::Notify;
 
-use crate::write::Enqueue;
-
 /// Identifies a stored effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EffectId(pub(crate) i64);
@@ -28,14 +26,6 @@ pub struct ClaimedEffect {
     /// Number of failed executions.
     pub attempt: u32,
     pub created_at: Timestamp,
-}
-
-/// What is stored in the transaction that settles an effect.
-#[derive(Clone, Debug, Default)]
-pub struct Settlement {
-    pub events: Vec<(IssueId, Event)>,
-    /// Tasks to queue.
-    pub enqueue: Vec<Enqueue>,
 }
 
 /// An effect that is not settled.

@@ -11,11 +11,11 @@ use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
 use crate::driver::Driver;
-use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView, Settlement};
+use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ViewFilter, ViewPage, ViewQuery};
 use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
-use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Write};
+use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
 /// A handle to the database. Clones share it.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::task::Task;
 
-use crate::effect::{EffectId, Settlement};
+use crate::effect::EffectId;
 use crate::error::StoreError;
 use crate::view::Repo;
 
@@ -67,6 +67,14 @@ pub struct Applied {
     pub issue: Issue,
     /// The same write had been stored before; nothing was changed.
     pub repeated: bool,
+}
+
+/// What is stored in the transaction that settles an effect.
+#[derive(Clone, Debug, Default)]
+pub struct Settlement {
+    pub events: Vec<(IssueId, Event)>,
+    /// Tasks to queue.
+    pub enqueue: Vec<Enqueue>,
 }
 
 /// Removed history.

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
-use kugetsu_store::effect::Settlement;
 use kugetsu_store::write::Enqueue;
+use kugetsu_store::write::Settlement;
 
 /// Decides what becomes of an effect that was executed.
 #[derive(Debug)]
