@@ -168,7 +168,7 @@ fn hints(at_risk: &AtRisk) -> Vec<String> {
         hints.push(format!("to keep the work, go on with it: kugetsu continue {issue} \"commit your work\""));
     }
     if at_risk.change_unknown.is_some() {
-        hints.push("to remove without asking the server: kugetsu config set destroy.check_pr false".to_owned());
+        hints.push("to remove without asking the server: kugetsu config set destroy.check_change false".to_owned());
     }
     let rescued =
         if at_risk.change.is_some() { "the pull or merge request stays as it is" } else { "it is rescued first" };

@@ -134,10 +134,10 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        refused(&["is unknown", "destroy.check_pr false"]);
+        refused(&["is unknown", "destroy.check_change false"]);
         stage.forge.revoke(TOKEN);
         refused(&["is unknown"]);
-        stage.world.run(["config", "set", "destroy.check_pr", "false"]);
+        stage.world.run(["config", "set", "destroy.check_change", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
 }
