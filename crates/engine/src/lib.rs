@@ -1,6 +1,6 @@
 //! Takes tasks in, gives them slots, runs them, and keeps the stored state and the world in agreement.
 //!
-//! It knows nothing of HTTP, terminals and configuration files. [`main_loop`] drives everything.
+//! It knows nothing of HTTP, terminals and configuration files. `main_loop` drives everything.
 
 mod agents;
 pub mod clock;

@@ -1,6 +1,6 @@
 //! `kugetsu destroy`: checks what is at risk, requests the removal and waits for its end.
 //!
-//! The removal itself is an effect ([`removal`](super::removal) does the work), so it continues if the caller goes away or
+//! The removal itself is an effect (`removal.rs` does the work), so it continues if the caller goes away or
 //! the daemon dies.
 
 use std::path::Path;
