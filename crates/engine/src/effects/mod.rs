@@ -1,4 +1,4 @@
-//! One file per effect: how each is executed. [`execute`](execute::execute) picks the file.
+//! One file per effect: how each is executed. `execute.rs` picks the file.
 
 pub(crate) mod backoff;
 mod cancel_run;

@@ -227,7 +227,7 @@ const FAIL_EFFECT: &str = "\
         state = CASE WHEN ?2 IS NULL THEN 'failed' ELSE 'pending' END \
     WHERE id = ?1";
 
-/// The inverse of [`row::effect`](super::row).
+/// The inverse of `row::effect`.
 fn effect_data(effect: &Effect) -> Value {
     match effect {
         Effect::Run(lease) => json!({ "run": lease.run.to_string(), "fence": lease.fence }),
