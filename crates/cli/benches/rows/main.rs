@@ -6,6 +6,7 @@
 
 mod enqueue;
 mod idle;
+mod large;
 mod latency;
 mod pueue;
 mod report;
@@ -24,12 +25,16 @@ fn main() {
     if std::env::args().any(|arg| arg == "team") {
         return team::measure(&mut report);
     }
+    if std::env::args().any(|arg| arg == "large") {
+        return large::measure(&mut report);
+    }
     {
         let setup = Setup::new();
         latency::measure(&setup, &mut report);
         idle::measure(&setup, &mut report);
     }
     team::measure(&mut report);
+    large::measure(&mut report);
     enqueue::measure(&mut report);
     report.write();
 }
