@@ -64,7 +64,7 @@ impl ReadOnlyDb {
 
     /// The latest run of every issue.
     pub(crate) async fn latest_runs(&self) -> Result<Vec<RunView>, StoreError> {
-        Ok(self.0.views(ViewQuery::new(ViewFilter::Issues)).await?.views)
+        Ok(self.0.views(ViewQuery::new(ViewFilter::all_issues())).await?.views)
     }
 
     /// Whether the run is stored, in any state.

@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::effect::{ClaimedEffect, Commits, EffectView};
 use crate::error::StoreError;
-use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
+use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::view::{Repo, RunView, StoredEvent};
 use crate::write::{Answer, Cleaned, Write};
 
@@ -47,6 +47,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// Returns a page of tasks and where the next one begins.
     fn views(&self, query: ViewQuery) -> Reply<'_, Rows<RunView, Option<i64>>>;
+
+    /// See [`Store::shown`](crate::store::Store::shown).
+    fn shown(&self) -> Reply<'_, Vec<(ShownAs, u64)>>;
 
     fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>>;
 

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::schedule::Candidate;
+use kugetsu_domain::task::TaskState;
 
 use crate::view::RunView;
 
@@ -55,13 +57,57 @@ pub struct IssuePage {
     pub total: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// How an issue appears in lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownAs {
+    /// By the state of its running or else latest task.
+    Task(TaskState),
+    Destroyed,
+}
+
+impl ShownAs {
+    pub const ALL: &'static [Self] = &[
+        Self::Task(TaskState::Queued),
+        Self::Task(TaskState::Running),
+        Self::Task(TaskState::Done),
+        Self::Task(TaskState::Blocked),
+        Self::Task(TaskState::Failed),
+        Self::Task(TaskState::Timeout),
+        Self::Task(TaskState::Canceled),
+        Self::Destroyed,
+    ];
+
+    /// Returns how this issue appears in lists; `None` if it does not. `shown` is the state of its running or else latest
+    /// task.
+    pub(crate) fn of(issue: &Issue, shown: TaskState) -> Option<Self> {
+        match issue.state {
+            _ if issue.reference.is_coordinator() => None,
+            IssueState::Destroyed => Some(Self::Destroyed),
+            IssueState::Open | IssueState::Destroying => Some(Self::Task(shown)),
+        }
+    }
+
+    /// The name in the database and in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task(state) => state.name(),
+            Self::Destroyed => IssueState::Destroyed.name(),
+        }
+    }
+
+    /// The inverse of [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|shown_as| shown_as.name() == name)
+    }
+}
+
+#[derive(Clone, Debug)]
 pub enum ViewFilter {
     Task(TaskId),
     /// The running or else latest task of this issue.
     Issue(IssueId),
-    /// The running or else latest task of every issue except the coordinator.
-    Issues,
+    /// The running or else latest task of every issue that appears as one of these. The coordinator is not listed.
+    Issues(Vec<ShownAs>),
     /// The tasks of this issue.
     TasksOf(IssueId),
     /// The tasks of the same issue queued before this one.
@@ -71,6 +117,13 @@ pub enum ViewFilter {
     /// Queued and running tasks.
     Live,
     All,
+}
+
+impl ViewFilter {
+    /// The running or else latest task of every issue except the coordinator.
+    pub fn all_issues() -> Self {
+        Self::Issues(ShownAs::ALL.to_vec())
+    }
 }
 
 impl From<TaskId> for ViewFilter {
@@ -85,42 +138,54 @@ impl From<IssueId> for ViewFilter {
     }
 }
 
-/// A page of tasks, newest first.
-#[derive(Clone, Copy, Debug)]
+/// A page of tasks, by their order of queueing.
+#[derive(Clone, Debug)]
 pub struct ViewQuery {
     pub filter: ViewFilter,
+    pub order: Order,
     /// [`ViewPage::next`] of the previous page.
-    pub before: Option<i64>,
+    pub cursor: Option<i64>,
     pub limit: Option<u32>,
     /// Whether the tasks have their messages, each of which may be a megabyte.
     pub with_messages: bool,
 }
 
 impl ViewQuery {
-    /// Returns a query for all tasks that match, without their messages.
-    pub const fn new(filter: ViewFilter) -> Self {
-        Self { filter, before: None, limit: None, with_messages: false }
+    /// Returns a query for all tasks that match, newest first, without their messages.
+    pub fn new(filter: ViewFilter) -> Self {
+        Self { filter, order: Order::NewestFirst, cursor: None, limit: None, with_messages: false }
     }
 
     #[must_use]
-    pub const fn limit(self, limit: u32) -> Self {
+    pub fn oldest_first(self) -> Self {
+        Self { order: Order::OldestFirst, ..self }
+    }
+
+    #[must_use]
+    pub fn limit(self, limit: u32) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
     #[must_use]
-    pub const fn before(self, next: Option<i64>) -> Self {
-        Self { before: next, ..self }
+    pub fn cursor(self, next: Option<i64>) -> Self {
+        Self { cursor: next, ..self }
     }
 
     #[must_use]
-    pub const fn with_messages(self) -> Self {
+    pub fn with_messages(self) -> Self {
         Self { with_messages: true, ..self }
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ViewPage {
-    /// Newest first, without damaged ones.
+    /// In the order of the query, without damaged ones.
     pub views: Vec<RunView>,
     /// Where the next page begins; `None` if this one is the last.
     pub next: Option<i64>,

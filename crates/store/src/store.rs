@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 use crate::driver::Driver;
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::StoreError;
-use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ViewFilter, ViewPage, ViewQuery};
+use crate::query::{IssueFilter, IssuePage, Queue, RunQuery, ShownAs, ViewFilter, ViewPage, ViewQuery};
 use crate::view::{DelegatedTask, Repo, RunView, StoredEvent};
 use crate::write::{Adopt, Answer, Applied, Cleaned, Enqueue, Settlement, Write};
 
@@ -151,10 +151,15 @@ impl Store {
         views.pop().transpose()
     }
 
-    /// Returns tasks with their issues and latest runs, newest first. Damaged ones are logged and left out.
+    /// Returns tasks with their issues and latest runs. Damaged ones are logged and left out.
     pub async fn views(&self, query: ViewQuery) -> Result<ViewPage, StoreError> {
         let (views, next) = self.driver.views(query).await?;
         Ok(ViewPage { views: readable(views), next })
+    }
+
+    /// Returns the number of issues that appear in lists, by how they appear.
+    pub async fn shown(&self) -> Result<Vec<(ShownAs, u64)>, StoreError> {
+        self.driver.shown().await
     }
 
     /// Returns runs of an issue, newest first.
@@ -186,10 +191,11 @@ impl Store {
 
     /// Returns the tasks delegated during a task of the coordinator, and the reports on them, oldest first.
     pub async fn delegated_tasks(&self, task: TaskId) -> Result<Vec<DelegatedTask>, StoreError> {
-        let views = self.views(ViewQuery::new(ViewFilter::DelegatedBy(task)).with_messages()).await?.views;
+        let query = ViewQuery::new(ViewFilter::DelegatedBy(task)).oldest_first().with_messages();
+        let views = self.views(query).await?.views;
         let settled = self.driver.settled(task).await?;
         let delegated = |view: RunView| DelegatedTask { is_settled: settled.contains(&view.task.id), view };
-        Ok(views.into_iter().rev().map(delegated).collect())
+        Ok(views.into_iter().map(delegated).collect())
     }
 
     /// Returns all repositories, oldest first.

@@ -44,7 +44,7 @@ impl Follow {
 }
 
 pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<RunObject>>, Fault> {
-    let mut views = shared.engine.store().views(ViewQuery::new(ViewFilter::Issues)).await?.views;
+    let mut views = shared.engine.store().views(ViewQuery::new(ViewFilter::all_issues())).await?.views;
     views.reverse();
     Ok(Json(views.iter().map(|view| run_object(shared.engine.home(), view)).collect()))
 }

@@ -20,7 +20,7 @@ use super::{connection, error, read, schema};
 use crate::driver::{Driver, Reply, Rows};
 use crate::effect::{ClaimedEffect, Commits, EffectId, EffectView};
 use crate::error::{OpenError, StoreError};
-use crate::query::{IssueFilter, Queue, RunQuery, ViewQuery};
+use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
 use crate::view::{Repo, RunView, StoredEvent};
 use crate::write::{Answer, Cleaned, Write};
 
@@ -151,6 +151,10 @@ impl Driver for Sqlite {
 
     fn views(&self, query: ViewQuery) -> Reply<'_, Rows<RunView, Option<i64>>> {
         self.readers.query(move |connection| read::views(connection, &query))
+    }
+
+    fn shown(&self) -> Reply<'_, Vec<(ShownAs, u64)>> {
+        self.readers.query(read::shown)
     }
 
     fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>> {

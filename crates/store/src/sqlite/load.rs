@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
+use kugetsu_domain::task::TaskState;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{self, Columns, issue_columns, run_columns, task_columns};
 use crate::error::StoreError;
-use crate::transaction::{Loaded, Numbers, Plan, StoredRepo, StoredTask};
+use crate::transaction::{LatestTask, Loaded, Numbers, Plan, StoredRepo, StoredTask};
 
 /// What the only writer knows of its own commits and need not read again.
 #[derive(Debug, Default)]
@@ -68,6 +70,7 @@ pub(super) fn load(connection: &Connection, memory: &mut Memory, plan: Plan) -> 
         match issue(connection, id) {
             Ok(None) => {}
             Ok(Some((issue, tasks))) => {
+                loaded.latest.extend(latest_task(connection, id)?.map(|latest| (id, latest)));
                 loaded.tasks.extend(tasks.into_iter().map(|(task, seq)| (task, StoredTask { issue: id, seq })));
                 loaded.issues.insert(id, Ok(issue));
             }
@@ -155,6 +158,19 @@ fn stored_task(connection: &Connection, id: TaskId) -> Result<Option<StoredTask>
     let seq = columns.number()?;
     Ok(Some(StoredTask { issue: columns.parsed()?, seq }))
 }
+
+fn latest_task(connection: &Connection, issue: IssueId) -> Result<Option<LatestTask>, StoreError> {
+    let mut statement = connection.prepare_cached(LATEST_TASK)?;
+    let mut rows = statement.query([issue.to_string()])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    let mut columns = Columns::of("task", found);
+    let seq = columns.number()?;
+    Ok(Some(LatestTask { seq, state: columns.optional_text()?.and_then(TaskState::from_name) }))
+}
+
+const LATEST_TASK: &str = "\
+    SELECT i.latest_task, t.state FROM issues i LEFT JOIN tasks t ON t.seq = i.latest_task \
+    WHERE i.id = ? AND i.latest_task IS NOT NULL";
 
 fn acknowledged(connection: &Connection, run: RunId) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT acknowledged FROM runs WHERE id = ?")?;

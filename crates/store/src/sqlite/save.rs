@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::load::{Memory, number};
 use crate::effect::EffectId;
 use crate::error::StoreError;
+use crate::query::ShownAs;
 use crate::transaction::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, StoredRepo, TaskChange};
 use crate::view::StoredEvent;
 
@@ -86,7 +87,7 @@ const PUT_REPO: &str = "\
 
 /// `repo` is known unless the issue is stored already.
 fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &IssueChange) -> Result<(), StoreError> {
-    let IssueChange { issue, stored_version } = change;
+    let IssueChange { issue, stored_version, shown } = change;
     let (worktree, session, pr) = (issue.worktree.as_ref(), issue.session.as_ref(), issue.pr.as_ref());
     let checked = pr.and_then(|pr| pr.checked);
     let common = params![
@@ -106,6 +107,9 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         checked.map(|(_, at)| at.as_millisecond()),
         number(issue.fence),
         number(issue.version),
+        shown.latest_task,
+        shown.task,
+        shown.shown_as.map(ShownAs::name),
     ];
     match stored_version {
         Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice()),
@@ -118,14 +122,15 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
 
 const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
-        session_state, change_url, change_by, change_state, change_seen_at, fence, version, repo, number, created_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+        session_state, change_url, change_by, change_state, change_seen_at, fence, version, latest_task, \
+        shown_task, shown_as, repo, number, created_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
         session = ?8, session_agent = ?9, session_state = ?10, change_url = ?11, change_by = ?12, change_state = ?13, \
-        change_seen_at = ?14, fence = ?15, version = ?16 \
-    WHERE id = ?1 AND version = ?17";
+        change_seen_at = ?14, fence = ?15, version = ?16, latest_task = ?17, shown_task = ?18, shown_as = ?19 \
+    WHERE id = ?1 AND version = ?20";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "issues, tasks, runs, events", include_str!("../../migrations/0001_issues_tasks_runs_events.sql")),
     (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
     (3, "effects", include_str!("../../migrations/0003_effects.sql")),
+    (4, "stored views", include_str!("../../migrations/0004_stored_views.sql")),
 ];
 
 const RECORD: &str = "

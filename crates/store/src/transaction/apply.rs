@@ -11,12 +11,14 @@ use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::task::Task;
 
-use super::changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, TaskChange};
+use super::changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, Shown, TaskChange};
 use super::event_log::EventEntry;
-use super::loaded::{Loaded, StoredRepo, StoredTask};
+use super::loaded::{LatestTask, Loaded, StoredRepo, StoredTask};
 use crate::effect::Wakes;
 use crate::error::StoreError;
+use crate::query::ShownAs;
 use crate::view::Repo;
 use crate::write::{Adopt, Answer, Applied, Enqueue, Precondition, Write};
 
@@ -173,6 +175,7 @@ impl Transaction {
         self.number(&mut issue);
         let Self { loaded, changes } = self;
         let before = loaded.issues.get(&issue.id).and_then(|stored| stored.as_ref().ok());
+        let stored_version = before.map(|before| before.version);
         for task in issue.tasks.iter().filter(|task| before.and_then(|before| before.task(task.id)) != Some(*task)) {
             let Some(StoredTask { seq, .. }) = loaded.tasks.get(&task.id) else { continue };
             let is_new = *seq > loaded.numbers.task;
@@ -183,14 +186,14 @@ impl Transaction {
         {
             changes.runs.insert(run.id, (issue.id, run.clone()));
         }
+        let shown = shown(loaded, &issue);
         changes.numbers.event += 1;
         changes.events.push(entry.stored(changes.numbers.event, now));
         let live = live(&issue);
         match changes.issues.get_mut(&issue.id) {
-            Some(change) => change.issue = live.clone(),
+            Some(change) => (change.issue, change.shown) = (live.clone(), shown),
             None => {
-                let stored_version = before.map(|before| before.version);
-                changes.issues.insert(issue.id, IssueChange { issue: live.clone(), stored_version });
+                changes.issues.insert(issue.id, IssueChange { issue: live.clone(), stored_version, shown });
             }
         }
         loaded.references.insert(issue.reference.clone(), issue.id);
@@ -211,6 +214,27 @@ impl Transaction {
         }
         issue.tasks.sort_by_key(|task| self.loaded.tasks.get(&task.id).map(|stored| stored.seq));
     }
+}
+
+/// How lists show the issue after a step: by its running or else its latest task.
+fn shown(loaded: &mut Loaded, issue: &Issue) -> Shown {
+    let position = |task: &Task| loaded.tasks.get(&task.id).map_or(0, |stored| stored.seq);
+    // The latest task is in the issue if it is live, or if the step ended it.
+    let newest = issue.tasks.iter().map(|task| LatestTask { seq: position(task), state: Some(task.state) });
+    let newest = newest.max_by_key(|task| task.seq);
+    let running = issue.running_task().map(|task| LatestTask { seq: position(task), state: Some(task.state) });
+    let stored = loaded.latest.get(&issue.id).copied();
+    let latest = match (stored, newest) {
+        (Some(stored), Some(newest)) if newest.seq < stored.seq => stored,
+        (_, Some(newest)) => newest,
+        (Some(stored), None) => stored,
+        // Every stored issue has had a task.
+        (None, None) => LatestTask { seq: 0, state: None },
+    };
+    loaded.latest.insert(issue.id, latest);
+    let shown = running.unwrap_or(latest);
+    let shown_as = shown.state.and_then(|state| ShownAs::of(issue, state));
+    Shown { latest_task: latest.seq, task: shown.seq, shown_as }
 }
 
 /// The issue without the tasks and the run that its last step ended.
@@ -249,7 +273,7 @@ mod tests {
     use kugetsu_domain::issue::Worktree;
     use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
     use kugetsu_domain::run::{Outcome, Run, Usage, Verdict};
-    use kugetsu_domain::task::{Task, TaskKind};
+    use kugetsu_domain::task::{Task, TaskKind, TaskState};
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -267,6 +291,7 @@ mod tests {
         runs: BTreeMap<RunId, (IssueId, Run)>,
         events: Vec<StoredEvent>,
         effects: Vec<EffectChange>,
+        shown: BTreeMap<IssueId, Shown>,
     }
 
     impl Tables {
@@ -301,6 +326,10 @@ mod tests {
             let live = self.tasks.iter().filter(|(_, (issue, task))| issues.contains(issue) && !task.state.is_final());
             loaded.tasks.extend(live.map(|(seq, (issue, task))| (task.id, StoredTask { issue: *issue, seq: *seq })));
             loaded.issues = issues.into_iter().filter_map(|id| Some((id, Ok(self.issue(id)?)))).collect();
+            for id in loaded.issues.keys() {
+                let seq = self.shown[id].latest_task;
+                loaded.latest.insert(*id, LatestTask { seq, state: Some(self.tasks[&seq].1.state) });
+            }
             let runs = self.runs.values().filter(|(_, run)| plan.runs.contains(&run.id));
             loaded.acknowledged = runs.map(|(_, run)| (run.id, run.acknowledged)).collect();
             loaded
@@ -314,6 +343,7 @@ mod tests {
                 let stored = self.issues.get(&id).map(|issue| issue.version);
                 assert_eq!(stored, change.stored_version, "the row that was loaded");
                 self.issues.insert(id, Issue { tasks: vec![], run: None, ..change.issue });
+                self.shown.insert(id, change.shown);
             }
             for (seq, change) in changes.tasks {
                 let stored = self.tasks.insert(seq, (change.issue, change.task));
@@ -322,6 +352,19 @@ mod tests {
             self.runs.extend(changes.runs);
             self.events.extend(changes.events);
             self.effects.extend(changes.effects);
+        }
+
+        /// How lists show an issue, by reading all its tasks.
+        fn scan(&self, issue: &Issue) -> Shown {
+            let tasks = || self.tasks.iter().filter(|(_, (of, _))| *of == issue.id);
+            let (latest, _) = tasks().next_back().unwrap();
+            let running = tasks().find(|(_, (_, task))| task.state == TaskState::Running);
+            let (task, (_, shown)) = running.unwrap_or_else(|| tasks().next_back().unwrap());
+            let shown_as = match issue.state {
+                IssueState::Destroyed => ShownAs::Destroyed,
+                _ => ShownAs::Task(shown.state),
+            };
+            Shown { latest_task: *latest, task: *task, shown_as: Some(shown_as) }
         }
 
         fn write(&mut self, writes: &[Write]) -> Vec<Result<Answer, StoreError>> {
@@ -623,6 +666,24 @@ mod tests {
                 prop_assert_eq!(batched, alone, "write {}: {:?}", index, story.writes[index]);
             }
             prop_assert_eq!(tables, story.tables);
+        }
+
+        #[test]
+        fn lists_show_what_a_scan_of_the_tasks_shows(
+            acts in prop::collection::vec(act(), 1..60),
+            sizes in prop::collection::vec(1_usize..9, 1..9),
+        ) {
+            let mut story = Story::default();
+            acts.iter().for_each(|act| story.play(act));
+            let (mut tables, mut rest) = (Tables::default(), story.writes.as_slice());
+            for size in sizes.iter().cycle().take(acts.len()) {
+                let (batch, later) = rest.split_at(rest.len().min(*size));
+                tables.write(batch);
+                for issue in tables.issues.values() {
+                    prop_assert_eq!(tables.shown[&issue.id], tables.scan(issue), "{}", issue.reference);
+                }
+                rest = later;
+            }
         }
 
         #[test]

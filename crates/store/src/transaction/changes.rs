@@ -12,6 +12,7 @@ use kugetsu_domain::task::Task;
 
 use super::loaded::{Numbers, StoredRepo};
 use crate::effect::{EffectId, Wakes};
+use crate::query::ShownAs;
 use crate::view::StoredEvent;
 
 /// The rows to save, each once and in its final state.
@@ -71,6 +72,18 @@ pub(crate) struct IssueChange {
     pub(crate) issue: Issue,
     /// The version that the stored row must have; `None` creates it.
     pub(crate) stored_version: Option<u64>,
+    pub(crate) shown: Shown,
+}
+
+/// The columns of an issue for lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Position of its latest task in the order of queueing.
+    pub(crate) latest_task: i64,
+    /// Position of its running or else latest task.
+    pub(crate) task: i64,
+    /// `None` if it is not listed.
+    pub(crate) shown_as: Option<ShownAs>,
 }
 
 #[derive(Debug)]

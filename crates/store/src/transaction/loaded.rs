@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
+use kugetsu_domain::task::TaskState;
 
 use crate::error::StoreError;
 
@@ -17,6 +18,8 @@ pub(crate) struct Loaded {
     pub(crate) issues: HashMap<IssueId, Result<Issue, StoreError>>,
     /// The planned tasks and the live ones of the issues.
     pub(crate) tasks: HashMap<TaskId, StoredTask>,
+    /// The latest task of each issue.
+    pub(crate) latest: HashMap<IssueId, LatestTask>,
     /// Bytes of each run's report whose events are stored.
     pub(crate) acknowledged: HashMap<RunId, u64>,
     pub(crate) numbers: Numbers,
@@ -35,6 +38,13 @@ pub(crate) struct StoredTask {
     pub(crate) issue: IssueId,
     /// Its position in the order of queueing.
     pub(crate) seq: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LatestTask {
+    pub(crate) seq: i64,
+    /// `None` if it is damaged.
+    pub(crate) state: Option<TaskState>,
 }
 
 /// The highest numbers in use.

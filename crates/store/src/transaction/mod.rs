@@ -12,5 +12,5 @@ mod plan;
 
 pub(crate) use apply::apply;
 pub(crate) use changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, TaskChange};
-pub(crate) use loaded::{Loaded, Numbers, StoredRepo, StoredTask};
+pub(crate) use loaded::{LatestTask, Loaded, Numbers, StoredRepo, StoredTask};
 pub(crate) use plan::Plan;

@@ -44,7 +44,7 @@ async fn others_are_unaffected(world: &World, healthy: [IssueId; 2], texts: &[&s
     let running: Vec<_> = world.running().await.iter().map(|issue| issue.id).collect();
     assert_eq!(running.len(), 2, "{running:?}");
     assert!(healthy.iter().all(|id| running.contains(id)));
-    for list in [world.tasks(ViewFilter::All).await, world.tasks(ViewFilter::Issues).await] {
+    for list in [world.tasks(ViewFilter::All).await, world.tasks(ViewFilter::all_issues()).await] {
         assert!(healthy.iter().all(|id| list.iter().any(|view| view.issue == *id)), "{list:?}");
     }
     let lease = store.issue_by_id(healthy[0]).await.unwrap().lease().unwrap();

@@ -62,7 +62,7 @@ async fn tasks_and_runs_of_schema_2_read_back() {
             "local/tools#4 start queued, run none: a part that waits",
         ]
     );
-    let listed = store.views(ViewQuery::new(ViewFilter::Issues)).await.unwrap().views;
+    let listed = store.views(ViewQuery::new(ViewFilter::all_issues())).await.unwrap().views;
     let listed: Vec<String> = listed.iter().map(|view| view.reference.to_string()).collect();
     assert_eq!(listed.len(), 14);
     assert_eq!(listed[..3], ["local/tools#4", "github.com/acme/api#10", "github.com/acme/api#9"]);

@@ -98,7 +98,7 @@ async fn a_run_reads_back_as_stored() {
     assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (0.25, 1000));
     assert_eq!((run.fence, view.task.state), (1, TaskState::Blocked));
     assert_eq!(store.view(task).await.unwrap().as_ref(), Some(&view));
-    let mut listed = store.views(ViewQuery::new(ViewFilter::Issues)).await.unwrap().views;
+    let mut listed = store.views(ViewQuery::new(ViewFilter::all_issues())).await.unwrap().views;
     assert_eq!(listed[0].task.message, "", "a list holds no messages");
     listed[0].task.message.clone_from(&view.task.message);
     assert_eq!(listed, [view]);

@@ -14,4 +14,4 @@ pub(super) use events::{events_after, last_event};
 pub(super) use integrity::check;
 pub(super) use issues::{issues, repos};
 pub(super) use queue::{queue, queue_position};
-pub(super) use views::{runs, views};
+pub(super) use views::{runs, shown, views};

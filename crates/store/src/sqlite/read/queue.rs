@@ -91,16 +91,17 @@ pub(in crate::sqlite) fn queue_position(connection: &Connection, task: TaskId) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::sqlite::schema;
 
     /// A long queue whose statistics SQLite knows, and plans by.
     const FULL_AND_ANALYZED: &str = "
-        INSERT INTO repos (id, base, project, source, created_at) VALUES (1, 'https://h', 'a/b', 'https://h/a/b', 0);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+        INSERT INTO repos (id, base, project, source, created_at) SELECT i, 'https://h', 'a/' || i, '', 0 FROM n;
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-        INSERT INTO issues (id, repo, number, state, title, fence, version, created_at)
-        SELECT 'issue-' || i, 1, i, 'open', '', 0, 1, 0 FROM n;
+        INSERT INTO issues (id, repo, number, state, title, fence, version, created_at, latest_task, shown_task, shown_as)
+        SELECT 'issue-' || i, i % 50 + 1, i, 'open', '', 0, 1, 0, i, i, CASE WHEN i % 10 THEN 'queued' ELSE 'done' END FROM n;
         INSERT INTO tasks (id, issue, kind, state, message, agent, priority, attempt, cancel_asked, queued_at)
         SELECT 'task-' || number, id, 'start', CASE WHEN number % 10 THEN 'queued' ELSE 'done' END, '', '', number % 3,
             0, 0, 0 FROM issues;
@@ -109,7 +110,7 @@ mod tests {
         ANALYZE;";
 
     /// The steps of SQLite's plan.
-    fn plan(query: &str) -> Vec<String> {
+    pub(in crate::sqlite) fn plan(query: &str) -> Vec<String> {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate("memory".as_ref(), &mut connection).unwrap();
         connection.execute_batch(FULL_AND_ANALYZED).unwrap();

@@ -1,20 +1,44 @@
 //! Tasks with their issues and runs.
 
+use std::cmp::Reverse;
+
 use kugetsu_domain::run::Run;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 use crate::driver::Rows;
 use crate::error::StoreError;
-use crate::query::{RunQuery, ViewFilter, ViewQuery};
+use crate::query::{Order, RunQuery, ShownAs, ViewFilter, ViewQuery};
 use crate::sqlite::load::number;
 use crate::sqlite::row::{self, Columns, issue_columns, run_columns, task_columns};
 use crate::view::RunView;
 
+/// A page of the positions of tasks, then a query for each: no list reads a row that it does not return.
+pub(in crate::sqlite) fn views(
+    connection: &Connection,
+    query: &ViewQuery,
+) -> Result<Rows<RunView, Option<i64>>, StoreError> {
+    // Both from the same state of the database.
+    let transaction = connection.unchecked_transaction()?;
+    let page = positions(&transaction, query)?;
+    let mut statement = transaction.prepare_cached(if query.with_messages { VIEW } else { VIEW_WITHOUT_MESSAGE })?;
+    let mut views = Vec::with_capacity(page.len());
+    for seq in &page {
+        let mut rows = statement.query([seq])?;
+        let Some(found) = rows.next()? else { continue };
+        match view(&mut Columns::of("task", found)) {
+            Err(error) if !error.is_damage() => return Err(error),
+            view => views.push(view),
+        }
+    }
+    let is_full = query.limit.is_some_and(|limit| page.len() == limit as usize);
+    Ok((views, page.last().copied().filter(|_| is_full)))
+}
+
 macro_rules! view {
-    ($message:literal, $where:literal) => {
+    ($message:literal) => {
         concat!(
-            "SELECT t.seq, ",
+            "SELECT ",
             task_columns!($message),
             ", ",
             issue_columns!(),
@@ -22,69 +46,91 @@ macro_rules! view {
             run_columns!(),
             " FROM tasks t JOIN issues i ON i.id = t.issue JOIN repos p ON p.id = i.repo ",
             "LEFT JOIN runs r ON r.id = (SELECT x.id FROM runs x WHERE x.task = t.id ORDER BY x.fence DESC LIMIT 1) ",
-            "WHERE ",
-            $where,
-            " AND t.seq < ?2 ORDER BY t.seq DESC LIMIT ?3"
+            "WHERE t.seq = ?"
         )
     };
 }
 
-/// The query with and without messages. `?1` is the filter's identifier.
-macro_rules! views {
-    ($with_messages:expr, $where:literal) => {
-        if $with_messages { view!("t.message", $where) } else { view!("''", $where) }
+const VIEW: &str = view!("t.message");
+const VIEW_WITHOUT_MESSAGE: &str = view!("''");
+
+/// Returns the positions of the tasks of a page, in its order.
+fn positions(connection: &Connection, query: &ViewQuery) -> Result<Vec<i64>, StoreError> {
+    let (statements, key) = match &query.filter {
+        ViewFilter::Task(task) => (&TASK, Some(task.to_string())),
+        ViewFilter::Issue(issue) => (&SHOWN_OF, Some(issue.to_string())),
+        ViewFilter::Issues(shown_as) => {
+            let mut page = Vec::new();
+            for shown_as in shown_as {
+                page.extend(numbers(connection, &SHOWN, Some(shown_as.name().to_owned()), query)?);
+            }
+            match query.order {
+                Order::NewestFirst => page.sort_unstable_by_key(|seq| Reverse(*seq)),
+                Order::OldestFirst => page.sort_unstable(),
+            }
+            page.truncate(query.limit.map_or(usize::MAX, |limit| limit as usize));
+            return Ok(page);
+        }
+        ViewFilter::TasksOf(issue) => (&TASKS_OF, Some(issue.to_string())),
+        ViewFilter::Before(task) => (&BEFORE, Some(task.to_string())),
+        ViewFilter::DelegatedBy(task) => (&DELEGATED_BY, Some(task.to_string())),
+        ViewFilter::Live => (&LIVE, None),
+        ViewFilter::All => (&ALL, None),
+    };
+    numbers(connection, statements, key, query)
+}
+
+fn numbers(
+    connection: &Connection,
+    statements: &[&str; 2],
+    key: Option<String>,
+    query: &ViewQuery,
+) -> Result<Vec<i64>, StoreError> {
+    let [newest_first, oldest_first] = *statements;
+    let (statement, start) = match query.order {
+        Order::NewestFirst => (newest_first, i64::MAX),
+        Order::OldestFirst => (oldest_first, i64::MIN),
+    };
+    let mut statement = connection.prepare_cached(statement)?;
+    let limit = query.limit.map_or(i64::MAX, i64::from);
+    let numbers = statement.query_map(params![key, query.cursor.unwrap_or(start), limit], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+/// A statement for both orders. `?1` is the filter's key, `?2` the cursor, `?3` the limit.
+macro_rules! page {
+    ($seq:literal, $from_where:literal) => {
+        [
+            concat!("SELECT ", $seq, " FROM ", $from_where, " AND ", $seq, " < ?2 ORDER BY ", $seq, " DESC LIMIT ?3"),
+            concat!("SELECT ", $seq, " FROM ", $from_where, " AND ", $seq, " > ?2 ORDER BY ", $seq, " LIMIT ?3"),
+        ]
     };
 }
 
-pub(in crate::sqlite) fn views(
-    connection: &Connection,
-    query: &ViewQuery,
-) -> Result<Rows<RunView, Option<i64>>, StoreError> {
-    let full = query.with_messages;
-    let (statement, id) = match query.filter {
-        ViewFilter::Task(task) => (views!(full, "t.id = ?1"), Some(task.to_string())),
-        ViewFilter::Issue(issue) => (
-            views!(
-                full,
-                "t.issue = ?1 AND t.seq = coalesce((SELECT a.seq FROM tasks a WHERE a.issue = i.id AND a.state = 'running'), \
-                 (SELECT max(a.seq) FROM tasks a WHERE a.issue = i.id))"
-            ),
-            Some(issue.to_string()),
-        ),
-        ViewFilter::Issues => (
-            views!(
-                full,
-                "?1 IS NULL AND p.base <> 'coordinator' AND t.seq = coalesce((SELECT a.seq FROM tasks a WHERE a.issue = i.id AND a.state = 'running'), \
-                 (SELECT max(a.seq) FROM tasks a WHERE a.issue = i.id))"
-            ),
-            None,
-        ),
-        ViewFilter::TasksOf(issue) => (views!(full, "t.issue = ?1"), Some(issue.to_string())),
-        ViewFilter::Before(task) => (
-            views!(
-                full,
-                "t.issue = (SELECT issue FROM tasks WHERE id = ?1) AND t.seq < (SELECT seq FROM tasks WHERE id = ?1)"
-            ),
-            Some(task.to_string()),
-        ),
-        ViewFilter::DelegatedBy(task) => (views!(full, "t.asked_by = ?1"), Some(task.to_string())),
-        ViewFilter::Live => (views!(full, "?1 IS NULL AND t.state IN ('queued', 'running')"), None),
-        ViewFilter::All => (views!(full, "?1 IS NULL"), None),
-    };
-    let limit = query.limit.map_or(i64::MAX, i64::from);
-    let mut statement = connection.prepare_cached(statement)?;
-    let mut rows = statement.query(params![id, query.before.unwrap_or(i64::MAX), limit])?;
-    let (mut views, mut last) = (Vec::new(), None);
-    while let Some(found) = rows.next()? {
-        let mut columns = Columns::of("task", found);
-        last = Some(columns.number()?);
-        match view(&mut columns) {
-            Err(error) if !error.is_damage() => return Err(error),
-            view => views.push(view),
-        }
+const TASK: [&str; 2] = page!("seq", "tasks WHERE id = ?1");
+const SHOWN_OF: [&str; 2] = page!("shown_task", "issues WHERE id = ?1");
+const SHOWN: [&str; 2] = page!("shown_task", "issues INDEXED BY issues_shown WHERE shown_as = ?1");
+const TASKS_OF: [&str; 2] = page!("seq", "tasks INDEXED BY tasks_by_issue WHERE issue = ?1");
+const BEFORE: [&str; 2] = page!(
+    "seq",
+    "tasks INDEXED BY tasks_by_issue WHERE issue = (SELECT issue FROM tasks WHERE id = ?1) \
+         AND seq < (SELECT seq FROM tasks WHERE id = ?1)"
+);
+const DELEGATED_BY: [&str; 2] = page!("seq", "tasks INDEXED BY tasks_asked_by WHERE asked_by = ?1");
+const LIVE: [&str; 2] =
+    page!("seq", "tasks INDEXED BY tasks_live_by_seq WHERE state IN ('queued', 'running') AND ?1 IS NULL");
+const ALL: [&str; 2] = page!("seq", "tasks WHERE ?1 IS NULL");
+
+/// Returns the number of issues that appear in lists, by how they appear.
+pub(in crate::sqlite) fn shown(connection: &Connection) -> Result<Vec<(ShownAs, u64)>, StoreError> {
+    let count = "SELECT count(*) FROM issues INDEXED BY issues_shown WHERE shown_as = ?";
+    let mut statement = connection.prepare_cached(count)?;
+    let mut counts = Vec::new();
+    for shown_as in ShownAs::ALL {
+        let count: i64 = statement.query_row([shown_as.name()], |row| row.get(0))?;
+        counts.push((*shown_as, count as u64));
     }
-    let is_full = views.len() as i64 == limit;
-    Ok((views, last.filter(|_| is_full)))
+    Ok(counts)
 }
 
 fn view(columns: &mut Columns<'_>) -> Result<RunView, StoreError> {
@@ -115,4 +161,38 @@ pub(in crate::sqlite) fn runs(connection: &Connection, query: &RunQuery) -> Resu
         runs.push(row::run(&mut Columns::of("run", found))?);
     }
     Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::read::queue::tests::plan;
+
+    #[test]
+    fn pages_are_read_by_an_index_in_its_order() {
+        let indexes = [
+            (SHOWN, "issues_shown"),
+            (LIVE, "tasks_live_by_seq"),
+            (TASKS_OF, "tasks_by_issue"),
+            (BEFORE, "tasks_by_issue"),
+            (DELEGATED_BY, "tasks_asked_by"),
+            (ALL, "INTEGER PRIMARY KEY"),
+            (SHOWN_OF, "PRIMARY KEY"),
+        ];
+        for (queries, index) in indexes {
+            for query in queries {
+                let plan = plan(query);
+                assert!(plan.iter().any(|step| step.contains(index)), "{query}: {plan:#?}");
+                assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{query}: {plan:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_view_reads_no_table_as_a_whole() {
+        for query in [VIEW, VIEW_WITHOUT_MESSAGE, RUNS] {
+            let plan = plan(query);
+            assert!(!plan.iter().any(|step| step.contains("SCAN")), "{query}: {plan:#?}");
+        }
+    }
 }
