@@ -42,9 +42,9 @@ Examples:
   kugetsu status
   kugetsu logs -f .
 
-Topics: refs, config, env, agents, exit-codes. Read one with: kugetsu help <topic>";
+Topics: refs, config, env, agents, exit-codes. To read one: kugetsu help <topic>";
 
-/// Turns issues into finished, pushed changes, with coding agents that work side by side, each in its own git worktree.
+/// Run coding agents on issues, many at once, each in a git worktree of its own.
 #[derive(Debug, Parser)]
 #[command(name = "kugetsu", version, after_help = AFTER_HELP, propagate_version = false, max_term_width = 80)]
 #[command(disable_help_subcommand = true)]
@@ -140,16 +140,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_make_sense() {
+    fn command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 
-    /// Every command that can be typed, with what stands before it.
+    /// Every visible command with its full name.
     fn commands() -> Vec<(String, clap::Command)> {
         fn add(command: &clap::Command, all: &mut Vec<(String, clap::Command)>) {
             let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
             all.push((name, command.clone()));
-            command.get_subcommands().filter(|one| !one.is_hide_set()).for_each(|one| add(one, all));
+            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(|command| add(command, all));
         }
         let mut command = Cli::command();
         command.build();
@@ -158,49 +158,49 @@ mod tests {
         all
     }
 
-    /// The words of a line, as a shell would split it.
-    fn words(line: &str) -> Vec<String> {
-        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    /// Splits a line as a shell does.
+    fn split(line: &str) -> Vec<String> {
+        let (mut args, mut arg, mut quoted) = (Vec::new(), String::new(), false);
         for c in line.chars() {
             match c {
                 '"' => quoted = !quoted,
-                ' ' if !quoted => words.push(std::mem::take(&mut word)),
-                c => word.push(c),
+                ' ' if !quoted => args.push(std::mem::take(&mut arg)),
+                c => arg.push(c),
             }
         }
-        words.push(word);
-        words
+        args.push(arg);
+        args
     }
 
     #[test]
-    fn every_command_says_what_it_does_and_shows_examples_that_can_be_typed() {
-        let mut faults = Vec::new();
+    fn every_command_is_documented_with_valid_examples() {
+        let mut problems = Vec::new();
         for (name, command) in commands() {
             if command.get_about().is_none() {
-                faults.push(format!("{name}: nothing is said about it"));
+                problems.push(format!("{name}: no description"));
             }
-            let arguments = command.get_arguments().filter(|one| one.get_help().is_none() && !one.is_hide_set());
-            faults.extend(arguments.map(|one| format!("{name}: nothing is said about {}", one.get_id())));
+            let arguments = command.get_arguments().filter(|arg| arg.get_help().is_none() && !arg.is_hide_set());
+            problems.extend(arguments.map(|arg| format!("{name}: no description of {}", arg.get_id())));
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples = after.split("Examples:\n").nth(1).unwrap_or_default().lines();
             let examples: Vec<&str> = examples.take_while(|line| line.starts_with("  kugetsu")).collect();
             if examples.is_empty() {
-                faults.push(format!("{name}: no examples"));
+                problems.push(format!("{name}: no examples"));
             }
             for example in examples {
-                if let Err(error) = Cli::try_parse_from(words(example.trim())) {
-                    faults.push(format!("{name}: {example}: {error}"));
+                if let Err(error) = Cli::try_parse_from(split(example.trim())) {
+                    problems.push(format!("{name}: {example}: {error}"));
                 }
                 if !example.trim().starts_with(&name) {
-                    faults.push(format!("{name}: {example}: an example of another command"));
+                    problems.push(format!("{name}: {example}: does not start with the command"));
                 }
             }
         }
-        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
     #[test]
-    fn help_fits_the_narrowest_terminal() {
+    fn help_fits_a_terminal_of_80_columns() {
         for (name, mut command) in commands() {
             for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
                 let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
@@ -210,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn start_takes_message_and_pull_request_in_their_places() {
+    fn positional_arguments_are_parsed_in_order() {
         let typed = ["kugetsu", "start", "#12", "fix it", "https://h/o/r/pulls/3", "--priority", "-2", "--no-queue"];
         let Command::Start(_) = Cli::try_parse_from(typed).unwrap().command else { panic!("another command") };
         Cli::try_parse_from(["kugetsu", "start", "#12", "-"]).unwrap();
-        assert!(Cli::try_parse_from(["kugetsu", "continue", "#12"]).is_err(), "a message is needed");
-        assert!(Cli::try_parse_from(["kugetsu", "destroy"]).is_err(), "an issue is needed");
+        assert!(Cli::try_parse_from(["kugetsu", "continue", "#12"]).is_err(), "a message is required");
+        assert!(Cli::try_parse_from(["kugetsu", "destroy"]).is_err(), "an issue is required");
         assert!(Cli::try_parse_from(["kugetsu", "destroy", "--base", "-y"]).is_ok());
         assert!(Cli::try_parse_from(["kugetsu", "env", "set", "A", "-x-"]).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Reaches the daemon, and starts it first where a command needs it.
+//! Connections of commands to the daemon, which is started if a command needs it.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,18 @@ use crate::failure::Failure;
 use crate::paths::socket;
 use crate::{setup, ui};
 
-/// How often a broken connection is tried again, and after what pause.
-const AGAIN: usize = 3;
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long a daemon that was stopped on purpose may stay away, for an upgrade say.
-const AWAY: Duration = Duration::from_secs(15);
-/// How often it is looked for meanwhile.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a request is sent again after its connection broke, and the pause before.
+const RETRIES: usize = 3;
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a daemon that was stopped may stay away before a waiting command gives up: long enough for an upgrade.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(15);
+const RESTART_POLL: Duration = Duration::from_millis(200);
 
-/// A connection to the daemon; none when none runs.
+/// Connects to the daemon. Returns `None` if no daemon runs.
 pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
     match Client::connect(&socket(home)?).await {
         Ok(client) => {
-            warn_of_another_version(home);
+            warn_of_other_version(home);
             Ok(Some(client))
         }
         Err(ClientError::NotRunning { .. }) => Ok(None),
@@ -35,62 +34,68 @@ pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
     }
 }
 
-/// A connection to the daemon, which is started where none runs. A home that is not there yet is made.
+/// Connects to the daemon; creates the home and starts the daemon if necessary.
 pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
     match running(home).await {
         Ok(Some(client)) => return Ok(client),
         Ok(None) => {}
-        // A home that cannot be used says more than the socket in it.
+        // An unusable home is the better explanation than the socket in it.
         Err(failure) => return Err(home.create().map_or_else(|error| Failure::new(error.to_string()), |()| failure)),
     }
     setup::ensure_home(home)?;
+    tracing::info!("starting the daemon");
     start::start(home).await?;
     Ok(Client::connect(&socket(home)?).await?)
 }
 
-/// Asks the daemon for something. A daemon that dies while it is asked is started again and asked once more: a question
-/// changes nothing.
-pub(crate) async fn ask<Answer: DeserializeOwned>(home: &Home, path: &str) -> Result<Answer, Failure> {
-    again(home, async |mut daemon| daemon.get(path).await).await
+/// Sends a query. It changes nothing, so it is sent again if the daemon dies meanwhile.
+pub(crate) async fn get<Response: DeserializeOwned>(home: &Home, path: &str) -> Result<Response, Failure> {
+    with_retry(home, path, async |mut daemon| daemon.get(path).await).await
 }
 
-/// Queues a task. As [`ask`]: the task carries its own identifier, so that asking twice queues it once.
+/// Queues a task. The task carries its own ID, so sending it again queues it once.
 pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
-    again(home, async |mut daemon| daemon.post(path::TASKS, request).await).await
+    with_retry(home, path::TASKS, async |mut daemon| daemon.post(path::TASKS, request).await).await
 }
 
-/// Hands a message over to the coordinator. As [`queue`].
+/// Sends a message to the coordinator. Like [`queue`], safe to send again.
 pub(crate) async fn delegate(home: &Home, request: &DelegateRequest) -> Result<TaskObject, Failure> {
-    again(home, async |mut daemon| daemon.post(path::DELEGATE, request).await).await
+    with_retry(home, path::DELEGATE, async |mut daemon| daemon.post(path::DELEGATE, request).await).await
 }
 
-/// Asks for work from before kugetsu to be taken over. As [`queue`]: what was taken over is known the second time.
+/// Adopts an issue of the script's home. Like [`queue`], safe to send again: an adopted issue is recognized.
 pub(crate) async fn adopt(home: &Home, request: &AdoptRequest) -> Result<AdoptedObject, Failure> {
-    again(home, async |mut daemon| daemon.post(path::ADOPT, request).await).await
+    with_retry(home, path::ADOPT, async |mut daemon| daemon.post(path::ADOPT, request).await).await
 }
 
-/// Says something to the daemon, on a new connection each time that one breaks.
-async fn again<Answer>(
+/// Sends a request, on a new connection each time that one breaks.
+async fn with_retry<Response>(
     home: &Home,
-    say: impl AsyncFn(Client) -> Result<Answer, ClientError>,
-) -> Result<Answer, Failure> {
-    for _ in 0..AGAIN {
-        match say(ready(home).await?).await {
-            Err(ClientError::Broken(_)) => tokio::time::sleep(PAUSE).await,
-            answer => return Ok(answer?),
+    path: &str,
+    send: impl AsyncFn(Client) -> Result<Response, ClientError>,
+) -> Result<Response, Failure> {
+    for _ in 0..RETRIES {
+        tracing::debug!(path, "asking the daemon");
+        match send(ready(home).await?).await {
+            Err(ClientError::Broken(reason)) => {
+                tracing::info!(path, reason, "the connection to the daemon broke; retrying");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            result => return Ok(result?),
         }
     }
-    Ok(say(ready(home).await?).await?)
+    Ok(send(ready(home).await?).await?)
 }
 
-/// Waits for a daemon that went away while a command listened to it; false when it stays away. One that crashed left its
-/// socket, and is started again. One that was stopped took it away, and is waited for: starting it would undo what
-/// somebody wanted.
-pub(crate) async fn back(home: &Home) -> Result<bool, Failure> {
+/// Waits for a daemon that went away while a command listened to it. Returns false if it stays away.
+///
+/// A daemon that crashed left its socket behind and is started again. One that was stopped removed it; starting that one
+/// would undo what the user wanted, so it is only waited for.
+pub(crate) async fn reconnect(home: &Home) -> Result<bool, Failure> {
     let socket = socket(home)?;
-    let begin = Instant::now();
-    while begin.elapsed() < AWAY {
-        tokio::time::sleep(LOOK).await;
+    let start = Instant::now();
+    while start.elapsed() < RESTART_TIMEOUT {
+        tokio::time::sleep(RESTART_POLL).await;
         if socket.exists() {
             return ready(home).await.map(|_| true);
         }
@@ -98,20 +103,18 @@ pub(crate) async fn back(home: &Home) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// As [`back`], for a command that waits for what becomes of a task and cannot go on without. `meanwhile` is what goes on.
-///
-/// # Errors
-/// It stays away.
-pub(crate) async fn back_or_tell(home: &Home, meanwhile: &str, task: &str) -> Result<(), Failure> {
-    if back(home).await? {
+/// Like [`reconnect`], for a command that cannot continue without the daemon: fails if it stays away. `meanwhile` says
+/// what continues without it.
+pub(crate) async fn reconnect_or_fail(home: &Home, meanwhile: &str, task: &str) -> Result<(), Failure> {
+    if reconnect(home).await? {
         return Ok(());
     }
-    Err(Failure::new(format!("the daemon was stopped while this command waited; {meanwhile}"))
-        .hint(format!("to see what became of it: kugetsu queue show {task}")))
+    Err(Failure::new(format!("the daemon was stopped while this command was waiting; {meanwhile}"))
+        .hint(format!("check the task with `kugetsu queue show {task}`")))
 }
 
-/// Lets the daemon, if one runs, read the settings again. It would see the change by itself; this way a mistake is told
-/// to the person who made it.
+/// Makes a running daemon read the settings again. It also notices the change by itself; asking it makes a mistake an
+/// error of the command that made it.
 pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {
     if let Some(mut client) = running(home).await? {
         client.post::<serde_json::Value>(path::RELOAD, &()).await?;
@@ -119,15 +122,15 @@ pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The daemon's version stands in its lock file, so that asking costs no round trip.
-fn warn_of_another_version(home: &Home) {
+/// The lock file holds the daemon's version, so this takes no request.
+fn warn_of_other_version(home: &Home) {
     let own = env!("CARGO_PKG_VERSION");
     if let Some(holder) = lock::holder(home)
         && holder.version != own
     {
         ui::warning(format!(
-            "the running daemon is version {}, this command is {own}; `kugetsu daemon stop` ends it, and the next \
-             command starts the new one (runs go on meanwhile)",
+            "the running daemon has version {}, this command has {own}; stop it with `kugetsu daemon stop`, and the next \
+             command starts the new version (runs continue)",
             holder.version
         ));
     }

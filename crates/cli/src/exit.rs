@@ -1,32 +1,29 @@
-//! Exit codes, for scripts. They never change their meaning.
+//! Exit codes. They are a contract with scripts and never change; `kugetsu help exit-codes` documents them.
 
 use std::process::ExitCode;
 
 use kugetsu_api::problem::ProblemKind;
 use kugetsu_api::run::State;
 
-/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// Done, or what was asked for is shown.
     Done = 0,
-    /// It went wrong.
     Failed = 1,
-    /// The command itself is wrong, or names something that is not there.
+    /// The command line is wrong, or names something that does not exist.
     Usage = 2,
-    /// A person has to decide or help.
+    /// The user has to decide or help.
     NeedsPerson = 3,
-    /// Every place is taken and `--no-queue` was given (`EX_TEMPFAIL` of sysexits.h: try again later).
+    /// All slots are in use and `--no-queue` was given. `EX_TEMPFAIL` of sysexits.h: try again later.
     Full = 75,
-    /// A time limit ended the run, as timeout(1) says it.
+    /// A time limit ended the run. The exit code of timeout(1).
     Timeout = 124,
-    /// Canceled, or interrupted while waiting, as a shell says it of SIGINT.
+    /// The run was canceled, or waiting for it was interrupted. The exit code of a shell after SIGINT.
     Canceled = 130,
 }
 
 impl Exit {
-    /// The exit code after waiting for a task that ended so. One that goes on was not waited for.
+    /// The exit code of `--wait` for a task that ended in this state. States that are not final have ended nothing.
     pub(crate) const fn of_state(state: State) -> Self {
         match state {
             State::Queued | State::Running | State::Done => Self::Done,
@@ -37,7 +34,7 @@ impl Exit {
         }
     }
 
-    /// The exit code of a refusal.
+    /// The exit code of a request that the daemon rejected.
     pub(crate) const fn of_problem(kind: ProblemKind) -> Self {
         match kind {
             ProblemKind::Usage | ProblemKind::NotFound => Self::Usage,

@@ -1,10 +1,10 @@
-//! Why a command failed, in words for the person who typed it.
+//! Why a command failed. `main` prints it, and nothing else does.
 
 use kugetsu_api::client::ClientError;
 
 use crate::exit::Exit;
 
-/// A failed command: what happened, what to do next, and the exit code.
+/// A message in lower case without a full stop, and what the user can do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -13,25 +13,31 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Something went wrong.
+    /// A failure with exit code 1.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, message: message.into(), hints: Vec::new() }
     }
 
-    /// The command itself is wrong.
+    /// The command line is wrong, or names something that does not exist.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, ..Self::new(message) }
     }
 
-    /// A person has to decide.
+    /// The user has to decide.
     pub(crate) fn needs_person(message: impl Into<String>) -> Self {
         Self { exit: Exit::NeedsPerson, ..Self::new(message) }
     }
 
-    /// The same with what to do next.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds the hint of an error, if it has one.
+    #[must_use]
+    pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hints.extend(hints.into_iter().map(Into::into));
         self
     }
 }
@@ -44,9 +50,9 @@ impl From<ClientError> for Failure {
                 message: problem.message,
                 hints: problem.hint.into_iter().collect(),
             },
-            ClientError::NotRunning { .. } => Self::new(error.to_string()).hint("start it with: kugetsu daemon start"),
+            ClientError::NotRunning { .. } => Self::new(error.to_string()).hint("start it with `kugetsu daemon start`"),
             ClientError::Broken(_) => {
-                Self::new(error.to_string()).hint("running agents are not affected; `kugetsu status` shows them")
+                Self::new(error.to_string()).hint("running agents are not affected; `kugetsu status` lists them")
             }
             ClientError::NotUnderstood(_) => Self::new(error.to_string()),
         }

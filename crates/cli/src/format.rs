@@ -1,4 +1,4 @@
-//! Tasks and runs in words for people.
+//! Tasks, runs and times as text.
 
 use jiff::Timestamp;
 use kugetsu_api::run::{RunObject, State};
@@ -7,7 +7,6 @@ use kugetsu_domain::text::counted;
 
 use crate::ui::{self, Tone, one_line};
 
-/// The tone of a state.
 pub(crate) const fn tone(state: State) -> Tone {
     match state {
         State::Queued => Tone::Dim,
@@ -18,68 +17,70 @@ pub(crate) const fn tone(state: State) -> Tone {
     }
 }
 
-/// Where a task stands, in one line.
+/// The state of a task, and its position if it is queued.
 pub(crate) fn task_status(task: &TaskObject) -> String {
     let issue = &task.run.issue;
     match (task.run.state, task.place) {
-        (State::Queued, Some(0)) => format!("{issue} is queued, next in line"),
-        (State::Queued, Some(before)) => format!("{issue} is queued, {before} before it"),
+        (State::Queued, Some(ahead)) => format!("{issue} is queued at position {}", ahead + 1),
         (state, _) => format!("{issue} is {}", state.name()),
     }
 }
 
-/// How a run ended, in a few lines.
+/// Prints how a run ended.
 pub(crate) fn print_run(run: &RunObject) {
     ui::piece(tone(run.state), run.state.name());
     ui::line(format!(" {}", run.issue));
-    details(run);
+    print_details(run);
 }
 
-/// Everything about a task.
 pub(crate) fn print_task(task: &TaskObject) {
     ui::line(task_status(task));
-    field("task", &task.run.task);
-    field("queued", &task.run.queued_at);
+    print_field("task", &task.run.task);
+    print_field("queued", &task.run.queued_at);
     if task.priority != 0 {
-        field("priority", &task.priority.to_string());
+        print_field("priority", &task.priority.to_string());
     }
-    details(&task.run);
-    field("message", &task.message);
+    print_details(&task.run);
+    print_field("message", &task.message);
 }
 
-/// What is known about a run, each in a line.
-fn details(run: &RunObject) {
+/// Prints what is known about a run, one field per line.
+fn print_details(run: &RunObject) {
     let optional = |name: &str, value: &Option<String>| {
         if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
-            field(name, value);
+            print_field(name, value);
         }
     };
     optional("reason", &run.reason);
-    field("agent", &run.agent);
+    print_field("agent", &run.agent);
     optional("session", &run.session_id);
     optional("branch", &run.branch);
     if run.head_sha.is_some() || run.commits > 0 {
         let pushed = if run.pushed { "pushed" } else { "not pushed" };
-        field("work", &format!("{}, {pushed}", counted(run.commits, "commit")));
+        print_field("commits", &format!("{} ({pushed})", run.commits));
     }
     optional("worktree", &run.worktree);
     let state = run.change_state.as_ref().map(|state| format!(" ({state})")).unwrap_or_default();
-    optional("change", &run.pr_url.as_ref().map(|url| format!("{url}{state}")));
+    optional("PR", &run.pr_url.as_ref().map(|url| format!("{url}{state}")));
     if run.usage.input_tokens + run.usage.output_tokens > 0 {
         let usage = run.usage;
-        field(
-            "used",
-            &format!("{} tokens in, {} out, {:.4} USD", usage.input_tokens, usage.output_tokens, usage.cost_usd),
-        );
+        let tokens = format!("{} input tokens, {} output tokens", usage.input_tokens, usage.output_tokens);
+        print_field("usage", &format!("{tokens}, {:.4} USD", usage.cost_usd));
     }
 }
 
-fn field(name: &str, value: &str) {
+fn print_field(name: &str, value: &str) {
     ui::piece(Tone::Dim, format!("  {name:<9}"));
     ui::line(one_line(value));
 }
 
-/// How long ago a time (RFC 3339) was, in one unit.
+/// `2 commits, pushed`; `None` without commits.
+pub(crate) fn commits(count: u64, pushed: bool) -> Option<String> {
+    let pushed = if pushed { "pushed" } else { "not pushed" };
+    (count > 0).then(|| format!("{}, {pushed}", counted(count, "commit")))
+}
+
+/// The age of a time (RFC 3339) in its largest unit. Returns the text itself if it is not a time.
 pub(crate) fn age(time: &str, now: Timestamp) -> String {
     let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
     let seconds = now.as_second().saturating_sub(time.as_second()).max(0);
@@ -91,7 +92,6 @@ pub(crate) fn age(time: &str, now: Timestamp) -> String {
     }
 }
 
-/// The same in a sentence.
 pub(crate) fn ago(time: &str, now: Timestamp) -> String {
     format!("{} ago", age(time, now))
 }
@@ -101,9 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_one_unit() {
+    fn ages_have_one_unit() {
         let now = "2026-11-22T12:00:00Z".parse().unwrap();
-        for (time, said) in [
+        for (time, expected) in [
             ("2026-11-22T11:59:30Z", "30 s"),
             ("2026-11-22T11:00:01Z", "59 min"),
             ("2026-11-22T01:00:00Z", "11 h"),
@@ -111,7 +111,7 @@ mod tests {
             ("2026-11-22T12:00:05Z", "0 s"),
             ("soon", "soon"),
         ] {
-            assert_eq!(age(time, now), said);
+            assert_eq!(age(time, now), expected);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! kugetsu turns issues into finished, pushed changes by running coding agents side by side, each in its own git
-//! worktree. This is its one binary: the commands, the daemon behind them, and the runner of a run.
+//! kugetsu runs coding agents on issues, many at once, each in a git worktree of its own. This is its only binary: the
+//! commands, the daemon that does their work, and the runner of a single run.
 
 mod assignments;
 mod atomic;

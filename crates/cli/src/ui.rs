@@ -1,12 +1,12 @@
-//! The terminal: the only place that prints and asks.
+//! The terminal: the only file that prints, prompts and reads stdin. Results go to stdout, everything else to stderr.
 //!
-//! Much of what is shown was written by others: agents, repositories, servers. So every text is cleaned of what a
-//! terminal would obey, here, and colors are added afterwards. Results go to stdout, everything else to stderr.
+//! Much of the printed text comes from agents, repositories and servers. Every text is sanitized here, so that it cannot
+//! control the terminal, and colors are added afterwards.
 
-#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
+#![expect(clippy::print_stderr, reason = "the only file that prints")]
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process;
 use std::sync::OnceLock;
 
@@ -18,12 +18,12 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::table;
 
-/// What a shell reports of a program that SIGPIPE ended: whoever reads stdout had enough.
-const READER_IS_GONE: i32 = 141;
-/// How wide a terminal is taken to be that does not say so.
-const WIDTH: usize = 80;
+/// The exit code when the reader of stdout has closed it: what a shell reports for a program ended by SIGPIPE.
+const BROKEN_PIPE: i32 = 141;
+/// The width of a terminal that does not report one.
+const DEFAULT_WIDTH: usize = 80;
 
-/// How a text is shown where there are colors.
+/// The style of a text on a terminal with colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -35,7 +35,7 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
-    /// The parameters of the terminal's sequence "select graphic rendition" (ECMA-48, 8.3.117).
+    /// The parameter of the escape sequence "select graphic rendition" (ECMA-48, 8.3.117).
     const fn code(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -48,74 +48,74 @@ impl Tone {
     }
 }
 
-/// A line of the result.
+/// Prints a line of the result.
 pub(crate) fn line(text: impl AsRef<str>) {
     toned(Tone::Plain, text);
 }
 
-/// A line of the result in a tone.
 pub(crate) fn toned(tone: Tone, text: impl AsRef<str>) {
-    put(&format!("{}\n", painted(tone, text.as_ref(), colors().0)));
+    write_stdout(&format!("{}\n", styled(tone, text.as_ref(), colors().0)));
 }
 
-/// A piece of the result without a line's end.
+/// Prints a part of a line.
 pub(crate) fn piece(tone: Tone, text: impl AsRef<str>) {
-    put(&painted(tone, text.as_ref(), colors().0));
+    write_stdout(&styled(tone, text.as_ref(), colors().0));
 }
 
-/// A value as it is, for a program that reads it; cleaned on a terminal.
+/// Prints a value for a program to read: unchanged, or sanitized on a terminal.
 pub(crate) fn value(text: &str) {
     if io::stdout().is_terminal() {
         line(text);
     } else {
-        put(&format!("{text}\n"));
+        write_stdout(&format!("{text}\n"));
     }
 }
 
-/// A text of our own as it is: a script, a manual page, a help topic.
+/// Prints trusted text unchanged: a script, a manual page, a help topic.
 pub(crate) fn text(text: &str) {
-    put(text);
+    write_stdout(text);
 }
 
-/// A command's help, as clap writes it.
+/// Prints the help that clap rendered.
 pub(crate) fn help(help: &StyledStr) {
-    put(&if colors().0 { help.ansi().to_string() } else { help.to_string() });
+    write_stdout(&if colors().0 { help.ansi().to_string() } else { help.to_string() });
 }
 
-/// An object for programs.
 pub(crate) fn json(object: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(object).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
-    put(&format!("{}\n", json_escaped(&text)));
+    let text = serde_json::to_string_pretty(object)
+        .map_err(|error| Failure::new(format!("could not encode the result as JSON: {error}")))?;
+    write_stdout(&format!("{}\n", escape_json_controls(&text)));
     Ok(())
 }
 
-/// An object for programs on a line of its own.
+/// Prints JSON on a single line.
 pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(object).map_err(|error| Failure::new(format!("no JSON: {error}")))?;
-    put(&format!("{}\n", json_escaped(&text)));
+    let text = serde_json::to_string(object)
+        .map_err(|error| Failure::new(format!("could not encode the result as JSON: {error}")))?;
+    write_stdout(&format!("{}\n", escape_json_controls(&text)));
     Ok(())
 }
 
-/// Rows below their heads. The last column holds free text and is shortened to the terminal.
-pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
-    put_table(heads, rows, heads.len().saturating_sub(1), |_| (0, Tone::Plain));
+/// Prints a table whose last column holds free text, which is truncated to the width of the terminal.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
+    print_table(headings, rows, headings.len().saturating_sub(1), |_| (0, Tone::Plain));
 }
 
-/// The same with free text in another column.
-pub(crate) fn table_with_free(heads: &[&str], rows: &[Vec<String>], free: usize) {
-    put_table(heads, rows, free, |_| (0, Tone::Plain));
+/// Prints a table whose column `free` holds free text.
+pub(crate) fn table_with_free(headings: &[&str], rows: &[Vec<String>], free: usize) {
+    print_table(headings, rows, free, |_| (0, Tone::Plain));
 }
 
-/// A table with one cell of each row in a tone: which one, and in which.
-pub(crate) fn rows_in_tone(heads: &[&str], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
-    put_table(heads, rows, heads.len().saturating_sub(1), tone);
+/// Prints a table with one toned cell per row: `tone` maps the index of a row to the index of its cell and the tone.
+pub(crate) fn table_with_tones(headings: &[&str], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
+    print_table(headings, rows, headings.len().saturating_sub(1), tone);
 }
 
-fn put_table(heads: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(usize) -> (usize, Tone)) {
+fn print_table(headings: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(usize) -> (usize, Tone)) {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let colors = colors().0;
     let mut text = String::new();
-    for (number, cells) in table::lines(heads, &rows, free, width()).iter().enumerate() {
+    for (number, cells) in table::lines(headings, &rows, free, width()).iter().enumerate() {
         let toned = number.checked_sub(1).map(&tone);
         for (column, cell) in cells.iter().enumerate() {
             let tone = match toned {
@@ -123,77 +123,91 @@ fn put_table(heads: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(us
                 Some((toned, tone)) if toned == column => tone,
                 Some(_) => Tone::Plain,
             };
-            text.push_str(&painted(tone, cell, colors));
+            text.push_str(&styled(tone, cell, colors));
         }
         text.push('\n');
     }
-    put(&text);
+    write_stdout(&text);
 }
 
-/// The text in one line of the terminal that begins with so many other characters.
-pub(crate) fn fitting(text: &str, indent: usize) -> String {
-    table::shortened(&one_line(text), width().map(|width| width.saturating_sub(indent)))
+/// The text in one line, truncated to the terminal less `indent` columns.
+pub(crate) fn truncated_line(text: &str, indent: usize) -> String {
+    table::truncated(&one_line(text), width().map(|width| width.saturating_sub(indent)))
 }
 
-/// A thing behind its mark, and what else is to be said of it below; broken between words, all of it in the column behind
-/// the mark.
-pub(crate) fn marked((tone, mark): (Tone, &str), column: usize, said: &str, below: &[String]) {
-    let wrapped = |text: &str, indent: usize| table::wrapped(&clean(text), indent, width());
+/// Prints a text beside a mark, and further lines below it. Everything is wrapped and starts in the column after the mark.
+pub(crate) fn bullet((tone, mark): (Tone, &str), column: usize, text: &str, below: &[String]) {
+    let wrapped = |text: &str, indent: usize| table::wrapped(&sanitize(text), indent, width());
     piece(tone, format!("{mark:column$}"));
-    line(wrapped(said, column));
+    line(wrapped(text, column));
     for text in below {
         line(format!("{:column$}{}", "", wrapped(text, column + 2)));
     }
 }
 
-/// How many columns the terminal has; none where stdout is no terminal, and nothing needs to fit.
+/// The width of the terminal; `None` if stdout is not a terminal.
 fn width() -> Option<usize> {
-    let known = || terminal_size().map_or(WIDTH, |(Width(width), _)| usize::from(width));
-    io::stdout().is_terminal().then(known)
+    let width = || terminal_size().map_or(DEFAULT_WIDTH, |(Width(width), _)| usize::from(width));
+    io::stdout().is_terminal().then(width)
 }
 
-/// What is going on, on stderr.
+/// Prints progress on stderr.
 pub(crate) fn note(text: impl AsRef<str>) {
-    complain(Tone::Dim, "", text.as_ref());
+    write_stderr(Tone::Dim, "", text.as_ref());
 }
 
-/// What a person should know, on stderr.
 pub(crate) fn warning(text: impl AsRef<str>) {
-    complain(Tone::Warning, "warning: ", text.as_ref());
+    write_stderr(Tone::Warning, "warning: ", text.as_ref());
 }
 
-/// Why the command failed, on stderr.
 pub(crate) fn failure(failure: &Failure) {
-    complain(Tone::Bad, "error: ", &failure.message);
+    write_stderr(Tone::Bad, "error: ", &failure.message);
     for hint in &failure.hints {
-        complain(Tone::Plain, "hint: ", hint);
+        write_stderr(Tone::Plain, "hint: ", hint);
     }
 }
 
-/// Whether somebody sits there who can be asked.
-pub(crate) fn can_ask() -> bool {
+/// Whether the user can answer questions.
+pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks a question that is answered by yes or no; everything but a clear yes is a no.
-pub(crate) fn ask(question: &str) -> Result<bool, Failure> {
-    Ok(matches!(choose(&format!("{question} [y/N]"))?.as_str(), "y" | "yes"))
+/// Asks a yes-or-no question. Everything but a clear yes means no.
+pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
+    Ok(matches!(prompt(&format!("{question} [y/N]"))?.as_str(), "y" | "yes"))
 }
 
-/// Asks a question that is answered in a word, in lower case; empty when nothing was said.
-pub(crate) fn choose(question: &str) -> Result<String, Failure> {
-    eprint!("{} ", clean(question));
+/// Asks a question and returns the answer in lower case, empty if there was none.
+pub(crate) fn prompt(question: &str) -> Result<String, Failure> {
+    eprint!("{} ", sanitize(question));
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
-        .map_err(|error| Failure::new(format!("your answer could not be read: {error}")))?;
+        .map_err(|error| Failure::new(format!("could not read the answer from stdin: {error}")))?;
     Ok(answer.trim().to_lowercase())
 }
 
-/// The text without anything that a terminal obeys: control characters and those that turn the direction of text are
-/// shown as `\x1b` or `\u{202e}`; line ends and tabs stay.
-pub(crate) fn clean(text: &str) -> String {
+/// Reads stdin to its end. `what` names the text in errors; `max` is its largest length in bytes.
+pub(crate) fn read_stdin(what: &str, max: u64) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .lock()
+        .take(max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::new(format!("could not read the {what} from stdin: {error}")))?;
+    if bytes.len() as u64 > max {
+        return Err(Failure::usage(format!("the {what} on stdin is longer than {max} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::usage(format!("the {what} on stdin is not valid UTF-8"))
+            .hint("convert it first, for example with `iconv -f latin1 -t utf-8`")
+    })
+}
+
+/// The text without anything that controls a terminal. Control characters and those that change the direction of text
+/// are escaped as `\x1b` or `\u{202e}`; line ends and tabs stay.
+pub(crate) fn sanitize(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -204,28 +218,28 @@ pub(crate) fn clean(text: &str) -> String {
                 // Writing into a string cannot fail.
                 let _ = write!(out, "\\x{:02x}", u32::from(character));
             }
-            character if turns_text(character) => out.extend(character.escape_unicode()),
+            character if is_bidi_control(character) => out.extend(character.escape_unicode()),
             character => out.push(character),
         }
     }
     out
 }
 
-/// The text cleaned and in one line.
+/// The text sanitized and in one line.
 pub(crate) fn one_line(text: &str) -> String {
-    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    sanitize(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Characters that make a terminal show text in another order than it is (Unicode, annex 9).
-const fn turns_text(character: char) -> bool {
+/// Whether a terminal shows the text after this character in another order (Unicode, annex 9).
+const fn is_bidi_control(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON escapes the ASCII control characters; a terminal obeys some above them as well. They occur in strings only,
-/// where the escaped form means the same.
-fn json_escaped(text: &str) -> String {
+/// Escapes the control characters that JSON allows in a string but a terminal obeys. They occur only in strings, where
+/// the escaped form has the same meaning.
+fn escape_json_controls(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
-        if (character.is_control() && character != '\n') || turns_text(character) {
+        if (character.is_control() && character != '\n') || is_bidi_control(character) {
             let _ = write!(out, "\\u{:04x}", u32::from(character));
         } else {
             out.push(character);
@@ -234,12 +248,12 @@ fn json_escaped(text: &str) -> String {
     })
 }
 
-fn painted(tone: Tone, text: &str, colors: bool) -> String {
-    let text = clean(text);
+fn styled(tone: Tone, text: &str, colors: bool) -> String {
+    let text = sanitize(text);
     if colors && tone != Tone::Plain { format!("\x1b[{}m{text}\x1b[0m", tone.code()) } else { text }
 }
 
-/// Whether stdout and stderr show colors.
+/// Whether stdout and stderr have colors.
 fn colors() -> (bool, bool) {
     static COLORS: OnceLock<(bool, bool)> = OnceLock::new();
     *COLORS.get_or_init(|| {
@@ -249,26 +263,26 @@ fn colors() -> (bool, bool) {
     })
 }
 
-fn put(text: &str) {
+fn write_stdout(text: &str) {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(READER_IS_GONE),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(BROKEN_PIPE),
         Err(error) => {
-            complain(Tone::Bad, "error: ", &format!("the result could not be written: {error}"));
+            write_stderr(Tone::Bad, "error: ", &format!("could not write to stdout: {error}"));
             process::exit(Exit::Failed as i32);
         }
     }
 }
 
-fn complain(tone: Tone, head: &str, text: &str) {
-    let painted = if head.is_empty() {
-        painted(tone, text, colors().1)
+fn write_stderr(tone: Tone, label: &str, text: &str) {
+    let line = if label.is_empty() {
+        styled(tone, text, colors().1)
     } else {
-        format!("{}{}", painted(tone, head, colors().1), clean(text))
+        format!("{}{}", styled(tone, label, colors().1), sanitize(text))
     };
-    // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(io::stderr().lock(), "{painted}");
+    // There is nowhere to report a closed stderr.
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 #[cfg(test)]
@@ -276,25 +290,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_cannot_command_the_terminal() {
-        assert_eq!(clean("a\x1b]0;title\x07b\u{9b}2Jc\rd\x7f"), "a\\x1b]0;title\\x07b\\x9b2Jc\\x0dd\\x7f");
-        assert_eq!(clean("one\r\ntwo\tthree\n"), "one\ntwo\tthree\n");
-        assert_eq!(clean("safe\u{202e}txt.exe"), "safe\\u{202e}txt.exe");
-        assert_eq!(clean("Grüße, 世界"), "Grüße, 世界");
+    fn untrusted_text_cannot_control_the_terminal() {
+        assert_eq!(sanitize("a\x1b]0;title\x07b\u{9b}2Jc\rd\x7f"), "a\\x1b]0;title\\x07b\\x9b2Jc\\x0dd\\x7f");
+        assert_eq!(sanitize("one\r\ntwo\tthree\n"), "one\ntwo\tthree\n");
+        assert_eq!(sanitize("safe\u{202e}txt.exe"), "safe\\u{202e}txt.exe");
+        assert_eq!(sanitize("Grüße, 世界"), "Grüße, 世界");
         assert_eq!(one_line("a\n  b\x1b[2J\tc"), "a b\\x1b[2J c");
     }
 
     #[test]
-    fn colors_are_added_after_cleaning() {
-        assert_eq!(painted(Tone::Bad, "x\x1b[0m", true), "\x1b[31mx\\x1b[0m\x1b[0m");
-        assert_eq!(painted(Tone::Bad, "x", false), "x");
+    fn colors_are_added_after_sanitizing() {
+        assert_eq!(styled(Tone::Bad, "x\x1b[0m", true), "\x1b[31mx\\x1b[0m\x1b[0m");
+        assert_eq!(styled(Tone::Bad, "x", false), "x");
     }
 
     #[test]
-    fn escaped_json_means_the_same() {
-        let told = serde_json::json!({ "text": "\u{9b}2J \u{202e} \x7f \x1b ü\n" });
-        let text = json_escaped(&serde_json::to_string(&told).unwrap());
-        assert!(!text.contains(|c: char| c.is_control() || turns_text(c)), "{text}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), told);
+    fn escaped_json_keeps_its_meaning() {
+        let object = serde_json::json!({ "text": "\u{9b}2J \u{202e} \x7f \x1b ü\n" });
+        let text = escape_json_controls(&serde_json::to_string(&object).unwrap());
+        assert!(!text.contains(|c: char| c.is_control() || is_bidi_control(c)), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), object);
     }
 }

@@ -1,4 +1,4 @@
-//! `kugetsu attach`: the agent's own screen on an issue's session.
+//! `kugetsu attach`: opens the agent's own user interface on an issue's session.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -20,46 +20,46 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, paths};
 
-/// Open the agent's own screen on an issue's session, in its worktree.
+/// Open an issue's session in the agent's own user interface, in the issue's worktree.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu attach .
   kugetsu attach acme/api#12")]
 pub(crate) struct Attach {
-    /// The issue, or the identifier of its session.
+    /// The issue, or the ID of its session.
     #[arg(add = completions::issues())]
     reference: String,
 }
 
-/// Becomes the agent's program; returns only if it could not.
+/// Replaces this process by the agent's program; returns only on failure.
 pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
     let query = [("reference", Some(arguments.reference.as_str())), ("cwd", Some(cwd.as_str()))];
-    let run: RunObject = connect::ask(home, &path::with_query(path::ISSUE, &query)).await?;
+    let run: RunObject = connect::get(home, &path::with_query(path::ISSUE, &query)).await?;
     let issue = &run.issue;
     if issue == COORDINATOR {
         return Err(Failure::usage(
-            "the coordinator works where it cannot write, and its screen would be outside of that",
+            "cannot attach to the coordinator: its sandbox does not cover the agent's own interface",
         )
-        .hint("read what it does: kugetsu logs -f pm; ask it for something: kugetsu delegate \"<message>\""));
+        .hint("follow it with `kugetsu logs -f pm`, or send it a message with `kugetsu delegate \"<message>\"`"));
     }
     if !run.state.is_final() {
-        let going_on = if run.state == State::Running { "a run is going on" } else { "a task is in line" };
-        return Err(Failure::new(format!("{going_on} for {issue}, and two cannot use one session"))
-            .hint(format!("watch it: kugetsu logs -f {issue}")));
+        let state = if run.state == State::Running { "it is running" } else { "it has a queued task" };
+        return Err(Failure::new(format!("cannot attach to {issue} while {state}"))
+            .hint(format!("follow it with `kugetsu logs -f {issue}`")));
     }
     let session = run.session_id.as_deref().ok_or_else(|| Failure::new(format!("{issue} has no session")))?;
     let worktree = run.worktree.as_deref().filter(|directory| Path::new(directory).is_dir());
     let worktree = worktree.ok_or_else(|| {
-        Failure::new(format!("{issue} has no worktree any more"))
-            .hint(format!("`kugetsu rescue list {issue}` shows what was kept"))
+        Failure::new(format!("{issue} no longer has a worktree"))
+            .hint(format!("list its rescues with `kugetsu rescue list {issue}`"))
     })?;
     let held =
-        hold(Path::new(worktree)).map_err(|error| Failure::new(format!("{worktree} cannot be used: {error}")))?;
+        hold(Path::new(worktree)).map_err(|error| Failure::new(format!("could not lock {worktree}: {error}")))?;
     let held = held.ok_or_else(|| {
-        Failure::new(format!("somebody else is at work on {issue} just now, and two cannot use one session"))
-            .hint(format!("see what goes on: kugetsu logs -f {issue}"))
+        Failure::new(format!("the worktree of {issue} is in use by another process"))
+            .hint(format!("follow it with `kugetsu logs -f {issue}`"))
     })?;
     let settings = for_run(home, &own_environment, &[&run.agent])?.settings;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
@@ -67,15 +67,16 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| failed(&error))?;
     let program = kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| failed(&error))?;
     let launch = profile.attach(&session).ok_or_else(|| {
-        Failure::new(format!("the agent {} has no screen of its own on a session", run.agent))
-            .hint(format!("read it with: kugetsu logs {issue}; go on with: kugetsu continue {issue} \"<message>\""))
+        Failure::new(format!("the agent {} cannot open a session in a user interface", run.agent)).hint(format!(
+            "read it with `kugetsu logs {issue}`, continue it with `kugetsu continue {issue} \"<message>\"`"
+        ))
     })?;
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
     launch.extend_env(&mut variables).map_err(|error| failed(&error))?;
-    // The agent's screen keeps the worktree for as long as it is open: no run begins on it, and it is not removed.
+    // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     let error =
         Command::new(&program).args(&launch.args).envs(variables).current_dir(worktree).env("PWD", worktree).exec();
-    Err(Failure::new(format!("{} could not be started: {error}", program.display())))
+    Err(Failure::new(format!("could not start {}: {error}", program.display())))
 }

@@ -1,4 +1,4 @@
-//! `kugetsu completions`: the script by which a shell completes commands, options and issues.
+//! `kugetsu completions`: prints the script that connects a shell to `crate::completions`.
 
 use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
@@ -8,10 +8,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui;
 
-/// As the shell finds it. A path would tie the script to one installation.
+/// Found on the PATH. An absolute path would tie the script to one installation.
 const PROGRAM: &str = "kugetsu";
 
-/// Print a script that lets a shell complete commands, options and issues.
+/// Print a shell script that completes commands, options, issues, agents and settings.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,12 +19,12 @@ Examples:
   kugetsu completions zsh
   kugetsu completions fish
 
-The script is read when the shell starts:
+To load it when the shell starts:
   bash, in ~/.bashrc:      source <(kugetsu completions bash)
-  zsh, in ~/.zshrc:        source <(kugetsu completions zsh), behind compinit
+  zsh, in ~/.zshrc:        source <(kugetsu completions zsh), after compinit
   fish, in config.fish:    kugetsu completions fish | source")]
 pub(crate) struct Completions {
-    /// The shell.
+    /// The shell to print the script for.
     shell: Shell,
 }
 
@@ -35,7 +35,6 @@ enum Shell {
     Fish,
 }
 
-/// Prints the script.
 pub(crate) fn run(arguments: &Completions) -> Result<Exit, Failure> {
     let shell: &dyn EnvCompleter = match arguments.shell {
         Shell::Bash => &Bash,
@@ -45,7 +44,7 @@ pub(crate) fn run(arguments: &Completions) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     shell
         .write_registration(ENV_VAR, PROGRAM, PROGRAM, PROGRAM, &mut script)
-        .map_err(|error| Failure::new(format!("the script could not be made: {error}")))?;
+        .map_err(|error| Failure::new(format!("could not generate the script: {error}")))?;
     ui::text(&String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

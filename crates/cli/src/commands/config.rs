@@ -1,4 +1,4 @@
-//! `kugetsu config`: every setting with its value and where it came from.
+//! `kugetsu config`: lists and changes settings.
 
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
@@ -10,12 +10,12 @@ use crate::config::file::Part;
 use crate::config::key::{self, Key};
 use crate::config::load::{Loaded, has_good, look, own_environment};
 use crate::config::source::Source;
-use crate::config::write;
+use crate::config::write as toml;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, setup, ui};
 
-/// See and change the settings.
+/// List and change settings.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,17 +28,17 @@ pub(crate) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List every setting with its value and where it came from.
+    /// List every setting with its value and its source.
     #[command(after_help = "\
 Examples:
   kugetsu config list
   kugetsu config list --json")]
     List {
-        /// Show objects for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show one setting's value.
+    /// Print the value of a setting.
     #[command(after_help = "\
 Examples:
   kugetsu config get agents.max")]
@@ -46,11 +46,11 @@ Examples:
         /// The setting, such as agents.max.
         #[arg(add = completions::settings())]
         key: String,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Change a setting in config.toml; the running daemon follows at once.
+    /// Set a value in config.toml. A running daemon applies it at once.
     #[command(after_help = "\
 Examples:
   kugetsu config set agents.max 5
@@ -66,6 +66,8 @@ Examples:
     },
 }
 
+const LIST_SETTINGS: &str = "list all settings with `kugetsu config list`";
+
 #[derive(Debug, Clone, Serialize)]
 struct Setting {
     key: String,
@@ -73,7 +75,6 @@ struct Setting {
     source: String,
 }
 
-/// Does what is asked.
 pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { json } => {
@@ -82,29 +83,30 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
             if json {
                 ui::json(&settings)?;
             } else {
-                // Which home it is is known; the file and the line are not.
+                // Relative to the home, so that the table stays narrow.
                 let within = format!("{}/", home.path().display());
-                let row = |one: &Setting| vec![one.key.clone(), one.value.clone(), one.source.replace(&within, "")];
+                let row = |setting: &Setting| {
+                    vec![setting.key.clone(), setting.value.clone(), setting.source.replace(&within, "")]
+                };
                 let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
-                ui::table_with_free(&["SETTING", "VALUE", "FROM"], &rows, 1);
+                ui::table_with_free(&["SETTING", "VALUE", "SOURCE"], &rows, 1);
             }
             for fault in &loaded.warnings {
                 ui::warning(fault);
             }
-            if let Some(failure) = mistaken(home, &loaded) {
+            if let Some(failure) = invalid_settings(home, &loaded) {
                 return Err(failure);
             }
         }
         Action::Get { key, json } => {
             let loaded = look(home, &own_environment)?;
             let settings = settings(&loaded);
-            let found = settings.iter().find(|one| one.key == key);
-            let found =
-                found.ok_or_else(|| Failure::usage(key::unknown(&key)).hint("`kugetsu config list` shows all"))?;
+            let setting = settings.iter().find(|setting| setting.key == key);
+            let setting = setting.ok_or_else(|| Failure::usage(key::unknown(&key)).hint(LIST_SETTINGS))?;
             if json {
-                ui::json(found)?
+                ui::json(setting)?
             } else {
-                ui::value(&found.value)
+                ui::value(&setting.value)
             }
             for mistake in &loaded.invalid {
                 ui::warning(mistake.error.to_string());
@@ -115,40 +117,40 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// Changes a setting, and says so.
+/// Sets a value and reports it.
 pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    put(home, key, value)?;
-    ui::line(format!("{key} is {value} in {}", home.config().display()));
+    write(home, key, value)?;
+    ui::line(format!("set {key} to {value} in {}", home.config().display()));
     let loaded = look(home, &own_environment)?;
     for mistake in &loaded.invalid {
         ui::warning(mistake.error.to_string());
     }
     if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {
-        ui::warning(format!("here ${name} wins over it"));
+        ui::warning(format!("the environment variable {name} overrides it in this shell"));
     }
     connect::reload_if_running(home).await
 }
 
-/// Changes a setting in the file, and nothing more.
-pub(super) fn put(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
+/// Sets a value in config.toml.
+pub(super) fn write(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
     setup::ensure_home(home)?;
     let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
-    edit(home, &parts, |path, text| Ok(Some(write::set(path, text, key, value)?))).map(drop)
+    edit(home, &parts, |path, text| Ok(Some(toml::set(path, text, key, value)?))).map(drop)
 }
 
-/// What is wrong in config.toml: told line by line, with what holds in its place.
-fn mistaken(home: &Home, loaded: &Loaded) -> Option<Failure> {
+/// All mistakes in config.toml, one per line.
+fn invalid_settings(home: &Home, loaded: &Loaded) -> Option<Failure> {
     let first = loaded.invalid.first()?;
     let more = &loaded.invalid[1..];
-    let message = more.iter().fold(first.error.to_string(), |said, one| format!("{said}\n{}", one.error));
-    let meanwhile = match has_good(home) {
-        true => "what was set before holds until it is corrected; the file is read again at once",
-        false => "no daemon starts until it is corrected",
+    let message = more.iter().fold(first.error.to_string(), |text, mistake| format!("{text}\n{}", mistake.error));
+    let hint = match has_good(home) {
+        true => "correct the file; until then, the previous values stay in effect",
+        false => "correct the file; until then, no daemon starts",
     };
-    Some(Failure::usage(message).hint(meanwhile))
+    Some(Failure::usage(message).hint(hint))
 }
 
-/// Every setting, those with names of people's own at the end.
+/// Every setting; those of servers and agents last.
 fn settings(loaded: &Loaded) -> Vec<Setting> {
     let one = |key: String, value: &str, source: Option<&Source>| Setting {
         key,
@@ -175,15 +177,15 @@ fn settings(loaded: &Loaded) -> Vec<Setting> {
         let source = loaded.agent_sources.get(&agent.name);
         let name = |part: &str| format!("agents.{}.{part}", agent.name);
         all.push(one(name("program"), &agent.program.display().to_string(), source));
-        for (part, words) in
+        for (part, args) in
             [("args", Some(&agent.args)), ("delete", agent.delete.as_ref()), ("attach", agent.attach.as_ref())]
         {
-            if let Some(words) = words.filter(|words| !words.is_empty()) {
-                all.push(one(name(part), &format!("{words:?}"), source));
+            if let Some(args) = args.filter(|args| !args.is_empty()) {
+                all.push(one(name(part), &format!("{args:?}"), source));
             }
         }
         for (variable, _) in &agent.env {
-            // A value there may be a secret, and its name alone says what is set.
+            // The value may be a secret.
             all.push(one(name(&format!("env.{variable}")), "(set)", source));
         }
     }
@@ -194,8 +196,10 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let failure = Self::usage(error.to_string());
         match error.place.strip_prefix('$') {
-            Some(variable) => failure.hint(format!("correct the variable, or do without it: unset {variable}")),
-            None if error.place == write::NOT_SET => failure.hint("`kugetsu config list` shows what is set"),
+            Some(variable) => {
+                failure.hint(format!("correct the environment variable, or remove it with `unset {variable}`"))
+            }
+            None if error.place == toml::NOT_SET => failure.hint(LIST_SETTINGS),
             None => failure.hint("correct the file; it is read again at once"),
         }
     }

@@ -1,4 +1,4 @@
-//! `kugetsu continue` (C3): goes on in an issue's session.
+//! `kugetsu continue`: queues another task in an issue's session.
 
 use clap::Args;
 use kugetsu_api::home::Home;
@@ -11,34 +11,33 @@ use crate::{completions, connect, paths};
 
 use crate::queued_task;
 
-/// Go on in an issue's session, with everything the agent knows and has done there.
+/// Continue an issue in the same session and worktree.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kugetsu continue . \"say in README what it does\"
-  kugetsu continue acme/api#12 \"not like that: ...\" --interrupt
-  kugetsu continue . \"run the tests once more\" --wait")]
+  kugetsu continue . \"document it in the README\"
+  kugetsu continue acme/api#12 \"use the existing parser instead\" --interrupt
+  kugetsu continue . \"run the tests again\" --wait")]
 pub(crate) struct Continue {
-    /// The issue, or the identifier of its session.
+    /// The issue, or the ID of its session.
     #[arg(add = completions::issues())]
     reference: String,
-    /// What is to be done now; `-` reads it from stdin.
+    /// The task; `-` reads it from stdin.
     message: String,
-    /// End the turn that is going on first, instead of waiting for its end.
+    /// Cancel the current run first instead of waiting for its end.
     #[arg(long)]
     interrupt: bool,
-    /// The model, in the agent's words.
+    /// The model, as the agent names it.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Wait for the end; the exit code says how it ended.
+    /// Wait for the end of the task; the exit code reports its state.
     #[arg(long)]
     wait: bool,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Queues the task.
 pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failure> {
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),

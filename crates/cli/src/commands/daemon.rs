@@ -1,4 +1,4 @@
-//! `kugetsu daemon` (C11): the process that does the work behind the commands.
+//! `kugetsu daemon`: controls the process that does the work of the other commands.
 
 use std::env;
 use std::fs;
@@ -18,10 +18,9 @@ use crate::{atomic, connect, setup};
 
 use super::status;
 
-/// How long a daemon may take to end.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The process behind the commands. It starts by itself when a command needs it.
+/// Control the daemon. Commands that need it start it automatically.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,12 +33,12 @@ pub(crate) struct Daemon {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Run it here, in the foreground, until it is told to stop.
+    /// Run the daemon in the foreground until it is stopped.
     #[command(after_help = "\
 Examples:
   kugetsu daemon run")]
     Run {
-        /// A pipe for the word that it listens, for the command that starts it.
+        /// A pipe on which the daemon reports that it listens; for the command that starts it.
         #[arg(long, hide = true)]
         ready_fd: Option<RawFd>,
     },
@@ -49,110 +48,107 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Control {
-    /// Start it in the background.
+    /// Start the daemon in the background.
     #[command(after_help = "\
 Examples:
   kugetsu daemon start")]
     Start,
-    /// End it; runs go on and report when it is back.
+    /// Stop the daemon. Runs continue and report once it is back.
     #[command(after_help = "\
 Examples:
   kugetsu daemon stop")]
     Stop,
-    /// Say whether it runs.
+    /// Show whether the daemon is running.
     #[command(after_help = "\
 Examples:
   kugetsu daemon status
   kugetsu daemon status --json")]
     Status {
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Let the user's own systemd start it at login.
+    /// Install a systemd user unit that starts the daemon at login.
     #[command(after_help = "\
 Examples:
   kugetsu daemon install")]
     Install,
 }
 
-/// Everything but `run`, which has a runtime of its own.
 pub(crate) async fn run(home: &Home, action: Control) -> Result<Exit, Failure> {
     match action {
         Control::Start => {
             if connect::running(home).await?.is_some() {
-                ui::line("the daemon runs already");
+                ui::line("the daemon is already running");
             } else {
                 setup::ensure_home(home)?;
                 start::start(home).await?;
-                ui::line("the daemon is started");
+                ui::line("started the daemon");
             }
             Ok(Exit::Done)
         }
         Control::Stop => stop(home).await,
-        Control::Status { json } => show(home, json).await,
+        Control::Status { json } => status(home, json).await,
         Control::Install => install(home).await,
     }
 }
 
 async fn stop(home: &Home) -> Result<Exit, Failure> {
     let Some(mut client) = connect::running(home).await? else {
-        ui::line("no daemon runs");
+        ui::line("the daemon is not running");
         return Ok(Exit::Done);
     };
     client.post::<serde_json::Value>(path::STOP, &()).await?;
-    let ended = lock::released(home, STOP_LIMIT)
+    let ended = lock::released(home, STOP_TIMEOUT)
         .await
-        .map_err(|error| Failure::new(format!("the daemon's end could not be awaited: {error}")))?;
+        .map_err(|error| Failure::new(format!("could not wait for the end of the daemon: {error}")))?;
     if !ended {
-        let who = lock::holder(home).map_or_else(String::new, |holder| format!(" (process {})", holder.pid));
-        return Err(Failure::new(format!("the daemon{who} was told to stop and has not ended yet"))
+        let pid = lock::holder(home).map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
+        return Err(Failure::new(format!("the daemon{pid} is still stopping after {} s", STOP_TIMEOUT.as_secs()))
             .hint(format!("its log is {}", home.log().display())));
     }
-    ui::line("the daemon has ended; runs go on and report when it is back");
+    ui::line("stopped the daemon; runs continue and report once it is back");
     Ok(Exit::Done)
 }
 
-async fn show(home: &Home, json: bool) -> Result<Exit, Failure> {
+async fn status(home: &Home, json: bool) -> Result<Exit, Failure> {
     let status = match connect::running(home).await? {
         Some(mut client) => Some(client.get::<StatusObject>(path::STATUS).await?),
         None => None,
     };
     match &status {
-        // `null` when none runs.
+        // `null` if no daemon is running.
         status if json => ui::json(status)?,
-        Some(status) => status::daemon(status),
-        None => ui::line("no daemon runs; it starts by itself when a command needs it"),
+        Some(status) => status::print_daemon(status),
+        None => ui::line("the daemon is not running; commands that need it start it"),
     }
     Ok(if status.is_some() { Exit::Done } else { Exit::Failed })
 }
 
 async fn install(home: &Home) -> Result<Exit, Failure> {
-    let program =
-        env::current_exe().map_err(|error| Failure::new(format!("this program's own path is not known: {error}")))?;
-    let search_path = env::var("PATH").map_err(|_| Failure::usage("PATH is not set, or not UTF-8"))?;
+    let program = env::current_exe()
+        .map_err(|error| Failure::new(format!("could not determine the path of this program: {error}")))?;
+    let search_path = env::var("PATH").map_err(|_| Failure::usage("PATH is not set or not valid UTF-8"))?;
     setup::ensure_home(home)?;
-    let directory =
-        unit::directory().ok_or_else(|| Failure::usage("HOME is not set, so there is no place for the unit"))?;
+    let directory = unit::directory()
+        .ok_or_else(|| Failure::usage("cannot determine the directory of user units: HOME is not set"))?;
     let path = directory.join(unit::NAME);
     fs::create_dir_all(&directory)
         .and_then(|()| atomic::write(&path, &unit::text(&program, home.path(), &search_path)))
-        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))?;
+        .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))?;
     ui::line(format!("wrote {}", path.display()));
     for arguments in [&["daemon-reload"][..], &["enable", unit::NAME][..]] {
-        let said = format!("systemctl --user {}", arguments.join(" "));
-        if let Err(why) = unit::systemctl(arguments).await {
-            ui::warning(format!("`{said}` did not work: {why}"));
-            ui::line(format!(
-                "where systemd runs for you, type: systemctl --user daemon-reload && systemctl --user enable {}",
+        let command = format!("systemctl --user {}", arguments.join(" "));
+        if let Err(reason) = unit::systemctl(arguments).await {
+            return Err(Failure::new(format!("`{command}` failed: {reason}")).hint(format!(
+                "in a session with systemd, run `systemctl --user daemon-reload && systemctl --user enable {}`",
                 unit::NAME
-            ));
-            return Ok(Exit::Failed);
+            )));
         }
-        ui::line(format!("did `{said}`"));
+        ui::line(format!("ran `{command}`"));
     }
-    ui::toned(Tone::Good, "the daemon starts when you log in");
-    ui::line(format!("to have it run by systemd now: kugetsu daemon stop && systemctl --user start {}", unit::NAME));
-    ui::line("to have it run while you are logged out: loginctl enable-linger");
+    ui::toned(Tone::Good, "the daemon will start when you log in");
+    ui::line(format!("to start it with systemd now: kugetsu daemon stop && systemctl --user start {}", unit::NAME));
+    ui::line("to keep it running while you are logged out: loginctl enable-linger");
     Ok(Exit::Done)
 }

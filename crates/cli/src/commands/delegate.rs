@@ -1,4 +1,4 @@
-//! `kugetsu delegate` (C4): hands a message over to the coordinator.
+//! `kugetsu delegate`: sends a message to the coordinator.
 
 use std::cell::Cell;
 
@@ -20,32 +20,31 @@ use crate::{completions, connect, format, paths};
 
 use crate::queued_task;
 
-/// Hand a message over to the coordinator: it begins and watches the work on issues, and reports.
+/// Send a message to the coordinator, which starts and supervises work on issues and reports.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu delegate \"work on acme/api#12 and acme/api#14\"
   kugetsu delegate \"fix the build of acme/api#12\" --wait
-  kugetsu delegate --worktree acme/api#12 \"add a test to it\"
-  kugetsu delegate --anyway \"see what is left of #12\"")]
+  kugetsu delegate --worktree acme/api#12 \"add a test\"
+  kugetsu delegate --anyway \"summarize what is left of #12\"")]
 pub(crate) struct Delegate {
-    /// What is to be done; `-` reads it from stdin. Issues are named in it as people write them.
+    /// The task; `-` reads it from stdin. It names issues in any form, such as owner/repo#12.
     message: String,
-    /// The issue whose work is meant, where the message may mean one that was worked on.
+    /// The issue that the message is about, if it may refer to existing work.
     #[arg(long, value_name = "REFERENCE", conflicts_with = "anyway", add = completions::issues())]
     worktree: Option<String>,
-    /// Hand it over without saying which work is meant.
+    /// Send the message even if it may refer to existing work.
     #[arg(long)]
     anyway: bool,
-    /// Wait for the report; the exit code says how the coordinator ended.
+    /// Wait for the coordinator's report; the exit code reports the state of its task.
     #[arg(long)]
     wait: bool,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Queues the message.
 pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failure> {
     let mut request = DelegateRequest {
         task: Uuid::now_v7().to_string(),
@@ -54,45 +53,48 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
         worktree: arguments.worktree,
         anyway: arguments.anyway,
     };
-    if request.worktree.is_none() && !request.anyway && ui::can_ask() && !ask(home, &mut request).await? {
-        ui::line("nothing was handed over");
+    if request.worktree.is_none()
+        && !request.anyway
+        && ui::is_interactive()
+        && !choose_issue(home, &mut request).await?
+    {
+        ui::line("sent nothing");
         return Ok(Exit::NeedsPerson);
     }
     let task: TaskObject = connect::delegate(home, &request).await?;
     if arguments.wait {
         return wait(home, task, &request.cwd, arguments.json).await;
     }
-    let now: TaskObject = connect::ask(home, &path::with(path::TASK, &task.run.task)).await?;
+    let task: TaskObject = connect::get(home, &path::with(path::TASK, &task.run.task)).await?;
     if arguments.json {
-        ui::json(&now)?;
+        ui::json(&task)?;
     } else {
-        ui::line(format!("{}; its report: kugetsu logs -f {COORDINATOR}", standing(&now)));
+        ui::line(format!("{}; follow it with `kugetsu logs -f {COORDINATOR}`", task_status(&task)));
     }
     Ok(Exit::Done)
 }
 
-fn standing(task: &TaskObject) -> String {
+fn task_status(task: &TaskObject) -> String {
     match task.place {
-        Some(0) => "your message is queued for the coordinator, next in line".to_owned(),
-        Some(before) => format!("your message is queued for the coordinator, {before} before it"),
-        None => format!("the coordinator has your message, which is {}", task.run.state.name()),
+        Some(ahead) => format!("the message to the coordinator is queued at position {}", ahead + 1),
+        None => format!("the message to the coordinator is {}", task.run.state.name()),
     }
 }
 
-/// Asks which of the issues that the message may mean is the one; false when the person wants none of it.
-async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure> {
+/// Lets the user choose among the issues that the message may refer to. Returns false if the user chooses nothing.
+async fn choose_issue(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure> {
     let candidates: Vec<CandidateObject> =
         connect::ready(home).await?.post(path::DELEGATE_CANDIDATES, &*request).await?;
     if candidates.is_empty() {
         return Ok(true);
     }
-    ui::note("your message may mean work that was begun already:");
+    ui::note("the message may refer to existing work:");
     for (number, candidate) in (1..).zip(&candidates) {
         let run = &candidate.run;
         let reason = run.reason.as_deref().map(|reason| format!(": {}", ui::one_line(reason))).unwrap_or_default();
         ui::note(format!("  {number}  {} is {}{reason}", run.issue, run.state.name()));
     }
-    let answer = ui::choose("which one is it about? (its number, or `a` to hand it over as it is)")?;
+    let answer = ui::prompt("which issue is it about? (a number, or `a` to send it anyway)")?;
     if matches!(answer.as_str(), "a" | "anyway") {
         request.anyway = true;
         return Ok(true);
@@ -102,12 +104,13 @@ async fn ask(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure
     Ok(request.worktree.is_some())
 }
 
-/// Waits until nothing more comes of the message by itself.
+/// Waits until the coordinator and everything that it started for the message have ended.
 async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<Exit, Failure> {
-    let message = Followed { task: first.run.task.clone(), queued_at: first.run.queued_at.clone(), seen: Cell::new(0) };
+    let message =
+        Delegated { task: first.run.task.clone(), queued_at: first.run.queued_at.clone(), last_event: Cell::new(0) };
     let mut next = first;
     let interrupted = || {
-        ui::note(format!("\nno longer waiting; the work goes on. its report: kugetsu logs -f {COORDINATOR}"));
+        ui::note(format!("\nstopped waiting; the work continues. Follow it with `kugetsu logs -f {COORDINATOR}`"));
         Ok(Exit::Canceled)
     };
     loop {
@@ -116,25 +119,26 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
             Waited::Ended(ended) => *ended,
             Waited::Interrupted => return interrupted(),
         };
-        let all: DelegateObject = connect::ask(home, &path::with(path::DELEGATED, &message.task)).await?;
-        let going_on = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
-        let going_on = going_on.collect::<Vec<_>>().join(", ");
-        if !going_on.is_empty() {
-            ui::note(format!("· waiting until it has ended: {going_on}"));
+        let all: DelegateObject = connect::get(home, &path::with(path::DELEGATED, &message.task)).await?;
+        let active = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
+        let active = active.collect::<Vec<_>>().join(", ");
+        if !active.is_empty() {
+            ui::note(format!("· waiting for {active}"));
         }
-        let shown = |all: &DelegateObject| all.tasks.iter().position(|task| task.run.task == ended.run.task);
+        let position = |all: &DelegateObject| all.tasks.iter().position(|task| task.run.task == ended.run.task);
+        let has_next = |all: &DelegateObject| position(all).is_some_and(|at| at + 1 < all.tasks.len());
         let all = tokio::select! {
-            all = change(home, &message, |all| all.over || shown(all).is_some_and(|at| at + 1 < all.tasks.len())) => all?,
+            all = wait_until(home, &message, |all| all.over || has_next(all)) => all?,
             _ = tokio::signal::ctrl_c() => return interrupted(),
         };
-        match shown(&all).and_then(|at| all.tasks.get(at + 1)) {
+        match position(&all).and_then(|at| all.tasks.get(at + 1)) {
             Some(report) => next = report.clone(),
-            None => return end(&ended, &all, json),
+            None => return print_end(&ended, &all, json),
         }
     }
 }
 
-fn end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit, Failure> {
+fn print_end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit, Failure> {
     if json {
         ui::json(all)?;
     } else {
@@ -147,57 +151,56 @@ fn end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit, Fail
     Ok(Exit::of_state(last.run.state))
 }
 
-/// A message whose consequences are followed.
-struct Followed {
+struct Delegated {
     task: String,
     queued_at: String,
-    /// The last event that was seen.
-    seen: Cell<i64>,
+    last_event: Cell<i64>,
 }
 
-/// Waits until what became of the message is as it is wanted.
-async fn change(
+/// Waits until the state of the message satisfies `condition`, across restarts of the daemon.
+async fn wait_until(
     home: &Home,
-    message: &Followed,
-    is_wanted: impl Fn(&DelegateObject) -> bool,
+    message: &Delegated,
+    condition: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, Failure> {
     loop {
-        match look(home, message, &is_wanted).await {
-            Ok(found) => return Ok(found),
+        match wait_until_disconnected(home, message, &condition).await {
+            Ok(state) => return Ok(state),
             Err(ClientError::Broken(_) | ClientError::NotRunning { .. }) => {
-                connect::back_or_tell(home, "runs go on without it", &message.task).await?;
+                connect::reconnect_or_fail(home, "runs continue without it", &message.task).await?;
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Looks each time that the coordinator gets a task or ends one, as long as the connection holds.
-async fn look(
+/// Checks the state at every event of the coordinator. Fails when the connection breaks.
+async fn wait_until_disconnected(
     home: &Home,
-    message: &Followed,
-    is_wanted: impl Fn(&DelegateObject) -> bool,
+    message: &Delegated,
+    condition: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, ClientError> {
     let socket = paths::socket(home).map_err(|failure| ClientError::Broken(failure.message))?;
-    let seen = message.seen.get().to_string();
+    let last_event = message.last_event.get().to_string();
     let events = path::with_query(
         path::EVENTS,
         &[
             ("reference", Some(COORDINATOR)),
             ("follow", Some("1")),
-            ("after", Some(&seen)),
+            ("after", Some(&last_event)),
             ("since", Some(&message.queued_at)),
         ],
     );
     let mut events = Client::connect(&socket).await?.stream::<EventObject>(&events).await?;
-    let mut asking = Client::connect(&socket).await?;
-    let asked = path::with(path::DELEGATED, &message.task);
+    let mut client = Client::connect(&socket).await?;
+    let path = path::with(path::DELEGATED, &message.task);
     loop {
-        let found: DelegateObject = asking.get(&asked).await?;
-        if is_wanted(&found) {
-            return Ok(found);
+        let state: DelegateObject = client.get(&path).await?;
+        if condition(&state) {
+            return Ok(state);
         }
         let event = events.next().await?;
-        message.seen.set(event.ok_or_else(|| ClientError::Broken("the daemon ended the stream".to_owned()))?.seq);
+        let event = event.ok_or_else(|| ClientError::Broken("the daemon closed the stream".to_owned()))?;
+        message.last_event.set(event.seq);
     }
 }

@@ -14,7 +14,7 @@ use crate::ui::{self, Tone};
 /// The column of the message, behind the mark.
 const COLUMN: usize = 6;
 
-/// Check what the work needs, and say how to repair what is wrong.
+/// Check the installation, and show how to repair it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,23 +22,22 @@ Examples:
   kugetsu doctor --fix
   kugetsu doctor --offline --json")]
 pub(crate) struct Doctor {
-    /// Make the repairs that can do no harm, and say which.
+    /// Make the repairs that are safe.
     #[arg(long)]
     fix: bool,
-    /// Take others' rights to kugetsu's own files away, and repair nothing else.
+    /// Only make kugetsu's files private again.
     #[arg(long, conflicts_with = "fix")]
     fix_permissions: bool,
-    /// Ask no server.
+    /// Do not contact any server.
     #[arg(long)]
     offline: bool,
-    /// Show objects for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Checks, and fails when something keeps the work from being done.
 pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure> {
-    let mut checks = slow_notice::notify_if_slow("looking at everything", checks(home, arguments.offline)).await;
+    let mut checks = slow_notice::notify_if_slow("checking the installation", checks(home, arguments.offline)).await;
     for check in &mut checks {
         let Some(fix) = check.fix.clone() else { continue };
         if arguments.fix || (arguments.fix_permissions && matches!(fix, Fix::Private(_))) {
@@ -47,17 +46,17 @@ pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure>
                     check.state = State::Ok;
                     check.fixed = Some(done);
                 }
-                Err(why) => check.message = format!("{}; it could not be repaired: {why}", check.message),
+                Err(why) => check.message = format!("{}; the repair failed: {why}", check.message),
             }
         }
     }
-    let works = checks.iter().all(|check| check.state != State::Bad);
+    let usable = checks.iter().all(|check| check.state != State::Bad);
     if arguments.json {
         ui::json(&checks)?;
     } else {
-        checks.iter().for_each(show);
+        checks.iter().for_each(print);
     }
-    Ok(if works { Exit::Done } else { Exit::Failed })
+    Ok(if usable { Exit::Done } else { Exit::Failed })
 }
 
 async fn checks(home: &Home, offline: bool) -> Vec<Check> {
@@ -91,7 +90,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     checks
 }
 
-fn show(check: &Check) {
+fn print(check: &Check) {
     let mark = match check.state {
         State::Ok => (Tone::Good, "ok"),
         State::Warning => (Tone::Warning, "warn"),
@@ -100,8 +99,8 @@ fn show(check: &Check) {
     };
     let subject = if check.subject.is_empty() { check.id } else { check.subject.as_str() };
     let below = match (&check.fixed, &check.repair) {
-        (Some(done), _) => Some(format!("done: {done}")),
+        (Some(done), _) => Some(format!("repaired: {done}")),
         (None, repair) => repair.as_ref().map(|repair| format!("repair: {repair}")),
     };
-    ui::marked(mark, COLUMN, &format!("{subject}: {}", check.message), below.as_slice());
+    ui::bullet(mark, COLUMN, &format!("{subject}: {}", check.message), below.as_slice());
 }

@@ -1,7 +1,6 @@
-//! `kugetsu env` (C9): the variables that reach agents.
+//! `kugetsu env`: lists and changes the environment variables of agents.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
@@ -13,10 +12,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, setup, ui};
 
-/// No variable is longer: the system would not start a program with it (MAX_ARG_STRLEN of Linux).
+/// Linux starts no program with a longer variable (MAX_ARG_STRLEN), in bytes.
 const VALUE_MAX: u64 = 128 * 1024;
 
-/// See and change the variables that reach agents.
+/// List and change the environment variables of agents.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,68 +28,68 @@ pub(crate) struct Env {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the env files.
+    /// List the env files and the variables that they set.
     #[command(after_help = "\
 Examples:
   kugetsu env list")]
     List {
-        /// Show objects for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show a file's variables; secrets are masked.
+    /// Show the variables of an env file. Secrets are masked.
     #[command(after_help = "\
 Examples:
   kugetsu env show
   kugetsu env show opencode")]
     Show {
-        /// The agent; what every agent gets otherwise.
+        /// The agent whose env file is read.
         #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Set a variable.
+    /// Set a variable in an env file.
     #[command(after_help = "\
 Examples:
   kugetsu env set GITHUB_TOKEN -
   kugetsu env set MY_MODE quiet opencode")]
     Set {
-        /// Its name.
+        /// The name of the variable.
         #[arg(add = completions::variables())]
         key: String,
-        /// Its value; `-` reads it from stdin, which keeps a secret out of the shell's history.
+        /// The value; `-` reads it from stdin, which keeps a secret out of the shell history.
         #[arg(allow_hyphen_values = true)]
         value: String,
-        /// The agent; every agent otherwise.
+        /// The agent that gets the variable; `default` stands for all agents.
         #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
     },
-    /// Show a variable's value as it is.
+    /// Print the value of a variable, unmasked.
     #[command(after_help = "\
 Examples:
   kugetsu env get MY_MODE opencode")]
     Get {
-        /// Its name.
+        /// The name of the variable.
         #[arg(add = completions::variables())]
         key: String,
-        /// The agent; what every agent gets otherwise.
+        /// The agent whose env file is read.
         #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Remove a variable.
+    /// Remove a variable from an env file.
     #[command(after_help = "\
 Examples:
   kugetsu env rm MY_MODE opencode")]
     Rm {
-        /// Its name.
+        /// The name of the variable.
         #[arg(add = completions::variables())]
         key: String,
-        /// The agent; what every agent gets otherwise.
+        /// The agent whose env file is read.
         #[arg(default_value = DEFAULT, add = completions::agents())]
         agent: String,
     },
@@ -109,7 +108,6 @@ struct Value<'a> {
     value: &'a str,
 }
 
-/// Does what is asked.
 pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { json } => list(home, json)?,
@@ -117,23 +115,23 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
         Action::Set { key, value, agent } => {
             setup::ensure_home(home)?;
             let path = env_files::path(home, &agent)?;
-            env_files::set(&path, &key, &if value == "-" { from_stdin()? } else { value })?;
-            ui::line(format!("{key} is set in {}", path.display()));
+            env_files::set(&path, &key, &if value == "-" { value_from_stdin()? } else { value })?;
+            ui::line(format!("set {key} in {}", path.display()));
             connect::reload_if_running(home).await?;
         }
         Action::Get { key, agent, json } => {
             let path = env_files::path(home, &agent)?;
             let file = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?;
-            let found = file.variables.iter().find(|one| one.name == key);
-            let found = found.ok_or_else(|| missing(&key, &agent))?.value.expose_secret();
-            if json { ui::json(&Value { key: &key, value: found })? } else { ui::value(found) }
+            let variable = file.variables.iter().find(|variable| variable.name == key);
+            let value = variable.ok_or_else(|| missing(&key, &agent))?.value.expose_secret();
+            if json { ui::json(&Value { key: &key, value })? } else { ui::value(value) }
         }
         Action::Rm { key, agent } => {
             let path = env_files::path(home, &agent)?;
             if !env_files::remove(&path, &key)? {
                 return Err(missing(&key, &agent));
             }
-            ui::line(format!("{key} is removed from {}", path.display()));
+            ui::line(format!("removed {key} from {}", path.display()));
             connect::reload_if_running(home).await?;
         }
     }
@@ -141,7 +139,8 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
 }
 
 fn missing(key: &str, agent: &str) -> Failure {
-    Failure::usage(format!("{key} is not set for {agent}")).hint(format!("`kugetsu env show {agent}` shows what is"))
+    Failure::usage(format!("{key} is not set in {agent}.env"))
+        .hint(format!("list its variables with `kugetsu env show {agent}`"))
 }
 
 fn list(home: &Home, json: bool) -> Result<(), Failure> {
@@ -149,17 +148,17 @@ fn list(home: &Home, json: bool) -> Result<(), Failure> {
     for agent in env_files::agents(home).map_err(|error| env_files::unreadable(&home.env(), &error))? {
         let path = env_files::path(home, &agent)?;
         let file = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?;
-        let variables = file.variables.into_iter().map(|one| one.name).collect();
+        let variables = file.variables.into_iter().map(|variable| variable.name).collect();
         files.push(Listed { agent, path: path.display().to_string(), variables });
     }
     if json {
         return ui::json(&files);
     }
     if files.is_empty() {
-        ui::line("there are no env files; `kugetsu env set <name> <value>` makes one");
+        ui::line("no env files; create one with `kugetsu env set <name> <value>`");
         return Ok(());
     }
-    let row = |one: &Listed| vec![one.agent.clone(), one.path.clone(), one.variables.join(" ")];
+    let row = |file: &Listed| vec![file.agent.clone(), file.path.clone(), file.variables.join(" ")];
     ui::table(&["AGENT", "FILE", "VARIABLES"], &files.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
@@ -168,8 +167,11 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
     let path = env_files::path(home, agent)?;
     let file = env_files::read(&path).map_err(|error| env_files::unreadable(&path, &error))?;
     let redactor = env_files::redactor(&file.variables);
-    let shown: BTreeMap<&str, String> =
-        file.variables.iter().map(|one| (one.name.as_str(), env_files::display_value(one, &redactor))).collect();
+    let shown: BTreeMap<&str, String> = file
+        .variables
+        .iter()
+        .map(|variable| (variable.name.as_str(), env_files::display_value(variable, &redactor)))
+        .collect();
     if json {
         ui::json(&shown)?;
     } else {
@@ -177,7 +179,7 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
             ui::line(format!("{name}={value}"));
         }
         if shown.is_empty() {
-            ui::note(format!("{} sets nothing", path.display()));
+            ui::note(format!("{} sets no variables", path.display()));
         }
     }
     for fault in &file.diagnostics {
@@ -186,17 +188,9 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The value without the line's end that `echo` adds.
-fn from_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    io::stdin()
-        .lock()
-        .take(VALUE_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::new(format!("the value could not be read from stdin: {error}")))?;
-    if text.len() as u64 > VALUE_MAX {
-        return Err(Failure::usage(format!("the value on stdin is longer than {VALUE_MAX} bytes")));
-    }
+/// Without the line end that `echo` adds.
+fn value_from_stdin() -> Result<String, Failure> {
+    let text = ui::read_stdin("value", VALUE_MAX)?;
     let value = text.strip_suffix('\n').unwrap_or(&text);
     Ok(value.strip_suffix('\r').unwrap_or(value).to_owned())
 }

@@ -1,4 +1,4 @@
-//! `kugetsu help`: commands as `--help` shows them, and topics that belong to no command alone.
+//! `kugetsu help`: prints the help of a command, or of a topic that belongs to no single command.
 
 use clap::{Args, Command};
 
@@ -16,7 +16,7 @@ pub(crate) const TOPICS: [(&str, &str); 5] = [
     ("exit-codes", include_str!("../help/exit-codes.txt")),
 ];
 
-/// Show the help of a command, or a topic: refs, config, env, agents, exit-codes.
+/// Show the help of a command or a topic: refs, config, env, agents, exit-codes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,20 +25,19 @@ Examples:
   kugetsu help queue cancel
   kugetsu help exit-codes")]
 pub(crate) struct Help {
-    /// The command or the topic; all of them otherwise.
+    /// The command or topic; without it, all commands are listed.
     #[arg(value_name = "COMMAND OR TOPIC")]
     names: Vec<String>,
 }
 
-/// Shows.
 pub(crate) fn run(arguments: &Help, mut command: Command) -> Result<Exit, Failure> {
     command.build();
-    let words: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
-    let topic = match words.as_slice() {
-        [word] => TOPICS.iter().find(|(name, _)| name == word).map(|(_, text)| *text),
+    let names: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
+    let topic = match names.as_slice() {
+        [name] => TOPICS.iter().find(|(topic, _)| topic == name).map(|(_, text)| *text),
         _ => None,
     };
-    let found = find(&command, &words);
+    let found = find(&command, &names);
     let is_command = found.is_ok();
     match (found, topic) {
         (Ok(command), _) => ui::help(&command.clone().render_long_help()),
@@ -46,36 +45,36 @@ pub(crate) fn run(arguments: &Help, mut command: Command) -> Result<Exit, Failur
         (Err(failure), None) => return Err(failure),
     }
     if let Some(text) = topic {
-        // A name that is both is read as both.
+        // A name can be both.
         ui::text(&if is_command { format!("\n{text}") } else { text.to_owned() });
     }
     Ok(Exit::Done)
 }
 
-/// The command that the words name.
-fn find<'a>(command: &'a Command, words: &[&str]) -> Result<&'a Command, Failure> {
+/// The subcommand at the end of a path such as `queue cancel`.
+fn find<'a>(command: &'a Command, path: &[&str]) -> Result<&'a Command, Failure> {
     let mut found = command;
-    for (at, word) in words.iter().enumerate() {
-        found = found.find_subcommand(word).ok_or_else(|| unknown(found, &words[..at], word))?;
+    for (at, name) in path.iter().enumerate() {
+        found = found.find_subcommand(name).ok_or_else(|| unknown(found, &path[..at], name))?;
     }
     Ok(found)
 }
 
-fn unknown(command: &Command, before: &[&str], word: &str) -> Failure {
-    let commands = command.get_subcommands().filter(|one| !one.is_hide_set()).map(Command::get_name);
+fn unknown(command: &Command, parents: &[&str], name: &str) -> Failure {
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name);
     let commands: Vec<&str> = commands.collect();
-    let topics: Vec<&str> = if before.is_empty() { TOPICS.iter().map(|(name, _)| *name).collect() } else { vec![] };
-    let typed = [before, &[word]].concat().join(" ");
-    let what = if before.is_empty() { "command or topic" } else { "command" };
+    let topics: Vec<&str> = if parents.is_empty() { TOPICS.iter().map(|(name, _)| *name).collect() } else { vec![] };
+    let typed = [parents, &[name]].concat().join(" ");
+    let kind = if parents.is_empty() { "command or topic" } else { "command" };
     let mut names = [commands.as_slice(), topics.as_slice()].concat();
     names.sort_unstable();
     names.dedup();
-    let near = suggestions(word, names.iter().copied());
-    if near.is_empty() {
-        let own = before.join(" ");
-        return Failure::usage(format!("there is no {what} {typed:?}")).hint(format!("kugetsu help {own}"));
+    let similar = suggestions(name, names.iter().copied());
+    if similar.is_empty() {
+        let parent = parents.join(" ");
+        return Failure::usage(format!("no {kind} {typed:?}")).hint(format!("run `kugetsu help {parent}`"));
     }
-    let failure = Failure::usage(format!("there is no {what} {typed:?}; did you mean {}?", near.join(" or ")));
+    let failure = Failure::usage(format!("no {kind} {typed:?}; did you mean {}?", similar.join(" or ")));
     let failure = failure.hint(format!("commands: {}", commands.join(", ")));
     if topics.is_empty() { failure } else { failure.hint(format!("topics: {}", topics.join(", "))) }
 }

@@ -1,4 +1,4 @@
-//! `kugetsu init` (C1): makes the home, and takes over what the script left.
+//! `kugetsu init`: creates the home, and imports the home of the shell script.
 
 use clap::Args;
 use kugetsu_api::home::Home;
@@ -11,25 +11,24 @@ use crate::import::{carry_out, plan};
 use crate::setup::{InitReport, create_home};
 use crate::ui;
 
-/// Make kugetsu's home, and take over what the script left. What is there already stays as it is.
+/// Create kugetsu's home, and import the home of the shell script. Existing files are kept.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu init
   kugetsu init --force")]
 pub(crate) struct Init {
-    /// Write config.toml anew, and nothing else.
+    /// Only replace config.toml by the commented defaults.
     #[arg(long)]
     force: bool,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Makes the home and says what was made.
 pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
     let mut done = create_home(home, arguments.force)?;
-    done.notes.extend(remark_on_place(home));
+    done.notes.extend(note_on_repository(home));
     match load(home, &own_environment) {
         Ok(loaded) => done.notes.extend(loaded.warnings),
         Err(error) => done.notes.push(error.to_string()),
@@ -44,37 +43,36 @@ pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
         ui::json(&done)?;
         return Ok(Exit::Done);
     }
-    show(&done);
+    print(&done);
     Ok(Exit::Done)
 }
 
-fn show(done: &InitReport) {
-    ui::line(format!("kugetsu's home is {}", done.home));
-    for (name, said) in [("made", &done.made), ("removed", &done.removed)] {
-        for one in said {
-            ui::line(format!("  {name}: {one}"));
+fn print(done: &InitReport) {
+    ui::line(format!("home: {}", done.home));
+    for (verb, paths) in [("created", &done.made), ("removed", &done.removed)] {
+        for path in paths {
+            ui::line(format!("  {verb} {path}"));
         }
     }
     if done.made.is_empty() && done.backup.is_none() {
-        ui::line("everything is there already");
+        ui::line("nothing to do");
     }
     if !done.script.is_empty() {
-        ui::line("what the script left:");
+        ui::line("imported from the script:");
         done.script.iter().for_each(Row::show);
     }
     if let Some(backup) = &done.backup {
-        ui::line(format!("the script's own files are kept in {backup}"));
+        ui::line(format!("kept the script's files in {backup}"));
     }
     for note in &done.notes {
         ui::warning(note);
     }
-    ui::line("begin with: kugetsu start <issue> \"<message>\"; `kugetsu doctor` checks what agents need");
+    ui::line("next: check the installation with `kugetsu doctor`, then `kugetsu start <issue> \"<message>\"`");
 }
 
-/// The script had to be started in a directory of its own. Here it does not matter where, and people who know the script
-/// may wonder.
-fn remark_on_place(home: &Home) -> Option<String> {
-    let here = std::env::current_dir().ok()?;
-    (here.join(".git").exists() && !here.starts_with(home.path()))
-        .then(|| "this is a git repository; `init` changes nothing in it, and can be called anywhere".to_owned())
+/// The script had to be started in an empty directory; its users may expect the same here.
+fn note_on_repository(home: &Home) -> Option<String> {
+    let cwd = std::env::current_dir().ok()?;
+    (cwd.join(".git").exists() && !cwd.starts_with(home.path()))
+        .then(|| "the current directory is a git repository; `kugetsu init` changes nothing in it".to_owned())
 }

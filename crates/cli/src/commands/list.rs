@@ -1,4 +1,4 @@
-//! `kugetsu list` (C13): every issue with its latest run.
+//! `kugetsu list`: every issue with its latest run.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -19,37 +19,36 @@ Examples:
   kugetsu list --all
   kugetsu list --json")]
 pub(crate) struct List {
-    /// Also those whose worktree and session are removed.
+    /// Include destroyed issues.
     #[arg(long)]
     all: bool,
-    /// Show objects for programs: of every issue, also those that are destroyed.
+    /// Print the result as JSON. Always includes destroyed issues.
     #[arg(long)]
     json: bool,
 }
 
-/// Lists.
 pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
-    let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
+    let runs: Vec<RunObject> = connect::get(home, path::ISSUES).await?;
     if arguments.json {
         ui::json(&runs)?;
         return Ok(Exit::Done);
     }
-    let (gone, there): (Vec<RunObject>, Vec<RunObject>) = runs.into_iter().partition(|run| run.destroyed);
-    let left_out = if arguments.all { 0 } else { gone.len() as u64 };
-    let shown = if arguments.all { [there, gone].concat() } else { there };
+    let (destroyed, kept): (Vec<RunObject>, Vec<RunObject>) = runs.into_iter().partition(|run| run.destroyed);
+    let hidden = if arguments.all { 0 } else { destroyed.len() as u64 };
+    let shown = if arguments.all { [kept, destroyed].concat() } else { kept };
     if !shown.is_empty() {
-        table(&shown);
-    } else if left_out == 0 {
-        ui::line("nothing yet; begin with: kugetsu start <issue> \"<message>\"");
+        print_table(&shown);
+    } else if hidden == 0 {
+        ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`");
     }
-    if left_out > 0 {
-        ui::note(format!("{} destroyed; to see them too: kugetsu list --all", counted(left_out, "issue")));
+    if hidden > 0 {
+        ui::note(format!("{} hidden; list them with `kugetsu list --all`", counted(hidden, "destroyed issue")));
     }
     Ok(Exit::Done)
 }
 
-/// Runs below each other. Who worked is told where it was not the same agent everywhere.
-pub(crate) fn table(runs: &[RunObject]) {
+/// Prints a table of runs. It has a column for the agent if there are several.
+pub(crate) fn print_table(runs: &[RunObject]) {
     let now = Timestamp::now();
     let several = runs.iter().any(|run| run.agent != runs[0].agent);
     let row = |run: &RunObject| {
@@ -65,7 +64,7 @@ pub(crate) fn table(runs: &[RunObject]) {
         row
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    let heads: &[&str] =
-        if several { &["ISSUE", "STATE", "AGE", "AGENT", "WHY"] } else { &["ISSUE", "STATE", "AGE", "WHY"] };
-    ui::rows_in_tone(heads, &rows, |row| (1, format::tone(runs[row].state)));
+    let headings: &[&str] =
+        if several { &["ISSUE", "STATE", "AGE", "AGENT", "REASON"] } else { &["ISSUE", "STATE", "AGE", "REASON"] };
+    ui::table_with_tones(headings, &rows, |row| (1, format::tone(runs[row].state)));
 }

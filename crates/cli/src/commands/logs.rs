@@ -1,4 +1,4 @@
-//! `kugetsu logs` (C13): what an issue's runs said and did.
+//! `kugetsu logs`: prints the transcripts of an issue's runs.
 
 use clap::Args;
 use kugetsu_api::client::ClientError;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::transcript::Transcript;
 use crate::{completions, connect, paths, ui};
 
-/// Show what an issue's runs said and did.
+/// Show the transcripts of an issue's runs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,83 +19,81 @@ Examples:
   kugetsu logs -f acme/api#12
   kugetsu logs . --json")]
 pub(crate) struct Logs {
-    /// The issue, or the identifier of its session.
+    /// The issue, or the ID of its session.
     #[arg(add = completions::issues())]
     reference: String,
-    /// Go on until nothing of the issue is queued or running any more.
+    /// Keep printing until the issue has no queued or running task.
     #[arg(short, long)]
     follow: bool,
-    /// Show every record as an object, one a line.
+    /// Print every record as JSON, one per line.
     #[arg(long)]
     json: bool,
 }
 
-/// Shows.
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
     let path = path::with_query(
         path::TRANSCRIPT,
         &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd)), ("follow", arguments.follow.then_some("1"))],
     );
-    let mut shown = Shown { transcript: Transcript::default(), json: arguments.json, records: 0 };
+    let mut printer = Printer { transcript: Transcript::default(), json: arguments.json, records: 0 };
     loop {
-        match show(home, &path, &mut shown).await {
+        match print(home, &path, &mut printer).await {
             Ok(()) => break,
-            // Runs go on without the daemon, and so does whoever watches them.
-            Err(Stopped::Lost) if arguments.follow => {
-                if !connect::back(home).await? {
-                    return Err(Failure::new(
-                        "the daemon was stopped while this command followed the run, which goes on",
-                    )
-                    .hint(format!("to go on following it: kugetsu logs -f {}", arguments.reference)));
+            // Runs continue without the daemon.
+            Err(Interrupted::Disconnected) if arguments.follow => {
+                if !connect::reconnect(home).await? {
+                    return Err(Failure::new("the daemon was stopped; the run continues")
+                        .hint(format!("to keep following it, run `kugetsu logs -f {}`", arguments.reference)));
                 }
             }
-            Err(Stopped::Lost) => return Err(ClientError::Broken("the daemon ended".to_owned()).into()),
-            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Interrupted::Disconnected) => {
+                return Err(ClientError::Broken("the daemon closed the stream".to_owned()).into());
+            }
+            Err(Interrupted::Failed(failure)) => return Err(failure),
         }
     }
-    shown.transcript.close();
+    printer.transcript.end_line();
     Ok(Exit::Done)
 }
 
-/// What has been shown.
-struct Shown {
+struct Printer {
     transcript: Transcript,
     json: bool,
+    /// How many records have been printed.
     records: u64,
 }
 
-/// Why showing came to an end before its time.
-enum Stopped {
-    /// The daemon went away.
-    Lost,
+/// Why the stream ended early.
+enum Interrupted {
+    Disconnected,
     Failed(Failure),
 }
 
-impl From<ClientError> for Stopped {
+impl From<ClientError> for Interrupted {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Broken(_) | ClientError::NotRunning { .. } => Self::Lost,
+            ClientError::Broken(_) | ClientError::NotRunning { .. } => Self::Disconnected,
             error => Self::Failed(error.into()),
         }
     }
 }
 
-/// Shows the records that were not shown yet, to the end of the stream. It begins with the same ones every time.
-async fn show(home: &Home, path: &str, shown: &mut Shown) -> Result<(), Stopped> {
-    let client = connect::ready(home).await.map_err(Stopped::Failed)?;
+/// Prints the records that have not been printed yet. Every stream starts with the first record.
+async fn print(home: &Home, path: &str, printer: &mut Printer) -> Result<(), Interrupted> {
+    let client = connect::ready(home).await.map_err(Interrupted::Failed)?;
     let mut records = client.stream::<Record>(path).await?;
     let mut number = 0;
     while let Some(record) = records.next().await? {
         number += 1;
-        if number <= shown.records {
+        if number <= printer.records {
             continue;
         }
-        shown.records = number;
-        if shown.json {
-            ui::json_line(&record).map_err(Stopped::Failed)?;
+        printer.records = number;
+        if printer.json {
+            ui::json_line(&record).map_err(Interrupted::Failed)?;
         } else {
-            shown.transcript.show(&record);
+            printer.transcript.print(&record);
         }
     }
     Ok(())

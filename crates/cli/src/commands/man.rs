@@ -1,4 +1,4 @@
-//! `kugetsu man`: the manual, made of what `--help` and the help topics say.
+//! `kugetsu man`: manual pages, generated from `--help` and the help topics.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,18 @@ use crate::ui;
 
 use super::help::TOPICS;
 
-/// Print the manual page of kugetsu, or write one for each command.
+/// Print the manual page of kugetsu, or write the pages of all commands.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu man
   kugetsu man --dir ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// Write kugetsu.1 and a page for each command into this directory.
+    /// Write kugetsu.1 and one page per command into this directory.
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
 }
 
-/// Prints or writes.
 pub(crate) fn run(arguments: &Man, mut command: Command) -> Result<Exit, Failure> {
     command.build();
     let Some(directory) = &arguments.dir else {
@@ -33,11 +32,11 @@ pub(crate) fn run(arguments: &Man, mut command: Command) -> Result<Exit, Failure
     };
     fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
     let count = write(&command, "kugetsu", directory)?;
-    ui::line(format!("{count} pages are in {}", directory.display()));
+    ui::line(format!("wrote {count} pages to {}", directory.display()));
     Ok(Exit::Done)
 }
 
-/// Writes the page of a command and those of the commands below it.
+/// Writes the pages of a command and of its visible subcommands. Returns their number.
 fn write(command: &Command, name: &str, directory: &Path) -> Result<usize, Failure> {
     let path = directory.join(format!("{name}.1"));
     fs::write(&path, page(command, name)?).map_err(|error| unwritable(&path, &error))?;
@@ -54,29 +53,29 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
         .title(name)
         .section("1")
         .source(format!("kugetsu {version}"))
-        .manual("Manual of kugetsu");
+        .manual("Kugetsu Manual");
     let mut text = Vec::new();
-    page.render(&mut text).map_err(|error| Failure::new(format!("the page {name} could not be made: {error}")))?;
+    page.render(&mut text).map_err(|error| Failure::new(format!("could not generate the page {name}: {error}")))?;
     if !name.contains('-') {
         text.extend(TOPICS.iter().flat_map(|(_, topic)| section(topic).into_bytes()));
     }
     Ok(text)
 }
 
-/// A topic as a section of the main page: its first line is the head, and lines stay as
-/// they are: they have a terminal's width, so they begin at its edge.
+/// A topic as a section of the main page. Its first line is the heading. The other lines are not filled, and start at the
+/// left margin because they are as wide as a terminal.
 fn section(topic: &str) -> String {
     let escaped = |line: &str| {
         let line = line.replace('\\', "\\e").replace('-', "\\-");
-        // What begins with these would be an order.
+        // A line that starts with these is a roff request.
         if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
     };
-    let (head, text) = topic.split_once('\n').unwrap_or((topic, ""));
+    let (heading, text) = topic.split_once('\n').unwrap_or((topic, ""));
     let text: Vec<String> = text.trim_matches('\n').lines().map(escaped).collect();
-    format!(".SH \"{}\"\n.nf\n.in 0\n{}\n.in\n.fi\n", head.to_uppercase(), text.join("\n"))
+    format!(".SH \"{}\"\n.nf\n.in 0\n{}\n.in\n.fi\n", heading.to_uppercase(), text.join("\n"))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
-        .hint("name a directory that you may write: kugetsu man --dir <directory>")
+    Failure::new(format!("could not write {}: {error}", path.display()))
+        .hint("choose a writable directory with `kugetsu man --dir <directory>`")
 }

@@ -1,4 +1,4 @@
-//! `kugetsu queue` (C12): the tasks in line and what became of them.
+//! `kugetsu queue`: lists and changes queued, running and ended tasks.
 
 use std::collections::HashSet;
 
@@ -8,6 +8,7 @@ use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::run::State;
 use kugetsu_api::task::{CleanRequest, TaskObject};
+use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, format, paths, ui};
 
-/// See and change the queue.
+/// List and change queued and running tasks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,44 +30,44 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the tasks that wait or run.
+    /// List queued and running tasks.
     #[command(after_help = "\
 Examples:
   kugetsu queue list
   kugetsu queue list --all")]
     List {
-        /// Also those that ended.
+        /// Include ended tasks.
         #[arg(long)]
         all: bool,
-        /// Show objects for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show one task.
+    /// Show a task.
     #[command(after_help = "\
 Examples:
   kugetsu queue show acme/api#12")]
     Show(One),
-    /// End a task: take it out of the line, or end its run. Its work is kept.
+    /// Remove a task from the queue, or end its run. Its work is kept.
     #[command(after_help = "\
 Examples:
   kugetsu queue cancel acme/api#12")]
     Cancel(One),
-    /// Try an ended task again.
+    /// Queue an ended task again.
     #[command(after_help = "\
 Examples:
   kugetsu queue retry acme/api#12")]
     Retry(One),
-    /// Remove ended tasks from the history.
+    /// Delete ended tasks from the history.
     #[command(after_help = "\
 Examples:
   kugetsu queue clean
   kugetsu queue clean --older-than 30d")]
     Clean {
-        /// Only those that ended longer ago than this; the setting queue.keep otherwise.
+        /// Minimum age of deleted tasks; defaults to the setting queue.keep.
         #[arg(long, value_name = "TIME")]
         older_than: Option<String>,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -74,10 +75,10 @@ Examples:
 
 #[derive(Debug, Args)]
 struct One {
-    /// The task's identifier, or the issue: its latest task.
+    /// The ID of the task, or an issue to select its latest task.
     #[arg(add = completions::issues())]
     task: String,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -87,25 +88,24 @@ struct Removed {
     removed: u64,
 }
 
-/// Does what is asked.
 pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { all, json } => list(home, all, json).await?,
         Action::Show(one) => {
-            let task: TaskObject = connect::ask(home, &address(path::TASK, &one.task)?).await?;
+            let task: TaskObject = connect::get(home, &address(path::TASK, &one.task)?).await?;
             if one.json { ui::json(&task)? } else { format::print_task(&task) }
         }
         Action::Cancel(one) => change(home, path::TASK_CANCEL, &one).await?,
         Action::Retry(one) => change(home, path::TASK_RETRY, &one).await?,
         Action::Clean { older_than, json } => {
             let age = older_than.as_deref().map(duration::read).transpose();
-            let age = age.map_err(|why| Failure::usage(format!("--older-than: {why}")))?;
+            let age = age.map_err(|error| Failure::usage(format!("--older-than: {error}")))?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
             let removed: Removed = connect::ready(home).await?.post(path::TASKS_CLEAN, &request).await?;
             if json {
                 ui::json(&removed)?;
             } else {
-                ui::line(format!("{} ended tasks are removed from the history", removed.removed));
+                ui::line(format!("deleted {}", counted(removed.removed, "ended task")));
             }
         }
     }
@@ -117,9 +117,9 @@ async fn change(home: &Home, path: &str, one: &One) -> Result<(), Failure> {
     if one.json {
         return ui::json(&task);
     }
-    // A run that was asked to end says so itself when it has.
-    let ending = path == path::TASK_CANCEL && task.run.state == State::Running;
-    ui::line(if ending { format!("{} is being ended", task.run.issue) } else { format::task_status(&task) });
+    // The run reports its end later.
+    let canceling = path == path::TASK_CANCEL && task.run.state == State::Running;
+    ui::line(if canceling { format!("canceling {}", task.run.issue) } else { format::task_status(&task) });
     Ok(())
 }
 
@@ -129,36 +129,36 @@ fn address(path: &str, task: &str) -> Result<String, Failure> {
 
 async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
     let path = path::with_query(path::TASKS, &[("all", all.then_some("1"))]);
-    let tasks: Vec<TaskObject> = connect::ask(home, &path).await?;
+    let tasks: Vec<TaskObject> = connect::get(home, &path).await?;
     if json {
         return ui::json(&tasks);
     }
     if tasks.is_empty() {
-        ui::line(if all { "there are no tasks" } else { "nothing waits and nothing runs" });
+        ui::line(if all { "no tasks" } else { "no queued or running tasks" });
         return Ok(());
     }
     let now = Timestamp::now();
-    // An issue names its latest task; only where there are more of them the others need their own names.
+    // An issue stands for its latest task. If an issue has several, their IDs are needed to tell them apart.
     let mut seen = HashSet::new();
-    let twice = !tasks.iter().all(|task| seen.insert(task.run.issue.as_str()));
+    let with_ids = !tasks.iter().all(|task| seen.insert(task.run.issue.as_str()));
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
-            let place = task.place.map_or_else(String::new, |before| (before + 1).to_string());
-            let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), place];
+            let position = task.place.map_or_else(String::new, |ahead| (ahead + 1).to_string());
+            let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), position];
             row.push(format::age(&task.run.queued_at, now));
-            if twice {
+            if with_ids {
                 row.push(task.run.task.clone());
             }
             row.push(own_words(&task.message).to_owned());
             row
         })
         .collect();
-    let heads: &[&str] = if twice {
-        &["ISSUE", "STATE", "PLACE", "AGE", "TASK", "MESSAGE"]
+    let headings: &[&str] = if with_ids {
+        &["ISSUE", "STATE", "POSITION", "AGE", "TASK", "MESSAGE"]
     } else {
-        &["ISSUE", "STATE", "PLACE", "AGE", "MESSAGE"]
+        &["ISSUE", "STATE", "POSITION", "AGE", "MESSAGE"]
     };
-    ui::rows_in_tone(heads, &rows, |row| (1, format::tone(tasks[row].run.state)));
+    ui::table_with_tones(headings, &rows, |row| (1, format::tone(tasks[row].run.state)));
     Ok(())
 }

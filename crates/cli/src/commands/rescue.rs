@@ -1,4 +1,4 @@
-//! `kugetsu rescue`: what was saved before files went, and how it comes back.
+//! `kugetsu rescue`: lists and restores rescues.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
+use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, format, paths};
 
-/// See what was rescued before files were removed, and bring it back.
+/// List and restore work that was rescued before files were removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,14 +33,14 @@ Examples:
   kugetsu rescue list
   kugetsu rescue list acme/api#12")]
     List {
-        /// The issue; all otherwise.
+        /// The issue; without it, rescues of all issues are listed.
         #[arg(add = completions::issues())]
         reference: Option<String>,
-        /// Show objects for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show one rescue.
+    /// Show a rescue.
     #[command(after_help = "\
 Examples:
   kugetsu rescue show acme/api#12")]
@@ -47,14 +48,14 @@ Examples:
         /// The issue.
         #[arg(add = completions::issues())]
         reference: String,
-        /// Which one: its ref or the end of it; the newest otherwise.
+        /// The ref of the rescue or the end of it; defaults to the newest.
         #[arg(long, value_name = "NAME")]
         rescue: Option<String>,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Put a rescue into a new directory, with everything as it was.
+    /// Restore a rescue into a new directory.
     #[command(after_help = "\
 Examples:
   kugetsu rescue restore acme/api#12
@@ -63,19 +64,18 @@ Examples:
         /// The issue.
         #[arg(add = completions::issues())]
         reference: String,
-        /// Which one: its ref or the end of it; the newest otherwise.
+        /// The ref of the rescue or the end of it; defaults to the newest.
         #[arg(long, value_name = "NAME")]
         rescue: Option<String>,
-        /// The directory, which must not exist yet; otherwise one named after the issue, here.
+        /// The new directory; defaults to one named after the issue in the current directory.
         #[arg(long, value_name = "DIRECTORY")]
         to: Option<PathBuf>,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Does what is asked.
 pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { reference, json } => {
@@ -83,47 +83,49 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
             if json {
                 ui::json(&rescues)?;
             } else if rescues.is_empty() {
-                ui::line("nothing had to be rescued");
+                ui::line("no rescues");
             } else {
                 let now = Timestamp::now();
-                let row = |one: &RescueObject| {
+                let row = |rescue: &RescueObject| {
                     vec![
-                        one.issue.clone(),
-                        format::age(&one.at, now),
-                        one.files.to_string(),
-                        // What --rescue takes: the end of it is enough.
-                        one.reference.rsplit('/').next().unwrap_or_default().to_owned(),
-                        one.why.clone(),
+                        rescue.issue.clone(),
+                        format::age(&rescue.at, now),
+                        rescue.files.to_string(),
+                        // Accepted by --rescue.
+                        rescue.reference.rsplit('/').next().unwrap_or_default().to_owned(),
+                        rescue.why.clone(),
                     ]
                 };
                 let rows: Vec<Vec<String>> = rescues.iter().map(row).collect();
-                ui::table(&["ISSUE", "AGE", "FILES", "RESCUE", "WHY"], &rows);
+                ui::table(&["ISSUE", "AGE", "FILES", "RESCUE", "REASON"], &rows);
             }
         }
         Action::Show { reference, rescue, json } => {
             let rescues = rescues(home, Some(&reference)).await?;
-            let one = chosen(&rescues, &reference, rescue.as_deref())?;
+            let rescue = select(&rescues, &reference, rescue.as_deref())?;
             if json {
-                ui::json(one)?;
+                ui::json(rescue)?;
             } else {
-                ui::line(format!("{} {}", one.issue, one.reference));
-                ui::line(format!("  when    {}", one.at));
-                ui::line(format!("  why     {}", one.why));
-                ui::line(format!("  commit  {}", one.commit));
-                ui::line(format!("  files   {} differ from what was checked out", one.files));
-                ui::line(format!("bring it back: kugetsu rescue restore {} --rescue {}", one.issue, one.reference));
+                let RescueObject { issue, reference, .. } = rescue;
+                ui::line(format!("{issue} {reference}"));
+                ui::line(format!("  rescued  {}", rescue.at));
+                ui::line(format!("  reason   {}", rescue.why));
+                ui::line(format!("  commit   {}", rescue.commit));
+                ui::line(format!("  changed  {}", counted(rescue.files, "file")));
+                ui::line(format!("restore it with `kugetsu rescue restore {issue} --rescue {reference}`"));
             }
         }
         Action::Restore { reference, rescue, to, json } => {
             let into = paths::absolute(&to.unwrap_or_else(|| directory(&reference)))?;
             let into = into.into_os_string().into_string();
-            let into = into.map_err(|path| Failure::usage(format!("the path {} is not UTF-8", path.display())))?;
+            let into =
+                into.map_err(|path| Failure::usage(format!("the path {} is not valid UTF-8", path.display())))?;
             let request = RestoreRequest { reference, cwd: paths::cwd()?, rescue, into };
             let restored: Restored = connect::ready(home).await?.post(path::RESCUE_RESTORE, &request).await?;
             if json {
                 ui::json(&restored)?;
             } else {
-                ui::toned(Tone::Good, format!("{} is in {}", restored.reference, restored.directory));
+                ui::toned(Tone::Good, format!("restored {} to {}", restored.reference, restored.directory));
                 for note in &restored.notes {
                     ui::warning(note);
                 }
@@ -136,25 +138,25 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
 async fn rescues(home: &Home, reference: Option<&str>) -> Result<Vec<RescueObject>, Failure> {
     let cwd = paths::cwd()?;
     let path = path::with_query(path::RESCUES, &[("reference", reference), ("cwd", Some(&cwd))]);
-    connect::ask(home, &path).await
+    connect::get(home, &path).await
 }
 
-/// The rescue that is named by its ref or the end of it; the newest without a name.
-fn chosen<'a>(rescues: &'a [RescueObject], issue: &str, name: Option<&str>) -> Result<&'a RescueObject, Failure> {
-    let mut fitting = rescues.iter().filter(|one| name.is_none_or(|name| one.is_called(name)));
+/// The newest rescue whose ref is or ends with `name`.
+fn select<'a>(rescues: &'a [RescueObject], issue: &str, name: Option<&str>) -> Result<&'a RescueObject, Failure> {
+    let mut matching = rescues.iter().filter(|rescue| name.is_none_or(|name| rescue.is_called(name)));
     let missing = || {
         Failure::usage(match name {
             Some(name) => format!("{issue} has no rescue {name:?}"),
             None => format!("{issue} has no rescue"),
         })
-        .hint("`kugetsu rescue list` shows all")
+        .hint("list all rescues with `kugetsu rescue list`")
     };
-    let first = fitting.next().ok_or_else(missing)?;
-    // Times in RFC 3339 and one zone are in order as texts.
-    Ok(fitting.fold(first, |newest, one| if one.at > newest.at { one } else { newest }))
+    let first = matching.next().ok_or_else(missing)?;
+    // Times in RFC 3339 and UTC sort as text.
+    Ok(matching.fold(first, |newest, rescue| if rescue.at > newest.at { rescue } else { newest }))
 }
 
-/// A directory's name for an issue: its last words, in plain characters.
+/// A directory named after the last part of the reference.
 fn directory(reference: &str) -> PathBuf {
     let last = reference.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
     let plain: String = last.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_is_meant_unless_one_is_named() {
+    fn newest_rescue_is_selected_by_default() {
         let rescue = |name: &str, at: &str| RescueObject {
             issue: "h/o/r#1".to_owned(),
             reference: format!("refs/kugetsu/rescue/1/{name}"),
@@ -176,13 +178,13 @@ mod tests {
             files: 0,
         };
         let all = [rescue("b", "2026-01-02T00:00:00Z"), rescue("a", "2026-01-01T00:00:00Z")];
-        assert_eq!(chosen(&all, "x", None).unwrap().at, all[0].at);
-        assert_eq!(chosen(&all, "x", Some("1/a")).unwrap().at, all[1].at);
-        assert!(chosen(&all, "x", Some("c")).is_err() && chosen(&[], "x", None).is_err());
+        assert_eq!(select(&all, "x", None).unwrap().at, all[0].at);
+        assert_eq!(select(&all, "x", Some("1/a")).unwrap().at, all[1].at);
+        assert!(select(&all, "x", Some("c")).is_err() && select(&[], "x", None).is_err());
     }
 
     #[test]
-    fn a_directory_is_named_after_the_issue() {
+    fn directory_is_named_after_the_issue() {
         assert_eq!(directory("github.com/acme/api#12"), PathBuf::from("rescue-api-12"));
         assert_eq!(directory("https://h/o/r/issues/7/"), PathBuf::from("rescue-7"));
         assert_eq!(directory(".."), PathBuf::from("rescue-"));

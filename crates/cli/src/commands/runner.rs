@@ -1,4 +1,4 @@
-//! `kugetsu runner`: drives one run. Started by the daemon only.
+//! `kugetsu runner`: carries out one run. Only the daemon starts it.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -11,17 +11,16 @@ use crate::daemon::log;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Drive one run.
+/// Carry out one run.
 #[derive(Debug, Args)]
 pub(crate) struct Runner {
-    /// The run's directory.
+    /// The directory of the run.
     directory: PathBuf,
-    /// The descriptor of the run's lock, which the daemon hands down.
+    /// The inherited file descriptor of the run's lock.
     #[arg(long, value_name = "DESCRIPTOR")]
     lock: RawFd,
 }
 
-/// Drives the run to its end.
 pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> {
     let masks = log::init()?;
     let input =

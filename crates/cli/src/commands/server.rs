@@ -1,4 +1,4 @@
-//! `kugetsu server` (C10): the git servers, and what serves them.
+//! `kugetsu server`: lists and changes the configured git servers.
 
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
@@ -24,10 +24,7 @@ use crate::{connect, setup, slow_notice, ui};
 
 use super::config;
 
-/// What an address holds that is never kept.
-const CREDENTIALS: &str = "the address holds a user, a password or a query, which are kept nowhere";
-
-/// See, name and forget git servers.
+/// List, add and remove git servers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,13 +37,13 @@ pub(crate) struct Server {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the servers: address, kind, where each comes from, its token's variable.
+    /// List the servers with their URL, kind, token variable and source.
     #[command(after_help = "\
 Examples:
   kugetsu server list
   kugetsu server list --json")]
     List {
-        /// Show objects for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -57,35 +54,35 @@ Examples:
   kugetsu server add work https://git.example.com --kind gitea
   kugetsu server add two https://two.example.com --token-env TWO_TOKEN")]
     Add(Add),
-    /// Forget a server that stands in config.toml. Nothing else is removed.
+    /// Remove a server from config.toml. Nothing else is removed.
     #[command(after_help = "\
 Examples:
   kugetsu server remove work")]
     Remove {
-        /// Its name.
+        /// The name of the server.
         name: String,
     },
-    /// Show or choose the server that owner/repo#12 means outside a clone.
+    /// Show or set the server that owner/repo#12 refers to outside a clone.
     #[command(after_help = "\
 Examples:
   kugetsu server default
   kugetsu server default work")]
     Default {
-        /// The server to choose; shows the present one otherwise.
+        /// The new default server; without it, the current one is shown.
         name: Option<String>,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show a server's address alone.
+    /// Print the URL of a server.
     #[command(after_help = "\
 Examples:
   kugetsu server get
   kugetsu server get work")]
     Get {
-        /// Its name; the default server otherwise.
+        /// The name of the server; defaults to the default server.
         name: Option<String>,
-        /// Show an object for programs.
+        /// Print the result as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -93,24 +90,23 @@ Examples:
 
 #[derive(Debug, Args)]
 struct Add {
-    /// What it is to be called.
+    /// A name for the server.
     name: String,
-    /// Its address, such as https://git.example.com.
+    /// Its URL, such as https://git.example.com.
     url: String,
-    #[arg(long, help = format!("What serves there: {}", ForgeKind::server_names("or")))]
+    #[arg(long, help = format!("Its kind: {}", ForgeKind::server_names("or")))]
     kind: Option<String>,
-    /// Where its API begins, if not at the usual place.
+    /// The URL of its API, if not the usual one of its kind.
     #[arg(long, value_name = "URL")]
     api_url: Option<String>,
-    /// The variable that holds its token, if not the one of its kind.
+    /// The environment variable of its token, if not the usual one of its kind.
     #[arg(long, value_name = "VARIABLE")]
     token_env: Option<String>,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Does what is asked.
 pub(crate) async fn run(home: &Home, arguments: Server) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { json } => {
@@ -119,83 +115,88 @@ pub(crate) async fn run(home: &Home, arguments: Server) -> Result<Exit, Failure>
             if json {
                 ui::json(&servers)?
             } else {
-                list(&servers)
+                print_table(&servers)
             }
-            for mistake in loaded.invalid.iter().filter(|one| matches!(one.part, Part::Server(_) | Part::Everything)) {
+            for mistake in
+                loaded.invalid.iter().filter(|mistake| matches!(mistake.part, Part::Server(_) | Part::Everything))
+            {
                 ui::warning(mistake.error.to_string());
             }
         }
         Action::Add(arguments) => add(home, arguments).await?,
         Action::Remove { name } => remove(home, &name).await?,
-        Action::Default { name: Some(name), json } => choose(home, &name, json).await?,
+        Action::Default { name: Some(name), json } => set_default(home, &name, json).await?,
         Action::Default { name: None, json } => {
             let loaded = look(home, &own_environment)?;
             let name = servers::default_name(&loaded);
-            if json { ui::json(&found(&loaded, &name)?)? } else { ui::value(&name) }
+            if json { ui::json(&find(&loaded, &name)?)? } else { ui::value(&name) }
         }
         Action::Get { name, json } => {
             let loaded = look(home, &own_environment)?;
-            let server = found(&loaded, &name.unwrap_or_else(|| servers::default_name(&loaded)))?;
+            let server = find(&loaded, &name.unwrap_or_else(|| servers::default_name(&loaded)))?;
             if json { ui::json(&server)? } else { ui::value(&server.url) }
         }
     }
     Ok(Exit::Done)
 }
 
-fn list(servers: &[ServerObject]) {
+fn print_table(servers: &[ServerObject]) {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-    let row = |one: &ServerObject| {
-        let token =
-            one.token_env.as_ref().map(|name| format!("{name} {}", if one.token_set { "set" } else { "not set" }));
-        let mark = if one.default { " (default)" } else { "" };
+    let row = |server: &ServerObject| {
+        let token = server
+            .token_env
+            .as_ref()
+            .map(|name| format!("{name} {}", if server.token_set { "(set)" } else { "(not set)" }));
+        let mark = if server.default { " (default)" } else { "" };
         vec![
-            format!("{}{mark}", one.name),
-            one.url.clone(),
-            or_dash(one.kind),
+            format!("{}{mark}", server.name),
+            server.url.clone(),
+            or_dash(server.kind),
             or_dash(token.as_deref()),
-            one.source.clone(),
+            server.source.clone(),
         ]
     };
-    ui::table(&["SERVER", "ADDRESS", "KIND", "TOKEN", "FROM"], &servers.iter().map(row).collect::<Vec<_>>());
+    ui::table(&["SERVER", "URL", "KIND", "TOKEN", "SOURCE"], &servers.iter().map(row).collect::<Vec<_>>());
 }
 
-fn found(loaded: &Loaded, name: &str) -> Result<ServerObject, Failure> {
+fn find(loaded: &Loaded, name: &str) -> Result<ServerObject, Failure> {
     let all = servers::objects(loaded);
-    let near = suggestions(name, all.iter().map(|one| one.name.as_str())).join(" or ");
-    all.iter().find(|one| one.name == name).cloned().ok_or_else(|| {
-        Failure::usage(format!("there is no server {name:?}; did you mean {near}?"))
-            .hint("`kugetsu server list` shows them; `kugetsu server add <name> <url>` names another")
+    let similar = suggestions(name, all.iter().map(|server| server.name.as_str())).join(" or ");
+    all.iter().find(|server| server.name == name).cloned().ok_or_else(|| {
+        Failure::usage(format!("no server {name:?}; did you mean {similar}?"))
+            .hint("list the servers with `kugetsu server list`, or add one with `kugetsu server add <name> <url>`")
     })
 }
 
 async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     let Add { name, url, kind, api_url, token_env, json } = arguments;
     if !is_plain(&name) || name == "local" {
-        return Err(Failure::usage(format!("a server cannot be called {name:?}"))
-            .hint("a name has letters, digits, `-`, `_` and `.` only; `local` is this machine"));
+        return Err(Failure::usage(format!("invalid server name {name:?}"))
+            .hint("use letters, digits, `-`, `_` and `.`; `local` is reserved for this machine"));
     }
     if layer::holds_credentials(&url) {
-        return Err(Failure::usage(CREDENTIALS)
-            .hint("leave them out; a token goes into the env file: kugetsu env set GITEA_TOKEN - (or the variable of another kind)"));
+        return Err(Failure::usage("the URL must not contain a user, a password or a query")
+            .hint("set a token with `kugetsu env set GITEA_TOKEN -` (or the variable of another kind)"));
     }
-    let refused = |why: String| Failure::usage(format!("the server {name}: {why}"));
+    let invalid = |reason: String| Failure::usage(format!("could not add the server {name}: {reason}"));
     let base = ServerAddress::parse(&url)
         .map_err(|error| {
-            refused(format!("its address is none: {}", error.reason())).hint("such as https://git.example.com")
+            invalid(format!("invalid URL: {}", error.reason())).hint("use a URL such as https://git.example.com")
         })?
         .base;
-    let said = kind.as_deref().map(|kind| layer::server(&name, &url, Some(kind), None)).transpose().map_err(refused)?;
-    let api_url = api_url.as_deref().map(layer::api_address).transpose().map_err(refused)?;
-    let token_env = token_env.as_deref().map(layer::token_variable).transpose().map_err(refused)?;
-    let before = look(home, &own_environment)?;
-    let same = taken(&before, &name, &base)?;
+    let given =
+        kind.as_deref().map(|kind| layer::server(&name, &url, Some(kind), None)).transpose().map_err(invalid)?;
+    let api_url = api_url.as_deref().map(layer::api_address).transpose().map_err(invalid)?;
+    let token_env = token_env.as_deref().map(layer::token_variable).transpose().map_err(invalid)?;
+    let loaded = look(home, &own_environment)?;
+    let same = same_server(&loaded, &name, &base)?;
 
-    let (kind, version) = match said.and_then(|server| server.kind).or(same.and_then(|server| server.kind)) {
+    let (kind, version) = match given.and_then(|server| server.kind).or(same.and_then(|server| server.kind)) {
         Some(kind) => (kind, None),
-        None => ask(&base).await?,
+        None => detect_kind(&base).await?,
     };
     let usual = Known { name: name.clone(), base, kind: Some(kind), api_url: None, token_env: None };
-    // What is at its usual place needs no words.
+    // The usual URL need not be written down.
     let api_url = api_url.filter(|api| usual.api().as_ref() != Some(api));
     let mut parts = vec![("url", Some(usual.base.as_str())), ("kind", Some(kind.name()))];
     parts.extend(api_url.as_ref().map(|api| ("api_url", Some(api.as_str()))));
@@ -204,113 +205,115 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
     edit(home, &[Part::Server(name.clone())], |path, text| Ok(Some(write::set_server(path, text, &name, &parts)?)))?;
 
     let loaded = look(home, &own_environment)?;
-    let server = found(&loaded, &name)?;
-    for other in servers::all(&loaded).iter().filter(|one| one.name != name && one.base == usual.base) {
-        ui::warning(format!("{} is the address of {} as well; one of the two names would do", other.base, other.name));
+    let server = find(&loaded, &name)?;
+    for other in servers::all(&loaded).iter().filter(|server| server.name != name && server.base == usual.base) {
+        ui::warning(format!("{} is also the URL of the server {}", other.base, other.name));
     }
     if json {
         ui::json(&server)?;
     } else {
-        tell(home, &server, version.as_deref());
+        print_added(home, &server, version.as_deref());
     }
     connect::reload_if_running(home).await
 }
 
-/// The server that has the name already, if it is the same one.
-fn taken<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option<&'a Known>, Failure> {
+/// The configured server with this name and base URL.
+///
+/// # Errors
+/// The name belongs to another server.
+fn same_server<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<Option<&'a Known>, Failure> {
     let configured = loaded.settings.servers.list().iter().find(|server| server.name == name);
     let Some(other) = servers::all(loaded).into_iter().find(|server| server.name == name && server.base != *base)
     else {
         return Ok(configured);
     };
-    let failure = Failure::usage(format!("{name} is the name of {} already", other.base));
+    let failure = Failure::usage(format!("the server {name} already exists with the URL {}", other.base));
     Err(match servers::source(loaded, name) {
-        None => failure.hint("that one is built in; choose another name"),
+        None => failure.hint("choose another name; this one is built in"),
         Some(_) if name.contains('.') => {
-            failure.hint(format!("choose another name, or forget that one first: kugetsu server remove {name}"))
+            failure.hint(format!("choose another name, or first run `kugetsu server remove {name}`"))
         }
         Some(_) => failure.hint(format!(
-            "choose another name; or to change its address: kugetsu config set servers.{name}.url {base}"
+            "choose another name, or change the URL with `kugetsu config set servers.{name}.url {base}`"
         )),
     })
 }
 
 /// Detects the kind of a server.
-async fn ask(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
-    let transport = Transport::new(Limits::default())
-        .map_err(|error| error.hint().into_iter().fold(Failure::new(error.to_string()), Failure::hint))?;
-    let asked = slow_notice::notify_if_slow(&format!("detecting the kind of {base}"), detect(&transport, base)).await;
-    let found = asked.map_err(|error| {
-        let named = format!("to name it without asking: --kind {}", ForgeKind::server_names("or"));
-        let named = matches!(error, DetectError::Forge(_)).then_some(named);
-        error.hint().into_iter().chain(named).fold(Failure::new(error.to_string()), Failure::hint)
+async fn detect_kind(base: &ServerBase) -> Result<(ForgeKind, Option<String>), Failure> {
+    let transport =
+        Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
+    let notice = format!("detecting the kind of {base}");
+    let detected = slow_notice::notify_if_slow(&notice, detect(&transport, base)).await.map_err(|error| {
+        let skip = format!("to skip detection, pass --kind {}", ForgeKind::server_names("or"));
+        let skip = matches!(error, DetectError::Forge(_)).then_some(skip);
+        Failure::new(error.to_string()).hints(error.hint()).hints(skip)
     })?;
-    Ok((found.kind, found.version))
+    Ok((detected.kind, detected.version))
 }
 
-fn tell(home: &Home, server: &ServerObject, version: Option<&str>) {
-    let kind = server.kind.unwrap_or("of no known kind");
+fn print_added(home: &Home, server: &ServerObject, version: Option<&str>) {
+    let kind = server.kind.unwrap_or("unknown kind");
     let version = version.map(|version| format!(" {version}")).unwrap_or_default();
-    ui::line(format!("{} is {} ({kind}{version}) in {}", server.name, server.url, home.config().display()));
+    let config = home.config();
+    ui::line(format!("added {} ({}, {kind}{version}) to {}", server.name, server.url, config.display()));
     match &server.token_env {
         Some(variable) if !server.token_set => {
-            ui::line(format!("give it a token: kugetsu env set {variable} -   (reads it from standard input)"));
+            ui::line(format!("set its token with `kugetsu env set {variable} -`"));
         }
-        Some(variable) => ui::line(format!("its token is the one in {variable}")),
+        Some(variable) => ui::line(format!("its token is {variable}")),
         None => {}
     }
 }
 
 async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
     let loaded = look(home, &own_environment)?;
-    let broken = loaded.invalid.iter().any(|one| one.part == Part::Server(name.to_owned()));
-    let server = match found(&loaded, name) {
+    let is_invalid = loaded.invalid.iter().any(|mistake| mistake.part == Part::Server(name.to_owned()));
+    let server = match find(&loaded, name) {
         Ok(server) => Some(server),
-        // One that cannot be used can be taken away all the same.
-        Err(_) if broken => None,
+        // An invalid entry is not among the servers, but can be removed.
+        Err(_) if is_invalid => None,
         Err(failure) => return Err(failure),
     };
     match servers::source(&loaded, name) {
         Some(Source::OldFile { path, line }) => {
             return Err(Failure::usage(format!(
-                "{name} stands in the script's file, {}:{line}, which kugetsu reads and never writes",
+                "cannot remove {name}: it comes from {}:{line}, which kugetsu never writes",
                 path.display()
             ))
-            .hint("take it out of GIT_SERVERS there")
-            .hint(format!(
-                "or overrule it: kugetsu config set servers.{name}.url <another address>; config.toml wins"
-            )));
+            .hint("remove it from GIT_SERVERS in that file")
+            .hint(format!("or override it with `kugetsu config set servers.{name}.url <url>`")));
         }
-        None if !broken => {
-            return Err(Failure::usage(format!("{name} is built in and cannot be removed"))
-                .hint("nothing goes there unless an issue is on it"));
+        None if !is_invalid => {
+            return Err(Failure::usage(format!("cannot remove {name}: it is built in"))
+                .hint("kugetsu contacts it only for issues on it"));
         }
         _ => {}
     }
     if server.as_ref().is_some_and(|server| server.default) {
         let default = loaded.values.get(&Key::ServerDefault);
         let from = default.map(|(_, source)| format!(" ({source})")).unwrap_or_default();
-        return Err(Failure::usage(format!("{name} is the default server{from}"))
-            .hint("choose another one first: kugetsu server default github.com"));
+        return Err(Failure::usage(format!("cannot remove {name}: it is the default server{from}"))
+            .hint("choose another default first, for example with `kugetsu server default github.com`"));
     }
     let removed = edit(home, &[], |path, text| Ok(write::remove_server(path, text, name)?))?;
     if !removed {
-        return Err(Failure::new(format!("{} does not name {name} any more", home.config().display())));
+        return Err(Failure::new(format!("{} no longer contains {name}", home.config().display())));
     }
-    ui::line(format!("{name} is removed from {}", home.config().display()));
+    ui::line(format!("removed {name} from {}", home.config().display()));
     let after = look(home, &own_environment)?;
-    if let Some(old) = servers::source(&after, name) {
-        ui::warning(format!("{name} stands in {old} too, and counts again as it is there"));
+    if let Some(source) = servers::source(&after, name) {
+        ui::warning(format!("{name} is also in {source}, which is now in effect"));
     }
     if let Some(server) =
-        server.filter(|server| !servers::all(&after).iter().any(|one| one.base.as_str() == server.url))
+        server.filter(|server| !servers::all(&after).iter().any(|other| other.base.as_str() == server.url))
     {
         warn_of_repositories(home, &server).await;
     }
     connect::reload_if_running(home).await
 }
 
-/// What is stored of a server's repositories stays; only the token does not reach them any more.
+/// The server's repositories stay in the database, but their runs no longer get a token.
 async fn warn_of_repositories(home: &Home, server: &ServerObject) {
     let projects = match read_only_db::open(home).await {
         Ok(Some(db)) => db.projects_on(&server.url).await,
@@ -320,21 +323,21 @@ async fn warn_of_repositories(home: &Home, server: &ServerObject) {
     match projects {
         Ok(projects) if projects.is_empty() => {}
         Ok(projects) => ui::warning(format!(
-            "issues of {} are on it; without a name it gets no token. To name it again: kugetsu server add {} {}",
+            "issues of {} are on this server, and get no token without it; add it again with `kugetsu server add {} {}`",
             projects.join(", "),
             server.name,
             server.url
         )),
-        Err(why) => ui::warning(format!("whether issues are on it could not be looked up: {why}")),
+        Err(reason) => ui::warning(format!("could not check for issues on this server: {reason}")),
     }
 }
 
-async fn choose(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
+async fn set_default(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
     let loaded = look(home, &own_environment)?;
-    let server = found(&loaded, name)?;
+    let server = find(&loaded, name)?;
     let key = Key::ServerDefault.name();
     if json {
-        config::put(home, key, name)?;
+        config::write(home, key, name)?;
         connect::reload_if_running(home).await?;
         return ui::json(&ServerObject { default: true, ..server });
     }

@@ -1,4 +1,4 @@
-//! `kugetsu start` (C2): begins work on an issue.
+//! `kugetsu start`: queues a task for an issue.
 
 use clap::Args;
 use kugetsu_api::home::Home;
@@ -12,54 +12,53 @@ use crate::{completions, connect, paths};
 
 use crate::queued_task;
 
-/// Begin work on an issue: queue it, and let an agent work on it in a worktree of its own.
+/// Start work on an issue: an agent works on it in a separate worktree.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu start . \"fix the flaky test\"
-  kugetsu start acme/api#12 \"add a test for it\" --wait
+  kugetsu start acme/api#12 \"fix it and add a test\" --wait
   kugetsu start . \"use the new API\" --base develop --agent opencode
-  kugetsu start acme/web#4 \"use it\" --after acme/api#12
+  kugetsu start acme/web#4 \"use the new endpoint\" --after acme/api#12
   kugetsu start . -")]
 pub(crate) struct Start {
-    /// The issue: its address, owner/repo#12, #12 inside a clone, or `.` for a new local one.
+    /// The issue: its URL, owner/repo#12, #12 inside a clone, or `.` for a new local issue.
     #[arg(add = completions::issues())]
     reference: String,
-    /// What is to be done; `-` reads it from stdin.
+    /// The task; `-` reads it from stdin. Defaults to the title and description of the issue.
     message: Option<String>,
-    /// The address of the pull or merge request that belongs to the issue.
+    /// The URL of the issue's pull request.
     pr_url: Option<String>,
-    /// The agent that works; the setting agent.default otherwise.
+    /// The agent; defaults to the setting agent.default.
     #[arg(long, value_name = "NAME", add = completions::agents())]
     agent: Option<String>,
-    /// The model, in the agent's words.
+    /// The model, as the agent names it.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The branch to begin from; the repository's default branch otherwise.
+    /// The branch to start from; defaults to the default branch of the repository.
     #[arg(long, value_name = "BRANCH", allow_hyphen_values = true)]
     base: Option<String>,
-    /// Larger comes first.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true, value_parser = whole_number)]
+    /// Tasks with a higher priority run first.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true, value_parser = priority)]
     priority: i32,
-    /// Not before this issue's latest task is done.
+    /// Do not run before the latest task of this issue is done.
     #[arg(long, value_name = "REFERENCE", add = completions::issues())]
     after: Option<String>,
-    /// Refuse with exit code 75 instead of waiting in line when every place is taken.
+    /// Fail with exit code 75 instead of queueing if all slots are in use.
     #[arg(long)]
     no_queue: bool,
-    /// Wait for the end; the exit code says how it ended.
+    /// Wait for the end of the task; the exit code reports its state.
     #[arg(long)]
     wait: bool,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-fn whole_number(typed: &str) -> Result<i32, String> {
-    typed.parse().map_err(|_| "write a whole number, such as 5 or -1".to_owned())
+fn priority(typed: &str) -> Result<i32, String> {
+    typed.parse().map_err(|_| "expected an integer such as 5 or -1".to_owned())
 }
 
-/// Queues the task.
 pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
     let request = TaskRequest {
@@ -77,7 +76,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         no_queue: arguments.no_queue,
         ..TaskRequest::default()
     };
-    let looking = format!("looking for the repository of {}", request.reference);
-    let task = notify_if_slow(&looking, connect::queue(home, &request)).await?;
+    let notice = format!("looking up the repository of {}", request.reference);
+    let task = notify_if_slow(&notice, connect::queue(home, &request)).await?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

@@ -1,4 +1,4 @@
-//! `kugetsu status` (C13): how things stand, on one screen.
+//! `kugetsu status`: the daemon, the coordinator and the latest runs on one screen.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -16,68 +16,65 @@ use crate::ui::{self, Tone};
 
 use super::list;
 
-/// Ended runs that still fit on the screen.
-const SHOWN: usize = 15;
+/// How many ended runs are listed, so that the output fits on a screen.
+const ENDED_MAX: usize = 15;
 
-/// Show how things stand, on one screen.
+/// Show the daemon, the coordinator and recent runs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu status
   kugetsu status --json")]
 pub(crate) struct Status {
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Shows.
 pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
-    let status: StatusObject = connect::ask(home, path::STATUS).await?;
+    let status: StatusObject = connect::get(home, path::STATUS).await?;
     if arguments.json {
         ui::json(&status)?;
         return Ok(Exit::Done);
     }
-    let runs: Vec<RunObject> = connect::ask(home, path::ISSUES).await?;
-    daemon(&status);
-    coordinator(&status);
+    let runs: Vec<RunObject> = connect::get(home, path::ISSUES).await?;
+    print_daemon(&status);
+    print_coordinator(&status);
     let runs = runs.into_iter().filter(|run| !run.destroyed);
-    let (needy, mut rest): (Vec<RunObject>, Vec<RunObject>) =
+    let (open, mut ended): (Vec<RunObject>, Vec<RunObject>) =
         runs.partition(|run| !run.state.is_final() || run.state == State::Blocked);
-    let more = rest.len().saturating_sub(SHOWN);
-    rest.truncate(SHOWN);
-    for (head, runs) in [("\ngoing on, or waiting for you", needy), ("\nended", rest)] {
+    let more = ended.len().saturating_sub(ENDED_MAX);
+    ended.truncate(ENDED_MAX);
+    for (heading, runs) in [("\nopen", open), ("\nended", ended)] {
         if !runs.is_empty() {
-            ui::toned(Tone::Strong, head);
-            list::table(&runs);
+            ui::toned(Tone::Strong, heading);
+            list::print_table(&runs);
         }
     }
     if more > 0 {
-        ui::toned(Tone::Dim, format!("and {more} more: kugetsu list"));
+        ui::toned(Tone::Dim, format!("{more} more; list all with `kugetsu list`"));
     }
     Ok(Exit::Done)
 }
 
-/// The coordinator at a glance: what it does, or what it said last.
-fn coordinator(status: &StatusObject) {
+fn print_coordinator(status: &StatusObject) {
     let Some(run) = &status.coordinator else { return };
-    let waiting = match status.coordinator_queued {
+    let queued = match status.coordinator_queued {
         0 => String::new(),
-        more => format!(", {} in line", counted(more, "message")),
+        count => format!(", {} queued", counted(count, "message")),
     };
     let age = format::ago(run.since(), Timestamp::now());
     ui::piece(Tone::Plain, "coordinator: ");
     ui::piece(format::tone(run.state), run.state.name());
-    ui::line(format!(" {age}{waiting}"));
-    if let Some(said) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
-        ui::line(format!("  {}", ui::fitting(said, 2)));
+    ui::line(format!(" {age}{queued}"));
+    if let Some(line) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
+        ui::line(format!("  {}", ui::truncated_line(line, 2)));
     }
 }
 
-/// The daemon at a glance.
-pub(crate) fn daemon(status: &StatusObject) {
+pub(crate) fn print_daemon(status: &StatusObject) {
     ui::line(format!(
-        "{} running ({} of {} places taken), {} queued",
+        "{} running ({} of {} slots in use), {} queued",
         status.running, status.places_taken, status.places, status.queued
     ));
     ui::toned(
@@ -92,7 +89,7 @@ pub(crate) fn daemon(status: &StatusObject) {
         ),
     );
     if let Some(error) = &status.settings_error {
-        ui::warning(format!("{error}; until that is right, what was set before holds"));
+        ui::warning(format!("{error}; the previous values stay in effect"));
     }
     for warning in &status.settings_warnings {
         ui::warning(warning);

@@ -1,4 +1,4 @@
-//! `kugetsu tools`: carries the coordinator's tool calls between its agent and the runner. Started by the agent only.
+//! `kugetsu tools`: relays the coordinator's tool calls between its agent and the runner. Only the agent starts it.
 
 use clap::Args;
 use kugetsu_runner::tools_address;
@@ -8,17 +8,17 @@ use tokio::net::TcpStream;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Carry tool calls.
+/// Relay the coordinator's tool calls.
 #[derive(Debug, Args)]
 pub(crate) struct Tools {}
 
-/// Carries bytes until one side ends.
+/// Copies bytes until one side closes.
 pub(crate) async fn run() -> Result<Exit, Failure> {
     let (address, word) = tools_address().ok_or_else(|| {
-        Failure::usage("this is started by the coordinator's agent, which is told where its tools are")
-            .hint("to ask the coordinator for something: kugetsu delegate \"<message>\"")
+        Failure::usage("`kugetsu tools` is only for the coordinator's agent")
+            .hint("send the coordinator a message with `kugetsu delegate \"<message>\"`")
     })?;
-    let failed = |error: std::io::Error| Failure::new(format!("the coordinator's tools cannot be reached: {error}"));
+    let failed = |error: std::io::Error| Failure::new(format!("could not reach the coordinator's tools: {error}"));
     let mut stream = TcpStream::connect(&address).await.map_err(failed)?;
     stream.write_all(word.as_bytes()).await.map_err(failed)?;
     let (mut from, mut to) = stream.split();

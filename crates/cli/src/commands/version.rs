@@ -1,4 +1,4 @@
-//! `kugetsu version` (C13).
+//! `kugetsu version`.
 
 use clap::Args;
 use serde::Serialize;
@@ -14,21 +14,20 @@ Examples:
   kugetsu version
   kugetsu version --json")]
 pub(crate) struct Version {
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct VersionObject {
     version: &'static str,
 }
 
-/// Shows.
 pub(crate) fn run(arguments: &Version) -> Result<Exit, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     if arguments.json {
-        ui::json(&Shown { version })?;
+        ui::json(&VersionObject { version })?;
     } else {
         ui::line(format!("kugetsu {version}"));
     }

@@ -1,4 +1,4 @@
-//! `kugetsu why` (C13): why a task is not running, or what it came to.
+//! `kugetsu why`: why a task is not running, or how it ended.
 
 use clap::Args;
 use kugetsu_api::home::Home;
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, format, paths};
 
-/// Say why an issue's task is not running, or how it ended.
+/// Explain why an issue's task is not running, or how it ended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,24 +21,23 @@ pub(crate) struct Why {
     /// The issue, or `pm` for the coordinator.
     #[arg(add = completions::issues())]
     reference: String,
-    /// Show an object for programs.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Says it.
 pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
     let path = path::with_query(path::ISSUE_WHY, &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd))]);
-    let why: WhyObject = connect::ask(home, &path).await?;
+    let why: WhyObject = connect::get(home, &path).await?;
     if arguments.json {
         ui::json(&why)?;
         return Ok(Exit::Done);
     }
     ui::piece(Tone::Plain, format!("{} is ", why.issue));
     ui::toned(format::tone(why.state), why.state.name());
-    for because in &why.because {
-        ui::line(format!("  {because}"));
+    for reason in &why.because {
+        ui::line(format!("  {reason}"));
     }
     for next in &why.next {
         ui::toned(Tone::Dim, format!("  {next}"));

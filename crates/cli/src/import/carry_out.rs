@@ -31,7 +31,7 @@ pub(crate) async fn all(home: &Home, plan: Plan, report: &mut InitReport) -> Res
     let mut index_stays = false;
     let known: Vec<RunObject> = match plan.work.is_empty() {
         true => Vec::new(),
-        false => connect::ask(home, path::ISSUES).await?,
+        false => connect::get(home, path::ISSUES).await?,
     };
     for work in &plan.work {
         let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {

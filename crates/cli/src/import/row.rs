@@ -64,6 +64,6 @@ impl Row {
             Outcome::SetAside => (Tone::Warning, "set aside"),
         };
         let said: Vec<&str> = [&self.taken_as, &self.why].into_iter().flatten().map(String::as_str).collect();
-        ui::marked(mark, COLUMN, &format!("{}: {}", self.what, said.join("; ")), self.next.as_slice());
+        ui::bullet(mark, COLUMN, &format!("{}: {}", self.what, said.join("; ")), self.next.as_slice());
     }
 }
