@@ -18,7 +18,7 @@ fn notices(world: &World) -> String {
 }
 
 #[test]
-fn a_branch_that_was_deleted_on_the_server_is_pushed_anew() {
+fn branch_deleted_on_the_server_is_pushed_again() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -33,7 +33,7 @@ fn a_branch_that_was_deleted_on_the_server_is_pushed_anew() {
 }
 
 #[test]
-fn a_worktree_that_was_removed_by_hand_goes_on_from_what_was_pushed() {
+fn removed_worktree_is_recreated_from_the_pushed_branch() {
     let world = World::new();
     let repository = world.repository("demo");
     let before = repository.head();
@@ -63,7 +63,7 @@ fn gate(world: &World) -> PathBuf {
 }
 
 #[test]
-fn a_gate_that_was_removed_by_hand_stops_no_run() {
+fn removed_relay_repository_is_recreated() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -78,7 +78,7 @@ fn a_gate_that_was_removed_by_hand_stops_no_run() {
 }
 
 #[test]
-fn work_on_a_branch_of_the_agents_own_is_pushed_or_named() {
+fn commits_on_another_branch_are_pushed_or_reported() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -100,7 +100,7 @@ fn work_on_a_branch_of_the_agents_own_is_pushed_or_named() {
 }
 
 #[test]
-fn a_base_for_work_that_has_begun_is_not_used_in_silence() {
+fn base_is_rejected_with_a_notice_once_work_has_started() {
     let world = World::new();
     let server = kugetsu_testkit::GitServer::start("server-token-123456");
     let source = Repository::with_commit();
@@ -128,7 +128,7 @@ fn a_base_for_work_that_has_begun_is_not_used_in_silence() {
 }
 
 #[test]
-fn commits_of_a_submodule_are_not_removed_without_being_asked_for() {
+fn destroy_keeps_unpushed_commits_of_a_submodule() {
     let world = World::new();
     let inner = world.repository("inner");
     let repository = world.repository("demo");
@@ -157,7 +157,7 @@ fn shown_refs(world: &World, repository: &Path) -> String {
 }
 
 #[test]
-fn a_file_that_cannot_be_rescued_is_named_with_what_to_do() {
+fn destroy_reports_a_file_that_git_cannot_store() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write sub/git~1 x"]));
@@ -174,7 +174,7 @@ fn a_file_that_cannot_be_rescued_is_named_with_what_to_do() {
 }
 
 #[test]
-fn what_was_kept_can_be_had_where_the_repository_was_moved() {
+fn rescue_is_restored_after_the_repository_has_moved() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["write left.txt precious"]));

@@ -25,7 +25,7 @@ fn starting(repositories: &[&Repository], steps: &str) -> String {
 const WORK: &str = r#"[{"write": {"path": "fixed.txt", "text": "yes"}}, {"commit": "fix it"}]"#;
 
 #[test]
-fn a_message_leads_to_two_pushed_branches_and_one_report() {
+fn delegate_pushes_two_branches_and_reports_once() {
     let world = World::new();
     let (one, two) = (world.repository("one"), world.repository("two"));
     let message = starting(&[&one, &two], WORK);
@@ -54,7 +54,7 @@ fn a_message_leads_to_two_pushed_branches_and_one_report() {
 }
 
 #[test]
-fn several_messages_are_worked_off_one_after_the_other_each_with_its_own_answer() {
+fn delegated_messages_run_one_after_the_other() {
     let world = World::new();
     world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "answer one"})])]);
     for n in 2..=4 {
@@ -79,7 +79,7 @@ fn several_messages_are_worked_off_one_after_the_other_each_with_its_own_answer(
 }
 
 #[test]
-fn work_that_was_begun_is_asked_about_and_never_begun_twice() {
+fn delegate_asks_before_it_touches_existing_work() {
     let world = World::new();
     let repository = world.repository("shop");
     world.start(&repository, &script(&["say done"]));
@@ -106,7 +106,7 @@ fn work_that_was_begun_is_asked_about_and_never_begun_twice() {
 }
 
 #[test]
-fn the_coordinator_is_told_what_is_known_and_what_is_missing() {
+fn coordinator_gets_known_and_missing_facts() {
     let world = World::new();
     let repository = world.repository("shop");
     repository.git(["remote", "add", "origin", "https://git.example.net/acme/shop.git"]);
@@ -130,7 +130,7 @@ fn the_coordinator_is_told_what_is_known_and_what_is_missing() {
 }
 
 #[test]
-fn the_coordinators_own_env_file_wins() {
+fn env_file_of_the_coordinator_wins() {
     let world = World::new();
     world.run(["env", "set", "PLAIN", "for all"]);
     world.run(["env", "set", "PLAIN", "for the coordinator", "pm-agent"]);
@@ -144,7 +144,7 @@ fn the_coordinators_own_env_file_wins() {
 }
 
 #[test]
-fn destroying_the_coordinator_begins_another_session() {
+fn destroying_the_coordinator_starts_a_new_session() {
     let world = World::new();
     world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
     let first = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
@@ -163,7 +163,7 @@ fn destroying_the_coordinator_begins_another_session() {
 }
 
 #[test]
-fn the_coordinator_has_tools_for_all_it_may_do() {
+fn coordinator_has_a_tool_for_each_permitted_action() {
     let world = World::new();
     let repository = world.repository("shop");
     world.start(&repository, &script(&["say I was here"]));
@@ -200,7 +200,7 @@ fn the_coordinator_has_tools_for_all_it_may_do() {
 }
 
 #[test]
-fn status_shows_the_coordinator_and_why_says_what_it_waits_for() {
+fn status_shows_the_coordinator_and_why_explains_its_state() {
     let world = World::new();
     world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "all is well"})])]);
     world.run(["delegate", &asking("second", &[json!({"say": "again"})])]);
@@ -220,7 +220,7 @@ fn status_shows_the_coordinator_and_why_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_chain_whose_first_part_fails_is_reported() {
+fn failed_first_task_of_a_chain_is_reported() {
     let world = World::new();
     let (one, two) = (world.repository("one"), world.repository("two"));
     let steps =
@@ -237,7 +237,7 @@ fn a_chain_whose_first_part_fails_is_reported() {
 }
 
 #[test]
-fn who_waits_for_a_message_that_is_canceled_is_told_at_once() {
+fn delegate_wait_ends_when_the_message_is_canceled() {
     let world = World::new();
     let repository = world.repository("one");
     let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"wait": "never"})];
@@ -255,7 +255,7 @@ fn who_waits_for_a_message_that_is_canceled_is_told_at_once() {
 }
 
 #[test]
-fn the_coordinators_session_is_no_issues() {
+fn coordinators_session_does_not_name_an_issue() {
     let world = World::new();
     let repository = world.repository("one");
     world.run(["delegate", &asking("begin", &[json!({"say": "ok"})]), "--wait"]);
@@ -274,7 +274,7 @@ fn the_coordinators_session_is_no_issues() {
 }
 
 #[test]
-fn a_word_that_looks_like_an_issue_is_no_fact() {
+fn text_that_looks_like_an_issue_is_marked_uncertain() {
     let world = World::new();
     let message = asking("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
     world.run(["delegate", &message, "--wait"]);
@@ -287,7 +287,7 @@ fn a_word_that_looks_like_an_issue_is_no_fact() {
 }
 
 #[test]
-fn a_report_to_another_session_holds_the_whole_message() {
+fn report_in_a_new_session_repeats_the_message() {
     let world = World::new();
     let repository = world.repository("one");
     let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"say": "begun"})];
@@ -307,7 +307,7 @@ fn a_report_to_another_session_holds_the_whole_message() {
 }
 
 #[test]
-fn the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
+fn coordinator_can_restart_a_destroyed_issue() {
     let world = World::new();
     let forge = kugetsu_testkit::ForgeServer::gitea();
     let git = kugetsu_testkit::GitServer::start("secret");
@@ -330,7 +330,7 @@ fn the_coordinator_can_begin_again_on_an_issue_that_was_destroyed() {
 }
 
 #[test]
-fn changed_rules_are_told_until_a_session_has_taken_them() {
+fn changed_skill_is_sent_until_a_turn_succeeds() {
     let world = World::new();
     world.run(["init"]);
     world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);

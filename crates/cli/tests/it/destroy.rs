@@ -3,7 +3,7 @@
 use crate::world::{World, script, shown};
 
 #[test]
-fn destroy_removes_worktree_session_and_the_agents_own_record() {
+fn destroy_removes_worktree_and_session() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -25,7 +25,7 @@ fn destroy_removes_worktree_session_and_the_agents_own_record() {
 }
 
 #[test]
-fn work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
+fn destroy_keeps_unpushed_work() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write left.txt precious"]));
@@ -49,7 +49,7 @@ fn work_that_is_not_pushed_is_not_removed_without_being_asked_for() {
 }
 
 #[test]
-fn commits_that_are_not_pushed_count_as_work_too() {
+fn destroy_counts_unpushed_commits_as_work() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["write a.txt a", "commit one", "crash"]));
@@ -72,7 +72,7 @@ fn commits_that_are_not_pushed_count_as_work_too() {
 }
 
 #[test]
-fn destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
+fn destroy_fails_while_an_agent_is_running() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
@@ -84,7 +84,7 @@ fn destroy_waits_for_nobody_and_never_pulls_files_away_under_an_agent() {
 }
 
 #[test]
-fn destroy_base_takes_the_base_context_back_to_its_beginning() {
+fn destroy_base_restores_the_built_in_context() {
     let world = World::new();
     world.run(["init"]);
     let context = world.home.kugetsu().join("base/context.md");

@@ -23,7 +23,7 @@ fn config(world: &World) -> String {
 }
 
 #[test]
-fn add_finds_out_what_serves_there_and_sends_no_token() {
+fn server_add_detects_the_kind_without_sending_a_token() {
     let world = World::bare();
     let all = [
         ("github", ForgeServer::github()),
@@ -50,7 +50,7 @@ fn add_finds_out_what_serves_there_and_sends_no_token() {
 }
 
 #[test]
-fn add_with_a_kind_asks_nobody_and_without_one_says_what_to_do() {
+fn server_add_contacts_the_server_only_without_a_kind() {
     let world = World::bare();
     refused(&world, &["server", "add", "work", NOBODY], 1, &["cannot reach", "--kind"]);
     assert!(!config(&world).contains("servers.work]\nurl"));
@@ -66,7 +66,7 @@ fn add_with_a_kind_asks_nobody_and_without_one_says_what_to_do() {
 }
 
 #[test]
-fn add_refuses_what_it_cannot_keep_and_shows_no_secret() {
+fn server_add_rejects_invalid_entries_and_prints_no_secret() {
     let world = World::bare();
     world.run(["server", "add", "work", NOBODY, "--kind", "gitea"]);
     let before = config(&world);
@@ -94,7 +94,7 @@ fn add_refuses_what_it_cannot_keep_and_shows_no_secret() {
 }
 
 #[test]
-fn list_says_where_each_comes_from_and_never_a_token() {
+fn server_list_shows_sources_and_no_tokens() {
     let world = World::bare();
     std::fs::create_dir_all(world.home.kugetsu()).unwrap();
     let old = "GIT_SERVERS=(old=https://old.example.com)\nDEFAULT_GIT_SERVER=old\n";
@@ -115,7 +115,7 @@ fn list_says_where_each_comes_from_and_never_a_token() {
 }
 
 #[test]
-fn the_default_is_shown_chosen_and_not_removed() {
+fn default_server_can_be_changed_but_not_removed() {
     let world = World::bare();
     assert_eq!(world.run(["server", "default"]), "github.com\n");
     assert_eq!(world.run(["server", "get"]), "https://github.com\n");
@@ -135,7 +135,7 @@ fn the_default_is_shown_chosen_and_not_removed() {
 }
 
 #[test]
-fn one_of_the_scripts_servers_stays_where_it_stands_and_can_be_overruled() {
+fn server_of_the_script_can_be_overridden_but_not_removed() {
     let world = World::bare();
     std::fs::create_dir_all(world.home.kugetsu()).unwrap();
     let path = world.home.kugetsu().join("config");
@@ -161,7 +161,7 @@ fn serving(world: &World, name: &str, token: &str, variable: &str) -> GitServer 
 }
 
 #[test]
-fn two_servers_of_one_kind_get_their_own_tokens_at_once_and_no_other() {
+fn each_server_gets_only_its_own_token() {
     let world = World::new();
     world.run(["daemon", "start"]);
     let one = serving(&world, "one", "token-of-one-123", "ONE_TOKEN");
@@ -183,7 +183,7 @@ fn two_servers_of_one_kind_get_their_own_tokens_at_once_and_no_other() {
 }
 
 #[test]
-fn remove_warns_of_issues_that_are_on_the_server() {
+fn server_remove_warns_of_issues_on_the_server() {
     let world = World::new();
     let server = serving(&world, "one", "token-of-one-123", "ONE_TOKEN");
     let reference = format!("{}/acme/api/issues/1", server.base_url());
@@ -196,7 +196,7 @@ fn remove_warns_of_issues_that_are_on_the_server() {
 }
 
 #[test]
-fn the_order_is_repos_json_then_the_server_by_its_host_then_the_default_then_github() {
+fn clone_location_follows_repos_json_host_default_github() {
     let mut world = World::new();
     // Nobody reaches the real one from here.
     world.home.set("https_proxy", NOBODY);
@@ -219,7 +219,7 @@ fn the_order_is_repos_json_then_the_server_by_its_host_then_the_default_then_git
 }
 
 #[test]
-fn an_api_elsewhere_is_kept_as_it_is_meant() {
+fn unusual_api_url_is_kept() {
     let world = World::bare();
     for (name, typed, kept) in [
         ("a", "https://api.example.com/v1/", "https://api.example.com/v1"),
@@ -234,7 +234,7 @@ fn an_api_elsewhere_is_kept_as_it_is_meant() {
 }
 
 #[test]
-fn no_host_of_anybodys_own_is_shipped() {
+fn no_private_host_is_shipped() {
     let world = World::bare();
     world.run(["init"]);
     let mut texts =

@@ -1,28 +1,27 @@
-//! The program from outside: the real binary, the real daemon and runners, real git. The agent is the scripted one,
-//! except in the tests of `opencode`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall fail")]
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+//! End-to-end tests: the real program, daemon, runners and git. The agent is the scripted one, except in `opencode`.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
+#![allow(clippy::print_stderr, reason = "a skipped test reports why")]
 
-mod again;
 mod branches;
-mod changes;
-mod confined;
+mod concurrency;
+mod continue_task;
+mod crashes;
 mod delegate;
 mod destroy;
 mod doctor;
-mod ends;
 mod git_servers;
 mod import;
-mod job;
 mod live_settings;
-mod many;
 mod messages;
 mod opencode;
+mod pull_requests;
 mod queue;
+mod run_endings;
+mod sandbox;
 mod server;
 mod settings;
-mod surface;
-mod survive;
+mod start;
+mod terminal;
 mod waiting;
 mod world;
-mod wrong;
+mod wrong_input;

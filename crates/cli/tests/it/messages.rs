@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::thread;
 
-use crate::surface::listed;
+use crate::terminal::listed;
 use crate::world::{World, script};
 
 /// The snapshot of `kugetsu` without a command, or with one that does not exist.

@@ -42,7 +42,7 @@ fn work() -> Vec<Step> {
 }
 
 #[test]
-fn needs_opencode_the_main_job() {
+fn needs_opencode_start_pushes_a_branch() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -56,7 +56,7 @@ fn needs_opencode_the_main_job() {
 }
 
 #[test]
-fn needs_opencode_no_account_is_needed_and_the_users_own_set_up_counts() {
+fn needs_opencode_users_own_configuration_is_used() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     assert!(!world.home.user().join(".local/share/opencode/auth.json").exists());
@@ -77,7 +77,7 @@ fn needs_opencode_no_account_is_needed_and_the_users_own_set_up_counts() {
 }
 
 #[test]
-fn needs_opencode_cwd_and_variables_are_right_in_every_tool_call() {
+fn needs_opencode_tool_calls_have_cwd_and_variables() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -92,7 +92,7 @@ fn needs_opencode_cwd_and_variables_are_right_in_every_tool_call() {
 }
 
 #[test]
-fn needs_opencode_continue_sees_the_history_also_after_everything_was_ended() {
+fn needs_opencode_continue_keeps_history_after_all_processes_have_ended() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -115,7 +115,7 @@ fn needs_opencode_continue_sees_the_history_also_after_everything_was_ended() {
 }
 
 #[test]
-fn needs_opencode_a_model_that_hangs_ends_at_the_silence_limit() {
+fn needs_opencode_hanging_model_ends_at_the_silence_limit() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -140,7 +140,7 @@ fn needs_opencode_a_model_that_hangs_ends_at_the_silence_limit() {
 }
 
 #[test]
-fn needs_opencode_a_model_that_answers_429_and_500_for_a_while_is_survived() {
+fn needs_opencode_temporary_model_errors_are_survived() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -156,7 +156,7 @@ fn needs_opencode_a_model_that_answers_429_and_500_for_a_while_is_survived() {
 }
 
 #[test]
-fn needs_opencode_a_cut_stream_is_never_done() {
+fn needs_opencode_truncated_response_is_never_done() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -166,7 +166,7 @@ fn needs_opencode_a_cut_stream_is_never_done() {
 }
 
 #[test]
-fn needs_opencode_a_refused_permission_is_never_done() {
+fn needs_opencode_refused_permission_blocks_the_task() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     world.run(["config", "set", "agent.permissions", "refuse"]);
@@ -182,7 +182,7 @@ fn needs_opencode_a_refused_permission_is_never_done() {
 }
 
 #[test]
-fn needs_opencode_destroy_deletes_opencodes_own_session() {
+fn needs_opencode_destroy_deletes_the_session() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -202,7 +202,7 @@ fn needs_opencode_destroy_deletes_opencodes_own_session() {
 }
 
 #[test]
-fn needs_opencode_a_session_of_the_scripts_goes_on_if_its_directory_is_the_worktree() {
+fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let server = Repository::bare_at(world.home.path().join("server.git"));
@@ -254,7 +254,7 @@ fn needs_opencode_a_session_of_the_scripts_goes_on_if_its_directory_is_the_workt
 }
 
 #[test]
-fn needs_opencode_ten_fresh_starts_at_once_have_ten_sessions() {
+fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
@@ -289,7 +289,7 @@ fn needs_opencode_ten_fresh_starts_at_once_have_ten_sessions() {
 }
 
 #[test]
-fn needs_opencode_delegate_leads_to_two_pushed_branches_and_one_report() {
+fn needs_opencode_delegate_pushes_two_branches_and_reports_once() {
     let model = ModelServer::start(Script::say("Both are mended, and nothing is left to decide."));
     let Some(world) = world(&model) else { return };
     let token = "server-token-123456";

@@ -14,7 +14,7 @@ fn full(world: &World) -> kugetsu_testkit::Repository {
 }
 
 #[test]
-fn full_means_queued_with_a_place_in_the_line() {
+fn start_queues_with_a_position_if_all_slots_are_in_use() {
     let world = World::new();
     let repository = full(&world);
     let text = world.run_in(repository.path(), ["start", ".", "second"]);
@@ -33,7 +33,7 @@ fn full_means_queued_with_a_place_in_the_line() {
 }
 
 #[test]
-fn no_queue_refuses_with_75() {
+fn no_queue_exits_with_75_if_all_slots_are_in_use() {
     let world = World::new();
     let repository = full(&world);
     let refused = world.try_in(repository.path(), ["start", ".", "second", "--no-queue"]);
@@ -42,7 +42,7 @@ fn no_queue_refuses_with_75() {
 }
 
 #[test]
-fn a_waiting_task_can_be_canceled_and_tried_again() {
+fn queued_task_can_be_canceled_and_retried() {
     let world = World::new();
     let repository = full(&world);
     let reference = world.queue(&repository, &script(&["say hello"]));
@@ -59,7 +59,7 @@ fn a_waiting_task_can_be_canceled_and_tried_again() {
 }
 
 #[test]
-fn priority_comes_first_and_after_waits_for_its_issue() {
+fn priority_runs_first_and_after_waits() {
     let world = World::new();
     let repository = full(&world);
     let low = world.queue(&repository, &script(&["say low"]));
@@ -77,7 +77,7 @@ fn priority_comes_first_and_after_waits_for_its_issue() {
 }
 
 #[test]
-fn ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
+fn old_ended_tasks_are_deleted_automatically() {
     let world = World::new();
     let repository = world.repository("demo");
     for _ in 0..2 {
@@ -96,7 +96,7 @@ fn ended_tasks_older_than_the_setting_are_forgotten_by_themselves() {
 }
 
 #[test]
-fn old_tasks_can_be_cleaned_away_and_the_latest_of_an_issue_stays() {
+fn clean_keeps_the_latest_task_of_an_issue() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say one"]));
@@ -111,7 +111,7 @@ fn old_tasks_can_be_cleaned_away_and_the_latest_of_an_issue_stays() {
 }
 
 #[test]
-fn start_on_an_issue_that_is_at_work_points_to_continue() {
+fn start_of_a_running_issue_points_to_continue() {
     let world = World::new();
     full(&world);
     let refused = world.attempt(["start", "local/demo#1", "more"]);
@@ -120,7 +120,7 @@ fn start_on_an_issue_that_is_at_work_points_to_continue() {
 }
 
 #[test]
-fn start_on_a_known_issue_goes_on_in_its_session() {
+fn start_of_a_known_issue_continues_its_session() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["say hello"]));
@@ -131,7 +131,7 @@ fn start_on_a_known_issue_goes_on_in_its_session() {
 }
 
 #[test]
-fn a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
+fn damaged_row_is_reported_and_the_rest_runs() {
     let world = World::new();
     let repository = full(&world);
     let broken = world.queue(&repository, &script(&["say broken"]));
@@ -151,7 +151,7 @@ fn a_damaged_row_is_set_aside_with_a_visible_error_and_the_rest_runs() {
 }
 
 #[test]
-fn nothing_is_queued_that_would_wait_for_ever() {
+fn tasks_that_would_wait_forever_are_rejected() {
     let world = World::new();
     let repository = full(&world);
     for own in ["acme/api#1", "acme/api#2"] {

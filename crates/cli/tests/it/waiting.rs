@@ -23,7 +23,7 @@ fn waiting(world: &World) -> Child {
 }
 
 #[test]
-fn waiting_for_a_run_that_is_canceled_ends_with_130() {
+fn wait_for_a_canceled_run_exits_with_130() {
     let world = World::new();
     let child = waiting(&world);
     world.run(["queue", "cancel", "local/demo#1"]);
@@ -34,7 +34,7 @@ fn waiting_for_a_run_that_is_canceled_ends_with_130() {
 }
 
 #[test]
-fn whoever_has_enough_of_waiting_leaves_with_130_and_the_run_goes_on() {
+fn interrupted_wait_exits_with_130_and_the_run_continues() {
     let world = World::new();
     let child = waiting(&world);
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
@@ -46,7 +46,7 @@ fn whoever_has_enough_of_waiting_leaves_with_130_and_the_run_goes_on() {
 }
 
 #[test]
-fn attach_opens_the_agents_own_screen_on_the_session_in_its_worktree() {
+fn attach_opens_the_session_in_the_agents_interface() {
     let world = World::new();
     let program = world.home.folder("bin").join("with-a-screen");
     let text = format!(
@@ -80,7 +80,7 @@ fn attach_opens_the_agents_own_screen_on_the_session_in_its_worktree() {
 }
 
 #[test]
-fn a_push_that_takes_long_can_be_canceled_too() {
+fn slow_push_can_be_canceled() {
     let world = World::new();
     let repository = world.repository("demo");
     let (begun, go) = (world.home.path().join("push-begun"), world.home.path().join("push-go"));
@@ -97,7 +97,7 @@ fn a_push_that_takes_long_can_be_canceled_too() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_daemon_without_work_sleeps() {
+fn idle_daemon_never_wakes() {
     const WINDOW: Duration = Duration::from_secs(3);
     let world = World::new();
     let repository = world.repository("demo");

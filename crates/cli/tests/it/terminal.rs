@@ -41,7 +41,7 @@ fn offered(world: &World, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn bash_completes_commands_settings_and_the_issues_of_a_running_daemon() {
+fn bash_completes_commands_settings_and_issues() {
     let world = World::new();
     assert_eq!(offered(&world, &["kugetsu", "sta"]), ["start", "status"]);
     assert!(offered(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
@@ -63,7 +63,7 @@ fn bash_completes_commands_settings_and_the_issues_of_a_running_daemon() {
 }
 
 #[test]
-fn zsh_and_fish_can_read_their_scripts() {
+fn zsh_and_fish_accept_their_completion_scripts() {
     let world = World::bare();
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "-n")] {
         let path = world.home.path().join(format!("completions.{shell}"));
@@ -96,7 +96,7 @@ pub(crate) fn listed(world: &World, args: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_command_has_a_manual_page_that_man_can_read() {
+fn every_command_has_a_valid_manual_page() {
     let world = World::bare();
     let pages = world.home.path().join("man1");
     world.run(["man", "--dir", pages.to_str().unwrap()]);
@@ -131,7 +131,7 @@ fn every_command_has_a_manual_page_that_man_can_read() {
 }
 
 #[test]
-fn help_shows_commands_and_topics_and_knows_the_nearest() {
+fn help_prints_commands_and_topics_and_suggests_names() {
     let world = World::bare();
     let help = world.run(["help"]);
     for word in ["start", "refs", "config", "env", "agents", "exit-codes"] {
@@ -151,7 +151,7 @@ fn help_shows_commands_and_topics_and_knows_the_nearest() {
 }
 
 #[test]
-fn list_shows_what_is_destroyed_only_when_asked() {
+fn list_hides_destroyed_issues_by_default() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
@@ -170,7 +170,7 @@ fn list_shows_what_is_destroyed_only_when_asked() {
 }
 
 #[test]
-fn on_a_terminal_lists_fit_it_and_elsewhere_nothing_is_cut() {
+fn lists_are_truncated_only_on_a_terminal() {
     let world = World::new();
     let repository = world.repository("demo");
     let long = "a file whose name is long ".repeat(8);
@@ -200,7 +200,7 @@ fn on_a_terminal_lists_fit_it_and_elsewhere_nothing_is_cut() {
 }
 
 #[test]
-fn what_takes_long_says_what_it_waits_for() {
+fn slow_commands_print_what_they_wait_for() {
     let world = World::new();
     // A server that takes the question and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

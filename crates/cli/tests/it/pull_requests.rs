@@ -59,7 +59,7 @@ impl Stage {
 }
 
 #[test]
-fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server() {
+fn issue_text_is_the_task_on_every_kind_of_server() {
     for kind in ["github", "gitea", "forgejo", "gitlab"] {
         let stage = Stage::new(kind);
         let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");
@@ -74,7 +74,7 @@ fn without_a_message_the_issues_own_words_are_the_task_on_every_kind_of_server()
 }
 
 #[test]
-fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
+fn unreadable_issue_fails_with_a_hint_to_pass_a_message() {
     let stage = Stage::new("gitea");
     let change = stage.forge.pull_request("acme/api", PullRequest::new("A change", "topic"));
     for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (change, ["is a pull request", "not an issue"])] {
@@ -91,7 +91,7 @@ fn an_issue_that_cannot_be_read_is_an_error_that_says_how_to_do_without() {
 }
 
 #[test]
-fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
+fn pull_request_of_a_pushed_branch_is_detected() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -114,7 +114,7 @@ fn the_change_of_a_pushed_branch_is_found_and_what_becomes_of_it_is_kept() {
 }
 
 #[test]
-fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() {
+fn destroy_keeps_the_worktree_of_an_open_pull_request() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -143,7 +143,7 @@ fn an_open_change_keeps_its_worktree_and_a_silent_server_does_not_mean_merged() 
 }
 
 #[test]
-fn set_pr_asks_the_server_of_the_address() {
+fn set_pr_asks_the_server_of_the_url() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let change =
@@ -173,7 +173,7 @@ fn set_pr_asks_the_server_of_the_address() {
 }
 
 #[test]
-fn a_found_change_has_the_address_of_the_server_as_it_is_configured() {
+fn detected_pull_request_has_the_configured_url() {
     for (kind, page) in [("github", "pull"), ("gitea", "pulls"), ("gitlab", "-/merge_requests")] {
         let stage = Stage::new(kind);
         // As a server's pages are that nobody has told where it is.
@@ -194,7 +194,7 @@ fn a_found_change_has_the_address_of_the_server_as_it_is_configured() {
 }
 
 #[test]
-fn a_second_change_of_the_same_branch_is_found_too() {
+fn second_pull_request_of_a_branch_is_detected() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let branch = format!("kugetsu/{number}-do-the-job");
@@ -222,7 +222,7 @@ fn a_second_change_of_the_same_branch_is_found_too() {
 }
 
 #[test]
-fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_taken_back() {
+fn set_pr_rejects_what_is_no_pull_request_and_removes_the_recorded_one() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
@@ -253,7 +253,7 @@ fn what_the_server_says_is_no_change_is_not_stored_and_what_is_stored_can_be_tak
 }
 
 #[test]
-fn without_a_token_a_change_that_cannot_be_seen_keeps_nothing_and_is_told() {
+fn destroy_warns_if_pull_requests_are_hidden_without_a_token() {
     for (kind, variable) in [("github", "GITHUB_TOKEN"), ("gitea", "GITEA_TOKEN"), ("gitlab", "GITLAB_TOKEN")] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));

@@ -71,7 +71,7 @@ fn nobody_has_what_is_not_theirs(world: &World, runs: &[Value]) {
 }
 
 #[test]
-fn ten_at_the_same_moment_on_one_repository() {
+fn ten_concurrent_starts_in_one_repository() {
     let world = World::new();
     let repository = world.repository("demo");
     let runs = start_all(&world, &[&repository]);
@@ -80,7 +80,7 @@ fn ten_at_the_same_moment_on_one_repository() {
 }
 
 #[test]
-fn ten_at_the_same_moment_on_ten_repositories() {
+fn ten_concurrent_starts_in_ten_repositories() {
     let world = World::new();
     let repositories: Vec<Repository> = (0..COUNT).map(|index| world.repository(&format!("demo{index}"))).collect();
     let runs = start_all(&world, &repositories.iter().collect::<Vec<_>>());

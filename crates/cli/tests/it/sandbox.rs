@@ -103,21 +103,21 @@ fn without_bubblewrap() -> World {
 }
 
 #[test]
-fn needs_bubblewrap_the_coordinator_writes_nothing_of_anybodys() {
+fn needs_bubblewrap_coordinator_cannot_write_outside_its_notes() {
     let world = World::new();
     tries(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by bubblewrap"));
 }
 
 #[test]
-fn the_coordinator_writes_nothing_of_anybodys_by_the_kernel_alone() {
+fn coordinator_cannot_write_outside_its_notes_without_bubblewrap() {
     let world = without_bubblewrap();
     tries(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
 }
 
 #[test]
-fn needs_bubblewrap_an_agent_that_is_a_link_into_a_place_of_the_cages_own_is_found() {
+fn needs_bubblewrap_linked_agent_is_found_inside_the_sandbox() {
     let world = World::new();
     let (links, real) = (world.home.folder("links"), world.home.folder("real"));
     fs::copy(scripted_agent(), real.join("agent")).unwrap();
@@ -140,7 +140,7 @@ fn without_landlock() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn without_a_cage_the_coordinator_runs_only_if_the_user_says_so() {
+fn coordinator_needs_a_sandbox_unless_it_is_turned_off() {
     let world = without_bubblewrap();
     without_landlock();
     let try_it = |file: &str| asking("try", &[json!({"run": format!("echo x > ../{file}")}), json!({"wait": "go"})]);
@@ -179,7 +179,7 @@ fn trap(place: &str, proof: &Path) -> Value {
 }
 
 #[test]
-fn what_the_coordinator_can_write_is_never_taken_for_a_repository() {
+fn coordinators_own_directories_are_never_used_as_repositories() {
     let world = World::new();
     let (kugetsu, elsewhere) = (world.home.kugetsu(), world.home.path().join("big"));
     world.run(["config", "set", "run.temp_dir", elsewhere.to_str().unwrap()]);

@@ -5,7 +5,7 @@ use kugetsu_testkit::{Repository, eventually};
 use crate::world::{World, script};
 
 #[test]
-fn an_issue_goes_in_and_a_pushed_branch_comes_out() {
+fn start_pushes_a_branch_for_an_issue() {
     let world = World::new();
     let repository = world.repository("demo");
     let before = repository.head();
@@ -26,7 +26,7 @@ fn an_issue_goes_in_and_a_pushed_branch_comes_out() {
 }
 
 #[test]
-fn the_object_for_scripts_has_these_fields_and_no_others() {
+fn run_object_has_exactly_the_documented_fields() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));
@@ -67,7 +67,7 @@ fn the_object_for_scripts_has_these_fields_and_no_others() {
 }
 
 #[test]
-fn the_directory_is_the_worktree_however_one_asks() {
+fn agent_runs_in_the_worktree() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["pwd", "run echo shell $PWD $(pwd)"]));
@@ -85,7 +85,7 @@ fn the_directory_is_the_worktree_however_one_asks() {
 }
 
 #[test]
-fn the_worktree_has_its_files() {
+fn worktree_has_the_files_of_the_repository() {
     let world = World::new();
     let repository = world.repository("demo");
     repository.write_odd_names("odd");
@@ -100,7 +100,7 @@ fn the_worktree_has_its_files() {
 }
 
 #[test]
-fn a_session_begins_with_the_base_context_and_then_the_task() {
+fn session_starts_with_base_context_and_task() {
     let world = World::new();
     world.run(["init"]);
     let base = world.home.kugetsu().join("base/context.md");
@@ -121,7 +121,7 @@ fn a_session_begins_with_the_base_context_and_then_the_task() {
 }
 
 #[test]
-fn variables_of_the_env_files_reach_the_agent() {
+fn env_file_variables_reach_the_agent() {
     let world = World::new();
     world.run(["env", "set", "PLAIN", "a value"]);
     let file = world.home.kugetsu().join("env/default.env");
@@ -137,7 +137,7 @@ fn variables_of_the_env_files_reach_the_agent() {
 }
 
 #[test]
-fn a_secret_that_the_agent_prints_is_masked_everywhere() {
+fn printed_secret_is_masked_everywhere() {
     let world = World::new();
     world.run(["env", "set", "GITEA_TOKEN", "topsecret-123456"]);
     let repository = world.repository("demo");
@@ -160,7 +160,7 @@ fn a_secret_that_the_agent_prints_is_masked_everywhere() {
 }
 
 #[test]
-fn nothing_in_the_agents_shell_waits_for_a_terminal() {
+fn agents_shell_never_waits_for_a_terminal() {
     let mut world = World::new();
     world.home.set("EDITOR", "vi");
     let repository = world.repository("demo");
@@ -181,7 +181,7 @@ fn nothing_in_the_agents_shell_waits_for_a_terminal() {
 }
 
 #[test]
-fn the_temporary_directory_is_the_runs_own_and_not_tmp() {
+fn each_run_has_its_own_temporary_directory() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) =
@@ -197,7 +197,7 @@ fn the_temporary_directory_is_the_runs_own_and_not_tmp() {
 }
 
 #[test]
-fn what_is_not_committed_is_said_and_not_taken_for_done_work() {
+fn uncommitted_files_are_reported() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["write left.txt over"]));
@@ -208,7 +208,7 @@ fn what_is_not_committed_is_said_and_not_taken_for_done_work() {
 }
 
 #[test]
-fn odd_repositories_work_as_they_are() {
+fn empty_shallow_and_partial_repositories_work() {
     let world = World::new();
     let source = world.repository("source");
     source.commit_files("second", &[("b", "b")]);
@@ -224,7 +224,7 @@ fn odd_repositories_work_as_they_are() {
 }
 
 #[test]
-fn commits_carry_the_users_own_identity_and_no_signing_prompt_stops_them() {
+fn commits_have_the_users_identity_and_are_not_signed() {
     let world = World::new();
     let repository = world.repository("demo");
     repository.git(["config", "user.name", "The Owner"]);
@@ -238,7 +238,7 @@ fn commits_carry_the_users_own_identity_and_no_signing_prompt_stops_them() {
 }
 
 #[test]
-fn base_and_model_are_what_was_asked_for() {
+fn base_and_model_options_are_used() {
     let world = World::new();
     let repository = world.repository("demo");
     repository.branch("release/1");
@@ -261,7 +261,7 @@ fn base_and_model_are_what_was_asked_for() {
 }
 
 #[test]
-fn in_a_linked_worktree_work_begins_at_the_branch_that_is_checked_out_there() {
+fn linked_worktree_starts_from_its_branch() {
     let world = World::new();
     let repository = world.repository("demo");
     let linked = world.home.path().join("linked");
@@ -275,7 +275,7 @@ fn in_a_linked_worktree_work_begins_at_the_branch_that_is_checked_out_there() {
 }
 
 #[test]
-fn a_secret_that_is_a_usual_word_or_number_changes_no_fact() {
+fn masking_does_not_change_facts() {
     let world = World::new();
     world.run(["env", "set", "DB_PASSWORD", "postgres"]);
     world.run(["env", "set", "PIN_SECRET", "123456"]);
@@ -297,7 +297,7 @@ fn a_secret_that_is_a_usual_word_or_number_changes_no_fact() {
 }
 
 #[test]
-fn a_secret_is_masked_however_it_is_quoted() {
+fn quoted_secret_is_masked() {
     let world = World::new();
     let secret = "abc'def\"ghi";
     world.run(["env", "set", "ODD_TOKEN", secret]);

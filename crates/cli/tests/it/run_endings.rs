@@ -5,7 +5,7 @@ use kugetsu_testkit::eventually;
 use crate::world::{World, is_alive, script};
 
 #[test]
-fn an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() {
+fn hanging_agent_ends_at_the_silence_limit() {
     let world = World::new();
     world.run(["config", "set", "run.silence", "2s"]);
     let repository = world.repository("demo");
@@ -24,7 +24,7 @@ fn an_agent_that_hangs_ends_at_its_silence_limit_and_its_work_is_kept() {
 }
 
 #[test]
-fn the_wall_clock_ends_an_agent_that_is_never_silent() {
+fn busy_agent_ends_at_the_wall_clock_limit() {
     let world = World::new();
     world.run(["config", "set", "run.timeout", "2s"]);
     let repository = world.repository("demo");
@@ -35,7 +35,7 @@ fn the_wall_clock_ends_an_agent_that_is_never_silent() {
 }
 
 #[test]
-fn a_permission_question_is_answered_by_policy() {
+fn permission_requests_are_answered_by_policy() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["permission read /etc/hosts", "write a b", "commit c"]));
@@ -45,7 +45,7 @@ fn a_permission_question_is_answered_by_policy() {
 }
 
 #[test]
-fn a_refused_permission_is_never_done() {
+fn refused_permission_blocks_the_task() {
     let world = World::new();
     world.run(["config", "set", "agent.permissions", "refuse"]);
     let repository = world.repository("demo");
@@ -55,7 +55,7 @@ fn a_refused_permission_is_never_done() {
 }
 
 #[test]
-fn a_crash_an_exit_a_refusal_and_an_error_are_failures_with_their_reason() {
+fn failed_runs_have_a_reason() {
     let world = World::new();
     let repository = world.repository("demo");
     for (step, reason) in [
@@ -74,7 +74,7 @@ fn a_crash_an_exit_a_refusal_and_an_error_are_failures_with_their_reason() {
 }
 
 #[test]
-fn what_an_agent_prints_before_it_gives_up_is_shown() {
+fn stderr_of_a_crashed_agent_is_in_the_reason() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--complain no-model-is-configured --crash-at initialize");
     let repository = world.repository("demo");
@@ -84,7 +84,7 @@ fn what_an_agent_prints_before_it_gives_up_is_shown() {
 }
 
 #[test]
-fn a_slow_start_is_waited_for() {
+fn slowly_starting_agent_is_waited_for() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--slow-start 3000");
     let repository = world.repository("demo");
@@ -93,7 +93,7 @@ fn a_slow_start_is_waited_for() {
 }
 
 #[test]
-fn a_flood_of_output_and_garbage_between_the_lines_do_no_harm() {
+fn floods_and_garbage_from_the_agent_are_survived() {
     let world = World::new();
     let repository = world.repository("demo");
     let steps = ["flood 100000000", "flood-stderr 50000000", "garbage", "unknown", "write a b", "commit c"];
@@ -106,7 +106,7 @@ fn a_flood_of_output_and_garbage_between_the_lines_do_no_harm() {
 }
 
 #[test]
-fn canceling_ends_the_run_and_keeps_its_work() {
+fn cancel_ends_the_run_and_keeps_its_work() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "hang"]));
@@ -119,7 +119,7 @@ fn canceling_ends_the_run_and_keeps_its_work() {
 }
 
 #[test]
-fn config_set_run_silence_takes_effect_at_once_also_for_a_run_that_goes_on() {
+fn changed_silence_limit_applies_to_a_running_run() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
@@ -129,7 +129,7 @@ fn config_set_run_silence_takes_effect_at_once_also_for_a_run_that_goes_on() {
 }
 
 #[test]
-fn a_run_whose_prompt_is_very_long_can_be_canceled_and_read() {
+fn run_with_a_very_long_prompt_can_be_canceled_and_read() {
     let world = World::new();
     world.run(["init"]);
     let base = world.home.kugetsu().join("base/context.md");
@@ -146,7 +146,7 @@ fn a_run_whose_prompt_is_very_long_can_be_canceled_and_read() {
 }
 
 #[test]
-fn a_runs_end_is_written_before_its_temporary_files_go() {
+fn end_of_a_run_is_recorded_before_its_temporary_files_are_removed() {
     const FILES: usize = 20_000;
     let world = World::new();
     let repository = world.repository("demo");
@@ -169,7 +169,7 @@ fn a_runs_end_is_written_before_its_temporary_files_go() {
 }
 
 #[test]
-fn directories_that_a_cut_off_cleaning_left_are_removed_by_the_next() {
+fn clean_removes_leftovers_of_an_interrupted_clean() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));

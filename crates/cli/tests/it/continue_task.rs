@@ -3,7 +3,7 @@
 use crate::world::{World, script};
 
 #[test]
-fn continue_goes_on_in_the_same_session_and_directory() {
+fn continue_keeps_session_and_directory() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -24,7 +24,7 @@ fn continue_goes_on_in_the_same_session_and_directory() {
 }
 
 #[test]
-fn continue_works_after_the_daemon_and_everything_else_was_ended() {
+fn continue_works_after_all_processes_have_ended() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -41,7 +41,7 @@ fn continue_works_after_the_daemon_and_everything_else_was_ended() {
 }
 
 #[test]
-fn continue_takes_a_session_and_is_not_counted_against_the_limit() {
+fn continue_accepts_a_session_and_needs_no_slot() {
     let world = World::new();
     world.run(["config", "set", "agents.max", "1"]);
     let repository = world.repository("demo");
@@ -55,7 +55,7 @@ fn continue_takes_a_session_and_is_not_counted_against_the_limit() {
 }
 
 #[test]
-fn a_message_for_a_busy_agent_is_queued_behind_its_turn() {
+fn continue_queues_behind_the_current_turn() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "say first is through"]));
@@ -70,7 +70,7 @@ fn a_message_for_a_busy_agent_is_queued_behind_its_turn() {
 }
 
 #[test]
-fn interrupt_stops_the_turn_first() {
+fn interrupt_cancels_the_current_turn() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
@@ -80,7 +80,7 @@ fn interrupt_stops_the_turn_first() {
 }
 
 #[test]
-fn a_session_that_the_agent_has_lost_is_replaced_with_a_hand_over() {
+fn lost_session_is_replaced_with_a_hand_over() {
     let world = World::new();
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
@@ -96,7 +96,7 @@ fn a_session_that_the_agent_has_lost_is_replaced_with_a_hand_over() {
 }
 
 #[test]
-fn continue_of_what_was_never_begun_says_what_to_do() {
+fn continue_without_earlier_work_fails_with_a_hint() {
     let world = World::new();
     let repository = world.repository("demo");
     for reference in [".", "local/demo#7", "ses_nothing", "https://github.com/acme/api/issues/1"] {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::world::{World, script, shown, tamper};
 
 #[test]
-fn wrong_input_is_refused_in_words_and_leaves_nothing() {
+fn wrong_input_fails_with_a_message_and_leaves_nothing() {
     let world = World::new();
     let repository = world.repository("demo");
     std::fs::create_dir(world.home.path().join("plain")).unwrap();
@@ -43,7 +43,7 @@ fn wrong_input_is_refused_in_words_and_leaves_nothing() {
 }
 
 #[test]
-fn an_agent_that_is_not_installed_is_said_before_anything_is_queued() {
+fn missing_agent_is_reported_before_queueing() {
     let mut world = World::bare();
     world.home.set("PATH", "/usr/bin:/bin");
     let repository = world.repository("demo");
@@ -54,7 +54,7 @@ fn an_agent_that_is_not_installed_is_said_before_anything_is_queued() {
 }
 
 #[test]
-fn a_repository_that_is_not_there_is_said_at_once() {
+fn missing_repository_is_reported_at_once() {
     let server = kugetsu_testkit::GitServer::start("t");
     let world = World::new();
     let refused = world.attempt(["start", &format!("{}/no/body/issues/1", server.base_url()), "x"]);
@@ -65,7 +65,7 @@ fn a_repository_that_is_not_there_is_said_at_once() {
 }
 
 #[test]
-fn a_home_that_cannot_be_written_is_named() {
+fn unwritable_home_is_reported() {
     let mut world = World::new();
     // A file where the directory should be stops root as well.
     let file = world.home.path().join("file");
@@ -78,7 +78,7 @@ fn a_home_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_or_none_at_all_is_left_alone() {
+fn newer_or_invalid_database_is_left_alone() {
     for (content, word) in [("newer", "newer"), ("garbage", "not a database")] {
         let world = World::new();
         let repository = world.repository("demo");
@@ -103,7 +103,7 @@ fn a_database_of_a_newer_version_or_none_at_all_is_left_alone() {
 }
 
 #[test]
-fn a_wrong_database_path_is_never_taken_silently() {
+fn directory_in_place_of_the_database_is_an_error() {
     let world = World::new();
     std::fs::create_dir_all(world.home.kugetsu().join("state/kugetsu.db")).unwrap();
     let refused = world.attempt(["status"]);
@@ -112,7 +112,7 @@ fn a_wrong_database_path_is_never_taken_silently() {
 }
 
 #[test]
-fn a_broken_settings_file_is_named_with_its_line_and_stops_no_running_daemon() {
+fn invalid_settings_file_is_reported_and_does_not_stop_the_daemon() {
     let world = World::new();
     world.run(["status"]);
     let path = world.home.kugetsu().join("config.toml");
@@ -125,7 +125,7 @@ fn a_broken_settings_file_is_named_with_its_line_and_stops_no_running_daemon() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_what_was_stored_stays() {
+fn full_disk_is_reported_and_stored_tasks_stay() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
@@ -157,7 +157,7 @@ fn a_full_disk_is_said_and_what_was_stored_stays() {
 }
 
 #[test]
-fn control_characters_from_outside_do_not_reach_the_terminal() {
+fn control_characters_do_not_reach_the_terminal() {
     let world = World::new();
     let repository = world.repository("demo");
     let nasty = "title \u{1b}]0;owned\u{7}\u{1b}[31mred";

@@ -13,7 +13,7 @@ fn at_work(world: &World, reference: &str) {
 }
 
 #[test]
-fn a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
+fn run_continues_without_the_daemon_and_is_reported_once() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -29,7 +29,7 @@ fn a_run_goes_on_while_the_daemon_is_dead_and_is_reported_once() {
 }
 
 #[test]
-fn a_run_that_outlives_two_daemons_reports_to_the_third() {
+fn run_that_outlives_two_daemons_reports_to_the_third() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -45,7 +45,7 @@ fn a_run_that_outlives_two_daemons_reports_to_the_third() {
 }
 
 #[test]
-fn a_daemon_that_is_stopped_leaves_running_agents_alone() {
+fn stopping_the_daemon_leaves_agents_running() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -59,7 +59,7 @@ fn a_daemon_that_is_stopped_leaves_running_agents_alone() {
 }
 
 #[test]
-fn a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_in_the_same_session() {
+fn task_of_a_killed_runner_is_retried_in_the_same_session() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go"]));
@@ -81,7 +81,7 @@ fn a_killed_runner_is_noticed_its_agent_ended_and_the_task_tried_again_in_the_sa
 }
 
 #[test]
-fn daemon_and_runner_killed_together_lose_nothing() {
+fn killing_daemon_and_runner_together_loses_nothing() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go", "commit all"]));
@@ -96,7 +96,7 @@ fn daemon_and_runner_killed_together_lose_nothing() {
 }
 
 #[test]
-fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
+fn task_fails_after_its_runner_died_three_times() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["run echo $KUGETSU_RUN > half.txt", "say ready", "wait go"]));
@@ -123,7 +123,7 @@ fn a_runner_that_dies_every_time_is_given_up_after_three_attempts() {
 }
 
 #[test]
-fn the_daemon_starts_when_it_is_needed_and_stops_when_it_is_told() {
+fn daemon_starts_on_demand_and_stops_on_request() {
     let world = World::new();
     let none = world.attempt(["daemon", "status"]);
     assert_eq!(none.status.code(), Some(1), "{}", crate::world::shown(&none));
@@ -143,7 +143,7 @@ fn the_daemon_starts_when_it_is_needed_and_stops_when_it_is_told() {
 }
 
 #[test]
-fn ten_commands_at_once_start_one_daemon() {
+fn ten_concurrent_commands_start_one_daemon() {
     let world = World::new();
     let mut children: Vec<_> = (0..10)
         .map(|_| {
@@ -160,7 +160,7 @@ fn ten_commands_at_once_start_one_daemon() {
 }
 
 #[test]
-fn whoever_follows_the_logs_sees_the_end_though_the_daemon_dies() {
+fn logs_follow_survives_a_daemon_crash() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "say the end"]));
@@ -181,7 +181,7 @@ fn whoever_follows_the_logs_sees_the_end_though_the_daemon_dies() {
 }
 
 #[test]
-fn what_was_queued_begins_though_whoever_asked_has_gone_away() {
+fn queued_task_runs_after_its_client_has_disconnected() {
     const COUNT: u64 = 40;
     let world = World::new();
     world.run(["config", "set", "agents.max", "1000"]);
@@ -208,7 +208,7 @@ fn what_was_queued_begins_though_whoever_asked_has_gone_away() {
 }
 
 #[test]
-fn a_run_that_ends_while_nothing_can_be_stored_gives_its_place_back_afterwards() {
+fn run_that_ends_while_the_database_is_locked_frees_its_slot() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
@@ -227,7 +227,7 @@ fn a_run_that_ends_while_nothing_can_be_stored_gives_its_place_back_afterwards()
 }
 
 #[test]
-fn a_daemon_is_not_started_inside_of_a_run_that_would_end_it() {
+fn daemon_is_not_started_inside_a_run() {
     let world = World::new();
     let repository = world.repository("demo");
     let inside = format!("run {} status 2>&1; true", env!("CARGO_BIN_EXE_kugetsu"));
