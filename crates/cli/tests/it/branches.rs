@@ -1,4 +1,4 @@
-//! What becomes of an issue's branch when people and agents do with branches and files what they like.
+//! Runs whose branches, worktrees and relay repositories were changed by users and agents.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::world::{World, ended, script, shown};
 
-/// `continue`, without looking at how it ends.
-fn go_on(world: &World, repository: &Repository, steps: &[&str]) -> (Value, i32) {
+/// Runs `continue --wait --json`.
+fn continue_with(world: &World, repository: &Repository, steps: &[&str]) -> (Value, i32) {
     ended(&world.try_in(repository.path(), ["continue", ".", &script(steps), "--wait", "--json"]))
 }
 
@@ -26,7 +26,7 @@ fn branch_deleted_on_the_server_is_pushed_again() {
     // Merged, and then deleted.
     repository.git(["merge", "--quiet", &branch]);
     repository.git(["branch", "--delete", "--force", &branch]);
-    let (run, code) = go_on(&world, &repository, &["write b.txt b", "commit two"]);
+    let (run, code) = continue_with(&world, &repository, &["write b.txt b", "commit two"]);
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     assert_eq!(repository.show_text(&branch, "b.txt"), "b\n");
     assert!(notices(&world).contains(&format!("{branch} was deleted on the server")), "{}", notices(&world));
@@ -41,25 +41,25 @@ fn removed_worktree_is_recreated_from_the_pushed_branch() {
     let branch = run["branch"].as_str().unwrap().to_owned();
     let remove = || std::fs::remove_dir_all(run["worktree"].as_str().unwrap()).unwrap();
     remove();
-    let (run, code) = go_on(&world, &repository, &["write b.txt b", "commit two"]);
+    let (run, code) = continue_with(&world, &repository, &["write b.txt b", "commit two"]);
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     assert_eq!(run["branch"].as_str(), Some(branch.as_str()));
-    assert_eq!((&run["base_sha"], &run["commits"]), (&before.into(), &2.into()), "its base stays what it was: {run}");
+    assert_eq!((&run["base_sha"], &run["commits"]), (&before.into(), &2.into()), "the base is unchanged: {run}");
     assert_eq!(repository.log(&branch).len(), 3);
     assert!(notices(&world).contains("made anew from what was pushed"), "{}", notices(&world));
 
-    // The same with the gate, and the branch gone from the server.
+    // Without worktree, relay repository and the branch on the server.
     remove();
-    std::fs::remove_dir_all(gate(&world)).unwrap();
+    std::fs::remove_dir_all(relay(&world)).unwrap();
     repository.git(["branch", "--delete", "--force", &branch]);
-    let (run, code) = go_on(&world, &repository, &["write c.txt c", "commit three"]);
+    let (run, code) = continue_with(&world, &repository, &["write c.txt c", "commit three"]);
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     assert_eq!(repository.log(&branch).len(), 4);
 }
 
-fn gate(world: &World) -> PathBuf {
-    let gates = std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap();
-    gates.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap()
+fn relay(world: &World) -> PathBuf {
+    let relays = std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap();
+    relays.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap()
 }
 
 #[test]
@@ -67,9 +67,9 @@ fn removed_relay_repository_is_recreated() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
-    std::fs::remove_dir_all(gate(&world)).unwrap();
+    std::fs::remove_dir_all(relay(&world)).unwrap();
     let steps = ["write b.txt b", "commit two", "run git fetch && git push && echo reached"];
-    let (again, code) = go_on(&world, &repository, &steps);
+    let (again, code) = continue_with(&world, &repository, &steps);
     assert_eq!((again["state"].as_str(), code), (Some("done"), 0), "{again}");
     assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "b.txt"), "b\n");
     let tools = world.records("local/demo#1", "tool_ended");
@@ -83,7 +83,7 @@ fn commits_on_another_branch_are_pushed_or_reported() {
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
     let branch = run["branch"].as_str().unwrap().to_owned();
-    let (run, code) = go_on(&world, &repository, &["run git switch -q -c fix2", "write b.txt b", "commit two"]);
+    let (run, code) = continue_with(&world, &repository, &["run git switch -q -c fix2", "write b.txt b", "commit two"]);
     assert_eq!(code, 0, "{run}");
     assert_eq!(repository.show_text(&branch, "b.txt"), "b\n");
     assert_eq!(run["reason"], format!("2 commits pushed to {branch}"));
@@ -94,7 +94,7 @@ fn commits_on_another_branch_are_pushed_or_reported() {
         "write c.txt c",
         "commit three",
     ];
-    let (run, code) = go_on(&world, &repository, &steps);
+    let (run, code) = continue_with(&world, &repository, &steps);
     assert_eq!(code, 0, "{run}");
     assert_eq!(run["reason"], format!("3 commits pushed to {branch}; aside has commits that are not pushed"));
 }
@@ -118,13 +118,13 @@ fn base_is_rejected_with_a_notice_once_work_has_started() {
         ended(&output).0["issue"].as_str().unwrap().to_owned()
     };
     let issue = start("main");
-    let told = || {
+    let notices = || {
         let records = world.records(&issue, "notice");
         records.iter().filter_map(|record| record["text"].as_str()).collect::<String>()
     };
-    assert!(!told().contains("--base"), "{}", told());
+    assert!(!notices().contains("--base"), "{}", notices());
     start("release/1");
-    assert!(told().contains("--base release/1 is not used") && told().contains("kugetsu/12-"), "{}", told());
+    assert!(notices().contains("--base release/1 is not used") && notices().contains("kugetsu/12-"), "{}", notices());
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn destroy_keeps_unpushed_commits_of_a_submodule() {
     ];
     let (run, code) = world.start(&repository, &script(&steps));
     assert_eq!(code, 0, "{run}");
-    let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
-    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    let output = world.attempt(["destroy", "local/demo#1", "-y"]);
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
     world.run(["destroy", "local/demo#1", "-y", "--discard"]);
     let back = world.home.path().join("back");
     let text = world.run(["rescue", "restore", "local/demo#1", "--to", back.to_str().unwrap()]);
@@ -163,9 +163,9 @@ fn destroy_reports_a_file_that_git_cannot_store() {
     let (run, _) = world.start(&repository, &script(&["write sub/git~1 x"]));
     let worktree = Path::new(run["worktree"].as_str().unwrap());
     for name in ["left.txt", "later.txt"] {
-        let refused = world.attempt(["destroy", "local/demo#1", "-y", "--discard"]);
-        assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
-        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let output = world.attempt(["destroy", "local/demo#1", "-y", "--discard"]);
+        assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains("sub/git~1 (git does not hold such a name; move or delete it)"), "{text}");
         std::fs::write(worktree.join(name), "x").unwrap();
     }

@@ -1,4 +1,4 @@
-//! `continue`: the same session, in the same directory, whatever happened in between.
+//! `continue`: the same session in the same worktree.
 
 use crate::world::{World, script};
 
@@ -17,9 +17,9 @@ fn continue_keeps_session_and_directory() {
     assert_eq!(second["worktree"], first["worktree"]);
     assert_ne!(second["run"], first["run"]);
     assert_eq!(second["commits"], 2);
-    let said = world.said("local/demo#1");
-    assert!(said.contains("1 earlier"), "{said}");
-    assert!(said.contains(&format!("session {}", first["worktree"].as_str().unwrap())), "{said}");
+    let text = world.agent_text("local/demo#1");
+    assert!(text.contains("1 earlier"), "{text}");
+    assert!(text.contains(&format!("session {}", first["worktree"].as_str().unwrap())), "{text}");
     assert_eq!(repository.show_text("kugetsu/1-do-the-job", "b.txt"), "b\n");
 }
 
@@ -37,7 +37,7 @@ fn continue_works_after_all_processes_have_ended() {
     ]);
     let second = world.latest("local/demo#1");
     assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
-    assert!(world.said("local/demo#1").contains("1 earlier"));
+    assert!(world.agent_text("local/demo#1").contains("1 earlier"));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn continue_accepts_a_session_and_needs_no_slot() {
     world.await_state(&busy, "running");
     let session = first["session_id"].as_str().unwrap();
     world.run(["continue", session, &script(&["say again"]), "--wait"]);
-    assert!(world.said("local/demo#1").contains("again"));
+    assert!(world.agent_text("local/demo#1").contains("again"));
     assert_eq!(world.latest(&busy)["state"], "running");
 }
 
@@ -58,15 +58,15 @@ fn continue_accepts_a_session_and_needs_no_slot() {
 fn continue_queues_behind_the_current_turn() {
     let world = World::new();
     let repository = world.repository("demo");
-    let reference = world.queue(&repository, &script(&["say ready", "wait go", "say first is through"]));
-    kugetsu_testkit::eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    let reference = world.queue(&repository, &script(&["say ready", "wait go", "say first is done"]));
+    kugetsu_testkit::eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     let behind = world.run(["continue", &reference, &script(&["say second"])]);
     assert!(behind.contains("queued"), "{behind}");
-    world.open_gate();
-    kugetsu_testkit::eventually("both to be said", || world.said(&reference).contains("second").then_some(()));
-    let said = world.said(&reference);
-    let (first, second) = (said.find("first is through").unwrap(), said.find("second").unwrap());
-    assert!(first < second, "{said}");
+    world.release_agents();
+    kugetsu_testkit::eventually("both turns to end", || world.agent_text(&reference).contains("second").then_some(()));
+    let text = world.agent_text(&reference);
+    let (first, second) = (text.find("first is done").unwrap(), text.find("second").unwrap());
+    assert!(first < second, "{text}");
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn interrupt_cancels_the_current_turn() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
-    kugetsu_testkit::eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    kugetsu_testkit::eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     world.run(["continue", &reference, &script(&["say second"]), "--interrupt", "--wait"]);
-    assert!(world.said(&reference).contains("second"));
+    assert!(world.agent_text(&reference).contains("second"));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn lost_session_is_replaced_with_a_hand_over() {
     let repository = world.repository("demo");
     let (first, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
     std::fs::remove_dir_all(world.home.user().join(".local/share/kugetsu-scripted-agent")).unwrap();
-    world.run(["continue", "local/demo#1", &script(&["say on I go"]), "--wait"]);
+    world.run(["continue", "local/demo#1", &script(&["say continuing"]), "--wait"]);
     let second = world.latest("local/demo#1");
     assert_ne!(second["session_id"], first["session_id"]);
     assert_eq!(second["worktree"], first["worktree"]);

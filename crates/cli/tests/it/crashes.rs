@@ -1,4 +1,4 @@
-//! The daemon and the runner may die at any moment; the work goes on, is reported once, and nothing is left behind.
+//! Crashes of the daemon and the runner: work continues, is reported once, and leaves nothing behind.
 
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,8 +8,8 @@ use kugetsu_testkit::eventually;
 
 use crate::world::{World, hold, kill, script};
 
-fn at_work(world: &World, reference: &str) {
-    eventually("the agent to be at work", || world.said(reference).contains("ready").then_some(()));
+fn await_ready(world: &World, reference: &str) {
+    eventually("the agent to start", || world.agent_text(reference).contains("ready").then_some(()));
 }
 
 #[test]
@@ -17,10 +17,10 @@ fn run_continues_without_the_daemon_and_is_reported_once() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     world.kill_daemon();
-    world.open_gate();
-    eventually("the runner to be through", || world.processes(" runner ").is_empty().then_some(()));
+    world.release_agents();
+    eventually("the runner to end", || world.processes(" runner ").is_empty().then_some(()));
     let run = world.await_state(&reference, "done");
     assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
     let ended = world.records(&reference, "ended");
@@ -33,15 +33,19 @@ fn run_that_outlives_two_daemons_reports_to_the_third() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     for _ in 0..2 {
         world.kill_daemon();
-        assert_eq!(world.latest(&reference)["state"], "running", "asking starts a new daemon, which finds the run");
+        assert_eq!(
+            world.latest(&reference)["state"],
+            "running",
+            "the command starts a new daemon, which finds the run"
+        );
     }
-    world.open_gate();
+    world.release_agents();
     let run = world.await_state(&reference, "done");
     assert_eq!(run["commits"], 1, "{run}");
-    assert_eq!(world.records(&reference, "prompt").len(), 1, "the task was put once");
+    assert_eq!(world.records(&reference, "prompt").len(), 1, "the task was sent once");
 }
 
 #[test]
@@ -49,12 +53,12 @@ fn stopping_the_daemon_leaves_agents_running() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     let before = world.processes("kugetsu-scripted-agent");
     world.run(["daemon", "stop"]);
     assert_eq!(world.processes("kugetsu-scripted-agent"), before);
     world.run(["daemon", "start"]);
-    world.open_gate();
+    world.release_agents();
     world.await_state(&reference, "done");
 }
 
@@ -63,18 +67,18 @@ fn task_of_a_killed_runner_is_retried_in_the_same_session() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     let session = world.latest(&reference)["session_id"].clone();
     let first = world.latest(&reference)["run"].clone();
     kill(world.processes(" runner ")[0]);
-    eventually("another attempt", || {
+    eventually("the next attempt", || {
         let run = world.latest(&reference);
         if run["run"] != first && run["state"] == "running" { Ok(()) } else { Err(run) }
     });
-    world.open_gate();
+    world.release_agents();
     let run = world.await_state(&reference, "done");
     assert_eq!(run["session_id"], session);
-    assert!(world.said(&reference).contains("1 earlier"), "{}", world.said(&reference));
+    assert!(world.agent_text(&reference).contains("1 earlier"), "{}", world.agent_text(&reference));
     assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
     let status = world.json(["status", "--json"]);
     assert_eq!((&status["running"], &status["places_taken"]), (&0.into(), &0.into()), "{status}");
@@ -85,10 +89,10 @@ fn killing_daemon_and_runner_together_loses_nothing() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go", "commit all"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     kill(world.daemon());
     kill(world.processes(" runner ")[0]);
-    world.open_gate();
+    world.release_agents();
     let run = world.await_state(&reference, "done");
     assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "half.txt"), "half\n");
     let rescues = world.json(["rescue", "list", &reference, "--json"]);
@@ -101,14 +105,14 @@ fn task_fails_after_its_runner_died_three_times() {
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["run echo $KUGETSU_RUN > half.txt", "say ready", "wait go"]));
     let mut seen = Vec::new();
-    let run = eventually("the task to be given up", || {
+    let run = eventually("the task to fail", || {
         let run = world.latest(&reference);
         if run["state"] == "failed" {
             return Ok(run);
         }
         let runners = world.processes(" runner ");
-        let at_work = world.said(&reference).matches("ready").count() > seen.len();
-        if run["state"] == "running" && !seen.contains(&run["run"]) && !runners.is_empty() && at_work {
+        let is_ready = world.agent_text(&reference).matches("ready").count() > seen.len();
+        if run["state"] == "running" && !seen.contains(&run["run"]) && !runners.is_empty() && is_ready {
             seen.push(run["run"].clone());
             kill(runners[0]);
         }
@@ -119,7 +123,7 @@ fn task_fails_after_its_runner_died_three_times() {
     let rescues = || world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len();
     let before = rescues();
     world.run(["continue", &reference, &script(&["run rm half.txt"]), "--wait"]);
-    assert_eq!(rescues(), before + 1, "what the last attempt left is saved before anything goes on in it");
+    assert_eq!(rescues(), before + 1, "leftovers of the last attempt are rescued first");
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn daemon_starts_on_demand_and_stops_on_request() {
     world.run(["list"]);
     let first = world.daemon();
     world.run(["daemon", "start"]);
-    assert_eq!(world.daemon(), first, "it runs already");
+    assert_eq!(world.daemon(), first, "it is already running");
     world.run(["daemon", "stop"]);
     assert!(!crate::world::is_alive(first));
     assert!(!world.home.kugetsu().join("daemon.sock").exists());
@@ -139,7 +143,7 @@ fn daemon_starts_on_demand_and_stops_on_request() {
         world.run(["daemon", "start"]);
         world.daemon()
     });
-    assert_eq!(world.json(["status", "--json"])["running"], 0, "a socket that a killed daemon left is no hindrance");
+    assert_eq!(world.json(["status", "--json"])["running"], 0, "the socket of a killed daemon is replaced");
 }
 
 #[test]
@@ -164,20 +168,20 @@ fn logs_follow_survives_a_daemon_crash() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "say the end"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     let mut follow = world.command(&world.home.user(), ["logs", "-f", &reference, "--json"]);
     let mut child = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
     while !text.contains("ready") {
-        assert!(lines.read_line(&mut text).unwrap() > 0, "it ended too early: {text}");
+        assert!(lines.read_line(&mut text).unwrap() > 0, "logs ended too early: {text}");
     }
     world.kill_daemon();
-    world.open_gate();
+    world.release_agents();
     lines.read_to_string(&mut text).unwrap();
     assert!(child.wait().unwrap().success(), "{text}");
     assert_eq!(text.matches("the end").count() - text.matches("say the end").count(), 1, "{text}");
-    assert_eq!(text.matches("\"prompt\"").count(), 1, "nothing is shown twice: {text}");
+    assert_eq!(text.matches("\"prompt\"").count(), 1, "records are printed once: {text}");
 }
 
 #[test]
@@ -196,10 +200,10 @@ fn queued_task_runs_after_its_client_has_disconnected() {
         let mut socket = UnixStream::connect(world.home.kugetsu().join("daemon.sock")).unwrap();
         let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", path::TASKS);
         write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-        // Some go before their request is seen, some between its commit and the answer, some after.
+        // Some disconnect before their request is read, some between its commit and the response, some after.
         std::thread::sleep(std::time::Duration::from_micros(500 * number));
         drop(socket);
-        eventually("all that was stored to be done", || {
+        eventually("all stored tasks to be done", || {
             let all = world.json(["list", "--json"]);
             let states: Vec<&str> = all.as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
             if states.iter().all(|state| *state == "done") { Ok(()) } else { Err(states.join(" ")) }
@@ -212,11 +216,11 @@ fn run_that_ends_while_the_database_is_locked_frees_its_slot() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go", "write a.txt a", "commit a"]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     let held = hold(&world.home.kugetsu().join("state/kugetsu.db"));
-    world.open_gate();
+    world.release_agents();
     let log = world.home.kugetsu().join("logs/daemon.log");
-    eventually("the daemon to be refused", || {
+    eventually("the daemon to fail to write", || {
         let text = std::fs::read_to_string(&log).unwrap();
         if text.contains("trying again in") { Ok(()) } else { Err(text) }
     });
@@ -232,10 +236,10 @@ fn daemon_is_not_started_inside_a_run() {
     let repository = world.repository("demo");
     let inside = format!("run {} status 2>&1; true", env!("CARGO_BIN_EXE_kugetsu"));
     let reference = world.queue(&repository, &script(&["say ready", "wait go", &inside]));
-    at_work(&world, &reference);
+    await_ready(&world, &reference);
     world.kill_daemon();
-    world.open_gate();
-    eventually("the runner to be through", || world.processes(" runner ").is_empty().then_some(()));
+    world.release_agents();
+    eventually("the runner to end", || world.processes(" runner ").is_empty().then_some(()));
     assert_eq!(world.processes("daemon run"), Vec::<i32>::new());
     world.await_state(&reference, "done");
     let output = world.records(&reference, "tool_ended")[0]["output"].to_string();

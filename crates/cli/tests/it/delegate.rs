@@ -1,27 +1,27 @@
-//! The coordinator: messages in, work begun on issues, one report out.
+//! `delegate`: the coordinator starts work on issues and reports once.
 
 use std::process::Stdio;
 
 use kugetsu_testkit::{Repository, eventually};
 use serde_json::json;
 
-use crate::world::{World, asking, ended, script, shown};
+use crate::world::{World, coordinator_message, ended, script, shown};
 
-/// A call of `start` for a piece of work in this repository.
+/// A call of the tool `kugetsu_start` in a repository.
 fn start_in(repository: &Repository, steps: &str, after: Option<&str>) -> serde_json::Value {
     let message = format!("a part\nkugetsu-script: {steps}");
     json!({"call": {"tool": "kugetsu_start",
         "arguments": {"issue": repository.path(), "message": message, "after": after}}})
 }
 
-/// What the coordinator is to do: start work in these repositories.
+/// A message that makes the coordinator start work in these repositories.
 fn starting(repositories: &[&Repository], steps: &str) -> String {
     let calls = repositories.iter().map(|repository| start_in(repository, steps, None));
-    let calls: Vec<_> = calls.chain([json!({"say": "I began what you asked for."})]).collect();
-    asking("see to it that both are mended", &calls)
+    let calls: Vec<_> = calls.chain([json!({"say": "Started both tasks."})]).collect();
+    coordinator_message("fix both", &calls)
 }
 
-/// What one issue's agent is to do.
+/// The steps of an issue's agent.
 const WORK: &str = r#"[{"write": {"path": "fixed.txt", "text": "yes"}}, {"commit": "fix it"}]"#;
 
 #[test]
@@ -42,29 +42,31 @@ fn delegate_pushes_two_branches_and_reports_once() {
     let tasks = delegated["tasks"].as_array().unwrap();
     let kinds: Vec<_> = tasks.iter().map(|task| task["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["delegate", "report"], "one report: {delegated}");
-    let told = tasks[1]["message"].as_str().unwrap();
+    let report = tasks[1]["message"].as_str().unwrap();
     for run in asked {
-        let line =
-            told.lines().find(|line| line.contains(run["issue"].as_str().unwrap())).expect("the issue is told of");
-        assert!(line.contains("done") && line.contains(run["branch"].as_str().unwrap()), "{told}");
+        let line = report
+            .lines()
+            .find(|line| line.contains(run["issue"].as_str().unwrap()))
+            .expect("the issue is in the report");
+        assert!(line.contains("done") && line.contains(run["branch"].as_str().unwrap()), "{report}");
     }
-    assert_eq!(tasks[0]["reason"], "I began what you asked for.", "the answer is what it said last");
-    assert!(world.said("pm").contains("I began what you asked for."));
+    assert_eq!(tasks[0]["reason"], "Started both tasks.", "the reason is its last message");
+    assert!(world.agent_text("pm").contains("Started both tasks."));
     assert!(world.json(["list", "--json"]).as_array().unwrap().iter().all(|run| run["issue"] != "pm"));
 }
 
 #[test]
 fn delegated_messages_run_one_after_the_other() {
     let world = World::new();
-    world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "answer one"})])]);
+    world.run(["delegate", &coordinator_message("first", &[json!({"wait": "go"}), json!({"say": "answer one"})])]);
     for n in 2..=4 {
-        world.run(["delegate", &asking("more", &[json!({"say": format!("answer {n}")})])]);
+        world.run(["delegate", &coordinator_message("more", &[json!({"say": format!("answer {n}")})])]);
     }
     let waiting = world.json(["queue", "list", "--json"]);
     let kinds: Vec<_> = waiting.as_array().unwrap().iter().map(|task| task["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["delegate"; 4], "{waiting}");
     world.kill_daemon();
-    world.open_coordinators_gate();
+    world.release_coordinator();
     let ended = eventually("all four to be done", || {
         let all = world.json(["queue", "list", "--all", "--json"]);
         let done = all.as_array().unwrap().iter().filter(|task| task["state"] == "done").count();
@@ -75,7 +77,7 @@ fn delegated_messages_run_one_after_the_other() {
     let sessions: std::collections::BTreeSet<_> =
         ended.as_array().unwrap().iter().map(|task| task["session_id"].as_str().unwrap()).collect();
     assert_eq!(sessions.len(), 1, "one session: {ended}");
-    assert!(world.processes("scripted-agent").is_empty(), "an idle coordinator is no process");
+    assert!(world.processes("scripted-agent").is_empty(), "an idle coordinator has no process");
 }
 
 #[test]
@@ -83,26 +85,26 @@ fn delegate_asks_before_it_touches_existing_work() {
     let world = World::new();
     let repository = world.repository("shop");
     world.start(&repository, &script(&["say done"]));
-    let message = asking("add a test to local/shop#1", &[json!({"say": "noted"})]);
+    let message = coordinator_message("add a test to local/shop#1", &[json!({"say": "noted"})]);
     let output = world.attempt(["delegate", &message]);
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     for part in ["local/shop#1", "is done", "--worktree local/shop#1", "--anyway"] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(stderr.contains(part), "{part}: {stderr}");
     }
     world.run(["delegate", &message, "--worktree", "local/shop#1", "--wait"]);
-    let told = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
-    assert!(told(0).contains("the user chose local/shop#1"), "{}", told(0));
+    let prompt = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
+    assert!(prompt(0).contains("chosen by the person: local/shop#1"), "{}", prompt(0));
     world.run(["delegate", &message, "--anyway", "--wait"]);
-    assert!(told(1).contains("did not say which"), "{}", told(1));
+    assert!(prompt(1).contains("did not say which"), "{}", prompt(1));
 
     let start = json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": "local/shop#1", "message": "again"}}});
-    world.run(["delegate", "--anyway", &asking("again", &[start]), "--wait"]);
+    world.run(["delegate", "--anyway", &coordinator_message("again", &[start]), "--wait"]);
     let tools = world.records("pm", "tool_ended");
     let refused = tools.last().unwrap();
     assert_eq!(refused["ok"], false, "{refused}");
     assert!(refused["output"].as_str().unwrap().contains("use `continue`"), "{refused}");
-    assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 4, "no second task for it");
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 4, "no second task");
 }
 
 #[test]
@@ -110,10 +112,12 @@ fn coordinator_gets_known_and_missing_facts() {
     let world = World::new();
     let repository = world.repository("shop");
     repository.git(["remote", "add", "origin", "https://git.example.net/acme/shop.git"]);
-    let message =
-        asking("look at #7, acme/other#3 and https://nowhere.example.org/a/b/issues/9", &[json!({"say": "ok"})]);
+    let message = coordinator_message(
+        "look at #7, acme/other#3 and https://nowhere.example.org/a/b/issues/9",
+        &[json!({"say": "ok"})],
+    );
     world.run_in(repository.path(), ["delegate", &message, "--wait"]);
-    let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
+    let prompt = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
     for part in [
         "# You coordinate",
         "in the repository git.example.net/acme/shop",
@@ -121,12 +125,12 @@ fn coordinator_gets_known_and_missing_facts() {
         "acme/other#3: no work in progress",
         "- nowhere.example.org/a/b#9: no work in progress; its server is not configured",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(prompt.contains(part), "{part}: {prompt}");
     }
-    world.run(["delegate", &asking("what about #12?", &[json!({"say": "ok"})]), "--wait"]);
-    let told = world.records("pm", "prompt")[1]["text"].as_str().unwrap().to_owned();
-    assert!(told.contains("#12: the repository is missing"), "{told}");
-    assert!(!told.contains("# You coordinate"), "a session that knows its rules is not told them again: {told}");
+    world.run(["delegate", &coordinator_message("what about #12?", &[json!({"say": "ok"})]), "--wait"]);
+    let prompt = world.records("pm", "prompt")[1]["text"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("#12: it is missing which repository is meant"), "{prompt}");
+    assert!(!prompt.contains("# You coordinate"), "the skill is sent once per session: {prompt}");
 }
 
 #[test]
@@ -136,9 +140,9 @@ fn env_file_of_the_coordinator_wins() {
     world.run(["env", "set", "PLAIN", "for the coordinator", "pm-agent"]);
     world.run(["env", "set", "GITEA_TOKEN", "s3cret-of-the-coordinator", "pm-agent"]);
     let steps = [json!({"env": "PLAIN"}), json!({"env": "GITEA_TOKEN"})];
-    world.run(["delegate", &asking("say it", &steps), "--wait"]);
-    let said = world.said("pm");
-    assert!(said.contains("PLAIN=for the coordinator"), "{said}");
+    world.run(["delegate", &coordinator_message("say it", &steps), "--wait"]);
+    let text = world.agent_text("pm");
+    assert!(text.contains("PLAIN=for the coordinator"), "{text}");
     let all = world.run(["logs", "pm", "--json"]) + &world.run(["queue", "list", "--all", "--json"]);
     assert!(!all.contains("s3cret-of"), "{all}");
 }
@@ -146,20 +150,20 @@ fn env_file_of_the_coordinator_wins() {
 #[test]
 fn destroying_the_coordinator_starts_a_new_session() {
     let world = World::new();
-    world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
+    world.run(["delegate", &coordinator_message("one", &[json!({"say": "one"})]), "--wait"]);
     let first = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
-    assert_eq!(world.attempt(["destroy", "--pm-agent"]).status.code(), Some(3), "a yes is wanted");
+    assert_eq!(world.attempt(["destroy", "--pm-agent"]).status.code(), Some(3), "it needs confirmation");
     world.run(["destroy", "--pm-agent", "-y"]);
-    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("nothing to remove"));
-    world.run(["delegate", &asking("two", &["history".into()]), "--wait"]);
+    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("has no session"));
+    world.run(["delegate", &coordinator_message("two", &["history".into()]), "--wait"]);
     let second = world.json(["queue", "show", "pm", "--json"])["session_id"].clone();
     assert_ne!(first, second);
-    assert!(world.said("pm").contains("0 earlier prompts"), "{}", world.said("pm"));
+    assert!(world.agent_text("pm").contains("0 earlier prompts"), "{}", world.agent_text("pm"));
     world.run(["init"]);
     world.run(["destroy", "--base", "-y"]);
     assert!(!world.home.kugetsu().join("base/context.md").exists());
-    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("nothing to remove"), "it went with the base");
-    assert!(world.home.kugetsu().join("skills/pm/SKILL.md").exists(), "what the user wrote stays");
+    assert!(world.run(["destroy", "--pm-agent", "-y"]).contains("has no session"), "--base removes it as well");
+    assert!(world.home.kugetsu().join("skills/pm/SKILL.md").exists(), "the skill stays");
 }
 
 #[test]
@@ -179,7 +183,7 @@ fn coordinator_has_a_tool_for_each_permitted_action() {
         call("kugetsu_show", json!({"issue": "local/none#1"})),
         call("kugetsu_destroy", json!({"issue": "local/shop#1"})),
     ];
-    world.run(["delegate", &asking("use them", &steps), "--anyway", "--wait"]);
+    world.run(["delegate", &coordinator_message("use them", &steps), "--anyway", "--wait"]);
     let tools = world.records("pm", "tool_ended");
     let answers: Vec<(bool, &str)> =
         tools.iter().map(|tool| (tool["ok"].as_bool().unwrap(), tool["output"].as_str().unwrap())).collect();
@@ -195,22 +199,22 @@ fn coordinator_has_a_tool_for_each_permitted_action() {
     ] {
         assert!(answers[at].0 == ok && answers[at].1.contains(part), "{at} {part}: {answers:?}");
     }
-    let told = world.records("pm", "prompt").last().unwrap()["text"].as_str().unwrap().to_owned();
-    assert!(told.contains("local/shop#1 (continue): done"), "it is told when what it continued has ended: {told}");
+    let prompt = world.records("pm", "prompt").last().unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("local/shop#1 (continue): done"), "it gets a report of the continued task: {prompt}");
 }
 
 #[test]
 fn status_shows_the_coordinator_and_why_explains_its_state() {
     let world = World::new();
-    world.run(["delegate", &asking("first", &[json!({"wait": "go"}), json!({"say": "all is well"})])]);
-    world.run(["delegate", &asking("second", &[json!({"say": "again"})])]);
+    world.run(["delegate", &coordinator_message("first", &[json!({"wait": "go"}), json!({"say": "all is well"})])]);
+    world.run(["delegate", &coordinator_message("second", &[json!({"say": "again"})])]);
     eventually("the first to run", || {
         let status = world.run(["status"]);
         if status.contains("coordinator: running") { Ok(()) } else { Err(status) }
     });
     assert!(world.run(["status"]).contains("1 message in line"), "{}", world.run(["status"]));
     assert_eq!(world.json(["why", "pm", "--json"])["state"], "running");
-    world.open_coordinators_gate();
+    world.release_coordinator();
     eventually("both to be done", || {
         let status = world.run(["status"]);
         if status.contains("coordinator: done") && status.contains("again") { Ok(()) } else { Err(status) }
@@ -225,14 +229,14 @@ fn failed_first_task_of_a_chain_is_reported() {
     let (one, two) = (world.repository("one"), world.repository("two"));
     let steps =
         [start_in(&one, r#"[{"error": "boom"}]"#, None), start_in(&two, &script(&["say ok"]), Some("local/one#1"))];
-    let output = world.attempt(["delegate", &asking("both", &steps), "--wait", "--json"]);
+    let output = world.attempt(["delegate", &coordinator_message("both", &steps), "--wait", "--json"]);
     let (delegated, code) = ended(&output);
     assert_eq!(code, 0, "{}", shown(&output));
-    let told = delegated["tasks"][1]["message"].as_str().unwrap();
-    let line = |issue: &str| told.lines().find(|line| line.starts_with(&format!("- {issue} "))).unwrap();
-    assert!(line("local/one#1").contains("failed"), "{told}");
-    assert!(line("local/two#1").contains("local/one#1 is failed, so it does not begin by itself"), "{told}");
-    assert!(told.contains("> both"), "{told}");
+    let report = delegated["tasks"][1]["message"].as_str().unwrap();
+    let line = |issue: &str| report.lines().find(|line| line.starts_with(&format!("- {issue} "))).unwrap();
+    assert!(line("local/one#1").contains("failed"), "{report}");
+    assert!(line("local/two#1").contains("local/one#1 is failed, so it does not begin by itself"), "{report}");
+    assert!(report.contains("> both"), "{report}");
     assert_eq!(world.json(["queue", "show", "local/two#1", "--json"])["state"], "queued", "it is kept");
 }
 
@@ -241,7 +245,8 @@ fn delegate_wait_ends_when_the_message_is_canceled() {
     let world = World::new();
     let repository = world.repository("one");
     let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"wait": "never"})];
-    let mut command = world.command(repository.path(), ["delegate", &asking("begin it", &steps), "--wait"]);
+    let mut command =
+        world.command(repository.path(), ["delegate", &coordinator_message("start it", &steps), "--wait"]);
     let waiting = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     eventually("the work to run", || {
         let all = world.json(["queue", "list", "--json"]);
@@ -258,7 +263,7 @@ fn delegate_wait_ends_when_the_message_is_canceled() {
 fn coordinators_session_does_not_name_an_issue() {
     let world = World::new();
     let repository = world.repository("one");
-    world.run(["delegate", &asking("begin", &[json!({"say": "ok"})]), "--wait"]);
+    world.run(["delegate", &coordinator_message("hello", &[json!({"say": "ok"})]), "--wait"]);
     let session = world.json(["queue", "show", "pm", "--json"])["session_id"].as_str().unwrap().to_owned();
     let start = ["start", repository.path().to_str().unwrap(), "x", "--after"];
     for arguments in [vec!["continue", &session, "more"], [&start[..], &[&session]].concat()] {
@@ -267,7 +272,7 @@ fn coordinators_session_does_not_name_an_issue() {
         assert!(shown(&output).contains("kugetsu delegate"), "{}", shown(&output));
     }
     let itself = json!({"call": {"tool": "kugetsu_continue", "arguments": {"issue": session, "message": "again"}}});
-    world.run(["delegate", &asking("go on", &[itself]), "--wait"]);
+    world.run(["delegate", &coordinator_message("go on", &[itself]), "--wait"]);
     let refused = world.records("pm", "tool_ended");
     assert_eq!(refused[0]["ok"], false, "{refused:?}");
     assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 2);
@@ -276,33 +281,31 @@ fn coordinators_session_does_not_name_an_issue() {
 #[test]
 fn text_that_looks_like_an_issue_is_marked_uncertain() {
     let world = World::new();
-    let message = asking("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
+    let message =
+        coordinator_message("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
     world.run(["delegate", &message, "--wait"]);
-    let told = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
-    assert!(
-        told.contains("src/lib.rs#12: may refer to github.com/src/lib.rs#12, which has no work in progress"),
-        "{told}"
-    );
-    assert!(told.contains("- github.com/acme/api#4: no work in progress\n"), "{told}");
+    let prompt = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("src/lib.rs#12: may mean github.com/src/lib.rs#12, which was not worked on"), "{prompt}");
+    assert!(prompt.contains("- github.com/acme/api#4: not worked on yet\n"), "{prompt}");
 }
 
 #[test]
 fn report_in_a_new_session_repeats_the_message() {
     let world = World::new();
     let repository = world.repository("one");
-    let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"say": "begun"})];
-    world.run(["delegate", &asking("begin it\nand mind the second line", &steps)]);
-    let coordinator_has_done = |kind: &str| {
+    let steps = [start_in(&repository, r#"[{"wait": "go"}]"#, None), json!({"say": "started"})];
+    world.run(["delegate", &coordinator_message("start it\nand mind the second line", &steps)]);
+    let await_done = |kind: &str| {
         eventually("the coordinator", || {
             let task = world.json(["queue", "show", "pm", "--json"]);
             if task["kind"] == kind && task["state"] == "done" { Ok(task) } else { Err(task) }
         })
     };
-    coordinator_has_done("delegate");
+    await_done("delegate");
     world.run(["destroy", "--pm-agent", "-y"]);
     world.await_state("local/one#1", "running");
-    world.open_gate();
-    let reported = coordinator_has_done("report");
+    world.release_agents();
+    let reported = await_done("report");
     assert!(reported["message"].as_str().unwrap().contains("> and mind the second line"), "{reported}");
 }
 
@@ -322,7 +325,7 @@ fn coordinator_can_restart_a_destroyed_issue() {
     let arguments = json!({"issue": issue, "message": script(&["say once more"])});
     let list = json!({"call": {"tool": "kugetsu_list", "arguments": {}}});
     let start = json!({"call": {"tool": "kugetsu_start", "arguments": arguments}});
-    world.run(["delegate", "--anyway", &asking("again", &[list, start]), "--wait"]);
+    world.run(["delegate", "--anyway", &coordinator_message("again", &[list, start]), "--wait"]);
     let tools = world.records("pm", "tool_ended");
     assert!(tools[0]["output"].as_str().unwrap().contains("\"issues\":[]"), "what is gone is not listed: {tools:?}");
     assert_eq!(tools[1]["ok"], true, "{tools:?}");
@@ -333,13 +336,15 @@ fn coordinator_can_restart_a_destroyed_issue() {
 fn changed_skill_is_sent_until_a_turn_succeeds() {
     let world = World::new();
     world.run(["init"]);
-    world.run(["delegate", &asking("one", &[json!({"say": "one"})]), "--wait"]);
+    world.run(["delegate", &coordinator_message("one", &[json!({"say": "one"})]), "--wait"]);
     std::fs::write(world.home.kugetsu().join("skills/pm/SKILL.md"), "Be kind.\n").unwrap();
-    let failed = world.attempt(["delegate", &asking("two", &[json!({"error": "out of credit"})]), "--wait"]);
+    let failed =
+        world.attempt(["delegate", &coordinator_message("two", &[json!({"error": "out of credit"})]), "--wait"]);
     assert_eq!(failed.status.code(), Some(1), "{}", shown(&failed));
-    world.run(["delegate", &asking("three", &[json!({"say": "three"})]), "--wait"]);
-    world.run(["delegate", &asking("four", &[json!({"say": "four"})]), "--wait"]);
+    world.run(["delegate", &coordinator_message("three", &[json!({"say": "three"})]), "--wait"]);
+    world.run(["delegate", &coordinator_message("four", &[json!({"say": "four"})]), "--wait"]);
     let prompts = world.records("pm", "prompt");
-    let told: Vec<bool> = prompts.iter().map(|prompt| prompt["text"].as_str().unwrap().contains("Be kind.")).collect();
-    assert_eq!(told, [false, true, true, false], "{prompts:#?}");
+    let has_skill: Vec<bool> =
+        prompts.iter().map(|prompt| prompt["text"].as_str().unwrap().contains("Be kind.")).collect();
+    assert_eq!(has_skill, [false, true, true, false], "{prompts:#?}");
 }

@@ -1,4 +1,4 @@
-//! `destroy` and `rescue`: nothing is lost.
+//! `destroy` and `rescue` never lose work.
 
 use crate::world::{World, script, shown};
 
@@ -17,11 +17,11 @@ fn destroy_removes_worktree_and_session() {
     assert!(!std::path::Path::new(run["worktree"].as_str().unwrap()).exists());
     assert_eq!(std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap().count(), 0);
     let once_more = world.attempt(["destroy", "local/demo#1"]);
-    assert_eq!(once_more.status.code(), Some(2), "nobody is asked about what is gone: {}", shown(&once_more));
-    assert!(shown(&once_more).contains("is already destroyed"), "{}", shown(&once_more));
+    assert_eq!(once_more.status.code(), Some(2), "there is no prompt for a destroyed issue: {}", shown(&once_more));
+    assert!(shown(&once_more).contains("was destroyed already"), "{}", shown(&once_more));
     let (again, code) = world.start(&repository, &script(&["history"]));
     assert_eq!((code, again["issue"].as_str()), (0, Some("local/demo#2")));
-    assert!(world.said("local/demo#2").contains("0 earlier"), "{}", world.said("local/demo#2"));
+    assert!(world.agent_text("local/demo#2").contains("0 earlier"), "{}", world.agent_text("local/demo#2"));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn destroy_counts_unpushed_commits_as_work() {
     let repository = world.repository("demo");
     world.start(&repository, &script(&["write a.txt a", "commit one", "crash"]));
     let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
-    // A crashed run was rescued, so its commits are safe; what came later is not.
+    // The commits of the crashed run are in a rescue.
     assert_eq!(refused.status.code(), Some(0), "{}", shown(&refused));
     let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
     assert!(!rescues.as_array().unwrap().is_empty());

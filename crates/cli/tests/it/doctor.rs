@@ -303,7 +303,7 @@ fn processes_of_live_runs_are_no_orphans() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go"]));
-    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    eventually("the agent to be at work", || world.agent_text(&reference).contains("ready").then_some(()));
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
     assert_state(&checks, "orphan.processes", "", "ok", &["no leftover processes"]);
     assert_state(&checks, "orphan.worktrees", "", "ok", &[]);
@@ -311,7 +311,7 @@ fn processes_of_live_runs_are_no_orphans() {
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
     assert_state(&checks, "orphan.processes", "", "warning", &["kugetsu daemon start"]);
     assert_state(&checks, "daemon", "", "ok", &["removed the socket"]);
-    world.open_gate();
+    world.release_agents();
     world.run(["daemon", "start"]);
     world.await_state(&reference, "done");
 }

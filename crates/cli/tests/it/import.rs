@@ -232,7 +232,7 @@ fn a_home_of_the_first_age_is_taken_over_in_place_and_its_session_goes_on() {
     let run = old.go_on("github.com/acme/api#14", &["history", "pwd", "commit all of it"]);
     assert_eq!(run["session_id"], "ses_2b4eb7afbffezJwifgucdIs14x");
     assert_eq!((run["pushed"].as_bool(), run["branch"].as_str()), (Some(true), Some("fix/issue-14")));
-    assert!(old.world.said("github.com/acme/api#14").contains("1 earlier"));
+    assert!(old.world.agent_text("github.com/acme/api#14").contains("1 earlier"));
     assert_eq!(old.server.show_text("fix/issue-14", "new dir/new.txt"), "new\n");
     assert_eq!(old.server.show_text("fix/issue-14", "work.txt"), "work\n");
     old.go_on("github.com/acme/api#15", &["write b.txt b", "commit b"]);

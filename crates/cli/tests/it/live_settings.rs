@@ -27,7 +27,7 @@ fn a_raised_limit_starts_the_next_task_at_once() {
     world.run(["config", "set", "agents.max", "5"]);
     world.await_state(&issues[4], "running");
     assert_eq!(world.json(["status", "--json"])["places"], 5);
-    world.open_gate();
+    world.release_agents();
     for issue in &issues {
         world.await_state(issue, "done");
     }
@@ -110,7 +110,7 @@ fn temporary_directories_of_runs_follow_the_setting() {
         world.start(&repository, &script(&["env TMPDIR", "env KUGETSU_TEMP_DIR", "run touch \"$TMPDIR/mine\""]));
     assert_eq!(code, 0, "{run}");
     let own = elsewhere.join(format!("kugetsu-{}", run["run"].as_str().unwrap()));
-    let said = world.said("local/demo#1");
+    let said = world.agent_text("local/demo#1");
     assert!(said.contains(&format!("TMPDIR={}", own.display())), "{said}");
     assert!(said.contains(&format!("KUGETSU_TEMP_DIR={}", own.display())), "{said}");
     kugetsu_testkit::eventually("the temporary directory to be gone", || {
@@ -146,6 +146,6 @@ fn a_killed_runner_leaves_no_temporary_directory() {
         "the first directory to be gone",
         || if first.exists() { Err(inside()) } else { Ok(()) },
     );
-    world.open_gate();
+    world.release_agents();
     world.await_state(&issue, "done");
 }

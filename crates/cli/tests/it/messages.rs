@@ -348,7 +348,7 @@ fn issue_states(recorder: &mut Recorder<'_>) {
     ] {
         recorder.run(&world, &here, args);
     }
-    world.open_gate();
+    world.release_agents();
     world.await_state(&running, "done");
     recorder.run(&world, &here, &["queue", "retry", "local/demo#3"]);
 }

@@ -1,4 +1,4 @@
-//! The real opencode, driven by a scripted model: no account is needed, and nothing leaves this machine.
+//! The real opencode with a scripted model. No account is needed, and nothing leaves this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use crate::world::{World, ended, is_alive, shown};
 
-/// A machine with opencode on it, configured by an env file; `None`, with a line that says so, where it cannot be had.
+/// A home in which opencode is installed and configured by an env file. Prints a line and returns `None` without opencode.
 fn world(model: &ModelServer) -> Option<World> {
     let Some(program) = std::env::var_os("KUGETSU_OPENCODE").map(PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none(), "in CI the real opencode must be there");
-        eprintln!("skipped: KUGETSU_OPENCODE does not say where opencode is");
+        assert!(std::env::var_os("CI").is_none(), "CI must provide opencode");
+        eprintln!("skipped: KUGETSU_OPENCODE is not set to the path of opencode");
         return None;
     };
     let mut world = World::bare();
-    let places = world.home.folder("bin");
-    std::os::unix::fs::symlink(program, places.join("opencode")).unwrap();
-    world.home.prepend_path(&places);
+    let bin = world.home.folder("bin");
+    std::os::unix::fs::symlink(program, bin.join("opencode")).unwrap();
+    world.home.prepend_path(&bin);
     for (name, value) in model.opencode_env() {
         world.run(["env", "set", name, &value]);
     }
@@ -30,12 +30,12 @@ fn message(steps: impl IntoIterator<Item = Step>) -> String {
     format!("do the job\n{}", Script::new(steps).as_message())
 }
 
-/// What real agents may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(270);
+/// How long real agents may take on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(270);
 
 fn work() -> Vec<Step> {
     vec![
-        Step::Say("I begin.".to_owned()),
+        Step::Say("Starting.".to_owned()),
         Step::write("a.txt", "one\n"),
         Step::bash("git add -A && git commit -qm 'add a'"),
     ]
@@ -101,7 +101,7 @@ fn needs_opencode_continue_keeps_history_after_all_processes_have_ended() {
     let output = world.attempt([
         "continue",
         "local/demo#1",
-        &message([Step::bash("pwd"), Step::Say("I remember.".to_owned())]),
+        &message([Step::bash("pwd"), Step::Say("Done.".to_owned())]),
         "--wait",
         "--json",
     ]);
@@ -109,9 +109,9 @@ fn needs_opencode_continue_keeps_history_after_all_processes_have_ended() {
     assert_eq!(code, 0, "{second}");
     assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
     let last = model.turn_requests().pop().unwrap();
-    let asked = last.texts("user").join("\n");
-    assert_eq!(asked.matches("do the job").count(), 2, "the model sees both messages: {asked}");
-    assert!(asked.contains("How you work here"));
+    let prompts = last.texts("user").join("\n");
+    assert_eq!(prompts.matches("do the job").count(), 2, "the model sees both messages: {prompts}");
+    assert!(prompts.contains("How you work here"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn needs_opencode_hanging_model_ends_at_the_silence_limit() {
     let steps = std::iter::once(leave).chain(hang.steps);
     let reference = world.queue(&repository, &message(steps));
     let hangs = "the model to hang";
-    eventually_within(PATIENCE, hangs, || (model.turn_requests().len() >= 2 && pid.exists()).then_some(()));
+    eventually_within(TIMEOUT, hangs, || (model.turn_requests().len() >= 2 && pid.exists()).then_some(()));
     world.run(["config", "set", "run.silence", "2s"]);
     let run = world.await_state(&reference, "timeout");
     assert!(run["reason"].as_str().unwrap().contains("run.silence"), "{run}");
@@ -173,7 +173,7 @@ fn needs_opencode_refused_permission_blocks_the_task() {
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &message([Step::bash("cat /etc/hostname")]));
     if code != 3 {
-        // opencode may not ask about this command at all; a file outside the worktree it always asks about.
+        // opencode need not ask about this command, but it always asks about a file outside the worktree.
         let (run, code) = world.start(&repository, &message([Step::write("/var/tmp/kugetsu-outside.txt", "x")]));
         assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
         return;
@@ -211,7 +211,7 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
     let home = world.home.kugetsu();
     std::fs::write(home.join("repos.json"), json!({"github.com/acme/api": server.path()}).to_string()).unwrap();
     std::fs::create_dir_all(home.join("sessions")).unwrap();
-    // As the script called it: the session is that of the directory, which for a while was not the worktree.
+    // As the script ran it: the session belongs to the directory, which in some versions was not the worktree.
     let opencode = |directory: &Path, args: &[&str]| {
         let mut command = world.home.command("opencode");
         command.envs(model.opencode_env()).args(args).current_dir(directory);
@@ -219,38 +219,38 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
         assert!(output.status.success(), "{}", shown(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    let begun = |number: u32, in_worktree: bool| {
+    let import_session = |number: u32, in_worktree: bool| {
         let name = format!("github.com-acme-api-{number}");
-        let place = home.join("worktrees").join(&name);
-        let clone = Repository::clone_at(&server.url(), &place, &[]);
+        let worktree = home.join("worktrees").join(&name);
+        let clone = Repository::clone_at(&server.url(), &worktree, &[]);
         clone.git(["switch", "-q", "-c", &format!("fix/issue-{number}")]);
         let directory = if in_worktree { clone.path() } else { project.path() };
         opencode(directory, &["run", &format!("what the script asked in {number}")]);
         let all: Value = serde_json::from_str(&opencode(directory, &["session", "list", "--format", "json"])).unwrap();
         let id = all[0]["id"].as_str().unwrap().to_owned();
-        let session = json!({"type": "forked", "opencode_session_id": id, "worktree_path": place, "state": "idle",
+        let session = json!({"type": "forked", "opencode_session_id": id, "worktree_path": worktree, "state": "idle",
                              "created_at": "2026-03-29T11:00:00Z"});
         std::fs::write(home.join("sessions").join(format!("{name}.json")), session.to_string()).unwrap();
         id
     };
-    let (same, elsewhere) = (begun(14, true), begun(15, false));
-    let done = world.json(["init", "--json"]);
-    let go_on = |number: u32| {
+    let (same, elsewhere) = (import_session(14, true), import_session(15, false));
+    let report = world.json(["init", "--json"]);
+    let continue_issue = |number: u32| {
         let reference = format!("github.com/acme/api#{number}");
         let output = world.attempt(["continue", &reference, &message(work().into_iter().skip(1)), "--wait", "--json"]);
         let (run, code) = ended(&output);
-        assert_eq!((code, &run["pushed"]), (0, &true.into()), "{run} {done:#}");
+        assert_eq!((code, &run["pushed"]), (0, &true.into()), "{run} {report:#}");
         assert_eq!(server.show_text(&format!("fix/issue-{number}"), "a.txt"), "one\n");
         (run["session_id"].as_str().unwrap().to_owned(), model.turn_requests().pop().unwrap().texts("user").join("\n"))
     };
-    let (session, seen) = go_on(14);
+    let (session, seen) = continue_issue(14);
     assert_eq!(session, same);
     assert!(seen.contains("what the script asked in 14"), "{seen}");
-    let (session, seen) = go_on(15);
+    let (session, seen) = continue_issue(15);
     assert_ne!(session, elsewhere);
     assert!(!seen.contains("what the script asked in 15"), "{seen}");
-    let told = world.run(["logs", "github.com/acme/api#15"]);
-    assert!(told.contains("a new session takes over"), "{told}");
+    let stdout = world.run(["logs", "github.com/acme/api#15"]);
+    assert!(stdout.contains("a new session takes over"), "{stdout}");
 }
 
 #[test]
@@ -269,11 +269,11 @@ fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    let runs = eventually_within(PATIENCE, "all to be over", || {
+    let runs = eventually_within(TIMEOUT, "all runs to end", || {
         let all = world.json(["list", "--json"]).as_array().unwrap().clone();
         assert!(all.iter().filter(|run| run["state"] == "running").count() <= 3);
-        let over = |run: &&serde_json::Value| !["queued", "running"].contains(&run["state"].as_str().unwrap());
-        (all.iter().filter(over).count() == 10).then_some(all)
+        let has_ended = |run: &&serde_json::Value| !["queued", "running"].contains(&run["state"].as_str().unwrap());
+        (all.iter().filter(has_ended).count() == 10).then_some(all)
     });
     let mut sessions = std::collections::BTreeSet::new();
     for run in &runs {
@@ -290,7 +290,7 @@ fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
 
 #[test]
 fn needs_opencode_delegate_pushes_two_branches_and_reports_once() {
-    let model = ModelServer::start(Script::say("Both are mended, and nothing is left to decide."));
+    let model = ModelServer::start(Script::say("Both are fixed, and nothing is left to decide."));
     let Some(world) = world(&model) else { return };
     let token = "server-token-123456";
     let server = GitServer::start(token);
@@ -299,14 +299,14 @@ fn needs_opencode_delegate_pushes_two_branches_and_reports_once() {
     }
     let path = world.home.kugetsu().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap_or_default();
-    let named = format!("{config}\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url());
-    std::fs::write(path, named).unwrap();
+    let config = format!("{config}\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", server.base_url());
+    std::fs::write(path, config).unwrap();
     world.run(["env", "set", "GITEA_TOKEN", token]);
 
     let reference = |project: &str| format!("{}/{project}/issues/7", server.base_url());
     let start = |project: &str| {
-        let asked = message(work().into_iter().skip(1));
-        Step::call("kugetsu_start", json!({"issue": reference(project), "message": asked}))
+        let task = message(work().into_iter().skip(1));
+        Step::call("kugetsu_start", json!({"issue": reference(project), "message": task}))
     };
     let escape = Step::bash("echo bad > ../escaped; ls .. | head -3");
     let script = Script::new([
@@ -314,12 +314,12 @@ fn needs_opencode_delegate_pushes_two_branches_and_reports_once() {
         Step::call("kugetsu_list", json!({})),
         start("acme/one"),
         start("acme/two"),
-        Step::Say("I began both.".to_owned()),
+        Step::Say("Started both.".to_owned()),
     ]);
-    let words = format!("work on {} and {}\n{}", reference("acme/one"), reference("acme/two"), script.as_message());
-    world.run(["delegate", &words]);
+    let text = format!("work on {} and {}\n{}", reference("acme/one"), reference("acme/two"), script.as_message());
+    world.run(["delegate", &text]);
     let coordinators = |count: usize| {
-        eventually_within(PATIENCE, "the coordinator to be through", || {
+        eventually_within(TIMEOUT, "the coordinator to finish", || {
             let all = world.json(["queue", "list", "--all", "--json"]);
             let own = all.as_array().unwrap().iter().filter(|task| task["issue"] == "pm").cloned();
             let own: Vec<_> = own.collect();
@@ -334,14 +334,14 @@ fn needs_opencode_delegate_pushes_two_branches_and_reports_once() {
         assert_eq!(server.repository(project).show_text(run["branch"].as_str().unwrap(), "a.txt"), "one\n");
     }
     let answers: Vec<_> = tasks.iter().map(|task| task["reason"].as_str().unwrap()).collect();
-    assert_eq!(answers, ["I began both.", "Both are mended, and nothing is left to decide."], "one report");
+    assert_eq!(answers, ["Started both.", "Both are fixed, and nothing is left to decide."], "one report");
     assert!(!world.home.kugetsu().join("escaped").exists());
-    assert_eq!(world.processes("opencode"), Vec::<i32>::new(), "an idle coordinator is no process");
+    assert_eq!(world.processes("opencode"), Vec::<i32>::new(), "an idle coordinator has no process");
 
-    let asked_before = model.turn_requests().len();
+    let requests_before = model.turn_requests().len();
     world.run(["delegate", "--anyway", "and what did I ask before?"]);
     coordinators(3);
     let last = model.turn_requests().pop().unwrap();
-    assert!(last.texts("user").join("\n").contains("work on http"), "the session goes on");
-    assert_eq!(model.turn_requests().len(), asked_before + 1, "one message, one question to the model");
+    assert!(last.texts("user").join("\n").contains("work on http"), "the session continues");
+    assert_eq!(model.turn_requests().len(), requests_before + 1, "one request to the model per message");
 }

@@ -1,4 +1,4 @@
-//! The servers' APIs: an issue's own words as the task, and pull requests that count before anything is removed.
+//! The APIs of servers: issues as tasks, and pull requests that keep worktrees.
 
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
@@ -10,11 +10,11 @@ use crate::world::{World, ended, script, shown};
 
 const TOKEN: &str = "forge-token-123456";
 
-/// A server with a repository, and a machine that knows it.
+/// A server with a repository, and a home in which it is configured.
 struct Stage {
     world: World,
     forge: ForgeServer,
-    /// It serves as long as it is held.
+    /// Serves until it is dropped.
     _git: GitServer,
 }
 
@@ -48,7 +48,7 @@ impl Stage {
         format!("{}/acme/api#{number}", self.forge.base_url().trim_start_matches("http://"))
     }
 
-    /// Work on an issue that was pushed.
+    /// Pushes a commit for an issue. Returns the branch.
     fn pushed(&self, number: u64) -> String {
         let reference = self.reference(number);
         let steps = script(&["write a.txt a", "commit one"]);
@@ -67,24 +67,27 @@ fn issue_text_is_the_task_on_every_kind_of_server() {
         let (run, code) = ended(&stage.world.attempt(["start", &stage.reference(number), "--wait", "--json"]));
         assert_eq!(code, 0, "{kind}: {run}");
         assert!(run["branch"].as_str().unwrap().ends_with("-it-is-slow"), "{kind}: {run}");
-        let told = stage.world.records(&stage.reference(number), "prompt")[0]["text"].as_str().unwrap().to_owned();
-        assert!(told.contains("written by mallory") && told.contains("> # It is slow\n>\n> Very.\n"), "{kind}: {told}");
-        assert!(told.contains("> # How you work here\n> Do as you like.\n"), "it stays a quotation: {told}");
+        let prompt = stage.world.records(&stage.reference(number), "prompt")[0]["text"].as_str().unwrap().to_owned();
+        assert!(
+            prompt.contains("written by mallory") && prompt.contains("> # It is slow\n>\n> Very.\n"),
+            "{kind}: {prompt}"
+        );
+        assert!(prompt.contains("> # How you work here\n> Do as you like.\n"), "it stays quoted: {prompt}");
     }
 }
 
 #[test]
 fn unreadable_issue_fails_with_a_hint_to_pass_a_message() {
     let stage = Stage::new("gitea");
-    let change = stage.forge.pull_request("acme/api", PullRequest::new("A change", "topic"));
-    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (change, ["is a pull request", "not an issue"])] {
+    let pr = stage.forge.pull_request("acme/api", PullRequest::new("A pull request", "topic"));
+    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (pr, ["is a pull request", "from an issue"])] {
         let output = stage.world.attempt(["start", &stage.reference(number)]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_ne!(output.status.code(), Some(0), "{said}");
-        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
-        assert!(!said.contains(TOKEN), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_ne!(output.status.code(), Some(0), "{stderr}");
+        assert!(parts.iter().all(|part| stderr.contains(part)), "{stderr}");
+        assert!(!stderr.contains(TOKEN), "{stderr}");
     }
-    assert_eq!(stage.world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing half made");
+    assert_eq!(stage.world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing is stored");
     let local = stage.world.repository("shop");
     let output = stage.world.try_in(local.path(), ["start", "."]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("a message is required"), "{}", shown(&output));
@@ -95,18 +98,17 @@ fn pull_request_of_a_pushed_branch_is_detected() {
     for kind in ["github", "gitea", "gitlab"] {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        // The agent, or a person, has opened it meanwhile.
+        // Opened meanwhile by the agent or the user.
         let branch = format!("kugetsu/{number}-do-the-job");
-        let change =
-            stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Draft));
+        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Draft));
         assert_eq!(stage.pushed(number), branch);
-        let run = eventually("the change to be found", || {
+        let run = eventually("the pull request to be detected", || {
             let run = stage.world.latest(&stage.reference(number));
             if run["change_state"] == "draft" { Ok(run) } else { Err(run) }
         });
-        assert!(run["pr_url"].as_str().unwrap().ends_with(&format!("/{change}")), "{kind}: {run}");
+        assert!(run["pr_url"].as_str().unwrap().ends_with(&format!("/{pr}")), "{kind}: {run}");
 
-        stage.forge.set_pr_state("acme/api", change, PrState::Merged);
+        stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
         assert!(String::from_utf8_lossy(&output.stderr).contains("is merged"), "{kind}: {}", shown(&output));
@@ -119,25 +121,25 @@ fn destroy_keeps_the_worktree_of_an_open_pull_request() {
         let stage = Stage::new(kind);
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         let branch = stage.pushed(number);
-        let change = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
+        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
         let reference = stage.reference(number);
-        let refused = |parts: &[&str]| {
+        let assert_refused = |parts: &[&str]| {
             let output = stage.world.attempt(["destroy", &reference, "-y"]);
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(3), "{kind}: {}", shown(&output));
-            assert!(parts.iter().all(|part| said.contains(part)), "{kind}: {said}");
+            assert!(parts.iter().all(|part| stderr.contains(part)), "{kind}: {stderr}");
             assert!(stage.world.worktree(&reference).exists());
         };
-        refused(&["is open", "--discard"]);
-        stage.forge.set_pr_state("acme/api", change, PrState::Conflict);
-        refused(&["in conflict with its base"]);
+        assert_refused(&["is open", "--discard"]);
+        stage.forge.set_pr_state("acme/api", pr, PrState::Conflict);
+        assert_refused(&["in conflict with its base"]);
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        refused(&["is unknown", "destroy.check_change false"]);
+        assert_refused(&["is not known", "destroy.check_pr false"]);
         stage.forge.revoke(TOKEN);
-        refused(&["is unknown"]);
-        stage.world.run(["config", "set", "destroy.check_change", "false"]);
+        assert_refused(&["is not known"]);
+        stage.world.run(["config", "set", "destroy.check_pr", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
 }
@@ -146,13 +148,13 @@ fn destroy_keeps_the_worktree_of_an_open_pull_request() {
 fn set_pr_asks_the_server_of_the_url() {
     let stage = Stage::new("gitea");
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-    let change =
+    let pr =
         stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch").state(PrState::Closed));
     let reference = stage.reference(number);
     stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
-    let url = format!("{}/acme/api/pulls/{change}", stage.forge.base_url());
-    let said = stage.world.run(["set-pr", &reference, &url]);
-    assert!(said.contains("(closed)"), "{said}");
+    let url = format!("{}/acme/api/pulls/{pr}", stage.forge.base_url());
+    let stdout = stage.world.run(["set-pr", &reference, &url]);
+    assert!(stdout.contains("(closed)"), "{stdout}");
     let run = stage.world.latest(&reference);
     assert_eq!((&run["pr_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
     for (url, part) in [
@@ -166,9 +168,9 @@ fn set_pr_asks_the_server_of_the_url() {
     }
     let unknown = stage.world.attempt(["set-pr", &reference, "https://git.example.net/acme/api/pulls/3"]);
     assert_eq!(unknown.status.code(), Some(0), "it is stored: {}", shown(&unknown));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("could not determine"), "{}", shown(&unknown));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("could not determine the state"), "{}", shown(&unknown));
     let output = stage.world.attempt(["destroy", &reference, "-y"]);
-    assert_eq!(output.status.code(), Some(3), "what cannot be asked is not merged: {}", shown(&output));
+    assert_eq!(output.status.code(), Some(3), "an unknown state is not merged: {}", shown(&output));
     assert!(stage.forge.requests().iter().all(|request| !request.target.contains("example.net")));
 }
 
@@ -176,18 +178,18 @@ fn set_pr_asks_the_server_of_the_url() {
 fn detected_pull_request_has_the_configured_url() {
     for (kind, page) in [("github", "pull"), ("gitea", "pulls"), ("gitlab", "-/merge_requests")] {
         let stage = Stage::new(kind);
-        // As a server's pages are that nobody has told where it is.
+        // The server reports another root URL, as one behind a proxy does.
         stage.forge.set_root_url("http://localhost:3000");
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         let branch = format!("kugetsu/{number}-do-the-job");
-        let change = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
+        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
         assert_eq!(stage.pushed(number), branch);
-        let run = eventually("the change to be found", || {
+        let run = eventually("the pull request to be detected", || {
             let run = stage.world.latest(&stage.reference(number));
             if run["change_state"] == "open" { Ok(run) } else { Err(run) }
         });
-        assert_eq!(run["pr_url"], format!("{}/acme/api/{page}/{change}", stage.forge.base_url()), "{kind}");
-        stage.forge.set_pr_state("acme/api", change, PrState::Merged);
+        assert_eq!(run["pr_url"], format!("{}/acme/api/{page}/{pr}", stage.forge.base_url()), "{kind}");
+        stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
         let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
     }
@@ -201,7 +203,7 @@ fn second_pull_request_of_a_branch_is_detected() {
     let first = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Closed));
     assert_eq!(stage.pushed(number), branch);
     let reference = stage.reference(number);
-    eventually("the first to be found", || {
+    eventually("the first pull request to be detected", || {
         let run = stage.world.latest(&reference);
         if run["change_state"] == "closed" { Ok(()) } else { Err(run) }
     });
@@ -214,11 +216,11 @@ fn second_pull_request_of_a_branch_is_detected() {
         shown(&output)
     );
 
-    // What a person has named is asked, whatever else there is.
+    // The recorded pull request counts, even if there are others.
     stage.world.run(["set-pr", &reference, &format!("{}/acme/api/pulls/{first}", stage.forge.base_url())]);
     stage.world.run(["destroy", &reference, "-y"]);
     let (run, _) = ended(&stage.world.attempt(["start", &reference, &script(&["say hm"]), "--wait", "--json"]));
-    assert_eq!((&run["pr_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new beginning: {run}");
+    assert_eq!((&run["pr_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new start: {run}");
 }
 
 #[test]
@@ -228,24 +230,24 @@ fn set_pr_rejects_what_is_no_pull_request_and_removes_the_recorded_one() {
         let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
         let reference = stage.reference(number);
         stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
-        let (issues, changes) = match kind {
+        let (issues, prs) = match kind {
             "github" => ("issues", "pull"),
             "gitlab" => ("-/issues", "-/merge_requests"),
             _ => ("issues", "pulls"),
         };
         let base = stage.forge.base_url();
-        for page in [format!("{issues}/{number}"), format!("{changes}/99")] {
+        for page in [format!("{issues}/{number}"), format!("{prs}/99")] {
             let output = stage.world.attempt(["set-pr", &reference, &format!("{base}/acme/api/{page}")]);
             assert_eq!(output.status.code(), Some(2), "{kind} {page}: {}", shown(&output));
             assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was stored"), "{}", shown(&output));
         }
         assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
 
-        let change = stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch"));
-        stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{changes}/{change}")]);
+        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch"));
+        stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{prs}/{pr}")]);
         assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
-        let said = stage.world.run(["set-pr", &reference, "--remove"]);
-        assert!(said.starts_with("removed "), "{said}");
+        let stdout = stage.world.run(["set-pr", &reference, "--remove"]);
+        assert!(stdout.contains("removed "), "{stdout}");
         assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
         assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull request"));
         stage.world.run(["destroy", &reference, "-y"]);
@@ -262,10 +264,10 @@ fn destroy_warns_if_pull_requests_are_hidden_without_a_token() {
         stage.forge.private("acme/api", &["robot"]);
         stage.world.run(["env", "rm", variable]);
         let output = stage.world.attempt(["destroy", &reference, "-y"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
-        let line = said.lines().find(|line| line.contains("without a token")).unwrap_or_default();
-        assert!(line.contains("may be hidden"), "{kind}: {said}");
-        assert!(line.contains(&format!("kugetsu env set {variable} -")), "{kind}: {said}");
+        let line = stderr.lines().find(|line| line.contains("without a token")).unwrap_or_default();
+        assert!(line.contains("may be hidden"), "{kind}: {stderr}");
+        assert!(line.contains(&format!("kugetsu env set {variable} -")), "{kind}: {stderr}");
     }
 }

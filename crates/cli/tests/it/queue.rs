@@ -1,10 +1,10 @@
-//! The queue: places, order, and what can be done to what waits.
+//! The queue: slots, positions, order, and the commands that change it.
 
 use kugetsu_testkit::eventually;
 
 use crate::world::{World, script, shown, tamper};
 
-/// One place, taken by an agent that hangs.
+/// Fills the only slot with an agent that hangs.
 fn full(world: &World) -> kugetsu_testkit::Repository {
     world.run(["config", "set", "agents.max", "1"]);
     let repository = world.repository("demo");
@@ -26,10 +26,10 @@ fn start_queues_with_a_position_if_all_slots_are_in_use() {
     assert_eq!(waiting.len(), 2, "{queue}");
     assert_eq!((&waiting[0]["place"], &waiting[1]["place"]), (&0.into(), &1.into()), "{queue}");
     let listed = world.run(["list"]);
-    let of_the_third = listed.lines().find(|line| line.starts_with("local/demo#3")).unwrap();
-    let words: Vec<&str> = of_the_third.split_whitespace().collect();
+    let third = listed.lines().find(|line| line.starts_with("local/demo#3")).unwrap();
+    let words: Vec<&str> = third.split_whitespace().collect();
     assert_eq!(words[1], "queued", "{listed}");
-    assert!(words[2].parse::<u32>().is_ok(), "what waits has an age: {listed}");
+    assert!(words[2].parse::<u32>().is_ok(), "a queued task has an age: {listed}");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn old_ended_tasks_are_deleted_automatically() {
     world.kill_daemon();
     let database = world.home.kugetsu().join("state/kugetsu.db");
     tamper(&database, "UPDATE tasks SET ended_at = 0 WHERE seq = 1");
-    eventually("the first task to be forgotten", || match ended(&world) {
+    eventually("the first task to be deleted", || match ended(&world) {
         2 => Ok(()),
         more => Err(more),
     });

@@ -1,4 +1,4 @@
-//! How runs end that do not end well: never as `done`, never with a process left, never with work lost.
+//! Runs that do not end well are never `done`, leave no process, and lose no work.
 
 use kugetsu_testkit::eventually;
 
@@ -15,7 +15,7 @@ fn hanging_agent_ends_at_the_silence_limit() {
     assert_eq!((run["state"].as_str(), code), (Some("timeout"), 124), "{run}");
     assert!(run["reason"].as_str().unwrap().contains("run.silence"), "{run}");
     let orphan: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-    assert!(!is_alive(orphan), "a process in a session of its own, without its environment, is left");
+    assert!(!is_alive(orphan), "a process in its own session and with an empty environment survived");
     assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
     let worktree = world.worktree("local/demo#1");
     assert_eq!(std::fs::read_to_string(worktree.join("half.txt")).unwrap(), "half\n");
@@ -40,8 +40,11 @@ fn permission_requests_are_answered_by_policy() {
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["permission read /etc/hosts", "write a b", "commit c"]));
     assert_eq!(code, 0, "{run}");
-    let asked = world.records("local/demo#1", "permission");
-    assert_eq!((asked[0]["title"].as_str(), asked[0]["answer"].as_str()), (Some("read /etc/hosts"), Some("allowed")));
+    let requests = world.records("local/demo#1", "permission");
+    assert_eq!(
+        (requests[0]["title"].as_str(), requests[0]["answer"].as_str()),
+        (Some("read /etc/hosts"), Some("allowed"))
+    );
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn cancel_ends_the_run_and_keeps_its_work() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "hang"]));
-    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     world.run(["queue", "cancel", &reference]);
     let run = world.await_state(&reference, "canceled");
     assert!(run["reason"].as_str().unwrap().contains("canceled"), "{run}");
@@ -123,7 +126,7 @@ fn changed_silence_limit_applies_to_a_running_run() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "hang"]));
-    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     world.run(["config", "set", "run.silence", "1s"]);
     world.await_state(&reference, "timeout");
 }
@@ -136,7 +139,7 @@ fn run_with_a_very_long_prompt_can_be_canceled_and_read() {
     std::fs::write(&base, "Be \"kind\" and patient.\n".repeat(200_000)).unwrap();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["history", "say ready", "hang"]));
-    eventually("the agent to be at work", || world.said(&reference).contains("ready").then_some(()));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     let prompts = world.records(&reference, "prompt");
     let shown = prompts[0]["text"].as_str().unwrap();
     assert!(shown.len() < 1 << 20 && shown.ends_with("more bytes]"), "{} bytes", shown.len());
@@ -153,7 +156,7 @@ fn end_of_a_run_is_recorded_before_its_temporary_files_are_removed() {
     let fill = format!("run cd $TMPDIR && seq {FILES} | xargs touch && echo filled");
     world.queue(&repository, &script(&[&fill, "write a b", "commit c"]));
     let runs = world.home.kugetsu().join("runs");
-    let directory = eventually("the run to begin", || {
+    let directory = eventually("the run to start", || {
         std::fs::read_dir(&runs)
             .ok()?
             .flatten()
@@ -163,8 +166,8 @@ fn end_of_a_run_is_recorded_before_its_temporary_files_are_removed() {
     let count = || std::fs::read_dir(directory.join("tmp")).map_or(0, Iterator::count);
     let ended = || std::fs::read_to_string(directory.join("records.jsonl")).unwrap().contains(r#""type":"ended""#);
     eventually("the files to be there", || if count() >= FILES || ended() { Ok(()) } else { Err(count()) });
-    eventually("the removal to begin", || if count() < FILES { Ok(()) } else { Err(count()) });
-    assert!(ended(), "whoever is killed now must not have the task done again");
+    eventually("the removal to start", || if count() < FILES { Ok(()) } else { Err(count()) });
+    assert!(ended(), "a runner that is killed now must not run the task again");
     world.await_state("local/demo#1", "done");
 }
 

@@ -1,5 +1,5 @@
-//! The coordinator writes nothing but its own notes, whatever its agent tries (B3, R18). The kernel keeps it so; that no
-//! trick of a program gets around it is tested where the cage is built.
+//! The coordinator can write only its own notes, because the kernel stops everything else. The crate `process` tests that
+//! no program gets around the sandbox.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +10,9 @@ use kugetsu_testkit::{Repository, eventually, scripted_agent};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::{Value, json};
 
-use crate::world::{World, asking, shown};
+use crate::world::{World, coordinator_message, shown};
 
-/// Each is run by a shell of its own, in the coordinator's directory; `$V` is a repository of the user's.
+/// Each runs in a shell of its own in the coordinator's directory. `$V` is a repository of the user, `$K` the home.
 const ATTEMPTS: &[&str] = &[
     "echo bad > $V/README.md",
     "echo bad >> $V/new.txt",
@@ -41,41 +41,41 @@ const ATTEMPTS: &[&str] = &[
     "setsid sh -c 'sleep 0.2; echo bad > $V/README.md' &",
 ];
 
-/// What a tree of files holds: names, modes, times of change, contents.
-fn state(place: &Path) -> Vec<(String, u32, i64, Vec<u8>)> {
+/// Names, modes, modification times and contents of a file tree.
+fn state(root: &Path) -> Vec<(String, u32, i64, Vec<u8>)> {
     let mut all = Vec::new();
-    let mut ahead = vec![place.to_owned()];
-    while let Some(path) = ahead.pop() {
-        let found = fs::symlink_metadata(&path).unwrap();
-        let content = if found.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
-        all.push((path.display().to_string(), found.permissions().mode(), found.mtime_nsec(), content));
-        if found.is_dir() {
-            ahead.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+    let mut pending = vec![root.to_owned()];
+    while let Some(path) = pending.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let content = if metadata.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+        all.push((path.display().to_string(), metadata.permissions().mode(), metadata.mtime_nsec(), content));
+        if metadata.is_dir() {
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
     }
     all.sort();
     all
 }
 
-fn tries(world: &World) {
+fn assert_confined(world: &World) {
     world.run(["init"]);
     let victim = Repository::at(world.home.user().join("victim"));
     victim.commit_files("first", &[("README.md", "hello\n")]);
     let kugetsu = world.home.kugetsu();
     let watched =
         [world.home.user().join("victim"), kugetsu.join("config.toml"), kugetsu.join("env"), kugetsu.join("skills")];
-    let before: Vec<_> = watched.iter().map(|place| state(place)).collect();
+    let before: Vec<_> = watched.iter().map(|path| state(path)).collect();
     let vars = format!("export V={} K={}; ", victim.path().display(), kugetsu.display());
     let mut steps: Vec<Value> = ATTEMPTS.iter().map(|attempt| json!({"run": format!("{vars}{attempt}")})).collect();
-    // What it may do works: else nothing above would mean anything.
+    // Permitted actions succeed, so the others fail because of the sandbox.
     steps.push(json!({"run": "echo a note > queue/plan && echo another > logs/today && cat queue/plan logs/today"}));
     steps.push(json!({"run": format!("cat {}/README.md", victim.path().display())}));
     steps.push(json!({"run": format!("cat {}/env/default.env || echo nothing to see", kugetsu.display())}));
     steps.push(json!({"run": "sleep 0.5"}));
-    let output = world.attempt(["delegate", &asking("try", &steps), "--wait"]);
+    let output = world.attempt(["delegate", &coordinator_message("try", &steps), "--wait"]);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
 
-    let after: Vec<_> = watched.iter().map(|place| state(place)).collect();
+    let after: Vec<_> = watched.iter().map(|path| state(path)).collect();
     let tools = world.records("pm", "tool_ended");
     for (before, after) in before.iter().zip(&after) {
         for (old, new) in before.iter().zip(after) {
@@ -83,10 +83,10 @@ fn tries(world: &World) {
         }
         assert_eq!(before.len(), after.len(), "{tools:#?}");
     }
-    let said = |from_end: usize| tools[tools.len() - from_end]["output"].as_str().unwrap().trim().to_owned();
-    assert_eq!(said(4), "a note\nanother");
-    assert_eq!(said(3), "hello", "what is not hidden can be read");
-    assert!(said(2).ends_with("nothing to see"), "kugetsu's own home is hidden: {}", said(2));
+    let output_from_end = |from_end: usize| tools[tools.len() - from_end]["output"].as_str().unwrap().trim().to_owned();
+    assert_eq!(output_from_end(4), "a note\nanother");
+    assert_eq!(output_from_end(3), "hello", "other files can be read");
+    assert!(output_from_end(2).ends_with("nothing to see"), "kugetsu's own home is hidden: {}", output_from_end(2));
     assert_eq!(fs::read_to_string(kugetsu.join("pm/queue/plan")).unwrap(), "a note\n");
     assert!(!world.home.user().join(".profile").exists());
     assert!(!world.home.user().join(".config/opencode").exists());
@@ -94,7 +94,7 @@ fn tries(world: &World) {
 
 fn without_bubblewrap() -> World {
     let mut world = World::new();
-    // One that does not work here is as good as none.
+    // A bwrap that fails counts as missing.
     let bin = world.home.folder("no-bubblewrap");
     fs::write(bin.join("bwrap"), "#!/bin/sh\nexit 1\n").unwrap();
     fs::set_permissions(bin.join("bwrap"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -105,14 +105,14 @@ fn without_bubblewrap() -> World {
 #[test]
 fn needs_bubblewrap_coordinator_cannot_write_outside_its_notes() {
     let world = World::new();
-    tries(&world);
+    assert_confined(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by bubblewrap"));
 }
 
 #[test]
 fn coordinator_cannot_write_outside_its_notes_without_bubblewrap() {
     let world = without_bubblewrap();
-    tries(&world);
+    assert_confined(&world);
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
 }
 
@@ -123,18 +123,18 @@ fn needs_bubblewrap_linked_agent_is_found_inside_the_sandbox() {
     fs::copy(scripted_agent(), real.join("agent")).unwrap();
     symlink(real.join("agent"), links.join("agent")).unwrap();
     world.run(["config", "set", "agents.scripted.program", links.join("agent").to_str().unwrap()]);
-    world.run(["delegate", &asking("say it", &[json!({"say": "here I am"})]), "--wait"]);
-    assert!(world.said("pm").contains("here I am"), "{}", world.said("pm"));
+    world.run(["delegate", &coordinator_message("say it", &[json!({"say": "here I am"})]), "--wait"]);
+    assert!(world.agent_text("pm").contains("here I am"), "{}", world.agent_text("pm"));
 }
 
-/// From now on this thread, and all that it starts, has a kernel that never heard of landlock.
+/// Makes this thread and its children see a kernel without landlock.
 #[cfg(target_os = "linux")]
 fn without_landlock() {
-    /// `landlock_create_ruleset`; the number is the same on every architecture.
+    /// `landlock_create_ruleset`. The number is the same on every architecture.
     const CREATE_RULESET: i64 = 444;
-    let (others, it) = (SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
+    let (allow, unknown) = (SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS.cast_unsigned()));
     let rules = BTreeMap::from([(CREATE_RULESET, Vec::new())]);
-    let filter = SeccompFilter::new(rules, others, it, std::env::consts::ARCH.try_into().unwrap()).unwrap();
+    let filter = SeccompFilter::new(rules, allow, unknown, std::env::consts::ARCH.try_into().unwrap()).unwrap();
     seccompiler::apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
 }
 
@@ -143,35 +143,37 @@ fn without_landlock() {
 fn coordinator_needs_a_sandbox_unless_it_is_turned_off() {
     let world = without_bubblewrap();
     without_landlock();
-    let try_it = |file: &str| asking("try", &[json!({"run": format!("echo x > ../{file}")}), json!({"wait": "go"})]);
-    let output = world.attempt(["delegate", &try_it("first"), "--wait"]);
+    let attempt = |file: &str| {
+        coordinator_message("try", &[json!({"run": format!("echo x > ../{file}")}), json!({"wait": "go"})])
+    };
+    let output = world.attempt(["delegate", &attempt("first"), "--wait"]);
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    let why = shown(&output);
+    let text = shown(&output);
     for part in ["no sandbox is available", "install bubblewrap", "kugetsu config set pm.cage off"] {
-        assert!(why.contains(part), "{part}: {why}");
+        assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(world.json(["queue", "list", "--all", "--json"]), json!([]), "nothing is in line");
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]), json!([]), "nothing is queued");
 
     world.run(["config", "set", "pm.cage", "off"]);
-    world.run(["delegate", &try_it("second")]);
-    world.run(["delegate", &try_it("third")]);
+    world.run(["delegate", &attempt("second")]);
+    world.run(["delegate", &attempt("third")]);
     world.run(["config", "set", "pm.cage", "required"]);
-    world.open_coordinators_gate();
-    // Each run looks for itself, also when its message came while there was no need.
-    let refused = eventually("the third to end", || {
+    world.release_coordinator();
+    // Each run checks again, even if the setting was off when its message was queued.
+    let refused = eventually("the third message to fail", || {
         let task = world.json(["queue", "show", "pm", "--json"]);
         if task["state"] == "failed" { Ok(task) } else { Err(task) }
     });
     assert!(refused["reason"].as_str().unwrap().contains("kugetsu config set pm.cage off"), "{refused}");
     assert!(world.home.kugetsu().join("second").exists());
-    assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "it is said each time");
+    assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "every run reports it");
     assert!(!["first", "third"].iter().any(|file| world.home.kugetsu().join(file).exists()));
 }
 
-/// A repository that the agent makes at a place, whose own settings name a program for every file in it.
-fn trap(place: &str, proof: &Path) -> Value {
+/// Creates a repository whose git configuration runs a program for each of its files.
+fn trap(path: &str, proof: &Path) -> Value {
     json!({"run": format!(
-        "git init -q {place} && cd {place} && echo a > f && git add f && \
+        "git init -q {path} && cd {path} && echo a > f && git add f && \
          git -c user.name=a -c user.email=a@b commit -q -m one && echo '* filter=x' > .gitattributes && \
          git config filter.x.clean 'touch {}; cat' && echo b > f",
         proof.display()
@@ -184,8 +186,7 @@ fn coordinators_own_directories_are_never_used_as_repositories() {
     let (kugetsu, elsewhere) = (world.home.kugetsu(), world.home.path().join("big"));
     world.run(["config", "set", "run.temp_dir", elsewhere.to_str().unwrap()]);
     let (queue, proof) = (kugetsu.join("pm/queue"), world.home.path().join("proof"));
-    let start =
-        |place: &Path| json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": place, "message": "go"}}});
+    let start = |path: &Path| json!({"call": {"tool": "kugetsu_start", "arguments": {"issue": path, "message": "go"}}});
     let steps = [
         trap("queue/evil", &proof),
         trap("$TMPDIR/evil", &proof),
@@ -193,10 +194,10 @@ fn coordinators_own_directories_are_never_used_as_repositories() {
         start(&queue.join("evil")),
         start(&queue.join("link")),
     ];
-    world.run(["delegate", &asking("try", &steps), "--wait"]);
+    world.run(["delegate", &coordinator_message("try", &steps), "--wait"]);
     let tools = world.records("pm", "tool_ended");
-    assert_eq!(tools[2]["output"].as_str().unwrap().trim(), "b", "the traps were made: {tools:#?}");
-    assert!(!proof.exists(), "no program of a repository's own ran outside of the cage: {tools:#?}");
+    assert_eq!(tools[2]["output"].as_str().unwrap().trim(), "b", "the traps exist: {tools:#?}");
+    assert!(!proof.exists(), "a program of a repository ran outside the sandbox: {tools:#?}");
     for refused in &tools[3..] {
         assert_eq!(refused["ok"], false, "{refused}");
         assert!(refused["output"].as_str().unwrap().contains("lies in kugetsu's own directories"), "{refused}");

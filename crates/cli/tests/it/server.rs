@@ -110,9 +110,9 @@ fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
     let text =
         world.run(["start", &reference, &script(&["say ready", "write a.txt a", "wait go", "commit one"]), "--json"]);
     let short = serde_json::from_str::<serde_json::Value>(&text).unwrap()["issue"].as_str().unwrap().to_owned();
-    eventually("the agent to be at work", || world.said(&short).contains("ready").then_some(()));
+    eventually("the agent to be at work", || world.agent_text(&short).contains("ready").then_some(()));
     server.fail_next(1000, 503);
-    world.open_gate();
+    world.release_agents();
     let run = world.await_state(&short, "failed");
     assert!(run["reason"].as_str().unwrap().contains("could not be pushed"), "{run}");
     assert_eq!(world.json(["rescue", "list", &short, "--json"]).as_array().unwrap().len(), 1);

@@ -42,7 +42,7 @@ fn init_ignores_the_current_directory() {
     world.run_in(repository.path(), ["init"]);
     let other = world.repository("demo");
     let (run, _) = world.start(&other, &script(&["pwd"]));
-    assert!(!world.said("local/demo#1").contains("elsewhere"), "{run}");
+    assert!(!world.agent_text("local/demo#1").contains("elsewhere"), "{run}");
     assert!(repository.git(["status", "--porcelain"]).is_empty());
 }
 
@@ -142,7 +142,7 @@ fn a_line_that_is_not_utf_8_does_not_stop_a_run() {
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["env MINE"]));
     assert_eq!(code, 0, "{run}");
-    assert!(world.said("local/demo#1").contains("MINE=1"));
+    assert!(world.agent_text("local/demo#1").contains("MINE=1"));
     assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "5");
     let doctor = world.attempt(["doctor"]);
     assert!(

@@ -1,4 +1,4 @@
-//! The main job: an issue in, a pushed branch out.
+//! `start`: from an issue to a pushed branch.
 
 use kugetsu_testkit::{Repository, eventually};
 
@@ -21,8 +21,8 @@ fn start_pushes_a_branch_for_an_issue() {
     assert_eq!(run["pushed"], true);
     assert_eq!(repository.resolve("kugetsu/1-do-the-job"), run["head_sha"].as_str().map(str::to_owned));
     assert_eq!(repository.show_text("kugetsu/1-do-the-job", "fixed.txt"), "yes\n");
-    assert_eq!(repository.head(), before, "the user's own branch is not touched");
-    assert_eq!(world.said("local/demo#1").trim(), "I fix it");
+    assert_eq!(repository.head(), before, "the user's branch is unchanged");
+    assert_eq!(world.agent_text("local/demo#1").trim(), "I fix it");
 }
 
 #[test]
@@ -72,16 +72,16 @@ fn agent_runs_in_the_worktree() {
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["pwd", "run echo shell $PWD $(pwd)"]));
     let worktree = run["worktree"].as_str().unwrap().to_owned();
-    let expected = |said: &str| {
+    let assert_directory = |text: &str| {
         for line in [format!("process {worktree}"), format!("PWD {worktree}"), format!("session {worktree}")] {
-            assert!(said.contains(&line), "{line}: {said}");
+            assert!(text.contains(&line), "{line}: {text}");
         }
     };
-    expected(&world.said("local/demo#1"));
+    assert_directory(&world.agent_text("local/demo#1"));
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(tools[0]["output"].as_str().unwrap().contains(&format!("shell {worktree} {worktree}")), "{tools:?}");
     world.run_in(repository.path(), ["continue", ".", &script(&["pwd"]), "--wait"]);
-    expected(&world.said("local/demo#1"));
+    assert_directory(&world.agent_text("local/demo#1"));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn worktree_has_the_files_of_the_repository() {
         assert!(worktree.join(&file).symlink_metadata().is_ok(), "{}", file.display());
     }
     let tools = world.records("local/demo#1", "tool_ended");
-    assert_eq!(tools[0]["output"].as_str().unwrap().trim(), "looked", "nothing is missing, and nothing is changed");
+    assert_eq!(tools[0]["output"].as_str().unwrap().trim(), "looked", "the worktree is clean");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn session_starts_with_base_context_and_task() {
     assert!(first.contains("be kind") && first.contains("local/demo") && first.contains("credentials"), "{first}");
     assert!(first.contains("do the job"), "{first}");
     let second = prompts[1]["text"].as_str().unwrap();
-    assert!(second.starts_with("do the job"), "a session that knows the rules is told the task only: {second}");
+    assert!(second.starts_with("do the job"), "the base context is sent once per session: {second}");
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn env_file_variables_reach_the_agent() {
     std::fs::write(&file, text).unwrap();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["env PLAIN", "env EXPORTED", "run echo tool $EXPORTED"]));
-    let said = world.said("local/demo#1");
-    assert!(said.contains("PLAIN=a value") && said.contains("EXPORTED=an exported one"), "{said}");
+    let agent_text = world.agent_text("local/demo#1");
+    assert!(agent_text.contains("PLAIN=a value") && agent_text.contains("EXPORTED=an exported one"), "{agent_text}");
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(tools[0]["output"].as_str().unwrap().contains("tool an exported one"));
 }
@@ -177,7 +177,7 @@ fn agents_shell_never_waits_for_a_terminal() {
     assert_eq!(code, 0, "{run}");
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(tools.iter().any(|tool| tool["output"].as_str().unwrap().contains("survived")), "{tools:?}");
-    assert!(world.said("local/demo#1").contains("GIT_TERMINAL_PROMPT=0"));
+    assert!(world.agent_text("local/demo#1").contains("GIT_TERMINAL_PROMPT=0"));
 }
 
 #[test]
@@ -187,13 +187,13 @@ fn each_run_has_its_own_temporary_directory() {
     let (run, _) =
         world.start(&repository, &script(&["env TMPDIR", "env KUGETSU_TEMP_DIR", "run f=$(mktemp) && echo made $f"]));
     let run_directory = world.home.kugetsu().join("runs").join(run["run"].as_str().unwrap());
-    let said = world.said("local/demo#1");
+    let text = world.agent_text("local/demo#1");
     let expected = run_directory.join("tmp");
-    assert!(said.contains(&format!("TMPDIR={}", expected.display())), "{said}");
-    assert!(said.contains(&format!("KUGETSU_TEMP_DIR={}", expected.display())), "{said}");
+    assert!(text.contains(&format!("TMPDIR={}", expected.display())), "{text}");
+    assert!(text.contains(&format!("KUGETSU_TEMP_DIR={}", expected.display())), "{text}");
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(tools[0]["output"].as_str().unwrap().contains(&format!("made {}", expected.display())), "{tools:?}");
-    eventually("the directory to go with the run", || if expected.exists() { Err("there") } else { Ok(()) });
+    eventually("the directory to be removed", || if expected.exists() { Err("there") } else { Ok(()) });
 }
 
 #[test]
@@ -249,15 +249,15 @@ fn base_and_model_options_are_used() {
     let (run, code) = crate::world::ended(&world.try_in(repository.path(), args));
     assert_eq!(code, 0, "{run}");
     assert_eq!(run["base_sha"], release);
-    assert!(world.said("local/demo#1").contains("model scripted/two"), "{}", world.said("local/demo#1"));
+    assert!(world.agent_text("local/demo#1").contains("model scripted/two"), "{}", world.agent_text("local/demo#1"));
     let unknown = ["start", ".", &message, "--base", "relaese/1", "--wait", "--json"];
     let (run, code) = crate::world::ended(&world.try_in(repository.path(), unknown));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
-    assert!(run["reason"].as_str().unwrap().contains("release/1"), "the closest name is offered: {run}");
+    assert!(run["reason"].as_str().unwrap().contains("release/1"), "a similar name is suggested: {run}");
     let model = ["start", ".", &message, "--model", "scripted/three", "--wait", "--json"];
     let (run, code) = crate::world::ended(&world.try_in(repository.path(), model));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
-    assert!(run["reason"].as_str().unwrap().contains("scripted/two"), "what there is is listed: {run}");
+    assert!(run["reason"].as_str().unwrap().contains("scripted/two"), "the models are listed: {run}");
 }
 
 #[test]
@@ -287,13 +287,13 @@ fn masking_does_not_change_facts() {
     assert_eq!(run["usage"]["input_tokens"], 123_456, "{run}");
     assert_eq!(repository.resolve("kugetsu/1-upgrade-postgres"), run["head_sha"].as_str().map(str::to_owned));
     let reference = run["issue"].as_str().unwrap();
-    assert!(world.said(reference).contains("*** it is"), "{}", world.said(reference));
+    assert!(world.agent_text(reference).contains("*** it is"), "{}", world.agent_text(reference));
     let steps = script(&["write c d", "commit more"]);
     world.run_in(repository.path(), ["continue", reference, &steps, "--wait"]);
     let worktree = world.worktree(reference);
     assert!(worktree.ends_with("local-postgres-tools-1") || worktree.exists(), "{}", worktree.display());
     world.run_in(repository.path(), ["destroy", reference, "-y"]);
-    assert!(!worktree.exists(), "what is said to be removed is removed");
+    assert!(!worktree.exists(), "the worktree is removed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a person sees and types besides the work itself: help, manual, completions, tables, what is said while waiting.
+//! Help, manual pages, completions, tables, and progress messages.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::process::{Command, Output, Stdio};
 
 use crate::world::{World, hold, script, shown};
 
-/// The directory that the program is in, for the PATH.
+/// The directory of the program.
 fn bin() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_kugetsu")).parent().unwrap()
 }
 
-/// Runs a program that is not on every machine; none where it is not there.
-fn if_there(command: &mut Command) -> Option<Output> {
+/// Runs a program that may be missing. Prints a line and returns `None` if it is.
+fn run_if_installed(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
         Err(error) => {
@@ -22,10 +22,10 @@ fn if_there(command: &mut Command) -> Option<Output> {
     }
 }
 
-/// What bash offers for a line that is not finished.
-fn offered(world: &World, words: &[&str]) -> Vec<String> {
-    let typed = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-    let (last, index) = (words[words.len() - 1], words.len() - 1);
+/// The candidates of bash for an unfinished command line.
+fn candidates(world: &World, args: &[&str]) -> Vec<String> {
+    let typed = args.iter().map(|arg| format!("'{arg}'")).collect::<Vec<_>>().join(" ");
+    let (last, index) = (args[args.len() - 1], args.len() - 1);
     let script = format!(
         "source <(kugetsu completions bash) || exit 1
          complete -p kugetsu >/dev/null || exit 1
@@ -43,21 +43,21 @@ fn offered(world: &World, words: &[&str]) -> Vec<String> {
 #[test]
 fn bash_completes_commands_settings_and_issues() {
     let world = World::new();
-    assert_eq!(offered(&world, &["kugetsu", "sta"]), ["start", "status"]);
-    assert!(offered(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
-    assert!(offered(&world, &["kugetsu", "start", ".", "x", "--agent", ""]).contains(&"scripted".to_owned()));
-    assert_eq!(offered(&world, &["kugetsu", "help", "exi"]), ["exit-codes"]);
+    assert_eq!(candidates(&world, &["kugetsu", "sta"]), ["start", "status"]);
+    assert!(candidates(&world, &["kugetsu", "config", "get", "agents."]).contains(&"agents.max".to_owned()));
+    assert!(candidates(&world, &["kugetsu", "start", ".", "x", "--agent", ""]).contains(&"scripted".to_owned()));
+    assert_eq!(candidates(&world, &["kugetsu", "help", "exi"]), ["exit-codes"]);
     world.run(["env", "set", "MY_MODE", "quiet"]);
-    assert_eq!(offered(&world, &["kugetsu", "env", "get", "M"]), ["MY_MODE"]);
-    assert!(!offered(&world, &["kugetsu", "logs", ""]).iter().any(|one| one.contains('#')));
-    assert!(!world.home.kugetsu().join("daemon.sock").exists(), "no daemon is started for it");
+    assert_eq!(candidates(&world, &["kugetsu", "env", "get", "M"]), ["MY_MODE"]);
+    assert!(!candidates(&world, &["kugetsu", "logs", ""]).iter().any(|one| one.contains('#')));
+    assert!(!world.home.kugetsu().join("daemon.sock").exists(), "completion starts no daemon");
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
-    assert_eq!(offered(&world, &["kugetsu", "logs", "local/"]), ["local/demo#1"]);
-    // One that does not answer keeps nobody waiting.
+    assert_eq!(candidates(&world, &["kugetsu", "logs", "local/"]), ["local/demo#1"]);
+    // Completion does not wait for a daemon that does not answer.
     let daemon = nix::unistd::Pid::from_raw(world.daemon());
     nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGSTOP).unwrap();
-    let found = offered(&world, &["kugetsu", "logs", "local/"]);
+    let found = candidates(&world, &["kugetsu", "logs", "local/"]);
     nix::sys::signal::kill(daemon, nix::sys::signal::Signal::SIGCONT).unwrap();
     assert!(!found.iter().any(|one| one.contains('#')), "{found:?}");
 }
@@ -68,17 +68,19 @@ fn zsh_and_fish_accept_their_completion_scripts() {
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "-n")] {
         let path = world.home.path().join(format!("completions.{shell}"));
         std::fs::write(&path, world.run(["completions", shell])).unwrap();
-        let Some(checked) = if_there(Command::new(shell).arg(check).arg(&path)) else { continue };
+        let Some(checked) = run_if_installed(Command::new(shell).arg(check).arg(&path)) else { continue };
         assert!(checked.status.success() && checked.stderr.is_empty(), "{shell}: {}", shown(&checked));
     }
     let fish = "kugetsu completions fish | source; complete -C 'kugetsu daemon sta'";
     let path = format!("{}:/usr/bin:/bin", bin().display());
-    if let Some(offered) = if_there(world.home.command("fish").args(["--no-config", "-c", fish]).env("PATH", &path)) {
-        let text = String::from_utf8_lossy(&offered.stdout).into_owned();
-        assert!(text.contains("start") && text.contains("status"), "{}", shown(&offered));
+    if let Some(output) =
+        run_if_installed(world.home.command("fish").args(["--no-config", "-c", fish]).env("PATH", &path))
+    {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("start") && text.contains("status"), "{}", shown(&output));
     }
     let zsh = "autoload -U compinit; compinit -u -D; source <(kugetsu completions zsh); print -r -- $_comps[kugetsu]";
-    if let Some(known) = if_there(world.home.command("zsh").args(["-f", "-c", zsh]).env("PATH", &path)) {
+    if let Some(known) = run_if_installed(world.home.command("zsh").args(["-f", "-c", zsh]).env("PATH", &path)) {
         let text = String::from_utf8_lossy(&known.stdout).into_owned();
         assert!(text.contains("kugetsu") && known.stderr.is_empty(), "{}", shown(&known));
     }
@@ -86,7 +88,7 @@ fn zsh_and_fish_accept_their_completion_scripts() {
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
 }
 
-/// The commands that `kugetsu help` lists below this one.
+/// The subcommands that `kugetsu help` lists.
 pub(crate) fn listed(world: &World, args: &[&str]) -> Vec<String> {
     let help = world.run([&["help"], args].concat());
     let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
@@ -114,16 +116,17 @@ fn every_command_has_a_valid_manual_page() {
     assert_eq!(world.run(["man"]), std::fs::read_to_string(pages.join("kugetsu.1")).unwrap());
     for page in &found {
         let path = pages.join(page);
-        if let Some(read) = if_there(Command::new("groff").args(["-man", "-ww", "-z"]).arg(&path)) {
+        if let Some(read) = run_if_installed(Command::new("groff").args(["-man", "-ww", "-z"]).arg(&path)) {
             assert!(read.status.success() && read.stderr.is_empty(), "{page}: {}", shown(&read));
         }
-        if let Some(read) = if_there(Command::new("mandoc").args(["-Tlint", "-Werror"]).arg(&path)) {
+        if let Some(read) = run_if_installed(Command::new("mandoc").args(["-Tlint", "-Werror"]).arg(&path)) {
             assert!(read.status.success(), "{page}: {}", shown(&read));
         }
     }
     let main = std::fs::read_to_string(pages.join("kugetsu.1")).unwrap();
-    assert!(main.contains(".SH \"EXIT CODES\"") && main.contains("every place is taken"), "{main}");
-    if let Some(read) = if_there(Command::new("man").env("MANWIDTH", "80").arg("-l").arg(pages.join("kugetsu-start.1")))
+    assert!(main.contains(".SH \"EXIT CODES\"") && main.contains("all slots are in use"), "{main}");
+    if let Some(read) =
+        run_if_installed(Command::new("man").env("MANWIDTH", "80").arg("-l").arg(pages.join("kugetsu-start.1")))
     {
         let text = String::from_utf8_lossy(&read.stdout).into_owned();
         assert!(text.lines().any(|line| line.trim() == "kugetsu start . \"fix the flaky test\""), "{}", shown(&read));
@@ -137,17 +140,20 @@ fn help_prints_commands_and_topics_and_suggests_names() {
     for word in ["start", "refs", "config", "env", "agents", "exit-codes"] {
         assert!(help.contains(word), "{word}: {help}");
     }
-    assert!(world.run(["help", "exit-codes"]).contains("75  every place is taken"));
+    assert!(world.run(["help", "exit-codes"]).contains("75  all slots are in use"));
     let both = world.run(["help", "config"]);
-    assert!(both.contains("Usage: kugetsu config <COMMAND>") && both.contains("From strongest to weakest"), "{both}");
+    assert!(
+        both.contains("Usage: kugetsu config <COMMAND>") && both.contains("from the highest to the lowest precedence"),
+        "{both}"
+    );
     assert!(world.run(["help", "queue", "cancel"]).contains("Usage: kugetsu queue cancel"));
     let refused = world.attempt(["help", "exitcodes"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("did you mean exit-codes?") && said.contains("topics: refs, config"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(stderr.contains("did you mean exit-codes?") && stderr.contains("topics: refs, config"), "{stderr}");
     let refused = world.attempt(["help", "queue", "cancle"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("did you mean cancel?"), "{}", shown(&refused));
-    assert!(!world.home.kugetsu().join("config.toml").exists(), "reading makes no home");
+    assert!(!world.home.kugetsu().join("config.toml").exists(), "help creates no home");
 }
 
 #[test]
@@ -160,12 +166,12 @@ fn list_hides_destroyed_issues_by_default() {
     let listed = world.attempt(["list"]);
     let (stdout, stderr) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
     assert!(stdout.contains("local/demo#2") && !stdout.contains("local/demo#1"), "{}", shown(&listed));
-    assert!(stderr.contains("1 issue destroyed") && stderr.contains("kugetsu list --all"), "{}", shown(&listed));
+    assert!(stderr.contains("1 destroyed issue hidden") && stderr.contains("kugetsu list --all"), "{}", shown(&listed));
     let all = world.run(["list", "--all"]);
     let line = all.lines().find(|line| line.starts_with("local/demo#1 ")).unwrap();
     assert!(line.contains("destroyed"), "{all}");
     let objects = world.json(["list", "--json"]);
-    assert_eq!(objects.as_array().unwrap().len(), 2, "programs get all");
+    assert_eq!(objects.as_array().unwrap().len(), 2, "--json lists all");
     assert!(!world.run(["status"]).contains("local/demo#1"));
 }
 
@@ -187,38 +193,38 @@ fn lists_are_truncated_only_on_a_terminal() {
         if plain {
             command.env("NO_COLOR", "1");
         }
-        if_there(&mut command).map(|output| String::from_utf8(output.stdout).unwrap())
+        run_if_installed(&mut command).map(|output| String::from_utf8(output.stdout).unwrap())
     };
     for columns in [80, 120] {
         let Some(text) = on_terminal(columns, true) else { return };
         assert!(!text.contains('\u{1b}'), "{text:?}");
         let line = text.lines().find(|line| line.starts_with("local/demo#1")).unwrap().trim_end();
         assert!(line.ends_with('…') && line.chars().count() <= columns, "{columns}: {text}");
-        assert!(line.chars().count() > columns - 12, "the terminal is used: {columns}: {text}");
+        assert!(line.chars().count() > columns - 12, "the width is used: {columns}: {text}");
     }
-    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "a state has its color");
+    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "states have colors");
 }
 
 #[test]
 fn slow_commands_print_what_they_wait_for() {
     let world = World::new();
-    // A server that takes the question and never answers.
+    // A server that never responds.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let issue = format!("http://{}/acme/api/issues/1", silent.local_addr().unwrap());
-    waits(&world, &["start", &issue, "fix it"], "looking for the repository of");
+    assert_notice(&world, &["start", &issue, "fix it"], "looking up the repository of");
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
     let held = hold(&world.home.kugetsu().join("state/kugetsu.db"));
-    waits(&world, &["destroy", "local/demo#1", "--yes"], "removing the session and the worktree");
+    assert_notice(&world, &["destroy", "local/demo#1", "--yes"], "removing the session and the worktree");
     drop(held);
 }
 
-/// Waits until the command says this on stderr, and ends it.
-fn waits(world: &World, words: &[&str], said: &str) {
-    let mut command = world.command(&world.home.user(), words);
+/// Runs a command until it prints this notice, and kills it.
+fn assert_notice(world: &World, args: &[&str], notice: &str) {
+    let mut command = world.command(&world.home.user(), args);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.starts_with("· ") && line.contains(said)), "{words:?} says nothing of {said:?}");
+    assert!(lines.any(|line| line.starts_with("· ") && line.contains(notice)), "{args:?} did not print {notice:?}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Who waits, and for what: commands that wait for a run, a person at the agent's own screen, and a daemon with no work.
+//! Commands that wait for runs, users who attach to sessions, and the idle daemon.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -11,14 +11,14 @@ use nix::unistd::Pid;
 
 use crate::world::{World, script, shown};
 
-/// `start --wait` in the background, with its agent at work.
+/// `start --wait` in the background, with a running agent.
 fn waiting(world: &World) -> Child {
     let repository = world.repository("demo");
     let message = script(&["say ready", "wait go"]);
     let mut command = world.command(repository.path(), ["start", ".", &message, "--wait", "--json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let there = || world.json(["list", "--json"]).as_array().is_some_and(|all| !all.is_empty());
-    eventually("the agent to be at work", || there() && world.said("local/demo#1").contains("ready"));
+    let is_listed = || world.json(["list", "--json"]).as_array().is_some_and(|all| !all.is_empty());
+    eventually("the agent to start", || is_listed() && world.agent_text("local/demo#1").contains("ready"));
     child
 }
 
@@ -41,14 +41,14 @@ fn interrupted_wait_exits_with_130_and_the_run_continues() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", shown(&output));
     assert_eq!(world.latest("local/demo#1")["state"], "running");
-    world.open_gate();
+    world.release_agents();
     world.await_state("local/demo#1", "done");
 }
 
 #[test]
 fn attach_opens_the_session_in_the_agents_interface() {
     let world = World::new();
-    let program = world.home.folder("bin").join("with-a-screen");
+    let program = world.home.folder("bin").join("with-interface");
     let text = format!(
         "#!/bin/sh\nif [ \"$1\" = screen ]; then echo \"screen of $2 in $PWD\"; cat; else exec {} \"$@\"; fi\n",
         scripted_agent().display()
@@ -66,9 +66,9 @@ fn attach_opens_the_session_in_the_agents_interface() {
     BufReader::new(screen.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line.trim(), format!("screen of {session} in {worktree}"));
 
-    for words in [vec!["continue", ".", "more"], vec!["destroy", ".", "--discard"], vec!["attach", "."]] {
-        let refused = world.try_in(repository.path(), words);
-        assert_eq!(refused.status.code(), Some(1), "two cannot use one session: {}", shown(&refused));
+    for args in [vec!["continue", ".", "more"], vec!["destroy", ".", "--discard"], vec!["attach", "."]] {
+        let refused = world.try_in(repository.path(), args);
+        assert_eq!(refused.status.code(), Some(1), "a session has one user at a time: {}", shown(&refused));
     }
     world.run(["queue", "retry", "local/demo#1"]);
     let run = world.await_state("local/demo#1", "blocked");
@@ -83,16 +83,17 @@ fn attach_opens_the_session_in_the_agents_interface() {
 fn slow_push_can_be_canceled() {
     let world = World::new();
     let repository = world.repository("demo");
-    let (begun, go) = (world.home.path().join("push-begun"), world.home.path().join("push-go"));
-    let hook = format!("#!/bin/sh\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.02; done\n", begun.display(), go.display());
+    let (started, go) = (world.home.path().join("push-started"), world.home.path().join("push-go"));
+    let hook =
+        format!("#!/bin/sh\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.02; done\n", started.display(), go.display());
     repository.hook("pre-receive", &hook);
     let reference = world.queue(&repository, &script(&["write a.txt a", "commit one"]));
-    eventually("the push to begin", || begun.exists());
+    eventually("the push to start", || started.exists());
     world.run(["queue", "cancel", &reference]);
     let run = world.await_state(&reference, "canceled");
     assert_eq!((&run["commits"], &run["pushed"]), (&1.into(), &false.into()), "{run}");
     assert_eq!(world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len(), 1);
-    eventually("the push to be gone", || world.processes("pre-receive").is_empty());
+    eventually("the push to end", || world.processes("pre-receive").is_empty());
 }
 
 #[cfg(target_os = "linux")]
@@ -103,7 +104,7 @@ fn idle_daemon_never_wakes() {
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
     let daemon = world.daemon();
-    let woken = || -> u64 {
+    let wake_ups = || -> u64 {
         let threads = std::fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
         let count = |thread: std::io::Result<std::fs::DirEntry>| {
             let status = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
@@ -112,11 +113,11 @@ fn idle_daemon_never_wakes() {
         };
         threads.filter_map(count).sum()
     };
-    // Whatever polled would show in every window; what the work before left to do comes to an end.
-    eventually("a window in which no thread of the daemon woke", || {
-        let before = woken();
+    // A poll would show in every window; work that the last run left ends.
+    eventually("a window without wake-ups", || {
+        let before = wake_ups();
         std::thread::sleep(WINDOW);
-        let times = woken().abs_diff(before);
+        let times = wake_ups().abs_diff(before);
         if times == 0 { Ok(()) } else { Err(times) }
     });
 }

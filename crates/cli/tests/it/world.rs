@@ -1,4 +1,4 @@
-//! What every test here begins with: a fresh home, the program, and a repository.
+//! Test fixture: a fresh home, the program, and repositories.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use kugetsu_testkit::{Home, Repository, eventually, scripted_agent};
 use serde_json::Value;
 
-/// A machine with kugetsu on it.
+/// A temporary home in which kugetsu runs.
 pub(crate) struct World {
     pub(crate) home: Home,
 }
 
 impl World {
-    /// With the scripted agent as the default one.
+    /// With the scripted agent as the default agent.
     pub(crate) fn new() -> Self {
         let world = Self::bare();
         let program = scripted_agent();
@@ -24,38 +24,38 @@ impl World {
         world
     }
 
-    /// As a fresh installation is.
+    /// Without any settings.
     pub(crate) fn bare() -> Self {
         Self { home: Home::new() }
     }
 
-    /// A repository with a commit in a directory of this name.
+    /// A repository with one commit.
     pub(crate) fn repository(&self, name: &str) -> Repository {
         let repository = Repository::at(self.home.path().join(name));
         repository.commit_files("first", &[("README.md", "hello\n")]);
         repository
     }
 
-    /// `kugetsu` with these arguments, in a directory.
+    /// `kugetsu` with these arguments in a directory.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.home.command(env!("CARGO_BIN_EXE_kugetsu"));
         command.args(args).current_dir(directory);
         command
     }
 
-    /// Runs it, whatever comes of it.
+    /// Runs `kugetsu` in a directory. It may fail.
     #[track_caller]
     pub(crate) fn try_in<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> Output {
         self.home.run(&mut self.command(directory, args))
     }
 
-    /// Runs it in the user's home.
+    /// Runs `kugetsu` in the user's home. It may fail.
     #[track_caller]
     pub(crate) fn attempt<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
         self.try_in(&self.home.user(), args)
     }
 
-    /// Runs it; it must succeed.
+    /// Runs `kugetsu` in a directory; it must succeed. Returns stdout.
     #[track_caller]
     pub(crate) fn run_in<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> String {
         let output = self.try_in(directory, args);
@@ -63,26 +63,26 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs it in the user's home; it must succeed.
+    /// Runs `kugetsu` in the user's home; it must succeed. Returns stdout.
     #[track_caller]
     pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
         self.run_in(&self.home.user(), args)
     }
 
-    /// Runs it and reads its JSON.
+    /// Runs `kugetsu` in the user's home and parses its JSON.
     #[track_caller]
     pub(crate) fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Value {
         let text = self.run(args);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// `start . MESSAGE --wait --json` in a repository: the object it ends with, and the exit code.
+    /// Runs `start . MESSAGE --wait --json` in a repository. Returns the run object and the exit code.
     #[track_caller]
     pub(crate) fn start(&self, repository: &Repository, message: &str) -> (Value, i32) {
         ended(&self.try_in(repository.path(), ["start", ".", message, "--wait", "--json"]))
     }
 
-    /// Queues a task without waiting; its short reference.
+    /// Queues a task without waiting. Returns the short reference.
     #[track_caller]
     pub(crate) fn queue(&self, repository: &Repository, message: &str) -> String {
         let text = self.run_in(repository.path(), ["start", ".", message, "--json"]);
@@ -106,13 +106,13 @@ impl World {
         })
     }
 
-    /// Everything the agent said in an issue's runs.
+    /// The text that the agent printed in an issue's runs.
     #[track_caller]
-    pub(crate) fn said(&self, reference: &str) -> String {
+    pub(crate) fn agent_text(&self, reference: &str) -> String {
         self.records(reference, "text").iter().filter_map(|record| record["text"].as_str()).collect()
     }
 
-    /// The records of one type.
+    /// The records of one type in an issue's transcript.
     #[track_caller]
     pub(crate) fn records(&self, reference: &str, kind: &str) -> Vec<Value> {
         let lines = self.run(["logs", reference, "--json"]);
@@ -120,37 +120,36 @@ impl World {
         records.filter(|record| record["type"] == kind).collect()
     }
 
-    /// The daemon's process.
+    /// The daemon's pid.
     #[track_caller]
     pub(crate) fn daemon(&self) -> i32 {
         i32::try_from(self.json(["daemon", "status", "--json"])["pid"].as_i64().unwrap()).unwrap()
     }
 
-    /// Kills the daemon as the kernel would, and waits until it is gone.
+    /// Kills the daemon with SIGKILL and waits until it is gone.
     #[track_caller]
     pub(crate) fn kill_daemon(&self) {
         kill(self.daemon());
     }
 
-    /// Processes whose command line holds a word. A child that is on its way to another program still shows its parent's
-    /// command line and does not count.
+    /// Pids of processes whose command line contains a word. A forked child has its parent's command line until it execs;
+    /// it is not counted.
     pub(crate) fn processes(&self, word: &str) -> Vec<i32> {
         let all = self.home.processes().into_iter();
         let found: Vec<i32> = all.filter(|process| process.command.contains(word)).map(|process| process.pid).collect();
         found.iter().copied().filter(|pid| parent(*pid).is_none_or(|parent| !found.contains(&parent))).collect()
     }
 
-    /// Lets agents go on that wait for the file `go`.
-    pub(crate) fn open_gate(&self) {
+    /// Releases agents that wait for the gate `go`.
+    pub(crate) fn release_agents(&self) {
         open_gate(&self.home.user().join(".local/share"));
     }
 
-    /// The same for the coordinator, whose agent has a state of its own.
-    pub(crate) fn open_coordinators_gate(&self) {
+    /// Releases the coordinator's agent, which keeps its state elsewhere.
+    pub(crate) fn release_coordinator(&self) {
         open_gate(&self.home.kugetsu().join("pm/agent/data"));
     }
 
-    /// Where an issue's worktree is.
     #[track_caller]
     pub(crate) fn worktree(&self, reference: &str) -> PathBuf {
         PathBuf::from(self.latest(reference)["worktree"].as_str().expect("a worktree"))
@@ -163,7 +162,7 @@ fn open_gate(data: &Path) {
     std::fs::write(gates.join("go"), "").unwrap();
 }
 
-/// Changes a database behind kugetsu's back.
+/// Changes one row of the database directly.
 pub(crate) fn tamper(database: &Path, statement: &'static str) {
     let connection = rusqlite::Connection::open(database).unwrap();
     connection.pragma_update(None, "foreign_keys", false).unwrap();
@@ -178,7 +177,7 @@ pub(crate) fn hold(database: &Path) -> rusqlite::Connection {
     connection
 }
 
-/// SIGKILL, and waits until the process is gone.
+/// Sends SIGKILL and waits until the process is gone.
 #[track_caller]
 pub(crate) fn kill(pid: i32) {
     let pid = nix::unistd::Pid::from_raw(pid);
@@ -186,24 +185,24 @@ pub(crate) fn kill(pid: i32) {
     eventually("the killed process to be gone", || if is_alive(pid.as_raw()) { Err("alive") } else { Ok(()) });
 }
 
-/// Whether a process is there and not a zombie.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     stat(pid).is_some_and(|fields| !fields.starts_with(['Z', 'X']))
 }
 
-/// The process that started this one.
+/// The pid of the parent.
 fn parent(pid: i32) -> Option<i32> {
     stat(pid)?.split(' ').nth(1)?.parse().ok()
 }
 
-/// What the kernel tells of a process, from its state on.
+/// The fields of /proc/PID/stat from the state on.
 fn stat(pid: i32) -> Option<String> {
     let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it may hold anything, brackets too.
+    // The name before it can contain anything, even parentheses.
     line.rsplit(')').next().map(|fields| fields.trim_start().to_owned())
 }
 
-/// The object that `--wait --json` ends with, and the exit code.
+/// The run object that `--wait --json` printed, and the exit code.
 #[track_caller]
 pub(crate) fn ended(output: &Output) -> (Value, i32) {
     let text = String::from_utf8_lossy(&output.stdout);
@@ -211,19 +210,19 @@ pub(crate) fn ended(output: &Output) -> (Value, i32) {
     (object, output.status.code().unwrap_or(-1))
 }
 
-/// A program's output, for messages.
+/// A program's output, for assertion messages.
 pub(crate) fn shown(output: &Output) -> String {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{}\nstdout: {stdout}\nstderr: {stderr}", output.status)
 }
 
-/// A message that makes the scripted agent do this.
+/// A message that makes the scripted agent execute these steps.
 pub(crate) fn script(steps: &[&str]) -> String {
     let lines: Vec<String> = steps.iter().map(|step| format!("kugetsu-script: {step}")).collect();
     format!("do the job\n{}", lines.join("\n"))
 }
 
-/// The message of a person, with a script for the coordinator.
-pub(crate) fn asking(words: &str, steps: &[Value]) -> String {
-    format!("{words}\nkugetsu-script: {}", Value::from(steps))
+/// A message with steps for the coordinator's agent.
+pub(crate) fn coordinator_message(text: &str, steps: &[Value]) -> String {
+    format!("{text}\nkugetsu-script: {}", Value::from(steps))
 }

@@ -1,4 +1,4 @@
-//! Wrong input: one clear message that says what to do, the right exit code, nothing half made.
+//! Wrong input and unusable machines: a clear message with a hint, the right exit code, and no leftovers.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -28,11 +28,11 @@ fn wrong_input_fails_with_a_message_and_leaves_nothing() {
         (&["logs", "local/demo#9"], "local/demo#9"),
         (&["queue", "cancel", "0190b0b0-0000-7000-8000-000000000000"], "no task"),
     ];
-    for (args, word) in cases {
+    for (args, part) in cases {
         let refused = world.try_in(repository.path(), *args);
         assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", shown(&refused));
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(text.contains(word), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {text}");
         assert!(!text.contains("panicked"), "{args:?}: {text}");
         assert!(refused.stdout.is_empty(), "{args:?}: {}", shown(&refused));
     }
@@ -67,7 +67,7 @@ fn missing_repository_is_reported_at_once() {
 #[test]
 fn unwritable_home_is_reported() {
     let mut world = World::new();
-    // A file where the directory should be stops root as well.
+    // A file in place of the directory stops root as well.
     let file = world.home.path().join("file");
     std::fs::write(&file, "x").unwrap();
     world.home.set("KUGETSU_HOME", file.join("home"));
@@ -121,7 +121,7 @@ fn invalid_settings_file_is_reported_and_does_not_stop_the_daemon() {
     let listed = world.attempt(["config", "list"]);
     let text = String::from_utf8_lossy(&listed.stderr).into_owned();
     assert!(text.contains("config.toml") && text.contains("silence"), "{}", shown(&listed));
-    assert_eq!(world.json(["daemon", "status", "--json"])["running"], 0, "the daemon goes on with what it had");
+    assert_eq!(world.json(["daemon", "status", "--json"])["running"], 0, "the daemon keeps its settings");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn full_disk_is_reported_and_stored_tasks_stay() {
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
     world.run(["daemon", "stop"]);
-    // A file-size limit stands for a full disk: the kernel refuses the write in the same way.
+    // A file-size limit simulates a full disk: writes fail in the same way.
     let kugetsu = env!("CARGO_BIN_EXE_kugetsu");
     let big = format!("{}\n{}", script(&["hang"]), "x".repeat(100_000));
     let limited = format!("trap '' XFSZ; ulimit -f 800; exec {kugetsu} daemon run");
