@@ -28,10 +28,10 @@ pub(crate) mod why;
 
 use std::future::Future;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;
 
-use crate::daemon::serve;
+use crate::daemon::{log, serve};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::paths::home;
@@ -49,6 +49,9 @@ Topics: refs, config, env, agents, exit-codes. To read one: kugetsu help <topic>
 #[command(name = "kugetsu", version, after_help = AFTER_HELP, propagate_version = false, max_term_width = 80)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    /// Log to stderr what the command does; -vv logs more.
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 900)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -84,8 +87,18 @@ enum Command {
     Tools(tools::Tools),
 }
 
+impl Command {
+    /// The daemon and the runner log whether the user asks for it or not.
+    fn has_own_log(&self) -> bool {
+        matches!(self, Self::Daemon(daemon::Daemon { action: daemon::Action::Run { .. } }) | Self::Runner(_))
+    }
+}
+
 impl Cli {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        if self.verbose > 0 && !self.command.has_own_log() {
+            log::init_verbose(self.verbose, home().ok().as_ref())?;
+        }
         match self.command {
             Command::Start(args) => block_on(start::run(&home()?, args)),
             Command::Continue(args) => block_on(continue_work::run(&home()?, args)),

@@ -79,9 +79,7 @@ pub(crate) fn settings() -> ArgValueCandidates {
 pub(crate) fn variables() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Ok(home) = paths::home() else { return Vec::new() };
-        let agents = env_files::agents(&home).unwrap_or_default();
-        let files = agents.iter().filter_map(|agent| env_files::read(&env_files::path(&home, agent).ok()?).ok());
-        candidates(files.flat_map(|file| file.variables).map(|variable| variable.name).collect())
+        candidates(env_files::all_variables(&home).into_iter().map(|variable| variable.name).collect())
     })
 }
 

@@ -1,5 +1,6 @@
 //! Connections of commands to the daemon, which is started if a command needs it.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
@@ -8,6 +9,7 @@ use kugetsu_api::delegate::DelegateRequest;
 use kugetsu_api::home::Home;
 use kugetsu_api::path;
 use kugetsu_api::task::{TaskObject, TaskRequest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::daemon::{lock, start};
@@ -24,7 +26,9 @@ const RESTART_POLL: Duration = Duration::from_millis(200);
 
 /// Connects to the daemon. Returns `None` if no daemon runs.
 pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
-    match Client::connect(&socket(home)?).await {
+    let socket = socket(home)?;
+    tracing::debug!("connecting to {}", socket.display());
+    match Client::connect(&socket).await {
         Ok(client) => {
             warn_of_other_version(home);
             Ok(Some(client))
@@ -53,6 +57,17 @@ pub(crate) async fn get<Response: DeserializeOwned>(home: &Home, path: &str) -> 
     with_retry(home, path, async |mut daemon| daemon.get(path).await).await
 }
 
+/// Sends a request that changes something. It is not sent again: after a broken connection it is unknown whether the
+/// daemon has carried it out.
+pub(crate) async fn post<Response: DeserializeOwned>(
+    home: &Home,
+    path: &str,
+    body: &(impl Serialize + Sync),
+) -> Result<Response, Failure> {
+    let mut client = ready(home).await?;
+    Ok(logged(path, client.post(path, body)).await?)
+}
+
 /// Queues a task. The task carries its own ID, so sending it again queues it once.
 pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
     with_retry(home, path::TASKS, async |mut daemon| daemon.post(path::TASKS, request).await).await
@@ -75,16 +90,28 @@ async fn with_retry<Response>(
     send: impl AsyncFn(Client) -> Result<Response, ClientError>,
 ) -> Result<Response, Failure> {
     for _ in 0..RETRIES {
-        tracing::debug!(path, "asking the daemon");
-        match send(ready(home).await?).await {
-            Err(ClientError::Broken(reason)) => {
-                tracing::info!(path, reason, "the connection to the daemon broke; retrying");
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
+        match logged(path, send(ready(home).await?)).await {
+            Err(ClientError::Broken(_)) => tokio::time::sleep(RETRY_PAUSE).await,
             result => return Ok(result?),
         }
     }
-    Ok(send(ready(home).await?).await?)
+    Ok(logged(path, send(ready(home).await?)).await?)
+}
+
+/// Logs a request without its query: a reference may be a URL with credentials.
+async fn logged<Response>(
+    path: &str,
+    request: impl Future<Output = Result<Response, ClientError>>,
+) -> Result<Response, ClientError> {
+    let start = Instant::now();
+    let result = request.await;
+    let path = path.split('?').next().unwrap_or(path);
+    let milliseconds = start.elapsed().as_millis();
+    match &result {
+        Ok(_) => tracing::info!("asked the daemon for {path} ({milliseconds} ms)"),
+        Err(error) => tracing::info!("asked the daemon for {path} ({milliseconds} ms): {error}"),
+    }
+    result
 }
 
 /// Waits for a daemon that went away while a command listened to it. Returns false if it stays away.

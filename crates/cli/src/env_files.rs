@@ -95,6 +95,12 @@ pub(crate) fn merged(home: &Home, agents: &[&str]) -> Result<EnvFile, Failure> {
     Ok(all)
 }
 
+/// The variables of all env files that can be read.
+pub(crate) fn all_variables(home: &Home) -> Vec<Variable> {
+    let paths = agents(home).unwrap_or_default().into_iter().filter_map(|agent| path(home, &agent).ok());
+    paths.filter_map(|path| read(&path).ok()).flat_map(|file| file.variables).collect()
+}
+
 /// Masks the values of secret variables in any text.
 pub(crate) fn redactor(variables: &[Variable]) -> Redactor {
     Redactor::new(kugetsu_agent::environment::secrets([], variables))

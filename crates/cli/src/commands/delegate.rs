@@ -83,8 +83,7 @@ fn task_status(task: &TaskObject) -> String {
 
 /// Lets the user choose among the issues that the message may refer to. Returns false if the user chooses nothing.
 async fn choose_issue(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure> {
-    let candidates: Vec<CandidateObject> =
-        connect::ready(home).await?.post(path::DELEGATE_CANDIDATES, &*request).await?;
+    let candidates: Vec<CandidateObject> = connect::post(home, path::DELEGATE_CANDIDATES, &*request).await?;
     if candidates.is_empty() {
         return Ok(true);
     }

@@ -88,7 +88,7 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
     }
     let query = IssueQuery { reference: COORDINATOR.to_owned(), cwd: paths::cwd()? };
     let request = DestroyRequest { issue: query, discard: false };
-    let destroyed: Destroyed = connect::ready(home).await?.post(path::ISSUE_DESTROY, &request).await?;
+    let destroyed: Destroyed = connect::post(home, path::ISSUE_DESTROY, &request).await?;
     if json {
         ui::json(&destroyed)?;
     } else {
@@ -98,10 +98,9 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
 }
 
 async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
-    let mut client = connect::ready(home).await?;
     let path =
         path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
-    let at_risk: AtRisk = notify_if_slow("checking for work that would be lost", client.get(&path)).await?;
+    let at_risk: AtRisk = notify_if_slow("checking for work that would be lost", connect::get(home, &path)).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
         ui::note(format!("· {change}"));
     }
@@ -117,7 +116,7 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     };
     let request = DestroyRequest { issue: query, discard };
     let removing = "rescuing unpushed work, removing the session and the worktree";
-    let destroyed: Destroyed = notify_if_slow(removing, client.post(path::ISSUE_DESTROY, &request)).await?;
+    let destroyed: Destroyed = notify_if_slow(removing, connect::post(home, path::ISSUE_DESTROY, &request)).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);

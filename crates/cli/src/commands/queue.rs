@@ -101,7 +101,7 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
             let age = older_than.as_deref().map(duration::read).transpose();
             let age = age.map_err(|error| Failure::usage(format!("--older-than: {error}")))?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
-            let removed: Removed = connect::ready(home).await?.post(path::TASKS_CLEAN, &request).await?;
+            let removed: Removed = connect::post(home, path::TASKS_CLEAN, &request).await?;
             if json {
                 ui::json(&removed)?;
             } else {
@@ -113,7 +113,7 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
 }
 
 async fn change(home: &Home, path: &str, one: &One) -> Result<(), Failure> {
-    let task: TaskObject = connect::ready(home).await?.post(&address(path, &one.task)?, &()).await?;
+    let task: TaskObject = connect::post(home, &address(path, &one.task)?, &()).await?;
     if one.json {
         return ui::json(&task);
     }

@@ -121,7 +121,7 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
             let into =
                 into.map_err(|path| Failure::usage(format!("the path {} is not valid UTF-8", path.display())))?;
             let request = RestoreRequest { reference, cwd: paths::cwd()?, rescue, into };
-            let restored: Restored = connect::ready(home).await?.post(path::RESCUE_RESTORE, &request).await?;
+            let restored: Restored = connect::post(home, path::RESCUE_RESTORE, &request).await?;
             if json {
                 ui::json(&restored)?;
             } else {

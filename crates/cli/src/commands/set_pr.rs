@@ -36,8 +36,7 @@ pub(crate) struct SetPr {
 pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> {
     let issue = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
     let request = ChangeRequest { issue, url: arguments.url };
-    let mut client = connect::ready(home).await?;
-    let response = client.post(path::ISSUE_CHANGE, &request);
+    let response = connect::post(home, path::ISSUE_CHANGE, &request);
     let named: ChangeNamed = notify_if_slow("asking the server for the state of the pull request", response).await?;
     if arguments.json {
         ui::json(&named)?;

@@ -1,15 +1,16 @@
-//! Log output of the daemon and the runners: lines on stderr, with every secret masked.
+//! Log output of the daemon, of runners, and of commands with `-v`: lines on stderr, with every secret masked.
 
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kugetsu_agent::environment::Variable;
+use kugetsu_api::home::Home;
 use kugetsu_domain::redact::Redactor;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::env_files;
 use crate::failure::Failure;
@@ -35,12 +36,29 @@ pub(crate) fn init() -> Result<Masks, Failure> {
     let targets: Targets = filter.as_deref().unwrap_or("info").parse().map_err(|error| {
         Failure::usage(format!("invalid value of {VARIABLE}: {error}")).hint(format!("for example {VARIABLE}=debug"))
     })?;
-    let layer = fmt::layer().with_ansi(false).with_writer(masks.clone()).with_filter(targets);
-    tracing_subscriber::registry()
-        .with(layer)
-        .try_init()
-        .map_err(|error| Failure::new(format!("could not start the log: {error}")))?;
+    start(fmt::layer().with_ansi(false).with_writer(masks.clone()).with_filter(targets))?;
     Ok(masks)
+}
+
+/// Starts logging a command to stderr: what it does with `-v`, in detail with `-vv`, everything with `-vvv`. Masks the
+/// secrets of all env files in the home and of the environment.
+pub(crate) fn init_verbose(verbosity: u8, home: Option<&Home>) -> Result<(), Failure> {
+    let level = match verbosity {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let files = home.map(env_files::all_variables).unwrap_or_default();
+    let redactor = Redactor::new(kugetsu_agent::environment::secrets(std::env::vars_os(), &files));
+    let masks = Masks(Arc::new(RwLock::new(redactor)));
+    let format = fmt::layer().with_ansi(false).with_target(false).without_time().with_writer(masks);
+    start(format.with_filter(Targets::new().with_target("kugetsu", level)))
+}
+
+fn start(layer: impl Layer<Registry> + Send + Sync) -> Result<(), Failure> {
+    let started = tracing_subscriber::registry().with(layer).try_init();
+    started.map_err(|error| Failure::new(format!("could not start the log: {error}")))
 }
 
 impl<'a> MakeWriter<'a> for Masks {

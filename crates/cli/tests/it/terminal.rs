@@ -143,7 +143,8 @@ fn help_prints_commands_and_topics_and_suggests_names() {
     assert!(world.run(["help", "exit-codes"]).contains("75  all slots are in use"));
     let both = world.run(["help", "config"]);
     assert!(
-        both.contains("Usage: kugetsu config <COMMAND>") && both.contains("from the highest to the lowest precedence"),
+        both.contains("Usage: kugetsu config [OPTIONS] <COMMAND>")
+            && both.contains("from the highest to the lowest precedence"),
         "{both}"
     );
     assert!(world.run(["help", "queue", "cancel"]).contains("Usage: kugetsu queue cancel"));
@@ -203,6 +204,20 @@ fn lists_are_truncated_only_on_a_terminal() {
         assert!(line.chars().count() > columns - 12, "the width is used: {columns}: {text}");
     }
     assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "states have colors");
+}
+
+#[test]
+fn verbose_commands_log_to_stderr_without_secrets() {
+    let world = World::new();
+    world.run(["env", "set", "GITEA_TOKEN", "topsecret-123456"]);
+    let quiet = world.attempt(["list"]);
+    assert!(quiet.stderr.is_empty(), "{}", shown(&quiet));
+    let verbose = world.attempt(["list", "-v"]);
+    assert_eq!(verbose.stdout, quiet.stdout);
+    assert!(String::from_utf8_lossy(&verbose.stderr).contains("INFO asked the daemon for /"), "{}", shown(&verbose));
+    let detailed = world.attempt(["-vv", "logs", "https://bot:topsecret-123456@git.example.com/acme/api/issues/1"]);
+    assert!(String::from_utf8_lossy(&detailed.stderr).contains("DEBUG connecting to "), "{}", shown(&detailed));
+    assert!(!shown(&detailed).contains("topsecret"), "{}", shown(&detailed));
 }
 
 #[test]
