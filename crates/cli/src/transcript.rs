@@ -98,7 +98,9 @@ fn print(body: &Body) {
         Body::Usage { .. } => {}
         Body::Ended { state, reason, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
-            let commits = format::commits(*commits, *pushed).map(|commits| format!(" ({commits})")).unwrap_or_default();
+            // The reason of `done` already reports the commits.
+            let commits = format::commits(*commits, *pushed).filter(|_| state != "done");
+            let commits = commits.map(|commits| format!(" ({commits})")).unwrap_or_default();
             ui::toned(tone, one_line(&format!("■ {state}: {reason}{commits}")));
         }
         // Streamed.
