@@ -88,6 +88,7 @@ async fn queue(store: &Store, number: u64) -> (IssueId, TaskId) {
         pr_url: None,
         task: Task::queued(id, TaskKind::Start, "scripted".to_owned(), message, Timestamp::now()),
         precondition: Precondition::Idle,
+        interrupt: false,
     };
     (store.enqueue(enqueue, Timestamp::now()).await.unwrap().issue.id, id)
 }

@@ -94,7 +94,7 @@ fn delegate_asks_before_it_touches_existing_work() {
     }
     world.run(["delegate", &message, "--worktree", "local/shop#1", "--wait"]);
     let prompt = |which: usize| world.records("pm", "prompt")[which]["text"].as_str().unwrap().to_owned();
-    assert!(prompt(0).contains("chosen by the person: local/shop#1"), "{}", prompt(0));
+    assert!(prompt(0).contains("the user chose local/shop#1"), "{}", prompt(0));
     world.run(["delegate", &message, "--anyway", "--wait"]);
     assert!(prompt(1).contains("did not say which"), "{}", prompt(1));
 
@@ -129,7 +129,7 @@ fn coordinator_gets_known_and_missing_facts() {
     }
     world.run(["delegate", &coordinator_message("what about #12?", &[json!({"say": "ok"})]), "--wait"]);
     let prompt = world.records("pm", "prompt")[1]["text"].as_str().unwrap().to_owned();
-    assert!(prompt.contains("#12: it is missing which repository is meant"), "{prompt}");
+    assert!(prompt.contains("#12: the repository is missing"), "{prompt}");
     assert!(!prompt.contains("# You coordinate"), "the skill is sent once per session: {prompt}");
 }
 
@@ -285,8 +285,11 @@ fn text_that_looks_like_an_issue_is_marked_uncertain() {
         coordinator_message("see src/lib.rs#12 and https://github.com/acme/api/issues/4", &[json!({"say": "ok"})]);
     world.run(["delegate", &message, "--wait"]);
     let prompt = world.records("pm", "prompt")[0]["text"].as_str().unwrap().to_owned();
-    assert!(prompt.contains("src/lib.rs#12: may mean github.com/src/lib.rs#12, which was not worked on"), "{prompt}");
-    assert!(prompt.contains("- github.com/acme/api#4: not worked on yet\n"), "{prompt}");
+    assert!(
+        prompt.contains("src/lib.rs#12: may refer to github.com/src/lib.rs#12, which has no work in progress"),
+        "{prompt}"
+    );
+    assert!(prompt.contains("- github.com/acme/api#4: no work in progress\n"), "{prompt}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn destroy_removes_worktree_and_session() {
     assert_eq!(std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap().count(), 0);
     let once_more = world.attempt(["destroy", "local/demo#1"]);
     assert_eq!(once_more.status.code(), Some(2), "there is no prompt for a destroyed issue: {}", shown(&once_more));
-    assert!(shown(&once_more).contains("was destroyed already"), "{}", shown(&once_more));
+    assert!(shown(&once_more).contains("is already destroyed"), "{}", shown(&once_more));
     let (again, code) = world.start(&repository, &script(&["history"]));
     assert_eq!((code, again["issue"].as_str()), (0, Some("local/demo#2")));
     assert!(world.agent_text("local/demo#2").contains("0 earlier"), "{}", world.agent_text("local/demo#2"));

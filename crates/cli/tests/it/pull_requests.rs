@@ -80,7 +80,7 @@ fn issue_text_is_the_task_on_every_kind_of_server() {
 fn unreadable_issue_fails_with_a_hint_to_pass_a_message() {
     let stage = Stage::new("gitea");
     let pr = stage.forge.pull_request("acme/api", PullRequest::new("A pull request", "topic"));
-    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (pr, ["is a pull request", "from an issue"])] {
+    for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (pr, ["is a pull request", "not an issue"])] {
         let output = stage.world.attempt(["start", &stage.reference(number)]);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_ne!(output.status.code(), Some(0), "{stderr}");
@@ -136,9 +136,9 @@ fn destroy_keeps_the_worktree_of_an_open_pull_request() {
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        assert_refused(&["is not known", "destroy.check_pr false"]);
+        assert_refused(&["is unknown", "destroy.check_pr false"]);
         stage.forge.revoke(TOKEN);
-        assert_refused(&["is not known"]);
+        assert_refused(&["is unknown"]);
         stage.world.run(["config", "set", "destroy.check_pr", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
