@@ -212,7 +212,7 @@ fn status_shows_the_coordinator_and_why_explains_its_state() {
         let status = world.run(["status"]);
         if status.contains("coordinator: running") { Ok(()) } else { Err(status) }
     });
-    assert!(world.run(["status"]).contains("1 message in line"), "{}", world.run(["status"]));
+    assert!(world.run(["status"]).contains("1 message queued"), "{}", world.run(["status"]));
     assert_eq!(world.json(["why", "pm", "--json"])["state"], "running");
     world.release_coordinator();
     eventually("both to be done", || {

@@ -71,7 +71,7 @@ fn a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repa
     assert!(error.contains("config.toml:10: agents.max must be a number"), "{error}");
     let shown_status = world.attempt(["status"]);
     let said = String::from_utf8_lossy(&shown_status.stderr).into_owned();
-    assert!(said.contains(&error) && said.contains("what was set before holds"), "{}", shown(&shown_status));
+    assert!(said.contains(&error) && said.contains("the previous values stay in effect"), "{}", shown(&shown_status));
 
     let listed = world.attempt(["config", "list"]);
     assert_eq!(listed.status.code(), Some(2), "{}", shown(&listed));

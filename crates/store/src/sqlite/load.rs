@@ -23,8 +23,11 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(connection: &Connection) -> Result<Self, StoreError> {
-        let numbers = "SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(seq), 0) FROM tasks)";
-        let numbers = connection.query_row(numbers, [], |row| Ok(Numbers { event: row.get(0)?, task: row.get(1)? }))?;
+        let numbers = "\
+            SELECT (SELECT coalesce(max(seq), 0) FROM events), (SELECT coalesce(max(seq), 0) FROM tasks), \
+                (SELECT coalesce(max(id), 0) FROM effects)";
+        let numbers = connection
+            .query_row(numbers, [], |row| Ok(Numbers { event: row.get(0)?, task: row.get(1)?, effect: row.get(2)? }))?;
         Ok(Self { numbers, repos: HashMap::new() })
     }
 

@@ -15,7 +15,7 @@ use super::load::{Memory, number};
 use crate::effect::EffectId;
 use crate::error::StoreError;
 use crate::query::ShownAs;
-use crate::transaction::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, StoredRepo, TaskChange};
+use crate::transaction::{Changes, EffectChange, IssueChange, RepoChange, StoredRepo, TaskChange};
 use crate::view::StoredEvent;
 
 /// Saves the rows in the current transaction. Returns the repositories that changed, with their keys.
@@ -42,17 +42,8 @@ pub(super) fn save(
     for stored in &changes.events {
         event(connection, stored)?;
     }
-    for EffectId(id) in &changes.settled {
-        connection.prepare_cached("DELETE FROM effects WHERE id = ?")?.execute([id])?;
-    }
-    for EffectFailure { effect: EffectId(id), due_at, error } in &changes.failed {
-        let due_at = due_at.map(Timestamp::as_millisecond);
-        connection.prepare_cached(FAIL_EFFECT)?.execute(params![id, due_at, error])?;
-    }
-    for EffectChange { issue, effect, now } in &changes.effects {
-        let (key, data) = (effect.key(*issue), effect_data(effect).to_string());
-        let params = params![key, issue.to_string(), effect.kind(), data, now.as_millisecond()];
-        connection.prepare_cached(PUT_EFFECT)?.execute(params)?;
+    for change in &changes.effects {
+        effect(connection, change)?;
     }
     Ok(repos)
 }
@@ -220,10 +211,27 @@ fn event(connection: &Connection, event: &StoredEvent) -> Result<(), StoreError>
     put(connection, INSERT_EVENT, params)
 }
 
-/// Adding an effect that is pending changes nothing; one that was given up is tried again.
-const PUT_EFFECT: &str = "\
-    INSERT INTO effects (key, issue, kind, data, state, attempt, due_at, created_at) \
-    VALUES (?1, ?2, ?3, ?4, 'pending', 0, ?5, ?5) \
+fn effect(connection: &Connection, change: &EffectChange) -> Result<(), StoreError> {
+    match change {
+        EffectChange::Add { id: EffectId(id), issue, effect, now } => {
+            let (key, data) = (effect.key(*issue), effect_data(effect).to_string());
+            let params = params![id, key, issue.to_string(), effect.kind(), data, now.as_millisecond()];
+            connection.prepare_cached(ADD_EFFECT)?.execute(params)?;
+        }
+        EffectChange::Settle(EffectId(id)) => {
+            connection.prepare_cached("DELETE FROM effects WHERE id = ?")?.execute([id])?;
+        }
+        EffectChange::Fail { id: EffectId(id), due_at, error } => {
+            let due_at = due_at.map(Timestamp::as_millisecond);
+            connection.prepare_cached(FAIL_EFFECT)?.execute(params![id, due_at, error])?;
+        }
+    }
+    Ok(())
+}
+
+const ADD_EFFECT: &str = "\
+    INSERT INTO effects (id, key, issue, kind, data, state, attempt, due_at, created_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, ?6, ?6) \
     ON CONFLICT (key) DO UPDATE SET state = 'pending', attempt = 0, due_at = excluded.due_at, error = NULL \
         WHERE state = 'failed'";
 

@@ -13,10 +13,10 @@ use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::task::Task;
 
-use super::changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, Shown, TaskChange};
+use super::changes::{Changes, EffectChange, IssueChange, RepoChange, Shown, TaskChange};
 use super::event_log::EventEntry;
 use super::loaded::{LatestTask, Loaded, StoredRepo, StoredTask};
-use crate::effect::Wakes;
+use crate::effect::{EffectId, Wakes};
 use crate::error::StoreError;
 use crate::query::ShownAs;
 use crate::view::Repo;
@@ -62,14 +62,21 @@ impl Transaction {
             Write::Apply { issue, event, now } => self.event(*issue, event, *now),
             Write::Report { lease, event, end, now } => self.report(*lease, event, *end, *now),
             Write::Settle { effect, settlement, now } => {
-                self.changes.settled.push(*effect);
+                // A result that cannot be stored now must not be lost: the effect stays.
+                for (issue, _) in &settlement.events {
+                    if let Some(Err(error)) = self.loaded.issues.get(issue) {
+                        return Err(error.clone());
+                    }
+                }
+                self.changes.effects.push(EffectChange::Settle(*effect));
                 let events = settlement.events.iter().map(|(issue, event)| self.event(*issue, event, *now).err());
                 let mut refused: Vec<StoreError> = events.collect::<Vec<_>>().into_iter().flatten().collect();
                 refused.extend(settlement.enqueue.iter().filter_map(|enqueue| self.enqueue(enqueue, *now).err()));
                 return Ok(Answer::Settled(refused));
             }
             Write::EffectFailed { effect, due_at, error } => {
-                self.changes.failed.push(EffectFailure { effect: *effect, due_at: *due_at, error: error.clone() });
+                let (id, due_at, error) = (*effect, *due_at, error.clone());
+                self.changes.effects.push(EffectChange::Fail { id, due_at, error });
                 return Ok(Answer::Settled(vec![]));
             }
         };
@@ -198,7 +205,11 @@ impl Transaction {
         }
         loaded.references.insert(issue.reference.clone(), issue.id);
         loaded.issues.insert(issue.id, Ok(live));
-        changes.effects.extend(effects.into_iter().map(|effect| EffectChange { issue: issue.id, effect, now }));
+        for effect in effects {
+            changes.numbers.effect += 1;
+            let id = EffectId(changes.numbers.effect);
+            changes.effects.push(EffectChange::Add { id, issue: issue.id, effect, now });
+        }
         changes.wakes.merge(wakes);
         Applied { issue, repeated: false }
     }
@@ -280,6 +291,7 @@ mod tests {
     use super::*;
     use crate::transaction::Plan;
     use crate::view::StoredEvent;
+    use crate::write::Settlement;
 
     /// The tables of a database.
     #[derive(Clone, Debug, Default, PartialEq)]
@@ -290,7 +302,9 @@ mod tests {
         tasks: BTreeMap<i64, (IssueId, Task)>,
         runs: BTreeMap<RunId, (IssueId, Run)>,
         events: Vec<StoredEvent>,
-        effects: Vec<EffectChange>,
+        /// By key: with the number of failed executions, `None` if given up.
+        effects: BTreeMap<String, (EffectId, Option<u32>)>,
+        last_effect: i64,
         shown: BTreeMap<IssueId, Shown>,
     }
 
@@ -308,6 +322,7 @@ mod tests {
             let numbers = crate::transaction::Numbers {
                 event: self.events.last().map_or(0, |event| event.seq),
                 task: self.tasks.keys().last().copied().unwrap_or(0),
+                effect: self.last_effect,
             };
             let mut loaded = Loaded { numbers, ..Loaded::default() };
             let repos = plan.repos.into_iter().filter_map(|name| Some((name.clone(), self.repos.get(&name)?.clone())));
@@ -351,7 +366,21 @@ mod tests {
             }
             self.runs.extend(changes.runs);
             self.events.extend(changes.events);
-            self.effects.extend(changes.effects);
+            self.last_effect = changes.numbers.effect;
+            for change in changes.effects {
+                match change {
+                    EffectChange::Add { id, issue, effect, .. } => {
+                        let stored = self.effects.entry(effect.key(issue)).or_insert((id, Some(0)));
+                        stored.1 = stored.1.or(Some(0));
+                    }
+                    EffectChange::Settle(settled) => self.effects.retain(|_, (id, _)| *id != settled),
+                    EffectChange::Fail { id: failed, due_at, .. } => {
+                        for (_, attempt) in self.effects.values_mut().filter(|(id, _)| *id == failed) {
+                            *attempt = due_at.and(attempt.map(|attempt| attempt + 1));
+                        }
+                    }
+                }
+            }
         }
 
         /// How lists show an issue, by reading all its tasks.
@@ -555,6 +584,15 @@ mod tests {
         Repeat {
             back: usize,
         },
+        Settle {
+            effect: usize,
+            ends_run: bool,
+            enqueues: Option<u64>,
+        },
+        Fail {
+            effect: usize,
+            is_given_up: bool,
+        },
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -580,6 +618,9 @@ mod tests {
             1 => issue.clone().prop_map(|issue| Act::Destroy { issue }),
             1 => issue.prop_map(|issue| Act::Destroyed { issue }),
             1 => (0_usize..6).prop_map(|back| Act::Repeat { back }),
+            3 => (0_usize..4, any::<bool>(), prop::option::of(0_u64..12))
+                .prop_map(|(effect, ends_run, enqueues)| Act::Settle { effect, ends_run, enqueues }),
+            1 => (0_usize..4, any::<bool>()).prop_map(|(effect, is_given_up)| Act::Fail { effect, is_given_up }),
         ]
     }
 
@@ -643,6 +684,26 @@ mod tests {
                 }
                 Act::Destroy { issue } => event(nth(issue)?.id, Event::DestroyRequested),
                 Act::Destroyed { issue } => event(nth(issue)?.id, Event::Destroyed { rescue: None, notes: vec![] }),
+                Act::Settle { effect, ends_run, enqueues } => {
+                    let (effect, _) = *self.tables.effects.values().nth(*effect)?;
+                    let mut settlement = Settlement::default();
+                    if *ends_run {
+                        let leases = self.tables.issues.keys().filter_map(|id| self.tables.issue(*id)?.lease());
+                        settlement.events = leases
+                            .map(|lease| (lease.issue, Event::RunEnded { lease, outcome: outcome(Verdict::Done) }))
+                            .collect();
+                    }
+                    if let Some(number) = enqueues {
+                        let report = enqueue(repo("h"), Some(1), task(*number, TaskKind::Start), Precondition::Any);
+                        let Write::Enqueue { enqueue, .. } = report else { return None };
+                        settlement.enqueue.push(*enqueue);
+                    }
+                    Write::Settle { effect, settlement: Box::new(settlement), now: now() }
+                }
+                Act::Fail { effect, is_given_up } => {
+                    let (effect, _) = *self.tables.effects.values().nth(*effect)?;
+                    Write::EffectFailed { effect, due_at: (!is_given_up).then(now), error: "why".to_owned() }
+                }
                 Act::Repeat { back } => self.writes.iter().rev().nth(*back)?.clone(),
             })
         }

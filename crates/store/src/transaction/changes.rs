@@ -26,10 +26,8 @@ pub(crate) struct Changes {
     pub(crate) runs: BTreeMap<RunId, (IssueId, Run)>,
     /// Oldest first.
     pub(crate) events: Vec<StoredEvent>,
-    /// Effects of the events.
+    /// In the order in which they happened.
     pub(crate) effects: Vec<EffectChange>,
-    pub(crate) settled: Vec<EffectId>,
-    pub(crate) failed: Vec<EffectFailure>,
     pub(crate) wakes: Wakes,
     pub(crate) numbers: Numbers,
 }
@@ -37,25 +35,27 @@ pub(crate) struct Changes {
 impl Changes {
     /// Whether there is nothing to save.
     pub(crate) fn is_empty(&self) -> bool {
-        self.issues.is_empty() && self.settled.is_empty() && self.failed.is_empty()
+        self.issues.is_empty() && self.effects.is_empty()
     }
 }
 
-/// An effect to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EffectChange {
-    pub(crate) issue: IssueId,
-    pub(crate) effect: Effect,
-    pub(crate) now: Timestamp,
-}
-
-/// A failed execution.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EffectFailure {
-    pub(crate) effect: EffectId,
-    /// `None` if it is given up.
-    pub(crate) due_at: Option<Timestamp>,
-    pub(crate) error: String,
+pub(crate) enum EffectChange {
+    /// Adding an effect whose key is pending changes nothing; one that was given up is tried again.
+    Add {
+        id: EffectId,
+        issue: IssueId,
+        effect: Effect,
+        now: Timestamp,
+    },
+    Settle(EffectId),
+    /// An execution failed.
+    Fail {
+        id: EffectId,
+        /// `None` if it is given up.
+        due_at: Option<Timestamp>,
+        error: String,
+    },
 }
 
 /// A repository to create or update.

@@ -52,4 +52,5 @@ pub(crate) struct LatestTask {
 pub(crate) struct Numbers {
     pub(crate) event: i64,
     pub(crate) task: i64,
+    pub(crate) effect: i64,
 }

@@ -11,6 +11,6 @@ mod loaded;
 mod plan;
 
 pub(crate) use apply::apply;
-pub(crate) use changes::{Changes, EffectChange, EffectFailure, IssueChange, RepoChange, TaskChange};
+pub(crate) use changes::{Changes, EffectChange, IssueChange, RepoChange, TaskChange};
 pub(crate) use loaded::{LatestTask, Loaded, Numbers, StoredRepo, StoredTask};
 pub(crate) use plan::Plan;
