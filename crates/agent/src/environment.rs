@@ -1,4 +1,4 @@
-//! The agent's environment: the user's own, the env files, and what keeps its shells from waiting for a terminal.
+//! The environment of an agent: the user's, the env files, and variables that keep programs from waiting for input.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -9,14 +9,13 @@ use secrecy::{ExposeSecret, SecretString};
 /// A variable of an env file.
 #[derive(Clone, Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: String,
-    /// Its value; some are secrets, so all are treated as such.
+    /// Some values are secrets, so all are treated as such.
     pub value: SecretString,
 }
 
-/// Nothing in an agent's shell may wait for a person: editors take what is there, pagers print, questions are refused.
-/// These win over everything else.
+/// Keeps programs in the agent's shell from waiting for a person: editors accept the text as it is, pagers print, and prompts
+/// fail. These override all other variables.
 const UNATTENDED: &[(&str, &str)] = &[
     ("GIT_EDITOR", "true"),
     ("GIT_SEQUENCE_EDITOR", "true"),
@@ -34,8 +33,8 @@ const UNATTENDED: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
 ];
 
-/// Variables that would lead the agent's git away from its worktree, or tell it of a terminal or of our own plumbing.
-const NOT_PASSED_ON: &[&str] = &[
+/// Variables that would lead the agent's git away from its worktree, or refer to kugetsu's own terminal, directory or sockets.
+const REMOVED: &[&str] = &[
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -55,7 +54,7 @@ const NOT_PASSED_ON: &[&str] = &[
     "PWD",
 ];
 
-/// The whole environment of an agent that works in `worktree`.
+/// Returns the whole environment of an agent. Env files override inherited variables.
 pub fn environment(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
     files: &[Variable],
@@ -63,11 +62,11 @@ pub fn environment(
 ) -> Vec<(OsString, OsString)> {
     let mut all: Vec<(OsString, OsString)> = Vec::new();
     let mut set = |name: &OsStr, value: &OsStr| {
-        all.retain(|(known, _)| known != name);
+        all.retain(|(existing, _)| existing != name);
         all.push((name.to_owned(), value.to_owned()));
     };
     for (name, value) in inherited {
-        if !NOT_PASSED_ON.iter().any(|left_out| name == *left_out) {
+        if !REMOVED.iter().any(|removed| name == *removed) {
             set(&name, &value);
         }
     }
@@ -77,7 +76,7 @@ pub fn environment(
     for (name, value) in UNATTENDED {
         set(name.as_ref(), value.as_ref());
     }
-    // ssh asks on the terminal by itself; a command that the user chose knows better.
+    // ssh opens the terminal by itself, so it needs an option. A command that the user chose is left alone.
     if std::env::var_os("GIT_SSH_COMMAND").is_none() && !files.iter().any(|variable| variable.name == "GIT_SSH_COMMAND")
     {
         set("GIT_SSH_COMMAND".as_ref(), "ssh -oBatchMode=yes".as_ref());
@@ -88,36 +87,36 @@ pub fn environment(
     all
 }
 
-/// The values that must not be seen: of variables with a secret's name, and of such keys inside of JSON values (an
-/// agent's configuration often travels in one variable).
+/// Returns the secret values: those of variables with a secret's name, and of such keys in JSON values, because some agents
+/// take their whole configuration from a variable.
 pub fn secrets(inherited: impl IntoIterator<Item = (OsString, OsString)>, files: &[Variable]) -> Vec<String> {
     let inherited =
         inherited.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let files = files.iter().map(|variable| (variable.name.clone(), variable.value.expose_secret().to_owned()));
-    let mut found = Vec::new();
+    let mut secrets = Vec::new();
     for (name, value) in inherited.chain(files) {
         if is_secret(&name, &value) {
-            found.push(value);
+            secrets.push(value);
         } else if value.trim_start().starts_with('{')
             && let Ok(value) = serde_json::from_str(&value)
         {
-            secrets_in(&value, &mut found);
+            secrets_in(&value, &mut secrets);
         }
     }
-    found
+    secrets
 }
 
-fn secrets_in(value: &serde_json::Value, found: &mut Vec<String>) {
+fn secrets_in(value: &serde_json::Value, secrets: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(fields) => {
             for (name, value) in fields {
                 match value.as_str() {
-                    Some(text) if is_secret(name, text) => found.push(text.to_owned()),
-                    _ => secrets_in(value, found),
+                    Some(text) if is_secret(name, text) => secrets.push(text.to_owned()),
+                    _ => secrets_in(value, secrets),
                 }
             }
         }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| secrets_in(value, found)),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| secrets_in(value, secrets)),
         _ => {}
     }
 }
@@ -131,14 +130,14 @@ mod tests {
     }
 
     fn value<'a>(all: &'a [(OsString, OsString)], name: &str) -> Option<&'a str> {
-        let mut found = all.iter().filter(|(known, _)| known == name);
-        let (_, value) = found.next()?;
-        assert!(found.next().is_none(), "{name} is there twice");
+        let mut matches = all.iter().filter(|(existing, _)| existing == name);
+        let (_, value) = matches.next()?;
+        assert!(matches.next().is_none(), "{name} occurs twice");
         value.to_str()
     }
 
     #[test]
-    fn nothing_can_wait_for_a_terminal() {
+    fn programs_cannot_wait_for_a_terminal() {
         let inherited = [("EDITOR", "vim"), ("GIT_DIR", "/elsewhere"), ("HOME", "/home/me"), ("TMPDIR", "/tmp")];
         let inherited = inherited.map(|(name, value)| (name.into(), value.into()));
         let files = [variable("GIT_EDITOR", "nano"), variable("MY_KEY", "x")];
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_found_by_name_also_inside_of_json() {
+    fn secrets_are_found_by_name_and_inside_json() {
         let files = [
             variable("GITEA_TOKEN", "tok-123456"),
             variable("PLAIN", "not-a-secret"),

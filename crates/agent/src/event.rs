@@ -1,92 +1,58 @@
-//! What an agent does while it works, in words that are the same for every agent.
+//! Events of a working agent, in a form that is the same for every agent.
 
 use crate::question::Question;
 use crate::tool::ToolKind;
 
-/// One thing that happened in the session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AgentEvent {
-    /// The agent says something. Pieces follow each other; together they are the answer.
-    Text {
-        /// A piece of the answer, as Markdown.
-        text: String,
-    },
-    /// The agent thinks aloud.
-    Thought {
-        /// A piece of the thought.
-        text: String,
-    },
-    /// The agent begins to use a tool.
+    /// A piece of the agent's answer, as Markdown. Successive pieces form one text.
+    Text { text: String },
+    /// A piece of the agent's reasoning.
+    Thought { text: String },
     ToolStarted {
-        /// What later events about this use carry.
+        /// Identifies this tool call in later events.
         id: String,
         /// One line for people, such as the command.
         title: String,
-        /// What sort of tool it is.
         kind: ToolKind,
-        /// What the tool is given; long input is cut.
+        /// The tool's input, truncated.
         input: String,
     },
-    /// A tool in use shows something new.
-    ToolChanged {
-        /// Which use.
-        id: String,
-        /// The new title, where it changed.
-        title: Option<String>,
-        /// The new input, where it changed; long input is cut.
-        input: Option<String>,
-        /// What the tool has printed so far, where it changed; long output is cut.
-        output: Option<String>,
-    },
-    /// A tool was used.
+    /// Fields of a running tool call changed; `None` stands for unchanged.
+    ToolChanged { id: String, title: Option<String>, input: Option<String>, output: Option<String> },
     ToolEnded {
-        /// Which use.
         id: String,
-        /// Whether the tool worked.
+        /// Whether the tool succeeded.
         ok: bool,
-        /// What came out of it; long output is cut.
+        /// The tool's output, truncated.
         output: String,
     },
-    /// The agent's plan, which replaces any earlier one.
-    Plan {
-        /// Its steps, in order.
-        steps: Vec<PlanStep>,
-    },
-    /// The agent waits until this is answered.
+    /// The agent's plan, which replaces an earlier one.
+    Plan { steps: Vec<PlanStep> },
+    /// The agent waits for an answer.
     Question(Question),
-    /// What the session has taken up so far.
     Usage {
-        /// What this run has cost so far, in US dollars, where the agent tells.
+        /// Cost of this run so far in US dollars, if the agent reports it.
         cost_usd: Option<f64>,
         /// Tokens in the model's context now.
         context_used: u64,
         /// Tokens that fit in the model's context.
         context_size: u64,
     },
-    /// Something a person who looks at the run should know.
-    Notice {
-        /// A full sentence.
-        text: String,
-    },
+    /// A full sentence for people who watch the run.
+    Notice { text: String },
 }
 
-/// One step of an agent's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanStep {
-    /// What is to be done.
     pub text: String,
-    /// How far it is.
     pub state: PlanState,
 }
 
-/// How far a step of the plan is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanState {
-    /// Not begun.
     Pending,
-    /// Being done.
     InProgress,
-    /// Done.
     Completed,
 }

@@ -1,7 +1,7 @@
-//! What an agent has written down of a session: how each step of its model ended, and what it used.
+//! An agent's own record of a session: how each model step ended, and what it used.
 //!
-//! Over ACP opencode calls a turn ended that its model was not allowed to end (the longest answer was reached), and tells
-//! the tokens of the last step only. Its own record (`opencode export`) says both.
+//! Over ACP, opencode reports a turn as ended even if its model reached the maximum length of an answer, and it reports the
+//! tokens of the last step only. Its record (`opencode export`) has both.
 
 use std::io::{BufReader, Read};
 use std::time::{Duration, SystemTime};
@@ -12,22 +12,21 @@ use thiserror::Error;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::usage::Usage;
 
-/// The steps of one session.
+/// The model steps of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionExport {
     steps: Vec<Step>,
 }
 
-/// The record is not what this version of kugetsu can read.
 #[derive(Debug, Error)]
-#[error("the agent's record of the session cannot be read: {0}")]
+#[error("cannot read the agent's export of the session: {0}")]
 pub struct UnreadableExport(#[from] serde_json::Error);
 
 /// One answer of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
-    began: SystemTime,
-    /// `stop`, `tool-calls`, `length`, `content-filter`, or `unknown` where the answer broke off.
+    started_at: SystemTime,
+    /// `stop`, `tool-calls`, `length`, `content-filter`, or `unknown` if the answer broke off.
     pub(crate) finish: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) usage: Usage,
@@ -38,7 +37,7 @@ struct Export {
     messages: Vec<Message>,
 }
 
-/// Its parts are the bulk of the record; they are read over and not kept.
+/// The message's parts, which are the bulk of the export, are skipped.
 #[derive(Deserialize)]
 struct Message {
     info: Info,
@@ -49,7 +48,7 @@ struct Info {
     role: String,
     time: Time,
     finish: Option<String>,
-    error: Option<Fault>,
+    error: Option<StepError>,
     cost: Option<f64>,
     tokens: Option<Tokens>,
 }
@@ -61,13 +60,13 @@ struct Time {
 }
 
 #[derive(Deserialize)]
-struct Fault {
+struct StepError {
     name: Option<String>,
-    data: Option<FaultData>,
+    data: Option<ErrorData>,
 }
 
 #[derive(Deserialize)]
-struct FaultData {
+struct ErrorData {
     message: Option<String>,
 }
 
@@ -88,21 +87,21 @@ struct Cache {
 }
 
 impl SessionExport {
-    /// Reads what [`Profile::export_session`](crate::Profile::export_session) printed. Blocks, and keeps little of it.
+    /// Reads the output of [`Profile::export_session`](crate::Profile::export_session). Blocks, and keeps little in memory.
     ///
     /// # Errors
-    /// [`UnreadableExport`] if it is cut off or has another shape.
+    /// [`UnreadableExport`] if it is incomplete or has another format.
     pub fn read(reader: impl Read) -> Result<Self, UnreadableExport> {
         let export: Export = serde_json::from_reader(BufReader::new(reader))?;
         let answers = export.messages.into_iter().map(|message| message.info).filter(|info| info.role == "assistant");
         Ok(Self { steps: answers.map(Step::from).collect() })
     }
 
-    /// The steps that began at that time or after it.
+    /// Returns the steps that started at this time or later.
     pub(crate) fn since(&self, time: SystemTime) -> impl Iterator<Item = &Step> {
-        // The agent's clock counts milliseconds and cuts the rest off.
+        // The agent's timestamps are truncated to milliseconds.
         let time = time - Duration::from_millis(1);
-        self.steps.iter().filter(move |step| step.began >= time)
+        self.steps.iter().filter(move |step| step.started_at >= time)
     }
 }
 
@@ -115,7 +114,7 @@ impl From<Info> for Step {
         });
         let since_1970 = Duration::try_from_secs_f64(info.time.created / 1000.0).unwrap_or_default();
         Self {
-            began: SystemTime::UNIX_EPOCH + since_1970,
+            started_at: SystemTime::UNIX_EPOCH + since_1970,
             finish: info.finish,
             error,
             usage: Usage {
@@ -137,9 +136,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A record as opencode 1.18.33 prints it: a user's message, then a step for each reason, a second apart.
-    pub(crate) fn record(began: SystemTime, reasons: &[&str]) -> SessionExport {
-        let created = began.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    /// An export as opencode 1.18.33 prints it: a user's message, then a step with each of these reasons, one second apart.
+    pub(crate) fn export(started_at: SystemTime, reasons: &[&str]) -> SessionExport {
+        let created = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
         let user =
             json!({"info": {"role": "user", "time": {"created": created}, "summary": {"diffs": []}}, "parts": []});
         let steps = reasons.iter().enumerate().map(|(n, reason)| {
@@ -158,19 +157,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_record_tells_the_steps_since_a_time() {
-        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let record = record(began, &["tool-calls", "stop"]);
-        let steps: Vec<_> = record.since(began).collect();
+    fn steps_are_selected_by_time() {
+        let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let export = export(started_at, &["tool-calls", "stop"]);
+        let steps: Vec<_> = export.since(started_at).collect();
         assert_eq!(steps.len(), 2);
         assert_eq!(steps[1].finish.as_deref(), Some("stop"));
         assert_eq!((steps[1].usage.total_tokens(), steps[1].usage.cost_usd), (123, Some(0.5)));
-        assert_eq!(record.since(began + Duration::from_millis(500)).count(), 1);
-        assert_eq!(record.since(began + Duration::from_secs(5)).count(), 0);
+        assert_eq!(export.since(started_at + Duration::from_millis(500)).count(), 1);
+        assert_eq!(export.since(started_at + Duration::from_secs(5)).count(), 0);
     }
 
     #[test]
-    fn a_record_that_is_cut_off_is_an_error() {
+    fn incomplete_export_is_an_error() {
         for text in ["", "{\"messages\": [", "[]", "{}", "Session not found"] {
             assert!(SessionExport::read(text.as_bytes()).is_err(), "{text}");
         }

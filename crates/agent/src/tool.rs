@@ -1,6 +1,5 @@
-//! Tools, in words that are the same for every agent.
+//! The kinds of tools that agents use.
 
-/// What sort of thing a tool does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToolKind {
     /// Reads files or data.
@@ -11,20 +10,18 @@ pub enum ToolKind {
     Delete,
     /// Moves or renames files.
     Move,
-    /// Searches.
     Search,
     /// Runs commands.
     Execute,
-    /// Plans, or hands work to a sub-agent.
+    /// Plans, or delegates to a sub-agent.
     Think,
     /// Gets something from the network.
     Fetch,
-    /// Anything else.
     Other,
 }
 
 impl ToolKind {
-    /// The word for it in output and database.
+    /// Returns its name in output and database, which is also that of the protocol.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -39,11 +36,11 @@ impl ToolKind {
         }
     }
 
-    /// The kind that the protocol calls by this word; unknown words are [`Other`](Self::Other).
-    pub(crate) fn from_wire(word: &str) -> Self {
+    /// Unknown names are [`Other`](Self::Other).
+    pub(crate) fn from_wire(name: &str) -> Self {
         [Self::Read, Self::Edit, Self::Delete, Self::Move, Self::Search, Self::Execute, Self::Think, Self::Fetch]
             .into_iter()
-            .find(|kind| kind.name() == word)
+            .find(|kind| kind.name() == name)
             .unwrap_or(Self::Other)
     }
 }

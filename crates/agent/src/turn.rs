@@ -5,43 +5,40 @@ use std::time::SystemTime;
 use crate::session_export::SessionExport;
 use crate::usage::Usage;
 
-/// The end of one turn: the agent answered a prompt and waits for the next.
+/// The end of a turn: the agent has answered a prompt and waits for the next.
 ///
-/// A turn is only free of doubt when the agent said that it was finished, its model's last step ended by itself, and
-/// nothing it asked for was refused: see [`is_clean`](Self::is_clean). Even then the task need not be done.
+/// A turn is beyond doubt only if the agent reported its end, the last step of its model ended by itself, and none of its
+/// questions was refused: see [`is_clean`](Self::is_clean). Even then the task need not be done.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Turn {
-    /// Why the agent stopped.
     pub stop: StopReason,
-    /// Why the end must not be trusted, as a full sentence: the model's answer broke off, say.
+    /// Why the end is not to be trusted, as a full sentence.
     pub doubt: Option<String>,
-    /// What the agent asked to do in this turn and was not allowed. The agent may have given up because of it without
-    /// saying so.
+    /// Questions of this turn that were refused. The agent may have given up because of one without reporting it.
     pub refused: Vec<Refusal>,
-    /// What the turn used, as far as the agent tells.
     pub usage: Usage,
     /// When the prompt was sent.
     pub started_at: SystemTime,
 }
 
 impl Turn {
-    /// Whether the agent finished by itself, undoubtedly, and was refused nothing.
+    /// Whether the agent finished by itself, without doubt and without refusals.
     pub fn is_clean(&self) -> bool {
         self.stop == StopReason::EndTurn && self.doubt.is_none() && self.refused.is_empty()
     }
 
-    /// Corrects what the agent said by what it wrote down: how the last step of its model ended, and what all steps of
-    /// the turn used. The record wins, for better and for worse; sub-agents are in records of their own and not counted.
-    pub fn check(&mut self, record: &SessionExport) {
+    /// Corrects the agent's report by its export of the session: how the last model step ended, and what all steps of the
+    /// turn used. The export has precedence. Sub-agents have exports of their own and are not counted.
+    pub fn check(&mut self, export: &SessionExport) {
         let mut usage = Usage::default();
         let mut last = None;
-        for step in record.since(self.started_at) {
+        for step in export.since(self.started_at) {
             usage += step.usage;
             last = Some(step);
         }
         let Some(last) = last else {
-            self.doubt.get_or_insert_with(|| "The agent wrote down no answer of its model in this turn.".to_owned());
+            self.doubt.get_or_insert_with(|| "The agent's session has no model answer of this turn.".to_owned());
             return;
         };
         self.usage = usage;
@@ -54,47 +51,46 @@ impl Turn {
             (Some("stop"), None) => {}
             (Some("length"), None) => self.stop = StopReason::MaxTokens,
             (Some("content-filter"), None) => self.stop = StopReason::Refused,
-            // opencode ends its turn on a refusal: the refusal says what there is to say.
+            // opencode ends its turn on a refusal, which explains the end well enough.
             (Some("tool-calls"), None) if !self.refused.is_empty() => {}
-            (Some("tool-calls"), None) => {
-                self.doubt = Some("The turn ended after a tool was used, without the model's answer to it.".to_owned());
-            }
+            (Some("tool-calls"), None) => self.doubt = Some(NO_ANSWER_TO_TOOL.to_owned()),
             (Some("unknown") | None, None) => self.doubt = Some("The model's last answer broke off.".to_owned()),
             (Some(other), None) => {
-                self.doubt = Some(format!("The model's last answer ended in an unusual way: {other:?}."));
+                self.doubt = Some(format!("The model's last answer ended for an unknown reason: {other:?}."));
             }
         }
     }
 }
 
+/// A doubt about turns that end between a tool call and the model's next answer.
+pub(crate) const NO_ANSWER_TO_TOOL: &str = "The turn ended after a tool call, without the model's answer to it.";
+
 /// Why an agent stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// It has nothing more to do or to say.
+    /// The agent considers itself finished.
     EndTurn,
-    /// Its model reached the longest answer it may give.
+    /// Its model reached the maximum length of an answer.
     MaxTokens,
-    /// It asked its model as often as it may in one turn.
+    /// It reached the maximum number of model requests in a turn.
     MaxRequests,
-    /// Its model refused to go on.
+    /// Its model refused to continue.
     Refused,
-    /// It was told to stop.
     Cancelled,
 }
 
-/// A question that was not answered with "yes".
+/// A permission that the agent did not get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What the agent wanted to do.
     pub title: String,
-    /// Why it was not allowed.
     pub reason: String,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session_export::tests::record;
+    use crate::session_export::tests::export;
 
     fn checked(reasons: &[&str], doubt: Option<&str>, refused: bool) -> Turn {
         let started_at = SystemTime::now();
@@ -106,14 +102,14 @@ mod tests {
             usage: Usage::default(),
             started_at,
         };
-        turn.check(&record(started_at, reasons));
+        turn.check(&export(started_at, reasons));
         turn
     }
 
     #[test]
-    fn only_a_last_step_that_stopped_by_itself_is_beyond_doubt() {
+    fn only_a_step_that_stopped_by_itself_is_beyond_doubt() {
         assert!(checked(&["tool-calls", "stop"], None, false).is_clean());
-        assert!(checked(&["unknown", "stop"], Some("a doubt that the record dispels"), false).is_clean());
+        assert!(checked(&["unknown", "stop"], Some("a doubt that the export dispels"), false).is_clean());
         assert_eq!(checked(&["stop", "length"], None, false).stop, StopReason::MaxTokens);
         assert_eq!(checked(&["content-filter"], None, false).stop, StopReason::Refused);
         let refused = checked(&["tool-calls"], None, true);
@@ -125,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_counts_every_step() {
+    fn usage_covers_every_step() {
         let turn = checked(&["tool-calls", "stop"], None, false);
         assert_eq!((turn.usage.steps, turn.usage.input_tokens, turn.usage.output_tokens), (2, 200, 40));
         assert_eq!(turn.usage.cost_usd, Some(1.0));

@@ -1,29 +1,26 @@
-//! What a turn or a run has used: tokens and money.
+//! Tokens and costs of a turn or a run.
 
 use std::ops::AddAssign;
 
-/// Tokens and money. For opencode these are sums over every model step, sub-agents' included; of other agents they are
-/// what the agent itself reports.
+/// For opencode these are sums over all model steps, including those of sub-agents. For other agents they are the figures
+/// that the agent reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Model steps, where the agent tells of each; else 0.
+    /// Number of model steps; 0 if the agent does not report each of them.
     pub steps: u32,
-    /// Tokens the model read that were in no cache.
+    /// Input tokens that were in no cache.
     pub input_tokens: u64,
-    /// Tokens the model wrote.
     pub output_tokens: u64,
-    /// Tokens the model thought.
     pub reasoning_tokens: u64,
     /// Tokens read from the provider's cache.
     pub cache_read_tokens: u64,
     /// Tokens written to the provider's cache.
     pub cache_write_tokens: u64,
-    /// US dollars; `None` where the agent does not tell, or tells a sum from which this part cannot be taken.
+    /// US dollars. `None` if the agent does not report costs, or only a total from which this part cannot be derived.
     pub cost_usd: Option<f64>,
 }
 
 impl Usage {
-    /// All tokens together.
     pub const fn total_tokens(&self) -> u64 {
         self.input_tokens
             .saturating_add(self.output_tokens)
@@ -34,7 +31,7 @@ impl Usage {
 }
 
 impl AddAssign for Usage {
-    /// Adds; an unknown cost counts as nothing beside a known one.
+    /// An unknown cost added to a known one counts as 0.
     fn add_assign(&mut self, other: Self) {
         self.steps = self.steps.saturating_add(other.steps);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);

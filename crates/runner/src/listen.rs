@@ -134,7 +134,7 @@ impl Listener {
 
     fn answer(&self, question: kugetsu_agent::Question) {
         let title = question.title.clone();
-        let answer = self.policy.decide(&question).unwrap_or_else(|| Answer::Refuse {
+        let answer = question.decide(self.policy).unwrap_or_else(|| Answer::Refuse {
             reason: "permissions are set to ask, and there is no way yet to ask a person during a run".to_owned(),
         });
         let said = match &answer {

@@ -1,6 +1,7 @@
 //! What the parts of a run share: its specification, its directories, its records, and how its agent is started.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -48,6 +49,14 @@ impl RunContext {
     }
 }
 
+/// The reason for a failed run: the error, and what to do about it.
+pub(crate) fn with_hint(error: &impl Display, hint: Option<String>) -> String {
+    match hint {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
 /// The agent and where its program is.
 pub(crate) struct Agent {
     pub(crate) profile: Profile,
@@ -70,9 +79,10 @@ impl Agent {
             delete: None,
             attach: None,
         });
-        let profile =
-            kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice()).map_err(|error| error.to_string())?;
-        let program = kugetsu_agent::find_program(&profile, &run.search_path()).map_err(|error| error.to_string())?;
+        let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())
+            .map_err(|error| with_hint(&error, error.hint()))?;
+        let program = kugetsu_agent::find_program(&profile, &run.search_path())
+            .map_err(|error| with_hint(&error, error.hint()))?;
         Ok(Self { profile, program })
     }
 }
@@ -109,7 +119,7 @@ pub(crate) fn tree_spec(
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
-    command.extend_env(&mut env).map_err(|error| error.to_string())?;
+    command.extend_env(&mut env).map_err(|error| with_hint(&error, error.hint()))?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: command.args,

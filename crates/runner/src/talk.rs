@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::listen::Listener;
 use super::prompt_source::PromptSource;
 use super::record;
-use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec};
+use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec, with_hint};
 use super::verdict::End;
 use super::watch::Watch;
 
@@ -75,7 +75,7 @@ pub(crate) async fn talk(
             connection.offer_mcp_servers(stage.tools.clone());
             converse(run, stage, asked, watch, first, &connection, events).await
         }
-        Ok(Err(error)) => Talk::failed(error.to_string()),
+        Ok(Err(error)) => Talk::failed(with_hint(&error, error.hint())),
         Err(end) => Talk::ended(end),
     };
     end(run, tree, &mut talk).await;
@@ -92,7 +92,7 @@ async fn start(run: &RunContext, stage: &AgentLaunch, agent: &Agent) -> Result<T
     fs::create_dir_all(run.directory.temporary()).map_err(failed)?;
     let stderr = agent_stderr(run).map_err(failed)?;
     let spec = tree_spec(run, stage, agent, launch, stderr, STDERR_MAX)?;
-    Tree::spawn(spec).await.map_err(|error| error.to_string())
+    Tree::spawn(spec).await.map_err(|error| with_hint(&error, error.hint()))
 }
 
 /// Ends whatever is left of the agent, and says so if something would not end.
@@ -209,13 +209,13 @@ async fn drive(
                 run.spool.write(Body::SessionLost { session: id.clone() });
                 hand_over = true;
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(with_hint(&error, error.hint())),
         }
     }
     let was_there = resumed.is_some();
     let mut session = match resumed {
         Some(session) => session,
-        None => connection.new_session(directory).await.map_err(|error| error.to_string())?,
+        None => connection.new_session(directory).await.map_err(|error| with_hint(&error, error.hint()))?,
     };
     opened.notify_one();
     if let Some(first) = first
@@ -224,7 +224,7 @@ async fn drive(
         run.spool.notice(format!("the agent's next start will wait for others again: {error}"));
     }
     if let Some(model) = &order.model {
-        session.set_model(model).await.map_err(|error| error.to_string())?;
+        session.set_model(model).await.map_err(|error| with_hint(&error, error.hint()))?;
     }
     let info = connection.info();
     run.spool.write(Body::Session {
@@ -238,7 +238,7 @@ async fn drive(
         false => asked.first(run, hand_over).await?,
     };
     run.spool.write(Body::Prompt { text: prompt.text.clone() });
-    let turn = session.prompt(&prompt.text).await.map_err(|error| error.to_string())?;
+    let turn = session.prompt(&prompt.text).await.map_err(|error| with_hint(&error, error.hint()))?;
     if let Err(error) = asked.was_taken(&prompt) {
         run.spool.notice(format!("the next turn is told the rules again: {error}"));
     }

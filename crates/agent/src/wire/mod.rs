@@ -1,5 +1,7 @@
-//! The lines between kugetsu and an agent: bounded, parsed leniently, in order.
+//! JSON-RPC messages over a pair of byte streams.
 
-pub(crate) mod inbox;
-pub(crate) mod lines;
-pub(crate) mod reading;
+mod lines;
+mod rpc;
+
+pub(crate) use lines::{Line, LineReader, ReadError};
+pub(crate) use rpc::{Closed, ErrorResponse, Incoming, RequestError, Responder, RpcClient, send_all};

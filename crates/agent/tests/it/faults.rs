@@ -1,14 +1,15 @@
-//! Agents that die, babble, or speak something else: always an error in words, never a hang.
+//! Agents that exit, print other things, or speak another protocol lead to an error, never to a hang.
 
 use std::path::Path;
+use std::task::{Context, Waker};
 
 use kugetsu_agent::{AgentError, AgentEvent, Connection};
 use serde_json::{Value, json};
 
-use crate::peer::{connected, end_turn, greeting, listening, opencode, pipe, said, text, within, words};
+use crate::peer::{collecting, connected, end_turn, initialized, message, opencode, pipe, text, text_of, within};
 
-/// What comes of an agent that answers `initialize` in this way.
-async fn greeted(answer: impl AsyncFnOnce(crate::peer::Peer, Value)) -> Result<Connection, AgentError> {
+/// Opens a connection to an agent that responds to `initialize` in this way.
+async fn opened(answer: impl AsyncFnOnce(crate::peer::Peer, Value)) -> Result<Connection, AgentError> {
     let (ours, mut peer) = pipe();
     let (reader, writer) = tokio::io::split(ours);
     let profile = opencode();
@@ -21,19 +22,19 @@ async fn greeted(answer: impl AsyncFnOnce(crate::peer::Peer, Value)) -> Result<C
 }
 
 #[tokio::test]
-async fn another_version_of_the_protocol_is_told() {
+async fn other_protocol_version_is_an_error() {
     let answer =
-        |version: Value| greeted(async move |mut peer, id| peer.result(&id, json!({"protocolVersion": version})).await);
-    assert!(words(answer(json!(2)).await).contains("speaks version 2 of the Agent Client Protocol"));
-    assert!(words(answer(json!("1.0")).await).contains("version \"1.0\""));
-    assert!(words(answer(Value::Null).await).contains("an unknown number"));
+        |version: Value| opened(async move |mut peer, id| peer.result(&id, json!({"protocolVersion": version})).await);
+    assert!(message(answer(json!(2)).await).contains("speaks version 2 of the Agent Client Protocol"));
+    assert!(message(answer(json!("1.0")).await).contains("version \"1.0\""));
+    assert!(message(answer(Value::Null).await).contains("version unknown"));
 }
 
 #[tokio::test]
-async fn an_agent_that_ends_at_once_is_told() {
-    let gone = greeted(async |peer, _| drop(peer)).await;
-    assert!(matches!(gone, Err(AgentError::Exited { .. })), "{gone:?}");
-    // One that is gone before it is spoken to.
+async fn early_exit_is_an_error() {
+    let exited = opened(async |peer, _| drop(peer)).await;
+    assert!(matches!(exited, Err(AgentError::Exited { .. })), "{exited:?}");
+    // The same before the first message.
     let (ours, peer) = pipe();
     drop(peer);
     let (reader, writer) = tokio::io::split(ours);
@@ -42,7 +43,7 @@ async fn an_agent_that_ends_at_once_is_told() {
 }
 
 #[tokio::test]
-async fn what_an_agent_prints_besides_is_left_out() {
+async fn lines_that_are_not_messages_are_skipped() {
     let (ours, mut peer) = pipe();
     let (reader, writer) = tokio::io::split(ours);
     let answering = async {
@@ -51,50 +52,50 @@ async fn what_an_agent_prints_besides_is_left_out() {
         peer.line("{\"jsonrpc\": \"2.0\", \"id\": 99, \"result\": {}}").await;
         peer.line("{\"half\": ").await;
         let (id, _) = peer.expect("initialize").await;
-        peer.result(&id, greeting()).await;
+        peer.result(&id, initialized()).await;
     };
     let profile = opencode();
     let (opened, ()) = within(async { tokio::join!(Connection::open(&profile, writer, reader), answering) }).await;
     let (connection, mut events) = opened.unwrap();
-    let Some(AgentEvent::Notice { text }) = events.try_next() else { panic!("not told") };
+    let Some(AgentEvent::Notice { text }) = events.try_next() else { panic!("no notice") };
     assert!(text.contains("Warning: this version is old"), "{text}");
-    assert!(events.try_next().is_none(), "told once");
+    assert!(events.try_next().is_none(), "one notice is enough");
     drop(connection);
-    assert_eq!(peer.next().await, None, "no line of it was answered");
+    assert_eq!(peer.next().await, None, "no line was answered");
 }
 
 #[tokio::test]
-async fn an_agent_that_dies_in_the_middle_of_a_turn_is_told() {
+async fn exit_during_a_turn_is_an_error() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
-    let dying = async {
+    let exiting = async {
         peer.expect("session/prompt").await;
         peer.update("s", text("m", "last words")).await;
         drop(peer);
     };
-    let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("hello"), dying) }).await;
+    let ((turn, ()), seen) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), exiting) }).await;
     assert!(matches!(turn, Err(AgentError::Exited { doing: "do the task" })), "{turn:?}");
-    assert_eq!(said(&heard), "last words");
+    assert_eq!(text_of(&seen), "last words");
     assert!(within(events.next()).await.is_none(), "the events end with the agent");
     assert!(within(session.prompt("again")).await.is_err());
 }
 
 #[tokio::test]
-async fn a_message_that_is_far_too_long_is_told_and_not_kept() {
+async fn message_that_is_too_long_is_an_error() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
-    let babbling = async {
+    let flooding = async {
         peer.expect("session/prompt").await;
         while peer.write(&[b'x'; 64 * 1024]).await {}
     };
-    let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("hello"), babbling) }).await;
-    assert!(matches!(turn, Err(AgentError::LineTooLong { .. })), "{turn:?}");
+    let ((turn, ()), _) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), flooding) }).await;
+    assert!(matches!(turn, Err(AgentError::MessageTooLong { .. })), "{turn:?}");
 }
 
 #[tokio::test]
-async fn a_flood_that_nobody_reads_waits_in_the_pipe() {
+async fn flood_waits_in_the_pipe_until_events_are_taken() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -112,20 +113,20 @@ async fn a_flood_that_nobody_reads_waits_in_the_pipe() {
         peer.result(&id, end_turn(1, 1)).await;
     };
     let mut working = Box::pin(async { tokio::join!(session.prompt("hello"), flooding) });
-    // With nobody to take events, everything comes to rest: a fixed number of polls finds nothing more to do.
+    // While no events are taken, the transfer comes to a stop after a bounded number of polls.
     for _ in 0..2000 {
-        assert!(futures::poll!(&mut working).is_pending());
+        assert!(working.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         tokio::task::yield_now().await;
     }
-    assert!(written.get() < 60, "{} pieces were taken in that nobody reads", written.get());
-    let (done, heard) = listening(&mut events, &mut working).await;
+    assert!(written.get() < 60, "{} messages were read although no events were taken", written.get());
+    let (done, seen) = collecting(&mut events, &mut working).await;
     drop(working);
     assert!(done.0.unwrap().is_clean());
-    assert_eq!((written.get(), said(&heard).len()), (total, total * piece.len()));
+    assert_eq!((written.get(), text_of(&seen).len()), (total, total * piece.len()));
 }
 
 #[tokio::test]
-async fn a_model_that_fails_for_good_is_told_in_its_words() {
+async fn model_error_quotes_the_provider() {
     let failing = async |error: Value| {
         let (connection, mut events, mut peer) = connected(&opencode()).await;
         let (session, ()) =
@@ -135,17 +136,17 @@ async fn a_model_that_fails_for_good_is_told_in_its_words() {
             let (id, _) = peer.expect("session/prompt").await;
             peer.error(&id, error).await;
         };
-        listening(&mut events, async { tokio::join!(session.prompt("hello"), answering).0 }).await.0
+        collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering).0 }).await.0
     };
-    // As opencode 1.18.33 says it.
+    // As reported by opencode 1.18.33.
     let error = failing(json!({"code": -32603, "message": "Internal error: credit is used up", "data": {"service": "session", "errorName": "APIError"}})).await;
     assert!(matches!(error, Err(AgentError::Model { .. })));
-    assert!(words(error).starts_with("the model did not answer: credit is used up"));
+    assert_eq!(message(error), "the model did not answer: credit is used up");
     let error = failing(json!({"code": -32603, "message": "x", "data": {"errorName": "ProviderAuthError"}})).await;
-    assert!(words(error).contains("opencode auth login"));
+    assert!(error.unwrap_err().hint().unwrap().contains("opencode auth login"));
     let error = failing(
         json!({"code": -32603, "message": "Internal error: OpenCode service failure", "data": {"service": "session"}}),
     )
     .await;
-    assert_eq!(words(error), "the agent could not do the task: OpenCode service failure");
+    assert_eq!(message(error), "the agent could not do the task: OpenCode service failure");
 }

@@ -1,4 +1,4 @@
-//! A real agent's process, in a home of its own.
+//! A real agent process in a home of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,14 +11,13 @@ use tokio::process::Child;
 
 use crate::peer::within;
 
-/// A started agent.
 pub(crate) struct Live {
     pub(crate) connection: Connection,
     pub(crate) events: EventStream,
     pub(crate) child: Child,
 }
 
-/// The command as the runner makes it.
+/// The command, as the runner builds it.
 fn command(home: &Home, program: &Path, launch: &Launch) -> tokio::process::Command {
     let mut env = home.environment().clone().into_iter().collect();
     launch.extend_env(&mut env).unwrap();
@@ -46,7 +45,7 @@ impl Live {
         Ok(Self { connection, events, child })
     }
 
-    /// Closes the connection; a well-behaved agent then ends by itself.
+    /// Closes the connection, after which the agent must exit.
     pub(crate) async fn end(mut self) {
         self.connection.close().await;
         let status = within(self.child.wait()).await.unwrap();
@@ -54,7 +53,7 @@ impl Live {
     }
 }
 
-/// Runs a command to its end; its stdout.
+/// Runs a command to its end and returns its stdout.
 pub(crate) async fn run(home: &Home, profile: &Profile, launch: &Launch) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut command = command(home, &program(home, profile), launch);
@@ -63,31 +62,31 @@ pub(crate) async fn run(home: &Home, profile: &Profile, launch: &Launch) -> Vec<
     std::fs::read(file.path()).unwrap()
 }
 
-pub(crate) async fn record(home: &Home, profile: &Profile, session: &kugetsu_agent::SessionId) -> SessionExport {
+pub(crate) async fn export(home: &Home, profile: &Profile, session: &kugetsu_agent::SessionId) -> SessionExport {
     SessionExport::read(&run(home, profile, &profile.export_session(session).unwrap()).await[..]).unwrap()
 }
 
-/// Every event until the future is ready; questions are answered by the policy.
+/// Collects the events until the future is ready, and answers questions by the policy.
 pub(crate) async fn answering<T>(
     events: &mut EventStream,
     policy: Policy,
     future: impl Future<Output = T>,
 ) -> (T, Vec<AgentEvent>) {
     let mut future = std::pin::pin!(future);
-    let mut heard = Vec::new();
-    let mut hear = |event| match event {
+    let mut seen = Vec::new();
+    let mut take = |event| match event {
         AgentEvent::Question(question) => {
-            let answer = policy.decide(&question).unwrap();
+            let answer = question.decide(policy).unwrap();
             question.answer(answer).unwrap();
         }
-        other => heard.push(other),
+        other => seen.push(other),
     };
     let value = loop {
         tokio::select! {
             value = &mut future => break value,
-            Some(event) = events.next() => hear(event),
+            Some(event) = events.next() => take(event),
         }
     };
-    std::iter::from_fn(|| events.try_next()).for_each(&mut hear);
-    (value, heard)
+    std::iter::from_fn(|| events.try_next()).for_each(&mut take);
+    (value, seen)
 }

@@ -1,7 +1,7 @@
-//! The connection to an agent, from both ends.
+//! The connection to an agent, tested from both ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of a test must stop it at once")]
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
+#![allow(clippy::print_stderr, reason = "a skipped test is reported")]
 
 mod faults;
 mod live;

@@ -1,4 +1,4 @@
-//! The agent's end of the pipes, played by the test, message by message.
+//! The agent's end of the pipes, which tests play message by message. It shares no code with the client.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use kugetsu_agent::{AgentError, AgentEvent, Connection, CustomProfile, EventStre
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
 
-/// Longest time any step may take; a test that reaches it has failed.
+/// Longest time of a step. Only a hang exceeds it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// An agent that says what the test says.
+/// An agent whose messages the test writes.
 pub(crate) struct Peer {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: WriteHalf<DuplexStream>,
@@ -25,14 +25,14 @@ pub(crate) fn plain() -> Profile {
         .unwrap()
 }
 
-/// Both ends of a pipe that holds little.
+/// A pipe with a small buffer, and the agent at its other end.
 pub(crate) fn pipe() -> (DuplexStream, Peer) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(theirs);
     (ours, Peer { lines: BufReader::new(reader).lines(), writer })
 }
 
-/// A connection that was greeted.
+/// Opens a connection.
 pub(crate) async fn connected(profile: &Profile) -> (Connection, EventStream, Peer) {
     let (ours, mut peer) = pipe();
     let (reader, writer) = tokio::io::split(ours);
@@ -41,7 +41,7 @@ pub(crate) async fn connected(profile: &Profile) -> (Connection, EventStream, Pe
             let (id, params) = peer.expect("initialize").await;
             assert_eq!(params["protocolVersion"], 1);
             assert_eq!(params["clientCapabilities"]["terminal"], false);
-            peer.result(&id, greeting()).await;
+            peer.result(&id, initialized()).await;
         })
     })
     .await;
@@ -49,8 +49,8 @@ pub(crate) async fn connected(profile: &Profile) -> (Connection, EventStream, Pe
     (connection, events, peer)
 }
 
-/// What opencode 1.18.33 answers to `initialize`.
-pub(crate) fn greeting() -> Value {
+/// opencode 1.18.33's response to `initialize`.
+pub(crate) fn initialized() -> Value {
     json!({
         "protocolVersion": 1,
         "agentCapabilities": {
@@ -64,7 +64,7 @@ pub(crate) fn greeting() -> Value {
     })
 }
 
-/// What opencode answers to `session/new`, as far as it is looked at.
+/// The relevant part of opencode's response to `session/new`.
 pub(crate) fn new_session(id: &str) -> Value {
     json!({"sessionId": id, "configOptions": [
         {"id": "model", "name": "Model", "category": "model", "type": "select", "currentValue": "mock/mock-1",
@@ -73,67 +73,67 @@ pub(crate) fn new_session(id: &str) -> Value {
     ]})
 }
 
-pub(crate) fn text(message: &str, text: &str) -> Value {
-    json!({"sessionUpdate": "agent_message_chunk", "messageId": message, "content": {"type": "text", "text": text}})
+pub(crate) fn text(answer: &str, text: &str) -> Value {
+    json!({"sessionUpdate": "agent_message_chunk", "messageId": answer, "content": {"type": "text", "text": text}})
 }
 
-/// The end of a turn in which the last step used this many tokens.
+/// The response to a prompt whose last model step used this many tokens.
 pub(crate) fn end_turn(input: u64, output: u64) -> Value {
     let usage = json!({"inputTokens": input, "outputTokens": output, "totalTokens": input + output});
     json!({"stopReason": "end_turn", "usage": usage, "_meta": {}})
 }
 
-/// The future's value; a test that waits for ever fails here.
+/// Fails the test if the future takes too long.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future).await.expect("this never ends")
+    tokio::time::timeout(LIMIT, future).await.expect("timed out")
 }
 
-/// Every event until the future is ready, and those that came before it was.
-pub(crate) async fn listening<T>(events: &mut EventStream, future: impl Future<Output = T>) -> (T, Vec<AgentEvent>) {
+/// Collects the events until the future is ready.
+pub(crate) async fn collecting<T>(events: &mut EventStream, future: impl Future<Output = T>) -> (T, Vec<AgentEvent>) {
     let mut future = std::pin::pin!(future);
-    let mut heard = Vec::new();
+    let mut seen = Vec::new();
     let value = within(async {
         loop {
             tokio::select! {
                 value = &mut future => break value,
-                Some(event) = events.next() => heard.push(event),
+                Some(event) = events.next() => seen.push(event),
             }
         }
     })
     .await;
-    heard.extend(std::iter::from_fn(|| events.try_next()));
-    (value, heard)
+    seen.extend(std::iter::from_fn(|| events.try_next()));
+    (value, seen)
 }
 
-/// What was said in these events.
-pub(crate) fn said(events: &[AgentEvent]) -> String {
+/// The concatenated text of the agent's answer.
+pub(crate) fn text_of(events: &[AgentEvent]) -> String {
     let texts = events
         .iter()
         .filter_map(|event| if let AgentEvent::Text { text } = event { Some(text.as_str()) } else { None });
     texts.collect()
 }
 
-/// The error's text, for tests of what people read.
-pub(crate) fn words<T>(result: Result<T, AgentError>) -> String {
+/// The error message.
+pub(crate) fn message<T>(result: Result<T, AgentError>) -> String {
     result.err().expect("an error").to_string()
 }
 
 impl Peer {
-    /// The next message, which must be this request or notification: its id and what it carries.
+    /// Expects a request or notification next, and returns its id and parameters.
     pub(crate) async fn expect(&mut self, method: &str) -> (Value, Value) {
-        let mut message = self.next().await.unwrap_or_else(|| panic!("the pipe ended before {method}"));
+        let mut message = self.next().await.unwrap_or_else(|| panic!("the pipe closed before {method}"));
         assert_eq!(message["method"], method, "{message}");
         (message["id"].take(), message["params"].take())
     }
 
-    /// The next message, which must answer this request.
-    pub(crate) async fn answer_to(&mut self, id: &Value) -> Value {
-        let message = self.next().await.expect("the pipe ended");
+    /// Expects the response to this request next.
+    pub(crate) async fn response_to(&mut self, id: &Value) -> Value {
+        let message = self.next().await.expect("the pipe closed");
         assert_eq!(message["id"], *id, "{message}");
         message
     }
 
-    /// The next message; `None` when the other end was closed.
+    /// Returns the next message, or `None` if the other end was closed.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         let line = within(self.lines.next_line()).await.unwrap()?;
         Some(serde_json::from_str(&line).unwrap())
@@ -152,7 +152,7 @@ impl Peer {
         self.send(json!({"jsonrpc": "2.0", "method": "session/update", "params": params})).await;
     }
 
-    /// Asks as opencode does.
+    /// Asks for a permission as opencode does.
     pub(crate) async fn ask(&mut self, id: u64, session: &str, title: &str) {
         let params = json!({
             "sessionId": session,
@@ -174,12 +174,12 @@ impl Peer {
         within(self.writer.write_all(format!("{line}\n").as_bytes())).await.unwrap();
     }
 
-    /// Writes without a time limit, and says whether anybody still reads.
+    /// Writes without a time limit, and returns whether the other end is still open.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> bool {
         self.writer.write_all(bytes).await.is_ok()
     }
 
-    /// Answers `session/new` with this id.
+    /// Responds to `session/new` with this session.
     pub(crate) async fn opens(&mut self, session: &str) {
         let (id, _) = self.expect("session/new").await;
         self.result(&id, new_session(session)).await;

@@ -1,4 +1,4 @@
-//! Permission questions: each is answered exactly once, and a "no" is remembered.
+//! Permission questions: each is answered exactly once, and refusals are reported.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::peer::{connected, end_turn, opencode, text, within};
 
-/// A turn in which the agent asks once; what the agent was answered, and how the turn ended.
+/// Runs a turn in which the agent asks once. Returns the answer that the agent got, and the turn.
 async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
@@ -16,11 +16,11 @@ async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
         let (id, _) = peer.expect("session/prompt").await;
         peer.update("s", text("m", "May I?")).await;
         peer.ask(7, "s", "rm -rf /").await;
-        let answer = peer.answer_to(&json!(7)).await;
+        let answer = peer.response_to(&json!(7)).await;
         peer.result(&id, end_turn(100, 20)).await;
         answer["result"]["outcome"].clone()
     };
-    let hearing = async {
+    let answering = async {
         loop {
             if let AgentEvent::Question(question) = events.next().await.expect("a question") {
                 assert_eq!((question.title.as_str(), question.tool.as_deref()), ("rm -rf /", Some("call_1")));
@@ -28,14 +28,14 @@ async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
             }
         }
     };
-    let (turn, outcome, ()) = within(async { tokio::join!(session.prompt("hello"), asking, hearing) }).await;
+    let (turn, outcome, ()) = within(async { tokio::join!(session.prompt("hello"), asking, answering) }).await;
     (outcome, turn.unwrap())
 }
 
 #[tokio::test]
-async fn an_allowed_question_leaves_the_turn_clean() {
+async fn allowed_question_leaves_the_turn_clean() {
     let (outcome, turn) = asked(|question| {
-        let answer = Policy::Allow.decide(&question).unwrap();
+        let answer = question.decide(Policy::Allow).unwrap();
         question.answer(answer).unwrap();
     })
     .await;
@@ -44,9 +44,9 @@ async fn an_allowed_question_leaves_the_turn_clean() {
 }
 
 #[tokio::test]
-async fn a_refused_question_is_remembered() {
+async fn refused_question_is_reported() {
     let (outcome, turn) = asked(|question| {
-        let answer = Policy::Refuse.decide(&question).unwrap();
+        let answer = question.decide(Policy::Refuse).unwrap();
         question.answer(answer).unwrap();
     })
     .await;
@@ -58,16 +58,16 @@ async fn a_refused_question_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_takes_up_is_refused() {
+async fn dropped_question_is_refused() {
     let (outcome, turn) = asked(drop).await;
     assert_eq!(outcome["optionId"], "reject");
     assert_eq!(turn.refused.len(), 1);
 }
 
 #[tokio::test]
-async fn a_question_for_a_person_is_open_until_it_is_answered() {
+async fn question_for_a_person_stays_open_until_it_is_answered() {
     let (outcome, turn) = asked(|question| {
-        assert_eq!(Policy::Ask.decide(&question), None);
+        assert_eq!(question.decide(Policy::Ask), None);
         question.answer(Answer::AllowAlways).unwrap();
     })
     .await;
@@ -76,7 +76,7 @@ async fn a_question_for_a_person_is_open_until_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_cancel_answers_questions_that_are_open_and_those_that_still_come() {
+async fn cancel_answers_open_and_later_questions() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -86,11 +86,11 @@ async fn a_cancel_answers_questions_that_are_open_and_those_that_still_come() {
         peer.ask(7, "s", "one").await;
         let AgentEvent::Question(question) = events.next().await.unwrap() else { panic!("no question") };
         connection.cancel();
-        assert_eq!(peer.answer_to(&json!(7)).await["result"]["outcome"], cancelled);
-        assert!(question.answer(Answer::AllowOnce).is_err(), "it is too late");
+        assert_eq!(peer.response_to(&json!(7)).await["result"]["outcome"], cancelled);
+        assert!(question.answer(Answer::AllowOnce).is_err(), "it is closed");
         peer.expect("session/cancel").await;
         peer.ask(8, "s", "two").await;
-        assert_eq!(peer.answer_to(&json!(8)).await["result"]["outcome"], cancelled);
+        assert_eq!(peer.response_to(&json!(8)).await["result"]["outcome"], cancelled);
         peer.result(&id, json!({"stopReason": "cancelled"})).await;
     };
     let (turn, ()) = within(async { tokio::join!(session.prompt("hello"), asking) }).await;
@@ -98,11 +98,11 @@ async fn a_cancel_answers_questions_that_are_open_and_those_that_still_come() {
 }
 
 #[tokio::test]
-async fn an_ability_that_was_not_offered_is_refused_as_such() {
+async fn request_for_a_missing_capability_is_rejected() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     peer.line(r#"{"jsonrpc":"2.0","id":3,"method":"fs/read_text_file","params":{"path":"/etc/passwd"}}"#).await;
-    assert_eq!(peer.answer_to(&json!(3)).await["error"]["code"], -32601);
+    assert_eq!(peer.response_to(&json!(3)).await["error"]["code"], -32601);
     assert!(events.try_next().is_none());
     connection.close().await;
-    assert_eq!(peer.next().await, None, "the agent's stdin is at its end");
+    assert_eq!(peer.next().await, None, "the agent's stdin was closed");
 }

@@ -1,14 +1,14 @@
-//! Sessions: opened, gone on with, lost, and somebody else's.
+//! Sessions that are opened, continued, lost, or in another directory.
 
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::{AgentError, SessionId};
 use serde_json::json;
 
-use crate::peer::{connected, listening, new_session, opencode, text, within, words};
+use crate::peer::{collecting, connected, message, new_session, opencode, text, within};
 
 #[tokio::test]
-async fn the_directory_is_sent_without_links_and_must_be_there() {
+async fn directory_is_sent_without_links_and_must_exist() {
     let home = tempfile::tempdir().unwrap();
     let real = home.path().canonicalize().unwrap();
     std::fs::create_dir(real.join("tree")).unwrap();
@@ -22,24 +22,24 @@ async fn the_directory_is_sent_without_links_and_must_be_there() {
     let link = real.join("link");
     let (session, ()) = within(async { tokio::join!(connection.new_session(&link), opening) }).await;
     session.unwrap();
-    let error = words(within(connection.new_session(&real.join("nowhere"))).await);
-    assert!(error.ends_with("nowhere is not a directory, so no agent can work there"), "{error}");
+    let error = message(within(connection.new_session(&real.join("missing"))).await);
+    assert!(error.ends_with("missing: it is not a directory"), "{error}");
 }
 
 #[tokio::test]
-async fn a_session_without_a_sound_id_or_without_a_model_is_none() {
+async fn session_without_a_valid_id_or_without_a_model_is_an_error() {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     for (answer, expected) in [
-        (json!({}), "names no session"),
-        (json!({"sessionId": "--help"}), "\"--help\" is no id of a session"),
-        (json!({"sessionId": "s", "configOptions": [{"id": "model", "options": []}]}), "opencode auth login"),
+        (json!({}), "it has no session id"),
+        (json!({"sessionId": "--help"}), "invalid session id \"--help\""),
+        (json!({"sessionId": "s", "configOptions": [{"id": "model", "options": []}]}), "the agent has no model"),
     ] {
         let answering = async {
             let (id, _) = peer.expect("session/new").await;
             peer.result(&id, answer).await;
         };
         let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), answering) }).await;
-        let error = words(session);
+        let error = message(session);
         assert!(error.contains(expected), "{error}");
     }
     let refusing = async {
@@ -51,12 +51,13 @@ async fn a_session_without_a_sound_id_or_without_a_model_is_none() {
 }
 
 #[tokio::test]
-async fn a_model_is_chosen_or_told_to_be_unknown() {
+async fn model_is_chosen_or_unknown() {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let mut session = session.unwrap();
-    let error = words(session.set_model("mock/none").await);
-    assert_eq!(error, "the agent has no model \"mock/none\"; it has mock/mock-1, mock/mock-2");
+    let error = session.set_model("mock/none").await.unwrap_err();
+    assert_eq!(error.to_string(), "the agent has no model \"mock/none\"");
+    assert_eq!(error.hint().unwrap(), "use one of its models: mock/mock-1, mock/mock-2");
     let answering = async {
         let (id, params) = peer.expect("session/set_config_option").await;
         assert_eq!(params, json!({"sessionId": "s", "configId": "model", "value": "mock/mock-2"}));
@@ -67,7 +68,7 @@ async fn a_model_is_chosen_or_told_to_be_unknown() {
     assert_eq!(session.model(), Some("mock/mock-2"));
 }
 
-/// What comes of going on with `ses_1` in `/` when the agent has these sessions.
+/// Continues `ses_1` in `/` with an agent that has these sessions.
 async fn resumed(sessions: &[(&str, &str)]) -> Result<String, AgentError> {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     let id = SessionId::new("ses_1").unwrap();
@@ -80,7 +81,7 @@ async fn resumed(sessions: &[(&str, &str)]) -> Result<String, AgentError> {
                     let here =
                         sessions.iter().filter(|(_, cwd)| params["cwd"].as_str().is_none_or(|wanted| wanted == *cwd));
                     let list: Vec<_> = here.map(|(id, cwd)| json!({"sessionId": id, "cwd": cwd})).collect();
-                    // One a page, to be sure that pages are turned.
+                    // One session per page, so that the client has to turn pages.
                     let page = params["cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
                     let mut answer = json!({"sessions": list.get(page).into_iter().collect::<Vec<_>>()});
                     if page + 1 < list.len() {
@@ -105,7 +106,7 @@ async fn resumed(sessions: &[(&str, &str)]) -> Result<String, AgentError> {
 }
 
 #[tokio::test]
-async fn a_session_is_gone_on_with_in_its_own_directory_only() {
+async fn session_is_continued_only_in_its_own_directory() {
     assert_eq!(resumed(&[("ses_0", "/"), ("ses_1", "/")]).await.unwrap(), "ses_1");
     match resumed(&[("ses_0", "/"), ("ses_2", "/tmp"), ("ses_1", "/usr")]).await {
         Err(AgentError::WrongDirectory { theirs, wanted, .. }) => {
@@ -118,33 +119,33 @@ async fn a_session_is_gone_on_with_in_its_own_directory_only() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_told_again_is_no_news() {
+async fn replayed_history_causes_no_events() {
     let (ours, mut peer) = crate::peer::pipe();
     let (reader, writer) = tokio::io::split(ours);
     let profile = opencode();
-    let greeting = async {
+    let initializing = async {
         let (id, _) = peer.expect("initialize").await;
         peer.result(&id, json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}})).await;
     };
     let opening = kugetsu_agent::Connection::open(&profile, writer, reader);
-    let (opened, ()) = within(async { tokio::join!(opening, greeting) }).await;
+    let (opened, ()) = within(async { tokio::join!(opening, initializing) }).await;
     let (connection, mut events) = opened.unwrap();
-    assert_eq!(connection.info().name, "opencode", "an agent that says no name is called by its profile's");
+    assert_eq!(connection.info().name, "opencode", "an agent without a name has that of its profile");
     let id = SessionId::new("ses_1").unwrap();
     let loading = async {
         let (request, _) = peer.expect("session/load").await;
         for n in 0..200 {
-            peer.update("ses_1", text(&format!("m{n}"), "old words")).await;
+            peer.update("ses_1", text(&format!("m{n}"), "old text")).await;
         }
         peer.result(&request, json!({})).await;
     };
     let (session, ()) = within(async { tokio::join!(connection.resume_session(&id, Path::new("/")), loading) }).await;
     let session = session.unwrap();
     assert!(events.try_next().is_none());
-    // It is news again afterwards, and what the session had cost before is not this turn's.
+    // Later updates cause events, and earlier costs of the session are not those of this turn.
     let answering = async {
         let (request, _) = peer.expect("session/prompt").await;
-        peer.update("ses_1", text("m", "new words")).await;
+        peer.update("ses_1", text("m", "new text")).await;
         peer.update(
             "ses_1",
             json!({"sessionUpdate": "usage_update", "used": 1, "size": 2, "cost": {"amount": 5.0, "currency": "USD"}}),
@@ -152,15 +153,16 @@ async fn a_history_that_is_told_again_is_no_news() {
         .await;
         peer.result(&request, crate::peer::end_turn(10, 1)).await;
     };
-    let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("go on"), answering) }).await;
-    assert_eq!(crate::peer::said(&heard), "new words");
+    let ((turn, ()), seen) =
+        collecting(&mut events, async { tokio::join!(session.prompt("continue"), answering) }).await;
+    assert_eq!(crate::peer::text_of(&seen), "new text");
     assert_eq!(turn.unwrap().usage.cost_usd, None);
-    // Lost by the words that opencode has for it.
-    let losing = async {
+    // The response of opencode for a lost session.
+    let responding = async {
         let (request, _) = peer.expect("session/load").await;
         let error = json!({"code": -32603, "message": "Internal error: OpenCode service failure", "data": {"service": "session"}});
         peer.error(&request, error).await;
     };
-    let (lost, ()) = within(async { tokio::join!(connection.resume_session(&id, Path::new("/")), losing) }).await;
+    let (lost, ()) = within(async { tokio::join!(connection.resume_session(&id, Path::new("/")), responding) }).await;
     assert!(matches!(lost, Err(AgentError::SessionLost { .. })), "{lost:?}");
 }

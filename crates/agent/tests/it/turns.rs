@@ -1,14 +1,14 @@
-//! Turns: what is heard in them, how they end, and what they use.
+//! Turns: their events, how they end, and what they use.
 
 use std::path::Path;
 
 use kugetsu_agent::{AgentError, AgentEvent, StopReason};
 use serde_json::json;
 
-use crate::peer::{connected, end_turn, listening, opencode, plain, said, text, within};
+use crate::peer::{collecting, connected, end_turn, opencode, plain, text, text_of, within};
 
 #[tokio::test]
-async fn a_turn_is_heard_and_ends() {
+async fn turn_has_events_and_usage() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     assert_eq!((connection.info().name.as_str(), connection.info().version.as_str()), ("OpenCode", "1.18.33"));
     let (session, ()) =
@@ -27,24 +27,24 @@ async fn a_turn_is_heard_and_ends() {
             json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "completed", "content": output}),
         )
         .await;
-        peer.update("ses_other", text("m9", "a sub-agent's words")).await;
+        peer.update("ses_other", text("m9", "a sub-agent's text")).await;
         peer.update("ses_1", text("m2", " and go.")).await;
         peer.update("ses_1", json!({"sessionUpdate": "usage_update", "used": 100, "size": 1000, "cost": {"amount": 0.25, "currency": "USD"}})).await;
         peer.result(&id, end_turn(100, 20)).await;
     };
-    let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let ((turn, ()), seen) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     let turn = turn.unwrap();
     assert!(turn.is_clean(), "{turn:?}");
     assert_eq!((turn.usage.input_tokens, turn.usage.output_tokens, turn.usage.cost_usd), (100, 20, Some(0.25)));
     assert_eq!(connection.usage(), turn.usage);
-    assert_eq!(said(&heard), "I look and go.");
+    assert_eq!(text_of(&seen), "I look and go.");
     let ended =
-        heard.iter().any(|event| matches!(event, AgentEvent::ToolEnded { ok: true, output, .. } if output == "hi\n"));
-    assert!(ended, "{heard:?}");
-    assert!(heard.iter().any(|event| matches!(event, AgentEvent::Usage { context_used: 100, .. })), "{heard:?}");
+        seen.iter().any(|event| matches!(event, AgentEvent::ToolEnded { ok: true, output, .. } if output == "hi\n"));
+    assert!(ended, "{seen:?}");
+    assert!(seen.iter().any(|event| matches!(event, AgentEvent::Usage { context_used: 100, .. })), "{seen:?}");
 }
 
-/// The turn's end after these updates and this answer to the prompt.
+/// Runs a turn with these updates and this response to the prompt.
 async fn ended(updates: Vec<serde_json::Value>, answer: serde_json::Value) -> kugetsu_agent::Turn {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
@@ -56,12 +56,12 @@ async fn ended(updates: Vec<serde_json::Value>, answer: serde_json::Value) -> ku
         peer.result(&id, answer).await;
     };
     let session = session.unwrap();
-    let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let ((turn, ()), _) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     turn.unwrap()
 }
 
 #[tokio::test]
-async fn a_turn_that_shows_no_whole_answer_is_not_clean() {
+async fn turn_without_a_complete_answer_is_not_clean() {
     let tool = json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "completed"});
     let doubtful = [
         (vec![text("m", "half a sen")], end_turn(0, 0)),
@@ -86,7 +86,7 @@ async fn a_turn_that_shows_no_whole_answer_is_not_clean() {
 }
 
 #[tokio::test]
-async fn answers_that_break_off_again_and_again_are_given_up() {
+async fn endless_broken_answers_cancel_the_turn() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -99,15 +99,15 @@ async fn answers_that_break_off_again_and_again_are_given_up() {
         assert_eq!(params["sessionId"], "s");
         peer.result(&id, json!({"stopReason": "cancelled"})).await;
     };
-    let ((turn, ()), heard) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let ((turn, ()), seen) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     assert!(matches!(turn, Err(AgentError::KeepsBreakingOff)), "{turn:?}");
-    let told =
-        heard.iter().filter(|event| matches!(event, AgentEvent::Notice { text } if text.contains("broke off"))).count();
-    assert_eq!(told, 9);
+    let notices =
+        seen.iter().filter(|event| matches!(event, AgentEvent::Notice { text } if text.contains("broke off"))).count();
+    assert_eq!(notices, 9);
 }
 
 #[tokio::test]
-async fn a_cancel_ends_the_turn() {
+async fn cancel_ends_the_turn() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -116,15 +116,15 @@ async fn a_cancel_ends_the_turn() {
         let (id, _) = peer.expect("session/prompt").await;
         connection.cancel();
         let (no_id, params) = peer.expect("session/cancel").await;
-        assert!(no_id.is_null() && params["sessionId"] == "s", "a cancel without a turn was not sent, this one was");
+        assert!(no_id.is_null() && params["sessionId"] == "s", "only the cancel during the turn was sent");
         peer.result(&id, json!({"stopReason": "cancelled", "usage": {"inputTokens": 0}})).await;
     };
-    let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let ((turn, ()), _) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     assert_eq!(turn.unwrap().stop, StopReason::Cancelled);
 }
 
 #[tokio::test]
-async fn a_prompt_that_nobody_waits_for_any_more_is_cancelled() {
+async fn dropped_prompt_is_cancelled() {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -141,7 +141,7 @@ async fn a_prompt_that_nobody_waits_for_any_more_is_cancelled() {
 }
 
 #[tokio::test]
-async fn an_empty_message_and_a_command_are_not_sent_as_such() {
+async fn empty_messages_and_commands_are_not_sent_as_they_are() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -153,12 +153,12 @@ async fn an_empty_message_and_a_command_are_not_sent_as_such() {
         peer.update("s", text("m", "x")).await;
         peer.result(&id, end_turn(1, 1)).await;
     };
-    let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("/init now"), answering) }).await;
+    let ((turn, ()), _) = collecting(&mut events, async { tokio::join!(session.prompt("/init now"), answering) }).await;
     assert!(turn.unwrap().is_clean());
 }
 
 #[tokio::test]
-async fn an_agent_without_quirks_is_taken_at_its_word() {
+async fn agent_without_quirks_is_trusted() {
     let (connection, mut events, mut peer) = connected(&plain()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -169,6 +169,6 @@ async fn an_agent_without_quirks_is_taken_at_its_word() {
         }
         peer.result(&id, json!({"stopReason": "end_turn"})).await;
     };
-    let ((turn, ()), _) = listening(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let ((turn, ()), _) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     assert!(turn.unwrap().is_clean());
 }

@@ -64,8 +64,13 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let settings = for_run(home, &own_environment, &[&run.agent])?.settings;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let session = SessionId::new(session).map_err(|error| failed(&error))?;
-    let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| failed(&error))?;
-    let program = kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| failed(&error))?;
+    let hinted = |error: &dyn std::fmt::Display, hint: Option<String>| Failure {
+        hints: hint.into_iter().collect(),
+        ..Failure::new(error.to_string())
+    };
+    let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| hinted(&error, error.hint()))?;
+    let program =
+        kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| hinted(&error, error.hint()))?;
     let launch = profile.attach(&session).ok_or_else(|| {
         Failure::new(format!("the agent {} cannot open a session in a user interface", run.agent)).hint(format!(
             "read it with `kugetsu logs {issue}`, continue it with `kugetsu continue {issue} \"<message>\"`"
@@ -73,7 +78,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     })?;
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
-    launch.extend_env(&mut variables).map_err(|error| failed(&error))?;
+    launch.extend_env(&mut variables).map_err(|error| hinted(&error, error.hint()))?;
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     let error =

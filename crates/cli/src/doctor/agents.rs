@@ -19,7 +19,8 @@ pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> 
         match profile(name, &settings.agents) {
             Ok(profile) => checks.extend(agent(settings, &profile, is_default, daemon_path).await),
             Err(error) => {
-                let repair = "choose another agent: kugetsu config set agent.default <name>";
+                let known = error.known.join(", ");
+                let repair = format!("choose one of {known}: kugetsu config set agent.default <name>");
                 checks.push(Check::bad("agent.program", name, error.to_string(), repair));
             }
         }
@@ -61,8 +62,9 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon_
     let program = match program {
         Ok(program) => program,
         Err(error) => {
-            let repair = "install it, or choose another agent: kugetsu config set agent.default <name>";
-            return vec![broken("agent.program", error.to_string(), repair)];
+            let hint = error.hint().unwrap_or_default();
+            let repair = format!("{hint}; or choose another agent: kugetsu config set agent.default <name>");
+            return vec![broken("agent.program", error.to_string(), &repair)];
         }
     };
     checks.insert(0, version_check(profile, &program, broken).await);

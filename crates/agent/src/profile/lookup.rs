@@ -1,34 +1,35 @@
-//! Which agent a name means.
+//! Finds an agent's profile by its name.
 
 use thiserror::Error;
 
-use crate::opencode;
-use crate::profile::{CustomProfile, Profile};
+use super::definition::{CustomProfile, Profile};
+use super::opencode;
 
-/// There is no agent of this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no agent {asked:?}, only {}", known.join(", "))]
+#[error("there is no agent {name:?}")]
 pub struct UnknownAgent {
-    /// The name that was asked for.
-    pub asked: String,
-    /// The names there are.
+    pub name: String,
+    /// The names of all agents.
     pub known: Vec<String>,
 }
 
-/// The agent of this name: one of `custom`, which wins, or one that is built in.
-///
-/// # Errors
-/// [`UnknownAgent`] lists the names there are.
+impl UnknownAgent {
+    pub fn hint(&self) -> Option<String> {
+        Some(format!("use one of {}, or add one (see: kugetsu help agents)", self.known.join(", ")))
+    }
+}
+
+/// Returns the agent with this name. A custom agent has precedence over a built-in one.
 pub fn profile(name: &str, custom: &[CustomProfile]) -> Result<Profile, UnknownAgent> {
-    if let Some(own) = custom.iter().find(|own| own.name == name) {
-        return Ok(Profile::custom(own));
+    if let Some(custom) = custom.iter().find(|custom| custom.name == name) {
+        return Ok(Profile::custom(custom));
     }
     if name == opencode::NAME {
         return Ok(opencode::profile());
     }
     let mut known = vec![opencode::NAME.to_owned()];
-    known.extend(custom.iter().map(|own| own.name.clone()).filter(|own| own != opencode::NAME));
-    Err(UnknownAgent { asked: name.to_owned(), known })
+    known.extend(custom.iter().map(|custom| custom.name.clone()).filter(|custom| custom != opencode::NAME));
+    Err(UnknownAgent { name: name.to_owned(), known })
 }
 
 #[cfg(test)]
@@ -52,15 +53,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_agent_is_told_with_the_known_ones() {
+    fn unknown_agent_error_lists_the_known_ones() {
         let error = profile("codx", &[scripted()]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no agent \"codx\", only opencode, scripted");
+        assert_eq!(error.to_string(), "there is no agent \"codx\"");
+        assert!(error.hint().unwrap().starts_with("use one of opencode, scripted"));
     }
 
     #[test]
-    fn a_custom_agent_wins_over_a_built_in_one() {
-        let own = CustomProfile { name: "opencode".into(), ..scripted() };
-        assert_eq!(profile("opencode", &[own]).unwrap().program, PathBuf::from("/bin/agent"));
+    fn custom_agent_has_precedence_over_a_built_in_one() {
+        let custom = CustomProfile { name: "opencode".into(), ..scripted() };
+        assert_eq!(profile("opencode", &[custom]).unwrap().program, PathBuf::from("/bin/agent"));
     }
 
     fn env(launch: &Launch, before: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -70,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_a_vector_with_the_session_in_its_place() {
+    fn commands_are_argument_vectors_that_contain_the_session() {
         let id = SessionId::new("ses_a;rm").unwrap();
-        let own = profile("scripted", &[scripted()]).unwrap();
-        let delete = own.delete_session(&id).unwrap();
+        let custom = profile("scripted", &[scripted()]).unwrap();
+        let delete = custom.delete_session(&id).unwrap();
         assert_eq!(delete.args, ["session", "delete", "ses_a;rm"]);
         assert_eq!(env(&delete, &[("A", "old")]), [("A".to_owned(), "b c".to_owned())]);
-        assert!(own.attach(&id).is_none() && own.export_session(&id).is_none());
-        assert_eq!(env(&own.launch(Policy::Ask), &[]).len(), 1);
+        assert!(custom.attach(&id).is_none() && custom.export_session(&id).is_none());
+        assert_eq!(env(&custom.launch(Policy::Ask), &[]).len(), 1);
 
         let opencode = profile("opencode", &[]).unwrap();
         assert_eq!(opencode.delete_session(&id).unwrap().args, ["session", "delete", "ses_a;rm"]);
@@ -86,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn the_users_permission_rules_are_merged_or_refused() {
+    fn permission_rules_of_the_user_are_merged_or_refused() {
         let launch = profile("opencode", &[]).unwrap().launch(Policy::Ask);
         let env = env(&launch, &[("OPENCODE_PERMISSION", r#"{"bash":"ask"}"#)]);
         let rules = env.iter().filter(|(name, _)| name == "OPENCODE_PERMISSION").collect::<Vec<_>>();
         assert_eq!(rules.len(), 1);
         assert!(rules[0].1.contains(r#""bash":"ask""#) && rules[0].1.contains(r#""task":"deny""#), "{rules:?}");
         let error = launch.extend_env(&mut vec![("OPENCODE_PERMISSION".into(), "{".into())]).unwrap_err().to_string();
-        assert!(error.starts_with("the variable OPENCODE_PERMISSION holds no JSON object"), "{error}");
+        assert!(error.starts_with("the variable OPENCODE_PERMISSION is not a JSON object"), "{error}");
     }
 }

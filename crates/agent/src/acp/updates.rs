@@ -1,31 +1,28 @@
-//! From the protocol's session updates to events.
+//! Converts session updates of the protocol to events.
 //!
-//! Read leniently: a field of the wrong shape is left out, an update of an unknown kind is no event. An agent that is
-//! newer than this reader stays usable.
+//! It is lenient, so that kugetsu works with newer agents: a field of an unexpected type counts as missing, and an update of
+//! an unknown kind causes no event.
 
 use serde_json::Value;
 
+use super::state::{SessionState, ToolCall};
 use crate::event::{AgentEvent, PlanState, PlanStep};
-use crate::session_state::{SessionState, ToolSeen};
 use crate::tool::ToolKind;
 use crate::truncate::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, readable, truncate};
 
-/// Most uses of tools that are followed at once.
+/// Tool calls that are tracked at once.
 const TOOLS_MAX: usize = 1024;
 
-/// The events of one `session/update`.
-pub(crate) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
+/// Returns the events of a `session/update`.
+pub(super) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
+    let text = || content(&update["content"]).map(|text| truncate(text, TEXT_MAX));
     match update["sessionUpdate"].as_str().unwrap_or_default() {
-        "agent_message_chunk" => {
-            Vec::from_iter(content(&update["content"]).map(|text| AgentEvent::Text { text: truncate(text, TEXT_MAX) }))
-        }
-        "agent_thought_chunk" => Vec::from_iter(
-            content(&update["content"]).map(|text| AgentEvent::Thought { text: truncate(text, TEXT_MAX) }),
-        ),
-        "tool_call" | "tool_call_update" => tool(update, state),
+        "agent_message_chunk" => Vec::from_iter(text().map(|text| AgentEvent::Text { text })),
+        "agent_thought_chunk" => Vec::from_iter(text().map(|text| AgentEvent::Thought { text })),
+        "tool_call" | "tool_call_update" => tool_call(update, state),
         "plan" => vec![AgentEvent::Plan { steps: plan(&update["entries"]) }],
         "usage_update" => vec![AgentEvent::Usage {
-            cost_usd: state.cost(dollars(&update["cost"])),
+            cost_usd: state.record_cost(dollars(&update["cost"])),
             context_used: update["used"].as_u64().unwrap_or(0),
             context_size: update["size"].as_u64().unwrap_or(0),
         }],
@@ -37,7 +34,7 @@ fn dollars(cost: &Value) -> Option<f64> {
     (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten()
 }
 
-/// The text of a content block; other blocks are named.
+/// Returns the text of a content block, or the kind of a block that is not text.
 fn content(block: &Value) -> Option<String> {
     match block["type"].as_str()? {
         "text" => block["text"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
@@ -62,11 +59,11 @@ fn plan(entries: &Value) -> Vec<PlanStep> {
         .collect()
 }
 
-fn tool(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
+fn tool_call(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
     let Some(id) = update["toolCallId"].as_str().map(|id| truncate(id.to_owned(), LINE_MAX)) else {
         return Vec::new();
     };
-    let now = ToolSeen {
+    let new = ToolCall {
         title: truncate(update["title"].as_str().unwrap_or_default().to_owned(), LINE_MAX),
         input: readable(&update["rawInput"], INPUT_MAX),
         output: output(update),
@@ -77,27 +74,27 @@ fn tool(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
         _ => None,
     };
     let mut events = Vec::new();
-    // After a crash opencode goes on with a tool that it announced to the process before this one.
+    // Not only for "tool_call": after a crash opencode continues a tool call that it announced to an earlier process.
     if !state.tools.contains_key(&id) {
         if state.tools.len() >= TOOLS_MAX {
             state.tools.clear();
         }
-        let title = if now.title.is_empty() { "a tool".to_owned() } else { now.title.clone() };
+        let title = if new.title.is_empty() { "a tool".to_owned() } else { new.title.clone() };
         let kind = ToolKind::from_wire(update["kind"].as_str().unwrap_or_default());
-        events.push(AgentEvent::ToolStarted { id: id.clone(), title: title.clone(), kind, input: now.input.clone() });
-        state.tools.insert(id.clone(), ToolSeen { title, input: now.input.clone(), output: String::new() });
+        events.push(AgentEvent::ToolStarted { id: id.clone(), title: title.clone(), kind, input: new.input.clone() });
+        state.tools.insert(id.clone(), ToolCall { title, input: new.input.clone(), output: String::new() });
     }
     if let Some(ok) = ended {
-        let seen = state.tools.remove(&id).unwrap_or_default();
+        let known = state.tools.remove(&id).unwrap_or_default();
         state.tool_ended();
-        let output = if now.output.is_empty() { seen.output } else { now.output };
+        let output = if new.output.is_empty() { known.output } else { new.output };
         events.push(AgentEvent::ToolEnded { id, ok, output });
         return events;
     }
-    if let Some(seen) = state.tools.get_mut(&id) {
-        let title = changed(&mut seen.title, now.title);
-        let input = changed(&mut seen.input, now.input);
-        let output = changed(&mut seen.output, now.output);
+    if let Some(known) = state.tools.get_mut(&id) {
+        let title = changed(&mut known.title, new.title);
+        let input = changed(&mut known.input, new.input);
+        let output = changed(&mut known.output, new.output);
         if title.is_some() || input.is_some() || output.is_some() {
             events.push(AgentEvent::ToolChanged { id, title, input, output });
         }
@@ -105,16 +102,16 @@ fn tool(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
     events
 }
 
-/// The new text, where there is one and it differs; it then takes the old one's place.
-fn changed(seen: &mut String, now: String) -> Option<String> {
-    if now.is_empty() || *seen == now {
+/// Replaces the known text by a new one, and returns it, if the new one is present and differs.
+fn changed(known: &mut String, new: String) -> Option<String> {
+    if new.is_empty() || *known == new {
         return None;
     }
-    seen.clone_from(&now);
-    Some(now)
+    known.clone_from(&new);
+    Some(new)
 }
 
-/// What a tool has printed: its content, else its raw output.
+/// Returns the content of a tool call, or its raw output if it has none.
 fn output(update: &Value) -> String {
     let blocks = update["content"].as_array().map_or(&[][..], Vec::as_slice);
     let parts: Vec<String> = blocks
@@ -129,8 +126,8 @@ fn output(update: &Value) -> String {
         return truncate(parts.join("\n"), OUTPUT_MAX);
     }
     let raw = &update["rawOutput"];
-    let said = [&raw["output"], &raw["error"]].into_iter().find(|value| value.is_string()).unwrap_or(raw);
-    readable(said, OUTPUT_MAX)
+    let text = [&raw["output"], &raw["error"]].into_iter().find(|value| value.is_string()).unwrap_or(raw);
+    readable(text, OUTPUT_MAX)
 }
 
 #[cfg(test)]
@@ -139,28 +136,28 @@ mod tests {
 
     use super::*;
 
-    fn read(state: &mut SessionState, update: Value) -> Vec<String> {
+    fn shown(state: &mut SessionState, update: Value) -> Vec<String> {
         events(&update, state).iter().map(|event| format!("{event:?}")).collect()
     }
 
     #[test]
-    fn a_tool_starts_changes_and_ends_once() {
+    fn tool_call_starts_changes_and_ends_once() {
         let mut state = SessionState::default();
         let call = |status: &str, title: &str| json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "title": title, "kind": "execute", "status": status});
         let mut start = call("pending", "bash");
         start["sessionUpdate"] = "tool_call".into();
-        assert_eq!(read(&mut state, start), [r#"ToolStarted { id: "c", title: "bash", kind: Execute, input: "" }"#]);
-        assert_eq!(read(&mut state, call("in_progress", "echo hi")).len(), 1);
-        assert!(read(&mut state, call("in_progress", "echo hi")).is_empty());
+        assert_eq!(shown(&mut state, start), [r#"ToolStarted { id: "c", title: "bash", kind: Execute, input: "" }"#]);
+        assert_eq!(shown(&mut state, call("in_progress", "echo hi")).len(), 1);
+        assert!(shown(&mut state, call("in_progress", "echo hi")).is_empty());
         let mut end = call("completed", "echo hi");
         end["content"] = json!([{"type": "content", "content": {"type": "text", "text": "hi\n"}}]);
-        assert_eq!(read(&mut state, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
+        assert_eq!(shown(&mut state, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
         assert!(state.tools.is_empty());
     }
 
     #[test]
-    fn a_tool_that_was_never_announced_is_shown_all_the_same() {
-        let events = read(
+    fn tool_call_that_was_not_announced_is_shown() {
+        let events = shown(
             &mut SessionState::default(),
             json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "failed", "rawOutput": {"error": "no"}}),
         );
@@ -169,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_an_agent_sends_is_too_strange() {
+    fn malformed_updates_are_tolerated() {
         let mut state = SessionState::default();
         for update in [
             json!(null),
@@ -190,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_bounded() {
+    fn long_text_is_truncated() {
         let text = "x".repeat(TEXT_MAX * 3);
         let update = json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}});
         let [AgentEvent::Text { text }] = &events(&update, &mut SessionState::default())[..] else { panic!("no text") };

@@ -1,7 +1,7 @@
-//! One first start at a time.
+//! Serializes the first starts of an agent.
 //!
-//! opencode makes or migrates its database when a new home or a new version is first used, and several that do so at
-//! once fail: in one of two trials with four, one ended at once. So the first start with a home is made alone.
+//! opencode creates or migrates its database at the first start with a new home or as a new version. Concurrent first starts
+//! fail: in one of two trials with four of them, one exited at once.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,12 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::profile::Profile;
+use super::definition::Profile;
 
-/// How often a start that waits for another looks again.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between attempts to lock.
+const RETRY: Duration = Duration::from_millis(50);
 
-/// The right to make the first start. Dropped without [`done`](Self::done), the next one in line makes it.
+/// The exclusive right to make the first start. If it is dropped without [`done`](Self::done), the next waiting process gets
+/// it.
 #[derive(Debug)]
 pub struct FirstStart {
     _lock: File,
@@ -22,17 +23,14 @@ pub struct FirstStart {
 }
 
 impl FirstStart {
-    /// Waits while another process makes the first start of this agent. `None` if it was made before; the start need not
-    /// wait for others then. `directory` keeps the notes of it: one directory for each home that agents use, made when
-    /// it is not there.
+    /// Waits while another process makes the first start of this agent. Returns `None` if there was a first start before, so
+    /// that starts may be concurrent. `directory` holds lock files and marks; there is one for each home that agents use, and
+    /// it is created if needed.
     ///
-    /// Wait no longer than a start may take: a process that hangs holds up the others until it ends.
-    ///
-    /// # Errors
-    /// The directory cannot be written.
+    /// The caller should limit the time: a process that hangs during its first start blocks the others until it exits.
     pub async fn new(profile: &Profile, program: &Path, directory: &Path) -> io::Result<Option<Self>> {
         fs::create_dir_all(directory)?;
-        let name = note_name(profile, program);
+        let name = file_name(profile, program);
         let done = directory.join(format!("{name}.done"));
         if done.exists() {
             return Ok(None);
@@ -41,29 +39,27 @@ impl FirstStart {
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK).await,
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
+        // Another process may have made the first start while this one waited.
         Ok((!done.exists()).then_some(Self { _lock: lock, done }))
     }
 
-    /// The agent has opened a session: others may start.
-    ///
-    /// # Errors
-    /// The note of it cannot be written; the next start is then made alone, too.
+    /// Lets other processes start the agent. Call it when the agent has opened a session.
     pub fn done(self) -> io::Result<()> {
         File::create(&self.done).map(drop)
     }
 }
 
-/// A file name for this program at this state: another version has its own first start.
-fn note_name(profile: &Profile, program: &Path) -> String {
+/// A name for this state of the program, because each version has its own first start.
+fn file_name(profile: &Profile, program: &Path) -> String {
     let mut hasher = DefaultHasher::new();
     profile.name.hash(&mut hasher);
     program.hash(&mut hasher);
-    if let Ok(found) = program.metadata() {
-        (found.len(), found.modified().ok()).hash(&mut hasher);
+    if let Ok(metadata) = program.metadata() {
+        (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
     }
     format!("first-start-{:016x}", hasher.finish())
 }
@@ -71,18 +67,18 @@ fn note_name(profile: &Profile, program: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookup::profile;
+    use crate::profile::profile;
 
     #[tokio::test]
-    async fn first_starts_are_made_one_after_the_other_until_one_is_done() {
+    async fn first_starts_are_serialized_until_one_is_done() {
         let home = tempfile::tempdir().unwrap();
         let agent = profile("opencode", &[]).unwrap();
         let program = home.path().join("opencode");
         fs::write(&program, "one").unwrap();
         let first = || FirstStart::new(&agent, &program, home.path());
 
-        let one = first().await.unwrap().expect("nobody started before");
-        let two = tokio::time::timeout(LOOK * 4, first()).await;
+        let one = first().await.unwrap().expect("there was no start before");
+        let two = tokio::time::timeout(RETRY * 4, first()).await;
         assert!(two.is_err(), "the second waits");
         drop(one);
         let three = first().await.unwrap().expect("the first start failed");

@@ -1,0 +1,239 @@
+//! The connection to a running agent.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX};
+use super::state::SharedState;
+use crate::error::AgentError;
+use crate::event::AgentEvent;
+use crate::profile::Profile;
+use crate::question::Questions;
+use crate::truncate::{LINE_MAX, truncate};
+use crate::usage::Usage;
+use crate::wire::{Closed, ErrorResponse, RequestError, RpcClient, send_all};
+
+/// How long queued messages may take to be sent before the pipes are closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The error code of a response that requires a login (ACP, "Error handling").
+const AUTH_REQUIRED: i64 = -32000;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentInfo {
+    pub name: String,
+    pub version: String,
+}
+
+/// A program that serves tools by the Model Context Protocol on stdin and stdout. The agent starts it for each session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpServer {
+    /// Agents often show tools as `<name>_<tool>`.
+    pub name: String,
+    pub program: PathBuf,
+    /// Arguments, which every user of the machine can see.
+    pub args: Vec<String>,
+    /// Variables that are added to its environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running agent. Dropping the connection closes the agent's stdin and stdout.
+pub struct Connection {
+    pub(super) rpc: RpcClient,
+    pub(super) profile: Profile,
+    pub(super) state: SharedState,
+    pub(super) questions: Questions,
+    pub(super) capabilities: Capabilities,
+    pub(super) mcp_servers: Vec<McpServer>,
+    info: AgentInfo,
+    close: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// The agent's events, in order. They must be taken while the connection is used: without room for events, nothing of the
+/// agent is read. The stream ends with the connection.
+#[derive(Debug)]
+pub struct EventStream(mpsc::Receiver<AgentEvent>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    pub(super) load: bool,
+    pub(super) resume: bool,
+    pub(super) list: bool,
+}
+
+impl Connection {
+    /// Initializes the agent that has this stdin and stdout. Has no time limit: the caller ends an agent that does not
+    /// respond.
+    ///
+    /// # Errors
+    /// The agent exited, or speaks another protocol or version.
+    pub async fn open<W, R>(profile: &Profile, stdin: W, stdout: R) -> Result<(Self, EventStream), AgentError>
+    where
+        W: AsyncWrite + Unpin + Send + 'static,
+        R: AsyncRead + Unpin + Send + 'static,
+    {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let (state, questions) = (SharedState::default(), Questions::default());
+        state.lock().quirks = profile.quirks();
+        let (rpc, lines) = RpcClient::new();
+        let (close, closing) = oneshot::channel::<()>();
+        let inbox = Inbox { rpc: rpc.clone(), state: state.clone(), questions: questions.clone(), events: sender };
+        let client = rpc.clone();
+        let task = tokio::spawn(async move {
+            // Whichever ends first ends both, and closes both pipes: the agent's output, a pipe that breaks, or `close`.
+            let reason = tokio::select! {
+                reason = inbox.run(stdout) => reason,
+                sent = send_all(lines, stdin, closing) => {
+                    if let Err(error) = sent {
+                        tracing::debug!(%error, "could not send to the agent");
+                    }
+                    Closed::Ended
+                }
+            };
+            client.close(reason);
+        });
+        let mut connection = Self {
+            rpc,
+            profile: profile.clone(),
+            state,
+            questions,
+            capabilities: Capabilities::default(),
+            mcp_servers: Vec::new(),
+            info: AgentInfo::default(),
+            close: Some(close),
+            task,
+        };
+        connection.initialize().await?;
+        Ok((connection, EventStream(events)))
+    }
+
+    async fn initialize(&mut self) -> Result<(), AgentError> {
+        let params = json!({
+            "protocolVersion": 1,
+            "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
+            "clientInfo": {"name": "kugetsu", "version": env!("CARGO_PKG_VERSION")},
+        });
+        let response = self.request("initialize", params, "speak the Agent Client Protocol").await?;
+        if response["protocolVersion"] != 1 {
+            let theirs = match &response["protocolVersion"] {
+                Value::Null => "unknown".to_owned(),
+                other => truncate(other.to_string(), LINE_MAX),
+            };
+            return Err(AgentError::ProtocolVersion { theirs });
+        }
+        let capabilities = &response["agentCapabilities"];
+        let session = |name: &str| capabilities["sessionCapabilities"][name].is_object();
+        self.capabilities = Capabilities {
+            load: capabilities["loadSession"] == true,
+            resume: session("resume"),
+            list: session("list"),
+        };
+        let text =
+            |field: &str| truncate(response["agentInfo"][field].as_str().unwrap_or_default().to_owned(), LINE_MAX);
+        self.info = AgentInfo { name: text("name"), version: text("version") };
+        if self.info.name.is_empty() {
+            self.info.name = self.profile.name().to_owned();
+        }
+        Ok(())
+    }
+
+    /// Offers these servers to every session that is opened from now on.
+    pub fn offer_mcp_servers(&mut self, servers: Vec<McpServer>) {
+        self.mcp_servers = servers;
+    }
+
+    /// Returns the agent's name and version as the agent reports them.
+    pub fn info(&self) -> &AgentInfo {
+        &self.info
+    }
+
+    /// Returns what this connection's turns have used so far, as far as the agent reports it.
+    pub fn usage(&self) -> Usage {
+        self.state.lock().run()
+    }
+
+    /// Asks the agent to end its turn, and answers every open question as cancelled. The turn then ends with
+    /// [`StopReason::Cancelled`](crate::StopReason::Cancelled), unless the agent ignores the request.
+    pub fn cancel(&self) {
+        self.questions.cancel_all();
+        let state = self.state.lock();
+        if let Some(session) = state.session.as_deref().filter(|_| state.prompting) {
+            inbox::cancel(&self.rpc, session);
+        }
+    }
+
+    /// Cancels a turn in progress, sends what is queued, and closes the pipes. A well-behaved agent exits then.
+    pub async fn close(mut self) {
+        self.cancel();
+        drop(self.close.take());
+        if tokio::time::timeout(CLOSE_TIMEOUT, &mut self.task).await.is_err() {
+            tracing::debug!("the agent did not read all messages before its pipes were closed");
+        }
+    }
+
+    /// Sends a request and waits for its response. `doing` is an infinitive for error messages.
+    pub(super) async fn request(&self, method: &str, params: Value, doing: &'static str) -> Result<Value, AgentError> {
+        self.rpc.request(method, params).await.map_err(|error| match error {
+            RequestError::Closed(Closed::Ended) => AgentError::Exited { doing },
+            RequestError::Closed(Closed::LineTooLong) => AgentError::MessageTooLong { limit: MESSAGE_MAX },
+            RequestError::Closed(Closed::Pipe(why)) => AgentError::Pipe(why),
+            RequestError::Response(error) => self.classify(error, doing),
+        })
+    }
+
+    fn classify(&self, error: ErrorResponse, doing: &'static str) -> AgentError {
+        let ErrorResponse { code, message, data } = error;
+        let login_command = self.profile.login_command().to_owned();
+        // Set by opencode.
+        let name = data["errorName"].as_str().unwrap_or_default();
+        if code == AUTH_REQUIRED || name == "ProviderAuthError" {
+            return AgentError::NotLoggedIn { login_command };
+        }
+        // Agents put the standard text of the code before the one that says something.
+        let text = ["Internal error: ", "Invalid params: "].iter().find_map(|prefix| message.strip_prefix(prefix));
+        let message = truncate(text.unwrap_or(&message).to_owned(), LINE_MAX);
+        if name.is_empty() {
+            return AgentError::Failed { doing, message, code, detail: truncate(data.to_string(), LINE_MAX) };
+        }
+        AgentError::Model { message, login_command }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.questions.cancel_all();
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("agent", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl McpServer {
+    /// Converts it to the form of the protocol (ACP, "Session setup", stdio transport).
+    pub(super) fn to_wire(&self) -> Value {
+        let env: Vec<_> = self.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        json!({"name": self.name, "command": self.program.to_string_lossy(), "args": self.args, "env": env})
+    }
+}
+
+impl EventStream {
+    /// Waits for the next event. Returns `None` when the connection has ended.
+    pub async fn next(&mut self) -> Option<AgentEvent> {
+        self.0.recv().await
+    }
+
+    /// Returns an event that has arrived already.
+    pub fn try_next(&mut self) -> Option<AgentEvent> {
+        self.0.try_recv().ok()
+    }
+}

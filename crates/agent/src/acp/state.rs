@@ -1,0 +1,253 @@
+//! What a connection knows about its session: whether a turn is in progress, what it used, and signs that it did not end
+//! well.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::profile::Quirks;
+use crate::turn::{NO_ANSWER_TO_TOOL, StopReason};
+use crate::usage::Usage;
+
+/// Successive broken answers after which the turn is cancelled. opencode 1.18.33 requests another answer at once, endlessly
+/// and at the user's cost: 180 requests in 40 s were measured.
+pub(crate) const BROKEN_ANSWERS_MAX: u32 = 10;
+
+/// Shared by the reading and the requesting side.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedState(Arc<Mutex<SessionState>>);
+
+impl SharedState {
+    /// Not to be held across an `await`.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct SessionState {
+    pub(crate) quirks: Quirks,
+    /// The id of the session of this connection. Updates of sub-agents have other ids.
+    pub(crate) session: Option<String>,
+    /// Whether the agent repeats the history of a session, which causes no events.
+    pub(crate) replaying: bool,
+    /// Whether a prompt waits for its response.
+    pub(crate) prompting: bool,
+    /// Tool calls that have not ended, by id.
+    pub(crate) tools: HashMap<String, ToolCall>,
+    turn: TurnProgress,
+    /// Cost of the session before this turn, if known.
+    cost_before: Option<f64>,
+    /// Latest total cost of the session, as the agent reports it.
+    cost_total: Option<f64>,
+    /// Cost of the session before this connection opened it, if known.
+    cost_at_start: Option<f64>,
+    /// Sum over all turns of this connection.
+    run: Usage,
+}
+
+/// The latest state of a tool call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ToolCall {
+    pub(crate) title: String,
+    pub(crate) input: String,
+    pub(crate) output: String,
+}
+
+#[derive(Debug, Default)]
+struct TurnProgress {
+    /// The id of the current answer, if the agent reports one.
+    answer: Option<String>,
+    tool_since_answer: bool,
+    broken_answers: u32,
+    acted: bool,
+}
+
+/// What a chunk of an answer means for the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    Normal,
+    /// It starts a new answer because the one before broke off. The number counts such answers in a row.
+    AfterBreak(u32),
+    /// Too many answers broke off; the turn is to be cancelled.
+    GiveUp,
+}
+
+impl SessionState {
+    /// `cost_before` is the cost of the session until now, if known.
+    pub(crate) fn open_session(&mut self, id: &str, cost_before: Option<f64>) {
+        self.session = Some(id.to_owned());
+        // A failed attempt to load another session may have left this set.
+        self.replaying = false;
+        self.cost_before = cost_before;
+        self.cost_at_start = cost_before;
+    }
+
+    pub(crate) fn begin_turn(&mut self) {
+        self.prompting = true;
+        self.turn = TurnProgress::default();
+        self.tools.clear();
+    }
+
+    /// Records a chunk of the model's answer or reasoning.
+    ///
+    /// Every model step is an answer with an id of its own, and a healthy step after the first follows a tool call. So a new
+    /// id without a tool call in between shows that the answer before broke off.
+    pub(crate) fn chunk(&mut self, answer: Option<&str>) -> Chunk {
+        self.turn.acted = true;
+        let Some(answer) = answer.filter(|_| self.quirks.retries_broken_answers) else { return Chunk::Normal };
+        if self.turn.answer.as_deref() == Some(answer) {
+            return Chunk::Normal;
+        }
+        let is_first = self.turn.answer.replace(answer.to_owned()).is_none();
+        if std::mem::take(&mut self.turn.tool_since_answer) || is_first {
+            self.turn.broken_answers = 0;
+            return Chunk::Normal;
+        }
+        self.turn.broken_answers += 1;
+        if self.turn.broken_answers >= BROKEN_ANSWERS_MAX {
+            Chunk::GiveUp
+        } else {
+            Chunk::AfterBreak(self.turn.broken_answers)
+        }
+    }
+
+    pub(crate) fn tool_ended(&mut self) {
+        self.turn.acted = true;
+        self.turn.tool_since_answer = true;
+    }
+
+    /// Whether the turn was cancelled because too many answers broke off.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.turn.broken_answers >= BROKEN_ANSWERS_MAX
+    }
+
+    /// Records the total cost of the session, and returns the cost of this run so far.
+    pub(crate) fn record_cost(&mut self, total: Option<f64>) -> Option<f64> {
+        if total.is_some() {
+            self.cost_total = total;
+        }
+        difference(self.cost_total, self.cost_at_start)
+    }
+
+    /// Returns what the turn used. `reported` is the usage in the agent's response to the prompt.
+    pub(crate) fn end_turn(&mut self, reported: Usage) -> Usage {
+        self.prompting = false;
+        let cost_usd = difference(self.cost_total, self.cost_before);
+        self.cost_before = self.cost_total.or(self.cost_before);
+        let used = Usage { cost_usd, ..reported };
+        self.run += used;
+        used
+    }
+
+    /// Sum over all turns of this connection.
+    pub(crate) fn run(&self) -> Usage {
+        self.run
+    }
+
+    /// Interprets the stop reason of the protocol, and returns what speaks against a normal end of the turn.
+    pub(crate) fn interpret_stop(
+        &self,
+        stop_reason: &str,
+        reported: Usage,
+        any_refused: bool,
+    ) -> (StopReason, Option<String>) {
+        let doubt = |text: &str| (StopReason::EndTurn, Some(text.to_owned()));
+        match stop_reason {
+            "cancelled" => return (StopReason::Cancelled, None),
+            "max_tokens" => return (StopReason::MaxTokens, None),
+            "max_turn_requests" => return (StopReason::MaxRequests, None),
+            "refusal" => return (StopReason::Refused, None),
+            "end_turn" => {}
+            other => return doubt(&format!("The agent stopped for an unknown reason: {other:?}.")),
+        }
+        // A refused question explains a turn without a last answer.
+        if any_refused {
+            return (StopReason::EndTurn, None);
+        }
+        if self.quirks.reports_last_step && reported.total_tokens() == 0 {
+            return doubt("The model's last answer broke off, or its provider does not count tokens.");
+        }
+        if !self.turn.acted && !self.quirks.reports_last_step {
+            return doubt("The agent ended its turn without an answer or a tool call.");
+        }
+        if self.turn.tool_since_answer && self.quirks.retries_broken_answers {
+            return doubt(NO_ANSWER_TO_TOOL);
+        }
+        (StopReason::EndTurn, None)
+    }
+}
+
+fn difference(total: Option<f64>, before: Option<f64>) -> Option<f64> {
+    Some((total? - before?).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opencode() -> SessionState {
+        let quirks = Quirks { retries_broken_answers: true, reports_last_step: true, ..Quirks::default() };
+        let mut state = SessionState { quirks, ..SessionState::default() };
+        state.open_session("main", Some(0.0));
+        state.begin_turn();
+        state
+    }
+
+    fn tokens() -> Usage {
+        Usage { input_tokens: 10, ..Usage::default() }
+    }
+
+    #[test]
+    fn end_without_a_complete_answer_is_doubted() {
+        let mut state = opencode();
+        let doubt = |state: &SessionState, stop_reason, usage, any_refused| {
+            state.interpret_stop(stop_reason, usage, any_refused).1.is_some()
+        };
+        state.chunk(Some("a"));
+        assert_eq!(state.interpret_stop("end_turn", tokens(), false), (StopReason::EndTurn, None));
+        assert!(doubt(&state, "end_turn", Usage::default(), false), "a broken answer has no tokens");
+        assert!(doubt(&state, "a_new_reason", tokens(), false));
+        state.tool_ended();
+        assert!(doubt(&state, "end_turn", tokens(), false), "the model did not see the tool's result");
+        assert!(!doubt(&state, "end_turn", tokens(), true), "a refusal explains that");
+        assert!(doubt(&SessionState::default(), "end_turn", tokens(), false), "the agent did nothing");
+    }
+
+    #[test]
+    fn endless_broken_answers_are_given_up() {
+        let mut state = opencode();
+        assert_eq!(state.chunk(Some("0")), Chunk::Normal);
+        for n in 1..BROKEN_ANSWERS_MAX {
+            assert_eq!(state.chunk(Some(&n.to_string())), Chunk::AfterBreak(n));
+            assert_eq!(state.chunk(Some(&n.to_string())), Chunk::Normal);
+        }
+        assert_eq!(state.chunk(Some("last")), Chunk::GiveUp);
+        assert!(state.gave_up());
+        state.begin_turn();
+        for n in 0..2 * BROKEN_ANSWERS_MAX {
+            state.tool_ended();
+            assert_eq!(state.chunk(Some(&n.to_string())), Chunk::Normal, "a tool call between two answers is normal");
+        }
+    }
+
+    #[test]
+    fn cost_of_a_continued_session_is_what_it_adds() {
+        let mut state = SessionState::default();
+        state.open_session("main", Some(2.0));
+        state.begin_turn();
+        assert_eq!(state.record_cost(Some(2.5)), Some(0.5));
+        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.5));
+        state.begin_turn();
+        assert_eq!(state.record_cost(Some(2.75)), Some(0.75));
+        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.25));
+
+        let mut unknown = SessionState::default();
+        unknown.open_session("main", None);
+        unknown.begin_turn();
+        assert_eq!(unknown.record_cost(Some(2.5)), None);
+        assert_eq!(unknown.end_turn(tokens()).cost_usd, None);
+        unknown.begin_turn();
+        unknown.record_cost(Some(2.75));
+        assert_eq!(unknown.end_turn(tokens()).cost_usd, Some(0.25), "known from the second turn on");
+    }
+}

@@ -1,0 +1,138 @@
+//! Finds an agent's program and its version.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kugetsu_process::{OneShot, RunError, find_on_path, is_executable};
+use thiserror::Error;
+
+use super::definition::Profile;
+use crate::truncate::{LINE_MAX, truncate};
+
+/// opencode takes 1.5 s for `--version` on an idle machine, and much longer on a busy one.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the agent {name} is not installed: {}", missing(program))]
+pub struct NotInstalled {
+    pub name: String,
+    pub program: PathBuf,
+    hint: String,
+}
+
+impl NotInstalled {
+    pub fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
+}
+
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VersionError {
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("`{} --version` failed ({status}){}", program.display(), quoted(stderr))]
+    Failed { program: PathBuf, status: std::process::ExitStatus, stderr: String },
+    #[error("`{} --version` printed nothing", program.display())]
+    Empty { program: PathBuf },
+}
+
+fn missing(program: &Path) -> String {
+    if program.components().count() > 1 {
+        format!("there is no program at {}", program.display())
+    } else {
+        format!("`{}` is not on PATH", program.display())
+    }
+}
+
+fn quoted(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+/// Finds the agent's program: at its absolute path, or as the first executable with its name on `search_path`. Relative
+/// entries of `search_path` are skipped, because they would depend on the agent's worktree.
+///
+/// # Errors
+/// [`NotInstalled`].
+pub fn find_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, NotInstalled> {
+    let name = profile.program.as_path();
+    let found = if name.is_absolute() {
+        is_executable(name).then(|| name.to_owned())
+    } else if name.components().count() == 1 {
+        find_on_path(name.as_os_str(), search_path)
+    } else {
+        None
+    };
+    found.ok_or_else(|| NotInstalled {
+        name: profile.name.clone(),
+        program: name.to_owned(),
+        hint: profile.install_hint.clone(),
+    })
+}
+
+/// Returns the first line that the program prints for `--version`.
+pub async fn program_version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
+    let mut command = OneShot::new(program).arg("--version").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
+    for (name, value) in &profile.env {
+        command = command.env(OsString::from(name), OsString::from(value));
+    }
+    let output = kugetsu_process::run(command).await?;
+    if !output.status.success() {
+        let stderr = truncate(String::from_utf8_lossy(&output.stderr).trim().to_owned(), LINE_MAX);
+        return Err(VersionError::Failed { program: program.to_owned(), status: output.status, stderr });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    line.map(str::to_owned).ok_or_else(|| VersionError::Empty { program: program.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::profile::{CustomProfile, profile};
+
+    fn program(directory: &Path, text: &str, mode: u32) -> PathBuf {
+        let path = directory.join("an agent");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn agent(program: &Path) -> Profile {
+        let custom = CustomProfile { name: "own".into(), program: program.to_owned(), ..CustomProfile::default() };
+        profile("own", &[custom]).unwrap()
+    }
+
+    #[test]
+    fn programs_are_found_by_name_and_by_path() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        program(one.path(), "", 0o644);
+        let path = program(two.path(), "", 0o755);
+        let search = std::env::join_paths([Path::new("relative"), one.path(), two.path()]).unwrap();
+        assert_eq!(find_program(&agent(Path::new("an agent")), &search).unwrap(), path);
+        assert_eq!(find_program(&agent(&path), OsStr::new("")).unwrap(), path);
+    }
+
+    #[test]
+    fn missing_program_error_tells_how_to_install_it() {
+        let opencode = profile("opencode", &[]).unwrap();
+        let error = find_program(&opencode, OsStr::new("/nonexistent")).unwrap_err();
+        assert_eq!(error.to_string(), "the agent opencode is not installed: `opencode` is not on PATH");
+        assert!(error.hint().unwrap().contains("npm install"));
+        assert!(find_program(&agent(Path::new("bin/agent")), OsStr::new("/")).is_err(), "relative paths are refused");
+    }
+
+    #[tokio::test]
+    async fn version_is_one_line_or_an_error_with_the_stderr() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = program(directory.path(), "#!/bin/sh\n[ \"$1\" = --version ] && echo && echo 1.2.3\n", 0o755);
+        assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "1.2.3");
+        program(directory.path(), "#!/bin/sh\necho no >&2; exit 3\n", 0o755);
+        let error = program_version(&agent(&path), &path).await.unwrap_err().to_string();
+        assert!(error.contains("exit status: 3") && error.ends_with(": no"), "{error}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The agents: their commands, environments and quirks, and their programs on this machine.
+
+mod definition;
+mod first_start;
+mod install;
+mod lookup;
+mod opencode;
+mod permission_rules;
+
+pub(crate) use definition::Quirks;
+pub use definition::{CustomProfile, Launch, Profile};
+pub use first_start::FirstStart;
+pub use install::{NotInstalled, VersionError, find_program, program_version};
+pub use lookup::{UnknownAgent, profile};
+pub use permission_rules::InvalidPermissionRules;

@@ -1,0 +1,36 @@
+//! The profile of opencode. All quirks were measured with version 1.18.33.
+
+use std::path::PathBuf;
+
+use super::definition::{Profile, Quirks};
+
+pub(super) const NAME: &str = "opencode";
+const TESTED_VERSION: &str = "1.18.33";
+
+pub(super) fn profile() -> Profile {
+    let strings = |strings: &[&str]| strings.iter().map(|&string| string.to_owned()).collect();
+    Profile {
+        name: NAME.to_owned(),
+        program: PathBuf::from(NAME),
+        args: strings(&["acp"]),
+        // An update during a run would replace the program that other runs are about to start.
+        env: vec![("OPENCODE_DISABLE_AUTOUPDATE".to_owned(), "1".to_owned())],
+        delete: Some(strings(&["session", "delete", "{session}"])),
+        attach: Some(strings(&["--session", "{session}"])),
+        export: Some(strings(&["export", "{session}"])),
+        login_files: vec!["opencode/auth.json"],
+        config_directories: vec![NAME],
+        tested_version: Some(TESTED_VERSION),
+        install_hint:
+            "install it (https://opencode.ai, or `npm install -g opencode-ai`); if it is installed, set the PATH \
+                       for agents: kugetsu env set PATH <value>"
+                .to_owned(),
+        login_command: "opencode auth login".to_owned(),
+        quirks: Quirks {
+            slash_commands: true,
+            retries_broken_answers: true,
+            reports_last_step: true,
+            opencode_permission: true,
+        },
+    }
+}
