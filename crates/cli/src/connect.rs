@@ -108,8 +108,8 @@ async fn logged<Response>(
     let path = path.split('?').next().unwrap_or(path);
     let milliseconds = start.elapsed().as_millis();
     match &result {
-        Ok(_) => tracing::info!("asked the daemon for {path} ({milliseconds} ms)"),
-        Err(error) => tracing::info!("asked the daemon for {path} ({milliseconds} ms): {error}"),
+        Ok(_) => tracing::info!("requested {path} from the daemon ({milliseconds} ms)"),
+        Err(error) => tracing::info!("requested {path} from the daemon ({milliseconds} ms): {error}"),
     }
     result
 }

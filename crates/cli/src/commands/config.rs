@@ -91,8 +91,8 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
                 let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
                 ui::table_with_free(&["SETTING", "VALUE", "SOURCE"], &rows, 1);
             }
-            for fault in &loaded.warnings {
-                ui::warning(fault);
+            for warning in &loaded.warnings {
+                ui::warning(warning);
             }
             if let Some(failure) = invalid_settings(home, &loaded) {
                 return Err(failure);

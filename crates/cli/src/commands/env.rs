@@ -182,8 +182,8 @@ fn show(home: &Home, agent: &str, json: bool) -> Result<(), Failure> {
             ui::note(format!("{} sets no variables", path.display()));
         }
     }
-    for fault in &file.diagnostics {
-        ui::warning(fault);
+    for warning in &file.diagnostics {
+        ui::warning(warning);
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ fn continue_without_earlier_work_fails_with_a_hint() {
     let world = World::new();
     let repository = world.repository("demo");
     for reference in [".", "local/demo#7", "ses_nothing", "https://github.com/acme/api/issues/1"] {
-        let output = world.try_in(repository.path(), ["continue", reference, "go on"]);
+        let output = world.try_in(repository.path(), ["continue", reference, "more"]);
         assert_eq!(output.status.code(), Some(2), "{}", crate::world::shown(&output));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains("hint:") || text.contains("kugetsu "), "{text}");

@@ -33,9 +33,9 @@ fn delegate_pushes_two_branches_and_reports_once() {
     let (delegated, code) = ended(&output);
     assert_eq!(code, 0, "{}", shown(&output));
     assert_eq!(delegated["over"], true, "{delegated}");
-    let asked = delegated["asked"].as_array().unwrap();
-    assert_eq!(asked.len(), 2, "{delegated}");
-    for (run, repository) in asked.iter().zip([&one, &two]) {
+    let runs = delegated["asked"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{delegated}");
+    for (run, repository) in runs.iter().zip([&one, &two]) {
         assert_eq!((run["state"].as_str(), run["pushed"].as_bool()), (Some("done"), Some(true)), "{run}");
         assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "fixed.txt"), "yes");
     }
@@ -43,7 +43,7 @@ fn delegate_pushes_two_branches_and_reports_once() {
     let kinds: Vec<_> = tasks.iter().map(|task| task["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["delegate", "report"], "one report: {delegated}");
     let report = tasks[1]["message"].as_str().unwrap();
-    for run in asked {
+    for run in runs {
         let line = report
             .lines()
             .find(|line| line.contains(run["issue"].as_str().unwrap()))
@@ -272,7 +272,7 @@ fn coordinators_session_does_not_name_an_issue() {
         assert!(shown(&output).contains("kugetsu delegate"), "{}", shown(&output));
     }
     let itself = json!({"call": {"tool": "kugetsu_continue", "arguments": {"issue": session, "message": "again"}}});
-    world.run(["delegate", &coordinator_message("go on", &[itself]), "--wait"]);
+    world.run(["delegate", &coordinator_message("continue", &[itself]), "--wait"]);
     let refused = world.records("pm", "tool_ended");
     assert_eq!(refused[0]["ok"], false, "{refused:?}");
     assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 2);

@@ -167,7 +167,7 @@ fn each_server_gets_only_its_own_token() {
     let one = serve(&world, "one", "token-of-one-123", "ONE_TOKEN");
     let two = serve(&world, "two", "token-of-two-456", "TWO_TOKEN");
     // The variable of their kind belongs to neither.
-    world.run(["env", "set", "GITEA_TOKEN", "token-of-nobody-789"]);
+    world.run(["env", "set", "GITEA_TOKEN", "token-of-the-kind-789"]);
     for server in [&one, &two] {
         let reference = format!("{}/acme/api/issues/1", server.base_url());
         let output =

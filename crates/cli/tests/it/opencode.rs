@@ -225,7 +225,7 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
         let clone = Repository::clone_at(&server.url(), &worktree, &[]);
         clone.git(["switch", "-q", "-c", &format!("fix/issue-{number}")]);
         let directory = if in_worktree { clone.path() } else { project.path() };
-        opencode(directory, &["run", &format!("what the script asked in {number}")]);
+        opencode(directory, &["run", &format!("the script asks in {number}")]);
         let all: Value = serde_json::from_str(&opencode(directory, &["session", "list", "--format", "json"])).unwrap();
         let id = all[0]["id"].as_str().unwrap().to_owned();
         let session = json!({"type": "forked", "opencode_session_id": id, "worktree_path": worktree, "state": "idle",
@@ -245,10 +245,10 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
     };
     let (session, seen) = continue_issue(14);
     assert_eq!(session, same);
-    assert!(seen.contains("what the script asked in 14"), "{seen}");
+    assert!(seen.contains("the script asks in 14"), "{seen}");
     let (session, seen) = continue_issue(15);
     assert_ne!(session, elsewhere);
-    assert!(!seen.contains("what the script asked in 15"), "{seen}");
+    assert!(!seen.contains("the script asks in 15"), "{seen}");
     let stdout = world.run(["logs", "github.com/acme/api#15"]);
     assert!(stdout.contains("a new session takes over"), "{stdout}");
 }

@@ -214,7 +214,7 @@ fn verbose_commands_log_to_stderr_without_secrets() {
     assert!(quiet.stderr.is_empty(), "{}", shown(&quiet));
     let verbose = world.attempt(["list", "-v"]);
     assert_eq!(verbose.stdout, quiet.stdout);
-    assert!(String::from_utf8_lossy(&verbose.stderr).contains("INFO asked the daemon for /"), "{}", shown(&verbose));
+    assert!(String::from_utf8_lossy(&verbose.stderr).contains("INFO requested /"), "{}", shown(&verbose));
     let detailed = world.attempt(["-vv", "logs", "https://bot:topsecret-123456@git.example.com/acme/api/issues/1"]);
     assert!(String::from_utf8_lossy(&detailed.stderr).contains("DEBUG connecting to "), "{}", shown(&detailed));
     assert!(!shown(&detailed).contains("topsecret"), "{}", shown(&detailed));

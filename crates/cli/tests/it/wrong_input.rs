@@ -20,7 +20,7 @@ fn wrong_input_fails_with_a_message_and_leaves_nothing() {
         (&["start", ".", ""], "message"),
         (&["start", "."], "message"),
         (&["continue", ".", ""], "kugetsu continue . \"<message>\""),
-        (&["start", ".", "x", "--agent", "nobody"], "nobody"),
+        (&["start", ".", "x", "--agent", "missing"], "missing"),
         (&["start", ".", "x", "--base", "-x"], "-x"),
         (&["start", ".", "x", "--after", "local/none#1"], "local/none#1"),
         (&["start", "local/demo#9", "x"], "local/demo#9"),
