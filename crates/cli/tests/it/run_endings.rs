@@ -62,8 +62,8 @@ fn failed_runs_have_a_reason() {
     let world = World::new();
     let repository = world.repository("demo");
     for (step, reason) in [
-        ("crash", "ended"),
-        ("exit 3", "ended"),
+        ("crash", "exited"),
+        ("exit 3", "exited"),
         ("refuse", "refused"),
         ("max_tokens", "longest answer"),
         ("error no credit left", "no credit left"),
