@@ -7,13 +7,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
+use crate::endpoint::{Encoded, Endpoint, Method, Route, StreamEndpoint};
 use crate::problem::Problem;
 
 /// Longest line of a stream: eight times the longest [record](crate::record::RECORD_MAX), which also has room for a
@@ -58,33 +59,33 @@ impl Client {
         Ok(Self { socket: socket.to_owned(), sender: open(socket).await? })
     }
 
-    /// Asks for something.
+    /// Sends a request and waits for the response.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn get<Answer: DeserializeOwned>(&mut self, path: &str) -> Result<Answer, ClientError> {
-        self.call(Method::GET, path, Bytes::new()).await
-    }
-
-    /// Asks to do something.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn post<Answer: DeserializeOwned>(
+    pub async fn call<Request: Serialize, Response: DeserializeOwned>(
         &mut self,
-        path: &str,
-        body: &(impl Serialize + Sync),
-    ) -> Result<Answer, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| ClientError::Broken(error.to_string()))?;
-        self.call(Method::POST, path, body.into()).await
+        endpoint: &Endpoint<Request, Response>,
+        request: &Request,
+    ) -> Result<Response, ClientError> {
+        let response = self.send(&endpoint.route, request).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let body = response.into_body().collect().await.map_err(|error| ClientError::Broken(error.to_string()))?;
+        serde_json::from_slice(&body.to_bytes()).map_err(|error| ClientError::NotUnderstood(error.to_string()))
     }
 
-    /// Asks for a stream of lines; it uses up the connection.
+    /// Requests a stream; it uses up the connection.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn stream<Item: DeserializeOwned>(mut self, path: &str) -> Result<Lines<Item>, ClientError> {
-        let response = self.send(Method::GET, path, Bytes::new()).await?;
+    pub async fn stream<Request: Serialize, Item: DeserializeOwned>(
+        mut self,
+        endpoint: &StreamEndpoint<Request, Item>,
+        request: &Request,
+    ) -> Result<Lines<Item>, ClientError> {
+        let response = self.send(&endpoint.route, request).await?;
         if response.status() != StatusCode::OK {
             return Err(refusal(response).await);
         }
@@ -97,30 +98,24 @@ impl Client {
         })
     }
 
-    async fn call<Answer: DeserializeOwned>(
+    async fn send<Fields: Serialize>(
         &mut self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Answer, ClientError> {
-        let response = self.send(method, path, body).await?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        let body = response.into_body().collect().await.map_err(|error| ClientError::Broken(error.to_string()))?;
-        serde_json::from_slice(&body.to_bytes()).map_err(|error| ClientError::NotUnderstood(error.to_string()))
-    }
-
-    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+        route: &Route<Fields>,
+        request: &Fields,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let Encoded { target, body } = route.encode(request).map_err(|error| ClientError::Broken(error.to_string()))?;
         if self.sender.ready().await.is_err() {
             self.sender = open(&self.socket).await?;
         }
         let request = Request::builder()
-            .method(method)
-            .uri(path)
+            .method(match route.method {
+                Method::Get => hyper::Method::GET,
+                Method::Post => hyper::Method::POST,
+            })
+            .uri(target)
             .header(HOST, "kugetsu")
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
+            .body(Full::new(body.into()))
             .map_err(|error| ClientError::Broken(error.to_string()))?;
         self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))
     }

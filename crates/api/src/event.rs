@@ -2,6 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::flag;
+
+/// Which events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsQuery {
+    /// The events of this issue only.
+    pub reference: Option<String>,
+    #[serde(default)]
+    pub cwd: String,
+    /// Only those with a greater number.
+    #[serde(default)]
+    pub after: i64,
+    /// Only those from this time on (RFC 3339).
+    pub since: Option<String>,
+    /// Whether the stream continues with events as they are stored.
+    #[serde(default, deserialize_with = "flag")]
+    pub follow: bool,
+}
+
 /// A stored fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventObject {

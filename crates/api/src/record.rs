@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::flag;
 use crate::run::Usage;
 
 /// Longest record as a line, in bytes. The writer shortens its text.
@@ -145,12 +146,27 @@ pub struct PlanStep {
     pub state: String,
 }
 
+/// Which records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscriptQuery {
+    /// The issue: any accepted shape, or a session's identifier.
+    pub reference: String,
+    #[serde(default)]
+    pub cwd: String,
+    /// Only the records of runs that ended after this time (RFC 3339), or have not ended.
+    pub since: Option<String>,
+    /// Whether the stream continues until no task of the issue is queued or running.
+    #[serde(default, deserialize_with = "flag")]
+    pub follow: bool,
+}
+
 /// A runner's report: the facts that the daemon has not acknowledged, and how long the records are. The records themselves
 /// stay in the run's file.
 ///
 /// A runner that hears no answer sends the same facts again. The daemon tells by their offsets which it has stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    pub run: String,
     /// In the order of the records.
     pub facts: Vec<ReportedFact>,
     /// Bytes of whole records in the file. Never less than the end of the last fact.

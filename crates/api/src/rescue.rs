@@ -2,6 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Which rescues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescuesQuery {
+    /// Those of this issue only.
+    pub reference: Option<String>,
+    #[serde(default)]
+    pub cwd: String,
+}
+
 /// One rescue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RescueObject {

@@ -42,6 +42,12 @@ impl State {
     }
 }
 
+/// Names a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunQuery {
+    pub run: String,
+}
+
 /// What a run used of its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::flag;
 use crate::run::RunObject;
 
 /// What the task does.
@@ -68,6 +69,24 @@ pub struct TaskRequest {
     pub asked_by: Option<String>,
 }
 
+/// Names a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskQuery {
+    /// Its identifier, or an issue of which it is the latest task.
+    pub task: String,
+    /// The caller's directory, absolute; needed if `task` is an issue.
+    #[serde(default)]
+    pub cwd: String,
+}
+
+/// Which tasks of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueQuery {
+    /// Ended ones, too.
+    #[serde(default, deserialize_with = "flag")]
+    pub all: bool,
+}
+
 /// A queued task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskObject {
@@ -92,4 +111,10 @@ pub struct TaskObject {
 pub struct CleanRequest {
     /// Only those that ended at least this many seconds ago; as long as the setting `queue.keep` says otherwise.
     pub older_than_seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanedTasks {
+    /// How many were removed from the history.
+    pub removed: u64,
 }

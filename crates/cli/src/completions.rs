@@ -7,7 +7,8 @@ use clap::Command;
 use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use kugetsu_api::client::Client;
-use kugetsu_api::path;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::run::RunObject;
 use tokio::runtime::Builder;
 
@@ -47,7 +48,7 @@ pub(crate) fn issues() -> ArgValueCandidates {
         let Some(socket) = paths::home().ok().and_then(|home| home.socket().ok()) else { return Vec::new() };
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
         let runs = runtime.block_on(async {
-            let request = async { Client::connect(&socket).await?.get::<Vec<RunObject>>(path::ISSUES).await };
+            let request = async { Client::connect(&socket).await?.call(&endpoints::LIST_ISSUES, &NoFields {}).await };
             tokio::time::timeout(TIMEOUT, request).await
         });
         runs.ok().and_then(Result::ok).unwrap_or_default().iter().map(issue).collect()

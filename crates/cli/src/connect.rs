@@ -1,14 +1,11 @@
 //! Connections of commands to the daemon, which is started if a command needs it.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
-use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::delegate::DelegateRequest;
+use kugetsu_api::endpoint::{Endpoint, NoFields};
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::task::{TaskObject, TaskRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,66 +49,47 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
     Ok(Client::connect(&socket(home)?).await?)
 }
 
-/// Sends a query. It changes nothing, so it is sent again if the daemon dies meanwhile.
-pub(crate) async fn get<Response: DeserializeOwned>(home: &Home, path: &str) -> Result<Response, Failure> {
-    with_retry(home, path, async |mut daemon| daemon.get(path).await).await
-}
-
-/// Sends a request that changes something. It is not sent again: after a broken connection it is unknown whether the
-/// daemon has carried it out.
-pub(crate) async fn post<Response: DeserializeOwned>(
+/// Sends a request that is safe to repeat, on a new connection each time that one breaks. Reads are safe, and so are
+/// requests that carry an ID of their own.
+pub(crate) async fn call<Request: Serialize + Sync, Response: DeserializeOwned>(
     home: &Home,
-    path: &str,
-    body: &(impl Serialize + Sync),
-) -> Result<Response, Failure> {
-    let mut client = ready(home).await?;
-    Ok(logged(path, client.post(path, body)).await?)
-}
-
-/// Queues a task. The task carries its own ID, so sending it again queues it once.
-pub(crate) async fn queue(home: &Home, request: &TaskRequest) -> Result<TaskObject, Failure> {
-    with_retry(home, path::TASKS, async |mut daemon| daemon.post(path::TASKS, request).await).await
-}
-
-/// Sends a message to the coordinator. Like [`queue`], safe to send again.
-pub(crate) async fn delegate(home: &Home, request: &DelegateRequest) -> Result<TaskObject, Failure> {
-    with_retry(home, path::DELEGATE, async |mut daemon| daemon.post(path::DELEGATE, request).await).await
-}
-
-/// Adopts an issue of the script's home. Like [`queue`], safe to send again: an adopted issue is recognized.
-pub(crate) async fn adopt(home: &Home, request: &AdoptRequest) -> Result<AdoptedObject, Failure> {
-    with_retry(home, path::ADOPT, async |mut daemon| daemon.post(path::ADOPT, request).await).await
-}
-
-/// Sends a request, on a new connection each time that one breaks.
-async fn with_retry<Response>(
-    home: &Home,
-    path: &str,
-    send: impl AsyncFn(Client) -> Result<Response, ClientError>,
+    endpoint: &Endpoint<Request, Response>,
+    request: &Request,
 ) -> Result<Response, Failure> {
     for _ in 0..RETRIES {
-        match logged(path, send(ready(home).await?)).await {
+        match send(home, endpoint, request).await? {
             Err(ClientError::Broken(_)) => tokio::time::sleep(RETRY_PAUSE).await,
             result => return Ok(result?),
         }
     }
-    Ok(logged(path, send(ready(home).await?)).await?)
+    call_once(home, endpoint, request).await
 }
 
-/// Logs a request without its query: a reference may be a URL with credentials.
-async fn logged<Response>(
-    path: &str,
-    request: impl Future<Output = Result<Response, ClientError>>,
-) -> Result<Response, ClientError> {
+/// Sends a request that changes something. It is not repeated: after a broken connection it is unknown whether the daemon
+/// has carried it out.
+pub(crate) async fn call_once<Request: Serialize + Sync, Response: DeserializeOwned>(
+    home: &Home,
+    endpoint: &Endpoint<Request, Response>,
+    request: &Request,
+) -> Result<Response, Failure> {
+    Ok(send(home, endpoint, request).await??)
+}
+
+/// Sends a request and logs its path without the fields: a reference may be a URL with credentials.
+async fn send<Request: Serialize + Sync, Response: DeserializeOwned>(
+    home: &Home,
+    endpoint: &Endpoint<Request, Response>,
+    request: &Request,
+) -> Result<Result<Response, ClientError>, Failure> {
+    let mut client = ready(home).await?;
     let start = Instant::now();
-    let result = request.await;
-    let path = path.split('?').next().unwrap_or(path);
-    let milliseconds = start.elapsed().as_millis();
+    let result = client.call(endpoint, request).await;
+    let (path, milliseconds) = (endpoint.route.path, start.elapsed().as_millis());
     match &result {
         Ok(_) => tracing::info!("requested {path} from the daemon ({milliseconds} ms)"),
         Err(error) => tracing::info!("requested {path} from the daemon ({milliseconds} ms): {error}"),
     }
-    result
+    Ok(result)
 }
 
 /// Waits for a daemon that went away while a command listened to it. Returns false if it stays away.
@@ -144,7 +122,7 @@ pub(crate) async fn reconnect_or_fail(home: &Home, meanwhile: &str, task: &str) 
 /// error of the command that made it.
 pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {
     if let Some(mut client) = running(home).await? {
-        client.post::<serde_json::Value>(path::RELOAD, &()).await?;
+        client.call(&endpoints::RELOAD, &NoFields {}).await?;
     }
     Ok(())
 }

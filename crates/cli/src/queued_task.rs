@@ -1,9 +1,9 @@
 //! Shared by the commands that queue a task: reading its message, and reporting its state or waiting for its end.
 
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
 use kugetsu_api::run::State;
-use kugetsu_api::task::TaskObject;
+use kugetsu_api::task::{TaskObject, TaskQuery};
 
 use crate::connect;
 use crate::exit::Exit;
@@ -26,7 +26,8 @@ pub(crate) async fn report(home: &Home, task: TaskObject, cwd: &str, wait: bool,
     }
     if !wait {
         // The response to queueing has no position, so that its cost does not grow with the queue.
-        let current: TaskObject = connect::get(home, &path::with(path::TASK, &task.run.task)).await?;
+        let query = TaskQuery { task: task.run.task.clone(), cwd: cwd.to_owned() };
+        let current = connect::call(home, &endpoints::SHOW_TASK, &query).await?;
         let task = TaskObject { notes: task.notes, ..current };
         if json {
             ui::json(&task)?;

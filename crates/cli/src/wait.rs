@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::event::EventObject;
+use kugetsu_api::endpoints;
+use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::record::{Body, Record};
-use kugetsu_api::task::TaskObject;
+use kugetsu_api::record::{Body, TranscriptQuery};
+use kugetsu_api::task::{TaskObject, TaskQuery};
 use tokio::task::JoinHandle;
 
 use crate::connect;
@@ -65,22 +65,20 @@ impl Watch<'_> {
 
     async fn until_ended_or_disconnected(&mut self) -> Result<TaskObject, ClientError> {
         let socket = paths::socket(self.home).map_err(|failure| ClientError::Broken(failure.message))?;
-        let last_event = self.last_event.to_string();
-        let query = [
-            ("reference", Some(self.task.run.issue.as_str())),
-            ("cwd", Some(self.cwd)),
-            ("follow", Some("1")),
-            ("after", Some(last_event.as_str())),
-            ("since", Some(self.task.run.queued_at.as_str())),
-        ];
-        let events = path::with_query(path::EVENTS, &query);
-        let mut events = Client::connect(&socket).await?.stream::<EventObject>(&events).await?;
+        let query = EventsQuery {
+            reference: Some(self.task.run.issue.clone()),
+            cwd: self.cwd.to_owned(),
+            after: self.last_event,
+            since: Some(self.task.run.queued_at.clone()),
+            follow: true,
+        };
+        let mut events = Client::connect(&socket).await?.stream(&endpoints::EVENTS, &query).await?;
         let mut client = Client::connect(&socket).await?;
-        let path = path::with_query(&path::with(path::TASK, &self.task.run.task), &[("cwd", Some(self.cwd))]);
+        let query = TaskQuery { task: self.task.run.task.clone(), cwd: self.cwd.to_owned() };
         let mut may_have_changed = true;
         loop {
             if may_have_changed {
-                let task: TaskObject = client.get(&path).await?;
+                let task = client.call(&endpoints::SHOW_TASK, &query).await?;
                 if task.run.state.is_final() {
                     return Ok(task);
                 }
@@ -103,13 +101,12 @@ impl Watch<'_> {
         if self.steps.as_ref().is_some_and(|steps| !steps.is_finished()) {
             return;
         }
-        let query = [
-            ("reference", Some(self.task.run.issue.as_str())),
-            ("cwd", Some(self.cwd)),
-            ("follow", Some("1")),
-            ("since", Some(self.task.run.queued_at.as_str())),
-        ];
-        let path = path::with_query(path::TRANSCRIPT, &query);
+        let query = TranscriptQuery {
+            reference: self.task.run.issue.clone(),
+            cwd: self.cwd.to_owned(),
+            since: Some(self.task.run.queued_at.clone()),
+            follow: true,
+        };
         let since = self.task.run.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
         // Every stream starts from the beginning. Steps of the previous stream are not printed again.
         let since = if self.steps.is_some() { Timestamp::now().as_millisecond() } else { since };
@@ -117,7 +114,7 @@ impl Watch<'_> {
         self.steps = Some(tokio::spawn(async move {
             // Steps are only for the eye: the end of the task comes from the events, so an error just ends the printing.
             let Ok(client) = Client::connect(&socket).await else { return };
-            let Ok(mut records) = client.stream::<Record>(&path).await else { return };
+            let Ok(mut records) = client.stream(&endpoints::TRANSCRIPT, &query).await else { return };
             while let Ok(Some(record)) = records.next().await {
                 match record.body {
                     Body::Step { text } if record.at >= since => ui::note(format!("· {}", one_line(&text))),

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::path;
-use kugetsu_api::record::Acknowledged;
+use kugetsu_api::endpoints;
+use kugetsu_api::run::RunQuery;
 use kugetsu_api::run_spec::{Limits, RunnerControl};
 use tokio::sync::watch;
 
@@ -54,7 +54,7 @@ impl Reporter {
     /// Takes control messages until the connection breaks. `Ok` means that the run is over.
     async fn listen(&self) -> Result<(), ClientError> {
         let client = Client::connect(&self.socket).await?;
-        let mut messages = client.stream::<RunnerControl>(&path::with(path::RUN_ORDERS, &self.run)).await?;
+        let mut messages = client.stream(&endpoints::RUN_CONTROL, &RunQuery { run: self.run.clone() }).await?;
         while let Some(message) = messages.next().await? {
             self.take(message);
             if self.is_superseded() {
@@ -102,8 +102,8 @@ impl Reporter {
     }
 
     async fn send(&self, client: &mut Client) -> Result<(), ClientError> {
-        let report = self.spool.report(*self.acknowledged.borrow());
-        let answer: Acknowledged = client.post(&path::with(path::RUN_FACTS, &self.run), &report).await?;
+        let report = self.spool.report(&self.run, *self.acknowledged.borrow());
+        let answer = client.call(&endpoints::REPORT_RUN, &report).await?;
         if answer.over {
             self.take(RunnerControl::Superseded);
         }
@@ -226,16 +226,16 @@ mod tests {
         let (_reporter, _received, spool) = reporter(dir.path());
         spool.write(Body::Text { text: "hello".to_owned() });
         spool.write(Body::SessionLost { session: "one".to_owned() });
-        let first = spool.report(0);
+        let first = spool.report("run", 0);
         assert_eq!((first.facts.len(), first.facts[0].end), (1, first.length));
         spool.write(Body::SessionLost { session: "two".to_owned() });
         spool.write(Body::Text { text: "bye".to_owned() });
-        let second = spool.report(0);
+        let second = spool.report("run", 0);
         assert_eq!(second.facts[0], first.facts[0]);
         assert_eq!(second.facts.len(), 2);
         assert!(second.facts[1].end < second.length);
-        assert_eq!(spool.report(first.length).facts, second.facts[1..]);
-        assert_eq!(spool.report(second.length).facts, []);
+        assert_eq!(spool.report("run", first.length).facts, second.facts[1..]);
+        assert_eq!(spool.report("run", second.length).facts, []);
         assert_eq!(second.length, std::fs::metadata(dir.path().join("records.jsonl")).unwrap().len());
     }
 }

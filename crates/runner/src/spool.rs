@@ -100,10 +100,10 @@ impl Spool {
     }
 
     /// The facts after byte `acknowledged`, and the length of the records now.
-    pub(crate) fn report(&self, acknowledged: u64) -> Report {
+    pub(crate) fn report(&self, run: &str, acknowledged: u64) -> Report {
         let writing = self.writing();
         let facts = writing.facts.iter().filter(|fact| fact.end > acknowledged).cloned().collect();
-        Report { facts, length: *self.0.length.borrow() }
+        Report { run: run.to_owned(), facts, length: *self.0.length.borrow() }
     }
 
     /// Follows how many bytes there are.

@@ -1,100 +1,77 @@
-//! Issues, their events and their transcripts.
+//! Issues, their events and transcripts, and their rescues.
 
-use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
-use axum::response::Response;
+use futures::StreamExt as _;
 use jiff::Timestamp;
+use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::record::{Record, TranscriptQuery};
+use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
-use kugetsu_engine::destroy::{request as destroy, risk};
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::queries::{events, tasks as queries, transcript, why};
+use kugetsu_engine::{destroy, intake, queries, rescues};
 use kugetsu_store::query::{ViewFilter, ViewQuery};
-use serde::Deserialize;
+use kugetsu_store::view::RunView;
 
+use crate::api_error::ApiError;
+use crate::app_state::AppState;
 use crate::convert::{event_object, run_object, state};
-use crate::fault::Fault;
-use crate::shared::Shared;
-use crate::whole::whole;
-use crate::{lines, tasks};
+use crate::ndjson::{NdJson, receiver_stream};
+use crate::routes::detached;
+use crate::tasks;
 
-/// Which stream.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Follow {
-    reference: Option<String>,
-    #[serde(default)]
-    cwd: String,
-    #[serde(default)]
-    after: i64,
-    /// What was over before is left out.
-    since: Option<String>,
-    follow: Option<String>,
+pub(crate) async fn adopt(app: AppState, request: AdoptRequest) -> Result<AdoptedObject, ApiError> {
+    detached(async move {
+        app.control.refresh().await;
+        intake::adopt::adopt(&app.engine, &request).await
+    })
+    .await
 }
 
-impl Follow {
-    fn since(&self) -> Result<Option<Timestamp>, Fault> {
-        let Some(since) = &self.since else { return Ok(None) };
-        let time = since.parse().map_err(|error| Problem::new(ProblemKind::Usage, format!("since: {error}")))?;
-        Ok(Some(time))
-    }
-}
-
-pub(crate) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<RunObject>>, Fault> {
-    let mut views = shared.engine.store().views(ViewQuery::new(ViewFilter::all_issues())).await?.views;
+pub(crate) async fn list(app: AppState, _: NoFields) -> Result<Vec<RunObject>, ApiError> {
+    let mut views = app.engine.store().views(ViewQuery::new(ViewFilter::all_issues())).await?.views;
     views.reverse();
-    Ok(Json(views.iter().map(|view| run_object(shared.engine.home(), view)).collect()))
+    Ok(views.iter().map(|view| run_object(app.engine.home(), view)).collect())
 }
 
-pub(crate) async fn show(
-    State(shared): State<Shared>,
-    query: Result<Query<IssueQuery>, QueryRejection>,
-) -> Result<Json<RunObject>, Fault> {
-    let Query(query) = query?;
-    let view = queries::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
-    Ok(Json(run_object(shared.engine.home(), &view)))
+pub(crate) async fn show(app: AppState, query: IssueQuery) -> Result<RunObject, ApiError> {
+    Ok(run_object(app.engine.home(), &latest(&app, &query).await?))
 }
 
-pub(crate) async fn task(
-    State(shared): State<Shared>,
-    query: Result<Query<IssueQuery>, QueryRejection>,
-) -> Result<Json<TaskObject>, Fault> {
-    let Query(query) = query?;
-    let view = queries::issue(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
-    tasks::answer(&shared, view).await
+pub(crate) async fn task(app: AppState, query: IssueQuery) -> Result<TaskObject, ApiError> {
+    let view = latest(&app, &query).await?;
+    tasks::with_position(&app, view).await
 }
 
-pub(crate) async fn why(
-    State(shared): State<Shared>,
-    query: Result<Query<IssueQuery>, QueryRejection>,
-) -> Result<Json<WhyObject>, Fault> {
-    let Query(query) = query?;
-    let why = why::why(&shared.engine, &query.reference, query.cwd.as_ref()).await?;
-    Ok(Json(WhyObject {
+async fn latest(app: &AppState, query: &IssueQuery) -> Result<RunView, Problem> {
+    queries::tasks::issue(&app.engine, &query.reference, query.cwd.as_ref()).await
+}
+
+pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, ApiError> {
+    let why = queries::why::why(&app.engine, &query.reference, query.cwd.as_ref()).await?;
+    Ok(WhyObject {
         issue: why.view.reference.to_string(),
         state: state(why.view.task.state),
         because: why.because,
         next: why.next,
-    }))
+    })
 }
 
-pub(crate) async fn change(
-    State(shared): State<Shared>,
-    request: Result<Json<ChangeRequest>, JsonRejection>,
-) -> Result<Json<ChangeNamed>, Fault> {
-    let Json(ChangeRequest { issue, url }) = request?;
-    shared.control.refresh().await;
-    whole(async move {
+pub(crate) async fn set_pull_request(app: AppState, request: ChangeRequest) -> Result<ChangeNamed, ApiError> {
+    app.control.refresh().await;
+    detached(async move {
+        let ChangeRequest { issue, url } = request;
         let Some(url) = url else {
-            let (issue, url) = pull_requests::clear(&shared.engine, &issue.reference, issue.cwd.as_ref()).await?;
+            let (issue, url) = pull_requests::clear(&app.engine, &issue.reference, issue.cwd.as_ref()).await?;
             let issue = issue.reference.to_string();
             return Ok(ChangeNamed { issue, url, removed: true, state: None, unknown: None });
         };
-        let (issue, known) = pull_requests::set(&shared.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
-        let (state, unknown) = match known {
+        let (issue, status) = pull_requests::set(&app.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
+        let (state, unknown) = match status {
             PrStatus::Known { state, .. } => (Some(state.name().to_owned()), None),
             PrStatus::Unknown { why, .. } | PrStatus::Hidden { why } => (None, Some(why)),
             PrStatus::None => (None, None),
@@ -103,45 +80,45 @@ pub(crate) async fn change(
         Ok::<_, Problem>(ChangeNamed { issue: issue.reference.to_string(), url, removed: false, state, unknown })
     })
     .await
-    .map(Json)
 }
 
-pub(crate) async fn at_risk(
-    State(shared): State<Shared>,
-    query: Result<Query<IssueQuery>, QueryRejection>,
-) -> Result<Json<AtRisk>, Fault> {
-    Ok(Json(risk::at_risk(&shared.engine, &query?.0).await?))
+pub(crate) async fn at_risk(app: AppState, query: IssueQuery) -> Result<AtRisk, ApiError> {
+    Ok(destroy::risk::at_risk(&app.engine, &query).await?)
 }
 
-pub(crate) async fn destroy(
-    State(shared): State<Shared>,
-    request: Result<Json<DestroyRequest>, JsonRejection>,
-) -> Result<Json<Destroyed>, Fault> {
-    let Json(request) = request?;
-    Ok(Json(whole(async move { destroy::destroy(&shared.engine, &request).await }).await?))
+pub(crate) async fn destroy(app: AppState, request: DestroyRequest) -> Result<Destroyed, ApiError> {
+    detached(async move { destroy::request::destroy(&app.engine, &request).await }).await
 }
 
-pub(crate) async fn events(
-    State(shared): State<Shared>,
-    which: Result<Query<Follow>, QueryRejection>,
-) -> Result<Response, Fault> {
-    let Query(which) = which?;
-    let since = which.since()?;
-    let issue = match which.reference {
-        Some(reference) => Some(events::issue(&shared.engine, &IssueQuery { reference, cwd: which.cwd }).await?),
+pub(crate) async fn events(app: AppState, query: EventsQuery) -> Result<NdJson<EventObject>, ApiError> {
+    let since = timestamp(query.since.as_deref())?;
+    let issue = match query.reference {
+        Some(reference) => Some(queries::events::issue(&app.engine, &IssueQuery { reference, cwd: query.cwd }).await?),
         None => None,
     };
-    let stream = events::events(&shared.engine, issue, (which.after, since), which.follow.is_some());
-    Ok(lines::objects(stream, event_object))
+    let events = queries::events::events(&app.engine, issue, (query.after, since), query.follow);
+    Ok(NdJson::new(receiver_stream(events).map(event_object)))
 }
 
-pub(crate) async fn transcript(
-    State(shared): State<Shared>,
-    which: Result<Query<Follow>, QueryRejection>,
-) -> Result<Response, Fault> {
-    let Query(which) = which?;
-    let since = which.since()?;
-    let query = IssueQuery { reference: which.reference.unwrap_or_default(), cwd: which.cwd };
-    let issue = events::issue(&shared.engine, &query).await?;
-    Ok(lines::pieces(transcript::transcript(&shared.engine, issue, since, which.follow.is_some())))
+pub(crate) async fn transcript(app: AppState, query: TranscriptQuery) -> Result<NdJson<Record>, ApiError> {
+    let since = timestamp(query.since.as_deref())?;
+    let issue = IssueQuery { reference: query.reference, cwd: query.cwd };
+    let issue = queries::events::issue(&app.engine, &issue).await?;
+    let lines = queries::transcript::transcript(&app.engine, issue, since, query.follow);
+    Ok(NdJson::from_lines(receiver_stream(lines)))
+}
+
+fn timestamp(since: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    since
+        .map(|text| text.parse().map_err(|error| Problem::new(ProblemKind::Usage, format!("since: {error}"))))
+        .transpose()
+}
+
+pub(crate) async fn rescues(app: AppState, query: RescuesQuery) -> Result<Vec<RescueObject>, ApiError> {
+    let issue = query.reference.map(|reference| IssueQuery { reference, cwd: query.cwd });
+    Ok(rescues::list(&app.engine, issue.as_ref()).await?)
+}
+
+pub(crate) async fn restore_rescue(app: AppState, request: RestoreRequest) -> Result<Restored, ApiError> {
+    detached(async move { rescues::restore(&app.engine, &request).await }).await
 }

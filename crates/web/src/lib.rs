@@ -1,21 +1,17 @@
-//! The daemon's HTTP face: what commands and runners ask over the unix socket. It decides nothing: it turns requests
-//! into calls of the engine, and facts and errors into what travels.
+//! The daemon's HTTP API on its unix socket. It decides nothing: it turns requests into calls of the engine, and facts and
+//! errors into what travels.
 
-mod adopt;
-mod control;
+mod api_error;
+mod app_state;
 mod convert;
 mod daemon;
-mod delegate;
-mod fault;
 mod issues;
-mod lines;
-mod rescues;
+mod ndjson;
 mod router;
+mod routes;
 mod runs;
 mod serve;
-mod shared;
 mod tasks;
-mod whole;
 
-pub use control::{Control, Faults, Stale};
+pub use app_state::{Control, SettingsDiagnostics, Stale};
 pub use serve::serve;

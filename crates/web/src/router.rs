@@ -1,52 +1,53 @@
-//! Which request goes where.
+//! Which handler serves which endpoint.
 
 use axum::Router;
-use axum::routing::{get, post};
-use kugetsu_api::path;
+use axum::routing::post;
+use kugetsu_api::endpoints;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_engine::Engine;
 
-use crate::control::Control;
-use crate::fault::Fault;
-use crate::shared::Shared;
-use crate::{adopt, daemon, delegate, issues, rescues, runs, tasks};
+use crate::api_error::ApiError;
+use crate::app_state::{AppState, Control};
+use crate::routes::Routes;
+use crate::{daemon, issues, runs, tasks};
 
-/// The whole API.
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
-    Router::new()
-        .route(path::STATUS, get(daemon::status))
-        .route(path::CHECK, get(daemon::check))
-        .route(path::STOP, post(daemon::stop))
-        .route(path::RELOAD, post(daemon::reload))
-        .route(path::TASKS, post(tasks::queue).get(tasks::list))
-        .route(path::TASK, get(tasks::show))
-        .route(path::TASK_CANCEL, post(tasks::cancel))
-        .route(path::TASK_RETRY, post(tasks::retry))
-        .route(path::TASKS_CLEAN, post(tasks::clean))
-        .route(path::DELEGATE, post(delegate::delegate))
-        .route(path::DELEGATE_CANDIDATES, post(delegate::candidates))
-        .route(path::DELEGATED, get(delegate::delegated))
-        .route(path::ADOPT, post(adopt::adopt))
-        .route(path::ISSUES, get(issues::list))
-        .route(path::ISSUE_TASK, get(issues::task))
-        .route(path::ISSUE_WHY, get(issues::why))
-        .route(path::ISSUE_CHANGE, post(issues::change))
-        .route(path::ISSUE, get(issues::show))
-        .route(path::ISSUE_AT_RISK, get(issues::at_risk))
-        .route(path::ISSUE_DESTROY, post(issues::destroy))
-        .route(path::EVENTS, get(issues::events))
-        .route(path::TRANSCRIPT, get(issues::transcript))
-        .route(path::RESCUES, get(rescues::list))
-        .route(path::RESCUE_RESTORE, post(rescues::restore))
-        .route(path::RUN_FACTS, post(runs::facts))
-        .route(path::RUN_REPORT, post(runs::records))
-        .route(path::RUN_ORDERS, get(runs::orders))
+    Routes(Router::new())
+        .add(endpoints::STATUS, daemon::status)
+        .add(endpoints::CHECK, daemon::check)
+        .add(endpoints::STOP, daemon::stop)
+        .add(endpoints::RELOAD, daemon::reload)
+        .add(endpoints::QUEUE_TASK, tasks::queue)
+        .add(endpoints::LIST_TASKS, tasks::list)
+        .add(endpoints::SHOW_TASK, tasks::show)
+        .add(endpoints::CANCEL_TASK, tasks::cancel)
+        .add(endpoints::RETRY_TASK, tasks::retry)
+        .add(endpoints::CLEAN_TASKS, tasks::clean)
+        .add(endpoints::DELEGATE, tasks::delegate)
+        .add(endpoints::DELEGATE_CANDIDATES, tasks::delegate_candidates)
+        .add(endpoints::DELEGATED, tasks::delegated)
+        .add(endpoints::ADOPT, issues::adopt)
+        .add(endpoints::LIST_ISSUES, issues::list)
+        .add(endpoints::SHOW_ISSUE, issues::show)
+        .add(endpoints::ISSUE_TASK, issues::task)
+        .add(endpoints::ISSUE_WHY, issues::why)
+        .add(endpoints::SET_PULL_REQUEST, issues::set_pull_request)
+        .add(endpoints::ISSUE_AT_RISK, issues::at_risk)
+        .add(endpoints::DESTROY_ISSUE, issues::destroy)
+        .add_stream(endpoints::EVENTS, issues::events)
+        .add_stream(endpoints::TRANSCRIPT, issues::transcript)
+        .add(endpoints::LIST_RESCUES, issues::rescues)
+        .add(endpoints::RESTORE_RESCUE, issues::restore_rescue)
+        .add(endpoints::REPORT_RUN, runs::report)
+        .add_stream(endpoints::RUN_CONTROL, runs::control)
+        .0
+        .route(runs::RECORDS_PATH, post(runs::records))
         .fallback(unknown)
-        .with_state(Shared { engine, control })
+        .with_state(AppState { engine, control })
 }
 
-async fn unknown() -> Fault {
+async fn unknown() -> ApiError {
     Problem::new(ProblemKind::Usage, "the daemon does not know this request")
-        .hint("it may be of another version: kugetsu daemon stop, then try again")
+        .hint("if it is of another version: kugetsu daemon stop, then try again")
         .into()
 }

@@ -1,71 +1,57 @@
-//! The runners' side: reports up, words down.
-
-use std::convert::Infallible;
+//! The side of the runners: reports come in, control messages go out.
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Acknowledged, REPORT_MAX, Report};
+use kugetsu_api::run::RunQuery;
+use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::ids::RunId;
 use kugetsu_engine::runners::report;
 use serde::Deserialize;
 
-use crate::fault::Fault;
-use crate::lines;
-use crate::shared::Shared;
+use crate::api_error::ApiError;
+use crate::app_state::AppState;
+use crate::ndjson::{NdJson, receiver_stream};
 
-/// Where a report begins.
+pub(crate) async fn report(app: AppState, report: Report) -> Result<Acknowledged, ApiError> {
+    let run = run_id(&report.run)?;
+    Ok(report::take_report(&app.engine, run, report.facts, report.length).await?)
+}
+
+pub(crate) async fn control(app: AppState, query: RunQuery) -> Result<NdJson<RunnerControl>, ApiError> {
+    let (first, later) = report::connect(&app.engine, run_id(&query.run)?).await?;
+    let later = futures::stream::iter(later).flat_map(receiver_stream);
+    Ok(NdJson::new(futures::stream::iter(first).chain(later)))
+}
+
+/// Where a runner of version 0.1 that has outlived an upgrade reports: records, one JSON object in a line, from byte
+/// `offset` on.
+pub(crate) const RECORDS_PATH: &str = "/v1/runs/{run}/report";
+
 #[derive(Debug, Deserialize)]
-pub(crate) struct At {
+pub(crate) struct RecordsQuery {
     offset: u64,
 }
 
-pub(crate) async fn facts(
-    State(shared): State<Shared>,
-    run: Result<Path<String>, PathRejection>,
-    report: Result<Json<Report>, JsonRejection>,
-) -> Result<Json<Acknowledged>, Fault> {
-    let run = run_id(&run?.0)?;
-    let Json(report) = report?;
-    Ok(Json(report::take_report(&shared.engine, run, report).await?))
-}
-
-/// The report of a runner that was started by version 0.1 and has outlived an upgrade.
 pub(crate) async fn records(
-    State(shared): State<Shared>,
+    State(app): State<AppState>,
     run: Result<Path<String>, PathRejection>,
-    at: Result<Query<At>, QueryRejection>,
+    query: Result<Query<RecordsQuery>, QueryRejection>,
     body: Body,
-) -> Result<Json<Acknowledged>, Fault> {
-    let run = run_id(&run?.0)?;
+) -> Result<Json<Acknowledged>, ApiError> {
+    let unreadable = |why: String| Problem::new(ProblemKind::Usage, format!("the report cannot be read: {why}"));
+    let Path(run) = run.map_err(|rejection| unreadable(rejection.body_text()))?;
+    let Query(RecordsQuery { offset }) = query.map_err(|rejection| unreadable(rejection.body_text()))?;
     // The server's own limit for bodies is below that of a report.
-    let lines = to_bytes(body, REPORT_MAX).await.map_err(|error| {
-        Problem::new(ProblemKind::Usage, format!("cannot read a report of at most {REPORT_MAX} bytes: {error}"))
-    })?;
-    Ok(Json(report::take_records(&shared.engine, run, at?.0.offset, &lines).await?))
+    let lines = to_bytes(body, REPORT_MAX).await.map_err(|error| unreadable(error.to_string()))?;
+    Ok(Json(report::take_records(&app.engine, run_id(&run)?, offset, &lines).await?))
 }
 
-pub(crate) async fn orders(
-    State(shared): State<Shared>,
-    run: Result<Path<String>, PathRejection>,
-) -> Result<Response, Fault> {
-    let run = run_id(&run?.0)?;
-    let (first, words) = report::connect(&shared.engine, run).await?;
-    let first: Vec<u8> = first.iter().flat_map(lines::line).collect();
-    let stream = futures::stream::unfold((Some(first), words), |(first, mut words)| async move {
-        if let Some(first) = first {
-            return Some((Ok::<_, Infallible>(first), (None, words)));
-        }
-        let word = words.as_mut()?.recv().await?;
-        Some((Ok(lines::line(&word)), (None, words)))
-    });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response())
-}
-
-fn run_id(text: &str) -> Result<RunId, Fault> {
-    text.parse().map_err(|_| Problem::new(ProblemKind::Usage, format!("{text:?} is no run")).into())
+fn run_id(text: &str) -> Result<RunId, ApiError> {
+    text.parse()
+        .map_err(|_| Problem::new(ProblemKind::Usage, format!("{text:?} is not the identifier of a run")).into())
 }

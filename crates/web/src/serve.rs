@@ -1,4 +1,4 @@
-//! Listens until it is told to stop.
+//! Listens until the daemon stops.
 
 use std::future::Future;
 use std::io;
@@ -8,13 +8,13 @@ use kugetsu_engine::Engine;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::control::Control;
+use crate::app_state::Control;
 use crate::router::router;
 
-/// How long answers may take that are under way when the daemon stops. Streams would go on for ever.
-const PARTING: Duration = Duration::from_millis(500);
+/// How long responses may take that are on their way when the daemon stops. Streams have no end of their own.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// Serves the API on a socket until `stop` comes true.
+/// Serves the API on a socket until `stop` resolves.
 ///
 /// # Errors
 /// The socket broke.
@@ -30,14 +30,14 @@ pub async fn serve(
         stopping.send_replace(true);
     };
     let serving = axum::serve(listener, router(engine, control)).with_graceful_shutdown(signal);
-    let parting = async move {
+    let grace_is_over = async move {
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(PARTING).await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
     };
     tokio::select! {
         ended = serving.into_future() => ended,
-        () = parting => Ok(()),
+        () = grace_is_over => Ok(()),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kugetsu_api::client::Client;
-use kugetsu_api::path;
-use kugetsu_api::task::{TaskObject, TaskRequest};
+use kugetsu_api::endpoints;
+use kugetsu_api::task::TaskRequest;
 use uuid::Uuid;
 
 use crate::report::{Report, ms};
@@ -74,7 +74,7 @@ async fn enqueue(socket: &Path, next: &Arc<AtomicU64>, count: u64) {
                         message: Some("fix it".to_owned()),
                         ..TaskRequest::default()
                     };
-                    let _: TaskObject = client.post(path::TASKS, &request).await.unwrap();
+                    client.call(&endpoints::QUEUE_TASK, &request).await.unwrap();
                 }
             })
         })

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use kugetsu_api::client::Client;
 use kugetsu_api::delegate::DelegateRequest;
-use kugetsu_api::path;
-use kugetsu_api::task::TaskObject;
+use kugetsu_api::endpoints;
 use uuid::Uuid;
 
 use crate::idle::{mib, resident};
@@ -85,6 +84,6 @@ async fn delegate(setup: &Setup) {
             worktree: None,
             anyway: true,
         };
-        let _: TaskObject = client.post(path::DELEGATE, &request).await.unwrap();
+        client.call(&endpoints::DELEGATE, &request).await.unwrap();
     }
 }

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use clap::Args;
 use kugetsu_agent::SessionId;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::run::{RunObject, State};
+use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::run::State;
 use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_git::worktree::lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -34,9 +35,8 @@ pub(crate) struct Attach {
 
 /// Replaces this process by the agent's program; returns only on failure.
 pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure> {
-    let cwd = paths::cwd()?;
-    let query = [("reference", Some(arguments.reference.as_str())), ("cwd", Some(cwd.as_str()))];
-    let run: RunObject = connect::get(home, &path::with_query(path::ISSUE, &query)).await?;
+    let query = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
+    let run = connect::call(home, &endpoints::SHOW_ISSUE, &query).await?;
     let issue = &run.issue;
     if issue == COORDINATOR {
         return Err(Failure::usage(

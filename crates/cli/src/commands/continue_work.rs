@@ -1,6 +1,7 @@
 //! `kugetsu continue`: queues another task in an issue's session.
 
 use clap::Args;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskKind, TaskRequest};
 use uuid::Uuid;
@@ -49,6 +50,6 @@ pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failur
         interrupt: arguments.interrupt,
         ..TaskRequest::default()
     };
-    let task = connect::queue(home, &request).await?;
+    let task = connect::call(home, &endpoints::QUEUE_TASK, &request).await?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

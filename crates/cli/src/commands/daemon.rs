@@ -6,9 +6,9 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::status::StatusObject;
 
 use crate::daemon::{lock, start, unit};
 use crate::exit::Exit;
@@ -98,7 +98,7 @@ async fn stop(home: &Home) -> Result<Exit, Failure> {
         ui::line("the daemon is not running");
         return Ok(Exit::Done);
     };
-    client.post::<serde_json::Value>(path::STOP, &()).await?;
+    client.call(&endpoints::STOP, &NoFields {}).await?;
     let ended = lock::released(home, STOP_TIMEOUT)
         .await
         .map_err(|error| Failure::new(format!("could not wait for the end of the daemon: {error}")))?;
@@ -113,7 +113,7 @@ async fn stop(home: &Home) -> Result<Exit, Failure> {
 
 async fn status(home: &Home, json: bool) -> Result<Exit, Failure> {
     let status = match connect::running(home).await? {
-        Some(mut client) => Some(client.get::<StatusObject>(path::STATUS).await?),
+        Some(mut client) => Some(client.call(&endpoints::STATUS, &NoFields {}).await?),
         None => None,
     };
     match &status {

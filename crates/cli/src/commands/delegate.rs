@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use clap::Args;
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
-use kugetsu_api::event::EventObject;
+use kugetsu_api::delegate::{DelegateObject, DelegateRequest};
+use kugetsu_api::endpoints;
+use kugetsu_api::event::EventsQuery;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::task::TaskObject;
+use kugetsu_api::task::{TaskObject, TaskQuery};
 use kugetsu_domain::reference::COORDINATOR;
 use uuid::Uuid;
 
@@ -61,17 +61,21 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
         ui::line("sent nothing");
         return Ok(Exit::NeedsPerson);
     }
-    let task: TaskObject = connect::delegate(home, &request).await?;
+    let task = connect::call(home, &endpoints::DELEGATE, &request).await?;
     if arguments.wait {
         return wait(home, task, &request.cwd, arguments.json).await;
     }
-    let task: TaskObject = connect::get(home, &path::with(path::TASK, &task.run.task)).await?;
+    let task = connect::call(home, &endpoints::SHOW_TASK, &task_query(&task.run.task)).await?;
     if arguments.json {
         ui::json(&task)?;
     } else {
         ui::line(format!("{}; follow it with `kugetsu logs -f {COORDINATOR}`", task_status(&task)));
     }
     Ok(Exit::Done)
+}
+
+fn task_query(task: &str) -> TaskQuery {
+    TaskQuery { task: task.to_owned(), ..TaskQuery::default() }
 }
 
 fn task_status(task: &TaskObject) -> String {
@@ -83,7 +87,7 @@ fn task_status(task: &TaskObject) -> String {
 
 /// Lets the user choose among the issues that the message may refer to. Returns false if the user chooses nothing.
 async fn choose_issue(home: &Home, request: &mut DelegateRequest) -> Result<bool, Failure> {
-    let candidates: Vec<CandidateObject> = connect::post(home, path::DELEGATE_CANDIDATES, &*request).await?;
+    let candidates = connect::call(home, &endpoints::DELEGATE_CANDIDATES, &*request).await?;
     if candidates.is_empty() {
         return Ok(true);
     }
@@ -118,7 +122,7 @@ async fn wait(home: &Home, first: TaskObject, cwd: &str, json: bool) -> Result<E
             Waited::Ended(ended) => *ended,
             Waited::Interrupted => return interrupted(),
         };
-        let all: DelegateObject = connect::get(home, &path::with(path::DELEGATED, &message.task)).await?;
+        let all = connect::call(home, &endpoints::DELEGATED, &task_query(&message.task)).await?;
         let active = all.asked.iter().filter(|run| !run.state.is_final()).map(|run| run.issue.as_str());
         let active = active.collect::<Vec<_>>().join(", ");
         if !active.is_empty() {
@@ -180,21 +184,17 @@ async fn wait_until_disconnected(
     condition: impl Fn(&DelegateObject) -> bool,
 ) -> Result<DelegateObject, ClientError> {
     let socket = paths::socket(home).map_err(|failure| ClientError::Broken(failure.message))?;
-    let last_event = message.last_event.get().to_string();
-    let events = path::with_query(
-        path::EVENTS,
-        &[
-            ("reference", Some(COORDINATOR)),
-            ("follow", Some("1")),
-            ("after", Some(&last_event)),
-            ("since", Some(&message.queued_at)),
-        ],
-    );
-    let mut events = Client::connect(&socket).await?.stream::<EventObject>(&events).await?;
+    let query = EventsQuery {
+        reference: Some(COORDINATOR.to_owned()),
+        after: message.last_event.get(),
+        since: Some(message.queued_at.clone()),
+        follow: true,
+        ..EventsQuery::default()
+    };
+    let mut events = Client::connect(&socket).await?.stream(&endpoints::EVENTS, &query).await?;
     let mut client = Client::connect(&socket).await?;
-    let path = path::with(path::DELEGATED, &message.task);
     loop {
-        let state: DelegateObject = client.get(&path).await?;
+        let state = client.call(&endpoints::DELEGATED, &task_query(&message.task)).await?;
         if condition(&state) {
             return Ok(state);
         }

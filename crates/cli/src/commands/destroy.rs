@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 
 use clap::Args;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
-use kugetsu_api::path;
-use kugetsu_api::status::StatusObject;
 use kugetsu_domain::reference::COORDINATOR;
 
 use crate::exit::Exit;
@@ -81,14 +81,14 @@ fn needs_confirmation(what: &str) -> Failure {
 
 /// Removes the coordinator's session. Its skill and its notes stay.
 async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
-    let status: StatusObject = connect::get(home, path::STATUS).await?;
+    let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
     if status.coordinator.is_none_or(|latest| latest.destroyed) {
         ui::line("the coordinator has no session");
         return Ok(Exit::Done);
     }
     let query = IssueQuery { reference: COORDINATOR.to_owned(), cwd: paths::cwd()? };
     let request = DestroyRequest { issue: query, discard: false };
-    let destroyed: Destroyed = connect::post(home, path::ISSUE_DESTROY, &request).await?;
+    let destroyed = connect::call_once(home, &endpoints::DESTROY_ISSUE, &request).await?;
     if json {
         ui::json(&destroyed)?;
     } else {
@@ -98,9 +98,8 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
 }
 
 async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
-    let path =
-        path::with_query(path::ISSUE_AT_RISK, &[("reference", Some(&query.reference)), ("cwd", Some(&query.cwd))]);
-    let at_risk: AtRisk = notify_if_slow("checking for work that would be lost", connect::get(home, &path)).await?;
+    let at_risk = connect::call(home, &endpoints::ISSUE_AT_RISK, &query);
+    let at_risk: AtRisk = notify_if_slow("checking for work that would be lost", at_risk).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
         ui::note(format!("· {change}"));
     }
@@ -116,7 +115,8 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     };
     let request = DestroyRequest { issue: query, discard };
     let removing = "rescuing unpushed work, removing the session and the worktree";
-    let destroyed: Destroyed = notify_if_slow(removing, connect::post(home, path::ISSUE_DESTROY, &request)).await?;
+    let destroyed = connect::call_once(home, &endpoints::DESTROY_ISSUE, &request);
+    let destroyed: Destroyed = notify_if_slow(removing, destroyed).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::text::counted;
 
@@ -28,7 +29,7 @@ pub(crate) struct List {
 }
 
 pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
-    let runs: Vec<RunObject> = connect::get(home, path::ISSUES).await?;
+    let runs = connect::call(home, &endpoints::LIST_ISSUES, &NoFields {}).await?;
     if arguments.json {
         ui::json(&runs)?;
         return Ok(Exit::Done);

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use kugetsu_api::client::ClientError;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::record::Record;
+use kugetsu_api::record::TranscriptQuery;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,14 +31,15 @@ pub(crate) struct Logs {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
-    let cwd = paths::cwd()?;
-    let path = path::with_query(
-        path::TRANSCRIPT,
-        &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd)), ("follow", arguments.follow.then_some("1"))],
-    );
+    let query = TranscriptQuery {
+        reference: arguments.reference.clone(),
+        cwd: paths::cwd()?,
+        since: None,
+        follow: arguments.follow,
+    };
     let mut printer = Printer { transcript: Transcript::default(), json: arguments.json, records: 0 };
     loop {
-        match print(home, &path, &mut printer).await {
+        match print(home, &query, &mut printer).await {
             Ok(()) => break,
             // Runs continue without the daemon.
             Err(Interrupted::Disconnected) if arguments.follow => {
@@ -80,9 +81,9 @@ impl From<ClientError> for Interrupted {
 }
 
 /// Prints the records that have not been printed yet. Every stream starts with the first record.
-async fn print(home: &Home, path: &str, printer: &mut Printer) -> Result<(), Interrupted> {
+async fn print(home: &Home, query: &TranscriptQuery, printer: &mut Printer) -> Result<(), Interrupted> {
     let client = connect::ready(home).await.map_err(Interrupted::Failed)?;
-    let mut records = client.stream::<Record>(path).await?;
+    let mut records = client.stream(&endpoints::TRANSCRIPT, query).await?;
     let mut number = 0;
     while let Some(record) = records.next().await? {
         number += 1;

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kugetsu_api::endpoint::Endpoint;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
 use kugetsu_api::run::State;
-use kugetsu_api::task::{CleanRequest, TaskObject};
+use kugetsu_api::task::{CleanRequest, QueueQuery, TaskObject, TaskQuery};
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
-use serde::{Deserialize, Serialize};
 
 use crate::config::duration;
 use crate::exit::Exit;
@@ -83,53 +83,47 @@ struct One {
     json: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Removed {
-    removed: u64,
-}
-
 pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { all, json } => list(home, all, json).await?,
         Action::Show(one) => {
-            let task: TaskObject = connect::get(home, &address(path::TASK, &one.task)?).await?;
+            let task = connect::call(home, &endpoints::SHOW_TASK, &query(&one)?).await?;
             if one.json { ui::json(&task)? } else { format::print_task(&task) }
         }
-        Action::Cancel(one) => change(home, path::TASK_CANCEL, &one).await?,
-        Action::Retry(one) => change(home, path::TASK_RETRY, &one).await?,
+        Action::Cancel(one) => change(home, &endpoints::CANCEL_TASK, &one).await?,
+        Action::Retry(one) => change(home, &endpoints::RETRY_TASK, &one).await?,
         Action::Clean { older_than, json } => {
             let age = older_than.as_deref().map(duration::read).transpose();
             let age = age.map_err(|error| Failure::usage(format!("--older-than: {error}")))?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
-            let removed: Removed = connect::post(home, path::TASKS_CLEAN, &request).await?;
+            let cleaned = connect::call_once(home, &endpoints::CLEAN_TASKS, &request).await?;
             if json {
-                ui::json(&removed)?;
+                ui::json(&cleaned)?;
             } else {
-                ui::line(format!("deleted {}", counted(removed.removed, "ended task")));
+                ui::line(format!("deleted {}", counted(cleaned.removed, "ended task")));
             }
         }
     }
     Ok(Exit::Done)
 }
 
-async fn change(home: &Home, path: &str, one: &One) -> Result<(), Failure> {
-    let task: TaskObject = connect::post(home, &address(path, &one.task)?, &()).await?;
+async fn change(home: &Home, endpoint: &Endpoint<TaskQuery, TaskObject>, one: &One) -> Result<(), Failure> {
+    let task = connect::call_once(home, endpoint, &query(one)?).await?;
     if one.json {
         return ui::json(&task);
     }
     // The run reports its end later.
-    let canceling = path == path::TASK_CANCEL && task.run.state == State::Running;
+    let canceling = endpoint.route.path == endpoints::CANCEL_TASK.route.path && task.run.state == State::Running;
     ui::line(if canceling { format!("canceling {}", task.run.issue) } else { format::task_status(&task) });
     Ok(())
 }
 
-fn address(path: &str, task: &str) -> Result<String, Failure> {
-    Ok(path::with_query(&path::with(path, task), &[("cwd", Some(&paths::cwd()?))]))
+fn query(one: &One) -> Result<TaskQuery, Failure> {
+    Ok(TaskQuery { task: one.task.clone(), cwd: paths::cwd()? })
 }
 
 async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
-    let path = path::with_query(path::TASKS, &[("all", all.then_some("1"))]);
-    let tasks: Vec<TaskObject> = connect::get(home, &path).await?;
+    let tasks = connect::call(home, &endpoints::LIST_TASKS, &QueueQuery { all }).await?;
     if json {
         return ui::json(&tasks);
     }

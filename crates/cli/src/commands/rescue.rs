@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
+use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
@@ -121,7 +121,7 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
             let into =
                 into.map_err(|path| Failure::usage(format!("the path {} is not valid UTF-8", path.display())))?;
             let request = RestoreRequest { reference, cwd: paths::cwd()?, rescue, into };
-            let restored: Restored = connect::post(home, path::RESCUE_RESTORE, &request).await?;
+            let restored: Restored = connect::call_once(home, &endpoints::RESTORE_RESCUE, &request).await?;
             if json {
                 ui::json(&restored)?;
             } else {
@@ -136,9 +136,8 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
 }
 
 async fn rescues(home: &Home, reference: Option<&str>) -> Result<Vec<RescueObject>, Failure> {
-    let cwd = paths::cwd()?;
-    let path = path::with_query(path::RESCUES, &[("reference", reference), ("cwd", Some(&cwd))]);
-    connect::get(home, &path).await
+    let query = RescuesQuery { reference: reference.map(str::to_owned), cwd: paths::cwd()? };
+    connect::call(home, &endpoints::LIST_RESCUES, &query).await
 }
 
 /// The newest rescue whose ref is or ends with `name`.

@@ -1,9 +1,9 @@
 //! `kugetsu set-pr`: records the pull request of an issue.
 
 use clap::Args;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::{ChangeNamed, ChangeRequest, IssueQuery};
-use kugetsu_api::path;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub(crate) struct SetPr {
 pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> {
     let issue = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
     let request = ChangeRequest { issue, url: arguments.url };
-    let response = connect::post(home, path::ISSUE_CHANGE, &request);
+    let response = connect::call_once(home, &endpoints::SET_PULL_REQUEST, &request);
     let named: ChangeNamed = notify_if_slow("asking the server for the state of the pull request", response).await?;
     if arguments.json {
         ui::json(&named)?;

@@ -1,6 +1,7 @@
 //! `kugetsu start`: queues a task for an issue.
 
 use clap::Args;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskKind, TaskRequest};
 use uuid::Uuid;
@@ -77,6 +78,6 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         ..TaskRequest::default()
     };
     let notice = format!("looking up the repository of {}", request.reference);
-    let task = notify_if_slow(&notice, connect::queue(home, &request)).await?;
+    let task = notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

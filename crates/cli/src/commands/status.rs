@@ -2,8 +2,9 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
 use kugetsu_domain::text::counted;
@@ -32,12 +33,12 @@ pub(crate) struct Status {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
-    let status: StatusObject = connect::get(home, path::STATUS).await?;
+    let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
     if arguments.json {
         ui::json(&status)?;
         return Ok(Exit::Done);
     }
-    let runs: Vec<RunObject> = connect::get(home, path::ISSUES).await?;
+    let runs = connect::call(home, &endpoints::LIST_ISSUES, &NoFields {}).await?;
     print_daemon(&status);
     print_coordinator(&status);
     let runs = runs.into_iter().filter(|run| !run.destroyed);

@@ -1,9 +1,9 @@
 //! `kugetsu why`: why a task is not running, or how it ended.
 
 use clap::Args;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::why::WhyObject;
+use kugetsu_api::issue::IssueQuery;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -27,9 +27,8 @@ pub(crate) struct Why {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
-    let cwd = paths::cwd()?;
-    let path = path::with_query(path::ISSUE_WHY, &[("reference", Some(&arguments.reference)), ("cwd", Some(&cwd))]);
-    let why: WhyObject = connect::get(home, &path).await?;
+    let query = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
+    let why = connect::call(home, &endpoints::ISSUE_WHY, &query).await?;
     if arguments.json {
         ui::json(&why)?;
         return Ok(Exit::Done);

@@ -171,7 +171,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload, stale, faults }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, Control { stop, reload, stale, diagnostics: faults }, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),

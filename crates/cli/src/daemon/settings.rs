@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 use kugetsu_engine::settings::EnvFiles;
-use kugetsu_web::Faults;
+use kugetsu_web::SettingsDiagnostics;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::error::ConfigError;
@@ -66,7 +66,7 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
 ///
 /// # Errors
 /// They are invalid, and there are no earlier valid ones to fall back to.
-pub(crate) fn initial(home: &Home, masks: &Masks) -> Result<(Settings, Faults), ConfigError> {
+pub(crate) fn initial(home: &Home, masks: &Masks) -> Result<(Settings, SettingsDiagnostics), ConfigError> {
     let loaded = load_in_force(home, &own_environment)?;
     Ok(accept(home, loaded, masks))
 }
@@ -91,7 +91,7 @@ pub(crate) fn env_files(home: &Home) -> EnvFiles {
 #[derive(Debug)]
 pub(crate) struct InForce {
     pub(crate) settings: watch::Sender<Arc<Settings>>,
-    pub(crate) faults: watch::Sender<Faults>,
+    pub(crate) faults: watch::Sender<SettingsDiagnostics>,
 }
 
 /// Reloads the settings after each change of a file and on request, until both channels are closed.
@@ -133,7 +133,7 @@ pub(crate) async fn reload_on_change(
 }
 
 /// Puts loaded settings in force.
-fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
+fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, SettingsDiagnostics) {
     masks.set(&loaded.settings.variables);
     if let Err(error) = keep_good(home, &loaded.invalid) {
         tracing::warn!(%error, "could not save the valid settings to fall back to");
@@ -146,7 +146,7 @@ fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, Faults) {
         tracing::error!("{mistake}; keeping the previous value");
     }
     let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
-    (loaded.settings, Faults { error, warnings: loaded.warnings })
+    (loaded.settings, SettingsDiagnostics { error, warnings: loaded.warnings })
 }
 
 #[cfg(test)]

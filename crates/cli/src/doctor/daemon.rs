@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_api::client::Client;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
-use kugetsu_api::status::StatusObject;
 
 use super::check::{Check, Fix};
 use crate::daemon::{lock, unit};
@@ -32,7 +32,7 @@ pub(crate) async fn check(home: &Home) -> (Option<u32>, Check) {
         },
         Err(failure) => return (None, Check::bad(DAEMON, "", failure.message, repair)),
     };
-    let status = match client.get::<StatusObject>(path::STATUS).await {
+    let status = match client.call(&endpoints::STATUS, &NoFields {}).await {
         Ok(status) => status,
         Err(error) => return (None, Check::bad(DAEMON, "", error.to_string(), repair)),
     };

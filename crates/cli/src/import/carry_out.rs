@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::delegate::DelegateRequest;
+use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::path;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::text::shell_word;
 
@@ -31,7 +32,7 @@ pub(crate) async fn all(home: &Home, plan: Plan, report: &mut InitReport) -> Res
     let mut index_stays = false;
     let known: Vec<RunObject> = match plan.work.is_empty() {
         true => Vec::new(),
-        false => connect::get(home, path::ISSUES).await?,
+        false => connect::call(home, &endpoints::LIST_ISSUES, &NoFields {}).await?,
     };
     for work in &plan.work {
         let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {
@@ -55,7 +56,7 @@ pub(crate) async fn all(home: &Home, plan: Plan, report: &mut InitReport) -> Res
             worktree: None,
             anyway: true,
         };
-        report.script.push(match connect::delegate(home, &request).await {
+        report.script.push(match connect::call(home, &endpoints::DELEGATE, &request).await {
             Ok(_) => Row::taken(&item.what, "a message for the coordinator").because("kugetsu logs -f pm follows it"),
             Err(failure) => {
                 waiting.push(file);
@@ -124,7 +125,7 @@ async fn take(home: &Home, work: &Work, backup: &Backup) -> Row {
         state: session.state.clone(),
         backup: backup.name().to_owned(),
     };
-    match connect::adopt(home, &request).await {
+    match connect::call(home, &endpoints::ADOPT, &request).await {
         Ok(adopted) => taken(home.path(), &what, work, clone, &adopted),
         Err(failure) => left(&what, &failure),
     }

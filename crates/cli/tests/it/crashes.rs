@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use kugetsu_api::path;
+use kugetsu_api::endpoints;
 use kugetsu_testkit::eventually;
 
 use crate::world::{World, hold, kill, script};
@@ -198,7 +198,10 @@ fn queued_task_runs_after_its_client_has_disconnected() {
         });
         let body = request.to_string();
         let mut socket = UnixStream::connect(world.home.kugetsu().join("daemon.sock")).unwrap();
-        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", path::TASKS);
+        let head = format!(
+            "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n",
+            endpoints::QUEUE_TASK.route.path
+        );
         write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
         // Some disconnect before their request is read, some between its commit and the response, some after.
         std::thread::sleep(std::time::Duration::from_micros(500 * number));
@@ -244,4 +247,28 @@ fn daemon_is_not_started_inside_a_run() {
     world.await_state(&reference, "done");
     let output = world.records(&reference, "tool_ended")[0]["output"].to_string();
     assert!(output.contains("inside a run") && output.contains("kugetsu daemon start"), "{output}");
+}
+
+#[test]
+fn runner_of_version_0_1_reports_to_a_newer_daemon() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    await_ready(&world, &reference);
+    let run = world.latest(&reference)["run"].as_str().unwrap().to_owned();
+    let ended = serde_json::json!({
+        "at": 0, "type": "ended", "state": "blocked", "reason": "from an older runner", "head_sha": null, "commits": 0,
+        "pushed": false, "usage": {"cost_usd": 0.5, "input_tokens": 1, "output_tokens": 2},
+    });
+    // A record without its end is left for the next report.
+    let body = format!("{{\"at\":0,\"type\":\"step\",\"text\":\"x\"}}\n{ended}\n{{\"at\":0,");
+    let mut socket = UnixStream::connect(world.home.kugetsu().join("daemon.sock")).unwrap();
+    let head = format!("POST /v1/runs/{run}/report?offset=1000000 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+    write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).unwrap();
+    let acknowledged = 1_000_000 + body.len() - "{\"at\":0,".len();
+    assert!(response.ends_with(&format!("{{\"offset\":{acknowledged},\"over\":false}}")), "{response}");
+    let run = world.await_state(&reference, "blocked");
+    assert_eq!((&run["reason"], &run["usage"]["cost_usd"]), (&"from an older runner".into(), &0.5.into()), "{run}");
 }

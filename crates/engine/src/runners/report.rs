@@ -3,7 +3,7 @@
 //! A fact is addressed by the byte at which its record ends. What was stored before is not stored again, so a runner that
 //! hears no answer simply reports once more.
 
-use kugetsu_api::record::{Acknowledged, Body, Record, Report, ReportedFact};
+use kugetsu_api::record::{Acknowledged, Body, Record, ReportedFact};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::flow::{Event, Refused};
@@ -15,14 +15,19 @@ use tokio::sync::mpsc;
 
 use crate::engine::Engine;
 
-/// Stores the facts of a report.
+/// Stores the facts that a runner reports; `length` is that of its records.
 ///
 /// # Errors
 /// [`StoreError`] when a fact could not be stored; the runner reports it again.
-pub async fn take_report(engine: &Engine, run: RunId, report: Report) -> Result<Acknowledged, StoreError> {
-    let over = Acknowledged { offset: report.length, over: true };
+pub async fn take_report(
+    engine: &Engine,
+    run: RunId,
+    facts: Vec<ReportedFact>,
+    length: u64,
+) -> Result<Acknowledged, StoreError> {
+    let over = Acknowledged { offset: length, over: true };
     let Some(lease) = lease_of(engine, run).await? else { return Ok(over) };
-    for ReportedFact { end, fact } in report.facts {
+    for ReportedFact { end, fact } in facts {
         let Some(event) = event(lease, fact) else { continue };
         match engine.store().apply_report(lease, event, end, engine.now()).await {
             Ok(_) => {}
@@ -31,8 +36,8 @@ pub async fn take_report(engine: &Engine, run: RunId, report: Report) -> Result<
             Err(error) => return Err(error),
         }
     }
-    engine.runners().transcript_grew(run, report.length);
-    Ok(Acknowledged { offset: report.length, over: false })
+    engine.runners().transcript_grew(run, length);
+    Ok(Acknowledged { offset: length, over: false })
 }
 
 /// Stores the facts among `lines`, which begin at byte `offset` of the run's records. A last line without an end is left
@@ -50,7 +55,7 @@ pub async fn take_records(engine: &Engine, run: RunId, offset: u64, lines: &[u8]
             Err(error) => tracing::error!(%run, %error, "skipped a record of a run: it cannot be read"),
         }
     }
-    take_report(engine, run, Report { facts, length: end }).await
+    take_report(engine, run, facts, end).await
 }
 
 /// Connects a runner: returns the messages that it gets at once and a channel with those that come later. The runner of a

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::path;
-use kugetsu_api::record::Record;
-use kugetsu_api::run::RunObject;
-use kugetsu_api::task::{TaskKind, TaskObject, TaskRequest};
-use kugetsu_api::why::WhyObject;
+use kugetsu_api::endpoint::{Endpoint, NoFields};
+use kugetsu_api::endpoints;
+use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::record::TranscriptQuery;
+use kugetsu_api::task::{QueueQuery, TaskKind, TaskRequest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -37,12 +38,12 @@ pub(super) type Answer = Result<Value, String>;
 
 impl Calls {
     pub(super) async fn list(&self, List { repository }: List) -> Answer {
-        let issues: Vec<RunObject> = self.get(path::ISSUES).await?;
+        let issues = self.call(&endpoints::LIST_ISSUES, &NoFields {}).await?;
         Ok(listed(&issues, repository.as_deref()))
     }
 
     pub(super) async fn show(&self, Issue { issue }: Issue) -> Answer {
-        let task: TaskObject = self.get(&self.about(path::ISSUE_TASK, &issue)).await?;
+        let task = self.call(&endpoints::ISSUE_TASK, &self.named(&issue)).await?;
         let mut shown = short(&task.run);
         shown["kind"] = json!(task.kind.verb());
         shown["message"] = bounded_message(&task.message).into();
@@ -55,13 +56,13 @@ impl Calls {
     }
 
     pub(super) async fn queue(&self) -> Answer {
-        let tasks: Vec<TaskObject> = self.get(path::TASKS).await?;
+        let tasks = self.call(&endpoints::LIST_TASKS, &QueueQuery::default()).await?;
         Ok(waiting(&tasks))
     }
 
     pub(super) async fn start(&self, asked: Start) -> Answer {
         // An issue that was worked on has a session which knows what was done; another one beside it would not.
-        let known: Result<TaskObject, String> = self.get(&self.about(path::ISSUE_TASK, &asked.issue)).await;
+        let known = self.call(&endpoints::ISSUE_TASK, &self.named(&asked.issue)).await;
         if let Ok(known) = known
             && !is_path(&asked.issue)
             && known.run.session_id.is_some()
@@ -96,7 +97,7 @@ impl Calls {
     }
 
     pub(super) async fn why(&self, Issue { issue }: Issue) -> Answer {
-        let why: WhyObject = self.get(&self.about(path::ISSUE_WHY, &issue)).await?;
+        let why = self.call(&endpoints::ISSUE_WHY, &self.named(&issue)).await?;
         Ok(
             json!({"issue": why.issue, "state": why.state.name(), "because": why.because.iter().map(|why| bounded_reason(why)).collect::<Vec<_>>()}),
         )
@@ -122,14 +123,16 @@ impl Calls {
             asked_by: Some(self.task.clone()),
             ..request
         };
-        let task: TaskObject = self.exchange(path::TASKS, Some(&request)).await?;
+        let task = self.call(&endpoints::QUEUE_TASK, &request).await?;
         Ok(json!({"issue": task.run.issue, "state": task.run.state.name(), "notes": task.notes}))
     }
 
     /// The last lines of an issue's transcript.
     async fn transcript(&self, issue: &str, wanted: usize) -> Result<VecDeque<String>, ClientError> {
         let client = Client::connect(&self.socket).await?;
-        let mut stream = client.stream::<Record>(&self.about(path::TRANSCRIPT, issue)).await?;
+        let query =
+            TranscriptQuery { reference: issue.to_owned(), cwd: self.cwd.clone(), ..TranscriptQuery::default() };
+        let mut stream = client.stream(&endpoints::TRANSCRIPT, &query).await?;
         let mut kept: VecDeque<String> = VecDeque::new();
         while let Some(record) = stream.next().await? {
             for line in told(&record.body) {
@@ -142,31 +145,26 @@ impl Calls {
         Ok(kept)
     }
 
-    fn about(&self, path: &str, issue: &str) -> String {
-        path::with_query(path, &[("reference", Some(issue)), ("cwd", Some(&self.cwd))])
+    fn named(&self, issue: &str) -> IssueQuery {
+        IssueQuery { reference: issue.to_owned(), cwd: self.cwd.clone() }
     }
 
-    async fn get<Object: DeserializeOwned>(&self, path: &str) -> Result<Object, String> {
-        self.exchange(path, None).await
-    }
-
-    /// Asks, or hands a task over, on a new connection each time that one breaks. A task carries its own identifier, so
-    /// that one which a daemon took in and did not live to confirm is not queued twice.
-    async fn exchange<Object: DeserializeOwned>(
+    /// Sends a request, on a new connection each time that one breaks. A task carries its own identifier, so that one which
+    /// a daemon stored and did not live to confirm is not queued twice.
+    async fn call<Request: Serialize, Response: DeserializeOwned>(
         &self,
-        path: &str,
-        task: Option<&TaskRequest>,
-    ) -> Result<Object, String> {
+        endpoint: &Endpoint<Request, Response>,
+        request: &Request,
+    ) -> Result<Response, String> {
         let mut patience = Patience::default();
         loop {
-            let answer = match (Client::connect(&self.socket).await, task) {
-                (Ok(mut client), Some(task)) => client.post(path, task).await,
-                (Ok(mut client), None) => client.get(path).await,
-                (Err(error), _) => Err(error),
+            let response = match Client::connect(&self.socket).await {
+                Ok(mut client) => client.call(endpoint, request).await,
+                Err(error) => Err(error),
             };
-            match answer {
+            match response {
                 Err(error) if patience.lasts(&error).await => {}
-                answer => return answer.map_err(|error| said(&error)),
+                response => return response.map_err(|error| said(&error)),
             }
         }
     }

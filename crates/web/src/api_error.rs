@@ -1,23 +1,21 @@
-//! A problem as an HTTP answer.
+//! A problem as an HTTP response.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_store::error::StoreError;
 
-/// What a handler answers when it cannot do what was asked.
 #[derive(Debug)]
-pub(crate) struct Fault(Problem);
+pub(crate) struct ApiError(Problem);
 
-impl From<Problem> for Fault {
+impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         Self(problem)
     }
 }
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let problem = Problem::new(ProblemKind::Failed, error.to_string());
         Self(match error.hint() {
@@ -27,25 +25,7 @@ impl From<StoreError> for Fault {
     }
 }
 
-impl From<JsonRejection> for Fault {
-    fn from(rejection: JsonRejection) -> Self {
-        Self(Problem::new(ProblemKind::Usage, rejection.body_text()))
-    }
-}
-
-impl From<QueryRejection> for Fault {
-    fn from(rejection: QueryRejection) -> Self {
-        Self(Problem::new(ProblemKind::Usage, rejection.body_text()))
-    }
-}
-
-impl From<PathRejection> for Fault {
-    fn from(rejection: PathRejection) -> Self {
-        Self(Problem::new(ProblemKind::Usage, rejection.body_text()))
-    }
-}
-
-impl IntoResponse for Fault {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = match self.0.kind {
             ProblemKind::Usage => StatusCode::BAD_REQUEST,

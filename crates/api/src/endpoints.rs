@@ -1,0 +1,66 @@
+//! Every request that the daemon answers.
+
+use crate::adopt::{AdoptRequest, AdoptedObject};
+use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
+use crate::endpoint::{Endpoint, NoFields, StreamEndpoint};
+use crate::event::{EventObject, EventsQuery};
+use crate::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
+use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
+use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
+use crate::run::{RunObject, RunQuery};
+use crate::run_spec::RunnerControl;
+use crate::status::StatusObject;
+use crate::task::{CleanRequest, CleanedTasks, QueueQuery, TaskObject, TaskQuery, TaskRequest};
+use crate::why::WhyObject;
+
+pub const STATUS: Endpoint<NoFields, StatusObject> = Endpoint::get("/v1/status");
+/// Checks the database; one sentence for each problem.
+pub const CHECK: Endpoint<NoFields, Vec<String>> = Endpoint::get("/v1/check");
+/// Stops the daemon; runs continue.
+pub const STOP: Endpoint<NoFields, ()> = Endpoint::post("/v1/stop");
+/// Reads the settings again.
+pub const RELOAD: Endpoint<NoFields, ()> = Endpoint::post("/v1/reload");
+
+pub const QUEUE_TASK: Endpoint<TaskRequest, TaskObject> = Endpoint::post("/v1/tasks");
+pub const LIST_TASKS: Endpoint<QueueQuery, Vec<TaskObject>> = Endpoint::get("/v1/tasks");
+pub const SHOW_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::get("/v1/tasks/{task}");
+pub const CANCEL_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/cancel");
+pub const RETRY_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/retry");
+/// Removes ended tasks from the history.
+pub const CLEAN_TASKS: Endpoint<CleanRequest, CleanedTasks> = Endpoint::post("/v1/tasks/clean");
+
+pub const DELEGATE: Endpoint<DelegateRequest, TaskObject> = Endpoint::post("/v1/delegate");
+/// Issues with work that a message may mean.
+pub const DELEGATE_CANDIDATES: Endpoint<DelegateRequest, Vec<CandidateObject>> =
+    Endpoint::post("/v1/delegate/candidates");
+/// What a message has led to.
+pub const DELEGATED: Endpoint<TaskQuery, DelegateObject> = Endpoint::get("/v1/delegate/{task}");
+
+/// Takes over work that began before kugetsu.
+pub const ADOPT: Endpoint<AdoptRequest, AdoptedObject> = Endpoint::post("/v1/adopt");
+
+/// The latest run of every issue.
+pub const LIST_ISSUES: Endpoint<NoFields, Vec<RunObject>> = Endpoint::get("/v1/issues");
+pub const SHOW_ISSUE: Endpoint<IssueQuery, RunObject> = Endpoint::get("/v1/issue");
+/// The issue's latest task.
+pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issue/task");
+/// Why the issue's latest task is in its state.
+pub const ISSUE_WHY: Endpoint<IssueQuery, WhyObject> = Endpoint::get("/v1/issue/why");
+/// Sets or removes the issue's pull request.
+pub const SET_PULL_REQUEST: Endpoint<ChangeRequest, ChangeNamed> = Endpoint::post("/v1/issue/change");
+/// What destroying the issue would lose.
+pub const ISSUE_AT_RISK: Endpoint<IssueQuery, AtRisk> = Endpoint::get("/v1/issue/at-risk");
+/// Removes the issue's files and session.
+pub const DESTROY_ISSUE: Endpoint<DestroyRequest, Destroyed> = Endpoint::post("/v1/issue/destroy");
+
+pub const EVENTS: StreamEndpoint<EventsQuery, EventObject> = StreamEndpoint::new("/v1/events");
+/// The records of an issue's runs.
+pub const TRANSCRIPT: StreamEndpoint<TranscriptQuery, Record> = StreamEndpoint::new("/v1/transcript");
+
+pub const LIST_RESCUES: Endpoint<RescuesQuery, Vec<RescueObject>> = Endpoint::get("/v1/rescues");
+pub const RESTORE_RESCUE: Endpoint<RestoreRequest, Restored> = Endpoint::post("/v1/rescues/restore");
+
+/// A runner's report.
+pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");
+/// Messages to a runner, as long as the run is live.
+pub const RUN_CONTROL: StreamEndpoint<RunQuery, RunnerControl> = StreamEndpoint::new("/v1/runs/{run}/orders");

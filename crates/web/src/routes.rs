@@ -1,0 +1,107 @@
+//! Connects endpoints with their handlers.
+
+use std::future::Future;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawPathParams, RawQuery, State};
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, on};
+use axum::{Json, Router};
+use kugetsu_api::endpoint::{Endpoint, Method, Route, StreamEndpoint};
+use kugetsu_api::problem::{Problem, ProblemKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api_error::ApiError;
+use crate::app_state::AppState;
+use crate::ndjson::NdJson;
+
+pub(crate) struct Routes(pub(crate) Router<AppState>);
+
+impl Routes {
+    /// Adds an endpoint. The handler gets the request that the endpoint declares and returns its response.
+    pub(crate) fn add<Request, Response, Handler, Pending>(
+        self,
+        endpoint: Endpoint<Request, Response>,
+        handler: Handler,
+    ) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Response: Serialize + Send + 'static,
+        Handler: Fn(AppState, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<Response, ApiError>> + Send,
+    {
+        self.route(endpoint.route, move |app, request| {
+            let response = handler(app, request);
+            async move { response.await.map(Json) }
+        })
+    }
+
+    pub(crate) fn add_stream<Request, Item, Handler, Pending>(
+        self,
+        endpoint: StreamEndpoint<Request, Item>,
+        handler: Handler,
+    ) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Item: 'static,
+        Handler: Fn(AppState, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<NdJson<Item>, ApiError>> + Send,
+    {
+        self.route(endpoint.route, handler)
+    }
+
+    fn route<Request, Response, Handler, Pending>(self, route: Route<Request>, handler: Handler) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Response: IntoResponse,
+        Handler: Fn(AppState, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<Response, ApiError>> + Send,
+    {
+        let (path, method) = (route.path, route.method);
+        let respond = move |State(app): State<AppState>,
+                            fields: RawPathParams,
+                            RawQuery(query): RawQuery,
+                            body: Result<Bytes, BytesRejection>| {
+            let pending = decode(&route, &fields, query, body).map(|request| handler(app, request));
+            async move { pending?.await }
+        };
+        let filter = match method {
+            Method::Get => MethodFilter::GET,
+            Method::Post => MethodFilter::POST,
+        };
+        Self(self.0.route(path, on(filter, respond)))
+    }
+}
+
+fn decode<Request: DeserializeOwned>(
+    route: &Route<Request>,
+    fields: &RawPathParams,
+    query: Option<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Request, ApiError> {
+    let body = body.map_err(|rejection| does_not_fit(&rejection.body_text()))?;
+    let fields: Vec<(String, String)> =
+        fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    route.decode(&fields, &query.unwrap_or_default(), &body).map_err(|why| does_not_fit(&why))
+}
+
+fn does_not_fit(why: &str) -> ApiError {
+    Problem::new(ProblemKind::Usage, format!("the request cannot be read: {why}")).into()
+}
+
+/// Carries a change out in a task of its own. The server drops a handler whose client goes away, but what follows from a
+/// change that is stored must not be dropped with it.
+pub(crate) async fn detached<Output, Error>(
+    work: impl Future<Output = Result<Output, Error>> + Send + 'static,
+) -> Result<Output, ApiError>
+where
+    Output: Send + 'static,
+    Error: Send + 'static,
+    ApiError: From<Error>,
+{
+    let result = tokio::spawn(work).await;
+    // It panicked; the daemon's log shows where.
+    Ok(result.map_err(|error| Problem::new(ProblemKind::Failed, error.to_string()))??)
+}
