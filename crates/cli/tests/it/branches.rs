@@ -166,7 +166,7 @@ fn destroy_reports_a_file_that_git_cannot_store() {
         let output = world.attempt(["destroy", "local/demo#1", "-y", "--discard"]);
         assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(text.contains("sub/git~1 (git does not hold such a name; move or delete it)"), "{text}");
+        assert!(text.contains("sub/git~1 (git does not allow such a name; move or delete it)"), "{text}");
         std::fs::write(worktree.join(name), "x").unwrap();
     }
     std::fs::remove_file(worktree.join("sub/git~1")).unwrap();

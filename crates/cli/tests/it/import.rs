@@ -521,7 +521,7 @@ fn without_network_the_clone_itself_has_what_is_needed() {
     old.session("a.json", json!({"issue_ref": "github.com/acme/api#7", "worktree_path": place}));
     let done = old.init();
     assert_outcome(&done, "api#7", "taken");
-    assert!(row(&done, "api#7")["why"].as_str().unwrap().contains("was not asked"), "{done:#}");
+    assert!(row(&done, "api#7")["why"].as_str().unwrap().contains("could not be reached"), "{done:#}");
     let taken = Repository::open(&place);
     assert_eq!((status(&taken), taken.head()), before);
     assert!(taken.resolve("origin/main").is_some());
@@ -606,7 +606,7 @@ fn a_server_that_wants_a_token_is_asked_with_it() {
     old.session("five.json", json!({"issue_ref": reference, "worktree_path": place, "session_id": "ses_5"}));
     let done = old.init();
     assert_outcome(&done, &reference, "taken");
-    assert!(!done.to_string().contains("was not asked") && !done.to_string().contains(TOKEN), "{done:#}");
+    assert!(!done.to_string().contains("could not be reached") && !done.to_string().contains(TOKEN), "{done:#}");
     let worktree = old.world.worktree(&reference);
     let config = fs::read_to_string(worktree.join(".git/config")).unwrap();
     assert!(!config.contains(TOKEN), "the clone had it in its address: {config}");

@@ -40,12 +40,12 @@ fn the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
     assert_eq!(served.show_text("kugetsu/12-do-the-job", "b.txt"), "b\n");
     let log = std::fs::read_to_string(world.home.kugetsu().join("logs/daemon.log")).unwrap_or_default();
     assert!(!log.contains(TOKEN));
-    let gate =
+    let relay =
         world.home.run(world.home.command("git").args(["remote", "-v"]).current_dir(run["worktree"].as_str().unwrap()));
     assert!(
-        !String::from_utf8_lossy(&gate.stdout).contains("http"),
-        "the agent's origin is the gate: {}",
-        shown(&gate)
+        !String::from_utf8_lossy(&relay.stdout).contains("http"),
+        "the agent's origin is the relay: {}",
+        shown(&relay)
     );
 }
 

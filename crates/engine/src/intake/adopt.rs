@@ -143,7 +143,7 @@ async fn files(
     let (dir, relay) = engine.home().files(&name);
     let title = request.message.as_deref().map(title).unwrap_or_default();
     let own = naming::branch(reference.number, &title);
-    let damaged = |why: String| AdoptError::Damaged { path: found.dir().to_owned(), why };
+    let damaged = |reason: String| AdoptError::Damaged { path: found.dir().to_owned(), reason };
     let spec = AdoptSpec {
         dir,
         relay,

@@ -1,8 +1,8 @@
-//! Takes over a clone that kugetsu did not make, with everything that is not committed in it, as an issue's worktree.
+//! Turns a clone that kugetsu did not make into an issue's worktree, with all its uncommitted work.
 //!
-//! Where the clone lies at the worktree's own place, its files stay untouched and only its git directory is exchanged for
-//! one of ours, in one step; the old one is kept. Elsewhere a new worktree is made like it, and the clone stays as it is.
-//! The clone is read as files and objects: no hook, filter or setting of it takes effect here, and none is carried over.
+//! If the clone is at the path of the worktree, its files stay untouched: only its git directory is swapped for a new one,
+//! atomically, and the old one is kept. Otherwise a new worktree is made like it, and the clone stays as it is. The clone is
+//! read as files and objects: none of its hooks, filters and settings takes effect or is copied.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,71 +12,52 @@ use thiserror::Error;
 use crate::adopt::external_clone::{Contents, ExternalClone};
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::GitError;
-use crate::files::access::FileError;
-use crate::files::access::{IoContext, is_real_dir, make_dir, replace};
+use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
 use crate::files::atomic_swap::atomic_swap;
 use crate::files::lock;
-use crate::files::removal::{being_made, remove, remove_half_made};
-use crate::git_dir::layout::{borrow, make_git_dir, packed_refs};
-use crate::git_dir::objects::take_objects;
+use crate::files::removal::{remove_staging, remove_tree, staging_path};
+use crate::git_dir::layout::{SHALLOW, create_git_dir, format_packed_refs, write_alternates};
+use crate::git_dir::objects::link_objects;
 use crate::lfs::setup::Lfs;
 use crate::mirror::base::Base;
-use crate::mirror::repo::Mirror;
-use crate::mirror::repo::MirrorError;
+use crate::mirror::repo::{Mirror, MirrorError};
 use crate::names::{BranchName, Oid};
-use crate::untrusted::changes::Changes;
-use crate::untrusted::changes::StatusError;
-use crate::untrusted::copy;
+use crate::untrusted::changes::{Changes, StatusError};
+use crate::untrusted::copy::{copy_changes, copy_directory, copy_state};
 use crate::worktree::checkout;
 use crate::worktree::identity::Identity;
 use crate::worktree::lifecycle::{Worktree, WorktreeError};
-use crate::worktree::ownership::own;
+use crate::worktree::ownership::claim;
 use crate::worktree::relay;
 use crate::worktree::submodules::Submodules;
 use crate::worktree::template_hooks::copy_hooks;
 
-/// What a clone fetched beside its history: submodules and large files.
-const FETCHED: [&str; 2] = ["modules", "lfs"];
-/// How many branch names are tried.
-const BRANCHES: u32 = 100;
-/// Work on one of these is no issue's branch, whatever the server says.
+/// Directories of a git directory that hold fetched data beside the history: submodules and LFS objects.
+const FETCHED_DIRS: [&str; 2] = ["modules", "lfs"];
+/// Maximum number of branch names tried.
+const BRANCH_NAMES_MAX: u32 = 100;
+/// Branches that are never an issue's branch, even if they are not the server's default.
 const MAINLINES: [&str; 3] = ["main", "master", "trunk"];
 
-/// Why a clone was not taken over. It is as it was.
+/// The clone is as it was.
 #[derive(Debug, Error)]
 pub enum AdoptError {
-    /// There is nothing.
-    #[error("{} is not there any more", .0.display())]
+    #[error("{} does not exist any more", .0.display())]
     Gone(PathBuf),
-    /// It is a link, or its git directory is elsewhere: what it leads to may be somebody else's.
-    #[error("{} is {what}, and what that leads to is not touched", path.display())]
-    Elsewhere {
-        /// Which one.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
-    /// There are files, and no git directory.
+    /// The clone is a link, or its git directory is one: the target may belong to something else.
+    #[error("{} is {kind}, and what it points to is not touched", path.display())]
+    Elsewhere { path: PathBuf, kind: &'static str },
+    /// A directory without a git directory.
     #[error("{} is not a git repository any more", .0.display())]
     NoRepository(PathBuf),
-    /// Its HEAD cannot be read, or the commit is not there with all it needs.
-    #[error("the git repository in {} is damaged: {why}", path.display())]
-    Damaged {
-        /// Which one.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The mirror.
+    #[error("the git repository in {} is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
     #[error("the repository could not be fetched: {0}")]
     Mirror(#[from] MirrorError),
-    /// The new worktree.
     #[error(transparent)]
     Worktree(#[from] WorktreeError),
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The system says why.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -90,39 +71,33 @@ impl From<StatusError> for AdoptError {
     }
 }
 
-/// How to take a clone over.
 #[derive(Clone, Debug)]
 pub struct AdoptSpec {
-    /// Where the worktree goes, or is.
+    /// The path of the worktree; the clone may be there.
     pub dir: PathBuf,
-    /// Where its relay goes.
+    /// The path of the relay.
     pub relay: PathBuf,
-    /// The issue's branch, where the clone stands on none that can be one.
+    /// The name of the issue's branch, if the clone is on none that can be one.
     pub branch: BranchName,
-    /// The branch that whoever made the clone noted.
+    /// The branch that the clone's creator recorded.
     pub recorded_branch: Option<BranchName>,
-    /// Where the old git directory is kept; nothing is there yet.
+    /// The path to keep the old git directory at. Nothing is there yet.
     pub git_dir_backup: PathBuf,
 }
 
-/// What was taken over.
 #[derive(Clone, Debug)]
 pub struct Adopted {
-    /// The worktree.
     pub worktree: Worktree,
-    /// The branch that the work began from, and its commit, as far as that can be told.
+    /// Branch and commit that the work began from, as far as they are known.
     pub base: Base,
-    /// Whether the files in_place where they were.
+    /// Whether the files stayed where they were.
     pub in_place: bool,
-    /// What a person should know, one sentence each.
+    /// Notices for the user, one sentence each.
     pub notices: Vec<String>,
 }
 
 impl Worktree {
-    /// Takes `clone` over. Once more after a kill is no error.
-    ///
-    /// # Errors
-    /// [`AdoptError`]; the clone is as it was.
+    /// Adopts `clone`. It can be called again after it was killed.
     pub async fn adopt(
         mirror: &Mirror,
         clone: &ExternalClone,
@@ -130,152 +105,161 @@ impl Worktree {
         progress: ProgressSink<'_>,
     ) -> Result<Adopted, AdoptError> {
         for parent in [spec.dir.parent(), spec.relay.parent()].into_iter().flatten() {
-            make_dir(parent)?;
+            create_dir_all(parent)?;
         }
-        let waiting = format!("waiting for another kugetsu that works on {}", spec.dir.display());
-        let _lock = lock::take(&spec.relay, &waiting, progress).await?;
-        remove_half_made(&spec.relay).await?;
-        let stays = same_place(clone.dir(), &spec.dir);
-        if !stays && spec.dir.symlink_metadata().is_ok() {
+        let waiting = format!("waiting for another kugetsu process that works on {}", spec.dir.display());
+        let _lock = lock::acquire(&spec.relay, &waiting, progress).await?;
+        remove_staging(&spec.relay).await?;
+        let in_place = is_same_dir(clone.dir(), &spec.dir);
+        if !in_place && spec.dir.symlink_metadata().is_ok() {
             return Err(WorktreeError::NotOurs(spec.dir).into());
         }
         let contents = clone.contents(mirror).await?;
-        let (branch, moves) = issue_branch(mirror, clone, &contents, &spec).await?;
+        let (branch, is_new_branch) = issue_branch(mirror, clone, &contents, &spec).await?;
         let worktree = Self::at(mirror, &spec.dir, &spec.relay, &branch);
         let server = relay::server_refs(mirror).await?;
-        worktree.check_name(&server)?;
+        worktree.check_branch(&server)?;
 
-        let job = Job { mirror, clone, contents, worktree, server, moves };
-        let room = spec.git_dir_backup.parent().unwrap_or(&spec.git_dir_backup).to_owned();
-        make_dir(&room)?;
-        let new = being_made(&spec.git_dir_backup);
+        let adoption = Adoption { mirror, clone, contents, worktree, server, is_new_branch };
+        let backups = spec.git_dir_backup.parent().unwrap_or(&spec.git_dir_backup).to_owned();
+        create_dir_all(&backups)?;
+        let new = staging_path(&spec.git_dir_backup);
         let had_relay = spec.relay.symlink_metadata().is_ok();
-        let taken = match job.make(&new, stays, progress).await {
-            Ok((base, notices)) => job.put_in_place(&new, &spec, stays, notices).await.map(|notices| (base, notices)),
+        let adopted = match adoption.prepare(&new, in_place, progress).await {
+            Ok((base, notices)) => {
+                adoption.install(&new, &spec, in_place, notices).await.map(|notices| (base, notices))
+            }
             Err(error) => {
-                remove(&new).await?;
+                remove_tree(&new).await?;
                 Err(error)
             }
         };
-        if taken.is_err() && !had_relay {
-            remove(&spec.relay).await?;
+        if adopted.is_err() && !had_relay {
+            remove_tree(&spec.relay).await?;
         }
-        // Nothing is kept of what failed, nor of a clone that stays where it is; what holds something stays.
-        for empty in [Some(room.as_path()), room.parent()].into_iter().flatten() {
+        // Remove the directories for the backup if they are empty: after an error, or if the clone was not in place.
+        for empty in [Some(backups.as_path()), backups.parent()].into_iter().flatten() {
             let _ = std::fs::remove_dir(empty);
         }
-        let (base, notices) = taken?;
-        Ok(Adopted { worktree: job.worktree, base, in_place: stays, notices })
+        let (base, notices) = adopted?;
+        Ok(Adopted { worktree: adoption.worktree, base, in_place, notices })
     }
 }
 
-/// A clone that is being taken over.
-struct Job<'j> {
+/// An adoption in progress.
+struct Adoption<'j> {
     mirror: &'j Mirror,
     clone: &'j ExternalClone,
     contents: Contents,
     worktree: Worktree,
     server: BTreeMap<Vec<u8>, Oid>,
-    /// Whether HEAD goes onto the issue's branch, which is new and begins where HEAD stands.
-    moves: bool,
+    /// Whether the issue's branch is new. It begins at HEAD, and HEAD moves to it.
+    is_new_branch: bool,
 }
 
-impl Job<'_> {
-    /// Makes what goes into the clone's place, or becomes the worktree, and the relay. With where the work began.
-    async fn make(
+impl Adoption<'_> {
+    /// Creates at `new` the git directory to swap in, or the whole worktree if the clone is elsewhere or bare, and creates the
+    /// relay. Returns the base and notices.
+    async fn prepare(
         &self,
         new: &Path,
-        stays: bool,
+        in_place: bool,
         progress: ProgressSink<'_>,
     ) -> Result<(Base, Vec<String>), AdoptError> {
         let mut notices = self.contents.notices.clone();
-        if self.moves {
-            notices.push(format!("{} is a new branch where the clone's HEAD stood", self.worktree.branch()));
+        if self.is_new_branch {
+            notices.push(format!("{} is a new branch at the HEAD of the clone", self.worktree.branch()));
         }
-        let only_git = stays && !self.clone.is_bare();
-        let git_dir = if only_git { new.to_owned() } else { new.join(".git") };
-        notices.extend(self.git_dir(&git_dir).await?);
+        let only_git_dir = in_place && !self.clone.is_bare();
+        let git_dir = if only_git_dir { new.to_owned() } else { new.join(".git") };
+        notices.extend(self.create_git_dir(&git_dir).await?);
         let changes = match self.clone.is_bare() {
             true => Changes::default(),
             false => self.changes(&mut notices).await?,
         };
-        if !only_git && let Some(commit) = &self.contents.commit {
-            let lfs = Lfs::find(self.mirror.git()).await?;
-            checkout::fill(self.mirror, new, commit, &lfs, progress).await?;
-            notices.extend(lfs.notice(self.mirror.git(), new).await?);
+        if !only_git_dir && let Some(commit) = &self.contents.commit {
+            let lfs = Lfs::detect(self.mirror.git()).await?;
+            checkout::check_out(self.mirror, new, commit, &lfs, progress).await?;
+            notices.extend(lfs.pointer_notice(self.mirror.git(), new).await?);
         }
         if !self.clone.is_bare() {
-            self.index(&git_dir)?;
+            self.write_index(&git_dir)?;
         }
-        let mut left = copy::copy_state(self.clone.git_dir(), &git_dir).await?;
-        if !only_git {
-            progress(Progress::new(format!("carrying over what is not committed in {}", self.clone.dir().display())));
-            left.extend(copy::copy_changes(self.clone.dir(), new, &changes).await?);
-            for name in FETCHED {
-                left.extend(copy::copy_directory(&self.clone.git_dir().join(name), &git_dir.join(name)).await?);
+        let mut skipped = copy_state(self.clone.git_dir(), &git_dir).await?;
+        if !only_git_dir {
+            progress(Progress::new(format!("copying uncommitted changes from {}", self.clone.dir().display())));
+            skipped.extend(copy_changes(self.clone.dir(), new, &changes).await?);
+            for name in FETCHED_DIRS {
+                skipped.extend(copy_directory(&self.clone.git_dir().join(name), &git_dir.join(name)).await?);
             }
         }
-        notices.extend(left.into_iter().map(|path| format!("{path} is no file, and was not carried over")));
-        self.relay(&mut notices).await?;
+        notices.extend(skipped.into_iter().map(|path| format!("{path} is not a regular file and was not copied")));
+        self.prepare_relay(&mut notices).await?;
         Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
     }
 
-    /// A git directory of ours with the clone's commits, branches, tags and stashes.
-    async fn git_dir(&self, git_dir: &Path) -> Result<Vec<String>, AdoptError> {
+    /// Creates a git directory with the clone's commits, branches, tags and stashes, and the config of a new worktree.
+    async fn create_git_dir(&self, git_dir: &Path) -> Result<Vec<String>, AdoptError> {
         let mirror = self.mirror;
         let submodules = match &self.contents.commit {
-            Some(commit) => Submodules::seen(&self.contents.quarantine, commit).await?,
+            Some(commit) => Submodules::of_quarantine(&self.contents.quarantine, commit).await?,
             None => Submodules::default(),
         };
-        let (identity, unnamed) = Identity::of_user(mirror).await?;
+        let (identity, identity_notice) = Identity::of_user(mirror).await?;
         let origin = self.worktree.real_origin().await?;
         let branch = self.worktree.branch();
-        let head = match (self.contents.on(), &self.contents.commit) {
-            (Some(on), _) if !self.moves => format!("ref: {}", on.full()),
+        let head = match (self.contents.head_branch(), &self.contents.commit) {
+            (Some(on), _) if !self.is_new_branch => format!("ref: {}", on.full_ref()),
             (None, Some(commit)) => commit.to_string(),
-            _ => format!("ref: {}", branch.full()),
+            _ => format!("ref: {}", branch.full_ref()),
         };
-        make_git_dir(git_dir, &head, &self.worktree.config(&identity, &origin, &submodules))?;
-        borrow(&git_dir.join("objects"), [mirror.objects().as_path()])?;
-        take_objects(self.clone.git_dir().join("objects"), git_dir.join("objects")).await?;
+        create_git_dir(git_dir, &head, &self.worktree.config(&identity, &origin, &submodules))?;
+        write_alternates(&git_dir.join("objects"), [mirror.objects().as_path()])?;
+        link_objects(self.clone.git_dir().join("objects"), git_dir.join("objects")).await?;
         if let Some(shallow) = mirror.shallow() {
-            replace(&git_dir.join("shallow"), &shallow)?;
+            write_atomic(&git_dir.join(SHALLOW), &shallow)?;
         }
         let mut refs: BTreeMap<Vec<u8>, &Oid> = BTreeMap::new();
         for (name, oid) in &self.server {
-            let own = match name.strip_prefix(b"refs/heads/") {
+            let local_name = match name.strip_prefix(b"refs/heads/") {
                 Some(branch) => [b"refs/remotes/origin/", branch].concat(),
                 None => name.clone(),
             };
-            refs.insert(own, oid);
+            refs.insert(local_name, oid);
         }
         refs.extend(self.contents.refs.iter().map(|(name, oid)| (name.clone(), oid)));
-        if self.moves
+        if self.is_new_branch
             && let Some(commit) = &self.contents.commit
         {
-            refs.insert(branch.full().into_bytes(), commit);
+            refs.insert(branch.full_ref().into_bytes(), commit);
         }
-        replace(&git_dir.join("packed-refs"), &packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), *oid))))?;
+        write_atomic(
+            &git_dir.join("packed-refs"),
+            &format_packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), *oid))),
+        )?;
         if let Some(default) =
-            mirror.default_branch().await?.filter(|name| self.server.contains_key(name.full().as_bytes()))
+            mirror.default_branch().await?.filter(|name| self.server.contains_key(name.full_ref().as_bytes()))
         {
-            make_dir(&git_dir.join("refs/remotes/origin"))?;
-            replace(&git_dir.join("refs/remotes/origin/HEAD"), format!("ref: {}\n", default.tracking()).as_bytes())?;
+            create_dir_all(&git_dir.join("refs/remotes/origin"))?;
+            write_atomic(
+                &git_dir.join("refs/remotes/origin/HEAD"),
+                format!("ref: {}\n", default.tracking_ref()).as_bytes(),
+            )?;
         }
         let mut notices: Vec<String> = copy_hooks(mirror, git_dir).await?.into_iter().collect();
-        notices.extend(unnamed);
+        notices.extend(identity_notice);
         Ok(notices)
     }
 
-    /// What is not committed. Leaves the clone's index in the quarantine, or one of HEAD's where it cannot be read.
+    /// The uncommitted changes. Leaves the clone's index in the quarantine, or an index of HEAD if git cannot read that.
     async fn changes(&self, notices: &mut Vec<String>) -> Result<Changes, AdoptError> {
         let quarantine = &self.contents.quarantine;
         let index = self.clone.git_dir().join("index");
         let changes = quarantine.changes(self.mirror, self.clone.dir(), &index, self.contents.commit.as_ref()).await?;
-        for unread in &changes.unread {
-            notices.push(format!("{unread}; it stays where it is"));
+        for message in &changes.unreadable {
+            notices.push(format!("{message}; it stays where it is"));
         }
-        // What was compared had its marks taken off; the index is taken over as it was, if git can read it.
+        // The comparison cleared marks in the index, so copy it again.
         let listed = async || quarantine.command("ls-files", "list the index").args(["--stage", "-z"]).output().await;
         if quarantine.copy_index(&index).await? && listed().await?.code == 0 {
             return Ok(changes);
@@ -290,19 +274,19 @@ impl Job<'_> {
         Ok(changes)
     }
 
-    fn index(&self, git_dir: &Path) -> Result<(), AdoptError> {
+    fn write_index(&self, git_dir: &Path) -> Result<(), AdoptError> {
         let index = self.contents.quarantine.dir().join("index");
         match std::fs::read(&index) {
-            Ok(bytes) => Ok(replace(&git_dir.join("index"), &bytes)?),
+            Ok(bytes) => Ok(write_atomic(&git_dir.join("index"), &bytes)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).context("read", &index).map_err(Into::into),
         }
     }
 
-    async fn relay(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {
+    async fn prepare_relay(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {
         let relay = self.worktree.relay();
         if is_real_dir(relay) {
-            notices.push(format!("{} was there already and is used again", relay.display()));
+            notices.push(format!("{} exists already and is used again", relay.display()));
             relay::refresh(self.mirror, relay, &self.server, self.worktree.branch())?;
         } else {
             let default = self.mirror.default_branch().await?;
@@ -311,41 +295,45 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// From the exchange on, `new` is what the clone had: nothing removes it.
-    async fn put_in_place(
+    /// Moves what was prepared to its final path.
+    ///
+    /// The order keeps the clone intact whatever fails or is killed: nothing of the clone moves before the swap; the swap is
+    /// one step; and from then on `new` is the clone's old git directory, so nothing removes it, and it is renamed to the
+    /// backup. A kill in between leaves it beside the backup under its staging name.
+    async fn install(
         &self,
         new: &Path,
         spec: &AdoptSpec,
-        stays: bool,
+        in_place: bool,
         mut notices: Vec<String>,
     ) -> Result<Vec<String>, AdoptError> {
         let (dir, relay) = (self.worktree.dir(), self.worktree.relay());
-        if !stays {
-            // As where one is made: a record without a worktree is nobody's.
-            let placed = own(dir, relay).and_then(|()| std::fs::rename(new, dir).context("put in place", dir));
-            if placed.is_err() {
-                remove(new).await?;
+        if !in_place {
+            // The record first: a record without a worktree is harmless, a worktree without a record is not ours.
+            let renamed = claim(dir, relay).and_then(|()| std::fs::rename(new, dir).context("create", dir));
+            if renamed.is_err() {
+                remove_tree(new).await?;
             }
-            return Ok(placed.map(|()| notices)?);
+            return Ok(renamed.map(|()| notices)?);
         }
-        let place = if self.clone.is_bare() { dir.to_owned() } else { self.clone.git_dir().to_owned() };
-        if let Err(error) = atomic_swap(&place, new) {
-            remove(new).await?;
+        let target = if self.clone.is_bare() { dir.to_owned() } else { self.clone.git_dir().to_owned() };
+        if let Err(error) = atomic_swap(&target, new) {
+            remove_tree(new).await?;
             return Err(error.into());
         }
-        if let Err(error) = own(dir, relay) {
-            atomic_swap(&place, new)?;
-            remove(new).await?;
+        if let Err(error) = claim(dir, relay) {
+            atomic_swap(&target, new)?;
+            remove_tree(new).await?;
             return Err(error.into());
         }
-        let mut kept = spec.git_dir_backup.as_path();
-        if let Err(error) = std::fs::rename(new, kept) {
+        let mut backup = spec.git_dir_backup.as_path();
+        if let Err(error) = std::fs::rename(new, backup) {
             notices.push(format!("its old git directory is {}: {error}", new.display()));
-            kept = new;
+            backup = new;
         }
-        // They go on belonging to it.
-        for name in FETCHED {
-            let (from, to) = (kept.join(name), place.join(name));
+        // Fetched data is too large to copy, and the worktree still needs it.
+        for name in FETCHED_DIRS {
+            let (from, to) = (backup.join(name), target.join(name));
             if !self.clone.is_bare() && is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
                 notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
             }
@@ -354,7 +342,7 @@ impl Job<'_> {
     }
 }
 
-/// The branch that the work is pushed to, and whether it is new: made where HEAD stands.
+/// Chooses the branch that the work is pushed to. Also returns whether it is new.
 async fn issue_branch(
     mirror: &Mirror,
     clone: &ExternalClone,
@@ -363,48 +351,49 @@ async fn issue_branch(
 ) -> Result<(BranchName, bool), AdoptError> {
     let default = mirror.default_branch().await?;
     let is_mainline = |name: &BranchName| default.as_ref() == Some(name) || MAINLINES.contains(&name.as_str());
-    // In the middle of a rebase HEAD stands on no branch, and comes back to one.
-    let on = contents.on().or_else(|| clone.rebased().filter(|name| contents.branch(name).is_some()));
-    if let Some(on) = on.filter(|on| !is_mainline(on)) {
-        return Ok((on, false));
+    // During a rebase HEAD is detached, and returns to its branch at the end.
+    let current =
+        contents.head_branch().or_else(|| clone.rebased_branch().filter(|name| contents.branch_tip(name).is_some()));
+    if let Some(current) = current.filter(|current| !is_mainline(current)) {
+        return Ok((current, false));
     }
-    if let Some(noted) = spec.recorded_branch.clone().filter(|noted| !is_mainline(noted)) {
-        if contents.branch(&noted).is_some() {
-            return Ok((noted, false));
+    if let Some(recorded) = spec.recorded_branch.clone().filter(|recorded| !is_mainline(recorded)) {
+        if contents.branch_tip(&recorded).is_some() {
+            return Ok((recorded, false));
         }
-        if mirror.branch_tip(&noted).await?.is_none() {
-            return Ok((noted, true));
+        if mirror.branch_tip(&recorded).await?.is_none() {
+            return Ok((recorded, true));
         }
     }
-    for number in 1..=BRANCHES {
+    for number in 1..=BRANCH_NAMES_MAX {
         let name = match number {
             1 => spec.branch.clone(),
             number => BranchName::new(format!("{}-{number}", spec.branch))
-                .map_err(|error| AdoptError::Damaged { path: spec.dir.clone(), why: error.to_string() })?,
+                .map_err(|error| AdoptError::Damaged { path: spec.dir.clone(), reason: error.to_string() })?,
         };
-        if mirror.branch_tip(&name).await?.is_none() && contents.branch(&name).is_none() {
+        if mirror.branch_tip(&name).await?.is_none() && contents.branch_tip(&name).is_none() {
             return Ok((name, true));
         }
     }
     Err(AdoptError::Damaged {
         path: spec.dir.clone(),
-        why: format!("the branches {}, -2 and so on are taken", spec.branch),
+        reason: format!("the branches {}, -2 and so on are taken", spec.branch),
     })
 }
 
-/// Where the work began: the last commit that the default branch has too.
+/// The base of the work: the last commit that it shares with the default branch.
 async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Result<Base, AdoptError> {
     let Some(default) = mirror.default_branch().await? else { return Ok(Base { branch: None, commit: None }) };
-    let head = contents.branch(branch).or(contents.commit.as_ref());
+    let head = contents.branch_tip(branch).or(contents.commit.as_ref());
     let (Some(tip), Some(head)) = (mirror.branch_tip(&default).await?, head) else {
         return Ok(Base { branch: Some(default), commit: None });
     };
     let command =
         contents.quarantine.command("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
     let output = command.output().await?;
-    Ok(Base { branch: Some(default), commit: Oid::read(&output.stdout).filter(|_| output.code == 0) })
+    Ok(Base { branch: Some(default), commit: Oid::from_bytes(&output.stdout).filter(|_| output.code == 0) })
 }
 
-fn same_place(one: &Path, other: &Path) -> bool {
+fn is_same_dir(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

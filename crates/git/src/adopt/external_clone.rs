@@ -1,4 +1,4 @@
-//! A clone that kugetsu did not make, as it is found: its git directory is read as files and never worked in.
+//! A clone that kugetsu did not make. It is untrusted: its git directory is read as files, and git never runs in it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,13 @@ use crate::adopt::adoption::AdoptError;
 use crate::files::access::{is_real_dir, read_regular};
 use crate::mirror::repo::Mirror;
 use crate::names::{BranchName, Oid};
-use crate::shown::shown;
+use crate::printable::printable;
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::{Head, UntrustedRepo, commits_outside_refs};
 
-/// Refs of a clone's own; what it knew of the server comes from the mirror.
-const OWN: [&str; 4] = ["refs/heads/", "refs/stash", "refs/tags/", "refs/notes/"];
+/// The refs that are adopted. Those of the server come from the mirror.
+const ADOPTED_REFS: [&str; 4] = ["refs/heads/", "refs/stash", "refs/tags/", "refs/notes/"];
 
-/// A clone, found.
 #[derive(Clone, Debug)]
 pub struct ExternalClone {
     dir: PathBuf,
@@ -21,24 +20,24 @@ pub struct ExternalClone {
     bare: bool,
 }
 
-/// What is in it and whole.
+/// The complete commits of a clone.
 pub(crate) struct Contents {
     pub(crate) quarantine: Quarantine,
     pub(crate) head: Head,
-    /// The commit of HEAD; none where nothing was committed yet.
+    /// The commit of HEAD; `None` if there is no commit yet.
     pub(crate) commit: Option<Oid>,
     pub(crate) refs: Vec<(Vec<u8>, Oid)>,
     pub(crate) notices: Vec<String>,
 }
 
 impl ExternalClone {
-    /// Looks at a directory: a clone with files, or a bare one without.
+    /// Opens a directory that is a clone, bare or not.
     ///
     /// # Errors
-    /// [`AdoptError`]: there is none, or it is not in that directory alone.
+    /// [`AdoptError::Gone`], [`AdoptError::Elsewhere`], [`AdoptError::NoRepository`].
     pub fn at(dir: &Path) -> Result<Self, AdoptError> {
         let Ok(meta) = dir.symlink_metadata() else { return Err(AdoptError::Gone(dir.to_owned())) };
-        let elsewhere = |path: &Path, what| Err(AdoptError::Elsewhere { path: path.to_owned(), what });
+        let elsewhere = |path: &Path, kind| Err(AdoptError::Elsewhere { path: path.to_owned(), kind });
         if !meta.is_dir() {
             return elsewhere(dir, "not a directory but a link or a file");
         }
@@ -53,22 +52,19 @@ impl ExternalClone {
         }
     }
 
-    /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Whether it has no files.
     pub fn is_bare(&self) -> bool {
         self.bare
     }
 
-    /// Its git directory, which others may have written.
     pub(crate) fn git_dir(&self) -> &Path {
         &self.git_dir
     }
 
-    /// What it knew of the server's default branch.
+    /// The server's default branch, as far as the clone knows it.
     pub(crate) fn default_branch(&self) -> Option<BranchName> {
         let remotes = self.git_dir.join("refs/remotes");
         let origin = remotes.join("origin");
@@ -80,54 +76,58 @@ impl ExternalClone {
         BranchName::new(String::from_utf8(name.to_vec()).ok()?).ok()
     }
 
-    /// The branch that a rebase which is going on will come back to.
-    pub(crate) fn rebased(&self) -> Option<BranchName> {
+    /// The branch that an unfinished rebase will return to.
+    pub(crate) fn rebased_branch(&self) -> Option<BranchName> {
         ["rebase-merge", "rebase-apply"].into_iter().find_map(|name| {
-            let place = self.git_dir.join(name);
-            let text = if is_real_dir(&place) { read_regular(&place.join("head-name"), 4096)? } else { return None };
-            BranchName::of_ref(text.trim_ascii_end())
+            let state = self.git_dir.join(name);
+            let text = if is_real_dir(&state) { read_regular(&state.join("head-name"), 4096)? } else { return None };
+            BranchName::from_ref(text.trim_ascii_end())
         })
     }
 
-    /// Reads it, with the mirror's objects beside its own.
+    /// Reads HEAD and refs, and checks which commits are complete. The mirror adds its objects.
     pub(crate) async fn contents(&self, mirror: &Mirror) -> Result<Contents, AdoptError> {
         let repo = UntrustedRepo::read(&self.git_dir);
-        let damaged = |why: String| AdoptError::Damaged { path: self.dir.clone(), why };
+        let damaged = |reason: String| AdoptError::Damaged { path: self.dir.clone(), reason };
         let head = repo.head.clone().ok_or_else(|| damaged("its HEAD cannot be read".to_owned()))?;
         let commit = repo.head_commit().cloned();
         let quarantine = Quarantine::open(mirror, &[&self.git_dir], commit.as_ref()).await?;
-        if let Some(unread) = quarantine.unreadable().first() {
-            return Err(damaged(format!("{} cannot be read", unread.display())));
+        if let Some(objects) = quarantine.unreadable().first() {
+            return Err(damaged(format!("{} cannot be read", objects.display())));
         }
-        let known = mirror.known().await?;
+        let known = mirror.known_commits().await?;
         match &commit {
             Some(commit) if !quarantine.is_complete(&[commit], &known).await? => {
-                return Err(damaged(format!("its commit {} is not there with all it needs", commit.short())));
+                return Err(damaged(format!("its commit {} is incomplete", commit.short())));
             }
             None if repo.refs.keys().any(|name| name.starts_with(b"refs/heads/")) || !known.is_empty() => {
                 return Err(damaged("its HEAD names no commit".to_owned()));
             }
             _ => {}
         }
-        let is_own = |name: &&Vec<u8>| OWN.iter().any(|own| name.starts_with(own.as_bytes()));
-        let mut refs: Vec<(Vec<u8>, Oid)> =
-            repo.refs.iter().filter(|(name, _)| is_own(name)).map(|(name, oid)| (name.clone(), oid.clone())).collect();
+        let is_adopted = |name: &&Vec<u8>| ADOPTED_REFS.iter().any(|own| name.starts_with(own.as_bytes()));
+        let mut refs: Vec<(Vec<u8>, Oid)> = repo
+            .refs
+            .iter()
+            .filter(|(name, _)| is_adopted(name))
+            .map(|(name, oid)| (name.clone(), oid.clone()))
+            .collect();
         let mut notices = Vec::new();
         let all: Vec<&Oid> = refs.iter().map(|(_, oid)| oid).collect();
         if !all.is_empty() && !quarantine.is_complete(&all, &known).await? {
-            let mut whole = Vec::new();
+            let mut complete = Vec::new();
             for (name, oid) in refs {
                 match quarantine.is_complete(&[&oid], &known).await? {
-                    true => whole.push((name, oid)),
-                    false => notices.push(format!("{} names a commit that is damaged or not there", shown(&name))),
+                    true => complete.push((name, oid)),
+                    false => notices.push(format!("{} names a commit that is damaged or missing", printable(&name))),
                 }
             }
-            refs = whole;
+            refs = complete;
         }
-        // Older stashes are named by a log only; a damaged one is no reason to leave the rest.
-        for aside in commits_outside_refs(&self.git_dir) {
-            if !quarantine.is_complete(&[&aside], &known).await? {
-                notices.push(format!("an older stash, {}, is damaged or not there", aside.short()));
+        // A damaged older stash is no reason to reject the clone.
+        for commit in commits_outside_refs(&self.git_dir) {
+            if !quarantine.is_complete(&[&commit], &known).await? {
+                notices.push(format!("an older stash, {}, is damaged or missing", commit.short()));
             }
         }
         Ok(Contents { quarantine, head, commit, refs, notices })
@@ -135,17 +135,16 @@ impl ExternalClone {
 }
 
 impl Contents {
-    /// The branch that HEAD stands on.
-    pub(crate) fn on(&self) -> Option<BranchName> {
+    /// The branch that HEAD is on.
+    pub(crate) fn head_branch(&self) -> Option<BranchName> {
         match &self.head {
-            Head::Symbolic(name) => BranchName::of_ref(name),
+            Head::Symbolic(name) => BranchName::from_ref(name),
             Head::Detached(_) => None,
         }
     }
 
-    /// The commit of a branch.
-    pub(crate) fn branch(&self, name: &BranchName) -> Option<&Oid> {
-        let full = name.full();
+    pub(crate) fn branch_tip(&self, name: &BranchName) -> Option<&Oid> {
+        let full = name.full_ref();
         self.refs.iter().find(|(own, _)| own == full.as_bytes()).map(|(_, oid)| oid)
     }
 }

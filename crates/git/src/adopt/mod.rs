@@ -1,4 +1,4 @@
-//! Turning clones that kugetsu did not make into worktrees.
+//! Adoption: worktrees made of clones that kugetsu did not make.
 
 pub(crate) mod adoption;
 pub(crate) mod bootstrap;

@@ -1,10 +1,10 @@
-//! The environment every git runs in: the user's own settings count, whatever could redirect, prompt or trace does not.
+//! The environment of every git process: the user's own settings count, but nothing may redirect git, prompt or trace.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Variables of git that say how the user reaches servers or where the user's settings are. Every other `GIT_*` is
-/// removed: it would point git at another repository, change what it prints, or ask somebody.
+/// Variables that say how the user reaches servers, and where the user's settings are. Every other `GIT_*` is removed: it
+/// would point git at another repository, change its output or make it prompt.
 const KEPT: &[&str] = &[
     "GIT_SSH",
     "GIT_SSH_COMMAND",
@@ -24,20 +24,20 @@ const KEPT: &[&str] = &[
 const KEPT_PREFIXES: &[&str] =
     &["GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_LOW_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_LFS_"];
 
-/// Transports a repository may come by; `ext::` and other helpers that run programs are not among them.
+/// Allowed transports. `ext::` and other remote helpers, which run programs, are not among them.
 pub(crate) const PROTOCOLS: &str = "https:http:ssh:git:file";
 
-/// Settings that hold for every git that kugetsu starts, whatever the user's or a repository's config says.
+/// Settings of every git process, whatever the user's or a repository's config says.
 pub(crate) const SETTINGS: &[(&str, &str)] = &[
-    // Mirrors are shared: nothing may be pruned or repacked under anybody's feet.
+    // Worktrees borrow the mirror's objects, so none may be pruned or repacked while they use it.
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
-    // Both run programs that a repository's own config names.
+    // Both run programs that a repository's config names.
     ("core.fsmonitor", "false"),
     ("core.hooksPath", "/dev/null"),
-    // Reads made-up answers from a cache that an agent could have written.
+    // Trusts a cache that an agent could have forged.
     ("core.untrackedCache", "false"),
-    // Nobody is there to type a passphrase.
+    // A passphrase cannot be typed.
     ("commit.gpgSign", "false"),
     ("tag.gpgSign", "false"),
     ("tag.forceSignAnnotated", "false"),
@@ -49,15 +49,15 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("submodule.recurse", "false"),
     ("advice.detachedHead", "false"),
     ("core.quotePath", "true"),
-    // A server that stops answering ends the command: less than 100 bytes a second for a minute.
+    // Ends a transfer from a server that has stopped sending: less than 100 bytes a second for a minute.
     ("http.lowSpeedLimit", "100"),
     ("http.lowSpeedTime", "60"),
 ];
 
-/// The ssh that never asks and never waits for a dead host.
+/// An ssh that never prompts and never waits for a dead host.
 pub(crate) const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
-/// Changes to `inherited` that make an environment for git; `None` removes a variable.
+/// The changes that turn the `inherited` variables into an environment for git. `None` removes a variable.
 pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsString, Option<OsString>)> {
     let mut changes: Vec<_> = inherited
         .filter(|name| name.as_bytes().starts_with(b"GIT_") && !is_kept(name))
@@ -65,15 +65,16 @@ pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsStrin
         .collect();
     let set = |name: &str, value: &str| (OsString::from(name), Some(OsString::from(value)));
     changes.extend([
+        // Causes are recognized by git's English messages.
         set("LC_ALL", "C"),
         set("LANGUAGE", ""),
-        // Credential helpers of the user's config output; a prompt would wait for ever.
+        // The user's credential helpers still work; only a prompt, which would wait for ever, is off.
         set("GIT_TERMINAL_PROMPT", "0"),
         set("GIT_ASKPASS", ""),
         set("SSH_ASKPASS_REQUIRE", "never"),
         set("GCM_INTERACTIVE", "never"),
         set("GIT_ALLOW_PROTOCOL", PROTOCOLS),
-        // A worktree's refs are read by hand as files (see `repo`).
+        // The refs of worktrees are read as files (`untrusted::reader`).
         set("GIT_DEFAULT_REF_FORMAT", "files"),
         set("GIT_EDITOR", "true"),
         set("GIT_PAGER", "cat"),
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_redirects_git_is_removed_and_what_reaches_servers_stays() {
+    fn variables_that_redirect_git_are_removed() {
         let names =
             ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_TRACE", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "HOME"];
         let changes = changes(names.iter().map(OsString::from));

@@ -1,40 +1,39 @@
-//! What git's own words mean: the usual causes, what to do about them, and nothing secret left in the text.
+//! Why git failed: the usual causes, recognized in git's stderr, and the tail of stderr with secrets masked.
 
 use std::fmt;
 
-use crate::shown::harmless;
+use crate::printable::printable_text;
 
-/// The usual reasons why git fails.
+/// The usual causes of a failed git command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The server wants credentials, or refused those it got.
+    /// The server wants credentials, or rejected those it got.
     Authentication,
     /// The server has no such repository, or hides it from this user.
     RepositoryNotFound,
-    /// The host's name is unknown.
+    /// The host name cannot be resolved.
     HostUnknown,
     /// ssh does not know the host's key.
     HostKey,
     /// The host does not answer.
     Network,
-    /// The system refused access to a file or directory.
     PermissionDenied,
     /// No space or quota left.
     DiskFull,
     /// The repository belongs to another user.
     DubiousOwnership,
-    /// There is no git repository at that place.
     NotARepository,
-    /// A file name that this file system cannot hold.
+    /// The file system does not support a file name of the repository.
     UnsupportedFileName,
-    /// None of these; git's words say it.
+    /// None of these; stderr says more.
     Other,
 }
 
 impl Cause {
-    /// Finds the cause in what git wrote to stderr (in the C locale).
+    /// Recognizes the cause in git's stderr, which is in the C locale. The order matters: a disk that is full, for
+    /// example, also makes git report that the remote end hung up.
     pub(crate) fn from_stderr(stderr: &str) -> Self {
-        let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+        let has = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
         if has(&["No space left on device", "Disk quota exceeded"]) {
             Self::DiskFull
         } else if has(&["dubious ownership"]) {
@@ -82,57 +81,57 @@ impl Cause {
         }
     }
 
-    /// What to do next; empty where git's words are all there is to say.
+    /// What the user can do; empty where there is nothing to say beyond git's own message.
     pub fn hint(self) -> &'static str {
         match self {
             Self::Authentication => {
-                "give kugetsu a token for this server, or set up a git credential helper or an ssh key that works without a prompt"
+                "set a token for this server, or set up a credential helper or an ssh key that works without a prompt"
             }
             Self::RepositoryNotFound => {
-                "check the address; servers also say this when the account may not see the repository"
+                "check the address; servers also report this when the account has no access to the repository"
             }
-            Self::HostUnknown => "check the host's name and this machine's network",
-            Self::HostKey => "connect once with ssh by hand and check the host's key",
+            Self::HostUnknown => "check the host name and this machine's network",
+            Self::HostKey => "connect to the host once with ssh and confirm its key",
             Self::Network => "check the network, then try again",
-            Self::PermissionDenied => "check who owns the files and whether they may be written",
+            Self::PermissionDenied => "check the owner and the permissions of the files",
             Self::DiskFull => "free some space, then try again; nothing was left half done",
             Self::DubiousOwnership => {
-                "the repository belongs to another user; if you trust it: git config --global --add safe.directory <its path>"
+                "the repository belongs to another user; if you trust it, run `git config --global --add safe.directory <its path>`"
             }
-            Self::NotARepository => "check the path, or make one there with `git init`",
+            Self::NotARepository => "check the path, or run `git init` there",
             Self::UnsupportedFileName => {
-                "this file system cannot hold a file name of the repository; choose another place for the worktrees"
+                "the file system does not support a file name of the repository; use another file system for the worktrees"
             }
             Self::Other => "",
         }
     }
 }
 
-/// The last lines that git wrote, ready to be shown: no credentials, no progress, no more than a few.
+/// The last lines of git's stderr, ready to be shown: no credentials, progress lines or hints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StderrTail(String);
 
 impl StderrTail {
     const LINES: usize = 8;
+    /// In characters.
     const LINE_MAX: usize = 500;
 
     pub(crate) fn new(stderr: &[u8]) -> Self {
-        let text = masked(&String::from_utf8_lossy(stderr));
-        let said: Vec<_> = text
+        let text = mask_credentials(&String::from_utf8_lossy(stderr));
+        let lines: Vec<_> = text
             .split(['\n', '\r'])
             .map(str::trim_end)
-            // A server that colors its words would color the terminal.
+            // Ends a line that the server has colored.
             .map(|line| line.strip_suffix("\u{1b}[K").unwrap_or(line).trim_end())
             .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !is_progress(line))
             .collect();
-        let from = said.len().saturating_sub(Self::LINES);
-        let last = said.get(from..).unwrap_or_default();
+        let from = lines.len().saturating_sub(Self::LINES);
+        let last = lines.get(from..).unwrap_or_default();
         let lines: Vec<String> =
-            last.iter().map(|line| harmless(line).chars().take(Self::LINE_MAX).collect()).collect();
+            last.iter().map(|line| printable_text(line).chars().take(Self::LINE_MAX).collect()).collect();
         Self(lines.join("\n"))
     }
 
-    /// The lines.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -140,7 +139,7 @@ impl StderrTail {
 
 impl fmt::Display for StderrTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "git said nothing" } else { &self.0 })
+        f.write_str(if self.0.is_empty() { "git printed no message" } else { &self.0 })
     }
 }
 
@@ -157,29 +156,29 @@ fn is_progress(line: &str) -> bool {
     }) || line.starts_with("Cloning into ")
 }
 
-/// The text with the credentials of every URL in it replaced by `***`.
-pub(crate) fn masked(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+/// Replaces the credentials of every URL in the text by `***`.
+pub(crate) fn mask_credentials(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        shown.push_str(before);
+        masked.push_str(before);
         let end = after.find(|c: char| c.is_whitespace() || "/?#'\"<>".contains(c)).unwrap_or(after.len());
-        let (authority, tail) = after.split_at(end);
+        let (authority, path) = after.split_at(end);
         match authority.rsplit_once('@') {
-            Some((user, host)) => shown.push_str(&masked_user(before, user, host)),
-            None => shown.push_str(authority),
+            Some((user, host)) => masked.push_str(&mask_user(before, user, host)),
+            None => masked.push_str(authority),
         }
-        rest = tail;
+        rest = path;
     }
-    shown.push_str(rest);
-    shown
+    masked.push_str(rest);
+    masked
 }
 
-fn masked_user(before: &str, user: &str, host: &str) -> String {
+fn mask_user(before: &str, user: &str, host: &str) -> String {
     match user.split_once(':') {
         Some((user, _)) => format!("{user}:***@{host}"),
-        // On http the user alone may be a token; on ssh it is a login name.
+        // In an http URL the user alone may be a token; in an ssh URL it is a login name.
         None if before.ends_with("http://") || before.ends_with("https://") => format!("***@{host}"),
         None => format!("{user}@{host}"),
     }
@@ -190,20 +189,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_in_addresses_are_masked() {
+    fn credentials_in_urls_are_masked() {
         let cases = [
             ("fatal: 'https://bot:s3cret@h.example/a.git/' x", "fatal: 'https://bot:***@h.example/a.git/' x"),
             ("https://ghp_abc@h/a and ssh://git@h/b", "https://***@h/a and ssh://git@h/b"),
             ("http://u:p@ss@h:1/x", "http://u:***@h:1/x"),
             ("https://h/a@b", "https://h/a@b"),
         ];
-        for (text, shown) in cases {
-            assert_eq!(masked(text), shown);
+        for (text, expected) in cases {
+            assert_eq!(mask_credentials(text), expected);
         }
     }
 
     #[test]
-    fn causes_are_told_apart() {
+    fn causes_are_recognized() {
         let cases = [
             ("fatal: could not read Username for 'https://h': terminal prompts disabled", Cause::Authentication),
             (
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_the_last_lines_without_progress_and_hints() {
+    fn stderr_tail_omits_progress_and_hints() {
         let stderr = b"Receiving objects:  45% (45/100)\rhint: try\nfatal: x\n\n";
         assert_eq!(StderrTail::new(stderr).as_str(), "fatal: x");
         assert_eq!(StderrTail::new(b"remote: \x1b[31mno\x1b[K").as_str(), "remote: \\u{1b}[31mno");

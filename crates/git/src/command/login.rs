@@ -1,15 +1,15 @@
-//! A user and a secret that stand in an address. Git is given the address without them; they reach it as tokens do,
-//! through its environment, since an address is written into config files and is seen by every user of the machine.
+//! Credentials that stand in a URL. Git gets the URL without them and the credentials through its environment, as it gets
+//! tokens: a URL ends up in config files and in argument lists, which every user of the machine can read.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-/// A user and a secret for one server.
+/// User and secret for one server.
 #[derive(Clone)]
 pub(crate) struct Login {
-    /// The server's address: scheme, host and port.
+    /// The beginning of the server's URLs: scheme, host and port.
     pub(crate) base: String,
     pub(crate) user: String,
     pub(crate) secret: SecretString,
@@ -22,18 +22,22 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// The credentials in an address of http or https. Elsewhere a password in it means nothing to git.
-    pub(crate) fn of(url: &str) -> Option<Self> {
+    /// The credentials in an http or https URL. In other URLs git ignores a password.
+    pub(crate) fn from_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
         let authority = rest.split('/').next().unwrap_or(rest);
         let (user, host) = authority.rsplit_once('@')?;
         let (user, secret) = user.split_once(':').unwrap_or((user, ""));
-        Some(Self { base: format!("{scheme}://{host}"), user: plain(user), secret: plain(secret).into() })
+        Some(Self {
+            base: format!("{scheme}://{host}"),
+            user: percent_decode(user),
+            secret: percent_decode(secret).into(),
+        })
     }
 }
 
-/// The address without the credentials in it.
-pub(crate) fn public(url: &str) -> String {
+/// The URL without credentials; an ssh URL keeps its login name.
+pub(crate) fn strip_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -47,8 +51,7 @@ pub(crate) fn public(url: &str) -> String {
     }
 }
 
-/// The text without the escapes (`%40`) of an address.
-fn plain(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
@@ -59,9 +62,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_read_out_of_an_address() {
-        let read =
-            |url: &str| Login::of(url).map(|login| (login.base, login.user, login.secret.expose_secret().to_owned()));
+    fn credentials_are_read_from_http_urls() {
+        let read = |url: &str| {
+            Login::from_url(url).map(|login| (login.base, login.user, login.secret.expose_secret().to_owned()))
+        };
         let login = |base: &str, user: &str, secret: &str| Some((base.to_owned(), user.to_owned(), secret.to_owned()));
         assert_eq!(read("http://bot:s%40cret%@h:3000/a/b@c"), login("http://h:3000", "bot", "s@cret%"));
         assert_eq!(read("https://ghp_abc@h/a"), login("https://h", "ghp_abc", ""));
@@ -70,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn no_form_shows_the_secret() {
-        let login = Login::of("https://bot:s3cret@h/a").unwrap();
+    fn debug_output_hides_the_secret() {
+        let login = Login::from_url("https://bot:s3cret@h/a").unwrap();
         assert_eq!(format!("{login:?}"), "Login(https://h)");
     }
 }

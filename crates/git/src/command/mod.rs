@@ -1,4 +1,4 @@
-//! The git command runner: every git process that kugetsu starts is built and started here.
+//! The git command runner. Every git process that kugetsu starts is built and started here.
 
 pub(crate) mod environment;
 pub(crate) mod failure;

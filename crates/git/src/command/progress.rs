@@ -1,6 +1,6 @@
-//! What a long operation says while it runs.
+//! Progress of long operations.
 
-/// One line for a person who waits, such as `Receiving objects 45%`. A later line replaces it.
+/// One status line, such as `Receiving objects 45%`. A later line replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The line, without a full stop.
@@ -13,24 +13,24 @@ impl Progress {
     }
 }
 
-/// Where progress goes. Called often, so it should return at once.
+/// Receives progress. It is called often, so it should return at once.
 pub type ProgressSink<'a> = &'a mut (dyn FnMut(Progress) + Send);
 
-/// Reads git's progress lines; the same figure is not told twice.
+/// Parses git's progress lines and drops repeated percentages.
 #[derive(Default)]
-pub(crate) struct Meter {
+pub(crate) struct ProgressParser {
     last: String,
 }
 
-impl Meter {
-    /// The progress in one line of git's stderr, if it holds any.
-    pub(crate) fn read(&mut self, line: &[u8]) -> Option<Progress> {
+impl ProgressParser {
+    /// Returns the progress in one line of git's stderr, if it is new.
+    pub(crate) fn parse(&mut self, line: &[u8]) -> Option<Progress> {
         let line = String::from_utf8_lossy(line);
         let line = line.trim().strip_prefix("remote: ").unwrap_or(line.trim());
-        let (what, rest) = line.split_once(':')?;
+        let (phase, rest) = line.split_once(':')?;
         let (percent, _) = rest.trim_start().split_once('%')?;
         let percent: u8 = percent.parse().ok()?;
-        let text = format!("{what} {percent}%");
+        let text = format!("{phase} {percent}%");
         if text == self.last {
             return None;
         }
@@ -44,8 +44,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentages_are_told_once_and_other_lines_not_at_all() {
-        let mut meter = Meter::default();
+    fn each_percentage_is_reported_once() {
+        let mut parser = ProgressParser::default();
         let lines: [&[u8]; 5] = [
             b"Receiving objects:  45% (45/100), 1.2 MiB | 2 MiB/s",
             b"Receiving objects:  45% (46/100)",
@@ -53,7 +53,7 @@ mod tests {
             b"fatal: repository 'x' not found",
             b"From https://host/x",
         ];
-        let told: Vec<_> = lines.iter().filter_map(|line| meter.read(line)).map(|p| p.text).collect();
-        assert_eq!(told, ["Receiving objects 45%", "Counting objects 100%"]);
+        let reported: Vec<_> = lines.iter().filter_map(|line| parser.parse(line)).map(|p| p.text).collect();
+        assert_eq!(reported, ["Receiving objects 45%", "Counting objects 100%"]);
     }
 }

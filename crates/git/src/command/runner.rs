@@ -1,7 +1,7 @@
-//! The one door to git: every git that kugetsu runs is built and started in this file.
+//! Builds and starts git processes.
 //!
-//! A command has a fixed environment and fixed settings, no terminal, no hooks, a time limit, bounded output, and a typed
-//! error with git's own last words. It knows nothing of what the modules above want from git.
+//! Every command has a fixed environment and fixed settings, no terminal, no hooks, a time limit, bounded output, and a
+//! typed error with the tail of git's stderr. What the commands are for is the business of the modules above.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,27 +14,27 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use crate::command::environment::{SETTINGS, SSH, changes};
-use crate::command::failure::{Cause, StderrTail, masked};
+use crate::command::failure::{Cause, StderrTail, mask_credentials};
 use crate::command::login::Login;
-use crate::command::progress::{Meter, ProgressSink};
+use crate::command::progress::{ProgressParser, ProgressSink};
+use crate::names::Oid;
 
-/// The oldest git that can do the work (`merge-tree --write-tree`).
+/// The oldest supported git; it is the first with `merge-tree --write-tree`.
 pub const MIN_VERSION: Version = Version(2, 38, 0);
 
-/// For a command that only reads or writes on this machine.
+/// Time limit of a command that works on this machine only.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// For a command that moves a repository; a server that stops answering is noticed much earlier.
+/// Time limit of a command that transfers a repository. A server that stops sending ends the command within minutes.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
-/// Listings of refs and of files in large repositories.
+/// Limit of stdout in bytes, large enough for the listings of refs and files of the largest repositories.
 const STDOUT_MAX: usize = 256 * 1024 * 1024;
 
-/// A git version; ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
-    /// Reads `git version 2.39.5 (Apple Git-154)`.
-    fn read(line: &str) -> Option<Self> {
+    /// Parses a line such as `git version 2.39.5 (Apple Git-154)`.
+    fn parse(line: &str) -> Option<Self> {
         let number = line.trim().strip_prefix("git version ")?.split_whitespace().next()?;
         let mut parts = number.split('.').map(|part| part.parse().ok());
         Some(Self(parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0)))
@@ -47,70 +47,44 @@ impl fmt::Display for Version {
     }
 }
 
-/// Why git could not do what was asked.
+/// `action` is a verb with its object ("fetch from https://..."), with credentials masked.
 #[derive(Debug, Error)]
 pub enum GitError {
-    /// There is no git.
     #[error("git was not found on PATH; install git {MIN_VERSION} or newer")]
     Missing,
-    /// Git is there, but too old.
     #[error("{} is git {found}; kugetsu needs git {MIN_VERSION} or newer", program.display())]
     TooOld {
-        /// The git that was found first.
+        /// The first git on `PATH`.
         program: PathBuf,
-        /// What it says it is.
         found: Version,
     },
-    /// The program called git does not say a version.
-    #[error("{} does not answer `--version` as git does: {output}", program.display())]
-    NotGit {
-        /// The program.
-        program: PathBuf,
-        /// What it wrote.
-        output: String,
-    },
-    /// Git ended with an error.
+    /// The program called git prints no version.
+    #[error("{} is not git: `--version` printed {output:?}", program.display())]
+    NotGit { program: PathBuf, output: String },
     #[error("could not {action}: {stderr}{}", hint(*cause))]
     Failed {
-        /// What was tried: a verb with its object.
         action: String,
-        /// The usual cause, where it was recognized.
         cause: Cause,
-        /// Git's last lines.
         stderr: StderrTail,
         /// Git's exit code; -1 when a signal ended it.
         code: i32,
     },
-    /// Git did not end in time.
-    #[error("could not {action}: git did not end within {} s and was stopped; it last said: {stderr}", after.as_secs())]
-    TimedOut {
-        /// What was tried.
-        action: String,
-        /// The limit.
-        after: Duration,
-        /// Git's last lines.
-        stderr: StderrTail,
-    },
-    /// Git answered something that it should not, or more than can be kept.
-    #[error("could not {action}: git's output was not understood: {output}")]
+    #[error("could not {action}: git was stopped after {} s; its last output: {stderr}", after.as_secs())]
+    TimedOut { action: String, after: Duration, stderr: StderrTail },
+    /// Git printed something unexpected, or more than the limit.
+    #[error("could not {action}: unexpected output of git: {output}")]
     UnexpectedOutput {
-        /// What was tried.
         action: String,
-        /// The beginning of the output.
+        /// The beginning of the output, or what is wrong with it.
         output: String,
     },
     /// Git could not be started.
     #[error("could not {action}: {source}")]
-    NotRun {
-        /// What was tried.
-        action: String,
-        /// Why.
-        source: RunError,
-    },
+    NotRun { action: String, source: RunError },
 }
 
 impl GitError {
-    /// The usual cause, where it was recognized.
+    /// [`Cause::Other`] where no cause was recognized.
     pub fn cause(&self) -> Cause {
         match self {
             Self::Failed { cause, .. } => *cause,
@@ -137,8 +111,8 @@ struct Installation {
     program: PathBuf,
     version: Version,
     env: Vec<(OsString, Option<OsString>)>,
-    /// `GIT_CONFIG_*` entries of the user that ours follow.
-    settings_before: usize,
+    /// Number of `GIT_CONFIG_*` settings in the inherited environment. Ours are numbered after them, so that they win.
+    inherited_settings: usize,
 }
 
 impl fmt::Debug for Git {
@@ -156,40 +130,37 @@ impl Git {
         Self::find_with([]).await
     }
 
-    /// As [`find`](Self::find), in this process's environment with `variables` changed.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
+    /// Like [`find`](Self::find), with `variables` set on top of this process's environment.
     pub async fn find_with(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, GitError> {
-        let own: Vec<(OsString, OsString)> = variables.into_iter().collect();
+        let overrides: Vec<(OsString, OsString)> = variables.into_iter().collect();
         let value = |name: &str| {
-            let changed = own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+            let changed = overrides.iter().find(|(changed, _)| changed == name).map(|(_, value)| value.clone());
             changed.or_else(|| std::env::var_os(name))
         };
         let program = value("PATH").and_then(|path| find_on_path("git".as_ref(), &path)).ok_or(GitError::Missing)?;
-        let names = std::env::vars_os().map(|(name, _)| name).chain(own.iter().map(|(name, _)| name.clone()));
-        let mut env: Vec<_> = own.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        let names = std::env::vars_os().map(|(name, _)| name).chain(overrides.iter().map(|(name, _)| name.clone()));
+        let mut env: Vec<_> = overrides.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         env.extend(changes(names.collect::<Vec<_>>().into_iter()));
-        let settings_before = value("GIT_CONFIG_COUNT")
+        let inherited_settings = value("GIT_CONFIG_COUNT")
             .and_then(|count| count.to_str().and_then(|count| count.parse().ok()))
             .unwrap_or(0);
-        let asked_ssh = value("GIT_SSH_COMMAND").is_some() || value("GIT_SSH").is_some();
+        let has_ssh_command = value("GIT_SSH_COMMAND").is_some() || value("GIT_SSH").is_some();
 
         let version = version(&program, &env).await?;
-        let installation = Installation { program, version, env, settings_before };
+        let installation = Installation { program, version, env, inherited_settings };
         let mut git = Self { installation: Arc::new(installation), tokens: Arc::default() };
-        if !asked_ssh && git.config_value("core.sshCommand", ConfigScope::User).await?.is_none() {
+        if !has_ssh_command && git.config_value("core.sshCommand", ConfigScope::User).await?.is_none() {
             let mut env = git.installation.env.clone();
             env.push(("GIT_SSH_COMMAND".into(), Some(SSH.into())));
             let installation =
-                Installation { program: git.installation.program.clone(), version, env, settings_before };
+                Installation { program: git.installation.program.clone(), version, env, inherited_settings };
             git.installation = Arc::new(installation);
         }
         Ok(git)
     }
 
-    /// Answers for servers whose address begins with `base` (such as `https://host`) with `user` and `secret`, in place
-    /// of the user's credential helpers. The secret is in no argument and no file.
+    /// Logs in to servers whose URLs begin with `base` (such as `https://host`) with `user` and `secret`; the user's
+    /// credential helpers are not called for them. The secret appears in no argument and no file.
     #[must_use]
     pub fn with_token(&self, base: &str, user: &str, secret: SecretString) -> Self {
         let mut tokens = self.tokens.as_ref().clone();
@@ -197,20 +168,15 @@ impl Git {
         Self { installation: self.installation.clone(), tokens: Arc::new(tokens) }
     }
 
-    /// The version that was found.
     pub fn version(&self) -> Version {
         self.installation.version
     }
 
-    /// The program that was found.
     pub fn program(&self) -> &Path {
         &self.installation.program
     }
 
-    /// What the user's own settings say of whose commits these are: name and address, each as far as it is set.
-    ///
-    /// # Errors
-    /// [`GitError`] with git's words.
+    /// `user.name` and `user.email` of the user's own settings, each `None` where it is not set or empty.
     pub async fn user(&self) -> Result<(Option<String>, Option<String>), GitError> {
         let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).trim().to_owned());
         let name = text(self.config_value("user.name", ConfigScope::User).await?);
@@ -218,11 +184,11 @@ impl Git {
         Ok((name.filter(|name| !name.is_empty()), email.filter(|email| !email.is_empty())))
     }
 
-    /// An effective setting. Bytes, as it was written.
-    pub(crate) async fn config_value(&self, key: &str, place: ConfigScope<'_>) -> Result<Option<Vec<u8>>, GitError> {
+    /// The effective value of a setting, as bytes.
+    pub(crate) async fn config_value(&self, key: &str, scope: ConfigScope<'_>) -> Result<Option<Vec<u8>>, GitError> {
         let command = self.command("config", format!("read the setting {key}")).args(["--null", "--get", key]);
-        let command = match place {
-            ConfigScope::WorkingDir(place) => command.current_dir(place),
+        let command = match scope {
+            ConfigScope::WorkingDir(dir) => command.current_dir(dir),
             ConfigScope::GitDir(dir) => command.git_dir(dir),
             ConfigScope::User => command.outside_repository(),
         };
@@ -234,7 +200,7 @@ impl Git {
         }
     }
 
-    /// A command of `git <subcommand>`; `action` is what a person would say it does ("fetch from https://...").
+    /// Begins a `git <subcommand>`. `action` says for error messages what it does ("fetch from https://...").
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
         GitCommand {
             git: self.clone(),
@@ -250,32 +216,32 @@ impl Git {
     }
 }
 
-/// Whose settings count.
+/// Whose settings count for [`Git::config_value`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ConfigScope<'p> {
-    /// Those of the repository of the user's own that this folder is in.
+    /// Those of the repository that contains this directory; it must be the user's own.
     WorkingDir(&'p Path),
     /// Those of this git directory.
     GitDir(&'p Path),
-    /// The user's alone.
+    /// Those of the user, outside of any repository.
     User,
 }
 
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
     let mut process = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
     process.env = env.to_vec();
-    let action = || "ask git for its version".to_owned();
+    let action = || "read the version of git".to_owned();
     let completed = run(process).await.map_err(|source| GitError::NotRun { action: action(), source })?;
     let output = String::from_utf8_lossy(&completed.stdout).trim().to_owned();
     let not_git = || GitError::NotGit { program: program.to_owned(), output: output.clone() };
-    let found = Version::read(&output).ok_or_else(not_git)?;
+    let found = Version::parse(&output).ok_or_else(not_git)?;
     if found < MIN_VERSION {
         return Err(GitError::TooOld { program: program.to_owned(), found });
     }
     Ok(found)
 }
 
-/// One command of git, being put together.
+/// A git command under construction.
 pub(crate) struct GitCommand {
     git: Git,
     action: String,
@@ -285,16 +251,16 @@ pub(crate) struct GitCommand {
     settings: Vec<(OsString, OsString)>,
     stdin: Option<Vec<u8>>,
     timeout: Duration,
-    /// How many credentials it has.
+    /// Number of credentials added so far.
     logins: usize,
 }
 
-/// What a command left, whatever its exit code.
+/// The output of a command that ran to its end, whatever its exit code.
 pub(crate) struct Output {
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
-    /// The error that this is, if the code means one.
+    /// The error to return if the caller takes the exit code for a failure.
     pub(crate) failed: GitError,
 }
 
@@ -309,30 +275,30 @@ impl GitCommand {
         self
     }
 
-    /// In the repository that is found from `place` upwards; only for repositories of the user's own.
+    /// Runs in the repository that contains `dir`. Only for the user's own repositories: git obeys the settings there.
     pub(crate) fn current_dir(mut self, dir: &Path) -> Self {
         self.cwd = Some(dir.to_owned());
         self
     }
 
-    /// In no repository at all.
+    /// Runs outside of any repository, even where the current directory is in one.
     pub(crate) fn outside_repository(self) -> Self {
         self.current_dir(Path::new("/")).env("GIT_DIR", "/dev/null/none")
     }
 
-    /// In exactly this git directory.
+    /// Runs in exactly this git directory.
     pub(crate) fn git_dir(mut self, dir: &Path) -> Self {
         self.cwd.get_or_insert_with(|| dir.to_owned());
         self.env("GIT_DIR", dir)
     }
 
-    /// In no repository, for a subcommand that makes one.
+    /// Undoes [`outside_repository`](Self::outside_repository) for a subcommand that creates a repository.
     pub(crate) fn without_git_dir(mut self) -> Self {
         self.env.retain(|(name, _)| name != "GIT_DIR");
         self
     }
 
-    /// With these files.
+    /// Runs with `dir` as the directory of files.
     pub(crate) fn work_tree(mut self, dir: &Path) -> Self {
         self.cwd = Some(dir.to_owned());
         self.env("GIT_WORK_TREE", dir)
@@ -343,19 +309,19 @@ impl GitCommand {
         self
     }
 
-    /// A setting for this command alone.
+    /// Sets a setting for this command alone.
     pub(crate) fn config(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.settings.push((key.into(), value.into()));
         self
     }
 
-    /// Takes no lock and writes no index on the way.
+    /// Keeps a reading command from refreshing the index, which would lock and write it.
     pub(crate) fn no_optional_locks(self) -> Self {
         self.env("GIT_OPTIONAL_LOCKS", "0")
     }
 
-    /// Fetches no object that a partial clone lacks: how its server is reached is said by the repository's own settings,
-    /// and those may name a program. Git has this since 2.45, and older ones pass it over.
+    /// Keeps git from fetching objects that a partial clone lacks: the repository's settings say how to reach the server,
+    /// and they may name a program. Git before 2.45 ignores this.
     pub(crate) fn no_lazy_fetch(self) -> Self {
         self.env("GIT_NO_LAZY_FETCH", "1")
     }
@@ -370,7 +336,7 @@ impl GitCommand {
         self
     }
 
-    /// Speaks to a server: gets the tokens.
+    /// Adds the tokens of all servers.
     pub(crate) fn with_credentials(mut self) -> Self {
         let tokens = self.git.tokens.clone();
         for token in tokens.iter() {
@@ -379,37 +345,37 @@ impl GitCommand {
         self
     }
 
-    /// Gets these credentials, in place of what would output for their server otherwise.
+    /// Adds credentials for one server, in place of the credential helpers for it.
     pub(crate) fn with_login(mut self, login: &Login) -> Self {
         let n = self.logins;
         self.logins += 1;
         let key = format!("credential.{}.helper", login.base);
-        // An empty value forgets the helpers before it: they must neither output nor store this secret.
+        // The empty value clears the helpers configured before: they must neither answer nor store this secret.
         self = self.config(key.clone(), "").config(key, helper(n));
         self = self.env(&format!("KUGETSU_GIT_USER_{n}"), login.user.clone());
         self.env(&format!("KUGETSU_GIT_SECRET_{n}"), login.secret.expose_secret())
     }
 
-    /// Runs it; any exit code but 0 is an error.
+    /// Runs the command; every exit code but 0 is an error.
     pub(crate) async fn run(self) -> Result<Output, GitError> {
         let output = self.output().await?;
         if output.code == 0 { Ok(output) } else { Err(output.failed) }
     }
 
-    /// Runs it; the caller judges the exit code.
+    /// Runs the command; the caller judges the exit code.
     pub(crate) async fn output(self) -> Result<Output, GitError> {
         let action = self.action.clone();
         let completed = run(self.into_process()).await;
         output(action, completed)
     }
 
-    /// As [`run`](Self::run), telling git's progress.
+    /// Like [`run`](Self::run), and reports git's progress.
     pub(crate) async fn run_with_progress(self, progress: ProgressSink<'_>) -> Result<Output, GitError> {
         let action = self.action.clone();
-        let mut meter = Meter::default();
+        let mut parser = ProgressParser::default();
         let completed = run_watched(self.into_process(), |line| {
-            if let Some(told) = meter.read(line) {
-                progress(told);
+            if let Some(new) = parser.parse(line) {
+                progress(new);
             }
         })
         .await;
@@ -426,9 +392,9 @@ impl GitCommand {
         process.stdin = self.stdin;
         process.env = installation.env.clone();
         process.env.extend(self.env);
-        // In the environment, not as `-c`: arguments are visible to every user of the machine.
+        // Settings go through the environment, not as `-c`: every user of the machine can see arguments.
         for (n, (key, value)) in self.settings.into_iter().enumerate() {
-            let n = n + installation.settings_before;
+            let n = n + installation.inherited_settings;
             process.env.push((format!("GIT_CONFIG_KEY_{n}").into(), Some(key)));
             process.env.push((format!("GIT_CONFIG_VALUE_{n}").into(), Some(value)));
             process.env.push(("GIT_CONFIG_COUNT".into(), Some((n + 1).to_string().into())));
@@ -440,24 +406,28 @@ impl GitCommand {
 fn output(action: String, completed: Result<Completed, RunError>) -> Result<Output, GitError> {
     match completed {
         Ok(completed) if completed.stdout_truncated => {
-            let output = format!("it is longer than {STDOUT_MAX} bytes");
+            let output = format!("more than {STDOUT_MAX} bytes");
             Err(GitError::UnexpectedOutput { action, output })
         }
         Ok(completed) => {
             let code = completed.status.code().unwrap_or(-1);
             let cause = Cause::from_stderr(&String::from_utf8_lossy(&completed.stderr));
-            let failed =
-                GitError::Failed { action: masked(&action), cause, stderr: StderrTail::new(&completed.stderr), code };
+            let failed = GitError::Failed {
+                action: mask_credentials(&action),
+                cause,
+                stderr: StderrTail::new(&completed.stderr),
+                code,
+            };
             Ok(Output { code, stdout: completed.stdout, stderr: completed.stderr, failed })
         }
         Err(RunError::TimedOut { after, stderr, .. }) => {
-            Err(GitError::TimedOut { action: masked(&action), after, stderr: StderrTail::new(&stderr) })
+            Err(GitError::TimedOut { action: mask_credentials(&action), after, stderr: StderrTail::new(&stderr) })
         }
-        Err(source) => Err(GitError::NotRun { action: masked(&action), source }),
+        Err(source) => Err(GitError::NotRun { action: mask_credentials(&action), source }),
     }
 }
 
-/// A credential helper in git's own way: a fixed text that finds its output in the environment.
+/// A credential helper: a fixed shell function that prints user and secret from the environment.
 fn helper(n: usize) -> String {
     format!(
         "!f() {{ test \"$1\" = get || exit 0; printf 'username=%s\\npassword=%s\\n' \"$KUGETSU_GIT_USER_{n}\" \"$KUGETSU_GIT_SECRET_{n}\"; }}; f"
@@ -470,22 +440,21 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).trim_end_matches('\n').to_owned()
     }
 
-    /// The object id that stdout is.
-    pub(crate) fn oid(&self) -> Result<crate::names::Oid, GitError> {
-        crate::names::Oid::read(&self.stdout).ok_or_else(|| self.unexpected())
+    /// Stdout as an object id.
+    pub(crate) fn oid(&self) -> Result<Oid, GitError> {
+        Oid::from_bytes(&self.stdout).ok_or_else(|| self.unexpected())
     }
 
-    /// The records of stdout that end with NUL.
+    /// The NUL-terminated records of stdout.
     pub(crate) fn records(&self) -> impl Iterator<Item = &[u8]> {
         self.stdout.split(|byte| *byte == 0).filter(|record| !record.is_empty())
     }
 
-    /// The lines of stdout.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
     }
 
-    /// The error for an output that makes no sense.
+    /// The error for output that cannot be parsed.
     pub(crate) fn unexpected(&self) -> GitError {
         let action = match &self.failed {
             GitError::Failed { action, .. } => action.clone(),
@@ -501,15 +470,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_and_ordered() {
-        assert_eq!(Version::read("git version 2.39.5 (Apple Git-154)"), Some(Version(2, 39, 5)));
-        assert_eq!(Version::read("git version 2.47.rc1"), Some(Version(2, 47, 0)));
-        assert_eq!(Version::read("jj 0.30"), None);
+    fn versions_are_parsed_and_ordered() {
+        assert_eq!(Version::parse("git version 2.39.5 (Apple Git-154)"), Some(Version(2, 39, 5)));
+        assert_eq!(Version::parse("git version 2.47.rc1"), Some(Version(2, 47, 0)));
+        assert_eq!(Version::parse("jj 0.30"), None);
         assert!(Version(2, 38, 0) >= MIN_VERSION && Version(2, 37, 9) < MIN_VERSION && Version(3, 0, 0) > MIN_VERSION);
     }
 
     #[tokio::test]
-    async fn a_missing_or_old_git_is_named_with_the_floor() {
+    async fn missing_or_old_git_is_an_error_with_the_minimum_version() {
         let dir = tempfile::tempdir().unwrap();
         let path = |dir: &Path| [("PATH".into(), dir.into())];
         let missing = Git::find_with(path(dir.path())).await.unwrap_err();

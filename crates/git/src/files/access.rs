@@ -1,4 +1,4 @@
-//! Small file work where somebody else (an agent) may have put anything in the way: nothing is followed, nothing blocks.
+//! File operations for directories that an agent can write: no symbolic link is followed and no FIFO blocks.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -9,19 +9,17 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// What the system refused, and where.
+/// An I/O error with the attempted action and the path.
 #[derive(Debug, Error)]
 #[error("could not {action} {}: {source}", path.display())]
 pub struct FileError {
-    /// A verb: what was tried.
+    /// A verb, such as `read`.
     pub action: &'static str,
-    /// The file or directory.
     pub path: PathBuf,
-    /// What the system says.
     pub source: io::Error,
 }
 
-/// Adds what was tried, and where, to an error of the system.
+/// Adds action and path to an I/O error.
 pub(crate) trait IoContext<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, FileError>;
 }
@@ -32,13 +30,13 @@ impl<T> IoContext<T> for io::Result<T> {
     }
 }
 
-/// A name of git's below a directory.
-pub(crate) fn below(dir: &Path, name: &[u8]) -> PathBuf {
+/// Appends a path as git writes it: bytes, not necessarily UTF-8.
+pub(crate) fn join_bytes(dir: &Path, name: &[u8]) -> PathBuf {
     dir.join(OsStr::from_bytes(name))
 }
 
-/// The bytes of a regular file of at most `max` bytes. A symbolic link is not followed, a FIFO is not waited for, and
-/// both are "no file" (`None`), as is a file that is missing, unreadable or too large.
+/// Reads a regular file of at most `max` bytes. `None` for everything else: a symbolic link, a FIFO, a file that is
+/// missing, unreadable or larger.
 pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
     let meta = file.metadata().ok()?;
@@ -50,41 +48,40 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Writes a new file; anything that is there already is an error.
+/// Writes a file that must not exist yet.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let open = || OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(path);
     open().and_then(|mut file: File| file.write_all(bytes)).context("write", path)
 }
 
-/// Puts a file in place of what was there, so that a reader sees the old one or the new one, whole.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+/// Replaces a file by rename: a reader sees the old or the new content, never a part.
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", unique()));
-    let beside = path.with_file_name(name);
-    write_new(&beside, bytes)?;
-    std::fs::rename(&beside, path).context("put in place", path)
+    name.push(format!(".new-{}", unique_suffix()));
+    let temporary = path.with_file_name(name);
+    write_new(&temporary, bytes)?;
+    std::fs::rename(&temporary, path).context("replace", path)
 }
 
-/// Makes a directory with its parents.
-pub(crate) fn make_dir(path: &Path) -> Result<(), FileError> {
+pub(crate) fn create_dir_all(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).context("create", path)
 }
 
-/// Whether this is a directory itself, not a link to one.
+/// Whether the path itself is a directory; a link to one is not.
 pub(crate) fn is_real_dir(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
-/// A word that no other process and no other command has.
-pub(crate) fn unique() -> String {
+/// Returns a different text for every call in every process.
+pub(crate) fn unique_suffix() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
     format!("{}-{since:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Runs file work that may take a while on a thread where waiting is allowed.
-pub(crate) async fn off_thread<T: Send + 'static>(
+/// Runs file operations that may take long on a blocking thread. `path` names them if the thread panics.
+pub(crate) async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {

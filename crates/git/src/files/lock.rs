@@ -1,36 +1,37 @@
-//! Locks between processes: a lock file beside what it guards, held by an open file, so a killed holder frees it.
+//! Locks between processes: a lock file beside the guarded path. The kernel releases it when its holder dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::command::progress::{Progress, ProgressSink};
-use crate::files::access::{FileError, IoContext, off_thread};
+use crate::files::access::{FileError, IoContext, blocking};
 
-/// Held while it lives.
+/// Released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes the lock of `guarded` (`<guarded>.lock`), and says `waiting` once if somebody else has it.
-pub(crate) async fn take(guarded: &Path, waiting: &str, progress: ProgressSink<'_>) -> Result<Lock, FileError> {
-    let path = beside(guarded);
+/// Acquires the lock of `guarded` (`<guarded>.lock`). If another process holds it, reports `waiting` once and waits.
+pub(crate) async fn acquire(guarded: &Path, waiting: &str, progress: ProgressSink<'_>) -> Result<Lock, FileError> {
+    let path = lock_path(guarded);
     loop {
         let lock = wait(&path, waiting, progress).await?;
-        // A holder may have removed the file while this one waited for it; then it locks nobody out.
-        let same =
-            |there: std::fs::Metadata, held: std::fs::Metadata| (there.dev(), there.ino()) == (held.dev(), held.ino());
+        // The last holder may have removed the file while this process waited for it. A lock on a removed file
+        // excludes no other process, because the next one creates a new file; so start over.
+        let is_same =
+            |one: std::fs::Metadata, other: std::fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
         let held = lock._file.metadata().context("read", &path)?;
-        if path.symlink_metadata().is_ok_and(|there| same(there, held)) {
+        if path.symlink_metadata().is_ok_and(|current| is_same(current, held)) {
             return Ok(lock);
         }
     }
 }
 
-/// Removes the lock file of something that is gone; the caller holds the lock.
-pub(crate) fn remove(guarded: &Path, _held: Lock) -> Result<(), FileError> {
-    let path = beside(guarded);
+/// Removes the lock file of something that is gone. Takes the lock, since only its holder may do that.
+pub(crate) fn remove_file(guarded: &Path, _held: Lock) -> Result<(), FileError> {
+    let path = lock_path(guarded);
     std::fs::remove_file(&path).context("remove", &path)
 }
 
@@ -42,14 +43,14 @@ async fn wait(path: &Path, waiting: &str, progress: &mut (dyn FnMut(Progress) + 
         Err(TryLockError::WouldBlock) => progress(Progress::new(waiting)),
         Err(TryLockError::Error(source)) => return Err(FileError { action: "lock", path, source }),
     }
-    off_thread(&path.clone(), move || {
+    blocking(&path.clone(), move || {
         file.lock().context("lock", &path)?;
         Ok(Lock { _file: file })
     })
     .await
 }
 
-fn beside(guarded: &Path) -> PathBuf {
+fn lock_path(guarded: &Path) -> PathBuf {
     let mut name = guarded.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     guarded.with_file_name(name)

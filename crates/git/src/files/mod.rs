@@ -1,4 +1,4 @@
-//! Files and directories that an agent may have tampered with: nothing is followed, nothing blocks.
+//! File operations that withstand an agent's tampering, locks, and directories that appear and vanish as a whole.
 
 pub(crate) mod access;
 pub(crate) mod atomic_swap;

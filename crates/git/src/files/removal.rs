@@ -1,41 +1,43 @@
-//! Takes directories away that an agent worked in: links are not followed, and what it made read-only goes too.
+//! Removal of directories that an agent worked in, and of what killed processes left half made.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, IoContext, is_real_dir, off_thread, unique};
+use crate::files::access::{FileError, IoContext, blocking, is_real_dir, unique_suffix};
 
-/// A process of the agent's that is just ending may still write a file or two.
-const TRIES: usize = 3;
-const MAKING: &str = ".new-";
+/// Attempts at removing a directory. A process of the agent that is just ending may still write a file or two.
+const ATTEMPTS: usize = 3;
+/// Marks the name of a directory that is being made beside its final path.
+const STAGING_MARK: &str = ".new-";
 
-/// A name beside `path` for something that is being made there.
-pub(crate) fn being_made(path: &Path) -> PathBuf {
-    path.with_file_name(with(path, &format!("{MAKING}{}", unique())))
+/// A unique path beside `path`, for a directory that is renamed to `path` once it is complete.
+pub(crate) fn staging_path(path: &Path) -> PathBuf {
+    path.with_file_name(name_with(path, &format!("{STAGING_MARK}{}", unique_suffix())))
 }
 
-fn with(path: &Path, ending: &str) -> OsString {
+fn name_with(path: &Path, suffix: &str) -> OsString {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
+    name.push(suffix);
     name
 }
 
-/// Removes a directory with all that is in it; nothing there is no error.
-pub(crate) async fn remove(path: &Path) -> Result<(), FileError> {
+/// Removes a file or a directory with its contents, including those that the agent made read-only. Links are removed, not
+/// followed. A missing path is no error.
+pub(crate) async fn remove_tree(path: &Path) -> Result<(), FileError> {
     let path = path.to_owned();
-    off_thread(&path.clone(), move || remove_now(&path)).await
+    blocking(&path.clone(), move || remove_blocking(&path)).await
 }
 
-/// Removes what killed creations left beside `path`; the caller holds its lock.
-pub(crate) async fn remove_half_made(path: &Path) -> Result<(), FileError> {
+/// Removes the staging directories that killed processes left beside `path`. The caller holds the lock of `path`.
+pub(crate) async fn remove_staging(path: &Path) -> Result<(), FileError> {
     let path = path.to_owned();
-    off_thread(&path.clone(), move || {
-        let (Some(parent), prefix) = (path.parent(), with(&path, MAKING)) else { return Ok(()) };
+    blocking(&path.clone(), move || {
+        let (Some(parent), prefix) = (path.parent(), name_with(&path, STAGING_MARK)) else { return Ok(()) };
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-                remove_now(&entry.path())?;
+                remove_blocking(&entry.path())?;
             }
         }
         Ok(())
@@ -43,35 +45,35 @@ pub(crate) async fn remove_half_made(path: &Path) -> Result<(), FileError> {
     .await
 }
 
-fn remove_now(path: &Path) -> Result<(), FileError> {
-    let mut tries = 1..=TRIES;
+fn remove_blocking(path: &Path) -> Result<(), FileError> {
+    let mut attempts = 1..=ATTEMPTS;
     loop {
-        let gone = match path.symlink_metadata() {
+        let removed = match path.symlink_metadata() {
             Err(error) => Err(error),
             Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
             Ok(_) => std::fs::remove_file(path),
         };
-        match gone {
+        match removed {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
             Err(error) => {
-                tries.next();
-                if tries.is_empty() {
+                attempts.next();
+                if attempts.is_empty() {
                     return Err(error).context("remove", path);
                 }
-                permit(path);
+                grant_access(path);
             }
         }
     }
 }
 
-/// Gives the owner access to a directory and those below it; what refuses is met again by the removal.
-fn permit(dir: &Path) {
+/// Gives the owner access to a directory and all below it. Errors show again when the removal is repeated.
+fn grant_access(dir: &Path) {
     if !is_real_dir(dir) {
         return;
     }
     let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        permit(&entry.path());
+        grant_access(&entry.path());
     }
 }

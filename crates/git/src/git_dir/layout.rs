@@ -1,25 +1,30 @@
-//! A git directory's files, written by hand: quicker than a git process for each, and nothing in them but what we say.
+//! The files of a git directory: config, HEAD, packed refs, alternates, shallow.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::files::access::{FileError, make_dir, replace};
+use crate::files::access::{FileError, create_dir_all, write_atomic};
 use crate::names::Oid;
 
-/// A config file being written.
-#[derive(Default)]
-pub(crate) struct ConfigText(Vec<u8>);
+/// Lists the commits where a history is cut off.
+pub(crate) const SHALLOW: &str = "shallow";
 
-impl ConfigText {
-    /// Begins a section.
-    pub(crate) fn section(&mut self, name: &str, sub: Option<&[u8]>) -> &mut Self {
+/// A HEAD on a branch that has no commit and is never made.
+pub(crate) const UNBORN_HEAD: &str = "ref: refs/heads/none";
+
+/// Builder of a git config file.
+#[derive(Default)]
+pub(crate) struct ConfigFile(Vec<u8>);
+
+impl ConfigFile {
+    pub(crate) fn section(&mut self, name: &str, subsection: Option<&[u8]>) -> &mut Self {
         self.0.extend_from_slice(b"[");
         self.0.extend_from_slice(name.as_bytes());
-        if let Some(sub) = sub {
+        if let Some(subsection) = subsection {
             self.0.extend_from_slice(b" \"");
-            for byte in sub {
+            for byte in subsection {
                 if matches!(byte, b'"' | b'\\') {
                     self.0.push(b'\\');
                 }
@@ -31,7 +36,7 @@ impl ConfigText {
         self
     }
 
-    /// Sets a key of the current section.
+    /// Sets a key of the section begun last.
     pub(crate) fn set(&mut self, key: &str, value: impl AsRef<[u8]>) -> &mut Self {
         self.0.push(b'\t');
         self.0.extend_from_slice(key.as_bytes());
@@ -47,20 +52,20 @@ impl ConfigText {
         self
     }
 
-    /// The file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// The beginning of the config of a repository without files of its own, in the given object format.
-pub(crate) fn bare_config(format: &str, extended: bool) -> ConfigText {
-    let mut config = ConfigText::default();
+/// Begins the config of a bare repository. `format` is the object format, `sha1` or `sha256`; `extended` allows
+/// extensions, such as a promisor remote.
+pub(crate) fn bare_config(format: &str, extended: bool) -> ConfigFile {
+    let mut config = ConfigFile::default();
     let sha256 = format != "sha1";
     config.section("core", None);
     config.set("repositoryFormatVersion", if sha256 || extended { "1" } else { "0" });
     config.set("fileMode", "true").set("bare", "true");
-    // Many runners at a time wait for each other instead of failing.
+    // Many runners at a time wait for each other instead of failing. In milliseconds.
     config.set("filesRefLockTimeout", "20000").set("packedRefsTimeout", "20000");
     if sha256 {
         config.section("extensions", None).set("objectFormat", format);
@@ -70,27 +75,27 @@ pub(crate) fn bare_config(format: &str, extended: bool) -> ConfigText {
     config
 }
 
-/// Makes a directory that git takes for a git directory: HEAD, objects, refs, config.
-pub(crate) fn make_git_dir(dir: &Path, head: &str, config: &ConfigText) -> Result<(), FileError> {
+/// Creates the smallest directory that git accepts as a git directory.
+pub(crate) fn create_git_dir(dir: &Path, head: &str, config: &ConfigFile) -> Result<(), FileError> {
     for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
-        make_dir(&dir.join(part))?;
+        create_dir_all(&dir.join(part))?;
     }
-    replace(&dir.join("HEAD"), format!("{head}\n").as_bytes())?;
-    replace(&dir.join("config"), config.bytes())
+    write_atomic(&dir.join("HEAD"), format!("{head}\n").as_bytes())?;
+    write_atomic(&dir.join("config"), config.bytes())
 }
 
 /// Lets the repository that owns `objects` borrow from other object directories.
-pub(crate) fn borrow<'p>(objects: &Path, from: impl IntoIterator<Item = &'p Path>) -> Result<(), FileError> {
+pub(crate) fn write_alternates<'p>(objects: &Path, from: impl IntoIterator<Item = &'p Path>) -> Result<(), FileError> {
     let mut lines = Vec::new();
     for path in from {
         lines.extend(alternate_line(path.as_os_str()));
         lines.push(b'\n');
     }
-    make_dir(&objects.join("info"))?;
-    replace(&objects.join("info/alternates"), &lines)
+    create_dir_all(&objects.join("info"))?;
+    write_atomic(&objects.join("info/alternates"), &lines)
 }
 
-/// A path as a line of `alternates`: as it is, or quoted as in C where that could be misread.
+/// A path as a line of `alternates`, quoted as in C where git would read it differently.
 fn alternate_line(path: &OsStr) -> Vec<u8> {
     let bytes = path.as_bytes();
     if !bytes.contains(&b'\n') && !bytes.starts_with(b"\"") && !bytes.starts_with(b"#") {
@@ -108,15 +113,15 @@ fn alternate_line(path: &OsStr) -> Vec<u8> {
     line
 }
 
-/// A `shallow` file that says what these say: ids, one a line, each once. What is no id is left out.
-pub(crate) fn cut_off(files: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    let lines = |file: &Vec<u8>| file.split(|byte| *byte == b'\n').filter_map(Oid::read).collect::<Vec<_>>();
+/// Merges the contents of `shallow` files: every id once, one a line. Lines that are no ids are dropped.
+pub(crate) fn merge_shallow(files: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let lines = |file: &Vec<u8>| file.split(|byte| *byte == b'\n').filter_map(Oid::from_bytes).collect::<Vec<_>>();
     let all: BTreeSet<Oid> = files.into_iter().flat_map(|file| lines(&file)).collect();
     all.into_iter().flat_map(|oid| format!("{oid}\n").into_bytes()).collect()
 }
 
-/// A `packed-refs` file.
-pub(crate) fn packed_refs<'r>(refs: impl IntoIterator<Item = (&'r [u8], &'r Oid)>) -> Vec<u8> {
+/// The content of a `packed-refs` file.
+pub(crate) fn format_packed_refs<'r>(refs: impl IntoIterator<Item = (&'r [u8], &'r Oid)>) -> Vec<u8> {
     let mut refs: Vec<_> = refs.into_iter().collect();
     refs.sort_unstable();
     refs.dedup_by(|a, b| a.0 == b.0);

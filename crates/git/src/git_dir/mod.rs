@@ -1,4 +1,4 @@
-//! Git directories, written and filled as plain files.
+//! Git directories, written as plain files: faster than a git process for each, and with exactly the content given here.
 
 pub(crate) mod layout;
 pub(crate) mod objects;

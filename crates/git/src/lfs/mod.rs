@@ -1,4 +1,4 @@
-//! Git LFS.
+//! Git LFS: large files that git stores as small pointers.
 
 pub(crate) mod objects;
 pub(crate) mod setup;

@@ -1,4 +1,4 @@
-//! Where an issue's work begins: a branch and its commit.
+//! The base of an issue's work: a branch and its commit.
 
 use strsim::levenshtein;
 use thiserror::Error;
@@ -8,45 +8,38 @@ use crate::mirror::reachability::PUSHED;
 use crate::mirror::repo::{HEAD_REF, Mirror};
 use crate::names::{BranchName, Oid};
 
-/// How many names an error lists.
+/// Maximum number of names in an error.
 const LISTED: usize = 5;
 
-/// Where work begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// The branch; `None` for a folder whose HEAD is detached, or where an empty repository names none.
+    /// `None` if the HEAD of a local repository is detached, or an empty repository names no branch.
     pub branch: Option<BranchName>,
-    /// Its commit; `None` in an empty repository, where work begins without a parent.
+    /// `None` in an empty repository: the first commit has no parent.
     pub commit: Option<Oid>,
 }
 
-/// Why there is nothing to begin at.
 #[derive(Debug, Error)]
 pub enum BaseError {
-    /// No such branch.
-    #[error("{place} has no branch {wanted}{}", offer(.near))]
+    #[error("{repo} has no branch {wanted}{}", list(.near))]
     Unknown {
-        /// The repository.
-        place: String,
-        /// The branch that was asked for.
+        repo: String,
         wanted: BranchName,
-        /// Names that are close to it, the closest first; or some names, if none is.
+        /// The closest names first.
         near: Vec<String>,
     },
-    /// The repository has branches, but its HEAD names none of them.
-    #[error("{place} does not say which of its branches is the default; name one with --base{}", offer(.branches))]
+    /// The repository has several branches, and its HEAD names none of them.
+    #[error("{repo} has no default branch; name one with --base{}", list(.branches))]
     NoDefault {
-        /// The repository.
-        place: String,
-        /// Some of its branches.
+        repo: String,
+        /// Some of the branches.
         branches: Vec<String>,
     },
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
 }
 
-fn offer(names: &[String]) -> String {
+fn list(names: &[String]) -> String {
     match names {
         [] => "; it has no branches at all".to_owned(),
         names => format!("; there is {}", names.join(", ")),
@@ -54,19 +47,16 @@ fn offer(names: &[String]) -> String {
 }
 
 impl Mirror {
-    /// The commit to begin at, as of the last update: `wanted`, else the default branch (for a folder: what is checked
-    /// out there).
-    ///
-    /// # Errors
-    /// [`BaseError::Unknown`] with close names, [`BaseError::NoDefault`].
+    /// The commit to begin at, as of the last update: that of `wanted`, else that of the default branch. For a local
+    /// repository the default is what is checked out there, also a detached HEAD.
     pub async fn resolve_base(&self, wanted: Option<&BranchName>) -> Result<Base, BaseError> {
-        let place = self.source().to_string();
+        let repo = self.source().to_string();
         if let Some(wanted) = wanted {
             if let Some(commit) = self.branch_tip(wanted).await? {
                 return Ok(Base { branch: Some(wanted.clone()), commit: Some(commit) });
             }
             let near = near(wanted.as_str(), self.branches().await?);
-            return Err(BaseError::Unknown { place, wanted: wanted.clone(), near });
+            return Err(BaseError::Unknown { repo, wanted: wanted.clone(), near });
         }
         let branch = self.default_branch().await?;
         if let Some(branch) = &branch
@@ -92,23 +82,17 @@ impl Mirror {
             }
             _ => {
                 branches.truncate(LISTED);
-                Err(BaseError::NoDefault { place, branches })
+                Err(BaseError::NoDefault { repo, branches })
             }
         }
     }
 
     /// The commit of one of the source's branches, as of the last update.
-    ///
-    /// # Errors
-    /// Git's own words.
     pub async fn branch_tip(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
-        self.read_ref(&branch.tracking()).await
+        self.read_ref(&branch.tracking_ref()).await
     }
 
-    /// What there is of a branch that was pushed before: as the source has it, else as it was pushed last.
-    ///
-    /// # Errors
-    /// Git's own words.
+    /// The commit of a branch that was pushed before: as the source has it, else as kugetsu pushed it last.
     pub async fn pushed_tip(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
         match self.branch_tip(branch).await? {
             Some(tip) => Ok(Some(tip)),
@@ -116,10 +100,7 @@ impl Mirror {
         }
     }
 
-    /// The source's branches, as of the last update. Names that are not UTF-8 are left out.
-    ///
-    /// # Errors
-    /// Git's own words.
+    /// The source's branches, as of the last update, without names that are not UTF-8.
     pub async fn branches(&self) -> Result<Vec<String>, GitError> {
         let refs = self.refs(&["refs/remotes/origin"]).await?;
         let name = |(name, _): (Vec<u8>, Oid)| {
@@ -129,7 +110,7 @@ impl Mirror {
     }
 }
 
-/// The names closest to `wanted`; all of them are equally far if none is close.
+/// The first [`LISTED`] names by their distance to `wanted`. The last part of a name (`1.0` of `release/1.0`) counts too.
 fn near(wanted: &str, mut names: Vec<String>) -> Vec<String> {
     let lower = wanted.to_lowercase();
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();

@@ -1,4 +1,4 @@
-//! A repository of the user's own on this machine.
+//! The user's own repositories on this machine. Git runs in them, but runs no program that their settings name.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,82 +11,74 @@ use crate::command::runner::{Git, GitError};
 use crate::mirror::source::SourceError;
 use crate::names::BranchName;
 
-/// A repository on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalRepo {
-    /// Its folder of files, or its git directory where it is bare.
+    /// The root of its files, or the git directory if it is bare.
     pub root: PathBuf,
-    /// The git directory that holds its objects.
+    /// The git directory that holds the objects. A linked worktree shares it with its repository.
     pub common_dir: PathBuf,
-    /// It has no files of its own.
     pub bare: bool,
 }
 
-/// What to tell of changes in a repository that are in no commit.
-pub fn uncommitted_notice(files: usize, place: &str) -> String {
+/// The notice that uncommitted changes of a repository are left out.
+pub fn uncommitted_notice(files: usize, repo: &str) -> String {
     let changed = counted(files as u64, "changed file");
-    format!("{changed} in {place} not committed: the agent begins from the last commit and does not see that")
+    format!("{changed} in {repo} not committed: the agent starts from the last commit and does not see the changes")
 }
 
 impl LocalRepo {
-    /// Finds the repository that `path` lies in.
+    /// Finds the repository that contains `path`.
     ///
     /// # Errors
-    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], or git's own words (such as dubious ownership).
+    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], or an error of git (such as dubious ownership).
     pub async fn find(git: &Git, path: &Path) -> Result<Self, SourceError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = &path;
         if !path.is_dir() {
             return Err(SourceError::NoDirectory(path.clone()));
         }
-        let ask = |what: &[&str]| {
+        let rev_parse = |args: &[&str]| {
             let command =
                 git.command("rev-parse", format!("find the repository at {}", path.display())).current_dir(path);
-            command.arg("--path-format=absolute").args(what).no_optional_locks()
+            command.arg("--path-format=absolute").args(args).no_optional_locks()
         };
         let as_path =
             |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned());
-        // Whoever starts a task waits for this, so git is asked once where one output tells: of a repository with files,
-        // and without a line's end in either path.
-        let both = ask(&["--git-common-dir", "--show-toplevel"]).output().await?;
+        // The user waits for this, so one git process does where it can: in a repository with files, and without a line
+        // break in either path.
+        let both = rev_parse(&["--git-common-dir", "--show-toplevel"]).output().await?;
         let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
-        if let (0, [common, place, []]) = (both.code, lines.as_slice()) {
-            return Ok(Self { root: as_path(place), common_dir: as_path(common), bare: false });
+        if let (0, [common, root, []]) = (both.code, lines.as_slice()) {
+            return Ok(Self { root: as_path(root), common_dir: as_path(common), bare: false });
         }
-        let common = ask(&["--git-common-dir"]).output().await?;
+        let common = rev_parse(&["--git-common-dir"]).output().await?;
         if common.code != 0 {
             let nothing = String::from_utf8_lossy(&common.stderr).contains("not a git repository");
             return Err(if nothing { SourceError::NoRepository(path.clone()) } else { common.failed.into() });
         }
         let common = as_path(&common.stdout);
-        let top = ask(&["--show-toplevel"]).output().await?;
+        let top = rev_parse(&["--show-toplevel"]).output().await?;
         Ok(match top.code {
             0 => Self { root: as_path(&top.stdout), common_dir: common, bare: false },
-            _ => Self { root: as_path(&ask(&["--git-dir"]).run().await?.stdout), common_dir: common, bare: true },
+            _ => Self { root: as_path(&rev_parse(&["--git-dir"]).run().await?.stdout), common_dir: common, bare: true },
         })
     }
 
-    /// The branch that is checked out here, even if it has no commit yet; `None` when HEAD is detached.
-    ///
-    /// # Errors
-    /// Git's own words.
+    /// The branch that is checked out, even if it has no commit yet; `None` if HEAD is detached.
     pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
         let command =
             git.command("symbolic-ref", format!("read HEAD of {}", self.root.display())).current_dir(&self.root);
         let output = command.args(["--quiet", "HEAD"]).output().await?;
         match output.code {
-            0 => Ok(BranchName::of_ref(output.line().as_bytes())),
+            0 => Ok(BranchName::from_ref(output.line().as_bytes())),
             1 => Ok(None),
             _ => Err(output.failed),
         }
     }
 
-    /// How many files here hold changes that are in no commit, untracked ones included.
+    /// Number of files with uncommitted changes, untracked ones included.
     ///
-    /// No program that the repository's own settings name is run for it: they may be anybody's who made the files.
-    ///
-    /// # Errors
-    /// Git's own words.
+    /// No program that the repository's own settings name is run: the repository may have come from somewhere else.
     pub async fn uncommitted(&self, git: &Git) -> Result<usize, GitError> {
         if self.bare {
             return Ok(0);
@@ -106,8 +98,9 @@ impl LocalRepo {
         Ok(command.run().await?.records().count())
     }
 
-    /// Every setting of a filter that the repository's own files make, with what the user's files say of it: empty where
-    /// they say nothing, and then it is no filter. Where they extend git-lfs by programs, there is no filter of that name.
+    /// Every filter setting that the repository's own config makes, with the value from the user's config instead; empty
+    /// where the user has none, which turns the filter off. `lfs.extension` lets git-lfs run further programs, so a
+    /// repository that sets one gets no git-lfs filter at all.
     async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
         let command =
             git.command("config", format!("read the settings of {}", self.root.display())).current_dir(&self.root);
@@ -122,7 +115,7 @@ impl LocalRepo {
         let (mut own, mut users) = (BTreeMap::new(), BTreeMap::new());
         let mut parts = output.stdout.split(|byte| *byte == 0);
         while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
-            // A setting without a value is one that is switched on.
+            // A setting without a value is on.
             let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {
                 Some(end) => (&entry[..end], &entry[end + 1..]),
                 None => (entry, b"true".as_slice()),
@@ -140,7 +133,7 @@ impl LocalRepo {
         Ok(own.into_keys().map(|key| users.remove_entry(&key).unwrap_or((key, OsString::new()))).collect())
     }
 
-    /// The address of a remote, with the user's own rewriting (`insteadOf`); `None` if there is no such remote.
+    /// The URL of a remote, rewritten by the user's `insteadOf`; `None` if there is no such remote.
     pub async fn remote_url(&self, git: &Git, remote: &str) -> Option<String> {
         let command =
             git.command("remote", format!("read the remotes of {}", self.root.display())).current_dir(&self.root);

@@ -1,4 +1,4 @@
-//! Mirrors, and the repositories that they are made from.
+//! Mirrors, and the sources that they are made from.
 
 pub(crate) mod base;
 pub(crate) mod local_repo;

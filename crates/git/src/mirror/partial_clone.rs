@@ -1,31 +1,31 @@
-//! Partial clones: where missing objects come from, carried from a source to the repositories that borrow from it.
+//! Partial clones: the server that has their missing objects, passed on to the repositories that borrow from them.
 
 use std::path::Path;
 
-use crate::command::login::{Login, public};
+use crate::command::login::{Login, strip_credentials};
 use crate::command::runner::{Git, GitCommand, GitError};
-use crate::git_dir::layout::ConfigText;
+use crate::git_dir::layout::ConfigFile;
 
-/// The name of the remote that missing objects are fetched from, in every repository made here.
+/// The name of the promisor remote in every repository that kugetsu makes.
 const REMOTE: &str = "kugetsu-promisor";
 
-/// The server that has the objects a partial clone left out.
+/// The server that has the objects which a partial clone left out.
 #[derive(Clone, Debug)]
 pub(crate) struct Promisor {
-    /// Its address, without the credentials that may stand in it: agents read it.
+    /// The URL without credentials, since agents can read it.
     url: Vec<u8>,
     filter: Vec<u8>,
-    /// Those credentials.
+    /// The credentials that were in the URL.
     pub(crate) login: Option<Login>,
 }
 
 impl Promisor {
-    /// The promisor of the repository at `place`, if it is a partial clone.
-    pub(crate) async fn of(git: &Git, place: &Path) -> Result<Option<Self>, GitError> {
-        Self::read(git.command("config", format!("read the settings of {}", place.display())).current_dir(place)).await
+    /// The promisor of the user's own repository at `dir`, if it is a partial clone.
+    pub(crate) async fn of_repo(git: &Git, dir: &Path) -> Result<Option<Self>, GitError> {
+        Self::read(git.command("config", format!("read the settings of {}", dir.display())).current_dir(dir)).await
     }
 
-    /// The promisor that a mirror of ours has.
+    /// The promisor of a mirror.
     pub(crate) async fn of_mirror(git: &Git, dir: &Path) -> Result<Option<Self>, GitError> {
         Self::read(git.command("config", format!("read the settings of {}", dir.display())).git_dir(dir)).await
     }
@@ -50,21 +50,21 @@ impl Promisor {
         else {
             return Ok(None);
         };
-        let value = |what: &[u8]| {
-            let is_it = |key: &[u8]| key.strip_prefix(remote).is_some_and(|rest| rest == what);
+        let value = |name: &[u8]| {
+            let is_it = |key: &[u8]| key.strip_prefix(remote).is_some_and(|rest| rest == name);
             entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.to_vec())
         };
         let filter = value(b".partialclonefilter").unwrap_or_else(|| b"blob:none".to_vec());
         Ok(value(b".url").map(|url| {
             let text = String::from_utf8_lossy(&url);
-            let login = Login::of(&text);
-            let url = if login.is_some() { public(&text).into_bytes() } else { url };
+            let login = Login::from_url(&text);
+            let url = if login.is_some() { strip_credentials(&text).into_bytes() } else { url };
             Self { url, filter, login }
         }))
     }
 
-    /// The settings that make a repository fetch what is missing.
-    pub(crate) fn write(&self, config: &mut ConfigText) {
+    /// Adds the settings with which a repository fetches missing objects.
+    pub(crate) fn write(&self, config: &mut ConfigFile) {
         config.section("extensions", None).set("partialClone", REMOTE.as_bytes());
         config.section("remote", Some(REMOTE.as_bytes()));
         config.set("url", &self.url).set("promisor", b"true").set("partialCloneFilter", &self.filter);

@@ -1,29 +1,29 @@
-//! Which commits the mirror knows, and which of them are safe.
+//! Which commits the mirror has, and which of them would survive the removal of a worktree.
 
 use crate::command::runner::GitError;
 use crate::mirror::repo::Mirror;
 use crate::names::{BranchName, Oid};
 
-/// Where kugetsu notes what it pushed: `refs/kugetsu/pushed/<branch>`.
+/// The refs of what kugetsu pushed last: `refs/kugetsu/pushed/<branch>`.
 pub(crate) const PUSHED: &str = "refs/kugetsu/pushed/";
-/// Where rescues are: `refs/kugetsu/rescue/<issue>/<time>`.
+/// The refs of rescues: `refs/kugetsu/rescue/<issue>/<time>`.
 pub(crate) const RESCUE: &str = "refs/kugetsu/rescue/";
 
 impl Mirror {
-    /// Commits that are safe: on the server, as far as is known, or in a rescue.
-    pub(crate) async fn safe(&self) -> Result<Vec<Oid>, GitError> {
+    /// The tips of everything that is safe: on the server as of the last update, pushed by kugetsu, or in a rescue.
+    pub(crate) async fn safe_commits(&self) -> Result<Vec<Oid>, GitError> {
         self.tips(&["refs/remotes/origin", "refs/tags", PUSHED.trim_end_matches('/'), RESCUE.trim_end_matches('/')])
             .await
     }
 
-    /// Everything that a ref here names: whole, as git checked it when it came.
-    pub(crate) async fn known(&self) -> Result<Vec<Oid>, GitError> {
+    /// The objects of all refs. Each is complete, since git checked it when it came in.
+    pub(crate) async fn known_commits(&self) -> Result<Vec<Oid>, GitError> {
         self.tips(&["refs"]).await
     }
 
-    /// The server's branches, but for `own`.
-    pub(crate) async fn others(&self, own: &BranchName) -> Result<Vec<Oid>, GitError> {
-        let own = own.tracking();
+    /// The tips of the server's branches except `own`.
+    pub(crate) async fn other_branch_tips(&self, own: &BranchName) -> Result<Vec<Oid>, GitError> {
+        let own = own.tracking_ref();
         let refs = self.refs(&["refs/remotes/origin"]).await?;
         Ok(sorted(refs.into_iter().filter(|(name, _)| *name != own.as_bytes()).map(|(_, oid)| oid).collect()))
     }

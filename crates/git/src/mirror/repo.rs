@@ -1,7 +1,7 @@
-//! A bare mirror per repository: what every worktree of it borrows its objects from.
+//! A repository's mirror: a bare repository whose objects every worktree of it borrows.
 //!
-//! The server's branches are `refs/remotes/origin/*`, its tags `refs/tags/*`; whatever kugetsu keeps is in
-//! `refs/kugetsu/*` and is never touched by an update. Objects are never pruned: worktrees and rescues need them.
+//! The server's branches are `refs/remotes/origin/*` and its tags `refs/tags/*`. kugetsu's own refs are in
+//! `refs/kugetsu/*`, which no update touches. Objects are never pruned, since worktrees and rescues need them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,54 +12,51 @@ use tokio::sync::OnceCell;
 use crate::command::login::Login;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{FileError, make_dir, read_regular, replace};
+use crate::files::access::{FileError, create_dir_all, read_regular, write_atomic};
 use crate::files::lock;
-use crate::files::removal::being_made;
+use crate::files::removal::staging_path;
 use crate::git_dir::layout::bare_config;
-use crate::git_dir::objects::take_objects;
+use crate::git_dir::objects::link_objects;
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
-use crate::mirror::source::{Source, SourceError, listed};
+use crate::mirror::source::{Source, SourceError, list_remote};
 use crate::names::{BranchName, Oid};
 
-/// Written last, so a directory that has it is a mirror of ours.
+/// Marks a complete mirror: the file is written last. It holds the object format.
 pub(crate) const MARK: &str = "kugetsu-mirror";
 /// The commit of the source's HEAD at the last update.
 pub(crate) const HEAD_REF: &str = "refs/kugetsu/head";
-/// The branch that HEAD stood on, as a symbolic ref.
+/// The default branch at the last update, as a symbolic ref.
 pub(crate) const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
-/// A temporary directory that a killed process left is removed after this time.
-const STALE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+/// A temporary directory of this age was left by a killed process and is removed.
+const SCRATCH_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// Why there is no mirror, or why it could not be brought up to date.
 #[derive(Debug, Error)]
 pub enum MirrorError {
-    /// There is something else in its place.
-    #[error("{} is not a mirror that kugetsu made; move it away, or set another folder for mirrors", .0.display())]
+    /// Something else is at the mirror's path.
+    #[error("{} is not a mirror that kugetsu made; move it away", .0.display())]
     NotOurs(PathBuf),
-    /// The source cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The system says why.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// A repository's mirror. Cheap to clone; any number of processes may hold the same one.
+/// Cheap to clone. Any number of processes may use the same mirror.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     git: Git,
     dir: PathBuf,
     source: Source,
+    /// The object format: `sha1` or `sha256`.
     format: String,
     promisor: Option<Promisor>,
     pub(crate) upstream: Arc<UpstreamCache>,
 }
 
-/// What is found out about the source when it is needed.
+/// Facts about the source, looked up when they are first needed.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamCache {
     pub(crate) local_repo: OnceCell<LocalRepo>,
@@ -67,15 +64,15 @@ pub(crate) struct UpstreamCache {
 }
 
 impl Mirror {
-    /// Opens the mirror at `dir`, if there is one, and asks nothing of `source`: what the mirror keeps can be had where
-    /// the repository was moved or deleted, and where a server does not answer.
+    /// Opens the mirror at `dir`; `None` if there is none. Does not access `source`, so it works where the repository was
+    /// moved or deleted and where the server does not answer.
     ///
     /// # Errors
-    /// [`MirrorError::NotOurs`], or an address that git must not be given.
+    /// [`MirrorError::NotOurs`], [`SourceError::InvalidUrl`].
     pub async fn open(git: &Git, dir: &Path, source: &Source) -> Result<Option<Self>, MirrorError> {
         source.validate()?;
         let mut mirror = Self::at(git, dir, source);
-        Ok(mirror.is_there().await?.then_some(mirror))
+        Ok(mirror.load().await?.then_some(mirror))
     }
 
     pub(crate) fn at(git: &Git, dir: &Path, source: &Source) -> Self {
@@ -89,12 +86,8 @@ impl Mirror {
         }
     }
 
-    /// Opens the mirror at `dir`, or makes it from `source`. Whoever comes while another makes it waits and gets the
-    /// same one; a creation that is killed leaves nothing that is taken for a mirror. The source is needed only where the
-    /// mirror has to be made.
-    ///
-    /// # Errors
-    /// [`MirrorError`]; nothing is left behind.
+    /// Opens the mirror at `dir`, or creates it from `source`, which is accessed only then. Concurrent callers wait for
+    /// the one that creates it. A creation that fails or is killed leaves nothing that passes for a mirror.
     pub async fn open_or_create(
         git: &Git,
         dir: &Path,
@@ -103,23 +96,23 @@ impl Mirror {
     ) -> Result<Self, MirrorError> {
         source.validate()?;
         let mut mirror = Self::at(git, dir, source);
-        if !mirror.is_there().await? {
-            // A wrong path is answered before anything is made.
+        if !mirror.load().await? {
+            // Report a wrong path before anything is created.
             mirror.local_repo().await?;
             if let Some(parent) = mirror.dir.parent() {
-                make_dir(parent)?;
+                create_dir_all(parent)?;
             }
-            let waiting = format!("waiting for another kugetsu that fetches {source}");
-            let _lock = lock::take(&mirror.dir, &waiting, progress).await?;
-            if !mirror.is_there().await? {
+            let waiting = format!("waiting for another kugetsu process that fetches {source}");
+            let _lock = lock::acquire(&mirror.dir, &waiting, progress).await?;
+            if !mirror.load().await? {
                 mirror.create(progress).await?;
             }
         }
         Ok(mirror)
     }
 
-    /// Whether the mirror is there; reads what it says of itself.
-    pub(crate) async fn is_there(&mut self) -> Result<bool, MirrorError> {
+    /// Reads the format and the promisor; `false` if there is no mirror.
+    pub(crate) async fn load(&mut self) -> Result<bool, MirrorError> {
         if self.dir.symlink_metadata().is_err() {
             return Ok(false);
         }
@@ -130,14 +123,14 @@ impl Mirror {
     }
 
     async fn create(&mut self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
-        sweep(&self.dir);
-        let dir = being_made(&self.dir);
+        remove_leftovers(&self.dir);
+        let dir = staging_path(&self.dir);
         let made = self.create_in(&dir, progress).await;
         match made {
             Ok(()) => std::fs::rename(&dir, &self.dir)
-                .map_err(|source| FileError { action: "put in place", path: self.dir.clone(), source }.into()),
+                .map_err(|source| FileError { action: "create", path: self.dir.clone(), source }.into()),
             Err(error) => {
-                // The error that is reported says more than a failure to tidy up after it would.
+                // The error says more than a failure to clean up after it.
                 let _ = std::fs::remove_dir_all(&dir);
                 Err(error)
             }
@@ -150,13 +143,14 @@ impl Mirror {
             self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
         let mut command = command.args(["--bare", "--progress", "--template="]);
         if let Some(local) = self.local_repo().await?.cloned() {
-            self.promisor = Promisor::of(&self.git, &local.root).await?;
-            // Objects are linked, not copied; but not if the source itself borrows what others may remove.
+            self.promisor = Promisor::of_repo(&self.git, &local.root).await?;
+            // `--local` links the objects instead of copying them. Not if the source borrows objects itself: their owner
+            // may remove them.
             let borrows = local.common_dir.join("objects/info/alternates").exists();
             command = command.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
         }
-        command = command.arg("--end-of-options").arg(self.argument().await?).arg(dir);
-        self.reach(command).await.without_git_dir().run_with_progress(progress).await?;
+        command = command.arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
+        self.authenticate(command).await.without_git_dir().run_with_progress(progress).await?;
 
         let format = self.git.command("rev-parse", "read the object format").git_dir(dir);
         self.format = format.arg("--show-object-format").run().await?.line();
@@ -164,15 +158,15 @@ impl Mirror {
         if let Some(promisor) = &self.promisor {
             promisor.write(&mut config);
         }
-        replace(&dir.join("config"), config.bytes())?;
+        write_atomic(&dir.join("config"), config.bytes())?;
         let made = Self { dir: dir.to_owned(), ..self.clone() };
         made.move_branches().await?;
         made.record_head().await?;
-        replace(&dir.join(MARK), format!("{}\n", self.format).as_bytes())?;
+        write_atomic(&dir.join(MARK), format!("{}\n", self.format).as_bytes())?;
         Ok(())
     }
 
-    /// A clone has the server's branches as its own; here they belong to the server.
+    /// Moves `refs/heads/*`, where a bare clone puts the server's branches, to `refs/remotes/origin/*`.
     async fn move_branches(&self) -> Result<(), MirrorError> {
         let mut lines = Vec::new();
         for (name, oid) in self.refs(&["refs/heads"]).await? {
@@ -184,21 +178,18 @@ impl Mirror {
                 lines.extend_from_slice(part);
             }
         }
-        let command = self.command("update-ref", "put the branches in place");
+        let command = self.command("update-ref", "rename the branches");
         command.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
         Ok(())
     }
 
-    /// Fetches the source's branches and tags. What the source no longer has goes from `refs/remotes/origin` and
-    /// `refs/tags`, and from outside_repository else.
-    ///
-    /// # Errors
-    /// [`MirrorError`]; the mirror is then as it was.
+    /// Fetches the source's branches and tags. Refs that the source no longer has are removed from `refs/remotes/origin`
+    /// and `refs/tags`, and from nowhere else. If it fails, the mirror is as it was.
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
-        let waiting = format!("waiting for another kugetsu that fetches {}", self.source);
-        let _lock = lock::take(&self.dir, &waiting, progress).await?;
+        let waiting = format!("waiting for another kugetsu process that fetches {}", self.source);
+        let _lock = lock::acquire(&self.dir, &waiting, progress).await?;
         if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
-            take_objects(local.common_dir.join("objects"), self.objects()).await?;
+            link_objects(local.common_dir.join("objects"), self.objects()).await?;
         }
         self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await?;
         self.record_head().await
@@ -210,55 +201,53 @@ impl Mirror {
         if prune {
             command = command.arg("--prune");
         }
-        command = command.arg("--end-of-options").arg(self.argument().await?).args(specs);
-        self.reach(command).await.run_with_progress(progress).await?;
+        command = command.arg("--end-of-options").arg(self.remote_arg().await?).args(specs);
+        self.authenticate(command).await.run_with_progress(progress).await?;
         Ok(())
     }
 
-    /// Notes where the source's HEAD stands: its default branch, or the commit of a detached HEAD.
+    /// Records the source's default branch, and the commit of its HEAD, which may be detached.
     async fn record_head(&self) -> Result<(), MirrorError> {
         let (branch, head) = match self.local_repo().await? {
             Some(local) => {
                 let branch = local.branch(&self.git).await?;
                 let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&local.root);
                 let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).output().await?;
-                (branch, Oid::read(&head.stdout))
+                (branch, Oid::from_bytes(&head.stdout))
             }
             None => {
-                let listed = listed(&self.git, &self.source).await?;
-                (listed.branch, listed.head)
+                let refs = list_remote(&self.git, &self.source).await?;
+                (refs.branch, refs.head)
             }
         };
         if let Some(head) = &head {
-            if !self.has(head).await? {
+            if !self.has_commit(head).await? {
                 self.fetch(&[&format!("+HEAD:{HEAD_REF}")], false, &mut |_| ()).await?;
             }
-            self.command("update-ref", "note the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
+            self.command("update-ref", "record the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
         }
-        let command = self.command("symbolic-ref", "note the default branch");
+        let command = self.command("symbolic-ref", "record the default branch");
         match branch {
-            Some(branch) => command.args([DEFAULT_REF, &branch.tracking()]).run().await?,
-            // Exit code 1: there was none.
+            Some(branch) => command.args([DEFAULT_REF, &branch.tracking_ref()]).run().await?,
+            // Fails if there was none.
             None => command.args(["--delete", DEFAULT_REF]).output().await?,
         };
         Ok(())
     }
 
-    /// The same mirror while it is being made at another place.
-    pub(crate) fn placed_at(&self, dir: &Path, format: &str) -> Self {
+    /// The same mirror at the path where it is being made.
+    pub(crate) fn at_dir(&self, dir: &Path, format: &str) -> Self {
         Self { dir: dir.to_owned(), format: format.to_owned(), ..self.clone() }
     }
 
-    /// Whether a commit is here.
-    pub(crate) async fn has(&self, commit: &Oid) -> Result<bool, GitError> {
-        let command = self.command("cat-file", "look for a commit").no_lazy_fetch();
+    /// Whether the mirror has the commit. A partial clone does not fetch it.
+    pub(crate) async fn has_commit(&self, commit: &Oid) -> Result<bool, GitError> {
+        let command = self.command("cat-file", "look up a commit").no_lazy_fetch();
         Ok(command.arg("-e").arg(format!("{commit}^{{commit}}")).output().await?.code == 0)
     }
 
-    /// The source's default branch (the one checked out there, for a folder), even if it has no commit yet.
-    ///
-    /// # Errors
-    /// Git's own words.
+    /// The source's default branch as of the last update, even if it has no commit yet. For a local repository: the
+    /// branch that was checked out there.
     pub async fn default_branch(&self) -> Result<Option<BranchName>, GitError> {
         let output =
             self.command("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]).output().await?;
@@ -267,51 +256,47 @@ impl Mirror {
         Ok(BranchName::new(name).ok())
     }
 
-    /// Refs below these prefixes with the object each names, sorted by name; symbolic ones left out.
+    /// The refs below these prefixes, sorted by name, without symbolic refs.
     pub(crate) async fn refs(&self, prefixes: &[&str]) -> Result<Vec<(Vec<u8>, Oid)>, GitError> {
         let command =
             self.command("for-each-ref", "list refs").arg("--format=%(objectname) %(refname) %(symref)").args(prefixes);
         let output = command.run().await?;
         let read = |line: &[u8]| {
-            let mut words = line.split(|byte| *byte == b' ');
-            let (oid, name, target) = (Oid::read(words.next()?)?, words.next()?, words.next()?);
+            let mut fields = line.split(|byte| *byte == b' ');
+            let (oid, name, target) = (Oid::from_bytes(fields.next()?)?, fields.next()?, fields.next()?);
             target.is_empty().then(|| (name.to_vec(), oid))
         };
         Ok(output.lines().filter_map(read).collect())
     }
 
-    /// The object a ref names.
     pub(crate) async fn read_ref(&self, name: &str) -> Result<Option<Oid>, GitError> {
         let command = self.command("rev-parse", "read a ref").args(["--verify", "--quiet", "--end-of-options"]);
-        Ok(Oid::read(&command.arg(name).output().await?.stdout))
+        Ok(Oid::from_bytes(&command.arg(name).output().await?.stdout))
     }
 
-    /// A command in the mirror.
+    /// Begins a git command in the mirror.
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
         self.git.command(subcommand, action).git_dir(&self.dir)
     }
 
-    /// The git that works here.
     pub fn git(&self) -> &Git {
         &self.git
     }
 
-    /// Where it lies.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Where it comes from.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Its objects, which worktrees borrow read-only.
+    /// The object directory, which worktrees borrow from.
     pub fn objects(&self) -> PathBuf {
         self.dir.join("objects")
     }
 
-    /// `sha1` or `sha256`.
+    /// The object format: `sha1` or `sha256`.
     pub(crate) fn format(&self) -> &str {
         &self.format
     }
@@ -320,34 +305,38 @@ impl Mirror {
         self.promisor.as_ref()
     }
 
-    /// Where the history is cut off, if it is: borrowers need the same file.
+    /// The `shallow` file, if the history is cut off. Every repository that borrows from the mirror needs the same.
     pub(crate) fn shallow(&self) -> Option<Vec<u8>> {
         std::fs::read(self.dir.join("shallow")).ok().filter(|lines| !lines.is_empty())
     }
 
-    /// A directory in the mirror for short work, removed when it is dropped.
-    pub(crate) fn scratch(&self) -> Result<tempfile::TempDir, FileError> {
-        let place = self.dir.join("scratch");
-        make_dir(&place)?;
-        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
+    /// Creates a temporary directory in the mirror, on the file system of its objects. It is removed when it is dropped.
+    pub(crate) fn scratch_dir(&self) -> Result<tempfile::TempDir, FileError> {
+        let parent = self.dir.join("scratch");
+        create_dir_all(&parent)?;
+        for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > STALE) {
-                // Left by a killed process; if it cannot be removed now, the next command tries again.
+            if age.is_some_and(|age| age > SCRATCH_MAX_AGE) {
+                // If it cannot be removed now, the next call tries again.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
-        tempfile::tempdir_in(&place).map_err(|source| FileError { action: "make a directory in", path: place, source })
+        tempfile::tempdir_in(&parent).map_err(|source| FileError {
+            action: "create a directory in",
+            path: parent,
+            source,
+        })
     }
 }
 
-/// Removes what killed creations left beside `dir`; the caller holds its lock.
-fn sweep(dir: &Path) {
+/// Removes what killed creations left beside `dir`. The caller holds the lock.
+fn remove_leftovers(dir: &Path) {
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else { return };
     let mut prefix = name.to_owned();
     prefix.push(".new-");
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            // It is in nobody's way; the next creation tries again.
+            // It does no harm; the next creation tries again.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

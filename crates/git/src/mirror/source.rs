@@ -1,4 +1,4 @@
-//! Where a repository comes from: a server's address or a folder of this machine; checked before anything is fetched.
+//! The clone source of a repository: a server's URL or a local path, checked before anything is fetched.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,121 +7,116 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::command::failure::masked;
-use crate::command::login::Login;
-use crate::command::login::public;
+use crate::command::failure::mask_credentials;
+use crate::command::login::{Login, strip_credentials};
 use crate::command::runner::{Git, GitCommand, GitError};
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::names::{BranchName, Oid};
 
-/// How long a server may take to list its refs.
+/// Time limit for listing the refs of a server.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Where a repository comes from. `Debug` and `Display` show no password.
+/// `Debug` and `Display` mask credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Source {
-    /// An address: `https`, `http`, `ssh`, `git` or `file` URL, or ssh's short form `[user@]host:path`.
+    /// An `https`, `http`, `ssh`, `git` or `file` URL, or ssh's short form `[user@]host:path`.
     Url(String),
-    /// A repository on this machine: its folder, a folder in it, a linked worktree or a bare repository.
+    /// A local repository: its root, a directory in it, a linked worktree or a bare repository.
     Path(PathBuf),
 }
 
-/// Why a source cannot be used.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// An address that git must not be given.
-    #[error("{address} is not an address kugetsu can fetch from: {why}")]
+    /// A URL that must not be passed to git.
+    #[error("{url} is not a URL that kugetsu can fetch from: {reason}")]
     InvalidUrl {
-        /// The address, masked.
-        address: String,
-        /// What is wrong with it.
-        why: &'static str,
+        /// With credentials masked.
+        url: String,
+        reason: &'static str,
     },
-    /// No such folder.
-    #[error("there is no folder {}; check the path", .0.display())]
+    #[error("the directory {} does not exist; check the path", .0.display())]
     NoDirectory(PathBuf),
-    /// A folder, but no repository.
     #[error("there is no git repository at {} or above it; run `git init` there, or give another path", .0.display())]
     NoRepository(PathBuf),
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
 }
 
-/// What a look at a source tells.
+/// The state of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The branch that is checked out there: a server's default branch. `None`: detached, or unknown as it is empty.
+    /// A server's default branch, or the branch that is checked out in a local repository. `None` if HEAD is detached,
+    /// or the server has no branch.
     pub default_branch: Option<BranchName>,
-    /// The commit of its HEAD.
+    /// The commit of HEAD.
     pub head: Option<Oid>,
-    /// There is no branch with a commit yet.
+    /// No branch has a commit yet.
     pub empty: bool,
-    /// Its history is cut off. Only known of a folder.
+    /// The history is cut off. Always `false` for a server.
     pub shallow: bool,
-    /// It fetches missing objects when they are needed. Only known of a folder.
+    /// The repository is a partial clone. Always `false` for a server.
     pub partial: bool,
-    /// How many files there hold changes that are in no commit. Only known of a folder.
+    /// Number of files with uncommitted changes. Always 0 for a server.
     pub uncommitted: usize,
 }
 
 impl Source {
-    /// Reads an address or a path as people type them; whatever looks like neither is a path.
+    /// Parses a URL or a path as users type them. Text that looks like neither is a path.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate).
+    /// [`SourceError::InvalidUrl`].
     pub fn parse(text: &str) -> Result<Self, SourceError> {
-        let is_path = text.starts_with(['/', '.', '~']) || (!text.contains("://") && short_form(text).is_none());
+        let is_path = text.starts_with(['/', '.', '~']) || (!text.contains("://") && scp_host(text).is_none());
         let source = if is_path && !text.contains("::") { Self::Path(text.into()) } else { Self::Url(text.to_owned()) };
         source.validate().map(|()| source)
     }
 
-    /// Checks an address without asking anybody.
+    /// Checks the form of a URL.
     ///
     /// # Errors
     /// [`SourceError::InvalidUrl`] for options, remote helpers (`ext::...`), unknown schemes and control characters.
     pub fn validate(&self) -> Result<(), SourceError> {
         let Self::Url(url) = self else { return Ok(()) };
-        let refuse = |why| Err(SourceError::InvalidUrl { address: masked(url), why });
+        let reject = |reason| Err(SourceError::InvalidUrl { url: mask_credentials(url), reason });
         if url.starts_with('-') {
-            return refuse("it begins with `-`");
+            return reject("it begins with `-`");
         }
         if url.contains(|c: char| c.is_control()) {
-            return refuse("it holds a control character");
+            return reject("it contains a control character");
         }
         let is_helper = |before: &str| before.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
         if url.split_once("::").is_some_and(|(before, _)| is_helper(before)) {
-            return refuse("it asks for a program of git's (`helper::address`)");
+            return reject("it names a remote helper (`helper::address`)");
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return if short_form(url).is_some() { Ok(()) } else { refuse("it is neither a URL nor `host:path`") };
+            return if scp_host(url).is_some() { Ok(()) } else { reject("it is neither a URL nor `host:path`") };
         };
         if !matches!(scheme, "https" | "http" | "ssh" | "git" | "file") {
-            return refuse("its scheme is none of https, http, ssh, git and file");
+            return reject("the scheme is none of https, http, ssh, git and file");
         }
         if rest.starts_with('-') || rest.rsplit_once('@').is_some_and(|(_, host)| host.starts_with('-')) {
-            return refuse("its host begins with `-`");
+            return reject("the host begins with `-`");
         }
         if scheme != "file" && (rest.is_empty() || rest.starts_with('/')) {
-            return refuse("the host is missing");
+            return reject("the host is missing");
         }
         Ok(())
     }
 
-    /// What git is given, without credentials.
-    pub(crate) fn argument(&self) -> OsString {
+    /// The argument for git, without credentials.
+    pub(crate) fn remote_arg(&self) -> OsString {
         match self {
-            Self::Url(url) => public(url).into(),
+            Self::Url(url) => strip_credentials(url).into(),
             Self::Path(path) => path.into(),
         }
     }
 
-    /// Adds what a command needs to speak to this source: tokens, and the credentials that its address holds.
-    pub(crate) fn reach(&self, command: GitCommand) -> GitCommand {
+    /// Adds the credentials for this source: tokens, and those in the URL.
+    pub(crate) fn authenticate(&self, command: GitCommand) -> GitCommand {
         let command = command.with_credentials();
         let login = match self {
-            Self::Url(url) => Login::of(url),
+            Self::Url(url) => Login::from_url(url),
             Self::Path(_) => None,
         };
         match login {
@@ -130,10 +125,7 @@ impl Source {
         }
     }
 
-    /// Looks at the source before anything is made: for a clear error within seconds, not after a clone.
-    ///
-    /// # Errors
-    /// [`SourceError`], with the cause where it was recognized.
+    /// Looks at the source before anything is created: a wrong address is an error within seconds, not after a clone.
     pub async fn probe(&self, git: &Git) -> Result<Probe, SourceError> {
         self.validate()?;
         match self {
@@ -146,7 +138,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => f.write_str(&masked(url)),
+            Self::Url(url) => f.write_str(&mask_credentials(url)),
             Self::Path(path) => path.display().fmt(f),
         }
     }
@@ -158,8 +150,8 @@ impl fmt::Debug for Source {
     }
 }
 
-/// ssh's short form: the host before the first colon, if no slash comes before it.
-fn short_form(text: &str) -> Option<&str> {
+/// The host of ssh's short form: what precedes the first colon, if it has no slash.
+fn scp_host(text: &str) -> Option<&str> {
     let host = match text.find('[').zip(text.find("]:")) {
         Some((_, end)) => text.get(..=end)?,
         None => text.split_once(':')?.0,
@@ -169,7 +161,7 @@ fn short_form(text: &str) -> Option<&str> {
 }
 
 async fn probe_url(git: &Git, source: &Source) -> Result<Probe, SourceError> {
-    let refs = listed(git, source).await?;
+    let refs = list_remote(git, source).await?;
     Ok(Probe {
         default_branch: refs.branch,
         head: refs.head,
@@ -180,45 +172,46 @@ async fn probe_url(git: &Git, source: &Source) -> Result<Probe, SourceError> {
     })
 }
 
-/// What a server lists.
-pub(crate) struct Listed {
+/// The refs that a server lists.
+pub(crate) struct RemoteRefs {
     pub(crate) branch: Option<BranchName>,
     pub(crate) head: Option<Oid>,
     pub(crate) empty: bool,
 }
 
-/// Asks a source for its HEAD and whether it has any branch.
-pub(crate) async fn listed(git: &Git, source: &Source) -> Result<Listed, GitError> {
+/// Lists HEAD, the default branch and whether there is any branch.
+pub(crate) async fn list_remote(git: &Git, source: &Source) -> Result<RemoteRefs, GitError> {
     let command = git.command("ls-remote", format!("reach {source}")).outside_repository().timeout(PROBE_TIMEOUT);
-    let command = command.args(["--symref", "--end-of-options"]).arg(source.argument()).args(["HEAD", "refs/heads/*"]);
-    let output = source.reach(command).run().await?;
-    let mut listed = Listed { branch: None, head: None, empty: true };
+    let command =
+        command.args(["--symref", "--end-of-options"]).arg(source.remote_arg()).args(["HEAD", "refs/heads/*"]);
+    let output = source.authenticate(command).run().await?;
+    let mut refs = RemoteRefs { branch: None, head: None, empty: true };
     for line in output.lines() {
         let Some(tab) = line.iter().position(|byte| *byte == b'\t') else { continue };
-        let (what, name) = line.split_at(tab);
+        let (value, name) = line.split_at(tab);
         let name = name.get(1..).unwrap_or_default();
-        match (what.strip_prefix(b"ref: "), name) {
-            (Some(target), b"HEAD") => listed.branch = BranchName::of_ref(target),
-            (None, b"HEAD") => listed.head = Oid::read(what),
-            (None, name) if name.starts_with(b"refs/heads/") => listed.empty = false,
+        match (value.strip_prefix(b"ref: "), name) {
+            (Some(target), b"HEAD") => refs.branch = BranchName::from_ref(target),
+            (None, b"HEAD") => refs.head = Oid::from_bytes(value),
+            (None, name) if name.starts_with(b"refs/heads/") => refs.empty = false,
             _ => {}
         }
     }
-    if listed.head.is_some() {
-        listed.empty = false;
+    if refs.head.is_some() {
+        refs.empty = false;
     }
-    Ok(listed)
+    Ok(refs)
 }
 
 async fn probe_path(git: &Git, local: &LocalRepo) -> Result<Probe, SourceError> {
-    let place = &local.root;
-    let head = git.command("rev-parse", format!("read HEAD of {}", place.display())).current_dir(place);
+    let root = &local.root;
+    let head = git.command("rev-parse", format!("read HEAD of {}", root.display())).current_dir(root);
     let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]);
     let head = head.no_lazy_fetch().output().await?;
-    let any = git.command("for-each-ref", format!("list the branches of {}", place.display())).current_dir(place);
+    let any = git.command("for-each-ref", format!("list the branches of {}", root.display())).current_dir(root);
     let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).no_lazy_fetch().run().await?;
-    let partial = Promisor::of(git, place).await?.is_some();
-    let head = Oid::read(&head.stdout);
+    let partial = Promisor::of_repo(git, root).await?.is_some();
+    let head = Oid::from_bytes(&head.stdout);
     Ok(Probe {
         default_branch: local.branch(git).await?,
         empty: any.stdout.is_empty() && head.is_none(),
@@ -234,8 +227,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_run_programs_or_are_options_are_refused() {
-        for bad in [
+    fn urls_that_run_programs_or_are_options_are_rejected() {
+        for invalid in [
             "ext::sh -c true",
             "-u",
             "--upload-pack=x",
@@ -249,9 +242,9 @@ mod tests {
             "fd::17",
             "https::https://h/x",
         ] {
-            assert!(Source::Url(bad.to_owned()).validate().is_err(), "{bad}");
+            assert!(Source::Url(invalid.to_owned()).validate().is_err(), "{invalid}");
         }
-        for good in [
+        for valid in [
             "https://h/a.git",
             "ssh://git@h:2222/a",
             "git@h:a/b.git",
@@ -260,12 +253,12 @@ mod tests {
             "alias:a",
             "git://h/a",
         ] {
-            assert!(Source::Url(good.to_owned()).validate().is_ok(), "{good}");
+            assert!(Source::Url(valid.to_owned()).validate().is_ok(), "{valid}");
         }
     }
 
     #[test]
-    fn what_people_type_is_told_apart() {
+    fn typed_text_is_a_path_or_a_url() {
         assert!(matches!(Source::parse("/srv/a"), Ok(Source::Path(_))));
         assert!(matches!(Source::parse("work/a"), Ok(Source::Path(_))));
         assert!(matches!(Source::parse("git@h:a/b"), Ok(Source::Url(_))));
@@ -273,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn no_form_shows_a_password_and_git_is_given_none() {
+    fn passwords_are_neither_shown_nor_passed_to_git() {
         let source = Source::Url("https://bot:s3cret@h/a.git".to_owned());
         assert_eq!(format!("{source} {source:?}"), "https://bot:***@h/a.git Source(https://bot:***@h/a.git)");
-        assert_eq!(source.argument(), "https://h/a.git");
+        assert_eq!(source.remote_arg(), "https://h/a.git");
     }
 }

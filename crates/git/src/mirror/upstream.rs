@@ -1,5 +1,5 @@
-//! The way from a mirror to where it comes from. A folder is looked for when it is needed and not before: it may have
-//! been moved or deleted since, and what the mirror keeps is there all the same.
+//! Access from a mirror to its source. A local repository is looked up only when it is needed: it may have been moved or
+//! deleted since, and the mirror is still usable.
 
 use std::ffi::OsString;
 
@@ -11,10 +11,10 @@ use crate::mirror::repo::Mirror;
 use crate::mirror::source::{Source, SourceError};
 
 impl Mirror {
-    /// The folder that the repository comes from; `None` where it comes from a server.
+    /// The local repository that the mirror was made from; `None` if it was made from a server.
     ///
     /// # Errors
-    /// [`SourceError`]: the folder is gone, or is no repository any more.
+    /// [`SourceError`] if the directory is gone, or is no repository any more.
     pub async fn local_repo(&self) -> Result<Option<&LocalRepo>, SourceError> {
         match self.source() {
             Source::Url(_) => Ok(None),
@@ -24,35 +24,35 @@ impl Mirror {
         }
     }
 
-    /// What git is given to fetch from and to push to.
-    pub(crate) async fn argument(&self) -> Result<OsString, SourceError> {
+    /// The argument for git to fetch from and push to, without credentials.
+    pub(crate) async fn remote_arg(&self) -> Result<OsString, SourceError> {
         Ok(match self.local_repo().await? {
             Some(local) => local.root.clone().into(),
-            None => self.source().argument(),
+            None => self.source().remote_arg(),
         })
     }
 
-    /// The same for people and for config files, where it does not matter whether it is still there.
-    pub(crate) async fn address(&self) -> OsString {
-        self.argument().await.unwrap_or_else(|_| self.source().argument())
+    /// The same for messages and config files, where it does not matter whether the repository is still there.
+    pub(crate) async fn display_url(&self) -> OsString {
+        self.remote_arg().await.unwrap_or_else(|_| self.source().remote_arg())
     }
 
-    /// Adds what a command needs to speak to the source, and to the server that a partial clone's missing objects are on.
-    pub(crate) async fn reach(&self, command: GitCommand) -> GitCommand {
-        let command = self.source().reach(command);
+    /// Adds the credentials for the source, and for the server that has a partial clone's missing objects.
+    pub(crate) async fn authenticate(&self, command: GitCommand) -> GitCommand {
+        let command = self.source().authenticate(command);
         match self.promisor_login().await {
             Some(login) => command.with_login(login),
             None => command,
         }
     }
 
-    /// The credentials in the address that the source itself, a partial clone, fetches missing objects from. They are
-    /// read from there each time, and written outside_repository.
+    /// The credentials in the URL from which the source, if it is a partial clone, fetches missing objects. They are read
+    /// from its config each time and written nowhere.
     async fn promisor_login(&self) -> Option<&Login> {
         let find = async || {
             self.promisor()?;
-            let place = &self.local_repo().await.ok()??.root;
-            Promisor::of(self.git(), place).await.ok()??.login
+            let root = &self.local_repo().await.ok()??.root;
+            Promisor::of_repo(self.git(), root).await.ok()??.login
         };
         self.upstream.login.get_or_init(find).await.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Pushing an issue's branch to the server.
+//! Pushing an issue's branch to the server, or into the local source repository.
 
 pub(crate) mod branch;
 pub(crate) mod lfs;

@@ -1,4 +1,4 @@
-//! Why nothing was saved, found or brought back.
+//! The error of saving, listing and restoring rescues.
 
 use std::path::PathBuf;
 
@@ -8,35 +8,25 @@ use crate::command::runner::GitError;
 use crate::files::access::FileError;
 use crate::untrusted::changes::StatusError;
 
-/// Why nothing was saved, found or brought back.
 #[derive(Debug, Error)]
 pub enum RescueError {
-    /// No such rescue.
-    #[error("there is no rescue {name}{}", offer(.there))]
+    #[error("there is no rescue {name}{}", list(.existing))]
     Unknown {
-        /// What was asked for.
         name: String,
-        /// The newest ones that there are.
-        there: Vec<String>,
+        /// The newest rescues of the repository.
+        existing: Vec<String>,
     },
-    /// The end of a name that several rescues have.
+    /// The end of the names of several rescues.
     #[error("{name} may be any of {}; give more of the name", .matching.join(", "))]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// Which rescues it fits.
-        matching: Vec<String>,
-    },
+    Ambiguous { name: String, matching: Vec<String> },
     /// A time that cannot be part of a ref's name.
     #[error("{0:?} cannot name a rescue; a time looks like 20261122T201500Z")]
     InvalidTime(String),
-    /// The directory for a restored worktree is in use.
-    #[error("{} is there already and not empty; give a new directory with --to", .0.display())]
+    /// The directory to restore to is in use.
+    #[error("{} exists and is not empty; give a new directory with --to", .0.display())]
     NotEmpty(PathBuf),
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The system says why.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -50,7 +40,7 @@ impl From<StatusError> for RescueError {
     }
 }
 
-fn offer(names: &[String]) -> String {
+fn list(names: &[String]) -> String {
     match names {
         [] => "; nothing was rescued in this repository".to_owned(),
         names => format!("; there is {}", names.join(", ")),

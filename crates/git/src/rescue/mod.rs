@@ -1,7 +1,7 @@
-//! Rescue: nothing that an agent did is lost when its worktree goes.
+//! Rescues: nothing that an agent did is lost when its worktree goes.
 //!
-//! A rescue is one commit under `refs/kugetsu/rescue/<issue>/<time>` in the mirror, so it outlives the worktree, and any
-//! git can read it.
+//! A rescue is a commit that holds everything a worktree would lose. It is in the mirror, as
+//! `refs/kugetsu/rescue/<issue>/<time>`, so it outlives the worktree, and plain git can read it.
 
 mod error;
 mod list;

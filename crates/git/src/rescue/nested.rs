@@ -1,68 +1,69 @@
-//! The commits of repositories inside a worktree: taken into the mirror one repository at a time, so that one which is
-//! damaged stands in nobody else's way.
+//! The commits of nested repositories. They are imported one repository at a time, so that a damaged one does not keep the
+//! others from being saved.
 
 use std::path::Path;
 
 use crate::command::runner::GitError;
-use crate::files::access::unique;
-use crate::lfs::objects::take_contents;
+use crate::files::access::unique_suffix;
+use crate::lfs::objects::copy_objects;
 use crate::mirror::repo::Mirror;
 use crate::names::{Oid, is_ref_name};
+use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::rescue::note::{NestedHead, Note};
-use crate::shown::shown;
 use crate::untrusted::changes::Changes;
 use crate::untrusted::nested_repos::{NestedHeads, NestedRepo, find_nested_repos};
 use crate::untrusted::quarantine::Quarantine;
 
-/// More heads of repositories inside than this are not kept; no worktree has them.
+/// Maximum number of heads saved. No worktree has this many.
 const HEADS_MAX: usize = 1000;
-/// Where restored repositories have them: `refs/kugetsu/inner/<place>/<ref>`.
-const NESTED: &[u8] = b"refs/kugetsu/inner/";
+/// The refs in a restored repository: `refs/kugetsu/inner/<path>/<ref>`.
+const RESTORED_PREFIX: &[u8] = b"refs/kugetsu/inner/";
 
-/// What was taken into the mirror. Its names there go with [`forget`](Self::forget).
+/// Commits that were imported into the mirror.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(super) struct Imported {
     pub(super) commits: Vec<Oid>,
-    names: Vec<String>,
+    /// Keep the commits until a rescue names them; removed by [`remove_refs`](Self::remove_refs).
+    temporary_refs: Vec<String>,
 }
 
-/// Takes the commits that repositories inside have and their servers do not. What was taken is noted, and what could not
-/// be taken is noted as not saved.
-pub(super) async fn take(
+/// Imports the commits that nested repositories have and their servers do not. Adds them to the note, and what cannot be
+/// imported to its list of unsaved work.
+pub(super) async fn import_nested(
     mirror: &Mirror,
     files: &Path,
     changes: &Changes,
     note: &mut Note,
-) -> Result<Taken, RescueError> {
+) -> Result<Imported, RescueError> {
     let found = find_nested_repos(files, &changes.nested).await?;
-    note.unsaved.extend(found.unread);
-    let mut taken = Taken::default();
+    note.unsaved.extend(found.unreadable);
+    let mut imported = Imported::default();
     for nested in &found.repositories {
-        take_from(mirror, nested, note, &mut taken).await?;
+        import_from(mirror, nested, note, &mut imported).await?;
     }
-    Ok(taken)
+    Ok(imported)
 }
 
-async fn take_from(
+async fn import_from(
     mirror: &Mirror,
     nested: &NestedRepo,
     note: &mut Note,
-    taken: &mut Taken,
+    imported: &mut Imported,
 ) -> Result<(), RescueError> {
-    let own = NestedHeads::read(&nested.git_dir);
-    let quarantine = Quarantine::open_separate(mirror, &nested.git_dir, own.any_commit()).await?;
-    let place = shown(&nested.place);
+    let heads = NestedHeads::read(&nested.git_dir);
+    let quarantine = Quarantine::open_separate(mirror, &nested.git_dir, heads.any_commit()).await?;
+    let path = printable(&nested.path);
     if !quarantine.unreadable().is_empty() {
-        note.unsaved.push(format!("commits of the repository {place} (its objects cannot all be read)"));
+        note.unsaved.push(format!("commits of the repository {path} (its objects cannot all be read)"));
     }
-    for (name, oid) in own.unpushed_heads(&quarantine, &[]).await? {
+    for (name, oid) in heads.unpushed_heads(&quarantine, &[]).await? {
         let Some(commit) = quarantine.peel_to_commit(oid).await? else {
-            note.notices.push(format!("{} in {place} names a commit that is damaged or not there", shown(name)));
+            note.notices.push(format!("{} in {path} names a commit that is damaged or not there", printable(name)));
             continue;
         };
-        let outgoing = format!("refs/kugetsu/outgoing/{}", unique());
-        let why = match taken.names.len() < HEADS_MAX {
+        let outgoing = format!("refs/kugetsu/outgoing/{}", unique_suffix());
+        let failure = match imported.temporary_refs.len() < HEADS_MAX {
             true => match mirror.import(&quarantine, &commit, &outgoing).await {
                 Ok(()) => None,
                 Err(GitError::Failed { stderr, .. }) => Some(stderr.as_str().replace('\n', "; ")),
@@ -71,65 +72,65 @@ async fn take_from(
             },
             false => Some("there are too many".to_owned()),
         };
-        if let Some(why) = why {
+        if let Some(reason) = failure {
             note.unsaved.push(format!(
-                "commits of {} in the repository {place} (push them to its server, or copy that repository to another \
-                 place and remove it here: {why})",
-                shown(name)
+                "commits of {} in the repository {path} (push them to its server, or move that repository out of \
+                 the worktree: {reason})",
+                printable(name)
             ));
             continue;
         }
-        take_contents(&nested.git_dir, mirror.dir()).await?;
-        note.nested.push(NestedHead { place: nested.place.clone(), name: name.clone(), commit: commit.clone() });
-        taken.commits.push(commit);
-        taken.names.push(outgoing);
+        copy_objects(&nested.git_dir, mirror.dir()).await?;
+        note.nested.push(NestedHead { path: nested.path.clone(), name: name.clone(), commit: commit.clone() });
+        imported.commits.push(commit);
+        imported.temporary_refs.push(outgoing);
     }
     Ok(())
 }
 
-impl Taken {
-    /// Takes the names away that kept the commits in the mirror until a rescue names them.
-    pub(super) async fn forget(self, mirror: &Mirror) -> Result<(), GitError> {
-        if self.names.is_empty() {
+impl Imported {
+    /// Removes the temporary refs.
+    pub(super) async fn remove_refs(self, mirror: &Mirror) -> Result<(), GitError> {
+        if self.temporary_refs.is_empty() {
             return Ok(());
         }
-        let lines: String = self.names.iter().map(|name| format!("delete {name}\n")).collect();
-        let command = mirror.command("update-ref", "forget the names of what was taken").arg("--stdin");
+        let lines: String = self.temporary_refs.iter().map(|name| format!("delete {name}\n")).collect();
+        let command = mirror.command("update-ref", "remove temporary refs").arg("--stdin");
         command.stdin(lines).run().await.map(drop)
     }
 }
 
-/// The ref that a restored repository has for a head of a repository inside.
+/// The ref that a restored repository has for a head of a nested repository.
 pub(super) fn restored_ref(head: &NestedHead) -> Vec<u8> {
     let name = head.name.strip_prefix(b"refs/").unwrap_or(&head.name);
-    [&restored_prefix(&head.place), b"/".as_slice(), name].concat()
+    [&restored_prefix(&head.path), b"/".as_slice(), name].concat()
 }
 
-fn restored_prefix(place: &[u8]) -> Vec<u8> {
-    let plain = [NESTED, place].concat();
+fn restored_prefix(path: &[u8]) -> Vec<u8> {
+    let plain = [RESTORED_PREFIX, path].concat();
     if is_ref_name(&plain) {
         return plain;
     }
-    let escaped = place.iter().flat_map(|byte| match byte {
+    let escaped = path.iter().flat_map(|byte| match byte {
         b'/' | b'-' | b'_' => vec![*byte],
         byte if byte.is_ascii_alphanumeric() => vec![*byte],
         byte => format!("%{byte:02x}").into_bytes(),
     });
-    NESTED.iter().copied().chain(escaped).collect()
+    RESTORED_PREFIX.iter().copied().chain(escaped).collect()
 }
 
-/// What to tell of the commits of repositories inside, once they are restored.
+/// Notices about the restored commits, one for each nested repository.
 pub(super) fn notices(heads: &[NestedHead]) -> Vec<String> {
-    let mut places: Vec<&[u8]> = heads.iter().map(|head| head.place.as_slice()).collect();
-    places.dedup();
-    let one = |place: &[u8]| {
+    let mut paths: Vec<&[u8]> = heads.iter().map(|head| head.path.as_slice()).collect();
+    paths.dedup();
+    let notice = |path: &[u8]| {
         format!(
-            "the repository {} had commits that its server does not have; they are here below {}",
-            shown(place),
-            shown(&restored_prefix(place))
+            "the repository {} had commits that its server does not have; they are below {} here",
+            printable(path),
+            printable(&restored_prefix(path))
         )
     };
-    places.into_iter().map(one).collect()
+    paths.into_iter().map(notice).collect()
 }
 
 #[cfg(test)]
@@ -137,16 +138,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_makes_a_ref_that_git_takes() {
-        let head = |place: &[u8], name: &[u8]| NestedHead {
-            place: place.to_vec(),
+    fn every_path_makes_a_valid_ref() {
+        let head = |path: &[u8], name: &[u8]| NestedHead {
+            path: path.to_vec(),
             name: name.to_vec(),
             commit: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".parse().unwrap(),
         };
         assert_eq!(restored_ref(&head(b"parts/a.b", b"refs/heads/x")), b"refs/kugetsu/inner/parts/a.b/heads/x");
         assert_eq!(restored_ref(&head(b"parts/a", b"HEAD")), b"refs/kugetsu/inner/parts/a/HEAD");
-        for place in [b".git/modules/a b".as_slice(), b"x..y/\xff\n.lock", b"a.lock", b"~^:?*[\\"] {
-            let name = restored_ref(&head(place, b"refs/stash"));
+        for path in [b".git/modules/a b".as_slice(), b"x..y/\xff\n.lock", b"a.lock", b"~^:?*[\\"] {
+            let name = restored_ref(&head(path, b"refs/stash"));
             assert!(is_ref_name(&name), "{}", String::from_utf8_lossy(&name));
         }
     }

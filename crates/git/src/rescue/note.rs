@@ -1,66 +1,70 @@
-//! What a rescue's commit says of itself: for a person first, and in lines that can be read again.
+//! The message of a rescue's commit: text for a person, then lines that can be parsed again.
+//!
+//! Rescues are kept for ever, so the keys of the lines never change.
 
 use percent_encoding::percent_decode_str;
 
 use crate::names::Oid;
-use crate::shown::shown;
+use crate::printable::printable;
 
 const FORMAT: &str = "Kugetsu-Rescue: 1";
-/// The key of a ref of the relay. Rescues of earlier versions have it too, so it keeps the name that relays had then.
+/// The key of a relay's ref. Rescues have it since relays were called gates.
 const RELAY_KEY: &str = "Gate";
-const WHY_MAX: usize = 300;
+/// The key of a commit of a nested repository.
+const NESTED_KEY: &str = "Inner";
+/// In characters.
+const REASON_MAX: usize = 300;
 
-/// A commit of a repository inside the worktree that its server does not have.
+/// A commit of a nested repository that its server does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NestedHead {
-    /// Where the repository is, below the worktree.
-    pub(super) place: Vec<u8>,
-    /// What names the commit there: a ref, `HEAD`, or `kept/<commit>`.
+    /// The path of the repository below the worktree.
+    pub(super) path: Vec<u8>,
+    /// The name of the commit there: a ref, `HEAD`, or `kept/<commit>`.
     pub(super) name: Vec<u8>,
     pub(super) commit: Oid,
 }
 
-/// A rescue's own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) issue: u64,
     pub(super) at: String,
-    /// One line.
+    /// One line, see [`Note::clean_reason`].
     pub(super) reason: String,
     /// The issue's branch.
     pub(super) branch: String,
-    /// The ref that HEAD stood on; `None`: it stood on a commit.
-    pub(super) on: Option<Vec<u8>>,
+    /// The ref that HEAD was on; `None` if it was detached.
+    pub(super) head_ref: Option<Vec<u8>>,
+    /// The commit of HEAD.
     pub(super) head: Option<Oid>,
-    /// A commit of what was staged, if that was something.
+    /// A commit with the staged files, if any were staged.
     pub(super) index: Option<Oid>,
-    /// How many files differ from HEAD.
+    /// Number of files that differ from HEAD.
     pub(super) files: usize,
     /// The worktree's refs.
     pub(super) refs: Vec<(Vec<u8>, Oid)>,
-    /// The relay's refs that the server does not have.
-    pub(super) relay: Vec<(Vec<u8>, Oid)>,
-    /// What repositories inside the worktree have and their servers do not.
+    /// Those refs of the relay that the server does not have.
+    pub(super) relay_refs: Vec<(Vec<u8>, Oid)>,
+    /// Commits of nested repositories that their servers do not have.
     pub(super) nested: Vec<NestedHead>,
-    /// Files that are there but could not be saved, fit to be shown.
+    /// Files that could not be saved, escaped.
     pub(super) unsaved: Vec<String>,
-    /// What is saved otherwise than it was, or was lost before, fit to be shown.
+    /// What was saved differently, or was lost before; escaped.
     pub(super) notices: Vec<String>,
 }
 
 impl Note {
-    /// The reason as it is kept.
-    pub(super) fn reason(why: &str) -> String {
-        shown(why.trim().replace(['\n', '\r'], " ").as_bytes()).chars().take(WHY_MAX).collect()
+    /// Makes one line of bounded length of a reason.
+    pub(super) fn clean_reason(why: &str) -> String {
+        printable(why.trim().replace(['\n', '\r'], " ").as_bytes()).chars().take(REASON_MAX).collect()
     }
 
-    /// The commit's message.
     pub(super) fn message(&self) -> String {
         let mut text = format!("Rescue of issue {}: {}\n\n", self.issue, self.reason);
         text.push_str(
-            "The whole state of a worktree, saved by kugetsu before something could be lost. The files are this\n",
+            "All of a worktree, saved by kugetsu before some of it could be lost. The files are those of this\n",
         );
-        text.push_str("commit's; what was committed, staged or pushed are its parents. To bring it back:\n\n");
+        text.push_str("commit; its parents are what was committed, staged or pushed. To restore it:\n\n");
         text.push_str(&format!(
             "    kugetsu rescue restore <owner/repo>#{} --rescue {}\n\n{FORMAT}\n",
             self.issue, self.at
@@ -70,8 +74,8 @@ impl Note {
         line("Time", &self.at);
         line("Why", &self.reason);
         line("Branch", &self.branch);
-        if let Some(on) = &self.on {
-            line("On", &encoded(on));
+        if let Some(head_ref) = &self.head_ref {
+            line("On", &encode(head_ref));
         }
         if let Some(head) = &self.head {
             line("Head", head.as_str());
@@ -80,13 +84,13 @@ impl Note {
             line("Index", index.as_str());
         }
         line("Files", &self.files.to_string());
-        for (key, refs) in [("Ref", &self.refs), (RELAY_KEY, &self.relay)] {
+        for (key, refs) in [("Ref", &self.refs), (RELAY_KEY, &self.relay_refs)] {
             for (name, oid) in refs {
-                line(key, &format!("{oid} {}", encoded(name)));
+                line(key, &format!("{oid} {}", encode(name)));
             }
         }
         for head in &self.nested {
-            line("Inner", &format!("{} {} {}", head.commit, encoded(&head.place), encoded(&head.name)));
+            line(NESTED_KEY, &format!("{} {} {}", head.commit, encode(&head.path), encode(&head.name)));
         }
         for (key, sentences) in [("Unsaved", &self.unsaved), ("Notice", &self.notices)] {
             for sentence in sentences {
@@ -96,8 +100,8 @@ impl Note {
         text
     }
 
-    /// Reads a message; `None` if it is none of ours.
-    pub(super) fn read(message: &str) -> Option<Self> {
+    /// Parses a message; `None` if it is not that of a rescue.
+    pub(super) fn parse(message: &str) -> Option<Self> {
         let mut lines = message.lines().skip_while(|line| *line != FORMAT);
         lines.next()?;
         let mut note = Self::default();
@@ -105,25 +109,25 @@ impl Note {
             let Some((key, value)) = line.split_once(": ") else { continue };
             let named = || {
                 let (oid, name) = value.split_once(' ')?;
-                Some((decoded(name), oid.parse().ok()?))
+                Some((decode(name), oid.parse().ok()?))
             };
-            let inner = || {
-                let mut words = value.splitn(3, ' ');
-                let (oid, place, name) = (words.next()?, words.next()?, words.next()?);
-                Some(NestedHead { place: decoded(place), name: decoded(name), commit: oid.parse().ok()? })
+            let nested = || {
+                let mut fields = value.splitn(3, ' ');
+                let (oid, path, name) = (fields.next()?, fields.next()?, fields.next()?);
+                Some(NestedHead { path: decode(path), name: decode(name), commit: oid.parse().ok()? })
             };
             match key {
                 "Issue" => note.issue = value.parse().ok()?,
                 "Time" => note.at = value.to_owned(),
                 "Why" => note.reason = value.to_owned(),
                 "Branch" => note.branch = value.to_owned(),
-                "On" => note.on = Some(decoded(value)),
+                "On" => note.head_ref = Some(decode(value)),
                 "Head" => note.head = value.parse().ok(),
                 "Index" => note.index = value.parse().ok(),
                 "Files" => note.files = value.parse().ok()?,
                 "Ref" => note.refs.extend(named()),
-                "Inner" => note.nested.extend(inner()),
-                RELAY_KEY => note.relay.extend(named()),
+                NESTED_KEY => note.nested.extend(nested()),
+                RELAY_KEY => note.relay_refs.extend(named()),
                 "Unsaved" => note.unsaved.push(value.to_owned()),
                 "Notice" => note.notices.push(value.to_owned()),
                 _ => {}
@@ -133,8 +137,8 @@ impl Note {
     }
 }
 
-/// Bytes as one word: what is not plain ASCII is written `%41`.
-fn encoded(bytes: &[u8]) -> String {
+/// Escapes everything but visible ASCII as `%41`, so that bytes become one word.
+fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         if byte.is_ascii_graphic() && *byte != b'%' {
@@ -146,7 +150,7 @@ fn encoded(bytes: &[u8]) -> String {
     text
 }
 
-fn decoded(text: &str) -> Vec<u8> {
+fn decode(text: &str) -> Vec<u8> {
     percent_decode_str(text).collect()
 }
 
@@ -155,37 +159,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_is_read_as_it_was_written() {
+    fn a_parsed_note_equals_the_written_one() {
         let oid: Oid = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".parse().unwrap();
         let note = Note {
             issue: 7,
             at: "20261122T201500Z-2".to_owned(),
-            reason: Note::reason("stopped\nHead: 0\x1b[2J: after an hour"),
+            reason: Note::clean_reason("stopped\nHead: 0\x1b[2J: after an hour"),
             branch: "kugetsu/7-x".to_owned(),
-            on: Some(b"refs/heads/\xff %".to_vec()),
+            head_ref: Some(b"refs/heads/\xff %".to_vec()),
             head: Some(oid.clone()),
             index: None,
             files: 3,
             refs: vec![(b"refs/heads/a\xfc".to_vec(), oid.clone())],
-            relay: vec![(b"refs/heads/b".to_vec(), oid.clone())],
-            nested: vec![NestedHead { place: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
+            relay_refs: vec![(b"refs/heads/b".to_vec(), oid.clone())],
+            nested: vec![NestedHead { path: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
             unsaved: vec!["a: b".to_owned()],
             notices: vec!["c".to_owned()],
         };
-        assert_eq!(Note::read(&note.message()), Some(note));
-        assert_eq!(Note::read("Rescue of issue 7: x\n"), None);
+        assert_eq!(Note::parse(&note.message()), Some(note));
+        assert_eq!(Note::parse("Rescue of issue 7: x\n"), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn any_ref_name_comes_back(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
-            proptest::prop_assert_eq!(decoded(&encoded(&bytes)), bytes);
+        fn any_bytes_survive_encoding(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
+            proptest::prop_assert_eq!(decode(&encode(&bytes)), bytes);
         }
 
         #[test]
-        fn no_reason_becomes_a_line_of_its_own(why in ".{0,400}") {
-            let note = Note { reason: Note::reason(&why), ..Note::default() };
-            proptest::prop_assert_eq!(Note::read(&note.message()), Some(note));
+        fn no_reason_is_parsed_as_a_line(why in ".{0,400}") {
+            let note = Note { reason: Note::clean_reason(&why), ..Note::default() };
+            proptest::prop_assert_eq!(Note::parse(&note.message()), Some(note));
         }
     }
 }

@@ -1,16 +1,15 @@
-//! Brings a rescue back: a repository of its own with the branches, the index and the files as they were.
+//! Restores a rescue into a repository of its own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::{GitCommand, TRANSFER_TIMEOUT};
-use crate::files::access::below;
-use crate::files::access::{FileError, IoContext, make_dir, replace};
-use crate::files::removal::{being_made, remove};
-use crate::git_dir::layout::{ConfigText, make_git_dir, packed_refs};
-use crate::git_dir::objects::take_objects;
-use crate::lfs::objects::take_contents;
+use crate::files::access::{FileError, IoContext, create_dir_all, join_bytes, write_atomic};
+use crate::files::removal::{remove_tree, staging_path};
+use crate::git_dir::layout::{ConfigFile, SHALLOW, UNBORN_HEAD, create_git_dir, format_packed_refs};
+use crate::git_dir::objects::link_objects;
+use crate::lfs::objects::copy_objects;
 use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
@@ -21,28 +20,22 @@ use crate::rescue::note::Note;
 use crate::untrusted::quarantine::Conversion;
 use crate::worktree::checkout;
 
-/// Where a restored repository has the refs of the relay. The name is from the time when relays were called gates; it stays,
-/// as people know it.
+/// The refs of the relay in a restored repository. Users know the name from the time when relays were called gates.
 const RESTORED_RELAY: &[u8] = b"refs/kugetsu/gate/";
 
-/// What was brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// The directory.
     pub dir: PathBuf,
     /// The rescue's ref.
     pub name: String,
-    /// What a person should know, one sentence each.
+    /// Notices for the user, one sentence each.
     pub notices: Vec<String>,
 }
 
-/// Makes `to` (a new or an empty directory) a repository that borrows nothing: `origin` is the real server, HEAD, the
-/// branches and the index are as they were, uncommitted changes are uncommitted again, untracked files untracked. What
-/// was pushed to the relay, but not to the server, is in `refs/kugetsu/gate`; what repositories inside had and their servers
-/// did not is in `refs/kugetsu/inner/<place>`, and a notice says so.
-///
-/// # Errors
-/// [`RescueError`]; nothing is left behind.
+/// Makes `to`, a new or an empty directory, a repository that borrows nothing. Its `origin` is the real server. HEAD, the
+/// branches and the index are as they were, uncommitted changes are uncommitted again, and untracked files are untracked.
+/// Commits that were pushed to the relay only are below `refs/kugetsu/gate`, and those of nested repositories below
+/// `refs/kugetsu/inner/<path>`, with a notice. If it fails, nothing is left behind.
 pub async fn restore(mirror: &Mirror, name: &str, to: &Path) -> Result<Restored, RescueError> {
     let (rescue, note) = find(mirror, name).await?;
     let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
@@ -54,61 +47,63 @@ pub async fn restore(mirror: &Mirror, name: &str, to: &Path) -> Result<Restored,
         return Err(RescueError::NotEmpty(to));
     }
     if let Some(parent) = to.parent() {
-        make_dir(parent)?;
+        create_dir_all(parent)?;
     }
-    let new = being_made(&to);
-    let made = make(mirror, &rescue, &note, &new).await;
-    let placed = match made {
-        // An empty directory gives way to the new one.
-        Ok(notices) => std::fs::rename(&new, &to).context("put in place", &to).map(|()| notices).map_err(Into::into),
+    let new = staging_path(&to);
+    let made = create_in(mirror, &rescue, &note, &new).await;
+    let renamed = match made {
+        // The rename replaces an empty directory.
+        Ok(notices) => std::fs::rename(&new, &to).context("create", &to).map(|()| notices).map_err(Into::into),
         Err(error) => Err(error),
     };
-    match placed {
+    match renamed {
         Ok(notices) => Ok(Restored { dir: to, name: rescue.name, notices }),
         Err(error) => {
-            remove(&new).await?;
+            remove_tree(&new).await?;
             Err(error)
         }
     }
 }
 
-async fn make(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Result<Vec<String>, RescueError> {
+async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Result<Vec<String>, RescueError> {
     let git_dir = dir.join(".git");
-    let lfs = Lfs::find(mirror.git()).await?;
-    let head = match (&note.on, &note.head) {
-        (Some(on), _) => [b"ref: ", on.as_slice()].concat(),
+    let lfs = Lfs::detect(mirror.git()).await?;
+    let head = match (&note.head_ref, &note.head) {
+        (Some(head_ref), _) => [b"ref: ", head_ref.as_slice()].concat(),
         (None, Some(head)) => head.as_str().as_bytes().to_vec(),
         (None, None) => format!("ref: refs/heads/{}", note.branch).into_bytes(),
     };
-    make_git_dir(&git_dir, "ref: refs/heads/none", &config(mirror, note, &mirror.address().await))?;
-    take_objects(mirror.objects(), git_dir.join("objects")).await?;
-    take_contents(mirror.dir(), &git_dir).await?;
+    create_git_dir(&git_dir, UNBORN_HEAD, &config(mirror, note, &mirror.display_url().await))?;
+    link_objects(mirror.objects(), git_dir.join("objects")).await?;
+    copy_objects(mirror.dir(), &git_dir).await?;
     if let Some(shallow) = mirror.shallow() {
-        replace(&git_dir.join("shallow"), &shallow)?;
+        write_atomic(&git_dir.join(SHALLOW), &shallow)?;
     }
-    replace(&git_dir.join("packed-refs"), &refs(mirror, rescue, note).await?)?;
-    replace(&git_dir.join("HEAD"), &[head.as_slice(), b"\n"].concat())?;
+    write_atomic(&git_dir.join("packed-refs"), &refs(mirror, rescue, note).await?)?;
+    write_atomic(&git_dir.join("HEAD"), &[head.as_slice(), b"\n"].concat())?;
 
+    // First the files and the index of HEAD, then the saved files over them, then the index with what was staged. So git sees
+    // the same three states as before: HEAD, index, files.
     let mut notices = Vec::new();
     if let Some(head) = &note.head {
-        checkout::fill(mirror, dir, head, &lfs, &mut |_| ()).await?;
-        notices.extend(lfs.notice(mirror.git(), dir).await?);
+        checkout::check_out(mirror, dir, head, &lfs, &mut |_| ()).await?;
+        notices.extend(lfs.pointer_notice(mirror.git(), dir).await?);
     }
     write_files(mirror, rescue, note, dir).await?;
     if let Some(index) = &note.index {
-        on(mirror, dir, "read-tree", "bring back what was staged").arg(index.as_str()).run().await?;
+        command_in(mirror, dir, "read-tree", "restore what was staged").arg(index.as_str()).run().await?;
     }
-    // Exit code 1: some files differ from the index, which is the point.
-    let refresh = on(mirror, dir, "update-index", "look at the files").args(["-q", "--refresh"]);
-    lfs.permit_pointers(refresh).output().await?;
+    // Fails if files differ from the index, as they should.
+    let refresh = command_in(mirror, dir, "update-index", "refresh the index").args(["-q", "--refresh"]);
+    lfs.allow_pointers(refresh).output().await?;
     notices.extend(nested::notices(&note.nested));
     notices.extend(note.notices.iter().cloned());
-    notices.extend(note.unsaved.iter().map(|unsaved| format!("this could not be saved: {unsaved}")));
+    notices.extend(note.unsaved.iter().map(|unsaved| format!("could not be saved: {unsaved}")));
     Ok(notices)
 }
 
-fn config(mirror: &Mirror, note: &Note, origin: &OsStr) -> ConfigText {
-    let mut config = ConfigText::default();
+fn config(mirror: &Mirror, note: &Note, origin: &OsStr) -> ConfigFile {
+    let mut config = ConfigFile::default();
     let extended = mirror.format() != "sha1" || mirror.promisor().is_some();
     config.section("core", None).set("repositoryFormatVersion", if extended { "1" } else { "0" });
     config.set("fileMode", "true").set("bare", "false").set("logAllRefUpdates", "true");
@@ -132,32 +127,37 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
     let mut refs: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
     refs.extend(mirror.refs(&["refs/remotes/origin", "refs/tags"]).await?);
     refs.extend(note.refs.iter().cloned());
-    for (name, oid) in &note.relay {
+    for (name, oid) in &note.relay_refs {
         let rest = name.strip_prefix(b"refs/").unwrap_or(name);
         refs.insert([RESTORED_RELAY, rest].concat(), oid.clone());
     }
     refs.extend(note.nested.iter().map(|head| (restored_ref(head), head.commit.clone())));
     refs.insert(rescue.name.clone().into_bytes(), rescue.commit.clone());
-    Ok(packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
+    Ok(format_packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
 }
 
-/// A command in the new repository.
-fn on(mirror: &Mirror, dir: &Path, subcommand: &str, action: &str) -> GitCommand {
+/// Begins a git command in the new repository. It is the host's own, so git may run there.
+fn command_in(mirror: &Mirror, dir: &Path, subcommand: &str, action: &str) -> GitCommand {
     mirror.git().command(subcommand, action).git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT)
 }
 
-/// Puts the saved files over those of HEAD, byte for byte.
+/// Writes the saved files over those of HEAD, byte for byte.
+///
+/// A temporary index keeps the real one at HEAD, and `info/attributes` turns conversions and filters off: the rescue has the
+/// bytes of the files, not what git would have stored for them. Only files that differ are written, so the others keep the
+/// stat data of the checkout, and the user's filters do not see them as changed.
 async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) -> Result<(), RescueError> {
     let attributes = dir.join(".git/info/attributes");
-    replace(&attributes, Conversion::Raw.attributes())?;
+    write_atomic(&attributes, Conversion::Raw.attributes())?;
     let index = dir.join(".git/rescue-index");
-    let command = |subcommand: &str, action: &str| on(mirror, dir, subcommand, action).env("GIT_INDEX_FILE", &index);
+    let command =
+        |subcommand: &str, action: &str| command_in(mirror, dir, subcommand, action).env("GIT_INDEX_FILE", &index);
     command("read-tree", "read the rescue").arg(rescue.commit.as_str()).run().await?;
 
     let head = match &note.head {
         Some(head) => head.clone(),
         None => {
-            let empty = command("hash-object", "make an empty tree").args(["-w", "-t", "tree", "--stdin"]);
+            let empty = command("hash-object", "create an empty tree").args(["-w", "-t", "tree", "--stdin"]);
             empty.stdin(Vec::new()).run().await?.oid()?
         }
     };
@@ -175,22 +175,22 @@ async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) 
         }
     }
     for path in deleted {
-        take_away(dir, path)?;
+        remove_file(dir, path)?;
     }
     let checkout = command("checkout-index", "write the files").args(["--force", "-z", "--stdin"]);
-    mirror.reach(checkout).await.stdin(written).run().await?;
+    mirror.authenticate(checkout).await.stdin(written).run().await?;
     for file in [attributes, index] {
         std::fs::remove_file(&file).context("remove", &file)?;
     }
     Ok(())
 }
 
-/// Removes a file and the directories that it leaves empty.
-fn take_away(dir: &Path, path: &[u8]) -> Result<(), FileError> {
-    let file = below(dir, path);
+/// Removes a file, and the directories that are empty then.
+fn remove_file(dir: &Path, path: &[u8]) -> Result<(), FileError> {
+    let file = join_bytes(dir, path);
     let Ok(meta) = file.symlink_metadata() else { return Ok(()) };
-    let gone = if meta.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
-    gone.context("remove", &file)?;
+    let removed = if meta.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
+    removed.context("remove", &file)?;
     let mut parent = file.parent();
     while let Some(empty) = parent.filter(|parent| *parent != dir) {
         if std::fs::remove_dir(empty).is_err() {

@@ -1,7 +1,11 @@
-//! Saves the whole state of a worktree as one commit in the mirror.
+//! Saves everything in a worktree as one commit in the mirror.
 //!
-//! Nothing that the agent wrote can stop it or make it run something: the git directory is read as files, the contents
-//! are stored as the bytes they are, and what cannot be read is named in the result.
+//! Nothing that the agent wrote can prevent it or make it run a program: the git directory is read as files, file contents
+//! are stored byte for byte, and what cannot be read is reported.
+//!
+//! The commit's tree is the files. Its parents are every commit that would otherwise be lost with the worktree: HEAD, a
+//! commit of the staged files, the tips of branches and stashes, and commits of nested repositories. Its message
+//! ([`Note`]) says which parent is which.
 
 use std::collections::BTreeSet;
 
@@ -11,27 +15,24 @@ use crate::files::lock;
 use crate::mirror::reachability::RESCUE;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
+use crate::printable::printable;
 use crate::rescue::error::RescueError;
-use crate::rescue::list::noted;
-use crate::rescue::nested::{self, Taken};
+use crate::rescue::list::load_notes;
+use crate::rescue::nested::{Imported, import_nested};
 use crate::rescue::note::Note;
 use crate::rescue::tree::write_tree;
-use crate::shown::shown;
-use crate::untrusted::changes::Changes;
-use crate::untrusted::changes::StatusError;
+use crate::untrusted::changes::{Changes, StatusError};
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::{Head, commits_outside_refs};
 use crate::worktree::identity::Identity;
 use crate::worktree::lifecycle::Worktree;
 use crate::worktree::status::Heads;
 
-/// More heads than this are not kept as parents of one commit; no worktree has them.
+/// Maximum number of parents of a rescue. No worktree has this many heads.
 const HEADS_MAX: usize = 2000;
 
-/// What is known of a rescue beforehand.
 #[derive(Clone, Debug)]
 pub struct SaveSpec {
-    /// The issue's number.
     pub issue_number: u64,
     /// Why it is saved, for a person.
     pub reason: String,
@@ -39,39 +40,36 @@ pub struct SaveSpec {
     pub at: String,
 }
 
-/// What was saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// Its ref in the mirror.
+    /// The rescue's ref in the mirror.
     pub name: String,
-    /// The commit.
     pub commit: Oid,
-    /// How many files differ from the commit that was checked out.
+    /// Number of files that differ from the commit that was checked out.
     pub files: usize,
-    /// Files that are there but could not be saved, fit to be shown: removing the worktree would lose them.
+    /// Work that could not be saved, escaped. Removing the worktree would lose it.
     pub unsaved: Vec<String>,
-    /// What is saved otherwise than it was (a staged state that git cannot read), or was lost before (a commit whose
-    /// objects the agent removed), fit to be shown.
+    /// What was saved differently (staged files that git cannot read), or was lost before (commits whose objects the agent
+    /// removed). Escaped.
     pub notices: Vec<String>,
 }
 
-/// Saves what a worktree holds: files (tracked and untracked, those of repositories inside it too; ignored ones not),
-/// what is staged, HEAD, its branches and stashes, what was pushed to its relay, and the commits of repositories inside
-/// that their own servers do not have. `None` when nothing of that would be lost: it is all on the server, as of the last
-/// update, or in an earlier rescue.
+/// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
+/// ones), what is staged, HEAD, branches and stashes, what was pushed to the relay, and the commits of nested repositories
+/// that their servers do not have.
 ///
-/// # Errors
-/// [`RescueError`]; nothing of the worktree is changed either way.
+/// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
+/// The worktree is not changed.
 pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
     if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(RescueError::InvalidTime(spec.at));
     }
-    let _lock = lock::take(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
+    let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
     let heads = Heads::read(worktree).await?;
-    let safe = mirror.safe().await?;
+    let safe = mirror.safe_commits().await?;
     let mut note = Note {
         issue: spec.issue_number,
-        reason: Note::reason(&spec.reason),
+        reason: Note::clean_reason(&spec.reason),
         branch: worktree.branch().to_string(),
         ..Note::default()
     };
@@ -80,55 +78,60 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
             .quarantine
             .unreadable()
             .iter()
-            .map(|dir| format!("objects in {}", shown(dir.as_os_str().as_encoded_bytes()))),
+            .map(|dir| format!("objects in {}", printable(dir.as_os_str().as_encoded_bytes()))),
     );
-    let kept = keep_heads(mirror, worktree, &heads, &mut note).await?;
+    let tips = collect_heads(mirror, worktree, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
-    note.unsaved.extend(changes.unread.iter().cloned());
-    let taken = match is_real_dir(worktree.dir()) {
-        true => nested::take(mirror, worktree.dir(), &changes, &mut note).await?,
-        false => Taken::default(),
+    note.unsaved.extend(changes.unreadable.iter().cloned());
+    let nested = match is_real_dir(worktree.dir()) {
+        true => import_nested(mirror, worktree.dir(), &changes, &mut note).await?,
+        false => Imported::default(),
     };
-    let saved = keep(mirror, worktree, spec, Kept { heads, safe, kept, changes, nested: &taken.commits }, note).await;
-    taken.forget(mirror).await?;
+    let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits };
+    let saved = save_snapshot(mirror, worktree, spec, snapshot, note).await;
+    // Only now, since until the rescue names them nothing else keeps these commits.
+    nested.remove_refs(mirror).await?;
     saved
 }
 
-/// What is to be kept.
-struct Kept<'k> {
+/// The state to be saved.
+struct Snapshot<'k> {
     heads: Heads,
     safe: Vec<Oid>,
-    /// Commits of the worktree's and the relay's.
-    kept: Vec<Oid>,
+    /// Commits of the worktree and the relay.
+    tips: Vec<Oid>,
     changes: Changes,
-    /// Commits of repositories inside.
+    /// Commits of nested repositories.
     nested: &'k [Oid],
 }
 
-/// Makes the rescue, unless nothing would be lost or it is there already. What could not be saved is told either way.
-async fn keep(
+/// Creates the rescue, unless nothing would be lost or an equal one exists. Work that cannot be saved is returned in every
+/// case, so that the caller does not remove it.
+async fn save_snapshot(
     mirror: &Mirror,
     worktree: &Worktree,
     spec: SaveSpec,
-    kept: Kept<'_>,
+    snapshot: Snapshot<'_>,
     mut note: Note,
 ) -> Result<Option<Saved>, RescueError> {
-    let Kept { heads, safe, kept, changes, nested } = kept;
+    let Snapshot { heads, safe, tips, changes, nested } = snapshot;
     let quarantine = &heads.quarantine;
-    let all: Vec<&Oid> = kept.iter().chain(nested).collect();
-    let work_at_risk = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
-    if changes.is_empty() && work_at_risk && note.unsaved.is_empty() {
+    let all: Vec<&Oid> = tips.iter().chain(nested).collect();
+    let commits_are_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
+    if changes.is_empty() && commits_are_safe && note.unsaved.is_empty() {
         return Ok(None);
     }
 
     if changes.any_staged() {
-        note.index = staged(quarantine, note.head.as_ref()).await?;
+        note.index = commit_index(quarantine, note.head.as_ref()).await?;
         if note.index.is_none() {
             note.notices.push(
-                "what was staged is not kept apart, as it holds conflicts; its files are saved as they were".to_owned(),
+                "the staged state is not saved separately, since it has conflicts; its files are saved as they were"
+                    .to_owned(),
             );
         }
     }
+    // From here on the index of the quarantine holds all files, not the staged ones.
     let tree = write_tree(quarantine, worktree.dir(), &changes, &mut note).await?;
     note.files = quarantine.count_changed_files(note.head.as_ref(), &tree).await?;
     let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
@@ -137,79 +140,82 @@ async fn keep(
             parents.push(oid.clone());
         }
     }
-    if let Some((name, commit)) = saved_before(mirror, spec.issue_number, &tree, &parents).await? {
+    if let Some((name, commit)) = equal_rescue(mirror, spec.issue_number, &tree, &parents).await? {
         let (files, unsaved, notices) = (note.files, note.unsaved, note.notices);
-        // What cannot be saved must not go because the rest was saved once.
+        // The caller must still learn of work that cannot be saved.
         return Ok((!unsaved.is_empty()).then_some(Saved { name, commit, files, unsaved, notices }));
     }
     let name = free_name(mirror, &spec, &mut note).await?;
     let commit = commit(quarantine, &tree, &parents, &note.message(), None).await?;
-    mirror.take_large(worktree).await?;
+    mirror.copy_lfs_objects(worktree).await?;
     mirror.import(quarantine, &commit, &name).await?;
     Ok(Some(Saved { name, commit, files: note.files, unsaved: note.unsaved, notices: note.notices }))
 }
 
-/// Notes every head that is whole, and names the others as lost. What the mirror has as the server's is not kept again.
-async fn keep_heads(
+/// Notes every head that is complete and reports the others as lost. Returns the commits to save: those of refs, of HEAD and
+/// of stashes, without refs that the mirror has from the server anyway.
+async fn collect_heads(
     mirror: &Mirror,
     worktree: &Worktree,
     heads: &Heads,
     note: &mut Note,
 ) -> Result<Vec<Oid>, RescueError> {
-    let is_theirs = |name: &[u8]| name.starts_with(b"refs/remotes/");
+    let is_remote = |name: &[u8]| name.starts_with(b"refs/remotes/");
     let mut own: Vec<(Vec<u8>, Oid)> = Vec::new();
-    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| !is_theirs(name)) {
+    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| !is_remote(name)) {
         if !(name.starts_with(b"refs/tags/") && heads.known.binary_search(oid).is_ok()) {
             own.push((name.clone(), oid.clone()));
         }
     }
     let mut relay = Vec::new();
     for (name, oid) in &heads.relay.refs {
-        if heads.own.refs.get(name) != Some(oid) && heads.known.binary_search(oid).is_err() && !mirror.has(oid).await? {
+        let is_known = heads.own.refs.get(name) == Some(oid) || heads.known.binary_search(oid).is_ok();
+        if !is_known && !mirror.has_commit(oid).await? {
             relay.push((name.clone(), oid.clone()));
         }
     }
-    let aside = commits_outside_refs(&worktree.git_dir());
-    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).map(|(_, oid)| oid).chain(&aside).collect();
+    let outside_refs = commits_outside_refs(&worktree.git_dir());
+    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).map(|(_, oid)| oid).chain(&outside_refs).collect();
     all.extend(heads.own.head_commit());
 
-    let mut whole = BTreeSet::new();
+    // One git process for all heads; only if one is damaged, each is checked alone.
+    let mut complete = BTreeSet::new();
     let commits: Vec<&Oid> = all.iter().copied().take(HEADS_MAX).collect();
     if heads.quarantine.is_complete(&commits, &heads.known).await? {
-        whole.extend(commits);
+        complete.extend(commits);
     } else {
         for commit in commits {
             if heads.quarantine.is_complete(&[commit], &heads.known).await? {
-                whole.insert(commit);
+                complete.insert(commit);
             }
         }
     }
-    let mut peeled = Vec::new();
-    for oid in &whole {
-        peeled.extend(heads.quarantine.peel_to_commit(oid).await?);
+    let mut tips = Vec::new();
+    for oid in &complete {
+        tips.extend(heads.quarantine.peel_to_commit(oid).await?);
     }
     if let Some(head) = heads.own.head_commit() {
-        match whole.contains(head) {
+        match complete.contains(head) {
             true => note.head = Some(head.clone()),
-            false => note.notices.push(format!("the commit of HEAD, {}, is damaged or not there", head.short())),
+            false => note.notices.push(format!("the commit of HEAD, {}, is damaged or missing", head.short())),
         }
     }
     if let Some(Head::Symbolic(name)) = &heads.own.head {
-        note.on = Some(name.clone());
+        note.head_ref = Some(name.clone());
     }
-    for (from, to, place) in [(&own, &mut note.refs, ""), (&relay, &mut note.relay, "in the relay repository ")] {
+    for (from, to, prefix) in [(&own, &mut note.refs, ""), (&relay, &mut note.relay_refs, "in the relay repository ")] {
         for (name, oid) in from {
-            if whole.contains(oid) {
+            if complete.contains(oid) {
                 to.push((name.clone(), oid.clone()));
             } else {
-                note.notices.push(format!("{place}{} names a commit that is damaged or not there", shown(name)));
+                note.notices.push(format!("{prefix}{} names a commit that is damaged or missing", printable(name)));
             }
         }
     }
-    Ok(peeled)
+    Ok(tips)
 }
 
-/// What differs; where git cannot make sense of what the agent left, every file counts as new.
+/// The changes against HEAD. If git cannot read the agent's index or HEAD's commit, every file counts as new.
 async fn read_changes(
     mirror: &Mirror,
     worktree: &Worktree,
@@ -228,17 +234,18 @@ async fn read_changes(
             quarantine.remove_index()?;
             note.head = None;
             quarantine.set_head(None)?;
-            Ok(quarantine.changes(mirror, worktree.dir(), &quarantine.dir().join("none/index"), None).await?)
+            let no_index = quarantine.dir().join("none/index");
+            Ok(quarantine.changes(mirror, worktree.dir(), &no_index, None).await?)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The index as a commit; `None` while it holds conflicts.
-async fn staged(quarantine: &Quarantine, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
-    let tree = quarantine.command("write-tree", "keep what is staged").arg("--missing-ok").output().await?;
-    match Oid::read(&tree.stdout).filter(|_| tree.code == 0) {
-        // The same index is the same commit, so that the same state is known again.
+/// Commits the index; `None` while it has conflicts.
+async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
+    let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok").output().await?;
+    match Oid::from_bytes(&tree.stdout).filter(|_| tree.code == 0) {
+        // The fixed date makes the same index the same commit, so that `equal_rescue` finds an earlier rescue.
         Some(tree) => {
             let parents: Vec<Oid> = head.cloned().into_iter().collect();
             commit(quarantine, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
@@ -256,9 +263,8 @@ async fn commit(
 ) -> Result<Oid, GitError> {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
-    let identity = Identity::own();
-    let mut command =
-        quarantine.command("commit-tree", "make the rescue's commit").args(["-F", "-"]).arg(tree.as_str());
+    let identity = Identity::kugetsu();
+    let mut command = quarantine.command("commit-tree", "create the rescue").args(["-F", "-"]).arg(tree.as_str());
     for parent in parents {
         command = command.args(["-p", parent.as_str()]);
     }
@@ -272,8 +278,8 @@ async fn commit(
     command.config("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
 }
 
-/// The rescue of the issue that has just this.
-async fn saved_before(
+/// The rescue of the issue with this tree and these parents.
+async fn equal_rescue(
     mirror: &Mirror,
     issue: u64,
     tree: &Oid,
@@ -282,23 +288,23 @@ async fn saved_before(
     let command = mirror.command("for-each-ref", "compare the rescues");
     let command = command.arg("--format=%(refname) %(objectname) %(tree) %(parent)");
     let output = command.arg(format!("{RESCUE}{issue}")).run().await?;
-    let mut this = tree.to_string();
+    let mut wanted = tree.to_string();
     for parent in parents {
-        this.push_str(&format!(" {parent}"));
+        wanted.push_str(&format!(" {parent}"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let same = |line: &str| {
-        let mut words = line.splitn(3, ' ');
-        let (name, commit, rest) = (words.next()?, words.next()?, words.next()?);
-        if rest.trim() == this { Some((name.to_owned(), commit.parse().ok()?)) } else { None }
+    let parse_if_equal = |line: &str| {
+        let mut fields = line.splitn(3, ' ');
+        let (name, commit, rest) = (fields.next()?, fields.next()?, fields.next()?);
+        if rest.trim() == wanted { Some((name.to_owned(), commit.parse().ok()?)) } else { None }
     };
-    Ok(text.lines().find_map(same))
+    Ok(text.lines().find_map(parse_if_equal))
 }
 
-/// A name that no rescue has; the lock is held.
+/// Finds an unused name and sets the note's time to match. The caller holds the lock.
 async fn free_name(mirror: &Mirror, spec: &SaveSpec, note: &mut Note) -> Result<String, GitError> {
     let taken: BTreeSet<String> =
-        noted(mirror, Some(spec.issue_number)).await?.into_iter().map(|(rescue, _)| rescue.at).collect();
+        load_notes(mirror, Some(spec.issue_number)).await?.into_iter().map(|(rescue, _)| rescue.at).collect();
     let mut names = std::iter::once(spec.at.clone()).chain((2u32..).map(|n| format!("{}-{n}", spec.at)));
     note.at = names.find(|name| !taken.contains(name)).unwrap_or_default();
     Ok(format!("{RESCUE}{}/{}", spec.issue_number, note.at))

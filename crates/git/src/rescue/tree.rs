@@ -1,36 +1,34 @@
-//! The files of a worktree as a tree, byte for byte.
+//! The files of a worktree as a git tree, byte for byte.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::access::below;
-use crate::files::access::is_real_dir;
+use crate::files::access::{is_real_dir, join_bytes, read_regular};
 use crate::names::Oid;
+use crate::printable::printable;
 use crate::rescue::note::Note;
-use crate::shown::shown;
 use crate::untrusted::changes::Changes;
 use crate::untrusted::quarantine::{Conversion, Quarantine};
 use crate::untrusted::reader::nested_git_dir;
 
-/// Repositories inside repositories, so deep.
+/// Maximum depth of repositories in repositories.
 const DEPTH_MAX: usize = 16;
 
-/// What lies at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A file that can be read, or a link.
+    /// A readable file, or a link.
     Content,
-    /// A directory where a submodule is checked out.
+    /// The directory of a checked-out submodule.
     Submodule,
-    /// A file that cannot be read.
     Unreadable,
-    /// Nothing, or what git does not keep: a directory, a FIFO, a socket, a device.
+    /// Nothing, or something that git does not store: a directory, a FIFO, a socket, a device.
     Nothing,
 }
 
-/// Writes the tree: the index of the quarantine with all changes taken in. What could not be read is added to the note.
+/// Adds all changes to the index of the quarantine and writes it as a tree. Files that cannot be read are added to the
+/// note's list of unsaved work.
 pub(super) async fn write_tree(
     quarantine: &Quarantine,
     files: &Path,
@@ -47,97 +45,98 @@ pub(super) async fn write_tree(
     for change in &changes.files {
         sort(change.path.clone(), unsaved);
     }
-    let mut gone = Vec::new();
+    let mut nested_repos = Vec::new();
     for dir in &changes.nested {
-        gone.push(dir.clone());
+        // In the index the directory may be a submodule; its files take that place.
+        nested_repos.push(dir.clone());
         for path in Box::pin(nested_files(quarantine, files, dir, 0)).await? {
             sort(path, unsaved);
         }
     }
-    remove.extend(gone);
+    remove.extend(nested_repos);
     if quarantine.set_conversion(Conversion::Raw).is_err() {
-        note.notices.push("line ends may be git's, not the file's".to_owned());
+        note.notices.push("line endings may be those of git instead of the file's".to_owned());
     }
-    take_out(quarantine, &remove, quarantine.oid_digits()).await?;
-    put_in(quarantine, files, &add, unsaved).await?;
-    let tree = quarantine.command("write-tree", "keep the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
+    remove_from_index(quarantine, &remove, quarantine.oid_digits()).await?;
+    add_to_index(quarantine, files, &add, unsaved).await?;
+    let tree = quarantine.command("write-tree", "store the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
     tree.run().await?.oid()
 }
 
-/// A file that is not saved, and what to do about it: nothing that holds one is removed.
-fn unsaved_file(path: &[u8], why: &str) -> String {
-    format!("{} ({why}; move or delete it)", shown(path))
+/// An entry for the list of unsaved work. The worktree is not removed while it has such files, so it says what to do.
+fn unsaved_file(path: &[u8], reason: &str) -> String {
+    format!("{} ({reason}; move or delete it)", printable(path))
 }
 
-/// What lies there; no link is followed, not even on the way.
+/// Follows no link, not even in the directories of the path.
 fn kind(files: &Path, path: &[u8]) -> Kind {
-    let mut place = files.to_owned();
+    let mut current = files.to_owned();
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
-        place = below(&place, part);
-        if parts.peek().is_some() && !is_real_dir(&place) {
+        current = join_bytes(&current, part);
+        if parts.peek().is_some() && !is_real_dir(&current) {
             return Kind::Nothing;
         }
     }
-    let Ok(meta) = place.symlink_metadata() else { return Kind::Nothing };
+    let Ok(meta) = current.symlink_metadata() else { return Kind::Nothing };
     if meta.is_symlink() {
         return Kind::Content;
     }
     if meta.is_dir() {
-        return if place.join(".git").symlink_metadata().is_ok() { Kind::Submodule } else { Kind::Nothing };
+        return if current.join(".git").symlink_metadata().is_ok() { Kind::Submodule } else { Kind::Nothing };
     }
     if !meta.is_file() {
         return Kind::Nothing;
     }
-    match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&place) {
+    match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&current) {
         Ok(_) => Kind::Content,
         Err(_) => Kind::Unreadable,
     }
 }
 
-/// The files of a repository inside the worktree: what its index knows and what it does not ignore.
+/// The files of a nested repository: those in its index, and those that it does not ignore.
 async fn nested_files(
     quarantine: &Quarantine,
     files: &Path,
     dir: &[u8],
     depth: usize,
 ) -> Result<Vec<Vec<u8>>, GitError> {
-    let place = below(files, dir);
-    if depth > DEPTH_MAX || !is_real_dir(&place) {
+    let root = join_bytes(files, dir);
+    if depth > DEPTH_MAX || !is_real_dir(&root) {
         return Ok(Vec::new());
     }
     let index = quarantine.dir().join("nested-index");
-    // Without an index of its own all its files are new.
-    let copied = nested_git_dir(&place, files)
-        .and_then(|git_dir| crate::files::access::read_regular(&git_dir.join("index"), 1 << 30))
+    // Without its index all files count as new.
+    let copied = nested_git_dir(&root, files)
+        .and_then(|git_dir| read_regular(&git_dir.join("index"), 1 << 30))
         .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
-    let list = |what: &'static [&'static str]| {
-        let command = quarantine.command_on(&place, "ls-files", "list the files of a repository inside");
-        command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(what)
+    let list = |selection: &'static [&'static str]| {
+        let command = quarantine.command_on(&root, "ls-files", "list the files of a nested repository");
+        command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(selection)
     };
     let mut listed = match copied {
         true => list(&["--cached", "--others"]).output().await?,
         false => list(&["--others"]).output().await?,
     };
-    // The index is read only here; if git cannot read it, the files are all there is.
+    // If git cannot read the index, list the files alone.
     let removed = std::fs::remove_file(&index);
     if copied && listed.code != 0 && removed.is_ok() {
         listed = list(&["--others"]).run().await?;
     }
-    let mut found = Vec::new();
+    let mut paths = Vec::new();
     for path in listed.records() {
         let whole = [dir, b"/", path.strip_suffix(b"/").unwrap_or(path)].concat();
-        if is_real_dir(&below(files, &whole)) {
-            found.extend(Box::pin(nested_files(quarantine, files, &whole, depth + 1)).await?);
+        if is_real_dir(&join_bytes(files, &whole)) {
+            paths.extend(Box::pin(nested_files(quarantine, files, &whole, depth + 1)).await?);
         } else {
-            found.push(whole);
+            paths.push(whole);
         }
     }
-    Ok(found)
+    Ok(paths)
 }
 
-/// Takes paths out of the index, whatever lies there now.
-async fn take_out(quarantine: &Quarantine, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
+/// Removes paths from the index, whatever exists there.
+async fn remove_from_index(quarantine: &Quarantine, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
     if paths.is_empty() {
         return Ok(());
     }
@@ -149,13 +148,15 @@ async fn take_out(quarantine: &Quarantine, paths: &[Vec<u8>], digits: usize) -> 
         lines.extend_from_slice(path);
         lines.push(0);
     }
-    let command = quarantine.command("update-index", "take removed files out").args(["-z", "--index-info"]);
+    let command = quarantine.command("update-index", "remove files from the index").args(["-z", "--index-info"]);
     command.stdin(lines).run().await.map(drop)
 }
 
-/// Stores files and puts them into the index. Where git refuses some, halves are tried until those are found that it
-/// will not take.
-async fn put_in(
+/// Stores files and adds them to the index.
+///
+/// One git process takes all paths, but fails as a whole if it rejects one of them. Then the list is halved until the
+/// rejected paths are alone; they are added to `unsaved`.
+async fn add_to_index(
     quarantine: &Quarantine,
     files: &Path,
     paths: &[Vec<u8>],
@@ -172,17 +173,17 @@ async fn put_in(
         let output = command.stdin(listed).output().await?;
         match (output.code, part) {
             (0, _) => {
-                // Names that a repository must not hold (`.git`, and what other systems take for it) are left out.
+                // Git skips names that a repository must not contain: `.git`, and what other systems take for it.
                 let ignored =
                     output.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
-                unsaved.extend(ignored.map(|path| unsaved_file(path, "git does not hold such a name")));
+                unsaved.extend(ignored.map(|path| unsaved_file(path, "git does not allow such a name")));
             }
             (_, [path]) => {
-                let words = match output.failed {
+                let message = match output.failed {
                     GitError::Failed { stderr, .. } => stderr.as_str().lines().next().unwrap_or_default().to_owned(),
                     error => return Err(error),
                 };
-                unsaved.push(unsaved_file(path, &words));
+                unsaved.push(unsaved_file(path, &message));
             }
             (_, part) => {
                 let (first, second) = part.split_at(part.len() / 2);

@@ -1,4 +1,4 @@
-//! Which files of a worktree hold something that is in no commit.
+//! Uncommitted changes in the files of an untrusted repository.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,26 +8,23 @@ use thiserror::Error;
 use crate::command::runner::GitError;
 use crate::command::runner::Output;
 use crate::files::access::FileError;
-use crate::files::access::{below, off_thread};
+use crate::files::access::{blocking, join_bytes};
 use crate::lfs::objects::{POINTER_MAX, Pointer};
-use crate::lfs::setup::names_lfs;
+use crate::lfs::setup::uses_lfs_filter;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
-use crate::shown::shown;
+use crate::printable::printable;
 use crate::untrusted::nested_repos::NestedHeads;
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::nested_git_dir;
 
-/// Repositories inside repositories inside repositories: deeper ones count as changed.
+/// Maximum depth of submodules in submodules. Deeper ones count as changed.
 const DEPTH_MAX: usize = 4;
 
-/// Why the state of a worktree could not be read.
 #[derive(Debug, Error)]
 pub enum StatusError {
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The system says why.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -35,20 +32,20 @@ pub enum StatusError {
 /// A file that differs from HEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// How the index differs from HEAD: git's letter, a space for "not at all".
+    /// Git's letter for the difference between HEAD and the index; a space for none.
     pub(crate) staged: u8,
     pub(crate) path: Vec<u8>,
 }
 
-/// What differs.
+/// The difference between HEAD and the files.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Files, links, and submodules that stand on another commit.
+    /// Files, links, and submodules at another commit.
     pub(crate) files: Vec<Change>,
-    /// Directories with a repository of their own (no slash at the end) that hold something which is outside_repository else.
+    /// Directories with a repository of their own that holds something which exists nowhere else. No slash at the end.
     pub(crate) nested: Vec<Vec<u8>>,
-    /// Git's words on directories that it could not look into.
-    pub(crate) unread: Vec<String>,
+    /// Git's messages about directories that it could not read.
+    pub(crate) unreadable: Vec<String>,
 }
 
 impl Changes {
@@ -56,26 +53,27 @@ impl Changes {
         self.files.is_empty() && self.nested.is_empty()
     }
 
-    /// How many there are.
     pub(crate) fn total(&self) -> usize {
         self.files.len() + self.nested.len()
     }
 
-    /// The first `max` of them, fit to be shown.
-    pub(crate) fn shown(&self, max: usize) -> Vec<String> {
-        let nested = self.nested.iter().map(|dir| format!("{}/", shown(dir)));
-        self.files.iter().map(|change| shown(&change.path)).chain(nested).take(max).collect()
+    /// The names of the first `max` changes, escaped.
+    pub(crate) fn names(&self, max: usize) -> Vec<String> {
+        let nested = self.nested.iter().map(|dir| format!("{}/", printable(dir)));
+        self.files.iter().map(|change| printable(&change.path)).chain(nested).take(max).collect()
     }
 
-    /// Something is in the index that HEAD does not have.
+    /// Whether the index differs from HEAD.
     pub(crate) fn any_staged(&self) -> bool {
         self.files.iter().any(|change| !matches!(change.staged, b' ' | b'?'))
     }
 }
 
-/// A file of the index.
+/// An entry of the index.
 struct Entry {
+    /// `--assume-unchanged` is set.
     assumed: bool,
+    /// `--skip-worktree` is set.
     skipped: bool,
     object: Option<Oid>,
     is_gitlink: bool,
@@ -83,16 +81,16 @@ struct Entry {
 }
 
 impl Entry {
-    /// Reads `<letter> <mode> <id> <stage>\t<path>`.
-    fn read(record: &[u8]) -> Option<Self> {
+    /// Parses a line of `ls-files --stage -v`: `<letter> <mode> <id> <stage>\t<path>`.
+    fn parse(record: &[u8]) -> Option<Self> {
         let tab = record.iter().position(|byte| *byte == b'\t')?;
-        let (about, path) = record.split_at(tab);
-        let mut words = about.split(|byte| *byte == b' ');
-        let (letter, mode, id) = (*words.next()?.first()?, words.next()?, words.next()?);
+        let (fields, path) = record.split_at(tab);
+        let mut fields = fields.split(|byte| *byte == b' ');
+        let (letter, mode, id) = (*fields.next()?.first()?, fields.next()?, fields.next()?);
         Some(Self {
             assumed: letter.is_ascii_lowercase(),
             skipped: letter.eq_ignore_ascii_case(&b'S'),
-            object: Oid::read(id),
+            object: Oid::from_bytes(id),
             is_gitlink: mode == b"160000",
             path: path.get(1..)?.to_vec(),
         })
@@ -100,8 +98,8 @@ impl Entry {
 }
 
 impl Quarantine {
-    /// Compares the files in `files` with HEAD of this quarantine, with the help of a copy of the agent's `index`: it knows
-    /// which files need no look. A file that the index hides is shown all the same.
+    /// Compares `files` with the HEAD of this quarantine, which must be at `head`. A copy of the agent's `index` saves
+    /// reading the files whose size and time have not changed. Files that the index tells git to ignore count as well.
     pub(crate) async fn changes(
         &self,
         mirror: &Mirror,
@@ -133,8 +131,8 @@ impl Quarantine {
         ]);
         let status = command.run().await?;
         let mut changes = Changes::default();
-        let unread = |line: &&[u8]| line.starts_with(b"warning: could not open directory");
-        changes.unread.extend(status.stderr.split(|byte| *byte == b'\n').filter(unread).map(shown));
+        let is_unreadable = |line: &&[u8]| line.starts_with(b"warning: could not open directory");
+        changes.unreadable.extend(status.stderr.split(|byte| *byte == b'\n').filter(is_unreadable).map(printable));
         for record in status.records() {
             let (Some(staged), Some(path)) = (record.first(), record.get(3..)) else { continue };
             match path.strip_suffix(b"/") {
@@ -143,11 +141,11 @@ impl Quarantine {
             }
         }
         let changed: BTreeSet<&[u8]> = status.records().filter_map(|record| record.strip_prefix(b" M ")).collect();
-        let same = self.same_large(files, &entries, &changed).await?;
-        changes.files.retain(|change| !same.contains(change.path.as_slice()));
+        let unchanged = self.unchanged_lfs_files(files, &entries, &changed).await?;
+        changes.files.retain(|change| !unchanged.contains(change.path.as_slice()));
         for entry in &entries {
             if let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink)
-                && below(files, &entry.path).join(".git").symlink_metadata().is_ok()
+                && join_bytes(files, &entry.path).join(".git").symlink_metadata().is_ok()
                 && !Box::pin(is_clean(mirror, files, &entry.path, commit, depth + 1)).await
             {
                 changes.files.retain(|change| change.path != entry.path);
@@ -157,33 +155,34 @@ impl Quarantine {
         Ok(changes)
     }
 
-    /// Takes the index over, or makes one from HEAD if there is none that git can read; lists it.
+    /// Copies the index, or makes one from HEAD if git cannot read it, and lists its entries.
     async fn index_entries(&self, files: &Path, index: &Path, head: Option<&Oid>) -> Result<Vec<Entry>, StatusError> {
         let list = || self.command_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
-        let read = |output: Output| output.records().filter_map(Entry::read).collect();
+        let parse = |output: Output| output.records().filter_map(Entry::parse).collect();
         if self.copy_index(index).await? {
             let listed = list().output().await?;
             if listed.code == 0 {
-                return Ok(read(listed));
+                return Ok(parse(listed));
             }
             self.remove_index()?;
         }
         if let Some(head) = head {
             self.command("read-tree", "read the commit").arg(head.as_str()).run().await?;
         }
-        Ok(read(list().run().await?))
+        Ok(parse(list().run().await?))
     }
 
-    /// Of the files that look changed, those that are just the content of their Git LFS pointer: git cannot tell, since
-    /// no filter runs here.
-    async fn same_large<'e>(
+    /// Returns those of the changed files that are just the content of their Git LFS pointer. Git cannot know, since no
+    /// filter runs in the quarantine.
+    async fn unchanged_lfs_files<'e>(
         &self,
         files: &Path,
         entries: &'e [Entry],
         changed: &BTreeSet<&[u8]>,
     ) -> Result<BTreeSet<&'e [u8]>, StatusError> {
         let is_attributes = |entry: &&Entry| entry.path.rsplit(|byte| *byte == b'/').next() == Some(b".gitattributes");
-        if changed.is_empty() || !entries.iter().filter(is_attributes).any(|entry| names_lfs(files, &entry.path)) {
+        if changed.is_empty() || !entries.iter().filter(is_attributes).any(|entry| uses_lfs_filter(files, &entry.path))
+        {
             return Ok(BTreeSet::new());
         }
         let suspects: Vec<(&Entry, &Oid)> = entries
@@ -191,10 +190,10 @@ impl Quarantine {
             .filter(|entry| changed.contains(entry.path.as_slice()))
             .filter_map(|entry| Some((entry, entry.object.as_ref()?)))
             .collect();
-        let asked = suspects.iter().map(|(_, oid)| format!("{oid}\n")).collect::<String>();
-        let sizes = self.command("cat-file", "look for large files").arg("--batch-check=%(objectsize)");
-        let sizes = sizes.stdin(asked).run().await?;
-        let mut same = BTreeSet::new();
+        let oids = suspects.iter().map(|(_, oid)| format!("{oid}\n")).collect::<String>();
+        let sizes = self.command("cat-file", "look for LFS pointers").arg("--batch-check=%(objectsize)");
+        let sizes = sizes.stdin(oids).run().await?;
+        let mut unchanged = BTreeSet::new();
         for ((entry, oid), size) in suspects.into_iter().zip(sizes.lines()) {
             let is_small = std::str::from_utf8(size)
                 .ok()
@@ -203,47 +202,48 @@ impl Quarantine {
             if !is_small {
                 continue;
             }
-            let blob = self.command("cat-file", "read a pointer").args(["blob", oid.as_str()]).run().await?;
-            if let Some(pointer) = Pointer::read(&blob.stdout) {
-                let file = below(files, &entry.path);
-                if off_thread(&file.clone(), move || Ok(pointer.is_of(&file))).await? {
-                    same.insert(entry.path.as_slice());
+            let blob = self.command("cat-file", "read an LFS pointer").args(["blob", oid.as_str()]).run().await?;
+            if let Some(pointer) = Pointer::parse(&blob.stdout) {
+                let file = join_bytes(files, &entry.path);
+                if blocking(&file.clone(), move || Ok(pointer.matches(&file))).await? {
+                    unchanged.insert(entry.path.as_slice());
                 }
             }
         }
-        Ok(same)
+        Ok(unchanged)
     }
 
-    /// Takes the marks off that make git look away from a file that is there.
+    /// Clears the marks with which an index makes git ignore changes of a file that exists.
     async fn unhide(&self, files: &Path, entries: &[Entry]) -> Result<(), StatusError> {
-        let is_there = |entry: &&Entry| below(files, &entry.path).symlink_metadata().is_ok();
+        let exists = |entry: &&Entry| join_bytes(files, &entry.path).symlink_metadata().is_ok();
         for (flag, hidden) in [
             ("--no-assume-unchanged", entries.iter().filter(|entry| entry.assumed).collect::<Vec<_>>()),
-            ("--no-skip-worktree", entries.iter().filter(|entry| entry.skipped).filter(is_there).collect()),
+            ("--no-skip-worktree", entries.iter().filter(|entry| entry.skipped).filter(exists).collect()),
         ] {
             if hidden.is_empty() {
                 continue;
             }
             let paths: Vec<u8> = hidden.iter().flat_map(|entry| entry.path.iter().copied().chain([0])).collect();
-            let command = self.command_on(files, "update-index", "uncover hidden files").args([flag, "-z", "--stdin"]);
+            let command =
+                self.command_on(files, "update-index", "clear the marks of hidden files").args([flag, "-z", "--stdin"]);
             command.stdin(paths).run().await?;
         }
         Ok(())
     }
 }
 
-/// Whether a submodule's files hold nothing but `commit`, and its repository nothing that its server does not have.
-/// What cannot be read is not clean.
+/// Whether the files of a submodule are those of `commit`, and its repository has no commits that its server lacks. A
+/// submodule that cannot be read is not clean.
 async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> bool {
-    let dir = below(files, path);
+    let dir = join_bytes(files, path);
     let Some(git_dir) = nested_git_dir(&dir, files) else { return false };
-    let own = NestedHeads::read(&git_dir);
-    let Some(head) = own.head.as_ref() else { return false };
+    let heads = NestedHeads::read(&git_dir);
+    let Some(head) = heads.head.as_ref() else { return false };
     if depth > DEPTH_MAX || head != commit {
         return false;
     }
     let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else { return false };
-    let same = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
-    same.is_ok_and(|changes| changes.is_empty())
-        && own.unpushed_heads(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
+    let changes = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
+    changes.is_ok_and(|changes| changes.is_empty())
+        && heads.unpushed_heads(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
 }

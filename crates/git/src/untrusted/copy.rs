@@ -1,25 +1,22 @@
-//! Carries what lies in a directory that others wrote over into one of ours: files as bytes, links as links, nothing
-//! followed and nothing run.
+//! Copies files of an untrusted directory into one of ours: files byte for byte, links as links. Nothing is followed or run.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::files::access::{FileError, IoContext, below, is_real_dir, make_dir, off_thread};
-use crate::shown::shown;
+use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_real_dir, join_bytes};
+use crate::printable::printable;
 use crate::untrusted::changes::Changes;
 
-/// Directories inside directories, so deep.
+/// Maximum directory depth.
 const DEPTH_MAX: usize = 100;
-/// What becomes of symbolic links.
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Links {
-    /// They lead where they led.
-    Kept,
-    /// They are not carried over: git makes none of them itself.
-    Left,
+    Copied,
+    Skipped,
 }
 
-/// What a git directory holds of an operation that is going on, of its logs, and of what is ignored.
+/// The files in a git directory that hold an unfinished operation, the logs and the ignored files.
 const STATE: [&str; 15] = [
     "logs",
     "info/exclude",
@@ -38,81 +35,81 @@ const STATE: [&str; 15] = [
     "sequencer",
 ];
 
-/// Carries the state of a git directory over, beside its refs, objects and index. Settings and hooks are not state.
+/// Copies the [`STATE`] of a git directory. Links are skipped, since git creates none of these files as a link. Returns
+/// the paths that were skipped, escaped, as do the other functions here.
 pub(crate) async fn copy_state(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    off_thread(&to.clone(), move || {
-        let mut left = Vec::new();
+    blocking(&to.clone(), move || {
+        let mut skipped = Vec::new();
         for name in STATE {
             let (from, to) = (from.join(name), to.join(name));
             if from.parent().is_some_and(is_real_dir) && from.symlink_metadata().is_ok() {
-                copy(&from, &to, 0, Links::Left, &mut left)?;
+                copy(&from, &to, 0, Links::Skipped, &mut skipped)?;
             }
         }
-        Ok(left)
+        Ok(skipped)
     })
     .await
 }
 
-/// Carries a whole directory over, if there is one.
+/// Copies a directory, if it exists.
 pub(crate) async fn copy_directory(from: &Path, to: &Path) -> Result<Vec<String>, FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    off_thread(&to.clone(), move || {
-        let mut left = Vec::new();
+    blocking(&to.clone(), move || {
+        let mut skipped = Vec::new();
         if is_real_dir(&from) {
-            copy(&from, &to, 0, Links::Kept, &mut left)?;
+            copy(&from, &to, 0, Links::Copied, &mut skipped)?;
         }
-        Ok(left)
+        Ok(skipped)
     })
     .await
 }
 
-/// Makes the files in `to`, which are those of a commit, what they are in `from`. What was not carried over, fit to be
-/// shown: what is neither a file, nor a directory, nor a link.
+/// Applies uncommitted changes: `to`, which has the files of HEAD, gets the changed files of `from`.
 pub(crate) async fn copy_changes(from: &Path, to: &Path, changes: &Changes) -> Result<Vec<String>, FileError> {
     let paths: Vec<Vec<u8>> = changes.files.iter().map(|change| &change.path).chain(&changes.nested).cloned().collect();
     let (from, to) = (from.to_owned(), to.to_owned());
-    off_thread(&to.clone(), move || {
-        let mut left = Vec::new();
+    blocking(&to.clone(), move || {
+        let mut skipped = Vec::new();
         for path in paths {
-            if is_inside(&from, &path) {
-                make_way(&to, &path)?;
-                remove(&below(&to, &path))?;
-                copy(&below(&from, &path), &below(&to, &path), 0, Links::Kept, &mut left)?;
-            } else if is_inside(&to, &path) {
-                remove(&below(&to, &path))?;
+            if exists_without_links(&from, &path) {
+                create_parents(&to, &path)?;
+                remove(&join_bytes(&to, &path))?;
+                copy(&join_bytes(&from, &path), &join_bytes(&to, &path), 0, Links::Copied, &mut skipped)?;
+            } else if exists_without_links(&to, &path) {
+                remove(&join_bytes(&to, &path))?;
             }
         }
-        Ok(left)
+        Ok(skipped)
     })
     .await
 }
 
-/// Whether something is there, on a way that no link is part of.
-fn is_inside(dir: &Path, path: &[u8]) -> bool {
-    let mut place = dir.to_owned();
+/// Whether the path exists, and no directory of it is a link.
+fn exists_without_links(dir: &Path, path: &[u8]) -> bool {
+    let mut current = dir.to_owned();
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
-        place = below(&place, part);
-        if parts.peek().is_some() && !is_real_dir(&place) {
+        current = join_bytes(&current, part);
+        if parts.peek().is_some() && !is_real_dir(&current) {
             return false;
         }
     }
-    place.symlink_metadata().is_ok()
+    current.symlink_metadata().is_ok()
 }
 
-/// Makes the directories on the way to a path; a file or a link of the commit's gives way.
-fn make_way(dir: &Path, path: &[u8]) -> Result<(), FileError> {
-    let mut place = dir.to_owned();
+/// Creates the directories above a path. A file or link of HEAD in their place is removed.
+fn create_parents(dir: &Path, path: &[u8]) -> Result<(), FileError> {
+    let mut current = dir.to_owned();
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
             break;
         }
-        place = below(&place, part);
-        if !is_real_dir(&place) {
-            remove(&place)?;
-            make_dir(&place)?;
+        current = join_bytes(&current, part);
+        if !is_real_dir(&current) {
+            remove(&current)?;
+            create_dir_all(&current)?;
         }
     }
     Ok(())
@@ -126,26 +123,27 @@ fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-fn copy(from: &Path, to: &Path, depth: usize, links: Links, left: &mut Vec<String>) -> Result<(), FileError> {
+/// Copies a file, a directory or a link. Everything else, such as a FIFO or a socket, is added to `skipped`.
+fn copy(from: &Path, to: &Path, depth: usize, links: Links, skipped: &mut Vec<String>) -> Result<(), FileError> {
     let meta = from.symlink_metadata().context("read", from)?;
     if meta.is_dir() && depth < DEPTH_MAX {
-        make_dir(to)?;
+        create_dir_all(to)?;
         for entry in std::fs::read_dir(from).context("read", from)? {
             let name = entry.context("read", from)?.file_name();
-            copy(&from.join(&name), &to.join(&name), depth + 1, links, left)?;
+            copy(&from.join(&name), &to.join(&name), depth + 1, links, skipped)?;
         }
         return Ok(());
     }
-    if meta.is_symlink() && links == Links::Kept {
-        let leads = std::fs::read_link(from).context("read", from)?;
-        return symlink(leads, to).context("make the link", to);
+    if meta.is_symlink() && links == Links::Copied {
+        let target = std::fs::read_link(from).context("read", from)?;
+        return symlink(target, to).context("create the link", to);
     }
     if meta.is_file() {
         if let Some(parent) = to.parent() {
-            make_dir(parent)?;
+            create_dir_all(parent)?;
         }
         return std::fs::copy(from, to).context("copy", from).map(drop);
     }
-    left.push(shown(from.as_os_str().as_encoded_bytes()));
+    skipped.push(printable(from.as_os_str().as_encoded_bytes()));
     Ok(())
 }

@@ -1,4 +1,7 @@
-//! Repositories that an agent could write: read as plain files, and processed by git only in quarantine.
+//! Repositories that an agent could write.
+//!
+//! They are read as plain files ([`reader`], [`nested_repos`]), and git processes them only in a directory of the host's
+//! own ([`quarantine`]). No hook, filter or setting of theirs takes effect.
 
 pub(crate) mod changes;
 pub(crate) mod copy;

@@ -1,34 +1,44 @@
-//! A git directory of the host's own onto a repository that an agent wrote: git works in this one, with this config,
-//! while the objects are the agent's (linked or copied, so a link or an `alternates` of the agent's leads outside_repository) and
-//! the mirror's.
+//! The quarantine: a git directory of the host's own in which git processes an untrusted repository.
+//!
+//! Git in the agent's directory would obey what the agent wrote there: `config` names programs (filters, textconv,
+//! `core.fsmonitor`, `core.sshCommand`), `hooks` are programs, and `objects/info/alternates` and symbolic links open any
+//! repository that the host can read. So git never runs there. The quarantine is a temporary directory inside the mirror
+//! with
+//!
+//! - a config that is written here;
+//! - an `info/attributes` that overrides every `.gitattributes` of the files and turns their filters off;
+//! - the agent's object files, linked or copied one by one, without links and alternates;
+//! - the mirror's objects as its only alternate;
+//! - no refs. Commits are named by their ids, which the host read as files (`reader`).
+//!
+//! Git verifies nothing when it merely opens an object. Commits become trusted when [`Mirror::import`] fetches them: then
+//! git hashes every object on the way.
 
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{FileError, is_real_dir, off_thread, read_regular, replace};
-use crate::git_dir::layout::{bare_config, borrow, cut_off, make_git_dir};
-use crate::git_dir::objects::take_objects;
+use crate::files::access::{FileError, blocking, is_real_dir, read_regular, write_atomic};
+use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
+use crate::git_dir::objects::link_objects;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
+use crate::printable::printable;
 use crate::untrusted::reader::{Head, UntrustedRepo};
 
-/// The name of a ref to be taken out of a quarantine.
-pub(crate) const OUT_REF: &str = "refs/kugetsu/out";
+/// The ref under which a commit leaves a quarantine.
+const EXPORT_REF: &str = "refs/kugetsu/out";
 
-/// The file that says where a history is cut off.
-pub(crate) const SHALLOW: &str = "shallow";
-
-/// Which conversions git may make between files and objects. None of them runs a program.
+/// The conversions between files and objects that git may make. None of them runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion {
-    /// Line ends and encodings, so that a file which was only checked out does not look changed.
+    /// Line endings and encodings, so that a file which was only checked out does not look changed.
     BuiltIn,
-    /// None: bytes are bytes.
+    /// None: files are stored byte for byte.
     Raw,
 }
 
 impl Conversion {
-    /// `info/attributes`: it wins over every `.gitattributes`.
+    /// The content of `info/attributes`, which overrides every `.gitattributes`.
     pub(crate) fn attributes(self) -> &'static [u8] {
         match self {
             Self::BuiltIn => b"* -filter -diff -merge\n",
@@ -37,90 +47,94 @@ impl Conversion {
     }
 }
 
-/// The quarantine; its directory goes when it is dropped.
+/// The directory is removed when it is dropped.
 pub(crate) struct Quarantine {
     git: Git,
+    /// The mirror is a partial clone, so objects may be missing that the server has.
     partial: bool,
-    digits: usize,
-    /// Object directories that could not be read.
+    oid_digits: usize,
+    /// Object directories that could not be read completely.
     unreadable: Vec<PathBuf>,
     scratch: tempfile::TempDir,
 }
 
 impl Quarantine {
-    /// A quarantine with the objects of these git directories over the mirror's, and HEAD at `head`.
+    /// Opens a quarantine with the objects of `git_dirs` and of the mirror, and HEAD at `head`. The repositories share the
+    /// mirror's history: they are a worktree and its relay, or a clone.
     pub(crate) async fn open(mirror: &Mirror, git_dirs: &[&Path], head: Option<&Oid>) -> Result<Self, FileError> {
-        let mut config = bare_config(mirror.format(), mirror.promisor().is_some());
+        let partial = mirror.promisor().is_some();
+        let mut config = bare_config(mirror.format(), partial);
         if let Some(promisor) = mirror.promisor() {
             promisor.write(&mut config);
         }
+        // It has no files of its own, but commands bring their work tree.
         config.section("core", None).set("bare", "false");
-        let partial = mirror.promisor().is_some();
         let mut quarantine = Self {
             git: mirror.git().clone(),
             partial,
-            digits: digits(mirror.format()),
+            oid_digits: oid_digits(mirror.format()),
             unreadable: Vec::new(),
-            scratch: mirror.scratch()?,
+            scratch: mirror.scratch_dir()?,
         };
-        let head = head.map_or("ref: refs/heads/none", Oid::as_str);
-        make_git_dir(quarantine.dir(), head, &config)?;
+        let head = head.map_or(UNBORN_HEAD, Oid::as_str);
+        create_git_dir(quarantine.dir(), head, &config)?;
         quarantine.set_conversion(Conversion::BuiltIn)?;
-        borrow(&quarantine.objects(), [mirror.objects().as_path()])?;
+        write_alternates(&quarantine.objects(), [mirror.objects().as_path()])?;
         if let Some(shallow) = mirror.shallow() {
-            replace(&quarantine.dir().join("shallow"), &shallow)?;
+            write_atomic(&quarantine.dir().join(SHALLOW), &shallow)?;
         }
-        quarantine.link_objects(git_dirs).await;
+        quarantine.add_objects_of(git_dirs).await;
         Ok(quarantine)
     }
 
-    /// A quarantine onto a repository with a history and a format of its own, such as a submodule. What the mirror has of it,
-    /// from an earlier rescue, can be named too.
+    /// Opens a quarantine for a repository with a history and an object format of its own, such as a submodule. The
+    /// mirror's objects are added where the formats agree: an earlier rescue may have put commits of it there.
     pub(crate) async fn open_separate(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
-        let format = head.map_or(mirror.format(), |head| if head.digits() == 64 { "sha256" } else { "sha1" });
+        let format = head.map_or(mirror.format(), |head| if head.hex_len() == 64 { "sha256" } else { "sha1" });
         let mut config = bare_config(format, false);
         config.section("core", None).set("bare", "false");
         let mut quarantine = Self {
             git: mirror.git().clone(),
             partial: false,
-            digits: digits(format),
+            oid_digits: oid_digits(format),
             unreadable: Vec::new(),
-            scratch: mirror.scratch()?,
+            scratch: mirror.scratch_dir()?,
         };
-        make_git_dir(quarantine.dir(), head.map_or("ref: refs/heads/none", Oid::as_str), &config)?;
+        create_git_dir(quarantine.dir(), head.map_or(UNBORN_HEAD, Oid::as_str), &config)?;
         quarantine.set_conversion(Conversion::BuiltIn)?;
         let mut shallow = vec![read_shallow(git_dir)];
         if format == mirror.format() {
-            borrow(&quarantine.objects(), [mirror.objects().as_path()])?;
+            write_alternates(&quarantine.objects(), [mirror.objects().as_path()])?;
             shallow.extend(mirror.shallow());
         }
-        let shallow = cut_off(shallow);
+        let shallow = merge_shallow(shallow);
         if !shallow.is_empty() {
-            replace(&quarantine.dir().join("shallow"), &shallow)?;
+            write_atomic(&quarantine.dir().join(SHALLOW), &shallow)?;
         }
-        quarantine.link_objects(&[git_dir]).await;
+        quarantine.add_objects_of(&[git_dir]).await;
         Ok(quarantine)
     }
 
-    async fn link_objects(&mut self, git_dirs: &[&Path]) {
+    async fn add_objects_of(&mut self, git_dirs: &[&Path]) {
         for git_dir in git_dirs {
             let objects = git_dir.join("objects");
             if is_real_dir(git_dir)
                 && is_real_dir(&objects)
-                && take_objects(objects.clone(), self.objects()).await.is_err()
+                && link_objects(objects.clone(), self.objects()).await.is_err()
             {
-                // What is missing is met again as a damaged commit; the files can still be read.
+                // Not an error yet: commits whose objects are missing show up as incomplete, and the files of the
+                // worktree can still be saved.
                 self.unreadable.push(objects);
             }
         }
     }
 
-    /// The agent's object directories of which not everything could be read.
+    /// Object directories of the agent that could not be read completely.
     pub(crate) fn unreadable(&self) -> &[PathBuf] {
         &self.unreadable
     }
 
-    /// Its git directory.
+    /// The git directory.
     pub(crate) fn dir(&self) -> &Path {
         self.scratch.path()
     }
@@ -129,77 +143,27 @@ impl Quarantine {
         self.dir().join("objects")
     }
 
-    /// Sets what git may convert from now on.
+    /// Sets the conversions that git makes from now on.
     pub(crate) fn set_conversion(&self, conversion: Conversion) -> Result<(), FileError> {
-        replace(&self.dir().join("info/attributes"), conversion.attributes())
+        write_atomic(&self.dir().join("info/attributes"), conversion.attributes())
     }
 
-    /// Puts HEAD on a commit, or on a branch that is not born.
+    /// Moves HEAD to a commit, or to an unborn branch.
     pub(crate) fn set_head(&self, head: Option<&Oid>) -> Result<(), FileError> {
-        let head = head.map_or("ref: refs/heads/none", Oid::as_str);
-        replace(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
+        let head = head.map_or(UNBORN_HEAD, Oid::as_str);
+        write_atomic(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
     }
 
-    /// Takes a copy of an index as the quarantine's own; `false` if there is none that can be read.
+    /// Copies an index file; `false` if it cannot be read.
     pub(crate) async fn copy_index(&self, from: &Path) -> Result<bool, FileError> {
         let (from, to) = (from.to_owned(), self.dir().join("index"));
-        off_thread(&to.clone(), move || match read_index(&from) {
-            Some(bytes) => replace(&to, &bytes).map(|()| true),
+        blocking(&to.clone(), move || match read_index(&from) {
+            Some(bytes) => write_atomic(&to, &bytes).map(|()| true),
             None => Ok(false),
         })
         .await
     }
 
-    /// A command in the quarantine, without files.
-    pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
-        self.git.command(subcommand, action).git_dir(self.dir())
-    }
-
-    /// A command in the quarantine with these files. Never lets git look into a repository inside them.
-    pub(crate) fn command_on(&self, files: &Path, subcommand: &str, action: impl Into<String>) -> GitCommand {
-        self.command(subcommand, action)
-            .work_tree(files)
-            .config("diff.ignoreSubmodules", "all")
-            .config("status.submoduleSummary", "false")
-            .config("status.relativePaths", "false")
-    }
-
-    /// Whether a commit is here with all it needs, apart from what `safe` reaches.
-    pub(crate) async fn is_complete(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
-        let mut command = self.command("rev-list", "check the commits").args(["--objects", "--quiet"]);
-        if self.partial {
-            command = command.arg("--exclude-promisor-objects");
-        }
-        let command = command.arg("--stdin");
-        Ok(command.stdin(rev_list_input(commits, safe)).output().await?.code == 0)
-    }
-
-    /// The commit that an object is or, for a tag, names.
-    pub(crate) async fn peel_to_commit(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
-        let command = self.command("rev-parse", "find the commit").args(["--verify", "--quiet", "--end-of-options"]);
-        let output = command.arg(format!("{object}^{{commit}}")).output().await?;
-        Ok(Oid::read(&output.stdout).filter(|_| output.code == 0))
-    }
-
-    /// In how many files a tree differs from a commit, or from nothing.
-    pub(crate) async fn count_changed_files(&self, from: Option<&Oid>, tree: &Oid) -> Result<usize, GitError> {
-        let from = match from {
-            Some(from) => from.clone(),
-            None => {
-                let command = self.command("hash-object", "make an empty tree");
-                command.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()?
-            }
-        };
-        let command = self.command("diff-tree", "compare the files").args(["-r", "-z", "--name-only", "--no-renames"]);
-        Ok(command.args([from.as_str(), tree.as_str()]).run().await?.records().count())
-    }
-
-    /// How long the ids here are.
-    pub(crate) fn oid_digits(&self) -> usize {
-        self.digits
-    }
-
-    /// Goes on without an index.
     pub(crate) fn remove_index(&self) -> Result<(), FileError> {
         let path = self.dir().join("index");
         match std::fs::remove_file(&path) {
@@ -210,37 +174,122 @@ impl Quarantine {
         }
     }
 
-    /// The commits reachable from `heads`, but not from `safe`; `None` if git cannot tell.
-    pub(crate) async fn commits_not_in(&self, heads: &[&Oid], safe: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
-        let command = self.command("rev-list", "list the commits").arg("--stdin");
-        let output = command.stdin(rev_list_input(heads, safe)).output().await?;
-        Ok((output.code == 0).then(|| output.lines().filter_map(Oid::read).collect()))
+    /// Begins a git command without files.
+    pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        self.git.command(subcommand, action).git_dir(self.dir())
     }
 
-    /// How many commits are reachable from `commits`, but not from `safe`.
-    pub(crate) async fn count_commits_not_in(&self, commits: &[&Oid], safe: &[Oid]) -> Result<u32, GitError> {
+    /// Begins a git command on the agent's files. Git does not enter repositories inside them: it would run there with the
+    /// agent's settings.
+    pub(crate) fn command_on(&self, files: &Path, subcommand: &str, action: impl Into<String>) -> GitCommand {
+        self.command(subcommand, action)
+            .work_tree(files)
+            .config("diff.ignoreSubmodules", "all")
+            .config("status.submoduleSummary", "false")
+            .config("status.relativePaths", "false")
+    }
+
+    /// Whether the commits and everything they need exist. What is reachable from `safe` is not looked at again.
+    pub(crate) async fn is_complete(&self, commits: &[&Oid], safe: &[Oid]) -> Result<bool, GitError> {
+        let mut command = self.command("rev-list", "check the commits").args(["--objects", "--quiet"]);
+        if self.partial {
+            command = command.arg("--exclude-promisor-objects");
+        }
+        let command = command.arg("--stdin");
+        Ok(command.stdin(rev_list_input(commits, safe)).output().await?.code == 0)
+    }
+
+    /// The commit that an object is or, if it is a tag, points to.
+    pub(crate) async fn peel_to_commit(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
+        let command = self.command("rev-parse", "look up the commit").args(["--verify", "--quiet", "--end-of-options"]);
+        let output = command.arg(format!("{object}^{{commit}}")).output().await?;
+        Ok(Oid::from_bytes(&output.stdout).filter(|_| output.code == 0))
+    }
+
+    /// Number of files that differ between a tree and a commit, or the empty tree.
+    pub(crate) async fn count_changed_files(&self, from: Option<&Oid>, tree: &Oid) -> Result<usize, GitError> {
+        let from = match from {
+            Some(from) => from.clone(),
+            None => {
+                let command = self.command("hash-object", "create an empty tree");
+                command.args(["-w", "-t", "tree", "--stdin"]).stdin(Vec::new()).run().await?.oid()?
+            }
+        };
+        let command = self.command("diff-tree", "compare the files").args(["-r", "-z", "--name-only", "--no-renames"]);
+        Ok(command.args([from.as_str(), tree.as_str()]).run().await?.records().count())
+    }
+
+    /// Number of hex digits of an id: 40 or 64.
+    pub(crate) fn oid_digits(&self) -> usize {
+        self.oid_digits
+    }
+
+    /// The commits reachable from `heads`, but not from `excluded`; `None` if git cannot list them, because objects are
+    /// missing or damaged.
+    pub(crate) async fn commits_not_in(&self, heads: &[&Oid], excluded: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
+        let command = self.command("rev-list", "list the commits").arg("--stdin");
+        let output = command.stdin(rev_list_input(heads, excluded)).output().await?;
+        Ok((output.code == 0).then(|| output.lines().filter_map(Oid::from_bytes).collect()))
+    }
+
+    /// Number of commits reachable from `commits`, but not from `excluded`.
+    pub(crate) async fn count_commits_not_in(&self, commits: &[&Oid], excluded: &[Oid]) -> Result<u32, GitError> {
         let command = self.command("rev-list", "count the commits").args(["--count", "--stdin"]);
-        let output = command.stdin(rev_list_input(commits, safe)).run().await?;
+        let output = command.stdin(rev_list_input(commits, excluded)).run().await?;
         output.line().parse().map_err(|_| output.unexpected())
     }
 }
 
-/// Where a repository that an agent wrote says that its history is cut off.
+impl Mirror {
+    /// Imports a commit with all its objects from a quarantine and names it `ref_name` here. From then on it is trusted:
+    /// git packs the objects, hashes each of them and checks that none is missing.
+    ///
+    /// `fetch.fsckObjects` also rejects objects for their form (a strange date, a broken mode). If that fails, the import
+    /// is repeated without it: the content still has to match its id, and work must not be lost for its form.
+    pub(crate) async fn import(&self, quarantine: &Quarantine, commit: &Oid, ref_name: &str) -> Result<(), GitError> {
+        quarantine.command("update-ref", "name the commit").args([EXPORT_REF, commit.as_str()]).run().await?;
+        match self.fetch_export(quarantine, ref_name, true).await {
+            Ok(()) => {}
+            Err(GitError::Failed { .. }) => self.fetch_export(quarantine, ref_name, false).await?,
+            Err(error) => return Err(error),
+        }
+        // From a repository whose history is cut off, git fetches without an error and leaves the ref out if it cannot
+        // take it.
+        match self.read_ref(ref_name).await? {
+            Some(imported) if imported == *commit => Ok(()),
+            _ => Err(GitError::UnexpectedOutput {
+                action: "import the commits into the mirror".to_owned(),
+                output: format!("the history of {} is cut off", commit.short()),
+            }),
+        }
+    }
+
+    async fn fetch_export(&self, quarantine: &Quarantine, ref_name: &str, fsck: bool) -> Result<(), GitError> {
+        let command = self.command("fetch", "import the commits into the mirror").timeout(TRANSFER_TIMEOUT);
+        let command = command.config("fetch.fsckObjects", if fsck { "true" } else { "false" });
+        // From 100 objects on they stay a pack: thousands of loose objects would slow the mirror down.
+        let command = command.config("fetch.unpackLimit", "100");
+        let command = command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
+        command.arg(quarantine.dir()).arg(format!("+{EXPORT_REF}:{ref_name}")).run().await.map(drop)
+    }
+}
+
+/// The content of the `shallow` file of an untrusted git directory; empty if there is none.
 pub(crate) fn read_shallow(git_dir: &Path) -> Vec<u8> {
     let text = if is_real_dir(git_dir) { read_regular(&git_dir.join(SHALLOW), SHALLOW_MAX) } else { None };
     text.unwrap_or_default()
 }
 
-fn digits(format: &str) -> usize {
+fn oid_digits(format: &str) -> usize {
     if format == "sha256" { 64 } else { 40 }
 }
 
-/// Histories are cut off at a few commits.
+/// Maximum size of a `shallow` file in bytes. Histories are cut off at a few commits.
 const SHALLOW_MAX: u64 = 16 * 1024 * 1024;
-/// An index of millions of files is smaller.
+/// Maximum size of an index in bytes. An index of millions of files is smaller.
 const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// A `.git` that is a link leads to somebody else's index.
+/// Reads an index, unless its git directory is a symbolic link: that leads to another repository.
 fn read_index(path: &Path) -> Option<Vec<u8>> {
     if is_real_dir(path.parent()?) { read_regular(path, INDEX_MAX) } else { None }
 }
@@ -260,41 +309,10 @@ fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {
     lines.into_bytes()
 }
 
-/// Where HEAD stands, fit to be shown: the branch's name, or nothing when it is detached.
+/// The name of the branch that HEAD is on, escaped; `None` if HEAD is detached or unreadable.
 pub(crate) fn head_branch(repo: &UntrustedRepo) -> Option<String> {
     match repo.head.as_ref()? {
-        Head::Symbolic(name) => Some(crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
+        Head::Symbolic(name) => Some(printable(name.strip_prefix(b"refs/heads/").unwrap_or(name))),
         Head::Detached(_) => None,
-    }
-}
-
-impl Mirror {
-    /// Makes `name` here be `commit` from the quarantine, with all its objects. An object that git's checks find odd (a strange
-    /// date, a broken mode) is still taken if its contents are what its id says: work is not lost for its looks.
-    pub(crate) async fn import(&self, quarantine: &Quarantine, commit: &Oid, name: &str) -> Result<(), GitError> {
-        quarantine.command("update-ref", "name the commit").args([OUT_REF, commit.as_str()]).run().await?;
-        match self.take(quarantine, name, true).await {
-            Ok(()) => {}
-            Err(GitError::Failed { .. }) => self.take(quarantine, name, false).await?,
-            Err(error) => return Err(error),
-        }
-        // Git fetches from a repository whose history is cut off, and then leaves out what it could not take, without
-        // an error.
-        match self.read_ref(name).await? {
-            Some(taken) if taken == *commit => Ok(()),
-            _ => Err(GitError::UnexpectedOutput {
-                action: "take the commits into the mirror".to_owned(),
-                output: format!("the history of {} is cut off", commit.short()),
-            }),
-        }
-    }
-
-    async fn take(&self, quarantine: &Quarantine, name: &str, checked: bool) -> Result<(), GitError> {
-        let command = self.command("fetch", "take the commits into the mirror").timeout(TRANSFER_TIMEOUT);
-        let command = command.config("fetch.fsckObjects", if checked { "true" } else { "false" });
-        // Kept as a pack whatever its size: an agent's thousand loose objects do not become the mirror's.
-        let command = command.config("fetch.unpackLimit", "100");
-        let command = command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
-        command.arg(quarantine.dir()).arg(format!("+{OUT_REF}:{name}")).run().await.map(drop)
     }
 }

@@ -1,5 +1,5 @@
-//! A git directory that an agent may have written, read as plain files: no git runs in it, so nothing in it can make one
-//! run a program, and no link in it leads anywhere else.
+//! Reads an untrusted git directory as plain files. No git runs in it, so nothing in it can make git run a program, and no
+//! symbolic link is followed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,52 +7,54 @@ use std::path::{Path, PathBuf};
 use crate::files::access::{is_real_dir, read_regular};
 use crate::names::{Oid, is_ref_name};
 
-/// More refs than this are not read; no repository that people work in has them loose.
+/// Maximum number of refs read. No repository that people work in has this many.
 const REFS_MAX: usize = 200_000;
-const PACKED_MAX: u64 = 256 * 1024 * 1024;
+/// Maximum size of `packed-refs` in bytes.
+const PACKED_REFS_MAX: u64 = 256 * 1024 * 1024;
+/// Maximum size of HEAD or of a loose ref in bytes.
+const REF_MAX: u64 = 4096;
+/// Maximum depth of directories below `refs`.
 const DEPTH_MAX: usize = 32;
 
-/// Where a HEAD stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// On a ref, which may be missing.
+    /// On a ref, which need not exist.
     Symbolic(Vec<u8>),
-    /// On a commit.
     Detached(Oid),
 }
 
-/// What the files of a git directory say.
+/// The HEAD and the refs of a git directory, without what is missing, damaged or a symbolic link.
 #[derive(Debug, Default)]
 pub(crate) struct UntrustedRepo {
     pub(crate) head: Option<Head>,
-    /// Every ref that names an object itself.
+    /// Without symbolic refs.
     pub(crate) refs: BTreeMap<Vec<u8>, Oid>,
 }
 
 impl UntrustedRepo {
-    /// Reads the git directory; what is missing or damaged is left out.
     pub(crate) fn read(git_dir: &Path) -> Self {
-        let mut found = Self::default();
+        let mut repo = Self::default();
         if !is_real_dir(git_dir) {
-            return found;
+            return repo;
         }
-        found.head = read_head(&git_dir.join("HEAD"));
-        if let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_MAX) {
-            found.add_packed_refs(&packed);
+        repo.head = read_head(&git_dir.join("HEAD"));
+        if let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_REFS_MAX) {
+            repo.add_packed_refs(&packed);
         }
-        found.add_loose_refs(&git_dir.join("refs"), b"refs", 0);
-        found
+        // After the packed refs, since a loose ref overrides a packed one.
+        repo.add_loose_refs(&git_dir.join("refs"), b"refs", 0);
+        repo
     }
 
-    /// Only what the file of packed refs says.
+    /// Reads nothing but `packed-refs`.
     pub(crate) fn read_packed_refs(git_dir: &Path) -> Self {
-        let mut found = Self::default();
+        let mut repo = Self::default();
         if is_real_dir(git_dir)
-            && let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_MAX)
+            && let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_REFS_MAX)
         {
-            found.add_packed_refs(&packed);
+            repo.add_packed_refs(&packed);
         }
-        found
+        repo
     }
 
     fn add_packed_refs(&mut self, text: &[u8]) {
@@ -60,7 +62,7 @@ impl UntrustedRepo {
             let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };
             let (oid, name) = line.split_at(space);
             let name = name.get(1..).unwrap_or_default();
-            if let Some(oid) = Oid::read(oid)
+            if let Some(oid) = Oid::from_bytes(oid)
                 && is_ref_name(name)
                 && self.refs.len() < REFS_MAX
             {
@@ -80,7 +82,7 @@ impl UntrustedRepo {
             let path = entry.path();
             if is_real_dir(&path) {
                 self.add_loose_refs(&path, &name, depth + 1);
-            } else if let Some(oid) = read_regular(&path, 4096).and_then(|text| Oid::read(&text))
+            } else if let Some(oid) = read_regular(&path, REF_MAX).and_then(|text| Oid::from_bytes(&text))
                 && is_ref_name(&name)
                 && self.refs.len() < REFS_MAX
             {
@@ -89,12 +91,10 @@ impl UntrustedRepo {
         }
     }
 
-    /// The object of a ref.
     pub(crate) fn get(&self, name: &str) -> Option<&Oid> {
         self.refs.get(name.as_bytes())
     }
 
-    /// The commit of HEAD.
     pub(crate) fn head_commit(&self) -> Option<&Oid> {
         match self.head.as_ref()? {
             Head::Symbolic(name) => self.refs.get(name),
@@ -102,7 +102,7 @@ impl UntrustedRepo {
         }
     }
 
-    /// The refs below `prefix`.
+    /// The refs whose names begin with `prefix`.
     pub(crate) fn refs_below<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f [u8], &'f Oid)> {
         let is_below = move |name: &&Vec<u8>| name.starts_with(prefix.as_bytes());
         self.refs.iter().filter(move |(name, _)| is_below(name)).map(|(name, oid)| (name.as_slice(), oid))
@@ -110,35 +110,39 @@ impl UntrustedRepo {
 }
 
 fn read_head(file: &Path) -> Option<Head> {
-    let text = read_regular(file, 4096)?;
+    let text = read_regular(file, REF_MAX)?;
     let text = text.trim_ascii_end();
     match text.strip_prefix(b"ref:") {
         Some(name) => {
             let name = name.trim_ascii_start();
             is_ref_name(name).then(|| Head::Symbolic(name.to_vec()))
         }
-        None => Oid::read(text).map(Head::Detached),
+        None => Oid::from_bytes(text).map(Head::Detached),
     }
 }
 
-/// Commits that only a file beside the refs names: older stashes, and the HEADs of linked worktrees.
+/// Commits that no ref names and that git keeps all the same: older stashes, which only the log of `refs/stash` lists,
+/// and the detached HEADs of linked worktrees.
 pub(crate) fn commits_outside_refs(git_dir: &Path) -> Vec<Oid> {
-    let mut found = Vec::new();
+    let mut commits = Vec::new();
     if let Some(log) = read_regular(&git_dir.join("logs/refs/stash"), 16 * 1024 * 1024) {
-        found.extend(log.split(|byte| *byte == b'\n').filter_map(|line| Oid::read(line.split(|b| *b == b' ').nth(1)?)));
+        // A line is `<old> <new> <who> ...`.
+        let new = |line: &[u8]| Oid::from_bytes(line.split(|b| *b == b' ').nth(1)?);
+        commits.extend(log.split(|byte| *byte == b'\n').filter_map(new));
     }
     let linked = git_dir.join("worktrees");
     if is_real_dir(&linked) {
         for entry in std::fs::read_dir(&linked).into_iter().flatten().flatten() {
             if let Some(Head::Detached(oid)) = read_head(&entry.path().join("HEAD")) {
-                found.push(oid);
+                commits.push(oid);
             }
         }
     }
-    found
+    commits
 }
 
-/// The git directory of the repository whose files begin at `dir`, if both lie inside `within`.
+/// The git directory of the repository with the files in `dir`; a `.git` file may point to it. `None` if it is not inside
+/// `within`.
 pub(crate) fn nested_git_dir(dir: &Path, within: &Path) -> Option<PathBuf> {
     let entry = dir.join(".git");
     let git_dir = if is_real_dir(&entry) {
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_fifos_and_nonsense_are_left_out() {
+    fn links_fifos_and_invalid_refs_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let git = dir.path();
         let (a, b) = ("a".repeat(40), "b".repeat(40));
@@ -175,14 +179,14 @@ mod tests {
         std::os::unix::fs::symlink(git.join("secret"), git.join("refs/heads/link")).unwrap();
         std::os::unix::fs::symlink("/", git.join("refs/heads/root")).unwrap();
         nix::unistd::mkfifo(&git.join("refs/heads/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let found = UntrustedRepo::read(git);
-        let names: Vec<_> = found.refs.keys().map(|name| String::from_utf8_lossy(name)).collect();
+        let repo = UntrustedRepo::read(git);
+        let names: Vec<_> = repo.refs.keys().map(|name| String::from_utf8_lossy(name)).collect();
         assert_eq!(names, ["refs/heads/p", "refs/heads/x/y"]);
-        assert_eq!(found.head_commit().map(Oid::as_str), Some(a.as_str()), "a loose ref wins over a packed one");
+        assert_eq!(repo.head_commit().map(Oid::as_str), Some(a.as_str()), "a loose ref overrides a packed one");
     }
 
     #[test]
-    fn a_git_file_that_leads_out_is_not_followed() {
+    fn git_file_that_points_outside_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("tree/nested")).unwrap();
         std::fs::create_dir_all(dir.path().join("out")).unwrap();

@@ -1,4 +1,4 @@
-//! Fills a new worktree with the files of a commit. A quicker way than a plain checkout would be put in here.
+//! Fills a new worktree with the files of a commit. A faster way than a plain checkout belongs here.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 
-/// Puts the files of `commit` into `dir`, whose git directory was just made, and writes its index. Conversions and
-/// filters of the user's config take effect, as in a clone of the user's own.
-pub(crate) async fn fill(
+/// Writes the files and the index of `commit` into `dir`, whose git directory is new. Conversions and filters of the user's
+/// config take effect, as in a clone.
+pub(crate) async fn check_out(
     mirror: &Mirror,
     dir: &Path,
     commit: &Oid,
@@ -20,7 +20,7 @@ pub(crate) async fn fill(
     progress(Progress::new(format!("checking out {}", commit.short())));
     let command = mirror.git().command("read-tree", format!("check out {} in {}", commit.short(), dir.display()));
     let command = command.git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT);
-    let command = lfs.permit_pointers(command.args(["--reset", "-u", "-v"]).arg(commit.as_str()));
-    // Contents that a partial clone left out, and large files, come from the server now.
-    mirror.reach(command).await.run_with_progress(progress).await.map(drop)
+    let command = lfs.allow_pointers(command.args(["--reset", "-u", "-v"]).arg(commit.as_str()));
+    // The server may be needed: for objects that a partial clone left out, and for LFS files.
+    mirror.authenticate(command).await.run_with_progress(progress).await.map(drop)
 }

@@ -1,44 +1,42 @@
-//! An issue's worktree: its files, its own git directory, and its relay.
+//! An issue's worktree from its creation to its removal: the files, a git directory of their own, and the relay.
 //!
-//! The git directory is a real `.git` that borrows the mirror's objects, so no agent can touch the refs or locks of
-//! another; its `origin` is the relay. Everything is made beside its place and then renamed into it.
+//! The git directory is a real `.git` that borrows the mirror's objects, so an agent cannot touch the refs or locks of
+//! another; its `origin` is the relay. Both are made under a staging name and renamed when they are complete.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::command::login::public;
+use crate::command::login::strip_credentials;
 use crate::command::progress::ProgressSink;
 use crate::command::runner::{ConfigScope, GitError};
-use crate::files::access::{FileError, IoContext, is_real_dir, make_dir, replace};
+use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
 use crate::files::lock;
-use crate::files::removal::{being_made, remove, remove_half_made};
-use crate::git_dir::layout::{ConfigText, borrow, cut_off, make_git_dir, packed_refs};
-use crate::lfs::setup::{Lfs, write_addresses};
+use crate::files::removal::{remove_staging, remove_tree, staging_path};
+use crate::git_dir::layout::{ConfigFile, create_git_dir, format_packed_refs, merge_shallow, write_alternates};
+use crate::lfs::setup::{Lfs, write_endpoints};
 use crate::mirror::base::Base;
 use crate::mirror::repo::Mirror;
 use crate::names::{BranchName, Oid};
+use crate::printable::printable;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::read_shallow;
 use crate::worktree::checkout;
 use crate::worktree::identity::Identity;
-use crate::worktree::ownership::{Owner, disown, is_unused, own, owner};
+use crate::worktree::ownership::{Ownership, claim, is_relay_unused, ownership, release};
 use crate::worktree::relay;
 use crate::worktree::submodules::Submodules;
 use crate::worktree::template_hooks::copy_hooks;
 
-/// Why there is no worktree.
 #[derive(Debug, Error)]
 pub enum WorktreeError {
-    /// There is one already.
     #[error("there is already a worktree at {}", .0.display())]
     Exists(PathBuf),
-    /// There is none.
-    #[error("the worktree {} is not there", .0.display())]
+    #[error("the worktree {} does not exist", .0.display())]
     Missing(PathBuf),
-    /// Something else is there.
-    #[error("{} was not made by kugetsu, so it is left as it is; move it away", .0.display())]
+    /// Something else is at the path of the worktree or the relay.
+    #[error("{} was not made by kugetsu and is left as it is; move it away", .0.display())]
     NotOurs(PathBuf),
     /// Git cannot have a branch `a` and a branch `a/b`.
     #[error(
@@ -47,13 +45,11 @@ pub enum WorktreeError {
     BranchConflict {
         /// The issue's branch.
         branch: BranchName,
-        /// The server's.
+        /// The server's branch.
         other: String,
     },
-    /// Git says why.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The system says why.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -67,7 +63,7 @@ impl From<StatusError> for WorktreeError {
     }
 }
 
-/// A worktree. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Worktree {
     mirror: Mirror,
@@ -76,37 +72,31 @@ pub struct Worktree {
     branch: BranchName,
 }
 
-/// What to make.
 #[derive(Clone, Debug)]
 pub struct WorktreeSpec {
-    /// Where the files go; its git directory is `.git` in it.
+    /// The directory of the files; the git directory is `.git` in it.
     pub dir: PathBuf,
-    /// Where its relay goes. Beside it lie `<relay>.owned`, which says that it is ours, and `<relay>.lock`: no agent may
-    /// write in the directory that holds the relays.
+    /// The relay repository. Beside it lie `<relay>.owned` and `<relay>.lock`, so no agent may write its parent directory.
     pub relay: PathBuf,
     /// The issue's branch.
     pub branch: BranchName,
-    /// Where it begins.
     pub base: Base,
 }
 
-/// What was made.
+/// A worktree that was just created.
 #[derive(Clone, Debug)]
 pub struct Created {
-    /// The worktree.
     pub worktree: Worktree,
-    /// The commit it began at; `None` in an empty repository.
+    /// The commit that the work begins at; `None` in an empty repository.
     pub base_sha: Option<Oid>,
-    /// What a person should know of it, one sentence each.
+    /// Notices for the user, one sentence each.
     pub notices: Vec<String>,
 }
 
 impl Worktree {
-    /// Makes a worktree with its relay. A creation that was killed leaves nothing that is taken for a worktree, and the
-    /// next one removes what it left. A relay whose worktree is gone is used again: somebody may have pushed into it.
-    ///
-    /// # Errors
-    /// [`WorktreeError`]; nothing is left behind.
+    /// Creates a worktree and its relay. A creation that fails or is killed leaves nothing that passes for a worktree, and
+    /// the next one removes its leftovers. A relay whose worktree is gone is used again, since the agent may have pushed
+    /// into it.
     pub async fn create(
         mirror: &Mirror,
         spec: WorktreeSpec,
@@ -114,19 +104,19 @@ impl Worktree {
     ) -> Result<Created, WorktreeError> {
         let worktree = Self::at(mirror, &spec.dir, &spec.relay, &spec.branch);
         for parent in [worktree.dir.parent(), worktree.relay.parent()].into_iter().flatten() {
-            make_dir(parent)?;
+            create_dir_all(parent)?;
         }
-        let waiting = format!("waiting for another kugetsu that works on {}", worktree.dir.display());
-        let _lock = lock::take(&worktree.relay, &waiting, progress).await?;
-        worktree.clear().await?;
+        let waiting = format!("waiting for another kugetsu process that works on {}", worktree.dir.display());
+        let _lock = lock::acquire(&worktree.relay, &waiting, progress).await?;
+        worktree.check_free().await?;
 
         let server = relay::server_refs(mirror).await?;
-        worktree.check_name(&server)?;
-        own(&worktree.dir, &worktree.relay)?;
+        worktree.check_branch(&server)?;
+        claim(&worktree.dir, &worktree.relay)?;
         let made = worktree.make(&server, &spec.base, progress).await;
         if made.is_err() {
-            remove_half_made(&worktree.dir).await?;
-            worktree.forget_unused().await?;
+            remove_staging(&worktree.dir).await?;
+            worktree.release_unused().await?;
         }
         Ok(Created { notices: made?, base_sha: spec.base.commit, worktree })
     }
@@ -136,31 +126,32 @@ impl Worktree {
         Self { mirror: mirror.clone(), dir: absolute(dir), relay: absolute(relay), branch: branch.clone() }
     }
 
-    /// Makes sure that there is room; the lock is held.
-    async fn clear(&self) -> Result<(), WorktreeError> {
-        remove_half_made(&self.dir).await?;
-        remove_half_made(&self.relay).await?;
+    /// Removes leftovers and checks that nothing else is at the paths. The caller holds the lock.
+    async fn check_free(&self) -> Result<(), WorktreeError> {
+        remove_staging(&self.dir).await?;
+        remove_staging(&self.relay).await?;
         if is_real_dir(&self.dir) && std::fs::read_dir(&self.dir).context("read", &self.dir)?.next().is_none() {
-            remove(&self.dir).await?;
+            remove_tree(&self.dir).await?;
         }
-        let is_there = self.dir.symlink_metadata().is_ok();
-        match owner(&self.dir, &self.relay) {
-            Owner::Us if is_there => Err(WorktreeError::Exists(self.dir.clone())),
-            Owner::Us | Owner::Nobody => Ok(()),
-            Owner::Somebody if is_there => Err(WorktreeError::NotOurs(self.dir.clone())),
-            Owner::Somebody => Err(WorktreeError::NotOurs(self.relay.clone())),
+        let exists = self.dir.symlink_metadata().is_ok();
+        match ownership(&self.dir, &self.relay) {
+            Ownership::Ours if exists => Err(WorktreeError::Exists(self.dir.clone())),
+            Ownership::Ours | Ownership::Vacant => Ok(()),
+            Ownership::NotOurs if exists => Err(WorktreeError::NotOurs(self.dir.clone())),
+            Ownership::NotOurs => Err(WorktreeError::NotOurs(self.relay.clone())),
         }
     }
 
-    pub(crate) fn check_name(&self, server: &BTreeMap<Vec<u8>, Oid>) -> Result<(), WorktreeError> {
-        let own = format!("{}/", self.branch.full());
-        let in_the_way = |name: &[u8]| {
+    /// Checks that the branch does not conflict with one on the server.
+    pub(crate) fn check_branch(&self, server: &BTreeMap<Vec<u8>, Oid>) -> Result<(), WorktreeError> {
+        let own = format!("{}/", self.branch.full_ref());
+        let conflicts = |name: &[u8]| {
             let theirs = [name, b"/"].concat();
             theirs != own.as_bytes() && (theirs.starts_with(own.as_bytes()) || own.as_bytes().starts_with(&theirs))
         };
-        match server.keys().find(|name| in_the_way(name)) {
+        match server.keys().find(|name| conflicts(name)) {
             Some(name) => {
-                let other = crate::shown::shown(name.strip_prefix(b"refs/heads/").unwrap_or(name));
+                let other = printable(name.strip_prefix(b"refs/heads/").unwrap_or(name));
                 Err(WorktreeError::BranchConflict { branch: self.branch.clone(), other })
             }
             None => Ok(()),
@@ -180,32 +171,32 @@ impl Worktree {
             self.make_relay(server, default.as_ref())?;
         }
 
-        let lfs = Lfs::find(self.mirror.git()).await?;
+        let lfs = Lfs::detect(self.mirror.git()).await?;
         let submodules = match &base.commit {
-            Some(commit) => Submodules::of(&self.mirror, commit).await?,
+            Some(commit) => Submodules::of_mirror(&self.mirror, commit).await?,
             None => Submodules::default(),
         };
-        let (identity, unnamed) = Identity::of_user(&self.mirror).await?;
+        let (identity, identity_notice) = Identity::of_user(&self.mirror).await?;
         let origin = self.real_origin().await?;
         let config = self.config(&identity, &origin, &submodules);
 
-        let new = being_made(&self.dir);
+        let new = staging_path(&self.dir);
         let git_dir = new.join(".git");
-        make_git_dir(&git_dir, &format!("ref: {}", self.branch.full()), &config)?;
-        borrow(&git_dir.join("objects"), [self.mirror.objects().as_path()])?;
+        create_git_dir(&git_dir, &format!("ref: {}", self.branch.full_ref()), &config)?;
+        write_alternates(&git_dir.join("objects"), [self.mirror.objects().as_path()])?;
         if let Some(shallow) = self.mirror.shallow() {
-            replace(&git_dir.join("shallow"), &shallow)?;
+            write_atomic(&git_dir.join("shallow"), &shallow)?;
         }
         self.write_refs(&git_dir, server, base, default.as_ref())?;
         let mut notices = Vec::new();
         if let Some(commit) = &base.commit {
-            checkout::fill(&self.mirror, &new, commit, &lfs, progress).await?;
+            checkout::check_out(&self.mirror, &new, commit, &lfs, progress).await?;
             notices.extend(submodules.notice());
-            notices.extend(lfs.notice(self.mirror.git(), &new).await?);
+            notices.extend(lfs.pointer_notice(self.mirror.git(), &new).await?);
         }
         notices.extend(copy_hooks(&self.mirror, &git_dir).await?);
-        notices.extend(unnamed);
-        std::fs::rename(&new, &self.dir).context("put in place", &self.dir)?;
+        notices.extend(identity_notice);
+        std::fs::rename(&new, &self.dir).context("create", &self.dir)?;
         Ok(notices)
     }
 
@@ -214,31 +205,32 @@ impl Worktree {
         server: &BTreeMap<Vec<u8>, Oid>,
         head: Option<&BranchName>,
     ) -> Result<(), FileError> {
-        let new = being_made(&self.relay);
-        relay::make(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
-        std::fs::rename(&new, &self.relay).context("put in place", &self.relay)
+        let new = staging_path(&self.relay);
+        relay::create(&self.mirror, &new, server, head.unwrap_or(&self.branch))?;
+        std::fs::rename(&new, &self.relay).context("create", &self.relay)
     }
 
-    /// The address that people know the repository by: of a folder, where it comes from itself, if it says so.
+    /// The URL of the repository that users know: for a local repository its own `origin`, if it has one. Without
+    /// credentials.
     pub(crate) async fn real_origin(&self) -> Result<Vec<u8>, GitError> {
         let Ok(Some(local)) = self.mirror.local_repo().await else {
-            return Ok(self.mirror.address().await.into_encoded_bytes());
+            return Ok(self.mirror.display_url().await.into_encoded_bytes());
         };
         let url = self.mirror.git().config_value("remote.origin.url", ConfigScope::WorkingDir(&local.root)).await?;
         Ok(match url {
-            Some(url) => public(&String::from_utf8_lossy(&url)).into_bytes(),
+            Some(url) => strip_credentials(&String::from_utf8_lossy(&url)).into_bytes(),
             None => local.root.clone().into_os_string().into_encoded_bytes(),
         })
     }
 
-    pub(crate) fn config(&self, identity: &Identity, origin: &[u8], submodules: &Submodules) -> ConfigText {
+    pub(crate) fn config(&self, identity: &Identity, origin: &[u8], submodules: &Submodules) -> ConfigFile {
         let format = self.mirror.format();
         let promisor = self.mirror.promisor();
-        let mut config = ConfigText::default();
+        let mut config = ConfigFile::default();
         config.section("core", None);
         config.set("repositoryFormatVersion", if format != "sha1" || promisor.is_some() { "1" } else { "0" });
         config.set("fileMode", "true").set("bare", "false").set("logAllRefUpdates", "true");
-        // A watcher would outlive the agent.
+        // The monitor is a process that would outlive the agent.
         config.set("fsmonitor", "false");
         if cfg!(target_os = "macos") {
             config.set("ignoreCase", "true").set("precomposeUnicode", "true");
@@ -254,9 +246,9 @@ impl Worktree {
             .set("url", self.relay.as_os_str().as_encoded_bytes())
             .set("fetch", "+refs/heads/*:refs/remotes/origin/*");
         config.section("branch", Some(self.branch.as_str().as_bytes()));
-        config.set("remote", "origin").set("merge", self.branch.full());
+        config.set("remote", "origin").set("merge", self.branch.full_ref());
         config.section("user", None).set("name", &identity.name).set("email", &identity.email);
-        // Nobody is there to type a passphrase.
+        // A passphrase cannot be typed.
         config.section("commit", None).set("gpgSign", "false");
         config.section("tag", None).set("gpgSign", "false").set("forceSignAnnotated", "false");
         config.section("push", None).set("gpgSign", "false");
@@ -264,7 +256,7 @@ impl Worktree {
         config.section("maintenance", None).set("auto", "false");
         config.section("kugetsu", None).set("source", origin);
         submodules.write(&mut config, origin);
-        write_addresses(&mut config, &String::from_utf8_lossy(origin), &self.relay);
+        write_endpoints(&mut config, &String::from_utf8_lossy(origin), &self.relay);
         config
     }
 
@@ -275,38 +267,44 @@ impl Worktree {
         base: &Base,
         default: Option<&BranchName>,
     ) -> Result<(), FileError> {
-        let tracking = |name: &Vec<u8>| match name.strip_prefix(b"refs/heads/") {
+        let local_name = |name: &Vec<u8>| match name.strip_prefix(b"refs/heads/") {
             Some(branch) => [b"refs/remotes/origin/", branch].concat(),
             None => name.clone(),
         };
-        let mut refs: BTreeMap<_, _> = server.iter().map(|(name, oid)| (tracking(name), oid)).collect();
+        let mut refs: BTreeMap<_, _> = server.iter().map(|(name, oid)| (local_name(name), oid)).collect();
         if let Some(commit) = &base.commit {
-            refs.insert(self.branch.full().into_bytes(), commit);
+            refs.insert(self.branch.full_ref().into_bytes(), commit);
         }
-        replace(&git_dir.join("packed-refs"), &packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), *oid))))?;
+        write_atomic(
+            &git_dir.join("packed-refs"),
+            &format_packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), *oid))),
+        )?;
         match default {
-            Some(default) if server.contains_key(default.full().as_bytes()) => {
-                make_dir(&git_dir.join("refs/remotes/origin"))?;
-                replace(&git_dir.join("refs/remotes/origin/HEAD"), format!("ref: {}\n", default.tracking()).as_bytes())
+            Some(default) if server.contains_key(default.full_ref().as_bytes()) => {
+                create_dir_all(&git_dir.join("refs/remotes/origin"))?;
+                write_atomic(
+                    &git_dir.join("refs/remotes/origin/HEAD"),
+                    format!("ref: {}\n", default.tracking_ref()).as_bytes(),
+                )
             }
             _ => Ok(()),
         }
     }
 
-    /// Opens a worktree that was made before. Its git directory may be damaged: the agent may have done that.
+    /// Opens an existing worktree. Its git directory may be damaged, by the agent.
     ///
     /// # Errors
     /// [`WorktreeError::Missing`], [`WorktreeError::NotOurs`].
     pub async fn open(mirror: &Mirror, dir: &Path, relay: &Path, branch: &BranchName) -> Result<Self, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
-        match owner(&worktree.dir, &worktree.relay) {
-            Owner::Us if is_real_dir(&worktree.dir) => Ok(worktree),
-            Owner::Us | Owner::Nobody => Err(WorktreeError::Missing(worktree.dir)),
-            Owner::Somebody => Err(WorktreeError::NotOurs(worktree.dir)),
+        match ownership(&worktree.dir, &worktree.relay) {
+            Ownership::Ours if is_real_dir(&worktree.dir) => Ok(worktree),
+            Ownership::Ours | Ownership::Vacant => Err(WorktreeError::Missing(worktree.dir)),
+            Ownership::NotOurs => Err(WorktreeError::NotOurs(worktree.dir)),
         }
     }
 
-    /// What is left of a worktree, to be rescued or removed: its directory, its relay or both. `None`: nothing.
+    /// Opens what is left of a worktree, to be rescued or removed: its directory, its relay or both. `None` if nothing is.
     ///
     /// # Errors
     /// [`WorktreeError::NotOurs`].
@@ -317,97 +315,88 @@ impl Worktree {
         branch: &BranchName,
     ) -> Result<Option<Self>, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
-        match owner(&worktree.dir, &worktree.relay) {
-            Owner::Us => Ok(Some(worktree)),
-            Owner::Nobody => Ok(None),
-            Owner::Somebody => Err(WorktreeError::NotOurs(worktree.dir)),
+        match ownership(&worktree.dir, &worktree.relay) {
+            Ownership::Ours => Ok(Some(worktree)),
+            Ownership::Vacant => Ok(None),
+            Ownership::NotOurs => Err(WorktreeError::NotOurs(worktree.dir)),
         }
     }
 
-    /// Gives the relay the server's branches as the mirror has them now, so that `git fetch origin` brings them. The
-    /// issue's own branch is left alone. A relay that somebody removed is made anew. What a person should know, one
-    /// sentence each.
-    ///
-    /// # Errors
-    /// [`WorktreeError`] with git's or the system's words.
+    /// Updates the server's branches in the relay to those of the mirror, so that `git fetch origin` brings them. The
+    /// issue's own branch is left alone, and a relay that was removed is created again. Returns notices for the user.
     pub async fn refresh(&self) -> Result<Vec<String>, WorktreeError> {
         let server = relay::server_refs(&self.mirror).await?;
         if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
-            // A fetch does not bring it: git takes the mirror's commits, borrowed from there, for known.
-            replace(&self.git_dir().join("shallow"), &cut_off([read_shallow(&self.git_dir()), shallow]))?;
+            // A fetch would not update it: git has the mirror's commits already, as it borrows them.
+            write_atomic(&self.git_dir().join("shallow"), &merge_shallow([read_shallow(&self.git_dir()), shallow]))?;
         }
         if self.relay.symlink_metadata().is_ok() {
             relay::refresh(&self.mirror, &self.relay, &server, &self.branch)?;
             return Ok(Vec::new());
         }
-        let _lock = lock::take(&self.relay, "", &mut |_| ()).await?;
+        let _lock = lock::acquire(&self.relay, "", &mut |_| ()).await?;
         let default = self.mirror.default_branch().await?;
         self.make_relay(&server, default.as_ref())?;
         let relay = self.relay.display();
         Ok(vec![format!(
-            "{relay}, the worktree's origin, was removed by somebody; it is made anew, without what was pushed there only"
+            "{relay}, the worktree's origin, was missing and has been created again, without what was pushed there only"
         )])
     }
 
-    /// Removes the worktree and its relay, whatever state they are in. Once more is no error. It asks nobody whether
-    /// anything in it is worth keeping: see [`crate::rescue`].
+    /// Removes the worktree and its relay, whatever state they are in, without asking whether anything in it is worth
+    /// keeping: that is for [`crate::rescue`]. Removing again is no error, also after an error.
     ///
     /// # Errors
-    /// [`WorktreeError::NotOurs`], or the system's words; it can then be called again.
+    /// [`WorktreeError::NotOurs`], [`WorktreeError::File`].
     pub async fn remove(&self) -> Result<(), WorktreeError> {
-        if owner(&self.dir, &self.relay) == Owner::Somebody {
+        if ownership(&self.dir, &self.relay) == Ownership::NotOurs {
             return Err(WorktreeError::NotOurs(self.dir.clone()));
         }
         let Some(held) = Self::locked(&self.dir, &self.relay).await? else { return Ok(()) };
-        remove(&self.dir).await?;
-        remove(&self.relay).await?;
-        disown(&self.relay)?;
-        Ok(lock::remove(&self.relay, held)?)
+        remove_tree(&self.dir).await?;
+        remove_tree(&self.relay).await?;
+        release(&self.relay)?;
+        Ok(lock::remove_file(&self.relay, held)?)
     }
 
-    /// Removes what creations that were killed left at these places; a finished worktree stays, and so does a relay that
-    /// somebody pushed into.
-    ///
-    /// # Errors
-    /// The system's words.
+    /// Removes what killed creations left at these paths. A finished worktree stays, and so does a relay that was pushed
+    /// into.
     pub async fn remove_leftovers(dir: &Path, relay: &Path) -> Result<(), WorktreeError> {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let (dir, relay) = (absolute(dir), absolute(relay));
         let Some(held) = Self::locked(&dir, &relay).await? else { return Ok(()) };
-        if forget_unused(&dir, &relay).await? { Ok(lock::remove(&relay, held)?) } else { Ok(()) }
+        if release_unused(&dir, &relay).await? { Ok(lock::remove_file(&relay, held)?) } else { Ok(()) }
     }
 
-    /// Takes the lock and removes what is half made; `None` where there is not even a directory for a lock.
+    /// Acquires the lock and removes leftovers; `None` if the directory of the lock does not exist.
     async fn locked(dir: &Path, relay: &Path) -> Result<Option<lock::Lock>, FileError> {
         if !relay.parent().is_some_and(Path::is_dir) {
-            remove_half_made(dir).await?;
+            remove_staging(dir).await?;
             return Ok(None);
         }
-        let held = lock::take(relay, "", &mut |_| ()).await?;
-        remove_half_made(dir).await?;
-        remove_half_made(relay).await?;
+        let held = lock::acquire(relay, "", &mut |_| ()).await?;
+        remove_staging(dir).await?;
+        remove_staging(relay).await?;
         Ok(Some(held))
     }
 
-    async fn forget_unused(&self) -> Result<(), FileError> {
-        forget_unused(&self.dir, &self.relay).await.map(drop)
+    async fn release_unused(&self) -> Result<(), FileError> {
+        release_unused(&self.dir, &self.relay).await.map(drop)
     }
 
     pub(crate) fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
-    /// Where the files lie.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Its git directory.
     pub fn git_dir(&self) -> PathBuf {
         self.dir.join(".git")
     }
 
-    /// The bare repository that its `origin` is.
+    /// The bare repository that is its `origin`.
     pub fn relay(&self) -> &Path {
         &self.relay
     }
@@ -418,17 +407,17 @@ impl Worktree {
     }
 }
 
-/// Removes the relay and the record of a worktree that is not there, unless somebody pushed; says whether all is gone.
-async fn forget_unused(dir: &Path, relay: &Path) -> Result<bool, FileError> {
-    if dir.symlink_metadata().is_ok() || owner(dir, relay) == Owner::Somebody {
+/// Removes the relay and the ownership record if the worktree is gone and nothing was pushed. Returns whether both are gone.
+async fn release_unused(dir: &Path, relay: &Path) -> Result<bool, FileError> {
+    if dir.symlink_metadata().is_ok() || ownership(dir, relay) == Ownership::NotOurs {
         return Ok(false);
     }
-    if is_unused(relay) {
-        remove(relay).await?;
+    if is_relay_unused(relay) {
+        remove_tree(relay).await?;
     }
     let gone = relay.symlink_metadata().is_err();
     if gone {
-        disown(relay)?;
+        release(relay)?;
     }
     Ok(gone)
 }

@@ -1,14 +1,15 @@
-//! Who uses an issue's worktree and session now: a runner, a removal, or a person at the agent's own screen. One at a
-//! time: it is a lock on the worktree's directory, which the kernel gives back however its holder ends.
+//! The lock on an issue's worktree and session. A runner, a removal and an attached terminal exclude each other.
+//!
+//! It is a lock on the worktree's directory, which the kernel releases however its holder ends.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// What somebody is told who comes while a person is attached.
-pub const ATTACHED: &str = "somebody is at the agent's own screen on it (kugetsu attach)";
+/// The message for callers that find the worktree in use.
+pub const ATTACHED: &str = "the session is attached in another terminal (`kugetsu attach`)";
 
-/// Takes the worktree in this directory; none when somebody else has it. Held until the file is closed.
+/// Locks the worktree in this directory until the returned file is closed; `None` if it is locked already.
 ///
 /// # Errors
 /// The directory cannot be opened or locked.
@@ -21,7 +22,7 @@ pub fn hold(worktree: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether somebody has the worktree in this directory. One that is not there has nobody.
+/// Whether the worktree in this directory is locked. One that cannot be opened is not.
 pub fn is_held(worktree: &Path) -> bool {
     matches!(hold(worktree), Ok(None))
 }
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worktree_is_one_holders_at_a_time() {
+    fn a_worktree_has_one_holder_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let held = hold(directory.path()).unwrap().unwrap();
         assert!(hold(directory.path()).unwrap().is_none() && is_held(directory.path()));

@@ -1,4 +1,4 @@
-//! The worktrees of issues.
+//! The worktrees of issues, and their relay repositories.
 
 pub(crate) mod checkout;
 pub(crate) mod identity;

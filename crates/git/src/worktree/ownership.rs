@@ -1,47 +1,45 @@
-//! What says that a worktree and a relay are ours: a file beside the relay, where no agent can write.
+//! Records which worktrees and relays kugetsu made: a file beside the relay, where no agent can write.
 //!
-//! A mark inside either would go with it: agents delete `.git` directories, and people half of a worktree.
+//! A mark inside the worktree or the relay would vanish with it: agents delete `.git`, and users delete half a worktree.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, IoContext, is_real_dir, read_regular, replace};
+use crate::files::access::{FileError, IoContext, is_real_dir, read_regular, write_atomic};
 
-/// Who a pair of places belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// A worktree and a relay of ours, or what is left of them.
-    Us,
-    /// There is nothing at either place.
-    Nobody,
-    /// There is something that we did not make.
-    Somebody,
+pub(crate) enum Ownership {
+    /// A worktree and a relay that kugetsu made, or what is left of them.
+    Ours,
+    /// Nothing is at either path.
+    Vacant,
+    /// Something is there that kugetsu did not make.
+    NotOurs,
 }
 
-/// Whose `dir` and `relay` are.
-pub(crate) fn owner(dir: &Path, relay: &Path) -> Owner {
+pub(crate) fn ownership(dir: &Path, relay: &Path) -> Ownership {
     let recorded = read_regular(&record(relay), 64 * 1024);
-    let there = [dir, relay].iter().any(|path| path.symlink_metadata().is_ok());
+    let exists = [dir, relay].iter().any(|path| path.symlink_metadata().is_ok());
     match recorded {
         Some(recorded) if recorded == dir.as_os_str().as_bytes() => {
-            if there {
-                Owner::Us
+            if exists {
+                Ownership::Ours
             } else {
-                Owner::Nobody
+                Ownership::Vacant
             }
         }
-        _ if there => Owner::Somebody,
-        _ => Owner::Nobody,
+        _ if exists => Ownership::NotOurs,
+        _ => Ownership::Vacant,
     }
 }
 
-/// Records that `relay` is the relay of a worktree at `dir`.
-pub(crate) fn own(dir: &Path, relay: &Path) -> Result<(), FileError> {
-    replace(&record(relay), dir.as_os_str().as_bytes())
+/// Records that `relay` belongs to a worktree at `dir`.
+pub(crate) fn claim(dir: &Path, relay: &Path) -> Result<(), FileError> {
+    write_atomic(&record(relay), dir.as_os_str().as_bytes())
 }
 
-/// Forgets the record.
-pub(crate) fn disown(relay: &Path) -> Result<(), FileError> {
+/// Removes the record. A missing record is no error.
+pub(crate) fn release(relay: &Path) -> Result<(), FileError> {
     let path = record(relay);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove", &path),
@@ -49,8 +47,8 @@ pub(crate) fn disown(relay: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Whether nobody has pushed anything into a relay yet: it has no objects of its own.
-pub(crate) fn is_unused(relay: &Path) -> bool {
+/// Whether nothing was pushed into a relay: it has no objects of its own.
+pub(crate) fn is_relay_unused(relay: &Path) -> bool {
     let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
     let objects = relay.join("objects");
     is_real_dir(&objects)

@@ -1,19 +1,19 @@
-//! The relay: a bare repository per issue that its worktree knows as `origin`.
+//! The relay: a bare repository per issue that is the `origin` of its worktree.
 //!
 //! It has the server's branches, so fetching and rebasing work as against the server, and takes what the agent pushes.
-//! Nothing leaves it by itself; the host pushes on. The agent may write it, so after its making it is read as files.
+//! Nothing leaves it by itself; the host pushes. The agent can write it, so once it is created it is read as files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, IoContext, is_real_dir, replace};
-use crate::git_dir::layout::{bare_config, borrow, make_git_dir, packed_refs};
+use crate::files::access::{FileError, IoContext, is_real_dir, join_bytes, write_atomic};
+use crate::git_dir::layout::{bare_config, create_git_dir, format_packed_refs, write_alternates};
 use crate::mirror::repo::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::untrusted::reader::UntrustedRepo;
 
-/// The server's refs by the names that they have there.
+/// The server's branches and tags, by their names on the server.
 pub(crate) async fn server_refs(mirror: &Mirror) -> Result<BTreeMap<Vec<u8>, Oid>, GitError> {
     let mut refs = BTreeMap::new();
     for (name, oid) in mirror.refs(&["refs/remotes/origin", "refs/tags"]).await? {
@@ -26,8 +26,8 @@ pub(crate) async fn server_refs(mirror: &Mirror) -> Result<BTreeMap<Vec<u8>, Oid
     Ok(refs)
 }
 
-/// Makes a relay at `dir`, which is not there yet.
-pub(crate) fn make(
+/// Creates a relay at `dir`, which must not exist.
+pub(crate) fn create(
     mirror: &Mirror,
     dir: &Path,
     refs: &BTreeMap<Vec<u8>, Oid>,
@@ -39,45 +39,45 @@ pub(crate) fn make(
     }
     config.section("receive", None).set("autogc", "false");
     config.section("uploadpack", None).set("allowAnySHA1InWant", "true");
-    make_git_dir(dir, &format!("ref: {}", head.full()), &config)?;
-    borrow(&dir.join("objects"), [mirror.objects().as_path()])?;
+    create_git_dir(dir, &format!("ref: {}", head.full_ref()), &config)?;
+    write_alternates(&dir.join("objects"), [mirror.objects().as_path()])?;
     if let Some(shallow) = mirror.shallow() {
-        replace(&dir.join("shallow"), &shallow)?;
+        write_atomic(&dir.join("shallow"), &shallow)?;
     }
-    replace(&dir.join("packed-refs"), &packed(refs))
+    write_atomic(&dir.join("packed-refs"), &packed(refs))
 }
 
 fn packed(refs: &BTreeMap<Vec<u8>, Oid>) -> Vec<u8> {
-    packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid)))
+    format_packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid)))
 }
 
-/// Gives the server's branches their new commits, and says where their history is cut off now. The issue's own branch,
-/// and branches that only the agent made, stay.
+/// Updates the server's branches and the cut-off of their history. The issue's own branch stays, and so do branches that
+/// only the agent made.
 pub(crate) fn refresh(
     mirror: &Mirror,
     relay: &Path,
     server: &BTreeMap<Vec<u8>, Oid>,
     own: &BranchName,
 ) -> Result<(), FileError> {
-    let own = own.full().into_bytes();
+    let own = own.full_ref().into_bytes();
     write_shallow(mirror, relay)?;
     let mut refs = UntrustedRepo::read(relay).refs;
     for (name, oid) in server.iter().filter(|(name, _)| **name != own) {
         refs.insert(name.clone(), oid.clone());
     }
-    replace(&relay.join("packed-refs"), &packed(&refs))?;
+    write_atomic(&relay.join("packed-refs"), &packed(&refs))?;
     for name in server.keys().filter(|name| **name != own) {
         remove_loose(relay, name)?;
     }
     Ok(())
 }
 
-/// Writes where the mirror's history is cut off, so that git does not look for what is not there.
+/// Copies the cut-off of the mirror's history, so that git does not look for commits beyond it.
 fn write_shallow(mirror: &Mirror, relay: &Path) -> Result<(), FileError> {
     let path = relay.join("shallow");
     match mirror.shallow() {
-        Some(shallow) => replace(&path, &shallow),
-        // Nothing is cut off any more, or nothing was.
+        Some(shallow) => write_atomic(&path, &shallow),
+        // The history is complete now.
         None if path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) => {
             std::fs::remove_file(&path).context("remove", &path)
         }
@@ -85,14 +85,14 @@ fn write_shallow(mirror: &Mirror, relay: &Path) -> Result<(), FileError> {
     }
 }
 
-/// A loose ref would win over the packed one. No link is followed on the way to it.
+/// Removes a loose ref, which would override the packed one. No link in its path is followed.
 fn remove_loose(relay: &Path, name: &[u8]) -> Result<(), FileError> {
     let mut path = relay.to_owned();
     for part in name.split(|byte| *byte == b'/') {
         if !is_real_dir(&path) {
             return Ok(());
         }
-        path = crate::files::access::below(&path, part);
+        path = join_bytes(&path, part);
     }
     match path.symlink_metadata() {
         Ok(meta) if !meta.is_dir() => std::fs::remove_file(&path).context("remove", &path),

@@ -1,79 +1,76 @@
-//! What an agent left in a worktree: commits, uncommitted files, what it pushed.
+//! The state of a worktree: commits, uncommitted files, what the agent pushed.
 //!
-//! The agent wrote the git directory, so it is read as files (see `repo`), and git works in a directory of the
-//! host's own (see `quarantine`): no hook, filter or setting of the agent's takes effect.
+//! The agent could write the git directory, so it is read as files, and git processes its objects in quarantine.
 
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
 use crate::names::Oid;
-use crate::shown::shown;
+use crate::printable::printable;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::{Quarantine, head_branch};
 use crate::untrusted::reader::{Head, UntrustedRepo};
 use crate::worktree::lifecycle::Worktree;
 
-/// So many names are listed.
+/// Maximum number of names in a list.
 pub(crate) const LISTED: usize = 100;
 
-/// What a look at a worktree tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorktreeStatus {
     /// The commit of HEAD.
     pub head: Option<Oid>,
-    /// The tip of the issue's own branch.
+    /// The tip of the issue's branch.
     pub branch_head: Option<Oid>,
-    /// The tip of the issue's branch in the relay: what the agent pushed, or what the server had when work began.
+    /// The tip of the issue's branch in the relay: what the agent pushed, or what the server had when the work began.
     pub relay_head: Option<Oid>,
-    /// The commit that is the work, see [`Worktree::best_head`].
+    /// The commit to push, see [`Worktree::best_head`].
     pub best_head: Option<Oid>,
-    /// Branches here, and `HEAD` if it stands on none, with commits that are neither in the best head nor on the server:
-    /// pushing the best head leaves them behind. Fit to be shown.
+    /// Branches, and a detached `HEAD`, with commits that neither the best head nor the server has: pushing the best head
+    /// leaves them behind. Escaped.
     pub unpushed_branches: Vec<String>,
-    /// The branch HEAD stands on, fit to be shown; `None` when it is detached or cannot be read.
+    /// The branch that HEAD is on, escaped; `None` if HEAD is detached or unreadable.
     pub current_branch: Option<String>,
-    /// Commits of the best head that neither the base nor the server's other branches and tags have.
+    /// Number of commits of the best head that neither the base nor the server's other branches and tags have.
     pub commits: u32,
-    /// Files with changes in no commit, fit to be shown: the first hundred.
+    /// The first [`LISTED`] files with uncommitted changes, escaped.
     pub uncommitted: Vec<String>,
-    /// How many there are.
     pub uncommitted_total: usize,
 }
 
-/// The heads in an agent's git directories.
+/// The refs of a worktree and its relay, with a quarantine for their objects.
 pub(crate) struct Heads {
     pub(crate) own: UntrustedRepo,
     pub(crate) relay: UntrustedRepo,
+    /// Its HEAD is at that of the worktree.
     pub(crate) quarantine: Quarantine,
-    /// What the mirror has anyway.
+    /// The commits that the mirror's refs name.
     pub(crate) known: Vec<Oid>,
 }
 
 impl Heads {
-    /// Reads them, with a quarantine onto the objects; HEAD of the quarantine is the worktree's.
     pub(crate) async fn read(worktree: &Worktree) -> Result<Self, StatusError> {
         let (git_dir, relay) = (worktree.git_dir(), worktree.relay());
         let (own, relay_refs) = (UntrustedRepo::read(&git_dir), UntrustedRepo::read(relay));
         let quarantine = Quarantine::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
-        let known = worktree.mirror().known().await?;
+        let known = worktree.mirror().known_commits().await?;
         Ok(Self { own, relay: relay_refs, quarantine, known })
     }
 
-    /// Which commit is the work, and how many commits it is beyond `base`.
+    /// The commit described at [`Worktree::best_head`], and its number of commits beyond the base.
     async fn best(&self, worktree: &Worktree, base: Option<&Oid>) -> Result<(Option<Oid>, u32), GitError> {
-        let branch = worktree.branch().full();
-        let old = old(worktree, base).await?;
+        let branch = worktree.branch().full_ref();
+        let old = commits_before(worktree, base).await?;
         let on_branch = matches!(&self.own.head, Some(Head::Symbolic(name)) if *name == branch.as_bytes());
         let (own, head) = (self.own.get(&branch), self.own.head_commit().filter(|_| !on_branch));
         let mut candidates = [own, head, self.relay.get(&branch)];
         if let (Some(own), Some(head)) = (own, head)
             && self.contains(head, own).await?
         {
-            // Nothing that was pushed before would be taken back.
+            // HEAD continues the branch, so pushing it takes nothing back.
             candidates.swap(0, 1);
         }
         let mut first = None;
         for candidate in candidates.into_iter().flatten() {
-            // An agent can name an object that is not there; that is no work.
+            // An agent can name an object that does not exist.
             if !self.quarantine.is_complete(&[candidate], &self.known).await? {
                 continue;
             }
@@ -91,14 +88,14 @@ impl Heads {
         Ok(command.args([other.as_str(), head.as_str()]).output().await?.code == 0)
     }
 
-    /// The branches with commits that neither `best` nor the server has.
+    /// The branches, and a detached HEAD, with commits that neither `best` nor the server has.
     async fn unpushed_branches(
         &self,
         worktree: &Worktree,
         base: Option<&Oid>,
         best: Option<&Oid>,
     ) -> Result<Vec<String>, GitError> {
-        let mut known = old(worktree, base).await?;
+        let mut known = commits_before(worktree, base).await?;
         known.extend(best.cloned());
         let mut heads: Vec<(&[u8], &Oid)> = self.own.refs_below("refs/heads/").collect();
         if let Some(Head::Detached(head)) = &self.own.head
@@ -106,30 +103,27 @@ impl Heads {
         {
             heads.push((b"HEAD", head));
         }
-        let mut left = Vec::new();
+        let mut unpushed = Vec::new();
         for (name, oid) in heads.into_iter().filter(|(_, oid)| !known.contains(oid)) {
             if self.quarantine.commits_not_in(&[oid], &known).await?.is_some_and(|commits| !commits.is_empty()) {
-                left.push(shown(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
+                unpushed.push(printable(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
             }
         }
-        Ok(left)
+        Ok(unpushed)
     }
 }
 
-/// Commits that are no work on the issue: those of its base, and of the server's other branches and tags.
-async fn old(worktree: &Worktree, base: Option<&Oid>) -> Result<Vec<Oid>, GitError> {
-    let mut old = worktree.mirror().others(worktree.branch()).await?;
+/// The tips of what was there before the work: the base, and the server's other branches and tags.
+async fn commits_before(worktree: &Worktree, base: Option<&Oid>) -> Result<Vec<Oid>, GitError> {
+    let mut old = worktree.mirror().other_branch_tips(worktree.branch()).await?;
     old.extend(worktree.mirror().refs(&["refs/tags"]).await?.into_iter().map(|(_, oid)| oid));
     old.extend(base.cloned());
     Ok(old)
 }
 
 impl Worktree {
-    /// Looks at the worktree; `base` is the commit that its work began at. A git directory that is damaged or gone tells
-    /// less, and is no error.
-    ///
-    /// # Errors
-    /// [`StatusError`] with git's or the system's words.
+    /// Reads the status; `base` is the commit that the work began at. A damaged or missing git directory is no error; its
+    /// fields are empty.
     pub async fn status(&self, base: Option<&Oid>) -> Result<WorktreeStatus, StatusError> {
         let heads = Heads::read(self).await?;
         let (best_head, commits) = heads.best(self, base).await?;
@@ -146,7 +140,7 @@ impl Worktree {
             true => heads.quarantine.changes(self.mirror(), self.dir(), &index, head.as_ref()).await?,
             false => Default::default(),
         };
-        let branch = self.branch().full();
+        let branch = self.branch().full_ref();
         Ok(WorktreeStatus {
             branch_head: heads.own.get(&branch).cloned(),
             relay_head: heads.relay.get(&branch).cloned(),
@@ -154,30 +148,24 @@ impl Worktree {
             unpushed_branches,
             current_branch: head_branch(&heads.own),
             commits,
-            uncommitted: changes.shown(LISTED),
+            uncommitted: changes.names(LISTED),
             uncommitted_total: changes.total(),
             head,
         })
     }
 
-    /// The commit that is the work: the first of these with commits that neither `base` nor the server's other branches
-    /// have, or the first that exists if none has:
+    /// The commit that holds the agent's work: the first of these with commits that neither `base` nor the server's other
+    /// branches have, or the first that exists if none has any.
     ///
-    /// 1. the tip of the issue's branch in the worktree,
-    /// 2. HEAD, if the agent worked on another branch or on none,
-    /// 3. the tip of the issue's branch in the relay, if the agent pushed and then reset its own.
-    ///
-    /// HEAD comes first if it contains that branch.
-    ///
-    /// # Errors
-    /// [`StatusError`] with git's or the system's words.
+    /// 1. The tip of the issue's branch in the worktree.
+    /// 2. HEAD, if the agent worked on another branch or detached. It comes first if it contains the branch.
+    /// 3. The tip of the issue's branch in the relay, if the agent pushed and then reset its own.
     pub async fn best_head(&self, base: Option<&Oid>) -> Result<Option<Oid>, StatusError> {
         let heads = Heads::read(self).await?;
         Ok(heads.best(self, base).await?.0)
     }
 
-    /// Whether `head` contains `other`, as far as the commits here tell: pushing `head` over it would then lose nothing.
-    /// A commit that is not here is not contained.
+    /// Whether `head` contains `other`, so that pushing `head` over `other` loses nothing. `false` if a commit is missing.
     pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> bool {
         let git_dir = self.git_dir();
         let Ok(quarantine) = Quarantine::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await else {

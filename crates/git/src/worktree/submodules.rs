@@ -1,20 +1,20 @@
-//! Submodules of a fresh worktree: not fetched, as in a plain clone, but their addresses lead to the real server even
-//! where they are written relative to `origin`, which here is the relay.
+//! Submodules of a new worktree. They are not fetched, as in a plain clone, but `git submodule update --init` works: URLs
+//! that are relative to `origin`, which is the relay here, are resolved against the real server.
 
 use std::collections::BTreeMap;
 
 use crate::command::runner::{GitCommand, GitError};
-use crate::git_dir::layout::ConfigText;
+use crate::git_dir::layout::ConfigFile;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
-use crate::shown::shown;
+use crate::printable::printable;
 use crate::untrusted::quarantine::Quarantine;
 
-/// So many are named in a notice.
+/// Maximum number of submodules named in a notice.
 const LISTED: usize = 10;
-const READ: &str = "read the submodules";
+const READ: &str = "read .gitmodules";
 
-/// The submodules that a commit's `.gitmodules` names.
+/// The submodules in the `.gitmodules` of a commit, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Submodules(BTreeMap<Vec<u8>, Submodule>);
 
@@ -25,47 +25,47 @@ struct Submodule {
 }
 
 impl Submodules {
-    /// Reads them; a commit without a `.gitmodules`, or with one that git cannot read, has none.
-    pub(crate) async fn of(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
-        Self::read(mirror.reach(mirror.command("config", READ)).await, commit).await
+    /// Reads them from a commit of the mirror. A `.gitmodules` that is missing or that git cannot read has none.
+    pub(crate) async fn of_mirror(mirror: &Mirror, commit: &Oid) -> Result<Self, GitError> {
+        Self::parse(mirror.authenticate(mirror.command("config", READ)).await, commit).await
     }
 
-    /// As [`Submodules::of`], of a commit that only a quarantine has.
-    pub(crate) async fn seen(quarantine: &Quarantine, commit: &Oid) -> Result<Self, GitError> {
-        Self::read(quarantine.command("config", READ), commit).await
+    /// Reads them from a commit of a quarantine.
+    pub(crate) async fn of_quarantine(quarantine: &Quarantine, commit: &Oid) -> Result<Self, GitError> {
+        Self::parse(quarantine.command("config", READ), commit).await
     }
 
-    async fn read(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {
+    async fn parse(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {
         let command = command.arg(format!("--blob={commit}:.gitmodules"));
         let output = command.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).output().await?;
-        let mut found = Self::default();
+        let mut submodules = Self::default();
         for record in output.records().filter(|_| output.code == 0) {
             let Some(end) = record.iter().position(|byte| *byte == b'\n') else { continue };
             let (key, value) = record.split_at(end);
             let value = value.get(1..).unwrap_or_default().to_vec();
             let Some(key) = key.strip_prefix(b"submodule.") else { continue };
             if let Some(name) = key.strip_suffix(b".path") {
-                found.0.entry(name.to_vec()).or_default().path = value;
+                submodules.0.entry(name.to_vec()).or_default().path = value;
             } else if let Some(name) = key.strip_suffix(b".url") {
-                found.0.entry(name.to_vec()).or_default().url = value;
+                submodules.0.entry(name.to_vec()).or_default().url = value;
             }
         }
-        found.0.retain(|name, _| !name.iter().any(u8::is_ascii_control));
-        Ok(found)
+        submodules.0.retain(|name, _| !name.iter().any(u8::is_ascii_control));
+        Ok(submodules)
     }
 
-    /// Writes the addresses that are relative, resolved against the repository's own.
-    pub(crate) fn write(&self, config: &mut ConfigText, origin: &[u8]) {
+    /// Adds the relative URLs to a config, resolved against the URL of the repository.
+    pub(crate) fn write(&self, config: &mut ConfigFile, origin: &[u8]) {
         for (name, submodule) in &self.0 {
             if submodule.url.starts_with(b"./") || submodule.url.starts_with(b"../") {
-                config.section("submodule", Some(name)).set("url", resolved(origin, &submodule.url));
+                config.section("submodule", Some(name)).set("url", resolve_url(origin, &submodule.url));
             }
         }
     }
 
-    /// What to tell of them.
+    /// A notice for the user that they are not checked out.
     pub(crate) fn notice(&self) -> Option<String> {
-        let mut paths: Vec<_> = self.0.values().take(LISTED).map(|submodule| shown(&submodule.path)).collect();
+        let mut paths: Vec<_> = self.0.values().take(LISTED).map(|submodule| printable(&submodule.path)).collect();
         let (one, more) = (self.0.len() == 1, self.0.len() > LISTED);
         if more {
             paths.push("...".to_owned());
@@ -74,15 +74,15 @@ impl Submodules {
         let names = paths.join(", ");
         (!paths.is_empty()).then(|| {
             format!(
-                "the {noun} {names} {verb} not there; to get {}, run `git submodule update --init`",
+                "the {noun} {names} {verb} not checked out; to get {}, run `git submodule update --init`",
                 if one { "it" } else { "them" }
             )
         })
     }
 }
 
-/// A relative address against `origin`, by the rules of git (`relative_url` in its `remote.c`).
-fn resolved(origin: &[u8], relative: &[u8]) -> Vec<u8> {
+/// Resolves a relative URL by the rules of git (`relative_url` in its `remote.c`).
+fn resolve_url(origin: &[u8], relative: &[u8]) -> Vec<u8> {
     let (mut base, mut rest, mut separator) = (origin, relative, b'/');
     while let Some(shorter) = base.strip_suffix(b"/") {
         base = shorter;
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relative_addresses_resolve_as_git_does() {
+    fn relative_urls_resolve_as_in_git() {
         let cases: [(&str, &str, &str); 5] = [
             ("https://h/a/b.git", "../c.git", "https://h/a/c.git"),
             ("https://h/a/b.git/", "../../x/c", "https://h/x/c"),
@@ -125,7 +125,7 @@ mod tests {
             ("/srv/a", "../b/", "/srv/b"),
         ];
         for (origin, relative, expected) in cases {
-            let got = resolved(origin.as_bytes(), relative.as_bytes());
+            let got = resolve_url(origin.as_bytes(), relative.as_bytes());
             assert_eq!(String::from_utf8_lossy(&got), expected);
         }
     }

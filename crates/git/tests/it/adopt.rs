@@ -1,4 +1,4 @@
-//! Clones that kugetsu did not make become worktrees, with everything in them.
+//! Adopting clones that kugetsu did not make.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use kugetsu_git::worktree::Worktree;
 
 use crate::support::{Fixture, quiet, write};
 
-/// A clone at the worktree's own fixture, on a branch.
+/// A clone on a branch, at the path of the worktree.
 struct Clone {
     fixture: Fixture,
     server: PathBuf,
@@ -29,19 +29,19 @@ impl Clone {
         Self { fixture, server, dir }
     }
 
-    fn spec(&self, kept: &str) -> AdoptSpec {
+    fn spec(&self, backup: &str) -> AdoptSpec {
         AdoptSpec {
             dir: self.fixture.path("trees/one"),
             relay: self.fixture.path("relays/one"),
             branch: BranchName::new("kugetsu/1").unwrap(),
             recorded_branch: None,
-            git_dir_backup: self.fixture.path(kept).join("one"),
+            git_dir_backup: self.fixture.path(backup).join("one"),
         }
     }
 
-    async fn adopt(&self, from: &Path, kept: &str) -> Result<Adopted, AdoptError> {
+    async fn adopt(&self, from: &Path, backup: &str) -> Result<Adopted, AdoptError> {
         let mirror = self.fixture.mirror(&Source::Path(self.server.clone())).await;
-        Worktree::adopt(&mirror, &ExternalClone::at(from)?, self.spec(kept), &mut quiet).await
+        Worktree::adopt(&mirror, &ExternalClone::at(from)?, self.spec(backup), &mut quiet).await
     }
 
     fn status(&self) -> String {
@@ -50,22 +50,22 @@ impl Clone {
 }
 
 #[tokio::test]
-async fn a_takeover_that_was_cut_off_is_done_again() {
+async fn interrupted_adoption_can_be_repeated() {
     let clone = Clone::new().await;
     write(&clone.dir, "new.txt", "new\n");
     let head = clone.fixture.commit(&clone.dir, "work");
     write(&clone.dir, "src/a.txt", "changed\n");
-    let first = clone.adopt(&clone.dir, "kept/1").await.unwrap();
-    assert!(first.in_place && clone.fixture.path("kept/1/one/HEAD").is_file());
-    // Whoever was to write it down was killed; half of another one lies about too.
+    let first = clone.adopt(&clone.dir, "backup/1").await.unwrap();
+    assert!(first.in_place && clone.fixture.path("backup/1/one/HEAD").is_file());
+    // Killed before the record was written, and leftovers of another adoption.
     std::fs::remove_file(clone.fixture.path("relays/one.owned")).unwrap();
     std::fs::create_dir_all(clone.fixture.path("relays/one.new-1/refs")).unwrap();
     let status = clone.status();
-    // Where it should be kept is something else: it stays beside.
-    write(&clone.fixture.path("kept/2"), "one/in-the-way", "");
-    let again = clone.adopt(&clone.dir, "kept/2").await.unwrap();
+    // The path of the backup is taken, so the old git directory stays beside it.
+    write(&clone.fixture.path("backup/2"), "one/in-the-way", "");
+    let again = clone.adopt(&clone.dir, "backup/2").await.unwrap();
     assert!(again.notices.iter().any(|notice| notice.contains("its old git directory is")), "{:?}", again.notices);
-    let beside: Vec<_> = std::fs::read_dir(clone.fixture.path("kept/2")).unwrap().flatten().collect();
+    let beside: Vec<_> = std::fs::read_dir(clone.fixture.path("backup/2")).unwrap().flatten().collect();
     assert!(beside.iter().any(|entry| entry.path().join("HEAD").is_file()), "{beside:?}");
     assert_eq!(again.worktree.branch().as_str(), "fix/it");
     assert_eq!((clone.status(), clone.fixture.oid(&clone.dir, "HEAD")), (status, head));
@@ -74,7 +74,7 @@ async fn a_takeover_that_was_cut_off_is_done_again() {
 }
 
 #[tokio::test]
-async fn a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
+async fn unfinished_rebase_continues_after_adoption() {
     let clone = Clone::new().await;
     write(&clone.dir, "src/a.txt", "ours\n");
     clone.fixture.commit(&clone.dir, "ours");
@@ -85,7 +85,7 @@ async fn a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
     assert!(!clone.fixture.command(&clone.dir).args(["rebase", "-q", "main"]).output().unwrap().status.success());
     let before = clone.fixture.run(&clone.dir, ["status", "--porcelain=v1"]);
     assert!(before.starts_with("UU"), "{before}");
-    let adopted = clone.adopt(&clone.dir, "kept").await.unwrap();
+    let adopted = clone.adopt(&clone.dir, "backup").await.unwrap();
     assert_eq!(adopted.worktree.branch().as_str(), "fix/it");
     assert_eq!(clone.fixture.run(&clone.dir, ["status", "--porcelain=v1"]), before);
     write(&clone.dir, "src/a.txt", "both\n");
@@ -97,65 +97,65 @@ async fn a_rebase_that_stopped_at_a_conflict_goes_on_after_the_takeover() {
 }
 
 #[tokio::test]
-async fn a_submodule_and_a_repository_inside_stay_what_they_were() {
+async fn submodule_and_nested_repository_survive_adoption() {
     let clone = Clone::new().await;
-    let inner = clone.fixture.repository("inner");
+    let nested = clone.fixture.repository("nested");
     clone.fixture.run(
         &clone.dir,
-        ["-c", "protocol.file.allow=always", "submodule", "add", "-q", inner.to_str().unwrap(), "sub"],
+        ["-c", "protocol.file.allow=always", "submodule", "add", "-q", nested.to_str().unwrap(), "sub"],
     );
     clone.fixture.commit(&clone.dir, "with a submodule");
     let sub = clone.dir.join("sub");
     write(&sub, "b.txt", "b\n");
     let commit = clone.fixture.commit(&sub, "inside");
-    clone.adopt(&clone.dir, "kept").await.unwrap();
+    clone.adopt(&clone.dir, "backup").await.unwrap();
     assert_eq!(clone.fixture.oid(&sub, "HEAD"), commit);
     assert_eq!(clone.fixture.run(&clone.dir, ["status", "--porcelain=v1"]), " M sub");
 
-    // Elsewhere a copy is made, with both.
+    // A clone at another path is copied, with both repositories.
     let elsewhere = clone.fixture.path("other/.trees/one");
     std::fs::create_dir_all(elsewhere.parent().unwrap()).unwrap();
     std::fs::rename(&clone.dir, &elsewhere).unwrap();
     std::fs::remove_dir_all(clone.fixture.path("relays")).unwrap();
     clone.fixture.run(&clone.fixture.path("home"), ["init", "-q", elsewhere.join("nested").to_str().unwrap()]);
     write(&elsewhere, "nested/n.txt", "n\n");
-    let adopted = clone.adopt(&elsewhere, "kept").await.unwrap();
+    let adopted = clone.adopt(&elsewhere, "backup").await.unwrap();
     assert!(!adopted.in_place);
     assert_eq!(clone.fixture.oid(&sub, "HEAD"), commit);
     assert_eq!(std::fs::read_to_string(clone.dir.join("nested/n.txt")).unwrap(), "n\n");
 }
 
 #[tokio::test]
-async fn a_clone_that_is_not_whole_is_no_mirror_and_stays_as_it_is() {
+async fn incomplete_clone_is_rejected_and_unchanged() {
     let clone = Clone::new().await;
     write(&clone.dir, "new.txt", "new\n");
     clone.fixture.commit(&clone.dir, "work");
     let shallow = clone.fixture.path("shallow");
     let url = format!("file://{}", clone.dir.display());
     clone.fixture.run(&clone.fixture.path("home"), ["clone", "-q", "--depth=1", &url, shallow.to_str().unwrap()]);
-    let nowhere = Source::Path(clone.fixture.path("nowhere"));
-    let found = ExternalClone::at(&shallow).unwrap();
-    let fixture = clone.fixture.path("mirrors/none");
-    let refused = Mirror::open_or_bootstrap(&clone.fixture.git, &fixture, &nowhere, &found, &mut quiet).await;
-    assert!(refused.unwrap_err().to_string().contains("nowhere"));
-    assert!(!fixture.exists());
+    let missing = Source::Path(clone.fixture.path("missing"));
+    let external = ExternalClone::at(&shallow).unwrap();
+    let mirror = clone.fixture.path("mirrors/none");
+    let result = Mirror::open_or_bootstrap(&clone.fixture.git, &mirror, &missing, &external, &mut quiet).await;
+    assert!(result.unwrap_err().to_string().contains("missing"));
+    assert!(!mirror.exists());
 
     let objects = clone.dir.join(".git/objects");
     std::fs::rename(&objects, clone.fixture.path("objects")).unwrap();
     std::fs::create_dir(&objects).unwrap();
-    assert!(matches!(clone.adopt(&clone.dir, "kept").await, Err(AdoptError::Damaged { .. })));
+    assert!(matches!(clone.adopt(&clone.dir, "backup").await, Err(AdoptError::Damaged { .. })));
 
-    // What cannot be put in fixture leaves nothing behind.
+    // A failure at the end leaves nothing behind.
     std::fs::remove_dir(&objects).unwrap();
     std::fs::rename(clone.fixture.path("objects"), &objects).unwrap();
     let elsewhere = clone.fixture.path("elsewhere");
     std::fs::rename(&clone.dir, &elsewhere).unwrap();
     std::fs::create_dir(clone.fixture.path("relays/one.owned")).unwrap();
-    assert!(clone.adopt(&elsewhere, "kept").await.is_err());
+    assert!(clone.adopt(&elsewhere, "backup").await.is_err());
     std::fs::rename(&elsewhere, &clone.dir).unwrap();
     let status = clone.status();
-    assert!(clone.adopt(&clone.dir, "kept").await.is_err());
+    assert!(clone.adopt(&clone.dir, "backup").await.is_err());
     assert_eq!(clone.status(), status);
     assert_eq!(clone.fixture.run(&clone.dir, ["remote", "get-url", "origin"]), clone.server.display().to_string());
-    assert!(!clone.fixture.path("kept").exists() && !clone.fixture.path("relays/one").exists());
+    assert!(!clone.fixture.path("backup").exists() && !clone.fixture.path("relays/one").exists());
 }

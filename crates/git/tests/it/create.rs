@@ -1,14 +1,14 @@
-//! Making worktrees.
+//! Creating worktrees.
 
 use kugetsu_git::mirror::Source;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::Lease;
 use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
 
-use crate::support::{Fixture, branch, odd_names, quiet, read, trap, url, write};
+use crate::support::{Fixture, branch, quiet, read, trap, unusual_names, url, write};
 
 #[tokio::test]
-async fn a_worktree_has_its_files_its_branch_and_a_relay() {
+async fn new_worktree_has_files_branch_and_relay() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["tag", "-a", "v1", "-m", "one"]);
@@ -34,7 +34,7 @@ async fn a_worktree_has_its_files_its_branch_and_a_relay() {
 }
 
 #[tokio::test]
-async fn an_agent_commits_fetches_rebases_and_pushes_as_against_the_server() {
+async fn commit_fetch_rebase_and_push_work_as_against_the_server() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir();
@@ -53,7 +53,7 @@ async fn an_agent_commits_fetches_rebases_and_pushes_as_against_the_server() {
             .is_empty()
     );
 
-    // The server moves on.
+    // The server gets another commit.
     let repository = fixture.path("repository");
     write(&repository, "theirs.txt", "theirs\n");
     let theirs = fixture.commit(&repository, "Theirs");
@@ -68,14 +68,14 @@ async fn an_agent_commits_fetches_rebases_and_pushes_as_against_the_server() {
     fixture.run(dir, ["push", "--quiet", "--force-with-lease"]);
     assert_eq!(fixture.oid(worktree.relay(), "kugetsu/7-fix"), fixture.oid(dir, "HEAD"));
 
-    // A branch that the agent pushed into the relay does not hide the server's next commit.
+    // A branch that the agent pushed into the relay does not hide the server's commit.
     fixture.run(dir, ["push", "--quiet", "--force", "origin", "HEAD:main"]);
     worktree.refresh().await.unwrap();
     assert_eq!(fixture.oid(worktree.relay(), "main"), theirs);
 }
 
 #[tokio::test]
-async fn two_worktrees_share_objects_and_nothing_else() {
+async fn worktrees_share_nothing_but_objects() {
     let fixture = Fixture::new().await;
     let (mirror, one, _) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap();
@@ -91,7 +91,7 @@ async fn two_worktrees_share_objects_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_signing_key_in_the_users_config_stops_no_commit() {
+async fn signing_in_the_users_config_is_turned_off() {
     let config = "[user]\n\tname = A\n\temail = a@b\n\tsigningKey = none\n[commit]\n\tgpgSign = true\n[tag]\n\tgpgSign = true\n\
                   [push]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n";
     let fixture = Fixture::with_config(config).await;
@@ -105,7 +105,7 @@ async fn a_signing_key_in_the_users_config_stops_no_commit() {
 }
 
 #[tokio::test]
-async fn an_identity_is_the_sources_own_or_made_up_with_a_notice() {
+async fn identity_falls_back_to_kugetsus_with_a_notice() {
     let fixture = Fixture::with_config("").await;
     let repository = fixture.empty("repository", &[]);
     fixture.run(
@@ -129,7 +129,7 @@ async fn an_identity_is_the_sources_own_or_made_up_with_a_notice() {
 }
 
 #[tokio::test]
-async fn an_identity_can_depend_on_the_servers_address() {
+async fn identity_can_depend_on_the_server_url() {
     let fixture = Fixture::with_config("[user]\n\tname = Private\n\temail = private@example.invalid\n").await;
     let server = fixture.server(&fixture.repository("repository"));
     let work = fixture.path("home/work.config");
@@ -144,7 +144,7 @@ async fn an_identity_can_depend_on_the_servers_address() {
 }
 
 #[tokio::test]
-async fn work_that_was_pushed_can_be_gone_on_with() {
+async fn pushed_tip_prefers_the_server_over_the_last_push() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), None);
@@ -154,39 +154,43 @@ async fn work_that_was_pushed_can_be_gone_on_with() {
     assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(ours.clone()), "as it was pushed");
     fixture.run(&server, ["update-ref", "refs/heads/kugetsu/7-fix", "main"]);
     mirror.update(&mut quiet).await.unwrap();
-    assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(fixture.oid(&server, "main")), "as it is there now");
+    assert_eq!(
+        mirror.pushed_tip(&branch()).await.unwrap(),
+        Some(fixture.oid(&server, "main")),
+        "as the server has it now"
+    );
     fixture.run(&server, ["branch", "-D", "kugetsu/7-fix"]);
     mirror.update(&mut quiet).await.unwrap();
     assert_eq!(mirror.pushed_tip(&branch()).await.unwrap(), Some(ours));
 }
 
 #[tokio::test]
-async fn a_creation_that_was_killed_is_healed_by_the_next() {
+async fn next_creation_cleans_up_after_a_killed_one() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     let mirror = fixture.mirror(&Source::Path(repository)).await;
     let created = fixture.create(&mirror).await;
-    // Killed while the files were written: the worktree is beside its fixture, the relay in its own.
+    // Killed during the checkout: the relay is complete, the worktree still has its staging name.
     let half = fixture.path("worktrees/w-7.new-1-2-3");
     std::fs::rename(created.worktree.dir(), &half).unwrap();
     std::fs::remove_file(half.join("README.md")).unwrap();
     std::fs::create_dir_all(fixture.path("relays/w-7.new-1-2-3/objects")).unwrap();
-    let healed = fixture.create(&mirror).await;
-    assert_eq!(fixture.run(healed.worktree.dir(), ["status", "--porcelain"]), "");
+    let created = fixture.create(&mirror).await;
+    assert_eq!(fixture.run(created.worktree.dir(), ["status", "--porcelain"]), "");
     let left: Vec<_> =
         std::fs::read_dir(fixture.path("worktrees")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["w-7"]);
     assert!(!fixture.path("relays/w-7.new-1-2-3").exists());
 
-    // The same without a next one.
-    std::fs::rename(healed.worktree.dir(), &half).unwrap();
+    // The same without another creation.
+    std::fs::rename(created.worktree.dir(), &half).unwrap();
     Worktree::remove_leftovers(&fixture.dir(), &fixture.relay()).await.unwrap();
     assert_eq!(std::fs::read_dir(fixture.path("worktrees")).unwrap().count(), 0);
     assert_eq!(std::fs::read_dir(fixture.path("relays")).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn a_relay_that_was_pushed_into_outlives_its_worktree() {
+async fn relay_with_pushed_commits_outlives_its_worktree() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     write(worktree.dir(), "x", "1");
@@ -205,7 +209,7 @@ async fn a_relay_that_was_pushed_into_outlives_its_worktree() {
 }
 
 #[tokio::test]
-async fn what_is_there_already_is_not_touched() {
+async fn existing_files_are_never_replaced() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     assert!(matches!(fixture.try_create(&mirror).await, Err(WorktreeError::Exists(_))));
@@ -217,7 +221,7 @@ async fn what_is_there_already_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_branch_of_the_servers_in_the_way_is_named() {
+async fn conflicting_branch_on_the_server_is_an_error() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["branch", "kugetsu"]);
@@ -228,10 +232,10 @@ async fn a_branch_of_the_servers_in_the_way_is_named() {
 }
 
 #[tokio::test]
-async fn odd_file_names_and_a_global_hook_path_work() {
+async fn unusual_file_names_and_a_global_hooks_path_work() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
-    for name in odd_names() {
+    for name in unusual_names() {
         write(&repository, &name, name.as_os_str().as_encoded_bytes());
     }
     fixture.commit(&repository, "Odd");
@@ -240,16 +244,16 @@ async fn odd_file_names_and_a_global_hook_path_work() {
     fixture.run(&repository, ["config", "--global", "core.hooksPath", fixture.path("hooks").to_str().unwrap()]);
     let mirror = fixture.mirror(&Source::Path(repository)).await;
     let dir = fixture.create(&mirror).await.worktree.dir().to_owned();
-    for name in odd_names() {
+    for name in unusual_names() {
         assert_eq!(read(&dir, &name), name.as_os_str().as_encoded_bytes());
     }
     assert!(!mark.exists());
     fixture.commit(&dir, "Mine");
-    assert!(mark.exists(), "the user's hooks run for the agent as they do for the user");
+    assert!(mark.exists(), "the agent's git runs the user's hooks");
 }
 
 #[tokio::test]
-async fn work_on_a_branch_of_the_servers_begins_there() {
+async fn issue_branch_can_be_an_existing_server_branch() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["switch", "--quiet", "-c", "feature/x"]);
@@ -269,14 +273,14 @@ async fn work_on_a_branch_of_the_servers_begins_there() {
 }
 
 #[tokio::test]
-async fn a_relay_that_was_removed_is_made_anew() {
+async fn removed_relay_is_created_again() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     assert_eq!(worktree.refresh().await.unwrap(), Vec::<String>::new());
     std::fs::remove_dir_all(fixture.relay()).unwrap();
     let worktree = Worktree::open(&mirror, &fixture.dir(), &fixture.relay(), &branch()).await.unwrap();
     let notices = worktree.refresh().await.unwrap();
-    assert!(notices.len() == 1 && notices[0].contains("was removed by somebody"), "{notices:?}");
+    assert!(notices.len() == 1 && notices[0].contains("has been created again"), "{notices:?}");
     fixture.commit(worktree.dir(), "Mine");
     fixture.run(worktree.dir(), ["fetch", "--quiet", "origin"]);
     fixture.run(worktree.dir(), ["push", "--quiet"]);
@@ -287,7 +291,7 @@ async fn a_relay_that_was_removed_is_made_anew() {
 }
 
 #[tokio::test]
-async fn the_hooks_of_the_users_template_are_there_and_only_the_agents_git_runs_them() {
+async fn only_the_agents_git_runs_template_hooks() {
     let fixture = Fixture::new().await;
     let template = fixture.path("template");
     let mark = fixture.path("ran");

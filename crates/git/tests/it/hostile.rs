@@ -1,4 +1,4 @@
-//! What an agent plants in its git directories takes no effect on the host.
+//! Nothing that an agent writes into its git directories takes effect on the host.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -9,8 +9,8 @@ use kugetsu_git::rescue::{self, SaveSpec};
 
 use crate::support::{Fixture, read, trap, write};
 
-/// Everything in a repository that git would run.
-fn plant(fixture: &Fixture, git_dir: &Path, files: Option<&Path>) {
+/// Adds everything to a repository that makes git run a program.
+fn plant_traps(fixture: &Fixture, git_dir: &Path, files: Option<&Path>) {
     let trap_path = fixture.path("trap");
     let program = trap_path.display().to_string();
     let mut config = std::fs::read_to_string(git_dir.join("config")).unwrap();
@@ -46,7 +46,7 @@ fn plant(fixture: &Fixture, git_dir: &Path, files: Option<&Path>) {
 }
 
 #[tokio::test]
-async fn nothing_that_an_agent_plants_runs_on_the_host() {
+async fn no_program_of_the_agent_runs_on_the_host() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
@@ -55,17 +55,17 @@ async fn nothing_that_an_agent_plants_runs_on_the_host() {
     write(dir, "work.txt", "work\n");
     let head = fixture.commit(dir, "Work");
     fixture.run(dir, ["push", "--quiet"]);
-    // A repository inside, and one that git would ask as a submodule.
+    // A nested repository that git takes for a submodule.
     let nested = dir.join("nested");
     std::fs::create_dir(&nested).unwrap();
     fixture.run(&nested, ["init", "--quiet"]);
     write(&nested, "inner.txt", "inner\n");
     fixture.commit(&nested, "Inner");
     fixture.run(dir, ["-c", "advice.addEmbeddedRepo=false", "add", "nested"]);
-    plant(&fixture, &nested.join(".git"), Some(&nested));
-    plant(&fixture, &worktree.git_dir(), Some(dir));
-    plant(&fixture, worktree.relay(), None);
-    // Same size, other bytes: git has to read the file.
+    plant_traps(&fixture, &nested.join(".git"), Some(&nested));
+    plant_traps(&fixture, &worktree.git_dir(), Some(dir));
+    plant_traps(&fixture, worktree.relay(), None);
+    // The same size and other content, so that git has to read the file.
     write(dir, "README.md", "HELLO\n");
     let ran = || std::fs::read_to_string(fixture.path("ran")).unwrap_or_default();
 
@@ -90,33 +90,33 @@ async fn nothing_that_an_agent_plants_runs_on_the_host() {
     assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), head);
     worktree.remove().await.unwrap();
     assert_eq!(ran(), "", "remove");
-    // The traps are real: the agent's own git falls into them.
+    // The traps work: the agent's git springs them.
     trap(&fixture.path("trap"), &fixture.path("ran"));
     let own = fixture.path("own");
     fixture.run(&fixture.path("home"), ["init", "--quiet", own.to_str().unwrap()]);
-    plant(&fixture, &own.join(".git"), Some(&own));
+    plant_traps(&fixture, &own.join(".git"), Some(&own));
     let _ = fixture.command(&own).args(["add", "--all"]).output();
     assert_ne!(ran(), "");
 }
 
 #[tokio::test]
-async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_filters() {
+async fn probe_runs_the_users_filters_and_no_program_of_the_repository() {
     let fixture = Fixture::new().await;
     let ran = || std::fs::read_to_string(fixture.path("ran")).unwrap_or_default();
     let (theirs, users) = (fixture.path("trap"), fixture.path("users"));
     trap(&theirs, &fixture.path("ran"));
     trap(&users, &fixture.path("users-ran"));
-    let look = async |name: &str, config: &str| {
+    let with_traps = async |name: &str, config: &str| {
         let repository = fixture.repository(name);
         fixture.run(&repository, ["config", "extensions.worktreeConfig", "true"]);
-        plant(&fixture, &repository.join(".git"), Some(&repository));
+        plant_traps(&fixture, &repository.join(".git"), Some(&repository));
         let own = format!("[filter \"x\"]\n\tprocess = {0}\n[filter \"w\"]\n\tclean = {0}\n", theirs.display());
         std::fs::write(repository.join(".git/config.worktree"), own).unwrap();
         std::fs::write(repository.join(".git/more"), config).unwrap();
         let mut text = std::fs::read_to_string(repository.join(".git/config")).unwrap();
         text.push_str("[include]\n\tpath = more\n");
         std::fs::write(repository.join(".git/config"), text).unwrap();
-        // Same size, other bytes: git has to read the file.
+        // The same size and other content, so that git has to read the file.
         write(&repository, "README.md", "HELLO\n");
         repository
     };
@@ -126,7 +126,7 @@ async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_f
              [filter \"lfs\"]\n\tclean = {0}\n",
             theirs.display()
         );
-        let repository = look(name, &config).await;
+        let repository = with_traps(name, &config).await;
         for attributes in [".git/info/attributes", ".gitattributes"] {
             write(&repository, attributes, format!("README.md filter={name}\n"));
         }
@@ -134,15 +134,15 @@ async fn a_repository_is_looked_at_without_its_own_programs_and_with_the_users_f
         assert_eq!((probe.uncommitted, ran()), (2, String::new()), "{name}");
     }
     fixture.run(&fixture.path("home"), ["config", "--global", "filter.user.clean", users.to_str().unwrap()]);
-    let repository = look("user", &format!("[filter \"user\"]\n\tclean = {}\n", theirs.display())).await;
+    let repository = with_traps("user", &format!("[filter \"user\"]\n\tclean = {}\n", theirs.display())).await;
     write(&repository, ".git/info/attributes", "README.md filter=user\n");
     let probe = Source::Path(repository).probe(&fixture.git).await.unwrap();
     assert_eq!((probe.uncommitted, ran()), (2, String::new()));
-    assert!(fixture.path("users-ran").exists(), "the user's own filter counts, as in the user's own git");
+    assert!(fixture.path("users-ran").exists(), "the user's filter runs");
 }
 
 #[tokio::test]
-async fn the_users_own_filters_are_not_run_on_what_an_agent_wrote() {
+async fn users_filters_never_run_on_the_agents_files() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let program = fixture.path("trap");
@@ -158,16 +158,16 @@ async fn the_users_own_filters_are_not_run_on_what_an_agent_wrote() {
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     rescue::show(&mirror, &saved.name).await.unwrap();
     assert_eq!(std::fs::read_to_string(fixture.path("ran")).unwrap_or_default(), "");
-    // It would have run.
+    // The agent's git runs the filters.
     fixture.run(worktree.dir(), ["add", "--all"]);
     assert_ne!(std::fs::read_to_string(fixture.path("ran")).unwrap_or_default(), "");
 }
 
 #[tokio::test]
-async fn links_and_alternates_of_an_agents_open_no_other_repository() {
+async fn links_and_alternates_open_no_other_repository() {
     let fixture = Fixture::new().await;
     let secret = fixture.repository("secret");
-    write(&secret, "secret.txt", "do not tell\n");
+    write(&secret, "secret.txt", "secret\n");
     let private = fixture.commit(&secret, "Private");
     let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir();
@@ -178,7 +178,7 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
     assert_eq!(worktree.best_head(None).await.unwrap(), None);
     assert!(mirror.push(&worktree, &private, Lease::Expect(None)).await.is_err());
 
-    // The same by links.
+    // The same with links.
     std::fs::write(objects.join("info/alternates"), format!("{}\n", mirror.objects().display())).unwrap();
     let object = private.as_str();
     let (two, rest) = object.split_at(2);
@@ -190,7 +190,7 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
     assert!(mirror.push(&worktree, &private, Lease::Expect(None)).await.is_err());
     assert!(fixture.command(&server).args(["cat-file", "-e", object]).status().is_ok_and(|status| !status.success()));
 
-    // A link in the files is kept as a link, and nothing behind it is read.
+    // Links in the files are saved as links.
     fixture.run(dir, ["update-ref", "-d", "refs/heads/kugetsu/7-fix"]);
     symlink(&secret, dir.join("way-out")).unwrap();
     std::fs::remove_dir_all(dir.join("src")).unwrap();
@@ -200,16 +200,16 @@ async fn links_and_alternates_of_an_agents_open_no_other_repository() {
     let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
     assert!(tree.contains("120000 blob") && tree.contains("way-out") && !tree.contains("secret.txt"), "{tree}");
 
-    // A git directory that is a link to somebody else's is none.
+    // A git directory that is a link is ignored.
     std::fs::remove_dir_all(dir.join(".git")).unwrap();
     symlink(secret.join(".git"), dir.join(".git")).unwrap();
     assert_eq!(worktree.status(None).await.unwrap().head, None);
     worktree.remove().await.unwrap();
-    assert_eq!(read(&secret, "secret.txt"), b"do not tell\n");
+    assert_eq!(read(&secret, "secret.txt"), b"secret\n");
 }
 
 #[tokio::test]
-async fn an_object_that_is_not_what_its_name_says_is_not_passed_on() {
+async fn object_that_does_not_match_its_id_is_not_imported() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();

@@ -1,4 +1,4 @@
-//! Real git on real repositories in temporary directories, with nothing of the user's configuration.
+//! Real git on real repositories in temporary directories, without the user's configuration.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up must stop at once, and the panic is the message")]
 

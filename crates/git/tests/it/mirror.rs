@@ -1,8 +1,6 @@
-//! Mirrors, and where work begins.
+//! Mirrors, sources and bases.
 
-use kugetsu_git::mirror::BaseError;
-use kugetsu_git::mirror::{LocalRepo, Source, SourceError};
-use kugetsu_git::mirror::{Mirror, MirrorError};
+use kugetsu_git::mirror::{BaseError, LocalRepo, Mirror, MirrorError, Source, SourceError};
 use kugetsu_git::names::BranchName;
 use kugetsu_git::push::{Lease, PushError};
 use kugetsu_git::rescue;
@@ -12,7 +10,7 @@ use crate::rescue::save;
 use crate::support::{Fixture, branch, quiet, url, write};
 
 #[tokio::test]
-async fn a_mirror_follows_the_server_and_keeps_what_is_kugetsus() {
+async fn update_follows_the_server_and_keeps_kugetsus_refs() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["branch", "gone"]);
@@ -29,7 +27,7 @@ async fn a_mirror_follows_the_server_and_keeps_what_is_kugetsus() {
     assert_eq!(mirror.branches().await.unwrap(), ["main", "trunk"]);
     assert_eq!(mirror.default_branch().await.unwrap(), Some(BranchName::new("trunk").unwrap()));
     fixture.run(mirror.dir(), ["rev-parse", "--verify", "refs/kugetsu/rescue/7/1"]);
-    // Rewritten on the server: the mirror goes along.
+    // A branch that was rewritten on the server.
     fixture.run(&repository, ["commit", "--quiet", "--amend", "-m", "Rewritten"]);
     fixture.run(&repository, ["push", "--quiet", "--force", server.to_str().unwrap(), "main"]);
     mirror.update(&mut quiet).await.unwrap();
@@ -40,7 +38,7 @@ async fn a_mirror_follows_the_server_and_keeps_what_is_kugetsus() {
 }
 
 #[tokio::test]
-async fn many_at_once_get_one_mirror_and_one_worktree() {
+async fn concurrent_creations_make_one_mirror_and_one_worktree() {
     let fixture = Fixture::new().await;
     let source = url(&fixture.server(&fixture.repository("repository")));
     let dir = fixture.path("mirrors/m");
@@ -53,14 +51,16 @@ async fn many_at_once_get_one_mirror_and_one_worktree() {
             Worktree::create(&mirror, spec(base), &mut quiet).await
         }
     });
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     let mut all: Vec<_> = all.map(Box::pin).collect();
     let (a, b) = all.split_at_mut(2);
     let ([a0, a1], [b0, b1]) = (a, b) else { panic!() };
     let (w, x, y, z) = tokio::join!(a0, a1, b0, b1);
-    made.extend([w, x, y, z]);
-    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
-    assert!(made.iter().flat_map(|made| made.as_ref().err()).all(|error| matches!(error, WorktreeError::Exists(_))));
+    created.extend([w, x, y, z]);
+    assert_eq!(created.iter().filter(|result| result.is_ok()).count(), 1, "{created:?}");
+    assert!(
+        created.iter().flat_map(|result| result.as_ref().err()).all(|error| matches!(error, WorktreeError::Exists(_)))
+    );
     assert_eq!(fixture.run(&fixture.dir(), ["status", "--porcelain"]), "");
     let mut left: Vec<_> =
         std::fs::read_dir(fixture.path("mirrors")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -69,7 +69,7 @@ async fn many_at_once_get_one_mirror_and_one_worktree() {
 }
 
 #[tokio::test]
-async fn a_branch_that_is_not_there_is_answered_with_close_names() {
+async fn unknown_base_suggests_similar_names() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["branch", "develop"]);
@@ -81,7 +81,7 @@ async fn a_branch_that_is_not_there_is_answered_with_close_names() {
 }
 
 #[tokio::test]
-async fn a_source_is_looked_at_before_anything_is_made() {
+async fn probe_describes_a_source() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     write(&repository, "x", "1");
@@ -91,14 +91,14 @@ async fn a_source_is_looked_at_before_anything_is_made() {
     let probe = url(&repository).probe(&fixture.git).await.unwrap();
     assert_eq!(probe.head, Some(fixture.oid(&repository, "HEAD")));
 
-    let nowhere = Source::Path(fixture.path("nowhere")).probe(&fixture.git).await.unwrap_err();
-    assert!(matches!(nowhere, SourceError::NoDirectory(_)), "{nowhere}");
+    let missing = Source::Path(fixture.path("missing")).probe(&fixture.git).await.unwrap_err();
+    assert!(matches!(missing, SourceError::NoDirectory(_)), "{missing}");
     let plain = Source::Path(fixture.path("home")).probe(&fixture.git).await.unwrap_err();
     assert!(matches!(plain, SourceError::NoRepository(_)), "{plain}");
 }
 
 #[tokio::test]
-async fn a_mirror_opens_and_gives_its_rescues_back_where_its_folder_is_gone() {
+async fn mirror_works_without_its_source_repository() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     let source = Source::Path(repository.clone());
@@ -120,7 +120,7 @@ async fn a_mirror_opens_and_gives_its_rescues_back_where_its_folder_is_gone() {
     assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().uncommitted_total, 2);
     save(&mirror, &worktree, "2").await.unwrap();
 
-    // What needs the folder says that it is gone, until it is there again.
+    // Operations that need the source fail until it is back.
     for error in [mirror.update(&mut quiet).await, mirror.update(&mut quiet).await] {
         let error = error.unwrap_err();
         assert!(matches!(error, MirrorError::Source(SourceError::NoDirectory(_))), "{error}");
@@ -136,14 +136,14 @@ async fn a_mirror_opens_and_gives_its_rescues_back_where_its_folder_is_gone() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_mirrors_place_is_left_alone() {
+async fn existing_directory_is_never_taken_for_a_mirror() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     write(&fixture.path("mirrors/m"), "precious", "x");
     let error = Mirror::open_or_create(&fixture.git, &fixture.path("mirrors/m"), &url(&repository), &mut quiet).await;
     assert!(matches!(error, Err(MirrorError::NotOurs(_))), "{error:?}");
 
-    // A fetch that fails leaves nothing.
+    // A fetch that fails leaves nothing behind.
     let error =
         Mirror::open_or_create(&fixture.git, &fixture.path("mirrors/n"), &url(&fixture.path("none")), &mut quiet).await;
     assert!(error.is_err());
@@ -153,7 +153,7 @@ async fn what_is_in_a_mirrors_place_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_repository_is_found_whatever_its_folder_is_called() {
+async fn local_repository_with_unusual_name_is_found() {
     let fixture = Fixture::new().await;
     for name in ["plain", "two\nlines", " blank\n"] {
         let repository = fixture.repository(name);

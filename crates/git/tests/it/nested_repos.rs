@@ -1,4 +1,4 @@
-//! Commits of repositories inside a worktree: submodules, checked out or not, and what an agent made or cloned there.
+//! Commits of nested repositories: submodules, checked out or not, and what an agent created or cloned.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use kugetsu_git::worktree::Worktree;
 use crate::rescue::save;
 use crate::support::{Fixture, url, write};
 
-const FILES: [&str; 2] = ["-c", "protocol.file.allow=always"];
+/// Options that let git clone a submodule from a path.
+const ALLOW_FILES: [&str; 2] = ["-c", "protocol.file.allow=always"];
 
 /// A worktree whose submodule `parts/inner` is checked out.
 async fn with_submodule(fixture: &Fixture, options: &[&str]) -> (Mirror, Worktree, PathBuf) {
@@ -19,16 +20,16 @@ async fn with_submodule(fixture: &Fixture, options: &[&str]) -> (Mirror, Worktre
     fixture.commit(&inner, "Third");
     let address = format!("file://{}", inner.display());
     let repository = fixture.repository("repository");
-    fixture.run(&repository, FILES.iter().chain(&["submodule", "--quiet", "add", &address, "parts/inner"]));
+    fixture.run(&repository, ALLOW_FILES.iter().chain(&["submodule", "--quiet", "add", &address, "parts/inner"]));
     fixture.commit(&repository, "Submodule");
     let mirror = fixture.mirror(&url(&repository)).await;
     let worktree = fixture.create(&mirror).await.worktree;
-    fixture.run(worktree.dir(), FILES.iter().chain(&["submodule", "--quiet", "update", "--init"]).chain(options));
+    fixture.run(worktree.dir(), ALLOW_FILES.iter().chain(&["submodule", "--quiet", "update", "--init"]).chain(options));
     let parts = worktree.dir().join("parts/inner");
     (mirror, worktree, parts)
 }
 
-/// Commits on a branch `work`, and goes back to where HEAD stood.
+/// Commits on a branch `work`, then detaches HEAD at the commit before.
 #[track_caller]
 fn work_and_go_back(fixture: &Fixture, repository: &Path) -> Oid {
     fixture.run(repository, ["switch", "--quiet", "-c", "work"]);
@@ -39,7 +40,7 @@ fn work_and_go_back(fixture: &Fixture, repository: &Path) -> Oid {
 }
 
 #[tokio::test]
-async fn commits_of_a_submodule_are_in_the_rescue_and_come_back() {
+async fn commits_of_a_submodule_are_saved_and_restored() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, parts) = with_submodule(&fixture, &[]).await;
     assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
@@ -61,8 +62,8 @@ async fn commits_of_a_submodule_are_in_the_rescue_and_come_back() {
     let restored = rescue::restore(&mirror, &saved.name, &back).await.unwrap();
     assert_eq!(
         restored.notices,
-        ["the repository parts/inner had commits that its server does not have; they are here below \
-          refs/kugetsu/inner/parts/inner"]
+        ["the repository parts/inner had commits that its server does not have; they are below \
+          refs/kugetsu/inner/parts/inner here"]
     );
     assert_eq!(fixture.oid(&back, "refs/kugetsu/inner/parts/inner/heads/work"), work);
     assert_eq!(fixture.oid(&back, "refs/kugetsu/inner/parts/inner/stash"), stash);
@@ -71,7 +72,7 @@ async fn commits_of_a_submodule_are_in_the_rescue_and_come_back() {
 }
 
 #[tokio::test]
-async fn commits_of_a_submodule_without_files_are_asked_about_and_saved() {
+async fn commits_of_a_submodule_without_files_are_at_risk_and_saved() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, parts) = with_submodule(&fixture, &[]).await;
     let work = work_and_go_back(&fixture, &parts);
@@ -91,7 +92,7 @@ async fn commits_of_a_submodule_without_files_are_asked_about_and_saved() {
 }
 
 #[tokio::test]
-async fn commits_of_repositories_that_an_agent_made_or_cloned_are_in_the_rescue() {
+async fn commits_of_created_and_cloned_repositories_are_saved() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let made = worktree.dir().join("a b/made");
@@ -120,12 +121,12 @@ async fn commits_of_repositories_that_an_agent_made_or_cloned_are_in_the_rescue(
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_named_each_time() {
+async fn unsavable_commits_are_reported_every_time() {
     let fixture = Fixture::new().await;
-    // Its history is cut off, so nobody could take it whole.
+    // A shallow submodule: its commits cannot be imported completely.
     let (mirror, worktree, parts) = with_submodule(&fixture, &["--depth=1"]).await;
     assert_eq!(fixture.run(&parts, ["rev-parse", "--is-shallow-repository"]), "true");
-    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty(), "as it was fetched it is safe");
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty(), "an unchanged submodule is safe");
     work_and_go_back(&fixture, &parts);
     for time in ["1", "2"] {
         let saved = save(&mirror, &worktree, time).await.unwrap();
@@ -144,7 +145,7 @@ fn mirror_is_shallow(fixture: &Fixture, mirror: &Mirror) -> String {
 }
 
 #[tokio::test]
-async fn links_and_damage_inside_a_repository_inside_open_nothing() {
+async fn links_in_a_nested_repository_are_not_followed() {
     let fixture = Fixture::new().await;
     let secret = fixture.repository("secret");
     write(&secret, "secret.txt", "do not tell\n");
@@ -159,7 +160,7 @@ async fn links_and_damage_inside_a_repository_inside_open_nothing() {
     std::os::unix::fs::symlink("..", worktree.dir().join(".git/modules/loop")).unwrap();
     std::os::unix::fs::symlink(&secret, worktree.dir().join("way-out")).unwrap();
     let saved = save(&mirror, &worktree, "1").await.unwrap();
-    assert_eq!(saved.unsaved, Vec::<String>::new(), "what is lost already does not stand in the way of a removal");
+    assert_eq!(saved.unsaved, Vec::<String>::new(), "work that is lost already does not prevent a removal");
     assert!(saved.notices.iter().any(|notice| notice.contains("refs/heads/damaged in parts/inner")), "{saved:?}");
     let look = fixture.command(mirror.dir()).args(["cat-file", "-e", private.as_str()]).status();
     assert!(look.is_ok_and(|status| !status.success()));

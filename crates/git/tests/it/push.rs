@@ -1,4 +1,4 @@
-//! The host's push.
+//! Pushing.
 
 use kugetsu_git::mirror::Source;
 use kugetsu_git::push::{Lease, PushError};
@@ -6,25 +6,25 @@ use kugetsu_git::push::{Lease, PushError};
 use crate::support::{Fixture, branch, quiet, trap, url, write};
 
 #[tokio::test]
-async fn a_branch_is_pushed_updated_and_left_alone() {
+async fn push_creates_updates_and_skips_a_branch() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir();
     write(dir, "x", "1");
     let first = fixture.commit(dir, "One");
-    let published = mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
-    assert_eq!((published.branch, &published.head, published.was), (branch(), &first, None));
+    let pushed = mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
+    assert_eq!((pushed.branch, &pushed.head, pushed.was), (branch(), &first, None));
     assert_eq!(fixture.oid(&server, "kugetsu/7-fix"), first);
     assert_eq!(fixture.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), first);
     let again = mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
     assert_eq!(again.was, Some(first.clone()));
 
-    // Rewritten: the lease lets it through.
+    // A rewritten commit is pushed, since the lease holds.
     write(dir, "x", "2");
     fixture.run(dir, ["commit", "--quiet", "--all", "--amend", "-m", "Two"]);
     let second = fixture.oid(dir, "HEAD");
-    let published = mirror.push(&worktree, &second, Lease::Expect(Some(first.clone()))).await.unwrap();
-    assert_eq!(published.was, Some(first));
+    let pushed = mirror.push(&worktree, &second, Lease::Expect(Some(first.clone()))).await.unwrap();
+    assert_eq!(pushed.was, Some(first));
     assert_eq!(
         fixture.run(&server, ["for-each-ref", "--format=%(refname)"]),
         "refs/heads/kugetsu/7-fix\nrefs/heads/main"
@@ -34,7 +34,7 @@ async fn a_branch_is_pushed_updated_and_left_alone() {
 }
 
 #[tokio::test]
-async fn somebody_elses_commits_are_never_overwritten() {
+async fn push_never_overwrites_unknown_commits() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     write(worktree.dir(), "x", "1");
@@ -58,7 +58,7 @@ async fn somebody_elses_commits_are_never_overwritten() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_servers_words_without_its_colors() {
+async fn rejection_has_the_servers_message_without_colors() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     write(worktree.dir(), "x", "1");
@@ -82,7 +82,7 @@ async fn a_refusal_has_the_servers_words_without_its_colors() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_is_told_from_one_that_refuses() {
+async fn unreachable_server_is_not_a_rejection() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     write(worktree.dir(), "x", "1");
@@ -92,7 +92,7 @@ async fn a_server_that_is_gone_is_told_from_one_that_refuses() {
     assert!(matches!(error, PushError::Git(_)), "{error:?}");
     assert!(error.to_string().contains("push kugetsu/7-fix to file://"), "{error}");
 
-    // A port where nobody listens.
+    // A port without a listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -107,7 +107,7 @@ async fn a_server_that_is_gone_is_told_from_one_that_refuses() {
 }
 
 #[tokio::test]
-async fn a_folder_gets_the_branch_unless_it_is_checked_out_there() {
+async fn push_into_a_local_repository_respects_its_checkout() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
@@ -130,7 +130,7 @@ async fn a_folder_gets_the_branch_unless_it_is_checked_out_there() {
 }
 
 #[tokio::test]
-async fn the_users_own_hooks_in_the_users_folder_are_asked() {
+async fn push_runs_hooks_of_the_local_target() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
@@ -143,7 +143,7 @@ async fn the_users_own_hooks_in_the_users_folder_are_asked() {
 }
 
 #[tokio::test]
-async fn a_branch_that_was_pushed_is_known_without_the_network() {
+async fn pushed_branch_is_known_offline() {
     let fixture = Fixture::new().await;
     let server = fixture.server(&fixture.repository("repository"));
     let mirror = fixture.mirror(&url(&server)).await;

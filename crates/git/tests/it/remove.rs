@@ -1,4 +1,4 @@
-//! Taking worktrees away.
+//! Removing worktrees.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -7,7 +7,7 @@ use kugetsu_git::worktree::Worktree;
 use crate::support::{Fixture, branch, read, write};
 
 #[tokio::test]
-async fn a_worktree_goes_whatever_state_it_is_in() {
+async fn worktree_in_any_state_can_be_removed() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     write(&fixture.path("outside"), "precious", "x");
@@ -24,7 +24,7 @@ async fn a_worktree_goes_whatever_state_it_is_in() {
     worktree.remove().await.unwrap();
     assert!(Worktree::remains(&mirror, &fixture.dir(), &fixture.relay(), &branch()).await.unwrap().is_none());
 
-    // Half gone: no git directory, or no relay, or only the relay.
+    // Without a git directory, without a relay, and with nothing but the relay.
     for gone in [
         vec![fixture.dir().join(".git")],
         vec![fixture.relay()],

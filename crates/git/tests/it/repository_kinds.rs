@@ -1,4 +1,4 @@
-//! Repositories of every kind: empty, shallow, partial, SHA-256, with submodules, with large files.
+//! Kinds of repositories: empty, shallow, partial, SHA-256, with submodules, with Git LFS.
 
 use std::path::Path;
 
@@ -13,11 +13,24 @@ fn spec() -> SaveSpec {
     SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "20261122T201500Z".to_owned() }
 }
 
-/// Creates, commits, pushes, rescues and restores.
-async fn round(fixture: &Fixture, source: &Source) -> Vec<String> {
+const NO_FILTER: [&str; 6] =
+    ["-c", "filter.lfs.required=false", "-c", "filter.lfs.process=", "-c", "filter.lfs.clean="];
+
+/// Makes the index newer than the files. Git reads a file again if its time is that of the index, in whole seconds with most
+/// builds of git, and would run the missing git-lfs on it.
+fn settle_index(fixture: &Fixture, dir: &Path) {
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    fixture.run(dir, NO_FILTER.iter().chain(&["update-index", "--force-write-index"]));
+}
+
+/// Creates a worktree, commits, pushes, saves and restores; returns the notices of the creation.
+async fn round_trip(fixture: &Fixture, source: &Source) -> Vec<String> {
     let mirror = fixture.mirror(source).await;
     let created = fixture.create(&mirror).await;
     let worktree = created.worktree;
+    if worktree.dir().join(".gitattributes").exists() {
+        settle_index(fixture, worktree.dir());
+    }
     assert_eq!(fixture.run(worktree.dir(), ["status", "--porcelain"]), "");
     write(worktree.dir(), "mine.txt", "mine\n");
     let head = fixture.commit(worktree.dir(), "Mine");
@@ -28,62 +41,61 @@ async fn round(fixture: &Fixture, source: &Source) -> Vec<String> {
     write(worktree.dir(), "left.txt", "left\n");
     let saved = rescue::save(&mirror, &worktree, spec()).await.unwrap().unwrap();
     assert_eq!((saved.files, saved.unsaved.len()), (1, 0), "{saved:?}");
-    let published = mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
-    assert_eq!(published.was, None);
-    assert_eq!(mirror.on_server(&branch()).await.unwrap(), Some(head.clone()));
+    let pushed = mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(pushed.was, None);
+    assert_eq!(mirror.server_tip(&branch()).await.unwrap(), Some(head.clone()));
 
     let back = fixture.path("back");
     rescue::restore(&mirror, &saved.name, &back).await.unwrap();
     assert_eq!(read(&back, "left.txt"), b"left\n");
     assert_eq!(fixture.oid(&back, "HEAD"), head);
-    let unfiltered = ["-c", "filter.lfs.required=false", "-c", "filter.lfs.process=", "-c", "filter.lfs.clean="];
-    assert_eq!(fixture.run(&back, unfiltered.iter().chain(&["status", "--porcelain"])), "?? left.txt");
+    assert_eq!(fixture.run(&back, NO_FILTER.iter().chain(&["status", "--porcelain"])), "?? left.txt");
     worktree.remove().await.unwrap();
     created.notices
 }
 
 #[tokio::test]
-async fn a_folder() {
+async fn local_repository() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
-    assert_eq!(round(&fixture, &Source::Path(repository)).await, Vec::<String>::new());
+    assert_eq!(round_trip(&fixture, &Source::Path(repository)).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn an_empty_repository_begins_without_a_parent() {
+async fn work_in_an_empty_repository_has_no_parent() {
     let fixture = Fixture::new().await;
     let repository = fixture.empty("repository", &["--bare", "--initial-branch=trunk"]);
-    round(&fixture, &url(&repository)).await;
+    round_trip(&fixture, &url(&repository)).await;
     assert_eq!(fixture.run(&repository, ["rev-list", "--count", "kugetsu/7-fix"]), "1");
 }
 
 #[tokio::test]
-async fn an_empty_folder_begins_without_a_parent() {
+async fn work_in_an_empty_local_repository_has_no_parent() {
     let fixture = Fixture::new().await;
     let repository = fixture.empty("repository", &[]);
-    round(&fixture, &Source::Path(repository)).await;
+    round_trip(&fixture, &Source::Path(repository)).await;
 }
 
 #[tokio::test]
-async fn a_default_branch_of_another_name() {
+async fn default_branch_with_another_name() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["branch", "--move", "main", "trünk/1"]);
-    round(&fixture, &url(&repository)).await;
+    round_trip(&fixture, &url(&repository)).await;
 }
 
 #[tokio::test]
-async fn a_detached_head() {
+async fn local_repository_with_detached_head() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.run(&repository, ["switch", "--quiet", "--detach"]);
     write(&repository, "detached", "1");
     fixture.commit(&repository, "Detached");
-    round(&fixture, &Source::Path(repository)).await;
+    round_trip(&fixture, &Source::Path(repository)).await;
 }
 
 #[tokio::test]
-async fn a_shallow_folder() {
+async fn shallow_local_repository() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.commit(&repository, "Second");
@@ -91,11 +103,11 @@ async fn a_shallow_folder() {
     let clone = fixture.path("clone");
     let from = format!("file://{}", server.display());
     fixture.run(&fixture.path("home"), ["clone", "--quiet", "--depth=1", &from, clone.to_str().unwrap()]);
-    round(&fixture, &Source::Path(clone)).await;
+    round_trip(&fixture, &Source::Path(clone)).await;
 }
 
 #[tokio::test]
-async fn a_partial_folder() {
+async fn partial_clone() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     write(&repository, "src/a.txt", "changed\n");
@@ -107,13 +119,13 @@ async fn a_partial_folder() {
         &fixture.path("home"),
         ["clone", "--quiet", "--filter=blob:none", "--no-checkout", &from, clone.to_str().unwrap()],
     );
-    // Nothing was checked out, so every content has to come from the server, and does.
+    // Nothing was checked out, so every blob has to come from the server.
     let clone_of = Source::Path(clone);
-    round(&fixture, &clone_of).await;
+    round_trip(&fixture, &clone_of).await;
 }
 
 #[tokio::test]
-async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_seen() {
+async fn secret_in_a_partial_clones_url_is_used_but_never_written() {
     const TOKEN: &str = "server-token-123456";
     let fixture = Fixture::new().await;
     let server = GitServer::start(TOKEN);
@@ -124,9 +136,9 @@ async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_s
     let from = server.url_with_token("acme/api");
     let home = fixture.path("home");
     fixture.run(&home, ["clone", "--quiet", "--filter=blob:none", "--no-checkout", &from, clone.to_str().unwrap()]);
-    // Git's own record of what it starts, with all arguments; it hides passwords, but not that there was one.
-    let started = fixture.path("started");
-    fixture.run(&home, ["config", "--global", "trace2.eventTarget", started.to_str().unwrap()]);
+    // Git's trace has the arguments of all processes. It masks passwords, but shows where one was.
+    let trace = fixture.path("trace");
+    fixture.run(&home, ["config", "--global", "trace2.eventTarget", trace.to_str().unwrap()]);
 
     let mirror = fixture.mirror(&Source::Path(clone)).await;
     let worktree = fixture.create(&mirror).await.worktree;
@@ -142,18 +154,18 @@ async fn a_secret_in_a_partial_folders_address_is_used_but_neither_written_nor_s
     let config = String::from_utf8(read(worktree.dir(), ".git/config")).unwrap();
     assert!(config.contains(&server.url("acme/api")), "{config}");
     let host = format!("@{}", server.base_url().trim_start_matches("http://"));
-    let started = String::from_utf8(read(&home, &started)).unwrap();
-    assert!(started.contains("remote-http") && !started.contains(&host), "{started}");
+    let trace = String::from_utf8(read(&home, &trace)).unwrap();
+    assert!(trace.contains("remote-http") && !trace.contains(&host), "{trace}");
 }
 
 #[tokio::test]
-async fn sha256() {
+async fn sha256_repository() {
     let fixture = Fixture::new().await;
     let repository = fixture.empty("repository", &["--object-format=sha256"]);
     write(&repository, "a", "1");
     let head = fixture.commit(&repository, "First");
     assert_eq!(head.as_str().len(), 64);
-    round(&fixture, &Source::Path(repository)).await;
+    round_trip(&fixture, &Source::Path(repository)).await;
 }
 
 fn submodule(fixture: &Fixture, repository: &Path, address: &str, from: &Path) {
@@ -166,7 +178,7 @@ fn submodule(fixture: &Fixture, repository: &Path, address: &str, from: &Path) {
 }
 
 #[tokio::test]
-async fn a_submodule_is_not_fetched_but_its_relative_address_leads_to_the_server() {
+async fn relative_submodule_url_points_to_the_server() {
     let fixture = Fixture::new().await;
     let inner = fixture.repository("inner");
     let repository = fixture.repository("repository");
@@ -176,17 +188,17 @@ async fn a_submodule_is_not_fetched_but_its_relative_address_leads_to_the_server
     let dir = created.worktree.dir();
     assert_eq!(
         created.notices,
-        ["the submodule parts/inner is not there; to get it, run `git submodule update --init`"]
+        ["the submodule parts/inner is not checked out; to get it, run `git submodule update --init`"]
     );
     fixture.run(dir, ["-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init"]);
     assert_eq!(read(dir, "parts/inner/README.md"), b"hello\n");
     assert!(
         rescue::work_at_risk(&mirror, &created.worktree).await.unwrap().is_empty(),
-        "a submodule as it was fetched is safe"
+        "an unchanged submodule is safe"
     );
     assert_eq!(rescue::save(&mirror, &created.worktree, spec()).await.unwrap(), None);
 
-    // Work in the submodule is work.
+    // Changes in the submodule count.
     write(dir, "parts/inner/README.md", "changed\n");
     let at_risk = rescue::work_at_risk(&mirror, &created.worktree).await.unwrap();
     assert_eq!(at_risk.uncommitted, ["parts/inner/"]);
@@ -197,7 +209,7 @@ async fn a_submodule_is_not_fetched_but_its_relative_address_leads_to_the_server
 }
 
 #[tokio::test]
-async fn needs_git_lfs_large_files_come_from_the_server_and_go_there() {
+async fn needs_git_lfs_objects_are_fetched_and_pushed() {
     let fixture = Fixture::new().await;
     let home = fixture.path("home");
     fixture.run(&home, ["lfs", "install", "--skip-repo"]);
@@ -226,7 +238,7 @@ async fn needs_git_lfs_large_files_come_from_the_server_and_go_there() {
     fixture.run(&home, ["clone", "--quiet", "--branch=kugetsu/7-fix", &from, clone.to_str().unwrap()]);
     assert_eq!(read(&clone, "big.bin"), b"larger\n");
 
-    // Committed, but pushed nowhere: the content lies in the worktree alone.
+    // Committed but not pushed: only the worktree has the object.
     write(dir, "big.bin", "largest\n");
     fixture.commit(dir, "Lost?");
     let saved = rescue::save(&mirror, &created.worktree, spec()).await.unwrap().unwrap();
@@ -236,7 +248,7 @@ async fn needs_git_lfs_large_files_come_from_the_server_and_go_there() {
     assert_eq!(read(&back, "big.bin"), b"largest\n");
 }
 
-/// A server whose repository keeps `big.bin` in Git LFS, and the content of it.
+/// A server whose repository has `big.bin` in Git LFS.
 fn with_large_file(fixture: &Fixture) -> std::path::PathBuf {
     let server = fixture.empty("server.git", &["--bare"]);
     let repository = fixture.empty("repository", &[]);
@@ -255,7 +267,7 @@ const CONTENT: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e730433629
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
                        oid sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\nsize 5\n";
 
-/// A fixture whose `PATH` has git and nothing else, so no git-lfs either, and whose user has set it up some time.
+/// A fixture with git-lfs set up, but with nothing but git on its `PATH`.
 async fn without_git_lfs() -> Fixture {
     let config = "[user]\n\tname = A\n\temail = a@b\n[filter \"lfs\"]\n\trequired = true\n\tprocess = git-lfs filter-process\n\
                   \tsmudge = git-lfs smudge -- %f\n\tclean = git-lfs clean -- %f\n";
@@ -263,26 +275,24 @@ async fn without_git_lfs() -> Fixture {
     let programs = fixture.path("programs");
     std::fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(fixture.git.program(), programs.join("git")).unwrap();
-    fixture.look_for_programs_in(&programs).await;
+    fixture.set_path(&programs).await;
     fixture
 }
 
 #[tokio::test]
-async fn a_repository_with_large_files_opens_without_git_lfs() {
+async fn lfs_repository_works_without_git_lfs() {
     let fixture = without_git_lfs().await;
     let server = with_large_file(&fixture);
-    let notices = round(&fixture, &url(&server)).await;
+    let notices = round_trip(&fixture, &url(&server)).await;
     assert_eq!(
         notices,
-        [
-            "the repository keeps large files in Git LFS, and they are only pointers here; to get them, install git-lfs, \
-          then run `git lfs install` and `git lfs pull`"
-        ]
+        ["the repository uses Git LFS, but its large files are only pointers here; to get them, install git-lfs, \
+          run `git lfs install` and then `git lfs pull`"]
     );
 }
 
 #[tokio::test]
-async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
+async fn needs_git_lfs_notice_brings_the_large_files() {
     let fixture = without_git_lfs().await;
     let server = with_large_file(&fixture);
     let mirror = fixture.mirror(&url(&server)).await;
@@ -292,7 +302,7 @@ async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
     assert_eq!(read(dir, "big.bin"), POINTER.as_bytes());
     assert_eq!(fixture.run(dir, ["config", "remote.origin.lfsurl"]), format!("file://{}", server.display()));
 
-    // It is installed now, and set up as the notice says.
+    // Follow the notice.
     fixture.run(dir, ["lfs", "install"]);
     fixture.run(dir, ["lfs", "pull"]);
     assert_eq!(read(dir, "big.bin"), b"hello");
@@ -309,7 +319,7 @@ async fn needs_git_lfs_what_the_notice_says_brings_the_large_files() {
 }
 
 #[tokio::test]
-async fn a_shallow_folder_that_was_fetched_anew_can_be_fetched_from() {
+async fn shallow_local_repository_that_moved_on_can_be_fetched() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
     fixture.commit(&repository, "Second");

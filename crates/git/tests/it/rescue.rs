@@ -1,4 +1,4 @@
-//! Saving what would be lost.
+//! Saving rescues.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,7 +8,7 @@ use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, RescueError, SaveSpec, Saved};
 use kugetsu_git::worktree::Worktree;
 
-use crate::support::{Fixture, odd_names, quiet, write};
+use crate::support::{Fixture, quiet, unusual_names, write};
 
 pub(crate) fn spec(at: &str) -> SaveSpec {
     SaveSpec { issue_number: 7, reason: "it was stopped".to_owned(), at: at.to_owned() }
@@ -18,7 +18,7 @@ pub(crate) async fn save(mirror: &Mirror, worktree: &Worktree, at: &str) -> Opti
     rescue::save(mirror, worktree, spec(at)).await.unwrap()
 }
 
-/// The bytes of a saved file.
+/// The content of a saved file.
 #[track_caller]
 fn saved_file(fixture: &Fixture, mirror: &Mirror, saved: &Saved, name: &[u8]) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
@@ -31,7 +31,7 @@ fn saved_file(fixture: &Fixture, mirror: &Mirror, saved: &Saved, name: &[u8]) ->
 }
 
 #[tokio::test]
-async fn everything_in_a_worktree_is_in_the_rescue() {
+async fn rescue_holds_everything_in_a_worktree() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -47,7 +47,7 @@ async fn everything_in_a_worktree_is_in_the_rescue() {
     fixture.run(dir, ["add", "README.md"]);
     write(dir, "README.md", "unstaged\n");
     std::fs::remove_file(dir.join("src/a.txt")).unwrap();
-    for name in odd_names() {
+    for name in unusual_names() {
         write(dir, &name, name.as_os_str().as_encoded_bytes());
     }
     write(dir, ".gitignore", "target/\n");
@@ -60,13 +60,13 @@ async fn everything_in_a_worktree_is_in_the_rescue() {
     let saved = save(&mirror, &worktree, "20261122T201500Z").await.unwrap();
     assert_eq!(saved.name, "refs/kugetsu/rescue/7/20261122T201500Z");
     assert_eq!(saved.unsaved, Vec::<String>::new());
-    assert_eq!(saved.files, odd_names().len() + 5);
+    assert_eq!(saved.files, unusual_names().len() + 5);
     worktree.remove().await.unwrap();
 
     assert_eq!(saved_file(&fixture, &mirror, &saved, b"README.md"), b"unstaged\n");
     assert_eq!(saved_file(&fixture, &mirror, &saved, b"binary"), bytes);
     assert_eq!(saved_file(&fixture, &mirror, &saved, b"link"), b"nowhere");
-    for name in odd_names() {
+    for name in unusual_names() {
         assert_eq!(
             saved_file(&fixture, &mirror, &saved, name.as_os_str().as_encoded_bytes()),
             name.as_os_str().as_encoded_bytes()
@@ -97,7 +97,7 @@ async fn everything_in_a_worktree_is_in_the_rescue() {
 }
 
 #[tokio::test]
-async fn nothing_is_saved_when_nothing_would_be_lost() {
+async fn nothing_is_saved_if_nothing_would_be_lost() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -106,7 +106,7 @@ async fn nothing_is_saved_when_nothing_would_be_lost() {
     let head = fixture.commit(dir, "Mine");
     let at_risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
     assert_eq!((at_risk.unpushed, at_risk.uncommitted_total, at_risk.is_empty()), (1, 0, false));
-    // A push to the relay saves nothing: the relay goes with the worktree.
+    // A push into the relay makes nothing safe: the relay is removed with the worktree.
     fixture.run(dir, ["push", "--quiet"]);
     assert_eq!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().unpushed, 1);
     let saved = save(&mirror, &worktree, "1").await.unwrap();
@@ -150,7 +150,7 @@ async fn commits_that_were_rebased_into_the_default_branch_are_safe() {
 }
 
 #[tokio::test]
-async fn repositories_inside_are_saved_as_files() {
+async fn nested_repositories_are_saved_as_files() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -169,7 +169,7 @@ async fn repositories_inside_are_saved_as_files() {
     let deep = nested("one/deep");
     write(&deep, "file", "4");
     write(&nested("unborn"), "sub/file", "5");
-    // One that the agent added as a link to a commit nobody has.
+    // One that the agent added as a submodule without a server.
     let linked = nested("linked");
     write(&linked, "file", "6");
     fixture.commit(&linked, "Inner");
@@ -192,7 +192,7 @@ async fn repositories_inside_are_saved_as_files() {
 }
 
 #[tokio::test]
-async fn a_damaged_git_directory_stops_no_rescue() {
+async fn rescue_survives_a_damaged_git_directory() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -206,7 +206,7 @@ async fn a_damaged_git_directory_stops_no_rescue() {
     std::fs::remove_file(&object).unwrap();
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     assert!(saved.notices.iter().any(|notice| notice.contains("damaged")), "{:?}", saved.notices);
-    assert_eq!(saved.unsaved, Vec::<String>::new(), "what is lost already does not stand in the way of a removal");
+    assert_eq!(saved.unsaved, Vec::<String>::new(), "work that is lost already does not prevent a removal");
     assert_eq!(saved_file(&fixture, &mirror, &saved, b"x"), b"2");
     assert_eq!(saved_file(&fixture, &mirror, &saved, b"y"), b"3");
     fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", pushed.as_str(), &saved.name]);
@@ -227,7 +227,7 @@ async fn a_damaged_git_directory_stops_no_rescue() {
 }
 
 #[tokio::test]
-async fn a_conflict_in_the_middle_of_a_rebase_is_saved() {
+async fn rescue_holds_an_unfinished_rebase() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -246,13 +246,13 @@ async fn a_conflict_in_the_middle_of_a_rebase_is_saved() {
 }
 
 #[tokio::test]
-async fn bytes_are_stored_as_they_are() {
+async fn files_are_saved_byte_for_byte() {
     let fixture = Fixture::with_config("[user]\n\tname = A\n\temail = a@b\n[core]\n\tautocrlf = true\n[filter \"lfs\"]\n\tclean = false\n\trequired = true\n").await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
     assert_eq!(std::fs::read(dir.join("README.md")).unwrap(), b"hello\r\n");
     assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
-    // Touched, but the same.
+    // Written again with the same content.
     std::fs::write(dir.join("README.md"), "hello\r\n").unwrap();
     assert_eq!(save(&mirror, &worktree, "1").await, None);
     write(dir, ".gitattributes", "*.bin filter=lfs\n*.id ident\n*.u16 working-tree-encoding=UTF-16\n");
@@ -270,7 +270,7 @@ async fn bytes_are_stored_as_they_are() {
 }
 
 #[tokio::test]
-async fn what_git_cannot_hold_is_named_and_the_rest_is_saved() {
+async fn file_names_that_git_rejects_are_reported() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     for n in 0..20 {
@@ -279,14 +279,14 @@ async fn what_git_cannot_hold_is_named_and_the_rest_is_saved() {
     write(worktree.dir(), "sub/git~1", "x");
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     assert_eq!((saved.files, saved.unsaved.len()), (20, 1), "{saved:?}");
-    assert_eq!(saved.unsaved, ["sub/git~1 (git does not hold such a name; move or delete it)"]);
+    assert_eq!(saved.unsaved, ["sub/git~1 (git does not allow such a name; move or delete it)"]);
     let again = save(&mirror, &worktree, "2").await.unwrap();
-    assert_eq!((&again.name, &again.unsaved), (&saved.name, &saved.unsaved), "it is named as long as it is there");
+    assert_eq!((&again.name, &again.unsaved), (&saved.name, &saved.unsaved), "it is reported as long as it exists");
     assert_eq!(rescue::show(&mirror, "7/1").await.unwrap().unsaved, saved.unsaved);
 }
 
 #[tokio::test]
-async fn a_wrong_name_is_answered_with_the_right_ones() {
+async fn unknown_rescue_lists_the_existing_ones() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     assert!(rescue::show(&mirror, "x").await.unwrap_err().to_string().contains("nothing was rescued"));

@@ -1,12 +1,12 @@
-//! Bringing a rescue back.
+//! Restoring rescues.
 
 use kugetsu_git::rescue::{self, RescueError};
 
 use crate::rescue::save;
-use crate::support::{Fixture, odd_names, read, write};
+use crate::support::{Fixture, read, unusual_names, write};
 
 #[tokio::test]
-async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
+async fn restored_worktree_is_identical_and_independent() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let dir = worktree.dir().to_owned();
@@ -19,40 +19,40 @@ async fn a_restored_worktree_is_as_it_was_and_stands_alone() {
     write(&dir, "README.md", "unstaged\n");
     std::fs::remove_file(dir.join("src/a.txt")).unwrap();
     write(&dir, "src/a.txt/now-a-directory", "1");
-    for name in odd_names() {
+    for name in unusual_names() {
         write(&dir, &name, name.as_os_str().as_encoded_bytes());
     }
-    let look = |dir: &std::path::Path| {
-        let say = |args: &[&str]| fixture.run(dir, args);
-        let refs = say(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes/origin"]);
-        [say(&["status", "--porcelain", "--branch", "-uall"]), refs, say(&["diff", "--cached"]), say(&["diff"])]
+    let state = |dir: &std::path::Path| {
+        let git = |args: &[&str]| fixture.run(dir, args);
+        let refs = git(&["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes/origin"]);
+        [git(&["status", "--porcelain", "--branch", "-uall"]), refs, git(&["diff", "--cached"]), git(&["diff"])]
     };
-    let before = look(&dir);
+    let before = state(&dir);
     let saved = save(&mirror, &worktree, "1").await.unwrap();
     worktree.remove().await.unwrap();
 
     let back = fixture.path("deep/back");
     let restored = rescue::restore(&mirror, "7/1", &back).await.unwrap();
     assert_eq!((&restored.dir, &restored.name, restored.notices.len()), (&back, &saved.name, 0));
-    std::fs::rename(mirror.dir(), fixture.path("mirror-is-gone")).unwrap();
-    let after = look(&back);
+    std::fs::rename(mirror.dir(), fixture.path("moved-mirror")).unwrap();
+    let after = state(&back);
     assert_eq!(after[0].lines().skip(1).collect::<Vec<_>>(), before[0].lines().skip(1).collect::<Vec<_>>());
     assert!(after[0].starts_with("## kugetsu/7-fix"), "{}", after[0]);
     let heads =
         |text: &str| text.lines().filter(|line| !line.ends_with("/HEAD")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(heads(&after[1]), heads(&before[1]));
     assert_eq!(after[2..], before[2..]);
-    for name in odd_names() {
+    for name in unusual_names() {
         assert_eq!(read(&back, &name), name.as_os_str().as_encoded_bytes());
     }
     fixture.run(&back, ["fsck"]);
     assert_eq!(fixture.run(&back, ["remote", "get-url", "origin"]), format!("file://{}", server.display()));
     fixture.run(&back, ["fetch", "--quiet", "origin"]);
-    fixture.commit(&back, "Goes on");
+    fixture.commit(&back, "More");
 }
 
 #[tokio::test]
-async fn a_detached_head_comes_back_detached() {
+async fn detached_head_is_restored() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
@@ -68,7 +68,7 @@ async fn a_detached_head_comes_back_detached() {
 }
 
 #[tokio::test]
-async fn files_that_are_there_are_not_overwritten() {
+async fn restore_never_overwrites_files() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     write(worktree.dir(), "x", "1");

@@ -1,11 +1,11 @@
-//! Looking at what an agent left.
+//! The status of worktrees.
 
 use kugetsu_git::push::Lease;
 
-use crate::support::{Fixture, odd_names, write};
+use crate::support::{Fixture, unusual_names, write};
 
 #[tokio::test]
-async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
+async fn best_head_is_the_branch_then_head_then_the_pushed_commit() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
@@ -18,7 +18,7 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     );
     assert_eq!(status.current_branch.as_deref(), Some("kugetsu/7-fix"));
 
-    // On a branch of the agent's own.
+    // The agent works on a branch of its own.
     fixture.run(dir, ["switch", "--quiet", "-c", "mine"]);
     write(dir, "x", "1");
     let elsewhere = fixture.commit(dir, "Elsewhere");
@@ -29,14 +29,14 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.current_branch), (Some(&elsewhere), None));
 
-    // Both: the branch wins.
+    // On both: the branch comes first.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "y", "1");
     let own = fixture.commit(dir, "Own");
     fixture.run(dir, ["switch", "--quiet", "mine"]);
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(own.clone()));
 
-    // Pushed and reset.
+    // The agent pushed the branch and then reset it.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     fixture.run(dir, ["push", "--quiet"]);
     fixture.run(dir, ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
@@ -46,7 +46,7 @@ async fn the_work_is_the_branch_else_head_else_what_was_pushed() {
 }
 
 #[tokio::test]
-async fn head_is_the_work_where_it_goes_on_from_the_branch() {
+async fn best_head_is_head_if_it_continues_the_branch() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
@@ -56,7 +56,7 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
     mirror.push(&worktree, &first, Lease::Expect(None)).await.unwrap();
     mirror.update(&mut |_| ()).await.unwrap();
 
-    // It contains the branch.
+    // HEAD contains the branch.
     fixture.run(dir, ["switch", "--quiet", "-c", "fix2"]);
     write(dir, "two", "1");
     let second = fixture.commit(dir, "Two");
@@ -67,7 +67,7 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
         "{status:?}"
     );
 
-    // What was pushed would not be part of it any more: it is named, and nothing is taken back.
+    // HEAD does not contain what was pushed, so it is only listed.
     fixture.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
     write(dir, "three", "1");
     fixture.commit(dir, "Three");
@@ -75,7 +75,7 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&first), 1));
     assert_eq!(status.unpushed_branches, ["anew", "fix2"]);
 
-    // A look back at a part of the branch, or a rebase that was not ended, changes nothing.
+    // An older commit of the branch checked out, or an unfinished rebase, changes nothing.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "three", "other");
     let fifth = fixture.commit(dir, "Three, too");
@@ -89,7 +89,7 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth));
     fixture.run(dir, ["rebase", "--abort"]);
 
-    // The branch has moved, and HEAD is something else: the branch is the work, and the rest is named.
+    // The branch has new commits, and HEAD has others: the branch is the best head, and the others are listed.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "four", "1");
     let fourth = fixture.commit(dir, "Four");
@@ -102,7 +102,7 @@ async fn head_is_the_work_where_it_goes_on_from_the_branch() {
 }
 
 #[tokio::test]
-async fn commits_of_the_servers_are_not_counted_as_work() {
+async fn merged_server_commits_are_not_counted() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
@@ -121,11 +121,11 @@ async fn commits_of_the_servers_are_not_counted_as_work() {
 }
 
 #[tokio::test]
-async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_are_hidden() {
+async fn hidden_and_unusually_named_files_are_listed() {
     let fixture = Fixture::new().await;
     let (_, worktree, _) = fixture.ready().await;
     let dir = worktree.dir();
-    for name in odd_names() {
+    for name in unusual_names() {
         write(dir, &name, "x");
     }
     fixture.run(dir, ["update-index", "--assume-unchanged", "README.md"]);
@@ -147,21 +147,21 @@ async fn uncommitted_files_are_named_whatever_they_are_called_or_however_they_ar
         "back\\\\slash",
         "escape\\u{1b}[2J\\u{202e}",
     ] {
-        assert!(status.uncommitted.iter().any(|shown| shown == name), "{name} in {:?}", status.uncommitted);
+        assert!(status.uncommitted.iter().any(|listed| listed == name), "{name} in {:?}", status.uncommitted);
     }
-    assert_eq!(status.uncommitted_total, odd_names().len() + 4);
+    assert_eq!(status.uncommitted_total, unusual_names().len() + 4);
     assert!(status.uncommitted.iter().all(|name| !name.contains(char::is_control)));
-    assert!(fixture.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's own index is left alone");
+    assert!(fixture.run(dir, ["ls-files", "-v", "README.md"]).starts_with('h'), "the agent's index is not changed");
 
     for n in 0..300 {
         write(dir, format!("many/{n}"), "x");
     }
     let status = worktree.status(None).await.unwrap();
-    assert_eq!((status.uncommitted.len(), status.uncommitted_total), (100, odd_names().len() + 304));
+    assert_eq!((status.uncommitted.len(), status.uncommitted_total), (100, unusual_names().len() + 304));
 }
 
 #[tokio::test]
-async fn a_damaged_or_missing_git_directory_tells_less_and_is_no_error() {
+async fn damaged_or_missing_git_directory_is_no_error() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;

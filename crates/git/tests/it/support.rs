@@ -5,14 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kugetsu_git::command::Git;
-use kugetsu_git::command::Progress;
-use kugetsu_git::mirror::Mirror;
-use kugetsu_git::mirror::Source;
+use kugetsu_git::command::{Git, Progress};
+use kugetsu_git::mirror::{Mirror, Source};
 use kugetsu_git::names::{BranchName, Oid};
 use kugetsu_git::worktree::{Created, Worktree, WorktreeError, WorktreeSpec};
 
-/// Takes progress and forgets it.
+/// Ignores progress.
 pub(crate) fn quiet(_: Progress) {}
 
 pub(crate) struct Fixture {
@@ -25,7 +23,7 @@ impl Fixture {
         Self::with_config("[user]\n\tname = Test Person\n\temail = test@example.invalid\n").await
     }
 
-    /// With this as the user's git config.
+    /// A fixture with this git config of the user.
     pub(crate) async fn with_config(config: &str) -> Self {
         let root = tempfile::Builder::new().prefix("kgg").tempdir().unwrap();
         std::fs::create_dir(root.path().join("home")).unwrap();
@@ -35,13 +33,13 @@ impl Fixture {
         Self { root, git }
     }
 
-    /// What makes git look into this fixture only.
+    /// Variables that confine git to this fixture.
     pub(crate) fn variables(&self) -> [(OsString, OsString); 4] {
         variables(self.root.path())
     }
 
-    /// From now on kugetsu's git has this `PATH`; the agent's keeps its own.
-    pub(crate) async fn look_for_programs_in(&mut self, path: &Path) {
+    /// Sets the `PATH` of kugetsu's git; the agent's git keeps its own.
+    pub(crate) async fn set_path(&mut self, path: &Path) {
         let path = (OsString::from("PATH"), OsString::from(path));
         self.git = Git::find_with(self.variables().into_iter().chain([path])).await.unwrap();
     }
@@ -50,7 +48,7 @@ impl Fixture {
         self.root.path().canonicalize().unwrap().join(name)
     }
 
-    /// git as the user or the agent runs it.
+    /// Git as the user or the agent runs it.
     pub(crate) fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new("git");
         let home = self.path("home");
@@ -61,7 +59,7 @@ impl Fixture {
         command
     }
 
-    /// Runs git; its stdout without the last line break.
+    /// Runs git and returns its stdout without the last line break.
     #[track_caller]
     pub(crate) fn run<S: AsRef<OsStr>>(&self, dir: &Path, args: impl IntoIterator<Item = S>) -> String {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
@@ -94,7 +92,7 @@ impl Fixture {
         dir
     }
 
-    /// A bare repository as a server has it, with what is in `from`.
+    /// A bare clone of `from`, as a server has it.
     #[track_caller]
     pub(crate) fn server(&self, from: &Path) -> PathBuf {
         let dir = self.path("server.git");
@@ -135,7 +133,7 @@ impl Fixture {
         self.try_create(mirror).await.unwrap()
     }
 
-    /// A worktree of a server's repository.
+    /// A mirror and a worktree of a repository on a server, and the path of that repository.
     pub(crate) async fn ready(&self) -> (Mirror, Worktree, PathBuf) {
         let server = self.server(&self.repository("repository"));
         let mirror = self.mirror(&url(&server)).await;
@@ -175,7 +173,7 @@ pub(crate) fn read(dir: &Path, name: impl AsRef<Path>) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A program that leaves a mark when it runs.
+/// A program that writes to `mark` when it runs.
 #[track_caller]
 pub(crate) fn trap(path: &Path, mark: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -183,8 +181,8 @@ pub(crate) fn trap(path: &Path, mark: &Path) {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// Names that are no plain words.
-pub(crate) fn odd_names() -> Vec<PathBuf> {
+/// File names with special characters.
+pub(crate) fn unusual_names() -> Vec<PathBuf> {
     let mut names: Vec<&[u8]> = vec![b"a b", b"new\nline", b"-dash", b"q\"uote", b"back\\slash", b":(top)x", b"*"];
     if cfg!(target_os = "linux") {
         names.push(b"inv\xff\xfealid");
