@@ -10,12 +10,9 @@ use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::text::counted;
 use kugetsu_store::error::StoreError;
 
-/// How errors of the crates below begin what to do, behind a line's end or a semicolon.
-const ADVICE: [&str; 7] = ["check ", "give ", "install ", "run ", "type ", "use ", "write it as "];
-
 /// The request is wrong.
 pub(crate) fn usage(message: impl Into<String>) -> Problem {
-    worded(ProblemKind::Usage, &message.into())
+    Problem::new(ProblemKind::Usage, message)
 }
 
 /// Parses the task id of a request.
@@ -45,17 +42,7 @@ pub(crate) fn check_message(message: &str, max: usize, hint: &str) -> Result<(),
 
 /// Something failed in the daemon.
 pub(crate) fn internal(error: impl Display) -> Problem {
-    worded(ProblemKind::Failed, &error.to_string())
-}
-
-/// What happened, and apart from it what to do, where the message ends with that.
-pub(crate) fn worded(kind: ProblemKind, message: &str) -> Problem {
-    let advice = ADVICE.iter().filter_map(|advice| message.find(&format!("; {advice}")).map(|at| (at, at + 2)));
-    let line = message.find('\n').map(|at| (at, at + 1));
-    match line.or_else(|| advice.min()) {
-        Some((end, begin)) => Problem::new(kind, message[..end].trim_end()).hint(message[begin..].trim()),
-        None => Problem::new(kind, message),
-    }
+    Problem::new(ProblemKind::Failed, error.to_string())
 }
 
 /// Returns the problem of an error, with its hint.
@@ -94,32 +81,6 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
         error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
             store_failed(error)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_to_do_is_told_apart_from_what_happened() {
-        for (message, said, hint) in [
-            (
-                "cannot read it: it is empty; write it as a/b#1",
-                "cannot read it: it is empty",
-                Some("write it as a/b#1"),
-            ),
-            (
-                "could not reach x: fatal: y\ncheck the network",
-                "could not reach x: fatal: y",
-                Some("check the network"),
-            ),
-            ("no such folder; check the path", "no such folder", Some("check the path")),
-            ("no agent \"x\"; there is opencode", "no agent \"x\"; there is opencode", None),
-        ] {
-            let problem = usage(message);
-            assert_eq!((problem.message.as_str(), problem.hint.as_deref()), (said, hint));
         }
     }
 }

@@ -28,6 +28,17 @@ pub(crate) enum RepositoryError {
     Branch(#[from] kugetsu_git::names::InvalidBranchName),
 }
 
+impl RepositoryError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Mirror(error) => error.hint(),
+            Self::Worktree(error) => error.hint(),
+            Self::NoRepository | Self::Branch(_) => None,
+        }
+    }
+}
+
 /// Opens the mirror of the issue's repository, and creates it if necessary.
 pub(crate) async fn mirror(engine: &Engine, issue: &Issue) -> Result<Mirror, RepositoryError> {
     let repo = engine.store().repo(&issue.reference.repo).await?.ok_or(RepositoryError::NoRepository)?;

@@ -11,7 +11,7 @@ use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, Rescue, RescueError};
 
 use crate::engine::Engine;
-use crate::problems::{internal, store_failed, usage};
+use crate::problems::{problem, store_failed};
 use crate::repositories;
 use crate::resolve;
 use kugetsu_domain::rescue_time;
@@ -24,17 +24,24 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
             let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
             let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
             if let Some(repo) = repo
-                && let Some(mirror) = repositories::mirror_if_there(engine, &repo).await.map_err(internal)?
+                && let Some(mirror) = repositories::mirror_if_there(engine, &repo)
+                    .await
+                    .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
             {
                 all = of_issue(&mirror, &issue).await?;
             }
         }
         None => {
             for repo in engine.store().repos().await.map_err(store_failed)? {
-                let Some(mirror) = repositories::mirror_if_there(engine, &repo).await.map_err(internal)? else {
+                let Some(mirror) = repositories::mirror_if_there(engine, &repo)
+                    .await
+                    .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
+                else {
                     continue;
                 };
-                let found = rescue::list(&mirror, None).await.map_err(internal)?;
+                let found = rescue::list(&mirror, None)
+                    .await
+                    .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
                 all.extend(found.into_iter().map(|rescue| object(format!("{}#{}", repo.name, rescue.issue), rescue)));
             }
         }
@@ -49,7 +56,9 @@ pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<Res
 /// There is no such rescue, or the directory exists.
 pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restored, Problem> {
     let issue = resolve::issue(engine, &Reference::new(&request.reference), Path::new(&request.cwd)).await?;
-    let mirror = repositories::mirror(engine, &issue).await.map_err(internal)?;
+    let mirror = repositories::mirror(engine, &issue)
+        .await
+        .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
     let all = of_issue(&mirror, &issue).await?;
     let no_rescue = || {
         Problem::new(ProblemKind::NotFound, format!("{} has no rescue", issue.reference))
@@ -69,13 +78,17 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
             reference: restored.name,
             notes: restored.notices,
         }),
-        Err(error @ (RescueError::Git(_) | RescueError::File(_))) => Err(internal(error)),
-        Err(error) => Err(usage(error.to_string())),
+        Err(error @ (RescueError::Git(_) | RescueError::File(_))) => {
+            Err(problem(ProblemKind::Failed, &error, error.hint()))
+        }
+        Err(error) => Err(problem(ProblemKind::Usage, &error, error.hint())),
     }
 }
 
 async fn of_issue(mirror: &Mirror, issue: &Issue) -> Result<Vec<RescueObject>, Problem> {
-    let found = rescue::list(mirror, Some(issue.reference.number)).await.map_err(internal)?;
+    let found = rescue::list(mirror, Some(issue.reference.number))
+        .await
+        .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
     let mut all: Vec<RescueObject> =
         found.into_iter().map(|rescue| object(issue.reference.to_string(), rescue)).collect();
     all.sort_by(|one, two| (&two.at, &two.reference).cmp(&(&one.at, &one.reference)));

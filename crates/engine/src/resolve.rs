@@ -44,7 +44,11 @@ pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -
         let repo = local_repo(engine, &located).await?;
         // A linked worktree has a HEAD of its own, and that is what the person sees.
         let linked = !located.bare && main_place(&located) != located.root.canonicalize().unwrap_or_default();
-        let branch = if linked { located.branch(engine.git()).await.map_err(internal)? } else { None };
+        let branch = if linked {
+            located.branch(engine.git()).await.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
+        } else {
+            None
+        };
         return Ok(TaskTarget { repo, number: None, branch });
     }
     let settings = engine.settings();
@@ -202,7 +206,7 @@ fn refuse_our_own(engine: &Engine, place: &Path) -> Result<(), Problem> {
 }
 
 fn not_a_repository(error: &SourceError) -> Problem {
-    usage(error.to_string())
+    problem(ProblemKind::Usage, error, error.hint())
 }
 
 /// The repository itself, also when the person stands in one of its linked worktrees.

@@ -41,7 +41,7 @@ pub(crate) struct Files {
 #[derive(Debug, Error)]
 pub(crate) enum FilesError {
     /// The mirror.
-    #[error("the repository could not be fetched: {error}{}", hint(.variable))]
+    #[error("the repository could not be fetched: {error}")]
     Mirror {
         /// Why.
         #[source]
@@ -71,12 +71,26 @@ pub(crate) enum FilesError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Every name that was tried is taken.
-    #[error("the branches {0}, {0}-2 and so on are all taken; remove some on the server")]
+    #[error("the branches {0}, {0}-2 and so on are all taken")]
     NoFreeBranch(BranchName),
 }
 
-fn hint(variable: &Option<String>) -> String {
-    variable.as_deref().map(|name| format!("; if a token is missing: kugetsu env set {name} -")).unwrap_or_default()
+impl FilesError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Mirror { error, variable } => {
+                let token = variable.as_deref().map(|name| format!("if a token is missing: kugetsu env set {name} -"));
+                let hints: Vec<String> = error.hint().into_iter().chain(token).collect();
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
+            Self::Base(error) => error.hint(),
+            Self::Worktree(error) => error.hint(),
+            Self::Rescue(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::NoFreeBranch(_) => Some("delete branches on the server that are no longer needed".to_owned()),
+            Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
+        }
+    }
 }
 
 /// Makes the files ready, or finds them as they were left.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
+use kugetsu_domain::text::with_hint;
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
@@ -115,11 +116,13 @@ fn told(error: &PushError, variable: Option<&str>) -> Push {
         PushError::Diverged { .. }
         | PushError::Rejected { .. }
         | PushError::CheckedOut { .. }
-        | PushError::Source(_) => Push::NeedsPerson(error.to_string()),
+        | PushError::Source(_) => Push::NeedsPerson(with_hint(error, error.hint())),
         PushError::Unauthenticated(_) => Push::NeedsPerson(match variable {
             Some(name) => format!("{error}; set the token: kugetsu env set {name} -"),
-            None => error.to_string(),
+            None => with_hint(error, error.hint()),
         }),
-        PushError::Unreachable(_) | PushError::Git(_) | PushError::File(_) => Push::Failed(error.to_string()),
+        PushError::Unreachable(_) | PushError::Git(_) | PushError::File(_) => {
+            Push::Failed(with_hint(error, error.hint()))
+        }
     }
 }

@@ -10,6 +10,7 @@ use kugetsu_api::record::Body;
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{IssueSpec, Work};
 use kugetsu_domain::redact::Redactor;
+use kugetsu_domain::text::with_hint;
 use kugetsu_git::worktree::lock::hold;
 use tokio::sync::watch;
 
@@ -113,7 +114,9 @@ impl RunContext {
         let prepared = watch.unless_interrupted(prepare(issue, self)).await;
         let files = match prepared {
             Ok(Ok(files)) => files,
-            Ok(Err(error)) => return (nothing_done(&End::Failed(error.to_string())), WireUsage::default()),
+            Ok(Err(error)) => {
+                return (nothing_done(&End::Failed(with_hint(&error, error.hint()))), WireUsage::default());
+            }
             Err(end) => return (nothing_done(&end), WireUsage::default()),
         };
         // Kept to the end of the run: nobody else may use the worktree and the session meanwhile.

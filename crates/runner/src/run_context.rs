@@ -1,7 +1,6 @@
 //! What the parts of a run share: its specification, its directories, its records, and how its agent is started.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +10,7 @@ use kugetsu_agent::environment::{Variable, environment};
 use kugetsu_agent::{CustomProfile, Launch, McpServer, Policy, Profile};
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::run_spec::{Permissions, RunSpec};
+use kugetsu_domain::text::with_hint;
 use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{Marker, Tracking, TreeSpec};
 use secrecy::{ExposeSecret, SecretString};
@@ -46,14 +46,6 @@ impl RunContext {
     fn search_path(&self) -> OsString {
         let own = self.variable("PATH");
         own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
-    }
-}
-
-/// The reason for a failed run: the error, and what to do about it.
-pub(crate) fn with_hint(error: &impl Display, hint: Option<String>) -> String {
-    match hint {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use kugetsu_agent::{AgentError, Connection, EventStream, FirstStart, SessionId, Turn, Usage};
 use kugetsu_api::record::Body;
+use kugetsu_domain::text::with_hint;
 use kugetsu_process::Tree;
 use tokio::sync::Notify;
 
 use super::listen::Listener;
 use super::prompt_source::PromptSource;
 use super::record;
-use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec, with_hint};
+use super::run_context::{Agent, AgentLaunch, RunContext, agent_stderr, tree_spec};
 use super::verdict::End;
 use super::watch::Watch;
 

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use kugetsu_api::home::Home;
+use kugetsu_domain::text::with_hint;
 use kugetsu_engine::Settings;
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
@@ -313,11 +313,6 @@ fn repositories(home: &Home, servers: &Servers, faults: &mut Vec<String>) -> Res
         .map_err(|error| ConfigError::new(path.display(), with_hint(&error, error.hint())))?;
     faults.extend(entries.iter().map(|error| with_hint(error, error.hint())));
     Ok(read)
-}
-
-/// An error and its hint on one line.
-fn with_hint(error: &impl Display, hint: Option<String>) -> String {
-    hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
 }
 
 fn text(path: &Path) -> Result<Option<String>, ConfigError> {

@@ -117,7 +117,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
     let files = settings::Files::new(home);
     let (initial, faults) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
-    let git = Git::find().await.map_err(|error| Failure::new(error.to_string()))?;
+    let git = Git::find().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
     let opened = open::open(&home.database()).map_err(not_opened)?;
     let (sender, receiver) = watch::channel(Arc::new(initial));

@@ -74,7 +74,7 @@ fn removed_relay_repository_is_recreated() {
     assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "b.txt"), "b\n");
     let tools = world.records("local/demo#1", "tool_ended");
     assert!(tools.iter().any(|tool| tool["output"].as_str().is_some_and(|out| out.contains("reached"))), "{tools:?}");
-    assert!(notices(&world).contains("was removed by somebody"), "{}", notices(&world));
+    assert!(notices(&world).contains("has been created again"), "{}", notices(&world));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use kugetsu_api::discard::discard;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::session::SessionState;
+use kugetsu_domain::text::with_hint;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::Worktree;
@@ -63,8 +64,9 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         delete_session(engine, issue, engine.home().path(), &mut removed.notes).await;
         return Ok(removed);
     }
-    let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
-    let worktree = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
+    let mirror = repositories::mirror(engine, issue).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let worktree =
+        repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
     if let Some(worktree) = &worktree {
         removed.rescue = save(&mirror, worktree, issue, requested_at).await?;
     }
@@ -73,7 +75,7 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         Some(worktree) => worktree.remove().await,
         None => Worktree::remove_leftovers(&directory, &relay).await,
     };
-    gone.map_err(|error| error.to_string())?;
+    gone.map_err(|error| with_hint(&error, error.hint()))?;
     Ok(removed)
 }
 
@@ -88,7 +90,8 @@ async fn save(
         reason: "the issue was destroyed".to_owned(),
         at: rescue_time::format(requested_at),
     };
-    let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| error.to_string())? else {
+    let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| with_hint(&error, error.hint()))?
+    else {
         return Ok(None);
     };
     if saved.unsaved.is_empty() {
@@ -119,7 +122,7 @@ async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes:
     };
     let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir());
     if let Err(error) = launch.extend_env(&mut env) {
-        return notes.push(kept(&error.to_string()));
+        return notes.push(kept(&with_hint(&error, error.hint())));
     }
     let mut command = OneShot::new(&program).args(&launch.args).cwd(directory);
     command.time_limit = Some(DELETE_LIMIT);
@@ -129,7 +132,7 @@ async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes:
     let why = match run(command).await {
         Ok(ended) if ended.status.success() => return,
         Ok(ended) => String::from_utf8_lossy(&ended.stderr).trim().chars().take(COMPLAINT_MAX).collect(),
-        Err(error) => error.to_string(),
+        Err(error) => with_hint(&error, error.hint()),
     };
     let args: Vec<_> = launch.args.iter().map(|arg| arg.to_string_lossy()).collect();
     notes.push(kept(&format!("{why}; to delete it: {} {}", program.display(), args.join(" "))));

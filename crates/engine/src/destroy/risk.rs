@@ -5,6 +5,7 @@ use std::path::Path;
 use kugetsu_api::issue::{AtRisk, ChangeObject, IssueQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::text::with_hint;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::rescue::{self, AtRisk as WorktreeRisk};
 
@@ -63,8 +64,9 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
 }
 
 async fn worktree(engine: &Engine, issue: &Issue) -> Result<Option<WorktreeRisk>, String> {
-    let mirror = repositories::mirror(engine, issue).await.map_err(|error| error.to_string())?;
-    let worktree = repositories::worktree(engine, issue, &mirror).await.map_err(|error| error.to_string())?;
+    let mirror = repositories::mirror(engine, issue).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let worktree =
+        repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
     let Some(worktree) = worktree else { return Ok(None) };
-    rescue::work_at_risk(&mirror, &worktree).await.map(Some).map_err(|error| error.to_string())
+    rescue::work_at_risk(&mirror, &worktree).await.map(Some).map_err(|error| with_hint(&error, error.hint()))
 }

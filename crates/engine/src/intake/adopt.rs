@@ -218,8 +218,9 @@ fn not_taken(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, erro
             }
             None => "kugetsu init, when the server answers".to_owned(),
         },
-        AdoptError::Worktree(_) | AdoptError::Git(_) | AdoptError::File(_) => {
-            "kugetsu init, when that is settled".to_owned()
-        }
+        AdoptError::Worktree(_) | AdoptError::Git(_) | AdoptError::File(_) => match error.hint() {
+            Some(hint) => format!("{hint}; then: kugetsu init"),
+            None => "kugetsu init, when that is settled".to_owned(),
+        },
     })
 }

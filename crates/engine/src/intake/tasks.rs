@@ -24,7 +24,7 @@ use crate::coordinator::lineage;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::Engine;
 use crate::intake::issue_prompt::issue_prompt;
-use crate::problems::{absolute, check_message, internal, not_stored, store_failed, task_id, usage, worded};
+use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::checked;
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
@@ -327,7 +327,7 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
         Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Other) => ProblemKind::Failed,
         _ => ProblemKind::Usage,
     };
-    let problem = worded(kind, &format!("cannot use {repo}: {error}"));
+    let problem = problem(kind, format!("cannot use {repo}: {error}"), error.hint());
     let needs_login = matches!(cause, Some(Cause::Authentication | Cause::RepositoryNotFound));
     if !needs_login || repo.base.is_local() {
         return problem;

@@ -62,6 +62,19 @@ pub enum AdoptError {
     File(#[from] FileError),
 }
 
+impl AdoptError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Mirror(error) => error.hint(),
+            Self::Worktree(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::Gone(_) | Self::Elsewhere { .. } | Self::NoRepository(_) | Self::Damaged { .. } | Self::File(_) => {
+                None
+            }
+        }
+    }
+}
+
 impl From<StatusError> for AdoptError {
     fn from(error: StatusError) -> Self {
         match error {

@@ -81,9 +81,8 @@ impl Cause {
         }
     }
 
-    /// What the user can do; empty where there is nothing to say beyond git's own message.
-    pub fn hint(self) -> &'static str {
-        match self {
+    pub fn hint(self) -> Option<&'static str> {
+        Some(match self {
             Self::Authentication => {
                 "set a token for this server, or set up a credential helper or an ssh key that works without a prompt"
             }
@@ -102,8 +101,8 @@ impl Cause {
             Self::UnsupportedFileName => {
                 "the file system does not support a file name of the repository; use another file system for the worktrees"
             }
-            Self::Other => "",
-        }
+            Self::Other => return None,
+        })
     }
 }
 

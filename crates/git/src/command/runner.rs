@@ -50,7 +50,7 @@ impl fmt::Display for Version {
 /// `action` is a verb with its object ("fetch from https://..."), with credentials masked.
 #[derive(Debug, Error)]
 pub enum GitError {
-    #[error("git was not found on PATH; install git {MIN_VERSION} or newer")]
+    #[error("git was not found on PATH")]
     Missing,
     #[error("{} is git {found}; kugetsu needs git {MIN_VERSION} or newer", program.display())]
     TooOld {
@@ -61,7 +61,7 @@ pub enum GitError {
     /// The program called git prints no version.
     #[error("{} is not git: `--version` printed {output:?}", program.display())]
     NotGit { program: PathBuf, output: String },
-    #[error("could not {action}: {stderr}{}", hint(*cause))]
+    #[error("could not {action}: {stderr}")]
     Failed {
         action: String,
         cause: Cause,
@@ -91,12 +91,17 @@ impl GitError {
             _ => Cause::Other,
         }
     }
-}
 
-fn hint(cause: Cause) -> String {
-    match cause.hint() {
-        "" => String::new(),
-        hint => format!("\n{hint}"),
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing | Self::TooOld { .. } => Some(format!("install git {MIN_VERSION} or newer")),
+            Self::NotGit { program, .. } => {
+                Some(format!("remove {} from PATH, or put git's directory before it", program.display()))
+            }
+            Self::Failed { cause, .. } => cause.hint().map(str::to_owned),
+            Self::NotRun { source, .. } => source.hint(),
+            Self::TimedOut { .. } | Self::UnexpectedOutput { .. } => None,
+        }
     }
 }
 
@@ -482,7 +487,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |dir: &Path| [("PATH".into(), dir.into())];
         let missing = Git::find_with(path(dir.path())).await.unwrap_err();
-        assert_eq!(missing.to_string(), "git was not found on PATH; install git 2.38.0 or newer");
+        assert_eq!(missing.to_string(), "git was not found on PATH");
+        assert_eq!(missing.hint().as_deref(), Some("install git 2.38.0 or newer"));
         let old = dir.path().join("git");
         std::fs::write(&old, "#!/bin/sh\necho git version 2.30.2\n").unwrap();
         std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

@@ -29,7 +29,7 @@ pub enum BaseError {
         near: Vec<String>,
     },
     /// The repository has several branches, and its HEAD names none of them.
-    #[error("{repo} has no default branch; name one with --base{}", list(.branches))]
+    #[error("{repo} has no default branch{}", list(.branches))]
     NoDefault {
         repo: String,
         /// Some of the branches.
@@ -37,6 +37,16 @@ pub enum BaseError {
     },
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl BaseError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDefault { .. } => Some("name a branch with --base".to_owned()),
+            Self::Git(error) => error.hint(),
+            Self::Unknown { .. } => None,
+        }
+    }
 }
 
 fn list(names: &[String]) -> String {

@@ -34,7 +34,7 @@ const SCRATCH_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(24 *
 #[derive(Debug, Error)]
 pub enum MirrorError {
     /// Something else is at the mirror's path.
-    #[error("{} is not a mirror that kugetsu made; move it away", .0.display())]
+    #[error("{} is not a mirror that kugetsu made", .0.display())]
     NotOurs(PathBuf),
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -42,6 +42,17 @@ pub enum MirrorError {
     Git(#[from] GitError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl MirrorError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotOurs(_) => Some("move it away, then try again".to_owned()),
+            Self::Source(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::File(_) => None,
+        }
+    }
 }
 
 /// Cheap to clone. Any number of processes may use the same mirror.

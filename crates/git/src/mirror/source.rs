@@ -35,12 +35,23 @@ pub enum SourceError {
         url: String,
         reason: &'static str,
     },
-    #[error("the directory {} does not exist; check the path", .0.display())]
+    #[error("the directory {} does not exist", .0.display())]
     NoDirectory(PathBuf),
-    #[error("there is no git repository at {} or above it; run `git init` there, or give another path", .0.display())]
+    #[error("there is no git repository at {} or above it", .0.display())]
     NoRepository(PathBuf),
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl SourceError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoDirectory(_) => Some("check the path".to_owned()),
+            Self::NoRepository(_) => Some("run `git init` there, or give another path".to_owned()),
+            Self::Git(error) => error.hint(),
+            Self::InvalidUrl { .. } => None,
+        }
+    }
 }
 
 /// The state of a source.

@@ -22,8 +22,7 @@ use crate::worktree::lifecycle::Worktree;
 #[derive(Debug, Error)]
 pub enum PushError {
     /// Someone else changed the branch on the server.
-    #[error("{branch} on the server is not what kugetsu last saw there ({}); nothing was overwritten; \
-             take those commits in, or delete the branch on the server, then try again", current(.theirs))]
+    #[error("{branch} on the server is not what kugetsu last saw there ({}); nothing was overwritten", current(.theirs))]
     Diverged {
         branch: BranchName,
         /// The commit on the server; `None` if the branch is gone.
@@ -38,7 +37,7 @@ pub enum PushError {
     #[error("{0}")]
     Unauthenticated(GitError),
     /// The branch is checked out in the target repository, whose files would no longer match it.
-    #[error("{branch} is checked out at {}, so it cannot be pushed there; switch that to another branch, then try again", at.display())]
+    #[error("{branch} is checked out at {}, so it cannot be pushed there", at.display())]
     CheckedOut { branch: BranchName, at: PathBuf },
     /// The local target repository is gone.
     #[error(transparent)]
@@ -47,6 +46,20 @@ pub enum PushError {
     Git(#[from] GitError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl PushError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Diverged { .. } => {
+                Some("merge those commits, or delete the branch on the server, then try again".to_owned())
+            }
+            Self::CheckedOut { at, .. } => Some(format!("switch {} to another branch, then try again", at.display())),
+            Self::Unreachable(error) | Self::Unauthenticated(error) | Self::Git(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Rejected { .. } | Self::File(_) => None,
+        }
+    }
 }
 
 fn current(theirs: &Option<Oid>) -> String {

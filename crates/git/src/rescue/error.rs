@@ -17,18 +17,30 @@ pub enum RescueError {
         existing: Vec<String>,
     },
     /// The end of the names of several rescues.
-    #[error("{name} may be any of {}; give more of the name", .matching.join(", "))]
+    #[error("{name} may be any of {}", .matching.join(", "))]
     Ambiguous { name: String, matching: Vec<String> },
     /// A time that cannot be part of a ref's name.
-    #[error("{0:?} cannot name a rescue; a time looks like 20261122T201500Z")]
+    #[error("{0:?} is not a time that can name a rescue")]
     InvalidTime(String),
     /// The directory to restore to is in use.
-    #[error("{} exists and is not empty; give a new directory with --to", .0.display())]
+    #[error("{} exists and is not empty", .0.display())]
     NotEmpty(PathBuf),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl RescueError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ambiguous { .. } => Some("give more of the name".to_owned()),
+            Self::InvalidTime(_) => Some("a time looks like 20261122T201500Z".to_owned()),
+            Self::NotEmpty(_) => Some("give a new directory with --to".to_owned()),
+            Self::Git(error) => error.hint(),
+            Self::Unknown { .. } | Self::File(_) => None,
+        }
+    }
 }
 
 impl From<StatusError> for RescueError {

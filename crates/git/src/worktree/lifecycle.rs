@@ -36,12 +36,10 @@ pub enum WorktreeError {
     #[error("the worktree {} does not exist", .0.display())]
     Missing(PathBuf),
     /// Something else is at the path of the worktree or the relay.
-    #[error("{} was not made by kugetsu and is left as it is; move it away", .0.display())]
+    #[error("{} was not made by kugetsu and is left unchanged", .0.display())]
     NotOurs(PathBuf),
     /// Git cannot have a branch `a` and a branch `a/b`.
-    #[error(
-        "git cannot have the branch {branch} beside {other}, which is on the server; rename or delete {other} there"
-    )]
+    #[error("git cannot have the branch {branch} beside {other}, which is on the server")]
     BranchConflict {
         /// The branch.
         branch: BranchName,
@@ -52,6 +50,17 @@ pub enum WorktreeError {
     Git(#[from] GitError),
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl WorktreeError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotOurs(_) => Some("move it away, then try again".to_owned()),
+            Self::BranchConflict { other, .. } => Some(format!("rename or delete {other} on the server")),
+            Self::Git(error) => error.hint(),
+            Self::Exists(_) | Self::Missing(_) | Self::File(_) => None,
+        }
+    }
 }
 
 impl From<StatusError> for WorktreeError {
