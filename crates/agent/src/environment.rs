@@ -76,13 +76,12 @@ pub fn environment(
     for (name, value) in UNATTENDED {
         set(name.as_ref(), value.as_ref());
     }
-    // ssh opens the terminal by itself, so it needs an option. A command that the user chose is left alone.
-    if std::env::var_os("GIT_SSH_COMMAND").is_none() && !files.iter().any(|variable| variable.name == "GIT_SSH_COMMAND")
-    {
-        set("GIT_SSH_COMMAND".as_ref(), "ssh -oBatchMode=yes".as_ref());
-    }
     for name in ["TMPDIR", "TMP", "TEMP", "KUGETSU_TEMP_DIR"] {
         set(name.as_ref(), temporary.as_os_str());
+    }
+    // ssh opens the terminal by itself, so it needs an option. A program that the user chose is left alone.
+    if !all.iter().any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH") {
+        all.push(("GIT_SSH_COMMAND".into(), "ssh -oBatchMode=yes".into()));
     }
     all
 }
@@ -151,6 +150,19 @@ mod tests {
         assert_eq!(value(&all, "MY_KEY"), Some("x"));
         assert_eq!(value(&all, "TMPDIR"), Some("/run/tmp"));
         assert_eq!(value(&all, "KUGETSU_TEMP_DIR"), Some("/run/tmp"));
+    }
+
+    #[test]
+    fn ssh_is_set_unless_the_user_chose_a_program() {
+        let ssh = |inherited: &[(&str, &str)], files: &[Variable]| {
+            let inherited: Vec<_> = inherited.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let all = environment(inherited, files, Path::new("/run/tmp"));
+            value(&all, "GIT_SSH_COMMAND").map(str::to_owned)
+        };
+        assert_eq!(ssh(&[], &[]).as_deref(), Some("ssh -oBatchMode=yes"));
+        assert_eq!(ssh(&[("GIT_SSH_COMMAND", "my-ssh")], &[]).as_deref(), Some("my-ssh"));
+        assert_eq!(ssh(&[], &[variable("GIT_SSH_COMMAND", "my-ssh")]).as_deref(), Some("my-ssh"));
+        assert_eq!(ssh(&[("GIT_SSH", "/usr/bin/my-ssh")], &[]), None, "it would take precedence");
     }
 
     #[test]

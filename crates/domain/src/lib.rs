@@ -16,7 +16,7 @@ pub mod reference;
 pub mod rescue_time;
 pub mod run;
 pub mod schedule;
-mod secret_forms;
+pub mod secret_forms;
 pub mod session;
 pub mod task;
 pub mod text;

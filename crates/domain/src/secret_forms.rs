@@ -10,10 +10,32 @@ use std::fmt::Write as _;
 const LONG: usize = 4096;
 /// Fewest bytes whose base64 is searched for. Less could be found in any text.
 const PIECE_MIN: usize = 6;
-/// The user names that are combined with a token in a header: those of the forges, that of git, and none.
-const USERS: &[&str] = &["x-access-token", "oauth2", "git", ""];
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The user name that git sends with a token in place of a password. Each is searched for together with the token, since
+/// base64 hides where one ends and the other begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUser {
+    XAccessToken,
+    Oauth2,
+}
+
+impl TokenUser {
+    const ALL: [Self; 2] = [Self::XAccessToken, Self::Oauth2];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XAccessToken => "x-access-token",
+            Self::Oauth2 => "oauth2",
+        }
+    }
+}
+
+/// The user names that are combined with a token in a header: those of the forges, that of ssh addresses, and none.
+fn users() -> impl Iterator<Item = &'static str> {
+    TokenUser::ALL.into_iter().map(TokenUser::as_str).chain(["git", ""])
+}
 
 /// The forms of a value, including itself. May contain duplicates.
 pub(crate) fn forms(value: &str) -> Vec<String> {
@@ -111,7 +133,7 @@ fn in_base64(value: &str, forms: &mut Vec<String>) {
         forms.push(base64(value.as_bytes(), alphabet));
         // `echo $TOKEN | base64`.
         forms.push(base64(format!("{value}\n").as_bytes(), alphabet));
-        forms.extend(USERS.iter().map(|user| base64(format!("{user}:{value}").as_bytes(), alphabet)));
+        forms.extend(users().map(|user| base64(format!("{user}:{value}").as_bytes(), alphabet)));
         for skipped in 0..3 {
             let piece = value.as_bytes().get(skipped..).unwrap_or_default();
             let piece = &piece[..piece.len() - piece.len() % 3];

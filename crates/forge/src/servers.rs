@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kugetsu_domain::reference::{ForgeKind, ServerBase};
+use kugetsu_domain::secret_forms::TokenUser;
 use thiserror::Error;
 
 use crate::kinds::table::{dialect, dialects, public_servers as public};
@@ -121,7 +122,7 @@ impl Servers {
     /// The user name that git sends with a token to the server at `base`.
     pub fn git_user(&self, base: &str) -> &'static str {
         // Most kinds accept any name, so one will do while the kind is not known.
-        self.kind_of(base).and_then(dialect).map_or("oauth2", |dialect| dialect.git_user)
+        self.kind_of(base).and_then(dialect).map_or(TokenUser::Oauth2, |dialect| dialect.git_user).as_str()
     }
 
     /// The servers as the parser needs them.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use kugetsu_domain::secret_forms::TokenUser;
 
 use super::probe::{Identity, Prober};
 use crate::forge::{BoxFuture, Forge};
@@ -18,7 +19,7 @@ pub(crate) struct Dialect {
     /// The variable that holds the token, unless the server's settings name another one.
     pub(crate) token_variable: &'static str,
     /// The user name that git sends together with the token.
-    pub(crate) git_user: &'static str,
+    pub(crate) git_user: TokenUser,
     pub(crate) pages: Pages,
     pub(crate) api: ApiPaths,
     pub(crate) http: HttpDialect,

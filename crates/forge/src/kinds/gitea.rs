@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use kugetsu_domain::secret_forms::TokenUser;
 use serde::Deserialize;
 
 use super::dialect::{ApiPaths, Dialect, Pages, PublicServer};
@@ -31,7 +32,7 @@ const SHARED: Dialect = Dialect {
     public: &[],
     token_variable: "GITEA_TOKEN",
     // Any name would do.
-    git_user: "oauth2",
+    git_user: TokenUser::Oauth2,
     pages: Pages {
         nested_projects: false,
         separator: None,

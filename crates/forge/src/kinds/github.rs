@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use kugetsu_domain::secret_forms::TokenUser;
 use serde::Deserialize;
 
 use super::dialect::{ApiPaths, Dialect, Pages, PublicServer};
@@ -23,7 +24,7 @@ pub(super) static GITHUB: Dialect = Dialect {
         ssh_host: Some("ssh.github.com"),
     }],
     token_variable: "GITHUB_TOKEN",
-    git_user: "x-access-token",
+    git_user: TokenUser::XAccessToken,
     pages: Pages {
         nested_projects: false,
         separator: None,

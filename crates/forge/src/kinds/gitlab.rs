@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, ServerBase};
+use kugetsu_domain::secret_forms::TokenUser;
 use serde::Deserialize;
 
 use super::dialect::{ApiPaths, Dialect, Pages, PublicServer};
@@ -19,7 +20,7 @@ pub(super) static GITLAB: Dialect = Dialect {
     pull_request_name: "merge request",
     public: &[PublicServer { base: "https://gitlab.com", api: None, ssh_host: Some("altssh.gitlab.com") }],
     token_variable: "GITLAB_TOKEN",
-    git_user: "oauth2",
+    git_user: TokenUser::Oauth2,
     pages: Pages {
         nested_projects: true,
         // Versions before 12.0 wrote addresses without it.
