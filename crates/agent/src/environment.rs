@@ -14,7 +14,7 @@ pub struct Variable {
     pub value: SecretString,
 }
 
-/// Keeps programs in the agent's shell from waiting for a person: editors accept the text as it is, pagers print, and prompts
+/// Keeps programs in the agent's shell from waiting for a person: editors accept the text unchanged, pagers print, and prompts
 /// fail. These override all other variables.
 const UNATTENDED: &[(&str, &str)] = &[
     ("GIT_EDITOR", "true"),
@@ -79,7 +79,7 @@ pub fn environment(
     for name in ["TMPDIR", "TMP", "TEMP", "KUGETSU_TEMP_DIR"] {
         set(name.as_ref(), temporary.as_os_str());
     }
-    // ssh opens the terminal by itself, so it needs an option. A program that the user chose is left alone.
+    // ssh opens the terminal directly, so it needs an option. A program that the user chose is left alone.
     if !all.iter().any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH") {
         all.push(("GIT_SSH_COMMAND".into(), "ssh -oBatchMode=yes".into()));
     }

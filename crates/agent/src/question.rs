@@ -23,7 +23,7 @@ pub struct Question {
     pub id: u64,
     /// The tool call that it is about, if the agent names one.
     pub tool: Option<String>,
-    /// What the agent wants to do, in one line.
+    /// The action that needs permission, in one line.
     pub title: String,
     pub kind: ToolKind,
     /// The tool's input, truncated.

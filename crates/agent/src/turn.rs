@@ -7,7 +7,7 @@ use crate::usage::Usage;
 
 /// The end of a turn: the agent has answered a prompt and waits for the next.
 ///
-/// A turn is beyond doubt only if the agent reported its end, the last step of its model ended by itself, and none of its
+/// A turn is beyond doubt only if the agent reported its end, the last step of its model was complete, and none of its
 /// questions was refused: see [`is_clean`](Self::is_clean). Even then the task need not be done.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Whether the agent finished by itself, without doubt and without refusals.
+    /// Whether the agent ended the turn, without doubt and without refusals.
     pub fn is_clean(&self) -> bool {
         self.stop == StopReason::EndTurn && self.doubt.is_none() && self.refused.is_empty()
     }
@@ -82,7 +82,7 @@ pub enum StopReason {
 /// A permission that the agent did not get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What the agent wanted to do.
+    /// The action that was refused, in one line.
     pub title: String,
     pub reason: String,
 }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_step_that_stopped_by_itself_is_beyond_doubt() {
+    fn only_a_complete_step_is_beyond_doubt() {
         assert!(checked(&["tool-calls", "stop"], None, false).is_clean());
         assert!(checked(&["unknown", "stop"], Some("a doubt that the export dispels"), false).is_clean());
         assert_eq!(checked(&["stop", "length"], None, false).stop, StopReason::MaxTokens);

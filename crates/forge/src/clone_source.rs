@@ -47,7 +47,6 @@ pub enum CloneSourceError {
 }
 
 impl CloneSourceError {
-    /// What to write or set instead.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::SshHost { host, project } => Some(format!(

@@ -59,7 +59,7 @@ pub enum ForgeError {
         /// Scheme, host and port.
         location: String,
     },
-    /// A status that reports a fault of the server.
+    /// A status that reports an error of the server.
     #[error("{server} answered {request} with status {status}{}", quoted(message))]
     Failing {
         server: String,
@@ -83,7 +83,7 @@ pub enum ForgeError {
     NoApi { server: String },
     #[error("cannot create an HTTPS client: {reason}")]
     NoClient { reason: String },
-    /// An address on another server than the one to be asked.
+    /// An address on another server than the one that would get the request.
     #[error("{address} is not on {server}")]
     OtherServer { address: String, server: String },
     #[error("{address} is not a pull request")]
@@ -91,7 +91,6 @@ pub enum ForgeError {
 }
 
 impl ForgeError {
-    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let set_token = |variable: &str| format!("set a token with `kugetsu env set {variable} -`");
         Some(match self {
@@ -135,7 +134,7 @@ impl ForgeError {
         matches!(self, Self::NotFound { .. } | Self::TokenMissing { .. } | Self::Forbidden { .. })
     }
 
-    /// Whether the server, asked with a token, knows no such pull request.
+    /// Whether the server knows no such pull request, as an authenticated request showed.
     pub fn denies_pull_request(&self) -> bool {
         matches!(self, Self::NotAPullRequest { .. } | Self::NotFound { authenticated: true, .. })
     }

@@ -33,7 +33,6 @@ struct Entry {
 pub struct RepositoriesError(String);
 
 impl RepositoriesError {
-    /// What the file has to contain.
     pub fn hint(&self) -> Option<String> {
         Some("write a JSON object such as {\"owner/repo\": \"https://host/owner/repo.git\"}".to_owned())
     }
@@ -55,7 +54,6 @@ pub enum EntryError {
 }
 
 impl EntryError {
-    /// What to write instead.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Name(_) | Self::NotARepository(_) => Some("write owner/repo or host/owner/repo".to_owned()),

@@ -64,7 +64,6 @@ pub enum ServersError {
 }
 
 impl ServersError {
-    /// What to change in the settings.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::UnknownDefault(name) => format!(
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_is_at_the_usual_place_of_the_kind_unless_configured() {
+    fn the_api_has_the_usual_path_of_the_kind_unless_configured() {
         for (base, kind, set, expected) in [
             ("https://github.com", ForgeKind::GitHub, None, "https://api.github.com"),
             ("https://ghe.example.com", ForgeKind::GitHub, None, "https://ghe.example.com/api/v3"),

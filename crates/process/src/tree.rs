@@ -82,7 +82,7 @@ impl fmt::Debug for TreeSpec {
 pub enum SpawnError {
     #[error(transparent)]
     NotStarted(#[from] RunError),
-    /// This process adopts orphans and has a tree already. Orphans of two trees could not be told apart.
+    /// This process adopts orphans and has a tree already. Orphans of two trees could not be distinguished.
     #[error("cannot start `{}`: this process already runs an agent", .program.display())]
     SecondTree { program: OsString },
     #[error("cannot start `{}`: {source}", .program.display())]

@@ -112,7 +112,7 @@ impl Inbox {
     }
 
     async fn emit(&self, event: AgentEvent) {
-        // Fails if the consumer is gone. A question in the event is then refused as it is dropped.
+        // Fails if the consumer is gone. Dropping the event refuses a question in it.
         let _ = self.events.send(event).await;
     }
 }

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_session_is_told_from_other_failures() {
+    fn lost_session_differs_from_other_failures() {
         assert!(is_lost("OpenCode service failure", -32603, r#"{"service":"session"}"#));
         assert!(is_lost("Session not found: x", -32602, "null"));
         assert!(is_lost("gone", -32002, "null"));

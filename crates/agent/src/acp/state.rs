@@ -1,5 +1,4 @@
-//! What a connection knows about its session: whether a turn is in progress, what it used, and signs that it did not end
-//! well.
+//! The state of a connection's session: whether a turn is in progress, its usage, and signs that it did not end well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +61,7 @@ struct TurnProgress {
     acted: bool,
 }
 
-/// What a chunk of an answer means for the turn.
+/// The meaning of a chunk of an answer for the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunk {
     Normal,

@@ -100,8 +100,8 @@ async fn needs_opencode_session_is_used_continued_and_deleted() {
     assert!(turn.is_clean(), "{turn:?}");
     assert_eq!((turn.usage.steps, turn.usage.input_tokens, turn.usage.output_tokens), (2, 200, 40));
     assert!((turn.usage.cost_usd.unwrap() - 2.0 * 0.0006).abs() < 1e-9, "{turn:?}");
-    let asked = stage.model.turn_requests()[0].texts("user");
-    assert!(asked.concat().contains("/init is not meant"), "{asked:?}");
+    let texts = stage.model.turn_requests()[0].texts("user");
+    assert!(texts.concat().contains("/init is not meant"), "{texts:?}");
     live.end().await;
 
     // Another process continues it, and the model sees the history.
@@ -212,12 +212,12 @@ async fn needs_opencode_permanent_model_error_is_reported() {
 #[tokio::test]
 async fn needs_opencode_questions_follow_the_policy() {
     let Some(mut stage) =
-        Stage::new(Script::new([Step::bash("echo asked > asked.txt"), Step::Say("continued".into())]))
+        Stage::new(Script::new([Step::bash("echo ran > ran.txt"), Step::Say("continued".into())]))
     else {
         return;
     };
     stage.home.set("OPENCODE_PERMISSION", r#"{"bash": "ask"}"#);
-    let file = stage.tree.join("asked.txt");
+    let file = stage.tree.join("ran.txt");
     let (turn, checked, seen) = stage.turn(Policy::Refuse, "please").await;
     assert!(turn.refused.len() == 1 && turn.doubt.is_none() && !turn.is_clean(), "{turn:?}");
     assert!(checked.doubt.is_none() && !checked.is_clean(), "{checked:?}");

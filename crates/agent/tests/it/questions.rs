@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::peer::{connected, end_turn, opencode, text, within};
 
 /// Runs a turn in which the agent asks once. Returns the answer that the agent got, and the turn.
-async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
+async fn ask(answer: impl FnOnce(Question)) -> (Value, Turn) {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
@@ -34,7 +34,7 @@ async fn asked(answer: impl FnOnce(Question)) -> (Value, Turn) {
 
 #[tokio::test]
 async fn allowed_question_leaves_the_turn_clean() {
-    let (outcome, turn) = asked(|question| {
+    let (outcome, turn) = ask(|question| {
         let answer = question.decide(Policy::Allow).unwrap();
         question.answer(answer).unwrap();
     })
@@ -45,7 +45,7 @@ async fn allowed_question_leaves_the_turn_clean() {
 
 #[tokio::test]
 async fn refused_question_is_reported() {
-    let (outcome, turn) = asked(|question| {
+    let (outcome, turn) = ask(|question| {
         let answer = question.decide(Policy::Refuse).unwrap();
         question.answer(answer).unwrap();
     })
@@ -59,14 +59,14 @@ async fn refused_question_is_reported() {
 
 #[tokio::test]
 async fn dropped_question_is_refused() {
-    let (outcome, turn) = asked(drop).await;
+    let (outcome, turn) = ask(drop).await;
     assert_eq!(outcome["optionId"], "reject");
     assert_eq!(turn.refused.len(), 1);
 }
 
 #[tokio::test]
 async fn question_for_a_person_stays_open_until_it_is_answered() {
-    let (outcome, turn) = asked(|question| {
+    let (outcome, turn) = ask(|question| {
         assert_eq!(question.decide(Policy::Ask), None);
         question.answer(Answer::AllowAlways).unwrap();
     })

@@ -23,7 +23,7 @@ pub struct Limits {
     pub first_backoff: Duration,
     /// Maximum sum of all pauses of one call. If a server asks for more, the call fails at once.
     pub max_wait: Duration,
-    /// Pause before a Gitea server is asked a second time whether a pull request conflicts.
+    /// Pause before a Gitea server gets a second request for whether a pull request conflicts.
     pub conflict_recheck: Duration,
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Paging {
 
 /// Returns the address of the page that follows `response`, which has `here` entries after `before` earlier ones.
 ///
-/// A link is followed as it is only within the origin of `base`. A server behind a proxy may name its internal host; then
+/// A link is followed unchanged only within the origin of `base`. A server behind a proxy may name its internal host; then
 /// only the position is taken from the link, so that the token never leaves the origin, whatever a server sends.
 pub(super) fn next(paging: Paging, base: &BaseUrl, response: &Response, here: usize, before: usize) -> Option<Url> {
     if here == 0 {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_within_the_origin_is_followed_as_it_is() {
+    fn a_link_within_the_origin_is_followed_unchanged() {
         let links = r#"<https://h/repositories/1/pulls?page=3>; rel="next", <https://h/x?page=9>; rel="last""#;
         assert_eq!(
             after(Paging::Link, &[("link", links)], 50, 50).as_deref(),

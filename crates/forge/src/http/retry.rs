@@ -17,7 +17,7 @@ pub(super) enum Retry {
     Never,
     /// After the next pause of the exponential backoff.
     Backoff,
-    /// After the pause that the server asked for.
+    /// After the pause that the server requested.
     After(Duration),
 }
 

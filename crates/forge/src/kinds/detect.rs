@@ -34,7 +34,7 @@ impl DetectError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => Some(
-                "name its kind with --kind, and its API with --api-url if that is not in the usual place".to_owned(),
+                "name its kind with --kind, and its API with --api-url if it has an unusual path".to_owned(),
             ),
             Self::Forge(error) => error.hint(),
         }

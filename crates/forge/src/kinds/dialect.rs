@@ -12,7 +12,7 @@ use crate::http::client::{Client, HttpDialect};
 /// Everything that distinguishes a kind of forge.
 pub(crate) struct Dialect {
     pub(crate) kind: ForgeKind,
-    /// What users call a pull request.
+    /// The user's term for a pull request.
     pub(crate) pull_request_name: &'static str,
     /// Servers that are known without configuration.
     pub(crate) public: &'static [PublicServer],
@@ -113,7 +113,7 @@ impl Pages {
         format!("{separator}/{}/{number}", words.first().copied().unwrap_or_default())
     }
 
-    /// What a number behind this word is.
+    /// The kind of page that a number behind this word is on.
     pub(crate) fn page_of(&self, word: &str) -> Option<PageKind> {
         if self.issue_words.contains(&word) {
             return Some(PageKind::Issue);

@@ -52,7 +52,7 @@ impl Probed {
         serde_json::from_slice(&self.0.body).ok()
     }
 
-    /// A text field of a JSON object, if it is short and can be printed as it is.
+    /// A text field of a JSON object, if it is short and can be printed unescaped.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         let json = self.json()?;
         let text = json.get(name)?.as_str()?;

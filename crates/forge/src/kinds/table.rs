@@ -26,7 +26,7 @@ pub(crate) fn public_servers() -> impl Iterator<Item = (&'static Dialect, &'stat
     dialects().flat_map(|dialect| dialect.public.iter().map(move |server| (dialect, server)))
 }
 
-/// What users of this kind of forge call a pull request. `None` is a kind that is not known.
+/// The term for a pull request on this kind of forge. `None` is a kind that is not known.
 pub fn pull_request_name(kind: Option<ForgeKind>) -> &'static str {
     kind.and_then(dialect).map_or("pull request", |dialect| dialect.pull_request_name)
 }

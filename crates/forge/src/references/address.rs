@@ -90,7 +90,7 @@ impl fmt::Display for Address {
         let pages = &dialect.pages;
         let is_bare = self.comment.is_none() && self.base.as_ref().is_none_or(ServerBase::is_local);
         match (page, pages.pull_request_sign) {
-            // With a sign for pull requests, the kind cannot be told from `#12`.
+            // With a sign for pull requests, `#12` does not show the kind.
             (PageKind::Issue, None) if is_bare => return write!(f, "#{number}"),
             (PageKind::PullRequest, Some(sign)) if is_bare => return write!(f, "{sign}{number}"),
             _ => f.write_str(&pages.path(page, number))?,

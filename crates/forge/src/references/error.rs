@@ -34,7 +34,6 @@ impl AddressError {
         &self.reason
     }
 
-    /// What to write instead.
     pub fn hint(&self) -> Option<String> {
         let own = match self.reason {
             Reason::Host => Some("write an international host name in its xn-- form"),
@@ -84,7 +83,7 @@ pub enum Reason {
     User,
     #[error("it contains an `@` after the host")]
     AtSign,
-    /// A `%` that does not begin an encoded UTF-8 character, or an encoded slash in the wrong place.
+    /// A `%` that does not begin an encoded UTF-8 character, or an encoded slash where none is allowed.
     #[error("its percent-encoding is invalid")]
     Encoding,
     #[error("a part of its path is `.` or `..`")]

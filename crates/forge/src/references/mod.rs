@@ -1,5 +1,4 @@
-//! What users type for repositories, issues and pull requests, and how it is read. Nothing here needs the network, the
-//! disk or the store.
+//! References to repositories, issues and pull requests as users type them. Parsing needs no network, disk or store.
 
 pub mod address;
 pub mod clone_url;

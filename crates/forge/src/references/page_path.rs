@@ -13,7 +13,7 @@ use crate::kinds::table::{dialect, dialects};
 /// Most parts of a project path. GitLab allows twenty groups around a project.
 const PARTS_MAX: usize = 21;
 
-/// What is known about the server of an address.
+/// Knowledge about the server of an address.
 #[derive(Clone, Copy)]
 pub(crate) enum Layout {
     /// The path begins with the project, on a server of this kind.

@@ -1,6 +1,6 @@
 //! Parses what users type or paste: addresses of pages, of the API and for git, and the short forms that kugetsu prints.
 //!
-//! No server is asked. An ambiguous input is refused, never guessed at.
+//! No request is sent. An ambiguous input is refused, never guessed at.
 
 use kugetsu_domain::reference::{ForgeKind, LOCAL, ProjectPath, ServerBase};
 
@@ -74,7 +74,7 @@ fn is_number_alone(input: &str) -> bool {
     input.starts_with(|c| c == '#' || is_pull_request_sign(c))
 }
 
-/// What follows `local/`.
+/// The rest of the input after `local/`.
 fn local_suffix(input: &str) -> Option<&str> {
     input.strip_prefix(LOCAL)?.strip_prefix('/')
 }

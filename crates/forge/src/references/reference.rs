@@ -6,7 +6,7 @@ use kugetsu_domain::reference::COORDINATOR;
 
 use super::local::is_path_like;
 
-/// What a user names an issue or a repository by. Classified once, where a request comes in.
+/// A user's reference to an issue or a repository. Classified once, where a request comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// A path on this machine, not yet expanded: `.`, `../x`, `/x`, `~/x` or `file://...`.

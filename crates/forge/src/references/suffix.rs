@@ -1,14 +1,14 @@
-//! What follows the path of an address: `#12`, `!3`, a query, a fragment.
+//! The suffix of an address, behind its path: `#12`, `!3`, a query, a fragment.
 
 use super::address::Target;
 use super::error::Reason;
 use super::page_path;
 use crate::kinds::table::dialects;
 
-/// A path, and what follows it. A query is dropped: it may contain a token and never tells which issue is meant.
+/// A path, and what follows it. A query is dropped: it may contain a token and never shows which issue is meant.
 pub(crate) struct Suffixed<'a> {
     pub(crate) path: &'a str,
-    /// What follows the sign of a pull request.
+    /// The text behind the sign of a pull request.
     pull_request: Option<&'a str>,
     fragment: Option<&'a str>,
     pub(crate) had_query: bool,

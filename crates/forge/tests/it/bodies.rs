@@ -29,7 +29,7 @@ fn respond(server: &ForgeServer, body: &Value) {
 
 async fn pull_request(kind: ForgeKind, body: &Value) -> PullRequest {
     let (forge, server) = stage(kind);
-    // Twice, because Gitea may be asked twice.
+    // Twice, because Gitea may get a second request.
     respond(&server, body);
     respond(&server, body);
     forge.pull_request(&project("acme/api"), 1).await.unwrap()

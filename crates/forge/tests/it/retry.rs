@@ -11,7 +11,7 @@ use kugetsu_testkit::forge_server::fault::Fault;
 use crate::stage::{LOGIN, TOKEN, all, client, client_with, limits, report};
 
 #[tokio::test]
-async fn a_failing_server_is_asked_again() {
+async fn a_request_that_fails_is_repeated() {
     for (kind, server) in all() {
         let forge = client(kind, &server);
         for fault in [Fault::Status(500), Fault::Status(502), Fault::Status(503), Fault::Cut, Fault::rate_limit(0)] {

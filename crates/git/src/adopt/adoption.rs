@@ -1,7 +1,7 @@
 //! Turns a clone that kugetsu did not make into an issue's worktree, with all its uncommitted work.
 //!
 //! If the clone is at the path of the worktree, its files stay untouched: only its git directory is swapped for a new one,
-//! atomically, and the old one is kept. Otherwise a new worktree is made like it, and the clone stays as it is. The clone is
+//! atomically, and the old one is kept. Otherwise a new worktree is made like it, and the clone is not changed. The clone is
 //! read as files and objects: none of its hooks, filters and settings takes effect or is copied.
 
 use std::collections::BTreeMap;

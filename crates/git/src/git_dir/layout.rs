@@ -36,7 +36,7 @@ impl ConfigFile {
         self
     }
 
-    /// Sets a key of the section begun last.
+    /// Sets a key of the latest section.
     pub(crate) fn set(&mut self, key: &str, value: impl AsRef<[u8]>) -> &mut Self {
         self.0.push(b'\t');
         self.0.extend_from_slice(key.as_bytes());

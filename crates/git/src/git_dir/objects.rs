@@ -11,7 +11,7 @@ use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_re
 
 /// Takes over the loose objects and packs that `to` lacks: by hard link, or by copy across file systems.
 ///
-/// Nothing is verified here. Whoever uses the objects either hands them to git inside the quarantine or fetches them with
+/// Nothing is verified here. Callers either hand the objects to git inside the quarantine or fetch them with
 /// `fetch.fsckObjects`, and git compares the content of every object with its id on the way.
 pub(crate) async fn link_objects(from: PathBuf, to: PathBuf) -> Result<(), FileError> {
     blocking(&to.clone(), move || {

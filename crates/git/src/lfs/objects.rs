@@ -29,7 +29,7 @@ impl Pointer {
         Some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
     }
 
-    /// Whether a file has the content that the pointer stands for. Links are not followed.
+    /// Whether a file has the content that the pointer names. Links are not followed.
     pub(crate) fn matches(&self, file: &Path) -> bool {
         let Some(mut file) = open_regular(file) else { return false };
         let same_size = file.metadata().is_ok_and(|meta| meta.len() == self.size);

@@ -37,7 +37,7 @@ pub struct Shown {
     pub stat: String,
     /// Files that could not be saved, escaped.
     pub unsaved: Vec<String>,
-    /// What was saved differently, escaped.
+    /// Files that were saved in another form, escaped.
     pub notices: Vec<String>,
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Note {
     pub(super) nested: Vec<NestedHead>,
     /// Files that could not be saved, escaped.
     pub(super) unsaved: Vec<String>,
-    /// What was saved differently, or was lost before; escaped.
+    /// Files that were saved in another form, and work that was lost before; escaped.
     pub(super) notices: Vec<String>,
 }
 

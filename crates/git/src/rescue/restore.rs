@@ -1,4 +1,4 @@
-//! Restores a rescue into a repository of its own.
+//! Restores a rescue into a new repository.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

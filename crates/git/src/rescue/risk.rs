@@ -1,4 +1,4 @@
-//! What would be lost if a worktree were removed now.
+//! The work that would be lost if a worktree were removed now.
 
 use std::collections::BTreeSet;
 

@@ -49,8 +49,8 @@ pub struct Saved {
     pub files: usize,
     /// Work that could not be saved, escaped. Removing the worktree would lose it.
     pub unsaved: Vec<String>,
-    /// What was saved differently (staged files that git cannot read), or was lost before (commits whose objects the agent
-    /// removed). Escaped.
+    /// Files that were saved in another form (staged files that git cannot read), and work that was lost before (commits
+    /// whose objects the agent removed). Escaped.
     pub notices: Vec<String>,
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn write_tree(
     }
     let mut nested_repos = Vec::new();
     for dir in &changes.nested {
-        // In the index the directory may be a submodule; its files take that place.
+        // In the index the directory may be a submodule; its files replace it.
         nested_repos.push(dir.clone());
         for path in Box::pin(nested_files(quarantine, files, dir, 0)).await? {
             sort(path, unsaved);

@@ -1,4 +1,4 @@
-//! Copies files of an untrusted directory into one of ours: files byte for byte, links as links. Nothing is followed or run.
+//! Copies files of an untrusted directory into a directory of the host: files byte for byte, links as links. Nothing is followed or run.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The relay: a bare repository per issue that is the `origin` of its worktree.
 //!
 //! It has the server's branches, so fetching and rebasing work as against the server, and takes what the agent pushes.
-//! Nothing leaves it by itself; the host pushes. The agent can write it, so once it is created it is read as files.
+//! It forwards nothing; the host pushes. The agent can write it, so once it is created it is read as files.
 
 use std::collections::BTreeMap;
 use std::path::Path;

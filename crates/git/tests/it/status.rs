@@ -68,12 +68,12 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     );
 
     // HEAD does not contain what was pushed, so it is only listed.
-    fixture.run(dir, ["switch", "--quiet", "-c", "anew", base.as_ref().unwrap().as_str()]);
+    fixture.run(dir, ["switch", "--quiet", "-c", "created", base.as_ref().unwrap().as_str()]);
     write(dir, "three", "1");
     fixture.commit(dir, "Three");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&first), 1));
-    assert_eq!(status.unpushed_branches, ["anew", "fix2"]);
+    assert_eq!(status.unpushed_branches, ["created", "fix2"]);
 
     // An older commit of the branch checked out, or an unfinished rebase, changes nothing.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
@@ -85,7 +85,7 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     fixture.run(dir, ["switch", "--quiet", "part"]);
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth.clone()));
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
-    assert!(!fixture.command(dir).args(["rebase", "--quiet", "anew"]).output().unwrap().status.success());
+    assert!(!fixture.command(dir).args(["rebase", "--quiet", "created"]).output().unwrap().status.success());
     assert_eq!(worktree.best_head(base.as_ref()).await.unwrap(), Some(fifth));
     fixture.run(dir, ["rebase", "--abort"]);
 
@@ -93,12 +93,12 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
     write(dir, "four", "1");
     let fourth = fixture.commit(dir, "Four");
-    fixture.run(dir, ["switch", "--quiet", "--detach", "anew"]);
+    fixture.run(dir, ["switch", "--quiet", "--detach", "created"]);
     write(dir, "five", "1");
     fixture.commit(dir, "Five");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&fourth), 3));
-    assert_eq!(status.unpushed_branches, ["anew", "fix2", "HEAD"]);
+    assert_eq!(status.unpushed_branches, ["created", "fix2", "HEAD"]);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Child {
         self.pid
     }
 
-    /// Takes the pipes that the command asked for. Later calls return none.
+    /// Takes the pipes that the command requested. Later calls return none.
     pub(crate) fn pipes(&mut self) -> io::Result<Pipes> {
         let Some(inner) = &mut self.inner else { return Ok(Pipes::default()) };
         Ok(Pipes {

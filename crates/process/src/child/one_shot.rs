@@ -217,7 +217,7 @@ async fn end_with_pipes(
     limit: Option<Duration>,
 ) -> io::Result<bool> {
     let mut pumped = None;
-    let by_itself = async {
+    let undisturbed = async {
         tokio::select! {
             ended = child.ended() => ended,
             result = &mut pump => {
@@ -229,8 +229,8 @@ async fn end_with_pipes(
         }
     };
     let in_time = match limit {
-        Some(limit) => timeout(limit, by_itself).await.ok(),
-        None => Some(by_itself.await),
+        Some(limit) => timeout(limit, undisturbed).await.ok(),
+        None => Some(undisturbed.await),
     };
     if in_time.is_none() {
         child.signal_group(Signal::SIGTERM);

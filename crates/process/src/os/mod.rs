@@ -1,4 +1,4 @@
-//! What the operating system shows of processes and lets us do to them.
+//! The operating system's interfaces for listing and signaling processes and for adopting orphans.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;

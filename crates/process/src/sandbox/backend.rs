@@ -20,7 +20,7 @@ pub enum Backend {
     ///
     /// - Permission bits, owners and times of files cannot be changed, not even in writable directories: the calls
     ///   succeed without effect (for extended attributes they fail as unsupported). To keep files of a sandboxed program
-    ///   private, its umask is 077. A file that it makes executable later stays as it is.
+    ///   private, its umask is 077. A file that it makes executable later is not changed.
     /// - `/tmp` and `/dev/shm` are not writable and no terminal can be created, so `TMPDIR` must be a writable directory.
     /// - Below hidden directories, names can be listed but contents cannot be read. The same goes for files that are
     ///   created beside a hidden directory, or beside one of its parents, after the start.

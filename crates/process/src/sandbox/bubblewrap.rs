@@ -6,7 +6,7 @@
 //! Two options are left out on purpose:
 //!
 //! - `--die-with-parent`: the kernel sends that signal when the *thread* that started bwrap ends. And bwrap ends at once on
-//!   SIGTERM, so its program would be killed instead of being asked to end.
+//!   SIGTERM, so its program would be killed instead of being allowed to end.
 //! - `--new-session`: the tree has a session of its own already, without a terminal.
 
 use std::collections::BTreeSet;

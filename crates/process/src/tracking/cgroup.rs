@@ -136,7 +136,7 @@ fn search(dir: &Path, name: &str, depth: usize, found: &mut Vec<Cgroup>) {
     }
 }
 
-/// Subdirectories. A directory that cannot be read has none of ours.
+/// Subdirectories; none if the directory cannot be read, since kugetsu can read those that it created.
 fn directories(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()

@@ -27,7 +27,7 @@ impl ProcessTable {
         Self::Ps
     }
 
-    /// Whether adopted orphans can be told from children that this process started. With `ps` they cannot: `ps` itself is
+    /// Whether adopted orphans can be distinguished from children that this process started. With `ps` they cannot: `ps` itself is
     /// such a child while it lists them.
     pub(crate) fn shows_orphans(self) -> bool {
         self != Self::Ps
