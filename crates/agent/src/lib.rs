@@ -11,7 +11,6 @@ mod acp;
 pub mod environment;
 mod error;
 mod event;
-mod policy;
 mod profile;
 mod question;
 mod session_export;
@@ -25,12 +24,11 @@ mod wire;
 pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
-pub use policy::Policy;
 pub use profile::{
     CustomProfile, FirstStart, InvalidPermissionRules, Launch, NotInstalled, Profile, UnknownAgent, VersionError,
     find_program, profile, program_version,
 };
-pub use question::{Answer, Question, QuestionClosed};
+pub use question::{Answer, Policy, Question, QuestionClosed};
 pub use session_export::{SessionExport, UnreadableExport};
 pub use session_id::{InvalidSessionId, SessionId};
 pub use tool::ToolKind;

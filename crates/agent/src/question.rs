@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::policy::Policy;
 use crate::tool::ToolKind;
 use crate::truncate::{INPUT_MAX, LINE_MAX, readable, truncate};
 use crate::turn::Refusal;
@@ -42,6 +41,32 @@ pub enum Answer {
     },
     /// The turn is being cancelled.
     Cancelled,
+}
+
+/// The standing answer to permission questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The default: the user does not watch the agent, and a sandbox restricts it better than questions do.
+    #[default]
+    Allow,
+    /// A person decides. Without a decision in time, the answer is no.
+    Ask,
+    Refuse,
+}
+
+impl Policy {
+    /// Returns the policy's name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Allow, Self::Ask, Self::Refuse].into_iter().find(|policy| policy.name() == name)
+    }
 }
 
 /// The question was answered before, or its turn is over.

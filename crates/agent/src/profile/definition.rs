@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
-use crate::policy::Policy;
+use crate::question::Policy;
 use crate::session_id::SessionId;
 
 /// Stands for the session's id in the arguments of a profile.

@@ -37,8 +37,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::policy::Policy;
     use crate::profile::Launch;
+    use crate::question::Policy;
     use crate::session_id::SessionId;
 
     fn scripted() -> CustomProfile {

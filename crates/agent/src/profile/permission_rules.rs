@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::policy::Policy;
+use crate::question::Policy;
 
 /// The variable. opencode merges its rules over those of the configuration.
 pub(super) const VARIABLE: &str = "OPENCODE_PERMISSION";

@@ -211,8 +211,7 @@ async fn needs_opencode_permanent_model_error_is_reported() {
 
 #[tokio::test]
 async fn needs_opencode_questions_follow_the_policy() {
-    let Some(mut stage) =
-        Stage::new(Script::new([Step::bash("echo ran > ran.txt"), Step::Say("continued".into())]))
+    let Some(mut stage) = Stage::new(Script::new([Step::bash("echo ran > ran.txt"), Step::Say("continued".into())]))
     else {
         return;
     };

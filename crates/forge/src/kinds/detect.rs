@@ -33,9 +33,9 @@ pub enum DetectError {
 impl DetectError {
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } => Some(
-                "name its kind with --kind, and its API with --api-url if it has an unusual path".to_owned(),
-            ),
+            Self::Unknown { .. } => {
+                Some("name its kind with --kind, and its API with --api-url if it has an unusual path".to_owned())
+            }
             Self::Forge(error) => error.hint(),
         }
     }

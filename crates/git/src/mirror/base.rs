@@ -4,8 +4,7 @@ use strsim::levenshtein;
 use thiserror::Error;
 
 use crate::command::runner::GitError;
-use crate::mirror::reachability::PUSHED;
-use crate::mirror::repo::{HEAD_REF, Mirror};
+use crate::mirror::repo::{HEAD_REF, Mirror, PUSHED};
 use crate::names::{BranchName, Oid};
 
 /// Maximum number of names in an error.

@@ -3,7 +3,6 @@
 pub(crate) mod base;
 pub(crate) mod local_repo;
 pub(crate) mod partial_clone;
-pub(crate) mod reachability;
 pub(crate) mod repo;
 pub(crate) mod source;
 pub(crate) mod upstream;

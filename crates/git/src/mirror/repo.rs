@@ -28,6 +28,10 @@ pub(crate) const MARK: &str = "kugetsu-mirror";
 pub(crate) const HEAD_REF: &str = "refs/kugetsu/head";
 /// The default branch at the last update, as a symbolic ref.
 pub(crate) const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
+/// The refs of what kugetsu pushed last: `refs/kugetsu/pushed/<branch>`.
+pub(crate) const PUSHED: &str = "refs/kugetsu/pushed/";
+/// The refs of rescues: `refs/kugetsu/rescue/<issue>/<time>`.
+pub(crate) const RESCUE: &str = "refs/kugetsu/rescue/";
 /// A temporary directory of this age was left by a killed process and is removed.
 const SCRATCH_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
@@ -338,6 +342,28 @@ impl Mirror {
             source,
         })
     }
+
+    /// The tips of everything that is safe: on the server as of the last update, pushed by kugetsu, or in a rescue.
+    pub(crate) async fn safe_commits(&self) -> Result<Vec<Oid>, GitError> {
+        self.tips(&["refs/remotes/origin", "refs/tags", PUSHED.trim_end_matches('/'), RESCUE.trim_end_matches('/')])
+            .await
+    }
+
+    /// The objects of all refs. Each is complete, since git checked it when it came in.
+    pub(crate) async fn known_commits(&self) -> Result<Vec<Oid>, GitError> {
+        self.tips(&["refs"]).await
+    }
+
+    /// The tips of the server's branches except `own`.
+    pub(crate) async fn other_branch_tips(&self, own: &BranchName) -> Result<Vec<Oid>, GitError> {
+        let own = own.tracking_ref();
+        let refs = self.refs(&["refs/remotes/origin"]).await?;
+        Ok(sorted(refs.into_iter().filter(|(name, _)| *name != own.as_bytes()).map(|(_, oid)| oid).collect()))
+    }
+
+    async fn tips(&self, prefixes: &[&str]) -> Result<Vec<Oid>, GitError> {
+        Ok(sorted(self.refs(prefixes).await?.into_iter().map(|(_, oid)| oid).collect()))
+    }
 }
 
 /// Removes what killed creations left beside `dir`. The caller holds the lock.
@@ -351,4 +377,10 @@ fn remove_leftovers(dir: &Path) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+fn sorted(mut oids: Vec<Oid>) -> Vec<Oid> {
+    oids.sort_unstable();
+    oids.dedup();
+    oids
 }

@@ -1,8 +1,7 @@
 //! Listing the rescues of a repository.
 
 use crate::command::runner::GitError;
-use crate::mirror::reachability::RESCUE;
-use crate::mirror::repo::Mirror;
+use crate::mirror::repo::{Mirror, RESCUE};
 use crate::names::Oid;
 use crate::printable::printable_lines;
 use crate::rescue::error::RescueError;

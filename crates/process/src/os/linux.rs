@@ -1,7 +1,7 @@
-//! Linux: processes from `/proc`, signals by pidfd, and the child subreaper.
+//! Linux: processes from `/proc`, signals by pidfd, the child subreaper, and files in memory.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,23 @@ pub(crate) fn adopts() -> bool {
     // SAFETY: the kernel writes one int to the address of `enabled`.
     let status = unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut enabled, 0, 0, 0) };
     (status == 0 && enabled != 0) || std::process::id() == 1
+}
+
+/// Creates an empty file in memory without a name, which children do not inherit.
+pub(crate) fn create_memfd() -> io::Result<File> {
+    // SAFETY: the name is static and ends with a zero byte; the result is a new descriptor that this process owns.
+    unsafe {
+        let fd = Errno::result(libc::memfd_create(c"kugetsu-sandbox".as_ptr(), libc::MFD_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd).into())
+    }
+}
+
+/// Creates a file in memory with this content, positioned at its beginning.
+pub(crate) fn memfd_with(bytes: &[u8]) -> io::Result<File> {
+    let mut file = create_memfd()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Lists the children of this process, zombies included. Fast, but may miss some while others end.

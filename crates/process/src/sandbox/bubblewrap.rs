@@ -21,8 +21,9 @@ use std::process::Command;
 use nix::errno::Errno;
 
 use super::paths::{ResolvedPath, ResolvedPaths};
-use super::{memfd, seccomp};
+use super::seccomp;
 use crate::child::find_on_path;
+use crate::os::linux;
 
 /// Directories that the programs of all users share. In a sandbox they are private and empty.
 const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
@@ -40,7 +41,7 @@ impl Bubblewrap {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let missing = || io::Error::new(io::ErrorKind::NotFound, "`bwrap` is not on PATH");
         let program = find_on_path(OsStr::new("bwrap"), &path).ok_or_else(missing)?;
-        Ok(Self { program, filter: memfd::with_content(&seccomp::to_bytes(&seccomp::basic()?))? })
+        Ok(Self { program, filter: linux::memfd_with(&seccomp::to_bytes(&seccomp::basic()?))? })
     }
 
     /// Creates the command for `program` in `cwd`, without the program's arguments.

@@ -13,8 +13,6 @@ mod bubblewrap;
 mod landlock;
 mod layout;
 #[cfg(target_os = "linux")]
-mod memfd;
-#[cfg(target_os = "linux")]
 mod paths;
 #[cfg(target_os = "linux")]
 mod prepared;

@@ -7,10 +7,10 @@ use std::process::Stdio;
 
 use super::backend::{Backend, NoBackend};
 use super::layout::{FileAccess, Sandbox, SandboxError};
-use super::memfd;
 use super::prepared::PreparedSandbox;
 use crate::child::group::run_blocking;
 use crate::child::pre_exec;
+use crate::os::linux;
 
 /// Bytes of the stderr of a failed backend that its error quotes.
 const STDERR_MAX: u64 = 500;
@@ -43,7 +43,7 @@ fn run_shell(backend: Backend) -> io::Result<()> {
     let shell = Path::new("/bin/sh");
     let command = sandbox.command(shell.as_os_str(), shell, &["-c".into(), ":".into()], Path::new("/"));
     let mut command = command.map_err(io::Error::other)?;
-    let mut stderr = memfd::create()?;
+    let mut stderr = linux::create_memfd()?;
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
     pre_exec::isolate(&mut command);
     sandbox.apply(&mut command);
