@@ -30,7 +30,7 @@ pub(crate) fn run(target: &str, seconds: Option<&str>) -> Outcome {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!(
             "{status}; if it found a bug, fix it and move the input from fuzz/artifacts/{target} to fuzz/corpus/{target} \
-             with a name that says what it is"
+             with a descriptive name"
         )),
         Err(error) => Err(format!("could not run cargo-fuzz: {error}")),
     }

@@ -31,7 +31,7 @@ cargo xtask <verb>
   bench     measure a release build and write docs/benchmarks.md
   fuzz <target> [seconds]
             run a fuzz target; fuzz/corpus has a directory for each
-  ceilings  lower the ceilings of the house tests to the current counts
+  ceilings  lower the ceilings of the tidy tests to the current counts
   settings  write the table of docs/settings.md
   states    write docs/states.md from the state tables
   specs <github.json> <forgejo.json>
