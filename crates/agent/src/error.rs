@@ -36,10 +36,10 @@ pub enum AgentError {
     #[error("the agent speaks version {theirs} of the Agent Client Protocol; kugetsu speaks version 1")]
     ProtocolVersion { theirs: String },
     /// The model or its provider failed.
-    #[error("the model did not answer: {message}")]
+    #[error("the model request failed: {message}")]
     Model { message: String, login_command: String },
     /// The turn was cancelled because the agent repeats such requests endlessly.
-    #[error("the model's answers broke off too often in a row, so the turn was cancelled")]
+    #[error("the model's responses broke off too often in a row, so the turn was canceled")]
     KeepsBreakingOff,
     #[error("the agent is not logged in to its model provider")]
     NotLoggedIn { login_command: String },
@@ -63,13 +63,13 @@ pub enum AgentError {
 impl AgentError {
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::InvalidResponse { .. } => Some("check its version: kugetsu doctor".to_owned()),
+            Self::InvalidResponse { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
             Self::ProtocolVersion { .. } => Some("install a version of the agent that speaks version 1".to_owned()),
-            Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run: {login_command}")),
+            Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run `{login_command}`")),
             Self::KeepsBreakingOff => Some("check the connection to the model's provider".to_owned()),
-            Self::NotLoggedIn { login_command } => Some(format!("run: {login_command}")),
+            Self::NotLoggedIn { login_command } => Some(format!("run `{login_command}`")),
             Self::NoModel { login_command } => {
-                Some(format!("log in to a provider (run: {login_command}), or configure one for the agent"))
+                Some(format!("log in to a provider with `{login_command}`, or configure one for the agent"))
             }
             Self::UnknownModel { known, .. } => Some(format!("use one of its models: {}", listed(known))),
             Self::Exited { .. }

@@ -24,12 +24,17 @@ const TEMPORARY: &str = "kugetsu-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home(PathBuf);
 
-/// The home cannot be used.
 #[derive(Debug, Error)]
-#[error("kugetsu's home {} cannot be used: {why}; set KUGETSU_HOME to a directory that you may write", home.display())]
+#[error("could not use kugetsu's home {}: {why}", home.display())]
 pub struct HomeError {
     home: PathBuf,
     why: String,
+}
+
+impl HomeError {
+    pub fn hint(&self) -> Option<String> {
+        Some("set KUGETSU_HOME to a writable directory".to_owned())
+    }
 }
 
 impl Home {
@@ -46,7 +51,7 @@ impl Home {
     /// Makes the directory and the places in it, readable by their owner only.
     ///
     /// # Errors
-    /// [`HomeError`] with the reason and what to do.
+    /// One of them cannot be created or written.
     pub fn create(&self) -> Result<(), HomeError> {
         let places = self.places();
         for directory in std::iter::once(self.path()).chain(places.iter().map(PathBuf::as_path)) {

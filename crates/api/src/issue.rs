@@ -58,7 +58,6 @@ impl AtRisk {
     }
 }
 
-/// What has become of it, in words.
 impl fmt::Display for ChangeObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state.as_str() {
@@ -66,11 +65,11 @@ impl fmt::Display for ChangeObject {
             "conflict" => "open, in conflict with its base",
             state => state,
         };
-        write!(f, "the pull or merge request {} is {state}", self.url)
+        write!(f, "{} is {state}", self.url)
     }
 }
 
-/// What there is to lose, in words; empty when there is nothing.
+/// Lists what would be lost; empty if there is nothing.
 impl fmt::Display for AtRisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |count: u64, one: &str, more: &str| match count {
@@ -80,9 +79,9 @@ impl fmt::Display for AtRisk {
         };
         let open = self.change.as_ref().filter(|change| change.is_open);
         let parts = [
-            count(self.uncommitted, "file in no commit", "files in no commit"),
-            count(self.unpushed, "commit that nobody else has", "commits that nobody else has"),
-            self.unknown.as_ref().map(|why| format!("it could not be found out what ({why})")),
+            count(self.uncommitted, "uncommitted file", "uncommitted files"),
+            count(self.unpushed, "unpushed commit", "unpushed commits"),
+            self.unknown.as_ref().map(|why| format!("its work could not be determined ({why})")),
             open.map(ToString::to_string),
             self.change_unknown.clone(),
         ];

@@ -365,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named_and_the_rest_is_parse() {
+    fn a_bad_line_is_reported_and_the_rest_is_parsed() {
         let (assignments, diagnostics) = parse("A=1\nB='open\nC=3\nD=hello world\n=x\nE=5");
         assert_eq!(diagnostics.iter().map(|one| one.line).collect::<Vec<_>>(), [2, 4, 5]);
         assert_eq!(assignments.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["A", "C", "E"]);
     }
 
     #[test]
-    fn a_line_that_is_not_text_is_named_and_the_rest_is_parse() {
+    fn a_line_that_is_not_utf_8_is_reported_and_the_rest_is_parsed() {
         let (text, diagnostics) = decode(b"A=1\n# caf\xe9\nB=2\n");
         assert_eq!(diagnostics.iter().map(|one| one.line).collect::<Vec<_>>(), [2]);
         assert_eq!(

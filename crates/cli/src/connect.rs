@@ -17,7 +17,7 @@ use crate::{setup, ui};
 /// How often a request is sent again after its connection broke, and the pause before.
 const RETRIES: usize = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// How long a daemon that was stopped may stay away before a waiting command gives up: long enough for an upgrade.
+/// How long a waiting command waits for a stopped daemon to start again; long enough for an upgrade.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(15);
 const RESTART_POLL: Duration = Duration::from_millis(200);
 
@@ -41,7 +41,7 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
         Ok(Some(client)) => return Ok(client),
         Ok(None) => {}
         // An unusable home is the better explanation than the socket in it.
-        Err(failure) => return Err(home.create().map_or_else(|error| Failure::new(error.to_string()), |()| failure)),
+        Err(failure) => return Err(home.create().map_or_else(Failure::from, |()| failure)),
     }
     setup::ensure_home(home)?;
     tracing::info!("starting the daemon");
@@ -92,10 +92,10 @@ async fn send<Request: Serialize + Sync, Response: DeserializeOwned>(
     Ok(result)
 }
 
-/// Waits for a daemon that went away while a command listened to it. Returns false if it stays away.
+/// Waits for a daemon that ended while a command was listening to it. Returns false if no daemon starts in time.
 ///
-/// A daemon that crashed left its socket behind and is started again. One that was stopped removed it; starting that one
-/// would undo what the user wanted, so it is only waited for.
+/// A daemon that crashed left its socket behind and is started again. One that was stopped removed its socket; starting it
+/// would undo what the user wanted, so this only waits for it.
 pub(crate) async fn reconnect(home: &Home) -> Result<bool, Failure> {
     let socket = socket(home)?;
     let start = Instant::now();
@@ -108,8 +108,7 @@ pub(crate) async fn reconnect(home: &Home) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// Like [`reconnect`], for a command that cannot continue without the daemon: fails if it stays away. `meanwhile` says
-/// what continues without it.
+/// Like [`reconnect`], but fails if no daemon starts. `meanwhile` describes what continues without it.
 pub(crate) async fn reconnect_or_fail(home: &Home, meanwhile: &str, task: &str) -> Result<(), Failure> {
     if reconnect(home).await? {
         return Ok(());
@@ -118,8 +117,8 @@ pub(crate) async fn reconnect_or_fail(home: &Home, meanwhile: &str, task: &str) 
         .hint(format!("check the task with `kugetsu queue show {task}`")))
 }
 
-/// Makes a running daemon read the settings again. It also notices the change by itself; asking it makes a mistake an
-/// error of the command that made it.
+/// Makes a running daemon reread the settings. It would notice the change anyway, but a mistake then is an error of the
+/// command that made it.
 pub(crate) async fn reload_if_running(home: &Home) -> Result<(), Failure> {
     if let Some(mut client) = running(home).await? {
         client.call(&endpoints::RELOAD, &NoFields {}).await?;
@@ -134,8 +133,8 @@ fn warn_of_other_version(home: &Home) {
         && holder.version != own
     {
         ui::warning(format!(
-            "the running daemon has version {}, this command has {own}; stop it with `kugetsu daemon stop`, and the next \
-             command starts the new version (runs continue)",
+            "the running daemon has version {}, this command has {own}; stop it with `kugetsu daemon stop` to let the next \
+             command start the new version (runs continue)",
             holder.version
         ));
     }

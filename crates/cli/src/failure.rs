@@ -1,6 +1,7 @@
 //! Why a command failed. `main` prints it, and nothing else does.
 
 use kugetsu_api::client::ClientError;
+use kugetsu_api::home::HomeError;
 
 use crate::exit::Exit;
 
@@ -39,6 +40,12 @@ impl Failure {
     pub(crate) fn hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.hints.extend(hints.into_iter().map(Into::into));
         self
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        Self::new(error.to_string()).hints(error.hint())
     }
 }
 

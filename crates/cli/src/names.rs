@@ -3,7 +3,7 @@
 use strsim::levenshtein;
 
 /// Whether a name is valid for an agent or a server: letters, digits, `-`, `_` and `.` only. Such a name can be part of a
-/// file name as it is; it neither hides that file nor looks like an option.
+/// file name: it neither hides the file nor looks like an option.
 pub(crate) fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && !name.starts_with(['.', '-']) && name.chars().all(plain)

@@ -35,8 +35,8 @@ fn real(path: &Path) -> PathBuf {
 /// The current directory as it is sent to the daemon.
 pub(crate) fn cwd() -> Result<String, Failure> {
     let cwd = env::current_dir().map_err(|error| {
-        Failure::usage(format!("the current directory does not exist any more: {error}"))
-            .hint("change to another directory: cd ~")
+        Failure::usage(format!("could not determine the current directory: {error}"))
+            .hint("change to a directory that exists, for example with `cd ~`")
     })?;
     cwd.into_os_string()
         .into_string()

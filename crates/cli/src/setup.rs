@@ -37,7 +37,7 @@ pub(crate) struct InitReport {
 
 /// Creates the home if it is incomplete, for a command that needs one, and prints a note if it did.
 pub(crate) fn ensure_home(home: &Home) -> Result<(), Failure> {
-    home.create().map_err(|error| Failure::new(error.to_string()))?;
+    home.create()?;
     if home.config().exists() {
         return make_private(home.path(), &mut InitReport::default());
     }
@@ -57,7 +57,7 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
     let mut report = InitReport { home: home.path().display().to_string(), ..InitReport::default() };
     let has_script = SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) || home.old_config().is_file();
     let script_config = read_if_exists(&home.old_config())?;
-    home.create().map_err(|error| Failure::new(error.to_string()))?;
+    home.create()?;
     make_private(home.path(), &mut report)?;
 
     if force && home.config().exists() {

@@ -1,13 +1,13 @@
 //! Lays out rows in columns.
 //!
 //! One column holds free text, usually the last one. Only it is truncated where a line would be wider than the terminal:
-//! the other columns hold names and numbers, which mean nothing when they are cut.
+//! the other columns hold names and numbers, which are useless when they are cut.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// The free column does not get narrower, because less text says nothing. The terminal wraps the line instead.
+/// Minimum width of the free column; less text is useless. The terminal wraps the line instead.
 const FREE_MIN: usize = 12;
 
 /// The cells of the heading line and of each row, padded to the width of their columns; the last cell of a line is not

@@ -9,7 +9,7 @@ use crate::ui::{self, Tone, one_line};
 /// Longest input and output of a tool that is printed, in characters; `--json` prints all of it.
 const TOOL_TEXT_MAX: usize = 400;
 
-/// Fields of a tool's input that add nothing: every tool works in the worktree, and its title describes it.
+/// Fields of a tool's input that are not printed: every tool works in the worktree, and its title describes it.
 const OMITTED_FIELDS: [&str; 2] = ["cwd", "description"];
 
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ fn plan_mark(state: &str) -> char {
     }
 }
 
-/// The input of a tool without what its title already says.
+/// The input of a tool without what its title already contains.
 fn tool_input(title: &str, input: &str) -> String {
     let Ok(fields) = serde_json::from_str::<serde_json::Map<String, Value>>(input) else {
         return if one_line(input) == one_line(title) { String::new() } else { truncated(&one_line(input)) };

@@ -96,7 +96,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Prints the steps of the run in the background, unless that is already happening.
+    /// Starts to print the steps of the run in the background, unless a task already does.
     fn print_steps(&mut self, socket: &Path) {
         if self.steps.as_ref().is_some_and(|steps| !steps.is_finished()) {
             return;
@@ -112,7 +112,7 @@ impl Watch<'_> {
         let since = if self.steps.is_some() { Timestamp::now().as_millisecond() } else { since };
         let socket = socket.to_owned();
         self.steps = Some(tokio::spawn(async move {
-            // Steps are only for the eye: the end of the task comes from the events, so an error just ends the printing.
+            // The end of the task comes from the events, so an error here only ends the output of steps.
             let Ok(client) = Client::connect(&socket).await else { return };
             let Ok(mut records) = client.stream(&endpoints::TRANSCRIPT, &query).await else { return };
             while let Ok(Some(record)) = records.next().await {

@@ -63,21 +63,22 @@ pub(crate) fn store_failed(error: StoreError) -> Problem {
 pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
     let conflict = |message: String| Problem::new(ProblemKind::Conflict, message);
     match error {
-        StoreError::IssueBusy { state } => conflict(format!("{issue} already has a task that is {state}")).hint(
-            format!("to add to it: kugetsu continue {issue} \"<message>\"; to end it: kugetsu queue cancel {issue}"),
-        ),
+        StoreError::IssueBusy { state } => conflict(format!("{issue} already has a {state} task")).hint(format!(
+            "add to it with `kugetsu continue {issue} \"<message>\"`, or cancel it with `kugetsu queue cancel {issue}`"
+        )),
         StoreError::NothingToContinue(why) => conflict(format!("{issue} has nothing to continue: {why}"))
-            .hint(format!("to start it afresh: kugetsu start {issue} \"<message>\"")),
+            .hint(format!("start it again with `kugetsu start {issue} \"<message>\"`")),
         StoreError::NoSuchIssue => Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {issue}"))
-            .hint(format!("to start it: kugetsu start {issue} \"<message>\"")),
-        StoreError::Refused(Refused::Busy) => conflict(format!("{issue} has a run in progress"))
-            .hint(format!("wait for it (kugetsu logs -f {issue}) or cancel it: kugetsu queue cancel {issue}")),
+            .hint(format!("start it with `kugetsu start {issue} \"<message>\"`")),
+        StoreError::Refused(Refused::Busy) => conflict(format!("{issue} has a run in progress")).hint(format!(
+            "wait for its end with `kugetsu logs -f {issue}`, or cancel it with `kugetsu queue cancel {issue}`"
+        )),
         StoreError::Refused(Refused::TasksWaiting(count)) => {
-            conflict(format!("{issue} has {} in the queue", counted(count as u64, "task")))
-                .hint(format!("to cancel it: kugetsu queue cancel {issue}"))
+            conflict(format!("{issue} has {}", counted(count as u64, "queued task")))
+                .hint(format!("cancel it with `kugetsu queue cancel {issue}`"))
         }
         StoreError::Refused(Refused::BeingDestroyed) => conflict(format!("the files of {issue} are being removed"))
-            .hint(format!("try again when kugetsu list --all shows {issue} as destroyed")),
+            .hint(format!("try again when `kugetsu list --all` shows {issue} as destroyed")),
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
         error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
             store_failed(error)

@@ -133,11 +133,11 @@ pub(crate) async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
 /// Why nothing is known of a pull request at an address.
 #[derive(Debug, Error)]
 enum Unasked {
-    #[error("it is not the address of a pull request on a known server")]
+    #[error("it is not the URL of a pull request on a known server")]
     NoAddress,
     #[error("its server is not known")]
     NoServer,
-    #[error("{0} is not in the settings (kugetsu server add <name> {0})")]
+    #[error("{0} is not configured; add it with `kugetsu server add <name> {0}`")]
     NotConfigured(ServerBase),
     /// What the server said, or why it did not.
     #[error(transparent)]
@@ -179,7 +179,7 @@ fn hidden(engine: &Engine, base: &ServerBase) -> Option<PrStatus> {
     let settings = engine.settings();
     let variable = token_variable(&settings, base.as_str())?;
     let why = format!(
-        "without a token for {base}, open {}s may be hidden (to set one: kugetsu env set {variable} -)",
+        "without a token for {base}, open {}s may be hidden; set one with `kugetsu env set {variable} -`",
         pull_request_name(settings.servers.kind_of(base.as_str()))
     );
     token(&settings, base.as_str()).is_none().then_some(PrStatus::Hidden { why })
@@ -209,14 +209,14 @@ pub(crate) fn checked(url: &str) -> Result<String, Problem> {
     match host {
         Some(host) if plain && !host.contains('@') && !query => Ok(url.to_owned()),
         Some(host) if host.contains('@') || query => {
-            Err(usage("the address of the pull request contains a user, a password or a query")
-                .hint("write it as it stands in the browser, without them: https://host/owner/repo/pulls/34"))
+            Err(usage("the URL of the pull request must not contain a user, a password or a query")
+                .hint("use a URL such as https://host/owner/repo/pulls/34"))
         }
         _ => Err(not_a_pull_request(url)),
     }
 }
 
 fn not_a_pull_request(url: &str) -> Problem {
-    Problem::new(ProblemKind::Usage, format!("{url:?} is not the address of a pull request"))
-        .hint("write it as it stands in the browser: https://host/owner/repo/pulls/34")
+    Problem::new(ProblemKind::Usage, format!("{url:?} is not the URL of a pull request"))
+        .hint("use a URL such as https://host/owner/repo/pulls/34")
 }

@@ -43,11 +43,14 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, P
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} has not ended", view.reference))
-                .hint(format!("to follow it: kugetsu logs -f {}", view.reference)));
+                .hint(format!("follow it with `kugetsu logs -f {}`", view.reference)));
         }
         TaskState::Done => {
-            return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is done", view.reference))
-                .hint(format!("to continue it: kugetsu continue {} \"<message>\"", view.reference)));
+            return Err(Problem::new(
+                ProblemKind::Conflict,
+                format!("cannot retry the task for {}: it is done", view.reference),
+            )
+            .hint(format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference)));
         }
         TaskState::Blocked | TaskState::Failed | TaskState::Timeout | TaskState::Canceled => {}
     }
@@ -114,9 +117,9 @@ fn ended(view: &RunView) -> Problem {
     use kugetsu_domain::machine::Machine;
     Problem::new(
         ProblemKind::Conflict,
-        format!("the task for {} has ended: it is {}", view.reference, view.task.state.name()),
+        format!("the task for {} has already ended: it is {}", view.reference, view.task.state.name()),
     )
-    .hint(format!("to continue it: kugetsu continue {} \"<message>\"", view.reference))
+    .hint(format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference))
 }
 
 async fn reload(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {

@@ -62,13 +62,13 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
     let all = of_issue(&mirror, &issue).await?;
     let no_rescue = || {
         Problem::new(ProblemKind::NotFound, format!("{} has no rescue", issue.reference))
-            .hint("to see all rescues: kugetsu rescue list")
+            .hint("list all rescues with `kugetsu rescue list`")
     };
     let chosen = match &request.rescue {
         None => all.first().ok_or_else(no_rescue)?,
         Some(name) => all.iter().find(|rescue| rescue.is_called(name)).ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("{} has no rescue {name:?}", issue.reference))
-                .hint(format!("to see its rescues: kugetsu rescue list {}", issue.reference))
+                .hint(format!("list its rescues with `kugetsu rescue list {}`", issue.reference))
         })?,
     };
     let into = Path::new(&request.cwd).join(&request.into);

@@ -55,16 +55,15 @@ pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -
     let address = read(engine, &settings, reference.as_str(), cwd).await?;
     let number = match address.target {
         Target::Issue(number) => number,
-        Target::PullRequest(number) => {
+        Target::PullRequest(_) => {
             let name = pull_request_name(address.kind);
-            return Err(usage(format!("{reference} is a {name}, and `start` begins from an issue")).hint(format!(
-                "name the issue that it belongs to, and give the address as the third argument: \
-                    kugetsu start <issue> \"<message>\" {reference}; its number {number} is not the issue's"
+            return Err(usage(format!("{reference} is a {name}, not an issue")).hint(format!(
+                "name the issue, and pass the {name} after the message: `kugetsu start <issue> \"<message>\" {reference}`"
             )));
         }
         Target::Repo => {
-            return Err(usage(format!("{reference} names a repository, not an issue of it")).hint(
-                "add the issue's number (owner/repo#12), or start in a clone of it: kugetsu start . \"<message>\"",
+            return Err(usage(format!("{reference} names a repository, not an issue")).hint(
+                "append the number of an issue, as in owner/repo#12, or run `kugetsu start . \"<message>\"` in a clone",
             ));
         }
     };
@@ -83,16 +82,15 @@ pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) ->
         Reference::Coordinator => {
             let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
             found.ok_or_else(|| {
-                Problem::new(ProblemKind::NotFound, "the coordinator has not been asked anything yet")
-                    .hint("kugetsu delegate \"<message>\"")
+                Problem::new(ProblemKind::NotFound, "the coordinator has no messages yet")
+                    .hint("send it one with `kugetsu delegate \"<message>\"`")
             })
         }
         Reference::Session(session) => {
             let found = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
             found.ok_or_else(|| {
-                Problem::new(ProblemKind::NotFound, format!("no issue has a session {session:?}")).hint(
-                    "`kugetsu list` shows the issues that kugetsu knows; name one as owner/repo#12, or . for the one here",
-                )
+                Problem::new(ProblemKind::NotFound, format!("{session:?} is neither an issue nor the ID of a session"))
+                    .hint("list issues with `kugetsu list`; name one as owner/repo#12, or `.` for the one of this directory")
             })
         }
     }
@@ -101,8 +99,7 @@ pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) ->
 async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
     let address = read(engine, &engine.settings(), reference, cwd).await?;
     let Target::Issue(number) = address.target else {
-        return Err(usage(format!("{reference} does not name an issue"))
-            .hint("`kugetsu list` shows the issues that kugetsu knows"));
+        return Err(usage(format!("{reference} does not name an issue")).hint("list issues with `kugetsu list`"));
     };
     let name = match address.repo() {
         Some(repo) => repo,
@@ -114,11 +111,10 @@ async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
     };
     let wanted = IssueRef { repo: name, number };
     engine.store().issue(&wanted).await.map_err(store_failed)?.ok_or_else(|| {
-        // kugetsu numbers local issues itself, so one that is not there cannot be begun by its number.
+        // kugetsu numbers local issues itself, so a new one cannot be started by its number.
         let begin = if wanted.repo.base.is_local() { ".".to_owned() } else { wanted.to_string() };
-        Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}")).hint(format!(
-            "`kugetsu list` shows what it has worked on; begin with: kugetsu start {begin} \"<message>\""
-        ))
+        Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}"))
+            .hint(format!("list issues with `kugetsu list`, or start with `kugetsu start {begin} \"<message>\"`"))
     })
 }
 
@@ -133,18 +129,18 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
     let known = engine.store().local_repos().await.map_err(store_failed)?;
     let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == home) else {
         return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
-            .hint(format!("begin with: kugetsu start {reference} \"<message>\"")));
+            .hint(format!("start with `kugetsu start {reference} \"<message>\"`")));
     };
     let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), LISTED).await.map_err(store_failed)?;
     let (mut open, count) = (open.issues, open.total);
     match (open.pop(), count) {
         (Some(only), 1) => Ok(only),
         (None, _) => Err(Problem::new(ProblemKind::NotFound, format!("{} has no open issue", repo.name))
-            .hint(format!("begin one with: kugetsu start {reference} \"<message>\""))),
+            .hint(format!("start one with `kugetsu start {reference} \"<message>\"`"))),
         (Some(oldest), count) => {
             let names: Vec<String> = open.iter().chain([&oldest]).map(|issue| issue.reference.to_string()).collect();
             Err(usage(format!("{} has {count} open issues: {}", repo.name, names.join(", ")))
-                .hint(format!("name the one that you mean, such as {}", names[0])))
+                .hint(format!("name one of them, such as {}", names[0])))
         }
     }
 }
@@ -288,11 +284,11 @@ async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number
             (Some(repo), Some(_)) => Ok(repo),
             (repo, _) => Err(Problem::new(
                 ProblemKind::NotFound,
-                format!("there is no issue {known}; kugetsu numbers local issues itself"),
+                format!("no issue {known}; local issues are numbered by kugetsu"),
             )
             .hint(match repo {
-                Some(repo) => format!("begin a new one with: kugetsu start {} \"<message>\"", repo.source),
-                None => "begin one inside a git repository with: kugetsu start . \"<message>\"".to_owned(),
+                Some(repo) => format!("start a new one with `kugetsu start {} \"<message>\"`", repo.source),
+                None => "start one inside a git repository with `kugetsu start . \"<message>\"`".to_owned(),
             })),
         };
     }

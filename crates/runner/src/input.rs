@@ -24,7 +24,7 @@ pub struct RunInput {
 /// The runner was not started as the daemon starts it.
 #[derive(Debug, Error)]
 pub enum InputError {
-    #[error("descriptor {0} is not the lock of a run: a runner is started by the daemon only")]
+    #[error("descriptor {0} is not the lock of a run; only the daemon starts runners")]
     NotALock(RawFd),
     #[error("cannot read {}: {error}", path.display())]
     Spec { path: PathBuf, error: io::Error },

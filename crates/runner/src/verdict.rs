@@ -95,7 +95,7 @@ fn of_turn(turn: &Turn, found: &Found, push: &Push) -> (Verdict, String) {
         StopReason::MaxRequests => {
             return failed("the agent asked its model as often as it may in one turn; `kugetsu continue` goes on");
         }
-        StopReason::Refused => return failed("the model refused to go on"),
+        StopReason::Refused => return failed("the model refused to continue"),
         StopReason::Cancelled => {
             return failed("the agent says that its turn was cancelled, but nobody asked for that");
         }

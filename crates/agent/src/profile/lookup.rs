@@ -6,7 +6,7 @@ use super::definition::{CustomProfile, Profile};
 use super::opencode;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no agent {name:?}")]
+#[error("no agent {name:?}")]
 pub struct UnknownAgent {
     pub name: String,
     /// The names of all agents.
@@ -15,7 +15,7 @@ pub struct UnknownAgent {
 
 impl UnknownAgent {
     pub fn hint(&self) -> Option<String> {
-        Some(format!("use one of {}, or add one (see: kugetsu help agents)", self.known.join(", ")))
+        Some(format!("use one of {}, or add an agent (see `kugetsu help agents`)", self.known.join(", ")))
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn unknown_agent_error_lists_the_known_ones() {
         let error = profile("codx", &[scripted()]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no agent \"codx\"");
+        assert_eq!(error.to_string(), "no agent \"codx\"");
         assert!(error.hint().unwrap().starts_with("use one of opencode, scripted"));
     }
 

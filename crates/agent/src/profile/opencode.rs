@@ -22,8 +22,8 @@ pub(super) fn profile() -> Profile {
         config_directories: vec![NAME],
         tested_version: Some(TESTED_VERSION),
         install_hint:
-            "install it (https://opencode.ai, or `npm install -g opencode-ai`); if it is installed, set the PATH \
-                       for agents: kugetsu env set PATH <value>"
+            "install it with `npm install -g opencode-ai` (https://opencode.ai), or set the PATH of agents with \
+                       `kugetsu env set PATH <value>`"
                 .to_owned(),
         login_command: "opencode auth login".to_owned(),
         quirks: Quirks {

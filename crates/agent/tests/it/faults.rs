@@ -141,7 +141,7 @@ async fn model_error_quotes_the_provider() {
     // As reported by opencode 1.18.33.
     let error = failing(json!({"code": -32603, "message": "Internal error: credit is used up", "data": {"service": "session", "errorName": "APIError"}})).await;
     assert!(matches!(error, Err(AgentError::Model { .. })));
-    assert_eq!(message(error), "the model did not answer: credit is used up");
+    assert_eq!(message(error), "the model request failed: credit is used up");
     let error = failing(json!({"code": -32603, "message": "x", "data": {"errorName": "ProviderAuthError"}})).await;
     assert!(error.unwrap_err().hint().unwrap().contains("opencode auth login"));
     let error = failing(

@@ -194,7 +194,7 @@ async fn needs_opencode_model_errors_are_retried_or_reported() {
         stage.model.set_script(Script::new([Step::status(code, FOREVER)]));
         let (turn, _) = within(answering(&mut live.events, Policy::Allow, session.prompt("fail"))).await;
         assert!(matches!(turn, Err(AgentError::Model { .. })), "{turn:?}");
-        assert!(message(turn).starts_with("the model did not answer: "));
+        assert!(message(turn).starts_with("the model request failed: "));
     }
     live.end().await;
 }

@@ -73,7 +73,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| hinted(&error, error.hint()))?;
     let launch = profile.attach(&session).ok_or_else(|| {
         Failure::new(format!("the agent {} cannot open a session in a user interface", run.agent)).hint(format!(
-            "read it with `kugetsu logs {issue}`, continue it with `kugetsu continue {issue} \"<message>\"`"
+            "read it with `kugetsu logs {issue}`, or continue it with `kugetsu continue {issue} \"<message>\"`"
         ))
     })?;
     let mut variables: Vec<(OsString, OsString)> =

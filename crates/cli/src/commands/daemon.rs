@@ -38,7 +38,7 @@ pub(crate) enum Action {
 Examples:
   kugetsu daemon run")]
     Run {
-        /// A pipe on which the daemon reports that it listens; for the command that starts it.
+        /// The pipe on which the daemon reports that it listens.
         #[arg(long, hide = true)]
         ready_fd: Option<RawFd>,
     },
@@ -105,7 +105,7 @@ async fn stop(home: &Home) -> Result<Exit, Failure> {
     if !ended {
         let pid = lock::holder(home).map_or_else(String::new, |holder| format!(" (pid {})", holder.pid));
         return Err(Failure::new(format!("the daemon{pid} is still stopping after {} s", STOP_TIMEOUT.as_secs()))
-            .hint(format!("its log is {}", home.log().display())));
+            .hint(format!("read its log {}", home.log().display())));
     }
     ui::line("stopped the daemon; runs continue and report once it is back");
     Ok(Exit::Done)
@@ -148,7 +148,7 @@ async fn install(home: &Home) -> Result<Exit, Failure> {
         ui::line(format!("ran `{command}`"));
     }
     ui::toned(Tone::Good, "the daemon will start when you log in");
-    ui::line(format!("to start it with systemd now: kugetsu daemon stop && systemctl --user start {}", unit::NAME));
-    ui::line("to keep it running while you are logged out: loginctl enable-linger");
+    ui::line(format!("start it with systemd now: `kugetsu daemon stop && systemctl --user start {}`", unit::NAME));
+    ui::line("keep it running while you are logged out: `loginctl enable-linger`");
     Ok(Exit::Done)
 }

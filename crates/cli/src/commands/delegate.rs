@@ -97,7 +97,7 @@ async fn choose_issue(home: &Home, request: &mut DelegateRequest) -> Result<bool
         let reason = run.reason.as_deref().map(|reason| format!(": {}", ui::one_line(reason))).unwrap_or_default();
         ui::note(format!("  {number}  {} is {}{reason}", run.issue, run.state.name()));
     }
-    let answer = ui::prompt("which issue is it about? (a number, or `a` to send it anyway)")?;
+    let answer = ui::prompt("which issue is it about? [number, or `a` to send it anyway]")?;
     if matches!(answer.as_str(), "a" | "anyway") {
         request.anyway = true;
         return Ok(true);

@@ -207,7 +207,11 @@ mod tests {
     fn yes_alone_does_not_remove_work() {
         let failure = consent(&at_risk(2, 1), true, false).err().unwrap();
         assert_eq!(failure.exit, Exit::NeedsPerson);
-        assert!(failure.message.contains("2 files") && failure.message.contains("1 commit "), "{}", failure.message);
+        assert!(
+            failure.message.contains("2 uncommitted files") && failure.message.contains("1 unpushed commit"),
+            "{}",
+            failure.message
+        );
         assert!(failure.hints.iter().any(|hint| hint.contains("--discard")));
         let unknown = AtRisk { unknown: Some("no mirror".to_owned()), ..at_risk(0, 0) };
         assert!(consent(&unknown, true, false).is_err(), "unknown work counts as work");

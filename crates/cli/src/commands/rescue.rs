@@ -48,7 +48,7 @@ Examples:
         /// The issue.
         #[arg(add = completions::issues())]
         reference: String,
-        /// The ref of the rescue or the end of it; defaults to the newest.
+        /// The ref of the rescue, or its last part; defaults to the newest.
         #[arg(long, value_name = "NAME")]
         rescue: Option<String>,
         /// Print the result as JSON.
@@ -64,7 +64,7 @@ Examples:
         /// The issue.
         #[arg(add = completions::issues())]
         reference: String,
-        /// The ref of the rescue or the end of it; defaults to the newest.
+        /// The ref of the rescue, or its last part; defaults to the newest.
         #[arg(long, value_name = "NAME")]
         rescue: Option<String>,
         /// The new directory; defaults to one named after the issue in the current directory.

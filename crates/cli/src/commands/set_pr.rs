@@ -11,7 +11,7 @@ use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, paths};
 
-/// Record the pull request of an issue. The pull request of the pushed branch is detected without it.
+/// Record the pull request of an issue. That of a pushed branch is detected automatically.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -13,7 +13,7 @@ use crate::{completions, connect, paths};
 
 use crate::queued_task;
 
-/// Start work on an issue: an agent works on it in a separate worktree.
+/// Start an agent on an issue, in its own worktree.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +36,7 @@ pub(crate) struct Start {
     /// The model, as the agent names it.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The branch to start from; defaults to the default branch of the repository.
+    /// The branch to start from; defaults to the repository's default branch.
     #[arg(long, value_name = "BRANCH", allow_hyphen_values = true)]
     base: Option<String>,
     /// Tasks with a higher priority run first.

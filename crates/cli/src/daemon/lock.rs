@@ -16,7 +16,7 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// The process that holds the lock, as it recorded itself in the lock file.
+/// The process that recorded itself in the lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
     pub(crate) pid: u32,
@@ -37,7 +37,7 @@ pub(crate) fn take(home: &Home) -> io::Result<Option<Lock>> {
     Ok(Some(Lock { _file: file }))
 }
 
-/// The process that held the lock last. It may have ended since: only [`is_held`] tells.
+/// The process that held the lock last. It may have ended since; see [`is_held`].
 pub(crate) fn holder(home: &Home) -> Option<Holder> {
     let text = fs::read_to_string(home.lock()).ok()?;
     let (pid, version) = text.trim().split_once(' ')?;

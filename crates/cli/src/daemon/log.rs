@@ -34,7 +34,8 @@ pub(crate) fn init() -> Result<Masks, Failure> {
     let masks = Masks(Arc::new(RwLock::new(env_files::redactor(&[]))));
     let filter = std::env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
     let targets: Targets = filter.as_deref().unwrap_or("info").parse().map_err(|error| {
-        Failure::usage(format!("invalid value of {VARIABLE}: {error}")).hint(format!("for example {VARIABLE}=debug"))
+        Failure::usage(format!("invalid value of {VARIABLE}: {error}"))
+            .hint(format!("use a level such as {VARIABLE}=debug"))
     })?;
     start(fmt::layer().with_ansi(false).with_writer(masks.clone()).with_filter(targets))?;
     Ok(masks)

@@ -41,7 +41,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Runs the daemon until it is stopped. `ready` is the pipe on which it reports that it listens.
 pub(crate) fn run(home: &Home, ready: Option<RawFd>) -> Result<(), Failure> {
     let mut ready = ready.map(descriptor::inherited).transpose().map_err(|error| {
-        Failure::usage(format!("--ready-fd is not an open descriptor: {error}")).hint("omit it: kugetsu daemon run")
+        Failure::usage(format!("--ready-fd is not an open descriptor: {error}")).hint("omit it: `kugetsu daemon run`")
     })?;
     let result = run_until_stopped(home, &mut ready);
     // The error is printed after this returns. The starting process reads it from the log when the pipe is closed, so
@@ -51,7 +51,7 @@ pub(crate) fn run(home: &Home, ready: Option<RawFd>) -> Result<(), Failure> {
 }
 
 fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
-    home.create().map_err(|error| Failure::new(error.to_string()))?;
+    home.create()?;
     let socket = socket(home)?;
     match take_lock(home, &socket)? {
         // Never dropped: everything in this process may use the home, so only its exit may release the lock.
@@ -102,15 +102,11 @@ fn already_running(home: &Home) -> Failure {
     let holder =
         lock::holder(home).map_or_else(|| "another process".to_owned(), |holder| format!("process {}", holder.pid));
     Failure::new(format!("a daemon is already running for {}: {holder}", home.path().display()))
-        .hint("stop it: kugetsu daemon stop")
+        .hint("stop it with `kugetsu daemon stop`")
 }
 
 fn not_opened(error: OpenError) -> Failure {
-    let failure = Failure::new(error.to_string());
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::new(error.to_string()).hints(error.hint())
 }
 
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
@@ -151,7 +147,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut hang_up = handler(SignalKind::hangup())?;
-    let listener = listen(socket).map_err(|error| failed(&socket.display().to_string(), &error))?;
+    let listener = listen(socket)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
     report_ready(ready);
 
@@ -187,20 +183,21 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
 
 /// Binds the socket, which is accessible to the owner only from the moment it exists. An old socket is stale, because
 /// this process holds the lock.
-fn listen(socket: &Path) -> io::Result<UnixListener> {
+fn listen(socket: &Path) -> Result<UnixListener, Failure> {
+    let failed = |error| Failure::new(format!("could not listen on {}: {error}", socket.display()));
     match fs::symlink_metadata(socket) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::other("a file that is not a socket is in the way; remove it"));
+        Ok(existing) if !existing.file_type().is_socket() => {
+            return Err(Failure::new(format!("{} exists and is not a socket", socket.display())).hint("move it away"));
         }
-        Ok(_) => fs::remove_file(socket)?,
+        Ok(_) => fs::remove_file(socket).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(failed(error)),
     }
     let before = umask(Mode::from_bits_truncate(0o177));
     let bound = UnixListener::bind(socket);
     umask(before);
-    let listener = bound?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    let listener = bound.map_err(failed)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
 }
 

@@ -31,7 +31,7 @@ const LOG_LINES_SHOWN: usize = 20;
 
 /// Starts the daemon unless one is listening. Of concurrent callers one starts it and the others wait.
 pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
-    home.create().map_err(|error| Failure::new(error.to_string()))?;
+    home.create()?;
     let failed = |error: io::Error| Failure::new(format!("could not start the daemon: {error}"));
     let _lock = start_lock(home).map_err(failed)?;
     match Client::connect(&socket(home)?).await {
@@ -42,7 +42,7 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
     if env::var_os(kugetsu_process::MARKER).is_some() {
         // Every process that is started inside a run is killed with it, and the runs of such a daemon would be, too.
         return Err(Failure::new("could not start the daemon from inside a run: it would be killed with the run")
-            .hint("start it outside of the run: kugetsu daemon start"));
+            .hint("run `kugetsu daemon start` outside of the run"));
     }
     let mut log = open_log(&home.log()).map_err(failed)?;
     let before = log.seek(SeekFrom::End(0)).map_err(failed)?;
@@ -52,7 +52,7 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
         Readiness::Listening => Ok(()),
         Readiness::TimedOut => {
             Err(Failure::new(format!("the daemon did not start listening within {} s", READY_TIMEOUT_MS / 1000))
-                .hint(format!("read its log: {}", home.log().display())))
+                .hint(format!("read its log {}", home.log().display())))
         }
         Readiness::Exited => Err(explain(home, &mut log, before)),
     }
@@ -130,7 +130,8 @@ fn explain(home: &Home, log: &mut File, before: u64) -> Failure {
         Ok(_) => last_error(&String::from_utf8_lossy(&text)),
         Err(error) => Failure::new(format!("the daemon exited at once, and its log could not be read: {error}")),
     };
-    failure.hint(format!("read its log: {}; or run it in the foreground: kugetsu daemon run", home.log().display()))
+    failure
+        .hint(format!("read its log {}, or run it in the foreground with `kugetsu daemon run`", home.log().display()))
 }
 
 /// The last error message in a log, with its hints. Without one, the last lines of the log.

@@ -81,7 +81,7 @@ fn not_running(home: &Home) -> Check {
         }
         Ok(_) => {
             let repair = format!("move it away: mv {shown} {shown}.old");
-            Check::bad(DAEMON, &shown, "a file that is not a socket is in the way of the daemon's socket", repair)
+            Check::bad(DAEMON, &shown, "it exists and is not a socket, so the daemon cannot listen", repair)
         }
         Err(_) => Check::ok(DAEMON, "", message),
     }

@@ -114,12 +114,12 @@ pub(crate) fn script_check(home: &Home) -> Option<Check> {
     let shown = home.path().display().to_string();
     let left: Vec<&str> = SCRIPT_FILES.into_iter().filter(|name| home.path().join(name).exists()).collect();
     if !left.is_empty() {
-        let message = format!("the script's {} have not been taken over", left.join(", "));
-        let repair = "kugetsu init takes them over, and reports what it leaves and why";
+        let message = format!("not imported from the shell script: {}", left.join(", "));
+        let repair = "kugetsu init, which reports what it does not import and why";
         return Some(Check::warning(id, shown, message, repair));
     }
     let is_used = home.old_config().is_file();
-    is_used.then(|| Check::ok(id, shown, "the script's config is in use; config.toml takes precedence"))
+    is_used.then(|| Check::ok(id, shown, "the config of the shell script is in use; config.toml takes precedence"))
 }
 
 fn size(bytes: u64) -> String {

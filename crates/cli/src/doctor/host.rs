@@ -33,12 +33,12 @@ pub(crate) async fn git_checks() -> Vec<Check> {
 pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
     // Both try the features out, which blocks for some milliseconds.
     let probed = tokio::task::spawn_blocking(|| (Tracking::detect(), sandbox::best_backend())).await;
-    let (means, cage) = match probed {
+    let (tracking, backend) = match probed {
         Ok(probed) => probed,
         Err(error) => return vec![Check::unknown("kernel.processes", "", error.to_string())],
     };
-    let message = format!("processes of a run are ended by {means}");
-    let processes = match means {
+    let message = format!("processes of a run are ended by {tracking}");
+    let processes = match tracking {
         Tracking::CgroupV2 | Tracking::Subreaper => Check::ok("kernel.processes", "", message),
         Tracking::Groups => Check::warning(
             "kernel.processes",
@@ -48,7 +48,7 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
         ),
     };
     let id = "kernel.cage";
-    let sandbox = match cage {
+    let sandbox = match backend {
         Ok(backend) => Check::ok(id, "", format!("the coordinator is sandboxed by {backend}")),
         Err(_) if settings.is_some_and(|settings| !settings.pm_cage) => {
             let message = "no sandbox is available and pm.cage is off: only its instructions keep the coordinator from \

@@ -13,8 +13,8 @@ fn wrong_input_fails_with_a_message_and_leaves_nothing() {
     let cases: &[(&[&str], &str)] = &[
         (&["start", plain.to_str().unwrap(), "x"], "git init"),
         (&["start", "/no/such/place", "x"], "/no/such/place"),
-        (&["start", "not a reference", "x"], "not a valid address"),
-        (&["start", "ext::sh -c true", "x"], "not a valid address"),
+        (&["start", "not a reference", "x"], "not a valid reference"),
+        (&["start", "ext::sh -c true", "x"], "not a valid reference"),
         (&["start", "https://github.com/acme/api", "x"], "issue"),
         (&["start", "https://github.com/acme/api/pull/7", "x"], "pull"),
         (&["start", ".", ""], "message"),

@@ -44,7 +44,7 @@ pub struct Delegated {
     pub over: bool,
 }
 
-/// Returns the issues with work in progress that a message may refer to.
+/// Returns the issues with existing work that a message may refer to.
 pub async fn candidates(engine: &Engine, message: &str, cwd: &Path) -> Result<Vec<Candidate>, Problem> {
     Ok(read(engine, message, cwd).await?.candidates())
 }
@@ -52,12 +52,12 @@ pub async fn candidates(engine: &Engine, message: &str, cwd: &Path) -> Result<Ve
 /// Queues a message for the coordinator. A request that is sent again with the same task id queues it once.
 ///
 /// # Errors
-/// The message may refer to issues with work in progress, and the request does not say which is meant.
+/// The message may refer to issues with existing work, and the request does not say which is meant.
 pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queued, Problem> {
     let id = task_id(&request.task)?;
     let message = request.message.trim();
     if message.is_empty() {
-        return Err(usage("a message is required").hint("kugetsu delegate \"<message>\""));
+        return Err(usage("a message is required").hint("run `kugetsu delegate \"<message>\"`"));
     }
     check_message(message, MESSAGE_MAX, "put the details into an issue, and name it in the message")?;
     let cwd = absolute(&request.cwd)?;
@@ -158,7 +158,7 @@ async fn chosen(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunView,
     }
     latest_task(engine, &issue).await?.ok_or_else(|| {
         usage(format!("{} has no work to continue", issue.reference))
-            .hint("leave out --worktree and mention the issue in the message")
+            .hint("omit --worktree, and name the issue in the message")
     })
 }
 
@@ -170,8 +170,6 @@ fn ambiguous(candidates: &[Candidate]) -> Problem {
     });
     let list = listed.collect::<Vec<_>>().join("\n");
     let first = &candidates[0].view.reference;
-    Problem::new(ProblemKind::NeedsPerson, format!("the message may refer to work in progress:\n{list}")).hint(format!(
-        "to choose one: kugetsu delegate --worktree {first} \"<message>\"; to let the coordinator decide: \
-             kugetsu delegate --anyway \"<message>\""
-    ))
+    Problem::new(ProblemKind::NeedsPerson, format!("the message may refer to existing work:\n{list}"))
+        .hint(format!("choose an issue with `--worktree {first}`, or pass `--anyway` to let the coordinator decide"))
 }

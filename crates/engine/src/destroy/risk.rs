@@ -28,7 +28,7 @@ pub(super) fn refuse_destroyed(issue: &Issue) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(ProblemKind::NotFound, format!("{} is already destroyed", issue.reference))
-        .hint(format!("to see what was rescued: kugetsu rescue list {}", issue.reference)))
+        .hint(format!("list its rescues with `kugetsu rescue list {}`", issue.reference)))
 }
 
 /// What cannot be found out counts as a risk.
@@ -53,10 +53,10 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
                 at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
             }
             PrStatus::Unknown { url: Some(url), why } => {
-                at_risk.change_unknown = Some(format!("the state of {url} is unknown: {why}"));
+                at_risk.change_unknown = Some(format!("the state of {url} is unknown ({why})"));
             }
             PrStatus::Unknown { url: None, why } => {
-                at_risk.change_unknown = Some(format!("whether it has a pull request is unknown: {why}"));
+                at_risk.change_unknown = Some(format!("it is unknown whether it has a pull request ({why})"));
             }
         }
     }

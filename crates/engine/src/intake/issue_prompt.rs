@@ -28,21 +28,22 @@ pub(crate) struct IssuePrompt {
 /// # Errors
 /// The forge is not known, does not answer, or has no such issue.
 pub(crate) async fn issue_prompt(engine: &Engine, issue: &IssueRef) -> Result<IssuePrompt, Problem> {
-    let with_message = format!("or pass a message: kugetsu start {issue} \"<message>\"");
+    let with_message = format!("pass a message with `kugetsu start {issue} \"<message>\"`");
     let base = &issue.repo.base;
     if base.is_local() {
-        return Err(usage(format!("a message is required: {issue} is a local issue without a description"))
-            .hint(format!("kugetsu start {issue} \"<message>\"")));
+        return Err(
+            usage(format!("a message is required: {issue} is a local issue without a description")).hint(with_message)
+        );
     }
     let failed = |error: ForgeError| {
-        let hint = error.hint().map_or_else(|| with_message.clone(), |hint| format!("{hint}; {with_message}"));
+        let hint = error.hint().map_or_else(|| with_message.clone(), |hint| format!("{hint}; or {with_message}"));
         Problem::new(ProblemKind::Failed, format!("cannot read {issue}: {error}")).hint(hint)
     };
     let Some(forge) = forge(engine, base).map_err(failed)? else {
         return Err(usage(format!(
             "a message is required: {base} is not a configured server, so the issue cannot be read"
         ))
-        .hint(format!("kugetsu server add <name> {base}; {with_message}")));
+        .hint(format!("add the server with `kugetsu server add <name> {base}`, or {with_message}")));
     };
     let found = forge.issue(&issue.repo.project, issue.number).await.map_err(failed)?;
     if found.is_pull_request {

@@ -114,7 +114,7 @@ fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     }
     if message.is_empty() {
         return Err(usage("a message is required").hint(format!(
-            "kugetsu {} {} \"<message>\"",
+            "run `kugetsu {} {} \"<message>\"`",
             request.kind.verb(),
             request.reference
         )));
@@ -151,7 +151,7 @@ async fn start(
             Some(number) => issue_prompt(engine, &IssueRef { repo: target.repo.name.clone(), number }).await?,
             None => {
                 return Err(usage("a message is required: a new local issue has no title or description")
-                    .hint(format!("kugetsu start {} \"<message>\"", request.reference)));
+                    .hint(format!("run `kugetsu start {} \"<message>\"`", request.reference)));
             }
         };
         draft.message = Some(prompt.message);
@@ -222,7 +222,7 @@ async fn continue_issue(
 fn refuse_the_coordinator(reference: &IssueRef) -> Result<(), Problem> {
     match reference.is_coordinator() {
         true => Err(usage(format!("{COORDINATOR} is the coordinator, not an issue"))
-            .hint("to send it a message: kugetsu delegate \"<message>\"")),
+            .hint("send it a message with `kugetsu delegate \"<message>\"`")),
         false => Ok(()),
     }
 }
@@ -240,7 +240,7 @@ async fn refuse_unknown_files(engine: &Engine, target: &resolve::TaskTarget) -> 
         return Ok(());
     }
     Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not start", worktree.display()))
-        .hint(format!("to import it: kugetsu init; then: kugetsu continue {reference} \"<message>\"")))
+        .hint(format!("import it with `kugetsu init`, then run `kugetsu continue {reference} \"<message>\"`")))
 }
 
 /// A run and an attached user cannot share a session. A run of a task that was queued before checks again.
@@ -283,11 +283,11 @@ async fn refuse_cycle(engine: &Engine, own: &IssueRef, after: Option<&(IssueId, 
         let issue = engine.store().issue_by_id(id).await.map_err(store_failed)?;
         if issue.reference == *own {
             let message = match first_reference == own {
-                true => format!("{own} cannot come after itself"),
-                false => format!("{own} cannot come after {first_reference}, which waits for {own}"),
+                true => format!("{own} cannot wait for itself"),
+                false => format!("{own} cannot wait for {first_reference}, which waits for {own}"),
             };
-            return Err(usage(format!("{message}: it would wait forever")).hint(format!(
-                "leave out --after, or cancel the task that waits: kugetsu queue cancel {first_reference}"
+            return Err(usage(message).hint(format!(
+                "omit --after, or cancel the waiting task with `kugetsu queue cancel {first_reference}`"
             )));
         }
         if seen.insert(id) {
@@ -333,8 +333,8 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
         return problem;
     }
     problem.hint(match token_variable(&engine.settings(), repo.base.as_str()) {
-        Some(name) => format!("kugetsu env set {name} -   (reads the token from standard input)"),
-        None => format!("to use a token, add the server first: kugetsu server add <name> {}", repo.base),
+        Some(name) => format!("set a token with `kugetsu env set {name} -`, which reads it from stdin"),
+        None => format!("to use a token, first add the server with `kugetsu server add <name> {}`", repo.base),
     })
 }
 
@@ -351,7 +351,7 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
         max => format!("{max} of {max} slots in use"),
     };
     Err(Problem::new(ProblemKind::Full, message)
-        .hint("leave out --no-queue to queue the task, or allow more: kugetsu config set agents.max <number>"))
+        .hint("omit --no-queue to queue the task, or raise the limit with `kugetsu config set agents.max <number>`"))
 }
 
 fn pr_url(request: &TaskRequest) -> Result<Option<String>, Problem> {

@@ -32,8 +32,8 @@ pub struct DaemonStatus {
 pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
     if let Ok(id) = name.parse::<TaskId>() {
         return engine.store().view(id).await.map_err(store_failed)?.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, format!("there is no task {name}"))
-                .hint("to see all tasks: kugetsu queue list --all --json")
+            Problem::new(ProblemKind::NotFound, format!("no task {name}"))
+                .hint("list all tasks with `kugetsu queue list --all --json`")
         });
     }
     issue(engine, name, cwd).await

@@ -43,20 +43,20 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
                 Some(run) => format!("running since {}", run.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
                 None => "its run is starting".to_owned(),
             });
-            why.next.push(format!("to follow it: kugetsu logs -f {name}"));
-            why.next.push(format!("to cancel it: kugetsu queue cancel {name}"));
+            why.next.push(format!("follow it with `kugetsu logs -f {name}`"));
+            why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         }
         ended => {
             let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was recorded".to_owned());
             why.because.push(reason);
-            why.next.push(format!("to see what happened: kugetsu logs {name}"));
+            why.next.push(format!("read its transcript with `kugetsu logs {name}`"));
             if issue.reference.is_coordinator() {
-                why.next.push("to send another message: kugetsu delegate \"<message>\"".to_owned());
+                why.next.push("send another message with `kugetsu delegate \"<message>\"`".to_owned());
             } else if issue.state == IssueState::Open {
-                why.next.push(format!("to continue: kugetsu continue {name} \"<message>\""));
+                why.next.push(format!("continue it with `kugetsu continue {name} \"<message>\"`"));
             }
             if ended != TaskState::Done {
-                why.next.push(format!("to retry: kugetsu queue retry {name}"));
+                why.next.push(format!("retry it with `kugetsu queue retry {name}`"));
             }
         }
     }
@@ -83,15 +83,15 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         let latest = store.view(after).await.map_err(store_failed)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
             let state = latest.map_or("not started", |latest| latest.task.state.name());
-            why.because.push(format!("it waits until {other} is done; that is {state}"));
-            why.next.push(format!("to see why: kugetsu why {other}"));
+            why.because.push(format!("it waits until {other} is done, which is {state}"));
+            why.next.push(format!("see why with `kugetsu why {other}`"));
         }
     }
     if task.kind.needs_slot() {
         let (max, in_use) = (engine.settings().agents_max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
         if max == 0 {
             why.because.push("agents.max is 0, so no task starts".to_owned());
-            why.next.push("kugetsu config set agents.max 3".to_owned());
+            why.next.push("allow runs with `kugetsu config set agents.max 3`".to_owned());
         } else if in_use >= max {
             let running = store.issues(IssueFilter::Running, usize::MAX).await.map_err(store_failed)?.issues;
             let names: Vec<String> = running
@@ -102,7 +102,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
                 .collect();
             let names = names.join(", ");
             why.because.push(format!("{in_use} of {max} slots in use: {names}"));
-            why.next.push("to allow more: kugetsu config set agents.max <number>".to_owned());
+            why.next.push("raise the limit with `kugetsu config set agents.max <number>`".to_owned());
         }
         if let Some(ahead) = store.queue_position(task.id).await.map_err(store_failed)?.filter(|ahead| *ahead > 0) {
             why.because.push(format!("{} ahead of it in the queue", counted(ahead, "task")));

@@ -1,4 +1,4 @@
-//! Errors of addresses. The input is shown without user names, passwords and queries, because what people paste often
+//! Errors of references and URLs. The input is shown without user names, passwords and queries, because what people paste often
 //! contains a token.
 
 use std::fmt;
@@ -36,19 +36,19 @@ impl AddressError {
 
     pub fn hint(&self) -> Option<String> {
         let own = match self.reason {
-            Reason::Host => Some("write an international host name in its xn-- form"),
-            Reason::AtSign => Some("leave out the user name and the password"),
-            Reason::UnknownServer => Some("add the server with `kugetsu server add <name> <address>`"),
-            Reason::ProjectId => Some("write the path of the project"),
+            Reason::Host => Some("use the xn-- form of an international host name"),
+            Reason::AtSign => Some("omit the user name and the password"),
+            Reason::UnknownServer => Some("add the server with `kugetsu server add <name> <url>`"),
+            Reason::ProjectId => Some("use the path of the project"),
             _ => None,
         };
         let example = match self.expected {
             Expected::Reference => {
-                "write https://host/owner/repo/issues/12, owner/repo#12, #12 inside a clone, or . for the git \
-                 repository here"
+                "use https://host/owner/repo/issues/12, owner/repo#12, #12 inside a clone, or . for the current git \
+                 repository"
             }
-            Expected::CloneUrl => "write https://host/owner/repo.git, git@host:owner/repo.git or a path",
-            Expected::Server => "write it as https://git.example.com",
+            Expected::CloneUrl => "use https://host/owner/repo.git, git@host:owner/repo.git or a path",
+            Expected::Server => "use a URL such as https://git.example.com",
         };
         Some(own.unwrap_or(example).to_owned())
     }
@@ -58,7 +58,12 @@ impl std::error::Error for AddressError {}
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a valid address: {}", self.shown, self.reason)
+        let kind = match self.expected {
+            Expected::Reference => "reference",
+            Expected::CloneUrl => "clone URL",
+            Expected::Server => "URL of a server",
+        };
+        write!(f, "{:?} is not a valid {kind}: {}", self.shown, self.reason)
     }
 }
 
@@ -92,14 +97,14 @@ pub enum Reason {
     Server(InvalidName),
     #[error(transparent)]
     Project(InvalidName),
-    #[error("the project is missing or has only one part instead of owner/repo")]
+    #[error("it does not contain a project such as owner/repo")]
     TooFewParts,
     #[error("the project has more parts than the server allows")]
     TooManyParts,
     /// On a server of unknown kind, the project could begin anywhere in the path.
-    #[error("the server is not known, so the path does not show where the project begins")]
+    #[error("its server is not configured, so it is unclear where the project starts in the path")]
     UnknownServer,
-    #[error("it is the address of another page than an issue, a pull request or a repository")]
+    #[error("it is not the page of an issue, a pull request or a repository")]
     OtherPage,
     /// GitLab's API accepts an id in place of a project's path.
     #[error("it names the project by an id")]
@@ -112,7 +117,7 @@ pub enum Reason {
     #[error("`!` names a merge request, which this kind of server does not have")]
     PullRequestSign,
     /// `#12` without a current repository.
-    #[error("a number alone needs a git repository here whose server is known")]
+    #[error("a number alone works only inside a clone of a repository on a known server")]
     NoCurrentRepo,
     #[error("the name of a local repository has one part: local/<name>")]
     LocalName,
