@@ -37,7 +37,7 @@ pub(crate) fn printable_lines(bytes: &[u8], max: usize) -> String {
     }
 }
 
-/// Whether a terminal shows nothing for the character, but shows its neighbours differently because of it.
+/// Whether a terminal shows nothing for the character, but shows its neighbors differently because of it.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
