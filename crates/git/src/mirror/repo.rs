@@ -159,10 +159,12 @@ impl Mirror {
         let mut command = command.args(["--bare", "--progress", "--template="]);
         if let Some(local) = self.local_repo().await?.cloned() {
             self.promisor = Promisor::of_repo(&self.git, &local.root).await?;
-            // `--local` links the objects instead of copying them. Not if the source borrows objects itself: their owner
-            // may remove them.
+            // Git links the objects of a path, or copies them to another file system (but fails there with `--local`).
+            // Not if the source borrows objects itself: their owner may remove them.
             let borrows = local.common_dir.join("objects/info/alternates").exists();
-            command = command.arg(if borrows && self.promisor.is_none() { "--no-local" } else { "--local" });
+            if borrows && self.promisor.is_none() {
+                command = command.arg("--no-local");
+            }
         }
         command = command.arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
         self.authenticate(command).await.without_git_dir().run_with_progress(progress).await?;

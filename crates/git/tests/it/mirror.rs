@@ -136,6 +136,18 @@ async fn mirror_works_without_its_source_repository() {
 }
 
 #[tokio::test]
+async fn repository_on_another_file_system_is_mirrored() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    // A file system of its own on Linux. Elsewhere this is an ordinary mirror.
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let (source, dir) = (Source::Path(repository.clone()), memory.path().join("mirror"));
+    let mirror = Mirror::open_or_create(&fixture.git, &dir, &source, &mut quiet).await.unwrap();
+    let base = mirror.resolve_base(None).await.unwrap();
+    assert_eq!(base.commit, Some(fixture.oid(&repository, "HEAD")));
+}
+
+#[tokio::test]
 async fn existing_directory_is_never_taken_for_a_mirror() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
