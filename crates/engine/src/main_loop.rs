@@ -98,9 +98,10 @@ impl Loop {
         self.settle().await?;
         self.slots_full = scheduler::pass(&self.engine).await?;
         loop {
-            let claimed = self.engine.store().claim_effects(self.engine.clock().now(), BATCH).await?;
+            let now = self.engine.now();
+            let claimed = self.engine.store().claim_effects(now, BATCH).await?;
             if claimed.is_empty() {
-                return self.engine.store().next_effect_due().await;
+                return self.engine.store().next_effect_due(now).await;
             }
             for effect in claimed {
                 self.spawn(effect);

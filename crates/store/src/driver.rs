@@ -31,7 +31,7 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>>;
 
     /// See [`Store::next_effect_due`](crate::store::Store::next_effect_due).
-    fn next_effect_due(&self) -> Reply<'_, Option<Timestamp>>;
+    fn next_effect_due(&self, now: Timestamp) -> Reply<'_, Option<Timestamp>>;
 
     /// See [`Store::effects_of`](crate::store::Store::effects_of).
     fn effects_of(&self, issue: IssueId) -> Reply<'_, Vec<EffectView>>;

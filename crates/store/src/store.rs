@@ -68,9 +68,10 @@ impl Store {
         self.driver.claim_effects(now, limit).await
     }
 
-    /// Returns the time when the next pending effect is due that is not claimed.
-    pub async fn next_effect_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.driver.next_effect_due().await
+    /// Returns the time after `now` when the next pending effect is due that is not claimed. One that is due and could not be
+    /// claimed is damaged.
+    pub async fn next_effect_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.driver.next_effect_due(now).await
     }
 
     /// Removes an effect and stores its results, in one transaction. Returns why results were refused because they no

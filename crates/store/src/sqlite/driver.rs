@@ -128,9 +128,9 @@ impl Driver for Sqlite {
         })
     }
 
-    fn next_effect_due(&self) -> Reply<'_, Option<Timestamp>> {
+    fn next_effect_due(&self, now: Timestamp) -> Reply<'_, Option<Timestamp>> {
         let claimed = self.claimed().clone();
-        self.readers.query(move |connection| read::next_effect_due(connection, &claimed))
+        self.readers.query(move |connection| read::next_effect_due(connection, &claimed, now))
     }
 
     fn effects_of(&self, issue: IssueId) -> Reply<'_, Vec<EffectView>> {

@@ -55,7 +55,14 @@ macro_rules! run_columns {
     };
 }
 
-pub(super) use {issue_columns, run_columns, task_columns};
+/// Columns of [`effect`], from `effects`.
+macro_rules! effect_columns {
+    () => {
+        "id, key, issue, kind, data, attempt, created_at"
+    };
+}
+
+pub(super) use {effect_columns, issue_columns, run_columns, task_columns};
 
 /// Reads the columns of a row in order.
 pub(super) struct Columns<'r> {
@@ -298,7 +305,6 @@ pub(super) fn repo(row: &Row<'_>) -> Result<Repo, StoreError> {
     Ok(Repo { name, kind, source: columns.owned()? })
 }
 
-/// Reads `id, key, issue, kind, data, attempt, created_at`.
 pub(super) fn effect(row: &Row<'_>) -> Result<ClaimedEffect, StoreError> {
     let mut columns = Columns::of("effect", row);
     let id = EffectId(columns.number()?);

@@ -7,7 +7,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::query::ViewFilter;
 use uuid::Uuid;
 
-use crate::world::{World, now, start};
+use crate::world::{World, later, now, start};
 
 /// Three issues: two with a queued task, of which `damage` damages the first one, and one with a live run.
 async fn damaged(damage: impl Fn(IssueId, TaskId) -> String) -> (World, [IssueId; 3], TaskId) {
@@ -115,4 +115,25 @@ async fn many_damaged_tasks_at_the_head_of_the_queue() {
     let (last, _) = world.queued(21).await;
     assert_eq!(world.next(3).await, [last.id]);
     assert_eq!(world.store().check().await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_damaged_effect() {
+    let mut world = World::new().await;
+    let (first, task) = world.queued(1).await;
+    world.claim(first.id, task).await;
+    let (second, task) = world.queued(2).await;
+    world.claim(second.id, task).await;
+    world.tamper(&format!("UPDATE effects SET data = '{{}}' WHERE issue = '{}'", first.id)).await;
+    let store = world.store();
+    let claimed = store.claim_effects(now(), 9).await.unwrap();
+    assert_eq!(claimed.iter().map(|effect| effect.issue).collect::<Vec<_>>(), [second.id]);
+    assert_eq!(store.next_effect_due(now()).await.unwrap(), None, "the loop does not wait for the damaged one");
+    let reported = store.check().await.unwrap();
+    assert!(reported.len() == 1 && reported[0].contains("effect 1"), "{reported:?}");
+
+    store.reschedule_effect(claimed[0].id, later(60), "why".to_owned()).await.unwrap();
+    let due = store.next_effect_due(now()).await.unwrap().unwrap();
+    assert!(due > now() && due <= later(60), "{due}");
+    assert!(store.claim_effects(now(), 9).await.unwrap().is_empty(), "it is not due yet");
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::effect::{ClaimedEffect, EffectId, EffectView};
 use crate::error::StoreError;
-use crate::sqlite::row::{self, Columns};
+use crate::sqlite::row::{self, Columns, effect_columns};
 
 /// Returns at most `limit` pending effects that are due and not among `claimed`, oldest due first. A damaged one is logged
 /// and left alone.
@@ -33,19 +33,22 @@ pub(in crate::sqlite) fn due_effects(
     Ok(due)
 }
 
-const DUE: &str = "\
-    SELECT id, key, issue, kind, data, attempt, created_at FROM effects INDEXED BY effects_due \
-    WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, id";
+const DUE: &str = concat!(
+    "SELECT ",
+    effect_columns!(),
+    " FROM effects INDEXED BY effects_due WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, id"
+);
 
-/// Returns the time when the next pending effect is due that is not among `claimed` and not due yet.
+/// Returns the time after `now` when the next pending effect is due that is not among `claimed`.
 pub(in crate::sqlite) fn next_effect_due(
     connection: &Connection,
     claimed: &HashSet<EffectId>,
+    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, due_at FROM effects INDEXED BY effects_due WHERE state = 'pending' ORDER BY due_at, id",
+        "SELECT id, due_at FROM effects INDEXED BY effects_due WHERE state = 'pending' AND due_at > ? ORDER BY due_at, id",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([now.as_millisecond()])?;
     while let Some(found) = rows.next()? {
         if !claimed.contains(&EffectId(found.get(0)?)) {
             return Ok(Timestamp::from_millisecond(found.get(1)?).ok());

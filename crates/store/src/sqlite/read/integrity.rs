@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;
-use crate::sqlite::row::{self, Columns, issue_columns, run_columns, task_columns};
+use crate::sqlite::row::{self, Columns, effect_columns, issue_columns, run_columns, task_columns};
 
 /// Describes every fault that SQLite finds in the file, and every row that cannot be read.
 pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> {
@@ -13,12 +13,14 @@ pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, S
     read_all(connection, ISSUES, |row| row::issue(&mut Columns::of("issue", row)).map(drop), &mut faults)?;
     read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut faults)?;
     read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
+    read_all(connection, EFFECTS, |row| row::effect(row).map(drop), &mut faults)?;
     Ok(faults)
 }
 
 const ISSUES: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo");
 const TASKS: &str = concat!("SELECT ", task_columns!(), " FROM tasks t");
 const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs r");
+const EFFECTS: &str = concat!("SELECT ", effect_columns!(), " FROM effects");
 
 fn read_all(
     connection: &Connection,
