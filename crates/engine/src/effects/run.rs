@@ -1,10 +1,10 @@
 //! Carries a run from its claim to its end: starts the runner, waits until it is gone, and closes the run.
 //!
-//! The effect stays claimed for as long as the run lasts. If the daemon dies, the runner goes on without it, and the next
+//! The effect stays claimed for as long as the run lasts. If the daemon dies, the runner continues without it, and the next
 //! daemon claims the effect again: a runner that holds its lock is waited for, one that is gone is closed, and one that
 //! was never started is started. There is no other recovery.
 //!
-//! A runner writes every record to its file before it reports it, so the file tells whether it ended in order while no
+//! A runner writes every record to its file before it reports it, so the file shows whether it ended in order while no
 //! daemon listened, or was killed.
 
 use std::io;
@@ -58,16 +58,16 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
     let home = engine.home().run(lease.run);
     let unknown =
         |error: io::Error| RunError::Unknown(format!("the lock of run {} cannot be tried: {error}", lease.run));
-    match lock::probe(&home).map_err(unknown)? {
-        Life::Alive(lock) => {
-            lock::released(lock).await.map_err(unknown)?;
-            if matches!(lock::probe(&home).map_err(unknown)?, Life::Gone) {
-                return Ok("its runner ended without a report".to_owned());
-            }
-            // The daemon before this one died while it handed over the run, and the runner ended without doing anything.
+    let mut gone = "its runner was gone when the daemon came back";
+    loop {
+        match lock::probe(&home).map_err(unknown)? {
+            // Afterwards it may be found as never started: a daemon that died while it handed over the run took the lock,
+            // too. It may also be taken again: by another process that has just tried it.
+            Life::Alive(lock) => lock::released(lock).await.map_err(unknown)?,
+            Life::Gone => return Ok(gone.to_owned()),
+            Life::NeverStarted => break,
         }
-        Life::Gone => return Ok("its runner was gone when the daemon came back".to_owned()),
-        Life::NeverStarted => {}
+        gone = "its runner ended without a report";
     }
     match launch::start(engine, issue, lease).await {
         Ok(runner) => Ok(runner.await),
