@@ -60,7 +60,9 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         held => held.ok().flatten(),
     };
     if !directory.exists() && !relay.exists() {
-        removed.rescue = earlier_rescue(engine, issue, requested_at).await;
+        if let Ok(mirror) = repositories::mirror(engine, issue).await {
+            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await;
+        }
         delete_session(engine, issue, engine.home().path(), &mut removed.notes).await;
         return Ok(removed);
     }
@@ -69,6 +71,10 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
     if let Some(worktree) = &worktree {
         removed.rescue = save(&mirror, worktree, issue, requested_at).await?;
+        if removed.rescue.is_none() {
+            // Nothing that an attempt before this one has not saved.
+            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await;
+        }
     }
     delete_session(engine, issue, &directory, &mut removed.notes).await;
     let gone = match &worktree {
@@ -100,10 +106,10 @@ async fn save(
     Err(format!("this cannot be rescued: {}", saved.unsaved.join(", ")))
 }
 
-/// Returns the rescue that an attempt before this one saved: the files are gone, and the user is to know where they are.
-async fn earlier_rescue(engine: &Engine, issue: &Issue, requested_at: Timestamp) -> Option<String> {
-    let mirror = repositories::mirror(engine, issue).await.ok()?;
-    let rescues = rescue::list(&mirror, Some(issue.reference.number)).await.ok()?;
+/// Returns the rescue that an attempt before this one saved: the user is told where the files are, also if the daemon died
+/// meanwhile.
+async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Option<String> {
+    let rescues = rescue::list(mirror, Some(issue.reference.number)).await.ok()?;
     let since = rescue_time::format(requested_at);
     rescues.into_iter().filter(|rescue| rescue.at >= since).max_by(|a, b| a.at.cmp(&b.at)).map(|rescue| rescue.name)
 }
