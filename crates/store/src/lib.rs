@@ -7,6 +7,8 @@
 mod driver;
 pub mod effect;
 pub mod error;
+#[cfg(feature = "testing")]
+pub mod fuse;
 pub mod open;
 pub mod query;
 mod sqlite;

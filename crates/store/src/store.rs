@@ -28,6 +28,11 @@ impl Store {
         Self { driver: Arc::new(driver) }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn driver(&self) -> Arc<dyn Driver> {
+        Arc::clone(&self.driver)
+    }
+
     /// Queues a task. The task identifier makes this idempotent: a second call changes nothing and returns `repeated`.
     pub async fn enqueue(&self, enqueue: Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
         self.apply_write(Write::Enqueue { enqueue: Box::new(enqueue), now }).await

@@ -2,22 +2,26 @@
 //! outlives the daemon, and reports again to the next one.
 
 use std::fs::{File, OpenOptions};
+use std::future::pending;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kugetsu_api::home::RunHome;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::run::Usage;
 use kugetsu_api::run_spec::{RunSpec, RunnerControl, Work};
-use kugetsu_domain::ids::RunId;
+use kugetsu_domain::ids::{RunId, TaskId};
+use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::runners::report;
 use kugetsu_engine::{Engine, StartRunner};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::fuse::Fuse;
+use kugetsu_store::write::Precondition;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use uuid::Uuid;
 
-/// Delay before a runner tries to reach a daemon again.
-const RETRY: Duration = Duration::from_millis(5);
+use crate::world::request;
 
 /// The machine that runners run on. It outlives every daemon.
 #[derive(Clone)]
@@ -43,23 +47,54 @@ impl Machine {
 
     /// The messages of the runs that were started, in order.
     pub(crate) fn started(&self) -> Vec<String> {
-        self.0.started.lock().unwrap().iter().map(|(_, message)| message.clone()).collect()
+        self.started_runs().into_iter().map(|(_, message)| message).collect()
     }
 
-    pub(crate) fn start_runner(&self) -> Arc<StartRunner> {
+    pub(crate) fn started_runs(&self) -> Vec<(RunId, String)> {
+        self.0.started.lock().unwrap().clone()
+    }
+
+    /// The daemon may die before and after it starts a runner.
+    pub(crate) fn start_runner(&self, fuse: Fuse) -> Arc<StartRunner> {
         let machine = self.clone();
         Arc::new(move |home, lock, _| {
+            if !fuse.step() {
+                return Ok(Box::pin(pending()));
+            }
             let spec: RunSpec = serde_json::from_slice(&std::fs::read(home.spec())?)?;
             let run: RunId = spec.run.parse().map_err(std::io::Error::other)?;
             machine.0.started.lock().unwrap().push((run, spec.message.clone()));
             let runner = Runner { machine: machine.clone(), run, spec, home: home.clone(), lock };
             let ended = machine.0.runtime.spawn(runner.run());
+            if !fuse.step() {
+                return Ok(Box::pin(pending()));
+            }
             Ok(Box::pin(async move {
                 // Only the test's own end aborts it.
                 let _ = ended.await;
                 "its runner ended".to_owned()
             }))
         })
+    }
+
+    /// Repeats a call to the daemon until one answers: it may die before it does.
+    async fn call<T, F>(&self, call: impl Fn(Engine) -> F) -> T
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut daemons = self.0.daemon.subscribe();
+        loop {
+            // The sender lives in `self`.
+            let engine = daemons.wait_for(Option::is_some).await.unwrap().clone();
+            let Some(engine) = engine else { continue };
+            tokio::select! {
+                answer = call(engine) => match answer {
+                    Ok(answer) => return answer,
+                    Err(error) => panic!("the daemon refuses a runner's call: {error}"),
+                },
+                _ = daemons.changed() => {}
+            }
+        }
     }
 }
 
@@ -73,9 +108,12 @@ struct Runner {
 }
 
 impl Runner {
-    /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report) or `wait` (for a cancel).
+    /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report), `wait` (for a cancel) or
+    /// `delegate <issue> <script>`.
     async fn run(self) {
-        let script = self.spec.message.split_whitespace().next().unwrap_or_default().to_owned();
+        let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
+        let mut words = script.split_whitespace();
+        let command = words.next().unwrap_or_default();
         self.write(Body::Step { text: "the runner starts".to_owned() });
         if let Work::Issue(issue) = &self.spec.work {
             self.write(Body::Worktree {
@@ -85,30 +123,36 @@ impl Runner {
                 base_sha: None,
             });
         }
-        if script == "vanish" {
+        if command == "vanish" {
             return;
         }
         self.write(Body::Session {
-            session: format!("session of {}", self.spec.issue),
+            session: format!("session-of-{}", self.spec.issue),
             agent: self.spec.agent.name.clone(),
             model: None,
             resumed: false,
         });
         self.report().await;
-        let state = match script.as_str() {
+        let state = match command {
             "wait" => {
                 self.wait_for_cancel().await;
                 "canceled"
             }
+            "delegate" => {
+                let number = words.next().and_then(|number| number.parse().ok()).unwrap();
+                self.start_task(number, &words.collect::<Vec<_>>().join(" ")).await;
+                "done"
+            }
             "fail" => "failed",
             _ => "done",
         };
+        let is_pushed = command == "push";
         self.write(Body::Ended {
             state: state.to_owned(),
-            reason: format!("the script says {script}"),
-            head_sha: None,
-            commits: 0,
-            pushed: script == "push",
+            reason: format!("the script is {command}"),
+            head_sha: is_pushed.then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
+            commits: u64::from(is_pushed),
+            pushed: is_pushed,
             usage: Usage::default(),
         });
         self.report().await;
@@ -122,39 +166,46 @@ impl Runner {
         file.write_all(line.as_bytes()).unwrap();
     }
 
-    /// Reports all records, however many daemons that takes.
+    /// Reports all records.
     async fn report(&self) {
         let lines = std::fs::read(self.home.records()).unwrap();
-        loop {
-            let daemon = self.machine.0.daemon.borrow().clone();
-            if let Some(engine) = daemon
-                && report::take_records(&engine, self.run, 0, &lines).await.is_ok()
-            {
-                return;
-            }
-            tokio::time::sleep(RETRY).await;
-        }
+        let (run, lines) = (self.run, &lines);
+        self.machine.call(|engine| async move { report::take_records(&engine, run, 0, lines).await }).await;
+    }
+
+    /// Queues a task for an issue. Its id follows from the run, so that repeating this queues one.
+    async fn start_task(&self, number: u64, message: &str) {
+        let run: Uuid = self.run.to_string().parse().unwrap();
+        let id = TaskId::new(Uuid::from_u128(run.as_u128() + 1));
+        let mut task = request(id, number, TaskKind::Start, message, Precondition::Idle);
+        task.task.asked_by = Some(self.spec.task.parse().unwrap());
+        let task = &task;
+        self.machine
+            .call(|engine| async move { engine.store().enqueue(task.clone(), engine.clock().now()).await })
+            .await;
     }
 
     async fn wait_for_cancel(&self) {
+        let mut daemons = self.machine.0.daemon.subscribe();
         loop {
-            let daemon = self.machine.0.daemon.borrow().clone();
-            if let Some(engine) = daemon
-                && let Ok((first, inbox)) = report::connect(&engine, self.run).await
-            {
-                if first.contains(&RunnerControl::Cancel) {
-                    return;
-                }
-                drop(engine);
-                if let Some(mut inbox) = inbox {
-                    while let Some(message) = inbox.recv().await {
-                        if message == RunnerControl::Cancel {
-                            return;
-                        }
-                    }
+            let run = self.run;
+            let connect = |engine: Engine| async move { report::connect(&engine, run).await };
+            let (first, inbox) = self.machine.call(connect).await;
+            if first.contains(&RunnerControl::Cancel) {
+                return;
+            }
+            let Some(mut inbox) = inbox else { return };
+            daemons.mark_unchanged();
+            loop {
+                tokio::select! {
+                    message = inbox.recv() => match message {
+                        Some(RunnerControl::Cancel) => return,
+                        Some(_) => {}
+                        None => break,
+                    },
+                    _ = daemons.changed() => break,
                 }
             }
-            tokio::time::sleep(RETRY).await;
         }
     }
 }

@@ -1,7 +1,5 @@
 //! From a queued task to its end.
 
-use std::time::Duration;
-
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
 use kugetsu_store::write::Precondition;
@@ -81,27 +79,28 @@ async fn interrupt_cancels_the_run_and_the_message_comes_next() {
 }
 
 #[tokio::test]
-async fn failed_effect_is_retried_when_it_is_due() {
+async fn effect_that_fails_is_retried_after_growing_delays_until_it_succeeds() {
     let world = World::new(1).await;
-    // No run directory can be created: the run cannot start, and the task fails at once rather than hang.
     let daemon = world.daemon();
+    // Whether the runner is alive cannot be determined.
     std::fs::remove_dir_all(world.home.runs()).unwrap();
     std::fs::write(world.home.runs(), "in the way").unwrap();
     daemon.start(1, "done").await;
-    let mut waited = 0;
-    loop {
-        if daemon.issue(1).await.tasks.is_empty() {
-            break;
-        }
-        // Whatever could not be found out is tried again later.
-        world.advance(Duration::from_secs(60));
-        waited += 1;
-        if waited == 5 {
-            std::fs::remove_file(world.home.runs()).unwrap();
-            std::fs::create_dir(world.home.runs()).unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let issue = daemon.issue(1).await.id;
+    let mut delays = Vec::new();
+    for attempt in 1..=4 {
+        let failed = daemon.failed_effect(issue, attempt).await;
+        assert!(failed.error.as_ref().is_some_and(|error| error.contains("lock")), "{failed:?}");
+        let delay = failed.due_at.duration_since(daemon.engine.clock().now()).as_secs();
+        delays.push(delay);
+        daemon.set_time(failed.due_at);
     }
-    daemon.settled(1).await;
-    assert!(["done", "failed"].contains(&daemon.state(1).await));
+    assert!(delays.iter().zip([1, 2, 4, 8]).all(|(delay, least)| (least..=2 * least).contains(delay)), "{delays:?}");
+    assert!(world.machine.started().is_empty());
+    std::fs::remove_file(world.home.runs()).unwrap();
+    std::fs::create_dir(world.home.runs()).unwrap();
+    let events = daemon.settled(1).await;
+    assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "session_opened", "run_ended"]);
+    assert_eq!(world.machine.started(), ["done"]);
+    assert_eq!(daemon.no_effects(issue).await, []);
 }

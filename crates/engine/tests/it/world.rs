@@ -1,11 +1,11 @@
 //! A machine with a home, and daemons that come and go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kugetsu_agent::Policy;
 use kugetsu_api::home::Home;
 use kugetsu_domain::ids::{IssueId, TaskId};
@@ -19,31 +19,43 @@ use kugetsu_engine::{Engine, Parts, Settings, serve_engine};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use kugetsu_git::command::Git;
+use kugetsu_store::effect::EffectView;
+use kugetsu_store::fuse::Fuse;
 use kugetsu_store::open::{self, Opened};
+use kugetsu_store::query::{ViewFilter, ViewQuery};
+use kugetsu_store::store::Store;
 use kugetsu_store::view::Repo;
 use kugetsu_store::write::{Enqueue, Precondition};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OnceCell, oneshot, watch};
 use uuid::Uuid;
 
 use crate::runner::Machine;
 
 /// Time limit of every wait. Only a failing test reaches it.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Time without an event after which the clock is set to the time when the next effect is due.
+const IDLE: Duration = Duration::from_millis(1);
 
 pub(crate) struct World {
     pub(crate) home: Home,
     pub(crate) machine: Machine,
+    pub(crate) repo: Repo,
     time: watch::Sender<Timestamp>,
     clock: Clock,
     settings: watch::Sender<Arc<Settings>>,
-    git: Git,
+    pub(crate) git: Git,
     _directory: tempfile::TempDir,
 }
 
 /// A running daemon, on threads of its own. Dropping it kills it.
 pub(crate) struct Daemon {
     pub(crate) engine: Engine,
+    /// The daemon's store as the test sees it: it answers also when the daemon is dead, and its answers are no steps.
+    pub(crate) store: Store,
+    pub(crate) fuse: Fuse,
+    time: watch::Sender<Timestamp>,
+    repo: Repo,
     threads: Threads,
     closed: oneshot::Receiver<()>,
 }
@@ -51,9 +63,8 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Kills it: every task of it stops where it is, and its database is closed.
     pub(crate) async fn kill(self) {
-        let Self { engine, threads, closed } = self;
-        drop(threads);
-        drop(engine);
+        let Self { engine, store, threads, closed, .. } = self;
+        drop((threads, engine, store));
         tokio::time::timeout(LIMIT, closed).await.expect("the database is closed").expect("the writer lives");
     }
 }
@@ -72,38 +83,73 @@ impl Drop for Threads {
     }
 }
 
+/// The git program and an empty database, which are the same for all worlds of a test.
+static SHARED: OnceCell<(Git, Vec<u8>)> = OnceCell::const_new();
+
+/// A directory in memory where the system has one: these tests are not about the disk.
+fn memory_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+async fn shared() -> (Git, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty.db");
+    let Opened { store, closed } = open::open(&path).unwrap();
+    drop(store);
+    closed.await.unwrap();
+    (Git::find().await.unwrap(), std::fs::read(path).unwrap())
+}
+
 impl World {
     pub(crate) async fn new(agents_max: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::with(settings(agents_max), repo()).await
+    }
+
+    /// A world whose issues belong to `repo`.
+    pub(crate) async fn with(settings: Settings, repo: Repo) -> Self {
+        let directory = memory_directory();
         let home = Home::new(directory.path().join("home"));
         home.create().unwrap();
         let (clock, time) = Clock::manual(Timestamp::from_second(1_700_000_000).unwrap());
-        let settings = watch::Sender::new(Arc::new(settings(agents_max)));
-        let git = Git::find().await.unwrap();
-        Self { home, machine: Machine::new(), time, clock, settings, git, _directory: directory }
+        let settings = watch::Sender::new(Arc::new(settings));
+        let (git, database) = SHARED.get_or_init(shared).await;
+        std::fs::write(home.database(), database).unwrap();
+        Self { home, machine: Machine::new(), repo, time, clock, settings, git: git.clone(), _directory: directory }
     }
 
     pub(crate) fn daemon(&self) -> Daemon {
+        self.daemon_with(Fuse::after(usize::MAX))
+    }
+
+    /// A daemon that dies when the fuse blows.
+    pub(crate) fn daemon_with(&self, fuse: Fuse) -> Daemon {
         let Opened { store, closed } = open::open(&self.home.database()).unwrap();
         let engine = Engine::new(Parts {
             home: self.home.clone(),
-            store,
+            store: store.with_fuse(fuse.clone()),
             settings: self.settings.subscribe(),
             env_files: EnvFiles::new(|_, _| Ok(vec![])),
             git: self.git.clone(),
             clock: self.clock.clone(),
-            start_runner: self.machine.start_runner(),
+            start_runner: self.machine.start_runner(fuse.clone()),
         });
         self.machine.set_daemon(Some(engine.clone()));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(serve_engine(engine.clone()));
-        Daemon { engine, threads: Threads { machine: self.machine.clone(), runtime: Some(runtime) }, closed }
+        let threads = Threads { machine: self.machine.clone(), runtime: Some(runtime) };
+        Daemon { engine, store, fuse, time: self.time.clone(), repo: self.repo.clone(), threads, closed }
     }
 
-    /// Moves the clock forward.
-    pub(crate) fn advance(&self, duration: Duration) {
-        let duration = SignedDuration::try_from(duration).unwrap();
-        self.time.send_modify(|now| *now = now.checked_add(duration).unwrap());
+    /// A request to queue a task for issue `number`.
+    pub(crate) fn request(
+        &self,
+        id: TaskId,
+        number: u64,
+        kind: TaskKind,
+        message: &str,
+        precondition: Precondition,
+    ) -> Enqueue {
+        Enqueue { repo: self.repo.clone(), ..request(id, number, kind, message, precondition) }
     }
 }
 
@@ -121,60 +167,107 @@ impl Daemon {
         precondition: Precondition,
     ) -> TaskId {
         let enqueue = request(TaskId::new(Uuid::now_v7()), number, kind, message, precondition);
+        let enqueue = Enqueue { repo: self.repo.clone(), ..enqueue };
         let id = enqueue.task.id;
         self.engine.store().enqueue(enqueue, self.engine.clock().now()).await.unwrap();
         id
     }
 
+    /// The issues with tasks, the coordinator among them.
+    pub(crate) async fn all_issues(&self) -> BTreeSet<IssueId> {
+        let views = self.store.views(ViewQuery::new(ViewFilter::All)).await.unwrap().views;
+        views.iter().map(|view| view.issue).collect()
+    }
+
+    fn reference(&self, number: u64) -> IssueRef {
+        IssueRef { repo: self.repo.name.clone(), number }
+    }
+
     pub(crate) async fn issue(&self, number: u64) -> Issue {
-        self.engine.store().issue(&reference(number)).await.unwrap().unwrap()
+        self.store.issue(&self.reference(number)).await.unwrap().unwrap()
+    }
+
+    /// Waits until `look` finds something. Whenever nothing happens, the clock moves to the time when the next effect is
+    /// due.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let wait = async {
+            let mut events = self.store.listen();
+            loop {
+                if let Some(found) = look().await {
+                    return found;
+                }
+                tokio::select! {
+                    // A lagging listener looks again.
+                    _ = events.recv() => {}
+                    () = tokio::time::sleep(IDLE) => self.advance_to_next_effect().await,
+                }
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+    }
+
+    async fn advance_to_next_effect(&self) {
+        if let Some(due) = self.store.next_effect_due(self.engine.clock().now()).await.unwrap() {
+            self.set_time(due);
+        }
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn set_time(&self, time: Timestamp) {
+        self.time.send_if_modified(|now| {
+            let is_later = time > *now;
+            *now = time.max(*now);
+            is_later
+        });
+    }
+
+    /// Waits until an effect of the issue has failed `attempt` times, without moving the clock.
+    pub(crate) async fn failed_effect(&self, issue: IssueId, attempt: u32) -> EffectView {
+        let wait = async {
+            loop {
+                let effects = self.store.effects_of(issue).await.unwrap();
+                if let Some(effect) = effects.into_iter().find(|effect| effect.attempt == attempt) {
+                    return effect;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.expect("an effect fails")
     }
 
     /// Waits until the issue has no live task. Returns the names of its events.
     pub(crate) async fn settled(&self, number: u64) -> Vec<String> {
-        let wait = async {
-            loop {
-                let mut events = self.engine.store().listen();
-                let issue = self.issue(number).await;
-                if issue.tasks.is_empty() && issue.run.is_none() {
-                    return issue.id;
-                }
-                // A lagging listener looks again.
-                let _ = events.recv().await;
-            }
-        };
-        let id = tokio::time::timeout(LIMIT, wait).await.expect("the issue settles");
+        let id = self
+            .until("the end of the issue's tasks", async || {
+                let issue = self.store.issue(&self.reference(number)).await.unwrap()?;
+                (issue.tasks.is_empty() && issue.run.is_none()).then_some(issue.id)
+            })
+            .await;
         self.events(id).await
     }
 
-    /// Waits until every effect of the issue is settled.
-    pub(crate) async fn no_effects(&self, number: u64) {
-        let issue = self.issue(number).await.id;
-        let wait = async {
-            while !self.engine.store().effects_of(issue).await.unwrap().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(LIMIT, wait).await.expect("the effects are settled");
+    /// Waits until every effect of the issue is settled or given up. Returns those that are given up.
+    pub(crate) async fn no_effects(&self, issue: IssueId) -> Vec<EffectView> {
+        self.until("the end of all effects", async || {
+            let effects = self.store.effects_of(issue).await.unwrap();
+            effects.iter().all(|effect| effect.failed).then_some(effects)
+        })
+        .await
     }
 
     pub(crate) async fn events(&self, issue: IssueId) -> Vec<String> {
-        let events = self.engine.store().events_after(Some(issue), 0, 1000).await.unwrap();
+        let events = self.store.events_after(Some(issue), 0, 1000).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 
     /// The state of the issue's latest task.
     pub(crate) async fn state(&self, number: u64) -> &'static str {
         let issue = self.issue(number).await;
-        self.engine.store().view(issue.id).await.unwrap().unwrap().task.state.name()
+        self.store.view(issue.id).await.unwrap().unwrap().task.state.name()
     }
 }
 
-pub(crate) fn reference(number: u64) -> IssueRef {
-    IssueRef { repo: repo().name, number }
-}
-
-fn repo() -> Repo {
+pub(crate) fn repo() -> Repo {
     let base = ServerBase::new("https://forge.test").unwrap();
     Repo {
         name: RepoRef { base, project: ProjectPath::new("acme/api").unwrap() },
@@ -196,7 +289,7 @@ pub(crate) fn request(id: TaskId, number: u64, kind: TaskKind, message: &str, pr
     }
 }
 
-fn settings(agents_max: usize) -> Settings {
+pub(crate) fn settings(agents_max: usize) -> Settings {
     Settings {
         agents_max,
         agent_default: "scripted".to_owned(),

@@ -1,0 +1,215 @@
+//! The daemon dies while it removes an issue's files: they are rescued and removed once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kugetsu_agent::CustomProfile;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::issue::IssueState;
+use kugetsu_domain::naming;
+use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+use kugetsu_git::command::Git;
+use kugetsu_git::mirror::{Mirror, Source};
+use kugetsu_git::names::BranchName;
+use kugetsu_git::rescue;
+use kugetsu_git::worktree::{Worktree, WorktreeSpec};
+use kugetsu_store::fuse::Fuse;
+use kugetsu_store::view::Repo;
+use kugetsu_testkit::Repository;
+
+use crate::every_step::{Scenario, survives_a_death_at_every_step};
+use crate::world::{Daemon, World, settings};
+
+/// The programs that the daemon starts. Each passes on what it gets, or hangs when it is the one at which the daemon dies.
+struct Programs {
+    directory: tempfile::TempDir,
+}
+
+impl Programs {
+    fn new(git: &Path) -> Self {
+        let programs = Self { directory: tempfile::tempdir().unwrap() };
+        programs.write("git", &format!("exec {} \"$@\"", git.display()));
+        programs.write("agent", "echo \"$@\" >> \"$here/deleted\"; step");
+        programs
+    }
+
+    /// A shell script that takes a step before and, where it says so, after its work.
+    fn write(&self, name: &str, work: &str) {
+        let here = self.directory.path().display();
+        let script = format!(
+            "#!/bin/sh\n\
+             here='{here}'\n\
+             step() {{\n\
+                 [ -e \"$here/limit\" ] || return 0\n\
+                 echo >> \"$here/steps\"\n\
+                 if [ \"$(wc -l < \"$here/steps\")\" -gt \"$(cat \"$here/limit\")\" ]; then\n\
+                     : > \"$here/dead\"\n\
+                     exec sleep 600\n\
+                 fi\n\
+             }}\n\
+             step\n\
+             {work}\n"
+        );
+        let path = self.path(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn arm(&self, steps: usize) {
+        fs::write(self.path("limit"), steps.to_string()).unwrap();
+    }
+
+    fn reset(&self) {
+        for name in ["limit", "steps", "dead", "deleted"] {
+            let _ = fs::remove_file(self.path(name));
+        }
+    }
+
+    async fn death(&self) {
+        while !self.path("dead").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.disarm();
+    }
+
+    fn disarm(&self) {
+        let _ = fs::remove_file(self.path("limit"));
+    }
+
+    async fn git(&self) -> Git {
+        let path = format!("{}:{}", self.directory.path().display(), std::env::var("PATH").unwrap());
+        Git::find_with([("PATH".into(), path.into())]).await.unwrap()
+    }
+}
+
+/// Destroys an issue whose worktree holds a file that is in no commit.
+struct Destroy {
+    repository: Repository,
+    programs: Programs,
+    git: Git,
+}
+
+impl Destroy {
+    async fn new() -> Self {
+        let git = Git::find().await.unwrap();
+        let programs = Programs::new(git.program());
+        Self { repository: Repository::with_commit(), git: programs.git().await, programs }
+    }
+
+    async fn mirror(&self, world: &World) -> Mirror {
+        let directory = world.home.mirrors().join(naming::mirror_directory(&world.repo.name));
+        let source = Source::Path(self.repository.path().to_owned());
+        Mirror::open_or_create(&world.git, &directory, &source, &mut |_| ()).await.unwrap()
+    }
+
+    /// Creates the worktree that the scripted runner has reported.
+    async fn create_worktree(&self, world: &World, daemon: &Daemon) {
+        let files = daemon.issue(1).await.worktree.unwrap();
+        let (dir, relay) = world.home.files(&files.directory);
+        let mirror = self.mirror(world).await;
+        mirror.update(&mut |_| ()).await.unwrap();
+        let base = mirror.resolve_base(None).await.unwrap();
+        let branch = BranchName::new(files.branch).unwrap();
+        let spec = WorktreeSpec { dir: dir.clone(), relay, branch, base };
+        Worktree::create(&mirror, spec, &mut |_| ()).await.unwrap();
+        fs::write(dir.join("work.txt"), "a day's work").unwrap();
+    }
+}
+
+impl Scenario for Destroy {
+    async fn world(&self) -> World {
+        self.programs.reset();
+        let agent = CustomProfile {
+            name: "scripted".to_owned(),
+            program: self.programs.path("agent"),
+            args: vec![],
+            env: vec![],
+            delete: Some(vec!["{session}".to_owned()]),
+            attach: None,
+        };
+        let mut settings = settings(1);
+        settings.agents = vec![agent];
+        let name = RepoRef { base: ServerBase::local(), project: ProjectPath::new("tools").unwrap() };
+        let source = self.repository.path().to_str().unwrap().to_owned();
+        let mut world = World::with(settings, Repo { name, kind: Some(ForgeKind::Local), source }).await;
+        world.git = self.git.clone();
+        let daemon = world.daemon();
+        daemon.start(1, "done").await;
+        daemon.settled(1).await;
+        daemon.no_effects(daemon.issue(1).await.id).await;
+        self.create_worktree(&world, &daemon).await;
+        daemon.kill().await;
+        world
+    }
+
+    async fn play(&self, _: &World, daemon: &Daemon) {
+        let issue = daemon.issue(1).await;
+        if issue.state == IssueState::Open {
+            daemon.engine.apply(issue.id, Event::DestroyRequested).await.unwrap();
+        }
+        daemon
+            .until("the removal", async || (daemon.issue(1).await.state == IssueState::Destroyed).then_some(()))
+            .await;
+    }
+
+    async fn check(&self, world: &World, daemon: &Daemon) {
+        let issue = daemon.issue(1).await.id;
+        let events = daemon.store.events_after(Some(issue), 0, 100).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        assert_eq!(kinds[5..], ["destroy_asked", "destroyed"], "{kinds:?}");
+        let rescues = rescue::list(&self.mirror(world).await, Some(1)).await.unwrap();
+        let names: Vec<&str> = rescues.iter().map(|rescue| rescue.name.as_str()).collect();
+        let data = &events.last().unwrap().data;
+        assert_eq!(names, [data["rescue"].as_str().expect("the rescue is reported")]);
+        assert_eq!(data["notes"].as_array().map(Vec::len), Some(0), "{data}");
+        for directory in [world.home.worktrees(), world.home.relays()] {
+            let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+        let deleted = fs::read_to_string(self.programs.path("deleted")).unwrap();
+        assert!(deleted.starts_with("session-of-"), "{deleted}");
+    }
+}
+
+/// As [`Destroy`], but the daemon dies before and after programs that it runs.
+struct DestroyWithPrograms(Destroy);
+
+impl Scenario for DestroyWithPrograms {
+    fn arm(&self, steps: usize) -> Fuse {
+        self.0.programs.arm(steps);
+        Fuse::after(usize::MAX)
+    }
+
+    async fn death(&self, _: &Daemon) {
+        self.0.programs.death().await;
+    }
+
+    async fn world(&self) -> World {
+        self.0.world().await
+    }
+
+    async fn play(&self, world: &World, daemon: &Daemon) {
+        self.0.play(world, daemon).await;
+    }
+
+    async fn check(&self, world: &World, daemon: &Daemon) {
+        self.0.programs.disarm();
+        self.0.check(world, daemon).await;
+    }
+}
+
+#[tokio::test]
+async fn files_are_rescued_and_removed_once() {
+    survives_a_death_at_every_step(&Destroy::new().await).await;
+}
+
+#[tokio::test]
+async fn files_are_rescued_once_whichever_program_the_daemon_dies_at() {
+    survives_a_death_at_every_step(&DestroyWithPrograms(Destroy::new().await)).await;
+}

@@ -1,0 +1,193 @@
+//! A store that stops at a chosen step, as if the process that uses it were killed there. For tests of crash safety.
+//!
+//! A write has two steps, so that a process can die before it and between its commit and its answer. Reads have none: they
+//! change nothing, so dying at one equals dying at the write or at the other step that follows. Tests add steps of their
+//! own around whatever happens outside the store.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::run::Run;
+use tokio::sync::{broadcast, watch};
+
+use crate::driver::{Driver, Reply, Rows};
+use crate::effect::{ClaimedEffect, Commits, EffectView};
+use crate::query::{IssueFilter, Queue, RunQuery, ShownAs, ViewQuery};
+use crate::store::Store;
+use crate::view::{Repo, RunView, StoredEvent};
+use crate::write::{Answer, Cleaned, Write};
+
+/// Counts the steps of a process and lets it die after a number of them. Clones share the count.
+#[derive(Clone, Debug)]
+pub struct Fuse {
+    max: usize,
+    /// Steps so far. More than `max`: the process is dead.
+    taken: Arc<watch::Sender<usize>>,
+}
+
+impl Fuse {
+    /// Lets `steps` steps pass. The process dies at the next one.
+    pub fn after(steps: usize) -> Self {
+        Self { max: steps, taken: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Takes a step. Returns false if the process is dead: the caller must have no further effect.
+    pub fn step(&self) -> bool {
+        self.taken.send_if_modified(|taken| {
+            let is_alive = *taken <= self.max;
+            *taken += usize::from(is_alive);
+            is_alive
+        });
+        self.is_alive()
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.taken() <= self.max
+    }
+
+    /// Returns the number of steps so far.
+    pub fn taken(&self) -> usize {
+        *self.taken.borrow()
+    }
+
+    /// Waits until the process is dead.
+    pub async fn blown(&self) {
+        let mut taken = self.taken.subscribe();
+        // The sender lives in `self`.
+        let _ = taken.wait_for(|taken| *taken > self.max).await;
+    }
+
+    /// As [`step`](Self::step). Never returns if the process is dead.
+    async fn survive_step(&self) {
+        if !self.step() {
+            pending().await
+        }
+    }
+
+    async fn stay_alive(&self) {
+        if !self.is_alive() {
+            pending().await
+        }
+    }
+}
+
+impl Store {
+    /// Returns a store that answers until the fuse has blown, and never again.
+    pub fn with_fuse(&self, fuse: Fuse) -> Self {
+        Self::new(Fused { driver: self.driver(), fuse })
+    }
+}
+
+struct Fused {
+    driver: Arc<dyn Driver>,
+    fuse: Fuse,
+}
+
+impl fmt::Debug for Fused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fused").field(&self.driver).finish()
+    }
+}
+
+impl Fused {
+    fn read<'a, T: Send + 'a>(
+        &'a self,
+        query: impl FnOnce(&'a dyn Driver) -> Reply<'a, T> + Send + 'a,
+    ) -> Reply<'a, T> {
+        Box::pin(async move {
+            self.fuse.stay_alive().await;
+            let answer = query(&*self.driver).await;
+            self.fuse.stay_alive().await;
+            answer
+        })
+    }
+}
+
+impl Driver for Fused {
+    fn transact(&self, write: Write) -> Reply<'_, Answer> {
+        Box::pin(async move {
+            self.fuse.survive_step().await;
+            let answer = self.driver.transact(write).await;
+            self.fuse.survive_step().await;
+            answer
+        })
+    }
+
+    fn claim_effects(&self, now: Timestamp, limit: usize) -> Reply<'_, Vec<ClaimedEffect>> {
+        self.read(move |driver| driver.claim_effects(now, limit))
+    }
+
+    fn next_effect_due(&self, now: Timestamp) -> Reply<'_, Option<Timestamp>> {
+        self.read(move |driver| driver.next_effect_due(now))
+    }
+
+    fn effects_of(&self, issue: IssueId) -> Reply<'_, Vec<EffectView>> {
+        self.read(move |driver| driver.effects_of(issue))
+    }
+
+    fn commits(&self) -> Commits {
+        self.driver.commits()
+    }
+
+    /// It runs by the clock, beside everything else, so it is not counted.
+    fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
+        self.read(move |driver| driver.clean(before))
+    }
+
+    fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {
+        self.read(move |driver| driver.issues(filter, limit))
+    }
+
+    fn views(&self, query: ViewQuery) -> Reply<'_, Rows<RunView, Option<i64>>> {
+        self.read(move |driver| driver.views(query))
+    }
+
+    fn shown(&self) -> Reply<'_, Vec<(ShownAs, u64)>> {
+        self.read(|driver| driver.shown())
+    }
+
+    fn runs(&self, query: RunQuery) -> Reply<'_, Vec<Run>> {
+        self.read(move |driver| driver.runs(query))
+    }
+
+    fn queue(&self, slots: usize) -> Reply<'_, Queue> {
+        self.read(move |driver| driver.queue(slots))
+    }
+
+    fn queue_position(&self, task: TaskId) -> Reply<'_, Option<u64>> {
+        self.read(move |driver| driver.queue_position(task))
+    }
+
+    fn reports_due(&self, coordinator: IssueId) -> Reply<'_, Vec<(TaskId, Timestamp)>> {
+        self.read(move |driver| driver.reports_due(coordinator))
+    }
+
+    fn settled(&self, delegated_by: TaskId) -> Reply<'_, HashSet<TaskId>> {
+        self.read(move |driver| driver.settled(delegated_by))
+    }
+
+    fn repos(&self) -> Reply<'_, Vec<Repo>> {
+        self.read(|driver| driver.repos())
+    }
+
+    fn events_after(&self, issue: Option<IssueId>, after: i64, limit: u32) -> Reply<'_, Vec<StoredEvent>> {
+        self.read(move |driver| driver.events_after(issue, after, limit))
+    }
+
+    fn last_event(&self, issue: Option<IssueId>, before: Option<Timestamp>) -> Reply<'_, i64> {
+        self.read(move |driver| driver.last_event(issue, before))
+    }
+
+    fn listen(&self) -> broadcast::Receiver<Arc<StoredEvent>> {
+        self.driver.listen()
+    }
+
+    fn check(&self) -> Reply<'_, Vec<String>> {
+        self.read(|driver| driver.check())
+    }
+}
