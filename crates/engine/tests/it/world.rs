@@ -48,7 +48,7 @@ pub(crate) struct World {
     _directory: tempfile::TempDir,
 }
 
-/// A running daemon, on threads of its own. Dropping it kills it.
+/// A running daemon, on its own threads. Dropping it kills it.
 pub(crate) struct Daemon {
     pub(crate) engine: Engine,
     /// The daemon's store as the test sees it: it answers also when the daemon is dead, and its answers are no steps.

@@ -139,7 +139,7 @@ async fn mirror_works_without_its_source_repository() {
 async fn repository_on_another_file_system_is_mirrored() {
     let fixture = Fixture::new().await;
     let repository = fixture.repository("repository");
-    // A file system of its own on Linux. Elsewhere this is an ordinary mirror.
+    // Another file system on Linux. Elsewhere this is an ordinary mirror.
     let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let (source, dir) = (Source::Path(repository.clone()), memory.path().join("mirror"));
     let mirror = Mirror::open_or_create(&fixture.git, &dir, &source, &mut quiet).await.unwrap();
