@@ -14,8 +14,8 @@ use crate::world::{World, is_alive, script, shown, tamper};
 
 /// Runs doctor and returns its checks and exit code.
 #[track_caller]
-fn doctor(world: &World, words: &[&str]) -> (Vec<Value>, i32) {
-    let all = ["doctor", "--json"].iter().chain(words);
+fn doctor(world: &World, options: &[&str]) -> (Vec<Value>, i32) {
+    let all = ["doctor", "--json"].iter().chain(options);
     let output = world.attempt(all);
     let checks: Vec<Value> =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", shown(&output)));
@@ -41,11 +41,11 @@ fn check(checks: &[Value], id: &str, subject: &str) -> Value {
 }
 
 #[track_caller]
-fn assert_state(checks: &[Value], id: &str, subject: &str, state: &str, words: &[&str]) {
+fn assert_state(checks: &[Value], id: &str, subject: &str, state: &str, parts: &[&str]) {
     let check = check(checks, id, subject);
     assert_eq!(check["state"], state, "{check}");
-    for word in words {
-        assert!(check.to_string().contains(word), "{word}: {check}");
+    for part in parts {
+        assert!(check.to_string().contains(part), "{part}: {check}");
     }
 }
 
@@ -250,9 +250,9 @@ fn a_server_that_does_not_respond_times_out() {
     slow.fail_at("/user", Fault::Late(Duration::from_secs(120)));
     world.run(["server", "add", "slow", &slow.base_url(), "--kind", "gitea"]);
     world.run(["env", "set", "GITEA_TOKEN", "slow-token-123"]);
-    let begin = Instant::now();
+    let started = Instant::now();
     let (checks, _) = doctor(&world, &[]);
-    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
     assert_state(&checks, "server", "slow", "warning", &["10 s"]);
 }
 
@@ -278,9 +278,9 @@ fn leftover_processes_of_ended_runs_are_found_and_killed() {
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
     let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).process_group(0).spawn().unwrap();
     // A run of another home must be left alone.
-    let foreign = "0190a000-0000-7000-8000-000000000000";
+    let unknown_run = "0190a000-0000-7000-8000-000000000000";
     let mut other =
-        world.home.command("sleep").arg("601").env("KUGETSU_RUN", foreign).process_group(0).spawn().unwrap();
+        world.home.command("sleep").arg("601").env("KUGETSU_RUN", unknown_run).process_group(0).spawn().unwrap();
     let pid = i32::try_from(stray.id()).unwrap();
     let found = eventually("the stray process to be reported", || {
         let (checks, _) = doctor(&world, &["--offline"]);
@@ -303,7 +303,7 @@ fn processes_of_live_runs_are_no_orphans() {
     let world = World::new();
     let repository = world.repository("demo");
     let reference = world.queue(&repository, &script(&["say ready", "wait go"]));
-    eventually("the agent to be at work", || world.agent_text(&reference).contains("ready").then_some(()));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
     assert_state(&checks, "orphan.processes", "", "ok", &["no leftover processes"]);
     assert_state(&checks, "orphan.worktrees", "", "ok", &[]);
@@ -363,8 +363,8 @@ fn permissions_are_repaired_and_opencodes_database_is_not_touched() {
     assert_state(&checks, "env.private", "default.env", "warning", &["chmod 600"]);
     assert_eq!((mode(&home), mode(&env)), (0o755, 0o644));
     fs::create_dir_all(home.join("runs/0190a000-0000-7000-8000-000000000000")).unwrap();
-    for words in [&["--offline", "--fix-permissions"][..], &["--offline", "--fix"][..]] {
-        let (checks, _) = doctor(&world, words);
+    for options in [&["--offline", "--fix-permissions"][..], &["--offline", "--fix"][..]] {
+        let (checks, _) = doctor(&world, options);
         assert_state(&checks, "home.private", "", "ok", &["only you"]);
     }
     assert_eq!((mode(&home), mode(&env)), (0o700, 0o600));
@@ -434,15 +434,15 @@ fn the_systemd_unit_is_checked_and_reloaded() {
     let mut world = World::new();
     assert!(doctor(&world, &["--offline"]).0.iter().all(|check| check["id"] != "unit"), "no unit is installed");
     let programs = world.home.folder("programs");
-    let asked = programs.join("asked");
+    let calls = programs.join("calls");
     let text = format!(
         "#!/bin/sh\necho \"$*\" >> {0}\n[ \"$2\" != show ] || grep -q '^--user daemon-reload' {0} && echo no || echo yes\n",
-        asked.display()
+        calls.display()
     );
     program(&programs, "systemctl", &text);
     world.home.prepend_path(&programs);
     world.run(["daemon", "install"]);
-    fs::remove_file(&asked).unwrap();
+    fs::remove_file(&calls).unwrap();
     let (checks, _) = doctor(&world, &["--offline"]);
     assert_state(&checks, "unit", "kugetsu.service", "warning", &["systemctl --user daemon-reload"]);
     assert_state(&doctor(&world, &["--offline", "--fix"]).0, "unit", "", "ok", &["reloaded its units"]);

@@ -22,7 +22,7 @@ fn server() -> GitServer {
 }
 
 #[test]
-fn the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
+fn branch_is_pushed_to_the_server_with_its_token() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
@@ -40,29 +40,29 @@ fn the_branch_is_pushed_to_the_server_with_the_token_of_the_env_file() {
     assert_eq!(served.show_text("kugetsu/12-do-the-job", "b.txt"), "b\n");
     let log = std::fs::read_to_string(world.home.kugetsu().join("logs/daemon.log")).unwrap_or_default();
     assert!(!log.contains(TOKEN));
-    let relay =
+    let remotes =
         world.home.run(world.home.command("git").args(["remote", "-v"]).current_dir(run["worktree"].as_str().unwrap()));
     assert!(
-        !String::from_utf8_lossy(&relay.stdout).contains("http"),
-        "the agent's origin is the relay: {}",
-        shown(&relay)
+        !String::from_utf8_lossy(&remotes.stdout).contains("http"),
+        "the agent's origin is the relay repository: {}",
+        shown(&remotes)
     );
 }
 
 #[test]
-fn a_missing_token_is_an_error_at_once_that_names_the_variable() {
+fn missing_token_is_reported_at_once_with_its_variable() {
     let server = server();
     let world = world(&server);
     let reference = format!("{}/acme/api/issues/12", server.base_url());
     let refused = world.attempt(["start", &reference, "fix it"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("GITEA_TOKEN"), "{}", shown(&refused));
-    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing half made");
+    assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0, "nothing is stored");
     assert_eq!(std::fs::read_dir(world.home.kugetsu().join("mirrors")).unwrap().count(), 0);
 }
 
 #[test]
-fn a_server_that_has_moved_on_is_not_overwritten() {
+fn commits_of_others_on_the_branch_are_not_overwritten() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
@@ -71,7 +71,7 @@ fn a_server_that_has_moved_on_is_not_overwritten() {
     let (run, _) = ended(&output);
     let branch = run["branch"].as_str().unwrap();
     let clone = kugetsu_testkit::Repository::clone_of(&server.url_with_token("acme/api"), &["--branch", branch]);
-    let theirs = clone.commit_files("somebody else's", &[("theirs.txt", "theirs")]);
+    let theirs = clone.commit_files("by another person", &[("theirs.txt", "theirs")]);
     clone.git(["push", "-q"]);
     let output = world.attempt([
         "continue",
@@ -87,7 +87,7 @@ fn a_server_that_has_moved_on_is_not_overwritten() {
 }
 
 #[test]
-fn a_short_form_means_the_clones_own_server() {
+fn short_form_in_a_clone_refers_to_the_server_of_the_clone() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
@@ -102,7 +102,7 @@ fn a_short_form_means_the_clones_own_server() {
 }
 
 #[test]
-fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
+fn run_fails_and_keeps_its_work_if_the_server_is_unreachable() {
     let server = server();
     let world = world(&server);
     world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
@@ -110,7 +110,7 @@ fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
     let text =
         world.run(["start", &reference, &script(&["say ready", "write a.txt a", "wait go", "commit one"]), "--json"]);
     let short = serde_json::from_str::<serde_json::Value>(&text).unwrap()["issue"].as_str().unwrap().to_owned();
-    eventually("the agent to be at work", || world.agent_text(&short).contains("ready").then_some(()));
+    eventually("the agent to start", || world.agent_text(&short).contains("ready").then_some(()));
     server.fail_next(1000, 503);
     world.release_agents();
     let run = world.await_state(&short, "failed");
@@ -120,7 +120,7 @@ fn a_run_whose_server_is_away_fails_with_that_reason_and_keeps_the_work() {
 }
 
 #[test]
-fn a_server_that_nobody_configured_is_understood_in_the_short_form_that_is_printed() {
+fn printed_short_form_of_an_unconfigured_server_is_accepted() {
     let server = server();
     let world = World::new();
     let git_config = world.home.user().join(".gitconfig");
@@ -142,7 +142,7 @@ fn a_server_that_nobody_configured_is_understood_in_the_short_form_that_is_print
 }
 
 #[test]
-fn a_missing_token_for_a_server_that_nobody_configured_is_told_with_what_to_type() {
+fn missing_token_of_an_unconfigured_server_is_reported_with_a_working_hint() {
     let server = server();
     let world = World::new();
     let reference = format!("{}/acme/api/issues/12", server.base_url());
