@@ -62,21 +62,21 @@ fn find<'a>(command: &'a Command, path: &[&str]) -> Result<&'a Command, Failure>
 
 fn unknown(command: &Command, parents: &[&str], name: &str) -> Failure {
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set()).map(Command::get_name);
-    let commands: Vec<&str> = commands.collect();
-    let topics: Vec<&str> = if parents.is_empty() { TOPICS.iter().map(|(name, _)| *name).collect() } else { vec![] };
-    let typed = [parents, &[name]].concat().join(" ");
-    let kind = if parents.is_empty() { "command or topic" } else { "command" };
-    let mut names = [commands.as_slice(), topics.as_slice()].concat();
-    names.sort_unstable();
-    names.dedup();
-    let similar = suggestions(name, names.iter().copied());
-    if similar.is_empty() {
-        let parent = parents.join(" ");
-        return Failure::usage(format!("no {kind} {typed:?}")).hint(format!("run `kugetsu help {parent}`"));
+    let mut names: Vec<&str> = commands.collect();
+    let (kind, hint) = match parents {
+        [] => ("command or topic", "list commands and topics with `kugetsu help`".to_owned()),
+        parents => ("command", format!("run `kugetsu help {}`", parents.join(" "))),
+    };
+    if parents.is_empty() {
+        names.extend(TOPICS.iter().map(|(name, _)| *name));
     }
-    let failure = Failure::usage(format!("no {kind} {typed:?}; did you mean {}?", similar.join(" or ")));
-    let failure = failure.hint(format!("commands: {}", commands.join(", ")));
-    if topics.is_empty() { failure } else { failure.hint(format!("topics: {}", topics.join(", "))) }
+    names.sort_unstable();
+    // A name can be both.
+    names.dedup();
+    let typed = [parents, &[name]].concat().join(" ");
+    let similar = suggestions(name, names).join(" or ");
+    let suggestion = if similar.is_empty() { String::new() } else { format!("; did you mean {similar}?") };
+    Failure::usage(format!("no {kind} {typed:?}{suggestion}")).hint(hint)
 }
 
 #[cfg(test)]
