@@ -159,8 +159,8 @@ fn set_pr_asks_the_server_of_the_url() {
     assert_eq!((&run["pr_url"], &run["change_state"]), (&url.clone().into(), &"closed".into()));
     for (url, part) in [
         ("https://u:p@h/o/r/pulls/3", "a user, a password"),
-        ("no address", "is not the address"),
-        ("https://git.example.net/acme", "is not the address"),
+        ("no address", "is not the URL"),
+        ("https://git.example.net/acme", "is not the URL"),
     ] {
         let output = stage.world.attempt(["set-pr", &reference, url]);
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
