@@ -12,8 +12,8 @@ use kugetsu_api::endpoints;
 use kugetsu_api::run::RunObject;
 use tokio::runtime::Builder;
 
-use crate::config::key::Key;
-use crate::config::load::{look, own_environment};
+use crate::config::load::{load, own_environment};
+use crate::config::schema;
 use crate::env_files;
 use crate::paths;
 use crate::ui::one_line;
@@ -63,17 +63,17 @@ fn issue(run: &RunObject) -> CompletionCandidate {
 pub(crate) fn agents() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Ok(home) = paths::home() else { return Vec::new() };
-        let configured = look(&home, &own_environment).map(|loaded| loaded.settings.agents).unwrap_or_default();
+        let configured = load(&home, &own_environment).map(|loaded| loaded.settings.profiles).unwrap_or_default();
         let with_env_file = env_files::agents(&home).unwrap_or_default();
         let mut names: Vec<String> = configured.into_iter().map(|agent| agent.name).collect();
-        names.push(Key::AgentDefault.default().to_owned());
+        names.push("opencode".to_owned());
         names.extend(with_env_file.into_iter().filter(|name| name != env_files::DEFAULT));
         candidates(names)
     })
 }
 
 pub(crate) fn settings() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| candidates(Key::ALL.iter().map(|key| key.name().to_owned()).collect()))
+    ArgValueCandidates::new(|| candidates(schema::settings().map(|field| field.key.to_string()).collect()))
 }
 
 /// The variables that env files set.

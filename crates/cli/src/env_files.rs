@@ -19,6 +19,16 @@ pub(crate) const DEFAULT: &str = "default";
 /// Name of the coordinator's file.
 pub(crate) const PM_AGENT: &str = "pm-agent";
 
+/// The text of a new `env/default.env`.
+pub(crate) const DEFAULT_TEMPLATE: &str = "\
+# Variables for every agent, one per line: NAME=value or export NAME=value. Nothing is executed.
+# Values of names with TOKEN, SECRET, PASSWORD or API_KEY are masked in all output.
+#GITHUB_TOKEN=
+";
+
+/// The text of a new `env/pm-agent.env`.
+pub(crate) const PM_AGENT_TEMPLATE: &str = "# Variables for the coordinator. They win over default.env.\n";
+
 #[derive(Debug, Default)]
 pub(crate) struct EnvFile {
     pub(crate) variables: Vec<Variable>,

@@ -4,8 +4,9 @@ use kugetsu_forge::servers::{Server, public_servers};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
+use crate::config::layer::Origin;
 use crate::config::load::Loaded;
-use crate::config::source::Source;
+use crate::config::schema::Key;
 
 /// The default server if none is configured.
 const FALLBACK: &str = "github.com";
@@ -46,8 +47,8 @@ pub(crate) fn all(loaded: &Loaded) -> Vec<Server> {
 }
 
 /// Where a server is configured. `None` if it is built in.
-pub(crate) fn source<'a>(loaded: &'a Loaded, name: &str) -> Option<&'a Source> {
-    loaded.server_sources.get(name).filter(|source| **source != Source::Default)
+pub(crate) fn origin<'a>(loaded: &'a Loaded, name: &str) -> Option<&'a Origin> {
+    loaded.values.get(&Key::new("servers", Some(name), "url")).map(|(_, origin)| origin)
 }
 
 /// The server that `owner/repo#12` refers to outside of a clone.
@@ -71,7 +72,7 @@ fn object(loaded: &Loaded, server: &Server) -> ServerObject {
         url: server.base.to_string(),
         kind: kind.map(|kind| kind.name()),
         api_url: known.api(),
-        source: source(loaded, &server.name).map_or_else(|| "built in".to_owned(), ToString::to_string),
+        source: origin(loaded, &server.name).map_or_else(|| "built in".to_owned(), ToString::to_string),
         token_env: variable.map(str::to_owned),
         token_set: variable.is_some_and(|variable| is_set(loaded, variable)),
         default: default_name(loaded) == server.name,

@@ -10,8 +10,7 @@ use kugetsu_domain::text::counted;
 use kugetsu_runner::{BASE_CONTEXT, SKILL};
 use serde::Serialize;
 
-use crate::config::old_file;
-use crate::config::template::{CONFIG, DEFAULT_ENV, PM_AGENT_ENV};
+use crate::config::{script, template};
 use crate::daemon::lock;
 use crate::failure::Failure;
 use crate::import::row::Row;
@@ -61,7 +60,7 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
     make_private(home.path(), &mut report)?;
 
     if force && home.config().exists() {
-        write(&home.config(), CONFIG)?;
+        write(&home.config(), &template::config())?;
         report.made.push(format!("{} anew", home.config().display()));
         return Ok(report);
     }
@@ -74,10 +73,11 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
             report.script.push(Row::taken(what, format!("{}, in use as it is", counted(count as u64, "variable"))));
         }
     }
+    let template = template::config();
     for (path, text) in [
-        (home.config(), CONFIG),
-        (env_files::path(home, env_files::DEFAULT)?, DEFAULT_ENV),
-        (env_files::path(home, env_files::PM_AGENT)?, PM_AGENT_ENV),
+        (home.config(), template.as_str()),
+        (env_files::path(home, env_files::DEFAULT)?, env_files::DEFAULT_TEMPLATE),
+        (env_files::path(home, env_files::PM_AGENT)?, env_files::PM_AGENT_TEMPLATE),
         (home.base_context(), BASE_CONTEXT),
         (home.coordinator_skill(), SKILL),
     ] {
@@ -93,8 +93,8 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
         }
     }
     if let Some(text) = script_config {
-        let read = old_file::read(&home.old_config(), &text);
-        let settings = counted((read.layer.values.len() + read.layer.servers.len()) as u64, "setting");
+        let (values, _) = script::read(&home.old_config(), &text);
+        let settings = counted(values.len() as u64, "setting");
         report.script.push(
             Row::taken("config", format!("{settings}, in use as it is"))
                 .because("never executed; config.toml wins over it"),
@@ -191,7 +191,7 @@ mod tests {
         fs::write(home.env().join("default.env"), "A=1\n").unwrap();
         fs::remove_file(home.base_context()).unwrap();
         create_home(&home, true).unwrap();
-        assert_eq!(fs::read_to_string(home.config()).unwrap(), CONFIG);
+        assert_eq!(fs::read_to_string(home.config()).unwrap(), template::config());
         assert_eq!(fs::read_to_string(home.env().join("default.env")).unwrap(), "A=1\n");
         assert!(!home.base_context().exists(), "--force rewrites only the settings");
     }
@@ -221,6 +221,6 @@ mod tests {
             assert!(home.path().join(kept).exists(), "{kept}");
         }
         assert_eq!(fs::metadata(home.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(load(&home, &|_| None).unwrap().settings.agents_max, 5);
+        assert_eq!(load(&home, &|_| None).unwrap().settings.agents.max, 5);
     }
 }

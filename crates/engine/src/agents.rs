@@ -13,7 +13,8 @@ use crate::settings::Settings;
 /// # Errors
 /// There is no such agent, or its program is not installed.
 pub(crate) fn check(settings: &Settings, name: &str) -> Result<(Profile, PathBuf), Problem> {
-    let profile = profile(name, &settings.agents).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
+    let profile =
+        profile(name, &settings.profiles).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
     let program = kugetsu_agent::find_program(&profile, &settings.search_path())
         .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
     Ok((profile, program))

@@ -174,7 +174,7 @@ impl Engine {
     /// The limits of a run that starts now.
     pub fn limits(&self) -> Limits {
         let settings = self.0.parts.settings.borrow();
-        Limits { timeout_seconds: settings.run_timeout.as_secs(), silence_seconds: settings.run_silence.as_secs() }
+        Limits { timeout_seconds: settings.run.timeout.as_secs(), silence_seconds: settings.run.silence.as_secs() }
     }
 
     /// Moves an issue by an event. Its effects are stored with it; the main loop executes them.

@@ -22,6 +22,7 @@ pub mod rescues;
 mod resolve;
 pub mod runners;
 mod scheduler;
+pub mod schema;
 pub mod settings;
 
 pub use engine::{Engine, Parts, StartRunner};

@@ -72,7 +72,7 @@ pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem
 /// Removes old tasks now and every hour, for as long as it is polled. `queue.keep` may change meanwhile.
 pub(crate) async fn clean_by_age(engine: Engine) {
     loop {
-        match clean(&engine, engine.settings().queue_keep).await {
+        match clean(&engine, engine.settings().queue.keep).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "ended tasks older than queue.keep are removed"),
             Err(error) => tracing::warn!(%error, "old tasks could not be removed; the next attempt is in an hour"),

@@ -19,7 +19,7 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
     let mut skipped: HashSet<TaskId> = HashSet::new();
     let mut failed = None;
     loop {
-        let max = engine.settings().agents_max;
+        let max = engine.settings().agents.max;
         let in_use = engine.store().queue(0).await?.slots_in_use;
         let free = max.saturating_sub(in_use);
         let mut candidates = engine.store().queue(free.saturating_add(skipped.len())).await?.candidates;

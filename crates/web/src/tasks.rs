@@ -58,7 +58,7 @@ pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> 
 }
 
 pub(crate) async fn clean(app: AppState, request: CleanRequest) -> Result<CleanedTasks, ApiError> {
-    let age = request.older_than_seconds.map_or(app.engine.settings().queue_keep, Duration::from_secs);
+    let age = request.older_than_seconds.map_or(app.engine.settings().queue.keep, Duration::from_secs);
     let removed = detached(async move { queue::clean(&app.engine, age).await }).await?;
     Ok(CleanedTasks { removed })
 }

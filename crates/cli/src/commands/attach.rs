@@ -12,14 +12,15 @@ use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::run::State;
 use kugetsu_domain::reference::COORDINATOR;
+use kugetsu_engine::Settings;
 use kugetsu_git::worktree::lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use secrecy::ExposeSecret;
 
-use crate::config::load::{for_run, own_environment};
+use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, paths};
+use crate::{completions, connect, env_files, paths};
 
 /// Open an issue's session in the agent's own user interface, in the issue's worktree.
 #[derive(Debug, Args)]
@@ -61,14 +62,16 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         Failure::new(format!("the worktree of {issue} is in use by another process"))
             .hint(format!("follow it with `kugetsu logs -f {issue}`"))
     })?;
-    let settings = for_run(home, &own_environment, &[&run.agent])?.settings;
+    let settings = load(home, &own_environment)?.usable()?.settings;
+    let settings = Settings { variables: env_files::merged(home, &[&run.agent])?.variables, ..settings };
     let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let session = SessionId::new(session).map_err(|error| failed(&error))?;
     let hinted = |error: &dyn std::fmt::Display, hint: Option<String>| Failure {
         hints: hint.into_iter().collect(),
         ..Failure::new(error.to_string())
     };
-    let profile = kugetsu_agent::profile(&run.agent, &settings.agents).map_err(|error| hinted(&error, error.hint()))?;
+    let profile =
+        kugetsu_agent::profile(&run.agent, &settings.profiles).map_err(|error| hinted(&error, error.hint()))?;
     let program =
         kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| hinted(&error, error.hint()))?;
     let launch = profile.attach(&session).ok_or_else(|| {

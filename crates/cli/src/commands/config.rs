@@ -4,13 +4,10 @@ use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
 use serde::Serialize;
 
-use crate::config::edit::edit;
-use crate::config::error::ConfigError;
-use crate::config::file::Part;
-use crate::config::key::{self, Key};
-use crate::config::load::{Loaded, has_good, look, own_environment};
-use crate::config::source::Source;
-use crate::config::write as toml;
+use crate::config::edit;
+use crate::config::layer::{ConfigError, Origin};
+use crate::config::load::{Loaded, load, own_environment};
+use crate::config::schema::{self, Key};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, setup, ui};
@@ -66,10 +63,8 @@ Examples:
     },
 }
 
-const LIST_SETTINGS: &str = "list all settings with `kugetsu config list`";
-
 #[derive(Debug, Clone, Serialize)]
-struct Setting {
+struct Row {
     key: String,
     value: String,
     source: String,
@@ -77,119 +72,87 @@ struct Setting {
 
 pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure> {
     match arguments.action {
-        Action::List { json } => {
-            let loaded = look(home, &own_environment)?;
-            let settings = settings(&loaded);
-            if json {
-                ui::json(&settings)?;
-            } else {
-                // Relative to the home, so that the table stays narrow.
-                let within = format!("{}/", home.path().display());
-                let row = |setting: &Setting| {
-                    vec![setting.key.clone(), setting.value.clone(), setting.source.replace(&within, "")]
-                };
-                let rows: Vec<Vec<String>> = settings.iter().map(row).collect();
-                ui::table_with_free(&["SETTING", "VALUE", "SOURCE"], &rows, 1);
-            }
-            for warning in &loaded.warnings {
-                ui::warning(warning);
-            }
-            if let Some(failure) = invalid_settings(home, &loaded) {
-                return Err(failure);
-            }
-        }
-        Action::Get { key, json } => {
-            let loaded = look(home, &own_environment)?;
-            let settings = settings(&loaded);
-            let setting = settings.iter().find(|setting| setting.key == key);
-            let setting = setting.ok_or_else(|| Failure::usage(key::unknown(&key)).hint(LIST_SETTINGS))?;
-            if json {
-                ui::json(setting)?
-            } else {
-                ui::value(&setting.value)
-            }
-            for mistake in &loaded.invalid {
-                ui::warning(mistake.error.to_string());
-            }
-        }
+        Action::List { json } => list(home, json)?,
+        Action::Get { key, json } => get(home, &key, json)?,
         Action::Set { key, value } => set(home, &key, &value).await?,
     }
     Ok(Exit::Done)
 }
 
-/// Sets a value and reports it.
-pub(super) async fn set(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    write(home, key, value)?;
-    ui::line(format!("set {key} to {value} in {}", home.config().display()));
-    let loaded = look(home, &own_environment)?;
-    for mistake in &loaded.invalid {
-        ui::warning(mistake.error.to_string());
+fn list(home: &Home, json: bool) -> Result<(), Failure> {
+    let loaded = load(home, &own_environment)?;
+    let rows = rows(&loaded);
+    if json {
+        ui::json(&rows)?;
+    } else {
+        // Paths are shown relative to the home.
+        let within = format!("{}/", home.path().display());
+        let row = |row: &Row| vec![row.key.clone(), row.value.clone(), row.source.replace(&within, "")];
+        ui::table_with_free(&["SETTING", "VALUE", "SOURCE"], &rows.iter().map(row).collect::<Vec<_>>(), 1);
     }
-    if let Some((_, Source::Environment(name))) = Key::from_name(key).and_then(|key| loaded.values.get(&key)) {
-        ui::warning(format!("the environment variable {name} overrides it in this shell"));
+    loaded.warnings.iter().for_each(ui::warning);
+    if loaded.errors.is_empty() {
+        return Ok(());
+    }
+    let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+    Err(Failure::usage(errors.join("\n")).hint(match loaded.has_last_valid {
+        true => "correct the file; until then, the last valid settings stay in effect",
+        false => "correct the file; until then, no daemon starts",
+    }))
+}
+
+fn get(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
+    let loaded = load(home, &own_environment)?;
+    let rows = rows(&loaded);
+    let present =
+        Key::parse(name).and_then(|key| schema::find(&key)).map_or_else(|| name.to_owned(), |(key, _)| key.to_string());
+    let row = rows.iter().find(|row| row.key == present).ok_or_else(|| edit::unknown(name))?;
+    if json {
+        ui::json(row)?
+    } else {
+        ui::value(&row.value)
+    }
+    warn_of_rename(name, &present);
+    loaded.errors.iter().for_each(|error| ui::warning(error.to_string()));
+    Ok(())
+}
+
+/// Changes a setting and reports it.
+pub(super) async fn set(home: &Home, name: &str, value: &str) -> Result<(), Failure> {
+    setup::ensure_home(home)?;
+    let key = edit::set(home, name, value)?;
+    ui::line(format!("set {key} to {value} in {}", home.config().display()));
+    warn_of_rename(name, &key.to_string());
+    let loaded = load(home, &own_environment)?;
+    for error in &loaded.errors {
+        ui::warning(format!("{error}; the change takes effect once this is corrected"));
+    }
+    if let Some(Origin::Environment(variable)) = loaded.values.get(&key).map(|(_, origin)| origin) {
+        ui::warning(format!("the environment variable {variable} overrides it in this shell"));
     }
     connect::reload_if_running(home).await
 }
 
-/// Sets a value in config.toml.
-pub(super) fn write(home: &Home, key: &str, value: &str) -> Result<(), Failure> {
-    setup::ensure_home(home)?;
-    let parts: Vec<Part> = Key::from_name(key).map(Part::Value).into_iter().collect();
-    edit(home, &parts, |path, text| Ok(Some(toml::set(path, text, key, value)?))).map(drop)
+fn warn_of_rename(name: &str, present: &str) {
+    if name != present {
+        ui::warning(format!("`{name}` has been renamed to `{present}`"));
+    }
 }
 
-/// All mistakes in config.toml, one per line.
-fn invalid_settings(home: &Home, loaded: &Loaded) -> Option<Failure> {
-    let first = loaded.invalid.first()?;
-    let more = &loaded.invalid[1..];
-    let message = more.iter().fold(first.error.to_string(), |text, mistake| format!("{text}\n{}", mistake.error));
-    let hint = match has_good(home) {
-        true => "correct the file; until then, the previous values stay in effect",
-        false => "correct the file; until then, no daemon starts",
-    };
-    Some(Failure::usage(message).hint(hint))
-}
-
-/// Every setting; those of servers and agents last.
-fn settings(loaded: &Loaded) -> Vec<Setting> {
-    let one = |key: String, value: &str, source: Option<&Source>| Setting {
-        key,
-        value: value.to_owned(),
-        source: source.unwrap_or(&Source::Default).to_string(),
-    };
-    let mut all: Vec<Setting> =
-        loaded.values.iter().map(|(key, (value, source))| one(key.name().to_owned(), value, Some(source))).collect();
-    for server in loaded.settings.servers.list() {
-        let source = loaded.server_sources.get(&server.name);
-        let name = |part: &str| format!("servers.{}.{part}", server.name);
-        all.push(one(name("url"), server.base.as_str(), source));
-        if let Some(kind) = server.kind {
-            all.push(one(name("kind"), kind.name(), source));
-        }
-        if let Some(api) = &server.api_url {
-            all.push(one(name("api_url"), api, source));
-        }
-        if let Some(variable) = &server.token_env {
-            all.push(one(name("token_env"), variable, source));
-        }
-    }
-    for agent in &loaded.settings.agents {
-        let source = loaded.agent_sources.get(&agent.name);
-        let name = |part: &str| format!("agents.{}.{part}", agent.name);
-        all.push(one(name("program"), &agent.program.display().to_string(), source));
-        for (part, args) in
-            [("args", Some(&agent.args)), ("delete", agent.delete.as_ref()), ("attach", agent.attach.as_ref())]
-        {
-            if let Some(args) = args.filter(|args| !args.is_empty()) {
-                all.push(one(name(part), &format!("{args:?}"), source));
-            }
-        }
-        for (variable, _) in &agent.env {
-            // The value may be a secret.
-            all.push(one(name(&format!("env.{variable}")), "(set)", source));
-        }
-    }
-    all
+/// All settings, then the fields of the named entries.
+fn rows(loaded: &Loaded) -> Vec<Row> {
+    let row = |key: String, value: String, origin: &Origin| Row { key, value, source: origin.to_string() };
+    let settings = schema::settings().map(|field| match (loaded.values.get(&field.key), field.default()) {
+        (Some((value, origin)), _) => row(field.key.to_string(), schema::text(value), origin),
+        (None, default) => row(field.key.to_string(), default.map(schema::text).unwrap_or_default(), &Origin::Default),
+    });
+    let entries = loaded.values.iter().filter(|(key, _)| key.entry.is_some());
+    let entries = entries.flat_map(|(key, (value, origin))| match value.as_object() {
+        // Values of variables may be secrets.
+        Some(table) => table.keys().map(|name| row(format!("{key}.{name}"), "(set)".to_owned(), origin)).collect(),
+        None => vec![row(key.to_string(), schema::text(value), origin)],
+    });
+    settings.chain(entries).collect()
 }
 
 impl From<ConfigError> for Failure {
@@ -199,7 +162,6 @@ impl From<ConfigError> for Failure {
             Some(variable) => {
                 failure.hint(format!("correct the environment variable, or remove it with `unset {variable}`"))
             }
-            None if error.place == toml::NOT_SET => failure.hint(LIST_SETTINGS),
             None => failure.hint("correct the file; it is read again at once"),
         }
     }

@@ -166,9 +166,7 @@ fn hints(at_risk: &AtRisk) -> Vec<String> {
         hints.push(format!("to keep the work, run `kugetsu continue {issue} \"commit your work\"`"));
     }
     if at_risk.change_unknown.is_some() {
-        hints.push(
-            "to skip the check of the pull request, run `kugetsu config set destroy.check_change false`".to_owned(),
-        );
+        hints.push("to skip the check of the pull request, run `kugetsu config set destroy.check_pr false`".to_owned());
     }
     let kept = if at_risk.change.is_some() { "the pull request stays open" } else { "its work is rescued first" };
     hints.push(format!("to remove it anyway, run `kugetsu destroy {issue} --discard`; {kept}"));

@@ -3,7 +3,7 @@
 use clap::Args;
 use kugetsu_api::home::Home;
 
-use crate::config::load::{look, own_environment};
+use crate::config::load::{load, own_environment};
 use crate::doctor::check::{Check, Fix, State};
 use crate::doctor::{agents, daemon, database, home as home_checks, host, login, orphans, repair, servers, settings};
 use crate::exit::Exit;
@@ -61,7 +61,7 @@ pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure>
 
 async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     let mut checks = host::git_checks().await;
-    let loaded = look(home, &own_environment);
+    let loaded = load(home, &own_environment);
     let (pid, daemon) = daemon::check(home).await;
     if let Ok(loaded) = &loaded {
         let path = pid.and_then(agents::path_of);

@@ -3,7 +3,7 @@
 use clap::Args;
 use kugetsu_api::home::Home;
 
-use crate::config::load::{load, own_environment};
+use crate::config::load::{Loaded, load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::import::row::Row;
@@ -29,8 +29,8 @@ pub(crate) struct Init {
 pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
     let mut done = create_home(home, arguments.force)?;
     done.notes.extend(note_on_repository(home));
-    match load(home, &own_environment) {
-        Ok(loaded) => done.notes.extend(loaded.warnings),
+    match load(home, &own_environment).and_then(Loaded::usable) {
+        Ok(loaded) => done.notes.extend(loaded.messages()),
         Err(error) => done.notes.push(error.to_string()),
     }
     if !arguments.force {

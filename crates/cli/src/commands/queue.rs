@@ -1,6 +1,7 @@
 //! `kugetsu queue`: lists and changes queued, running and ended tasks.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -9,10 +10,10 @@ use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::run::State;
 use kugetsu_api::task::{CleanRequest, QueueQuery, TaskObject, TaskQuery};
+use kugetsu_domain::duration;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
 
-use crate::config::duration;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, format, paths, ui};
@@ -93,8 +94,7 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         Action::Cancel(one) => change(home, &endpoints::CANCEL_TASK, &one).await?,
         Action::Retry(one) => change(home, &endpoints::RETRY_TASK, &one).await?,
         Action::Clean { older_than, json } => {
-            let age = older_than.as_deref().map(duration::read).transpose();
-            let age = age.map_err(|error| Failure::usage(format!("--older-than: {error}")))?;
+            let age = older_than.as_deref().map(age).transpose()?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
             let cleaned = connect::call_once(home, &endpoints::CLEAN_TASKS, &request).await?;
             if json {
@@ -105,6 +105,11 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         }
     }
     Ok(Exit::Done)
+}
+
+fn age(typed: &str) -> Result<Duration, Failure> {
+    let age = duration::parse(typed);
+    age.ok_or_else(|| Failure::usage(format!("--older-than: {typed:?} is not a duration; write it as 90s, 10m or 1h")))
 }
 
 async fn change(home: &Home, endpoint: &Endpoint<TaskQuery, TaskObject>, one: &One) -> Result<(), Failure> {

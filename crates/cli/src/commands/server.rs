@@ -8,21 +8,16 @@ use kugetsu_forge::http::transport::Transport;
 use kugetsu_forge::kinds::detect::{DetectError, detect};
 use kugetsu_forge::servers::{Server as Known, ServerAddress};
 
-use crate::config::edit::edit;
-use crate::config::file::Part;
-use crate::config::key::Key;
-use crate::config::layer;
-use crate::config::load::{Loaded, look, own_environment};
-use crate::config::source::Source;
-use crate::config::write;
+use crate::config::layer::Origin;
+use crate::config::load::{Loaded, load, own_environment};
+use crate::config::schema::Key;
+use crate::config::{edit, entries};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::names::{is_plain, suggestions};
 use crate::read_only_db;
 use crate::servers::{self, ServerObject};
 use crate::{connect, setup, slow_notice, ui};
-
-use super::config;
 
 /// List, add and remove git servers.
 #[derive(Debug, Args)]
@@ -110,29 +105,25 @@ struct Add {
 pub(crate) async fn run(home: &Home, arguments: Server) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List { json } => {
-            let loaded = look(home, &own_environment)?;
+            let loaded = load(home, &own_environment)?;
             let servers = servers::objects(&loaded);
             if json {
                 ui::json(&servers)?
             } else {
                 print_table(&servers)
             }
-            for mistake in
-                loaded.invalid.iter().filter(|mistake| matches!(mistake.part, Part::Server(_) | Part::Everything))
-            {
-                ui::warning(mistake.error.to_string());
-            }
+            loaded.errors.iter().for_each(|error| ui::warning(error.to_string()));
         }
         Action::Add(arguments) => add(home, arguments).await?,
         Action::Remove { name } => remove(home, &name).await?,
         Action::Default { name: Some(name), json } => set_default(home, &name, json).await?,
         Action::Default { name: None, json } => {
-            let loaded = look(home, &own_environment)?;
+            let loaded = load(home, &own_environment)?;
             let name = servers::default_name(&loaded);
             if json { ui::json(&find(&loaded, &name)?)? } else { ui::value(&name) }
         }
         Action::Get { name, json } => {
-            let loaded = look(home, &own_environment)?;
+            let loaded = load(home, &own_environment)?;
             let server = find(&loaded, &name.unwrap_or_else(|| servers::default_name(&loaded)))?;
             if json { ui::json(&server)? } else { ui::value(&server.url) }
         }
@@ -174,7 +165,7 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
         return Err(Failure::usage(format!("invalid server name {name:?}"))
             .hint("use letters, digits, `-`, `_` and `.`; `local` is reserved for this machine"));
     }
-    if layer::holds_credentials(&url) {
+    if entries::has_credentials(&url) {
         return Err(Failure::usage("the URL must not contain a user, a password or a query")
             .hint("set a token with `kugetsu env set GITEA_TOKEN -` (or the variable of another kind)"));
     }
@@ -184,27 +175,30 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
             invalid(format!("invalid URL: {}", error.reason())).hint("use a URL such as https://git.example.com")
         })?
         .base;
-    let given =
-        kind.as_deref().map(|kind| layer::server(&name, &url, Some(kind), None)).transpose().map_err(invalid)?;
-    let api_url = api_url.as_deref().map(layer::api_address).transpose().map_err(invalid)?;
-    let token_env = token_env.as_deref().map(layer::token_variable).transpose().map_err(invalid)?;
-    let loaded = look(home, &own_environment)?;
+    let given = kind.as_deref().map(forge_kind).transpose().map_err(invalid)?;
+    let api_url = api_url.as_deref().map(entries::api_address).transpose().map_err(invalid)?;
+    let token_env = token_env.as_deref().map(entries::token_variable).transpose().map_err(invalid)?;
+    let loaded = load(home, &own_environment)?;
     let same = same_server(&loaded, &name, &base)?;
 
-    let (kind, version) = match given.and_then(|server| server.kind).or(same.and_then(|server| server.kind)) {
+    let (kind, version) = match given.or(same.and_then(|server| server.kind)) {
         Some(kind) => (kind, None),
         None => detect_kind(&base).await?,
     };
     let usual = Known { name: name.clone(), base, kind: Some(kind), api_url: None, token_env: None };
     // The usual URL need not be written down.
     let api_url = api_url.filter(|api| usual.api().as_ref() != Some(api));
-    let mut parts = vec![("url", Some(usual.base.as_str())), ("kind", Some(kind.name()))];
-    parts.extend(api_url.as_ref().map(|api| ("api_url", Some(api.as_str()))));
-    parts.extend(token_env.as_ref().map(|variable| ("token_env", Some(variable.as_str()))));
+    let mut fields = vec![("url", usual.base.as_str()), ("kind", kind.name())];
+    fields.extend(api_url.as_ref().map(|api| ("api_url", api.as_str())));
+    fields.extend(token_env.as_ref().map(|variable| ("token_env", variable.as_str())));
     setup::ensure_home(home)?;
-    edit(home, &[Part::Server(name.clone())], |path, text| Ok(Some(write::set_server(path, text, &name, &parts)?)))?;
+    edit::set_entry(home, "servers", &name, &fields)?;
 
-    let loaded = look(home, &own_environment)?;
+    let loaded = load(home, &own_environment)?;
+    if let Some(error) = loaded.errors.first() {
+        let added = format!("added {name} to {}, but it has no effect yet: {error}", home.config().display());
+        return Err(Failure::new(added).hint("correct the file; until then, the last valid settings stay in effect"));
+    }
     let server = find(&loaded, &name)?;
     for other in servers::all(&loaded).iter().filter(|server| server.name != name && server.base == usual.base) {
         ui::warning(format!("{} is also the URL of the server {}", other.base, other.name));
@@ -215,6 +209,11 @@ async fn add(home: &Home, arguments: Add) -> Result<(), Failure> {
         print_added(home, &server, version.as_deref());
     }
     connect::reload_if_running(home).await
+}
+
+fn forge_kind(name: &str) -> Result<ForgeKind, String> {
+    let kind = ForgeKind::from_name(name).filter(|kind| *kind != ForgeKind::Local);
+    kind.ok_or_else(|| format!("unknown kind {name:?}; use {}", ForgeKind::server_names("or")))
 }
 
 /// The configured server with this name and base URL.
@@ -228,7 +227,7 @@ fn same_server<'a>(loaded: &'a Loaded, name: &str, base: &ServerBase) -> Result<
         return Ok(configured);
     };
     let failure = Failure::usage(format!("the server {name} already exists with the URL {}", other.base));
-    Err(match servers::source(loaded, name) {
+    Err(match servers::origin(loaded, name) {
         None => failure.hint("choose another name; this one is built in"),
         Some(_) if name.contains('.') => {
             failure.hint(format!("choose another name, or first run `kugetsu server remove {name}`"))
@@ -267,19 +266,19 @@ fn print_added(home: &Home, server: &ServerObject, version: Option<&str>) {
 }
 
 async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
-    let loaded = look(home, &own_environment)?;
-    let is_invalid = loaded.invalid.iter().any(|mistake| mistake.part == Part::Server(name.to_owned()));
+    let loaded = load(home, &own_environment)?;
+    let is_own = |key: &Key| key.section == "servers" && key.entry.as_deref() == Some(name);
+    let is_invalid = loaded.errors.iter().any(|error| error.key.as_ref().is_some_and(is_own));
     let server = match find(&loaded, name) {
         Ok(server) => Some(server),
         // An invalid entry is not among the servers, but can be removed.
         Err(_) if is_invalid => None,
         Err(failure) => return Err(failure),
     };
-    match servers::source(&loaded, name) {
-        Some(Source::OldFile { path, line }) => {
+    match servers::origin(&loaded, name) {
+        Some(Origin::Script(place)) => {
             return Err(Failure::usage(format!(
-                "cannot remove {name}: it comes from {}:{line}, which kugetsu never writes",
-                path.display()
+                "cannot remove {name}: it comes from {place}, which kugetsu never writes"
             ))
             .hint("remove it from GIT_SERVERS in that file")
             .hint(format!("or override it with `kugetsu config set servers.{name}.url <url>`")));
@@ -291,18 +290,17 @@ async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
         _ => {}
     }
     if server.as_ref().is_some_and(|server| server.default) {
-        let default = loaded.values.get(&Key::ServerDefault);
-        let from = default.map(|(_, source)| format!(" ({source})")).unwrap_or_default();
+        let default = loaded.values.get(&Key::new("server", None, "default"));
+        let from = default.map(|(_, origin)| format!(" ({origin})")).unwrap_or_default();
         return Err(Failure::usage(format!("cannot remove {name}: it is the default server{from}"))
             .hint("choose another default first, for example with `kugetsu server default github.com`"));
     }
-    let removed = edit(home, &[], |path, text| Ok(write::remove_server(path, text, name)?))?;
-    if !removed {
+    if !edit::remove_entry(home, "servers", name)? {
         return Err(Failure::new(format!("{} no longer contains {name}", home.config().display())));
     }
     ui::line(format!("removed {name} from {}", home.config().display()));
-    let after = look(home, &own_environment)?;
-    if let Some(source) = servers::source(&after, name) {
+    let after = load(home, &own_environment)?;
+    if let Some(source) = servers::origin(&after, name) {
         ui::warning(format!("{name} is also in {source}, which is now in effect"));
     }
     if let Some(server) =
@@ -333,13 +331,14 @@ async fn warn_of_repositories(home: &Home, server: &ServerObject) {
 }
 
 async fn set_default(home: &Home, name: &str, json: bool) -> Result<(), Failure> {
-    let loaded = look(home, &own_environment)?;
+    let loaded = load(home, &own_environment)?;
     let server = find(&loaded, name)?;
-    let key = Key::ServerDefault.name();
+    let key = "server.default";
     if json {
-        config::write(home, key, name)?;
+        setup::ensure_home(home)?;
+        edit::set(home, key, name)?;
         connect::reload_if_running(home).await?;
         return ui::json(&ServerObject { default: true, ..server });
     }
-    config::set(home, key, name).await
+    super::config::set(home, key, name).await
 }

@@ -11,8 +11,8 @@ use kugetsu_engine::settings::EnvFiles;
 use kugetsu_web::SettingsDiagnostics;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, in_force as load_in_force, keep_good, own_environment};
+use crate::config::layer::ConfigError;
+use crate::config::load::{Loaded, load, own_environment};
 use crate::env_files;
 
 use super::log::Masks;
@@ -67,7 +67,7 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
 /// # Errors
 /// They are invalid, and there are no earlier valid ones to fall back to.
 pub(crate) fn initial(home: &Home, masks: &Masks) -> Result<(Settings, SettingsDiagnostics), ConfigError> {
-    let loaded = load_in_force(home, &own_environment)?;
+    let loaded = load(home, &own_environment)?.usable()?;
     Ok(accept(home, loaded, masks))
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn reload_on_change(
             else => return,
         };
         let before = stamps(&home);
-        let result = match load_in_force(&home, &own_environment) {
+        let result = match load(&home, &own_environment).and_then(Loaded::usable) {
             Ok(loaded) => {
                 let (settings, faults) = accept(&home, loaded, &masks);
                 in_force.settings.send_replace(Arc::new(settings));
@@ -135,17 +135,12 @@ pub(crate) async fn reload_on_change(
 /// Puts loaded settings in force.
 fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, SettingsDiagnostics) {
     masks.set(&loaded.settings.variables);
-    if let Err(error) = keep_good(home, &loaded.invalid) {
-        tracing::warn!(%error, "could not save the valid settings to fall back to");
+    if let Err(error) = loaded.save_last_valid(home) {
+        tracing::warn!(%error, "could not save the settings to fall back to");
     }
-    for fault in &loaded.warnings {
-        tracing::warn!("{fault}");
-    }
-    let mistakes: Vec<String> = loaded.invalid.iter().map(|one| one.error.to_string()).collect();
-    for mistake in &mistakes {
-        tracing::error!("{mistake}; keeping the previous value");
-    }
-    let error = (!mistakes.is_empty()).then(|| mistakes.join("; "));
+    loaded.messages().for_each(|message| tracing::warn!("{message}"));
+    let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+    let error = (!errors.is_empty()).then(|| errors.join("; "));
     (loaded.settings, SettingsDiagnostics { error, warnings: loaded.warnings })
 }
 

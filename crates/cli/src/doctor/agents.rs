@@ -10,13 +10,13 @@ use super::check::Check;
 
 /// Checks the default agent first, then the others. `daemon_path` is the PATH of the daemon, if one is running.
 pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> Vec<Check> {
-    let own = settings.agents.iter().map(|agent| agent.name.as_str());
-    let mut names: Vec<&str> = vec![&settings.agent_default];
-    names.extend(own.filter(|name| *name != settings.agent_default));
+    let own = settings.profiles.iter().map(|agent| agent.name.as_str());
+    let mut names: Vec<&str> = vec![&settings.agent.default];
+    names.extend(own.filter(|name| *name != settings.agent.default));
     let mut checks = Vec::new();
     for name in names {
-        let is_default = name == settings.agent_default;
-        match profile(name, &settings.agents) {
+        let is_default = name == settings.agent.default;
+        match profile(name, &settings.profiles) {
             Ok(profile) => checks.extend(agent(settings, &profile, is_default, daemon_path).await),
             Err(error) => {
                 let known = error.known.join(", ");

@@ -50,7 +50,7 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
     let id = "kernel.cage";
     let sandbox = match backend {
         Ok(backend) => Check::ok(id, "", format!("the coordinator is sandboxed by {backend}")),
-        Err(_) if settings.is_some_and(|settings| !settings.pm_cage) => {
+        Err(_) if settings.is_some_and(|settings| !settings.pm.needs_sandbox()) => {
             let message = "no sandbox is available and pm.cage is off: only its instructions keep the coordinator from \
                            writing files";
             Check::warning(id, "", message, "once a sandbox is available: kugetsu config set pm.cage required")

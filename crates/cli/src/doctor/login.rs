@@ -17,7 +17,7 @@ const FILE_SIZE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Looks for a login file, an API key and a configured provider. `None` if the default agent does not exist.
 pub(crate) fn check(settings: &Settings) -> Option<Check> {
-    let profile = profile(&settings.agent_default, &settings.agents).ok()?;
+    let profile = profile(&settings.agent.default, &settings.profiles).ok()?;
     let name = profile.name();
     if profile.login_files().is_empty() {
         return Some(Check::unknown(ID, name, "not known: only a run shows whether it is logged in"));

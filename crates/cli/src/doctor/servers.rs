@@ -63,7 +63,7 @@ fn candidates(loaded: &Loaded, repositories: Option<&[Repo]>) -> Vec<Candidate> 
     let all = servers::all(loaded).into_iter().filter_map(|server| {
         let base = server.base.as_str();
         let own: Vec<&Repo> = repositories.into_iter().flatten().filter(|repo| repo.name.base == server.base).collect();
-        let is_configured = servers::source(loaded, &server.name).is_some();
+        let is_configured = servers::origin(loaded, &server.name).is_some();
         // An unused public server needs no token.
         if !is_configured && own.is_empty() && server.name != default {
             return None;

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use kugetsu_api::home::Home;
 
 use super::check::{Check, Fix};
-use crate::config::error::ConfigError;
-use crate::config::load::{Loaded, has_good};
+use crate::config::layer::ConfigError;
+use crate::config::load::Loaded;
 use crate::env_files;
 
 const ID: &str = "settings";
@@ -18,13 +18,11 @@ pub(crate) fn checks(home: &Home, loaded: &Result<Loaded, ConfigError>) -> Vec<C
         Ok(loaded) => loaded,
         Err(error) => return vec![Check::bad(ID, &error.place, &error.message, CORRECT)],
     };
-    // Without earlier valid settings to fall back to, no daemon can start.
-    let has_fallback = has_good(home);
     let mut checks: Vec<Check> = Vec::new();
-    for one in &loaded.invalid {
-        let (place, message) = (&one.error.place, &one.error.message);
-        checks.push(match has_fallback {
-            true => Check::warning(ID, place, format!("{message}; the previous value is in use"), CORRECT),
+    for ConfigError { place, message, .. } in &loaded.errors {
+        checks.push(match loaded.has_last_valid {
+            true => Check::warning(ID, place, format!("{message}; the last valid settings are in use"), CORRECT),
+            // No daemon can start.
             false => Check::bad(ID, place, message, CORRECT),
         });
     }

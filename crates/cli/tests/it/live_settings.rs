@@ -1,4 +1,4 @@
-//! Settings while the daemon runs: edits count at once, and a mistake takes nothing away but itself.
+//! Settings while the daemon runs: edits take effect at once, and an invalid file leaves the last valid one in force.
 
 use crate::world::{World, kill, script, shown};
 
@@ -49,8 +49,8 @@ fn unknown_settings_are_warnings_with_line_and_suggestion() {
             said.lines().find(|one| one.starts_with("warning: ") && one.contains(&format!("config.toml:{line}: ")));
         assert!(found.is_some_and(|one| words.iter().all(|word| one.contains(word))), "{line}: {said}");
     };
-    warned("10", &["run.timout", "did you mean run.timeout?"]);
-    warned("14", &["servers.work.typ", "url, kind, api_url, token_env"]);
+    warned("10", &["run.timout", "did you mean `run.timeout`?"]);
+    warned("14", &["servers.work.typ", "`url`, `api_url`, `kind`, `token_env`"]);
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "3m", "the rest of the file counts");
     let status = world.json(["status", "--json"]);
     assert_eq!(
@@ -60,35 +60,57 @@ fn unknown_settings_are_warnings_with_line_and_suggestion() {
 }
 
 #[test]
-fn a_wrong_value_leaves_the_old_one_in_force_and_status_says_so_until_it_is_repaired() {
+fn an_invalid_value_leaves_the_last_valid_file_in_force_until_it_is_corrected() {
     let world = World::new();
     edit(&world, |text| format!("{text}\n[agents]\nmax = 7\n[run]\nsilence = \"20s\"\n"));
     assert_eq!(world.json(["status", "--json"])["places"], 7);
     edit(&world, |text| text.replace("max = 7", "max = \"many\"").replace("20s", "40s"));
     let status = world.json(["status", "--json"]);
-    assert_eq!(status["places"], 7, "the old value holds");
+    assert_eq!(status["places"], 7);
     let error = status["settings_error"].as_str().unwrap().to_owned();
-    assert!(error.contains("config.toml:10: agents.max must be a number"), "{error}");
+    assert!(error.contains("config.toml:10: agents.max must be an integer from 0 to 1000, not \"many\""), "{error}");
     let shown_status = world.attempt(["status"]);
-    let said = String::from_utf8_lossy(&shown_status.stderr).into_owned();
-    assert!(said.contains(&error) && said.contains("the previous values stay in effect"), "{}", shown(&shown_status));
+    let warnings = String::from_utf8_lossy(&shown_status.stderr).into_owned();
+    assert!(warnings.contains(&error) && warnings.contains("last valid settings"), "{}", shown(&shown_status));
 
     let listed = world.attempt(["config", "list"]);
     assert_eq!(listed.status.code(), Some(2), "{}", shown(&listed));
     assert!(String::from_utf8_lossy(&listed.stderr).contains(&error), "{}", shown(&listed));
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let row = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-    assert!(row("agents.max").contains(" 7 ") && row("agents.max").contains("before the mistake in"), "{listed}");
-    assert!(row("run.silence").contains("40s"), "the rest of the file counts: {listed}");
+    assert!(row("agents.max").contains(" 7 ") && row("agents.max").contains("last valid config.toml"), "{listed}");
+    assert!(row("run.silence").contains("20s"), "the last valid file is in force as a whole: {listed}");
 
-    // A daemon that begins now knows what was in force, too.
+    // A daemon that starts now falls back to the same file.
     world.run(["daemon", "stop"]);
     assert_eq!(world.json(["status", "--json"])["places"], 7);
     let failed = world.attempt(["config", "set", "agents.max", "lots"]);
     assert_eq!(failed.status.code(), Some(2), "{}", shown(&failed));
+    let set = world.attempt(["config", "set", "queue.keep", "1d"]);
+    assert!(String::from_utf8_lossy(&set.stderr).contains("takes effect when this is corrected"), "{}", shown(&set));
     world.run(["config", "set", "agents.max", "2"]);
     let status = world.json(["status", "--json"]);
     assert_eq!((&status["places"], &status["settings_error"]), (&2.into(), &serde_json::Value::Null), "{status}");
+    assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "40s");
+}
+
+#[test]
+fn a_renamed_setting_is_read_under_its_earlier_name() {
+    let world = World::new();
+    edit(&world, |text| format!("{text}\n[destroy]\ncheck_change = false\n"));
+    let listed = world.attempt(["config", "list"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", shown(&listed));
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("destroy.check_pr"), "{}", shown(&listed));
+    let warning = "`destroy.check_change` has been renamed to `destroy.check_pr`";
+    assert!(String::from_utf8_lossy(&listed.stderr).contains(warning), "{}", shown(&listed));
+    for name in ["destroy.check_pr", "destroy.check_change"] {
+        assert_eq!(world.run(["config", "get", name]).trim(), "false");
+    }
+    let set = world.attempt(["config", "set", "destroy.check_change", "true"]);
+    assert!(String::from_utf8_lossy(&set.stderr).contains(warning), "{}", shown(&set));
+    let text = std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap();
+    assert!(text.contains("check_pr = true") && !text.contains("check_change"), "{text}");
+    assert_eq!(world.json(["status", "--json"])["settings_warnings"], serde_json::json!([]));
 }
 
 #[test]

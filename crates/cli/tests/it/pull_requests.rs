@@ -136,10 +136,10 @@ fn destroy_keeps_the_worktree_of_an_open_pull_request() {
         for _ in 0..4 {
             stage.forge.fail_next(Fault::Status(500));
         }
-        assert_refused(&["is unknown", "destroy.check_change false"]);
+        assert_refused(&["is unknown", "destroy.check_pr false"]);
         stage.forge.revoke(TOKEN);
         assert_refused(&["is unknown"]);
-        stage.world.run(["config", "set", "destroy.check_change", "false"]);
+        stage.world.run(["config", "set", "destroy.check_pr", "false"]);
         stage.world.run(["destroy", &reference, "-y"]);
     }
 }

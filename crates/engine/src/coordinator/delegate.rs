@@ -119,7 +119,7 @@ pub async fn delegated(engine: &Engine, task: &str) -> Result<Delegated, Problem
 
 /// Fails now, rather than in the run, if the coordinator needs a sandbox and there is none.
 async fn require_sandbox(settings: &Settings) -> Result<(), Problem> {
-    if !settings.pm_cage {
+    if !settings.pm.needs_sandbox() {
         return Ok(());
     }
     let found = tokio::task::spawn_blocking(sandbox::best_backend).await.map_err(internal)?;
@@ -132,8 +132,8 @@ async fn require_sandbox(settings: &Settings) -> Result<(), Problem> {
 
 pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, message: String) -> Task {
     let settings = engine.settings();
-    let agent = settings.pm_agent.clone().unwrap_or_else(|| settings.agent_default.clone());
-    Task { model: settings.pm_model.clone(), ..Task::queued(id, kind, agent, message, engine.now()) }
+    let agent = settings.pm.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
+    Task { model: settings.pm.model.clone(), ..Task::queued(id, kind, agent, message, engine.now()) }
 }
 
 /// Returns the request that queues a task for the coordinator.

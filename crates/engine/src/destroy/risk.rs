@@ -45,7 +45,7 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
         }
         Err(why) => at_risk.unknown = Some(why),
     }
-    if engine.settings().check_pr {
+    if engine.settings().destroy.check_pr {
         match pull_requests::refresh(engine, issue).await {
             PrStatus::None => {}
             PrStatus::Hidden { why } => at_risk.change_unseen = Some(why),

@@ -131,7 +131,7 @@ async fn start(
     cwd: &Path,
 ) -> Result<Queued, Problem> {
     let settings = engine.settings();
-    let agent = request.agent.clone().unwrap_or_else(|| settings.agent_default.clone());
+    let agent = request.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
     agents::check(&settings, &agent)?;
     // The name of a new local repository must not be taken by another request before it is stored.
     let naming = match reference.is_path() {
@@ -201,7 +201,7 @@ async fn continue_issue(
     let agent = match (&request.agent, &issue.session) {
         (Some(agent), _) => agent.clone(),
         (None, Some(session)) => session.agent.clone(),
-        (None, None) => settings.agent_default.clone(),
+        (None, None) => settings.agent.default.clone(),
     };
     agents::check(&settings, &agent)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
@@ -339,7 +339,7 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
 }
 
 async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
-    let max = engine.settings().agents_max;
+    let max = engine.settings().agents.max;
     let queue = engine.store().queue(max).await.map_err(store_failed)?;
     let in_use = queue.slots_in_use;
     let waiting = queue.candidates.iter().filter(|candidate| candidate.kind.needs_slot()).count();

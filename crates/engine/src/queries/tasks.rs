@@ -63,7 +63,7 @@ pub async fn status(engine: &Engine) -> Result<DaemonStatus, Problem> {
         coordinator_queued: queue.coordinator_queued,
         running: queue.running,
         slots_in_use: queue.slots_in_use,
-        slots: engine.settings().agents_max,
+        slots: engine.settings().agents.max,
         queued: queue.queued,
     })
 }

@@ -88,7 +88,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         }
     }
     if task.kind.needs_slot() {
-        let (max, in_use) = (engine.settings().agents_max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
+        let (max, in_use) = (engine.settings().agents.max, store.queue(0).await.map_err(store_failed)?.slots_in_use);
         if max == 0 {
             why.because.push("agents.max is 0, so no task starts".to_owned());
             why.next.push("allow runs with `kugetsu config set agents.max 3`".to_owned());

@@ -55,7 +55,7 @@ pub(crate) async fn start(
     let home = engine.home().run(lease.run);
     // Of a daemon that died between here and the start of the runner.
     discard_temporary(&home).await?;
-    home.create(engine.settings().temp_dir.as_deref())?;
+    home.create(engine.settings().run.temp_dir.as_deref())?;
     write_spec(&spec, &home)?;
     let lock = lock::take(&home)?;
     Ok(engine.start_runner()(&home, lock, secrets)?)

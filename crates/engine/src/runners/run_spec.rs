@@ -81,12 +81,12 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         session: usable.map(|session| session.id.clone()),
         hand_over: before.is_some() && usable.is_none(),
         limits: engine.limits(),
-        permissions: match settings.permissions {
+        permissions: match settings.agent.permissions {
             Policy::Allow => Permissions::Allow,
             Policy::Ask => Permissions::Ask,
             Policy::Refuse => Permissions::Refuse,
         },
-        sandbox: match is_coordinator && settings.pm_cage {
+        sandbox: match is_coordinator && settings.pm.needs_sandbox() {
             true => SandboxChoice::Required,
             false => SandboxChoice::Off,
         },
@@ -96,7 +96,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
 }
 
 fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {
-    let custom = settings.agents.iter().find(|agent| agent.name == name);
+    let custom = settings.profiles.iter().find(|agent| agent.name == name);
     let command = custom.map(|agent| AgentCommand { program: agent.program.clone(), args: agent.args.clone() });
     AgentSpec { name: name.to_owned(), command }
 }
@@ -106,7 +106,7 @@ fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bo
     let variables = engine.env_files().variables(agent, is_coordinator).map_err(SpecError::Variables)?;
     let variables =
         variables.into_iter().map(|variable| (variable.name, variable.value.expose_secret().to_owned())).collect();
-    let custom = settings.agents.iter().find(|custom| custom.name == agent);
+    let custom = settings.profiles.iter().find(|custom| custom.name == agent);
     Ok(RunSecrets { variables, agent_variables: custom.map(|custom| custom.env.clone()).unwrap_or_default() })
 }
 

@@ -134,7 +134,7 @@ impl Scenario for Destroy {
             attach: None,
         };
         let mut settings = settings(1);
-        settings.agents = vec![agent];
+        settings.profiles = vec![agent];
         let name = RepoRef { base: ServerBase::local(), project: ProjectPath::new("tools").unwrap() };
         let source = self.repository.path().to_str().unwrap().to_owned();
         let mut world = World::with(settings, Repo { name, kind: Some(ForgeKind::Local), source }).await;

@@ -1,12 +1,10 @@
 //! A machine with a home, and daemons that come and go.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kugetsu_agent::Policy;
 use kugetsu_api::home::Home;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
@@ -14,10 +12,9 @@ use kugetsu_domain::machine::Machine as _;
 use kugetsu_domain::reference::{IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_engine::clock::Clock;
+use kugetsu_engine::schema::{Config, Sandbox};
 use kugetsu_engine::settings::EnvFiles;
 use kugetsu_engine::{Engine, Parts, Settings, serve_engine};
-use kugetsu_forge::repositories::Repositories;
-use kugetsu_forge::servers::Servers;
 use kugetsu_git::command::Git;
 use kugetsu_store::effect::EffectView;
 use kugetsu_store::fuse::Fuse;
@@ -290,23 +287,12 @@ pub(crate) fn request(id: TaskId, number: u64, kind: TaskKind, message: &str, pr
 }
 
 pub(crate) fn settings(agents_max: usize) -> Settings {
-    Settings {
-        agents_max,
-        agent_default: "scripted".to_owned(),
-        permissions: Policy::Allow,
-        run_timeout: Duration::from_secs(3600),
-        run_silence: Duration::from_secs(600),
-        temp_dir: None::<PathBuf>,
-        queue_keep: Duration::from_secs(7 * 86_400),
-        check_pr: false,
-        pm_agent: None,
-        pm_model: None,
-        pm_cage: false,
-        agents: vec![],
-        servers: Servers::default(),
-        repositories: Repositories::default(),
-        variables: vec![],
-    }
+    let mut settings = Settings::new(Config::default());
+    settings.agents.max = agents_max;
+    settings.agent.default = "scripted".to_owned();
+    settings.destroy.check_pr = false;
+    settings.pm.cage = Sandbox::Off;
+    settings
 }
 
 /// How often each event happened.

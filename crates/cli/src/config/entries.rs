@@ -1,0 +1,108 @@
+//! The named entries of the settings: `[servers.<name>]` and `[agents.<name>]`.
+
+use kugetsu_agent::CustomProfile;
+use kugetsu_domain::redact::is_secret;
+use kugetsu_engine::schema::{AgentEntry, ServerEntry};
+use kugetsu_forge::servers::{Server, ServerAddress};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::assignments;
+use crate::names::is_plain;
+
+const NO_CREDENTIALS: &str = "must not contain a user, password or query; set a token with `kugetsu env set \
+                              GITEA_TOKEN -`, or the variable of another kind";
+
+/// `[agents.<name>]` and the env file `<name>.env` share the namespace with these.
+const RESERVED_AGENTS: [&str; 3] = ["max", "default", "pm-agent"];
+
+/// Validates an entry as a whole, after its single fields.
+pub(crate) fn check(section: &str, name: &str, fields: Map<String, Value>) -> Result<(), String> {
+    let entry = Value::Object([(name.to_owned(), Value::Object(fields))].into_iter().collect());
+    match section {
+        "servers" => all(&entry, server).map(drop),
+        _ => all(&entry, profile).map(drop),
+    }
+}
+
+/// Converts all entries of a section.
+pub(crate) fn all<E: DeserializeOwned, T>(
+    entries: &Value,
+    convert: impl Fn(&str, E) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let convert = |(name, entry): (&String, &Value)| {
+        convert(name, serde_json::from_value(entry.clone()).map_err(|error| error.to_string())?)
+    };
+    entries.as_object().into_iter().flatten().map(convert).collect()
+}
+
+pub(crate) fn server(name: &str, entry: ServerEntry) -> Result<Server, String> {
+    let address = ServerAddress::parse(&entry.url).map_err(|error| error.to_string())?;
+    if address.credentials_dropped {
+        return Err(format!("url {NO_CREDENTIALS}"));
+    }
+    if let Some(api) = &entry.api_url {
+        if has_credentials(api) {
+            return Err(format!("api_url {NO_CREDENTIALS}"));
+        }
+        if !(api.starts_with("https://") || api.starts_with("http://")) {
+            return Err(format!("api_url must be an http or https address, not {api:?}"));
+        }
+    }
+    Ok(Server {
+        name: name.to_owned(),
+        base: address.base,
+        kind: entry.kind,
+        api_url: entry.api_url,
+        token_env: entry.token_env.as_deref().map(token_variable).transpose()?,
+    })
+}
+
+pub(crate) fn profile(name: &str, entry: AgentEntry) -> Result<CustomProfile, String> {
+    if RESERVED_AGENTS.contains(&name) || !is_plain(name) {
+        return Err(format!("{name:?} is not a valid name for an agent"));
+    }
+    if entry.program.contains('/') && !entry.program.starts_with('/') {
+        return Err(format!("program must be a name on the PATH or an absolute path, not {:?}", entry.program));
+    }
+    Ok(CustomProfile {
+        name: name.to_owned(),
+        program: entry.program.into(),
+        args: entry.args,
+        env: entry.env.into_iter().collect(),
+        delete: Some(entry.delete).filter(|args| !args.is_empty()),
+        attach: Some(entry.attach).filter(|args| !args.is_empty()),
+    })
+}
+
+/// Whether an address contains a user, a password or a query, which must not be shown.
+pub(crate) fn has_credentials(url: &str) -> bool {
+    ServerAddress::parse(url).is_ok_and(|read| read.credentials_dropped)
+}
+
+/// Validates the name of a variable that contains a token. The errors do not repeat it: it may be the token itself.
+pub(crate) fn token_variable(name: &str) -> Result<String, String> {
+    let upper_case = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !assignments::is_name(name) || !name.chars().all(upper_case) {
+        return Err(
+            "token_env must be the name of a variable in capital letters, such as WORK_TOKEN, not a token; set \
+                    the token with `kugetsu env set WORK_TOKEN -`"
+                .to_owned(),
+        );
+    }
+    // The value of the variable is masked because of its name.
+    if !is_secret(name, "a secret") || name.ends_with("TOKENS") {
+        return Err(format!("token_env must contain TOKEN, or the value of {name} would not be masked"));
+    }
+    Ok(name.to_owned())
+}
+
+/// Completes the address of an API: `https://` if it has no scheme, no slash at the end.
+pub(crate) fn api_address(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    match ServerAddress::parse(&url).map_err(|error| format!("api_url: {error}"))?.credentials_dropped {
+        true => Err(format!("api_url {NO_CREDENTIALS}")),
+        false => Ok(url),
+    }
+}

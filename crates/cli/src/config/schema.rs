@@ -1,0 +1,267 @@
+//! Reads the schema of the settings, which is derived from [`kugetsu_engine::schema`].
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use kugetsu_engine::schema::{Config, Entry, defaults, schema_of};
+use serde_json::Value;
+
+use crate::names::suggestions;
+
+/// Path of a value in `config.toml`: `agents.max`, or `servers.work.url` for a field of a named entry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) section: String,
+    pub(crate) entry: Option<String>,
+    pub(crate) field: String,
+}
+
+impl Key {
+    pub(crate) fn new(section: &str, entry: Option<&str>, field: &str) -> Self {
+        Self { section: section.to_owned(), entry: entry.map(str::to_owned), field: field.to_owned() }
+    }
+
+    /// Splits the dotted name of a setting. The name of an entry may contain dots.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (section, rest) = name.split_once('.')?;
+        let (entry, field) = rest.rsplit_once('.').map_or((None, rest), |(entry, field)| (Some(entry), field));
+        Some(Self::new(section, entry, field))
+    }
+
+    /// The environment variable that overrides the setting.
+    pub(crate) fn variable(&self) -> String {
+        format!("KUGETSU_{}_{}", self.section, self.field).to_ascii_uppercase()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = self.entry.iter().map(|entry| format!("{entry}.")).collect::<String>();
+        write!(f, "{}.{entry}{}", self.section, self.field)
+    }
+}
+
+/// A setting, or a field of the named entries of a section.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// The entry of a key is an example name.
+    pub(crate) key: Key,
+    schema: Value,
+}
+
+impl Field {
+    /// Its value where none is set.
+    pub(crate) fn default(&self) -> Option<&Value> {
+        self.schema.get("default").filter(|_| self.key.entry.is_none()).filter(|value| !value.is_null())
+    }
+
+    /// The default, or else an example.
+    pub(crate) fn example(&self) -> &Value {
+        self.default().unwrap_or_else(|| &self.schema["examples"][0])
+    }
+
+    pub(crate) fn description(&self) -> String {
+        description(&self.schema)
+    }
+
+    pub(crate) fn renamed_from(&self) -> Option<&str> {
+        self.schema.get("renamedFrom")?.as_str()
+    }
+
+    /// The values that it takes, for a sentence: "an integer from 0 to 1000".
+    pub(crate) fn expected(&self) -> String {
+        if let Some(names) = self.schema.get("enum").and_then(Value::as_array) {
+            return format!(
+                "one of {}",
+                names.iter().map(|name| format!("`{}`", text(name))).collect::<Vec<_>>().join(", ")
+            );
+        }
+        let kind = &self.schema["type"];
+        match (kind.as_str().or_else(|| kind[0].as_str()), self.schema["format"].as_str()) {
+            (_, Some("duration")) => "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`".to_owned(),
+            (_, Some("path")) => "an absolute path".to_owned(),
+            (Some("integer"), _) => format!("an integer from 0 to {}", self.schema["maximum"]),
+            (Some("boolean"), _) => "`true` or `false`".to_owned(),
+            (Some("array"), _) => "an array of strings".to_owned(),
+            (Some("object"), _) => "a table of strings".to_owned(),
+            _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),
+            _ => "a string".to_owned(),
+        }
+    }
+
+    /// Validates a value. The error is the message.
+    pub(crate) fn check(&self, key: &Key, value: &Value) -> Result<(), String> {
+        let is_entry = key.entry.is_some();
+        let mut config = base(is_entry);
+        config[&self.key.section][&self.key.field] = value.clone();
+        let is_valid = match is_entry {
+            true => serde_json::from_value::<Entry>(config).is_ok(),
+            false => serde_json::from_value::<Config>(config).is_ok(),
+        };
+        let is_in_range = value.as_u64() <= self.schema["maximum"].as_u64().or(Some(u64::MAX));
+        match (is_valid && is_in_range, is_entry) {
+            (true, _) => Ok(()),
+            (false, false) => Err(format!("{key} must be {}, not {value}", self.expected())),
+            // The value may be a secret.
+            (false, true) => Err(format!("{key} must be {}", self.expected())),
+        }
+    }
+
+    /// Reads a value as it is typed on the command line or stands in a variable: as TOML if the setting accepts that,
+    /// and else as a text.
+    pub(crate) fn parse(&self, key: &Key, typed: &str) -> Result<toml_edit::Value, String> {
+        let parsed = typed.trim().parse::<toml_edit::Value>().ok();
+        let parsed = parsed.filter(|value| self.check(key, &json(value)).is_ok());
+        match parsed {
+            Some(value) => Ok(value),
+            None => self.check(key, &typed.into()).map(|()| typed.into()),
+        }
+    }
+}
+
+/// All settings, and the fields of all named entries, in the order of their names.
+pub(crate) fn fields() -> &'static [Field] {
+    static FIELDS: OnceLock<Vec<Field>> = OnceLock::new();
+    FIELDS.get_or_init(|| {
+        let mut fields = Vec::new();
+        for (root, is_entry) in [(schema_of::<Config>(), false), (schema_of::<Entry>(), true)] {
+            for (section, schema) in properties(&root) {
+                let entry = schema["examples"][0].as_str().filter(|_| is_entry);
+                fields.extend(properties(schema).map(|(name, schema)| {
+                    let key = Key::new(section, entry, name);
+                    Field { key, schema: schema.clone() }
+                }));
+            }
+        }
+        // The order of the schema depends on a feature of serde_json that other crates may enable.
+        fields.sort_by(|one, other| one.key.cmp(&other.key));
+        fields
+    })
+}
+
+/// All settings, without the fields of entries.
+pub(crate) fn settings() -> impl Iterator<Item = &'static Field> {
+    fields().iter().filter(|field| field.key.entry.is_none())
+}
+
+/// Finds a setting by its present name or its earlier one. Returns its present key.
+pub(crate) fn find(key: &Key) -> Option<(Key, &'static Field)> {
+    let field = fields().iter().find(|field| {
+        let own = &field.key;
+        own.section == key.section
+            && own.entry.is_some() == key.entry.is_some()
+            && (own.field == key.field || field.renamed_from() == Some(&key.field))
+    })?;
+    Some((Key { field: field.key.field.clone(), ..key.clone() }, field))
+}
+
+/// Whether the section has named entries.
+pub(crate) fn has_entries(section: &str) -> bool {
+    fields().iter().any(|field| field.key.section == section && field.key.entry.is_some())
+}
+
+/// The message for a name that is not a setting.
+pub(crate) fn unknown(name: &str) -> String {
+    let entry = Key::parse(name).and_then(|key| key.entry);
+    let names: Vec<String> = fields()
+        .iter()
+        .filter(|field| field.key.entry.is_some() == entry.is_some())
+        .map(|field| Key { entry: entry.clone(), ..field.key.clone() }.to_string())
+        .collect();
+    let similar = suggestions(name, names.iter().map(String::as_str)).join("` or `");
+    format!("unknown setting `{name}`; did you mean `{similar}`?")
+}
+
+/// Valid values to check another one with: the defaults of all settings, or an example of each named entry.
+fn base(is_entry: bool) -> Value {
+    if !is_entry {
+        return defaults();
+    }
+    fields().iter().filter(|field| field.key.entry.is_some()).fold(Value::Null, |mut base, field| {
+        base[&field.key.section][&field.key.field] = field.example().clone();
+        base
+    })
+}
+
+/// The description of the named entries of a section.
+pub(crate) fn entry_description(section: &str) -> String {
+    description(&schema_of::<Entry>()["properties"][section])
+}
+
+/// A value as `kugetsu config` shows it.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    schema["properties"].as_object().into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+}
+
+fn description(schema: &Value) -> String {
+    schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn json(value: &toml_edit::Value) -> Value {
+    match value {
+        toml_edit::Value::String(text) => text.value().as_str().into(),
+        toml_edit::Value::Integer(number) => (*number.value()).into(),
+        toml_edit::Value::Boolean(switch) => (*switch.value()).into(),
+        toml_edit::Value::Float(number) => (*number.value()).into(),
+        toml_edit::Value::Datetime(time) => time.value().to_string().into(),
+        toml_edit::Value::Array(array) => array.iter().map(json).collect(),
+        toml_edit::Value::InlineTable(table) => {
+            Value::Object(table.iter().map(|(name, value)| (name.to_owned(), json(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_description_and_a_valid_default_or_example() {
+        for field in fields() {
+            assert!(!field.description().is_empty(), "{}", field.key);
+            assert_eq!(field.check(&field.key, field.example()), Ok(()), "{field:?}");
+        }
+        assert_eq!(settings().count(), 12);
+        assert_eq!(Key::new("agents", None, "max").variable(), "KUGETSU_AGENTS_MAX");
+    }
+
+    #[test]
+    fn types_and_ranges_come_from_the_schema() {
+        for (name, good, bad, expected) in [
+            ("agents.max", "1000", "1001", "an integer from 0 to 1000, not \"1001\""),
+            ("agents.max", "0", "-1", "an integer from 0 to 1000, not \"-1\""),
+            ("agents.max", "3", "many", "an integer from 0 to 1000, not \"many\""),
+            ("agent.permissions", "ask", "yes", "one of `allow`, `ask`, `refuse`, not \"yes\""),
+            ("agent.default", "mine", " ", "a string that is not empty, not \" \""),
+            ("destroy.check_pr", "false", "perhaps", "`true` or `false`, not \"perhaps\""),
+            ("pm.cage", "off", "on", "one of `required`, `off`, not \"on\""),
+            ("pm.model", "7", "", ""),
+            ("run.timeout", "1h30m", "60", "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`, not \"60\""),
+            ("run.temp_dir", "/tmp", "tmp", "an absolute path, not \"tmp\""),
+            ("servers.a.kind", "gitea", "svn", "one of `github`, `gitea`, `forgejo`, `gitlab`"),
+            ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings"),
+            ("agents.mine.env", "{ A = \"b\" }", "A=secret", "a table of strings"),
+        ] {
+            let (key, field) = find(&Key::parse(name).unwrap()).unwrap();
+            assert!(field.parse(&key, good).is_ok(), "{name} {good}");
+            match expected {
+                "" => assert!(field.parse(&key, bad).is_ok()),
+                expected => assert_eq!(field.parse(&key, bad).unwrap_err(), format!("{name} must be {expected}")),
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_get_suggestions_and_earlier_names_are_found() {
+        assert_eq!(unknown("run.timout"), "unknown setting `run.timout`; did you mean `run.timeout`?");
+        assert!(unknown("servers.a.urll").ends_with("did you mean `servers.a.url`?"), "{}", unknown("servers.a.urll"));
+        let (key, _) = find(&Key::parse("destroy.check_change").unwrap()).unwrap();
+        assert_eq!(key.to_string(), "destroy.check_pr");
+        let dotted = Key::parse("servers.git.example.com.url").unwrap();
+        assert_eq!((dotted.entry.as_deref(), dotted.field.as_str()), (Some("git.example.com"), "url"));
+    }
+}

@@ -1,0 +1,232 @@
+//! The schema of `config.toml`: one struct per section. The field is the setting, its doc comment the description in
+//! `config.toml` and `docs/settings.md`, its attributes the default and the range.
+//!
+//! The command line derives everything else from this file: parsing, validation, `kugetsu config`, the commented
+//! `config.toml` and the table of settings. Extensions of JSON Schema that it understands:
+//!
+//! - `default`: the value that is in force where no other is set. A setting without one is optional.
+//! - `format`: `duration` or `path`.
+//! - `renamedFrom`: the earlier name of the field, which is still read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kugetsu_agent::Policy;
+use kugetsu_domain::duration;
+use kugetsu_domain::reference::ForgeKind;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Config {
+    pub agent: Agent,
+    pub agents: Agents,
+    pub destroy: Destroy,
+    pub pm: Coordinator,
+    pub queue: Queue,
+    pub run: Run,
+    pub server: DefaultServer,
+}
+
+/// The named entries: a section contains any number of them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Entry {
+    pub agents: AgentEntry,
+    pub servers: ServerEntry,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Agent {
+    /// Agent for tasks that name none.
+    #[serde(deserialize_with = "non_empty")]
+    #[schemars(length(min = 1), extend("default" = "opencode"))]
+    pub default: String,
+    /// Answer to an agent's permission questions. `ask` refuses, too, because no user can be asked during a run yet.
+    #[serde(deserialize_with = "policy")]
+    #[schemars(with = "String", extend("enum" = ["allow", "ask", "refuse"], "default" = "allow"))]
+    pub permissions: Policy,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Agents {
+    /// Maximum number of concurrent `start` runs. With 0 none starts. `continue` needs no slot.
+    #[schemars(range(max = 1000), extend("default" = 3))]
+    pub max: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Destroy {
+    /// Whether `kugetsu destroy` looks up the state of the pull request before it removes a worktree.
+    #[schemars(extend("default" = true, "renamedFrom" = "check_change"))]
+    pub check_pr: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Coordinator {
+    /// Agent of the coordinator; `agent.default` if not set.
+    #[schemars(extend("examples" = ["opencode"]))]
+    pub agent: Option<String>,
+    /// Model of the coordinator, as its agent names it; the agent's choice if not set.
+    #[schemars(extend("examples" = ["provider/model"]))]
+    pub model: Option<String>,
+    /// Whether the coordinator needs a sandbox, which keeps it from writing files. `off` lets it run without one.
+    #[schemars(extend("default" = "required"))]
+    pub cage: Sandbox,
+}
+
+impl Coordinator {
+    pub fn needs_sandbox(&self) -> bool {
+        self.cage == Sandbox::Required
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sandbox {
+    Required,
+    Off,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Queue {
+    /// How long finished tasks are kept in the history.
+    #[serde(deserialize_with = "length")]
+    #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
+    pub keep: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Longest time without a sign of life from the agent. Opening a session may take two minutes in any case.
+    #[serde(deserialize_with = "length")]
+    #[schemars(with = "String", extend("format" = "duration", "default" = "10m"))]
+    pub silence: Duration,
+    /// Directory in which each run gets a temporary directory of its own, which is removed with the run; in the home if
+    /// not set.
+    #[serde(default, deserialize_with = "absolute_path")]
+    #[schemars(with = "Option<String>", extend("format" = "path", "examples" = ["/var/tmp/kugetsu"]))]
+    pub temp_dir: Option<PathBuf>,
+    /// Wall-clock limit of a run. A run that exceeds it is ended, and its work is kept.
+    #[serde(deserialize_with = "length")]
+    #[schemars(with = "String", extend("format" = "duration", "default" = "1h"))]
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct DefaultServer {
+    /// Server that `owner/repo#12` refers to outside of a clone; github.com if not set.
+    #[schemars(extend("examples" = ["work"]))]
+    pub default: Option<String>,
+}
+
+/// A git server of your own. `kugetsu server add` writes such a section.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["work"]))]
+pub struct ServerEntry {
+    /// Address of the server, without user, password or query.
+    #[schemars(extend("examples" = ["https://git.example.com"]))]
+    pub url: String,
+    /// Software of the server.
+    #[serde(default, deserialize_with = "forge_kind")]
+    #[schemars(with = "Option<String>")]
+    #[schemars(extend("enum" = server_kinds(), "examples" = ["gitea"]))]
+    pub kind: Option<ForgeKind>,
+    /// Address of its API, if that is not at the usual path.
+    #[schemars(extend("examples" = ["https://git.example.com/api/v1"]))]
+    pub api_url: Option<String>,
+    /// Name of the variable in env/default.env that contains its token, if it is not the one of its kind.
+    #[schemars(extend("examples" = ["WORK_TOKEN"]))]
+    pub token_env: Option<String>,
+}
+
+/// An agent of your own: a program that speaks the Agent Client Protocol on stdin and stdout.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = ["mine"]))]
+pub struct AgentEntry {
+    /// A name on the PATH, or an absolute path.
+    #[serde(deserialize_with = "non_empty")]
+    #[schemars(length(min = 1), extend("examples" = ["my-agent"]))]
+    pub program: String,
+    /// Arguments that make it speak the protocol.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["acp"]]))]
+    pub args: Vec<String>,
+    /// Variables that are set for it.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "MY_AGENT_MODE": "quiet" }]))]
+    pub env: BTreeMap<String, String>,
+    /// Arguments that delete a session.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["session", "delete", "{session}"]]))]
+    pub delete: Vec<String>,
+    /// Arguments that open a session in a terminal.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["--session", "{session}"]]))]
+    pub attach: Vec<String>,
+}
+
+/// The JSON Schema of [`Config`] or [`Entry`], with everything inline.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// The defaults of all settings by section; null if a setting has none.
+pub fn defaults() -> Value {
+    let schema = schema_of::<Config>();
+    let sections = schema["properties"].as_object().into_iter().flatten();
+    sections.fold(Value::Null, |mut defaults, (section, schema)| {
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            defaults[section][field] = schema.get("default").cloned().unwrap_or_default();
+        }
+        defaults
+    })
+}
+
+impl Default for Config {
+    #[expect(clippy::expect_used, reason = "the defaults are constants, and a test reads them")]
+    fn default() -> Self {
+        serde_json::from_value(defaults()).expect("valid defaults")
+    }
+}
+
+fn server_kinds() -> Vec<&'static str> {
+    ForgeKind::ALL.into_iter().filter(|kind| *kind != ForgeKind::Local).map(ForgeKind::name).collect()
+}
+
+/// From a second to a year: no timeout is shorter, and clocks cannot count to everything that can be written.
+fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    const MAX: Duration = Duration::from_secs(365 * 86_400);
+    let text = String::deserialize(deserializer)?;
+    let length = duration::parse(&text).filter(|length| !length.is_zero() && *length <= MAX);
+    length.ok_or_else(|| D::Error::custom("not a duration from 1s to 365d"))
+}
+
+/// A relative path would depend on the current directory of each process that reads it.
+fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = Option::<PathBuf>::deserialize(deserializer)?;
+    match path {
+        Some(path) if !path.is_absolute() => Err(D::Error::custom("not an absolute path")),
+        path => Ok(path),
+    }
+}
+
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.trim().is_empty() { Err(D::Error::custom("empty")) } else { Ok(text) }
+}
+
+fn forge_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ForgeKind>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let kind = ForgeKind::from_name(&name).filter(|kind| *kind != ForgeKind::Local);
+    kind.map(Some).ok_or_else(|| D::Error::custom("not a kind of server"))
+}
+
+fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Policy, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Policy::from_name(&name).ok_or_else(|| D::Error::custom("not a policy"))
+}
