@@ -1,9 +1,10 @@
 //! Replaces files atomically, readable by their owner only.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 /// Locks `directory` while one of its files is read, changed and written back, so that concurrent edits are not lost.
 /// The kernel releases the lock when the file is dropped or the process ends.
@@ -20,14 +21,12 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         Err(error) => return Err(error),
     };
-    let name = target.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
-    let beside = target.with_file_name(format!(".{}.new-{}", name.to_string_lossy(), std::process::id()));
-    let written = write_new(&beside, text).and_then(|()| fs::rename(&beside, &target));
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    let directory = target.parent().ok_or_else(|| io::Error::other("the path has no parent directory"))?;
+    let mut file = NamedTempFile::new_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&target)?;
+    Ok(())
 }
 
 /// Writes the file unless it exists. Returns whether it was written.
@@ -36,12 +35,6 @@ pub(crate) fn write_if_missing(path: &Path, text: &str) -> io::Result<bool> {
         return Ok(false);
     }
     write(path, text).map(|()| true)
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]
