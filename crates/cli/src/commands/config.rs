@@ -5,7 +5,7 @@ use kugetsu_api::home::Home;
 use serde::Serialize;
 
 use crate::config::edit;
-use crate::config::layer::{ConfigError, Origin};
+use crate::config::layer::{ConfigError, Origin, renamed};
 use crate::config::load::{Loaded, load, own_environment};
 use crate::config::schema::{self, Key};
 use crate::exit::Exit;
@@ -135,7 +135,7 @@ pub(super) async fn set(home: &Home, name: &str, value: &str) -> Result<(), Fail
 
 fn warn_of_rename(name: &str, present: &str) {
     if name != present {
-        ui::warning(format!("`{name}` has been renamed to `{present}`"));
+        ui::warning(renamed(name, present));
     }
 }
 

@@ -127,7 +127,7 @@ impl Reader<'_> {
             return self.warn(item, schema::unknown(&name.to_string()));
         };
         if key != name {
-            self.warn(item, format!("`{name}` has been renamed to `{key}`"));
+            self.warn(item, format!("{}; change it in this file", renamed(&name, &key)));
             if self.layer.values.contains_key(&key) {
                 return;
             }
@@ -160,21 +160,30 @@ fn start(item: &Item) -> usize {
     item.span().or_else(inner).map_or(0, |span| span.start)
 }
 
-/// The variables `KUGETSU_<SECTION>_<FIELD>`, without empty ones.
-pub(crate) fn variables(environment: Environment<'_>) -> Result<Layer, ConfigError> {
-    let mut layer = Layer::new();
+/// The message for a setting or variable that is set under its earlier name.
+pub(crate) fn renamed(earlier: impl fmt::Display, current: impl fmt::Display) -> String {
+    format!("`{earlier}` has been renamed to `{current}`")
+}
+
+/// Reads the variables `KUGETSU_<SECTION>_<FIELD>`; empty ones count as unset. Returns the values and the warnings.
+pub(crate) fn variables(environment: Environment<'_>) -> Result<(Layer, Vec<String>), ConfigError> {
+    let (mut layer, mut warnings) = (Layer::new(), Vec::new());
     for field in schema::settings() {
         let key = &field.key;
         let earlier = field.renamed_from().map(|name| Key::new(&key.section, None, name).variable());
-        for name in earlier.into_iter().chain([key.variable()]) {
+        let current = key.variable();
+        for name in earlier.into_iter().chain([current.clone()]) {
             let Some(value) = environment(&name).filter(|value| !value.is_empty()) else { continue };
+            if name != current {
+                warnings.push(renamed(format!("${name}"), format!("${current}")));
+            }
             let origin = Origin::Environment(name);
             let text = value.into_string().map_err(|_| ConfigError::new(&origin, "the value is not UTF-8"))?;
             let value = field.parse(key, &text).map_err(|message| ConfigError::new(&origin, message))?;
             layer.insert(key.clone(), (schema::json(&value), origin));
         }
     }
-    Ok(layer)
+    Ok((layer, warnings))
 }
 
 #[cfg(test)]
@@ -221,7 +230,7 @@ mod tests {
             ("[servers]\na = \"h\"\n", "c.toml:2", "unknown setting `servers.a`"),
             ("[servers.a]\nkind = \"gitea\"\n", "c.toml:1", "missing field `url`"),
             ("[servers.a]\nurl = \"h\"\nkind = \"svn\"\n", "c.toml:3", "forgejo"),
-            ("[servers.a]\nurl = \"h\"\nurll = \"x\"\n", "c.toml:3", "`url`"),
+            ("[servers.a]\nurl = \"h\"\nurll = \"x\"\n", "c.toml:3", "`servers.a.url`"),
             ("[servers.a]\nurl = \"https://u:secret@h\"\n", "c.toml:1", "password"),
             ("[servers.a]\nurl = \"h\"\ntoken_env = \"glpat-secret\"\n", "c.toml:1", "WORK_TOKEN"),
             ("[destroy]\ncheck_pr = \"yes\"\n", "c.toml:2", "`true` or `false`"),

@@ -93,7 +93,8 @@ fn last_valid_path(home: &Home) -> PathBuf {
 
 fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     let (script, mut warnings) = script::read(&home.old_config(), &bytes(&home.old_config())?.unwrap_or_default());
-    let variables = layer::variables(environment)?;
+    let (variables, variable_warnings) = layer::variables(environment)?;
+    warnings.extend(variable_warnings);
     let stack = |file: Layer| Resolved::new(script.clone().into_iter().chain(file).chain(variables.clone()).collect());
 
     let FileLayer { values, warnings: file_warnings, mut errors } = layer::file(&home.config(), &text);
@@ -256,6 +257,8 @@ mod tests {
             (6, 7200, 300)
         );
         assert!(!settings.destroy.check_pr && settings.pm.agent.is_none());
+        let renamed = "`$KUGETSU_DESTROY_CHECK_CHANGE` has been renamed to `$KUGETSU_DESTROY_CHECK_PR`";
+        assert!(loaded.warnings.iter().any(|warning| warning == renamed), "{:?}", loaded.warnings);
         assert_eq!(origin(&loaded, "agents.max"), format!("{}:2", home.config().display()));
         assert_eq!(origin(&loaded, "run.timeout"), format!("{}:2", home.old_config().display()));
         assert_eq!(origin(&loaded, "run.silence"), "$KUGETSU_RUN_SILENCE");

@@ -242,7 +242,7 @@ mod tests {
             ("pm.model", "7", "", ""),
             ("run.timeout", "1h30m", "60", "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`, not \"60\""),
             ("run.temp_dir", "/tmp", "tmp", "an absolute path, not \"tmp\""),
-            ("servers.a.kind", "gitea", "svn", "one of `github`, `gitea`, `forgejo`, `gitlab`"),
+            ("servers.a.kind", "gitea", "svn", "one of `github`, `gitlab`, `gitea`, `forgejo`"),
             ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings"),
             ("agents.mine.env", "{ A = \"b\" }", "A=secret", "a table of strings"),
         ] {
