@@ -13,7 +13,6 @@ mod env_files;
 mod exit;
 mod failure;
 mod format;
-mod import;
 mod names;
 mod paths;
 mod queued_task;

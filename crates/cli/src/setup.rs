@@ -7,13 +7,13 @@ use std::path::Path;
 
 use kugetsu_api::home::Home;
 use kugetsu_domain::text::counted;
+use kugetsu_import::Row;
 use kugetsu_runner::{BASE_CONTEXT, SKILL};
 use serde::Serialize;
 
 use crate::config::{script, template};
 use crate::daemon::lock;
 use crate::failure::Failure;
-use crate::import::row::Row;
 use crate::ui;
 use crate::{atomic, env_files};
 

@@ -11,8 +11,7 @@ use crate::scanner::{Source, has_word, program};
 use crate::use_tree::{local_paths, use_paths};
 
 /// Files and folders that import each other today: crate, folder, and the names in it. This list only gets shorter.
-const BACK_ARROWS: &[(&str, &str, &[&str])] =
-    &[("cli", "", &["connect", "import", "setup"]), ("engine", "", &["coordinator", "intake", "runner"])];
+const BACK_ARROWS: &[(&str, &str, &[&str])] = &[("engine", "", &["coordinator", "intake", "runner"])];
 
 #[test]
 fn no_file_imports_its_importers() {

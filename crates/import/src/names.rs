@@ -1,32 +1,33 @@
-//! Names that the script made of an issue: `github.com/acme/api#14` is `github.com-acme-api-14` as a directory and as a
-//! session file (inferred from the one directory that its documents show).
+//! Names that the script derived from issues: `github.com/acme/api#14` is `github.com-acme-api-14` as a directory and as a
+//! session file. (Inferred from the only directory that its documents show.)
 
 use std::path::Path;
 
-/// The directory's name.
-pub(super) fn directory(reference: &str) -> String {
+/// The directory name of an issue.
+pub(crate) fn directory(reference: &str) -> String {
     let short = reference.split_once("://").map_or(reference, |(_, rest)| rest).replace("/issues/", "#");
     short.replace(['/', '#'], "-")
 }
 
-/// The issue that a name stands for; none where the name can be read in more than one way.
-pub(super) fn reference(name: &str) -> Option<String> {
+/// The issue that a directory name stands for. `None` if the name is ambiguous, because the owner or repository may contain
+/// a `-`.
+pub(crate) fn reference(name: &str) -> Option<String> {
     let (rest, number) = name.rsplit_once('-')?;
     let parts: Vec<&str> = rest.split('-').collect();
-    let plain = |part: &&str| {
+    let is_plain = |part: &&str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_')) && *part != ".."
     };
     let is_number = !number.is_empty() && number.len() < 10 && number.chars().all(|c| c.is_ascii_digit());
     match parts.as_slice() {
-        [host, owner, repo] if host.contains('.') && is_number && parts.iter().all(plain) => {
+        [host, owner, repo] if host.contains('.') && is_number && parts.iter().all(is_plain) => {
             Some(format!("{host}/{owner}/{repo}#{number}"))
         }
         _ => None,
     }
 }
 
-/// A place below the home, by its name there.
-pub(super) fn below(home: &Path, path: &Path) -> String {
+/// A path relative to the home, for display.
+pub(crate) fn relative(home: &Path, path: &Path) -> String {
     path.strip_prefix(home).unwrap_or(path).display().to_string()
 }
 
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_back_only_where_it_has_one_meaning() {
+    fn only_unambiguous_names_are_read() {
         assert_eq!(directory("github.com/acme/api#14"), "github.com-acme-api-14");
         assert_eq!(directory("https://github.com/acme/api/issues/14"), "github.com-acme-api-14");
         assert_eq!(reference("github.com-acme-api-14").as_deref(), Some("github.com/acme/api#14"));
