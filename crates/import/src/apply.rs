@@ -81,9 +81,10 @@ pub async fn apply(
     for work in &plan.work {
         let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {
             // An earlier import copied this directory, or the issue was started anew.
-            Some(run) => {
-                Row::left(&work.what, format!("kugetsu already has a worktree of {}; this one is kept as it is", run.issue))
-            }
+            Some(run) => Row::left(
+                &work.what,
+                format!("kugetsu already has a worktree of {}; this one is kept as it is", run.issue),
+            ),
             None => import_issue(home, work, &backup, &connect, &progress).await,
         };
         let is_imported = row.outcome == Outcome::Taken;
@@ -103,7 +104,9 @@ pub async fn apply(
             anyway: true,
         };
         rows.push(match call(&connect, &endpoints::DELEGATE, &request).await {
-            Ok(_) => Row::taken(&item.what, "a message for the coordinator").because("follow it with `kugetsu logs -f pm`"),
+            Ok(_) => {
+                Row::taken(&item.what, "a message for the coordinator").because("follow it with `kugetsu logs -f pm`")
+            }
             Err(refusal) => {
                 waiting.push(file);
                 left(&item.what, refusal)
