@@ -2,6 +2,9 @@
 //!
 //! The env files and the script's old `config` have this format. Quotes, `export`, comments, values over several lines
 //! and arrays are supported. Any other line becomes a [`Diagnostic`], and parsing resumes on the next line.
+//!
+//! The crate dotenvy does not fit: it expands `$`, which would change tokens, knows no arrays, and stops at the first
+//! line that it cannot parse.
 
 use std::fmt;
 use std::ops::Range;
