@@ -6,7 +6,7 @@ use crate::workspace::cargo;
 
 pub(crate) fn run() -> Outcome {
     let mut steps = Steps::new();
-    let mut write = cargo(["test", "--quiet", "--package", "kugetsu", "--bin", "kugetsu", "page_of_settings"]);
+    let mut write = cargo(["test", "--quiet", "--package", "kugetsu", "--lib", "page_of_settings"]);
     steps.run("docs/settings.md", write.env("KUGETSU_WRITE_SETTINGS", "1"));
     steps.finish()
 }

@@ -1,0 +1,29 @@
+//! kugetsu runs coding agents on issues, many at once, each in a git worktree of its own. This is its only program: the
+//! commands, the daemon that does their work, and the runner of a single run.
+
+mod assignments;
+mod atomic;
+mod commands;
+mod completions;
+mod config;
+mod connect;
+mod daemon;
+mod doctor;
+mod entry;
+mod env_files;
+mod exit;
+mod failure;
+mod format;
+mod names;
+mod paths;
+mod queued_task;
+mod read_only_db;
+mod servers;
+mod setup;
+mod slow_notice;
+mod table;
+mod transcript;
+mod ui;
+mod wait;
+
+pub use entry::run;
