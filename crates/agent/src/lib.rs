@@ -21,6 +21,8 @@ mod turn;
 mod usage;
 mod wire;
 
+#[cfg(any(test, fuzzing))]
+pub use acp::fuzzing;
 pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};

@@ -14,6 +14,8 @@ mod env_files;
 mod exit;
 mod failure;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod names;
 mod paths;
 mod queued_task;

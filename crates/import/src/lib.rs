@@ -6,6 +6,8 @@
 
 mod apply;
 mod backup;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod index;
 mod json;
 mod names;

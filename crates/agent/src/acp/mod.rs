@@ -1,6 +1,8 @@
 //! The client of the Agent Client Protocol: connections, sessions and turns.
 
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod inbox;
 mod session;
 mod state;

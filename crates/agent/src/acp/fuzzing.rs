@@ -1,0 +1,84 @@
+//! The entry point for the fuzz target in `fuzz/`. It panics where a property is violated.
+#![expect(clippy::expect_used, reason = "a violated property must stop the fuzzer")]
+
+use serde_json::Value;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+
+use super::inbox::{EVENTS_MAX, Inbox};
+use super::state::SharedState;
+use crate::event::AgentEvent;
+use crate::question::{Policy, Questions};
+use crate::truncate::TEXT_MAX;
+use crate::wire::{Closed, RpcClient};
+
+/// Longest text of an event in bytes, with the note that tells how much of it was omitted.
+const EVENT_TEXT_MAX: usize = TEXT_MAX + 40;
+
+/// Receives `data` as an agent's output during a turn. It is read to its end, texts of events are bounded, and each message
+/// to the agent is one line.
+pub fn agent_lines(data: &[u8]) {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+    let (rpc, mut lines) = RpcClient::new();
+    let (state, questions) = (SharedState::default(), Questions::default());
+    state.lock().open_session("s", Some(0.0));
+    state.lock().begin_turn();
+    questions.begin_turn();
+    let inbox = Inbox { rpc: rpc.clone(), state, questions: questions.clone(), events: sender };
+    let take_events = async {
+        while let Some(event) = events.recv().await {
+            check(event);
+        }
+    };
+    // A response to this request may be anywhere in the data.
+    let request = async {
+        let _ = rpc.request("initialize", Value::Null).await;
+    };
+    let read = async {
+        let closed = inbox.run(data).await;
+        assert!(matches!(closed, Closed::Ended), "{closed:?}");
+        rpc.close(closed);
+    };
+    runtime.block_on(async { tokio::join!(request, take_events, read) });
+    questions.end_turn();
+    while let Ok(line) = lines.try_recv() {
+        let line = line.strip_suffix('\n').expect("a line");
+        assert!(!line.contains('\n') && serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+}
+
+fn check(event: AgentEvent) {
+    let texts: Vec<&str> = match &event {
+        AgentEvent::Text { text } | AgentEvent::Thought { text } | AgentEvent::Notice { text } => vec![text],
+        AgentEvent::ToolStarted { id, title, input, .. } => vec![id, title, input],
+        AgentEvent::ToolChanged { id, title, input, output } => {
+            [Some(id), title.as_ref(), input.as_ref(), output.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect()
+        }
+        AgentEvent::ToolEnded { id, output, .. } => vec![id, output],
+        AgentEvent::Plan { steps } => steps.iter().map(|step| step.text.as_str()).collect(),
+        AgentEvent::Question(question) => {
+            question.tool.iter().chain([&question.title, &question.input]).map(String::as_str).collect()
+        }
+        AgentEvent::Usage { .. } => Vec::new(),
+    };
+    for text in texts {
+        assert!(text.len() <= EVENT_TEXT_MAX, "{} bytes", text.len());
+    }
+    if let AgentEvent::Question(question) = event {
+        let answer = question.decide(Policy::Allow);
+        answer.map(|answer| question.answer(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn corpus_of_agent_lines_passes() {
+        kugetsu_testkit::corpus::replay("agent_lines", super::agent_lines);
+    }
+}
