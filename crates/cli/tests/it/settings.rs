@@ -117,8 +117,8 @@ fn concurrent_changes_of_settings_are_not_lost() {
     let commands = names.iter().zip(&numbers).map(|(name, number)| vec!["env", "set", name, number]);
     let commands = commands.chain(urls.iter().map(|name| vec!["config", "set", name, "https://git.example.com"]));
     let children: Vec<_> = commands
-        .map(|words| {
-            let mut command = world.command(&world.home.user(), words);
+        .map(|args| {
+            let mut command = world.command(&world.home.user(), args);
             command.stdout(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();
@@ -156,12 +156,12 @@ fn a_line_that_is_not_utf_8_does_not_stop_a_run() {
 fn an_address_with_a_password_is_rejected_and_not_shown() {
     let world = World::new();
     let repository = world.repository("demo");
-    for words in [
+    for args in [
         vec!["config", "set", "servers.work.url", "https://bot:topsecret@git.example.com"],
         vec!["start", ".", "fix it", "https://bot:topsecret@git.example.com/a/b/pulls/3"],
         vec!["start", ".", "fix it", "https://git.example.com/a/b/pulls/3?token=topsecret"],
     ] {
-        let failed = world.try_in(repository.path(), words);
+        let failed = world.try_in(repository.path(), args);
         assert_eq!(failed.status.code(), Some(2), "{}", shown(&failed));
         assert!(!shown(&failed).contains("topsecret"), "{}", shown(&failed));
     }
