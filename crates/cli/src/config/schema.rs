@@ -225,7 +225,6 @@ mod tests {
             assert!(!field.description().is_empty(), "{}", field.key);
             assert_eq!(field.check(&field.key, field.example()), Ok(()), "{field:?}");
         }
-        assert_eq!(settings().count(), 12);
         assert_eq!(Key::new("agents", None, "max").variable(), "KUGETSU_AGENTS_MAX");
     }
 
