@@ -27,7 +27,7 @@ fn unwrap_and_expect_have_a_reason() {
     const NEAR: usize = 10;
     let mut violations = Vec::new();
     // `fuzzing.rs` is compiled for tests and fuzz targets only.
-    let is_exempt = |path: &str| path.starts_with("crates/testkit/") || path.ends_with("/src/fuzzing.rs");
+    let is_exempt = |path: &str| path.starts_with("crates/testkit/") || path.ends_with("/fuzzing.rs");
     for source in program().iter().filter(|source| !is_exempt(&source.path)) {
         for (index, line) in source.lines.iter().enumerate().filter(|(_, line)| !line.in_test) {
             for (call, lint) in [(".unwrap()", "unwrap_used"), (".expect(", "expect_used")] {
