@@ -50,8 +50,8 @@ pub(crate) fn ensure_home(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Creates what is missing and reports which of the script's files stay in use. With `force`, only `config.toml` is
-/// written anew.
+/// Creates what is missing and reports which of the script's files stay in use. With `force`, it only
+/// replaces `config.toml`.
 pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failure> {
     let mut report = InitReport { home: home.path().display().to_string(), ..InitReport::default() };
     let has_script = SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) || home.old_config().is_file();

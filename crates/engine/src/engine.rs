@@ -99,7 +99,7 @@ impl Engine {
         &self.0.parts.git
     }
 
-    /// The settings in force now.
+    /// The settings in effect.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.0.parts.settings.borrow())
     }

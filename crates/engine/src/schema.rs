@@ -4,7 +4,7 @@
 //! The command line derives everything else from this file: parsing, validation, `kugetsu config`, the commented
 //! `config.toml` and the table of settings. Extensions of JSON Schema that it understands:
 //!
-//! - `default`: the value that is in force where no other is set. A setting without one is optional.
+//! - `default`: the value if none is set. A setting without one is optional.
 //! - `format`: `duration` or `path`.
 //! - `renamedFrom`: the earlier name of the field, which is still read.
 

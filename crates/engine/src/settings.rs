@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::schema::{Agent, Agents, Config, Coordinator, Destroy, Queue, Run};
 
-/// The settings in force.
+/// The settings in effect.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub agent: Agent,

@@ -80,10 +80,10 @@ pub async fn apply(
     };
     for work in &plan.work {
         let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {
-            // An earlier import copied this directory, or the issue was started anew.
+            // An earlier import copied this directory, or the issue was started again.
             Some(run) => Row::left(
                 &work.what,
-                format!("kugetsu already has a worktree of {}; this one is kept as it is", run.issue),
+                format!("kugetsu already has a worktree of {}; this one is not changed", run.issue),
             ),
             None => import_issue(home, work, &backup, &connect, &progress).await,
         };
@@ -193,7 +193,7 @@ fn imported(home: &Path, what: &str, work: &Work, clone: &Path, adopted: &Adopte
         why.insert(0, "already imported".to_owned());
     }
     if worktree != Some(clone) && clone.exists() {
-        why.push(format!("{} is kept as it is", clone.display()));
+        why.push(format!("{} is not changed", clone.display()));
     }
     Row::taken(what, parts.join(" "))
         .because(why.join("; "))

@@ -9,7 +9,7 @@ pub(crate) fn directory(reference: &str) -> String {
     short.replace(['/', '#'], "-")
 }
 
-/// The issue that a directory name stands for. `None` if the name is ambiguous, because the owner or repository may contain
+/// The issue that a directory is named after. `None` if the name is ambiguous, because the owner or repository may contain
 /// a `-`.
 pub(crate) fn reference(name: &str) -> Option<String> {
     let (rest, number) = name.rsplit_once('-')?;

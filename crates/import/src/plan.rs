@@ -26,7 +26,7 @@ pub(crate) struct Work {
     pub(crate) what: String,
     pub(crate) reference: String,
     pub(crate) session: Session,
-    /// The clone that contains it, or why there is none.
+    /// The clone that contains it, or the reason if there is no clone.
     pub(crate) clone: Result<PathBuf, String>,
 }
 
@@ -160,7 +160,7 @@ fn add_issue(session: &mut Session, index: &Index) {
     session.reference = session.reference.take().or_else(|| known.map(str::to_owned)).or_else(by_name);
 }
 
-/// Adds worktrees that no session names, if the name of their directory stands for an issue.
+/// Adds worktrees that no session names, if their directory is named after an issue.
 fn add_unknown_worktrees(home: &Path, worktrees: &Worktrees, plan: &mut Plan) {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let known: BTreeSet<PathBuf> =

@@ -158,7 +158,7 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let failure = Self::usage(error.to_string());
-        match error.place.strip_prefix('$') {
+        match error.location.strip_prefix('$') {
             Some(variable) => {
                 failure.hint(format!("correct the environment variable, or remove it with `unset {variable}`"))
             }

@@ -276,9 +276,9 @@ async fn remove(home: &Home, name: &str) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     match servers::origin(&loaded, name) {
-        Some(Origin::Script(place)) => {
+        Some(Origin::Script(location)) => {
             return Err(Failure::usage(format!(
-                "cannot remove {name}: it comes from {place}, which kugetsu never writes"
+                "cannot remove {name}: it comes from {location}, which kugetsu never writes"
             ))
             .hint("remove it from GIT_SERVERS in that file")
             .hint(format!("or override it with `kugetsu config set servers.{name}.url <url>`")));

@@ -35,7 +35,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::Script(place) | Self::File(place) => f.write_str(place),
+            Self::Script(location) | Self::File(location) => f.write_str(location),
             Self::LastValid => f.write_str("last valid config.toml"),
             Self::Environment(name) => write!(f, "${name}"),
         }
@@ -44,18 +44,18 @@ impl fmt::Display for Origin {
 
 /// An invalid or unknown setting.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{place}: {message}")]
+#[error("{location}: {message}")]
 pub(crate) struct ConfigError {
     /// File and line, or the variable.
-    pub(crate) place: String,
+    pub(crate) location: String,
     /// The setting, if it is a single one.
     pub(crate) key: Option<Key>,
     pub(crate) message: String,
 }
 
 impl ConfigError {
-    pub(crate) fn new(place: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self { place: place.to_string(), key: None, message: message.into() }
+    pub(crate) fn new(location: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self { location: location.to_string(), key: None, message: message.into() }
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn file(path: &Path, text: &str) -> FileLayer {
         Err(error) => {
             let line = error.span().map_or(0, |span| span.start);
             let message = format!("invalid TOML: {}", error.message().trim().replace('\n', "; "));
-            reader.layer.errors.push(ConfigError::new(reader.place(line), message));
+            reader.layer.errors.push(ConfigError::new(reader.location(line), message));
             return reader.layer;
         }
     };
@@ -134,21 +134,21 @@ impl Reader<'_> {
         }
         let value = item.clone().into_value().map_or(Value::Null, |value| schema::json(&value));
         match field.check(&key, &value) {
-            Ok(()) => drop(self.layer.values.insert(key, (value, Origin::File(self.place(start(item)))))),
+            Ok(()) => drop(self.layer.values.insert(key, (value, Origin::File(self.location(start(item)))))),
             Err(message) => self.fail(item, key, message),
         }
     }
 
     fn warn(&mut self, item: &Item, message: String) {
-        self.layer.warnings.push(ConfigError::new(self.place(start(item)), message));
+        self.layer.warnings.push(ConfigError::new(self.location(start(item)), message));
     }
 
     fn fail(&mut self, item: &Item, key: Key, message: String) {
-        self.layer.errors.push(ConfigError { key: Some(key), ..ConfigError::new(self.place(start(item)), message) });
+        self.layer.errors.push(ConfigError { key: Some(key), ..ConfigError::new(self.location(start(item)), message) });
     }
 
     /// File and line of a byte offset.
-    fn place(&self, at: usize) -> String {
+    fn location(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         format!("{}:{}", self.path.display(), before.iter().filter(|byte| **byte == b'\n').count() + 1)
     }
@@ -194,8 +194,8 @@ mod tests {
         file(Path::new("c.toml"), text)
     }
 
-    fn places(errors: &[ConfigError]) -> Vec<&str> {
-        errors.iter().map(|error| error.place.as_str()).collect()
+    fn locations(errors: &[ConfigError]) -> Vec<&str> {
+        errors.iter().map(|error| error.location.as_str()).collect()
     }
 
     #[test]
@@ -215,12 +215,12 @@ mod tests {
             ("servers.work.kind", "c.toml:7"),
             ("servers.work.url", "c.toml:6"),
         ];
-        assert_eq!(values, expected.map(|(key, place)| (key.to_owned(), place.to_owned())));
+        assert_eq!(values, expected.map(|(key, location)| (key.to_owned(), location.to_owned())));
     }
 
     #[test]
     fn errors_and_warnings_name_their_line() {
-        for (text, place, word) in [
+        for (text, location, word) in [
             ("[run]\ntimout = \"1h\"\n", "c.toml:2", "run.timeout"),
             ("[run]\n\ntimeout = 60\n", "c.toml:3", "a duration"),
             ("[agents]\nmax = \"3\"\n", "c.toml:2", "an integer from 0 to 1000, not \"3\""),
@@ -241,7 +241,7 @@ mod tests {
         ] {
             let FileLayer { warnings, errors, .. } = read(text);
             let all = [errors, warnings].concat();
-            assert_eq!(places(&all), [place], "{text}");
+            assert_eq!(locations(&all), [location], "{text}");
             assert!(all[0].message.contains(word) && !all[0].message.contains("secret"), "{text}: {}", all[0]);
         }
     }
@@ -251,7 +251,7 @@ mod tests {
         let check_pr = Key::new("destroy", None, "check_pr");
         let layer = read("[destroy]\ncheck_change = false\n");
         assert_eq!(layer.values[&check_pr].0, false);
-        assert_eq!(places(&layer.warnings), ["c.toml:2"]);
+        assert_eq!(locations(&layer.warnings), ["c.toml:2"]);
         assert!(layer.warnings[0].message.contains("`destroy.check_pr`"), "{:?}", layer.warnings);
         let both = read("[destroy]\ncheck_pr = true\ncheck_change = false\n");
         assert_eq!((&both.values[&check_pr].0, both.warnings.len()), (&true.into(), 1), "the present name wins");
@@ -265,8 +265,8 @@ mod tests {
             "[run]\ntimout = \"2h\"\nsilence = \"soon\"\ntimeout = \"3h\"\n[agents]\nmax = 4\n[agents.bad]\nargs = []\n\
              [agents.good]\nprogram = \"good\"\nprogramm = \"x\"\n[servers.bad]\nkind = \"svn\"\nurl = \"h\"\n",
         );
-        assert_eq!(places(&layer.warnings), ["c.toml:2", "c.toml:11"]);
-        assert_eq!(places(&layer.errors), ["c.toml:3", "c.toml:7", "c.toml:13"]);
+        assert_eq!(locations(&layer.warnings), ["c.toml:2", "c.toml:11"]);
+        assert_eq!(locations(&layer.errors), ["c.toml:3", "c.toml:7", "c.toml:13"]);
         let keys: Vec<String> = layer.values.keys().map(ToString::to_string).collect();
         assert_eq!(keys, ["agents.max", "agents.good.program", "run.timeout"]);
     }

@@ -23,7 +23,7 @@ use super::layer::{self, ConfigError, Environment, FileLayer, Layer, Origin};
 use super::schema::Key;
 use super::script;
 
-/// The settings in force.
+/// The settings in effect.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
@@ -60,7 +60,7 @@ pub(crate) fn errors_in(home: &Home, text: &str) -> Result<Vec<ConfigError>, Con
 
 impl Loaded {
     /// # Errors
-    /// The first error, if no last valid file stands in for an invalid one.
+    /// The first error, if there is no last valid file to use instead of an invalid one.
     pub(crate) fn usable(self) -> Result<Self, ConfigError> {
         match self.errors.first() {
             Some(error) if !self.has_last_valid => Err(error.clone()),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn without_files_the_defaults_are_in_force() {
+    fn without_files_the_defaults_are_in_effect() {
         let (_directory, home) = home();
         let loaded = load(&home).unwrap();
         let settings = &loaded.settings;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_win_over_the_file_and_the_file_over_the_script() {
+    fn variables_override_the_file_and_the_file_the_script() {
         let (_directory, home) = home();
         let script = "MAX_CONCURRENT_AGENTS=5\nTASK_TIMEOUT_HOURS=2\nDEFAULT_GIT_SERVER=github.com\n";
         fs::write(home.old_config(), script).unwrap();
@@ -267,24 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_their_place() {
+    fn errors_name_their_location() {
         let (_directory, home) = home();
         let bad = |name: &str| (name == "KUGETSU_AGENTS_MAX").then(|| OsString::from("lots"));
-        assert_eq!(super::load(&home, &bad).unwrap_err().place, "$KUGETSU_AGENTS_MAX");
+        assert_eq!(super::load(&home, &bad).unwrap_err().location, "$KUGETSU_AGENTS_MAX");
         fs::write(home.config(), "[server]\ndefault = \"gone\"\n").unwrap();
         let error = load(&home).unwrap().usable().unwrap_err();
-        assert!(error.place.ends_with("config.toml:2") && error.message.contains("gone"), "{error}");
+        assert!(error.location.ends_with("config.toml:2") && error.message.contains("gone"), "{error}");
         fs::write(home.config(), "").unwrap();
         fs::write(home.old_config(), "DEFAULT_GIT_SERVER=gone\n").unwrap();
-        assert!(load(&home).unwrap().usable().unwrap().warnings[0].contains("gone"), "the script stops nothing");
+        assert!(load(&home).unwrap().usable().unwrap().warnings[0].contains("gone"), "a warning only");
         fs::write(home.repositories(), "[]").unwrap();
-        assert!(load(&home).unwrap_err().place.ends_with("repos.json"));
+        assert!(load(&home).unwrap_err().location.ends_with("repos.json"));
         fs::write(home.repositories(), r#"{"a/b": 3, "a/c": "https://h.example/a/c.git"}"#).unwrap();
         assert_eq!(load(&home).unwrap().warnings.len(), 2);
     }
 
     #[test]
-    fn an_invalid_file_leaves_the_last_valid_one_in_force_as_a_whole() {
+    fn invalid_file_leaves_the_last_valid_one_in_effect_as_a_whole() {
         let (_directory, home) = home();
         let reload = |text: &str| {
             fs::write(home.config(), text).unwrap();
@@ -293,7 +293,7 @@ mod tests {
             Ok::<_, ConfigError>(loaded)
         };
         let first = reload("[run]\nsilence = \"soon\"\n").unwrap_err();
-        assert_eq!(first.place, format!("{}:2", home.config().display()), "there is no valid file yet");
+        assert_eq!(first.location, format!("{}:2", home.config().display()), "there is no valid file yet");
         reload("[run]\nsilence = \"20s\"\n[servers.a]\nurl = \"https://a.example\"\n").unwrap();
         let invalid =
             "[run]\nsilence = \"soon\"\n[agents]\nmax = 5\n[servers.a]\nurl = 3\n[server]\ndefault = \"gone\"\n";
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_valid_file_that_is_not_valid_any_more_does_not_count() {
+    fn last_valid_file_is_ignored_once_it_is_invalid() {
         let (_directory, home) = home();
         fs::write(last_valid_path(&home), "[agents]\nmax = \"many\"\n").unwrap();
         fs::write(home.config(), "[agents]\nmax = \"lots\"\n").unwrap();

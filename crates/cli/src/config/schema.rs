@@ -50,7 +50,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Its value where none is set.
+    /// The value if none is set.
     pub(crate) fn default(&self) -> Option<&Value> {
         self.schema.get("default").filter(|_| self.key.entry.is_none()).filter(|value| !value.is_null())
     }
@@ -68,7 +68,7 @@ impl Field {
         self.schema.get("renamedFrom")?.as_str()
     }
 
-    /// The values that it takes, for a sentence: "an integer from 0 to 1000".
+    /// The valid values, as a part of a sentence: "an integer from 0 to 1000".
     pub(crate) fn expected(&self) -> String {
         if let Some(names) = self.schema.get("enum").and_then(Value::as_array) {
             return format!(
@@ -107,8 +107,8 @@ impl Field {
         }
     }
 
-    /// Reads a value as it is typed on the command line or stands in a variable: as TOML if the setting accepts that,
-    /// and else as a text.
+    /// Parses a value of the command line or of a variable: as TOML if the setting accepts that,
+    /// and as a string otherwise.
     pub(crate) fn parse(&self, key: &Key, typed: &str) -> Result<toml_edit::Value, String> {
         let parsed = typed.trim().parse::<toml_edit::Value>().ok();
         let parsed = parsed.filter(|value| self.check(key, &json(value)).is_ok());

@@ -23,9 +23,9 @@ const OBSOLETE: [(&str, &str); 2] = [
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> (Layer, Vec<String>) {
     let (text, undecodable) = assignments::decode(bytes);
     let (assignments, unparsable) = assignments::parse(&text);
-    let place = |line: usize| format!("{}:{line}", path.display());
+    let location = |line: usize| format!("{}:{line}", path.display());
     let diagnostics = undecodable.iter().chain(&unparsable);
-    let mut warnings: Vec<String> = diagnostics.map(|one| format!("{}: {}", place(one.line), one.message)).collect();
+    let mut warnings: Vec<String> = diagnostics.map(|one| format!("{}: {}", location(one.line), one.message)).collect();
     let mut values = Layer::new();
     for one in assignments {
         let read: Vec<Result<(Key, serde_json::Value), String>> = match (one.name.as_str(), one.value) {
@@ -35,8 +35,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> (Layer, Vec<String>) {
         };
         for one_read in read {
             match one_read {
-                Ok((key, value)) => drop(values.insert(key, (value, Origin::Script(place(one.line))))),
-                Err(why) => warnings.push(format!("{}: {why}", place(one.line))),
+                Ok((key, value)) => drop(values.insert(key, (value, Origin::Script(location(one.line))))),
+                Err(why) => warnings.push(format!("{}: {why}", location(one.line))),
             }
         }
     }

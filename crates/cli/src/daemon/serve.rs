@@ -112,13 +112,13 @@ fn not_opened(error: OpenError) -> Failure {
 async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
     let files = settings::Files::new(home);
-    let (initial, faults) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
+    let (initial, diagnostics) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
     let opened = open::open(&home.database()).map_err(not_opened)?;
     let (sender, receiver) = watch::channel(Arc::new(initial));
-    let (faults_sender, faults) = watch::channel(faults);
-    let in_force = settings::InForce { settings: sender, faults: faults_sender };
+    let (diagnostics_sender, diagnostics) = watch::channel(diagnostics);
+    let publishers = settings::Publishers { settings: sender, diagnostics: diagnostics_sender };
     let engine = Engine::new(Parts {
         home: home.clone(),
         store: opened.store,
@@ -140,7 +140,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             None
         }
     };
-    tokio::spawn(settings::reload_on_change(home.clone(), files.clone(), masks, in_force, changes, reloads));
+    tokio::spawn(settings::reload_on_change(home.clone(), files.clone(), masks, publishers, changes, reloads));
     let stale = Stale::new(move || files.are_stale());
 
     let handler = |kind| signal(kind).map_err(|error| failed("could not install a signal handler", &error));
@@ -167,7 +167,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload, stale, diagnostics: faults }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, Control { stop, reload, stale, diagnostics }, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),

@@ -40,7 +40,7 @@ impl Files {
         *self.loaded() != stamps(&self.home)
     }
 
-    /// Records that the settings in force are those of the files as of `before`, which is taken before they are read: a
+    /// Records that the settings in effect are those of the files as of `before`, which is taken before they are read: a
     /// change during the reload leaves them stale.
     fn set_loaded(&self, before: Vec<Option<Stamp>>) {
         *self.loaded() = before;
@@ -56,8 +56,8 @@ fn stamps(home: &Home) -> Vec<Option<Stamp>> {
     let files =
         [home.config(), home.old_config(), home.repositories(), home.env().join(format!("{}.env", env_files::DEFAULT))];
     let stamp = |path: &PathBuf| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec()))
     };
     files.iter().map(stamp).collect()
 }
@@ -87,11 +87,11 @@ pub(crate) fn env_files(home: &Home) -> EnvFiles {
     })
 }
 
-/// Channels that publish the settings in force and what is wrong with the files.
+/// Publishes the settings in effect and the problems of their files.
 #[derive(Debug)]
-pub(crate) struct InForce {
+pub(crate) struct Publishers {
     pub(crate) settings: watch::Sender<Arc<Settings>>,
-    pub(crate) faults: watch::Sender<SettingsDiagnostics>,
+    pub(crate) diagnostics: watch::Sender<SettingsDiagnostics>,
 }
 
 /// Reloads the settings after each change of a file and on request, until both channels are closed.
@@ -99,7 +99,7 @@ pub(crate) async fn reload_on_change(
     home: Home,
     files: Files,
     masks: Masks,
-    in_force: InForce,
+    publishers: Publishers,
     mut changed: mpsc::Receiver<()>,
     mut requests: mpsc::Receiver<Reload>,
 ) {
@@ -112,15 +112,15 @@ pub(crate) async fn reload_on_change(
         let before = stamps(&home);
         let result = match load(&home, &own_environment).and_then(Loaded::usable) {
             Ok(loaded) => {
-                let (settings, faults) = accept(&home, loaded, &masks);
-                in_force.settings.send_replace(Arc::new(settings));
-                in_force.faults.send_replace(faults);
+                let (settings, diagnostics) = accept(&home, loaded, &masks);
+                publishers.settings.send_replace(Arc::new(settings));
+                publishers.diagnostics.send_replace(diagnostics);
                 tracing::info!("settings reloaded");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(%error, "invalid settings; keeping the previous ones");
-                in_force.faults.send_modify(|faults| faults.error = Some(error.to_string()));
+                publishers.diagnostics.send_modify(|diagnostics| diagnostics.error = Some(error.to_string()));
                 Err(error.to_string())
             }
         };
@@ -132,7 +132,7 @@ pub(crate) async fn reload_on_change(
     }
 }
 
-/// Puts loaded settings in force.
+/// Masks the secrets of loaded settings, and saves the file as the last valid one.
 fn accept(home: &Home, loaded: Loaded, masks: &Masks) -> (Settings, SettingsDiagnostics) {
     masks.set(&loaded.settings.variables);
     if let Err(error) = loaded.save_last_valid(home) {

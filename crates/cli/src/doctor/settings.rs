@@ -16,14 +16,14 @@ const CORRECT: &str = "correct it; the daemon rereads the file at once";
 pub(crate) fn checks(home: &Home, loaded: &Result<Loaded, ConfigError>) -> Vec<Check> {
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return vec![Check::bad(ID, &error.place, &error.message, CORRECT)],
+        Err(error) => return vec![Check::bad(ID, &error.location, &error.message, CORRECT)],
     };
     let mut checks: Vec<Check> = Vec::new();
-    for ConfigError { place, message, .. } in &loaded.errors {
+    for ConfigError { location, message, .. } in &loaded.errors {
         checks.push(match loaded.has_last_valid {
-            true => Check::warning(ID, place, format!("{message}; the last valid settings are in use"), CORRECT),
+            true => Check::warning(ID, location, format!("{message}; the last valid settings stay in effect"), CORRECT),
             // No daemon can start.
-            false => Check::bad(ID, place, message, CORRECT),
+            false => Check::bad(ID, location, message, CORRECT),
         });
     }
     let env = home.env().display().to_string();

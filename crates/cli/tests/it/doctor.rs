@@ -419,7 +419,7 @@ fn invalid_settings_are_bad_only_without_earlier_valid_ones() {
     fs::write(&path, format!("{good}\n[run]\ntimeout = \"soon\"\n")).unwrap();
     let (checks, code) = doctor(&world, &["--offline"]);
     assert_eq!(code, 0);
-    assert_state(&checks, "settings", "config.toml:", "warning", &["the last valid settings are in use"]);
+    assert_state(&checks, "settings", "config.toml:", "warning", &["the last valid settings stay in effect"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Settings while the daemon runs: edits take effect at once, and an invalid file leaves the last valid one in force.
+//! Settings while the daemon runs: edits take effect at once, and an invalid file leaves the last valid one in effect.
 
 use crate::world::{World, kill, script, shown};
 
@@ -60,7 +60,7 @@ fn unknown_settings_are_warnings_with_line_and_suggestion() {
 }
 
 #[test]
-fn an_invalid_value_leaves_the_last_valid_file_in_force_until_it_is_corrected() {
+fn an_invalid_value_leaves_the_last_valid_file_in_effect_until_it_is_corrected() {
     let world = World::new();
     edit(&world, |text| format!("{text}\n[agents]\nmax = 7\n[run]\nsilence = \"20s\"\n"));
     assert_eq!(world.json(["status", "--json"])["places"], 7);
@@ -79,7 +79,7 @@ fn an_invalid_value_leaves_the_last_valid_file_in_force_until_it_is_corrected() 
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let row = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert!(row("agents.max").contains(" 7 ") && row("agents.max").contains("last valid config.toml"), "{listed}");
-    assert!(row("run.silence").contains("20s"), "the last valid file is in force as a whole: {listed}");
+    assert!(row("run.silence").contains("20s"), "the last valid file is in effect as a whole: {listed}");
 
     // A daemon that starts now falls back to the same file.
     world.run(["daemon", "stop"]);
