@@ -20,7 +20,7 @@ pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> 
             Ok(profile) => checks.extend(agent(settings, &profile, is_default, daemon_path).await),
             Err(error) => {
                 let known = error.known.join(", ");
-                let repair = format!("choose one of {known}: kugetsu config set agent.default <name>");
+                let repair = format!("choose one of {known} with `kugetsu config set agent.default <name>`");
                 checks.push(Check::bad("agent.program", name, error.to_string(), repair));
             }
         }
@@ -63,7 +63,7 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon_
         Ok(program) => program,
         Err(error) => {
             let hint = error.hint().unwrap_or_default();
-            let repair = format!("{hint}; or choose another agent: kugetsu config set agent.default <name>");
+            let repair = format!("{hint}, or choose another agent with `kugetsu config set agent.default <name>`");
             return vec![broken("agent.program", error.to_string(), &repair)];
         }
     };
@@ -82,10 +82,10 @@ async fn version_check(
         (Ok(found), Some(tested)) if found != tested => Check::warning(
             id,
             name,
-            format!("{} is version {found}; kugetsu is tested with {tested}", program.display()),
+            format!("version {found} at {}; kugetsu is tested with {tested}", program.display()),
             format!("if it misbehaves, install version {tested}"),
         ),
-        (Ok(found), _) => Check::ok(id, name, format!("{} is version {found}", program.display())),
+        (Ok(found), _) => Check::ok(id, name, format!("version {found} at {}", program.display())),
         (Err(error @ VersionError::Run(_)), _) | (Err(error), Some(_)) => {
             broken(id, format!("could not run {}: {error}", program.display()), reinstall)
         }

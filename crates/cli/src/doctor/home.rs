@@ -92,14 +92,14 @@ fn space_checks(home: &Home) -> Vec<Check> {
     let mut checks = vec![space("home.disk", path, &size(bytes), bytes, &BYTES)];
     // Some file systems do not limit the number of files.
     if has_inodes {
-        checks.push(space("home.files", path, &format!("{inodes} files"), inodes, &INODES));
+        checks.push(space("home.files", path, &format!("{inodes} inodes"), inodes, &INODES));
     }
     checks
 }
 
 fn space(id: &'static str, path: &Path, shown: &str, free: u64, thresholds: &Thresholds) -> Check {
     let path = path.display().to_string();
-    let message = format!("there is space for {shown}");
+    let message = format!("{shown} free");
     let repair = "remove finished issues: `kugetsu list`, then `kugetsu destroy <reference>`";
     match free {
         free if free < thresholds.bad => Check::bad(id, path, message, repair),

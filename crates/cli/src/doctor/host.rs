@@ -14,7 +14,7 @@ pub(crate) async fn git_checks() -> Vec<Check> {
             return vec![Check::bad("git.version", "git", error.to_string(), repair)];
         }
     };
-    let message = format!("{} is version {}", git.program().display(), git.version());
+    let message = format!("version {} at {}", git.version(), git.program().display());
     let version = Check::ok("git.version", "git", message);
     let id = "git.identity";
     let repair = "git config --global user.name \"...\"; git config --global user.email \"...\"";
@@ -37,7 +37,7 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
         Ok(probed) => probed,
         Err(error) => return vec![Check::unknown("kernel.processes", "", error.to_string())],
     };
-    let message = format!("processes of a run are ended by {tracking}");
+    let message = format!("processes of a run are ended with {tracking}");
     let processes = match tracking {
         Tracking::CgroupV2 | Tracking::Subreaper => Check::ok("kernel.processes", "", message),
         Tracking::Groups => Check::warning(
@@ -57,9 +57,9 @@ pub(crate) async fn kernel_checks(settings: Option<&Settings>) -> Vec<Check> {
         }
         Err(none) => {
             let reasons: Vec<String> = none.tried.iter().map(|(backend, why)| format!("{backend}: {why}")).collect();
-            let message = format!("no sandbox is available, so `kugetsu delegate` cannot work: {}", reasons.join("; "));
+            let message = format!("`kugetsu delegate` needs a sandbox, and none is available: {}", reasons.join("; "));
             let hint = none.hint().unwrap_or_default();
-            let repair = format!("{hint}; or work without a sandbox: kugetsu config set pm.cage off");
+            let repair = format!("{hint}, or turn the sandbox off with `kugetsu config set pm.cage off`");
             Check::warning(id, "", message, repair)
         }
     };

@@ -20,7 +20,7 @@ pub(crate) fn check(settings: &Settings) -> Option<Check> {
     let profile = profile(&settings.agent.default, &settings.profiles).ok()?;
     let name = profile.name();
     if profile.login_files().is_empty() {
-        return Some(Check::unknown(ID, name, "not known: only a run shows whether it is logged in"));
+        return Some(Check::unknown(ID, name, "not known whether it is logged in: only a run shows that"));
     }
     let unverified = "only a run shows whether the provider accepts it";
     if let Some(file) = login_file(settings, &profile) {
@@ -32,7 +32,7 @@ pub(crate) fn check(settings: &Settings) -> Option<Check> {
     if let Some(source) = configured_provider(settings, &profile) {
         return Some(Check::ok(ID, name, format!("{source} names a provider; {unverified}")));
     }
-    let message = "not known: found no login, no API key and no configured provider; models that need none work";
+    let message = "not known whether it is logged in: there is no login file, API key or configured provider, which some models do not need";
     Some(Check::unknown(ID, name, message).with_repair(profile.login_command()))
 }
 

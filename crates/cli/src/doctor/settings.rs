@@ -30,7 +30,7 @@ pub(crate) fn checks(home: &Home, loaded: &Result<Loaded, ConfigError>) -> Vec<C
     let warnings = loaded.warnings.iter().filter(|warning| !warning.starts_with(&env));
     checks.extend(warnings.map(|warning| Check::warning(ID, "", warning, "correct or remove it")));
     if checks.is_empty() {
-        checks.push(Check::ok(ID, home.config().display().to_string(), "they are valid"));
+        checks.push(Check::ok(ID, home.config().display().to_string(), "all settings are valid"));
     }
     checks
 }
