@@ -22,7 +22,6 @@ mod queued_task;
 mod read_only_db;
 mod servers;
 mod setup;
-mod slow_notice;
 mod table;
 mod transcript;
 mod ui;

@@ -6,9 +6,11 @@
 #![expect(clippy::print_stderr, reason = "the only file that prints")]
 
 use std::fmt::Write as _;
+use std::future::Future;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::builder::StyledStr;
 use serde::Serialize;
@@ -22,6 +24,8 @@ use crate::table;
 const BROKEN_PIPE: i32 = 141;
 /// The width of a terminal that does not report one.
 const DEFAULT_WIDTH: usize = 80;
+/// How long a command works in silence. Most end sooner and print nothing but their result.
+const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// The style of a text on a terminal with colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +158,16 @@ fn width() -> Option<usize> {
 /// Prints progress on stderr.
 pub(crate) fn note(text: impl AsRef<str>) {
     write_stderr(Tone::Dim, "", text.as_ref());
+}
+
+/// Awaits `work`, and prints `notice` if it takes longer than [`NOTICE_DELAY`].
+pub(crate) async fn notify_if_slow<Output>(notice: &str, work: impl Future<Output = Output>) -> Output {
+    let mut work = std::pin::pin!(work);
+    if let Ok(output) = tokio::time::timeout(NOTICE_DELAY, work.as_mut()).await {
+        return output;
+    }
+    note(format!("· {notice}"));
+    work.await
 }
 
 pub(crate) fn warning(text: impl AsRef<str>) {

@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, paths};
-
-use crate::queued_task;
+use crate::{completions, connect, paths, queued_task};
 
 /// Continue an issue in the same session and worktree.
 #[derive(Debug, Args)]

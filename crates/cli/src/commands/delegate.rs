@@ -16,9 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::wait::{Waited, wait_for_task};
-use crate::{completions, connect, format, paths};
-
-use crate::queued_task;
+use crate::{completions, connect, format, paths, queued_task};
 
 /// Send a message to the coordinator, which starts and supervises work on issues and reports.
 #[derive(Debug, Args)]

@@ -12,7 +12,6 @@ use kugetsu_domain::reference::COORDINATOR;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, paths};
 
@@ -99,7 +98,7 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
 
 async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
     let at_risk = connect::call(home, &endpoints::ISSUE_AT_RISK, &query);
-    let at_risk: AtRisk = notify_if_slow("checking for work that would be lost", at_risk).await?;
+    let at_risk: AtRisk = ui::notify_if_slow("checking for work that would be lost", at_risk).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
         ui::note(format!("· {change}"));
     }
@@ -116,7 +115,7 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     let request = DestroyRequest { issue: query, discard };
     let removing = "rescuing unpushed work, removing the session and the worktree";
     let destroyed = connect::call_once(home, &endpoints::DESTROY_ISSUE, &request);
-    let destroyed: Destroyed = notify_if_slow(removing, destroyed).await?;
+    let destroyed: Destroyed = ui::notify_if_slow(removing, destroyed).await?;
     if json {
         ui::json(&destroyed)?;
         return Ok(Exit::Done);

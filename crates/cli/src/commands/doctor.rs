@@ -8,7 +8,6 @@ use crate::doctor::check::{Check, Fix, State};
 use crate::doctor::{agents, daemon, database, home as home_checks, host, login, orphans, repair, servers, settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::slow_notice;
 use crate::ui::{self, Tone};
 
 /// The column of the message, behind the mark.
@@ -37,7 +36,7 @@ pub(crate) struct Doctor {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Doctor) -> Result<Exit, Failure> {
-    let mut checks = slow_notice::notify_if_slow("checking the installation", checks(home, arguments.offline)).await;
+    let mut checks = ui::notify_if_slow("checking the installation", checks(home, arguments.offline)).await;
     for check in &mut checks {
         let Some(fix) = check.fix.clone() else { continue };
         if arguments.fix || (arguments.fix_permissions && matches!(fix, Fix::Private(_))) {

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::names::{is_plain, suggestions};
 use crate::read_only_db;
 use crate::servers::{self, ServerObject};
-use crate::{connect, setup, slow_notice, ui};
+use crate::{connect, setup, ui};
 
 /// List, add and remove git servers.
 #[derive(Debug, Args)]
@@ -243,7 +243,7 @@ async fn detect_kind(base: &ServerBase) -> Result<(ForgeKind, Option<String>), F
     let transport =
         Transport::new(Limits::default()).map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     let notice = format!("detecting the kind of {base}");
-    let detected = slow_notice::notify_if_slow(&notice, detect(&transport, base)).await.map_err(|error| {
+    let detected = ui::notify_if_slow(&notice, detect(&transport, base)).await.map_err(|error| {
         let skip = format!("to skip detection, pass --kind {}", ForgeKind::server_names("or"));
         let skip = matches!(error, DetectError::Forge(_)).then_some(skip);
         Failure::new(error.to_string()).hints(error.hint()).hints(skip)

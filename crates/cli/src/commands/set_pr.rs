@@ -7,7 +7,6 @@ use kugetsu_api::issue::{ChangeNamed, ChangeRequest, IssueQuery};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::slow_notice::notify_if_slow;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, paths};
 
@@ -37,7 +36,8 @@ pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> 
     let issue = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
     let request = ChangeRequest { issue, url: arguments.url };
     let response = connect::call_once(home, &endpoints::SET_PULL_REQUEST, &request);
-    let named: ChangeNamed = notify_if_slow("asking the server for the state of the pull request", response).await?;
+    let named: ChangeNamed =
+        ui::notify_if_slow("asking the server for the state of the pull request", response).await?;
     if arguments.json {
         ui::json(&named)?;
         return Ok(Exit::Done);

@@ -8,10 +8,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::slow_notice::notify_if_slow;
-use crate::{completions, connect, paths};
-
-use crate::queued_task;
+use crate::{completions, connect, paths, queued_task, ui};
 
 /// Start an agent on an issue, in its own worktree.
 #[derive(Debug, Args)]
@@ -78,6 +75,6 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
         ..TaskRequest::default()
     };
     let notice = format!("looking up the repository of {}", request.reference);
-    let task = notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await?;
+    let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }
