@@ -1,4 +1,4 @@
-//! Texts of all kinds: migrations, unfinished work, paths of one machine.
+//! Texts of all kinds: migrations, unfinished work, paths of one machine, and files that pages name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,4 +85,26 @@ fn links_between_pages_lead_to_files() {
         }
     }
     assert_none("links between pages lead to files that exist", &violations);
+}
+
+#[test]
+fn source_files_that_pages_name_exist() {
+    let mut violations = Vec::new();
+    for (path, text) in texts().filter(|(path, _)| path.ends_with(".md")) {
+        for (index, line) in text.lines().enumerate() {
+            // Every other part is between backticks.
+            for name in line.split('`').skip(1).step_by(2).filter(|name| names_source_file(name)) {
+                if !root().join(name).exists() && !root().join("crates").join(name).exists() {
+                    violations.push(format!("{path}:{}: {name}", index + 1));
+                }
+            }
+        }
+    }
+    assert_none("a page names source files that exist, such as `cli/src/ui.rs`", &violations);
+}
+
+/// Whether the text is a path such as `cli/src/ui.rs` or `crates/cli/src/`, without a placeholder or alternatives.
+fn names_source_file(text: &str) -> bool {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-'));
+    is_plain && text.contains("/src/")
 }
