@@ -60,8 +60,7 @@ fn open_up(directory: &Path) -> io::Result<()> {
     while let Some(directory) = left.pop() {
         let mode = fs::symlink_metadata(&directory)?.permissions().mode();
         if mode & 0o700 != 0o700 {
-            let mode = Mode::from_bits_truncate(mode | 0o700);
-            fchmodat(AT_FDCWD, &directory, mode, FchmodatFlags::NoFollowSymlink)?;
+            fchmodat(AT_FDCWD, &directory, Mode::S_IRWXU, FchmodatFlags::NoFollowSymlink)?;
         }
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
@@ -115,7 +114,7 @@ mod tests {
         protect(&outside, 0o500);
         std::os::unix::fs::symlink(&outside, dir.path().join("tmp/link")).unwrap();
         open_up(&dir.path().join("tmp")).unwrap();
-        assert_eq!((mode(&cache), mode(cache.parent().unwrap())), (0o755, 0o755));
+        assert_eq!((mode(&cache), mode(cache.parent().unwrap())), (0o700, 0o700));
         assert_eq!(mode(&outside), 0o500, "what a link leads to is not touched");
     }
 }
