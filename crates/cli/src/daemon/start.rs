@@ -1,8 +1,8 @@
 //! Starts the daemon in the background and waits until it listens.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,9 +11,8 @@ use std::{env, io};
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::home::Home;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{pipe2, setsid};
+use nix::unistd::setsid;
 
 use crate::failure::Failure;
 use crate::paths::socket;
@@ -46,9 +45,9 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
     }
     let mut log = open_log(&home.log()).map_err(failed)?;
     let before = log.seek(SeekFrom::End(0)).map_err(failed)?;
-    let (ready, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| failed(error.into()))?;
+    let (ready, writer) = io::pipe().map_err(failed)?;
     spawn(home, &log, writer).map_err(failed)?;
-    match wait(&ready).map_err(failed)? {
+    match wait(ready).map_err(failed)? {
         Readiness::Listening => Ok(()),
         Readiness::TimedOut => {
             Err(Failure::new(format!("the daemon did not start listening within {} s", READY_TIMEOUT_MS / 1000))
@@ -83,7 +82,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)
 }
 
-fn spawn(home: &Home, log: &File, ready: OwnedFd) -> io::Result<()> {
+fn spawn(home: &Home, log: &File, ready: PipeWriter) -> io::Result<()> {
     let kept = ready.as_raw_fd();
     let mut command = Command::new(env::current_exe()?);
     command
@@ -107,7 +106,7 @@ fn spawn(home: &Home, log: &File, ready: OwnedFd) -> io::Result<()> {
 }
 
 /// Waits until the daemon writes [`READY`], or until every writer of the pipe has exited.
-fn wait(ready: &OwnedFd) -> io::Result<Readiness> {
+fn wait(mut ready: PipeReader) -> io::Result<Readiness> {
     let mut watched = [PollFd::new(ready.as_fd(), PollFlags::POLLIN)];
     loop {
         match poll(&mut watched, PollTimeout::from(READY_TIMEOUT_MS)) {
@@ -118,7 +117,7 @@ fn wait(ready: &OwnedFd) -> io::Result<Readiness> {
         }
     }
     let mut byte = [0];
-    let count = File::from(ready.try_clone()?).read(&mut byte)?;
+    let count = ready.read(&mut byte)?;
     Ok(if count == 1 && byte == [READY] { Readiness::Listening } else { Readiness::Exited })
 }
 
