@@ -14,6 +14,7 @@ use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
 use crate::files::atomic_swap::atomic_swap;
+use crate::files::index::copy_index;
 use crate::files::lock;
 use crate::files::removal::{remove_staging, remove_tree, staging_path};
 use crate::git_dir::layout::{SHALLOW, create_git_dir, format_packed_refs, write_alternates};
@@ -289,11 +290,11 @@ impl Adoption<'_> {
 
     fn write_index(&self, git_dir: &Path) -> Result<(), AdoptError> {
         let index = self.contents.quarantine.dir().join("index");
-        match std::fs::read(&index) {
-            Ok(bytes) => Ok(write_atomic(&git_dir.join("index"), &bytes)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).context("read", &index).map_err(Into::into),
+        if !copy_index(&index, &git_dir.join("index"))? && index.symlink_metadata().is_ok() {
+            let source = std::io::Error::other("not a regular file that can be read");
+            return Err(FileError { action: "read", path: index, source }.into());
         }
+        Ok(())
     }
 
     async fn prepare_relay(&self, notices: &mut Vec<String>) -> Result<(), AdoptError> {

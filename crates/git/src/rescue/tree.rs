@@ -5,7 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{is_real_dir, join_bytes, read_regular};
+use crate::files::access::{is_real_dir, join_bytes};
+use crate::files::index::copy_index;
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::rescue::note::Note;
@@ -108,8 +109,7 @@ async fn nested_files(
     let index = quarantine.dir().join("nested-index");
     // Without its index all files count as new.
     let copied = nested_git_dir(&root, files)
-        .and_then(|git_dir| read_regular(&git_dir.join("index"), 1 << 30))
-        .is_some_and(|bytes| std::fs::write(&index, bytes).is_ok());
+        .is_some_and(|git_dir| copy_index(&git_dir.join("index"), &index).is_ok_and(|copied| copied));
     let list = |selection: &'static [&'static str]| {
         let command = quarantine.command_on(&root, "ls-files", "list the files of a nested repository");
         command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(selection)

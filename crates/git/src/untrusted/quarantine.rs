@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
 use crate::files::access::{FileError, blocking, is_real_dir, read_regular, write_atomic};
+use crate::files::index::copy_index;
 use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
 use crate::git_dir::objects::link_objects;
 use crate::mirror::repo::Mirror;
@@ -157,11 +158,7 @@ impl Quarantine {
     /// Copies an index file; `false` if it cannot be read.
     pub(crate) async fn copy_index(&self, from: &Path) -> Result<bool, FileError> {
         let (from, to) = (from.to_owned(), self.dir().join("index"));
-        blocking(&to.clone(), move || match read_index(&from) {
-            Some(bytes) => write_atomic(&to, &bytes).map(|()| true),
-            None => Ok(false),
-        })
-        .await
+        blocking(&to.clone(), move || copy_index(&from, &to)).await
     }
 
     pub(crate) fn remove_index(&self) -> Result<(), FileError> {
@@ -286,13 +283,6 @@ fn oid_digits(format: &str) -> usize {
 
 /// Maximum size of a `shallow` file in bytes. Histories are cut off at a few commits.
 const SHALLOW_MAX: u64 = 16 * 1024 * 1024;
-/// Maximum size of an index in bytes. An index of millions of files is smaller.
-const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
-
-/// Reads an index, unless its git directory is a symbolic link: that leads to another repository.
-fn read_index(path: &Path) -> Option<Vec<u8>> {
-    if is_real_dir(path.parent()?) { read_regular(path, INDEX_MAX) } else { None }
-}
 
 /// Input for `rev-list --stdin`.
 fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use kugetsu_git::mirror::Source;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::Worktree;
 
-use crate::support::{Fixture, quiet, write};
+use crate::support::{Fixture, change_within_a_second, quiet, write};
 
 /// A clone on a branch, at the path of the worktree.
 struct Clone {
@@ -47,6 +47,14 @@ impl Clone {
     fn status(&self) -> String {
         self.fixture.run(&self.dir, ["status", "--porcelain=v2", "--branch", "--untracked-files=all"])
     }
+}
+
+#[tokio::test]
+async fn change_of_the_same_size_and_second_is_seen_after_adoption() {
+    let clone = Clone::new().await;
+    change_within_a_second(&clone.fixture, &clone.dir, "README.md").await;
+    clone.adopt(&clone.dir, "backup/1").await.unwrap();
+    assert!(clone.status().contains("README.md"), "{}", clone.status());
 }
 
 #[tokio::test]

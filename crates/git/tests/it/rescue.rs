@@ -8,7 +8,7 @@ use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, RescueError, SaveSpec, Saved};
 use kugetsu_git::worktree::Worktree;
 
-use crate::support::{Fixture, quiet, unusual_names, write};
+use crate::support::{Fixture, change_within_a_second, quiet, read, unusual_names, write};
 
 pub(crate) fn spec(at: &str) -> SaveSpec {
     SaveSpec { issue_number: 7, reason: "it was stopped".to_owned(), at: at.to_owned() }
@@ -28,6 +28,19 @@ fn saved_file(fixture: &Fixture, mirror: &Mirror, saved: &Saved, name: &[u8]) ->
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+#[tokio::test]
+async fn change_of_the_same_size_and_second_is_saved() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
+    change_within_a_second(&fixture, worktree.dir(), "README.md").await;
+    let changed = read(worktree.dir(), "README.md");
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!(status.uncommitted, ["README.md"]);
+    let saved = save(&mirror, &worktree, "20261122T201500Z").await.unwrap();
+    assert_eq!(saved_file(&fixture, &mirror, &saved, b"README.md"), changed);
 }
 
 #[tokio::test]

@@ -167,6 +167,32 @@ pub(crate) fn write(dir: &Path, name: impl AsRef<Path>, content: impl AsRef<[u8]
     std::fs::write(path, content).unwrap();
 }
 
+/// Changes a committed file to another text of the same length within the second in which git wrote the index, and returns
+/// in a later second. Only the content tells the change; git sees it while its index is not newer than the file.
+pub(crate) async fn change_within_a_second(fixture: &Fixture, dir: &Path, name: &str) {
+    use std::os::unix::fs::MetadataExt;
+    let path = dir.join(name);
+    let committed = read(dir, name);
+    let changed = committed.to_ascii_uppercase();
+    assert_ne!(committed, changed);
+    let second = |path: &Path| path.metadata().map(|meta| (meta.mtime(), meta.ctime())).unwrap();
+    let last = loop {
+        std::fs::write(&path, &committed).unwrap();
+        let first = second(&path);
+        fixture.run(dir, ["add", name]);
+        let index = second(&dir.join(".git/index"));
+        std::fs::write(&path, &changed).unwrap();
+        let last = second(&path);
+        if first == last && index.0 == last.0 {
+            break last.0;
+        }
+    };
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    while now() <= last.unsigned_abs() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[track_caller]
 pub(crate) fn read(dir: &Path, name: impl AsRef<Path>) -> Vec<u8> {
     let path = dir.join(name);
