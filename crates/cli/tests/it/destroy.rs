@@ -32,7 +32,7 @@ fn destroy_keeps_unpushed_work() {
     let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
     assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(text.contains("1 file") && text.contains("--discard"), "{text}");
+    assert!(text.contains("1 uncommitted file") && text.contains("--discard"), "{text}");
     let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
     assert!(worktree.join("left.txt").exists());
 
@@ -68,7 +68,7 @@ fn destroy_counts_unpushed_commits_as_work() {
     git(&["commit", "-qm", "by hand"]);
     let refused = world.attempt(["destroy", reference, "-y"]);
     assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("1 commit"), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("1 unpushed commit"), "{}", shown(&refused));
 }
 
 #[test]

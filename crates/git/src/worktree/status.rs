@@ -31,7 +31,7 @@ pub struct WorktreeStatus {
     pub current_branch: Option<String>,
     /// Number of commits of the best head that neither the base nor the server's other branches and tags have.
     pub commits: u32,
-    /// The first [`LISTED`] files with uncommitted changes, escaped.
+    /// The first 100 files with uncommitted changes, escaped.
     pub uncommitted: Vec<String>,
     pub uncommitted_total: usize,
 }
