@@ -14,12 +14,9 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-use crate::endpoint::{Encoded, Endpoint, Method, Route, StreamEndpoint};
+use crate::endpoint::{Encoded, Endpoint, ListEndpoint, Method, Route, StreamEndpoint};
 use crate::problem::Problem;
-
-/// Longest line of a stream: eight times the longest [record](crate::record::RECORD_MAX), which also has room for a
-/// stored message of the longest kind. A peer that sends more is broken.
-const LINE_MAX: usize = 8 * crate::record::RECORD_MAX;
+use crate::stream::{LineReader, List, Stream};
 
 /// Why the daemon did not answer.
 #[derive(Debug, Error)]
@@ -84,18 +81,25 @@ impl Client {
         mut self,
         endpoint: &StreamEndpoint<Request, Item>,
         request: &Request,
-    ) -> Result<Lines<Item>, ClientError> {
+    ) -> Result<Stream<Item>, ClientError> {
         let response = self.send(&endpoint.route, request).await?;
         if response.status() != StatusCode::OK {
             return Err(refusal(response).await);
         }
-        Ok(Lines {
-            _sender: self.sender,
-            body: response.into_body(),
-            buffer: Vec::new(),
-            searched: 0,
-            item: std::marker::PhantomData,
-        })
+        Ok(Stream::new(LineReader::new(self.sender, response.into_body())))
+    }
+
+    /// Requests a list. It uses up the connection.
+    pub async fn list<Request: Serialize, Item: DeserializeOwned>(
+        mut self,
+        endpoint: &ListEndpoint<Request, Item>,
+        request: &Request,
+    ) -> Result<List<Item>, ClientError> {
+        let response = self.send(&endpoint.route, request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(response).await);
+        }
+        Ok(List::new(LineReader::new(self.sender, response.into_body())))
     }
 
     async fn send<Fields: Serialize>(
@@ -118,52 +122,6 @@ impl Client {
             .body(Full::new(body.into()))
             .map_err(|error| ClientError::Broken(error.to_string()))?;
         self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))
-    }
-}
-
-/// A stream of lines, each a JSON object.
-#[derive(Debug)]
-pub struct Lines<Item> {
-    // The connection lives as long as its sender.
-    _sender: SendRequest<Full<Bytes>>,
-    body: Incoming,
-    buffer: Vec<u8>,
-    /// How much of the buffer has been searched for a line's end.
-    searched: usize,
-    item: std::marker::PhantomData<fn() -> Item>,
-}
-
-impl<Item: DeserializeOwned> Lines<Item> {
-    /// The next item; `None` when the daemon ended the stream.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn next(&mut self) -> Result<Option<Item>, ClientError> {
-        loop {
-            if let Some(end) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=self.searched + end).collect();
-                self.searched = 0;
-                if line.len() == 1 {
-                    continue;
-                }
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(|error| ClientError::NotUnderstood(error.to_string()));
-            }
-            self.searched = self.buffer.len();
-            if self.buffer.len() > LINE_MAX {
-                return Err(ClientError::NotUnderstood("a line without an end".to_owned()));
-            }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(ClientError::Broken(error.to_string())),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
-                }
-            }
-        }
     }
 }
 

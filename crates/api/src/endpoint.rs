@@ -31,6 +31,16 @@ pub struct StreamEndpoint<Request, Item> {
     item: PhantomData<fn() -> Item>,
 }
 
+/// A `GET` request that is answered with a JSON array that is too long to be held in memory.
+///
+/// Each line of the body is a part of the array: `[`, an item, `,` and a further item, `]`. A reader needs one line at a
+/// time, and one that wants the whole array gets valid JSON.
+#[derive(Debug)]
+pub struct ListEndpoint<Request, Item> {
+    pub route: Route<Request>,
+    item: PhantomData<fn() -> Item>,
+}
+
 impl<Request, Response> Endpoint<Request, Response> {
     pub(crate) const fn get(path: &'static str) -> Self {
         Self { route: Route::new(Method::Get, path), response: PhantomData }
@@ -42,6 +52,12 @@ impl<Request, Response> Endpoint<Request, Response> {
 }
 
 impl<Request, Item> StreamEndpoint<Request, Item> {
+    pub(crate) const fn new(path: &'static str) -> Self {
+        Self { route: Route::new(Method::Get, path), item: PhantomData }
+    }
+}
+
+impl<Request, Item> ListEndpoint<Request, Item> {
     pub(crate) const fn new(path: &'static str) -> Self {
         Self { route: Route::new(Method::Get, path), item: PhantomData }
     }

@@ -2,15 +2,17 @@
 
 use crate::adopt::{AdoptRequest, AdoptedObject};
 use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
-use crate::endpoint::{Endpoint, NoFields, StreamEndpoint};
+use crate::endpoint::{Endpoint, ListEndpoint, NoFields, StreamEndpoint};
 use crate::event::{EventObject, EventsQuery};
-use crate::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
+use crate::issue::{
+    AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery,
+};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
 use crate::status::StatusObject;
-use crate::task::{CleanRequest, CleanedTasks, QueueQuery, TaskObject, TaskQuery, TaskRequest};
+use crate::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use crate::why::WhyObject;
 
 pub const STATUS: Endpoint<NoFields, StatusObject> = Endpoint::get("/v1/status");
@@ -22,7 +24,7 @@ pub const STOP: Endpoint<NoFields, ()> = Endpoint::post("/v1/stop");
 pub const RELOAD: Endpoint<NoFields, ()> = Endpoint::post("/v1/reload");
 
 pub const QUEUE_TASK: Endpoint<TaskRequest, TaskObject> = Endpoint::post("/v1/tasks");
-pub const LIST_TASKS: Endpoint<QueueQuery, Vec<TaskObject>> = Endpoint::get("/v1/tasks");
+pub const LIST_TASKS: ListEndpoint<TasksQuery, TaskObject> = ListEndpoint::new("/v1/tasks");
 pub const SHOW_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::get("/v1/tasks/{task}");
 pub const CANCEL_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/cancel");
 pub const RETRY_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/retry");
@@ -39,8 +41,9 @@ pub const DELEGATED: Endpoint<TaskQuery, DelegateObject> = Endpoint::get("/v1/de
 /// Takes over work that began before kugetsu.
 pub const ADOPT: Endpoint<AdoptRequest, AdoptedObject> = Endpoint::post("/v1/adopt");
 
-/// The latest run of every issue.
-pub const LIST_ISSUES: Endpoint<NoFields, Vec<RunObject>> = Endpoint::get("/v1/issues");
+/// The latest run of every issue, newest first. The coordinator is not listed.
+pub const LIST_ISSUES: ListEndpoint<IssuesQuery, RunObject> = ListEndpoint::new("/v1/issues");
+pub const COUNT_ISSUES: Endpoint<NoFields, IssueCounts> = Endpoint::get("/v1/issues/counts");
 pub const SHOW_ISSUE: Endpoint<IssueQuery, RunObject> = Endpoint::get("/v1/issue");
 /// The issue's latest task.
 pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issue/task");

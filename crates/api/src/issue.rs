@@ -1,8 +1,11 @@
 //! Issues: how they are asked about, and how they are destroyed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::run::State;
 
 /// Names an issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +15,36 @@ pub struct IssueQuery {
     /// The caller's directory, absolute.
     pub cwd: String,
 }
+
+/// A page of the list of issues, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuesQuery {
+    /// Names of states separated by commas, with `destroyed` for destroyed issues; all if there is none.
+    pub states: Option<String>,
+    /// All issues if there is none.
+    pub limit: Option<u32>,
+    /// The ID of the last task of the previous page.
+    pub after: Option<String>,
+}
+
+/// The number of issues in each state, with `destroyed` for destroyed issues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IssueCounts(pub BTreeMap<String, u64>);
+
+impl IssueCounts {
+    pub fn destroyed(&self) -> u64 {
+        self.0.get(DESTROYED).copied().unwrap_or_default()
+    }
+
+    /// Returns the number of issues in one of these states that are not destroyed.
+    pub fn in_states(&self, states: &[State]) -> u64 {
+        states.iter().filter_map(|state| self.0.get(state.name())).sum()
+    }
+}
+
+/// Selects destroyed issues in an [`IssuesQuery`].
+pub const DESTROYED: &str = "destroyed";
 
 /// What removing an issue's files would take away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

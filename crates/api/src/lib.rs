@@ -18,5 +18,6 @@ pub mod rescue;
 pub mod run;
 pub mod run_spec;
 pub mod status;
+pub mod stream;
 pub mod task;
 pub mod why;

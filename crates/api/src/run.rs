@@ -23,6 +23,9 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: &'static [Self] =
+        &[Self::Queued, Self::Running, Self::Done, Self::Blocked, Self::Failed, Self::Timeout, Self::Canceled];
+
     /// Whether nothing more happens by itself.
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)

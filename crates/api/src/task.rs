@@ -79,12 +79,18 @@ pub struct TaskQuery {
     pub cwd: String,
 }
 
-/// Which tasks of the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueQuery {
-    /// Ended ones, too.
+/// A page of the queue, in the order of queueing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksQuery {
+    /// Includes ended tasks.
     #[serde(default, deserialize_with = "flag")]
     pub all: bool,
+    #[serde(default, deserialize_with = "flag")]
+    pub newest_first: bool,
+    /// All tasks if there is none.
+    pub limit: Option<u32>,
+    /// The ID of the last task of the previous page.
+    pub after: Option<String>,
 }
 
 /// A queued task.

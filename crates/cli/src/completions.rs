@@ -7,8 +7,8 @@ use clap::Command;
 use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use kugetsu_api::client::Client;
-use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
+use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::RunObject;
 use tokio::runtime::Builder;
 
@@ -25,6 +25,9 @@ const SHELLS: Shells<'static> = Shells(&[&Bash, &Zsh, &Fish]);
 
 /// How long the daemon may take to list the issues. The user has just pressed Tab.
 const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How many issues are offered, newest first.
+const ISSUES_MAX: u32 = 500;
 
 /// Prints candidates and returns true if a shell asks for them. Must be called before anything else is printed.
 pub(crate) fn complete(command: fn() -> Command, topics: &'static [(&str, &str)]) -> clap::error::Result<bool> {
@@ -48,7 +51,9 @@ pub(crate) fn issues() -> ArgValueCandidates {
         let Some(socket) = paths::home().ok().and_then(|home| home.socket().ok()) else { return Vec::new() };
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return Vec::new() };
         let runs = runtime.block_on(async {
-            let request = async { Client::connect(&socket).await?.call(&endpoints::LIST_ISSUES, &NoFields {}).await };
+            let query = IssuesQuery { limit: Some(ISSUES_MAX), ..IssuesQuery::default() };
+            let request =
+                async { Client::connect(&socket).await?.list(&endpoints::LIST_ISSUES, &query).await?.collect().await };
             tokio::time::timeout(TIMEOUT, request).await
         });
         runs.ok().and_then(Result::ok).unwrap_or_default().iter().map(issue).collect()

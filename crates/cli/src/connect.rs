@@ -1,11 +1,13 @@
 //! Connections of commands to the daemon, which is started if a command needs it.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::endpoint::{Endpoint, NoFields};
+use kugetsu_api::endpoint::{Endpoint, ListEndpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::stream::List;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -51,45 +53,70 @@ pub(crate) async fn ready(home: &Home) -> Result<Client, Failure> {
 
 /// Sends a request that is safe to repeat, on a new connection each time that one breaks. Reads are safe, and so are
 /// requests that carry an ID of their own.
-pub(crate) async fn call<Request: Serialize + Sync, Response: DeserializeOwned>(
+pub(crate) async fn call<Request: Serialize, Response: DeserializeOwned>(
     home: &Home,
     endpoint: &Endpoint<Request, Response>,
     request: &Request,
 ) -> Result<Response, Failure> {
-    for _ in 0..RETRIES {
-        match send(home, endpoint, request).await? {
-            Err(ClientError::Broken(_)) => tokio::time::sleep(RETRY_PAUSE).await,
-            result => return Ok(result?),
-        }
-    }
-    call_once(home, endpoint, request).await
+    with_retry(home, endpoint.route.path, async |mut client| client.call(endpoint, request).await).await
 }
 
 /// Sends a request that changes something. It is not repeated: after a broken connection it is unknown whether the daemon
 /// has carried it out.
-pub(crate) async fn call_once<Request: Serialize + Sync, Response: DeserializeOwned>(
+pub(crate) async fn call_once<Request: Serialize, Response: DeserializeOwned>(
     home: &Home,
     endpoint: &Endpoint<Request, Response>,
     request: &Request,
 ) -> Result<Response, Failure> {
-    Ok(send(home, endpoint, request).await??)
+    let mut client = ready(home).await?;
+    Ok(logged(endpoint.route.path, client.call(endpoint, request)).await?)
 }
 
-/// Sends a request and logs its path without the fields: a reference may be a URL with credentials.
-async fn send<Request: Serialize + Sync, Response: DeserializeOwned>(
+/// Requests a list that may be too long to be held in memory. It is not repeated once it has begun.
+pub(crate) async fn stream_list<Request: Serialize, Item: DeserializeOwned>(
     home: &Home,
-    endpoint: &Endpoint<Request, Response>,
+    endpoint: &ListEndpoint<Request, Item>,
     request: &Request,
-) -> Result<Result<Response, ClientError>, Failure> {
-    let mut client = ready(home).await?;
+) -> Result<List<Item>, Failure> {
+    with_retry(home, endpoint.route.path, async |client| client.list(endpoint, request).await).await
+}
+
+/// Returns a list. Like [`call`], it is repeated if the connection breaks.
+pub(crate) async fn list<Request: Serialize, Item: DeserializeOwned>(
+    home: &Home,
+    endpoint: &ListEndpoint<Request, Item>,
+    request: &Request,
+) -> Result<Vec<Item>, Failure> {
+    with_retry(home, endpoint.route.path, async |client| client.list(endpoint, request).await?.collect().await).await
+}
+
+async fn with_retry<Response>(
+    home: &Home,
+    path: &str,
+    send: impl AsyncFn(Client) -> Result<Response, ClientError>,
+) -> Result<Response, Failure> {
+    for _ in 0..RETRIES {
+        match logged(path, send(ready(home).await?)).await {
+            Err(ClientError::Broken(_)) => tokio::time::sleep(RETRY_PAUSE).await,
+            result => return Ok(result?),
+        }
+    }
+    Ok(logged(path, send(ready(home).await?)).await?)
+}
+
+/// Logs a request without its fields: a reference may be a URL with credentials.
+async fn logged<Response>(
+    path: &str,
+    request: impl Future<Output = Result<Response, ClientError>>,
+) -> Result<Response, ClientError> {
     let start = Instant::now();
-    let result = client.call(endpoint, request).await;
-    let (path, milliseconds) = (endpoint.route.path, start.elapsed().as_millis());
+    let result = request.await;
+    let milliseconds = start.elapsed().as_millis();
     match &result {
         Ok(_) => tracing::info!("requested {path} from the daemon ({milliseconds} ms)"),
         Err(error) => tracing::info!("requested {path} from the daemon ({milliseconds} ms): {error}"),
     }
-    Ok(result)
+    result
 }
 
 /// Waits for a daemon that ended while a command was listening to it. Returns false if no daemon starts in time.

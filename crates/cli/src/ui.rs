@@ -92,6 +92,36 @@ pub(crate) fn json(object: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints a JSON array item by item, as [`json`] would print it whole.
+#[derive(Debug, Default)]
+pub(crate) struct JsonArray {
+    text: String,
+    has_items: bool,
+}
+
+impl JsonArray {
+    /// Length of the text that is printed at once, in bytes.
+    const CHUNK: usize = 64 * 1024;
+
+    pub(crate) fn push(&mut self, item: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(item)
+            .map_err(|error| Failure::new(format!("could not encode the result as JSON: {error}")))?;
+        self.text.push_str(if self.has_items { ",\n  " } else { "[\n  " });
+        // Strings in JSON have no line ends of their own.
+        self.text.push_str(&escape_json_controls(&text).replace('\n', "\n  "));
+        self.has_items = true;
+        if self.text.len() >= Self::CHUNK {
+            write_stdout(&std::mem::take(&mut self.text));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn end(self) {
+        let Self { text, has_items } = self;
+        write_stdout(&if has_items { text + "\n]\n" } else { "[]\n".to_owned() });
+    }
+}
+
 /// Prints JSON on a single line.
 pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(object)

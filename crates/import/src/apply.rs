@@ -7,9 +7,10 @@ use std::time::Duration;
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::delegate::DelegateRequest;
-use kugetsu_api::endpoint::{Endpoint, NoFields};
+use kugetsu_api::endpoint::Endpoint;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::text::shell_word;
 use serde::Serialize;
@@ -76,7 +77,7 @@ pub async fn apply(
     let mut is_index_needed = false;
     let known: Vec<RunObject> = match plan.work.is_empty() {
         true => Vec::new(),
-        false => call(&connect, &endpoints::LIST_ISSUES, &NoFields {}).await.map_err(ImportError::Daemon)?,
+        false => known_issues(&connect).await.map_err(ImportError::Daemon)?,
     };
     for work in &plan.work {
         let row = match known.iter().find(|run| work.session.file.is_none() && run.issue == work.reference) {
@@ -202,6 +203,11 @@ fn imported(home: &Path, what: &str, work: &Work, clone: &Path, adopted: &Adopte
 
 fn left(what: &str, refusal: Refusal) -> Row {
     Row::left(what, refusal.message).next(refusal.hint.unwrap_or_default())
+}
+
+async fn known_issues(connect: &impl AsyncFn() -> Result<Client, Refusal>) -> Result<Vec<RunObject>, Refusal> {
+    let issues = connect().await?.list(&endpoints::LIST_ISSUES, &IssuesQuery::default()).await?;
+    Ok(issues.collect().await?)
 }
 
 /// Sends a request, on a new connection each time one breaks.

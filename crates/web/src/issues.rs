@@ -1,11 +1,13 @@
 //! Issues, their events and transcripts, and their rescues.
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::event::{EventObject, EventsQuery};
-use kugetsu_api::issue::{AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::issue::{
+    AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery,
+};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
 use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
@@ -14,13 +16,15 @@ use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
 use kugetsu_engine::pull_requests::{self, PrStatus};
 use kugetsu_engine::{destroy, intake, queries, rescues};
-use kugetsu_store::query::{ViewFilter, ViewQuery};
+use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::{event_object, run_object, state};
+use crate::json_list::JsonList;
 use crate::ndjson::{NdJson, receiver_stream};
+use crate::pages::Pages;
 use crate::routes::detached;
 use crate::tasks;
 
@@ -32,10 +36,31 @@ pub(crate) async fn adopt(app: AppState, request: AdoptRequest) -> Result<Adopte
     .await
 }
 
-pub(crate) async fn list(app: AppState, _: NoFields) -> Result<Vec<RunObject>, ApiError> {
-    let mut views = app.engine.store().views(ViewQuery::new(ViewFilter::all_issues())).await?.views;
-    views.reverse();
-    Ok(views.iter().map(|view| run_object(app.engine.home(), view)).collect())
+pub(crate) async fn list(app: AppState, query: IssuesQuery) -> Result<JsonList<RunObject>, ApiError> {
+    let filter = match &query.states {
+        None => ViewFilter::all_issues(),
+        Some(names) => ViewFilter::Issues(names.split(',').map(shown_as).collect::<Result<_, _>>()?),
+    };
+    let (store, after) = (app.engine.store(), query.after.as_deref());
+    let pages = Pages::new(store, ViewQuery::new(filter), query.limit, after).await?;
+    let objects = pages.stream().map_ok(move |views| {
+        let home = app.engine.home();
+        views.iter().map(|view| run_object(home, view)).collect()
+    });
+    Ok(JsonList::new(objects).await?)
+}
+
+fn shown_as(name: &str) -> Result<ShownAs, Problem> {
+    ShownAs::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = ShownAs::ALL.iter().map(|shown_as| shown_as.name()).collect();
+        Problem::new(ProblemKind::Usage, format!("{name:?} is not a state of an issue"))
+            .hint(format!("use one of {}", known.join(", ")))
+    })
+}
+
+pub(crate) async fn count(app: AppState, _: NoFields) -> Result<IssueCounts, ApiError> {
+    let counts = app.engine.store().shown().await?;
+    Ok(IssueCounts(counts.into_iter().map(|(shown_as, count)| (shown_as.name().to_owned(), count)).collect()))
 }
 
 pub(crate) async fn show(app: AppState, query: IssueQuery) -> Result<RunObject, ApiError> {

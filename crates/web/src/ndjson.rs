@@ -42,7 +42,8 @@ pub(crate) fn receiver_stream<Item>(receiver: mpsc::Receiver<Item>) -> impl Stre
     })
 }
 
-fn line(item: &impl Serialize) -> Vec<u8> {
+/// Returns the item as a line.
+pub(crate) fn line(item: &impl Serialize) -> Vec<u8> {
     // Wire types have string keys and finite numbers only, so this cannot fail. If it did, an empty line is skipped.
     let mut line = serde_json::to_vec(item).unwrap_or_default();
     line.push(b'\n');

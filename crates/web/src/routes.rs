@@ -8,13 +8,14 @@ use axum::extract::{RawPathParams, RawQuery, State};
 use axum::response::IntoResponse;
 use axum::routing::{MethodFilter, on};
 use axum::{Json, Router};
-use kugetsu_api::endpoint::{Endpoint, Method, Route, StreamEndpoint};
+use kugetsu_api::endpoint::{Endpoint, ListEndpoint, Method, Route, StreamEndpoint};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
+use crate::json_list::JsonList;
 use crate::ndjson::NdJson;
 
 pub(crate) struct Routes(pub(crate) Router<AppState>);
@@ -36,6 +37,20 @@ impl Routes {
             let response = handler(app, request);
             async move { response.await.map(Json) }
         })
+    }
+
+    pub(crate) fn add_list<Request, Item, Handler, Pending>(
+        self,
+        endpoint: ListEndpoint<Request, Item>,
+        handler: Handler,
+    ) -> Self
+    where
+        Request: DeserializeOwned + Send + 'static,
+        Item: 'static,
+        Handler: Fn(AppState, Request) -> Pending + Clone + Send + Sync + 'static,
+        Pending: Future<Output = Result<JsonList<Item>, ApiError>> + Send,
+    {
+        self.route(endpoint.route, handler)
     }
 
     pub(crate) fn add_stream<Request, Item, Handler, Pending>(

@@ -1,20 +1,25 @@
 //! The queue, and messages for the coordinator.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use kugetsu_api::problem::Problem;
-use kugetsu_api::task::{CleanRequest, CleanedTasks, QueueQuery, TaskObject, TaskQuery, TaskRequest};
-use kugetsu_domain::task::TaskState;
+use kugetsu_api::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
+use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_engine::coordinator::delegate;
 use kugetsu_engine::{intake, queries, queue};
-use kugetsu_store::query::{ViewFilter, ViewQuery};
+use kugetsu_store::error::StoreError;
+use kugetsu_store::query::{Order, ViewFilter, ViewQuery};
+use kugetsu_store::store::Store;
 use kugetsu_store::view::RunView;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::{run_object, task_object};
+use crate::json_list::JsonList;
+use crate::pages::Pages;
 use crate::routes::detached;
 
 pub(crate) async fn queue(app: AppState, request: TaskRequest) -> Result<TaskObject, ApiError> {
@@ -26,18 +31,56 @@ pub(crate) async fn queue(app: AppState, request: TaskRequest) -> Result<TaskObj
     .await
 }
 
-pub(crate) async fn list(app: AppState, query: QueueQuery) -> Result<Vec<TaskObject>, ApiError> {
-    let mut before = 0;
+pub(crate) async fn list(app: AppState, query: TasksQuery) -> Result<JsonList<TaskObject>, ApiError> {
     let filter = if query.all { ViewFilter::All } else { ViewFilter::Live };
-    let mut views = app.engine.store().views(ViewQuery::new(filter).with_messages()).await?.views;
-    views.reverse();
-    let objects = views.iter().map(|view| {
-        let is_queued = view.task.state == TaskState::Queued;
-        let position = is_queued.then_some(before);
-        before += u64::from(is_queued);
-        task_object(app.engine.home(), view, position, vec![])
+    let order = if query.newest_first { Order::NewestFirst } else { Order::OldestFirst };
+    let views = ViewQuery { order, ..ViewQuery::new(filter).with_messages() };
+    let pages = Pages::new(app.engine.store(), views, query.limit, query.after.as_deref()).await?;
+    let start = (app, pages, Positions::new(order));
+    let objects = futures::stream::try_unfold(start, |(app, mut pages, mut positions)| async move {
+        let Some(views) = pages.next().await? else { return Ok(None) };
+        let mut objects = Vec::with_capacity(views.len());
+        for view in &views {
+            let position = positions.of(app.engine.store(), &view.task).await?;
+            objects.push(task_object(app.engine.home(), view, position, vec![]));
+        }
+        Ok(Some((objects, (app, pages, positions))))
     });
-    Ok(objects.collect())
+    Ok(JsonList::new(objects).await?)
+}
+
+/// The positions of queued tasks while a list of all of them is read.
+///
+/// The store counts the tasks ahead of one. Doing so for each would take time quadratic in the length of the queue, so it
+/// counts once for each kind and priority: those of a kind with the same priority run in the order of queueing, which is
+/// that of the list.
+struct Positions {
+    order: Order,
+    latest: HashMap<(TaskKind, i32), u64>,
+}
+
+impl Positions {
+    fn new(order: Order) -> Self {
+        Self { order, latest: HashMap::new() }
+    }
+
+    async fn of(&mut self, store: &Store, task: &Task) -> Result<Option<u64>, StoreError> {
+        if task.state != TaskState::Queued {
+            return Ok(None);
+        }
+        let position = match (self.latest.get(&(task.kind, task.priority)), self.order) {
+            (Some(before), Order::OldestFirst) => before + 1,
+            // A task that was started meanwhile may have been counted.
+            (Some(behind), Order::NewestFirst) => behind.saturating_sub(1),
+            (None, _) => match store.queue_position(task.id).await? {
+                Some(position) => position,
+                // It was started since the page was read.
+                None => return Ok(None),
+            },
+        };
+        self.latest.insert((task.kind, task.priority), position);
+        Ok(Some(position))
+    }
 }
 
 pub(crate) async fn show(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {

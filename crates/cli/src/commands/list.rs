@@ -1,11 +1,12 @@
 //! `kugetsu list`: every issue with its latest run.
 
-use clap::Args;
+use clap::{Args, value_parser};
 use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::run::RunObject;
+use kugetsu_api::issue::IssuesQuery;
+use kugetsu_api::run::{RunObject, State};
 use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
@@ -17,35 +18,60 @@ use crate::{connect, format, ui};
 #[command(after_help = "\
 Examples:
   kugetsu list
-  kugetsu list --all
+  kugetsu list --limit 100
   kugetsu list --json")]
 pub(crate) struct List {
     /// Include destroyed issues.
     #[arg(long)]
     all: bool,
+    /// Maximum number of issues, newest first; defaults to 30, and to all with --json.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     /// Print the result as JSON. Always includes destroyed issues.
     #[arg(long)]
     json: bool,
 }
 
+/// How many issues are listed without `--limit`.
+const DEFAULT_LIMIT: u32 = 30;
+
 pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
-    let runs = connect::call(home, &endpoints::LIST_ISSUES, &NoFields {}).await?;
     if arguments.json {
-        ui::json(&runs)?;
+        let query = IssuesQuery { limit: arguments.limit, ..IssuesQuery::default() };
+        let mut runs = connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?;
+        let mut array = ui::JsonArray::default();
+        while let Some(run) = runs.next().await? {
+            array.push(&run)?;
+        }
+        array.end();
         return Ok(Exit::Done);
     }
-    let (destroyed, kept): (Vec<RunObject>, Vec<RunObject>) = runs.into_iter().partition(|run| run.destroyed);
-    let hidden = if arguments.all { 0 } else { destroyed.len() as u64 };
-    let shown = if arguments.all { [kept, destroyed].concat() } else { kept };
-    if !shown.is_empty() {
-        print_table(&shown);
+    let states = if arguments.all { None } else { Some(states(State::ALL)) };
+    let query = IssuesQuery { states, limit: Some(arguments.limit.unwrap_or(DEFAULT_LIMIT)), after: None };
+    let runs = connect::list(home, &endpoints::LIST_ISSUES, &query).await?;
+    let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
+    let hidden = if arguments.all { 0 } else { counts.destroyed() };
+    let total = counts.in_states(State::ALL) + counts.destroyed() - hidden;
+    if !runs.is_empty() {
+        print_table(&runs);
     } else if hidden == 0 {
         ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`");
+    }
+    let more = total.saturating_sub(runs.len() as u64);
+    if more > 0 {
+        let all = if arguments.all { "--all " } else { "" };
+        let issues = counted(more, "older issue");
+        ui::note(format!("{issues} not shown; list them with `kugetsu list {all}--limit {total}`"));
     }
     if hidden > 0 {
         ui::note(format!("{} hidden; list them with `kugetsu list --all`", counted(hidden, "destroyed issue")));
     }
     Ok(Exit::Done)
+}
+
+/// Returns the states as a query names them.
+pub(crate) fn states(states: &[State]) -> String {
+    states.iter().map(|state| state.name()).collect::<Vec<_>>().join(",")
 }
 
 /// Prints a table of runs. It has a column for the agent if there are several.

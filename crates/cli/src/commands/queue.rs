@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use jiff::Timestamp;
-use kugetsu_api::endpoint::Endpoint;
+use kugetsu_api::endpoint::{Endpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::run::State;
-use kugetsu_api::task::{CleanRequest, QueueQuery, TaskObject, TaskQuery};
+use kugetsu_api::task::{CleanRequest, TaskObject, TaskQuery, TasksQuery};
 use kugetsu_domain::duration;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
@@ -35,15 +35,8 @@ enum Action {
     #[command(after_help = "\
 Examples:
   kugetsu queue list
-  kugetsu queue list --all")]
-    List {
-        /// Include ended tasks.
-        #[arg(long)]
-        all: bool,
-        /// Print the result as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+  kugetsu queue list --all --limit 100")]
+    List(List),
     /// Show a task.
     #[command(after_help = "\
 Examples:
@@ -75,6 +68,19 @@ Examples:
 }
 
 #[derive(Debug, Args)]
+struct List {
+    /// Include ended tasks. The newest tasks are listed first.
+    #[arg(long)]
+    all: bool,
+    /// Maximum number of tasks; defaults to 30, and to all with --json.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct One {
     /// The ID of the task, or an issue to select its latest task.
     #[arg(add = completions::issues())]
@@ -84,9 +90,12 @@ struct One {
     json: bool,
 }
 
+/// How many tasks are listed without `--limit`.
+const DEFAULT_LIMIT: u32 = 30;
+
 pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> {
     match arguments.action {
-        Action::List { all, json } => list(home, all, json).await?,
+        Action::List(arguments) => list(home, arguments).await?,
         Action::Show(one) => {
             let task = connect::call(home, &endpoints::SHOW_TASK, &query(&one)?).await?;
             if one.json { ui::json(&task)? } else { format::print_task(&task) }
@@ -127,15 +136,41 @@ fn query(one: &One) -> Result<TaskQuery, Failure> {
     Ok(TaskQuery { task: one.task.clone(), cwd: paths::cwd()? })
 }
 
-async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
-    let tasks = connect::call(home, &endpoints::LIST_TASKS, &QueueQuery { all }).await?;
+async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failure> {
     if json {
-        return ui::json(&tasks);
+        let query = TasksQuery { all, newest_first: all && limit.is_some(), limit, after: None };
+        let mut tasks = connect::stream_list(home, &endpoints::LIST_TASKS, &query).await?;
+        let mut array = ui::JsonArray::default();
+        while let Some(task) = tasks.next().await? {
+            array.push(&task)?;
+        }
+        array.end();
+        return Ok(());
     }
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    // The additional one shows whether there are more.
+    let query = TasksQuery { all, newest_first: all, limit: Some(limit.saturating_add(1)), after: None };
+    let mut tasks = connect::list(home, &endpoints::LIST_TASKS, &query).await?;
+    let has_more = tasks.len() > limit as usize;
+    tasks.truncate(limit as usize);
     if tasks.is_empty() {
         ui::line(if all { "no tasks" } else { "no queued or running tasks" });
         return Ok(());
     }
+    print_table(&tasks);
+    if has_more && all {
+        let more = limit.saturating_mul(10);
+        ui::note(format!("older tasks not shown; list more with `kugetsu queue list --all --limit {more}`"));
+    } else if has_more {
+        let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
+        let total = (status.queued + status.running).max(tasks.len() as u64 + 1);
+        let more = counted(total - tasks.len() as u64, "more task");
+        ui::note(format!("{more} not shown; list them with `kugetsu queue list --limit {total}`"));
+    }
+    Ok(())
+}
+
+fn print_table(tasks: &[TaskObject]) {
     let now = Timestamp::now();
     // An issue stands for its latest task. If an issue has several, their IDs are needed to tell them apart.
     let mut seen = HashSet::new();
@@ -159,5 +194,4 @@ async fn list(home: &Home, all: bool, json: bool) -> Result<(), Failure> {
         &["ISSUE", "STATE", "POSITION", "AGE", "MESSAGE"]
     };
     ui::table_with_tones(headings, &rows, |row| (1, format::tone(tasks[row].run.state)));
-    Ok(())
 }

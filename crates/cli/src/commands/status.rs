@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::{RunObject, State};
 use kugetsu_api::status::StatusObject;
 use kugetsu_domain::text::counted;
@@ -17,8 +18,9 @@ use crate::ui::{self, Tone};
 
 use super::list;
 
-/// How many ended runs are listed, so that the output fits on a screen.
-const ENDED_MAX: usize = 15;
+/// How many open and how many ended issues are listed, so that the output fits on a screen.
+const LISTED_MAX: usize = 15;
+const ENDED: &[State] = &[State::Done, State::Failed, State::Timeout, State::Canceled];
 
 /// Show the daemon, the coordinator and recent runs.
 #[derive(Debug, Args)]
@@ -38,24 +40,31 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
         ui::json(&status)?;
         return Ok(Exit::Done);
     }
-    let runs = connect::call(home, &endpoints::LIST_ISSUES, &NoFields {}).await?;
     print_daemon(&status);
     print_coordinator(&status);
-    let runs = runs.into_iter().filter(|run| !run.destroyed);
-    let (open, mut ended): (Vec<RunObject>, Vec<RunObject>) =
-        runs.partition(|run| !run.state.is_final() || run.state == State::Blocked);
-    let more = ended.len().saturating_sub(ENDED_MAX);
-    ended.truncate(ENDED_MAX);
-    for (heading, runs) in [("\nopen", open), ("\nended", ended)] {
+    let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
+    // What needs attention is shown even if the queue is long.
+    let mut open = newest(home, &[State::Running, State::Blocked]).await?;
+    open.extend(newest(home, &[State::Queued]).await?);
+    open.truncate(LISTED_MAX);
+    let ended = newest(home, ENDED).await?;
+    for (heading, runs) in [("\nopen", &open), ("\nended", &ended)] {
         if !runs.is_empty() {
             ui::toned(Tone::Strong, heading);
-            list::print_table(&runs);
+            list::print_table(runs);
         }
     }
+    let total = counts.in_states(State::ALL);
+    let more = total.saturating_sub((open.len() + ended.len()) as u64);
     if more > 0 {
-        ui::toned(Tone::Dim, format!("{more} more; list all with `kugetsu list`"));
+        ui::toned(Tone::Dim, format!("{more} more; list all with `kugetsu list --limit {total}`"));
     }
     Ok(Exit::Done)
+}
+
+async fn newest(home: &Home, states: &[State]) -> Result<Vec<RunObject>, Failure> {
+    let query = IssuesQuery { states: Some(list::states(states)), limit: Some(LISTED_MAX as u32), after: None };
+    connect::list(home, &endpoints::LIST_ISSUES, &query).await
 }
 
 fn print_coordinator(status: &StatusObject) {

@@ -15,29 +15,39 @@ const MESSAGE_MAX: usize = 8 * 1024;
 /// Longest line of a transcript, in characters.
 const LINE_MAX: usize = 400;
 
-/// The issues that there is something of, the one that was worked on last first.
-pub(super) fn listed(issues: &[RunObject], repository: Option<&str>) -> Value {
-    let is_meant = |run: &&RunObject| {
-        let is_of = |wanted: &str| run.issue.rsplit_once('#').is_some_and(|(own, _)| own == wanted.trim());
-        !run.destroyed && repository.is_none_or(is_of)
-    };
-    let meant: Vec<&RunObject> = issues.iter().filter(is_meant).collect();
-    let shown: Vec<Value> = meant.iter().rev().take(ENTRIES_MAX).map(|run| short(run)).collect();
-    json!({"issues": shown, "left_out": meant.len() - shown.len()})
+/// The first entries of a list, and the number of the others.
+#[derive(Debug, Default)]
+pub(super) struct BoundedList {
+    entries: Vec<Value>,
+    left_out: usize,
 }
 
-/// What waits in line and what runs, what comes next first.
-pub(super) fn waiting(tasks: &[TaskObject]) -> Value {
-    let meant: Vec<&TaskObject> = tasks.iter().filter(|task| task.run.issue != COORDINATOR).collect();
-    let shown: Vec<Value> = meant
-        .iter()
-        .take(ENTRIES_MAX)
-        .map(|task| {
-            json!({"issue": task.run.issue, "state": task.run.state.name(), "kind": task.kind.verb(),
+impl BoundedList {
+    pub(super) fn extend(&mut self, entry: Option<Value>) {
+        match entry {
+            Some(entry) if self.entries.len() < ENTRIES_MAX => self.entries.push(entry),
+            Some(_) => self.left_out += 1,
+            None => {}
+        }
+    }
+
+    pub(super) fn named(self, name: &str) -> Value {
+        json!({name: self.entries, "left_out": self.left_out})
+    }
+}
+
+/// Returns the entry of an issue; `None` if it is destroyed or of another repository.
+pub(super) fn issue_entry(run: &RunObject, repository: Option<&str>) -> Option<Value> {
+    let is_of = |wanted: &str| run.issue.rsplit_once('#').is_some_and(|(own, _)| own == wanted.trim());
+    (!run.destroyed && repository.is_none_or(is_of)).then(|| short(run))
+}
+
+/// Returns the entry of a queued or running task; `None` for the coordinator's own.
+pub(super) fn task_entry(task: &TaskObject) -> Option<Value> {
+    (task.run.issue != COORDINATOR).then(|| {
+        json!({"issue": task.run.issue, "state": task.run.state.name(), "kind": task.kind.verb(),
             "place_in_line": task.place, "reason": task.run.reason.as_deref().map(bounded_reason)})
-        })
-        .collect();
-    json!({"tasks": shown, "left_out": meant.len() - shown.len()})
+    })
 }
 
 /// An issue's latest run.
@@ -111,18 +121,24 @@ mod tests {
         }
     }
 
+    fn list(entries: impl Iterator<Item = Option<Value>>) -> Value {
+        let mut list = BoundedList::default();
+        entries.for_each(|entry| list.extend(entry));
+        list.named("entries")
+    }
+
     #[test]
-    fn a_long_history_makes_no_long_answer() {
+    fn long_history_gives_a_short_result() {
         let mut issues: Vec<RunObject> = (1..=250).map(|number| run(&format!("h/o/r#{number}"))).collect();
-        issues[249].destroyed = true;
+        issues[1].destroyed = true;
         issues.push(run("h/o/other#1"));
-        let listed_all = listed(&issues, None);
-        let shown = listed_all["issues"].as_array().unwrap();
-        assert_eq!((shown.len(), &listed_all["left_out"]), (ENTRIES_MAX, &json!(150)));
-        assert_eq!((&shown[0]["issue"], &shown[1]["issue"]), (&json!("h/o/other#1"), &json!("h/o/r#249")));
+        let all = list(issues.iter().map(|run| issue_entry(run, None)));
+        let shown = all["entries"].as_array().unwrap();
+        assert_eq!((shown.len(), &all["left_out"]), (ENTRIES_MAX, &json!(150)));
+        assert_eq!((&shown[0]["issue"], &shown[1]["issue"]), (&json!("h/o/r#1"), &json!("h/o/r#3")));
         assert_eq!(shown[0]["reason"].as_str().unwrap().chars().count(), REASON_MAX + 1);
-        let of_one = listed(&issues, Some("h/o/other"));
-        assert_eq!((of_one["issues"].as_array().unwrap().len(), &of_one["left_out"]), (1, &json!(0)));
+        let of_one = list(issues.iter().map(|run| issue_entry(run, Some("h/o/other"))));
+        assert_eq!((of_one["entries"].as_array().unwrap().len(), &of_one["left_out"]), (1, &json!(0)));
 
         let task = |run: &RunObject| TaskObject {
             run: run.clone(),
@@ -132,9 +148,13 @@ mod tests {
             priority: 0,
             notes: vec![],
         };
-        let tasks: Vec<TaskObject> = issues.iter().map(task).collect();
-        let waiting = waiting(&tasks);
-        assert_eq!((&waiting["tasks"][0]["issue"], &waiting["left_out"]), (&json!("h/o/r#1"), &json!(151)));
+        let tasks = list(issues.iter().map(|run| task_entry(&task(run))));
+        assert_eq!((&tasks["entries"][0]["issue"], &tasks["left_out"]), (&json!("h/o/r#1"), &json!(151)));
+        assert_eq!(task_entry(&task(&run(COORDINATOR))), None);
+    }
+
+    #[test]
+    fn long_message_is_cut_at_a_character() {
         let message = bounded_message(&"ä".repeat(MESSAGE_MAX));
         assert!(message.len() < MESSAGE_MAX + 100, "{}", message.len());
         assert!(message.ends_with("\n[8192 more bytes of this message are left out]"));

@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_api::client::{Client, ClientError};
-use kugetsu_api::endpoint::{Endpoint, NoFields};
+use kugetsu_api::endpoint::{Endpoint, ListEndpoint};
 use kugetsu_api::endpoints;
-use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::issue::{IssueQuery, IssuesQuery};
 use kugetsu_api::record::TranscriptQuery;
-use kugetsu_api::task::{QueueQuery, TaskKind, TaskRequest};
+use kugetsu_api::run::RunObject;
+use kugetsu_api::task::{TaskKind, TaskRequest, TasksQuery};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::arguments::{Continue, Issue, List, Logs, Start};
-use super::bounds::{bounded_message, bounded_reason, listed, short, told, waiting};
+use super::bounds::{BoundedList, bounded_message, bounded_reason, issue_entry, short, task_entry, told};
 
 /// Lines of a transcript that are shown: where nothing is said, and at most.
 const LINES: usize = 40;
@@ -38,8 +39,8 @@ pub(super) type Answer = Result<Value, String>;
 
 impl Calls {
     pub(super) async fn list(&self, List { repository }: List) -> Answer {
-        let issues = self.call(&endpoints::LIST_ISSUES, &NoFields {}).await?;
-        Ok(listed(&issues, repository.as_deref()))
+        let entry = |run: &RunObject| issue_entry(run, repository.as_deref());
+        self.read_list(&endpoints::LIST_ISSUES, &IssuesQuery::default(), "issues", entry).await
     }
 
     pub(super) async fn show(&self, Issue { issue }: Issue) -> Answer {
@@ -56,8 +57,7 @@ impl Calls {
     }
 
     pub(super) async fn queue(&self) -> Answer {
-        let tasks = self.call(&endpoints::LIST_TASKS, &QueueQuery::default()).await?;
-        Ok(waiting(&tasks))
+        self.read_list(&endpoints::LIST_TASKS, &TasksQuery::default(), "tasks", task_entry).await
     }
 
     pub(super) async fn start(&self, asked: Start) -> Answer {
@@ -147,6 +147,31 @@ impl Calls {
 
     fn named(&self, issue: &str) -> IssueQuery {
         IssueQuery { reference: issue.to_owned(), cwd: self.cwd.clone() }
+    }
+
+    /// Reads a list item by item. One that breaks off is read again from the beginning.
+    async fn read_list<Request: Serialize, Item: DeserializeOwned>(
+        &self,
+        endpoint: &ListEndpoint<Request, Item>,
+        request: &Request,
+        name: &str,
+        entry: impl Fn(&Item) -> Option<Value>,
+    ) -> Answer {
+        let mut patience = Patience::default();
+        loop {
+            let read = async {
+                let mut list = BoundedList::default();
+                let mut items = Client::connect(&self.socket).await?.list(endpoint, request).await?;
+                while let Some(item) = items.next().await? {
+                    list.extend(entry(&item));
+                }
+                Ok(list.named(name))
+            };
+            match read.await {
+                Err(error) if patience.lasts(&error).await => {}
+                result => return result.map_err(|error: ClientError| said(&error)),
+            }
+        }
     }
 
     /// Sends a request, on a new connection each time that one breaks. A task carries its own identifier, so that one which
