@@ -65,7 +65,7 @@ fn print(body: &Body) {
             ui::toned(Tone::Dim, one_line(&format!("· {agent} {verb} session {session}{model}")));
         }
         Body::Prompt { text } => {
-            let task = kugetsu_runner::asked(text);
+            let task = kugetsu_runner::task_part(text);
             if task.len() < text.len() {
                 ui::toned(Tone::Dim, "> [base context; --json prints it]");
             }

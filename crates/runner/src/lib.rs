@@ -1,37 +1,24 @@
-//! One run, from start to end, in a process of its own that outlives the daemon: it makes the files ready, starts the
-//! agent, drives the session, keeps both clocks, ends the whole process tree, looks for itself what was done, saves or
-//! pushes it, and reports. Everything it says is in the run's records before anybody is told.
+//! One run, from start to end, in a process of its own that outlives the daemon: it prepares the files, starts the agent,
+//! drives its session, keeps the limits, ends the whole process tree, inspects the worktree itself, rescues or pushes the
+//! work, and reports. Everything that it reports is in the run's records first.
 //!
-//! It judges one run only: whether a task is tried again, and when, is the daemon's.
+//! It decides about one run only. Whether a task is tried again, and when, is the daemon's decision.
 
-mod agent_home;
-mod clocks;
-mod coalesce;
-mod context;
-mod coordinate;
-mod desk;
-mod ending;
-mod files;
-mod finish;
+mod control;
+mod coordination;
+mod coordinator;
 mod input;
-mod listen;
+mod issue;
 mod prompt;
-mod prompt_source;
-mod record;
-mod redacting_writer;
-mod reporter;
+mod records;
 mod run;
 mod run_context;
-mod sanitize_record;
-mod skill;
-mod spool;
-mod talk;
 mod tools;
+mod turn;
 mod verdict;
-mod watch;
 
-pub use context::{BASE_CONTEXT, asked};
+pub use coordinator::skill::SKILL;
 pub use input::{InputError, RunInput};
-pub use run::run_runner;
-pub use skill::SKILL;
+pub use prompt::issue::{BASE_CONTEXT, task_part};
+pub use run::{RunnerError, run_runner};
 pub use tools::tools_address;

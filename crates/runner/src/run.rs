@@ -1,5 +1,6 @@
-//! A run as a whole.
+//! A run from its first record to its last.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,144 +8,152 @@ use kugetsu_agent::environment::secrets;
 use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::record::Body;
-use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{IssueSpec, Work};
 use kugetsu_domain::redact::Redactor;
 use kugetsu_domain::text::with_hint;
 use kugetsu_git::worktree::lock::hold;
+use thiserror::Error;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
-use super::clocks::Clocks;
-use super::coordinate::coordinate;
-use super::ending::{Ending, nothing_done, used};
-use super::files::prepare;
-use super::finish::finish;
-use super::prompt_source::PromptSource;
-use super::reporter::{Control, Reporter};
-use super::run_context::{Agent, AgentLaunch, RunContext};
-use super::spool::Spool;
-use super::talk::{Talk, talk};
-use super::verdict::End;
-use super::watch::Watch;
+use crate::control::clocks::Clocks;
+use crate::control::interrupts::Interrupts;
+use crate::control::reporter::{Control, Reporter};
+use crate::coordination::coordinate;
 use crate::input::RunInput;
+use crate::issue::files::prepare;
+use crate::issue::finish::finish;
+use crate::prompt::source::PromptSource;
+use crate::records::spool::Spool;
+use crate::run_context::{Agent, AgentLaunch, RunContext};
+use crate::turn::run_turn::{AgentOutcome, run_turn};
+use crate::verdict::{End, RunResult};
 
-/// How long a runner that is through waits for a daemon to take its report. A daemon that comes later reads the records.
-const DELIVERY: Duration = Duration::from_secs(5);
+/// How long a runner that has ended its run waits for a daemon to take the report. A daemon that comes later reads the
+/// records.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(5);
+
+/// The run could not begin, or not be recorded. The message is for the runner's log, where the daemon finds it.
+#[derive(Debug, Error)]
+pub enum RunnerError {
+    #[error("cannot adopt orphaned processes: {0}")]
+    Orphans(#[source] io::Error),
+    #[error("cannot create {}: {error}", path.display())]
+    Records { path: PathBuf, error: io::Error },
+    #[error("cannot use the daemon's socket: {0}")]
+    Socket(#[source] io::Error),
+    #[error("cannot write the run's records: {0}")]
+    Broken(String),
+}
 
 /// Carries out the run that has this directory.
 ///
 /// # Errors
-/// What kept the run from being begun or recorded, for the runner's log; the daemon tells the person.
-pub async fn run_runner(home: Home, directory: PathBuf, input: RunInput) -> Result<(), String> {
+/// [`RunnerError`].
+pub async fn run_runner(home: Home, directory: PathBuf, input: RunInput) -> Result<(), RunnerError> {
+    let span = tracing::info_span!("run", run = %input.spec.run, issue = %input.spec.reference);
+    record_run(home, RunHome::new(directory), input).instrument(span).await
+}
+
+async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(), RunnerError> {
     let RunInput { spec, variables, agent_variables } = input;
-    kugetsu_process::adopt_orphans().map_err(|error| format!("orphans cannot be adopted: {error}"))?;
-    let place = RunHome::new(directory);
-    let redactor = Redactor::new(secrets(std::env::vars_os(), &[variables.as_slice(), &agent_variables].concat()));
-    let spool =
-        Spool::create(&place.records(), redactor).map_err(|error| format!("{}: {error}", place.records().display()))?;
+    // Processes that outlive their parent become children of this one, so that none escapes the end of the run.
+    kugetsu_process::adopt_orphans().map_err(RunnerError::Orphans)?;
+    let secrets = secrets(std::env::vars_os(), &[variables.as_slice(), &agent_variables].concat());
+    let path = directory.records();
+    let spool = Spool::create(&path, Redactor::new(secrets)).map_err(|error| RunnerError::Records { path, error })?;
     spool.step(match spec.attempt {
-        1 => "the runner begins".to_owned(),
-        more => format!("the runner begins, attempt {more}"),
+        1 => "the runner started".to_owned(),
+        attempt => format!("the runner started, attempt {attempt}"),
     });
     let (control, received) = watch::channel(Control::default());
     let acknowledged = watch::Sender::new(0);
     let reporter = Reporter {
-        socket: home.socket().map_err(|error| error.to_string())?,
+        socket: home.socket().map_err(RunnerError::Socket)?,
         run: spec.run.clone(),
         spool: spool.clone(),
         control: control.clone(),
         acknowledged: acknowledged.clone(),
     };
-    let reporting = tokio::spawn(reporter.run());
+    let reporting = tokio::spawn(reporter.run().in_current_span());
 
-    let watch = Watch { clocks: Clocks::start(spec.limits), control: received, spool: spool.clone() };
-    let (ending, usage) =
-        RunContext { spec, variables, agent_variables, home, directory: place.clone(), spool: spool.clone() }
-            .carry_out(watch)
-            .await;
+    let interrupts = Interrupts { clocks: Clocks::start(spec.limits), control: received, spool: spool.clone() };
+    let run = RunContext { spec, variables, agent_variables, home, directory: directory.clone(), spool: spool.clone() };
+    let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {
-        state: ending.verdict.name().to_owned(),
-        reason: ending.reason,
-        head_sha: ending.head.map(|head| head.to_string()),
-        commits: ending.commits,
-        pushed: ending.pushed,
-        usage,
+        state: result.verdict.name().to_owned(),
+        reason: result.reason,
+        head_sha: result.head.map(|head| head.to_string()),
+        commits: result.commits,
+        pushed: result.pushed,
+        usage: result.usage,
     });
     spool.sync();
-    remove_temporary(&place).await;
+    // Only now that the end is recorded: removing many files takes long, and a runner that is killed meanwhile must not
+    // have its task tried again. The daemon removes what is left.
+    if let Err(error) = discard_temporary(&directory).await {
+        tracing::warn!(path = %directory.temporary().display(), %error, "could not remove the run's temporary directory");
+    }
     if let Some(why) = spool.broken() {
-        return Err(format!("the run's records cannot be written: {why}"));
+        return Err(RunnerError::Broken(why));
     }
     deliver(&spool, acknowledged.subscribe(), control.subscribe()).await;
     reporting.abort();
     Ok(())
 }
 
-/// Waits until the daemon has everything, or has had its time.
+/// Waits until the daemon has acknowledged everything, or for [`DELIVERY_LIMIT`].
 async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut control: watch::Receiver<Control>) {
     let end = *spool.length().borrow();
     let delivered = async {
         tokio::select! {
-            _ = acknowledged.wait_for(|reported| *reported >= end) => {}
+            _ = acknowledged.wait_for(|acknowledged| *acknowledged >= end) => {}
             _ = control.wait_for(|control| control.superseded) => {}
         }
     };
-    if tokio::time::timeout(DELIVERY, delivered).await.is_err() {
+    if tokio::time::timeout(DELIVERY_LIMIT, delivered).await.is_err() {
         tracing::info!("no daemon took the report; the next one reads it from the records");
     }
 }
 
-/// The agent's temporary files go with the run, but only after its end is written down: to remove many takes long, and
-/// whoever is killed meanwhile must not have the task done a second time. The daemon removes what is left.
-async fn remove_temporary(place: &RunHome) {
-    if let Err(error) = discard_temporary(place).await {
-        tracing::warn!(path = %place.temporary().display(), %error, "the run's temporary directory could not be removed");
+async fn carry_out(run: &RunContext, interrupts: Interrupts) -> RunResult {
+    match &run.spec.work {
+        Work::Issue(issue) => work_on(issue, run, interrupts).await,
+        Work::Coordination { tools } => coordinate(run, tools, interrupts).await,
     }
 }
 
-impl RunContext {
-    async fn carry_out(&self, watch: Watch) -> (Ending, WireUsage) {
-        match &self.spec.work {
-            Work::Issue(issue) => self.work_on(issue, watch).await,
-            Work::Coordination { tools } => coordinate(self, tools, watch).await,
+async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts) -> RunResult {
+    let files = match interrupts.unless_interrupted(prepare(issue, run)).await {
+        Ok(Ok(files)) => files,
+        Ok(Err(error)) => return RunResult::without_work(&End::Failed(with_hint(&error, error.hint()))),
+        Err(interruption) => return RunResult::without_work(&interruption.into()),
+    };
+    // Held until the run has ended: no other run, no removal and no attached user may use worktree and session meanwhile.
+    let _lock = match hold(files.worktree.dir()) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return RunResult::without_work(&End::Attached),
+        Err(error) => {
+            let why = format!("cannot lock {}: {error}", files.worktree.dir().display());
+            return RunResult::without_work(&End::Failed(why));
         }
-    }
-
-    async fn work_on(&self, issue: &IssueSpec, mut watch: Watch) -> (Ending, WireUsage) {
-        let prepared = watch.unless_interrupted(prepare(issue, self)).await;
-        let files = match prepared {
-            Ok(Ok(files)) => files,
-            Ok(Err(error)) => {
-                return (nothing_done(&End::Failed(with_hint(&error, error.hint()))), WireUsage::default());
-            }
-            Err(end) => return (nothing_done(&end), WireUsage::default()),
-        };
-        // Kept to the end of the run: nobody else may use the worktree and the session meanwhile.
-        let _held = match hold(files.worktree.dir()) {
-            Ok(Some(held)) => held,
-            Ok(None) => return (nothing_done(&End::Attached), WireUsage::default()),
-            Err(error) => {
-                let why = format!("{} cannot be used: {error}", files.worktree.dir().display());
-                return (nothing_done(&End::Failed(why)), WireUsage::default());
-            }
-        };
-        let stage = AgentLaunch {
-            directory: files.worktree.dir().to_owned(),
-            env: vec![],
-            sandbox: None,
-            notes: self.home.agents(),
-            tools: vec![],
-        };
-        let Talk { end, usage, .. } = match Agent::of(self) {
-            Ok(agent) => talk(self, &agent, &stage, &PromptSource::Issue(issue, &files), &mut watch).await,
-            Err(why) => Talk::failed(why),
-        };
-        watch.clocks.agent_is_gone();
-        let usage = used(&usage);
-        if matches!(end, End::Superseded) {
-            // Somebody else holds the issue now: nothing of it may be touched.
-            return (nothing_done(&end), usage);
-        }
-        (finish(end, issue, &files, self, &mut watch).await, usage)
-    }
+    };
+    let launch = AgentLaunch {
+        directory: files.worktree.dir().to_owned(),
+        env: vec![],
+        sandbox: None,
+        notes: run.home.agents(),
+        tools: vec![],
+    };
+    let AgentOutcome { end, usage, .. } = match Agent::of(run) {
+        Ok(agent) => run_turn(run, &agent, &launch, &PromptSource::Issue(issue, &files), &mut interrupts).await,
+        Err(error) => AgentOutcome::not_launched(error),
+    };
+    interrupts.clocks.agent_is_gone();
+    let result = match end {
+        // Another run holds the issue now: nothing of it may be touched.
+        End::Superseded => RunResult::without_work(&End::Superseded),
+        end => finish(end, issue, &files, run, &mut interrupts).await,
+    };
+    result.with_usage(&usage)
 }

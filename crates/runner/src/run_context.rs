@@ -7,16 +7,48 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use kugetsu_agent::environment::{Variable, environment};
-use kugetsu_agent::{CustomProfile, Launch, McpServer, Policy, Profile};
+use kugetsu_agent::{
+    CustomProfile, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, UnknownAgent,
+};
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::run_spec::{Permissions, RunSpec};
-use kugetsu_domain::text::with_hint;
 use kugetsu_process::sandbox::Sandbox;
-use kugetsu_process::{Marker, Tracking, TreeSpec};
+use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeSpec};
 use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
 
-use crate::redacting_writer::redacting_filter;
-use crate::spool::Spool;
+use crate::records::redacting_writer::redacting_filter;
+use crate::records::spool::Spool;
+
+/// The agent's program could not be started.
+#[derive(Debug, Error)]
+pub(crate) enum LaunchError {
+    #[error(transparent)]
+    UnknownAgent(#[from] UnknownAgent),
+    #[error(transparent)]
+    NotInstalled(#[from] NotInstalled),
+    /// The permission rules that the user set for the agent cannot be read.
+    #[error(transparent)]
+    InvalidPermissionRules(#[from] InvalidPermissionRules),
+    #[error(transparent)]
+    InvalidMarker(#[from] InvalidMarker),
+    #[error("cannot prepare the run's directory: {0}")]
+    Directory(#[from] io::Error),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl LaunchError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownAgent(error) => error.hint(),
+            Self::NotInstalled(error) => error.hint(),
+            Self::InvalidPermissionRules(error) => error.hint(),
+            Self::Spawn(error) => error.hint(),
+            Self::InvalidMarker(_) | Self::Directory(_) => None,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct RunContext {
@@ -37,28 +69,27 @@ impl RunContext {
         }
     }
 
-    /// The value of a variable of the env files; of two the later one counts.
+    /// The value of a variable of the env files. The last one counts.
     pub(crate) fn variable(&self, name: &str) -> Option<&SecretString> {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
 
-    /// The `PATH` that the agent gets: the env files', or this process's.
+    /// The agent's `PATH`: that of the env files, or else this process's.
     fn search_path(&self) -> OsString {
         let own = self.variable("PATH");
         own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
     }
 }
 
-/// The agent and where its program is.
 pub(crate) struct Agent {
     pub(crate) profile: Profile,
+    /// The path of its program.
     pub(crate) program: PathBuf,
 }
 
 impl Agent {
-    /// # Errors
-    /// There is no such agent, or its program is not installed.
-    pub(crate) fn of(run: &RunContext) -> Result<Self, String> {
+    /// Returns the agent of the run's specification.
+    pub(crate) fn of(run: &RunContext) -> Result<Self, LaunchError> {
         let custom = run.spec.agent.command.as_ref().map(|command| CustomProfile {
             name: run.spec.agent.name.clone(),
             program: command.program.clone(),
@@ -71,33 +102,28 @@ impl Agent {
             delete: None,
             attach: None,
         });
-        let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())
-            .map_err(|error| with_hint(&error, error.hint()))?;
-        let program = kugetsu_agent::find_program(&profile, &run.search_path())
-            .map_err(|error| with_hint(&error, error.hint()))?;
+        let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())?;
+        let program = kugetsu_agent::find_program(&profile, &run.search_path())?;
         Ok(Self { profile, program })
     }
 }
 
-/// Where the agent's program runs, and what it gets besides.
+/// How the agent's program is started.
 #[derive(Debug)]
 pub(crate) struct AgentLaunch {
-    /// Its directory, which its session belongs to.
+    /// Its working directory, which its session belongs to.
     pub(crate) directory: PathBuf,
-    /// Variables that win over those that every agent gets.
+    /// Environment variables that override those that every agent gets.
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) sandbox: Option<Sandbox>,
-    /// Where the notes about first starts in the agent's own home are.
+    /// The directory of notes about the first start in the agent's home.
     pub(crate) notes: PathBuf,
-    /// The tools that its session gets.
+    /// The tools of its session.
     pub(crate) tools: Vec<McpServer>,
 }
 
-/// How to start the agent's program with `command`, in the run's environment and with its marker. At most `stderr_max`
-/// bytes of its standard error are kept in `stderr`.
-///
-/// # Errors
-/// The agent's permission rules, which the user set, cannot be read.
+/// Returns how to start `command` of the agent's program, in the run's environment and with its marker. At most
+/// `stderr_max` bytes of its standard error are kept in `stderr`.
 pub(crate) fn tree_spec(
     run: &RunContext,
     launch: &AgentLaunch,
@@ -105,19 +131,19 @@ pub(crate) fn tree_spec(
     command: Launch,
     stderr: File,
     stderr_max: usize,
-) -> Result<TreeSpec, String> {
+) -> Result<TreeSpec, LaunchError> {
     let mut env = environment(std::env::vars_os(), &run.variables, &run.directory.temporary());
     for (name, value) in &launch.env {
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
-    command.extend_env(&mut env).map_err(|error| with_hint(&error, error.hint()))?;
+    command.extend_env(&mut env)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: command.args,
         cwd: launch.directory.clone(),
         env,
-        marker: Marker::new(run.spec.run.clone()).map_err(|error| error.to_string())?,
+        marker: Marker::new(run.spec.run.clone())?,
         stderr,
         stderr_max,
         stderr_filter: Some(redacting_filter(run.spool.clone())),

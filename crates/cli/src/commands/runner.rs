@@ -26,5 +26,8 @@ pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> 
     let input =
         RunInput::receive(&arguments.directory, arguments.lock).map_err(|error| Failure::new(error.to_string()))?;
     masks.set(&[input.variables.as_slice(), &input.agent_variables].concat());
-    kugetsu_runner::run_runner(home, arguments.directory, input).await.map(|()| Exit::Done).map_err(Failure::new)
+    kugetsu_runner::run_runner(home, arguments.directory, input)
+        .await
+        .map(|()| Exit::Done)
+        .map_err(|error| Failure::new(error.to_string()))
 }

@@ -38,19 +38,19 @@ pub fn tools_address() -> Option<(String, String)> {
     Some((address.to_owned(), word.to_owned()))
 }
 
-/// The tools, as long as it is held.
+/// Serves the tools until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Tools {
+pub(crate) struct ToolServer {
     server: McpServer,
     task: JoinHandle<()>,
 }
 
-impl Tools {
+impl ToolServer {
     /// Serves `tools` on behalf of a task of the coordinator, which works in `directory`.
     ///
     /// # Errors
     /// No port can be had, or this program's own path is not known.
-    pub(crate) async fn serve(home: &Home, task: &str, tools: &[Tool], directory: &Path) -> io::Result<Self> {
+    pub(crate) async fn start(home: &Home, task: &str, tools: &[Tool], directory: &Path) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let word = Uuid::new_v4().simple().to_string();
         let address = format!("{}/{word}", listener.local_addr()?);
@@ -65,13 +65,13 @@ impl Tools {
         Ok(Self { server, task: tokio::spawn(listen(listener, word, Server::new(calls, tools.to_vec()))) })
     }
 
-    /// What the agent is given.
-    pub(crate) fn server(&self) -> &McpServer {
+    /// How the agent reaches the tools.
+    pub(crate) fn mcp_server(&self) -> &McpServer {
         &self.server
     }
 }
 
-impl Drop for Tools {
+impl Drop for ToolServer {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,23 +1,23 @@
-//! What of a record is kept: free text masked and shortened, facts as they are.
+//! Makes a record fit for the file: free text is masked and shortened, facts stay as they are.
 //!
-//! A fact is acted upon, by this program or by git: a branch or a number with `***` in it would be another one. Free text
-//! is for people, and may hold anything that an agent has seen.
+//! The daemon and git act upon facts: a branch or a number with `***` in it would be another one. Free text is for people, and
+//! may hold anything that an agent has seen.
 
 use kugetsu_agent::{truncate, truncated_at};
 use kugetsu_api::record::{Body, PlanStep};
 use kugetsu_domain::redact::{MASK, Redactor};
 
-/// Most bytes of what is asked, said, thought, given to a tool or answered by it. With [`LINE_MAX`] it keeps every record
-/// below [`RECORD_MAX`](kugetsu_api::record::RECORD_MAX), even if each byte takes six in JSON.
+/// Bytes of a prompt, of the agent's text and thoughts, and of a tool's input and output. With [`LINE_MAX`] it keeps every
+/// record below [`RECORD_MAX`](kugetsu_api::record::RECORD_MAX), even if each byte takes six in JSON.
 const TEXT_MAX: usize = 128 * 1024;
-/// Most bytes of a title, a name or a sentence of the runner's own.
+/// Bytes of a title, a name or a sentence of the runner.
 const LINE_MAX: usize = 8 * 1024;
-/// Most bytes of one step of a plan, and most steps.
+/// Bytes of a step of a plan, and steps of a plan.
 const STEP_MAX: usize = 1024;
 const STEPS_MAX: usize = 100;
 
-/// The record without secrets and without excess. Every field of every record is named here, so that a new one cannot come
-/// in without the question of which sort it is.
+/// The record without secrets and of bounded length. Every field of every record is named here, so that the compiler asks for
+/// each new one which kind it is.
 pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
     let text = |text: String| truncate(masked(&text, redactor), TEXT_MAX);
     let line = |line: String| truncate(masked(&line, redactor), LINE_MAX);
@@ -31,10 +31,10 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::Session { session, resumed, agent, model } => {
             Body::Session { session, resumed, agent: line(agent), model: model.map(line) }
         }
-        Body::Prompt { text: asked } => Body::Prompt { text: text(asked) },
-        Body::Text { text: said } => Body::Text { text: text(said) },
+        Body::Prompt { text: prompt } => Body::Prompt { text: text(prompt) },
+        Body::Text { text: words } => Body::Text { text: text(words) },
         Body::Thought { text: thought } => Body::Thought { text: text(thought) },
-        // The agent chooses the identifier, and it may hold anything; what was equal stays equal.
+        // The agent chooses the identifier, so it may hold anything. Equal ones stay equal.
         Body::ToolStarted { id, title, input } => {
             Body::ToolStarted { id: line(id), title: line(title), input: text(input) }
         }
@@ -48,7 +48,7 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
     }
 }
 
-/// Whether an agent can make any amount of such records.
+/// Whether an agent can cause any number of such records.
 pub(crate) const fn is_chatter(body: &Body) -> bool {
     match body {
         Body::Notice { .. }
@@ -71,17 +71,18 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
 fn plan(mut steps: Vec<PlanStep>, redactor: &Redactor) -> Vec<PlanStep> {
     let more = steps.len().saturating_sub(STEPS_MAX);
     steps.truncate(STEPS_MAX);
-    let mut kept: Vec<PlanStep> = steps
+    let mut sanitized: Vec<PlanStep> = steps
         .into_iter()
         .map(|PlanStep { text, state }| PlanStep { text: truncate(masked(&text, redactor), STEP_MAX), state })
         .collect();
     if more > 0 {
-        kept.push(PlanStep { text: format!("[{more} more steps]"), state: "pending".to_owned() });
+        sanitized.push(PlanStep { text: format!("[{more} more steps]"), state: "pending".to_owned() });
     }
-    kept
+    sanitized
 }
 
-/// Where the text was cut on its way here, a secret may be cut with it: its beginning goes too.
+/// The agent crate truncates long text before it arrives here, maybe in the middle of a secret. The beginning of a secret in
+/// front of the cut is masked, too.
 fn masked(text: &str, redactor: &Redactor) -> String {
     let Some(cut) = truncated_at(text) else { return redactor.mask(text) };
     let (before, note) = text.split_at(cut);
@@ -104,7 +105,7 @@ mod tests {
         Body::Ended { state: "done".to_owned(), reason: reason.to_owned(), head_sha, commits: 3, pushed: true, usage }
     }
 
-    /// One record of each sort that has free text, with this text wherever it can stand.
+    /// One record of each kind that has free text, with `text` in every such field.
     fn all(text: &str) -> Vec<Body> {
         let text = || text.to_owned();
         let step = || PlanStep { text: text(), state: "pending".to_owned() };
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_stay_as_they_are_whatever_secrets_there_are() {
+    fn facts_stay_unchanged_even_if_they_contain_secrets() {
         let redactor = Redactor::new(["postgres", "128000", "canceled", "ses_postgres"]);
         let worktree = Body::Worktree {
             directory: "postgres-tools".to_owned(),
@@ -144,13 +145,13 @@ mod tests {
             Body::Session { session: "ses_postgres".to_owned(), resumed: true, agent: String::new(), model: None },
             &redactor,
         ) else {
-            panic!("another record")
+            panic!("another kind of record")
         };
         assert_eq!(session, "ses_postgres");
     }
 
     #[test]
-    fn free_text_is_masked_wherever_it_stands() {
+    fn free_text_is_masked_in_every_record() {
         let secret = "abc'def\"ghi";
         let redactor = Redactor::new([secret]);
         let input = serde_json::json!({"command": format!("echo {secret}"), "more": [secret]}).to_string();
@@ -167,13 +168,13 @@ mod tests {
         let redactor = Redactor::new(["topsecret-123456"]);
         let output = truncate("the token is topsecret-123456, keep it".to_owned(), 20);
         let Body::Text { text } = sanitize_record(Body::Text { text: output }, &redactor) else {
-            panic!("another record")
+            panic!("another kind of record")
         };
         assert_eq!(text, "the token is ***\n[18 more bytes]");
     }
 
     #[test]
-    fn no_record_is_longer_than_a_report_can_be() {
+    fn no_record_exceeds_the_maximum_length() {
         let redactor = Redactor::new(Vec::<String>::new());
         for body in all(&"\u{1}".repeat(2 << 20)) {
             let length = line(sanitize_record(body, &redactor)).len();

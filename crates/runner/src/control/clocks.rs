@@ -5,27 +5,25 @@ use std::time::Duration;
 use kugetsu_api::run_spec::Limits;
 use tokio::time::Instant;
 
-/// How long an agent may take to open a session, if the limit of silence is shorter: on a busy machine a start takes
-/// longer than any answer.
-const START: Duration = Duration::from_secs(120);
+/// How long an agent may take to open its session if `run.silence` is shorter: on a busy machine a start takes longer than
+/// any response.
+const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// The clocks of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clocks {
     started: Instant,
-    /// The agent's last sign of life; `None` while there is no agent to be silent.
+    /// The agent's last sign of life; `None` while no agent runs.
     heard: Option<Instant>,
-    /// The agent has no session yet.
+    /// Whether the agent has no session yet.
     starting: bool,
     limits: Limits,
 }
 
-/// Which clock ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expired {
-    /// The run took longer than it may.
+    /// The whole run took longer than this.
     Wall(Duration),
-    /// The agent gave no sign of life for longer than it may.
+    /// The agent gave no sign of life for this long.
     Silence(Duration),
 }
 
@@ -35,23 +33,23 @@ impl Clocks {
         Self { started: Instant::now(), heard: None, starting: true, limits }
     }
 
-    /// The limits changed; they hold from the run's beginning.
-    pub(crate) const fn set(&mut self, limits: Limits) {
+    /// Applies changed limits, which count from the start of the run.
+    pub(crate) const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// The agent gave a sign of life, or began to be expected to.
+    /// Notes a sign of life, or that one is expected from now on.
     pub(crate) fn heard(&mut self) {
         self.heard = Some(Instant::now());
     }
 
-    /// The agent's session is open: from now on it is expected to speak.
+    /// From now on the agent is expected to respond within the limit of silence.
     pub(crate) fn session_is_open(&mut self) {
         self.starting = false;
         self.heard();
     }
 
-    /// There is no agent any more that could be silent; the wall clock goes on.
+    /// No agent is left that could be silent; the wall clock continues.
     pub(crate) fn agent_is_gone(&mut self) {
         self.heard = None;
     }
@@ -61,7 +59,7 @@ impl Clocks {
         let wall = Duration::from_secs(self.limits.timeout_seconds);
         let mut silence = Duration::from_secs(self.limits.silence_seconds);
         if self.starting {
-            silence = silence.max(START);
+            silence = silence.max(START_LIMIT);
         }
         let wall_end = self.started + wall;
         match self.heard.map(|heard| heard + silence).filter(|end| *end < wall_end) {
@@ -80,16 +78,18 @@ impl Clocks {
 impl std::fmt::Display for Expired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Wall(limit) => write!(f, "the run took longer than {} (setting run.timeout)", words(*limit)),
+            Self::Wall(limit) => {
+                write!(f, "the run exceeded its time limit of {} (setting run.timeout)", written(*limit))
+            }
             Self::Silence(limit) => {
-                write!(f, "the agent gave no sign of life for {} (setting run.silence)", words(*limit))
+                write!(f, "the agent gave no sign of life for {} (setting run.silence)", written(*limit))
             }
         }
     }
 }
 
-/// A duration as it is written in the settings: `90s`, `10m`, `1h`.
-fn words(duration: Duration) -> String {
+/// A duration as in the settings: `90s`, `10m`, `1h`.
+fn written(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds > 0 && seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
         seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
@@ -106,9 +106,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_run_has_an_end() {
         let clocks = Clocks::start(LIMITS);
-        let begun = Instant::now();
+        let began = Instant::now();
         assert_eq!(clocks.expired().await, Expired::Wall(Duration::from_secs(3600)));
-        assert_eq!(begun.elapsed().as_secs(), 3600, "without an agent only the wall clock counts");
+        assert_eq!(began.elapsed().as_secs(), 3600, "without an agent only the wall clock counts");
     }
 
     #[tokio::test(start_paused = true)]
@@ -123,28 +123,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_start_may_take_longer_than_an_answer() {
+    async fn a_start_may_take_longer_than_a_response() {
         let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS });
         clocks.heard();
-        let begun = Instant::now();
-        assert_eq!(clocks.expired().await, Expired::Silence(START));
-        assert_eq!(begun.elapsed(), START);
+        let began = Instant::now();
+        assert_eq!(clocks.expired().await, Expired::Silence(START_LIMIT));
+        assert_eq!(began.elapsed(), START_LIMIT);
         clocks.session_is_open();
         assert_eq!(clocks.expired().await, Expired::Silence(Duration::from_secs(2)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn limits_that_change_hold_at_once() {
+    async fn changed_limits_apply_at_once() {
         let mut clocks = Clocks::start(LIMITS);
         clocks.session_is_open();
         tokio::time::advance(Duration::from_secs(30)).await;
-        clocks.set(Limits { silence_seconds: 20, ..LIMITS });
+        clocks.set_limits(Limits { silence_seconds: 20, ..LIMITS });
         let now = Instant::now();
         assert_eq!(clocks.expired().await, Expired::Silence(Duration::from_secs(20)));
-        assert_eq!(now.elapsed().as_secs(), 0, "it had been silent for longer already");
+        assert_eq!(now.elapsed().as_secs(), 0, "it has been silent for longer already");
         assert_eq!(
             Expired::Wall(Duration::from_secs(3600)).to_string(),
-            "the run took longer than 1h (setting run.timeout)"
+            "the run exceeded its time limit of 1h (setting run.timeout)"
         );
     }
 }

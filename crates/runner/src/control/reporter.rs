@@ -13,7 +13,7 @@ use kugetsu_api::run::RunQuery;
 use kugetsu_api::run_spec::{Limits, RunnerControl};
 use tokio::sync::watch;
 
-use crate::spool::Spool;
+use crate::records::spool::Spool;
 
 /// The pauses before a connection is opened again. A daemon that is upgraded is away for a second; one that is stopped may
 /// be away for days.

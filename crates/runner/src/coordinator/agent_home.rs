@@ -1,7 +1,8 @@
-//! The places that the coordinator's agent has for itself: its data, its state, its cache, its settings.
+//! The directories of the coordinator's agent: data, state, cache and settings.
 //!
-//! Not the user's own: there it could leave what other agents, which are not confined, would load and carry out. Its login
-//! and its settings are copied from there for each run; whatever else the user has set up is read and not written.
+//! They are not the user's own ones: there the agent could leave files that other agents, which are not confined, would load
+//! and execute. Its login and settings are copied from the user's for each run; everything else that the user has set up is
+//! readable only.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -12,19 +13,19 @@ use std::path::{Path, PathBuf};
 use kugetsu_agent::Profile;
 use kugetsu_api::discard::discard;
 
-/// Most bytes of settings that are copied, and how deep: more is something else that lies there.
+/// Bytes of settings that are copied, and the maximum directory depth. More than that is not settings.
 const SETTINGS_MAX: u64 = 32 * 1024 * 1024;
 const DEPTH_MAX: usize = 8;
-/// What package managers put beside settings; the agent fetches it again.
-const LEFT_OUT: &str = "node_modules";
+/// Package managers install into the settings directory; the agent installs again by itself.
+const NOT_COPIED: &str = "node_modules";
 
-/// The places (XDG Base Directory Specification).
+/// Base directories of its own (XDG Base Directory Specification).
 #[derive(Debug)]
 pub(crate) struct AgentHome {
     directory: PathBuf,
 }
 
-/// Where the user's agents have theirs.
+/// The user's base directories.
 #[derive(Debug)]
 pub(crate) struct UserHome {
     pub(crate) data: PathBuf,
@@ -32,46 +33,44 @@ pub(crate) struct UserHome {
 }
 
 impl UserHome {
-    /// As this process's environment says.
-    pub(crate) fn own() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-        let place = |variable: &str, usual: &str| {
+        let directory = |variable: &str, default: &str| {
             let own = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-            own.unwrap_or_else(|| home.join(usual))
+            own.unwrap_or_else(|| home.join(default))
         };
-        Self { data: place("XDG_DATA_HOME", ".local/share"), config: place("XDG_CONFIG_HOME", ".config") }
+        Self { data: directory("XDG_DATA_HOME", ".local/share"), config: directory("XDG_CONFIG_HOME", ".config") }
     }
 }
 
 impl AgentHome {
-    /// Makes the places below a directory, or finds them.
+    /// Creates the directories that do not exist below `directory`.
     ///
     /// # Errors
-    /// As the file system says; also when something else lies in the place of one of them.
+    /// A directory cannot be created, or one of them is a link.
     pub(crate) fn prepare(directory: PathBuf) -> io::Result<Self> {
         let home = Self { directory };
-        for (_, place) in home.places() {
-            make_real(&place)?;
+        for (_, path) in home.directories() {
+            create_real_directory(&path)?;
         }
         Ok(home)
     }
 
-    /// What the agent may write.
     pub(crate) fn writable(&self) -> impl Iterator<Item = PathBuf> {
-        self.places().into_iter().map(|(_, place)| place)
+        self.directories().into_iter().map(|(_, path)| path)
     }
 
-    /// Notes about the agent's first start, which is another one than in the user's home. It does not write them.
+    /// Notes about first starts of agents in this home, as opposed to the user's. The agent cannot write them.
     pub(crate) fn notes(&self) -> PathBuf {
         self.directory.join("notes")
     }
 
-    /// The variables that lead the agent there.
+    /// The variables that make the agent use these directories.
     pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
-        self.places().map(|(variable, place)| (variable.into(), place.into())).into()
+        self.directories().map(|(variable, path)| (variable.into(), path.into())).into()
     }
 
-    fn places(&self) -> [(&'static str, PathBuf); 4] {
+    fn directories(&self) -> [(&'static str, PathBuf); 4] {
         let names = [
             ("XDG_DATA_HOME", "data"),
             ("XDG_STATE_HOME", "state"),
@@ -81,10 +80,7 @@ impl AgentHome {
         names.map(|(variable, name)| (variable, self.directory.join(name)))
     }
 
-    /// Brings the agent's login up to date. One that the agent has renewed itself meanwhile is kept.
-    ///
-    /// # Errors
-    /// As the file system says.
+    /// Copies the user's login, unless the agent has renewed its own since.
     pub(crate) fn copy_login(&self, profile: &Profile, user: &UserHome) -> io::Result<()> {
         for name in profile.login_files() {
             let (from, to) = (user.data.join(name), self.directory.join("data").join(name));
@@ -97,10 +93,10 @@ impl AgentHome {
             if own.is_some_and(|own| own.modified().ok() >= theirs.modified().ok()) {
                 continue;
             }
-            if let Some(place) = to.parent() {
-                make_real(place)?;
+            if let Some(parent) = to.parent() {
+                create_real_directory(parent)?;
             }
-            // Never through a link that it may have left there.
+            // Never written through a link that the agent may have left there.
             let fresh = to.with_extension("new");
             let _ = fs::remove_file(&fresh);
             copy(&from, &fresh)?;
@@ -109,20 +105,18 @@ impl AgentHome {
         Ok(())
     }
 
-    /// Makes its settings anew: copies of the agent's own, which it may want to write beside, and links to all others.
-    ///
-    /// # Errors
-    /// As the file system says.
+    /// Replaces the settings: the agent's own are copied, since it may write next to them; all others are links to the
+    /// user's.
     pub(crate) async fn copy_settings(&self, profile: &Profile, user: &UserHome) -> io::Result<()> {
-        let place = self.directory.join("config");
-        discard(place.clone()).await?;
-        make_real(&place)?;
+        let config = self.directory.join("config");
+        discard(config.clone()).await?;
+        create_real_directory(&config)?;
         let mut room = SETTINGS_MAX;
         for name in profile.config_directories() {
-            copy_all(&user.config.join(name), &place.join(name), &mut room, DEPTH_MAX)?;
+            copy_all(&user.config.join(name), &config.join(name), &mut room, DEPTH_MAX)?;
         }
-        for entry in listed(&user.config)? {
-            let to = place.join(entry.file_name());
+        for entry in entries(&user.config)? {
+            let to = config.join(entry.file_name());
             if fs::symlink_metadata(&to).is_err() {
                 symlink(entry.path(), to)?;
             }
@@ -131,26 +125,26 @@ impl AgentHome {
     }
 }
 
-/// Copies a directory with what is in it; one that is not there is made empty. Links are followed: people keep their
-/// settings elsewhere and link to them.
+/// Copies a directory recursively; one that does not exist becomes an empty one. Links are followed: users keep their settings
+/// elsewhere and link to them.
 fn copy_all(from: &Path, to: &Path, room: &mut u64, depth: usize) -> io::Result<()> {
-    make_real(to)?;
-    for entry in listed(from)? {
+    create_real_directory(to)?;
+    for entry in entries(from)? {
         let Ok(found) = fs::metadata(entry.path()) else { continue };
-        let place = to.join(entry.file_name());
-        if found.is_dir() && depth > 0 && entry.file_name() != LEFT_OUT {
-            copy_all(&entry.path(), &place, room, depth - 1)?;
+        let target = to.join(entry.file_name());
+        if found.is_dir() && depth > 0 && entry.file_name() != NOT_COPIED {
+            copy_all(&entry.path(), &target, room, depth - 1)?;
         } else if found.is_file() {
             *room = room.checked_sub(found.len()).ok_or_else(|| {
                 io::Error::other(format!("{} holds more than {} MiB", from.display(), SETTINGS_MAX >> 20))
             })?;
-            copy(&entry.path(), &place)?;
+            copy(&entry.path(), &target)?;
         }
     }
     Ok(())
 }
 
-fn listed(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
     match fs::read_dir(directory) {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -163,18 +157,19 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut fs::File::open(from)?, &mut file).map(drop)
 }
 
-/// Makes a directory, or finds one that is no link: where the coordinator may write it could have left one to elsewhere.
-pub(crate) fn make_real(place: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(place)?;
-    match is_real(place) {
+/// Creates a directory if it does not exist. A link is refused: the coordinator can write here, and could have left one that
+/// leads elsewhere.
+pub(crate) fn create_real_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    match is_real_directory(path) {
         true => Ok(()),
-        false => Err(io::Error::other(format!("{} is no directory; remove it", place.display()))),
+        false => Err(io::Error::other(format!("{} is not a directory; remove it", path.display()))),
     }
 }
 
-/// Whether it is a directory and no link to one.
-pub(crate) fn is_real(place: &Path) -> bool {
-    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+/// Whether it is a directory, and not a link to one.
+pub(crate) fn is_real_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 #[cfg(test)]
@@ -191,11 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn the_login_is_copied_and_never_through_a_link() {
+    fn the_login_is_copied_but_never_through_a_link() {
         let (directory, home, user) = homes();
         let elsewhere = directory.path().join("elsewhere");
-        for place in [&user.data.join("opencode"), &elsewhere] {
-            fs::create_dir_all(place).unwrap();
+        for directory in [&user.data.join("opencode"), &elsewhere] {
+            fs::create_dir_all(directory).unwrap();
         }
         let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
         home.copy_login(&profile, &user).unwrap();
@@ -211,36 +206,40 @@ mod tests {
 
         fs::remove_dir_all(copy.parent().unwrap()).unwrap();
         symlink(&elsewhere, copy.parent().unwrap()).unwrap();
-        assert!(home.copy_login(&profile, &user).unwrap_err().to_string().contains("no directory"));
+        assert!(home.copy_login(&profile, &user).unwrap_err().to_string().contains("not a directory"));
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 
     #[tokio::test]
-    async fn settings_are_made_anew_for_each_run() {
+    async fn settings_are_replaced_for_each_run() {
         let (directory, home, user) = homes();
         let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
         home.copy_settings(&profile, &user).await.unwrap();
-        for place in ["opencode/agents", "opencode/node_modules/big", "git"] {
-            fs::create_dir_all(user.config.join(place)).unwrap();
+        for path in ["opencode/agents", "opencode/node_modules/big", "git"] {
+            fs::create_dir_all(user.config.join(path)).unwrap();
         }
         fs::write(directory.path().join("real.json"), "{}").unwrap();
         symlink(directory.path().join("real.json"), user.config.join("opencode/opencode.json")).unwrap();
         let own = directory.path().join("agent/config");
-        // Whatever it left there is gone, and is not followed.
+        // A link that the agent left there is removed and not followed.
         fs::remove_dir_all(&own).unwrap();
         symlink(directory.path(), &own).unwrap();
         home.copy_settings(&profile, &user).await.unwrap();
         assert_eq!(fs::read_to_string(own.join("opencode/opencode.json")).unwrap(), "{}");
-        assert!(is_real(&own) && is_real(&own.join("opencode/agents")) && !own.join("opencode/node_modules").exists());
+        assert!(
+            is_real_directory(&own)
+                && is_real_directory(&own.join("opencode/agents"))
+                && !own.join("opencode/node_modules").exists()
+        );
         assert_eq!(fs::read_link(own.join("git")).unwrap(), user.config.join("git"));
         assert!(directory.path().join("real.json").exists());
     }
 
     #[test]
-    fn a_link_in_the_place_of_a_directory_is_refused() {
+    fn a_link_instead_of_a_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         symlink(directory.path(), directory.path().join("data")).unwrap();
         let error = AgentHome::prepare(directory.path().to_owned()).unwrap_err();
-        assert!(error.to_string().contains("data is no directory"), "{error}");
+        assert!(error.to_string().contains("data is not a directory"), "{error}");
     }
 }

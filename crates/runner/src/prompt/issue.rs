@@ -1,43 +1,44 @@
-//! What every agent is told before its task: the base context, then where it is and what is special there.
+//! The prompts of a run on an issue.
 
 use std::path::Path;
 
 use kugetsu_api::run_spec::{IssueSpec, RunSpec};
 
-/// The base context as it stands in a new home. It is a file there, for the user to read and change.
+/// The base context of a new home. It is a file there, for the user to read and change.
 pub const BASE_CONTEXT: &str = "\
 # How you work here
 
-You work on one issue, alone, in a git worktree that is yours. Nobody sits beside you: nobody can answer a question or a
-prompt in a terminal.
+You work on one issue, alone, in a git worktree of your own. No user is present: questions and prompts in a terminal are never
+answered.
 
-- Do what the task asks, nothing beside it. Read the repository's own instructions (README, CONTRIBUTING, AGENTS.md)
-  before you change something.
-- When something goes wrong, stop and say so: what you did, what happened, what you would need. Do not pivot to another
+- Do what the task asks and nothing else. Read the repository's own instructions (README, CONTRIBUTING, AGENTS.md) before you
+  change anything.
+- When something goes wrong, stop and report it: what you did, what happened, what you would need. Do not pivot to another
   task, and do not work around a missing permission or a missing tool.
-- Run the repository's own checks before you finish, and say what they said.
-- Commit your work on the branch that is checked out, in small commits whose messages say why. Work that is not
+- Run the repository's own checks before you finish, and report their results.
+- Commit your work on the branch that is checked out, in small commits whose messages give the reason. Work that is not
   committed is not pushed.
-- You need not push: what you commit is pushed for you when you end. `origin` is a local copy of the server's branches.
+- You need not push: your commits are pushed for you when you end. `origin` is a local copy of the server's branches.
 - End with a short summary: what changed, what you checked, what is left.
 ";
 
-/// Most bytes of earlier messages that a hand-over quotes, and of what it lists of the worktree.
-const ASKED_MAX: usize = 48 * 1024;
+/// Bytes of the earlier messages that a hand-over quotes.
+const EARLIER_MAX: usize = 48 * 1024;
+/// Bytes of each list about the worktree in a hand-over.
 const LISTED_MAX: usize = 8 * 1024;
 
-/// What stands above the task in a session's first prompt.
+/// The heading above the task in a session's first prompt.
 const TASK: &str = "\n# The task\n\n";
-/// What stands above the message in a prompt of the coordinator's that begins with its rules.
+/// The heading above the message in a prompt of the coordinator that begins with its rules.
 pub(crate) const MESSAGE: &str = "\n# The message\n\n";
 
-/// What a prompt asks, without the rules and the place that a session's first one begins with.
-pub fn asked(prompt: &str) -> &str {
-    let begins = [TASK, MESSAGE].iter().filter_map(|head| prompt.find(head).map(|at| at + head.len())).min();
-    begins.map_or(prompt, |at| &prompt[at..])
+/// The task or message in a prompt, without the rules and facts in front of it.
+pub fn task_part(prompt: &str) -> &str {
+    let starts = [TASK, MESSAGE].iter().filter_map(|heading| Some(prompt.find(heading)? + heading.len()));
+    starts.min().map_or(prompt, |start| &prompt[start..])
 }
 
-/// What the first prompt of a session begins with.
+/// The first prompt of a session: the base context, facts about the worktree, the task.
 pub(crate) fn first_prompt(
     base: &str,
     spec: &RunSpec,
@@ -56,25 +57,22 @@ pub(crate) fn first_prompt(
     fact("directory", &worktree.display().to_string());
     fact("branch", &issue.branch);
     if let Some(base_branch) = base_branch {
-        fact("begun from", base_branch);
+        fact("started from", base_branch);
     }
-    fact(
-        "credentials",
-        "pushing to the server is done for you by the host; what the user gave you is in your environment",
-    );
+    fact("credentials", "the host pushes for you; what the user gave you is in your environment");
     fact("temporary files", "use $TMPDIR, not /tmp");
     prompt.push_str(TASK);
     prompt.push_str(&spec.message);
     prompt
 }
 
-/// What a session begins with when it takes over from one that is lost.
-pub(crate) fn hand_over(first: &str, asked_before: &[String], commits: &str, changes: &str) -> String {
+/// The first prompt of a session that takes over from one that is lost.
+pub(crate) fn hand_over(first: &str, earlier_messages: &[String], commits: &str, changes: &str) -> String {
     let mut prompt = String::from(first);
     prompt.push_str(
-        "\n\n# What happened before\n\nAn earlier session worked on this issue here; its conversation is lost, its files are as it left them.\n",
+        "\n\n# What happened before\n\nAn earlier session worked on this issue here. Its conversation is lost; its files are unchanged.\n",
     );
-    quote(asked_before, &mut prompt);
+    quote(earlier_messages, &mut prompt);
     for (title, text) in [("Its commits", commits), ("Not committed", changes)] {
         if !text.trim().is_empty() {
             prompt.push_str(&format!("\n{title}:\n\n"));
@@ -90,11 +88,11 @@ pub(crate) fn hand_over(first: &str, asked_before: &[String], commits: &str, cha
     prompt
 }
 
-/// Quotes the newest messages that there is room for, oldest first, and says what is left out: all of them could fill the
-/// model's context before it has read its task.
-pub(crate) fn quote(asked_before: &[String], prompt: &mut String) {
-    let (mut room, mut quotes) = (ASKED_MAX, Vec::new());
-    for message in asked_before.iter().rev() {
+/// Quotes the newest messages that fit, oldest first, and says how many are left out: all of them could fill the model's
+/// context before it has read its task.
+pub(crate) fn quote(earlier_messages: &[String], prompt: &mut String) {
+    let (mut room, mut quotes) = (EARLIER_MAX, Vec::new());
+    for message in earlier_messages.iter().rev() {
         let mut quoted: String = message.lines().map(|line| format!("> {line}\n")).collect();
         if quoted.len() > room && !quotes.is_empty() {
             break;
@@ -109,8 +107,8 @@ pub(crate) fn quote(asked_before: &[String], prompt: &mut String) {
     if quotes.is_empty() {
         return;
     }
-    prompt.push_str("\nIt was asked, oldest first (quoted; the task above is the one that counts now):\n\n");
-    match asked_before.len() - quotes.len() {
+    prompt.push_str("\nIts tasks were, oldest first (quoted; the task above is the one that counts now):\n\n");
+    match earlier_messages.len() - quotes.len() {
         0 => {}
         more => prompt.push_str(&format!("[earlier messages that are left out for their length: {more}]\n\n")),
     }
@@ -166,24 +164,24 @@ mod tests {
         let (spec, issue) = spec();
         let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, Path::new("/w/x"), Some("main"));
         assert!(prompt.starts_with("# How you work here"));
-        assert!(prompt.contains("stop and say so") && prompt.contains("Do not pivot"));
+        assert!(prompt.contains("stop and report it") && prompt.contains("Do not pivot"));
         assert!(prompt.contains("- repository: github.com/acme/api\n") && prompt.contains("- directory: /w/x\n"));
         assert!(prompt.contains("credentials"));
         assert!(prompt.ends_with("# The task\n\nfix the flaky test"));
     }
 
     #[test]
-    fn what_was_asked_before_is_quoted() {
+    fn a_hand_over_quotes_earlier_messages() {
         let prompt = hand_over("first", &["do a\nthen b".to_owned()], "abc one", "");
         assert!(prompt.contains("> do a\n> then b\n") && prompt.contains("    abc one"));
         assert!(!prompt.contains("Not committed"));
     }
 
     #[test]
-    fn a_hand_over_is_bounded_keeps_the_newest_and_says_what_is_left_out() {
-        let mut asked: Vec<String> = (0..20).map(|n| format!("message {n}: {}", "x\n".repeat(9000))).collect();
-        asked.push("the newest".to_owned());
-        let prompt = hand_over("first", &asked, "", &"changed.txt\n".repeat(100_000));
+    fn a_hand_over_is_bounded_and_keeps_the_newest_messages() {
+        let mut messages: Vec<String> = (0..20).map(|n| format!("message {n}: {}", "x\n".repeat(9000))).collect();
+        messages.push("the newest".to_owned());
+        let prompt = hand_over("first", &messages, "", &"changed.txt\n".repeat(100_000));
         assert!(prompt.len() < 64 * 1024, "{}", prompt.len());
         assert!(prompt.contains("> the newest\n") && prompt.contains("> message 19: x\n"));
         assert!(!prompt.contains("> message 18"));

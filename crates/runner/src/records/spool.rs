@@ -1,4 +1,4 @@
-//! The run's records: written to a file before anybody is told, masked, and bounded.
+//! The file of the run's records. Every record is written here, masked and bounded, before it is reported.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,17 +13,17 @@ use tokio::sync::watch;
 
 use super::sanitize_record::{is_chatter, sanitize_record};
 
-/// Most bytes of what an agent says and does that are kept of one run. Facts are kept whatever their number.
+/// Bytes of records that an agent can cause in one run. Facts and the runner's own steps are not limited.
 const CHATTER_MAX: u64 = 64 * 1024 * 1024;
 
-/// The records of one run. Clones share the file.
+/// Clones share the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Spool(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     writing: Mutex<Writing>,
-    /// Bytes that are in the file.
+    /// Bytes in the file.
     length: watch::Sender<u64>,
     redactor: Redactor,
 }
@@ -34,22 +34,20 @@ struct Writing {
     chatter: u64,
     /// The facts among the records.
     facts: Vec<ReportedFact>,
-    /// The first error; after it nothing more is written.
+    /// The first error. After it nothing is written: a record in the middle would be missing.
     broken: Option<String>,
 }
 
 impl Spool {
-    /// Begins the file.
-    ///
     /// # Errors
-    /// As the file system says; also if the file is there already, since a run has one runner.
+    /// The file cannot be created. One that exists is an error, too: a run has one runner.
     pub(crate) fn create(path: &Path, redactor: Redactor) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(path)?;
         let writing = Mutex::new(Writing { file, chatter: 0, facts: Vec::new(), broken: None });
         Ok(Self(Arc::new(Inner { writing, length: watch::Sender::new(0), redactor })))
     }
 
-    /// Writes a record. What goes wrong is found in [`broken`](Self::broken): the run cannot go on without its records.
+    /// Appends a record. [`broken`](Self::broken) has the error, if there is one: a run cannot continue without its records.
     pub(crate) fn write(&self, body: Body) {
         let chatter = is_chatter(&body);
         if chatter && self.writing().chatter > CHATTER_MAX {
@@ -58,35 +56,35 @@ impl Spool {
         let body = sanitize_record(body, &self.0.redactor);
         let fact = body.is_fact().then(|| body.clone());
         let Ok(mut line) = serde_json::to_string(&Record { at: Timestamp::now().as_millisecond(), body }) else {
-            self.writing().broken.get_or_insert_with(|| "a record could not be put into words".to_owned());
+            self.writing().broken.get_or_insert_with(|| "a record cannot be serialized".to_owned());
             return;
         };
         line.push('\n');
         let mut writing = self.writing();
         if chatter {
-            // Another may have come first meanwhile.
+            // Another thread may have reached the limit meanwhile.
             if writing.chatter > CHATTER_MAX {
                 return;
             }
             writing.chatter = writing.chatter.saturating_add(line.len() as u64);
             if writing.chatter > CHATTER_MAX {
-                line = notice_of_the_bound();
+                line = limit_notice();
             }
         }
         self.append(&mut writing, line.as_bytes(), fact);
     }
 
-    /// A note for people.
+    /// Records something that the user should know.
     pub(crate) fn notice(&self, text: impl Into<String>) {
         self.write(Body::Notice { text: text.into() });
     }
 
-    /// What the runner does now.
+    /// Records what the runner does next.
     pub(crate) fn step(&self, text: impl Into<String>) {
         self.write(Body::Step { text: text.into() });
     }
 
-    /// Makes sure that the disk has everything.
+    /// Waits until everything is on disk.
     pub(crate) fn sync(&self) {
         let mut writing = self.writing();
         if let Err(error) = writing.file.sync_data() {
@@ -94,7 +92,6 @@ impl Spool {
         }
     }
 
-    /// What went wrong with the file, if anything did.
     pub(crate) fn broken(&self) -> Option<String> {
         self.writing().broken.clone()
     }
@@ -106,17 +103,17 @@ impl Spool {
         Report { run: run.to_owned(), facts, length: *self.0.length.borrow() }
     }
 
-    /// Follows how many bytes there are.
+    /// Follows the number of bytes in the file.
     pub(crate) fn length(&self) -> watch::Receiver<u64> {
         self.0.length.subscribe()
     }
 
-    /// The text without secrets.
     pub(crate) fn mask(&self, text: &str) -> String {
         self.0.redactor.mask(text)
     }
 
-    /// How many bytes at the beginning of a piece of text can be written: the rest may begin a secret.
+    /// How many bytes at the beginning of a piece of text can be masked and written: the rest may be the beginning of a
+    /// secret.
     pub(crate) fn settled(&self, text: &str) -> usize {
         self.0.redactor.settled(text)
     }
@@ -136,16 +133,14 @@ impl Spool {
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
-        // After a panic the file is still a sequence of lines, apart from its last.
+        // After a panic the file is still a sequence of lines, apart from the last one.
         self.0.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn notice_of_the_bound() -> String {
-    let text = format!(
-        "the agent has said more than {} MiB; the rest of this run's transcript is left out",
-        CHATTER_MAX >> 20
-    );
+fn limit_notice() -> String {
+    let text =
+        format!("the agent's output exceeded {} MiB; the rest of this run's transcript is left out", CHATTER_MAX >> 20);
     let record = Record { at: Timestamp::now().as_millisecond(), body: Body::Notice { text } };
     serde_json::to_string(&record).unwrap_or_default() + "\n"
 }
@@ -174,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn chatter_is_bounded_and_facts_are_not() {
+    fn agent_output_is_bounded_and_facts_are_not() {
         let (dir, spool) = spool(&[]);
         let piece = "x".repeat(100 * 1024);
         for _ in 0..300 {

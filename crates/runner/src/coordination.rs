@@ -1,0 +1,95 @@
+//! A run of the coordinator: it has tools instead of a worktree, and may write next to nothing.
+
+use kugetsu_api::run_spec::{SandboxChoice, Tool};
+use kugetsu_domain::run::Verdict;
+use kugetsu_domain::text::with_hint;
+use kugetsu_process::sandbox::{Backend, Sandbox, best_backend};
+
+use crate::control::interrupts::Interrupts;
+use crate::coordinator::agent_home::UserHome;
+use crate::coordinator::workspace::Workspace;
+use crate::prompt::source::PromptSource;
+use crate::run_context::{Agent, AgentLaunch, RunContext};
+use crate::tools::listener::ToolServer;
+use crate::turn::run_turn::{AgentOutcome, run_turn};
+use crate::verdict::{End, Inspection, Push, RunResult, verdict};
+
+/// Characters of the coordinator's last text that become the run's reason. All of it is in the transcript.
+const REASON_MAX: usize = 4000;
+
+pub(crate) async fn coordinate(run: &RunContext, tools: &[Tool], mut interrupts: Interrupts) -> RunResult {
+    match prepare_and_run(run, tools, &mut interrupts).await {
+        Ok(result) => result,
+        Err(why) => RunResult::without_work(&End::Failed(why)),
+    }
+}
+
+/// # Errors
+/// Why the agent could not be started, for the run's reason.
+async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Interrupts) -> Result<RunResult, String> {
+    let agent = Agent::of(run).map_err(|error| with_hint(&error, error.hint()))?;
+    let backend = sandbox_backend(run).await?;
+    let workspace = Workspace::prepare(&run.home, backend.is_some())
+        .map_err(|error| format!("could not prepare the coordinator's directory: {error}"))?;
+    let user = UserHome::from_environment();
+    workspace
+        .agent
+        .copy_settings(&agent.profile, &user)
+        .await
+        .map_err(|error| format!("could not copy the agent's settings for the coordinator: {error}"))?;
+    if let Err(error) = workspace.agent.copy_login(&agent.profile, &user) {
+        run.spool.notice(format!("could not copy the agent's login for the coordinator: {error}"));
+    }
+    let server = ToolServer::start(&run.home, &run.spec.task, tools, &workspace.directory)
+        .await
+        .map_err(|error| format!("could not serve the coordinator's tools: {error}"))?;
+    let launch = AgentLaunch {
+        directory: workspace.directory.clone(),
+        env: workspace.agent.env(),
+        sandbox: backend.map(|backend| Sandbox {
+            files: workspace.file_access(&run.home, &agent.program, &run.directory.temporary()),
+            backend,
+        }),
+        notes: workspace.agent.notes(),
+        tools: vec![server.mcp_server().clone()],
+    };
+    let source = PromptSource::Coordination(&workspace);
+    let AgentOutcome { end, usage, last_text } = run_turn(run, &agent, &launch, &source, interrupts).await;
+    interrupts.clocks.agent_is_gone();
+    let (verdict, reason) = verdict(&end, &Inspection::default(), &Push::None);
+    let reason = if verdict == Verdict::Done { report(&last_text) } else { reason };
+    Ok(RunResult { verdict, reason, ..RunResult::without_work(&end) }.with_usage(&usage))
+}
+
+/// The sandbox for the coordinator; none if the user runs it without one.
+///
+/// # Errors
+/// The machine has no sandbox.
+async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, String> {
+    if run.spec.sandbox == SandboxChoice::Off {
+        run.spool.notice("the coordinator runs without a sandbox: pm.cage is off");
+        return Ok(None);
+    }
+    match tokio::task::spawn_blocking(best_backend).await {
+        Ok(Ok(backend)) => {
+            run.spool.step(format!("the coordinator's files are read-only, by {backend}"));
+            Ok(Some(backend))
+        }
+        Ok(Err(error)) => {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+            Err(format!("{error}{hint}; to run the coordinator without a sandbox: kugetsu config set pm.cage off"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The coordinator's last text as the reason of its run.
+fn report(last_text: &str) -> String {
+    if last_text.is_empty() {
+        return "the coordinator ended its turn without a report".to_owned();
+    }
+    match last_text.char_indices().nth(REASON_MAX) {
+        Some((index, _)) => format!("{}…", last_text[..index].trim_end()),
+        None => last_text.to_owned(),
+    }
+}

@@ -1,0 +1,281 @@
+//! Prepares the files of a run: updates the mirror, creates or opens the worktree, and rescues what a lost run left in it.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use kugetsu_api::record::Body;
+use kugetsu_api::run_spec::{CloneSource, IssueSpec};
+use kugetsu_domain::rescue_time;
+use kugetsu_git::command::{Git, GitError, Progress};
+use kugetsu_git::files::FileError;
+use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, uncommitted_notice};
+use kugetsu_git::names::{BranchName, InvalidBranchName, InvalidOid, Oid};
+use kugetsu_git::rescue::{self, RescueError, SaveSpec};
+use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
+use secrecy::ExposeSecret;
+use thiserror::Error;
+use tokio::time::{Duration, Instant};
+
+use crate::records::spool::Spool;
+use crate::run_context::RunContext;
+
+/// Progress of git is recorded at most this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How many branch names are tried.
+const BRANCHES_MAX: u32 = 100;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) mirror: Mirror,
+    pub(crate) worktree: Worktree,
+    /// The commit that the work started from. None in a repository without commits.
+    pub(crate) base: Option<Oid>,
+    /// The branch that the work started from, if this run created the worktree.
+    pub(crate) base_branch: Option<BranchName>,
+    /// The commit that kugetsu last pushed to the issue's branch: the push of this run expects to find it there.
+    pub(crate) pushed: Option<Oid>,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum FilesError {
+    #[error("could not fetch the repository: {error}")]
+    Mirror {
+        #[source]
+        error: MirrorError,
+        /// The variable that would hold the server's token.
+        token_variable: Option<String>,
+    },
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    #[error("could not prepare the worktree: {0}")]
+    Worktree(#[from] WorktreeError),
+    #[error("could not rescue what the previous run left, so the agent was not started: {0}")]
+    Rescue(#[from] RescueError),
+    #[error(transparent)]
+    Branch(#[from] InvalidBranchName),
+    #[error(transparent)]
+    Oid(#[from] InvalidOid),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the branches {0}, {0}-2 and so on are all taken")]
+    NoFreeBranch(BranchName),
+}
+
+impl FilesError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Mirror { error, token_variable } => {
+                let token = token_variable.as_deref();
+                let token = token.map(|name| format!("if a token is missing: kugetsu env set {name} -"));
+                let hints: Vec<String> = error.hint().into_iter().chain(token).collect();
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
+            Self::Base(error) => error.hint(),
+            Self::Worktree(error) => error.hint(),
+            Self::Rescue(error) => error.hint(),
+            Self::Git(error) => error.hint(),
+            Self::NoFreeBranch(_) => Some("delete branches on the server that are no longer needed".to_owned()),
+            Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
+        }
+    }
+}
+
+/// Creates the issue's worktree, or opens it as the previous run left it.
+///
+/// # Errors
+/// [`FilesError`]; a worktree that existed is unchanged.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files, FilesError> {
+    let RunContext { home, spool, .. } = run;
+    let git = with_token(Git::find().await?, issue, run);
+    let token_variable = token_variable(issue);
+    let fetch_failed = |error| FilesError::Mirror { error, token_variable: token_variable.map(str::to_owned) };
+    let mut progress = progress_recorder(spool.clone());
+    spool.step("preparing the repository");
+    let path = home.mirrors().join(&issue.mirror);
+    let has_mirror = path.exists();
+    let mirror =
+        Mirror::open_or_create(&git, &path, &source(&issue.source), &mut progress).await.map_err(fetch_failed)?;
+
+    let (directory, relay) = home.files(&issue.directory);
+    let branch = BranchName::new(issue.branch.clone())?;
+    let preparation = Preparation { issue, spool, mirror, directory, relay, branch };
+    let mirror = &preparation.mirror;
+    match Worktree::open(mirror, &preparation.directory, &preparation.relay, &preparation.branch).await {
+        Ok(worktree) => {
+            // The work can continue without news from the server. If it cannot be reached at the end either, the push fails.
+            if has_mirror && let Err(error) = mirror.update(&mut progress).await {
+                spool.notice(format!("could not update the server's branches: {error}"));
+            }
+            preparation.resume(worktree).await
+        }
+        Err(WorktreeError::Missing(_)) => {
+            // New work has to start from the current state.
+            if has_mirror {
+                mirror.update(&mut progress).await.map_err(fetch_failed)?;
+            }
+            preparation.create(&mut progress).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The variable that holds the server's token.
+pub(crate) fn token_variable(issue: &IssueSpec) -> Option<&str> {
+    issue.access.as_ref().map(|access| access.token_variable.as_str())
+}
+
+/// Lets git log in to the issue's server, if its token is set.
+fn with_token(git: Git, issue: &IssueSpec, run: &RunContext) -> Git {
+    let Some(access) = &issue.access else { return git };
+    match run.variable(&access.token_variable).filter(|token| !token.expose_secret().is_empty()) {
+        Some(token) => git.with_token(&access.base_url, &access.user, token.clone()),
+        None => git,
+    }
+}
+
+fn source(source: &CloneSource) -> Source {
+    match source {
+        CloneSource::Path(path) => Source::Path(path.clone()),
+        CloneSource::Address(text) => Source::parse(text).unwrap_or_else(|_| Source::Url(text.clone())),
+    }
+}
+
+struct Preparation<'a> {
+    issue: &'a IssueSpec,
+    spool: &'a Spool,
+    mirror: Mirror,
+    directory: PathBuf,
+    relay: PathBuf,
+    branch: BranchName,
+}
+
+impl Preparation<'_> {
+    /// Continues in a worktree that exists. What a lost run left in it is rescued first: the agent may have been in the middle
+    /// of a change.
+    async fn resume(self, worktree: Worktree) -> Result<Files, FilesError> {
+        for notice in worktree.refresh().await? {
+            self.spool.notice(notice);
+        }
+        self.spool.step("continuing in the issue's worktree");
+        self.warn_of_unused_base(worktree.branch());
+        if self.issue.lost_before.is_some() {
+            let spec = SaveSpec {
+                issue_number: self.issue.number,
+                reason: "the previous run was lost".to_owned(),
+                at: rescue_time::format(Timestamp::now()),
+            };
+            if let Some(saved) = rescue::save(&self.mirror, &worktree, spec).await? {
+                self.spool.notice(format!("rescued what the previous run left as {}", saved.name));
+            }
+        }
+        let base = self.base_commit()?;
+        let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
+        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed })
+    }
+
+    async fn create(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
+        if self.issue.base_sha.is_some() {
+            return self.recreate(progress).await;
+        }
+        self.spool.step("creating the worktree");
+        self.create_from_base(progress).await
+    }
+
+    /// Creates the worktree of work that has begun: the directory was removed outside of kugetsu. The work continues from what
+    /// was pushed, and its base stays the same; work that was not pushed starts again.
+    async fn recreate(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
+        let pushed = match self.issue.pushed {
+            Some(_) => self.mirror.pushed_tip(&self.branch).await?,
+            None => None,
+        };
+        let Some(pushed) = pushed else {
+            self.spool.notice("the worktree was removed outside of kugetsu; creating it again without unpushed work");
+            self.spool.step("creating the worktree");
+            return self.create_from_base(progress).await;
+        };
+        self.spool.notice(format!(
+            "the worktree was removed outside of kugetsu; creating it again from what was pushed ({}), without unpushed work",
+            pushed.short()
+        ));
+        self.spool.step("creating the worktree");
+        self.warn_of_unused_base(&self.branch);
+        let from = Base { branch: Some(self.branch.clone()), commit: Some(pushed.clone()) };
+        let base = self.base_commit()?;
+        let spec = WorktreeSpec { dir: self.directory, relay: self.relay, branch: self.branch, base: from };
+        let created = Worktree::create(&self.mirror, spec, progress).await?;
+        for notice in created.notices {
+            self.spool.notice(notice);
+        }
+        Ok(Files { mirror: self.mirror, worktree: created.worktree, base, base_branch: None, pushed: Some(pushed) })
+    }
+
+    async fn create_from_base(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
+        let requested = self.issue.base.clone().map(BranchName::new).transpose()?;
+        let base = self.mirror.resolve_base(requested.as_ref()).await?;
+        let branch = free_branch(&self.mirror, self.branch).await?;
+        if let Ok(Some(local)) = self.mirror.local_repo().await {
+            match local.uncommitted(self.mirror.git()).await? {
+                0 => {}
+                count => self.spool.notice(uncommitted_notice(count, &local.root.display().to_string())),
+            }
+        }
+        let spec = WorktreeSpec { dir: self.directory, relay: self.relay, branch: branch.clone(), base: base.clone() };
+        let created = Worktree::create(&self.mirror, spec, progress).await?;
+        for notice in created.notices {
+            self.spool.notice(notice);
+        }
+        self.spool.write(Body::Worktree {
+            directory: self.issue.directory.clone(),
+            branch: branch.to_string(),
+            base_branch: base.branch.as_ref().map(ToString::to_string),
+            base_sha: created.base_sha.as_ref().map(ToString::to_string),
+        });
+        Ok(Files {
+            mirror: self.mirror,
+            worktree: created.worktree,
+            base: created.base_sha,
+            base_branch: base.branch,
+            pushed: None,
+        })
+    }
+
+    fn base_commit(&self) -> Result<Option<Oid>, InvalidOid> {
+        self.issue.base_sha.as_deref().map(str::parse).transpose()
+    }
+
+    /// A base is where work starts; it has no effect on work that continues. Later attempts of the task that named it do not
+    /// warn: the first one started there.
+    fn warn_of_unused_base(&self, branch: &BranchName) {
+        if let Some(base) = self.issue.base.as_ref().filter(|_| self.issue.first_attempt) {
+            self.spool.notice(format!(
+                "--base {base} has no effect: the issue's work continues from {branch}; to include {base}, ask the agent to \
+                 merge origin/{base} or to rebase onto it"
+            ));
+        }
+    }
+}
+
+/// The branch, or the first of `-2`, `-3`, ... that does not exist on the server: earlier work on the same issue is never
+/// overwritten.
+async fn free_branch(mirror: &Mirror, branch: BranchName) -> Result<BranchName, FilesError> {
+    for number in 1..=BRANCHES_MAX {
+        let name = if number == 1 { branch.clone() } else { BranchName::new(format!("{branch}-{number}"))? };
+        if mirror.branch_tip(&name).await?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(FilesError::NoFreeBranch(branch))
+}
+
+fn progress_recorder(spool: Spool) -> impl FnMut(Progress) + Send {
+    let mut last: Option<Instant> = None;
+    move |progress: Progress| {
+        if last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+            last = Some(Instant::now());
+            spool.step(progress.text);
+        }
+    }
+}

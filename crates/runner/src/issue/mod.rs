@@ -1,0 +1,4 @@
+//! The files of a run on an issue: prepared before the agent starts, inspected after it has ended.
+
+pub(crate) mod files;
+pub(crate) mod finish;

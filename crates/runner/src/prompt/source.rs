@@ -1,0 +1,107 @@
+//! Makes the prompt of a turn.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use kugetsu_api::run_spec::IssueSpec;
+use kugetsu_git::worktree::StatusError;
+use thiserror::Error;
+
+use super::{coordinator, issue};
+use crate::coordinator::workspace::{Skill, Workspace, WorkspaceError};
+use crate::issue::files::Files;
+use crate::run_context::RunContext;
+
+/// What a prompt is made from.
+pub(crate) enum PromptSource<'a> {
+    Issue(&'a IssueSpec, &'a Files),
+    Coordination(&'a Workspace),
+}
+
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    pub(crate) text: String,
+    /// The coordinator's skill, if the text contains it.
+    skill: Option<Skill>,
+}
+
+impl Prompt {
+    fn without_skill(text: String) -> Self {
+        Self { text, skill: None }
+    }
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum PromptError {
+    #[error("cannot read the base context {}: {error}", path.display())]
+    BaseContext { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    #[error("cannot inspect the worktree for the hand-over: {0}")]
+    Status(#[from] StatusError),
+}
+
+impl PromptSource<'_> {
+    /// The prompt for a session that was resumed and knows the rules.
+    pub(crate) fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
+        match self {
+            Self::Issue(..) => Ok(Prompt::without_skill(run.spec.message.clone())),
+            Self::Coordination(workspace) => {
+                let message = coordinator::message(&run.spec.message, run.spec.attempt);
+                Ok(match workspace.changed_skill()? {
+                    Some(skill) => Prompt { text: coordinator::changed(&skill.text, &message), skill: Some(skill) },
+                    None => Prompt::without_skill(message),
+                })
+            }
+        }
+    }
+
+    /// The prompt for a new session. With `hand_over` it takes over from one that is lost.
+    pub(crate) async fn first(&self, run: &RunContext, hand_over: bool) -> Result<Prompt, PromptError> {
+        match self {
+            Self::Issue(issue, files) => issue_prompt(run, issue, files, hand_over).await.map(Prompt::without_skill),
+            Self::Coordination(workspace) => {
+                let message = coordinator::message(&run.spec.message, run.spec.attempt);
+                workspace.forget_sent_skill()?;
+                let skill = workspace.skill()?;
+                let first = coordinator::first(&skill.text, workspace, &message);
+                let text = match hand_over {
+                    true => coordinator::hand_over(&first, &run.spec.earlier_messages),
+                    false => first,
+                };
+                Ok(Prompt { text, skill: Some(skill) })
+            }
+        }
+    }
+
+    /// Notes that the session has taken the prompt.
+    pub(crate) fn sent(&self, prompt: &Prompt) -> Result<(), WorkspaceError> {
+        match (self, &prompt.skill) {
+            (Self::Coordination(workspace), Some(skill)) => workspace.keep_sent_skill(skill),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn issue_prompt(
+    run: &RunContext,
+    issue: &IssueSpec,
+    files: &Files,
+    hand_over: bool,
+) -> Result<String, PromptError> {
+    let path = run.home.base_context();
+    let base = match fs::read_to_string(&path) {
+        Ok(base) => base,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => issue::BASE_CONTEXT.to_owned(),
+        Err(error) => return Err(PromptError::BaseContext { path, error }),
+    };
+    let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
+    let first = issue::first_prompt(&base, &run.spec, issue, files.worktree.dir(), base_branch);
+    if !hand_over {
+        return Ok(first);
+    }
+    let status = files.worktree.status(files.base.as_ref()).await?;
+    let commits = format!("{} on top of {}", status.commits, issue.base_sha.as_deref().unwrap_or("nothing"));
+    Ok(issue::hand_over(&first, &run.spec.earlier_messages, &commits, &status.uncommitted.join("\n")))
+}

@@ -1,0 +1,169 @@
+//! Records what the agent does, and answers its permission requests.
+
+use kugetsu_agent::{AgentEvent, Answer, PlanState, Policy, Question};
+use kugetsu_api::record::{Body, PlanStep};
+use kugetsu_api::run::Usage;
+use tokio::time::{Duration, Instant};
+
+use crate::records::coalesce::{Coalescer, TextKind};
+use crate::records::spool::Spool;
+
+/// Bytes of the agent's last text that are kept.
+const LAST_TEXT_MAX: usize = 64 * 1024;
+/// How long the record of a tool call waits for the tool's input.
+const INPUT_DELAY: Duration = Duration::from_millis(500);
+
+/// Turns the agent's events into records.
+///
+/// Some records wait: text, until there is more of it, and tool calls, until their input is known. The caller has to call
+/// [`write_due`](Self::write_due) at the [`deadline`](Self::deadline), and [`flush`](Self::flush) after the last event.
+#[derive(Debug)]
+pub(crate) struct EventRecorder {
+    spool: Spool,
+    text: Coalescer,
+    policy: Policy,
+    cost: Option<f64>,
+    /// In the order in which they started.
+    pending_tools: Vec<PendingTool>,
+    /// The agent's text since its last tool call, up to [`LAST_TEXT_MAX`].
+    last_text: String,
+}
+
+/// A tool call that is not recorded yet: agents often report only later what the tool gets as input.
+#[derive(Debug)]
+struct PendingTool {
+    id: String,
+    title: String,
+    input: String,
+    deadline: Instant,
+}
+
+impl EventRecorder {
+    pub(crate) fn new(spool: Spool, policy: Policy) -> Self {
+        Self {
+            text: Coalescer::new(spool.clone()),
+            spool,
+            policy,
+            cost: None,
+            pending_tools: Vec::new(),
+            last_text: String::new(),
+        }
+    }
+
+    /// When the next record that waits is due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.pending_tools.iter().map(|tool| tool.deadline).chain(self.text.deadline()).min()
+    }
+
+    pub(crate) fn write_due(&mut self) {
+        let now = Instant::now();
+        if self.text.deadline().is_some_and(|deadline| deadline <= now) {
+            self.text.write_settled();
+        }
+        while let Some(index) = self.pending_tools.iter().position(|tool| tool.deadline <= now) {
+            self.write_tool(index);
+        }
+    }
+
+    /// Writes everything that waits.
+    pub(crate) fn flush(&mut self) {
+        self.text.flush();
+        while !self.pending_tools.is_empty() {
+            self.write_tool(0);
+        }
+    }
+
+    fn write_tool(&mut self, index: usize) {
+        let PendingTool { id, title, input, .. } = self.pending_tools.remove(index);
+        self.spool.write(Body::ToolStarted { id, title, input });
+    }
+
+    /// The agent's text after its last tool call, masked.
+    pub(crate) fn last_text(&self) -> String {
+        self.spool.mask(self.last_text.trim())
+    }
+
+    pub(crate) fn take(&mut self, event: AgentEvent) {
+        match event {
+            AgentEvent::Text { text } => {
+                let room = text.floor_char_boundary(LAST_TEXT_MAX.saturating_sub(self.last_text.len()));
+                self.last_text.push_str(&text[..room]);
+                return self.text.push(TextKind::Text, &text);
+            }
+            AgentEvent::Thought { text } => return self.text.push(TextKind::Thought, &text),
+            AgentEvent::ToolChanged { id, title, input, .. } => return self.update_tool(&id, title, input),
+            // Any other event ends a piece of text.
+            _ => self.text.flush(),
+        }
+        match event {
+            AgentEvent::ToolStarted { id, title, input, .. } => {
+                self.last_text.clear();
+                let deadline = Instant::now() + INPUT_DELAY;
+                self.pending_tools.push(PendingTool { id, title, input, deadline });
+            }
+            AgentEvent::ToolEnded { id, ok, output } => {
+                if let Some(index) = self.pending_tools.iter().position(|tool| tool.id == id) {
+                    self.write_tool(index);
+                }
+                self.spool.write(Body::ToolEnded { id, ok, output });
+            }
+            AgentEvent::Plan { steps } => {
+                let steps =
+                    steps.into_iter().map(|step| PlanStep { text: step.text, state: state(step.state).to_owned() });
+                self.spool.write(Body::Plan { steps: steps.collect() });
+            }
+            AgentEvent::Question(question) => self.answer(question),
+            AgentEvent::Usage { cost_usd, .. } => self.record_cost(cost_usd),
+            AgentEvent::Notice { text } => self.spool.notice(text),
+            _ => {}
+        }
+    }
+
+    /// The first change with a title or an input completes the record. Later ones only show that the tool still runs.
+    fn update_tool(&mut self, id: &str, title: Option<String>, input: Option<String>) {
+        let Some(index) = self.pending_tools.iter().position(|tool| tool.id == id) else { return };
+        let tool = &mut self.pending_tools[index];
+        let is_complete = title.is_some() || input.is_some();
+        if let Some(title) = title {
+            tool.title = title;
+        }
+        if let Some(input) = input {
+            tool.input = input;
+        }
+        if is_complete {
+            self.write_tool(index);
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        let title = question.title.clone();
+        let answer = question.decide(self.policy).unwrap_or_else(|| Answer::Refuse {
+            reason: "permissions are set to `ask`, but the user cannot be asked during a run".to_owned(),
+        });
+        let recorded = match &answer {
+            Answer::Refuse { reason } => format!("refused: {reason}"),
+            _ => "allowed".to_owned(),
+        };
+        self.spool.write(Body::Permission { title, answer: recorded });
+        if question.answer(answer).is_err() {
+            self.spool.notice("the agent did not wait for the answer to its permission request");
+        }
+    }
+
+    /// Records a cost that has changed. Most updates only report how full the model's context is.
+    fn record_cost(&mut self, cost_usd: Option<f64>) {
+        if cost_usd.is_some() && cost_usd != self.cost {
+            self.cost = cost_usd;
+            let usage = Usage { cost_usd: cost_usd.unwrap_or_default(), ..Usage::default() };
+            self.spool.write(Body::Usage { usage });
+        }
+    }
+}
+
+const fn state(state: PlanState) -> &'static str {
+    match state {
+        PlanState::Pending => "pending",
+        PlanState::InProgress => "in_progress",
+        PlanState::Completed => "completed",
+    }
+}

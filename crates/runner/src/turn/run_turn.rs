@@ -1,0 +1,295 @@
+//! The agent's part of a run: its program is started, its session opened, the prompt sent, and every process ended.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kugetsu_agent::{AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage};
+use kugetsu_api::record::Body;
+use kugetsu_domain::text::with_hint;
+use kugetsu_process::Tree;
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::event_recorder::EventRecorder;
+use super::session_export;
+use crate::control::interrupts::{Interruption, Interrupts};
+use crate::prompt::source::{PromptError, PromptSource};
+use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
+use crate::verdict::End;
+
+/// Bytes of the agent's standard error that are kept.
+const STDERR_MAX: usize = 8 * 1024 * 1024;
+/// How long an agent may take to obey a cancel.
+const CANCEL_LIMIT: Duration = Duration::from_secs(3);
+/// How long its processes may take to obey SIGTERM.
+const GRACE: Duration = Duration::from_secs(3);
+/// Characters of the agent's standard error in a reason.
+const COMPLAINT_MAX: usize = 300;
+
+#[derive(Debug)]
+pub(crate) struct AgentOutcome {
+    pub(crate) end: End,
+    pub(crate) usage: Usage,
+    /// The agent's text after its last tool call, masked.
+    pub(crate) last_text: String,
+}
+
+impl AgentOutcome {
+    fn without_turn(end: End) -> Self {
+        Self { end, usage: Usage::default(), last_text: String::new() }
+    }
+
+    pub(crate) fn not_launched(error: LaunchError) -> Self {
+        Self::failed(error)
+    }
+
+    fn failed(error: impl Into<TurnError>) -> Self {
+        Self::without_turn(error.into().into())
+    }
+}
+
+#[derive(Debug, Error)]
+enum TurnError {
+    #[error("cannot write notes about the agent's first start in {}: {error}", path.display())]
+    Notes { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error("the agent's pipes are missing")]
+    NoPipes,
+    #[error(transparent)]
+    Session(#[from] InvalidSessionId),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+}
+
+impl TurnError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Launch(error) => error.hint(),
+            Self::Agent(error) => error.hint(),
+            Self::Notes { .. } | Self::NoPipes | Self::Session(_) | Self::Prompt(_) => None,
+        }
+    }
+}
+
+impl From<TurnError> for End {
+    fn from(error: TurnError) -> Self {
+        Self::Failed(with_hint(&error, error.hint()))
+    }
+}
+
+/// Starts the agent, sends the prompt, and ends the agent with all its processes, whatever happened.
+#[tracing::instrument(skip_all)]
+pub(crate) async fn run_turn(
+    run: &RunContext,
+    agent: &Agent,
+    launch: &AgentLaunch,
+    source: &PromptSource<'_>,
+    interrupts: &mut Interrupts,
+) -> AgentOutcome {
+    let notes = &launch.notes;
+    // The first start of a program in a home migrates files there, which concurrent starts would break.
+    let first_start = FirstStart::new(&agent.profile, &agent.program, notes);
+    let first_start = match interrupts.unless_interrupted(first_start).await {
+        Ok(Ok(first_start)) => first_start,
+        Ok(Err(error)) => {
+            return AgentOutcome::failed(TurnError::Notes { path: notes.clone(), error });
+        }
+        Err(interruption) => return AgentOutcome::without_turn(interruption.into()),
+    };
+    run.spool.step(format!("starting {}", run.spec.agent.name));
+    let mut tree = match start(run, launch, agent).await {
+        Ok(tree) => tree,
+        Err(error) => return AgentOutcome::failed(error),
+    };
+    let (Some(stdin), Some(stdout)) = (tree.stdin.take(), tree.stdout.take()) else {
+        return AgentOutcome::failed(TurnError::NoPipes);
+    };
+    interrupts.clocks.heard();
+    let mut outcome = match interrupts.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
+        Ok(Ok((mut connection, events))) => {
+            connection.offer_mcp_servers(launch.tools.clone());
+            event_loop(run, launch, source, interrupts, first_start, &connection, events).await
+        }
+        Ok(Err(error)) => AgentOutcome::failed(error),
+        Err(interruption) => AgentOutcome::without_turn(interruption.into()),
+    };
+    end_processes(run, tree, &mut outcome).await;
+    // Only now that no process of the agent writes its record any more.
+    if let End::Turn { turn, session } = &mut outcome.end {
+        session_export::check(run, launch, agent, session, turn).await;
+        outcome.usage = turn.usage;
+    }
+    outcome
+}
+
+async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<Tree, LaunchError> {
+    let command = agent.profile.launch(run.policy());
+    fs::create_dir_all(run.directory.temporary())?;
+    let stderr = agent_stderr(run)?;
+    let spec = tree_spec(run, launch, agent, command, stderr, STDERR_MAX)?;
+    Ok(Tree::spawn(spec).await?)
+}
+
+/// Ends every process of the agent, and completes the reason of a failure with the last line of its standard error.
+async fn end_processes(run: &RunContext, tree: Tree, outcome: &mut AgentOutcome) {
+    let stderr_tail = tree.stderr_tail();
+    let exit = tree.end(GRACE).await;
+    if !exit.survivors.is_empty() {
+        run.spool.notice(format!("these processes could not be ended: {:?}", exit.survivors));
+    }
+    if let Some(problem) = exit.problem {
+        run.spool.notice(format!("could not end the agent's processes cleanly: {problem}"));
+    }
+    if let End::Failed(why) = &mut outcome.end {
+        if let Some(line) = stderr_tail.lines().rev().find(|line| line.contains(char::is_alphanumeric)) {
+            // Masked before it is cut: half a secret would not be recognized.
+            let line = run.spool.mask(line);
+            let line: String = line.chars().filter(|c| !c.is_control()).take(COMPLAINT_MAX).collect();
+            why.push_str(&format!("; it printed last: {line}"));
+        }
+        // The reason is also the message of the rescue, which is no record.
+        *why = run.spool.mask(why);
+    }
+}
+
+/// Drives the session and records the agent's events until the turn ends or the run is interrupted.
+///
+/// Four things happen at once, and each wakes the loop: the session makes progress (`driving`), an event arrives, a record
+/// that waits for more is due, or the run is interrupted. Every event is a sign of life. The session is driven by a future of
+/// its own because it waits for responses of the agent while the agent, before it responds, sends events and permission
+/// requests that have to be handled.
+async fn event_loop(
+    run: &RunContext,
+    launch: &AgentLaunch,
+    source: &PromptSource<'_>,
+    interrupts: &mut Interrupts,
+    first_start: Option<FirstStart>,
+    connection: &Connection,
+    mut events: EventStream,
+) -> AgentOutcome {
+    let mut recorder = EventRecorder::new(run.spool.clone(), run.policy());
+    let opened = Notify::new();
+    let driving = drive_session(run, launch, source, first_start, connection, &opened);
+    let mut driving = std::pin::pin!(driving);
+    let mut is_open = true;
+    let end = loop {
+        let deadline = recorder.deadline();
+        tokio::select! {
+            turn = &mut driving => break match turn {
+                Ok((session, turn)) => End::Turn { turn, session },
+                Err(error) => error.into(),
+            },
+            () = opened.notified() => interrupts.clocks.session_is_open(),
+            event = events.next(), if is_open => match event {
+                Some(event) => {
+                    interrupts.clocks.heard();
+                    recorder.take(event);
+                }
+                // The agent closed its output. `driving` fails with the reason.
+                None => is_open = false,
+            },
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => recorder.write_due(),
+            interruption = interrupts.interrupted() => {
+                if interruption != Interruption::Superseded {
+                    cancel(connection, &mut driving, &mut events, &mut recorder).await;
+                }
+                break interruption.into();
+            }
+        }
+    };
+    // Events that arrived together with the end of the turn belong to it.
+    while let Some(event) = events.try_next() {
+        recorder.take(event);
+    }
+    recorder.flush();
+    AgentOutcome { end, usage: connection.usage(), last_text: recorder.last_text() }
+}
+
+/// Asks the agent to stop, and gives it [`CANCEL_LIMIT`]: an agent that obeys stores where it stopped, so that its session can
+/// be resumed.
+async fn cancel(
+    connection: &Connection,
+    driving: &mut (impl Future<Output = Result<(SessionId, Turn), TurnError>> + Unpin),
+    events: &mut EventStream,
+    recorder: &mut EventRecorder,
+) {
+    connection.cancel();
+    let obeyed = async {
+        loop {
+            tokio::select! {
+                _ = &mut *driving => return,
+                event = events.next() => match event {
+                    Some(event) => recorder.take(event),
+                    None => return,
+                },
+            }
+        }
+    };
+    if timeout(CANCEL_LIMIT, obeyed).await.is_err() {
+        tracing::info!("the agent did not obey the cancel in time; ending its processes");
+    }
+}
+
+/// Opens the session and sends the prompt. Returns when the agent ends its turn.
+async fn drive_session(
+    run: &RunContext,
+    launch: &AgentLaunch,
+    source: &PromptSource<'_>,
+    first_start: Option<FirstStart>,
+    connection: &Connection,
+    opened: &Notify,
+) -> Result<(SessionId, Turn), TurnError> {
+    let (spec, spool) = (&run.spec, &run.spool);
+    let directory = launch.directory.as_path();
+    let mut hand_over = spec.hand_over;
+    let mut resumed = None;
+    if let Some(id) = &spec.session {
+        match connection.resume_session(&SessionId::new(id)?, directory).await {
+            Ok(session) => resumed = Some(session),
+            Err(error @ (AgentError::SessionLost { .. } | AgentError::WrongDirectory { .. })) => {
+                spool.notice(format!("{error}; a new session takes over"));
+                spool.write(Body::SessionLost { session: id.clone() });
+                hand_over = true;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let is_resumed = resumed.is_some();
+    let mut session = match resumed {
+        Some(session) => session,
+        None => connection.new_session(directory).await?,
+    };
+    opened.notify_one();
+    if let Some(first_start) = first_start
+        && let Err(error) = first_start.done()
+    {
+        spool.notice(format!("could not note the agent's first start; the next start waits for others again: {error}"));
+    }
+    if let Some(model) = &spec.model {
+        session.set_model(model).await?;
+    }
+    let info = connection.info();
+    // Before the prompt: if the run is cut off from here on, the task is tried again in this session.
+    spool.write(Body::Session {
+        session: session.id().to_string(),
+        resumed: is_resumed,
+        agent: format!("{} {}", info.name, info.version),
+        model: session.model().map(str::to_owned),
+    });
+    let prompt = match is_resumed {
+        true => source.next(run)?,
+        false => source.first(run, hand_over).await?,
+    };
+    spool.write(Body::Prompt { text: prompt.text.clone() });
+    let turn = session.prompt(&prompt.text).await?;
+    if let Err(error) = source.sent(&prompt) {
+        spool.notice(format!("the next turn gets the rules again: {error}"));
+    }
+    Ok((session.id().clone(), turn))
+}
