@@ -1,4 +1,4 @@
-//! What the tools answer with, kept so short that no answer fills the context of the model that reads it.
+//! Results of the tools, bounded so that none fills the context of the agent's model.
 
 use kugetsu_api::record::Body;
 use kugetsu_api::run::RunObject;
@@ -6,13 +6,13 @@ use kugetsu_api::task::TaskObject;
 use kugetsu_domain::reference::COORDINATOR;
 use serde_json::{Value, json};
 
-/// Most issues or tasks in one answer; how many more there are is said.
+/// Maximum number of issues or tasks in a result. It also has the number of the others.
 const ENTRIES_MAX: usize = 100;
-/// Longest reason, in characters: some are an agent's own words.
+/// Maximum length of a reason, in characters. Some reasons are text of an agent.
 const REASON_MAX: usize = 400;
-/// Longest part of a task's message, in bytes.
+/// Maximum length of a task's message, in bytes.
 const MESSAGE_MAX: usize = 8 * 1024;
-/// Longest line of a transcript, in characters.
+/// Maximum length of a line of a transcript, in characters.
 const LINE_MAX: usize = 400;
 
 /// The first entries of a list, and the number of the others.
@@ -39,7 +39,7 @@ impl BoundedList {
 /// Returns the entry of an issue; `None` if it is destroyed or of another repository.
 pub(super) fn issue_entry(run: &RunObject, repository: Option<&str>) -> Option<Value> {
     let is_of = |wanted: &str| run.issue.rsplit_once('#').is_some_and(|(own, _)| own == wanted.trim());
-    (!run.destroyed && repository.is_none_or(is_of)).then(|| short(run))
+    (!run.destroyed && repository.is_none_or(is_of)).then(|| run_summary(run))
 }
 
 /// Returns the entry of a queued or running task; `None` for the coordinator's own.
@@ -50,14 +50,12 @@ pub(super) fn task_entry(task: &TaskObject) -> Option<Value> {
     })
 }
 
-/// An issue's latest run.
-pub(super) fn short(run: &RunObject) -> Value {
+pub(super) fn run_summary(run: &RunObject) -> Value {
     json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason.as_deref().map(bounded_reason),
         "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.pr_url,
         "change_state": run.change_state, "agent": run.agent})
 }
 
-/// The beginning of a reason.
 pub(super) fn bounded_reason(reason: &str) -> String {
     match reason.char_indices().nth(REASON_MAX) {
         Some((at, _)) => format!("{}…", &reason[..at]),
@@ -65,17 +63,17 @@ pub(super) fn bounded_reason(reason: &str) -> String {
     }
 }
 
-/// The beginning of a message, and how much of it is left out.
+/// Returns the beginning of a message, and the length of the rest.
 pub(super) fn bounded_message(message: &str) -> String {
     let (shown, rest) = message.split_at(message.floor_char_boundary(MESSAGE_MAX));
     if rest.is_empty() {
         return message.to_owned();
     }
-    format!("{shown}\n[{} more bytes of this message are left out]", rest.len())
+    format!("{shown}\n[{} more bytes of this message are omitted]", rest.len())
 }
 
-/// A record in plain lines.
-pub(super) fn told(body: &Body) -> Vec<String> {
+/// Returns a record as lines of plain text; none for a record that is of no use to the agent.
+pub(super) fn record_lines(body: &Body) -> Vec<String> {
     let text = match body {
         Body::Step { text } => format!("· {text}"),
         Body::Notice { text } => format!("! {text}"),
@@ -157,7 +155,7 @@ mod tests {
     fn long_message_is_cut_at_a_character() {
         let message = bounded_message(&"ä".repeat(MESSAGE_MAX));
         assert!(message.len() < MESSAGE_MAX + 100, "{}", message.len());
-        assert!(message.ends_with("\n[8192 more bytes of this message are left out]"));
+        assert!(message.ends_with("\n[8192 more bytes of this message are omitted]"));
         assert_eq!(bounded_message("short"), "short");
     }
 }

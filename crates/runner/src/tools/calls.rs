@@ -1,4 +1,4 @@
-//! Carries a call out, by asking the daemon.
+//! Calls of tools, carried out by the daemon.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::arguments::{Continue, Issue, List, Logs, Start};
-use super::bounds::{BoundedList, bounded_message, bounded_reason, issue_entry, short, task_entry, told};
+use super::bounds::{BoundedList, bounded_message, bounded_reason, issue_entry, record_lines, run_summary, task_entry};
 
-/// Lines of a transcript that are shown: where nothing is said, and at most.
-const LINES: usize = 40;
+const DEFAULT_LINES: usize = 40;
 const LINES_MAX: usize = 200;
-/// A daemon that is upgraded is away for a moment: how often it is tried again, and after what pause.
-const AGAIN: usize = 20;
-const PAUSE: Duration = Duration::from_millis(500);
+/// How often a request is repeated while the daemon is away. One that is upgraded is away for a moment.
+const RETRIES: usize = 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The way to the daemon, on behalf of one task of the coordinator's.
+/// Sends requests to the daemon on behalf of one task of the coordinator.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     pub(super) socket: PathBuf,
@@ -34,89 +33,88 @@ pub(super) struct Calls {
     pub(super) cwd: String,
 }
 
-/// What a tool answers: an object, or what went wrong in words for the agent.
-pub(super) type Answer = Result<Value, String>;
+/// The result of a tool: an object, or an error message for the agent.
+pub(super) type ToolResult = Result<Value, String>;
 
 impl Calls {
-    pub(super) async fn list(&self, List { repository }: List) -> Answer {
+    pub(super) async fn list(&self, List { repository }: List) -> ToolResult {
         let entry = |run: &RunObject| issue_entry(run, repository.as_deref());
         self.read_list(&endpoints::LIST_ISSUES, &IssuesQuery::default(), "issues", entry).await
     }
 
-    pub(super) async fn show(&self, Issue { issue }: Issue) -> Answer {
-        let task = self.call(&endpoints::ISSUE_TASK, &self.named(&issue)).await?;
-        let mut shown = short(&task.run);
-        shown["kind"] = json!(task.kind.verb());
-        shown["message"] = bounded_message(&task.message).into();
-        shown["place_in_line"] = task.place.into();
-        shown["queued_at"] = task.run.queued_at.into();
-        shown["started_at"] = task.run.started_at.into();
-        shown["ended_at"] = task.run.ended_at.into();
-        shown["worktree"] = task.run.worktree.into();
-        Ok(shown)
+    pub(super) async fn show(&self, Issue { issue }: Issue) -> ToolResult {
+        let task = self.call(&endpoints::ISSUE_TASK, &self.query(&issue)).await?;
+        let mut result = run_summary(&task.run);
+        result["kind"] = json!(task.kind.verb());
+        result["message"] = bounded_message(&task.message).into();
+        result["place_in_line"] = task.place.into();
+        result["queued_at"] = task.run.queued_at.into();
+        result["started_at"] = task.run.started_at.into();
+        result["ended_at"] = task.run.ended_at.into();
+        result["worktree"] = task.run.worktree.into();
+        Ok(result)
     }
 
-    pub(super) async fn queue(&self) -> Answer {
+    pub(super) async fn queue(&self) -> ToolResult {
         self.read_list(&endpoints::LIST_TASKS, &TasksQuery::default(), "tasks", task_entry).await
     }
 
-    pub(super) async fn start(&self, asked: Start) -> Answer {
-        // An issue that was worked on has a session which knows what was done; another one beside it would not.
-        let known = self.call(&endpoints::ISSUE_TASK, &self.named(&asked.issue)).await;
+    pub(super) async fn start(&self, start: Start) -> ToolResult {
+        // A new session would know nothing of the earlier work.
+        let known = self.call(&endpoints::ISSUE_TASK, &self.query(&start.issue)).await;
         if let Ok(known) = known
-            && !is_path(&asked.issue)
+            && !is_path(&start.issue)
             && known.run.session_id.is_some()
             && !known.run.destroyed
         {
             return Err(format!(
-                "{} was worked on already and is {}: use `continue`, which goes on in its session",
+                "{} has a session and is {}; use `continue`, which sends the message to that session",
                 known.run.issue,
                 known.run.state.name()
             ));
         }
-        self.ask(TaskRequest {
+        self.queue_task(TaskRequest {
             kind: TaskKind::Start,
-            reference: asked.issue,
-            message: asked.message,
-            base: asked.base,
-            after: asked.after,
-            priority: asked.priority,
+            reference: start.issue,
+            message: start.message,
+            base: start.base,
+            after: start.after,
+            priority: start.priority,
             ..TaskRequest::default()
         })
         .await
     }
 
-    pub(super) async fn go_on(&self, asked: Continue) -> Answer {
-        self.ask(TaskRequest {
+    pub(super) async fn continue_issue(&self, Continue { issue, message }: Continue) -> ToolResult {
+        self.queue_task(TaskRequest {
             kind: TaskKind::Continue,
-            reference: asked.issue,
-            message: Some(asked.message),
+            reference: issue,
+            message: Some(message),
             ..TaskRequest::default()
         })
         .await
     }
 
-    pub(super) async fn why(&self, Issue { issue }: Issue) -> Answer {
-        let why = self.call(&endpoints::ISSUE_WHY, &self.named(&issue)).await?;
-        Ok(
-            json!({"issue": why.issue, "state": why.state.name(), "because": why.because.iter().map(|why| bounded_reason(why)).collect::<Vec<_>>()}),
-        )
+    pub(super) async fn why(&self, Issue { issue }: Issue) -> ToolResult {
+        let why = self.call(&endpoints::ISSUE_WHY, &self.query(&issue)).await?;
+        let because: Vec<String> = why.because.iter().map(|reason| bounded_reason(reason)).collect();
+        Ok(json!({"issue": why.issue, "state": why.state.name(), "because": because}))
     }
 
-    pub(super) async fn logs(&self, Logs { issue, lines }: Logs) -> Answer {
-        let wanted = lines.unwrap_or(LINES).clamp(1, LINES_MAX);
-        let mut patience = Patience::default();
-        let kept = loop {
-            match self.transcript(&issue, wanted).await {
-                Err(error) if patience.lasts(&error).await => {}
-                kept => break kept.map_err(|error| said(&error))?,
+    pub(super) async fn logs(&self, Logs { issue, lines }: Logs) -> ToolResult {
+        let count = lines.unwrap_or(DEFAULT_LINES).clamp(1, LINES_MAX);
+        let mut retries = Retries::default();
+        let lines = loop {
+            match self.transcript(&issue, count).await {
+                Err(error) if retries.wait_after(&error).await => {}
+                lines => break lines.map_err(|error| error_message(&error))?,
             }
         };
-        // What agents print is theirs: it is data here, whatever it says.
-        Ok(json!({"issue": issue, "transcript": kept}))
+        // Output of agents is data, whatever it says.
+        Ok(json!({"issue": issue, "transcript": lines}))
     }
 
-    async fn ask(&self, request: TaskRequest) -> Answer {
+    async fn queue_task(&self, request: TaskRequest) -> ToolResult {
         let request = TaskRequest {
             task: Uuid::now_v7().to_string(),
             cwd: self.cwd.clone(),
@@ -127,37 +125,37 @@ impl Calls {
         Ok(json!({"issue": task.run.issue, "state": task.run.state.name(), "notes": task.notes}))
     }
 
-    /// The last lines of an issue's transcript.
-    async fn transcript(&self, issue: &str, wanted: usize) -> Result<VecDeque<String>, ClientError> {
+    /// Returns the last `count` lines of an issue's transcript.
+    async fn transcript(&self, issue: &str, count: usize) -> Result<VecDeque<String>, ClientError> {
         let client = Client::connect(&self.socket).await?;
         let query =
             TranscriptQuery { reference: issue.to_owned(), cwd: self.cwd.clone(), ..TranscriptQuery::default() };
         let mut stream = client.stream(&endpoints::TRANSCRIPT, &query).await?;
-        let mut kept: VecDeque<String> = VecDeque::new();
+        let mut lines: VecDeque<String> = VecDeque::new();
         while let Some(record) = stream.next().await? {
-            for line in told(&record.body) {
-                if kept.len() == wanted {
-                    kept.pop_front();
+            for line in record_lines(&record.body) {
+                if lines.len() == count {
+                    lines.pop_front();
                 }
-                kept.push_back(line);
+                lines.push_back(line);
             }
         }
-        Ok(kept)
+        Ok(lines)
     }
 
-    fn named(&self, issue: &str) -> IssueQuery {
+    fn query(&self, issue: &str) -> IssueQuery {
         IssueQuery { reference: issue.to_owned(), cwd: self.cwd.clone() }
     }
 
-    /// Reads a list item by item. One that breaks off is read again from the beginning.
+    /// Reads a list item by item, and returns its first entries. A list that breaks off is read again from the beginning.
     async fn read_list<Request: Serialize, Item: DeserializeOwned>(
         &self,
         endpoint: &ListEndpoint<Request, Item>,
         request: &Request,
         name: &str,
         entry: impl Fn(&Item) -> Option<Value>,
-    ) -> Answer {
-        let mut patience = Patience::default();
+    ) -> ToolResult {
+        let mut retries = Retries::default();
         loop {
             let read = async {
                 let mut list = BoundedList::default();
@@ -168,46 +166,43 @@ impl Calls {
                 Ok(list.named(name))
             };
             match read.await {
-                Err(error) if patience.lasts(&error).await => {}
-                result => return result.map_err(|error: ClientError| said(&error)),
+                Err(error) if retries.wait_after(&error).await => {}
+                result => return result.map_err(|error| error_message(&error)),
             }
         }
     }
 
-    /// Sends a request, on a new connection each time that one breaks. A task carries its own identifier, so that one which
-    /// a daemon stored and did not live to confirm is not queued twice.
+    /// Sends a request, on a new connection each time that one breaks. A task carries its own ID, so that one that a daemon
+    /// stored but did not confirm is not queued twice.
     async fn call<Request: Serialize, Response: DeserializeOwned>(
         &self,
         endpoint: &Endpoint<Request, Response>,
         request: &Request,
     ) -> Result<Response, String> {
-        let mut patience = Patience::default();
+        let mut retries = Retries::default();
         loop {
-            let response = match Client::connect(&self.socket).await {
-                Ok(mut client) => client.call(endpoint, request).await,
-                Err(error) => Err(error),
-            };
-            match response {
-                Err(error) if patience.lasts(&error).await => {}
-                response => return response.map_err(|error| said(&error)),
+            let send = async { Client::connect(&self.socket).await?.call(endpoint, request).await };
+            match send.await {
+                Err(error) if retries.wait_after(&error).await => {}
+                result => return result.map_err(|error| error_message(&error)),
             }
         }
     }
 }
 
-/// How often a daemon was away during one call.
+/// The number of retries of a call.
 #[derive(Debug, Default)]
-struct Patience(usize);
+struct Retries(usize);
 
-impl Patience {
-    /// Whether to try again after this error; waits first.
-    async fn lasts(&mut self, error: &ClientError) -> bool {
+impl Retries {
+    /// Returns whether to try again after this error; waits first.
+    async fn wait_after(&mut self, error: &ClientError) -> bool {
         let is_away = matches!(error, ClientError::NotRunning { .. } | ClientError::Broken(_));
-        if !is_away || self.0 == AGAIN {
+        if !is_away || self.0 == RETRIES {
             return false;
         }
         self.0 += 1;
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_PAUSE).await;
         true
     }
 }
@@ -216,11 +211,11 @@ fn is_path(issue: &str) -> bool {
     Path::new(issue).is_absolute()
 }
 
-/// A problem with what to do about it, as a person would read it.
-fn said(error: &ClientError) -> String {
+/// The message for the agent. A hint names commands that only the user can run.
+fn error_message(error: &ClientError) -> String {
     match error {
         ClientError::Problem(problem) => match &problem.hint {
-            Some(hint) => format!("{problem} (for a person: {hint})"),
+            Some(hint) => format!("{problem} (hint for the user: {hint})"),
             None => problem.to_string(),
         },
         other => other.to_string(),
@@ -234,8 +229,8 @@ mod tests {
 
     use super::*;
 
-    /// What is asked on a connection: its first line, and the body.
-    async fn asked(stream: &mut UnixStream) -> (String, String) {
+    /// Returns the first line and the body of a request.
+    async fn read_request(stream: &mut UnixStream) -> (String, String) {
         let mut text = String::new();
         loop {
             let mut piece = vec![0; 4096];
@@ -250,40 +245,39 @@ mod tests {
         }
     }
 
-    async fn answer(stream: &mut UnixStream, status: &str, body: &str) {
+    async fn respond(stream: &mut UnixStream, status: &str, body: &str) {
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
         stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_daemon_did_not_live_to_confirm_is_said_again_and_is_the_same_task() {
+    async fn unconfirmed_task_is_sent_again_with_the_same_id() {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("s");
         let calls = Calls { socket: socket.clone(), task: Uuid::now_v7().to_string(), cwd: "/".to_owned() };
-        let going_on =
-            tokio::spawn(
-                async move { calls.go_on(Continue { issue: "a/b#1".to_owned(), message: "go".to_owned() }).await },
-            );
+        let call = Continue { issue: "a/b#1".to_owned(), message: "go".to_owned() };
+        let call = tokio::spawn(async move { calls.continue_issue(call).await });
         tokio::task::yield_now().await;
-        // There is no daemon at first. Each of the next two takes the task in and ends before it answers.
+        // At first there is no daemon. Then two daemons read the task and end before they respond.
         let daemon = UnixListener::bind(&socket).unwrap();
         let mut tasks = Vec::new();
         for _ in 0..3 {
-            let accepted = tokio::time::timeout(PAUSE * 4, daemon.accept()).await.expect("it is said again");
+            let accepted =
+                tokio::time::timeout(RETRY_PAUSE * 4, daemon.accept()).await.expect("the request is repeated");
             let (mut stream, _) = accepted.unwrap();
-            let (line, body) = asked(&mut stream).await;
+            let (line, body) = read_request(&mut stream).await;
             assert_eq!(line, "POST /v1/tasks HTTP/1.1");
             tasks.push(serde_json::from_str::<TaskRequest>(&body).unwrap().task);
             if tasks.len() == 3 {
-                answer(&mut stream, "409 Conflict", r#"{"kind":"conflict","message":"heard three times"}"#).await;
+                respond(&mut stream, "409 Conflict", r#"{"kind":"conflict","message":"received three times"}"#).await;
             }
         }
-        assert_eq!(going_on.await.unwrap(), Err("heard three times".to_owned()));
+        assert_eq!(call.await.unwrap(), Err("received three times".to_owned()));
         assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_daemon_that_stays_away_is_given_up() {
+    async fn daemon_that_stays_away_is_given_up() {
         let directory = tempfile::tempdir().unwrap();
         let calls = Calls { socket: directory.path().join("s"), task: String::new(), cwd: "/".to_owned() };
         assert!(calls.queue().await.unwrap_err().contains("no daemon listens"));

@@ -1,6 +1,6 @@
-//! Where the tools are reached: a port of this machine's own that asks for a word which only this run's agent was told.
+//! The listener of the tools: a port on the loopback interface that requires a secret which only this run's agent knows.
 //!
-//! No socket file: a cage may keep its programs from all of them, since others of the user's would lead out of it.
+//! It is not a unix socket, because a sandbox may block all of them: other sockets of the user would lead out of it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,22 +20,22 @@ use uuid::Uuid;
 use super::calls::Calls;
 use super::server::Server;
 
-/// The variable that tells `kugetsu tools` where to go: `<address>/<word>`.
+/// The environment variable with the address and the secret for `kugetsu tools`: `<address>/<secret>`.
 const ADDRESS: &str = "KUGETSU_TOOLS";
-/// How long a connection may take to say the word.
-const GREETING: Duration = Duration::from_secs(5);
-/// Most connections at a time that said the word: an agent has one for each session, and perhaps one more.
+/// How long a connection may take to send the secret.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of connections that have sent the secret. An agent has one for each session, and perhaps one more.
 const CONNECTIONS_MAX: usize = 16;
-/// Most connections at a time that did not say it yet.
-const SILENT_MAX: usize = 128;
-/// How long the log says nothing more after a complaint.
-const QUIET: Duration = Duration::from_secs(60);
+/// Maximum number of connections that have not sent it yet.
+const PENDING_MAX: usize = 128;
+/// Minimum time between two warnings in the log.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where this process was told that its tools are, and the word to say there.
+/// Returns the address of the tools and the secret to send first, from the environment of this process.
 pub fn tools_address() -> Option<(String, String)> {
-    let told = std::env::var(ADDRESS).ok()?;
-    let (address, word) = told.split_once('/')?;
-    Some((address.to_owned(), word.to_owned()))
+    let variable = std::env::var(ADDRESS).ok()?;
+    let (address, secret) = variable.split_once('/')?;
+    Some((address.to_owned(), secret.to_owned()))
 }
 
 /// Serves the tools until it is dropped.
@@ -47,13 +47,10 @@ pub(crate) struct ToolServer {
 
 impl ToolServer {
     /// Serves `tools` on behalf of a task of the coordinator, which works in `directory`.
-    ///
-    /// # Errors
-    /// No port can be had, or this program's own path is not known.
     pub(crate) async fn start(home: &Home, task: &str, tools: &[Tool], directory: &Path) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let word = Uuid::new_v4().simple().to_string();
-        let address = format!("{}/{word}", listener.local_addr()?);
+        let secret = Uuid::new_v4().simple().to_string();
+        let address = format!("{}/{secret}", listener.local_addr()?);
         let calls =
             Calls { socket: home.socket()?, task: task.to_owned(), cwd: directory.to_string_lossy().into_owned() };
         let server = McpServer {
@@ -62,7 +59,7 @@ impl ToolServer {
             args: vec!["tools".to_owned()],
             env: vec![(ADDRESS.to_owned(), address)],
         };
-        Ok(Self { server, task: tokio::spawn(listen(listener, word, Server::new(calls, tools.to_vec()))) })
+        Ok(Self { server, task: tokio::spawn(listen(listener, secret, Server::new(calls, tools.to_vec()))) })
     }
 
     /// How the agent reaches the tools.
@@ -77,87 +74,87 @@ impl Drop for ToolServer {
     }
 }
 
-async fn listen(listener: TcpListener, word: String, server: Server) {
-    let (mut greeted, mut serving) = (JoinSet::new(), JoinSet::new());
-    let mut silent: VecDeque<AbortHandle> = VecDeque::new();
-    let mut agent_stderr = Complaints::default();
+async fn listen(listener: TcpListener, secret: String, server: Server) {
+    let (mut logins, mut connections) = (JoinSet::new(), JoinSet::new());
+    let mut pending: VecDeque<AbortHandle> = VecDeque::new();
+    let mut log = RateLimitedLog::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    silent.retain(|greeting| !greeting.is_finished());
-                    // Anybody on this machine can connect and say nothing. The agent's own speaks at once, so the one that
-                    // has been silent for longest is not it.
-                    if silent.len() == SILENT_MAX && let Some(oldest) = silent.pop_front() {
+                    pending.retain(|login| !login.is_finished());
+                    // Every user of this machine can connect. The agent sends the secret at once, so the connection that
+                    // has been pending for longest is not the agent's.
+                    if pending.len() == PENDING_MAX && let Some(oldest) = pending.pop_front() {
                         oldest.abort();
-                        agent_stderr.tell("many connections to the tools say nothing; the oldest is closed");
+                        log.warn("too many connections to the tools without the secret; closing the oldest");
                     }
-                    silent.push_back(greeted.spawn(greet(stream, word.clone())));
+                    pending.push_back(logins.spawn(login(stream, secret.clone())));
                 }
                 Err(error) => {
-                    agent_stderr.tell(&format!("a connection to the tools was not taken: {error}"));
+                    log.warn(&format!("could not accept a connection to the tools: {error}"));
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            Some(greeting) = greeted.join_next() => match greeting {
-                Ok(Some(stream)) if serving.len() < CONNECTIONS_MAX => {
-                    serving.spawn(converse(stream, server.clone()));
+            Some(login) = logins.join_next() => match login {
+                Ok(Some(stream)) if connections.len() < CONNECTIONS_MAX => {
+                    connections.spawn(serve(stream, server.clone()));
                 }
-                Ok(Some(_)) => agent_stderr.tell("the tools have more connections than an agent can need; one more is refused"),
-                Ok(None) => agent_stderr.tell("a connection to the tools did not say the word; it is closed"),
+                Ok(Some(_)) => log.warn("too many connections to the tools; refused one"),
+                Ok(None) => log.warn("closed a connection to the tools that did not send the secret"),
                 Err(_) => {}
             },
-            Some(ended) = serving.join_next() => if let Ok(Err(why)) = ended {
-                agent_stderr.tell(&why);
+            Some(ended) = connections.join_next() => if let Ok(Err(error)) = ended {
+                log.warn(&error);
             },
         }
     }
 }
 
-/// The connection, if it says the word in time.
-async fn greet(mut stream: TcpStream, word: String) -> Option<TcpStream> {
-    let mut said = vec![0; word.len()];
-    match tokio::time::timeout(GREETING, stream.read_exact(&mut said)).await {
-        Ok(Ok(_)) if is_same(&said, word.as_bytes()) => Some(stream),
+/// Returns the connection if it sends the secret in time.
+async fn login(mut stream: TcpStream, secret: String) -> Option<TcpStream> {
+    let mut received = vec![0; secret.len()];
+    match tokio::time::timeout(LOGIN_TIMEOUT, stream.read_exact(&mut received)).await {
+        Ok(Ok(_)) if is_equal(&received, secret.as_bytes()) => Some(stream),
         _ => None,
     }
 }
 
-/// Serves one connection to its end.
-async fn converse(stream: TcpStream, server: Server) -> Result<(), String> {
+async fn serve(stream: TcpStream, server: Server) -> Result<(), String> {
     let serving = server.serve(BufStream::new(stream)).await;
-    let serving = serving.map_err(|error| format!("a connection to the tools did not begin: {error}"))?;
-    serving.waiting().await.map(drop).map_err(|error| format!("a connection to the tools broke off: {error}"))
+    let serving = serving.map_err(|error| format!("could not set up a connection to the tools: {error}"))?;
+    serving.waiting().await.map(drop).map_err(|error| format!("a connection to the tools broke: {error}"))
 }
 
-/// Tells the runner's log of what others can cause as often as they like: once a minute.
+/// Logs warnings that other users of the machine can cause, at most one per [`WARNING_INTERVAL`].
 #[derive(Debug, Default)]
-struct Complaints {
-    told: Option<Instant>,
-    passed_over: u64,
+struct RateLimitedLog {
+    last: Option<Instant>,
+    suppressed: u64,
 }
 
-impl Complaints {
-    fn tell(&mut self, what: &str) {
-        if let Some(passed_over) = self.due() {
-            tracing::warn!(passed_over, "{what}");
+impl RateLimitedLog {
+    fn warn(&mut self, message: &str) {
+        if let Some(suppressed) = self.next() {
+            tracing::warn!(suppressed, "{message}");
         }
     }
 
-    /// How many were passed over since the last one that was told, if one may be told now.
-    fn due(&mut self) -> Option<u64> {
-        if self.told.is_some_and(|told| told.elapsed() < QUIET) {
-            self.passed_over += 1;
+    /// Returns the number of warnings suppressed since the last one, if one may be logged now.
+    fn next(&mut self) -> Option<u64> {
+        if self.last.is_some_and(|last| last.elapsed() < WARNING_INTERVAL) {
+            self.suppressed += 1;
             return None;
         }
-        self.told = Some(Instant::now());
-        Some(std::mem::take(&mut self.passed_over))
+        self.last = Some(Instant::now());
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
-/// Compares without telling by its time how much of it fits.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |unlike, (one, other)| unlike | (one ^ other)) == 0
+/// Compares in constant time, so that the time reveals nothing of the secret.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
 }
 
 #[cfg(test)]
@@ -167,38 +164,41 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_that_say_nothing_do_not_keep_the_agent_out() {
+    async fn silent_connections_do_not_lock_the_agent_out() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let calls = Calls { socket: "/nowhere".into(), task: String::new(), cwd: "/".to_owned() };
-        let task = tokio::spawn(listen(listener, "word".to_owned(), Server::new(calls, Tool::ALL.to_vec())));
+        let task = tokio::spawn(listen(listener, "secret".to_owned(), Server::new(calls, Tool::ALL.to_vec())));
         let mut others = Vec::new();
-        for n in 0..SILENT_MAX + 20 {
+        for n in 0..PENDING_MAX + 20 {
             let mut other = TcpStream::connect(address).await.unwrap();
             if n % 2 == 0 {
-                other.write_all(b"wor").await.unwrap();
+                other.write_all(b"sec").await.unwrap();
             }
             others.push(other);
         }
-        let mut own = BufReader::new(TcpStream::connect(address).await.unwrap());
-        own.write_all(b"word").await.unwrap();
+        let mut agent = BufReader::new(TcpStream::connect(address).await.unwrap());
+        agent.write_all(b"secret").await.unwrap();
         let params = r#"{"protocolVersion":"2025-03-26","capabilities":{},"clientInfo":{"name":"t","version":"1"}}"#;
-        let hello = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{params}}}\n");
-        own.write_all(hello.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        tokio::time::timeout(GREETING / 2, own.read_line(&mut answer)).await.expect("an answer at once").unwrap();
-        assert!(answer.contains("\"kugetsu\""), "{answer}");
+        let initialize = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{params}}}\n");
+        agent.write_all(initialize.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        tokio::time::timeout(LOGIN_TIMEOUT / 2, agent.read_line(&mut response))
+            .await
+            .expect("a response at once")
+            .unwrap();
+        assert!(response.contains("\"kugetsu\""), "{response}");
         task.abort();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_others_can_cause_is_told_once_a_minute() {
-        let mut agent_stderr = Complaints::default();
-        assert_eq!(agent_stderr.due(), Some(0));
+    async fn warnings_are_logged_once_a_minute() {
+        let mut log = RateLimitedLog::default();
+        assert_eq!(log.next(), Some(0));
         for _ in 0..1000 {
-            assert_eq!(agent_stderr.due(), None);
+            assert_eq!(log.next(), None);
         }
-        tokio::time::advance(QUIET).await;
-        assert_eq!((agent_stderr.due(), agent_stderr.due()), (Some(1000), None));
+        tokio::time::advance(WARNING_INTERVAL).await;
+        assert_eq!((log.next(), log.next()), (Some(1000), None));
     }
 }

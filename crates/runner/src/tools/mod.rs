@@ -1,7 +1,7 @@
-//! The coordinator's hands: kugetsu's own operations as tools of the Model Context Protocol.
+//! The coordinator's tools: kugetsu's own operations over the Model Context Protocol.
 //!
-//! They are served by the runner, outside of the cage. The agent starts `kugetsu tools`, a program that only carries bytes
-//! between its own pipes and the runner, so nothing inside decides what may be done.
+//! The runner serves them outside of the sandbox. The agent starts `kugetsu tools`, which only forwards bytes between its
+//! pipes and the runner, so that nothing inside the sandbox decides what is allowed.
 
 mod arguments;
 mod bounds;
