@@ -65,7 +65,7 @@ fn failed_runs_have_a_reason() {
         ("crash", "exited"),
         ("exit 3", "exited"),
         ("refuse", "refused"),
-        ("max_tokens", "longest answer"),
+        ("max_tokens", "maximum length"),
         ("error no credit left", "no credit left"),
     ] {
         let (run, code) = world.start(&repository, &script(&["write kept.txt kept", step]));
