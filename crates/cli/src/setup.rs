@@ -12,7 +12,7 @@ use kugetsu_runner::{BASE_CONTEXT, SKILL};
 use serde::Serialize;
 
 use crate::config::{script, template};
-use crate::daemon::lock;
+use crate::daemon::{lock, log_file};
 use crate::failure::Failure;
 use crate::ui;
 use crate::{atomic, env_files};
@@ -110,7 +110,7 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
 /// Removes old logs, but not the log of a running daemon.
 fn remove_logs(home: &Home, has_script: bool, report: &mut InitReport) -> Result<(), Failure> {
     let own = home.log();
-    let mut logs = vec![own.with_extension("log.old")];
+    let mut logs = log_file::all_rotated(&own);
     if has_script {
         logs.push(home.path().join("queue").join("daemon.log"));
         logs.extend(logs_in(own.parent().unwrap_or(home.path()))?);

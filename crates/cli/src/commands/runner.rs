@@ -22,7 +22,7 @@ pub(crate) struct Runner {
 }
 
 pub(crate) async fn run(home: Home, arguments: Runner) -> Result<Exit, Failure> {
-    let masks = log::init()?;
+    let masks = log::init(None)?;
     let input =
         RunInput::receive(&arguments.directory, arguments.lock).map_err(|error| Failure::new(error.to_string()))?;
     masks.set(&[input.variables.as_slice(), &input.agent_variables].concat());

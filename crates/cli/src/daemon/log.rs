@@ -1,6 +1,7 @@
 //! Log output of the daemon, of runners, and of commands with `-v`: lines on stderr, with every secret masked.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kugetsu_agent::environment::Variable;
@@ -12,6 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
+use super::log_file;
 use crate::env_files;
 use crate::failure::Failure;
 
@@ -20,18 +22,22 @@ const VARIABLE: &str = "KUGETSU_LOG";
 
 /// A writer factory that masks secrets. Clones share the set of secrets.
 #[derive(Clone, Debug)]
-pub(crate) struct Masks(Arc<RwLock<Redactor>>);
+pub(crate) struct Masks {
+    redactor: Arc<RwLock<Redactor>>,
+    /// The log file that is rotated while it is stderr.
+    file: Option<PathBuf>,
+}
 
 impl Masks {
     /// Replaces the set of secrets by those among `variables`.
     pub(crate) fn set(&self, variables: &[Variable]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = env_files::redactor(variables);
+        *self.redactor.write().unwrap_or_else(PoisonError::into_inner) = env_files::redactor(variables);
     }
 }
 
-/// Starts logging to stderr.
-pub(crate) fn init() -> Result<Masks, Failure> {
-    let masks = Masks(Arc::new(RwLock::new(env_files::redactor(&[]))));
+/// Starts logging to stderr. `file` is rotated while it is stderr.
+pub(crate) fn init(file: Option<PathBuf>) -> Result<Masks, Failure> {
+    let masks = Masks { redactor: Arc::new(RwLock::new(env_files::redactor(&[]))), file };
     let filter = std::env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
     let targets: Targets = filter.as_deref().unwrap_or("info").parse().map_err(|error| {
         Failure::usage(format!("invalid value of {VARIABLE}: {error}"))
@@ -52,7 +58,7 @@ pub(crate) fn init_verbose(verbosity: u8, home: Option<&Home>) -> Result<(), Fai
     };
     let files = home.map(env_files::all_variables).unwrap_or_default();
     let redactor = Redactor::new(kugetsu_agent::environment::secrets(std::env::vars_os(), &files));
-    let masks = Masks(Arc::new(RwLock::new(redactor)));
+    let masks = Masks { redactor: Arc::new(RwLock::new(redactor)), file: None };
     let format = fmt::layer().with_ansi(false).with_target(false).without_time().with_writer(masks);
     start(format.with_filter(Targets::new().with_target("kugetsu", level)))
 }
@@ -84,10 +90,17 @@ impl Write for Masked<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let masked =
-            self.masks.0.read().unwrap_or_else(PoisonError::into_inner).mask(&String::from_utf8_lossy(&self.message));
+        let Masks { redactor, file } = self.masks;
+        let redactor = redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let masked = redactor.mask(&String::from_utf8_lossy(&self.message));
         self.message.clear();
-        io::stderr().lock().write_all(masked.as_bytes())
+        // Locked, so that of two threads one rotates.
+        let mut stderr = io::stderr().lock();
+        stderr.write_all(masked.as_bytes())?;
+        match file {
+            Some(file) => log_file::rotate_stderr(file),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod descriptor;
 pub(crate) mod lock;
 pub(crate) mod log;
+pub(crate) mod log_file;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod start;

@@ -62,7 +62,7 @@ fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Fai
         }
         None => return Err(already_running(home)),
     }
-    let masks = log::init()?;
+    let masks = log::init(Some(home.log()))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

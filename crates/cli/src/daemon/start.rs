@@ -1,11 +1,10 @@
 //! Starts the daemon in the background and waits until it listens.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, PipeWriter, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, io};
 
@@ -17,14 +16,12 @@ use nix::unistd::setsid;
 use crate::failure::Failure;
 use crate::paths::socket;
 
-use super::descriptor;
+use super::{descriptor, log_file};
 
 /// Byte that the daemon writes to the pipe once it listens.
 pub(crate) const READY: u8 = b'r';
 /// Generous, because a database that was not closed cleanly is recovered first.
 const READY_TIMEOUT_MS: u16 = 30_000;
-/// A log of more bytes than this is rotated when the daemon starts.
-const LOG_MAX: u64 = 10 * 1024 * 1024;
 /// Number of log lines that an error shows.
 const LOG_LINES_SHOWN: usize = 20;
 
@@ -43,7 +40,7 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
         return Err(Failure::new("could not start the daemon from inside a run: it would be killed with the run")
             .hint("run `kugetsu daemon start` outside of the run"));
     }
-    let mut log = open_log(&home.log()).map_err(failed)?;
+    let mut log = log_file::open(&home.log()).map_err(failed)?;
     let before = log.seek(SeekFrom::End(0)).map_err(failed)?;
     let (ready, writer) = io::pipe().map_err(failed)?;
     spawn(home, &log, writer).map_err(failed)?;
@@ -69,17 +66,6 @@ fn start_lock(home: &Home) -> io::Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     file.lock()?;
     Ok(file)
-}
-
-/// Opens the log for appending and rotates it first if it is too large.
-fn open_log(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    if fs::metadata(path).is_ok_and(|log| log.len() > LOG_MAX) {
-        fs::rename(path, path.with_extension("log.old"))?;
-    }
-    OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)
 }
 
 fn spawn(home: &Home, log: &File, ready: PipeWriter) -> io::Result<()> {

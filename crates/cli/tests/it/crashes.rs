@@ -272,3 +272,24 @@ fn runner_of_version_0_1_reports_to_a_newer_daemon() {
     let run = world.await_state(&reference, "blocked");
     assert_eq!((&run["reason"], &run["usage"]["cost_usd"]), (&"from an older runner".into(), &0.5.into()), "{run}");
 }
+
+#[test]
+fn log_is_rotated_while_the_daemon_runs() {
+    let world = World::new();
+    world.run(["status"]);
+    let log = world.home.kugetsu().join("logs/daemon.log");
+    let config = world.home.kugetsu().join("config.toml");
+    let valid = std::fs::read_to_string(&config).unwrap();
+    let log_mistake = |value: &str| {
+        std::fs::write(&config, format!("{valid}\n[run]\nsilence = \"{value}\"\n")).unwrap();
+        world.attempt(["status"]);
+    };
+    std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(20 * 1024 * 1024).unwrap();
+    log_mistake("first");
+    log_mistake("second");
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("second") && !text.contains("first"), "{text}");
+    let rotated = std::fs::read(log.with_extension("log.1")).unwrap();
+    assert!(rotated.len() > 20 * 1024 * 1024);
+    assert!(String::from_utf8_lossy(&rotated[20 * 1024 * 1024..]).contains("first"));
+}
