@@ -4,9 +4,7 @@ use crate::adopt::{AdoptRequest, AdoptedObject};
 use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use crate::endpoint::{Endpoint, ListEndpoint, NoFields, StreamEndpoint};
 use crate::event::{EventObject, EventsQuery};
-use crate::issue::{
-    AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery,
-};
+use crate::issue::{AtRisk, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
@@ -50,7 +48,7 @@ pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issu
 /// Why the issue's latest task is in its state.
 pub const ISSUE_WHY: Endpoint<IssueQuery, WhyObject> = Endpoint::get("/v1/issue/why");
 /// Sets or removes the issue's pull request.
-pub const SET_PULL_REQUEST: Endpoint<ChangeRequest, ChangeNamed> = Endpoint::post("/v1/issue/change");
+pub const SET_PULL_REQUEST: Endpoint<SetPrRequest, PrSet> = Endpoint::post("/v1/issue/change");
 /// What destroying the issue would lose.
 pub const ISSUE_AT_RISK: Endpoint<IssueQuery, AtRisk> = Endpoint::get("/v1/issue/at-risk");
 /// Removes the issue's files and session.

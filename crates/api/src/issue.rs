@@ -1,18 +1,22 @@
-//! Issues: how they are asked about, and how they are destroyed.
+//! Requests about issues, and their responses.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::PrState;
+use kugetsu_domain::task::TaskState;
+use kugetsu_domain::text::counted;
 use serde::{Deserialize, Serialize};
 
-use crate::run::State;
+use crate::names;
 
 /// Names an issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueQuery {
-    /// The issue: any accepted shape, or a session's identifier.
+    /// The issue in any accepted form, or the ID of its session.
     pub reference: String,
-    /// The caller's directory, absolute.
+    /// The caller's absolute directory, to which `.`, `#12` and relative paths refer.
     pub cwd: String,
 }
 
@@ -38,7 +42,7 @@ impl IssueCounts {
     }
 
     /// Returns the number of issues in one of these states that are not destroyed.
-    pub fn in_states(&self, states: &[State]) -> u64 {
+    pub fn in_states(&self, states: &[TaskState]) -> u64 {
         states.iter().filter_map(|state| self.0.get(state.name())).sum()
     }
 }
@@ -46,125 +50,116 @@ impl IssueCounts {
 /// Selects destroyed issues in an [`IssuesQuery`].
 pub const DESTROYED: &str = "destroyed";
 
-/// What removing an issue's files would take away.
+/// Work that destroying an issue would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AtRisk {
     /// The issue's short reference.
     pub issue: String,
-    /// Changed and untracked files that are in no commit.
+    /// Number of changed and untracked files that are in no commit.
     pub uncommitted: u64,
-    /// Commits that are neither on the server nor in a rescue.
+    /// Number of commits that are neither on the server nor in a rescue.
     pub unpushed: u64,
-    /// Why that could not be found out, where it could not.
+    /// Why the worktree could not be inspected.
     pub unknown: Option<String>,
-    /// The issue's pull or merge request, as its server described it now.
+    /// The pull request, as its server described it now.
     #[serde(default)]
-    pub change: Option<ChangeObject>,
-    /// That something about a pull or merge request is not known, and why, as a sentence.
+    pub change: Option<PrObject>,
+    /// What is unknown about the pull request, and why, as a sentence.
     #[serde(default)]
     pub change_unknown: Option<String>,
-    /// That only a token could see whether there is one, as a sentence. It stands in nobody's way: work that is not pushed
-    /// counts all the same.
+    /// Why a pull request could not be looked up without a token, as a sentence. It does not prevent the removal: unpushed work
+    /// is counted without it.
     #[serde(default)]
     pub change_unseen: Option<String>,
 }
 
-/// A pull or merge request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeObject {
-    /// The address of its page.
+pub struct PrObject {
     pub url: String,
-    /// What has become of it: open, draft, conflict, merged or closed.
-    pub state: String,
-    /// Whether it still waits to be merged.
+    #[serde(with = "names")]
+    pub state: PrState,
+    /// Whether it can still be merged.
     pub is_open: bool,
 }
 
 impl AtRisk {
-    /// Whether there is nothing to lose: no work that is nowhere else, and no change that waits for more.
+    /// Whether nothing would be lost: there is no work that exists nowhere else, and no open pull request.
     pub fn is_nothing(&self) -> bool {
         self.uncommitted == 0
             && self.unpushed == 0
             && self.unknown.is_none()
             && self.change_unknown.is_none()
-            && !self.change.as_ref().is_some_and(|change| change.is_open)
+            && !self.change.as_ref().is_some_and(|pr| pr.is_open)
     }
 }
 
-impl fmt::Display for ChangeObject {
+impl fmt::Display for PrObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state.as_str() {
-            "draft" => "a draft",
-            "conflict" => "open, in conflict with its base",
-            state => state,
+        let state = match self.state {
+            PrState::Draft => "a draft",
+            PrState::Conflict => "open, in conflict with its base",
+            PrState::Open | PrState::Merged | PrState::Closed => self.state.name(),
         };
         write!(f, "{} is {state}", self.url)
     }
 }
 
-/// Lists what would be lost; empty if there is nothing.
+/// Lists what would be lost; empty if nothing would be.
 impl fmt::Display for AtRisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |count: u64, one: &str, more: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            many => Some(format!("{many} {more}")),
-        };
-        let open = self.change.as_ref().filter(|change| change.is_open);
+        let count = |count: u64, noun: &str| (count > 0).then(|| counted(count, noun));
         let parts = [
-            count(self.uncommitted, "uncommitted file", "uncommitted files"),
-            count(self.unpushed, "unpushed commit", "unpushed commits"),
+            count(self.uncommitted, "uncommitted file"),
+            count(self.unpushed, "unpushed commit"),
             self.unknown.as_ref().map(|why| format!("its work could not be determined ({why})")),
-            open.map(ToString::to_string),
+            self.change.as_ref().filter(|pr| pr.is_open).map(ToString::to_string),
             self.change_unknown.clone(),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Says which pull or merge request belongs to an issue.
+/// Sets or clears the pull request of an issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeRequest {
-    /// The issue.
+pub struct SetPrRequest {
     #[serde(flatten)]
     pub issue: IssueQuery,
-    /// The address of its page; none takes back what was said before.
+    /// The URL of its page; none clears it.
     pub url: Option<String>,
 }
 
-/// Which pull or merge request belongs to an issue.
+/// The pull request of an issue after a [`SetPrRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeNamed {
+pub struct PrSet {
     /// The issue's short reference.
     pub issue: String,
-    /// The address of its page. Where it was taken back, the one that it was, if there was one.
+    /// The URL of its page; if it was cleared, the previous one.
     pub url: Option<String>,
-    /// Whether it was taken back.
+    /// Whether it was cleared.
     #[serde(default)]
     pub removed: bool,
-    /// What has become of it, where its server said so.
-    pub state: Option<String>,
-    /// Why its server did not say so, where it did not.
+    /// The state that its server reported.
+    #[serde(with = "names::optional")]
+    pub state: Option<PrState>,
+    /// Why its server reported no state.
     pub unknown: Option<String>,
 }
 
 /// Removes an issue's files and session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestroyRequest {
-    /// The issue.
     #[serde(flatten)]
     pub issue: IssueQuery,
-    /// Go on although there is uncommitted or unpushed work; it is rescued all the same.
+    /// Whether to continue in spite of uncommitted or unpushed work, which is rescued in any case.
     pub discard: bool,
 }
 
-/// What was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destroyed {
     /// The issue's short reference.
     pub issue: String,
-    /// Where the state was rescued to, where there was something to rescue.
+    /// The name of the rescue, if there was work to rescue.
     pub rescue: Option<String>,
-    /// What else there is to say, for example that the agent could not be asked to delete its session.
+    /// Warnings, for example that the agent could not delete its session.
     pub notes: Vec<String>,
 }

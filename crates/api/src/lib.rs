@@ -12,6 +12,7 @@ pub mod endpoints;
 pub mod event;
 pub mod home;
 pub mod issue;
+mod names;
 pub mod problem;
 pub mod record;
 pub mod rescue;

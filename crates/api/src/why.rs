@@ -1,18 +1,19 @@
-//! Why something stands where it stands.
+//! Why a task is in its state.
 
+use kugetsu_domain::task::TaskState;
 use serde::{Deserialize, Serialize};
 
-use crate::run::State;
+use crate::names;
 
-/// Why a task is not running, or what it came to.
+/// Why an issue's latest task is not running, or how it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyObject {
-    /// The issue.
+    /// The issue's short reference.
     pub issue: String,
-    /// Where its latest task stands.
-    pub state: State,
-    /// What keeps it there, the nearest cause first; never empty.
+    #[serde(with = "names")]
+    pub state: TaskState,
+    /// The reasons, most direct first; never empty.
     pub because: Vec<String>,
-    /// What to type to change it.
+    /// Commands that the user can type.
     pub next: Vec<String>,
 }

@@ -10,6 +10,7 @@ use kugetsu_api::client::Client;
 use kugetsu_api::endpoints;
 use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::RunObject;
+use kugetsu_domain::machine::Machine;
 use tokio::runtime::Builder;
 
 use crate::config::load::{load, own_environment};

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use kugetsu_api::problem::ProblemKind;
-use kugetsu_api::run::State;
+use kugetsu_domain::task::TaskState;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -24,13 +24,13 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The exit code of `--wait` for a task that ended in this state. States that are not final have ended nothing.
-    pub(crate) const fn of_state(state: State) -> Self {
+    pub(crate) const fn of_state(state: TaskState) -> Self {
         match state {
-            State::Queued | State::Running | State::Done => Self::Done,
-            State::Blocked => Self::NeedsPerson,
-            State::Failed => Self::Failed,
-            State::Timeout => Self::Timeout,
-            State::Canceled => Self::Canceled,
+            TaskState::Queued | TaskState::Running | TaskState::Done => Self::Done,
+            TaskState::Blocked => Self::NeedsPerson,
+            TaskState::Failed => Self::Failed,
+            TaskState::Timeout => Self::Timeout,
+            TaskState::Canceled => Self::Canceled,
         }
     }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_what_scripts_rely_on() {
-        let states = [State::Done, State::Blocked, State::Failed, State::Timeout, State::Canceled];
+        let states = [TaskState::Done, TaskState::Blocked, TaskState::Failed, TaskState::Timeout, TaskState::Canceled];
         assert_eq!(states.map(|state| Exit::of_state(state) as u8), [0, 3, 1, 124, 130]);
         let kinds = [
             ProblemKind::Usage,

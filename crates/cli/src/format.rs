@@ -1,19 +1,21 @@
 //! Tasks, runs and times as text.
 
 use jiff::Timestamp;
-use kugetsu_api::run::{RunObject, State};
+use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 
 use crate::ui::{self, Tone, one_line};
 
-pub(crate) const fn tone(state: State) -> Tone {
+pub(crate) const fn tone(state: TaskState) -> Tone {
     match state {
-        State::Queued => Tone::Dim,
-        State::Running => Tone::Strong,
-        State::Done => Tone::Good,
-        State::Blocked => Tone::Warning,
-        State::Failed | State::Timeout | State::Canceled => Tone::Bad,
+        TaskState::Queued => Tone::Dim,
+        TaskState::Running => Tone::Strong,
+        TaskState::Done => Tone::Good,
+        TaskState::Blocked => Tone::Warning,
+        TaskState::Failed | TaskState::Timeout | TaskState::Canceled => Tone::Bad,
     }
 }
 
@@ -21,7 +23,7 @@ pub(crate) const fn tone(state: State) -> Tone {
 pub(crate) fn task_status(task: &TaskObject) -> String {
     let issue = &task.run.issue;
     match (task.run.state, task.place) {
-        (State::Queued, Some(ahead)) => format!("{issue} is queued at position {}", ahead + 1),
+        (TaskState::Queued, Some(ahead)) => format!("{issue} is queued at position {}", ahead + 1),
         (state, _) => format!("{issue} is {}", state.name()),
     }
 }

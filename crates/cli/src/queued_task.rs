@@ -2,8 +2,8 @@
 
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::run::State;
 use kugetsu_api::task::{TaskObject, TaskQuery};
+use kugetsu_domain::task::TaskState;
 
 use crate::connect;
 use crate::exit::Exit;
@@ -31,7 +31,7 @@ pub(crate) async fn report(home: &Home, task: TaskObject, cwd: &str, wait: bool,
         let task = TaskObject { notes: task.notes, ..current };
         if json {
             ui::json(&task)?;
-        } else if task.run.state == State::Done {
+        } else if task.run.state == TaskState::Done {
             ui::line(format::task_status(&task));
         } else {
             let follow = format!("follow it with `kugetsu logs -f {}`", task.run.issue);

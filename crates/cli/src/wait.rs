@@ -12,6 +12,7 @@ use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::home::Home;
 use kugetsu_api::record::{Body, TranscriptQuery};
 use kugetsu_api::task::{TaskObject, TaskQuery};
+use kugetsu_domain::machine::Machine;
 use tokio::task::JoinHandle;
 
 use crate::connect;

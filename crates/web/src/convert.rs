@@ -2,11 +2,11 @@
 
 use kugetsu_api::event::EventObject;
 use kugetsu_api::home::Home;
-use kugetsu_api::run::{RunObject, State, Usage};
+use kugetsu_api::run::{RunObject, Usage};
 use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::pull_request::PrLink;
-use kugetsu_domain::task::{TaskKind, TaskState};
+use kugetsu_domain::task::TaskKind;
 use kugetsu_store::view::{RunView, StoredEvent};
 
 /// A task with its latest run, as scripts read it.
@@ -18,7 +18,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         issue: view.reference.to_string(),
         task: view.task.id.to_string(),
         run: run.map(|run| run.id.to_string()),
-        state: state(view.task.state),
+        state: view.task.state,
         reason: view.task.reason.clone(),
         session_id: run.and_then(|run| run.session.clone()).or_else(|| view.session.clone()),
         agent: view.task.agent.clone(),
@@ -29,7 +29,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         commits: outcome.map_or(0, |outcome| outcome.commits),
         pushed: outcome.is_some_and(|outcome| outcome.pushed),
         pr_url: view.pr.as_ref().map(|pr| pr.url.clone()),
-        change_state: view.pr.as_ref().and_then(PrLink::state).map(|state| state.name().to_owned()),
+        change_state: view.pr.as_ref().and_then(PrLink::state),
         queued_at: view.task.queued_at.to_string(),
         started_at: run.map(|run| run.started_at.to_string()),
         ended_at: view.task.ended_at.map(|at| at.to_string()),
@@ -65,17 +65,5 @@ pub(crate) fn event_object(event: StoredEvent) -> EventObject {
         run: event.run.map(|id| id.to_string()),
         kind: event.kind,
         data: event.data,
-    }
-}
-
-pub(crate) const fn state(state: TaskState) -> State {
-    match state {
-        TaskState::Queued => State::Queued,
-        TaskState::Running => State::Running,
-        TaskState::Done => State::Done,
-        TaskState::Blocked => State::Blocked,
-        TaskState::Failed => State::Failed,
-        TaskState::Timeout => State::Timeout,
-        TaskState::Canceled => State::Canceled,
     }
 }

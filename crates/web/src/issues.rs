@@ -6,7 +6,7 @@ use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::issue::{
-    AtRisk, ChangeNamed, ChangeRequest, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery,
+    AtRisk, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
@@ -21,7 +21,7 @@ use kugetsu_store::view::RunView;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
-use crate::convert::{event_object, run_object, state};
+use crate::convert::{event_object, run_object};
 use crate::json_list::JsonList;
 use crate::ndjson::{NdJson, receiver_stream};
 use crate::pages::Pages;
@@ -80,29 +80,29 @@ pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, A
     let why = queries::why::why(&app.engine, &query.reference, query.cwd.as_ref()).await?;
     Ok(WhyObject {
         issue: why.view.reference.to_string(),
-        state: state(why.view.task.state),
+        state: why.view.task.state,
         because: why.because,
         next: why.next,
     })
 }
 
-pub(crate) async fn set_pull_request(app: AppState, request: ChangeRequest) -> Result<ChangeNamed, ApiError> {
+pub(crate) async fn set_pull_request(app: AppState, request: SetPrRequest) -> Result<PrSet, ApiError> {
     app.control.refresh().await;
     detached(async move {
-        let ChangeRequest { issue, url } = request;
+        let SetPrRequest { issue, url } = request;
         let Some(url) = url else {
             let (issue, url) = pull_requests::clear(&app.engine, &issue.reference, issue.cwd.as_ref()).await?;
             let issue = issue.reference.to_string();
-            return Ok(ChangeNamed { issue, url, removed: true, state: None, unknown: None });
+            return Ok(PrSet { issue, url, removed: true, state: None, unknown: None });
         };
         let (issue, status) = pull_requests::set(&app.engine, &issue.reference, issue.cwd.as_ref(), &url).await?;
         let (state, unknown) = match status {
-            PrStatus::Known { state, .. } => (Some(state.name().to_owned()), None),
+            PrStatus::Known { state, .. } => (Some(state), None),
             PrStatus::Unknown { why, .. } | PrStatus::Hidden { why } => (None, Some(why)),
             PrStatus::None => (None, None),
         };
         let url = issue.pr.map(|pr| pr.url);
-        Ok::<_, Problem>(ChangeNamed { issue: issue.reference.to_string(), url, removed: false, state, unknown })
+        Ok::<_, Problem>(PrSet { issue: issue.reference.to_string(), url, removed: false, state, unknown })
     })
     .await
 }

@@ -10,8 +10,9 @@ use kugetsu_agent::SessionId;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
-use kugetsu_api::run::State;
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
+use kugetsu_domain::task::TaskState;
 use kugetsu_engine::Settings;
 use kugetsu_git::worktree::lock::hold;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -46,7 +47,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         .hint("follow it with `kugetsu logs -f pm`, or send it a message with `kugetsu delegate \"<message>\"`"));
     }
     if !run.state.is_final() {
-        let state = if run.state == State::Running { "it is running" } else { "it has a queued task" };
+        let state = if run.state == TaskState::Running { "it is running" } else { "it has a queued task" };
         return Err(Failure::new(format!("cannot attach to {issue} while {state}"))
             .hint(format!("follow it with `kugetsu logs -f {issue}`")));
     }

@@ -9,6 +9,7 @@ use kugetsu_api::endpoints;
 use kugetsu_api::event::EventsQuery;
 use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskObject, TaskQuery};
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
 use uuid::Uuid;
 

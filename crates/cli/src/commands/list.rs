@@ -6,7 +6,9 @@ use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssuesQuery;
-use kugetsu_api::run::{RunObject, State};
+use kugetsu_api::run::RunObject;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
@@ -46,12 +48,12 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         array.end();
         return Ok(Exit::Done);
     }
-    let states = if arguments.all { None } else { Some(states(State::ALL)) };
+    let states = if arguments.all { None } else { Some(states(TaskState::STATES)) };
     let query = IssuesQuery { states, limit: Some(arguments.limit.unwrap_or(DEFAULT_LIMIT)), after: None };
     let runs = connect::list(home, &endpoints::LIST_ISSUES, &query).await?;
     let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
     let hidden = if arguments.all { 0 } else { counts.destroyed() };
-    let total = counts.in_states(State::ALL) + counts.destroyed() - hidden;
+    let total = counts.in_states(TaskState::STATES) + counts.destroyed() - hidden;
     if !runs.is_empty() {
         print_table(&runs);
     } else if hidden == 0 {
@@ -70,7 +72,7 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
 }
 
 /// Returns the states as a query names them.
-pub(crate) fn states(states: &[State]) -> String {
+pub(crate) fn states(states: &[TaskState]) -> String {
     states.iter().map(|state| state.name()).collect::<Vec<_>>().join(",")
 }
 

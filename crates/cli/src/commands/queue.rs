@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use kugetsu_api::endpoint::{Endpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::run::State;
 use kugetsu_api::task::{CleanRequest, TaskObject, TaskQuery, TasksQuery};
 use kugetsu_domain::duration;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
 
@@ -127,7 +128,7 @@ async fn change(home: &Home, endpoint: &Endpoint<TaskQuery, TaskObject>, one: &O
         return ui::json(&task);
     }
     // The run reports its end later.
-    let canceling = endpoint.route.path == endpoints::CANCEL_TASK.route.path && task.run.state == State::Running;
+    let canceling = endpoint.route.path == endpoints::CANCEL_TASK.route.path && task.run.state == TaskState::Running;
     ui::line(if canceling { format!("canceling {}", task.run.issue) } else { format::task_status(&task) });
     Ok(())
 }

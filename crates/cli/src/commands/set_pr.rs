@@ -3,7 +3,7 @@
 use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::issue::{ChangeNamed, ChangeRequest, IssueQuery};
+use kugetsu_api::issue::{IssueQuery, PrSet, SetPrRequest};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,10 +34,9 @@ pub(crate) struct SetPr {
 
 pub(crate) async fn run(home: &Home, arguments: SetPr) -> Result<Exit, Failure> {
     let issue = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
-    let request = ChangeRequest { issue, url: arguments.url };
+    let request = SetPrRequest { issue, url: arguments.url };
     let response = connect::call_once(home, &endpoints::SET_PULL_REQUEST, &request);
-    let named: ChangeNamed =
-        ui::notify_if_slow("asking the server for the state of the pull request", response).await?;
+    let named: PrSet = ui::notify_if_slow("asking the server for the state of the pull request", response).await?;
     if arguments.json {
         ui::json(&named)?;
         return Ok(Exit::Done);

@@ -6,8 +6,10 @@ use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssuesQuery;
-use kugetsu_api::run::{RunObject, State};
+use kugetsu_api::run::RunObject;
 use kugetsu_api::status::StatusObject;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 
 use crate::connect;
@@ -20,7 +22,7 @@ use super::list;
 
 /// How many open and how many ended issues are listed, so that the output fits on a screen.
 const LISTED_MAX: usize = 15;
-const ENDED: &[State] = &[State::Done, State::Failed, State::Timeout, State::Canceled];
+const ENDED: &[TaskState] = &[TaskState::Done, TaskState::Failed, TaskState::Timeout, TaskState::Canceled];
 
 /// Show the daemon, the coordinator and recent runs.
 #[derive(Debug, Args)]
@@ -44,8 +46,8 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     print_coordinator(&status);
     let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
     // What needs attention is shown even if the queue is long.
-    let mut open = newest(home, &[State::Running, State::Blocked]).await?;
-    open.extend(newest(home, &[State::Queued]).await?);
+    let mut open = newest(home, &[TaskState::Running, TaskState::Blocked]).await?;
+    open.extend(newest(home, &[TaskState::Queued]).await?);
     open.truncate(LISTED_MAX);
     let ended = newest(home, ENDED).await?;
     for (heading, runs) in [("\nopen", &open), ("\nended", &ended)] {
@@ -54,7 +56,7 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
             list::print_table(runs);
         }
     }
-    let total = counts.in_states(State::ALL);
+    let total = counts.in_states(TaskState::STATES);
     let more = total.saturating_sub((open.len() + ended.len()) as u64);
     if more > 0 {
         ui::toned(Tone::Dim, format!("{more} more; list all with `kugetsu list --limit {total}`"));
@@ -62,7 +64,7 @@ pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-async fn newest(home: &Home, states: &[State]) -> Result<Vec<RunObject>, Failure> {
+async fn newest(home: &Home, states: &[TaskState]) -> Result<Vec<RunObject>, Failure> {
     let query = IssuesQuery { states: Some(list::states(states)), limit: Some(LISTED_MAX as u32), after: None };
     connect::list(home, &endpoints::LIST_ISSUES, &query).await
 }

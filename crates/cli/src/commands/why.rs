@@ -4,6 +4,7 @@ use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
+use kugetsu_domain::machine::Machine;
 
 use crate::exit::Exit;
 use crate::failure::Failure;

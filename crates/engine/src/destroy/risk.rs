@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_api::issue::{AtRisk, ChangeObject, IssueQuery};
+use kugetsu_api::issue::{AtRisk, IssueQuery, PrObject};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::text::with_hint;
@@ -50,7 +50,7 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
             PrStatus::None => {}
             PrStatus::Hidden { why } => at_risk.change_unseen = Some(why),
             PrStatus::Known { url, state } => {
-                at_risk.change = Some(ChangeObject { url, state: state.name().to_owned(), is_open: state.is_open() });
+                at_risk.change = Some(PrObject { url, state, is_open: state.is_open() });
             }
             PrStatus::Unknown { url: Some(url), why } => {
                 at_risk.change_unknown = Some(format!("the state of {url} is unknown ({why})"));

@@ -3,6 +3,8 @@
 use kugetsu_api::record::Body;
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::COORDINATOR;
 use serde_json::{Value, json};
 
@@ -53,7 +55,7 @@ pub(super) fn task_entry(task: &TaskObject) -> Option<Value> {
 pub(super) fn run_summary(run: &RunObject) -> Value {
     json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason.as_deref().map(bounded_reason),
         "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.pr_url,
-        "change_state": run.change_state, "agent": run.agent})
+        "change_state": run.change_state.map(PrState::name), "agent": run.agent})
 }
 
 pub(super) fn bounded_reason(reason: &str) -> String {
@@ -89,8 +91,9 @@ pub(super) fn record_lines(body: &Body) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use kugetsu_api::run::{State, Usage};
+    use kugetsu_api::run::Usage;
     use kugetsu_api::task::TaskKind;
+    use kugetsu_domain::task::TaskState;
 
     use super::*;
 
@@ -99,7 +102,7 @@ mod tests {
             issue: issue.to_owned(),
             task: String::new(),
             run: None,
-            state: State::Done,
+            state: TaskState::Done,
             reason: Some("ä".repeat(5000)),
             session_id: None,
             agent: "opencode".to_owned(),

@@ -11,6 +11,7 @@ use kugetsu_api::issue::{IssueQuery, IssuesQuery};
 use kugetsu_api::record::TranscriptQuery;
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::{TaskKind, TaskRequest, TasksQuery};
+use kugetsu_domain::machine::Machine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
