@@ -1,47 +1,45 @@
-//! Work that was begun on an issue before kugetsu, to be taken over.
+//! Adoption of work on an issue that started before kugetsu.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of such work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdoptRequest {
-    /// The issue.
+    /// The issue in any accepted form.
     pub reference: String,
-    /// The clone that the work is in, absolute.
+    /// The absolute path of the clone that holds the work.
     pub clone: String,
-    /// The agent's identifier of its session.
+    /// The agent's ID of its session.
     #[serde(default)]
     pub session: Option<String>,
-    /// The branch that was noted for it.
+    /// The recorded branch.
     #[serde(default)]
     pub branch: Option<String>,
-    /// The address of its pull or merge request.
+    /// The URL of its pull request.
     #[serde(default)]
     pub pr_url: Option<String>,
-    /// What was asked.
+    /// The message to the agent.
     #[serde(default)]
     pub message: Option<String>,
-    /// Where it stood, in the words of whatever worked on it.
+    /// The state, as the previous program named it.
     #[serde(default)]
     pub state: Option<String>,
-    /// The name, below the home's backups, of what is kept of this time.
+    /// The name of the backup below the home's backups.
     pub backup: String,
 }
 
-/// What it became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdoptedObject {
     /// The issue's short reference.
     pub issue: String,
-    /// Whether kugetsu knew the issue already, so that nothing was changed.
+    /// Whether kugetsu already knew the issue; then nothing was changed.
     pub known: bool,
-    /// The worktree's directory, absolute.
+    /// The worktree's absolute path.
     pub worktree: Option<String>,
     /// The branch that the work is pushed to.
     pub branch: Option<String>,
-    /// Whether the next run goes on in the agent's session.
+    /// Whether the next run continues the agent's session.
     pub resumable: bool,
-    /// What a person should know besides.
+    /// Warnings for the user.
     #[serde(default)]
     pub notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Speaks to the daemon over its unix socket.
+//! A client of the daemon, over its unix socket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,29 +18,34 @@ use crate::endpoint::{Encoded, Endpoint, ListEndpoint, Method, Route, StreamEndp
 use crate::problem::Problem;
 use crate::stream::{LineReader, List, Stream};
 
-/// Why the daemon did not answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// No daemon listens there.
     #[error("no daemon listens on {}", socket.display())]
-    NotRunning {
-        /// The socket.
-        socket: PathBuf,
-    },
-    /// The daemon refused, in words.
+    NotRunning { socket: PathBuf },
+    /// The daemon refused the request.
     #[error(transparent)]
     Problem(#[from] Problem),
-    /// The connection broke.
     #[error("the connection to the daemon broke: {0}")]
     Broken(String),
-    /// The daemon answered with something else than was agreed.
-    #[error(
-        "the daemon's answer was not understood ({0}); `kugetsu daemon stop` and try again: it may be another version"
-    )]
+    /// The response violates the protocol.
+    #[error("could not understand the daemon's response: {0}")]
     NotUnderstood(String),
 }
 
-/// One connection to the daemon, used for one request at a time.
+impl ClientError {
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::NotRunning { .. } => Some("start it with `kugetsu daemon start`"),
+            Self::Problem(problem) => problem.hint.as_deref(),
+            Self::Broken(_) => Some("running agents are not affected; `kugetsu status` lists them"),
+            Self::NotUnderstood(_) => {
+                Some("it may be of another version; stop it with `kugetsu daemon stop` and try again")
+            }
+        }
+    }
+}
+
+/// A connection to the daemon, for one request at a time.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -48,18 +53,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects.
-    ///
     /// # Errors
-    /// [`ClientError::NotRunning`] when nobody listens, [`ClientError::Broken`] for anything else.
+    /// [`ClientError::NotRunning`] if no daemon listens, otherwise [`ClientError::Broken`].
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
         Ok(Self { socket: socket.to_owned(), sender: open(socket).await? })
     }
 
-    /// Sends a request and waits for the response.
-    ///
-    /// # Errors
-    /// [`ClientError`].
+    /// Sends a request and returns the response.
     pub async fn call<Request: Serialize, Response: DeserializeOwned>(
         &mut self,
         endpoint: &Endpoint<Request, Response>,
@@ -73,10 +73,7 @@ impl Client {
         serde_json::from_slice(&body.to_bytes()).map_err(|error| ClientError::NotUnderstood(error.to_string()))
     }
 
-    /// Requests a stream; it uses up the connection.
-    ///
-    /// # Errors
-    /// [`ClientError`].
+    /// Requests a stream. It uses up the connection.
     pub async fn stream<Request: Serialize, Item: DeserializeOwned>(
         mut self,
         endpoint: &StreamEndpoint<Request, Item>,

@@ -1,7 +1,4 @@
-//! Removes directories that agents have filled.
-//!
-//! An agent's files may be protected against it: a Go module cache is, so that nobody changes it by mistake. They are this
-//! user's all the same, and go.
+//! Removes directories with files of agents, some of which are write-protected, such as Go's module cache.
 
 use std::fs;
 use std::io;
@@ -13,28 +10,20 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::home::RunHome;
 
-/// Removes the directory with everything in it, on a thread that may wait for the disk. One that is not there is removed.
-///
-/// # Errors
-/// As the file system says; part of it may be gone then.
+/// Removes a directory, which may be missing, with everything in it, on a thread that may block. A failure may leave a part
+/// of it.
 pub async fn discard(directory: PathBuf) -> io::Result<()> {
     tokio::task::spawn_blocking(move || remove(&directory)).await?
 }
 
-/// Removes a run's temporary directory, wherever it lies.
-///
-/// # Errors
-/// As [`discard`].
+/// Removes a run's temporary directory, wherever it is.
 pub async fn discard_temporary(run: &RunHome) -> io::Result<()> {
     discard(run.temporary()).await?;
-    // The link to one that lay elsewhere.
+    // The link to a directory elsewhere.
     discard(run.temporary_here()).await
 }
 
-/// Removes everything of a run that is not stored any more.
-///
-/// # Errors
-/// As the file system says; part of it may be gone then.
+/// Removes all files of a run that is no longer stored. A failure may leave a part of them.
 pub async fn discard_run(run: &RunHome) -> io::Result<()> {
     discard_temporary(run).await?;
     discard(run.path().to_owned()).await
@@ -43,7 +32,7 @@ pub async fn discard_run(run: &RunHome) -> io::Result<()> {
 fn remove(directory: &Path) -> io::Result<()> {
     let removed = match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(directory)?;
+            make_writable(directory)?;
             fs::remove_dir_all(directory)
         }
         other => other,
@@ -54,8 +43,8 @@ fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the owner every right to the directories, so that what is in them can be removed. Never follows a link.
-fn open_up(directory: &Path) -> io::Result<()> {
+/// Makes directories writable for their owner, so that their contents can be removed. Never follows a link.
+fn make_writable(directory: &Path) -> io::Result<()> {
     let mut left = vec![directory.to_owned()];
     while let Some(directory) = left.pop() {
         let mode = fs::symlink_metadata(&directory)?.permissions().mode();
@@ -84,7 +73,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A cache as `go` makes it: files and directories that nobody may write.
+    /// A cache as `go` creates it: read-only files and directories.
     fn protected(below: &Path) -> PathBuf {
         let cache = below.join("tmp/cache/module/inner");
         fs::create_dir_all(&cache).unwrap();
@@ -97,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn protected_directories_go_too_and_one_that_is_not_there_is_no_error() {
+    async fn discard_removes_protected_and_ignores_missing_directories() {
         let dir = tempfile::tempdir().unwrap();
         protected(dir.path());
         discard(dir.path().join("tmp")).await.unwrap();
@@ -106,15 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn rights_are_given_to_directories_and_not_through_links() {
+    fn permissions_behind_links_stay_unchanged() {
         let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cache = protected(dir.path());
         let outside = elsewhere.path().join("outside");
         fs::create_dir(&outside).unwrap();
         protect(&outside, 0o500);
         std::os::unix::fs::symlink(&outside, dir.path().join("tmp/link")).unwrap();
-        open_up(&dir.path().join("tmp")).unwrap();
+        make_writable(&dir.path().join("tmp")).unwrap();
         assert_eq!((mode(&cache), mode(cache.parent().unwrap())), (0o700, 0o700));
-        assert_eq!(mode(&outside), 0o500, "what a link leads to is not touched");
+        assert_eq!(mode(&outside), 0o500, "the target of a link is unchanged");
     }
 }

@@ -1,4 +1,4 @@
-//! A request to the daemon: where it goes, what it carries and what comes back, declared once for client and server.
+//! Endpoints of the daemon, declared once for client and server: path, request and response.
 //!
 //! A request is a struct. Fields that the path names in braces fill it; the others travel in the query of a `GET` and in
 //! the JSON body of a `POST`.
@@ -63,16 +63,15 @@ impl<Request, Item> ListEndpoint<Request, Item> {
     }
 }
 
-/// Where a request goes and how it travels.
 #[derive(Debug)]
 pub struct Route<Request> {
     pub method: Method,
-    /// With fields of the request in braces.
+    /// Has names of fields of the request in braces.
     pub path: &'static str,
     request: PhantomData<fn(Request)>,
 }
 
-// Derived impls would ask for a request that can be copied.
+// A derive would require that the request is `Clone`.
 impl<Request> Clone for Route<Request> {
     fn clone(&self) -> Self {
         *self
@@ -81,7 +80,7 @@ impl<Request> Clone for Route<Request> {
 
 impl<Request> Copy for Route<Request> {}
 
-/// A request on its way.
+/// A request as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// Path and query.
@@ -101,8 +100,7 @@ impl<Request> Route<Request> {
 }
 
 impl<Request: Serialize> Route<Request> {
-    /// # Errors
-    /// The request is no struct, or lacks a field that the path names: a mistake in its declaration.
+    /// Fails if the declaration is wrong: the request is not a struct, or lacks a field that the path names.
     pub fn encode(&self, request: &Request) -> serde_json::Result<Encoded> {
         let Value::Object(mut fields) = serde_json::to_value(request)? else {
             return Err(serde_json::Error::custom("a request is a struct"));
@@ -125,17 +123,14 @@ impl<Request: Serialize> Route<Request> {
 }
 
 impl<Request: DeserializeOwned> Route<Request> {
-    /// Reads a request from the fields in the path, the query and the body. A `POST` may have fields in its query, too, as
-    /// those of version 0.1 have.
-    ///
-    /// # Errors
-    /// What does not fit, for the caller.
+    /// Reads a request from the fields in the path, the query and the body. A `POST` of version 0.1 has fields in its query,
+    /// too. Returns the message of the error for the client.
     pub fn decode(&self, path_fields: &[(String, String)], query: &str, body: &[u8]) -> Result<Request, String> {
         let from_path = serde_urlencoded::to_string(path_fields).map_err(|error| error.to_string())?;
         let parts: Vec<&str> = [from_path.as_str(), query].into_iter().filter(|part| !part.is_empty()).collect();
         let query = parts.join("&");
         if self.method == Method::Get {
-            // Numbers and flags are text there.
+            // Numbers and flags are text in a query.
             return serde_urlencoded::from_str(&query).map_err(|error| error.to_string());
         }
         let body: Option<Map<String, Value>> = match body {
@@ -149,7 +144,7 @@ impl<Request: DeserializeOwned> Route<Request> {
     }
 }
 
-/// Fills the path with fields, which it takes away.
+/// Moves fields into the path.
 fn fill(path: &str, fields: &mut Map<String, Value>) -> serde_json::Result<String> {
     let (mut filled, mut rest) = (String::new(), path);
     while let Some((before, after)) = rest.split_once('{') {
@@ -163,7 +158,7 @@ fn fill(path: &str, fields: &mut Map<String, Value>) -> serde_json::Result<Strin
     Ok(filled + rest)
 }
 
-/// A value as it stands in a path or a query. Nothing for one that is left out there.
+/// Returns a value as text for a path or a query; `None` if it is omitted there.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -191,7 +186,7 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
         Flag::Text(text) => match text.as_str() {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
-            other => Err(D::Error::custom(format!("{other:?} is neither true nor false"))),
+            other => Err(D::Error::custom(format!("{other:?} is neither `true` nor `false`"))),
         },
     }
 }
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_arrives_as_it_was_sent() {
+    fn a_request_arrives_unchanged() {
         let encoded = GET.encode(&example()).unwrap();
         let (path, query) = encoded.target.split_once('?').unwrap();
         assert_eq!(path, "/v1/tasks/a%2F..%2Fb%231%26x%3Dy");
@@ -243,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_version_0_1_are_understood() {
+    fn requests_of_version_0_1_are_accepted() {
         let task = [("task".to_owned(), "x".to_owned())];
         let request = POST.decode(&task, "cwd=%2Fw", b"null").unwrap();
         assert_eq!((request.task.as_str(), request.cwd.as_str()), ("x", "/w"));
@@ -253,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_does_not_fit_is_refused() {
+    fn an_invalid_request_is_refused() {
         assert!(GET.decode(&[], "", b"").unwrap_err().contains("task"));
         assert!(POST.decode(&[], "", b"[1]").is_err());
         assert!(GET.decode(&[], "task=x&follow=maybe", b"").unwrap_err().contains("neither"));

@@ -1,4 +1,4 @@
-//! Every request that the daemon answers.
+//! The endpoints of the daemon.
 
 use crate::adopt::{AdoptRequest, AdoptedObject};
 use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
@@ -14,7 +14,7 @@ use crate::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest
 use crate::why::WhyObject;
 
 pub const STATUS: Endpoint<NoFields, StatusObject> = Endpoint::get("/v1/status");
-/// Checks the database; one sentence for each problem.
+/// Checks the database. Returns a sentence for each problem.
 pub const CHECK: Endpoint<NoFields, Vec<String>> = Endpoint::get("/v1/check");
 /// Stops the daemon; runs continue.
 pub const STOP: Endpoint<NoFields, ()> = Endpoint::post("/v1/stop");
@@ -30,13 +30,13 @@ pub const RETRY_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/task
 pub const CLEAN_TASKS: Endpoint<CleanRequest, CleanedTasks> = Endpoint::post("/v1/tasks/clean");
 
 pub const DELEGATE: Endpoint<DelegateRequest, TaskObject> = Endpoint::post("/v1/delegate");
-/// Issues with work that a message may mean.
+/// Returns the issues that a message may refer to.
 pub const DELEGATE_CANDIDATES: Endpoint<DelegateRequest, Vec<CandidateObject>> =
     Endpoint::post("/v1/delegate/candidates");
-/// What a message has led to.
+/// Returns the results of a message.
 pub const DELEGATED: Endpoint<TaskQuery, DelegateObject> = Endpoint::get("/v1/delegate/{task}");
 
-/// Takes over work that began before kugetsu.
+/// Adopts work that started before kugetsu.
 pub const ADOPT: Endpoint<AdoptRequest, AdoptedObject> = Endpoint::post("/v1/adopt");
 
 /// The latest run of every issue, newest first. The coordinator is not listed.
@@ -47,9 +47,9 @@ pub const SHOW_ISSUE: Endpoint<IssueQuery, RunObject> = Endpoint::get("/v1/issue
 pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issue/task");
 /// Why the issue's latest task is in its state.
 pub const ISSUE_WHY: Endpoint<IssueQuery, WhyObject> = Endpoint::get("/v1/issue/why");
-/// Sets or removes the issue's pull request.
+/// Sets or clears the issue's pull request.
 pub const SET_PULL_REQUEST: Endpoint<SetPrRequest, PrSet> = Endpoint::post("/v1/issue/change");
-/// What destroying the issue would lose.
+/// Returns what destroying the issue would lose.
 pub const ISSUE_AT_RISK: Endpoint<IssueQuery, AtRisk> = Endpoint::get("/v1/issue/at-risk");
 /// Removes the issue's files and session.
 pub const DESTROY_ISSUE: Endpoint<DestroyRequest, Destroyed> = Endpoint::post("/v1/issue/destroy");
@@ -63,5 +63,5 @@ pub const RESTORE_RESCUE: Endpoint<RestoreRequest, Restored> = Endpoint::post("/
 
 /// A runner's report.
 pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");
-/// Messages to a runner, as long as the run is live.
+/// Messages to a runner while its run is live.
 pub const RUN_CONTROL: StreamEndpoint<RunQuery, RunnerControl> = StreamEndpoint::new("/v1/runs/{run}/orders");

@@ -1,22 +1,21 @@
-//! Events as they are streamed.
+//! Streamed events.
 
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::flag;
 
-/// Which events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsQuery {
-    /// The events of this issue only.
+    /// Selects the events of this issue.
     pub reference: Option<String>,
     #[serde(default)]
     pub cwd: String,
-    /// Only those with a greater number.
+    /// Selects events with a greater number.
     #[serde(default)]
     pub after: i64,
-    /// Only those from this time on (RFC 3339).
+    /// Selects events from this time on (RFC 3339).
     pub since: Option<String>,
-    /// Whether the stream continues with events as they are stored.
+    /// Whether the stream continues with new events.
     #[serde(default, deserialize_with = "flag")]
     pub follow: bool,
 }
@@ -24,18 +23,16 @@ pub struct EventsQuery {
 /// A stored fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventObject {
-    /// Its number.
+    /// Its number, which only grows.
     pub seq: i64,
-    /// When (RFC 3339).
+    /// RFC 3339.
     pub at: String,
-    /// The issue's identifier.
+    /// The issue's ID.
     pub issue: String,
-    /// The task's identifier.
     pub task: Option<String>,
-    /// The run's identifier.
     pub run: Option<String>,
     /// The event's name.
     pub kind: String,
-    /// What it says besides.
+    /// The event's further fields.
     pub data: serde_json::Value,
 }

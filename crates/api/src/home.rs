@@ -1,4 +1,4 @@
-//! Where everything lies: one directory, private to its owner.
+//! The layout of kugetsu's home: one directory, private to its owner.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,16 +11,15 @@ use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::RunId;
 use thiserror::Error;
 
-/// Longest path that a unix socket can have on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
+/// Maximum length of the path of a unix socket on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
 const SOCKET_PATH_MAX: usize = 103;
 
 /// The directory of the relay repositories. An existing home has it under this name, so the name stays.
 const RELAYS: &str = "gates";
 
-/// What the name of a run's temporary directory begins with where it lies elsewhere; the run's own follows.
+/// Prefix of the name of a run's temporary directory outside of the home. The run's ID follows.
 const TEMPORARY: &str = "kugetsu-";
 
-/// kugetsu's directory and the places in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home(PathBuf);
 
@@ -38,23 +37,19 @@ impl HomeError {
 }
 
 impl Home {
-    /// Takes a directory, which must be absolute. It need not exist yet.
+    /// Takes an absolute directory, which may be missing.
     pub const fn new(directory: PathBuf) -> Self {
         Self(directory)
     }
 
-    /// The directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Makes the directory and the places in it, readable by their owner only.
-    ///
-    /// # Errors
-    /// One of them cannot be created or written.
+    /// Creates the directory and those in it, readable by their owner only, and checks that they are writable.
     pub fn create(&self) -> Result<(), HomeError> {
-        let places = self.places();
-        for directory in std::iter::once(self.path()).chain(places.iter().map(PathBuf::as_path)) {
+        let directories = self.directories();
+        for directory in std::iter::once(self.path()).chain(directories.iter().map(PathBuf::as_path)) {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -64,22 +59,18 @@ impl Home {
         self.probe().map_err(|error| self.unusable(&error))
     }
 
-    /// Writes a file in it and removes it: a directory that exists says nothing about whether it can be written, and a full
-    /// disk or another owner shows here.
-    ///
-    /// # Errors
-    /// As the file system says.
+    /// Writes a file in the directory and removes it: a full disk or another owner shows only then.
     pub fn probe(&self) -> io::Result<()> {
         let probe = self.0.join(format!(".writable-{}", std::process::id()));
         fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe))
     }
 
-    /// The places in it that are not there.
+    /// Returns the directories in it that are missing.
     pub fn missing(&self) -> Vec<PathBuf> {
-        self.places().into_iter().filter(|place| !place.is_dir()).collect()
+        self.directories().into_iter().filter(|directory| !directory.is_dir()).collect()
     }
 
-    fn places(&self) -> [PathBuf; 8] {
+    fn directories(&self) -> [PathBuf; 8] {
         [
             self.state(),
             self.mirrors(),
@@ -96,46 +87,44 @@ impl Home {
         HomeError { home: self.0.clone(), why: error.to_string() }
     }
 
-    /// The database's own directory: the home itself is watched for changed settings, and a database changes all the time.
+    /// The database has a directory of its own, because the home is watched for changed settings.
     fn state(&self) -> PathBuf {
         self.0.join("state")
     }
 
-    /// The database.
     pub fn database(&self) -> PathBuf {
         self.state().join("kugetsu.db")
     }
 
-    /// The settings.
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
     }
 
-    /// The settings of the script that kugetsu began as; read, never executed.
+    /// The settings of the earlier shell script. They are read, never executed.
     pub fn old_config(&self) -> PathBuf {
         self.0.join("config")
     }
 
-    /// Where single repositories are cloned from.
+    /// Clone locations of repositories.
     pub fn repositories(&self) -> PathBuf {
         self.0.join("repos.json")
     }
 
-    /// Held by the one daemon of this home.
+    /// Locked by the daemon of this home.
     pub fn lock(&self) -> PathBuf {
         self.0.join("daemon.lock")
     }
 
-    /// What the daemon prints.
+    /// The daemon's log.
     pub fn log(&self) -> PathBuf {
         self.0.join("logs").join("daemon.log")
     }
 
-    /// Where the daemon listens. In the home, unless its path is longer than a socket's can be: then in a directory of
-    /// the same owner's below the system's temporary one.
+    /// Returns the path of the daemon's socket. It is in the home, or in a directory of the same owner below /tmp if its path
+    /// would be too long for a socket.
     ///
     /// # Errors
-    /// That directory belongs to somebody else.
+    /// That directory belongs to another user.
     pub fn socket(&self) -> io::Result<PathBuf> {
         let socket = self.0.join("daemon.sock");
         if socket.as_os_str().as_bytes().len() <= SOCKET_PATH_MAX {
@@ -147,32 +136,30 @@ impl Home {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let found = fs::symlink_metadata(&directory)?;
-        if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+        let metadata = fs::symlink_metadata(&directory)?;
+        if !metadata.is_dir() || metadata.uid() != user.as_raw() || metadata.mode() & 0o077 != 0 {
             return Err(io::Error::other(format!(
-                "{} does not belong to you alone; remove it, or use a shorter KUGETSU_HOME",
+                "{} is accessible to other users; remove it, or use a shorter KUGETSU_HOME",
                 directory.display()
             )));
         }
         Ok(directory.join(format!("{:016x}.sock", fnv1a(self.0.as_os_str().as_bytes()))))
     }
 
-    /// The mirrors of repositories.
     pub fn mirrors(&self) -> PathBuf {
         self.0.join("mirrors")
     }
 
-    /// The worktrees of issues.
     pub fn worktrees(&self) -> PathBuf {
         self.0.join("worktrees")
     }
 
-    /// The relay repositories: an agent sees its own as `origin`.
+    /// The relay repositories. An agent sees that of its issue as `origin`.
     pub fn relays(&self) -> PathBuf {
         self.0.join(RELAYS)
     }
 
-    /// An issue's worktree and its relay, by the worktree's name.
+    /// Returns an issue's worktree and its relay, by the worktree's name.
     pub fn files(&self, name: &str) -> (PathBuf, PathBuf) {
         (self.worktrees().join(name), self.relays().join(name))
     }
@@ -182,17 +169,17 @@ impl Home {
         self.0.join("env")
     }
 
-    /// What every agent knows from the start.
+    /// Files about which every agent is told.
     pub fn base(&self) -> PathBuf {
         self.0.join("base")
     }
 
-    /// The base context: a file for the user to read and change.
+    /// The base context, which the user can edit.
     pub fn base_context(&self) -> PathBuf {
         self.base().join("context.md")
     }
 
-    /// Where the coordinator works.
+    /// The coordinator's working directory.
     pub fn coordinator(&self) -> PathBuf {
         self.0.join("pm")
     }
@@ -202,60 +189,53 @@ impl Home {
         self.coordinator().join("agent")
     }
 
-    /// The coordinator's skill: a file for the user to read and change.
+    /// The coordinator's skill, which the user can edit.
     pub fn coordinator_skill(&self) -> PathBuf {
         self.0.join("skills").join("pm").join("SKILL.md")
     }
 
-    /// What was kept of what came before kugetsu.
+    /// Backups of the home of the earlier shell script.
     pub fn backup(&self) -> PathBuf {
         self.0.join("backup")
     }
 
-    /// Notes about the agents' own homes.
+    /// Notes about the first starts of agents.
     pub fn agents(&self) -> PathBuf {
         self.0.join("agents")
     }
 
-    /// The runs' directories.
     pub fn runs(&self) -> PathBuf {
         self.0.join("runs")
     }
 
-    /// Whether a path, without links in it, lies in the home or in the temporary directory of one of its runs, wherever
-    /// that is: programs that are kept from writing elsewhere may have written what is there.
+    /// Whether a path without links is in the home or in the temporary directory of one of its runs. Sandboxed programs may
+    /// have written what is there.
     pub fn holds(&self, path: &Path) -> bool {
         let home = self.0.canonicalize().unwrap_or_else(|_| self.0.clone());
-        let is_a_runs = |name: &str| name.parse().is_ok_and(|run| self.run(run).path().exists());
+        let is_of_run = |name: &str| name.parse().is_ok_and(|run| self.run(run).path().exists());
         let mut names = path.iter().filter_map(|name| name.to_str()?.strip_prefix(TEMPORARY));
-        path.starts_with(home) || names.any(is_a_runs)
+        path.starts_with(home) || names.any(is_of_run)
     }
 
-    /// The places of one run.
     pub fn run(&self, run: RunId) -> RunHome {
         RunHome(self.runs().join(run.to_string()))
     }
 }
 
-/// The places of one run.
+/// The layout of the directory of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunHome(PathBuf);
 
 impl RunHome {
-    /// The places below the directory of a run.
     pub const fn new(directory: PathBuf) -> Self {
         Self(directory)
     }
 
-    /// The directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Makes the directory and the run's temporary one, in it or in `elsewhere`.
-    ///
-    /// # Errors
-    /// As the file system says.
+    /// Creates the directory and the run's temporary directory, in it or in `elsewhere`.
     pub fn create(&self, elsewhere: Option<&Path>) -> io::Result<()> {
         let private = |recursive| {
             let mut builder = fs::DirBuilder::new();
@@ -272,7 +252,7 @@ impl RunHome {
             .map_err(|error| {
                 let path = temporary.display();
                 io::Error::other(format!(
-                    "the temporary directory {path} cannot be made: {error}; correct the setting run.temp_dir: \
+                    "could not create the temporary directory {path}: {error}; correct the setting run.temp_dir: \
                      kugetsu config set run.temp_dir <directory>"
                 ))
             })
@@ -282,33 +262,33 @@ impl RunHome {
         self.0.join("spec.json")
     }
 
-    /// What happened, one record a line.
+    /// The transcript, one record per line.
     pub fn records(&self) -> PathBuf {
         self.0.join("records.jsonl")
     }
 
-    /// Held as long as the runner lives.
+    /// Locked by the runner until it exits.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
 
-    /// What the agent printed on its standard error.
+    /// The agent's standard error.
     pub fn agent_errors(&self) -> PathBuf {
         self.0.join("agent.stderr")
     }
 
-    /// What the runner itself printed.
+    /// The runner's own output.
     pub fn runner_log(&self) -> PathBuf {
         self.0.join("runner.log")
     }
 
-    /// What the agent has written down of its session, while it is read.
+    /// The agent's export of its session, while it is read.
     pub fn session_record(&self) -> PathBuf {
         self.0.join("session-record")
     }
 
-    /// The agent's temporary directory. Where it lies elsewhere a link here says so, which whoever removes it follows as
-    /// long as it leads to a directory of this run's name.
+    /// The agent's temporary directory. If it is elsewhere, there is a link to it here, which is followed only if its target
+    /// has this run's name.
     pub fn temporary(&self) -> PathBuf {
         let here = self.temporary_here();
         match fs::read_link(&here) {
@@ -317,7 +297,7 @@ impl RunHome {
         }
     }
 
-    /// Where the temporary directory is, or the link to it.
+    /// The temporary directory in this directory, or the link to it.
     pub fn temporary_here(&self) -> PathBuf {
         self.0.join("tmp")
     }
@@ -334,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_runs_temporary_directory_can_lie_elsewhere() {
+    fn temporary_directory_of_a_run_can_be_elsewhere() {
         let directory = tempfile::tempdir().unwrap();
         let (near, far) = (RunHome::new(directory.path().join("run/1")), RunHome::new(directory.path().join("run/2")));
         near.create(None).unwrap();
@@ -354,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_the_home_or_in_a_runs_temporary_directory_is_known() {
+    fn paths_in_the_home_and_in_temporary_directories_are_recognized() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().canonicalize().unwrap();
         let home = Home::new(place.join("home"));

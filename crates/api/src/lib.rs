@@ -1,7 +1,7 @@
-//! The words that travel: between a command and the daemon, between a runner and the daemon, and out of `--json`.
+//! The API of the daemon: requests and responses of commands and runners, the objects that `--json` prints, and a client.
 //!
-//! Wire types are their own: they change only by addition, whatever the domain or the database does. The client speaks
-//! HTTP over the daemon's unix socket.
+//! Wire types are types of their own, so that they change only by addition, whatever the domain or the database does. The
+//! client speaks HTTP over the daemon's unix socket.
 
 pub mod adopt;
 pub mod client;

@@ -1,131 +1,93 @@
-//! A runner's records: what happens in a run, line by line. They are the run's transcript, and the facts among them are
-//! what the daemon stores.
+//! Records: the lines of a run's transcript. The daemon stores those that are facts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::flag;
 use crate::run::Usage;
 
-/// Longest record as a line, in bytes. The writer shortens its text.
+/// Maximum length of a record as a line, in bytes. The writer truncates its text.
 pub const RECORD_MAX: usize = 1024 * 1024;
-/// Longest report, in bytes.
+/// Maximum length of a report, in bytes.
 pub const REPORT_MAX: usize = 2 * RECORD_MAX;
 
 /// One line of a run's transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// When, in milliseconds since 1970 UTC.
+    /// Milliseconds since 1970 UTC.
     pub at: i64,
-    /// What.
     #[serde(flatten)]
     pub body: Body,
 }
 
-/// What a record says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Body {
-    /// The runner begins a step of its own work.
-    Step {
-        /// What it does now.
-        text: String,
-    },
-    /// Something a person should know: what is missing, what was decided.
-    Notice {
-        /// What.
-        text: String,
-    },
+    /// The runner starts a step of its own work.
+    Step { text: String },
+    /// A message for the user.
+    Notice { text: String },
     /// Fact: the files are ready.
     Worktree {
-        /// The directory's name below the home's worktrees.
+        /// The name of its directory.
         directory: String,
-        /// The branch of the work.
         branch: String,
-        /// The branch it began from.
+        /// The branch that the work started from.
         base_branch: Option<String>,
-        /// The commit it began from.
+        /// The commit that the work started from.
         base_sha: Option<String>,
     },
-    /// Fact: the agent does not know the session any more.
-    SessionLost {
-        /// The session.
-        session: String,
-    },
+    /// Fact: the agent no longer has the session.
+    SessionLost { session: String },
     /// Fact: the agent's session is open.
     Session {
-        /// The agent's identifier for it.
+        /// The agent's ID of it.
         session: String,
         /// Whether it existed before.
         resumed: bool,
-        /// The agent's own name and version.
+        /// The agent's name and version.
         agent: String,
-        /// The model that works, where the agent says so.
+        /// The model, if the agent reports it.
         #[serde(default)]
         model: Option<String>,
     },
-    /// What the agent is asked.
-    Prompt {
-        /// The text.
-        text: String,
-    },
-    /// What the agent says.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// What the agent thinks aloud.
-    Thought {
-        /// The text.
-        text: String,
-    },
-    /// The agent begins to use a tool.
+    /// The message to the agent.
+    Prompt { text: String },
+    /// Output of the agent.
+    Text { text: String },
+    /// Reasoning of the agent.
+    Thought { text: String },
     ToolStarted {
-        /// The call's identifier.
+        /// The ID of the call.
         id: String,
-        /// What it is about.
         title: String,
-        /// What it was given, shortened.
+        /// Truncated.
         input: String,
     },
-    /// The tool is through.
     ToolEnded {
-        /// The call's identifier.
+        /// The ID of the call.
         id: String,
-        /// Whether it worked.
+        /// Whether it succeeded.
         ok: bool,
-        /// What it answered, shortened.
+        /// Truncated.
         output: String,
     },
-    /// The agent's plan, which replaces any earlier one.
-    Plan {
-        /// Its steps, in order.
-        steps: Vec<PlanStep>,
-    },
-    /// The agent asked for a permission, and what it was answered.
-    Permission {
-        /// What for.
-        title: String,
-        /// The answer.
-        answer: String,
-    },
-    /// What the session has cost so far.
-    Usage {
-        /// The numbers.
-        usage: Usage,
-    },
-    /// Fact: the run is over and no process of it is left.
+    /// The agent's plan. It replaces earlier ones.
+    Plan { steps: Vec<PlanStep> },
+    /// A permission request of the agent, and the answer.
+    Permission { title: String, answer: String },
+    /// The usage of the session so far.
+    Usage { usage: Usage },
+    /// Fact: the run has ended, and no process of it is left.
     Ended {
         /// `done`, `blocked`, `failed`, `timeout` or `canceled`.
         state: String,
-        /// Why, in words.
         reason: String,
-        /// The commit at the top of the work.
+        /// The latest commit of the work.
         head_sha: Option<String>,
-        /// Commits on top of the base.
+        /// Number of commits since `base_sha`.
         commits: u64,
-        /// Whether the head is on the issue's branch.
+        /// Whether `head_sha` is on the issue's branch at the server.
         pushed: bool,
-        /// What it cost.
         usage: Usage,
     },
 }
@@ -137,23 +99,20 @@ impl Body {
     }
 }
 
-/// One step of an agent's plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanStep {
-    /// What is to be done.
     pub text: String,
     /// `pending`, `in_progress` or `completed`.
     pub state: String,
 }
 
-/// Which records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptQuery {
-    /// The issue: any accepted shape, or a session's identifier.
+    /// The issue in any accepted form, or the ID of its session.
     pub reference: String,
     #[serde(default)]
     pub cwd: String,
-    /// Only the records of runs that ended after this time (RFC 3339), or have not ended.
+    /// Selects runs that ended after this time (RFC 3339), or have not ended.
     pub since: Option<String>,
     /// Whether the stream continues until no task of the issue is queued or running.
     #[serde(default, deserialize_with = "flag")]
@@ -163,7 +122,7 @@ pub struct TranscriptQuery {
 /// A runner's report: the facts that the daemon has not acknowledged, and how long the records are. The records themselves
 /// stay in the run's file.
 ///
-/// A runner that hears no answer sends the same facts again. The daemon tells by their offsets which it has stored.
+/// A runner that gets no response sends the same facts again. The daemon recognizes by their offsets which it has stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub run: String,
@@ -181,11 +140,11 @@ pub struct ReportedFact {
     pub fact: Body,
 }
 
-/// The daemon's answer to a report.
+/// The response to a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
     /// Every fact before this byte of the records is stored.
     pub offset: u64,
-    /// The run is over for the daemon: nothing that it reports counts any more.
+    /// The run is over for the daemon, and its later reports are ignored.
     pub over: bool,
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 
-/// Names a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunQuery {
     pub run: String,

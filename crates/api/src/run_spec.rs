@@ -1,4 +1,4 @@
-//! What a runner is given: everything about its run when it starts, and messages from the daemon while it runs.
+//! The input of a runner: everything about its run when it starts, and messages of the daemon while it runs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything about one run, frozen when the run is launched: the runner reads no settings.
 ///
-/// It lies in the run's directory, readable by its owner only. Values that may be secrets are not part of it; they travel
+/// It is in the run's directory, readable by its owner only. Values that may be secrets are not part of it; they travel
 /// as [`RunSecrets`]. What belongs to the machine and not to the run is not part of it either: the home comes from the
 /// environment, and the run's directory shows where its temporary files are.
 ///
@@ -34,7 +34,7 @@ pub struct RunSpec {
     pub session: Option<String>,
     /// Whether a new session takes over from one that cannot be resumed: another agent's, or one whose record is lost.
     pub hand_over: bool,
-    /// The limits when the run began.
+    /// The limits when the run started.
     pub limits: Limits,
     pub permissions: Permissions,
     pub sandbox: SandboxChoice,
@@ -45,7 +45,7 @@ pub struct RunSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSpec {
     pub name: String,
-    /// How to start it; none for an agent that is built in.
+    /// How to start it; none for a built-in agent.
     pub command: Option<AgentCommand>,
 }
 
@@ -63,7 +63,7 @@ pub struct AgentCommand {
 #[serde(rename_all = "snake_case")]
 pub enum Permissions {
     Allow,
-    /// A person decides.
+    /// The user decides.
     Ask,
     Refuse,
 }
@@ -82,7 +82,7 @@ pub enum SandboxChoice {
 pub enum Work {
     /// An issue, in its worktree.
     Issue(Box<IssueSpec>),
-    /// A message for the coordinator, which starts and watches the work of others and writes nothing itself.
+    /// A message for the coordinator, which delegates and watches work and writes nothing itself.
     Coordination {
         /// The tools that its agent gets.
         tools: Vec<Tool>,
@@ -98,7 +98,7 @@ pub struct IssueSpec {
     /// The issue's run before this one, if it was lost: its worktree may be in the middle of a change.
     pub lost_before: Option<String>,
     pub source: CloneSource,
-    /// Where the server's token is; none for a server that is not configured.
+    /// None for a server that is not configured.
     pub access: Option<ServerAccess>,
     /// The mirror's name below the home's mirrors.
     pub mirror: String,
@@ -106,9 +106,9 @@ pub struct IssueSpec {
     pub directory: String,
     /// The issue's branch.
     pub branch: String,
-    /// The branch to begin from, if it is not the default one.
+    /// The branch to start from; the default branch if there is none.
     pub base: Option<String>,
-    /// The commit that the issue's work began from, once it has begun.
+    /// The commit that the issue's work started from, once it has started.
     pub base_sha: Option<String>,
     /// The commit that kugetsu last pushed to the issue's branch.
     pub pushed: Option<String>,
@@ -118,7 +118,7 @@ pub struct IssueSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloneSource {
-    /// An address, or a directory where an entry of `repos.json` names one.
+    /// A URL, or a directory that `repos.json` names.
     Address(String),
     /// A repository on this machine.
     Path(PathBuf),
@@ -127,11 +127,11 @@ pub enum CloneSource {
 /// How a server is accessed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAccess {
-    /// The server's address: the token is shown to no other.
+    /// The server's address. The token is sent to no other.
     pub base_url: String,
     /// The user name that goes with the token.
     pub user: String,
-    /// The variable that holds the token. It may be unset.
+    /// The name of the variable with the token. It may be unset.
     pub token_variable: String,
 }
 
@@ -166,13 +166,13 @@ impl Tool {
 }
 
 /// Values that may be secrets. The daemon writes them to the runner's standard input as one JSON object, so that they are
-/// in no file, no argument and no environment but the agent's. A daemon that dies halfway leaves an object without an end,
-/// and the runner stops before it has done anything.
+/// in no file, no argument and no environment but the agent's. If the daemon dies meanwhile, the object is incomplete, and
+/// the runner exits before it has done anything.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSecrets {
-    /// The variables of the env files. Of two with one name the later one counts.
+    /// The variables of the env files. Of several with one name the last one counts.
     pub variables: Vec<(String, String)>,
-    /// The variables in the agent's configuration, which win over all others.
+    /// The variables in the agent's configuration. They override all others.
     pub agent_variables: Vec<(String, String)>,
 }
 
@@ -183,12 +183,11 @@ impl fmt::Debug for RunSecrets {
     }
 }
 
-/// A run's clocks, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Wall clock of the whole run.
+    /// Maximum duration of the run.
     pub timeout_seconds: u64,
-    /// Longest time without a sign of life from the agent.
+    /// Maximum time without output of the agent.
     pub silence_seconds: u64,
 }
 
@@ -200,12 +199,12 @@ pub enum RunnerControl {
     /// The stream is open; sent first.
     #[serde(rename = "hello")]
     Ready,
-    /// End the run: it was canceled.
+    /// The run was canceled and has to end.
     #[serde(rename = "stop")]
     Cancel,
     /// The settings changed.
     Limits(Limits),
-    /// The run is over as far as the daemon knows, or the issue has another one: nothing that it reports counts any more.
+    /// The run is over for the daemon, or the issue has another one. Later reports are ignored.
     #[serde(rename = "over")]
     Superseded,
 }

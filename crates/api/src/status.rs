@@ -1,40 +1,36 @@
-//! The daemon at a glance.
+//! The state of the daemon.
 
 use serde::{Deserialize, Serialize};
 
 use crate::run::RunObject;
 
-/// The daemon at a glance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusObject {
-    /// The daemon's version.
     pub version: String,
-    /// Its process.
     pub pid: u32,
-    /// Its home.
     pub home: String,
-    /// Since when it runs (RFC 3339).
+    /// RFC 3339.
     pub started_at: String,
-    /// Runs that go on.
+    /// Number of runs in progress.
     pub running: u64,
-    /// Runs that take one of the limited places.
+    /// Number of slots in use.
     pub places_taken: u64,
-    /// How many places there are.
+    /// Number of slots.
     pub places: u64,
-    /// Tasks that wait.
+    /// Number of queued tasks.
     pub queued: u64,
-    /// The coordinator's latest task with its latest run, once it was asked something.
+    /// The coordinator's latest task with its latest run; none before the first.
     #[serde(default)]
     pub coordinator: Option<RunObject>,
-    /// How many messages wait for the coordinator.
+    /// Number of queued messages to the coordinator.
     #[serde(default)]
     pub coordinator_queued: u64,
-    /// How the processes of a run are ended for certain on this machine.
+    /// The means by which the processes of a run are ended on this machine.
     pub containment: String,
-    /// The mistakes in the settings, with file and line; what was set before them holds until they are corrected.
+    /// Mistakes in the settings, with file and line. The previous values stay in effect.
     #[serde(default)]
     pub settings_error: Option<String>,
-    /// What is passed over in the settings, with file and line.
+    /// What is ignored in the settings, with file and line.
     #[serde(default)]
     pub settings_warnings: Vec<String>,
 }

@@ -51,17 +51,10 @@ impl From<HomeError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Problem(problem) => Self {
-                exit: Exit::of_problem(problem.kind),
-                message: problem.message,
-                hints: problem.hint.into_iter().collect(),
-            },
-            ClientError::NotRunning { .. } => Self::new(error.to_string()).hint("start it with `kugetsu daemon start`"),
-            ClientError::Broken(_) => {
-                Self::new(error.to_string()).hint("running agents are not affected; `kugetsu status` lists them")
-            }
-            ClientError::NotUnderstood(_) => Self::new(error.to_string()),
-        }
+        let exit = match &error {
+            ClientError::Problem(problem) => Exit::of_problem(problem.kind),
+            ClientError::NotRunning { .. } | ClientError::Broken(_) | ClientError::NotUnderstood(_) => Exit::Failed,
+        };
+        Self { exit, ..Self::new(error.to_string()).hints(error.hint()) }
     }
 }
