@@ -1,4 +1,4 @@
-//! The state that every handler gets: the engine, and the daemon around it.
+//! The state of every handler: the engine, and requests to the daemon.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,20 +16,19 @@ pub(crate) struct AppState {
 /// Requests to the daemon about itself.
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// Stops it.
     pub stop: mpsc::Sender<()>,
-    /// Makes it read the settings again. The reply says what is wrong with them.
+    /// Reads the settings again. The reply is the error in them, if there is one.
     pub reload: mpsc::Sender<oneshot::Sender<Result<(), String>>>,
     pub stale: Stale,
-    /// What was wrong with the settings when they were last read.
+    /// Mistakes in the settings that were read last.
     pub diagnostics: watch::Receiver<SettingsDiagnostics>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingsDiagnostics {
-    /// Mistakes; the previous values stay in force.
+    /// Invalid settings. The previous values stay in effect.
     pub error: Option<String>,
-    /// What was ignored.
+    /// Ignored settings.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Stored facts as they travel.
+//! Converts stored facts to wire types.
 
 use kugetsu_api::event::EventObject;
 use kugetsu_api::home::Home;
@@ -9,7 +9,6 @@ use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::task::TaskKind;
 use kugetsu_store::view::{RunView, StoredEvent};
 
-/// A task with its latest run, as scripts read it.
 pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
     let run = view.run.as_ref();
     let outcome = run.and_then(|run| run.outcome.as_ref());
@@ -38,7 +37,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
     }
 }
 
-/// A task as the queue shows it.
+/// `place` is the number of queued tasks ahead of it.
 pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes: Vec<String>) -> TaskObject {
     TaskObject {
         run: run_object(home, view),
@@ -55,7 +54,6 @@ pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes
     }
 }
 
-/// An event as it is streamed.
 pub(crate) fn event_object(event: StoredEvent) -> EventObject {
     EventObject {
         seq: event.seq,

@@ -1,4 +1,4 @@
-//! The daemon itself.
+//! Requests about the daemon itself.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::run_object;
 
-/// Detection makes a cgroup and starts a process, so it happens once.
+/// Detected once, because detection creates a cgroup and starts a process.
 static TRACKING: LazyLock<Tracking> = LazyLock::new(Tracking::detect);
 
 pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, ApiError> {
@@ -42,7 +42,7 @@ pub(crate) async fn check(app: AppState, _: NoFields) -> Result<Vec<String>, Api
 }
 
 pub(crate) async fn stop(app: AppState, _: NoFields) -> Result<(), ApiError> {
-    // A full channel means that it is stopping already.
+    // If the channel is full, the daemon is stopping already.
     let _ = app.control.stop.try_send(());
     Ok(())
 }

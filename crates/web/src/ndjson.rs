@@ -1,4 +1,4 @@
-//! Streams of JSON values, one in a line.
+//! Streams of JSON values, one per line.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -22,7 +22,7 @@ impl<Item: Serialize> NdJson<Item> {
         Self::from_lines(items.map(|item| line(&item)))
     }
 
-    /// A stream of chunks that hold whole lines already.
+    /// A stream of chunks of whole lines.
     pub(crate) fn from_lines(lines: impl Stream<Item = Vec<u8>> + Send + 'static) -> Self {
         Self { lines: Box::pin(lines), item: PhantomData }
     }

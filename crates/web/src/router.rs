@@ -1,4 +1,4 @@
-//! Which handler serves which endpoint.
+//! The table of endpoints and their handlers.
 
 use axum::Router;
 use axum::routing::post;
@@ -48,7 +48,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
 }
 
 async fn unknown() -> ApiError {
-    Problem::new(ProblemKind::Usage, "the daemon does not know this request")
-        .hint("if it is of another version: kugetsu daemon stop, then try again")
+    Problem::new(ProblemKind::Usage, "the daemon does not support this request")
+        .hint("it may be of another version; stop it with `kugetsu daemon stop` and try again")
         .into()
 }

@@ -1,4 +1,4 @@
-//! Connects endpoints with their handlers.
+//! Routes requests of endpoints to their handlers.
 
 use std::future::Future;
 
@@ -21,7 +21,7 @@ use crate::ndjson::NdJson;
 pub(crate) struct Routes(pub(crate) Router<AppState>);
 
 impl Routes {
-    /// Adds an endpoint. The handler gets the request that the endpoint declares and returns its response.
+    /// Adds an endpoint. Its handler gets the declared request and returns the declared response.
     pub(crate) fn add<Request, Response, Handler, Pending>(
         self,
         endpoint: Endpoint<Request, Response>,
@@ -96,18 +96,18 @@ fn decode<Request: DeserializeOwned>(
     query: Option<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Request, ApiError> {
-    let body = body.map_err(|rejection| does_not_fit(&rejection.body_text()))?;
+    let body = body.map_err(|rejection| invalid(&rejection.body_text()))?;
     let fields: Vec<(String, String)> =
         fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    route.decode(&fields, &query.unwrap_or_default(), &body).map_err(|why| does_not_fit(&why))
+    route.decode(&fields, &query.unwrap_or_default(), &body).map_err(|why| invalid(&why))
 }
 
-fn does_not_fit(why: &str) -> ApiError {
-    Problem::new(ProblemKind::Usage, format!("the request cannot be read: {why}")).into()
+fn invalid(why: &str) -> ApiError {
+    Problem::new(ProblemKind::Usage, format!("invalid request: {why}")).into()
 }
 
-/// Carries a change out in a task of its own. The server drops a handler whose client goes away, but what follows from a
-/// change that is stored must not be dropped with it.
+/// Runs work in a task of its own. The server drops a handler whose client disconnects, but the consequences of a stored
+/// change must not be dropped with it.
 pub(crate) async fn detached<Output, Error>(
     work: impl Future<Output = Result<Output, Error>> + Send + 'static,
 ) -> Result<Output, ApiError>
@@ -117,6 +117,6 @@ where
     ApiError: From<Error>,
 {
     let result = tokio::spawn(work).await;
-    // It panicked; the daemon's log shows where.
+    // The task has panicked; the daemon's log shows where.
     Ok(result.map_err(|error| Problem::new(ProblemKind::Failed, error.to_string()))??)
 }

@@ -1,4 +1,4 @@
-//! The side of the runners: reports come in, control messages go out.
+//! Runners: their reports, and control messages to them.
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
@@ -28,7 +28,7 @@ pub(crate) async fn control(app: AppState, query: RunQuery) -> Result<NdJson<Run
     Ok(NdJson::new(futures::stream::iter(first).chain(later)))
 }
 
-/// Where a runner of version 0.1 that has outlived an upgrade reports: records, one JSON object in a line, from byte
+/// The path of reports of runners of version 0.1 that have outlived an upgrade: records, one JSON object per line, from byte
 /// `offset` on.
 pub(crate) const RECORDS_PATH: &str = "/v1/runs/{run}/report";
 
@@ -43,15 +43,14 @@ pub(crate) async fn records(
     query: Result<Query<RecordsQuery>, QueryRejection>,
     body: Body,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let unreadable = |why: String| Problem::new(ProblemKind::Usage, format!("the report cannot be read: {why}"));
+    let unreadable = |why: String| Problem::new(ProblemKind::Usage, format!("invalid report: {why}"));
     let Path(run) = run.map_err(|rejection| unreadable(rejection.body_text()))?;
     let Query(RecordsQuery { offset }) = query.map_err(|rejection| unreadable(rejection.body_text()))?;
-    // The server's own limit for bodies is below that of a report.
+    // A report may be longer than the default limit of the server.
     let lines = to_bytes(body, REPORT_MAX).await.map_err(|error| unreadable(error.to_string()))?;
     Ok(Json(report::take_records(&app.engine, run_id(&run)?, offset, &lines).await?))
 }
 
 fn run_id(text: &str) -> Result<RunId, ApiError> {
-    text.parse()
-        .map_err(|_| Problem::new(ProblemKind::Usage, format!("{text:?} is not the identifier of a run")).into())
+    text.parse().map_err(|_| Problem::new(ProblemKind::Usage, format!("{text:?} is not the ID of a run")).into())
 }

@@ -1,4 +1,4 @@
-//! Listens until the daemon stops.
+//! Serves the API until the daemon stops.
 
 use std::future::Future;
 use std::io;
@@ -11,13 +11,10 @@ use tokio::sync::watch;
 use crate::app_state::Control;
 use crate::router::router;
 
-/// How long responses may take that are on their way when the daemon stops. Streams have no end of their own.
+/// How long unfinished responses may take when the daemon stops. Streams do not end by themselves.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// Serves the API on a socket until `stop` resolves.
-///
-/// # Errors
-/// The socket broke.
+/// Serves the API on a socket until `stop` resolves. Fails if the socket breaks.
 pub async fn serve(
     engine: Engine,
     control: Control,
