@@ -1,5 +1,5 @@
-//! The daemon's HTTP API on its unix socket. It decides nothing: it turns requests into calls of the engine, and facts and
-//! errors into what travels.
+//! The daemon's HTTP API on its unix socket. It makes no decisions: it turns requests into calls of the engine, and facts and
+//! errors into wire types.
 
 mod api_error;
 mod app_state;
