@@ -161,7 +161,7 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Strin
         Push::Failed(why) => (Verdict::Failed, format!("could not push the work: {why}")),
         Push::Done { branch } => {
             let commits = counted(inspection.commits, "commit");
-            (Verdict::Done, format!("pushed {commits} to {branch}{}", left_behind(inspection)))
+            (Verdict::Done, format!("{commits} pushed to {branch}{}", left_behind(inspection)))
         }
         Push::None => (Verdict::Done, format!("the agent ended its turn; no commits{}", left_behind(inspection))),
     }

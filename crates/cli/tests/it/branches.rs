@@ -46,7 +46,7 @@ fn removed_worktree_is_recreated_from_the_pushed_branch() {
     assert_eq!(run["branch"].as_str(), Some(branch.as_str()));
     assert_eq!((&run["base_sha"], &run["commits"]), (&before.into(), &2.into()), "the base is unchanged: {run}");
     assert_eq!(repository.log(&branch).len(), 3);
-    assert!(notices(&world).contains("made anew from what was pushed"), "{}", notices(&world));
+    assert!(notices(&world).contains("creating it again from what was pushed"), "{}", notices(&world));
 
     // Without worktree, relay repository and the branch on the server.
     remove();
@@ -124,7 +124,7 @@ fn base_is_rejected_with_a_notice_once_work_has_started() {
     };
     assert!(!notices().contains("--base"), "{}", notices());
     start("release/1");
-    assert!(notices().contains("--base release/1 is not used") && notices().contains("kugetsu/12-"), "{}", notices());
+    assert!(notices().contains("--base release/1 has no effect") && notices().contains("kugetsu/12-"), "{}", notices());
 }
 
 #[test]

@@ -94,5 +94,5 @@ fn destroy_base_restores_the_built_in_context() {
     world.run(["destroy", "--base", "-y"]);
     assert!(!context.exists());
     world.run(["init"]);
-    assert!(std::fs::read_to_string(&context).unwrap().contains("stop and say so"));
+    assert!(std::fs::read_to_string(&context).unwrap().contains("stop and report it"));
 }

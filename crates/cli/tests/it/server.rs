@@ -114,7 +114,7 @@ fn run_fails_and_keeps_its_work_if_the_server_is_unreachable() {
     server.fail_next(1000, 503);
     world.release_agents();
     let run = world.await_state(&short, "failed");
-    assert!(run["reason"].as_str().unwrap().contains("could not be pushed"), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("could not push"), "{run}");
     assert_eq!(world.json(["rescue", "list", &short, "--json"]).as_array().unwrap().len(), 1);
     assert!(world.worktree(&short).join("a.txt").exists());
 }

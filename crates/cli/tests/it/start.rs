@@ -105,7 +105,7 @@ fn session_starts_with_base_context_and_task() {
     world.run(["init"]);
     let base = world.home.kugetsu().join("base/context.md");
     let mut text = std::fs::read_to_string(&base).unwrap();
-    assert!(text.contains("stop and say so"), "{text}");
+    assert!(text.contains("stop and report it"), "{text}");
     text.push_str("\n- Our house rule: be kind.\n");
     std::fs::write(&base, text).unwrap();
     let repository = world.repository("demo");
