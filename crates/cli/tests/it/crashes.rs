@@ -96,7 +96,7 @@ fn killing_daemon_and_runner_together_loses_nothing() {
     let run = world.await_state(&reference, "done");
     assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "half.txt"), "half\n");
     let rescues = world.json(["rescue", "list", &reference, "--json"]);
-    assert!(rescues[0]["why"].as_str().unwrap().contains("cut off"), "{rescues}");
+    assert!(rescues[0]["why"].as_str().unwrap().contains("was lost"), "{rescues}");
 }
 
 #[test]
