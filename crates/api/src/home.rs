@@ -87,7 +87,7 @@ impl Home {
         HomeError { home: self.0.clone(), why: error.to_string() }
     }
 
-    /// The database has a directory of its own, because the home is watched for changed settings.
+    /// The database has its own directory, because the home is watched for changed settings.
     fn state(&self) -> PathBuf {
         self.0.join("state")
     }

@@ -23,9 +23,9 @@ pub struct IssueQuery {
 /// A page of the list of issues, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuesQuery {
-    /// Names of states separated by commas, with `destroyed` for destroyed issues; all if there is none.
+    /// Names of states separated by commas, with `destroyed` for destroyed issues. Defaults to all.
     pub states: Option<String>,
-    /// All issues if there is none.
+    /// Defaults to all issues.
     pub limit: Option<u32>,
     /// The ID of the last task of the previous page.
     pub after: Option<String>,

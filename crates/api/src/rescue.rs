@@ -38,7 +38,7 @@ pub struct RestoreRequest {
     pub reference: String,
     /// The caller's absolute directory.
     pub cwd: String,
-    /// The ref or the end of it; the newest rescue if there is none.
+    /// The ref or the end of it. Defaults to the newest rescue.
     pub rescue: Option<String>,
     /// The target directory, which must not exist.
     pub into: String,

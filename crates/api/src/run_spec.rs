@@ -26,7 +26,7 @@ pub struct RunSpec {
     /// Counted from 1.
     pub attempt: u32,
     pub agent: AgentSpec,
-    /// The agent's own choice if there is none.
+    /// Defaults to the choice of the agent.
     pub model: Option<String>,
     /// The messages of earlier tasks, oldest first: for a hand-over.
     pub earlier_messages: Vec<String>,
@@ -106,7 +106,7 @@ pub struct IssueSpec {
     pub directory: String,
     /// The issue's branch.
     pub branch: String,
-    /// The branch to start from; the default branch if there is none.
+    /// The branch to start from. Defaults to the default branch.
     pub base: Option<String>,
     /// The commit that the issue's work started from, once it has started.
     pub base_sha: Option<String>,

@@ -13,7 +13,7 @@ use crate::record::RECORD_MAX;
 /// Maximum length of a line, in bytes. The longest stored message fits, too. A peer that sends more is broken.
 const LINE_MAX: usize = 8 * RECORD_MAX;
 
-/// A stream of JSON values, each in a line of its own.
+/// A stream of JSON values, one per line.
 #[derive(Debug)]
 pub struct Stream<Item> {
     lines: LineReader,

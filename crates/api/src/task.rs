@@ -13,7 +13,7 @@ pub enum TaskKind {
     Start,
     /// Continues the session.
     Continue,
-    /// Sends a message to the coordinator. It has a request of its own.
+    /// Sends a message to the coordinator. Queued by [`DelegateRequest`](crate::delegate::DelegateRequest).
     Delegate,
     /// Reports to the coordinator how delegated tasks ended. Only the daemon queues it.
     Report,
@@ -40,9 +40,9 @@ pub struct TaskRequest {
     pub reference: String,
     /// The caller's absolute directory, to which `.`, `#12` and relative paths refer.
     pub cwd: String,
-    /// The message to the agent; the title and text if there is none.
+    /// The message to the agent. Defaults to the title and text.
     pub message: Option<String>,
-    /// The agent; the setting `agent.default` if there is none.
+    /// The agent. Defaults to the setting `agent.default`.
     pub agent: Option<String>,
     /// The model, as the agent names it.
     pub model: Option<String>,
@@ -83,7 +83,7 @@ pub struct TasksQuery {
     pub all: bool,
     #[serde(default, deserialize_with = "flag")]
     pub newest_first: bool,
-    /// All tasks if there is none.
+    /// Defaults to all tasks.
     pub limit: Option<u32>,
     /// The ID of the last task of the previous page.
     pub after: Option<String>,
@@ -108,7 +108,7 @@ pub struct TaskObject {
 /// Deletes ended tasks from the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanRequest {
-    /// The minimum time since their end; the setting `queue.keep` if there is none.
+    /// The minimum time since their end. Defaults to the setting `queue.keep`.
     pub older_than_seconds: Option<u64>,
 }
 

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     async fn body(pages: Vec<Result<Vec<u32>, StoreError>>) -> Result<String, axum::Error> {
-        let list = JsonList::new(futures::stream::iter(pages)).await.expect("the first page is none");
+        let list = JsonList::new(futures::stream::iter(pages)).await.expect("the first page can be read");
         let bytes = to_bytes(list.into_response().into_body(), usize::MAX).await?;
         Ok(String::from_utf8(bytes.to_vec()).expect("JSON is UTF-8"))
     }
