@@ -42,7 +42,9 @@ impl Recorder<'_> {
         let code = output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string());
         let mut text = redact(world, &format!("$ {}  -> {code}\n", typed.join(" ")));
         for (mark, bytes) in [("", &output.stdout), ("! ", &output.stderr)] {
-            for line in redact(world, &String::from_utf8_lossy(bytes)).lines() {
+            // Printed only if something takes long: progress of git, and notices on stderr.
+            let is_slow = |line: &str| line.starts_with("· checking out ") || mark == "! " && line.starts_with("· ");
+            for line in redact(world, &String::from_utf8_lossy(bytes)).lines().filter(|line| !is_slow(line)) {
                 text.push_str(format!("{mark}{line}").trim_end());
                 text.push('\n');
             }
