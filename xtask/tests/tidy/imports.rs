@@ -10,9 +10,6 @@ use crate::repository::assert_none;
 use crate::scanner::{Source, has_word, program};
 use crate::use_tree::{local_paths, use_paths};
 
-/// Files and folders that import each other today: crate, folder, and the names in it. This list only gets shorter.
-const BACK_ARROWS: &[(&str, &str, &[&str])] = &[("engine", "", &["coordinator", "intake", "runner"])];
-
 #[test]
 fn no_file_imports_its_importers() {
     let mut violations = Vec::new();
@@ -32,24 +29,14 @@ fn no_file_imports_its_importers() {
 #[test]
 fn no_folder_imports_its_importers() {
     let mut violations = Vec::new();
-    let mut known = BACK_ARROWS.to_vec();
     for (name, modules) in crates() {
         let imports = imports(&modules);
         for (folder, graph) in &folders(&imports) {
             for circle in circles(graph) {
-                let is_part = |(in_crate, in_folder, members): &(&str, &str, &[&str])| {
-                    (*in_crate, *in_folder) == (name.as_str(), folder.as_str())
-                        && circle.iter().all(|node| members.contains(&node.as_str()))
-                };
-                if let Some(index) = known.iter().position(is_part) {
-                    known.remove(index);
-                } else {
-                    violations.push(report(&name, folder, &circle, &imports));
-                }
+                violations.push(report(&name, folder, &circle, &imports));
             }
         }
     }
-    violations.extend(known.iter().map(|gone| format!("{gone:?} is gone: remove it from BACK_ARROWS in {}", file!())));
     assert_none(
         "no folder imports a folder or file that imports it; move what these share into one below them",
         &violations,

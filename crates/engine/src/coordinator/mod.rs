@@ -5,6 +5,5 @@
 
 pub mod delegate;
 pub(crate) mod describe;
-pub(crate) mod lineage;
 pub mod mentions;
 pub(crate) mod report_text;

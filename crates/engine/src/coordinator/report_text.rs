@@ -11,8 +11,8 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use super::describe::{QUOTES_ARE_DATA, describe};
-use super::lineage::{ROUNDS_MAX, lineage};
 use crate::engine::Engine;
+use crate::intake::lineage::{ROUNDS_MAX, lineage};
 
 /// Longest part of the message's first line that is repeated, in characters. The session knows the rest.
 const MESSAGE_MAX: usize = 200;

@@ -2,4 +2,5 @@
 
 pub mod adopt;
 pub(crate) mod issue_prompt;
+pub(crate) mod lineage;
 pub mod tasks;

@@ -20,10 +20,10 @@ use kugetsu_store::write::{Enqueue, Precondition};
 use uuid::Uuid;
 
 use crate::agents;
-use crate::coordinator::lineage;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::Engine;
 use crate::intake::issue_prompt::issue_prompt;
+use crate::intake::lineage;
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::checked;
 use crate::resolve;
