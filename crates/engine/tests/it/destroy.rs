@@ -8,18 +8,15 @@ use std::time::Duration;
 use kugetsu_agent::CustomProfile;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::IssueState;
-use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_git::command::Git;
-use kugetsu_git::mirror::{Mirror, Source};
-use kugetsu_git::names::BranchName;
 use kugetsu_git::rescue;
-use kugetsu_git::worktree::{Worktree, WorktreeSpec};
 use kugetsu_store::fuse::Fuse;
 use kugetsu_store::view::Repo;
 use kugetsu_testkit::Repository;
 
 use crate::every_step::{Scenario, survives_a_death_at_every_step};
+use crate::files::{create_worktree, mirror};
 use crate::world::{Daemon, World, settings};
 
 /// The programs that the daemon starts. Each passes on what it gets, or hangs when it is the one at which the daemon dies.
@@ -101,25 +98,6 @@ impl Destroy {
         let programs = Programs::new(git.program());
         Self { repository: Repository::with_commit(), git: programs.git().await, programs }
     }
-
-    async fn mirror(&self, world: &World) -> Mirror {
-        let directory = world.home.mirrors().join(naming::mirror_directory(&world.repo.name));
-        let source = Source::Path(self.repository.path().to_owned());
-        Mirror::open_or_create(&world.git, &directory, &source, &mut |_| ()).await.unwrap()
-    }
-
-    /// Creates the worktree that the scripted runner has reported.
-    async fn create_worktree(&self, world: &World, daemon: &Daemon) {
-        let files = daemon.issue(1).await.worktree.unwrap();
-        let (dir, relay) = world.home.files(&files.directory);
-        let mirror = self.mirror(world).await;
-        mirror.update(&mut |_| ()).await.unwrap();
-        let base = mirror.resolve_base(None).await.unwrap();
-        let branch = BranchName::new(files.branch).unwrap();
-        let spec = WorktreeSpec { dir: dir.clone(), relay, branch, base };
-        Worktree::create(&mirror, spec, &mut |_| ()).await.unwrap();
-        fs::write(dir.join("work.txt"), "a day's work").unwrap();
-    }
 }
 
 impl Scenario for Destroy {
@@ -143,7 +121,8 @@ impl Scenario for Destroy {
         daemon.start(1, "done").await;
         daemon.settled(1).await;
         daemon.no_effects(daemon.issue(1).await.id).await;
-        self.create_worktree(&world, &daemon).await;
+        let directory = create_worktree(&world, &daemon, 1).await;
+        fs::write(directory.join("work.txt"), "a day's work").unwrap();
         daemon.kill().await;
         world
     }
@@ -163,7 +142,7 @@ impl Scenario for Destroy {
         let events = daemon.store.events_after(Some(issue), 0, 100).await.unwrap();
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds[5..], ["destroy_asked", "destroyed"], "{kinds:?}");
-        let rescues = rescue::list(&self.mirror(world).await, Some(1)).await.unwrap();
+        let rescues = rescue::list(&mirror(world).await, Some(1)).await.unwrap();
         let names: Vec<&str> = rescues.iter().map(|rescue| rescue.name.as_str()).collect();
         let data = &events.last().unwrap().data;
         assert_eq!(names, [data["rescue"].as_str().expect("the rescue is reported")]);

@@ -6,6 +6,8 @@
 mod crashes;
 mod destroy;
 mod every_step;
+mod files;
+mod pull_requests;
 mod runner;
 mod runs;
 mod world;

@@ -114,6 +114,10 @@ impl World {
         Self { home, machine: Machine::new(), repo, time, clock, settings, git: git.clone(), _directory: directory }
     }
 
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        self.settings.send_modify(|settings| change(Arc::make_mut(settings)));
+    }
+
     pub(crate) fn daemon(&self) -> Daemon {
         self.daemon_with(Fuse::after(usize::MAX))
     }
