@@ -4,6 +4,7 @@
 //! the tests. The house rules are tests too (`xtask/tests/tidy/`).
 
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 
@@ -120,6 +121,11 @@ impl Runner {
             Self::Nextest => cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--cargo-quiet"]),
             Self::Cargo => cargo(["test", "--workspace", "--no-fail-fast", "--quiet"]),
         };
+        if self == Self::Nextest {
+            // Many tests wait for processes and limits, so there is work for more threads than processors.
+            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+            command.arg(format!("--test-threads={}", processors * 2));
+        }
         if !skipped.is_empty() {
             match self {
                 Self::Nextest => {
