@@ -146,7 +146,7 @@ impl Questions {
         state.open.insert(id, Open { title: title.clone(), options, responder });
         Some(Question {
             id,
-            tool: call["toolCallId"].as_str().map(str::to_owned),
+            tool: call["toolCallId"].as_str().map(|id| truncate(id.to_owned(), LINE_MAX)),
             title,
             kind: ToolKind::from_wire(call["kind"].as_str().unwrap_or_default()),
             input: readable(&call["rawInput"], INPUT_MAX),

@@ -9,13 +9,13 @@ use super::inbox::{EVENTS_MAX, Inbox};
 use super::state::SharedState;
 use crate::event::AgentEvent;
 use crate::question::{Policy, Questions};
-use crate::truncate::TEXT_MAX;
+use crate::truncate::{LINE_MAX, TEXT_MAX};
 use crate::wire::{Closed, RpcClient};
 
-/// Longest text of an event in bytes, with the note that tells how much of it was omitted.
-const EVENT_TEXT_MAX: usize = TEXT_MAX + 40;
+/// Longest note after a truncated text, in bytes.
+const NOTE_MAX: usize = 40;
 
-/// Receives `data` as an agent's output during a turn. It is read to its end, texts of events are bounded, and each message
+/// Receives `data` as an agent's output during a turn. It is read to its end, strings in events are bounded, and each message
 /// to the agent is one line.
 pub fn agent_lines(data: &[u8]) {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
@@ -49,25 +49,24 @@ pub fn agent_lines(data: &[u8]) {
 }
 
 fn check(event: AgentEvent) {
-    let texts: Vec<&str> = match &event {
-        AgentEvent::Text { text } | AgentEvent::Thought { text } | AgentEvent::Notice { text } => vec![text],
-        AgentEvent::ToolStarted { id, title, input, .. } => vec![id, title, input],
+    // Text, and lines for people or IDs.
+    let (texts, lines): (Vec<&String>, Vec<&String>) = match &event {
+        AgentEvent::Text { text } | AgentEvent::Thought { text } | AgentEvent::Notice { text } => (vec![text], vec![]),
+        AgentEvent::ToolStarted { id, title, input, .. } => (vec![input], vec![id, title]),
         AgentEvent::ToolChanged { id, title, input, output } => {
-            [Some(id), title.as_ref(), input.as_ref(), output.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect()
+            (input.iter().chain(output).collect(), title.iter().chain([id]).collect())
         }
-        AgentEvent::ToolEnded { id, output, .. } => vec![id, output],
-        AgentEvent::Plan { steps } => steps.iter().map(|step| step.text.as_str()).collect(),
+        AgentEvent::ToolEnded { id, output, .. } => (vec![output], vec![id]),
+        AgentEvent::Plan { steps } => (vec![], steps.iter().map(|step| &step.text).collect()),
         AgentEvent::Question(question) => {
-            question.tool.iter().chain([&question.title, &question.input]).map(String::as_str).collect()
+            (vec![&question.input], question.tool.iter().chain([&question.title]).collect())
         }
-        AgentEvent::Usage { .. } => Vec::new(),
+        AgentEvent::Usage { .. } => (vec![], vec![]),
     };
-    for text in texts {
-        assert!(text.len() <= EVENT_TEXT_MAX, "{} bytes", text.len());
+    for (strings, max) in [(texts, TEXT_MAX), (lines, LINE_MAX)] {
+        for string in strings {
+            assert!(string.len() <= max + NOTE_MAX, "{} bytes", string.len());
+        }
     }
     if let AgentEvent::Question(question) = event {
         let answer = question.decide(Policy::Allow);
