@@ -282,7 +282,7 @@ fn worktree_outside_of_the_home_is_copied_and_gets_a_new_session() {
     let run = machine.continue_issue("github.com/acme/api#14", &["history", "commit all of it"]);
     assert_ne!(run["session_id"], "ses_2b4eb7afbffezJwifgucdIs14y");
     let prompts = machine.world.records("github.com/acme/api#14", "prompt");
-    assert!(prompts.iter().any(|prompt| prompt.to_string().contains("Go on with the work")), "{prompts:?}");
+    assert!(prompts.iter().any(|prompt| prompt.to_string().contains("Continue the work on this issue")), "{prompts:?}");
     assert_eq!(machine.server.show_text("fix/issue-14", "src/a.txt"), "one\nstaged\nunstaged\n");
     assert!(machine.server.try_git(["show", "fix/issue-14:gone.txt"]).status.code() != Some(0));
 }

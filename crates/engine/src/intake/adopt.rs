@@ -1,8 +1,7 @@
-//! Takes over work that was begun on an issue before kugetsu: its files become a worktree, its session goes on where the
-//! files could stay, and the issue is known from then on.
+//! Adopts work on an issue that began before kugetsu: its clone becomes a worktree, its session continues if the files stay
+//! in their directory, and the issue is stored.
 //!
-//! Either everything of it is taken over or nothing is changed. Whoever reads what was there before (`init`) asks for it,
-//! issue by issue.
+//! Either everything is adopted or nothing is changed. `kugetsu init` requests it, issue by issue.
 
 use std::path::{Component, Path};
 
@@ -19,11 +18,12 @@ use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_domain::text::shell_word;
 use kugetsu_forge::references::reference::Reference;
-use kugetsu_git::adopt::ExternalClone;
-use kugetsu_git::adopt::{AdoptError, AdoptSpec};
+use kugetsu_git::adopt::{AdoptError, AdoptSpec, ExternalClone};
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::Worktree;
+use kugetsu_git::worktree::lock::hold;
+use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::Repo;
 use kugetsu_store::write::Adopt;
 use uuid::Uuid;
@@ -34,32 +34,27 @@ use crate::intake::tasks::title;
 use crate::problems::{internal, not_stored, store_failed, usage};
 use crate::pull_requests;
 use crate::resolve;
-use kugetsu_git::worktree::lock::hold;
-use kugetsu_store::query::IssueFilter;
 
-/// The agent that whatever came before kugetsu worked with.
+/// The agent of the shell script.
 const AGENT: &str = "opencode";
-/// What the agent is asked if the work is tried again and nobody knows what it was asked.
-const GO_ON: &str = "Go on with the work that was begun on this issue.";
-/// So much of a foreign word is shown.
-const SHOWN: usize = 60;
+/// The message of the adopted task if the original one is unknown.
+const DEFAULT_MESSAGE: &str = "Continue the work on this issue.";
+/// Characters of the script's state that are quoted.
+const STATE_MAX: usize = 60;
 
-/// Takes the work over. An issue that is known stays as it is.
-///
-/// # Errors
-/// A [`Problem`] with the reason and what to type next; everything is as it was.
+/// Adopts the work. A known issue is not changed.
 pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObject, Problem> {
     let backup = Path::new(&request.backup);
-    let one = |path: &Path| matches!(path.components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]);
-    if !one(backup) {
-        return Err(usage(format!("{:?} cannot be the name of a backup", request.backup)));
+    let is_name = |path: &Path| matches!(path.components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]);
+    if !is_name(backup) {
+        return Err(usage(format!("invalid name of a backup: {:?}", request.backup)));
     }
     let typed = Reference::new(&request.reference);
     if typed.is_path() {
-        return Err(usage(format!("{:?} does not name an issue of a server", request.reference)));
+        return Err(usage(format!("{:?} is a path, not an issue", request.reference)));
     }
     let target = resolve::target(engine, &typed, engine.home().path()).await?;
-    let number = target.number.ok_or_else(|| usage(format!("{:?} names no issue", request.reference)))?;
+    let number = target.number.ok_or_else(|| usage(format!("{:?} has no issue number", request.reference)))?;
     let reference = IssueRef { repo: target.repo.name.clone(), number };
     if let Some(issue) = engine.store().issue(&reference).await.map_err(store_failed)? {
         return Ok(object(engine, &issue, true, vec![]));
@@ -69,40 +64,42 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
     let session = request.session.as_deref().and_then(|id| match SessionId::new(id) {
         Ok(_) => Some(id.to_owned()),
         Err(error) => {
-            notes.push(format!("the next run begins a new session: {error}"));
+            notes.push(format!("the next run opens a new session: {error}"));
             None
         }
     });
     let pr_url = request.pr_url.clone().filter(|url| {
-        let good = pull_requests::checked(url).is_ok();
-        if !good {
-            notes.push("its change's address is none that can be kept; give it by `kugetsu continue`".to_owned());
+        let is_valid = pull_requests::checked(url).is_ok();
+        if !is_valid {
+            notes.push("the URL of its pull request is invalid; set it with `kugetsu set-pr`".to_owned());
         }
-        good
+        is_valid
     });
-    if let Some(other) = worked_in(engine, clone).await? {
+    if let Some(other) = issue_of(engine, clone).await? {
         return Err(Problem::new(ProblemKind::Conflict, format!("{} is the worktree of {other}", clone.display()))
-            .hint(format!("to begin afresh: kugetsu start '{reference}' \"<message>\"")));
+            .hint(format!("start again with `kugetsu start '{reference}' \"<message>\"`")));
     }
-    let found = ExternalClone::at(clone).map_err(|error| not_taken(engine, &reference, request, &error))?;
-    // Nobody begins, removes or attaches to it meanwhile.
-    let _held = match hold(clone) {
-        Ok(Some(held)) => held,
+    let external = ExternalClone::at(clone).map_err(|error| not_adopted(engine, &reference, request, &error))?;
+    // Keeps other processes from using or removing it meanwhile.
+    let _lock = match hold(clone) {
+        Ok(Some(lock)) => lock,
         Ok(None) => {
-            return Err(Problem::new(ProblemKind::Conflict, format!("somebody uses {} right now", clone.display()))
-                .hint("kugetsu init, when that has ended"));
+            return Err(Problem::new(
+                ProblemKind::Conflict,
+                format!("{} is in use by another process", clone.display()),
+            )
+            .hint("when it has ended, run `kugetsu init` again"));
         }
-        Err(error) => return Err(internal(format!("{} cannot be opened: {error}", clone.display()))),
+        Err(error) => return Err(internal(format!("could not lock {}: {error}", clone.display()))),
     };
-    let files = files(engine, &target.repo, &reference, request, &found).await;
-    let (worktree, stayed, told) = files.map_err(|error| not_taken(engine, &reference, request, &error))?;
-    notes.extend(told);
+    let files = adopt_files(engine, &target.repo, &reference, request, &external).await;
+    let (worktree, in_place, messages) = files.map_err(|error| not_adopted(engine, &reference, request, &error))?;
+    notes.extend(messages);
 
-    let resumable = stayed && session.is_some();
-    if session.is_some() && !stayed {
-        notes.push(
-            "its session belongs to the old directory: the next run begins a new one with a hand-over".to_owned(),
-        );
+    let resumable = in_place && session.is_some();
+    if session.is_some() && !in_place {
+        notes
+            .push("its session belongs to the old directory; the next run opens a new one with a hand-over".to_owned());
     }
     let event = Event::Adopted { task: task(request, &reference, engine.now()), worktree, session, resumable, pr_url };
     let adopt = Adopt {
@@ -117,8 +114,8 @@ pub async fn adopt(engine: &Engine, request: &AdoptRequest) -> Result<AdoptedObj
     Ok(object(engine, &applied.issue, applied.repeated, notes))
 }
 
-/// The issue whose worktree of ours that is.
-async fn worked_in(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Problem> {
+/// Returns the issue whose worktree this directory is.
+async fn issue_of(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Problem> {
     let (parent, name) = (clone.parent().and_then(|parent| parent.canonicalize().ok()), clone.file_name());
     let Some(name) = name.and_then(|name| name.to_str()).filter(|_| parent == Some(engine.home().worktrees())) else {
         return Ok(None);
@@ -127,51 +124,51 @@ async fn worked_in(engine: &Engine, clone: &Path) -> Result<Option<IssueRef>, Pr
     Ok(issue.map(|issue| issue.reference))
 }
 
-/// The worktree, whether its files stayed where they were, and what there is to say.
-async fn files(
+/// Creates the worktree. Returns whether its files stayed in their directory, and messages for the user.
+async fn adopt_files(
     engine: &Engine,
     repo: &Repo,
     reference: &IssueRef,
     request: &AdoptRequest,
-    found: &ExternalClone,
+    external: &ExternalClone,
 ) -> Result<(IssueWorktree, bool, Vec<String>), AdoptError> {
     let git = with_token(engine.git(), &engine.settings(), repo.name.base.as_str());
-    let place = engine.home().mirrors().join(naming::mirror_directory(&repo.name));
+    let mirror = engine.home().mirrors().join(naming::mirror_directory(&repo.name));
     let source = source(repo.name.base.is_local(), &repo.source);
-    let (mirror, seeded) = Mirror::open_or_bootstrap(&git, &place, &source, found, &mut |_| ()).await?;
+    let (mirror, notices) = Mirror::open_or_bootstrap(&git, &mirror, &source, external, &mut |_| ()).await?;
     let name = naming::worktree_directory(reference);
     let (dir, relay) = engine.home().files(&name);
     let title = request.message.as_deref().map(title).unwrap_or_default();
-    let own = naming::branch(reference.number, &title);
-    let damaged = |reason: String| AdoptError::Damaged { path: found.dir().to_owned(), reason };
+    let branch = naming::branch(reference.number, &title);
+    let damaged = |reason: String| AdoptError::Damaged { path: external.dir().to_owned(), reason };
     let spec = AdoptSpec {
         dir,
         relay,
-        branch: BranchName::new(own).map_err(|error| damaged(error.to_string()))?,
+        branch: BranchName::new(branch).map_err(|error| damaged(error.to_string()))?,
         recorded_branch: request.branch.clone().and_then(|branch| BranchName::new(branch).ok()),
         git_dir_backup: engine.home().backup().join(&request.backup).join("git").join(&name),
     };
-    let adopted = Worktree::adopt(&mirror, found, spec, &mut |_| ()).await?;
+    let adopted = Worktree::adopt(&mirror, external, spec, &mut |_| ()).await?;
     let worktree = IssueWorktree {
         directory: name,
         branch: adopted.worktree.branch().to_string(),
         base_branch: adopted.base.branch.as_ref().map(ToString::to_string),
         base_sha: adopted.base.commit.as_ref().map(ToString::to_string),
     };
-    Ok((worktree, adopted.in_place, seeded.into_iter().chain(adopted.notices).collect()))
+    Ok((worktree, adopted.in_place, notices.into_iter().chain(adopted.notices).collect()))
 }
 
-/// The work as a task that has stopped.
+/// The task that the issue is blocked at.
 fn task(request: &AdoptRequest, reference: &IssueRef, now: Timestamp) -> Task {
     let state = request.state.as_deref().map(|state| {
-        let state: String = state.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-        format!(", where it was {state:?}")
+        let state: String = state.chars().filter(|c| !c.is_control()).take(STATE_MAX).collect();
+        format!(" in the state {state:?}")
     });
     let message = request.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
-    let (agent, message) = (AGENT.to_owned(), message.unwrap_or(GO_ON).to_owned());
+    let (agent, message) = (AGENT.to_owned(), message.unwrap_or(DEFAULT_MESSAGE).to_owned());
     Task {
         reason: Some(format!(
-            "taken over from the script{}; to go on: kugetsu continue {reference} \"<message>\"",
+            "imported from the script{}; continue with `kugetsu continue {reference} \"<message>\"`",
             state.unwrap_or_default()
         )),
         ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, agent, message, now)
@@ -190,37 +187,40 @@ fn object(engine: &Engine, issue: &Issue, known: bool, notes: Vec<String>) -> Ad
     }
 }
 
-/// Why the work was left, and what to type.
-fn not_taken(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, error: &AdoptError) -> Problem {
+/// The error, with a hint that fits its cause.
+fn not_adopted(engine: &Engine, reference: &IssueRef, request: &AdoptRequest, error: &AdoptError) -> Problem {
     let clone = Path::new(&request.clone);
     let base = request.branch.as_deref().and_then(|branch| BranchName::new(branch).ok());
     let base = base.map(|branch| format!(" --base {}", shell_word(branch.as_str()))).unwrap_or_default();
-    let afresh = format!("kugetsu start '{reference}' \"<message>\"{base}");
-    // What lies where a new worktree would go has to make way first.
+    let start = format!("kugetsu start '{reference}' \"<message>\"{base}");
+    // A new worktree would be created in the same directory.
     let own = engine.home().files(&naming::worktree_directory(reference)).0;
-    let way = match clone == own && clone.symlink_metadata().is_ok() {
+    let make_room = match clone == own && clone.symlink_metadata().is_ok() {
         true => {
-            format!("mv {} {}; then ", shell_word(&request.clone), shell_word(&format!("{}.script", request.clone)))
+            format!("mv {} {} && ", shell_word(&request.clone), shell_word(&format!("{}.script", request.clone)))
         }
         false => String::new(),
     };
-    // Nobody is told to run git there: what lies in such a directory decides what git does.
-    let look = format!("look into it: ls -la {}", shell_word(&request.clone));
+    // Not a git command: the configuration in such a directory would decide what it runs.
+    let inspect = format!("inspect it with `ls -la {}`", shell_word(&request.clone));
     let problem = Problem::new(ProblemKind::Failed, error.to_string());
     problem.hint(match error {
-        AdoptError::Gone(_) => format!("to begin again from what is on the server: {afresh}"),
+        AdoptError::Gone(_) => format!("start again from the server with `{start}`"),
         AdoptError::Elsewhere { .. } | AdoptError::NoRepository(_) | AdoptError::Damaged { .. } => {
-            format!("{look}; to begin again: {way}{afresh}")
+            format!("{inspect}, or start again from the server with `{make_room}{start}`")
         }
         AdoptError::Mirror(_) => match token_variable(&engine.settings(), reference.repo.base.as_str()) {
             Some(name) => {
-                format!("kugetsu init, when the server answers; if a token is missing: kugetsu env set {name} -")
+                format!(
+                    "when the server can be reached, run `kugetsu init` again; set a missing token with \
+                     `kugetsu env set {name} -`"
+                )
             }
-            None => "kugetsu init, when the server answers".to_owned(),
+            None => "when the server can be reached, run `kugetsu init` again".to_owned(),
         },
         AdoptError::Worktree(_) | AdoptError::Git(_) | AdoptError::File(_) => match error.hint() {
-            Some(hint) => format!("{hint}; then: kugetsu init"),
-            None => "kugetsu init, when that is settled".to_owned(),
+            Some(hint) => format!("{hint}; then run `kugetsu init` again"),
+            None => "when the cause is gone, run `kugetsu init` again".to_owned(),
         },
     })
 }
