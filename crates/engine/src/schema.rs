@@ -105,8 +105,7 @@ pub struct Run {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "10m"))]
     pub silence: Duration,
-    /// Directory in which each run gets a temporary directory of its own, which is removed with the run; in the home if
-    /// not set.
+    /// Parent of the temporary directories of runs, which are removed with their runs; in the home if not set.
     #[serde(default, deserialize_with = "absolute_path")]
     #[schemars(with = "Option<String>", extend("format" = "path", "examples" = ["/var/tmp/kugetsu"]))]
     pub temp_dir: Option<PathBuf>,

@@ -155,7 +155,7 @@ impl Reader<'_> {
 }
 
 fn start(item: &Item) -> usize {
-    // A table that exists only through its subtables ([servers.x] without [servers]) has no span of its own.
+    // A table that exists only through its subtables ([servers.x] without [servers]) has no own span.
     let inner = || item.as_table_like()?.iter().find_map(|(_, inner)| inner.span());
     item.span().or_else(inner).map_or(0, |span| span.start)
 }
