@@ -92,7 +92,8 @@ fn redact(world: &World, text: &str) -> String {
     out
 }
 
-/// Replaces ages such as `3 s` and process identifiers such as `(pid 42)`. Their width differs, so a table with ages is not aligned in a snapshot.
+/// Replaces ages such as `3 s` and process identifiers such as `(pid 42)`. Their width differs, so a table with ages is not
+/// aligned in a snapshot.
 fn redact_ages_and_pids(line: &str) -> String {
     let mut words: Vec<&str> = line.trim_end().split(' ').collect();
     for at in 1..words.len() {

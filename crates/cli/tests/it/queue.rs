@@ -27,9 +27,9 @@ fn start_queues_with_a_position_if_all_slots_are_in_use() {
     assert_eq!((&waiting[0]["place"], &waiting[1]["place"]), (&0.into(), &1.into()), "{queue}");
     let listed = world.run(["list"]);
     let third = listed.lines().find(|line| line.starts_with("local/demo#3")).unwrap();
-    let words: Vec<&str> = third.split_whitespace().collect();
-    assert_eq!(words[1], "queued", "{listed}");
-    assert!(words[2].parse::<u32>().is_ok(), "a queued task has an age: {listed}");
+    let cells: Vec<&str> = third.split_whitespace().collect();
+    assert_eq!(cells[1], "queued", "{listed}");
+    assert!(cells[2].parse::<u32>().is_ok(), "a queued task has an age: {listed}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn env_files_are_private_and_values_are_masked() {
 }
 
 #[test]
-fn the_home_is_private_and_kugetsu_home_moves_everything() {
+fn home_is_private_and_follows_kugetsu_home() {
     let world = World::new();
     let repository = world.repository("demo");
     world.start(&repository, &script(&["say hello"]));
@@ -153,7 +153,7 @@ fn a_line_that_is_not_utf_8_does_not_stop_a_run() {
 }
 
 #[test]
-fn an_address_with_a_password_is_rejected_and_not_shown() {
+fn url_with_a_password_is_rejected_and_not_printed() {
     let world = World::new();
     let repository = world.repository("demo");
     for args in [
