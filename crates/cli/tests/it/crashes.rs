@@ -237,7 +237,7 @@ fn run_that_ends_while_the_database_is_locked_frees_its_slot() {
 fn daemon_is_not_started_inside_a_run() {
     let world = World::new();
     let repository = world.repository("demo");
-    let inside = format!("run {} status 2>&1; true", env!("CARGO_BIN_EXE_kugetsu"));
+    let inside = format!("run '{}' status 2>&1; true", env!("CARGO_BIN_EXE_kugetsu"));
     let reference = world.queue(&repository, &script(&["say ready", "wait go", &inside]));
     await_ready(&world, &reference);
     world.kill_daemon();

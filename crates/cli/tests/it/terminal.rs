@@ -188,7 +188,7 @@ fn lists_are_truncated_only_on_a_terminal() {
     assert!(!world.run(["list"]).contains('\u{1b}') && world.run(["list"]).contains(&reason));
     // script(1) gives the program a terminal.
     let on_terminal = |columns: usize, plain: bool| {
-        let typed = format!("stty rows 24 cols {columns}; {} queue list --all", env!("CARGO_BIN_EXE_kugetsu"));
+        let typed = format!("stty rows 24 cols {columns}; '{}' queue list --all", env!("CARGO_BIN_EXE_kugetsu"));
         let mut command = world.home.command("script");
         command.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
         if plain {

@@ -133,7 +133,7 @@ fn full_disk_is_reported_and_stored_tasks_stay() {
     // A file-size limit simulates a full disk: writes fail in the same way.
     let kugetsu = env!("CARGO_BIN_EXE_kugetsu");
     let big = format!("{}\n{}", script(&["hang"]), "x".repeat(100_000));
-    let limited = format!("trap '' XFSZ; ulimit -f 800; exec {kugetsu} daemon run");
+    let limited = format!("trap '' XFSZ; ulimit -f 800; exec '{kugetsu}' daemon run");
     let mut daemon =
         world.home.command("sh").args(["-c", &limited]).stderr(std::process::Stdio::null()).spawn().unwrap();
     kugetsu_testkit::eventually("the daemon", || world.attempt(["daemon", "status"]).status.success().then_some(()));
