@@ -1,5 +1,6 @@
 //! A home of an earlier version is migrated and reads back as it was.
 
+use kugetsu_domain::effect::Effect;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::machine::Machine;
@@ -9,18 +10,37 @@ use kugetsu_store::open::{Opened, open, open_read_only};
 use kugetsu_store::query::{IssueFilter, RunQuery, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 use rusqlite::Connection;
+use sha2::{Digest, Sha384};
 
 use crate::world::{now, start};
 
 const SCHEMA_2: &str = include_str!("../data/schema_2.sql");
+const EFFECTS: &str = include_str!("../../migrations/0003_effects.sql");
 
 /// The home of schema version 2, migrated.
 fn migrated() -> (tempfile::TempDir, Opened) {
+    migrated_from(SCHEMA_2)
+}
+
+fn migrated_from(statements: &str) -> (tempfile::TempDir, Opened) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kugetsu.db");
-    Connection::open(&path).unwrap().execute_batch(SCHEMA_2).unwrap();
+    Connection::open(&path).unwrap().execute_batch(statements).unwrap();
     let opened = open(&path).unwrap();
     (directory, opened)
+}
+
+/// The home of schema version 3 that a daemon has used: of its effects, one was tried twice and one was given up.
+fn schema_3() -> String {
+    let checksum: String = Sha384::digest(EFFECTS).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{SCHEMA_2}
+        {EFFECTS}
+        INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+            VALUES (3, 'effects', true, X'{checksum}', 1);
+        UPDATE effects SET attempt = 2, due_at = 4102444800000, error = 'no answer' WHERE kind = 'remove_files';
+        UPDATE effects SET attempt = 31, state = 'failed', error = 'for ever' WHERE kind = 'report';"
+    )
 }
 
 fn line(view: &RunView) -> String {
@@ -134,4 +154,41 @@ async fn a_migrated_home_is_used_as_before() {
         connection.query_row(recorded, [], |row| row.get::<_, bool>(0)).unwrap(),
         "as earlier versions record them"
     );
+}
+
+#[tokio::test]
+async fn work_in_progress_of_schema_2_has_effects() {
+    let (_directory, opened) = migrated();
+    let claimed = opened.store.claim_effects(now(), 9).await.unwrap();
+    let mut kinds: Vec<&str> = claimed.iter().map(|effect| effect.effect.kind()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["remove_files", "report", "run", "run", "run"]);
+    for effect in claimed.iter().filter(|effect| effect.effect.kind() == "run") {
+        let lease = opened.store.issue_by_id(effect.issue).await.unwrap().lease().unwrap();
+        assert_eq!(effect.effect, Effect::Run(lease));
+        assert_eq!(effect.key, effect.effect.key(effect.issue));
+    }
+}
+
+#[tokio::test]
+async fn effects_of_schema_3_read_back() {
+    let (_directory, opened) = migrated_from(&schema_3());
+    let store = opened.store;
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    let claimed = store.claim_effects(now(), 9).await.unwrap();
+    assert!(claimed.len() == 3 && claimed.iter().all(|effect| matches!(effect.effect, Effect::Run(_))), "{claimed:?}");
+    let due = store.next_effect_due(now()).await.unwrap().unwrap();
+    assert_eq!(due.as_second(), 4_102_444_800);
+
+    let removed = store.issues(IssueFilter::Destroying, 1).await.unwrap().issues[0].id;
+    let tried = store.effects_of(removed).await.unwrap();
+    assert_eq!((tried[0].attempt, tried[0].failed, tried[0].error.as_deref()), (2, false, Some("no answer")));
+    let coordinator = store.issue(&IssueRef::coordinator()).await.unwrap().unwrap();
+    let given_up = store.effects_of(coordinator.id).await.unwrap();
+    assert_eq!((given_up[0].attempt, given_up[0].failed, given_up[0].error.as_deref()), (31, true, Some("for ever")));
+
+    let listed = store.views(ViewQuery::new(ViewFilter::all_issues())).await.unwrap().views;
+    assert_eq!(listed.len(), 14, "the stored views are filled in");
+    store.enqueue(start(11), now()).await.unwrap();
+    assert_eq!(store.views(ViewQuery::new(ViewFilter::all_issues())).await.unwrap().views.len(), 15);
 }
