@@ -17,6 +17,7 @@ fn world(model: &ModelServer) -> Option<World> {
         return None;
     };
     let mut world = World::bare();
+    world.limit = TIMEOUT;
     let bin = world.home.folder("bin");
     std::os::unix::fs::symlink(program, bin.join("opencode")).unwrap();
     world.home.prepend_path(&bin);
@@ -31,7 +32,7 @@ fn message(steps: impl IntoIterator<Item = Step>) -> String {
 }
 
 /// How long real agents may take on a slow machine.
-const TIMEOUT: Duration = Duration::from_secs(270);
+const TIMEOUT: Duration = Duration::from_secs(540);
 
 fn work() -> Vec<Step> {
     vec![
@@ -41,18 +42,40 @@ fn work() -> Vec<Step> {
     ]
 }
 
+/// One test, as each start of opencode takes seconds.
 #[test]
-fn needs_opencode_start_pushes_a_branch() {
+fn needs_opencode_task_is_pushed_continued_and_destroyed() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
-    let (run, code) = world.start(&repository, &message(work().into_iter().skip(1)));
-    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
-    assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
-    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "a.txt"), "one\n");
-    assert!(run["session_id"].as_str().unwrap().starts_with("ses_"), "{run}");
-    assert!(run["usage"]["input_tokens"].as_u64().unwrap() > 0, "{run}");
-    assert!(run["usage"]["output_tokens"].as_u64().unwrap() > 0, "{run}");
+    let look = Step::bash("echo at $PWD $(pwd) prompt $GIT_TERMINAL_PROMPT editor $GIT_EDITOR tmp $TMPDIR");
+    let (first, code) = world.start(&repository, &message(std::iter::once(look).chain(work().into_iter().skip(1))));
+    assert_eq!((first["state"].as_str(), code), (Some("done"), 0), "{first}");
+    assert_eq!((&first["pushed"], &first["commits"]), (&true.into(), &1.into()), "{first}");
+    assert_eq!(repository.show_text(first["branch"].as_str().unwrap(), "a.txt"), "one\n");
+    assert!(first["session_id"].as_str().unwrap().starts_with("ses_"), "{first}");
+    assert!(first["usage"]["input_tokens"].as_u64().unwrap() > 0, "{first}");
+    assert!(first["usage"]["output_tokens"].as_u64().unwrap() > 0, "{first}");
+    let worktree = first["worktree"].as_str().unwrap();
+    let tools = world.records("local/demo#1", "tool_ended");
+    let output = tools[0]["output"].as_str().unwrap();
+    assert!(output.contains(&format!("at {worktree} {worktree} prompt 0 editor true")), "{output}");
+    assert!(output.contains(first["run"].as_str().unwrap()), "{output}");
+
+    // All processes have ended; the model sees the history.
+    world.home.kill_processes();
+    let again = message([Step::bash("pwd"), Step::Say("Done.".to_owned())]);
+    let (second, code) = ended(&world.attempt(["continue", "local/demo#1", &again, "--wait", "--json"]));
+    assert_eq!(code, 0, "{second}");
+    assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
+    let prompts = model.turn_requests().pop().unwrap().texts("user").join("\n");
+    assert_eq!(prompts.matches("do the job").count(), 2, "the model sees both messages: {prompts}");
+    assert!(prompts.contains("How you work here"));
+
+    world.run(["destroy", "local/demo#1", "-y"]);
+    let mut export = world.home.command("opencode");
+    export.envs(model.opencode_env()).args(["export", first["session_id"].as_str().unwrap()]);
+    assert!(!world.home.run(export.current_dir(repository.path())).status.success(), "the session is deleted");
 }
 
 #[test]
@@ -74,44 +97,6 @@ fn needs_opencode_users_own_configuration_is_used() {
     assert!(!model.turn_requests().is_empty());
     let session = world.records("local/demo#1", "session");
     assert!(session[0]["model"].as_str().unwrap().starts_with("mock/"), "{session:?}");
-}
-
-#[test]
-fn needs_opencode_tool_calls_have_cwd_and_variables() {
-    let model = ModelServer::start(Script::say("hello"));
-    let Some(world) = world(&model) else { return };
-    let repository = world.repository("demo");
-    let look = Step::bash("echo at $PWD $(pwd) prompt $GIT_TERMINAL_PROMPT editor $GIT_EDITOR tmp $TMPDIR");
-    let (run, code) = world.start(&repository, &message([look]));
-    assert_eq!(code, 0, "{run}");
-    let worktree = run["worktree"].as_str().unwrap();
-    let tools = world.records("local/demo#1", "tool_ended");
-    let output = tools[0]["output"].as_str().unwrap();
-    assert!(output.contains(&format!("at {worktree} {worktree} prompt 0 editor true")), "{output}");
-    assert!(output.contains(run["run"].as_str().unwrap()), "{output}");
-}
-
-#[test]
-fn needs_opencode_continue_keeps_history_after_all_processes_have_ended() {
-    let model = ModelServer::start(Script::say("hello"));
-    let Some(world) = world(&model) else { return };
-    let repository = world.repository("demo");
-    let (first, _) = world.start(&repository, &message(work().into_iter().skip(1)));
-    world.home.kill_processes();
-    let output = world.attempt([
-        "continue",
-        "local/demo#1",
-        &message([Step::bash("pwd"), Step::Say("Done.".to_owned())]),
-        "--wait",
-        "--json",
-    ]);
-    let (second, code) = ended(&output);
-    assert_eq!(code, 0, "{second}");
-    assert_eq!((&second["session_id"], &second["worktree"]), (&first["session_id"], &first["worktree"]));
-    let last = model.turn_requests().pop().unwrap();
-    let prompts = last.texts("user").join("\n");
-    assert_eq!(prompts.matches("do the job").count(), 2, "the model sees both messages: {prompts}");
-    assert!(prompts.contains("How you work here"));
 }
 
 #[test]
@@ -140,32 +125,6 @@ fn needs_opencode_hanging_model_ends_at_the_silence_limit() {
 }
 
 #[test]
-fn needs_opencode_temporary_model_errors_are_survived() {
-    let model = ModelServer::start(Script::say("hello"));
-    let Some(world) = world(&model) else { return };
-    let repository = world.repository("demo");
-    let steps = [Step::status(429, 1), Step::status(500, 1)].into_iter().chain(work().into_iter().skip(1));
-    let (run, _) = world.start(&repository, &message(steps));
-    match run["state"].as_str().unwrap() {
-        "done" => assert_eq!(run["commits"], 1, "{run}"),
-        state => {
-            assert_eq!(state, "failed", "{run}");
-            assert!(run["reason"].as_str().unwrap().contains("model"), "{run}");
-        }
-    }
-}
-
-#[test]
-fn needs_opencode_truncated_response_is_never_done() {
-    let model = ModelServer::start(Script::say("hello"));
-    let Some(world) = world(&model) else { return };
-    let repository = world.repository("demo");
-    let (run, _) = world.start(&repository, &message([Step::write("a.txt", "x"), Step::cut("half a sen", 1000)]));
-    assert_ne!(run["state"], "done", "{run}");
-    assert!(!run["reason"].as_str().unwrap().is_empty(), "{run}");
-}
-
-#[test]
 fn needs_opencode_refused_permission_blocks_the_task() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
@@ -179,26 +138,6 @@ fn needs_opencode_refused_permission_blocks_the_task() {
         return;
     }
     assert_eq!(run["state"], "blocked", "{run}");
-}
-
-#[test]
-fn needs_opencode_destroy_deletes_the_session() {
-    let model = ModelServer::start(Script::say("hello"));
-    let Some(world) = world(&model) else { return };
-    let repository = world.repository("demo");
-    let (run, _) = world.start(&repository, &message([Step::Say("hello".to_owned())]));
-    let session = run["session_id"].as_str().unwrap();
-    let worktree = PathBuf::from(run["worktree"].as_str().unwrap());
-    let exported = |directory: &Path| {
-        let mut command = world.home.command("opencode");
-        for (name, value) in model.opencode_env() {
-            command.env(name, value);
-        }
-        world.home.run(command.args(["export", session]).current_dir(directory))
-    };
-    assert!(exported(&worktree).status.success());
-    world.run(["destroy", "local/demo#1", "-y"]);
-    assert!(!exported(repository.path()).status.success());
 }
 
 #[test]
@@ -254,11 +193,13 @@ fn needs_opencode_imported_session_continues_if_its_directory_is_the_worktree() 
 }
 
 #[test]
-fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
+fn needs_opencode_concurrent_starts_have_separate_sessions() {
+    /// One more than there are slots.
+    const COUNT: usize = 4;
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };
     let repository = world.repository("demo");
-    let children: Vec<_> = (0..10)
+    let children: Vec<_> = (0..COUNT)
         .map(|index| {
             let steps =
                 [Step::bash(&format!("pwd; echo {index} > own-{index}.txt && git add . && git commit -qm mine"))];
@@ -273,7 +214,7 @@ fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
         let all = world.json(["list", "--json"]).as_array().unwrap().clone();
         assert!(all.iter().filter(|run| run["state"] == "running").count() <= 3);
         let has_ended = |run: &&serde_json::Value| !["queued", "running"].contains(&run["state"].as_str().unwrap());
-        (all.iter().filter(has_ended).count() == 10).then_some(all)
+        (all.iter().filter(has_ended).count() == COUNT).then_some(all)
     });
     let mut sessions = std::collections::BTreeSet::new();
     for run in &runs {
@@ -285,7 +226,7 @@ fn needs_opencode_ten_concurrent_starts_have_ten_sessions() {
             .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("own-"));
         assert_eq!(own.count(), 1, "{run}");
     }
-    assert_eq!(sessions.len(), 10);
+    assert_eq!(sessions.len(), COUNT);
 }
 
 #[test]

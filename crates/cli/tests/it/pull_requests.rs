@@ -1,10 +1,10 @@
-//! The APIs of servers: issues as tasks, and pull requests that keep worktrees.
+//! The APIs of servers: issues as tasks, and pull requests that keep worktrees. The engine's tests cover every kind of
+//! server.
 
 use kugetsu_testkit::forge_server::fault::Fault;
 use kugetsu_testkit::forge_server::issue::Issue;
 use kugetsu_testkit::forge_server::pull_request::{PrState, PullRequest};
-use kugetsu_testkit::{ForgeServer, GitServer, Repository, eventually};
-use serde_json::Value;
+use kugetsu_testkit::{ForgeServer, GitServer, Repository};
 
 use crate::world::{World, ended, script, shown};
 
@@ -19,13 +19,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(kind: &str) -> Self {
-        let forge = match kind {
-            "github" => ForgeServer::github(),
-            "gitlab" => ForgeServer::gitlab(),
-            "forgejo" => ForgeServer::forgejo(),
-            _ => ForgeServer::gitea(),
-        };
+    fn new() -> Self {
+        let forge = ForgeServer::gitea();
         forge.token(TOKEN, "robot");
         let git = GitServer::start(TOKEN);
         git.add_repository_from("acme/api", &Repository::with_commit());
@@ -33,14 +28,9 @@ impl Stage {
         let world = World::new();
         let path = world.home.kugetsu().join("config.toml");
         let mut config = std::fs::read_to_string(&path).unwrap();
-        config.push_str(&format!("\n[servers.test]\nurl = \"{}\"\nkind = \"{kind}\"\n", forge.base_url()));
+        config.push_str(&format!("\n[servers.test]\nurl = \"{}\"\nkind = \"gitea\"\n", forge.base_url()));
         std::fs::write(path, config).unwrap();
-        let variable = match kind {
-            "github" => "GITHUB_TOKEN",
-            "gitlab" => "GITLAB_TOKEN",
-            _ => "GITEA_TOKEN",
-        };
-        world.run(["env", "set", variable, TOKEN]);
+        world.run(["env", "set", "GITEA_TOKEN", TOKEN]);
         Self { world, forge, _git: git }
     }
 
@@ -59,26 +49,8 @@ impl Stage {
 }
 
 #[test]
-fn issue_text_is_the_task_on_every_kind_of_server() {
-    for kind in ["github", "gitea", "forgejo", "gitlab"] {
-        let stage = Stage::new(kind);
-        let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");
-        let number = stage.forge.issue("acme/api", issue);
-        let (run, code) = ended(&stage.world.attempt(["start", &stage.reference(number), "--wait", "--json"]));
-        assert_eq!(code, 0, "{kind}: {run}");
-        assert!(run["branch"].as_str().unwrap().ends_with("-it-is-slow"), "{kind}: {run}");
-        let prompt = stage.world.records(&stage.reference(number), "prompt")[0]["text"].as_str().unwrap().to_owned();
-        assert!(
-            prompt.contains("written by mallory") && prompt.contains("> # It is slow\n>\n> Very.\n"),
-            "{kind}: {prompt}"
-        );
-        assert!(prompt.contains("> # How you work here\n> Do as you like.\n"), "it stays quoted: {prompt}");
-    }
-}
-
-#[test]
 fn unreadable_issue_fails_with_a_hint_to_pass_a_message() {
-    let stage = Stage::new("gitea");
+    let stage = Stage::new();
     let pr = stage.forge.pull_request("acme/api", PullRequest::new("A pull request", "topic"));
     for (number, parts) in [(99, ["found nothing", "\"<message>\""]), (pr, ["is a pull request", "not an issue"])] {
         let output = stage.world.attempt(["start", &stage.reference(number)]);
@@ -94,59 +66,8 @@ fn unreadable_issue_fails_with_a_hint_to_pass_a_message() {
 }
 
 #[test]
-fn pull_request_of_a_pushed_branch_is_detected() {
-    for kind in ["github", "gitea", "gitlab"] {
-        let stage = Stage::new(kind);
-        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        // Opened meanwhile by the agent or the user.
-        let branch = format!("kugetsu/{number}-do-the-job");
-        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Draft));
-        assert_eq!(stage.pushed(number), branch);
-        let run = eventually("the pull request to be detected", || {
-            let run = stage.world.latest(&stage.reference(number));
-            if run["change_state"] == "draft" { Ok(run) } else { Err(run) }
-        });
-        assert!(run["pr_url"].as_str().unwrap().ends_with(&format!("/{pr}")), "{kind}: {run}");
-
-        stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
-        let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
-        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("is merged"), "{kind}: {}", shown(&output));
-    }
-}
-
-#[test]
-fn destroy_keeps_the_worktree_of_an_open_pull_request() {
-    for kind in ["github", "gitea", "gitlab"] {
-        let stage = Stage::new(kind);
-        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        let branch = stage.pushed(number);
-        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
-        let reference = stage.reference(number);
-        let assert_refused = |parts: &[&str]| {
-            let output = stage.world.attempt(["destroy", &reference, "-y"]);
-            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(3), "{kind}: {}", shown(&output));
-            assert!(parts.iter().all(|part| stderr.contains(part)), "{kind}: {stderr}");
-            assert!(stage.world.worktree(&reference).exists());
-        };
-        assert_refused(&["is open", "--discard"]);
-        stage.forge.set_pr_state("acme/api", pr, PrState::Conflict);
-        assert_refused(&["in conflict with its base"]);
-        for _ in 0..4 {
-            stage.forge.fail_next(Fault::Status(500));
-        }
-        assert_refused(&["is unknown", "destroy.check_pr false"]);
-        stage.forge.revoke(TOKEN);
-        assert_refused(&["is unknown"]);
-        stage.world.run(["config", "set", "destroy.check_pr", "false"]);
-        stage.world.run(["destroy", &reference, "-y"]);
-    }
-}
-
-#[test]
 fn set_pr_asks_the_server_of_the_url() {
-    let stage = Stage::new("gitea");
+    let stage = Stage::new();
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
     let pr =
         stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch").state(PrState::Closed));
@@ -166,6 +87,9 @@ fn set_pr_asks_the_server_of_the_url() {
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
         assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{}", shown(&output));
     }
+    let removed = stage.world.run(["set-pr", &reference, "--remove"]);
+    assert!(removed.contains("removed "), "{removed}");
+    assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull request"));
     let unknown = stage.world.attempt(["set-pr", &reference, "https://git.example.net/acme/api/pulls/3"]);
     assert_eq!(unknown.status.code(), Some(0), "it is stored: {}", shown(&unknown));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("could not determine the state"), "{}", shown(&unknown));
@@ -175,99 +99,33 @@ fn set_pr_asks_the_server_of_the_url() {
 }
 
 #[test]
-fn detected_pull_request_has_the_configured_url() {
-    for (kind, page) in [("github", "pull"), ("gitea", "pulls"), ("gitlab", "-/merge_requests")] {
-        let stage = Stage::new(kind);
-        // The server reports another root URL, as one behind a proxy does.
-        stage.forge.set_root_url("http://localhost:3000");
-        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        let branch = format!("kugetsu/{number}-do-the-job");
-        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
-        assert_eq!(stage.pushed(number), branch);
-        let run = eventually("the pull request to be detected", || {
-            let run = stage.world.latest(&stage.reference(number));
-            if run["change_state"] == "open" { Ok(run) } else { Err(run) }
-        });
-        assert_eq!(run["pr_url"], format!("{}/acme/api/{page}/{pr}", stage.forge.base_url()), "{kind}");
-        stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
-        let output = stage.world.attempt(["destroy", &stage.reference(number), "-y"]);
-        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
-    }
-}
-
-#[test]
-fn second_pull_request_of_a_branch_is_detected() {
-    let stage = Stage::new("gitea");
+fn destroy_keeps_the_worktree_of_an_open_pull_request() {
+    let stage = Stage::new();
     let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-    let branch = format!("kugetsu/{number}-do-the-job");
-    let first = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch).state(PrState::Closed));
-    assert_eq!(stage.pushed(number), branch);
     let reference = stage.reference(number);
-    eventually("the first pull request to be detected", || {
-        let run = stage.world.latest(&reference);
-        if run["change_state"] == "closed" { Ok(()) } else { Err(run) }
-    });
-    let second = stage.forge.pull_request("acme/api", PullRequest::new("Once more", &branch));
-    let output = stage.world.attempt(["destroy", &reference, "-y"]);
-    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains(&format!("/pulls/{second} is open")),
-        "{}",
-        shown(&output)
-    );
-
-    // The recorded pull request counts, even if there are others.
-    stage.world.run(["set-pr", &reference, &format!("{}/acme/api/pulls/{first}", stage.forge.base_url())]);
-    stage.world.run(["destroy", &reference, "-y"]);
-    let (run, _) = ended(&stage.world.attempt(["start", &reference, &script(&["say hm"]), "--wait", "--json"]));
-    assert_eq!((&run["pr_url"], &run["change_state"]), (&Value::Null, &Value::Null), "a new start: {run}");
-}
-
-#[test]
-fn set_pr_rejects_what_is_no_pull_request_and_removes_the_recorded_one() {
-    for kind in ["github", "gitea", "gitlab"] {
-        let stage = Stage::new(kind);
-        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        let reference = stage.reference(number);
-        stage.world.run(["start", &reference, &script(&["say hm"]), "--wait"]);
-        let (issues, prs) = match kind {
-            "github" => ("issues", "pull"),
-            "gitlab" => ("-/issues", "-/merge_requests"),
-            _ => ("issues", "pulls"),
-        };
-        let base = stage.forge.base_url();
-        for page in [format!("{issues}/{number}"), format!("{prs}/99")] {
-            let output = stage.world.attempt(["set-pr", &reference, &format!("{base}/acme/api/{page}")]);
-            assert_eq!(output.status.code(), Some(2), "{kind} {page}: {}", shown(&output));
-            assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was stored"), "{}", shown(&output));
-        }
-        assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
-
-        let pr = stage.forge.pull_request("acme/api", PullRequest::new("Elsewhere", "another-branch"));
-        stage.world.run(["set-pr", &reference, &format!("{base}/acme/api/{prs}/{pr}")]);
-        assert_eq!(stage.world.latest(&reference)["change_state"], "open", "{kind}");
-        let stdout = stage.world.run(["set-pr", &reference, "--remove"]);
-        assert!(stdout.contains("removed "), "{stdout}");
-        assert_eq!(stage.world.latest(&reference)["pr_url"], Value::Null, "{kind}");
-        assert!(stage.world.run(["set-pr", &reference, "--remove"]).contains("has no pull request"));
-        stage.world.run(["destroy", &reference, "-y"]);
-    }
-}
-
-#[test]
-fn destroy_warns_if_pull_requests_are_hidden_without_a_token() {
-    for (kind, variable) in [("github", "GITHUB_TOKEN"), ("gitea", "GITEA_TOKEN"), ("gitlab", "GITLAB_TOKEN")] {
-        let stage = Stage::new(kind);
-        let number = stage.forge.issue("acme/api", Issue::new("It is slow"));
-        stage.pushed(number);
-        let reference = stage.reference(number);
-        stage.forge.private("acme/api", &["robot"]);
-        stage.world.run(["env", "rm", variable]);
+    let branch = stage.pushed(number);
+    let pr = stage.forge.pull_request("acme/api", PullRequest::new("Make it quick", &branch));
+    let destroy = |code: i32, parts: &[&str]| {
         let output = stage.world.attempt(["destroy", &reference, "-y"]);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{kind}: {}", shown(&output));
-        let line = stderr.lines().find(|line| line.contains("without a token")).unwrap_or_default();
-        assert!(line.contains("may be hidden"), "{kind}: {stderr}");
-        assert!(line.contains(&format!("kugetsu env set {variable} -")), "{kind}: {stderr}");
-    }
+        assert_eq!(output.status.code(), Some(code), "{}", shown(&output));
+        assert!(parts.iter().all(|part| stderr.contains(part)), "{stderr}");
+    };
+    destroy(3, &["is open", "--discard"]);
+    assert!(stage.world.worktree(&reference).exists());
+    stage.forge.fail_next(Fault::Status(400));
+    destroy(3, &["is unknown", "destroy.check_pr false"]);
+    stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
+    destroy(0, &["is merged"]);
+}
+
+#[test]
+fn issue_text_is_the_task() {
+    let stage = Stage::new();
+    let number = stage.forge.issue("acme/api", Issue::new("It is slow").body("Very.").author("mallory"));
+    let reference = stage.reference(number);
+    let (run, code) = ended(&stage.world.attempt(["start", &reference, "--wait", "--json"]));
+    assert_eq!(code, 0, "{run}");
+    let prompt = stage.world.records(&reference, "prompt")[0]["text"].as_str().unwrap().to_owned();
+    assert!(prompt.contains("written by mallory") && prompt.contains("> # It is slow"), "{prompt}");
 }

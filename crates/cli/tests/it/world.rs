@@ -3,13 +3,17 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use kugetsu_testkit::{Home, Repository, eventually, scripted_agent};
+use kugetsu_testkit::wait::DEADLINE;
+use kugetsu_testkit::{Home, Repository, eventually, eventually_within, scripted_agent};
 use serde_json::Value;
 
 /// A temporary home in which kugetsu runs.
 pub(crate) struct World {
     pub(crate) home: Home,
+    /// Time limit of every command and of every wait for a state. Only a failing test reaches it.
+    pub(crate) limit: Duration,
 }
 
 impl World {
@@ -26,7 +30,7 @@ impl World {
 
     /// Without any settings.
     pub(crate) fn bare() -> Self {
-        Self { home: Home::new() }
+        Self { home: Home::new(), limit: DEADLINE }
     }
 
     /// A repository with one commit.
@@ -46,7 +50,7 @@ impl World {
     /// Runs `kugetsu` in a directory. It may fail.
     #[track_caller]
     pub(crate) fn try_in<S: AsRef<OsStr>>(&self, directory: &Path, args: impl IntoIterator<Item = S>) -> Output {
-        self.home.run(&mut self.command(directory, args))
+        self.home.run_within(self.limit, &mut self.command(directory, args))
     }
 
     /// Runs `kugetsu` in the user's home. It may fail.
@@ -100,7 +104,7 @@ impl World {
     /// Waits until the latest run is in this state.
     #[track_caller]
     pub(crate) fn await_state(&self, reference: &str, state: &str) -> Value {
-        eventually(&format!("{reference} to be {state}"), || {
+        eventually_within(self.limit, &format!("{reference} to be {state}"), || {
             let run = self.latest(reference);
             if run["state"] == state { Ok(run) } else { Err(run) }
         })
