@@ -1,4 +1,4 @@
-//! the pull request of an issue: named by somebody or found by its branch, and what its server says of it.
+//! The pull request of an issue: set by the user or detected by the branch, and its state on the forge.
 
 use std::path::Path;
 
@@ -22,46 +22,40 @@ use crate::forges::forge;
 use crate::problems::{not_stored, problem, usage};
 use crate::resolve;
 
-/// What is known of an issue's pull request now.
+/// The current state of an issue's pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrStatus {
-    /// There is none, as far as can be told.
+    /// The forge has none, or the forge is not known.
     None,
-    /// Its server shows it, if there is one, only to those who bring a token, and there is no token.
+    /// The forge may have one, and hides it from requests without a token.
     Hidden {
-        /// That, and how to set one, in words.
+        /// A message for the user, with the command that sets a token.
         why: String,
     },
-    /// Its server was asked just now.
-    Known {
-        /// The address of its page.
-        url: String,
-        /// What has become of it.
-        state: PrState,
-    },
-    /// Its server could not be asked, or did not answer: nothing may be taken for granted.
+    /// The forge has just reported it.
+    Known { url: String, state: PrState },
+    /// The forge did not answer, so there may be an open one.
     Unknown {
-        /// The address of its page, where there is a pull request for certain.
+        /// The pull request, if one is recorded.
         url: Option<String>,
-        /// Why, in words.
+        /// The reason, for the user.
         why: String,
     },
 }
 
-/// Says which pull request belongs to an issue (C7), once its server was asked about it.
+/// Records the pull request of an issue, after asking the forge for its state. A forge that does not answer is no error.
 ///
 /// # Errors
-/// There is no such issue, that is no address of a pull request, or its server says that no pull request is there: nothing was
-/// stored then. A server that cannot be asked is no error.
+/// There is no such issue, the URL is not that of a pull request, or the forge has no such pull request. Nothing was stored.
 pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, PrStatus), Problem> {
     let issue = of_an_issue(engine, reference, cwd).await?;
     let url = checked(url)?;
     if address(engine, &url).is_none() {
         return Err(not_a_pull_request(&url));
     }
-    let known = match at(engine, &url).await {
+    let known = match state_of(engine, &url).await {
         Ok(state) => PrStatus::Known { url: url.clone(), state },
-        Err(Unasked::Answer(error)) if error.denies_pull_request() => {
+        Err(StateError::Forge(error)) if error.denies_pull_request() => {
             let kind = match error {
                 ForgeError::NotAPullRequest { .. } => ProblemKind::Usage,
                 _ => ProblemKind::NotFound,
@@ -70,24 +64,24 @@ pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Res
         }
         Err(error) => PrStatus::Unknown { url: Some(url.clone()), why: error.to_string() },
     };
-    let named = engine.apply(issue.id, Event::PrSet { url }).await;
-    let mut issue = named.map_err(|error| not_stored(&issue.reference, error))?;
+    let set = engine.apply(issue.id, Event::PrSet { url }).await;
+    let mut issue = set.map_err(|error| not_stored(&issue.reference, error))?;
     if let PrStatus::Known { url, state } = &known {
-        let seen = engine.apply(issue.id, Event::PrChecked { url: url.clone(), state: *state }).await;
-        issue = seen.map_err(|error| not_stored(&issue.reference, error))?;
+        let checked = engine.apply(issue.id, Event::PrChecked { url: url.clone(), state: *state }).await;
+        issue = checked.map_err(|error| not_stored(&issue.reference, error))?;
     }
     Ok((issue, known))
 }
 
-/// Takes back which pull request belongs to an issue: the issue, and the address that it had.
+/// Clears the recorded pull request of an issue. Returns the issue, and the URL if there was one.
 ///
 /// # Errors
 /// There is no such issue.
 pub async fn clear(engine: &Engine, reference: &str, cwd: &Path) -> Result<(Issue, Option<String>), Problem> {
     let issue = of_an_issue(engine, reference, cwd).await?;
     let Some(pr) = issue.pr.clone() else { return Ok((issue, None)) };
-    let forgotten = engine.apply(issue.id, Event::PrCleared).await;
-    let issue = forgotten.map_err(|error| not_stored(&issue.reference, error))?;
+    let cleared = engine.apply(issue.id, Event::PrCleared).await;
+    let issue = cleared.map_err(|error| not_stored(&issue.reference, error))?;
     Ok((issue, Some(pr.url)))
 }
 
@@ -99,60 +93,59 @@ async fn of_an_issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<Iss
     }
 }
 
-/// Asks the server what has become of an issue's pull request, and stores what it says. One that nobody named is looked for by
-/// the branch that was pushed.
+/// Asks the forge for the state of an issue's pull request and stores it. Without a recorded one, the forge is asked for
+/// that of the pushed branch.
 pub(crate) async fn refresh(engine: &Engine, issue: &Issue) -> PrStatus {
-    let known = ask(engine, issue).await;
-    if let PrStatus::Known { url, state } = &known
+    let status = ask(engine, issue).await;
+    if let PrStatus::Known { url, state } = &status
         && let Err(error) = engine.apply(issue.id, Event::PrChecked { url: url.clone(), state: *state }).await
     {
-        tracing::warn!(issue = %issue.reference, %error, "what became of a pull request could not be stored");
+        tracing::warn!(issue = %issue.reference, %error, "the state of a pull request could not be stored");
     }
-    known
+    status
 }
 
-/// Asks the forge without storing its answer.
+/// As [`refresh`], without storing the state.
 pub(crate) async fn ask(engine: &Engine, issue: &Issue) -> PrStatus {
     let Some(pr) = &issue.pr else { return by_branch(engine, issue).await };
     let url = pr.url.clone();
-    let state = match at(engine, &url).await {
+    let state = match state_of(engine, &url).await {
         Ok(state) => state,
         Err(error) => return PrStatus::Unknown { url: Some(url), why: error.to_string() },
     };
     if pr.origin == PrOrigin::Detected && !state.is_open() {
-        // Nobody said that it is the only one: another one of the same branch may wait.
-        let found = by_branch(engine, issue).await;
-        let waits = matches!(&found, PrStatus::Known { state, .. } if state.is_open());
-        if waits || matches!(found, PrStatus::Unknown { .. }) {
-            return found;
+        // The branch may have another one that is open.
+        let other = by_branch(engine, issue).await;
+        let is_open = matches!(&other, PrStatus::Known { state, .. } if state.is_open());
+        if is_open || matches!(other, PrStatus::Unknown { .. }) {
+            return other;
         }
     }
     PrStatus::Known { url, state }
 }
 
-/// Why nothing is known of a pull request at an address.
+/// Why the state of a pull request is not known.
 #[derive(Debug, Error)]
-enum Unasked {
+enum StateError {
     #[error("it is not the URL of a pull request on a known server")]
     NoAddress,
     #[error("its server is not known")]
     NoServer,
     #[error("{0} is not configured; add it with `kugetsu server add <name> {0}`")]
     NotConfigured(ServerBase),
-    /// What the server said, or why it did not.
     #[error(transparent)]
-    Answer(#[from] ForgeError),
+    Forge(#[from] ForgeError),
 }
 
-/// What its server says of the change at an address.
-async fn at(engine: &Engine, url: &str) -> Result<PrState, Unasked> {
-    let address = address(engine, url).ok_or(Unasked::NoAddress)?;
-    let base = address.base.as_ref().ok_or(Unasked::NoServer)?;
-    let forge = forge(engine, base)?.ok_or_else(|| Unasked::NotConfigured(base.clone()))?;
+/// Asks the forge for the state of the pull request at a URL.
+async fn state_of(engine: &Engine, url: &str) -> Result<PrState, StateError> {
+    let address = address(engine, url).ok_or(StateError::NoAddress)?;
+    let base = address.base.as_ref().ok_or(StateError::NoServer)?;
+    let forge = forge(engine, base)?.ok_or_else(|| StateError::NotConfigured(base.clone()))?;
     Ok(pull_request_at(forge.as_ref(), &address).await?.state)
 }
 
-/// Only what was pushed can have a pull request, and only a server that is known can be asked for it.
+/// Asks the forge for the pull request of the issue's branch. Only a pushed branch can have one.
 async fn by_branch(engine: &Engine, issue: &Issue) -> PrStatus {
     let (base, project) = (&issue.reference.repo.base, &issue.reference.repo.project);
     let Some(files) = issue.worktree.as_ref().filter(|_| !base.is_local()) else { return PrStatus::None };
@@ -174,7 +167,7 @@ async fn by_branch(engine: &Engine, issue: &Issue) -> PrStatus {
     }
 }
 
-/// What there is to say of a server that hides its pull requests from whoever brings no token, where there is none to bring.
+/// Returns [`PrStatus::Hidden`] if no token is set for the server.
 fn hidden(engine: &Engine, base: &ServerBase) -> Option<PrStatus> {
     let settings = engine.settings();
     let variable = token_variable(&settings, base.as_str())?;
@@ -185,23 +178,23 @@ fn hidden(engine: &Engine, base: &ServerBase) -> Option<PrStatus> {
     token(&settings, base.as_str()).is_none().then_some(PrStatus::Hidden { why })
 }
 
-/// The one that still waits, if one does; else the one that was changed last.
+/// Returns an open one if there is one, else the one that changed last.
 fn best(pulls: Vec<PullRequest>) -> Option<PullRequest> {
     let open = pulls.iter().position(|pull| pull.state.is_open());
     pulls.into_iter().nth(open.unwrap_or(0))
 }
 
-/// The address as it can be asked about.
+/// Parses the URL of a pull request.
 fn address(engine: &Engine, url: &str) -> Option<Address> {
     let address = parse(url, &engine.settings().servers.known(), None).ok()?;
-    // On most servers issues and pull requests share their numbers, and the page of one leads to the other.
+    // Most forges number issues and pull requests together and redirect from the page of one to the other.
     matches!(address.target, Target::PullRequest(_) | Target::Issue(_)).then_some(address)
 }
 
-/// The address of a pull request as it may be stored and shown: nothing that opens a door is in it.
+/// Returns the URL if it can be stored and shown.
 ///
 /// # Errors
-/// It is none, or holds a user, a password or a query.
+/// It is not a URL, or contains credentials or a query.
 pub(crate) fn checked(url: &str) -> Result<String, Problem> {
     let plain = !url.contains(|c: char| c.is_whitespace() || c.is_control());
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));

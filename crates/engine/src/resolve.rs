@@ -1,5 +1,5 @@
-//! What a reference means: which repository, which issue. A person writes addresses, short forms, paths and session
-//! identifiers; everything behind this file knows repositories and issues only.
+//! Resolves references. Users write URLs, short forms, paths and session ids; the rest of the engine knows repositories
+//! and issues only.
 
 use std::path::{Path, PathBuf};
 
@@ -22,29 +22,28 @@ use crate::engine::Engine;
 use crate::problems::{internal, problem, store_failed, usage};
 use crate::settings::Settings;
 
-/// How many candidates an error lists.
+/// Maximum number of candidates that an error lists.
 const LISTED: usize = 10;
 
-/// Where a new task goes.
+/// The repository and issue of a new task.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskTarget {
-    /// The repository and where git finds it.
     pub(crate) repo: Repo,
     /// The issue's number; `None` takes the next local one.
     pub(crate) number: Option<u64>,
-    /// The branch that the person stands on, where that is not the one of the repository's own checkout.
+    /// The user's branch, if the user is in a linked worktree of the repository.
     pub(crate) branch: Option<BranchName>,
 }
 
-/// The place that a `start` names. A new local repository gets its name here; the caller holds the engine's `naming`
-/// until it is stored.
+/// Resolves the reference of a `start`. A new local repository gets its name here; the caller holds the engine's `naming`
+/// lock until it is stored.
 pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<TaskTarget, Problem> {
     if let Reference::Path(path) = reference {
         let located = locate(engine, &expand(path, cwd)?).await?;
         let repo = local_repo(engine, &located).await?;
-        // A linked worktree has a HEAD of its own, and that is what the person sees.
-        let linked = !located.bare && main_place(&located) != located.root.canonicalize().unwrap_or_default();
-        let branch = if linked {
+        // A linked worktree has its own HEAD, which is the one that the user sees.
+        let is_linked = !located.bare && main_directory(&located) != located.root.canonicalize().unwrap_or_default();
+        let branch = if is_linked {
             located.branch(engine.git()).await.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
         } else {
             None
@@ -74,21 +73,21 @@ pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -
     Ok(TaskTarget { repo, number: Some(number), branch: None })
 }
 
-/// The issue that is meant, which kugetsu must know already.
+/// Resolves a reference to an issue that kugetsu has worked on.
 pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<Issue, Problem> {
     match reference {
         Reference::Path(path) => issue_at(engine, path, cwd).await,
         Reference::Address(address) => issue_of(engine, address, cwd).await,
         Reference::Coordinator => {
-            let found = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
-            found.ok_or_else(|| {
+            let issue = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
+            issue.ok_or_else(|| {
                 Problem::new(ProblemKind::NotFound, "the coordinator has no messages yet")
                     .hint("send it one with `kugetsu delegate \"<message>\"`")
             })
         }
         Reference::Session(session) => {
-            let found = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
-            found.ok_or_else(|| {
+            let issue = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
+            issue.ok_or_else(|| {
                 Problem::new(ProblemKind::NotFound, format!("{session:?} is neither an issue nor the ID of a session"))
                     .hint("list issues with `kugetsu list`; name one as owner/repo#12, or `.` for the one of this directory")
             })
@@ -118,17 +117,17 @@ async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
     })
 }
 
-/// The one issue of the repository at a path that is still open.
+/// Returns the only open issue of the repository at a path.
 async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
     let path = expand(reference, cwd)?;
-    if let Some(issue) = worked_in(engine, &path).await? {
+    if let Some(issue) = worktree_issue(engine, &path).await? {
         return Ok(issue);
     }
     let located = locate(engine, &path).await?;
-    let home = main_place(&located);
+    let directory = main_directory(&located);
     let known = engine.store().local_repos().await.map_err(store_failed)?;
-    let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == home) else {
-        return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", home.display()))
+    let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == directory) else {
+        return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", directory.display()))
             .hint(format!("start with `kugetsu start {reference} \"<message>\"`")));
     };
     let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), LISTED).await.map_err(store_failed)?;
@@ -145,20 +144,20 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
     }
 }
 
-/// The issue in whose worktree the path lies.
-async fn worked_in(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
-    let Some(directory) = own_worktree(engine, path) else { return Ok(None) };
+/// Returns the issue whose worktree contains the path.
+async fn worktree_issue(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
+    let Some(directory) = worktree_directory(engine, path) else { return Ok(None) };
     engine.store().issue(IssueFilter::Directory(directory)).await.map_err(store_failed)
 }
 
-/// The name of the worktree of ours that holds the path.
-fn own_worktree(engine: &Engine, path: &Path) -> Option<String> {
+/// Returns the name of the directory of the issue's worktree that contains the path.
+fn worktree_directory(engine: &Engine, path: &Path) -> Option<String> {
     let worktrees = engine.home().worktrees().canonicalize().ok()?;
     let inside = path.canonicalize().ok()?.strip_prefix(worktrees).ok()?.to_owned();
     Some(inside.components().next()?.as_os_str().to_str()?.to_owned())
 }
 
-/// A path as the person meant it: relative to where they are, `~` being their own home.
+/// Makes a path absolute. `~` is the user's home.
 fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
     let path =
         reference.get(..7).filter(|begin| begin.eq_ignore_ascii_case("file://")).map_or(reference, |_| &reference[7..]);
@@ -166,37 +165,39 @@ fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
         None => PathBuf::from(path),
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-            let home = home.ok_or_else(|| usage(format!("{reference}: HOME is not set, so ~ means nothing")))?;
+            let home = home.ok_or_else(|| usage(format!("cannot expand {reference}: HOME is not set")))?;
             PathBuf::from(home).join(rest.trim_start_matches('/'))
         }
         Some(_) => {
-            return Err(usage(format!("{reference}: other people's ~ is not looked up")).hint("write the whole path"));
+            return Err(
+                usage(format!("cannot expand {reference}: only your own ~ is supported")).hint("use an absolute path")
+            );
         }
     };
     Ok(cwd.join(path))
 }
 
-/// The repository at a path. None that lies in directories of kugetsu's own: what agents write there, settings that name
-/// programs among it, is not to be run by a git that no cage holds. So git is asked only of a path without links, which
-/// nobody can bend meanwhile, and what it finds is looked at as well.
+/// Finds the repository at a path. One in kugetsu's directories is refused: agents write there, and git would run the
+/// programs that its settings name. The links of the path are resolved before the check, so that none can be changed after
+/// it, and the directories that git reports are checked too.
 async fn locate(engine: &Engine, path: &Path) -> Result<LocalRepo, Problem> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    refuse_our_own(engine, &path)?;
+    refuse_kugetsus(engine, &path)?;
     let located = LocalRepo::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
-    for place in [&located.root, &located.common_dir] {
-        refuse_our_own(engine, &place.canonicalize().unwrap_or_else(|_| place.clone()))?;
+    for directory in [&located.root, &located.common_dir] {
+        refuse_kugetsus(engine, &directory.canonicalize().unwrap_or_else(|_| directory.clone()))?;
     }
     Ok(located)
 }
 
-fn refuse_our_own(engine: &Engine, place: &Path) -> Result<(), Problem> {
-    if own_worktree(engine, place).is_some() {
-        return Err(usage(format!("{} is a worktree of kugetsu's own", place.display()))
-            .hint("to go on with its issue: kugetsu continue . \"<message>\""));
+fn refuse_kugetsus(engine: &Engine, path: &Path) -> Result<(), Problem> {
+    if worktree_directory(engine, path).is_some() {
+        return Err(usage(format!("{} is the worktree of an issue, not a repository", path.display()))
+            .hint("continue the issue with `kugetsu continue . \"<message>\"`"));
     }
-    if engine.home().holds(place) {
-        return Err(usage(format!("{} lies in kugetsu's own directories, where no work begins", place.display()))
-            .hint("name a repository of yours that lies elsewhere"));
+    if engine.home().holds(path) {
+        return Err(usage(format!("{} is below a directory of kugetsu", path.display()))
+            .hint("name one of your own repositories"));
     }
     Ok(())
 }
@@ -205,25 +206,25 @@ fn not_a_repository(error: &SourceError) -> Problem {
     problem(ProblemKind::Usage, error, error.hint())
 }
 
-/// The repository itself, also when the person stands in one of its linked worktrees.
-fn main_place(located: &LocalRepo) -> PathBuf {
-    let place = match located.common_dir.file_name() {
+/// Returns the directory of the repository itself, also for a linked worktree.
+fn main_directory(located: &LocalRepo) -> PathBuf {
+    let directory = match located.common_dir.file_name() {
         Some(name) if !located.bare && name == ".git" => located.common_dir.parent().unwrap_or(&located.root),
         _ => &located.root,
     };
-    place.canonicalize().unwrap_or_else(|_| place.to_owned())
+    directory.canonicalize().unwrap_or_else(|_| directory.to_owned())
 }
 
 async fn local_repo(engine: &Engine, located: &LocalRepo) -> Result<Repo, Problem> {
-    let place = main_place(located);
-    let source = place.to_str().ok_or_else(|| {
-        usage(format!("the path {} is not UTF-8", place.display()))
-            .hint("rename the directory, or clone it to another place")
+    let directory = main_directory(located);
+    let source = directory.to_str().ok_or_else(|| {
+        usage(format!("the path {} is not UTF-8", directory.display()))
+            .hint("rename the directory, or clone the repository elsewhere")
     })?;
     let known = engine.store().local_repos().await.map_err(store_failed)?;
     let taken: Vec<(ProjectPath, PathBuf)> =
         known.into_iter().map(|repo| (repo.name.project, PathBuf::from(repo.source))).collect();
-    let project = local_name(&place, &taken).map_err(internal)?;
+    let project = local_name(&directory, &taken).map_err(internal)?;
     Ok(Repo {
         name: RepoRef { base: ServerBase::local(), project },
         kind: Some(ForgeKind::Local),
@@ -231,11 +232,11 @@ async fn local_repo(engine: &Engine, located: &LocalRepo) -> Result<Repo, Proble
     })
 }
 
-/// Reads an address; where it leaves the repository open, the one that the person stands in is meant.
+/// Parses an address. One without a repository refers to that of the user's directory.
 async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path) -> Result<Address, Problem> {
     let mut known = settings.servers.known();
     if !reference.contains("://") {
-        known.extend(worked_with(engine).await?);
+        known.extend(stored_servers(engine).await?);
     }
     let context = match needs_current_repo(reference) {
         true => context(engine, settings, cwd).await?,
@@ -244,37 +245,40 @@ async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path)
     parse(reference, &known, context.as_ref()).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))
 }
 
-/// The servers of stored repositories, configured or not: the short form that is printed leaves their scheme out, and has
-/// to be understood when it comes back.
-pub(crate) async fn worked_with(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
+/// Returns the servers of stored repositories, configured or not: short references leave out the scheme, and must be
+/// understood when the user types them.
+pub(crate) async fn stored_servers(engine: &Engine) -> Result<Vec<KnownServer>, Problem> {
     let stored = engine.store().repos().await.map_err(store_failed)?;
     let servers = stored.into_iter().filter(|repo| !repo.name.base.is_local() && !repo.name.base.is_coordinator());
     Ok(servers.map(|repo| KnownServer { kind: repo.kind, base: repo.name.base }).collect())
 }
 
-/// The repository that the person stands in: the one that its remote `origin` names, else the local one.
+/// Returns the repository of the user's directory: that of its remote `origin`, else the local one.
 pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) -> Result<Option<CurrentRepo>, Problem> {
-    if let Some(issue) = worked_in(engine, cwd).await? {
+    if let Some(issue) = worktree_issue(engine, cwd).await? {
         return Ok(Some(context_of(&issue.reference.repo, None)));
     }
     let Ok(located) = LocalRepo::find(engine.git(), cwd).await else { return Ok(None) };
     let known: Vec<KnownServer> = settings.servers.known();
     if let Some(origin) = located.remote_url(engine.git(), "origin").await
         && let Ok(address) = parse(&origin, &known, None)
-        && let Ok(found) = clone_source(&address, &settings.repositories, &settings.servers)
+        && let Ok(source) = clone_source(&address, &settings.repositories, &settings.servers)
     {
-        return Ok(Some(context_of(&found.repo, found.kind)));
+        return Ok(Some(context_of(&source.repo, source.kind)));
     }
-    let place = main_place(&located);
+    let directory = main_directory(&located);
     let local = engine.store().local_repos().await.map_err(store_failed)?;
-    Ok(local.into_iter().find(|repo| Path::new(&repo.source) == place).map(|repo| context_of(&repo.name, repo.kind)))
+    Ok(local
+        .into_iter()
+        .find(|repo| Path::new(&repo.source) == directory)
+        .map(|repo| context_of(&repo.name, repo.kind)))
 }
 
 fn context_of(repo: &RepoRef, kind: Option<ForgeKind>) -> CurrentRepo {
     CurrentRepo { kind, base: repo.base.clone(), project: repo.project.clone() }
 }
 
-/// The repository of an address, with what git clones.
+/// Returns the repository of an address, with its clone location.
 async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number: u64) -> Result<Repo, Problem> {
     if address.base.as_ref().is_some_and(ServerBase::is_local) {
         let name = RepoRef { base: ServerBase::local(), project: address.project.clone() };
@@ -292,7 +296,7 @@ async fn repo_of(engine: &Engine, settings: &Settings, address: &Address, number
             })),
         };
     }
-    let found = clone_source(address, &settings.repositories, &settings.servers)
+    let source = clone_source(address, &settings.repositories, &settings.servers)
         .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
-    Ok(Repo { name: found.repo, kind: found.kind, source: found.clone_url.as_str().to_owned() })
+    Ok(Repo { name: source.repo, kind: source.kind, source: source.clone_url.as_str().to_owned() })
 }

@@ -150,7 +150,7 @@ pub(super) async fn read(engine: &Engine, message: &str, cwd: &Path) -> Result<M
     let settings = engine.settings();
     let here = resolve::context(engine, &settings, cwd).await?;
     let mut servers = settings.servers.known();
-    servers.extend(resolve::worked_with(engine).await?);
+    servers.extend(resolve::stored_servers(engine).await?);
     let mut named: Vec<Named> = Vec::new();
     for mention in mentions(message, &servers, here.as_ref()) {
         let next = match mention {
