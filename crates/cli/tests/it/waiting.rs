@@ -50,7 +50,7 @@ fn attach_opens_the_session_in_the_agents_interface() {
     let world = World::new();
     let program = world.home.folder("bin").join("with-interface");
     let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = screen ]; then echo \"screen of $2 in $PWD\"; cat; else exec {} \"$@\"; fi\n",
+        "#!/bin/sh\nif [ \"$1\" = screen ]; then echo \"screen of $2 in $PWD\"; cat; else exec '{}' \"$@\"; fi\n",
         scripted_agent().display()
     );
     std::fs::write(&program, text).unwrap();
