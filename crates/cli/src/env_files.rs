@@ -131,7 +131,7 @@ pub(crate) fn set(path: &Path, name: &str, value: &str) -> Result<(), Failure> {
     if value.contains('\0') {
         return Err(Failure::usage(format!("the value of {name} contains a NUL character")));
     }
-    edit(path, name, Some(&assignments::format_assignment(name, value))).map(drop)
+    edit(path, name, Some(value)).map(drop)
 }
 
 /// Removes a variable. Returns whether it was set.
@@ -145,7 +145,7 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 /// Replaces the last assignment of the variable, or appends one. Earlier assignments are removed; otherwise removing the
 /// variable would bring one of them back.
-fn edit(path: &Path, name: &str, new: Option<&str>) -> Result<bool, Failure> {
+fn edit(path: &Path, name: &str, value: Option<&str>) -> Result<bool, Failure> {
     let directory = path.parent().unwrap_or(path);
     let _lock = atomic::lock_directory(directory).map_err(|error| unreadable(directory, &error))?;
     let (mut text, undecodable) = assignments::decode(&bytes(path).map_err(|error| unreadable(path, &error))?);
@@ -157,12 +157,14 @@ fn edit(path: &Path, name: &str, new: Option<&str>) -> Result<bool, Failure> {
         ))
         .hint("the line would be lost; correct it in an editor and try again"));
     }
-    let (assignments, _) = assignments::parse(&text);
+    let (assignments, unparsable) = assignments::parse(&text);
+    let others_before = others(&assignments, name);
     let own: Vec<&Assignment> = assignments.iter().filter(|one| one.name == name).collect();
     let was_set = !own.is_empty();
+    let new = value.map(|value| assignments::format_assignment(name, value));
     // From the end, so that the ranges of earlier assignments stay valid.
     for (index, one) in own.iter().rev().enumerate() {
-        match new {
+        match &new {
             Some(new) if index == 0 => text.replace_range(one.range.clone(), new),
             _ => {
                 // Include the line break if the line contains nothing else.
@@ -173,18 +175,36 @@ fn edit(path: &Path, name: &str, new: Option<&str>) -> Result<bool, Failure> {
             }
         }
     }
-    if let (false, Some(new)) = (was_set, new) {
+    if let (false, Some(new)) = (was_set, &new) {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
         text.push_str(new);
         text.push('\n');
     }
+    // A quote in the new value would end an unterminated one above it.
+    let (after, _) = assignments::parse(&text);
+    let own: Vec<Value> = after.iter().filter(|one| one.name == name).map(|one| one.value.clone()).collect();
+    let expected: Vec<Value> = value.map(|value| Value::Text(value.to_owned())).into_iter().collect();
+    if others(&after, name) != others_before || own != expected {
+        let line = unparsable.first().map(|line| format!(": {line}")).unwrap_or_default();
+        return Err(Failure::new(format!(
+            "could not change {} without changing other variables{line}",
+            path.display()
+        ))
+        .hint("correct the file in an editor and try again"));
+    }
     if was_set || new.is_some() {
         atomic::write(path, &text)
             .map_err(|error| Failure::new(format!("could not write {}: {error}", path.display())))?;
     }
     Ok(was_set)
+}
+
+/// All other variables with their values.
+fn others(assignments: &[Assignment], name: &str) -> Vec<(String, Value)> {
+    let others = assignments.iter().filter(|one| one.name != name);
+    others.map(|one| (one.name.clone(), one.value.clone())).collect()
 }
 
 fn upsert(variables: &mut Vec<Variable>, new: Variable) {
