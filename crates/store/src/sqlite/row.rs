@@ -318,7 +318,8 @@ pub(super) fn effect(row: &Row<'_>) -> Result<ClaimedEffect, StoreError> {
     Ok(ClaimedEffect { id, key, issue, effect, attempt: columns.number()?, created_at: columns.time()? })
 }
 
-fn effect_of(kind: &str, data: &Value, issue: IssueId) -> Option<Effect> {
+/// The inverse of `save::effect_data`; `None` if the data are not those of an effect of this kind.
+pub(super) fn effect_of(kind: &str, data: &Value, issue: IssueId) -> Option<Effect> {
     let run = || data["run"].as_str()?.parse::<RunId>().ok();
     let version = || data["version"].as_u64();
     Some(match kind {

@@ -12,6 +12,7 @@ use rusqlite::{Connection, Params, params};
 use serde_json::{Value, json};
 
 use super::load::{Memory, number};
+use super::row;
 use crate::effect::EffectId;
 use crate::error::StoreError;
 use crate::query::ShownAs;
@@ -214,7 +215,10 @@ fn event(connection: &Connection, event: &StoredEvent) -> Result<(), StoreError>
 fn effect(connection: &Connection, change: &EffectChange) -> Result<(), StoreError> {
     match change {
         EffectChange::Add { id: EffectId(id), issue, effect, now } => {
-            let (key, data) = (effect.key(*issue), effect_data(effect).to_string());
+            let (key, data) = (effect.key(*issue), effect_data(effect));
+            // The compiler notices a kind that `effect_data` does not know, but not one that `row::effect_of` does not.
+            debug_assert_eq!(row::effect_of(effect.kind(), &data, *issue).as_ref(), Some(effect));
+            let data = data.to_string();
             let params = params![id, key, issue.to_string(), effect.kind(), data, now.as_millisecond()];
             connection.prepare_cached(ADD_EFFECT)?.execute(params)?;
         }
@@ -240,7 +244,7 @@ const FAIL_EFFECT: &str = "\
         state = CASE WHEN ?2 IS NULL THEN 'failed' ELSE 'pending' END \
     WHERE id = ?1";
 
-/// The inverse of `row::effect`.
+/// The inverse of `row::effect_of`.
 fn effect_data(effect: &Effect) -> Value {
     match effect {
         Effect::Run(lease) => json!({ "run": lease.run.to_string(), "fence": lease.fence }),
