@@ -8,6 +8,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_forge::references::reference::Reference;
+use kugetsu_store::effect::EffectView;
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::RunView;
 
@@ -60,7 +61,29 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             }
         }
     }
+    let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
+    why.because.extend(effects.iter().filter_map(describe_failures));
     Ok(why)
+}
+
+/// Describes an effect of the issue whose execution has failed so far.
+fn describe_failures(effect: &EffectView) -> Option<String> {
+    let error = effect.error.as_ref()?;
+    let action = match effect.kind.as_str() {
+        "run" => "starting or closing its run",
+        "cancel_run" => "canceling its run",
+        "remove_files" => "removing its files",
+        "find_pull_request" => "looking up its pull request",
+        "report" => "reporting its end to the coordinator",
+        other => other,
+    };
+    let attempts = counted(u64::from(effect.attempt), "attempt");
+    Some(if effect.failed {
+        format!("{action} failed and was given up after {attempts}: {error}")
+    } else {
+        let next = effect.due_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        format!("{action} failed after {attempts} and is tried again at {next}: {error}")
+    })
 }
 
 async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Problem> {

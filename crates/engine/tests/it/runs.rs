@@ -2,6 +2,7 @@
 
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
+use kugetsu_engine::queries::why;
 use kugetsu_store::write::Precondition;
 
 use crate::world::{World, counts};
@@ -96,6 +97,9 @@ async fn effect_that_fails_is_retried_after_growing_delays_until_it_succeeds() {
         daemon.set_time(failed.due_at);
     }
     assert!(delays.iter().zip([1, 2, 4, 8]).all(|(delay, least)| (least..=2 * least).contains(delay)), "{delays:?}");
+    let because = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap().because;
+    let failure = because.iter().find(|reason| reason.contains("tried again at"));
+    assert!(failure.is_some_and(|reason| reason.contains(" attempts ") && reason.contains("lock")), "{because:?}");
     assert!(world.machine.started().is_empty());
     std::fs::remove_file(world.home.runs()).unwrap();
     std::fs::create_dir(world.home.runs()).unwrap();
@@ -103,4 +107,6 @@ async fn effect_that_fails_is_retried_after_growing_delays_until_it_succeeds() {
     assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "session_opened", "run_ended"]);
     assert_eq!(world.machine.started(), ["done"]);
     assert_eq!(daemon.no_effects(issue).await, []);
+    let because = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap().because;
+    assert!(because.iter().all(|reason| !reason.contains("tried again")), "{because:?}");
 }

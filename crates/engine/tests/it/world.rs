@@ -180,7 +180,7 @@ impl Daemon {
         views.iter().map(|view| view.issue).collect()
     }
 
-    fn reference(&self, number: u64) -> IssueRef {
+    pub(crate) fn reference(&self, number: u64) -> IssueRef {
         IssueRef { repo: self.repo.name.clone(), number }
     }
 
