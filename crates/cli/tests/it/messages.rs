@@ -79,7 +79,7 @@ fn redact(world: &World, text: &str) -> String {
     text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     let mut out = String::new();
     for line in text.split_inclusive('\n') {
-        let words: Vec<String> = line.split(' ').map(redact_word).collect();
+        let words: Vec<String> = line.split(' ').map(|word| redact_line_number(&redact_word(word))).collect();
         let line = redact_ages_and_pids(&words.join(" "));
         // git's own messages differ between its versions, and the means of ending processes between machines.
         let cut =
@@ -111,6 +111,13 @@ fn redact_ages_and_pids(line: &str) -> String {
     let cells = words.join(" ");
     let cells: Vec<&str> = cells.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     format!("{}\n", cells.join("  "))
+}
+
+/// Replaces a line number of two digits: it moves with every setting that the commented file gains.
+fn redact_line_number(word: &str) -> String {
+    let Some((path, rest)) = word.split_once("config.toml:") else { return word.to_owned() };
+    let end = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    if rest.len() - end.len() < 2 { word.to_owned() } else { format!("{path}config.toml:LINE{end}") }
 }
 
 fn redact_word(word: &str) -> String {
