@@ -217,6 +217,8 @@ pub(crate) fn json(value: &toml_edit::Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use kugetsu_domain::reference::ForgeKind;
+
     use super::*;
 
     #[test]
@@ -230,6 +232,9 @@ mod tests {
 
     #[test]
     fn types_and_ranges_come_from_the_schema() {
+        let kinds = ForgeKind::ALL.into_iter().filter(|kind| *kind != ForgeKind::Local);
+        let one_kind =
+            format!("one of {}", kinds.map(|kind| format!("`{}`", kind.name())).collect::<Vec<_>>().join(", "));
         for (name, good, bad, expected) in [
             ("agents.max", "1000", "1001", "an integer from 0 to 1000, not \"1001\""),
             ("agents.max", "0", "-1", "an integer from 0 to 1000, not \"-1\""),
@@ -241,7 +246,7 @@ mod tests {
             ("pm.model", "7", "", ""),
             ("run.timeout", "1h30m", "60", "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`, not \"60\""),
             ("run.temp_dir", "/tmp", "tmp", "an absolute path, not \"tmp\""),
-            ("servers.a.kind", "gitea", "svn", "one of `github`, `gitlab`, `gitea`, `forgejo`"),
+            ("servers.a.kind", "gitea", "svn", one_kind.as_str()),
             ("agents.mine.args", "[\"a\"]", "[1]", "an array of strings"),
             ("agents.mine.env", "{ A = \"b\" }", "A=secret", "a table of strings"),
         ] {

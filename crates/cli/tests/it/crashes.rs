@@ -291,8 +291,8 @@ fn log_is_rotated_while_the_daemon_runs() {
     // Lines about other events may be the ones that fill the old file.
     let new = std::fs::read_to_string(&log).unwrap();
     let old = std::fs::read(log.with_extension("log.1")).unwrap();
-    let (empty, end) = old.split_at(20 * 1024 * 1024);
-    assert!(empty.iter().all(|byte| *byte == 0) && !end.is_empty());
+    assert!(old.len() >= 20 * 1024 * 1024, "{}", old.len());
+    let end = &old[20 * 1024 * 1024..];
     assert!(new.contains("second") && !new.contains('\0'), "{new}");
     assert!(new.contains("first") || String::from_utf8_lossy(end).contains("first"), "{new}");
 }
