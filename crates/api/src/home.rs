@@ -169,7 +169,7 @@ impl Home {
         self.0.join("env")
     }
 
-    /// Files about which every agent is told.
+    /// The directory of the base context.
     pub fn base(&self) -> PathBuf {
         self.0.join("base")
     }
@@ -323,7 +323,7 @@ mod tests {
         far.create(Some(&elsewhere)).unwrap();
         assert_eq!(far.temporary(), elsewhere.join("kugetsu-2"));
         assert_eq!(fs::metadata(far.temporary()).unwrap().mode() & 0o777, 0o700);
-        // Whoever bends the link gets nothing else removed.
+        // A changed link does not lead to the removal of anything else.
         fs::remove_file(far.temporary_here()).unwrap();
         symlink(directory.path(), far.temporary_here()).unwrap();
         assert_eq!(far.temporary(), far.temporary_here());

@@ -64,7 +64,7 @@ pub struct AtRisk {
     /// The pull request, as its server described it now.
     #[serde(default)]
     pub change: Option<PrObject>,
-    /// What is unknown about the pull request, and why, as a sentence.
+    /// Unknown facts about the pull request, and why, as a sentence.
     #[serde(default)]
     pub change_unknown: Option<String>,
     /// Why a pull request could not be looked up without a token, as a sentence. It does not prevent the removal: unpushed work

@@ -26,7 +26,7 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// Lower case, without a full stop: what failed, and why.
     pub message: String,
-    /// What the user can do next.
+    /// A command or an action for the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

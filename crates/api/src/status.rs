@@ -30,7 +30,7 @@ pub struct StatusObject {
     /// Mistakes in the settings, with file and line. The previous values stay in effect.
     #[serde(default)]
     pub settings_error: Option<String>,
-    /// What is ignored in the settings, with file and line.
+    /// Ignored settings, with file and line.
     #[serde(default)]
     pub settings_warnings: Vec<String>,
 }

@@ -13,7 +13,7 @@ use crate::coordinator::workspace::{Skill, Workspace, WorkspaceError};
 use crate::issue::files::Files;
 use crate::run_context::RunContext;
 
-/// What a prompt is made from.
+/// The source of a prompt.
 pub(crate) enum PromptSource<'a> {
     Issue(&'a IssueSpec, &'a Files),
     Coordination(&'a Workspace),
