@@ -298,6 +298,17 @@ pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
 }
 
 /// Reads `base, project, kind, source`.
+/// Leaves out a row that is damaged: it must not make the others unusable.
+pub(super) fn unless_damaged<T>(row: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match row {
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!(%error, "skipping a damaged row");
+            Ok(None)
+        }
+        row => row.map(Some),
+    }
+}
+
 pub(super) fn repo(row: &Row<'_>) -> Result<Repo, StoreError> {
     let mut columns = Columns::of("repository", row);
     let name = repo_ref(&mut columns)?;

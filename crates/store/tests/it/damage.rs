@@ -4,7 +4,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
-use kugetsu_store::query::ViewFilter;
+use kugetsu_store::query::{RunQuery, ViewFilter};
 use uuid::Uuid;
 
 use crate::world::{World, later, now, start};
@@ -136,4 +136,35 @@ async fn a_damaged_effect() {
     let due = store.next_effect_due(now()).await.unwrap().unwrap();
     assert!(due > now() && due <= later(60), "{due}");
     assert!(store.claim_effects(now(), 9).await.unwrap().is_empty(), "it is not due yet");
+}
+
+#[tokio::test]
+async fn a_damaged_repository() {
+    let mut world = World::new().await;
+    world.queued(1).await;
+    let repos = world.store().repos().await.unwrap();
+    world.tamper("INSERT INTO repos (base, project, source, created_at) VALUES ('nonsense', 'a/b', 'x', 1)").await;
+    assert_eq!(world.store().repos().await.unwrap(), repos);
+    let reported = world.store().check().await.unwrap();
+    assert!(reported.len() == 1 && reported[0].contains("nonsense"), "{reported:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_earlier_run() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.work(issue.id, task).await;
+    world.finish(lease, Verdict::Done).await;
+    world.tamper("UPDATE runs SET state = 'nonsense'").await;
+    assert_eq!(world.store().runs(RunQuery::new(issue.id)).await.unwrap(), []);
+    assert_eq!(world.store().check().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn effects_are_due_although_the_clock_was_set_back() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    world.claim(issue.id, task).await;
+    let claimed = world.store().claim_effects(later(-7200), 9).await.unwrap();
+    assert_eq!(claimed.iter().map(|effect| effect.issue).collect::<Vec<_>>(), [issue.id]);
 }

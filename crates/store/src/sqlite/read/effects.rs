@@ -10,8 +10,8 @@ use crate::effect::{ClaimedEffect, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::sqlite::row::{self, Columns, effect_columns};
 
-/// Returns at most `limit` pending effects that are due and not among `claimed`, oldest due first. A damaged one is logged
-/// and left alone.
+/// Returns at most `limit` pending effects that are due and not among `claimed`, oldest due first. One that was not executed
+/// yet is due at once, also after the clock was set back. A damaged one is logged and left alone.
 pub(in crate::sqlite) fn due_effects(
     connection: &Connection,
     claimed: &HashSet<EffectId>,
@@ -36,7 +36,8 @@ pub(in crate::sqlite) fn due_effects(
 const DUE: &str = concat!(
     "SELECT ",
     effect_columns!(),
-    " FROM effects INDEXED BY effects_due WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, id"
+    " FROM effects INDEXED BY effects_due WHERE state = 'pending' AND (due_at <= ? OR attempt = 0) \
+     ORDER BY due_at, id"
 );
 
 /// Returns the time after `now` when the next pending effect is due that is not among `claimed`.

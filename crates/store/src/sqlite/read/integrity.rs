@@ -10,6 +10,7 @@ pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, S
     let mut statement = connection.prepare("PRAGMA quick_check")?;
     let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut faults: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
+    read_all(connection, REPOS, |row| row::repo(row).map(drop), &mut faults)?;
     read_all(connection, ISSUES, |row| row::issue(&mut Columns::of("issue", row)).map(drop), &mut faults)?;
     read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut faults)?;
     read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
@@ -17,6 +18,7 @@ pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, S
     Ok(faults)
 }
 
+const REPOS: &str = "SELECT base, project, kind, source FROM repos";
 const ISSUES: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo");
 const TASKS: &str = concat!("SELECT ", task_columns!(), " FROM tasks t");
 const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs r");

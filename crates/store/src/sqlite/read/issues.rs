@@ -76,13 +76,13 @@ fn ids(connection: &Connection, filter: &IssueFilter) -> Result<Vec<Result<Issue
 const RUNNING: &str = "\
     SELECT issue FROM runs INDEXED BY runs_one_live WHERE state IN ('starting', 'working') ORDER BY started_at DESC, id DESC";
 
-/// Returns all repositories, oldest first.
+/// Returns all repositories, oldest first. A damaged one is logged and left out.
 pub(in crate::sqlite) fn repos(connection: &Connection) -> Result<Vec<Repo>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT base, project, kind, source FROM repos ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut repos = Vec::new();
     while let Some(found) = rows.next()? {
-        repos.push(row::repo(found)?);
+        repos.extend(row::unless_damaged(row::repo(found))?);
     }
     Ok(repos)
 }

@@ -158,7 +158,7 @@ pub(in crate::sqlite) fn runs(connection: &Connection, query: &RunQuery) -> Resu
     ])?;
     let mut runs = Vec::new();
     while let Some(found) = rows.next()? {
-        runs.push(row::run(&mut Columns::of("run", found))?);
+        runs.extend(row::unless_damaged(row::run(&mut Columns::of("run", found)))?);
     }
     Ok(runs)
 }
