@@ -94,9 +94,19 @@ struct Loop {
 
 impl Loop {
     /// Does everything that can be done now. Returns the time when the next effect is due.
+    ///
+    /// # Errors
+    /// The first failure of the database. It may lie in one row alone, so it does not keep the rest from being done.
     async fn pass(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        self.settle().await?;
-        self.slots_full = scheduler::pass(&self.engine).await?;
+        let settled = self.settle().await;
+        let scheduled = scheduler::pass(&self.engine).await;
+        let due = self.execute_due().await;
+        settled?;
+        self.slots_full = scheduled?;
+        due
+    }
+
+    async fn execute_due(&self) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let now = self.engine.now();
             let claimed = self.engine.store().claim_effects(now, BATCH).await?;
@@ -124,18 +134,18 @@ impl Loop {
         });
     }
 
-    /// Stores the results of executed effects. One that the database does not take stays for the next pass.
+    /// Stores the results of executed effects. Those that the database does not take stay for the next pass.
     async fn settle(&mut self) -> Result<(), StoreError> {
-        while let Some((claimed, outcome)) = self.unsettled.pop_front() {
+        let mut failed = None;
+        for (claimed, outcome) in std::mem::take(&mut self.unsettled) {
             if let Err(error) = self.settle_one(&claimed, &outcome).await {
-                self.unsettled.push_front((claimed, outcome));
-                return Err(error);
-            }
-            if let (Effect::Run(lease), Outcome::Settled(_)) = (claimed.effect, &outcome) {
+                self.unsettled.push_back((claimed, outcome));
+                failed.get_or_insert(error);
+            } else if let (Effect::Run(lease), Outcome::Settled(_)) = (claimed.effect, &outcome) {
                 self.engine.runners().remove(lease.run);
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn settle_one(&self, claimed: &ClaimedEffect, outcome: &Outcome) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::run::{Outcome as RunOutcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
+use nix::errno::Errno;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
@@ -32,6 +33,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
             Ok(end) => end,
             Err(RunError::Unknown(error)) => return Outcome::retry(error),
             Err(RunError::NotStarted(error)) => return never_started(lease, &error),
+            Err(RunError::Canceled) => return canceled(lease),
         };
         match close(engine, lease, end).await {
             Ok(None) => {}
@@ -51,6 +53,8 @@ enum RunError {
     /// Whether it is alive could not be found out, or what it needs could not be read. That may pass.
     Unknown(String),
     NotStarted(String),
+    /// It was canceled before it was started.
+    Canceled,
 }
 
 /// Returns what is known about the end of the runner, once it is gone.
@@ -69,24 +73,37 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
         }
         gone = "its runner ended without a report";
     }
+    if issue.running_task().is_some_and(|task| task.cancel_requested) {
+        return Err(RunError::Canceled);
+    }
     match launch::start(engine, issue, lease).await {
         Ok(runner) => Ok(runner.await),
         Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
+        Err(LaunchError::Io(error)) if is_temporary(&error) => Err(RunError::Unknown(error.to_string())),
         Err(error) => Err(RunError::NotStarted(error.to_string())),
     }
+}
+
+/// Whether the machine lacks something that it may have again later. The task waits; it would fail for no fault of its own,
+/// and so would every task behind it.
+fn is_temporary(error: &io::Error) -> bool {
+    let limits =
+        [Errno::EAGAIN, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT, Errno::EINTR];
+    error.raw_os_error().is_some_and(|code| limits.contains(&Errno::from_raw(code)))
 }
 
 /// The run ends as failed: trying again would meet the same obstacle.
 fn never_started(lease: Lease, error: &str) -> Outcome {
     tracing::error!(run = %lease.run, error, "a runner could not be started");
-    let outcome = RunOutcome {
-        verdict: Verdict::Failed,
-        reason: format!("the runner could not be started: {error}"),
-        head_sha: None,
-        commits: 0,
-        pushed: false,
-        usage: Usage::default(),
-    };
+    ended_before_it_began(lease, Verdict::Failed, format!("the runner could not be started: {error}"))
+}
+
+fn canceled(lease: Lease) -> Outcome {
+    ended_before_it_began(lease, Verdict::Canceled, "canceled before its runner started".to_owned())
+}
+
+fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: String) -> Outcome {
+    let outcome = RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::default() };
     Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
 }
 

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::future::pending;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kugetsu_api::home::RunHome;
@@ -33,16 +34,28 @@ struct Inner {
     daemon: watch::Sender<Option<Engine>>,
     /// The runs that were started, in order, with their messages.
     started: Mutex<Vec<(RunId, String)>>,
+    /// Whether it lacks what another process needs.
+    full: AtomicBool,
 }
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let inner = Inner { runtime: Handle::current(), daemon: watch::Sender::new(None), started: Mutex::default() };
+        let inner = Inner {
+            runtime: Handle::current(),
+            daemon: watch::Sender::new(None),
+            started: Mutex::default(),
+            full: AtomicBool::new(false),
+        };
         Self(Arc::new(inner))
     }
 
     pub(crate) fn set_daemon(&self, engine: Option<Engine>) {
         self.0.daemon.send_replace(engine);
+    }
+
+    /// While it is full, no process can be started.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.0.full.store(full, Ordering::SeqCst);
     }
 
     /// The messages of the runs that were started, in order.
@@ -60,6 +73,9 @@ impl Machine {
         Arc::new(move |home, lock, _| {
             if !fuse.step() {
                 return Ok(Box::pin(pending()));
+            }
+            if machine.0.full.load(Ordering::SeqCst) {
+                return Err(nix::errno::Errno::EAGAIN.into());
             }
             let spec: RunSpec = serde_json::from_slice(&std::fs::read(home.spec())?)?;
             let run: RunId = spec.run.parse().map_err(std::io::Error::other)?;

@@ -110,3 +110,26 @@ async fn effect_that_fails_is_retried_after_growing_delays_until_it_succeeds() {
     let because = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap().because;
     assert!(because.iter().all(|reason| !reason.contains("tried again")), "{because:?}");
 }
+
+#[tokio::test]
+async fn tasks_wait_while_the_machine_cannot_start_a_process() {
+    let world = World::new(2).await;
+    let daemon = world.daemon();
+    world.machine.set_full(true);
+    let first = daemon.start(1, "done").await;
+    daemon.start(2, "done").await;
+    let failed = [
+        daemon.failed_effect(daemon.issue(1).await.id, 1).await,
+        daemon.failed_effect(daemon.issue(2).await.id, 1).await,
+    ];
+    assert!(failed.iter().all(|effect| !effect.failed), "{failed:?}");
+    assert_eq!((daemon.state(1).await, daemon.state(2).await), ("running", "running"));
+    // A task that waits like this can be canceled.
+    daemon.engine.apply(daemon.issue(1).await.id, Event::CancelRequested { task: first }).await.unwrap();
+    let canceled = daemon.settled(1).await;
+    assert_eq!(canceled, ["task_queued", "task_claimed", "cancel_asked", "run_ended"]);
+    assert_eq!((daemon.state(1).await, daemon.state(2).await), ("canceled", "running"));
+    world.machine.set_full(false);
+    daemon.settled(2).await;
+    assert_eq!((daemon.state(2).await, world.machine.started()), ("done", vec!["done".to_owned()]));
+}
