@@ -62,7 +62,9 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
         }
     }
     let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
-    why.because.extend(effects.iter().filter_map(describe_failures));
+    // A pull request that is known now needs no look-up any more.
+    let is_solved = |effect: &EffectView| effect.kind == "find_pull_request" && issue.pr.is_some();
+    why.because.extend(effects.iter().filter(|effect| !is_solved(effect)).filter_map(describe_failures));
     Ok(why)
 }
 
