@@ -31,23 +31,29 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// Rotates the log if it is this process's standard error and has grown. Later output goes to the new file.
 pub(crate) fn rotate_stderr(path: &Path) -> io::Result<()> {
-    if !has_grown(io::stderr(), path)? {
-        return Ok(());
+    if let Some(file) = next(io::stderr(), path)? {
+        dup2_stdout(&file)?;
+        dup2_stderr(&file)?;
     }
-    rotate(path)?;
-    let file = append(path)?;
-    dup2_stdout(&file)?;
-    Ok(dup2_stderr(&file)?)
+    Ok(())
 }
 
-/// Whether an open file is the log at this path and is to be rotated.
-fn has_grown(file: impl AsFd, path: &Path) -> io::Result<bool> {
-    let open = fstat(file)?;
+/// Returns the file that replaces the open one. `None` if that has not grown, or is not the log at this path.
+fn next(open: impl AsFd, path: &Path) -> io::Result<Option<File>> {
+    let open = fstat(open)?;
     if u64::try_from(open.st_size).unwrap_or_default() <= MAX {
-        return Ok(false);
+        return Ok(None);
     }
-    let log = fs::metadata(path)?;
-    Ok((open.st_dev as u64, open.st_ino as u64) == (log.dev(), log.ino()))
+    let is_at = |path: &Path| {
+        fs::metadata(path).is_ok_and(|log| (open.st_dev as u64, open.st_ino as u64) == (log.dev(), log.ino()))
+    };
+    if is_at(path) {
+        rotate(path)?;
+    } else if !all_rotated(path).iter().any(|path| is_at(path)) {
+        return Ok(None);
+    }
+    // Opened as well if it was rotated before: by another process, or by this one, which could not open the new file.
+    append(path).map(Some)
 }
 
 /// Renames the log to `<log>.1` and the earlier ones to the next number. Removes the oldest.
@@ -105,15 +111,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("daemon.log");
         let log = append(&path).unwrap();
-        assert!(!has_grown(&log, &path).unwrap());
-        grown(&path, "");
-        assert!(has_grown(&log, &path).unwrap());
+        assert!(next(&log, &path).unwrap().is_none(), "it has not grown");
         let terminal = directory.path().join("terminal");
         grown(&terminal, "");
-        assert!(!has_grown(File::open(terminal).unwrap(), &path).unwrap());
-        // Another process has rotated it.
+        assert!(next(File::open(terminal).unwrap(), &path).unwrap().is_none());
+        grown(&path, "first");
+        assert_eq!(next(&log, &path).unwrap().unwrap().metadata().unwrap().len(), 0);
+        assert_eq!(fs::read(rotated(&path, 1)).unwrap()[..5], *b"first");
+    }
+
+    #[test]
+    fn interrupted_rotation_is_completed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("daemon.log");
+        let log = append(&path).unwrap();
+        grown(&path, "first");
         rotate(&path).unwrap();
-        append(&path).unwrap();
-        assert!(!has_grown(&log, &path).unwrap());
+        let new = next(&log, &path).unwrap().unwrap().metadata().unwrap();
+        assert_eq!((new.ino(), new.len()), (path.metadata().unwrap().ino(), 0));
+        assert_eq!(fs::read(rotated(&path, 1)).unwrap()[..5], *b"first");
     }
 }
