@@ -42,11 +42,14 @@ pub(crate) fn server(name: &str, entry: ServerEntry) -> Result<Server, String> {
         return Err(format!("url {NO_CREDENTIALS}"));
     }
     if let Some(api) = &entry.api_url {
-        if has_credentials(api) {
-            return Err(format!("api_url {NO_CREDENTIALS}"));
-        }
+        // The errors do not repeat it: it may contain a password.
         if !(api.starts_with("https://") || api.starts_with("http://")) {
-            return Err(format!("api_url must be an http or https address, not {api:?}"));
+            return Err("api_url must be an http or https address".to_owned());
+        }
+        match ServerAddress::parse(api) {
+            Ok(read) if !read.credentials_dropped => {}
+            Ok(_) => return Err(format!("api_url {NO_CREDENTIALS}")),
+            Err(_) => return Err("api_url is not a valid address of a server".to_owned()),
         }
     }
     Ok(Server {

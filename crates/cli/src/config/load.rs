@@ -100,15 +100,25 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
     let FileLayer { values, warnings: file_warnings, mut errors } = layer::file(&home.config(), &text);
     let mut resolved = stack(values)?;
     warnings.extend(file_warnings.iter().map(ToString::to_string));
-    match resolved.unknown_default.take() {
+    match resolved.unknown_default.take_if(|(origin, _)| !matches!(origin, Origin::Environment(_))) {
         Some((Origin::Script(_), error)) => warnings.push(error.to_string()),
         Some((_, error)) => errors.push(error),
         None => {}
     }
-    let last_valid = last_valid(home, &stack)?;
+    let last_valid = last_valid(home, &stack).unwrap_or_else(|error| {
+        warnings.push(error.to_string());
+        None
+    });
     let has_last_valid = last_valid.is_some();
     if let (false, Some(last_valid)) = (errors.is_empty(), last_valid) {
         resolved = last_valid;
+    }
+    // The server that the environment names may be one of the last valid file. The mistakes in the present one come first.
+    if let Some((_, error)) = resolved.unknown_default.take() {
+        match errors.is_empty() {
+            true => return Err(error),
+            false => errors.push(error),
+        }
     }
     let Resolved { config, values, servers, profiles, .. } = resolved;
     let repositories = repositories(home, &servers, &mut warnings)?;
@@ -129,7 +139,10 @@ fn last_valid(
     let FileLayer { mut values, errors, .. } = layer::file(&path, &text);
     values.values_mut().for_each(|(_, origin)| *origin = Origin::LastValid);
     let resolved = stack(values)?;
-    Ok(Some(resolved).filter(|resolved| errors.is_empty() && resolved.unknown_default.is_none()))
+    let is_valid = |origin: &Origin| matches!(origin, Origin::Environment(_));
+    Ok(Some(resolved).filter(|resolved| {
+        errors.is_empty() && resolved.unknown_default.as_ref().is_none_or(|(origin, _)| is_valid(origin))
+    }))
 }
 
 /// Values that fit together.
@@ -144,7 +157,7 @@ struct Resolved {
 
 impl Resolved {
     /// # Errors
-    /// The default server is unknown and comes from the environment. Single values have been validated before.
+    /// Single values have been validated before, so values that do not fit together are a bug.
     fn new(mut values: Layer) -> Result<Self, ConfigError> {
         let (mut config, mut named) = (defaults(), Value::Null);
         // An empty text unsets an optional setting.
@@ -166,16 +179,13 @@ impl Resolved {
             list.extend(public_servers().find(is_default));
         }
         let mut unknown_default = None;
-        let servers = Servers::new(list.clone(), default).or_else(|error| {
+        let servers = Servers::new(list.clone(), default).unwrap_or_else(|error| {
             let key = Key::new("server", None, "default");
             let origin = values.remove(&key).map_or(Origin::Default, |(_, origin)| origin);
             let error = ConfigError { key: Some(key), ..ConfigError::new(&origin, with_hint(&error, error.hint())) };
-            if matches!(origin, Origin::Environment(_)) {
-                return Err(error);
-            }
             unknown_default = Some((origin, error));
-            Ok(Servers::new(list, None).unwrap_or_default())
-        })?;
+            Servers::new(list, None).unwrap_or_default()
+        });
         Ok(Self { config, values, servers, profiles, unknown_default })
     }
 }
@@ -315,5 +325,26 @@ mod tests {
         fs::write(last_valid_path(&home), "[agents]\nmax = \"many\"\n").unwrap();
         fs::write(home.config(), "[agents]\nmax = \"lots\"\n").unwrap();
         assert!(load(&home).unwrap().usable().is_err());
+    }
+    #[test]
+    fn default_server_of_the_environment_may_be_in_the_last_valid_file() {
+        let (_directory, home) = home();
+        let named = |name: &str| (name == "KUGETSU_SERVER_DEFAULT").then(|| OsString::from("work"));
+        let with_server = "[servers.work]\nurl = \"https://git.example\"\n";
+        fs::write(home.config(), "[agents]\nmax = 5\n").unwrap();
+        load(&home).unwrap().save_last_valid(&home).unwrap();
+        assert_eq!(super::load(&home, &named).unwrap_err().location, "$KUGETSU_SERVER_DEFAULT");
+        // The last valid file has no such server, the present one does.
+        fs::write(home.config(), with_server).unwrap();
+        let loaded = super::load(&home, &named).unwrap().usable().unwrap();
+        assert_eq!(loaded.settings.servers.default_server().unwrap().name, "work");
+        loaded.save_last_valid(&home).unwrap();
+        // The other way round.
+        fs::write(home.config(), "[agents]\nmax = \"many\"\n").unwrap();
+        let loaded = super::load(&home, &named).unwrap().usable().unwrap();
+        assert_eq!(loaded.settings.servers.default_server().unwrap().name, "work");
+        assert!(loaded.errors[0].location.contains("config.toml:2"), "{:?}", loaded.errors);
+        fs::write(last_valid_path(&home), [0xff]).unwrap();
+        assert!(super::load(&home, &named).unwrap().usable().unwrap_err().location.contains("config.toml:2"));
     }
 }
