@@ -155,7 +155,7 @@ impl Loop {
                 let refused = match store.settle_effect(claimed.id, settlement.clone(), now).await {
                     Ok(refused) => refused,
                     Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
-                    // The fault may lie in this result alone; it must not keep the others from being stored.
+                    // This result alone may be the problem; it must not keep the others from being stored.
                     Err(error) => return self.reschedule(claimed, error.to_string()).await,
                 };
                 for error in refused {

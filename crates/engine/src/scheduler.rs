@@ -42,7 +42,7 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
                     skipped.insert(candidate.task);
                 }
                 Err(error @ (StoreError::DiskFull | StoreError::Closed)) => return Err(error),
-                // The fault may lie in this task alone, so the others are claimed first.
+                // This task alone may be the problem, so the others are claimed first.
                 Err(error) => {
                     tracing::error!(task = %candidate.task, %error, "a task could not be started");
                     skipped.insert(candidate.task);

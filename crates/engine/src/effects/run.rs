@@ -84,8 +84,8 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
     }
 }
 
-/// Whether the machine lacks something that it may have again later. The task waits; it would fail for no fault of its own,
-/// and so would every task behind it.
+/// Whether the machine lacks something that it may have again later. The task waits: otherwise it would
+/// fail, and every task behind it.
 fn is_temporary(error: &io::Error) -> bool {
     let limits =
         [Errno::EAGAIN, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC, Errno::EDQUOT, Errno::EINTR];
