@@ -68,6 +68,7 @@ impl Transaction {
                         return Err(error.clone());
                     }
                 }
+                settlement.enqueue.iter().try_for_each(|enqueue| self.accepts_tasks(enqueue))?;
                 self.changes.effects.push(EffectChange::Settle(*effect));
                 let events = settlement.events.iter().map(|(issue, event)| self.event(*issue, event, *now).err());
                 let mut refused: Vec<StoreError> = events.collect::<Vec<_>>().into_iter().flatten().collect();
@@ -81,6 +82,21 @@ impl Transaction {
             }
         };
         applied.map(|applied| Answer::Applied(Box::new(applied)))
+    }
+
+    /// # Errors
+    /// The issue of a new task cannot be read, or accepts tasks only after its files have been removed.
+    fn accepts_tasks(&self, enqueue: &Enqueue) -> Result<(), StoreError> {
+        let Some(number) = enqueue.number.filter(|_| !self.loaded.tasks.contains_key(&enqueue.task.id)) else {
+            return Ok(());
+        };
+        let reference = IssueRef { repo: enqueue.repo.name.clone(), number };
+        match self.loaded.references.get(&reference) {
+            Some(id) if self.issue(*id)?.state == IssueState::Destroying => {
+                Err(StoreError::Refused(Refused::BeingDestroyed))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn enqueue(&mut self, enqueue: &Enqueue, now: Timestamp) -> Result<Applied, StoreError> {
@@ -499,7 +515,13 @@ mod tests {
         if let Write::Enqueue { enqueue, .. } = &mut refused {
             enqueue.pr_url = Some("https://h/a/b/pulls/1".to_owned());
         }
-        assert!(matches!(tables.one(refused), Err(StoreError::Refused(Refused::BeingDestroyed))));
+        assert!(matches!(tables.one(refused.clone()), Err(StoreError::Refused(Refused::BeingDestroyed))));
+        assert_eq!(tables, before);
+        // As a result of an effect it is not lost: the effect stays.
+        let Write::Enqueue { enqueue, .. } = refused else { unreachable!("it is an enqueue") };
+        let settlement = Box::new(Settlement { enqueue: vec![*enqueue], ..Settlement::default() });
+        let settled = tables.one(Write::Settle { effect: EffectId(1), settlement, now: now() });
+        assert!(matches!(settled, Err(StoreError::Refused(Refused::BeingDestroyed))), "{settled:?}");
         assert_eq!(tables, before);
     }
 
