@@ -4,7 +4,7 @@ use clap::{Args, Command};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::names::suggestions;
+use crate::names::did_you_mean;
 use crate::ui;
 
 /// Texts on subjects that belong to no single command, by name. `kugetsu man` prints them as well.
@@ -73,9 +73,12 @@ fn unknown(command: &Command, parents: &[&str], name: &str) -> Failure {
     names.sort_unstable();
     // A name can be both.
     names.dedup();
+    if parents.is_empty() && names.contains(&name) {
+        let hint = format!("read it with `kugetsu help {name}`");
+        return Failure::usage(format!("{name:?} is a topic and has no subcommands")).hint(hint);
+    }
     let typed = [parents, &[name]].concat().join(" ");
-    let similar = suggestions(name, names).join(" or ");
-    let suggestion = if similar.is_empty() { String::new() } else { format!("; did you mean {similar}?") };
+    let suggestion = did_you_mean(name, names);
     Failure::usage(format!("no {kind} {typed:?}{suggestion}")).hint(hint)
 }
 

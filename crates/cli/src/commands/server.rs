@@ -14,7 +14,7 @@ use crate::config::schema::Key;
 use crate::config::{edit, entries};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::names::{is_plain, suggestions};
+use crate::names::{did_you_mean, is_plain};
 use crate::read_only_db;
 use crate::servers::{self, ServerObject};
 use crate::{connect, setup, ui};
@@ -152,9 +152,9 @@ fn print_table(servers: &[ServerObject]) {
 
 fn find(loaded: &Loaded, name: &str) -> Result<ServerObject, Failure> {
     let all = servers::objects(loaded);
-    let similar = suggestions(name, all.iter().map(|server| server.name.as_str())).join(" or ");
     all.iter().find(|server| server.name == name).cloned().ok_or_else(|| {
-        Failure::usage(format!("no server {name:?}; did you mean {similar}?"))
+        let suggestion = did_you_mean(name, all.iter().map(|server| server.name.as_str()));
+        Failure::usage(format!("no server {name:?}{suggestion}"))
             .hint("list the servers with `kugetsu server list`, or add one with `kugetsu server add <name> <url>`")
     })
 }

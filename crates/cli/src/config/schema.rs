@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use kugetsu_engine::schema::{Config, Entry, defaults, schema_of};
 use serde_json::Value;
 
-use crate::names::suggestions;
+use crate::names::did_you_mean;
 
 /// Path of a value in `config.toml`: `agents.max`, or `servers.work.url` for a field of a named entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,8 +168,7 @@ pub(crate) fn unknown(name: &str) -> String {
         .filter(|field| field.key.entry.is_some() == entry.is_some())
         .map(|field| Key { entry: entry.clone(), ..field.key.clone() }.to_string())
         .collect();
-    let similar = suggestions(name, names.iter().map(String::as_str)).join("` or `");
-    format!("unknown setting `{name}`; did you mean `{similar}`?")
+    format!("unknown setting `{name}`{}", did_you_mean(name, names.iter().map(String::as_str)))
 }
 
 /// Valid values to check another one with: the defaults of all settings, or an example of each named entry.

@@ -5,7 +5,7 @@ use kugetsu_api::run::Usage;
 use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
-use kugetsu_domain::text::with_hint;
+use kugetsu_domain::text::{counted, with_hint};
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
@@ -78,7 +78,7 @@ async fn save(reason: &str, files: &Files, issue: &IssueSpec, spool: &Spool) -> 
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
         Ok(Some(saved)) => {
-            spool.notice(format!("rescued the worktree as {} ({} files)", saved.name, saved.files));
+            spool.notice(format!("rescued the worktree as {} ({})", saved.name, counted(saved.files as u64, "file")));
             (!saved.unsaved.is_empty()).then(|| format!("not rescued: {}", saved.unsaved.join(", ")))
         }
         Err(error) => {
