@@ -124,7 +124,7 @@ fn default_server_can_be_changed_but_not_removed() {
     assert_eq!(world.run(["server", "default"]), "work\n");
     assert_eq!(world.json(["server", "get", "--json"])["url"], UNREACHABLE);
     fails(&world, &["server", "remove", "work"], 2, &["default server", "kugetsu server default github.com"]);
-    fails(&world, &["server", "default", "wrok"], 2, &["did you mean work"]);
+    fails(&world, &["server", "default", "wrok"], 2, &["did you mean `work`"]);
     // Public servers are built in.
     world.run(["server", "default", "codeberg.org"]);
     assert_eq!(world.run(["server", "get"]), "https://codeberg.org\n");

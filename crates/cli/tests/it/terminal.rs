@@ -151,9 +151,9 @@ fn help_prints_commands_and_topics_and_suggests_names() {
     let refused = world.attempt(["help", "exitcodes"]);
     assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
     let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(stderr.contains("did you mean exit-codes?") && stderr.contains("kugetsu help`"), "{stderr}");
+    assert!(stderr.contains("did you mean `exit-codes`?") && stderr.contains("kugetsu help`"), "{stderr}");
     let refused = world.attempt(["help", "queue", "cancle"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("did you mean cancel?"), "{}", shown(&refused));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("did you mean `cancel`?"), "{}", shown(&refused));
     assert!(!world.home.kugetsu().join("config.toml").exists(), "help creates no home");
 }
 
