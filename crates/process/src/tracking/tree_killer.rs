@@ -32,8 +32,11 @@ use crate::os::Process;
 const TICK: Duration = Duration::from_millis(100);
 /// The interval while killing.
 const KILL_TICK: Duration = Duration::from_millis(10);
-/// After this, processes that survive SIGKILL are reported. One may be busy in the kernel, with a slow disk for example.
+/// After this, a process that survives SIGKILL is reported. It may be busy in the kernel, with a slow disk for example.
 const KILL_TIMEOUT: Duration = Duration::from_secs(15);
+/// After this, a tree is reported whose processes end, but always leave new ones: they fork faster than a busy machine lets
+/// this process kill them.
+const FORKING_TIMEOUT: Duration = Duration::from_secs(60);
 /// Successive listings that may show new members before all are killed anyway.
 const FREEZE_ROUNDS: usize = 20;
 /// Rounds of killing adopted children before the whole table is read again.
@@ -89,9 +92,11 @@ impl TreeKiller {
         Ok(())
     }
 
-    /// Kills members until none is left. Returns those that are left after [`KILL_TIMEOUT`].
+    /// Kills members until none is left. Returns those that are left once one has survived for [`KILL_TIMEOUT`], or after
+    /// [`FORKING_TIMEOUT`].
     pub(crate) async fn kill(&mut self) -> io::Result<Vec<Pid>> {
-        let deadline = Instant::now() + KILL_TIMEOUT;
+        let deadline = Instant::now() + FORKING_TIMEOUT;
+        let mut first_killed: BTreeMap<Id, Instant> = BTreeMap::new();
         let mut empty_listings = 0;
         loop {
             let members = self.freeze().await?;
@@ -103,7 +108,12 @@ impl TreeKiller {
             } else {
                 empty_listings = 0;
                 self.kill_members(&members);
-                if Instant::now() >= deadline {
+                let now = Instant::now();
+                first_killed.retain(|id, _| members.iter().any(|process| process.id() == *id));
+                let survives = members.iter().any(|process| {
+                    now.duration_since(*first_killed.entry(process.id()).or_insert(now)) >= KILL_TIMEOUT
+                });
+                if survives || now >= deadline {
                     let left = self.living_members().await?;
                     return Ok(left.into_iter().map(|process| Pid::from_raw(process.pid)).collect());
                 }
