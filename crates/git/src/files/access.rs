@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use thiserror::Error;
 
@@ -38,6 +39,11 @@ pub(crate) fn join_bytes(dir: &Path, name: &[u8]) -> PathBuf {
 /// Reads a regular file of at most `max` bytes. `None` for everything else: a symbolic link, a FIFO, a file that is
 /// missing, unreadable or larger.
 pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
+    read_regular_with_time(path, max).map(|(bytes, _)| bytes)
+}
+
+/// As [`read_regular`], with the modification time that the file had before.
+pub(crate) fn read_regular_with_time(path: &Path, max: u64) -> Option<(Vec<u8>, SystemTime)> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
     let meta = file.metadata().ok()?;
     if !meta.is_file() || meta.len() > max {
@@ -45,21 +51,29 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     file.take(max).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    Some((bytes, meta.modified().ok()?))
 }
 
 /// Writes a file that must not exist yet.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+fn write_new(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
     let open = || OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(path);
-    open().and_then(|mut file: File| file.write_all(bytes)).context("write", path)
+    open().and_then(|mut file: File| file.write_all(bytes).map(|()| file)).context("write", path)
 }
 
 /// Replaces a file by rename: a reader sees the old or the new content, never a part.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic_with_time(path, bytes, None)
+}
+
+/// As [`write_atomic`]; the new file has this modification time, if any is given.
+pub(crate) fn write_atomic_with_time(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", unique_suffix()));
     let temporary = path.with_file_name(name);
-    write_new(&temporary, bytes)?;
+    let file = write_new(&temporary, bytes)?;
+    if let Some(modified) = modified {
+        file.set_modified(modified).context("set the time of", &temporary)?;
+    }
     std::fs::rename(&temporary, path).context("replace", path)
 }
 

@@ -1,12 +1,8 @@
 //! Copies of git's index file.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::SystemTime;
 
-use crate::files::access::{FileError, IoContext, is_real_dir, unique_suffix, write_new};
+use crate::files::access::{FileError, is_real_dir, read_regular_with_time, write_atomic_with_time};
 
 /// Maximum size in bytes. An index of millions of files is smaller.
 const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -19,27 +15,9 @@ const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// the second in which the index was written. A copy with a later time would end that exception, and a change of the same
 /// size and second would be overlooked.
 pub(crate) fn copy_index(from: &Path, to: &Path) -> Result<bool, FileError> {
-    let Some((bytes, modified)) = read_index(from) else { return Ok(false) };
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", unique_suffix()));
-    let temporary = to.with_file_name(name);
-    write_new(&temporary, &bytes)?;
-    let opened = OpenOptions::new().write(true).open(&temporary);
-    opened.and_then(|file: File| file.set_modified(modified)).context("set the time of", &temporary)?;
-    std::fs::rename(&temporary, to).context("replace", to)?;
-    Ok(true)
-}
-
-fn read_index(path: &Path) -> Option<(Vec<u8>, SystemTime)> {
-    if !is_real_dir(path.parent()?) {
-        return None;
-    }
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > INDEX_MAX {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(INDEX_MAX).read_to_end(&mut bytes).ok()?;
-    Some((bytes, meta.modified().ok()?))
+    let is_own = from.parent().is_some_and(is_real_dir);
+    let Some((bytes, modified)) = is_own.then(|| read_regular_with_time(from, INDEX_MAX)).flatten() else {
+        return Ok(false);
+    };
+    write_atomic_with_time(to, &bytes, Some(modified)).map(|()| true)
 }
