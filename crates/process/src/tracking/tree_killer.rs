@@ -109,10 +109,9 @@ impl TreeKiller {
                 empty_listings = 0;
                 self.kill_members(&members);
                 let now = Instant::now();
-                first_killed.retain(|id, _| members.iter().any(|process| process.id() == *id));
-                let survives = members.iter().any(|process| {
-                    now.duration_since(*first_killed.entry(process.id()).or_insert(now)) >= KILL_TIMEOUT
-                });
+                let since = |process: &Process| first_killed.get(&process.id()).copied().unwrap_or(now);
+                first_killed = members.iter().map(|process| (process.id(), since(process))).collect();
+                let survives = first_killed.values().any(|since| now.duration_since(*since) >= KILL_TIMEOUT);
                 if survives || now >= deadline {
                     let left = self.living_members().await?;
                     return Ok(left.into_iter().map(|process| Pid::from_raw(process.pid)).collect());
