@@ -75,28 +75,32 @@ impl Client {
 
     /// Requests a stream. It uses up the connection.
     pub async fn stream<Request: Serialize, Item: DeserializeOwned>(
-        mut self,
+        self,
         endpoint: &StreamEndpoint<Request, Item>,
         request: &Request,
     ) -> Result<Stream<Item>, ClientError> {
-        let response = self.send(&endpoint.route, request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(refusal(response).await);
-        }
-        Ok(Stream::new(LineReader::new(self.sender, response.into_body())))
+        self.lines(&endpoint.route, request).await.map(Stream::new)
     }
 
     /// Requests a list. It uses up the connection.
     pub async fn list<Request: Serialize, Item: DeserializeOwned>(
-        mut self,
+        self,
         endpoint: &ListEndpoint<Request, Item>,
         request: &Request,
     ) -> Result<List<Item>, ClientError> {
-        let response = self.send(&endpoint.route, request).await?;
+        self.lines(&endpoint.route, request).await.map(List::new)
+    }
+
+    async fn lines<Request: Serialize>(
+        mut self,
+        route: &Route<Request>,
+        request: &Request,
+    ) -> Result<LineReader, ClientError> {
+        let response = self.send(route, request).await?;
         if response.status() != StatusCode::OK {
             return Err(refusal(response).await);
         }
-        Ok(List::new(LineReader::new(self.sender, response.into_body())))
+        Ok(LineReader::new(self.sender, response.into_body()))
     }
 
     async fn send<Fields: Serialize>(
