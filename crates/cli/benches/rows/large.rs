@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::idle::{mib, resident};
-use crate::report::{Report, ms};
-use crate::setup::{Setup, median, timed};
+use crate::latency::measure_reads;
+use crate::report::Report;
+use crate::setup::Setup;
 
 const FINISHED: u64 = 20_000;
 const QUEUED: u64 = 20_000;
-const TIMES: usize = 11;
 /// Writes at the same time.
 const WRITERS: u64 = 64;
 
@@ -39,17 +39,10 @@ pub(crate) fn measure(report: &mut Report) {
     setup.run(&["status"]);
     let daemon = setup.process("daemon run");
     let before = resident(daemon);
-    let version = median((0..TIMES).map(|_| timed(&mut setup.command(&["version"]))).collect());
     let middle = format!("acme/api#{}", FINISHED + QUEUED / 2);
-    for args in [&["status"][..], &["list"], &["queue", "list"], &["why", &middle], &["queue", "show", &middle]] {
-        let time = median((0..TIMES).map(|_| timed(&mut setup.command(args))).collect());
-        report.row(
-            &format!("`kugetsu {}` with {QUEUED} queued and {FINISHED} finished tasks", args.join(" ")),
-            ms(time),
-            format!("{} for `kugetsu version`; target: under 50 ms", ms(version)),
-            Some(time.as_secs_f64() / version.as_secs_f64()),
-        );
-    }
+    let reads: [&[&str]; 5] =
+        [&["status"], &["list"], &["queue", "list"], &["why", &middle], &["queue", "show", &middle]];
+    measure_reads(&setup, report, &reads, &format!("{QUEUED} queued and {FINISHED} finished tasks"));
     let after = resident(daemon);
     report.row(
         &format!("memory of the daemon after reading {QUEUED} queued and {FINISHED} finished tasks"),

@@ -13,6 +13,24 @@ const TIMES: usize = 41;
 const EXECS: u32 = 15;
 const FIRST_RECORD: &str = "from `kugetsu start` to the runner's first record";
 
+/// How often a command that reads is measured.
+const READS: usize = 21;
+
+/// Measures commands that read a home with this load.
+pub(crate) fn measure_reads(setup: &Setup, report: &mut Report, commands: &[&[&str]], load: &str) {
+    let time = |args: &[&str]| median((0..READS).map(|_| timed(&mut setup.command(args))).collect());
+    let version = time(&["version"]);
+    for args in commands {
+        let time = time(args);
+        report.row(
+            &format!("`kugetsu {}` with {load}", args.join(" ")),
+            ms(time),
+            format!("{} for `kugetsu version`; target: under 50 ms", ms(version)),
+            Some(time.as_secs_f64() / version.as_secs_f64()),
+        );
+    }
+}
+
 pub(crate) fn measure(setup: &Setup, report: &mut Report) {
     let nothing = median((0..TIMES).map(|_| timed(&mut quiet("/bin/true"))).collect());
     let hello = hello(setup);

@@ -9,13 +9,13 @@ use kugetsu_api::endpoints;
 use uuid::Uuid;
 
 use crate::idle::{mib, resident};
-use crate::report::{Report, ms};
-use crate::setup::{Setup, median, timed};
+use crate::latency::measure_reads;
+use crate::report::Report;
+use crate::setup::Setup;
 
 const ISSUES: u64 = 200;
 const WARM: u64 = 50;
 const MESSAGES: usize = 1_000;
-const TIMES: usize = 21;
 /// Limit for the preparation, which is not measured.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -42,16 +42,8 @@ pub(crate) fn measure(report: &mut Report) {
         format!("{} without", mib(after)),
         Some(full as f64 / after as f64),
     );
-    let version = median((0..TIMES).map(|_| timed(&mut setup.command(&["version"]))).collect());
-    for args in [&["list"][..], &["queue", "list"], &["status"], &["why", "pm"]] {
-        let time = median((0..TIMES).map(|_| timed(&mut setup.command(args))).collect());
-        report.row(
-            &format!("`kugetsu {}` with {ISSUES} issues and {MESSAGES} queued messages", args.join(" ")),
-            ms(time),
-            format!("{} for `kugetsu version`; target: under 50 ms", ms(version)),
-            Some(time.as_secs_f64() / version.as_secs_f64()),
-        );
-    }
+    let load = format!("{ISSUES} issues and {MESSAGES} queued messages");
+    measure_reads(&setup, report, &[&["list"], &["queue", "list"], &["status"], &["why", "pm"]], &load);
 }
 
 /// Runs a task for each of these issues and waits for their end.
