@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use kugetsu_agent::Policy;
@@ -176,14 +177,18 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 
 /// The defaults of all settings by section; null if a setting has none.
 pub fn defaults() -> Value {
-    let schema = schema_of::<Config>();
-    let sections = schema["properties"].as_object().into_iter().flatten();
-    sections.fold(Value::Null, |mut defaults, (section, schema)| {
-        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
-            defaults[section][field] = schema.get("default").cloned().unwrap_or_default();
-        }
-        defaults
-    })
+    // Generated once: every value of `config.toml` is checked in them.
+    static DEFAULTS: LazyLock<Value> = LazyLock::new(|| {
+        let schema = schema_of::<Config>();
+        let sections = schema["properties"].as_object().into_iter().flatten();
+        sections.fold(Value::Null, |mut defaults, (section, schema)| {
+            for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+                defaults[section][field] = schema.get("default").cloned().unwrap_or_default();
+            }
+            defaults
+        })
+    });
+    DEFAULTS.clone()
 }
 
 impl Default for Config {
