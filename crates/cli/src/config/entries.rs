@@ -42,15 +42,11 @@ pub(crate) fn server(name: &str, entry: ServerEntry) -> Result<Server, String> {
         return Err(format!("url {NO_CREDENTIALS}"));
     }
     if let Some(api) = &entry.api_url {
-        // The errors do not repeat it: it may contain a password.
+        // The error does not repeat it: it may contain a password.
         if !(api.starts_with("https://") || api.starts_with("http://")) {
             return Err("api_url must be an http or https address".to_owned());
         }
-        match ServerAddress::parse(api) {
-            Ok(read) if !read.credentials_dropped => {}
-            Ok(_) => return Err(format!("api_url {NO_CREDENTIALS}")),
-            Err(_) => return Err("api_url is not a valid address of a server".to_owned()),
-        }
+        check_api_url(api)?;
     }
     Ok(Server {
         name: name.to_owned(),
@@ -104,8 +100,13 @@ pub(crate) fn token_variable(name: &str) -> Result<String, String> {
 pub(crate) fn api_address(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    match ServerAddress::parse(&url).map_err(|error| format!("api_url: {error}"))?.credentials_dropped {
+    check_api_url(&url).map(|()| url)
+}
+
+/// The error shows the address without its credentials.
+fn check_api_url(url: &str) -> Result<(), String> {
+    match ServerAddress::parse(url).map_err(|error| format!("api_url: {error}"))?.credentials_dropped {
         true => Err(format!("api_url {NO_CREDENTIALS}")),
-        false => Ok(url),
+        false => Ok(()),
     }
 }
