@@ -7,9 +7,12 @@ use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::RunObject;
+use kugetsu_api::stream::List as ListResponse;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,18 +37,13 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// How many issues are listed without `--limit`.
-const DEFAULT_LIMIT: u32 = 30;
+/// How many issues or tasks are listed without `--limit`.
+pub(crate) const DEFAULT_LIMIT: u32 = 30;
 
 pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
     if arguments.json {
         let query = IssuesQuery { limit: arguments.limit, ..IssuesQuery::default() };
-        let mut runs = connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?;
-        let mut array = ui::JsonArray::default();
-        while let Some(run) = runs.next().await? {
-            array.push(&run)?;
-        }
-        array.end();
+        print_json(connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?).await?;
         return Ok(Exit::Done);
     }
     let states = if arguments.all { None } else { Some(states(TaskState::STATES)) };
@@ -69,6 +67,18 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         ui::note(format!("{} hidden; list them with `kugetsu list --all`", counted(hidden, "destroyed issue")));
     }
     Ok(Exit::Done)
+}
+
+/// Prints a list as it arrives.
+pub(crate) async fn print_json<Item: DeserializeOwned + Serialize>(
+    mut items: ListResponse<Item>,
+) -> Result<(), Failure> {
+    let mut array = ui::JsonArray::default();
+    while let Some(item) = items.next().await? {
+        array.push(&item)?;
+    }
+    array.end();
+    Ok(())
 }
 
 /// Returns the states as a query names them.

@@ -15,6 +15,7 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
 
+use super::list::{DEFAULT_LIMIT, print_json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, format, paths, ui};
@@ -91,9 +92,6 @@ struct One {
     json: bool,
 }
 
-/// How many tasks are listed without `--limit`.
-const DEFAULT_LIMIT: u32 = 30;
-
 pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> {
     match arguments.action {
         Action::List(arguments) => list(home, arguments).await?,
@@ -140,13 +138,7 @@ fn query(one: &One) -> Result<TaskQuery, Failure> {
 async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failure> {
     if json {
         let query = TasksQuery { all, newest_first: all && limit.is_some(), limit, after: None };
-        let mut tasks = connect::stream_list(home, &endpoints::LIST_TASKS, &query).await?;
-        let mut array = ui::JsonArray::default();
-        while let Some(task) = tasks.next().await? {
-            array.push(&task)?;
-        }
-        array.end();
-        return Ok(());
+        return print_json(connect::stream_list(home, &endpoints::LIST_TASKS, &query).await?).await;
     }
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     // The additional one shows whether there are more.
