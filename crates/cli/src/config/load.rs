@@ -31,7 +31,7 @@ pub(crate) struct Loaded {
     pub(crate) values: Layer,
     /// Problems that do not keep the settings from being used.
     pub(crate) warnings: Vec<String>,
-    /// What is invalid in `config.toml`. If there is anything, its values are those of the last valid file, or, without
+    /// The mistakes in `config.toml`. If there are any, the values are those of the last valid file, or, without
     /// one, the valid ones of this file.
     pub(crate) errors: Vec<ConfigError>,
     /// Whether there is a last valid file to fall back to.
@@ -100,7 +100,7 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
     let FileLayer { values, warnings: file_warnings, mut errors } = layer::file(&home.config(), &text);
     let mut resolved = stack(values)?;
     warnings.extend(file_warnings.iter().map(ToString::to_string));
-    match resolved.unknown_default.take_if(|(origin, _)| !matches!(origin, Origin::Environment(_))) {
+    match resolved.unknown_default.take_if(|(origin, _)| !is_variable(origin)) {
         Some((Origin::Script(_), error)) => warnings.push(error.to_string()),
         Some((_, error)) => errors.push(error),
         None => {}
@@ -139,10 +139,12 @@ fn last_valid(
     let FileLayer { mut values, errors, .. } = layer::file(&path, &text);
     values.values_mut().for_each(|(_, origin)| *origin = Origin::LastValid);
     let resolved = stack(values)?;
-    let is_valid = |origin: &Origin| matches!(origin, Origin::Environment(_));
-    Ok(Some(resolved).filter(|resolved| {
-        errors.is_empty() && resolved.unknown_default.as_ref().is_none_or(|(origin, _)| is_valid(origin))
-    }))
+    let is_valid = errors.is_empty() && resolved.unknown_default.as_ref().is_none_or(|(origin, _)| is_variable(origin));
+    Ok(is_valid.then_some(resolved))
+}
+
+const fn is_variable(origin: &Origin) -> bool {
+    matches!(origin, Origin::Environment(_))
 }
 
 /// Values that fit together.
