@@ -90,7 +90,7 @@ pub enum Event {
     Destroyed {
         /// The rescue that holds what was not pushed.
         rescue: Option<String>,
-        /// What could not be removed, for people.
+        /// Messages for the user about leftovers.
         notes: Vec<String>,
     },
 }

@@ -41,7 +41,7 @@ pub struct Plan {
     pub(crate) unused: Vec<(PathBuf, Option<Row>)>,
     /// Unreadable files, with the reason.
     pub(crate) broken: Vec<(PathBuf, String)>,
-    /// What stays in its directory.
+    /// Rows of files that stay in their directory.
     pub(crate) left: Vec<Row>,
     /// The index, which moves into the backup with the last session.
     pub(crate) index: Option<PathBuf>,

@@ -20,7 +20,7 @@ pub struct Row {
     #[serde(rename = "as")]
     pub taken_as: Option<String>,
     pub why: Option<String>,
-    /// What the user can type next.
+    /// The next command to type.
     pub next: Option<String>,
 }
 

@@ -59,7 +59,7 @@ impl ConfigError {
     }
 }
 
-/// What `config.toml` contains.
+/// The content of `config.toml`.
 #[derive(Debug, Default)]
 pub(crate) struct FileLayer {
     pub(crate) values: Layer,

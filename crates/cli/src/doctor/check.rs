@@ -43,7 +43,7 @@ pub(crate) struct Check {
     pub(crate) subject: String,
     #[serde(rename = "said")]
     pub(crate) message: String,
-    /// What the user can type or do.
+    /// A command to type, or an action to take.
     pub(crate) repair: Option<String>,
     /// What `--fix` did.
     pub(crate) fixed: Option<String>,

@@ -28,12 +28,12 @@ const DELETE_LIMIT: Duration = Duration::from_secs(60);
 /// Longest message of that command that is quoted, in characters.
 const COMPLAINT_MAX: usize = 300;
 
-/// What was removed.
+/// The result of a removal.
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
     /// The rescue that holds what was not pushed, if there was anything.
     pub(crate) rescue: Option<String>,
-    /// What could not be removed, for the user.
+    /// Messages for the user about leftovers.
     pub(crate) notes: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     if let Some(worktree) = &worktree {
         removed.rescue = save(&mirror, worktree, issue, requested_at).await?;
         if removed.rescue.is_none() {
-            // Nothing that an attempt before this one has not saved.
+            // An earlier attempt has saved everything.
             removed.rescue = earlier_rescue(&mirror, issue, requested_at).await;
         }
     }
@@ -106,7 +106,7 @@ async fn save(
     Err(format!("this cannot be rescued: {}", saved.unsaved.join(", ")))
 }
 
-/// Returns the rescue that an attempt before this one saved: the user is told where the files are, also if the daemon died
+/// Returns the rescue that an earlier attempt saved, so that the user learns where the files are even if the daemon died
 /// meanwhile.
 async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Option<String> {
     let rescues = rescue::list(mirror, Some(issue.reference.number)).await.ok()?;

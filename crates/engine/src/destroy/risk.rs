@@ -1,4 +1,4 @@
-//! What removing an issue's files would lose.
+//! The work that removing an issue's files would lose.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(super) fn refuse_destroyed(issue: &Issue) -> Result<(), Problem> {
         .hint(format!("list its rescues with `kugetsu rescue list {}`", issue.reference)))
 }
 
-/// What cannot be found out counts as a risk.
+/// An unknown state counts as a risk.
 pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
     let mut at_risk = AtRisk { issue: issue.reference.to_string(), ..AtRisk::default() };
     if issue.reference.is_coordinator() {

@@ -27,7 +27,7 @@ pub struct Why {
     pub view: RunView,
     /// Never empty; the most direct reason first.
     pub because: Vec<String>,
-    /// What the user can do.
+    /// Suggestions for the user.
     pub next: Vec<String>,
 }
 

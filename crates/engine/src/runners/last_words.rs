@@ -1,4 +1,4 @@
-//! What a runner that is gone left behind: records it could not report, its log, and processes of its agent.
+//! Leftovers of a runner that is gone: records it could not report, its log, and processes of its agent.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};

@@ -12,7 +12,7 @@ use std::thread;
 use kugetsu_api::home::RunHome;
 use tokio::sync::oneshot;
 
-/// What is known of a runner.
+/// The state of a runner.
 pub(crate) enum Life {
     NeverStarted,
     /// It holds this file's lock.
