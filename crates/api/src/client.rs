@@ -128,7 +128,8 @@ impl Client {
 
 async fn open(socket: &Path) -> Result<SendRequest<Full<Bytes>>, ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+        // Reset: the daemon was killed before it accepted the connection.
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
             ClientError::NotRunning { socket: socket.to_owned() }
         }
         _ => ClientError::Broken(format!("{}: {error}", socket.display())),
