@@ -13,6 +13,7 @@ use kugetsu_forge::references::local::local_name;
 use kugetsu_forge::references::parser::{needs_current_repo, parse};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_forge::references::server_index::KnownServer;
+use kugetsu_git::command::GitError;
 use kugetsu_git::mirror::{LocalRepo, SourceError};
 use kugetsu_git::names::BranchName;
 use kugetsu_store::query::IssueFilter;
@@ -258,9 +259,20 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
     if let Some(issue) = worktree_issue(engine, cwd).await? {
         return Ok(Some(context_of(&issue.reference.repo, None)));
     }
-    let Ok(located) = LocalRepo::find(engine.git(), cwd).await else { return Ok(None) };
+    let located = match LocalRepo::find(engine.git(), cwd).await {
+        Ok(located) => located,
+        // A repository that git refuses to read, such as another user's, is no context.
+        Err(
+            SourceError::NoDirectory(_)
+            | SourceError::NoRepository(_)
+            | SourceError::InvalidUrl { .. }
+            | SourceError::Git(GitError::Failed { .. }),
+        ) => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
     let known: Vec<KnownServer> = settings.servers.known();
-    if let Some(origin) = located.remote_url(engine.git(), "origin").await
+    let origin = located.remote_url(engine.git(), "origin").await;
+    if let Some(origin) = origin.map_err(|error| unreadable(&error.into()))?
         && let Ok(address) = parse(&origin, &known, None)
         && let Ok(source) = clone_source(&address, &settings.repositories, &settings.servers)
     {
@@ -272,6 +284,10 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
         .into_iter()
         .find(|repo| Path::new(&repo.source) == directory)
         .map(|repo| context_of(&repo.name, repo.kind)))
+}
+
+fn unreadable(error: &SourceError) -> Problem {
+    problem(ProblemKind::Failed, format!("cannot read the repository of this directory: {error}"), error.hint())
 }
 
 fn context_of(repo: &RepoRef, kind: Option<ForgeKind>) -> CurrentRepo {

@@ -324,7 +324,9 @@ fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem 
     };
     let kind = match cause {
         // The address may be right.
-        Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Other) => ProblemKind::Failed,
+        Some(Cause::HostUnknown | Cause::Network | Cause::DiskFull | Cause::Locked | Cause::Other) => {
+            ProblemKind::Failed
+        }
         _ => ProblemKind::Usage,
     };
     let problem = problem(kind, format!("cannot use {repo}: {error}"), error.hint());

@@ -274,8 +274,8 @@ impl Adoption<'_> {
             notices.push(format!("{message}; it stays where it is"));
         }
         // The comparison cleared marks in the index, so copy it again.
-        let listed = async || quarantine.command("ls-files", "list the index").args(["--stage", "-z"]).output().await;
-        if quarantine.copy_index(&index).await? && listed().await?.code == 0 {
+        let listed = async || quarantine.command("ls-files", "list the index").args(["--stage", "-z"]).whole().await;
+        if quarantine.copy_index(&index).await? && listed().await?.yes().is_some() {
             return Ok(changes);
         }
         quarantine.remove_index()?;
@@ -404,8 +404,9 @@ async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Resu
     };
     let command =
         contents.quarantine.command("merge-base", "find where the work began").args([tip.as_str(), head.as_str()]);
-    let output = command.output().await?;
-    Ok(Base { branch: Some(default), commit: Oid::from_bytes(&output.stdout).filter(|_| output.code == 0) })
+    // 1: the histories share no commit.
+    let commit = command.answer(&[1]).await?.yes().map(|output| output.oid()).transpose()?;
+    Ok(Base { branch: Some(default), commit })
 }
 
 fn is_same_dir(one: &Path, other: &Path) -> bool {

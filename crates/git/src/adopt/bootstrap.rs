@@ -81,13 +81,14 @@ impl Mirror {
                 let rest = name.strip_prefix(prefix.as_bytes()).unwrap_or(name);
                 any |= target == "heads/";
                 for part in [
-                    b"create ",
+                    b"update ",
                     BOOTSTRAP_REFS.as_bytes(),
                     target.as_bytes(),
                     rest,
                     b"\0",
                     oid.as_str().as_bytes(),
-                    b"\0",
+                    // Without an old value, so that it can be repeated.
+                    b"\0\0",
                 ] {
                     lines.extend_from_slice(part);
                 }

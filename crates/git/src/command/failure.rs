@@ -25,6 +25,8 @@ pub enum Cause {
     NotARepository,
     /// The file system does not support a file name of the repository.
     UnsupportedFileName,
+    /// Another git holds a lock, or one that was killed left it.
+    Locked,
     /// None of these; stderr says more.
     Other,
 }
@@ -36,6 +38,8 @@ impl Cause {
         let has = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
         if has(&["No space left on device", "Disk quota exceeded"]) {
             Self::DiskFull
+        } else if has(&[".lock': File exists"]) {
+            Self::Locked
         } else if has(&["dubious ownership"]) {
             Self::DubiousOwnership
         } else if has(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
@@ -101,6 +105,7 @@ impl Cause {
             Self::UnsupportedFileName => {
                 "the file system does not support a file name of the repository; use another file system for the worktrees"
             }
+            Self::Locked => "wait until no other git works there, then try again; if none does, remove the lock file",
             Self::Other => return None,
         })
     }
@@ -215,6 +220,7 @@ mod tests {
             ("fatal: write error: No space left on device", Cause::DiskFull),
             ("fatal: detected dubious ownership in repository at '/x'", Cause::DubiousOwnership),
             ("fatal: '/x' does not appear to be a git repository", Cause::NotARepository),
+            ("fatal: Unable to create '/m/refs/kugetsu/head.lock': File exists.", Cause::Locked),
             ("fatal: bad object", Cause::Other),
         ];
         for (stderr, cause) in cases {

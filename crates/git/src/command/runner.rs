@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kugetsu_process::{Completed, OneShot, RunError, find_on_path, run, run_watched};
+use kugetsu_process::{OneShot, RunError, find_on_path, run, run_watched};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
+use crate::command::answer::{Answer, Failed, Output, Whole, ended, is_passing};
 use crate::command::environment::{SETTINGS, SSH, changes};
 use crate::command::failure::{Cause, StderrTail, mask_credentials};
 use crate::command::login::Login;
 use crate::command::progress::{ProgressParser, ProgressSink};
+use crate::command::stale_locks;
 use crate::names::Oid;
 
 /// The oldest supported git; it is the first with `merge-tree --write-tree`.
@@ -24,10 +26,13 @@ pub const MIN_VERSION: Version = Version(2, 38, 0);
 
 /// Time limit of a command that works on this machine only.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Pauses before a git that was killed is started again. Together short enough for a user who waits, and long enough for a
+/// machine to recover that was out of memory or processes.
+const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
 /// Time limit of a command that transfers a repository. A server that stops sending ends the command within minutes.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Limit of stdout in bytes, large enough for the listings of refs and files of the largest repositories.
-const STDOUT_MAX: usize = 256 * 1024 * 1024;
+pub(crate) const STDOUT_MAX: usize = 256 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
@@ -66,9 +71,12 @@ pub enum GitError {
         action: String,
         cause: Cause,
         stderr: StderrTail,
-        /// Git's exit code; -1 when a signal ended it.
+        /// Git's exit code.
         code: i32,
     },
+    /// A signal ended git, every time that it was started.
+    #[error("could not {action}: git was killed by signal {signal}{}", after_output(.stderr))]
+    Killed { action: String, signal: i32, stderr: StderrTail },
     #[error("could not {action}: git was stopped after {} s; its last output: {stderr}", after.as_secs())]
     TimedOut { action: String, after: Duration, stderr: StderrTail },
     /// Git printed something unexpected, or more than the limit.
@@ -81,6 +89,10 @@ pub enum GitError {
     /// Git could not be started.
     #[error("could not {action}: {source}")]
     NotRun { action: String, source: RunError },
+}
+
+fn after_output(stderr: &StderrTail) -> String {
+    if stderr.as_str().is_empty() { String::new() } else { format!("; its last output: {stderr}") }
 }
 
 impl GitError {
@@ -100,6 +112,9 @@ impl GitError {
             }
             Self::Failed { cause, .. } => cause.hint().map(str::to_owned),
             Self::NotRun { source, .. } => source.hint(),
+            Self::Killed { .. } => {
+                Some("check the machine's memory (git is often killed when it runs out), then try again".to_owned())
+            }
             Self::TimedOut { .. } | Self::UnexpectedOutput { .. } => None,
         }
     }
@@ -197,15 +212,14 @@ impl Git {
             ConfigScope::GitDir(dir) => command.git_dir(dir),
             ConfigScope::User => command.outside_repository(),
         };
-        let output = command.output().await?;
-        match output.code {
-            0 => Ok(Some(output.stdout.strip_suffix(b"\0").unwrap_or(&output.stdout).to_vec())),
-            1 => Ok(None),
-            _ => Err(output.failed),
-        }
+        // 1: the key is not set.
+        let found = command.answer(&[1]).await?.yes();
+        Ok(found.map(|output| output.stdout.strip_suffix(b"\0").unwrap_or(&output.stdout).to_vec()))
     }
 
-    /// Begins a `git <subcommand>`. `action` says for error messages what it does ("fetch from https://...").
+    /// Begins a `git <subcommand>`. `action` says for error messages what it does ("fetch from https://..."). A git that is
+    /// killed or cannot be started is started again, so a command that must not be repeated needs
+    /// [`once`](GitCommand::once).
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
         GitCommand {
             git: self.clone(),
@@ -217,6 +231,9 @@ impl Git {
             stdin: None,
             timeout: LOCAL_TIMEOUT,
             logins: 0,
+            repeatable: true,
+            owned: None,
+            creates: None,
         }
     }
 }
@@ -235,15 +252,44 @@ pub(crate) enum ConfigScope<'p> {
 async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result<Version, GitError> {
     let mut process = OneShot::new(program).arg("--version").time_limit(Duration::from_secs(60));
     process.env = env.to_vec();
-    let action = || "read the version of git".to_owned();
-    let completed = run(process).await.map_err(|source| GitError::NotRun { action: action(), source })?;
-    let output = String::from_utf8_lossy(&completed.stdout).trim().to_owned();
+    let mut delays = RETRY_DELAYS.iter();
+    let output = loop {
+        match ended("read the version of git", run(process.clone()).await) {
+            Ok((_, Ok(output))) => break output.line(),
+            Ok((_, Err(failed))) if !failed.is_worth_repeating(true) => {
+                break String::from_utf8_lossy(&failed.stdout).trim().to_owned();
+            }
+            Err(error) if !is_passing(&error) => return Err(error),
+            Ok((_, Err(Failed { error, .. }))) | Err(error) => match delays.next() {
+                Some(delay) => tokio::time::sleep(*delay).await,
+                None => return Err(error),
+            },
+        }
+    };
+    let output = output.trim().to_owned();
     let not_git = || GitError::NotGit { program: program.to_owned(), output: output.clone() };
     let found = Version::parse(&output).ok_or_else(not_git)?;
     if found < MIN_VERSION {
         return Err(GitError::TooOld { program: program.to_owned(), found });
     }
     Ok(found)
+}
+
+/// Whether a repository has a commit, or a tag of one. `command` begins a `git cat-file`.
+///
+/// # Errors
+/// The object is there, but damaged.
+pub(crate) async fn has_commit(command: GitCommand, commit: &Oid) -> Result<bool, GitError> {
+    // `cat-file -e` exits with 128 for a missing commit and for a failure; this prints which of them it is.
+    let output = command.arg("--batch-check").stdin(format!("{commit}^{{commit}}\n")).run().await?;
+    let line = output.line();
+    if line.ends_with(" missing") {
+        return if output.stderr.is_empty() { Ok(false) } else { Err(output.incomplete()) };
+    }
+    match line.split(' ').nth(1) {
+        Some("commit") => Ok(true),
+        _ => Err(output.unexpected()),
+    }
 }
 
 /// A git command under construction.
@@ -258,15 +304,12 @@ pub(crate) struct GitCommand {
     timeout: Duration,
     /// Number of credentials added so far.
     logins: usize,
-}
-
-/// The output of a command that ran to its end, whatever its exit code.
-pub(crate) struct Output {
-    pub(crate) code: i32,
-    pub(crate) stdout: Vec<u8>,
-    pub(crate) stderr: Vec<u8>,
-    /// The error to return if the caller takes the exit code for a failure.
-    pub(crate) failed: GitError,
+    /// Whether the command has the same effect if it is started again after it was killed at any point, or succeeded.
+    repeatable: bool,
+    /// The git directory, if no process but kugetsu's git works in it. A lock that a killed git left there is removed.
+    owned: Option<PathBuf>,
+    /// The directory that the command makes.
+    creates: Option<PathBuf>,
 }
 
 impl GitCommand {
@@ -295,6 +338,18 @@ impl GitCommand {
     pub(crate) fn git_dir(mut self, dir: &Path) -> Self {
         self.cwd.get_or_insert_with(|| dir.to_owned());
         self.env("GIT_DIR", dir)
+    }
+
+    /// Runs in a git directory in which no process but kugetsu's git works, so that locks of killed ones can be removed.
+    pub(crate) fn owned_git_dir(mut self, dir: &Path) -> Self {
+        self.owned = Some(dir.to_owned());
+        self.git_dir(dir)
+    }
+
+    /// Removes what a killed command left of the directory that it makes, before it is started again.
+    pub(crate) fn creates(mut self, dir: &Path) -> Self {
+        self.creates = Some(dir.to_owned());
+        self
     }
 
     /// Undoes [`outside_repository`](Self::outside_repository) for a subcommand that creates a repository.
@@ -361,31 +416,83 @@ impl GitCommand {
         self.env(&format!("KUGETSU_GIT_SECRET_{n}"), login.secret.expose_secret())
     }
 
-    /// Runs the command; every exit code but 0 is an error.
-    pub(crate) async fn run(self) -> Result<Output, GitError> {
-        let output = self.output().await?;
-        if output.code == 0 { Ok(output) } else { Err(output.failed) }
+    /// Never starts the command again. For commands that fail if they are repeated after they have succeeded, and for those
+    /// whose success must be found out by other means.
+    pub(crate) fn once(mut self) -> Self {
+        self.repeatable = false;
+        self
     }
 
-    /// Runs the command; the caller judges the exit code.
-    pub(crate) async fn output(self) -> Result<Output, GitError> {
-        let action = self.action.clone();
-        let completed = run(self.into_process()).await;
-        output(action, completed)
+    /// Runs the command; every exit code but 0 is an error.
+    pub(crate) async fn run(self) -> Result<Output, GitError> {
+        self.run_with_progress(&mut |_| ()).await
     }
 
     /// Like [`run`](Self::run), and reports git's progress.
     pub(crate) async fn run_with_progress(self, progress: ProgressSink<'_>) -> Result<Output, GitError> {
-        let action = self.action.clone();
-        let mut parser = ProgressParser::default();
-        let completed = run_watched(self.into_process(), |line| {
-            if let Some(new) = parser.parse(line) {
-                progress(new);
+        match self.attempts(&[], progress).await? {
+            (_, Ok(output)) => Ok(output),
+            (_, Err(failed)) => Err(failed.error),
+        }
+    }
+
+    /// Runs a command that answers a question by its exit code: 0 is yes, and `no` are the codes that git documents as no.
+    /// Everything else is an error.
+    pub(crate) async fn answer(self, no: &[i32]) -> Result<Answer, GitError> {
+        match self.attempts(no, &mut |_| ()).await? {
+            (_, Ok(output)) => Ok(Answer::Yes(output)),
+            (code, Err(failed)) if no.contains(&code) => Ok(Answer::No(failed)),
+            (_, Err(failed)) => Err(failed.error),
+        }
+    }
+
+    /// Runs a command that reads objects or an index. Failing on those that are missing or damaged is an answer, if git
+    /// names them; every other failure is an error.
+    pub(crate) async fn whole(self) -> Result<Whole, GitError> {
+        match self.attempts(&[], &mut |_| ()).await? {
+            (_, Ok(output)) => Ok(Whole::Yes(output)),
+            (_, Err(failed)) if failed.names_damage() => Ok(Whole::Damaged),
+            (_, Err(failed)) => Err(failed.error),
+        }
+    }
+
+    /// Starts the command, and starts it again while it fails in a way that says nothing about the repository: it was killed,
+    /// could not be started, or met a lock whose holder is gone. Returns the exit code too.
+    async fn attempts(
+        self,
+        documented: &[i32],
+        progress: ProgressSink<'_>,
+    ) -> Result<(i32, Result<Output, Failed>), GitError> {
+        let (action, repeatable) = (mask_credentials(&self.action), self.repeatable);
+        let (owned, creates) = (self.owned.clone(), self.creates.clone());
+        let is_local = self.timeout == LOCAL_TIMEOUT;
+        let process = self.into_process();
+        let mut delays = RETRY_DELAYS.iter();
+        loop {
+            let mut parser = ProgressParser::default();
+            let completed = run_watched(process.clone(), |line| {
+                if let Some(new) = parser.parse(line) {
+                    progress(new);
+                }
+            })
+            .await;
+            let ended = ended(&action, completed);
+            let again = match &ended {
+                Ok((_, Ok(_))) => false,
+                Ok((code, Err(failed))) => !documented.contains(code) && failed.is_worth_repeating(is_local),
+                Err(error) => is_passing(error),
+            };
+            let Some(delay) = delays.next().filter(|_| again && repeatable) else { return ended };
+            tracing::warn!(%action, outcome = ?ended.as_ref().err(), "git says nothing about the repository; it is started again");
+            tokio::time::sleep(*delay).await;
+            if let Some(dir) = &creates {
+                // If it cannot be removed, git says so.
+                let _ = std::fs::remove_dir_all(dir);
             }
-        })
-        .await;
-        let output = output(action, completed)?;
-        if output.code == 0 { Ok(output) } else { Err(output.failed) }
+            if let Some(dir) = &owned {
+                stale_locks::clear(dir, dir).await;
+            }
+        }
     }
 
     fn into_process(self) -> OneShot {
@@ -408,66 +515,11 @@ impl GitCommand {
     }
 }
 
-fn output(action: String, completed: Result<Completed, RunError>) -> Result<Output, GitError> {
-    match completed {
-        Ok(completed) if completed.stdout_truncated => {
-            let output = format!("more than {STDOUT_MAX} bytes");
-            Err(GitError::UnexpectedOutput { action, output })
-        }
-        Ok(completed) => {
-            let code = completed.status.code().unwrap_or(-1);
-            let cause = Cause::from_stderr(&String::from_utf8_lossy(&completed.stderr));
-            let failed = GitError::Failed {
-                action: mask_credentials(&action),
-                cause,
-                stderr: StderrTail::new(&completed.stderr),
-                code,
-            };
-            Ok(Output { code, stdout: completed.stdout, stderr: completed.stderr, failed })
-        }
-        Err(RunError::TimedOut { after, stderr, .. }) => {
-            Err(GitError::TimedOut { action: mask_credentials(&action), after, stderr: StderrTail::new(&stderr) })
-        }
-        Err(source) => Err(GitError::NotRun { action: mask_credentials(&action), source }),
-    }
-}
-
 /// A credential helper: a fixed shell function that prints user and secret from the environment.
 fn helper(n: usize) -> String {
     format!(
         "!f() {{ test \"$1\" = get || exit 0; printf 'username=%s\\npassword=%s\\n' \"$KUGETSU_GIT_USER_{n}\" \"$KUGETSU_GIT_SECRET_{n}\"; }}; f"
     )
-}
-
-impl Output {
-    /// Stdout as one line of text.
-    pub(crate) fn line(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).trim_end_matches('\n').to_owned()
-    }
-
-    /// Stdout as an object id.
-    pub(crate) fn oid(&self) -> Result<Oid, GitError> {
-        Oid::from_bytes(&self.stdout).ok_or_else(|| self.unexpected())
-    }
-
-    /// The NUL-terminated records of stdout.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &[u8]> {
-        self.stdout.split(|byte| *byte == 0).filter(|record| !record.is_empty())
-    }
-
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
-    }
-
-    /// The error for output that cannot be parsed.
-    pub(crate) fn unexpected(&self) -> GitError {
-        let action = match &self.failed {
-            GitError::Failed { action, .. } => action.clone(),
-            _ => String::new(),
-        };
-        let output = String::from_utf8_lossy(&self.stdout).chars().take(200).collect();
-        GitError::UnexpectedOutput { action, output }
-    }
 }
 
 #[cfg(test)]

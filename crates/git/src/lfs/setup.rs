@@ -21,8 +21,9 @@ pub(crate) enum Lfs {
 
 impl Lfs {
     pub(crate) async fn detect(git: &Git) -> Result<Self, GitError> {
-        let version = git.command("lfs", "look for git-lfs").arg("version").outside_repository().output().await?;
-        if version.code != 0 {
+        // 1: git has no such command.
+        let version = git.command("lfs", "look for git-lfs").arg("version").outside_repository();
+        if !version.answer(&[1]).await?.is_yes() {
             return Ok(Self::Missing);
         }
         let process = git.config_value("filter.lfs.process", ConfigScope::User).await?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_domain::text::counted;
 
+use crate::command::answer::Answer;
 use crate::command::runner::{Git, GitError};
 use crate::mirror::source::SourceError;
 use crate::names::BranchName;
@@ -46,21 +47,24 @@ impl LocalRepo {
             |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(bytes)).to_owned());
         // The user waits for this, so one git process does where it can: in a repository with files, and without a line
         // break in either path.
-        let both = rev_parse(&["--git-common-dir", "--show-toplevel"]).output().await?;
-        let lines: Vec<&[u8]> = both.stdout.split(|byte| *byte == b'\n').collect();
-        if let (0, [common, root, []]) = (both.code, lines.as_slice()) {
+        let both = match rev_parse(&["--git-common-dir", "--show-toplevel"]).answer(&[128]).await? {
+            Answer::Yes(both) => both.stdout,
+            Answer::No(failed) if failed.says(&["not a git repository"]) => {
+                return Err(SourceError::NoRepository(path.clone()));
+            }
+            // A bare repository; git prints the first answer all the same.
+            Answer::No(failed) if failed.says(&["must be run in a work tree"]) => Vec::new(),
+            Answer::No(failed) => return Err(failed.error.into()),
+        };
+        let lines: Vec<&[u8]> = both.split(|byte| *byte == b'\n').collect();
+        if let [common, root, []] = lines.as_slice() {
             return Ok(Self { root: as_path(root), common_dir: as_path(common), bare: false });
         }
-        let common = rev_parse(&["--git-common-dir"]).output().await?;
-        if common.code != 0 {
-            let nothing = String::from_utf8_lossy(&common.stderr).contains("not a git repository");
-            return Err(if nothing { SourceError::NoRepository(path.clone()) } else { common.failed.into() });
-        }
-        let common = as_path(&common.stdout);
-        let top = rev_parse(&["--show-toplevel"]).output().await?;
-        Ok(match top.code {
-            0 => Self { root: as_path(&top.stdout), common_dir: common, bare: false },
-            _ => Self { root: as_path(&rev_parse(&["--git-dir"]).run().await?.stdout), common_dir: common, bare: true },
+        let one = async |arg: &str| rev_parse(&[arg]).run().await.map(|output| as_path(&output.stdout));
+        let common_dir = one("--git-common-dir").await?;
+        Ok(match both.is_empty() {
+            true => Self { root: one("--git-dir").await?, common_dir, bare: true },
+            false => Self { root: one("--show-toplevel").await?, common_dir, bare: false },
         })
     }
 
@@ -68,12 +72,9 @@ impl LocalRepo {
     pub async fn branch(&self, git: &Git) -> Result<Option<BranchName>, GitError> {
         let command =
             git.command("symbolic-ref", format!("read HEAD of {}", self.root.display())).current_dir(&self.root);
-        let output = command.args(["--quiet", "HEAD"]).output().await?;
-        match output.code {
-            0 => Ok(BranchName::from_ref(output.line().as_bytes())),
-            1 => Ok(None),
-            _ => Err(output.failed),
-        }
+        // 1: HEAD is detached.
+        let branch = command.args(["--quiet", "HEAD"]).answer(&[1]).await?.yes();
+        Ok(branch.and_then(|output| BranchName::from_ref(output.line().as_bytes())))
     }
 
     /// Number of files with uncommitted changes, untracked ones included.
@@ -104,16 +105,13 @@ impl LocalRepo {
     async fn users_filters(&self, git: &Git) -> Result<BTreeMap<OsString, OsString>, GitError> {
         let command =
             git.command("config", format!("read the settings of {}", self.root.display())).current_dir(&self.root);
-        let output = command
-            .args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."])
-            .output()
-            .await?;
-        if output.code > 1 {
-            return Err(output.failed);
-        }
+        let command =
+            command.args(["--null", "--show-scope", "--includes", "--get-regexp", r"^(filter|lfs\.extension)\."]);
+        // 1: there is no such setting.
+        let stdout = command.answer(&[1]).await?.yes().map(|output| output.stdout).unwrap_or_default();
         let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let (mut own, mut users) = (BTreeMap::new(), BTreeMap::new());
-        let mut parts = output.stdout.split(|byte| *byte == 0);
+        let mut parts = stdout.split(|byte| *byte == 0);
         while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
             // A setting without a value is on.
             let (key, value) = match entry.iter().position(|byte| *byte == b'\n') {
@@ -134,10 +132,11 @@ impl LocalRepo {
     }
 
     /// The URL of a remote, rewritten by the user's `insteadOf`; `None` if there is no such remote.
-    pub async fn remote_url(&self, git: &Git, remote: &str) -> Option<String> {
+    pub async fn remote_url(&self, git: &Git, remote: &str) -> Result<Option<String>, GitError> {
         let command =
             git.command("remote", format!("read the remotes of {}", self.root.display())).current_dir(&self.root);
-        let output = command.args(["get-url", "--", remote]).no_optional_locks().output().await.ok()?;
-        (output.code == 0).then(|| output.line())
+        // 2: there is no such remote.
+        let url = command.args(["get-url", "--", remote]).no_optional_locks().answer(&[2]).await?.yes();
+        Ok(url.map(|output| output.line()))
     }
 }

@@ -31,13 +31,9 @@ impl Promisor {
     }
 
     async fn read(command: GitCommand) -> Result<Option<Self>, GitError> {
-        let output = command
-            .args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"])
-            .output()
-            .await?;
-        if output.code > 1 {
-            return Err(output.failed);
-        }
+        let command = command.args(["--null", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter|url)$"]);
+        // 1: there is no such setting.
+        let Some(output) = command.answer(&[1]).await?.yes() else { return Ok(None) };
         let entries: Vec<(&[u8], &[u8])> = output
             .records()
             .filter_map(|record| {

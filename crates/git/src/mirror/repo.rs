@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use crate::command::login::Login;
 use crate::command::progress::{Progress, ProgressSink};
-use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
+use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
 use crate::files::access::{FileError, create_dir_all, read_regular, write_atomic};
 use crate::files::lock;
 use crate::files::removal::staging_path;
@@ -166,7 +166,7 @@ impl Mirror {
                 command = command.arg("--no-local");
             }
         }
-        command = command.arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
+        command = command.creates(dir).arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
         self.authenticate(command).await.without_git_dir().run_with_progress(progress).await?;
 
         let format = self.git.command("rev-parse", "read the object format").git_dir(dir);
@@ -188,10 +188,11 @@ impl Mirror {
         let mut lines = Vec::new();
         for (name, oid) in self.refs(&["refs/heads"]).await? {
             let Some(branch) = name.strip_prefix(b"refs/heads/") else { continue };
-            for part in [b"create refs/remotes/origin/".as_slice(), branch, b"\0", oid.as_str().as_bytes(), b"\0"] {
+            // Without old values, so that it can be repeated.
+            for part in [b"update refs/remotes/origin/".as_slice(), branch, b"\0", oid.as_str().as_bytes(), b"\0\0"] {
                 lines.extend_from_slice(part);
             }
-            for part in [b"delete ".as_slice(), &name, b"\0", oid.as_str().as_bytes(), b"\0"] {
+            for part in [b"delete ".as_slice(), &name, b"\0\0"] {
                 lines.extend_from_slice(part);
             }
         }
@@ -229,8 +230,9 @@ impl Mirror {
             Some(local) => {
                 let branch = local.branch(&self.git).await?;
                 let head = self.git.command("rev-parse", "read the source's HEAD").current_dir(&local.root);
-                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).output().await?;
-                (branch, Oid::from_bytes(&head.stdout))
+                // 1: there is no commit yet.
+                let head = head.args(["--verify", "--quiet", "HEAD^{commit}"]).answer(&[1]).await?.yes();
+                (branch, head.map(|output| output.oid()).transpose()?)
             }
             None => {
                 let refs = list_remote(&self.git, &self.source).await?;
@@ -243,11 +245,13 @@ impl Mirror {
             }
             self.command("update-ref", "record the source's HEAD").args([HEAD_REF, head.as_str()]).run().await?;
         }
-        let command = self.command("symbolic-ref", "record the default branch");
+        let action = "record the default branch";
         match branch {
-            Some(branch) => command.args([DEFAULT_REF, &branch.tracking_ref()]).run().await?,
-            // Fails if there was none.
-            None => command.args(["--delete", DEFAULT_REF]).output().await?,
+            Some(branch) => {
+                self.command("symbolic-ref", action).args([DEFAULT_REF, &branch.tracking_ref()]).run().await?
+            }
+            // Deleting a missing ref is no error.
+            None => self.command("update-ref", action).args(["--no-deref", "-d", DEFAULT_REF]).run().await?,
         };
         Ok(())
     }
@@ -260,15 +264,15 @@ impl Mirror {
     /// Whether the mirror has the commit. A partial clone does not fetch it.
     pub(crate) async fn has_commit(&self, commit: &Oid) -> Result<bool, GitError> {
         let command = self.command("cat-file", "look up a commit").no_lazy_fetch();
-        Ok(command.arg("-e").arg(format!("{commit}^{{commit}}")).output().await?.code == 0)
+        has_commit(command, commit).await
     }
 
     /// The source's default branch as of the last update, even if it has no commit yet. For a local repository: the
     /// branch that was checked out there.
     pub async fn default_branch(&self) -> Result<Option<BranchName>, GitError> {
-        let output =
-            self.command("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]).output().await?;
-        let target = output.line();
+        let command = self.command("symbolic-ref", "read the default branch").args(["--quiet", DEFAULT_REF]);
+        // 1: there is no such symbolic ref.
+        let target = command.answer(&[1]).await?.yes().map(|output| output.line()).unwrap_or_default();
         let name = target.strip_prefix("refs/remotes/origin/").unwrap_or_default();
         Ok(BranchName::new(name).ok())
     }
@@ -278,6 +282,9 @@ impl Mirror {
         let command =
             self.command("for-each-ref", "list refs").arg("--format=%(objectname) %(refname) %(symref)").args(prefixes);
         let output = command.run().await?;
+        if output.warns(&["ignoring broken ref", "ignoring ref with broken name"]) {
+            return Err(output.incomplete());
+        }
         let read = |line: &[u8]| {
             let mut fields = line.split(|byte| *byte == b' ');
             let (oid, name, target) = (Oid::from_bytes(fields.next()?)?, fields.next()?, fields.next()?);
@@ -288,12 +295,13 @@ impl Mirror {
 
     pub(crate) async fn read_ref(&self, name: &str) -> Result<Option<Oid>, GitError> {
         let command = self.command("rev-parse", "read a ref").args(["--verify", "--quiet", "--end-of-options"]);
-        Ok(Oid::from_bytes(&command.arg(name).output().await?.stdout))
+        // 1: there is no such ref.
+        command.arg(name).answer(&[1]).await?.yes().map(|output| output.oid()).transpose()
     }
 
     /// Begins a git command in the mirror.
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
-        self.git.command(subcommand, action).git_dir(&self.dir)
+        self.git.command(subcommand, action).owned_git_dir(&self.dir)
     }
 
     pub fn git(&self) -> &Git {

@@ -218,11 +218,11 @@ async fn probe_path(git: &Git, local: &LocalRepo) -> Result<Probe, SourceError> 
     let root = &local.root;
     let head = git.command("rev-parse", format!("read HEAD of {}", root.display())).current_dir(root);
     let head = head.args(["--verify", "--quiet", "--end-of-options", "HEAD^{commit}"]);
-    let head = head.no_lazy_fetch().output().await?;
+    // 1: there is no commit yet.
+    let head = head.no_lazy_fetch().answer(&[1]).await?.yes().map(|output| output.oid()).transpose()?;
     let any = git.command("for-each-ref", format!("list the branches of {}", root.display())).current_dir(root);
     let any = any.args(["--count=1", "--format=%(objectname)", "refs/heads"]).no_lazy_fetch().run().await?;
     let partial = Promisor::of_repo(git, root).await?.is_some();
-    let head = Oid::from_bytes(&head.stdout);
     Ok(Probe {
         default_branch: local.branch(git).await?,
         empty: any.stdout.is_empty() && head.is_none(),

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::command::answer::{Answer, lines};
 use crate::command::failure::{Cause, StderrTail};
-use crate::command::runner::{GitError, Output, TRANSFER_TIMEOUT};
+use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::files::access::{FileError, unique_suffix};
 use crate::mirror::repo::{Mirror, PUSHED};
 use crate::mirror::source::{Source, SourceError};
@@ -132,13 +133,18 @@ impl Mirror {
         let command = command.args(["--porcelain", "--no-verify", "--no-progress"]);
         let command = command.arg(format!("--force-with-lease={full}:{}", expected.as_ref().map_or("", Oid::as_str)));
         let command = command.arg("--end-of-options").arg(self.remote_arg().await?).arg(format!("{head}:{full}"));
-        let output = self.authenticate(command).await.output().await?;
         let pushed = |was| Pushed { branch: branch.clone(), head: head.clone(), was };
-        match ref_report(&output) {
-            Some(report) if output.code == 0 && report.flag == b'=' => Ok(pushed(Some(head.clone()))),
-            Some(_) if output.code == 0 => Ok(pushed(expected.clone())),
-            Some(report) => Err(self.rejection(branch, expected.as_ref(), &report, output).await?),
-            None => Err(PushError::from_transfer(output.failed)),
+        // 1: the server rejected the ref. A push that was killed may have succeeded, so it is not repeated blindly.
+        match self.authenticate(command).await.once().answer(&[1]).await.map_err(PushError::from_transfer)? {
+            Answer::Yes(output) => match ref_report(&output.stdout) {
+                Some(report) if report.flag == b'=' => Ok(pushed(Some(head.clone()))),
+                Some(_) => Ok(pushed(expected.clone())),
+                None => Err(output.unexpected().into()),
+            },
+            Answer::No(failed) => match ref_report(&failed.stdout) {
+                Some(report) => Err(self.rejection(branch, expected.as_ref(), &report, &failed.stderr).await?),
+                None => Err(PushError::from_transfer(failed.error)),
+            },
         }
     }
 
@@ -148,7 +154,7 @@ impl Mirror {
         branch: &BranchName,
         expected: Option<&Oid>,
         report: &RefReport,
-        output: Output,
+        stderr: &[u8],
     ) -> Result<PushError, PushError> {
         if report.summary.contains("currently checked out") {
             let at = match self.source() {
@@ -161,8 +167,7 @@ impl Mirror {
         if report.summary.contains("stale info") || theirs.as_ref() != expected {
             return Ok(PushError::Diverged { branch: branch.clone(), theirs });
         }
-        let remote: Vec<&[u8]> = output
-            .stderr
+        let remote: Vec<&[u8]> = stderr
             .split(|byte| *byte == b'\n')
             .filter_map(|line| line.strip_prefix(b"remote:"))
             .map(<[u8]>::trim_ascii)
@@ -209,8 +214,8 @@ impl Mirror {
 }
 
 /// Parses `<flag>\t<from>:<to>\t<summary>`. Git prints such a line for each ref, if it reached the server.
-fn ref_report(output: &Output) -> Option<RefReport> {
-    output.lines().find_map(|line| {
+fn ref_report(stdout: &[u8]) -> Option<RefReport> {
+    lines(stdout).find_map(|line| {
         let mut parts = line.split(|byte| *byte == b'\t');
         let (flag, _, summary) = (parts.next()?, parts.next()?, parts.next()?);
         let [flag] = flag else { return None };

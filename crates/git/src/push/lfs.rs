@@ -35,8 +35,9 @@ impl Mirror {
             Some(branch) => {
                 let command = self.command("config", "read .lfsconfig");
                 let command = command.arg(format!("--blob={}:.lfsconfig", branch.tracking_ref()));
-                let output = self.authenticate(command.args(["--get", "lfs.url"])).await.output().await?;
-                (output.code == 0).then(|| output.line())
+                // 1: there is no such file or setting, or git cannot parse the file.
+                let found = self.authenticate(command.args(["--get", "lfs.url"])).await.answer(&[1]).await?;
+                found.yes().map(|output| output.line())
             }
             None => None,
         };

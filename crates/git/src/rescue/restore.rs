@@ -93,9 +93,9 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
     if let Some(index) = &note.index {
         command_in(mirror, dir, "read-tree", "restore what was staged").arg(index.as_str()).run().await?;
     }
-    // Fails if files differ from the index, as they should.
+    // 1: files differ from the index, as they should.
     let refresh = command_in(mirror, dir, "update-index", "refresh the index").args(["-q", "--refresh"]);
-    lfs.allow_pointers(refresh).output().await?;
+    lfs.allow_pointers(refresh).answer(&[1]).await?;
     notices.extend(nested::notices(&note.nested));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("could not be saved: {unsaved}")));
@@ -138,7 +138,7 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
 
 /// Begins a git command in the new repository. It is the host's own, so git may run there.
 fn command_in(mirror: &Mirror, dir: &Path, subcommand: &str, action: &str) -> GitCommand {
-    mirror.git().command(subcommand, action).git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT)
+    mirror.git().command(subcommand, action).owned_git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT)
 }
 
 /// Writes the saved files over those of HEAD, byte for byte.

@@ -123,7 +123,12 @@ async fn unsafe_commits(
     let command =
         quarantine.command("cherry", "look for the same changes on the server").args([default.as_str(), head.as_str()]);
     // A partial clone fetches the files that it compares.
-    let output = mirror.authenticate(command).await.output().await?;
+    let output = match mirror.authenticate(command).await.run().await {
+        Ok(output) => output,
+        // Files that cannot be compared are not the same.
+        Err(GitError::Failed { .. }) => return Ok(commits),
+        Err(error) => return Err(error),
+    };
     let same: BTreeSet<Oid> = output.lines().filter_map(|line| Oid::from_bytes(line.strip_prefix(b"- ")?)).collect();
     Ok(commits.into_iter().filter(|commit| !same.contains(commit)).collect())
 }

@@ -242,15 +242,14 @@ async fn read_changes(
 
 /// Commits the index; `None` while it has conflicts.
 async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
-    let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok").output().await?;
-    match Oid::from_bytes(&tree.stdout).filter(|_| tree.code == 0) {
-        // The fixed date makes the same index the same commit, so that `equal_rescue` finds an earlier rescue.
-        Some(tree) => {
-            let parents: Vec<Oid> = head.cloned().into_iter().collect();
-            commit(quarantine, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
-        }
-        None => Ok(None),
+    let unmerged = quarantine.command("ls-files", "look for conflicts").args(["--unmerged", "-z"]).run().await?;
+    if !unmerged.stdout.is_empty() {
+        return Ok(None);
     }
+    let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok").run().await?.oid()?;
+    // The fixed date makes the same index the same commit, so that `equal_rescue` finds an earlier rescue.
+    let parents: Vec<Oid> = head.cloned().into_iter().collect();
+    commit(quarantine, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
 }
 
 async fn commit(

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::command::answer::Answer;
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::files::access::{is_real_dir, join_bytes};
 use crate::files::index::copy_index;
@@ -114,15 +115,18 @@ async fn nested_files(
         let command = quarantine.command_on(&root, "ls-files", "list the files of a nested repository");
         command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(selection)
     };
-    let mut listed = match copied {
-        true => list(&["--cached", "--others"]).output().await?,
-        false => list(&["--others"]).output().await?,
+    let whole = match copied {
+        true => list(&["--cached", "--others"]).whole().await?.yes(),
+        false => None,
     };
-    // If git cannot read the index, list the files alone.
-    let removed = std::fs::remove_file(&index);
-    if copied && listed.code != 0 && removed.is_ok() {
-        listed = list(&["--others"]).run().await?;
-    }
+    let listed = match whole {
+        Some(listed) => listed,
+        None => {
+            // Without an index that git can read, all files count as new.
+            let _ = std::fs::remove_file(&index);
+            list(&["--others"]).run().await?
+        }
+    };
     let mut paths = Vec::new();
     for path in listed.records() {
         let whole = [dir, b"/", path.strip_suffix(b"/").unwrap_or(path)].concat();
@@ -170,22 +174,22 @@ async fn add_to_index(
         let command = quarantine.command_on(files, "update-index", "store the files").timeout(TRANSFER_TIMEOUT);
         let command = command.args(["--add", "--remove", "--replace", "-z", "--stdin"]);
         let listed: Vec<u8> = part.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
-        let output = command.stdin(listed).output().await?;
-        match (output.code, part) {
-            (0, _) => {
+        // 128: git rejects one of the paths.
+        match (command.stdin(listed).answer(&[128]).await?, part) {
+            (Answer::Yes(output), _) => {
                 // Git skips names that a repository must not contain: `.git`, and what other systems take for it.
                 let ignored =
                     output.stderr.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Ignoring path "));
                 unsaved.extend(ignored.map(|path| unsaved_file(path, "git does not allow such a name")));
             }
-            (_, [path]) => {
-                let message = match output.failed {
+            (Answer::No(failed), [path]) => {
+                let message = match failed.error {
                     GitError::Failed { stderr, .. } => stderr.as_str().lines().next().unwrap_or_default().to_owned(),
                     error => return Err(error),
                 };
                 unsaved.push(unsaved_file(path, &message));
             }
-            (_, part) => {
+            (Answer::No(_), part) => {
                 let (first, second) = part.split_at(part.len() / 2);
                 parts.extend([first, second]);
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::command::answer::Output;
 use crate::command::runner::GitError;
-use crate::command::runner::Output;
 use crate::files::access::FileError;
 use crate::files::access::{blocking, join_bytes};
 use crate::lfs::objects::{POINTER_MAX, Pointer};
@@ -160,8 +160,7 @@ impl Quarantine {
         let list = || self.command_on(files, "ls-files", "list the index").args(["--stage", "-v", "-z"]);
         let parse = |output: Output| output.records().filter_map(Entry::parse).collect();
         if self.copy_index(index).await? {
-            let listed = list().output().await?;
-            if listed.code == 0 {
+            if let Some(listed) = list().whole().await?.yes() {
                 return Ok(parse(listed));
             }
             self.remove_index()?;

@@ -16,7 +16,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT};
+use crate::command::answer::Answer;
+use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
 use crate::files::access::{FileError, blocking, is_real_dir, read_regular, write_atomic};
 use crate::files::index::copy_index;
 use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
@@ -173,7 +174,7 @@ impl Quarantine {
 
     /// Begins a git command without files.
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
-        self.git.command(subcommand, action).git_dir(self.dir())
+        self.git.command(subcommand, action).owned_git_dir(self.dir())
     }
 
     /// Begins a git command on the agent's files. Git does not enter repositories inside them: it would run there with the
@@ -193,14 +194,30 @@ impl Quarantine {
             command = command.arg("--exclude-promisor-objects");
         }
         let command = command.arg("--stdin");
-        Ok(command.stdin(rev_list_input(commits, safe)).output().await?.code == 0)
+        Ok(command.stdin(rev_list_input(commits, safe)).whole().await?.yes().is_some())
     }
 
     /// The commit that an object is or, if it is a tag, points to.
     pub(crate) async fn peel_to_commit(&self, object: &Oid) -> Result<Option<Oid>, GitError> {
         let command = self.command("rev-parse", "look up the commit").args(["--verify", "--quiet", "--end-of-options"]);
-        let output = command.arg(format!("{object}^{{commit}}")).output().await?;
-        Ok(Oid::from_bytes(&output.stdout).filter(|_| output.code == 0))
+        // 1: it is missing, or neither a commit nor a tag of one; 128: it is damaged.
+        match command.arg(format!("{object}^{{commit}}")).answer(&[1, 128]).await? {
+            Answer::Yes(output) => output.oid().map(Some),
+            Answer::No(failed) if failed.code() == Some(1) || failed.names_damage() => Ok(None),
+            Answer::No(failed) => Err(failed.error),
+        }
+    }
+
+    /// Whether `head` contains `other`; `false` if one of them is missing.
+    pub(crate) async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
+        for commit in [head, other] {
+            if !has_commit(self.command("cat-file", "look up a commit").no_lazy_fetch(), commit).await? {
+                return Ok(false);
+            }
+        }
+        let command = self.command("merge-base", "compare two commits").arg("--is-ancestor");
+        // 1: it does not.
+        Ok(command.args([other.as_str(), head.as_str()]).answer(&[1]).await?.is_yes())
     }
 
     /// Number of files that differ between a tree and a commit, or the empty tree.
@@ -225,8 +242,8 @@ impl Quarantine {
     /// missing or damaged.
     pub(crate) async fn commits_not_in(&self, heads: &[&Oid], excluded: &[Oid]) -> Result<Option<Vec<Oid>>, GitError> {
         let command = self.command("rev-list", "list the commits").arg("--stdin");
-        let output = command.stdin(rev_list_input(heads, excluded)).output().await?;
-        Ok((output.code == 0).then(|| output.lines().filter_map(Oid::from_bytes).collect()))
+        let listed = command.stdin(rev_list_input(heads, excluded)).whole().await?.yes();
+        Ok(listed.map(|output| output.lines().filter_map(Oid::from_bytes).collect()))
     }
 
     /// Number of commits reachable from `commits`, but not from `excluded`.

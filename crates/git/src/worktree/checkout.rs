@@ -19,7 +19,7 @@ pub(crate) async fn check_out(
 ) -> Result<(), GitError> {
     progress(Progress::new(format!("checking out {}", commit.short())));
     let command = mirror.git().command("read-tree", format!("check out {} in {}", commit.short(), dir.display()));
-    let command = command.git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT);
+    let command = command.owned_git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT);
     let command = lfs.allow_pointers(command.args(["--reset", "-u", "-v"]).arg(commit.as_str()));
     // The server may be needed: for objects that a partial clone left out, and for LFS files.
     mirror.authenticate(command).await.run_with_progress(progress).await.map(drop)

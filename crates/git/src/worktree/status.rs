@@ -84,8 +84,7 @@ impl Heads {
     }
 
     async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
-        let command = self.quarantine.command("merge-base", "compare two commits").arg("--is-ancestor");
-        Ok(command.args([other.as_str(), head.as_str()]).output().await?.code == 0)
+        self.quarantine.contains(head, other).await
     }
 
     /// The branches, and a detached HEAD, with commits that neither `best` nor the server has.
@@ -166,13 +165,9 @@ impl Worktree {
     }
 
     /// Whether `head` contains `other`, so that pushing `head` over `other` loses nothing. `false` if a commit is missing.
-    pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> bool {
+    pub async fn has_ancestor(&self, head: &Oid, other: &Oid) -> Result<bool, StatusError> {
         let git_dir = self.git_dir();
-        let Ok(quarantine) = Quarantine::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await else {
-            return false;
-        };
-        let command = quarantine.command("merge-base", "compare two commits");
-        let output = command.args(["--is-ancestor", other.as_str(), head.as_str()]).output().await;
-        output.is_ok_and(|output| output.code == 0)
+        let quarantine = Quarantine::open(self.mirror(), &[&git_dir, self.relay()], Some(head)).await?;
+        Ok(quarantine.contains(head, other).await?)
     }
 }

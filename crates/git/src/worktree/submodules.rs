@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::command::answer::Output;
 use crate::command::runner::{GitCommand, GitError};
 use crate::git_dir::layout::ConfigFile;
 use crate::mirror::repo::Mirror;
@@ -37,9 +38,10 @@ impl Submodules {
 
     async fn parse(command: GitCommand, commit: &Oid) -> Result<Self, GitError> {
         let command = command.arg(format!("--blob={commit}:.gitmodules"));
-        let output = command.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).output().await?;
+        // 1: there is no such file, it names no submodule, or git cannot parse it.
+        let found = command.args(["--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]).answer(&[1]).await?.yes();
         let mut submodules = Self::default();
-        for record in output.records().filter(|_| output.code == 0) {
+        for record in found.iter().flat_map(Output::records) {
             let Some(end) = record.iter().position(|byte| *byte == b'\n') else { continue };
             let (key, value) = record.split_at(end);
             let value = value.get(1..).unwrap_or_default().to_vec();

@@ -4,6 +4,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use crate::command::runner::GitError;
 use crate::files::access::{FileError, IoContext, blocking, create_dir_all};
 use crate::mirror::repo::Mirror;
 use crate::worktree::lifecycle::WorktreeError;
@@ -17,9 +18,10 @@ pub(crate) async fn copy_hooks(mirror: &Mirror, git_dir: &Path) -> Result<Option
         .git()
         .command("init", "copy the hooks of your git template (init.templateDir)")
         .current_dir(scratch.path());
-    match command.args(["--quiet", "--bare"]).arg(&new).output().await? {
-        output if output.code == 0 => {}
-        output => return Ok(Some(notice(&output.failed))),
+    match command.creates(&new).args(["--quiet", "--bare"]).arg(&new).run().await {
+        Ok(_) => {}
+        Err(error @ GitError::Failed { .. }) => return Ok(Some(notice(&error))),
+        Err(error) => return Err(error.into()),
     }
     let (from, to) = (new.join("hooks"), git_dir.join("hooks"));
     Ok(blocking(&git_dir.join("hooks"), move || copy(&from, &to)).await.err().map(|error| notice(&error)))

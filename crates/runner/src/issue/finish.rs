@@ -102,8 +102,12 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, spool: &Spool) -> Pu
             publish(None).await
         }
         // The server's commits are part of the work: a push that was not recorded, or commits that the agent merged.
-        Err(PushError::Diverged { theirs: Some(theirs), .. }) if files.worktree.has_ancestor(head, &theirs).await => {
-            publish(Some(theirs)).await
+        Err(PushError::Diverged { theirs: Some(theirs), branch }) => {
+            match files.worktree.has_ancestor(head, &theirs).await {
+                Ok(true) => publish(Some(theirs)).await,
+                Ok(false) => Err(PushError::Diverged { theirs: Some(theirs), branch }),
+                Err(error) => return Push::Failed(format!("could not compare {branch} with the server's: {error}")),
+            }
         }
         other => other,
     };
