@@ -15,6 +15,7 @@ use kugetsu_store::view::RunView;
 use crate::engine::Engine;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
+use crate::repositories;
 use kugetsu_api::discard::discard;
 
 /// Interval of removing old tasks. They are kept for days.
@@ -77,7 +78,31 @@ pub(crate) async fn clean_by_age(engine: Engine) {
             Ok(removed) => tracing::info!(removed, "ended tasks older than queue.keep are removed"),
             Err(error) => tracing::warn!(%error, "old tasks could not be removed; the next attempt is in an hour"),
         }
+        remove_leftovers(&engine).await;
         engine.clock().sleep(CLEAN_INTERVAL).await;
+    }
+}
+
+/// Removes what killed runners left: temporary files, refs and locks in mirrors, and empty cgroups. What cannot be removed is
+/// tried again an hour later.
+async fn remove_leftovers(engine: &Engine) {
+    match tokio::task::spawn_blocking(kugetsu_process::remove_abandoned_cgroups).await {
+        Ok(0) | Err(_) => {}
+        Ok(removed) => tracing::info!(removed, "cgroups without processes are removed"),
+    }
+    let repos = match engine.store().repos().await {
+        Ok(repos) => repos,
+        Err(error) => return tracing::warn!(%error, "the repositories cannot be listed"),
+    };
+    for repo in repos {
+        let removed = match repositories::mirror_if_there(engine, &repo).await {
+            Ok(Some(mirror)) => mirror.remove_leftovers().await,
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(repo = %repo.name, %error, "leftovers in the mirror could not be removed");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod working_in;
 pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched};
 pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
-pub use sweep::{Swept, leftover_processes, sweep};
+pub use sweep::{Swept, leftover_processes, remove_abandoned_cgroups, sweep};
 pub use tracking::{Tracking, adopt_orphans};
 pub use tree::{SpawnError, Tree, TreeExit, TreeSpec};
 pub use working_in::{Worker, working_in};

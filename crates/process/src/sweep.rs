@@ -23,6 +23,11 @@ pub struct Swept {
     pub survivors: Vec<Pid>,
 }
 
+/// Removes the cgroups that killed runners and probes left empty. Returns their number. Blocks for some milliseconds.
+pub fn remove_abandoned_cgroups() -> usize {
+    Cgroup::remove_abandoned()
+}
+
 /// Ends every process of a run whose runner is gone: those that carry the marker or are in the run's cgroup, with their
 /// descendants and groups. Sends SIGTERM, and SIGKILL five seconds later. This process and its ancestors are spared even
 /// if they carry the marker.

@@ -65,8 +65,9 @@ pub(crate) fn bare_config(format: &str, extended: bool) -> ConfigFile {
     config.section("core", None);
     config.set("repositoryFormatVersion", if sha256 || extended { "1" } else { "0" });
     config.set("fileMode", "true").set("bare", "true");
-    // Many runners at a time wait for each other instead of failing. In milliseconds.
-    config.set("filesRefLockTimeout", "20000").set("packedRefsTimeout", "20000");
+    // Many runners at a time wait for each other instead of failing. In milliseconds. A git that gives up is started again,
+    // after locks were removed whose holder is gone.
+    config.set("filesRefLockTimeout", "3000").set("packedRefsTimeout", "3000");
     if sha256 {
         config.section("extensions", None).set("objectFormat", format);
     }

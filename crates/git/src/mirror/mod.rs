@@ -4,6 +4,7 @@ pub(crate) mod base;
 pub(crate) mod local_repo;
 pub(crate) mod partial_clone;
 pub(crate) mod repo;
+pub(crate) mod scratch;
 pub(crate) mod source;
 pub(crate) mod upstream;
 

@@ -32,8 +32,6 @@ pub(crate) const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
 pub(crate) const PUSHED: &str = "refs/kugetsu/pushed/";
 /// The refs of rescues: `refs/kugetsu/rescue/<issue>/<time>`.
 pub(crate) const RESCUE: &str = "refs/kugetsu/rescue/";
-/// A temporary directory of this age was left by a killed process and is removed.
-const SCRATCH_MAX_AGE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Error)]
 pub enum MirrorError {
@@ -206,6 +204,7 @@ impl Mirror {
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let waiting = format!("waiting for another kugetsu process that fetches {}", self.source);
         let _lock = lock::acquire(&self.dir, &waiting, progress).await?;
+        self.remove_leftovers().await?;
         if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
             link_objects(local.common_dir.join("objects"), self.objects()).await?;
         }
@@ -333,24 +332,6 @@ impl Mirror {
     /// The `shallow` file, if the history is cut off. Every repository that borrows from the mirror needs the same.
     pub(crate) fn shallow(&self) -> Option<Vec<u8>> {
         std::fs::read(self.dir.join("shallow")).ok().filter(|lines| !lines.is_empty())
-    }
-
-    /// Creates a temporary directory in the mirror, on the file system of its objects. It is removed when it is dropped.
-    pub(crate) fn scratch_dir(&self) -> Result<tempfile::TempDir, FileError> {
-        let parent = self.dir.join("scratch");
-        create_dir_all(&parent)?;
-        for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
-            let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > SCRATCH_MAX_AGE) {
-                // If it cannot be removed now, the next call tries again.
-                let _ = std::fs::remove_dir_all(entry.path());
-            }
-        }
-        tempfile::tempdir_in(&parent).map_err(|source| FileError {
-            action: "create a directory in",
-            path: parent,
-            source,
-        })
     }
 
     /// The tips of everything that is safe: on the server as of the last update, pushed by kugetsu, or in a rescue.

@@ -12,8 +12,9 @@ use thiserror::Error;
 use crate::command::answer::{Answer, lines};
 use crate::command::failure::{Cause, StderrTail};
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{FileError, unique_suffix};
+use crate::files::access::FileError;
 use crate::mirror::repo::{Mirror, PUSHED};
+use crate::mirror::scratch::TemporaryRefs;
 use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid};
 use crate::untrusted::quarantine::Quarantine;
@@ -108,10 +109,10 @@ impl Mirror {
     pub async fn push(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         let branch = worktree.branch();
         self.check_not_checked_out(branch).await?;
-        let outgoing = format!("refs/kugetsu/outgoing/{}", unique_suffix());
+        let mut temporary = TemporaryRefs::new(self)?;
         if !self.has_commit(head).await? {
             let quarantine = Quarantine::open(self, &[&worktree.git_dir(), worktree.relay()], None).await?;
-            self.import(&quarantine, head, &outgoing).await?;
+            self.import(&quarantine, head, &temporary.add()).await?;
         }
         // Before the branch: servers reject commits whose LFS objects they do not have.
         self.copy_lfs_objects(worktree).await?;
@@ -121,8 +122,7 @@ impl Mirror {
             let command = self.command("update-ref", "record what was pushed");
             command.args([format!("{PUSHED}{branch}").as_str(), pushed.head.as_str()]).run().await?;
         }
-        // Deleting a missing ref is no error.
-        self.command("update-ref", "remove a temporary ref").args(["-d", &outgoing]).run().await?;
+        temporary.remove(self).await?;
         pushed
     }
 

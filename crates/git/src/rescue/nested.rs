@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use crate::command::runner::GitError;
-use crate::files::access::unique_suffix;
+use crate::files::access::is_real_dir;
 use crate::lfs::objects::copy_objects;
 use crate::mirror::repo::Mirror;
+use crate::mirror::scratch::TemporaryRefs;
 use crate::names::{Oid, is_ref_name};
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
@@ -21,11 +22,10 @@ const HEADS_MAX: usize = 1000;
 const RESTORED_PREFIX: &[u8] = b"refs/kugetsu/inner/";
 
 /// Commits that were imported into the mirror.
-#[derive(Default)]
 pub(super) struct Imported {
     pub(super) commits: Vec<Oid>,
-    /// Keep the commits until a rescue names them; removed by [`remove_refs`](Self::remove_refs).
-    temporary_refs: Vec<String>,
+    /// They keep the commits until a rescue names them.
+    pub(super) refs: TemporaryRefs,
 }
 
 /// Imports the commits that nested repositories have and their servers do not. Adds them to the note, and what cannot be
@@ -36,9 +36,12 @@ pub(super) async fn import_nested(
     changes: &Changes,
     note: &mut Note,
 ) -> Result<Imported, RescueError> {
+    let mut imported = Imported { commits: Vec::new(), refs: TemporaryRefs::new(mirror)? };
+    if !is_real_dir(files) {
+        return Ok(imported);
+    }
     let found = find_nested_repos(files, &changes.nested).await?;
     note.unsaved.extend(found.unreadable);
-    let mut imported = Imported::default();
     for nested in &found.repositories {
         import_from(mirror, nested, note, &mut imported).await?;
     }
@@ -62,9 +65,8 @@ async fn import_from(
             note.notices.push(format!("{} in {path} names a commit that is damaged or not there", printable(name)));
             continue;
         };
-        let outgoing = format!("refs/kugetsu/outgoing/{}", unique_suffix());
-        let failure = match imported.temporary_refs.len() < HEADS_MAX {
-            true => match mirror.import(&quarantine, &commit, &outgoing).await {
+        let failure = match imported.refs.len() < HEADS_MAX {
+            true => match mirror.import(&quarantine, &commit, &imported.refs.add()).await {
                 Ok(()) => None,
                 Err(GitError::Failed { stderr, .. }) => Some(stderr.as_str().replace('\n', "; ")),
                 Err(GitError::UnexpectedOutput { output, .. }) => Some(output),
@@ -83,21 +85,8 @@ async fn import_from(
         copy_objects(&nested.git_dir, mirror.dir()).await?;
         note.nested.push(NestedHead { path: nested.path.clone(), name: name.clone(), commit: commit.clone() });
         imported.commits.push(commit);
-        imported.temporary_refs.push(outgoing);
     }
     Ok(())
-}
-
-impl Imported {
-    /// Removes the temporary refs.
-    pub(super) async fn remove_refs(self, mirror: &Mirror) -> Result<(), GitError> {
-        if self.temporary_refs.is_empty() {
-            return Ok(());
-        }
-        let lines: String = self.temporary_refs.iter().map(|name| format!("delete {name}\n")).collect();
-        let command = mirror.command("update-ref", "remove temporary refs").arg("--stdin");
-        command.stdin(lines).run().await.map(drop)
-    }
 }
 
 /// The ref that a restored repository has for a head of a nested repository.

@@ -17,7 +17,7 @@ use crate::names::Oid;
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::rescue::list::load_notes;
-use crate::rescue::nested::{Imported, import_nested};
+use crate::rescue::nested::import_nested;
 use crate::rescue::note::Note;
 use crate::rescue::tree::write_tree;
 use crate::untrusted::changes::{Changes, StatusError};
@@ -82,14 +82,11 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     let tips = collect_heads(mirror, worktree, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unreadable.iter().cloned());
-    let nested = match is_real_dir(worktree.dir()) {
-        true => import_nested(mirror, worktree.dir(), &changes, &mut note).await?,
-        false => Imported::default(),
-    };
+    let nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
     let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits };
     let saved = save_snapshot(mirror, worktree, spec, snapshot, note).await;
     // Only now, since until the rescue names them nothing else keeps these commits.
-    nested.remove_refs(mirror).await?;
+    nested.refs.remove(mirror).await?;
     saved
 }
 

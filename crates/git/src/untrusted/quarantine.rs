@@ -23,6 +23,7 @@ use crate::files::index::copy_index;
 use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
 use crate::git_dir::objects::link_objects;
 use crate::mirror::repo::Mirror;
+use crate::mirror::scratch::Scratch;
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::untrusted::reader::{Head, UntrustedRepo};
@@ -57,7 +58,7 @@ pub(crate) struct Quarantine {
     oid_digits: usize,
     /// Object directories that could not be read completely.
     unreadable: Vec<PathBuf>,
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
 }
 
 impl Quarantine {

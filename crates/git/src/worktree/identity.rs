@@ -4,6 +4,7 @@ use crate::command::runner::ConfigScope;
 use crate::files::access::FileError;
 use crate::git_dir::layout::{UNBORN_HEAD, bare_config, create_git_dir};
 use crate::mirror::repo::Mirror;
+use crate::mirror::scratch::Scratch;
 use crate::mirror::source::Source;
 use crate::worktree::lifecycle::WorktreeError;
 
@@ -54,7 +55,7 @@ impl Identity {
 }
 
 /// A temporary git directory with the remote of a clone of the source.
-async fn empty_clone(mirror: &Mirror) -> Result<tempfile::TempDir, FileError> {
+async fn empty_clone(mirror: &Mirror) -> Result<Scratch, FileError> {
     let dir = mirror.scratch_dir()?;
     let mut config = bare_config(mirror.format(), false);
     config.section("remote", Some(b"origin")).set("url", mirror.display_url().await.as_encoded_bytes());

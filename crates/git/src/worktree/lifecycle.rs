@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::command::login::strip_credentials;
 use crate::command::progress::ProgressSink;
 use crate::command::runner::{ConfigScope, GitError};
+use crate::command::stale_locks;
 use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
 use crate::files::lock;
 use crate::files::removal::{remove_staging, remove_tree, staging_path};
@@ -334,6 +335,10 @@ impl Worktree {
     /// Updates the server's branches in the relay to those of the mirror, so that `git fetch origin` brings them. The
     /// issue's own branch is left alone, and a relay that was removed is created again. Returns notices for the user.
     pub async fn refresh(&self) -> Result<Vec<String>, WorktreeError> {
+        // No process of an earlier run is left, so a lock whose holder is gone is not waited for.
+        for (git_dir, directory) in [(&self.git_dir(), &self.dir), (&self.relay, &self.relay)] {
+            stale_locks::clear_now(git_dir, directory).await;
+        }
         let server = relay::server_refs(&self.mirror).await?;
         if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
             // A fetch would not update it: git has the mirror's commits already, as it borrows them.

@@ -6,6 +6,7 @@ mod adopt;
 mod answers;
 mod create;
 mod hostile;
+mod leftovers;
 mod mirror;
 mod nested_repos;
 mod push;

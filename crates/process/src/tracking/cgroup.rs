@@ -9,12 +9,17 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::child::group::run_blocking;
 use crate::marker::Marker;
 
 /// Bounds the search for a cgroup. No layout in use is this deep.
 const MAX_DEPTH: usize = 16;
+/// The beginning of the names of all cgroups that kugetsu makes.
+const PREFIX: &str = "kugetsu-";
+/// A cgroup gets its first process at once, or its creator was killed.
+const FILLED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Debug)]
 pub(crate) struct Cgroup {
@@ -32,19 +37,35 @@ impl Cgroup {
     pub(crate) fn find(marker: &Marker) -> Vec<Self> {
         let (name, mut found) = (name(marker), Vec::new());
         if let Some(mount) = Mount::find() {
-            search(&mount.point, &name, MAX_DEPTH, &mut found);
+            search(&mount.point, &|other| other == name, MAX_DEPTH, &mut found);
         }
         found
     }
 
     /// Creates one, starts a shell in it, and removes it.
     pub(crate) fn is_available() -> bool {
-        let Ok(cgroup) = Self::create_named(&format!("kugetsu-probe-{}", std::process::id())) else { return false };
+        let Ok(cgroup) = Self::create_named(&format!("{PREFIX}probe-{}", std::process::id())) else { return false };
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", ":"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let entered = cgroup.attach(&mut shell).and_then(|()| run_blocking(&mut shell));
         let removed = cgroup.remove();
         matches!(entered, Ok(status) if status.success()) && removed.is_ok()
+    }
+
+    /// Removes the cgroups of runs and probes that ended without removing them: those without processes. Returns their
+    /// number.
+    pub(crate) fn remove_abandoned() -> usize {
+        let Some(mount) = Mount::find() else { return 0 };
+        let mut found = Vec::new();
+        search(&mount.point, &|name| name.starts_with(PREFIX), MAX_DEPTH, &mut found);
+        // The kernel refuses to remove one with processes.
+        found.into_iter().filter(|cgroup| cgroup.is_old() && cgroup.remove().is_ok()).count()
+    }
+
+    /// Whether its creator has surely put a process into it, if it is alive.
+    fn is_old(&self) -> bool {
+        let created = self.dir.metadata().and_then(|meta| meta.modified());
+        created.ok().and_then(|created| created.elapsed().ok()).is_some_and(|age| age > FILLED_WITHIN)
     }
 
     fn create_named(name: &str) -> io::Result<Self> {
@@ -118,7 +139,7 @@ impl Cgroup {
 }
 
 fn name(marker: &Marker) -> String {
-    format!("kugetsu-{}", marker.id())
+    format!("{PREFIX}{}", marker.id())
 }
 
 /// Whether the error means that the cgroup was removed, perhaps between opening and reading a file.
@@ -126,12 +147,12 @@ fn gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
-fn search(dir: &Path, name: &str, depth: usize, found: &mut Vec<Cgroup>) {
+fn search(dir: &Path, is_it: &dyn Fn(&str) -> bool, depth: usize, found: &mut Vec<Cgroup>) {
     for dir in directories(dir) {
-        if dir.file_name().is_some_and(|last| last == name) {
+        if dir.file_name().and_then(|last| last.to_str()).is_some_and(is_it) {
             found.push(Cgroup { dir });
         } else if depth > 0 {
-            search(&dir, name, depth - 1, found);
+            search(&dir, is_it, depth - 1, found);
         }
     }
 }
@@ -179,9 +200,33 @@ impl Mount {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::time::SystemTime;
 
-    use super::Mount;
+    use super::{Cgroup, FILLED_WITHIN, Mount};
+
+    #[test]
+    fn abandoned_cgroups_are_removed() {
+        let create = |name: &str| Cgroup::create_named(&format!("kugetsu-test-{name}-{}", std::process::id()));
+        let (Ok(empty), Ok(filled), Ok(new)) = (create("empty"), create("filled"), create("new")) else { return };
+        let mut child = Command::new("cat");
+        child.stdin(Stdio::piped());
+        if filled.attach(&mut child).is_err() {
+            return;
+        }
+        let mut child = child.spawn().unwrap();
+        let old = SystemTime::now() - FILLED_WITHIN * 2;
+        for cgroup in [&empty, &filled] {
+            File::open(&cgroup.dir).and_then(|dir| dir.set_modified(old)).unwrap();
+        }
+        let removed = Cgroup::remove_abandoned();
+        assert!(removed > 0 && !empty.dir.exists() && filled.dir.exists() && new.dir.exists());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(filled.remove().is_ok() && new.remove().is_ok());
+    }
 
     #[test]
     fn version_2_alone_is_found() {
