@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-/// A process, told from a later one with the same pid by its start.
+/// A process. Its start distinguishes it from a later one with the same pid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worker {
     pub pid: i32,
@@ -48,7 +48,8 @@ fn started(stat: &str, program: &str) -> Option<u64> {
     name.starts_with(program).then(|| rest.split_whitespace().nth(19)?.parse().ok())?
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::process::{Command, Stdio};
 

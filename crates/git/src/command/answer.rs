@@ -1,4 +1,4 @@
-//! What the end of a git process says. Only exit codes that git documents are answers; a git that was killed, or failed for
+//! Judges how a git process ended. Only exit codes that git documents are answers; a git that was killed, or failed for
 //! another reason, says nothing about the repository.
 
 use std::os::unix::process::ExitStatusExt;
@@ -6,8 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use kugetsu_process::{Completed, RunError};
 
 use crate::command::failure::{Cause, StderrTail};
-use crate::command::runner::{GitError, STDOUT_MAX};
+use crate::command::runner::GitError;
 use crate::names::Oid;
+
+/// Limit of stdout in bytes, large enough for the listings of refs and files of the largest repositories.
+pub(crate) const STDOUT_MAX: usize = 256 * 1024 * 1024;
 
 /// The output of a command that succeeded.
 #[derive(Debug)]
@@ -156,8 +159,8 @@ impl Failed {
         self.says(DAMAGE) && !self.says(LACKING)
     }
 
-    /// Whether the same command may end otherwise the next time. A server is asked again only if git itself was hit: the
-    /// caller decides when to contact it again.
+    /// Whether the same command may end otherwise the next time. A server is contacted again only if git itself was hit:
+    /// everything else is for the caller to decide.
     pub(crate) fn is_worth_repeating(&self, is_local: bool) -> bool {
         if matches!(self.error, GitError::Killed { .. }) || self.error.cause() == Cause::Locked || self.says(PASSING) {
             return true;

@@ -13,7 +13,7 @@ use kugetsu_process::{OneShot, RunError, find_on_path, run, run_watched};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::command::answer::{Answer, Failed, Output, Whole, ended, is_passing};
+use crate::command::answer::{Answer, Failed, Output, STDOUT_MAX, Whole, ended, is_passing};
 use crate::command::environment::{SETTINGS, SSH, changes};
 use crate::command::failure::{Cause, StderrTail, mask_credentials};
 use crate::command::login::Login;
@@ -31,8 +31,6 @@ const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
 /// Time limit of a command that transfers a repository. A server that stops sending ends the command within minutes.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
-/// Limit of stdout in bytes, large enough for the listings of refs and files of the largest repositories.
-pub(crate) const STDOUT_MAX: usize = 256 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);

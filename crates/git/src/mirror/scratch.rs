@@ -1,4 +1,4 @@
-//! What kugetsu keeps in a mirror for the time of one operation: directories, and refs that hold commits until another ref
+//! Things that a mirror has for the time of one operation: directories, and refs that hold commits until another ref
 //! names them. A killed process leaves them behind; the next operation removes them.
 
 use std::collections::BTreeSet;

@@ -21,13 +21,13 @@ enum Kill {
 }
 
 /// A `git` on the `PATH` of kugetsu that kills itself on request.
-struct Faults {
+struct Killer {
     dir: PathBuf,
 }
 
-impl Faults {
+impl Killer {
     async fn install(fixture: &mut Fixture) -> Self {
-        let (real, dir) = (fixture.git.program().to_owned(), fixture.path("faults"));
+        let (real, dir) = (fixture.git.program().to_owned(), fixture.path("killer"));
         std::fs::create_dir(&dir).unwrap();
         let script = format!(
             "#!/bin/sh\nread -r calls <{0}/calls\nread -r first last <{0}/kill\ncalls=$((calls + 1))\n\
@@ -37,11 +37,11 @@ impl Faults {
         );
         std::fs::write(dir.join("git"), script).unwrap();
         std::fs::set_permissions(dir.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let faults = Self { dir };
-        faults.set(Kill::None);
-        let path = format!("{}:{}", faults.dir.display(), std::env::var("PATH").unwrap());
+        let killer = Self { dir };
+        killer.set(Kill::None);
+        let path = format!("{}:{}", killer.dir.display(), std::env::var("PATH").unwrap());
         fixture.set_path(Path::new(&path)).await;
-        faults
+        killer
     }
 
     fn set(&self, kill: Kill) {
@@ -60,13 +60,13 @@ impl Faults {
     }
 }
 
-async fn ready() -> (Fixture, Faults, Mirror, Worktree, PathBuf) {
+async fn ready() -> (Fixture, Killer, Mirror, Worktree, PathBuf) {
     let mut fixture = Fixture::new().await;
-    let faults = Faults::install(&mut fixture).await;
+    let killer = Killer::install(&mut fixture).await;
     let server = fixture.server(&fixture.repository("repository"));
     let mirror = fixture.mirror(&url(&server)).await;
     let worktree = fixture.create(&mirror).await.worktree;
-    (fixture, faults, mirror, worktree, server)
+    (fixture, killer, mirror, worktree, server)
 }
 
 /// Every way to kill one of `calls` calls.
@@ -76,20 +76,20 @@ fn every(calls: usize) -> impl Iterator<Item = Kill> {
 
 #[tokio::test]
 async fn status_is_right_or_an_error() {
-    let (fixture, faults, mirror, worktree, _) = ready().await;
+    let (fixture, killer, mirror, worktree, _) = ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
     write(worktree.dir(), "x", "1");
     let head = fixture.commit(worktree.dir(), "Mine");
     fixture.run(worktree.dir(), ["branch", "other"]);
     fixture.run(worktree.dir(), ["push", "--quiet"]);
     write(worktree.dir(), "y", "1");
-    faults.set(Kill::None);
+    killer.set(Kill::None);
     let expected = worktree.status(base.as_ref()).await.unwrap();
     let risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
     assert_eq!((expected.best_head.as_ref(), expected.commits, expected.uncommitted_total), (Some(&head), 1, 1));
     assert_eq!((risk.unpushed, risk.uncommitted_total), (1, 1));
-    for kill in every(faults.calls()) {
-        faults.set(kill);
+    for kill in every(killer.calls()) {
+        killer.set(kill);
         let status = match worktree.status(base.as_ref()).await {
             Ok(status) => {
                 assert_eq!(status, expected, "{kill:?}");
@@ -103,17 +103,17 @@ async fn status_is_right_or_an_error() {
 
 #[tokio::test]
 async fn push_reaches_the_server_or_is_an_error() {
-    let (fixture, faults, mirror, worktree, server) = ready().await;
+    let (fixture, killer, mirror, worktree, server) = ready().await;
     let mut pushed = None;
     let mut push = async |kill: Kill| {
         let head = fixture.commit(worktree.dir(), &format!("{kill:?}"));
-        faults.set(kill);
+        killer.set(kill);
         let result = mirror.push(&worktree, &head, Lease::Expect(pushed.clone())).await;
         let there = fixture.command(&server).args(["rev-parse", "--verify", "--quiet", branch().as_str()]).output();
         let there = String::from_utf8(there.unwrap().stdout).unwrap().trim().parse().ok();
         assert!(result.is_err() || there.as_ref() == Some(&head), "{kill:?}: {result:?}");
         pushed = there;
-        (result.is_ok(), faults.calls())
+        (result.is_ok(), killer.calls())
     };
     let (_, calls) = push(Kill::None).await;
     assert!(calls > 3);
@@ -128,7 +128,7 @@ async fn push_reaches_the_server_or_is_an_error() {
 
 #[tokio::test]
 async fn rescue_is_whole_or_an_error() {
-    let (fixture, faults, mirror, worktree, _) = ready().await;
+    let (fixture, killer, mirror, worktree, _) = ready().await;
     let dir = worktree.dir();
     let save = async |n: usize, kill: Kill| {
         write(dir, "x", n.to_string());
@@ -137,10 +137,10 @@ async fn rescue_is_whole_or_an_error() {
         write(dir, "staged", n.to_string());
         fixture.run(dir, ["add", "staged"]);
         write(dir, "untracked", n.to_string());
-        faults.set(kill);
+        killer.set(kill);
         let saved = rescue::save(&mirror, &worktree, spec(&format!("t{n}"))).await;
-        let calls = faults.calls();
-        faults.set(Kill::None);
+        let calls = killer.calls();
+        killer.set(Kill::None);
         if let Ok(saved) = &saved {
             let saved = saved.as_ref().expect("something was there to be saved");
             assert_eq!((saved.unsaved.len(), saved.notices.len()), (0, 0), "{kill:?}: {saved:?}");
@@ -166,17 +166,17 @@ async fn rescue_is_whole_or_an_error() {
 #[tokio::test]
 async fn mirror_and_worktree_are_made_although_git_is_killed() {
     let mut fixture = Fixture::new().await;
-    let faults = Faults::install(&mut fixture).await;
+    let killer = Killer::install(&mut fixture).await;
     let server = fixture.server(&fixture.repository("repository"));
     let (mut call, mut is_over) = (0, false);
     while !is_over {
         call += 1;
-        faults.set(Kill::Once(call));
+        killer.set(Kill::Once(call));
         let mirror = fixture.mirror(&url(&server)).await;
         let worktree = fixture.create(&mirror).await.worktree;
         mirror.update(&mut crate::support::quiet).await.unwrap();
-        is_over = faults.calls() < call;
-        faults.set(Kill::None);
+        is_over = killer.calls() < call;
+        killer.set(Kill::None);
         assert_eq!(fixture.run(worktree.dir(), ["status", "--porcelain"]), "", "{call}");
         assert_eq!(fixture.run(worktree.dir(), ["branch", "--show-current"]), branch().as_str());
         worktree.remove().await.unwrap();

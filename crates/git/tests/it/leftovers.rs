@@ -1,4 +1,4 @@
-//! What killed processes leave behind blocks nothing, and is removed.
+//! Leftovers of killed processes block nothing, and are removed.
 
 use kugetsu_git::push::Lease;
 
