@@ -11,12 +11,10 @@ pub mod sandbox;
 mod sweep;
 mod tracking;
 mod tree;
-mod working_in;
 
 pub use child::{Completed, Filter, OneShot, RunError, find_on_path, is_executable, run, run_watched};
 pub use marker::{InvalidMarker, MARKER, Marker};
 pub use nix::unistd::Pid;
-pub use sweep::{Swept, leftover_processes, remove_abandoned_cgroups, sweep};
+pub use sweep::{Swept, Worker, leftover_processes, remove_abandoned_cgroups, sweep, working_in};
 pub use tracking::{Tracking, adopt_orphans};
 pub use tree::{SpawnError, Tree, TreeExit, TreeSpec};
-pub use working_in::{Worker, working_in};

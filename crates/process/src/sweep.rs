@@ -1,8 +1,9 @@
-//! Ends what a killed runner left behind, and lists the processes of any run.
+//! Ends what a killed runner left behind, and lists the processes of a run or in a directory.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -55,4 +56,77 @@ pub async fn leftover_processes(name: &str) -> io::Result<Vec<(Pid, OsString)>> 
     let us = std::process::id().cast_signed();
     let others = marked.into_iter().filter(|(pid, _)| *pid != us);
     Ok(others.map(|(pid, value)| (Pid::from_raw(pid), OsString::from_vec(value))).collect())
+}
+
+/// A process. Its start distinguishes it from a later one with the same pid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    pub pid: i32,
+    /// In clock ticks since the machine started.
+    started: u64,
+}
+
+/// Lists the processes whose current directory is `dir` or below it, and whose program's name begins with `program`.
+///
+/// # Errors
+/// The process table cannot be read, as on systems without `/proc`.
+#[cfg(target_os = "linux")]
+pub fn working_in(dir: &Path, program: &str) -> io::Result<Vec<Worker>> {
+    let dir = dir.canonicalize()?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // Processes end while they are listed, and those of other users hide their directory; neither can hold a lock here.
+        let Ok(cwd) = std::fs::read_link(entry.path().join("cwd")) else { continue };
+        if !cwd.starts_with(&dir) {
+            continue;
+        }
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let Some(started) = started(&stat, program) {
+            found.push(Worker { pid, started });
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn working_in(_: &Path, _: &str) -> io::Result<Vec<Worker>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Parses `<pid> (<name>) <state> ...`, see proc(5). The name may contain spaces and parentheses.
+#[cfg(target_os = "linux")]
+fn started(stat: &str, program: &str) -> Option<u64> {
+    let (name, rest) = (stat.split_once('(')?.1.rsplit_once(')')?.0, stat.rsplit_once(')')?.1);
+    // Field 22, counted from 1; `rest` begins with field 3.
+    name.starts_with(program).then(|| rest.split_whitespace().nth(19)?.parse().ok())?
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn processes_are_found_by_directory_and_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("below");
+        std::fs::create_dir(&below).unwrap();
+        let mut child = Command::new("cat").current_dir(&below).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        // Until exec, the child has the name of this process.
+        while working_in(dir.path(), "cat").unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(working_in(dir.path(), "cat").unwrap()[0].pid, pid);
+        assert_eq!(working_in(&below, "cat").unwrap(), working_in(dir.path(), "cat").unwrap());
+        assert_eq!(working_in(dir.path(), "git").unwrap(), []);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(working_in(dir.path(), "cat").unwrap(), []);
+        assert_eq!(started("1 (a) b) S 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 77 0", "a) b"), Some(77));
+    }
 }
