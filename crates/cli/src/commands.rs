@@ -226,8 +226,9 @@ mod tests {
     fn positional_arguments_are_parsed_in_order() {
         let typed = ["kugetsu", "start", "#12", "fix it", "https://h/o/r/pulls/3", "--priority", "-2", "--no-queue"];
         let Command::Start(_) = Cli::try_parse_from(typed).unwrap().command else { panic!("another command") };
-        Cli::try_parse_from(["kugetsu", "start", "#12", "-"]).unwrap();
-        assert!(Cli::try_parse_from(["kugetsu", "continue", "#12"]).is_err(), "a message is required");
+        for typed in [["start", "#12", "-"], ["start", "#12", "- fix it"], ["continue", "#12", "--wait"]] {
+            Cli::try_parse_from(std::iter::once("kugetsu").chain(typed)).unwrap();
+        }
         assert!(Cli::try_parse_from(["kugetsu", "destroy"]).is_err(), "an issue is required");
         assert!(Cli::try_parse_from(["kugetsu", "destroy", "--base", "-y"]).is_ok());
         assert!(Cli::try_parse_from(["kugetsu", "env", "set", "A", "-x-"]).is_ok());

@@ -16,6 +16,7 @@ mod failure;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod message;
 mod names;
 mod paths;
 mod queued_task;

@@ -1,4 +1,4 @@
-//! Shared by the commands that queue a task: reading its message, and reporting its state or waiting for its end.
+//! Shared by the commands that queue a task: reporting its state, or waiting for its end.
 
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
@@ -10,14 +10,6 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::wait::{Waited, wait_for_task};
 use crate::{format, ui};
-
-/// The daemon accepts no longer message, in bytes.
-const MESSAGE_MAX: u64 = 1024 * 1024;
-
-/// The message as typed, or from stdin for `-`.
-pub(crate) fn read_message(typed: Option<String>) -> Result<Option<String>, Failure> {
-    if typed.as_deref() == Some("-") { ui::read_stdin("message", MESSAGE_MAX).map(Some) } else { Ok(typed) }
-}
 
 /// Prints the state of the queued task, or waits for its end with `wait`.
 pub(crate) async fn report(home: &Home, task: TaskObject, cwd: &str, wait: bool, json: bool) -> Result<Exit, Failure> {

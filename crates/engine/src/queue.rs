@@ -26,7 +26,7 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(3600);
 /// # Errors
 /// There is no such task, or it has ended.
 pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
-    let view = tasks::task(engine, name, cwd).await?;
+    let view = tasks::live_task(engine, name, cwd).await?;
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(ended(&view));
     }

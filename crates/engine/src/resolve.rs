@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::kinds::table::pull_request_name;
@@ -39,6 +40,7 @@ pub(crate) struct TaskTarget {
 /// Resolves the reference of a `start`. A new local repository gets its name here; the caller holds the engine's `naming`
 /// lock until it is stored.
 pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<TaskTarget, Problem> {
+    let reference = &directory_by_name(reference, cwd);
     if let Reference::Path(path) = reference {
         let located = locate(engine, &expand(path, cwd)?).await?;
         let repo = local_repo(engine, &located).await?;
@@ -74,11 +76,38 @@ pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -
     Ok(TaskTarget { repo, number: Some(number), branch: None })
 }
 
-/// Resolves a reference to an issue that kugetsu has worked on.
+/// The choice if a path names a repository with several open issues.
+#[derive(Clone, Copy)]
+enum Several {
+    /// Take the newest for which this is true, or else the newest.
+    Choose(fn(&Issue) -> bool),
+    Refuse,
+}
+
+/// Resolves a reference to an issue that kugetsu has worked on. If the repository at a path has several open issues, it is
+/// the newest.
 pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<Issue, Problem> {
+    find_issue(engine, reference, cwd, Several::Choose(|_| true)).await
+}
+
+/// Like [`issue`], but prefers an issue with a queued or running task.
+pub(crate) async fn live_issue(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<Issue, Problem> {
+    let is_live = |issue: &Issue| issue.tasks.iter().any(|task| !task.state.is_final());
+    find_issue(engine, reference, cwd, Several::Choose(is_live)).await
+}
+
+/// Like [`issue`], but refuses a repository with several open issues: for what cannot be undone.
+pub(crate) async fn unambiguous_issue(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<Issue, Problem> {
+    find_issue(engine, reference, cwd, Several::Refuse).await
+}
+
+async fn find_issue(engine: &Engine, reference: &Reference, cwd: &Path, several: Several) -> Result<Issue, Problem> {
     match reference {
-        Reference::Path(path) => issue_at(engine, path, cwd).await,
-        Reference::Address(address) => issue_of(engine, address, cwd).await,
+        Reference::Path(path) => issue_at(engine, path, cwd, several).await,
+        Reference::Address(address) => match directory_by_name(reference, cwd) {
+            Reference::Path(path) => issue_at(engine, &path, cwd, several).await,
+            _ => issue_of(engine, address, cwd).await,
+        },
         Reference::Coordinator => {
             let issue = engine.store().issue(&IssueRef::coordinator()).await.map_err(store_failed)?;
             issue.ok_or_else(|| {
@@ -88,12 +117,26 @@ pub(crate) async fn issue(engine: &Engine, reference: &Reference, cwd: &Path) ->
         }
         Reference::Session(session) => {
             let issue = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
-            issue.ok_or_else(|| {
-                Problem::new(ProblemKind::NotFound, format!("{session:?} is neither an issue nor the ID of a session"))
-                    .hint("list issues with `kugetsu list`; name one as owner/repo#12, or `.` for the one of this directory")
-            })
+            match (issue, directory_by_name(reference, cwd)) {
+                (Some(issue), _) => Ok(issue),
+                (None, Reference::Path(path)) => issue_at(engine, &path, cwd, several).await,
+                (None, _) => Err(Problem::new(
+                    ProblemKind::NotFound,
+                    format!("{session:?} is neither an issue, nor the ID of a session, nor a directory"),
+                )
+                .hint(
+                    "list issues with `kugetsu list`; name one as owner/repo#12, or `.` for the one of this directory",
+                )),
+            }
         }
     }
+}
+
+/// Turns a reference that names no issue, such as `shop` or `projects/shop/`, into a path if there is such a directory.
+fn directory_by_name(reference: &Reference, cwd: &Path) -> Reference {
+    let (Reference::Session(text) | Reference::Address(text)) = reference else { return reference.clone() };
+    let is_address = text.is_empty() || text.contains(['#', '!', ':']);
+    if !is_address && cwd.join(text).is_dir() { Reference::Path(text.clone()) } else { reference.clone() }
 }
 
 async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
@@ -110,29 +153,65 @@ async fn issue_of(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue,
         }
     };
     let wanted = IssueRef { repo: name, number };
-    engine.store().issue(&wanted).await.map_err(store_failed)?.ok_or_else(|| {
-        // kugetsu numbers local issues itself, so a new one cannot be started by its number.
-        let begin = if wanted.repo.base.is_local() { ".".to_owned() } else { wanted.to_string() };
-        Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}"))
-            .hint(format!("list issues with `kugetsu list`, or start with `kugetsu start {begin} \"<message>\"`"))
-    })
+    let found = engine.store().issue(&wanted).await.map_err(store_failed)?;
+    let local = match is_number(reference) && !wanted.repo.base.is_local() {
+        true => local_issue(engine, cwd, number).await?,
+        false => None,
+    };
+    match (found, local) {
+        (Some(found), Some(local)) => Err(usage(format!(
+            "{reference} is ambiguous: it is {} on the server and {} on this machine",
+            found.reference, local.reference
+        ))
+        .hint(format!("name one of them, such as {}", local.reference))),
+        (Some(only), None) | (None, Some(only)) => Ok(only),
+        (None, None) => {
+            // kugetsu numbers local issues itself, so a new one cannot be started by its number.
+            let begin = if wanted.repo.base.is_local() { ".".to_owned() } else { wanted.to_string() };
+            Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on {wanted}"))
+                .hint(format!("list issues with `kugetsu list`, or start with `kugetsu start {begin} \"<message>\"`")))
+        }
+    }
 }
 
-/// Returns the only open issue of the repository at a path.
-async fn issue_at(engine: &Engine, reference: &str, cwd: &Path) -> Result<Issue, Problem> {
+/// Whether a reference is only a number, such as `#12`.
+fn is_number(reference: &str) -> bool {
+    reference.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Returns the local issue with this number of the repository that the user is in. A clone of a server's repository has
+/// some if it was named by its path.
+async fn local_issue(engine: &Engine, cwd: &Path, number: u64) -> Result<Option<Issue>, Problem> {
+    let Ok(located) = LocalRepo::find(engine.git(), cwd).await else { return Ok(None) };
+    let Some(repo) = known_local_repo(engine, &main_directory(&located)).await? else { return Ok(None) };
+    engine.store().issue(&IssueRef { repo: repo.name, number }).await.map_err(store_failed)
+}
+
+async fn known_local_repo(engine: &Engine, directory: &Path) -> Result<Option<Repo>, Problem> {
+    let known = engine.store().local_repos().await.map_err(store_failed)?;
+    Ok(known.into_iter().find(|repo| Path::new(&repo.source) == directory))
+}
+
+/// Returns the issue whose worktree contains the path, or else the open issue of the repository there.
+async fn issue_at(engine: &Engine, reference: &str, cwd: &Path, several: Several) -> Result<Issue, Problem> {
     let path = expand(reference, cwd)?;
     if let Some(issue) = worktree_issue(engine, &path).await? {
         return Ok(issue);
     }
     let located = locate(engine, &path).await?;
     let directory = main_directory(&located);
-    let known = engine.store().local_repos().await.map_err(store_failed)?;
-    let Some(repo) = known.into_iter().find(|repo| Path::new(&repo.source) == directory) else {
+    let Some(repo) = known_local_repo(engine, &directory).await? else {
         return Err(Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked in {}", directory.display()))
             .hint(format!("start with `kugetsu start {reference} \"<message>\"`")));
     };
     let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), LISTED).await.map_err(store_failed)?;
     let (mut open, count) = (open.issues, open.total);
+    if let Several::Choose(fits) = several
+        && !open.is_empty()
+    {
+        let chosen = open.iter().position(fits).unwrap_or(0);
+        return Ok(open.swap_remove(chosen));
+    }
     match (open.pop(), count) {
         (Some(only), 1) => Ok(only),
         (None, _) => Err(Problem::new(ProblemKind::NotFound, format!("{} has no open issue", repo.name))
@@ -243,7 +322,37 @@ async fn read(engine: &Engine, settings: &Settings, reference: &str, cwd: &Path)
         true => context(engine, settings, cwd).await?,
         false => None,
     };
-    parse(reference, &known, context.as_ref()).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))
+    match parse(reference, &known, context.as_ref()) {
+        Ok(address) => Ok(address),
+        Err(error) => match issue_by_repo_name(engine, reference).await? {
+            Some(full) => parse(&full, &known, None),
+            None => Err(error),
+        }
+        .map_err(|error| problem(ProblemKind::Usage, &error, error.hint())),
+    }
+}
+
+/// Completes `name#12`, where `name` is the last part of the name of one stored repository.
+///
+/// # Errors
+/// Several repositories have that name.
+async fn issue_by_repo_name(engine: &Engine, reference: &str) -> Result<Option<String>, Problem> {
+    let Some((name, number)) = reference.split_once('#') else { return Ok(None) };
+    let is_plain = !name.is_empty() && !name.contains(['/', ':']) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(number) = number.parse().ok().filter(|_| is_plain) else { return Ok(None) };
+    let stored = engine.store().repos().await.map_err(store_failed)?;
+    let named = |repo: &Repo| {
+        let last = repo.name.project.as_str().rsplit('/').next().unwrap_or_default();
+        last.eq_ignore_ascii_case(name) && !repo.name.base.is_coordinator()
+    };
+    let mut found: Vec<String> =
+        stored.into_iter().filter(named).map(|repo| IssueRef { repo: repo.name, number }.to_string()).collect();
+    if found.len() > 1 {
+        found.truncate(LISTED);
+        return Err(usage(format!("several repositories are called {name}: {}", found.join(", ")))
+            .hint(format!("name one of them, such as {}", found[0])));
+    }
+    Ok(found.pop())
 }
 
 /// Returns the servers of stored repositories, configured or not: short references leave out the scheme, and must be
@@ -278,12 +387,8 @@ pub(crate) async fn context(engine: &Engine, settings: &Settings, cwd: &Path) ->
     {
         return Ok(Some(context_of(&source.repo, source.kind)));
     }
-    let directory = main_directory(&located);
-    let local = engine.store().local_repos().await.map_err(store_failed)?;
-    Ok(local
-        .into_iter()
-        .find(|repo| Path::new(&repo.source) == directory)
-        .map(|repo| context_of(&repo.name, repo.kind)))
+    let local = known_local_repo(engine, &main_directory(&located)).await?;
+    Ok(local.map(|repo| context_of(&repo.name, repo.kind)))
 }
 
 fn unreadable(error: &SourceError) -> Problem {

@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{completions, connect, env_files, paths};
+use crate::{completions, connect, env_files, paths, ui};
 
 /// Open an issue's session in the agent's own user interface, in the issue's worktree.
 #[derive(Debug, Args)]
@@ -85,6 +85,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     launch.extend_env(&mut variables).map_err(|error| hinted(&error, error.hint()))?;
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
+    ui::note(format!("· {issue}"));
     let error =
         Command::new(&program).args(&launch.args).envs(variables).current_dir(worktree).env("PWD", worktree).exec();
     Err(Failure::new(format!("could not start {}: {error}", program.display())))

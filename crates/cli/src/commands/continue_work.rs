@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::message::{Message, TypedMessage};
 use crate::{completions, connect, paths, queued_task};
 
 /// Continue an issue in the same session and worktree.
@@ -21,8 +22,11 @@ pub(crate) struct Continue {
     /// The issue, or the ID of its session.
     #[arg(add = completions::issues())]
     reference: String,
-    /// The task; `-` reads it from stdin.
-    message: String,
+    /// The task; `-` reads it from stdin. Without one, an editor opens.
+    #[arg(allow_hyphen_values = true)]
+    message: Option<String>,
+    #[arg(hide = true)]
+    rest: Vec<String>,
     /// Cancel the current run first instead of waiting for its end.
     #[arg(long)]
     interrupt: bool,
@@ -38,16 +42,23 @@ pub(crate) struct Continue {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failure> {
+    let mut typed = TypedMessage::new(arguments.message, arguments.rest)?;
+    if let Some(url) = typed.pr_url {
+        return Err(Failure::usage(format!("unexpected argument '{url}'"))
+            .hint(format!("to record the pull request, run `kugetsu set-pr {} {url}`", arguments.reference)));
+    }
+    let message = typed.read(true, &arguments.reference)?;
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Continue,
         reference: arguments.reference,
         cwd: paths::cwd()?,
-        message: queued_task::read_message(Some(arguments.message))?,
+        message: message.as_ref().map(|message| message.text.clone()),
         model: arguments.model,
         interrupt: arguments.interrupt,
         ..TaskRequest::default()
     };
-    let task = connect::call(home, &endpoints::QUEUE_TASK, &request).await?;
+    let task = connect::call(home, &endpoints::QUEUE_TASK, &request).await;
+    let task = task.map_err(|failure| Message::keep(message, failure))?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::message::{Message, TypedMessage};
 use crate::ui::{self, Tone};
 use crate::wait::{Waited, wait_for_task};
-use crate::{completions, connect, format, paths, queued_task};
+use crate::{completions, connect, format, paths};
 
 /// Send a message to the coordinator, which starts and supervises work on issues and reports.
 #[derive(Debug, Args)]
@@ -28,8 +29,12 @@ Examples:
   kugetsu delegate --worktree acme/api#12 \"add a test\"
   kugetsu delegate --anyway \"summarize what is left of #12\"")]
 pub(crate) struct Delegate {
-    /// The task; `-` reads it from stdin. It names issues in any form, such as owner/repo#12.
-    message: String,
+    /// The task; `-` reads it from stdin. Without one, an editor opens. It names issues in any form, such as
+    /// owner/repo#12.
+    #[arg(allow_hyphen_values = true)]
+    message: Option<String>,
+    #[arg(hide = true)]
+    rest: Vec<String>,
     /// The issue that the message is about, if it may refer to existing work.
     #[arg(long, value_name = "REFERENCE", conflicts_with = "anyway", add = completions::issues())]
     worktree: Option<String>,
@@ -45,9 +50,10 @@ pub(crate) struct Delegate {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failure> {
+    let message = TypedMessage::all(arguments.message, arguments.rest)?.read(true, "the coordinator")?;
     let mut request = DelegateRequest {
         task: Uuid::now_v7().to_string(),
-        message: queued_task::read_message(Some(arguments.message))?.unwrap_or_default(),
+        message: message.as_ref().map(|message| message.text.clone()).unwrap_or_default(),
         cwd: paths::cwd()?,
         worktree: arguments.worktree,
         anyway: arguments.anyway,
@@ -60,7 +66,8 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
         ui::line("sent nothing");
         return Ok(Exit::NeedsPerson);
     }
-    let task = connect::call(home, &endpoints::DELEGATE, &request).await?;
+    let task = connect::call(home, &endpoints::DELEGATE, &request).await;
+    let task = task.map_err(|failure| Message::keep(message, failure))?;
     if arguments.wait {
         return wait(home, task, &request.cwd, arguments.json).await;
     }

@@ -4,6 +4,7 @@ use clap::Args;
 use kugetsu_api::client::ClientError;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::record::TranscriptQuery;
 
 use crate::exit::Exit;
@@ -31,12 +32,12 @@ pub(crate) struct Logs {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
-    let query = TranscriptQuery {
-        reference: arguments.reference.clone(),
-        cwd: paths::cwd()?,
-        since: None,
-        follow: arguments.follow,
-    };
+    let typed = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
+    let issue = connect::call(home, &endpoints::SHOW_ISSUE, &typed).await?.issue;
+    if issue != typed.reference && !arguments.json {
+        ui::note(format!("· {issue}"));
+    }
+    let query = TranscriptQuery { reference: issue.clone(), cwd: typed.cwd, since: None, follow: arguments.follow };
     let mut printer = Printer { transcript: Transcript::default(), json: arguments.json, records: 0 };
     loop {
         match print(home, &query, &mut printer).await {
@@ -45,7 +46,7 @@ pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
             Err(Interrupted::Disconnected) if arguments.follow => {
                 if !connect::reconnect(home).await? {
                     return Err(Failure::new("the daemon was stopped; the run continues")
-                        .hint(format!("to keep following it, run `kugetsu logs -f {}`", arguments.reference)));
+                        .hint(format!("to keep following it, run `kugetsu logs -f {issue}`")));
                 }
             }
             Err(Interrupted::Disconnected) => {

@@ -1,13 +1,17 @@
 //! `kugetsu start`: queues a task for an issue.
 
+use std::path::Path;
+
 use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::task::{TaskKind, TaskRequest};
+use kugetsu_forge::references::local::is_path_like;
 use uuid::Uuid;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::message::{Message, TypedMessage};
 use crate::{completions, connect, paths, queued_task, ui};
 
 /// Start an agent on an issue, in its own worktree.
@@ -20,13 +24,16 @@ Examples:
   kugetsu start acme/web#4 \"use the new endpoint\" --after acme/api#12
   kugetsu start . -")]
 pub(crate) struct Start {
-    /// The issue: its URL, owner/repo#12, #12 inside a clone, or `.` for a new local issue.
+    /// The issue: its URL, owner/repo#12, #12 inside a clone, or `.` or another directory for a new local issue.
     #[arg(add = completions::issues())]
     reference: String,
-    /// The task; `-` reads it from stdin. Defaults to the title and description of the issue.
+    /// The task; `-` reads it from stdin. Defaults to the title and description of the issue; for a new local issue, an
+    /// editor opens.
+    #[arg(allow_hyphen_values = true)]
     message: Option<String>,
     /// The URL of the issue's pull request.
-    pr_url: Option<String>,
+    #[arg(value_name = "PR_URL")]
+    rest: Vec<String>,
     /// The agent; defaults to the setting agent.default.
     #[arg(long, value_name = "NAME", add = completions::agents())]
     agent: Option<String>,
@@ -59,22 +66,26 @@ fn priority(typed: &str) -> Result<i32, String> {
 
 pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
+    let mut typed = TypedMessage::new(arguments.message, arguments.rest)?;
+    let is_directory = is_path_like(&arguments.reference) || Path::new(&arguments.reference).is_dir();
+    let message = typed.read(is_directory, &format!("a new issue of {}", arguments.reference))?;
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Start,
         reference: arguments.reference,
         cwd,
-        message: queued_task::read_message(arguments.message)?,
+        message: message.as_ref().map(|message| message.text.clone()),
         agent: arguments.agent,
         model: arguments.model,
         base: arguments.base,
         priority: arguments.priority,
         after: arguments.after,
-        pr_url: arguments.pr_url,
+        pr_url: typed.pr_url,
         no_queue: arguments.no_queue,
         ..TaskRequest::default()
     };
     let notice = format!("looking up the repository of {}", request.reference);
-    let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await?;
+    let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await;
+    let task = task.map_err(|failure| Message::keep(message, failure))?;
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

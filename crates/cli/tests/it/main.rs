@@ -17,6 +17,7 @@ mod messages;
 mod opencode;
 mod pull_requests;
 mod queue;
+mod references;
 mod run_endings;
 mod sandbox;
 mod server;

@@ -236,7 +236,7 @@ fn wrong_references(recorder: &mut Recorder<'_>) {
         &["start", "http://127.0.0.1:1/a/b/issues/1", "x"],
         &["start", ".", ""],
         &["start", "."],
-        &["start", ".", "x", "not-an-address"],
+        &["start", ".", "do it", "not-an-address"],
         &["start", ".", "x", "https://bot:secret@git.example.com/a/b/pulls/3"],
         &["start", ".", "x", "--agent", "missing"],
         &["start", ".", "x", "--base", "-x"],

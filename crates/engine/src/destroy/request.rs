@@ -33,7 +33,8 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
     // Before the issue is read, so that the end of a removal that is in progress cannot be missed.
     let before = engine.store().last_event(None, None).await.map_err(store_failed)?;
     let issue =
-        resolve::issue(engine, &Reference::new(&request.issue.reference), Path::new(&request.issue.cwd)).await?;
+        resolve::unambiguous_issue(engine, &Reference::new(&request.issue.reference), Path::new(&request.issue.cwd))
+            .await?;
     risk::refuse_destroyed(&issue)?;
     let reference = issue.reference.to_string();
     if issue.state == IssueState::Open {

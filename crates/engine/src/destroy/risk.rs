@@ -18,7 +18,7 @@ use crate::{repositories, resolve};
 /// # Errors
 /// There is no such issue, or it is already destroyed.
 pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Problem> {
-    let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
+    let issue = resolve::unambiguous_issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
     refuse_destroyed(&issue)?;
     Ok(of_issue(engine, &issue).await)
 }

@@ -30,13 +30,26 @@ pub struct DaemonStatus {
 
 /// Returns a task, by its id or as the latest one of an issue.
 pub async fn task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
-    if let Ok(id) = name.parse::<TaskId>() {
-        return engine.store().view(id).await.map_err(store_failed)?.ok_or_else(|| {
-            Problem::new(ProblemKind::NotFound, format!("no task {name}"))
-                .hint("list all tasks with `kugetsu queue list --all --json`")
-        });
+    match by_id(engine, name).await? {
+        Some(task) => Ok(task),
+        None => issue(engine, name, cwd).await,
     }
-    issue(engine, name, cwd).await
+}
+
+/// Like [`task`], but of the issues that `name` may mean, prefers one with a queued or running task.
+pub async fn live_task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+    match by_id(engine, name).await? {
+        Some(task) => Ok(task),
+        None => latest(engine, &resolve::live_issue(engine, &Reference::new(name), cwd).await?).await,
+    }
+}
+
+async fn by_id(engine: &Engine, name: &str) -> Result<Option<RunView>, Problem> {
+    let Ok(id) = name.parse::<TaskId>() else { return Ok(None) };
+    engine.store().view(id).await.map_err(store_failed)?.map(Some).ok_or_else(|| {
+        Problem::new(ProblemKind::NotFound, format!("no task {name}"))
+            .hint("list all tasks with `kugetsu queue list --all --json`")
+    })
 }
 
 /// Returns the latest task of an issue.

@@ -8,6 +8,7 @@ mod destroy;
 mod every_step;
 mod files;
 mod pull_requests;
+mod references;
 mod runner;
 mod runs;
 mod world;

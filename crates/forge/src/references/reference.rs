@@ -28,6 +28,8 @@ impl Reference {
             Self::Path(text.to_owned())
         } else if text == COORDINATOR {
             Self::Coordinator
+        } else if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Self::Address(format!("#{text}"))
         } else if !text.is_empty() && text.chars().all(is_session) {
             Self::Session(text.to_owned())
         } else {
@@ -65,6 +67,7 @@ mod tests {
             ("pm", Reference::Coordinator),
             ("ses_7f-3", Reference::Session("ses_7f-3".to_owned())),
             ("#12", Reference::Address("#12".to_owned())),
+            ("12", Reference::Address("#12".to_owned())),
             ("acme/api#12", Reference::Address("acme/api#12".to_owned())),
             ("", Reference::Address(String::new())),
         ] {
