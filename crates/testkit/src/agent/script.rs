@@ -100,6 +100,7 @@ impl Argument<'_> {
 fn step_commands(step: Step) -> Vec<Command> {
     match step {
         Step::Say(text) => vec![Command::Say(text)],
+        Step::Full(text) => vec![Command::Say(text), Command::Stop("max_tokens")],
         Step::Bash(bash) => vec![call_command(ToolCall::Bash(bash))],
         Step::Write(write) => vec![call_command(ToolCall::Write(write))],
         Step::Call(call) => vec![call_command(ToolCall::Call(call))],

@@ -88,7 +88,7 @@ impl<'a> Turn<'a> {
         let used = self.usage.unwrap_or(Usage { cost: COST, input: PROMPT_TOKENS, output: COMPLETION_TOKENS });
         self.report(&update::usage(used.input, self.session.add_cost(used.cost)));
         let usage = json!({
-            "inputTokens": used.input, "outputTokens": used.output, "totalTokens": used.input + used.output,
+            "inputTokens": used.input, "outputTokens": used.output, "totalTokens": used.input.saturating_add(used.output),
         });
         Ok(json!({"stopReason": stop, "usage": usage, "_meta": {}}))
     }

@@ -29,6 +29,8 @@ pub(super) struct Reply {
     text: String,
     pause: Duration,
     calls: Vec<ToolCall>,
+    /// Whether the answer has its maximum length.
+    is_full: bool,
     end: End,
 }
 
@@ -50,6 +52,7 @@ impl Reply {
     pub(super) fn of(step: &Step) -> Option<Self> {
         let reply = match step {
             Step::Say(text) => Self::text(text),
+            Step::Full(text) => Self { is_full: true, ..Self::text(text) },
             Step::Bash(bash) => Self { calls: vec![ToolCall::Bash(bash.clone())], ..Self::default() },
             Step::Write(write) => Self { calls: vec![ToolCall::Write(write.clone())], ..Self::default() },
             Step::Call(call) => Self { calls: vec![ToolCall::Call(call.clone())], ..Self::default() },
@@ -122,7 +125,11 @@ impl Reply {
     }
 
     fn finish_reason(&self) -> &'static str {
-        if self.calls.is_empty() { "stop" } else { "tool_calls" }
+        match self.calls.is_empty() {
+            _ if self.is_full => "length",
+            true => "stop",
+            false => "tool_calls",
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```json
 //! [
 //!   {"say": "Looking at the files."},
+//!   {"full": "As much as fits into"},
 //!   {"bash": {"command": "ls", "description": "List the files"}},
 //!   {"write": {"path": "a.txt", "content": "one"}},
 //!   {"edit": {"path": "a.txt", "old": "one", "new": "two"}},
@@ -51,6 +52,8 @@ impl Script {
 pub enum Step {
     /// Answers with text. The turn continues only if the client sends another request.
     Say(String),
+    /// Answers with text that reaches the maximum length of an answer.
+    Full(String),
     /// Calls the tool `bash`.
     Bash(Bash),
     /// Calls the tool `write`.
