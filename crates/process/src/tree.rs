@@ -23,6 +23,7 @@ use crate::child::capture::{Capture, Filter};
 use crate::child::group::{Child, Pipes};
 use crate::child::{RunError, pre_exec, registry};
 use crate::marker::{MARKER, Marker};
+use crate::os;
 use crate::sandbox::{PreparedSandbox, Sandbox, SandboxError};
 use crate::tracking::Tracking;
 use crate::tracking::cgroup::Cgroup;
@@ -30,7 +31,7 @@ use crate::tracking::orphans::{self, Reaper};
 use crate::tracking::table::ProcessTable;
 use crate::tracking::tree_killer::{Membership, TreeKiller};
 
-const STDERR_TAIL: usize = 4 * 1024;
+const STDERR_TAIL: usize = 16 * 1024;
 /// Time to reap an agent that is not among the living any more. Only a very busy kernel needs any.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often everything is killed again because the kernel still knows a child.
@@ -48,6 +49,8 @@ pub struct TreeSpec {
     pub env: Vec<(OsString, OsString)>,
     /// Added to the environment, so that the run's processes can be found.
     pub marker: Marker,
+    /// The file that its stdout is; a pipe, [`Tree::stdout`], if none. Some programs lose output in a pipe.
+    pub stdout: Option<File>,
     /// The file that its stderr is captured in.
     pub stderr: File,
     /// Size limit of that file in bytes, at least 1 KiB. The beginning of stderr is kept, and the last quarter of the
@@ -104,7 +107,7 @@ impl SpawnError {
 pub struct Tree {
     /// `None` after it is taken.
     pub stdin: Option<ChildStdin>,
-    /// `None` after it is taken.
+    /// `None` after it is taken, and if it is a file.
     pub stdout: Option<ChildStdout>,
     child: Child,
     status: Option<ExitStatus>,
@@ -204,7 +207,13 @@ impl Tree {
         Ok(status)
     }
 
-    /// Returns the last 4 KiB of stderr so far, for messages.
+    /// Lists the TCP ports on which the agent itself listens on the loopback interface, of IPv4: those of the processes in
+    /// its own group, which its tools are not part of. Empty where that cannot be found out.
+    pub fn listening_ports(&self) -> Vec<u16> {
+        os::listening_ports(self.pid().as_raw()).unwrap_or_default()
+    }
+
+    /// Returns the last 16 KiB of stderr so far, for messages.
     pub fn stderr_tail(&self) -> String {
         let tail = self.stderr.as_ref().map(|stderr| stderr.tail(STDERR_TAIL)).unwrap_or_default();
         String::from_utf8_lossy(&tail).into_owned()
@@ -336,7 +345,8 @@ fn command(spec: &TreeSpec) -> Result<Command, StartError> {
     };
     command.env_clear().envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.env("PWD", &cwd).env(MARKER, spec.marker.id()).current_dir(cwd);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdout = spec.stdout.as_ref().map(File::try_clone).transpose()?.map_or_else(Stdio::piped, Stdio::from);
+    command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
     pre_exec::isolate(&mut command);
     if let Some(sandbox) = sandbox {
         // The last hook before exec: the others need rights that the sandbox takes away.

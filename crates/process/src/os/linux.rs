@@ -1,5 +1,6 @@
 //! Linux: processes from `/proc`, signals by pidfd, the child subreaper, and files in memory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -78,6 +79,35 @@ pub(crate) fn marked(name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
     Ok(pids()?.into_iter().filter_map(|pid| Some((pid, variable(pid, name)?))).collect())
 }
 
+/// Lists the loopback ports of IPv4 on which processes of this group listen.
+pub(crate) fn listening_ports(group: i32) -> io::Result<Vec<u16>> {
+    let members = table()?.into_iter().filter(|process| process.group == group);
+    let sockets: BTreeSet<String> = members.flat_map(|process| sockets(process.pid)).collect();
+    // The processes may have a network of their own.
+    let listed = fs::read_to_string(proc_file(group, "net/tcp"))?;
+    Ok(listed.lines().skip(1).filter_map(|line| loopback_port(line, &sockets)).collect())
+}
+
+/// The inodes of a process's sockets.
+fn sockets(pid: i32) -> Vec<String> {
+    let Ok(files) = fs::read_dir(proc_file(pid, "fd")) else { return Vec::new() };
+    let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    targets
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect()
+}
+
+/// The port of a line of `/proc/net/tcp` if one of these sockets listens there on 127.0.0.1 or on every address.
+fn loopback_port(line: &str, sockets: &BTreeSet<String>) -> Option<u16> {
+    const LISTEN: &str = "0A";
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (address, port) = fields.get(1)?.split_once(':')?;
+    // The kernel prints addresses in the byte order of the machine.
+    let address = u32::from_str_radix(address, 16).ok()?.to_ne_bytes();
+    let listens = *fields.get(3)? == LISTEN && sockets.contains(*fields.get(9)?);
+    (listens && matches!(address, [127, 0, 0, 1] | [0, 0, 0, 0])).then(|| u16::from_str_radix(port, 16).ok()).flatten()
+}
+
 /// Signals this process, never a later one with the same pid.
 pub(crate) fn signal(process: &Process, signal: Signal) -> Result<(), Errno> {
     // SAFETY: the arguments are numbers; the result is a new descriptor that this process owns.
@@ -140,7 +170,27 @@ fn number(text: &str) -> Option<i32> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{children, parse_stat, table};
+    use super::{children, listening_ports, parse_stat, table};
+
+    #[test]
+    fn loopback_ports_of_a_group_are_listed() {
+        let local = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = local.local_addr().unwrap().port();
+        let group = nix::unistd::getpgrp().as_raw();
+        let leader = table().unwrap().into_iter().any(|process| process.pid == group);
+        if leader {
+            assert!(listening_ports(group).unwrap().contains(&port));
+        }
+        let line = |address: &str, state: &str| format!("0: {address}:1F90 00000000:0000 {state} 0:0 0:0 0 0 0 77 1");
+        let sockets = ["77".to_owned()].into();
+        let local = format!("{:08X}", u32::from_ne_bytes([127, 0, 0, 1]));
+        assert_eq!(super::loopback_port(&line(&local, "0A"), &sockets), Some(8080));
+        assert_eq!(super::loopback_port(&line("00000000", "0A"), &sockets), Some(8080));
+        assert_eq!(super::loopback_port(&line(&local, "01"), &sockets), None, "connected");
+        assert_eq!(super::loopback_port(&line(&local, "0A"), &["78".to_owned()].into()), None);
+        assert_eq!(super::loopback_port(&line("0A000001", "0A"), &sockets), None, "another interface");
+        assert_eq!(super::loopback_port("", &sockets), None);
+    }
 
     #[test]
     fn names_with_parentheses_and_spaces_are_parsed() {

@@ -5,7 +5,7 @@ pub(crate) mod linux;
 pub(crate) mod unix;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{adopt, adopts, children};
+pub(crate) use linux::{adopt, adopts, children, listening_ports};
 pub(crate) use unix::Process;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unix::{adopt, adopts, children};
+pub(crate) use unix::{adopt, adopts, children, listening_ports};

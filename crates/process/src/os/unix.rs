@@ -42,6 +42,12 @@ pub(crate) fn children() -> io::Result<Vec<Pid>> {
     Ok(Vec::new())
 }
 
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn listening_ports(_group: i32) -> io::Result<Vec<u16>> {
+    Ok(Vec::new())
+}
+
 pub(crate) fn signal(process: &Process, signal: Signal) -> Result<(), Errno> {
     kill(Pid::from_raw(process.pid), signal)
 }

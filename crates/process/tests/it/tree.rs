@@ -37,12 +37,25 @@ pub(crate) fn spec(dir: &TestDir, script: &str, tracking: Tracking) -> TreeSpec 
         cwd: dir.root(),
         env: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
         marker: Marker::new(format!("test-{name}")).unwrap(),
+        stdout: None,
         stderr: File::create(dir.path("stderr")).unwrap(),
         stderr_max: 64 * 1024,
         stderr_filter: None,
         tracking,
         sandbox: None,
     }
+}
+
+#[tokio::test]
+async fn stdout_can_be_a_file() {
+    let dir = TestDir::new();
+    let mut spec = spec(&dir, "head -c 200000 /dev/zero", Tracking::CgroupV2);
+    spec.stdout = Some(File::create(dir.path("stdout")).unwrap());
+    let mut tree = Tree::spawn(spec).await.unwrap();
+    assert!(tree.stdout.is_none());
+    assert!(timeout(DEADLINE, tree.wait()).await.unwrap().unwrap().success());
+    assert_clean(&tree.end(Duration::ZERO).await);
+    assert_eq!(std::fs::metadata(dir.path("stdout")).unwrap().len(), 200_000);
 }
 
 async fn start(dir: &TestDir, script: &str) -> Tree {
@@ -256,7 +269,7 @@ own_process!(stderr_flood_is_truncated_and_does_not_block, async || {
     let tree = start(&dir, flood).await;
     dir.pid("done").await;
     until("the tail", || tree.stderr_tail().ends_with("xlast\n")).await;
-    assert_eq!(tree.stderr_tail().len(), 4096);
+    assert_eq!(tree.stderr_tail().len(), 16 * 1024);
     assert_clean(&tree.end(SHORT_GRACE).await);
     let kept = String::from_utf8(std::fs::read(dir.path("stderr")).unwrap()).unwrap();
     assert!(kept.len() <= 64 * 1024, "{}", kept.len());
