@@ -13,6 +13,9 @@ pub enum AgentError {
         /// An infinitive, such as "open a session".
         doing: &'static str,
     },
+    /// The agent's process runs, but no longer reads.
+    #[error("the agent closed its input while kugetsu waited for it to {doing}")]
+    InputClosed { doing: &'static str },
     #[error("the agent sent a message of more than {} MiB", limit / (1024 * 1024))]
     MessageTooLong {
         /// Bytes.
@@ -73,6 +76,7 @@ impl AgentError {
             }
             Self::UnknownModel { known, .. } => Some(format!("use one of its models: {}", listed(known))),
             Self::Exited { .. }
+            | Self::InputClosed { .. }
             | Self::MessageTooLong { .. }
             | Self::Pipe(_)
             | Self::Failed { .. }

@@ -23,6 +23,10 @@ pub enum AgentEvent {
     ToolChanged { id: String, title: Option<String>, input: Option<String>, output: Option<String> },
     ToolEnded {
         id: String,
+        /// The last title of the call.
+        title: String,
+        /// The last input of the call, truncated.
+        input: String,
         /// Whether the tool succeeded.
         ok: bool,
         /// The tool's output, truncated.

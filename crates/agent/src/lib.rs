@@ -11,6 +11,7 @@ mod acp;
 pub mod environment;
 mod error;
 mod event;
+mod live_record;
 mod profile;
 mod question;
 mod session_export;
@@ -26,6 +27,7 @@ pub use acp::fuzzing;
 pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
+pub use live_record::{LiveRecordError, read_live_record};
 pub use profile::{
     CustomProfile, FirstStart, InvalidPermissionRules, Launch, NotInstalled, Profile, UnknownAgent, VersionError,
     find_program, profile, program_version,

@@ -15,6 +15,9 @@ use crate::truncate::{INPUT_MAX, LINE_MAX, readable, truncate};
 use crate::turn::Refusal;
 use crate::wire::Responder;
 
+/// Options of a question that are read.
+const OPTIONS_MAX: usize = 32;
+
 /// The agent asks for permission, and waits.
 #[derive(Debug)]
 pub struct Question {
@@ -131,8 +134,12 @@ impl Questions {
         let options = params["options"].as_array().map_or(&[][..], Vec::as_slice);
         let options = options
             .iter()
+            .take(OPTIONS_MAX)
             .filter_map(|option| {
                 let (id, kind) = (option["optionId"].as_str()?, option["kind"].as_str()?);
+                if id.len() > LINE_MAX || kind.len() > LINE_MAX {
+                    return None;
+                }
                 Some(PermissionOption { id: id.to_owned(), kind: kind.to_owned() })
             })
             .collect();

@@ -1,7 +1,7 @@
 //! An agent's own record of a session: how each model step ended, and what it used.
 //!
 //! Over ACP, opencode reports a turn as ended even if its model reached the maximum length of an answer, and it reports the
-//! tokens of the last step only. Its record (`opencode export`) has both.
+//! tokens of the last step only. Its record has both: the running agent serves it, and `opencode export` prints it.
 
 use std::io::{BufReader, Read};
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::truncate::{LINE_MAX, truncate};
-use crate::usage::Usage;
+use crate::usage::{Usage, bounded_tokens, dollars};
 
 /// The model steps of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,8 +18,9 @@ pub struct SessionExport {
     steps: Vec<Step>,
 }
 
+/// The record is incomplete, or has another format.
 #[derive(Debug, Error)]
-#[error("cannot read the agent's export of the session: {0}")]
+#[error("cannot read the agent's record of the session: {0}")]
 pub struct UnreadableExport(#[from] serde_json::Error);
 
 /// One answer of the model.
@@ -37,15 +38,17 @@ struct Export {
     messages: Vec<Message>,
 }
 
-/// The message's parts, which are the bulk of the export, are skipped.
+/// The message's parts, which are the bulk of the record, are skipped.
 #[derive(Deserialize)]
-struct Message {
+pub(crate) struct Message {
     info: Info,
 }
 
 #[derive(Deserialize)]
 struct Info {
     role: String,
+    #[serde(rename = "sessionID")]
+    session: Option<String>,
     time: Time,
     finish: Option<String>,
     error: Option<StepError>,
@@ -93,8 +96,17 @@ impl SessionExport {
     /// [`UnreadableExport`] if it is incomplete or has another format.
     pub fn read(reader: impl Read) -> Result<Self, UnreadableExport> {
         let export: Export = serde_json::from_reader(BufReader::new(reader))?;
-        let answers = export.messages.into_iter().map(|message| message.info).filter(|info| info.role == "assistant");
-        Ok(Self { steps: answers.map(Step::from).collect() })
+        Ok(Self::of(export.messages))
+    }
+
+    pub(crate) fn of(messages: Vec<Message>) -> Self {
+        let answers = messages.into_iter().map(|message| message.info).filter(|info| info.role == "assistant");
+        Self { steps: answers.map(Step::from).collect() }
+    }
+
+    /// Whether there are steps since this time, and the last one has an end. A record that is read too early has none.
+    pub fn is_complete(&self, since: SystemTime) -> bool {
+        self.since(since).last().is_some_and(|step| step.finish.is_some() || step.error.is_some())
     }
 
     /// Returns the steps that started at this time or later.
@@ -105,6 +117,22 @@ impl SessionExport {
     }
 }
 
+impl Message {
+    pub(crate) fn belongs_to(&self, session: &str) -> bool {
+        self.info.session.as_deref() == Some(session)
+    }
+
+    pub(crate) fn created_at(&self) -> SystemTime {
+        created_at(&self.info.time)
+    }
+}
+
+fn created_at(time: &Time) -> SystemTime {
+    let since_1970 = Duration::try_from_secs_f64(time.created / 1000.0).unwrap_or_default();
+    // Dates that the system cannot represent are those of no step of this turn.
+    SystemTime::UNIX_EPOCH.checked_add(since_1970).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 impl From<Info> for Step {
     fn from(info: Info) -> Self {
         let tokens = info.tokens.unwrap_or_default();
@@ -112,19 +140,18 @@ impl From<Info> for Step {
             let message = error.data.and_then(|data| data.message).or(error.name).unwrap_or_default();
             truncate(message, LINE_MAX)
         });
-        let since_1970 = Duration::try_from_secs_f64(info.time.created / 1000.0).unwrap_or_default();
         Self {
-            started_at: SystemTime::UNIX_EPOCH + since_1970,
+            started_at: created_at(&info.time),
             finish: info.finish,
             error,
             usage: Usage {
                 steps: 1,
-                input_tokens: tokens.input as u64,
-                output_tokens: tokens.output as u64,
-                reasoning_tokens: tokens.reasoning as u64,
-                cache_read_tokens: tokens.cache.read as u64,
-                cache_write_tokens: tokens.cache.write as u64,
-                cost_usd: info.cost,
+                input_tokens: bounded_tokens(tokens.input),
+                output_tokens: bounded_tokens(tokens.output),
+                reasoning_tokens: bounded_tokens(tokens.reasoning),
+                cache_read_tokens: bounded_tokens(tokens.cache.read),
+                cache_write_tokens: bounded_tokens(tokens.cache.write),
+                cost_usd: info.cost.and_then(dollars),
             },
         }
     }
@@ -169,7 +196,35 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn record_without_the_end_of_its_last_step_is_not_complete() {
+        let started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let mut export = export(started_at, &["tool-calls", "stop"]);
+        assert!(export.is_complete(started_at));
+        assert!(!export.is_complete(started_at + Duration::from_secs(5)), "there is no step of that turn");
+        export.steps[1].finish = None;
+        assert!(!export.is_complete(started_at));
+    }
+
+    #[test]
+    fn impossible_values_do_not_panic() {
+        let text = json!({"messages": [{"info": {
+            "role": "assistant", "finish": "stop", "time": {"created": 1e300}, "cost": -1e300,
+            "tokens": {"input": -5, "output": 1_u64 << 63, "cache": {"read": 1e300}},
+        }}]});
+        let export = SessionExport::read(text.to_string().as_bytes()).unwrap();
+        let usage = export.steps[0].usage;
+        assert_eq!((usage.input_tokens, usage.cost_usd), (0, None));
+        assert!(i64::try_from(usage.total_tokens()).is_ok());
+    }
+
+    #[test]
     fn incomplete_export_is_an_error() {
+        let whole = json!({"info": {}, "messages": [{"info": {"role": "user", "time": {"created": 1}}, "parts": []}]});
+        let whole = whole.to_string();
+        assert!(SessionExport::read(whole.as_bytes()).is_ok());
+        for end in 0..whole.len() {
+            assert!(SessionExport::read(&whole.as_bytes()[..end]).is_err(), "cut after {end} bytes");
+        }
         for text in ["", "{\"messages\": [", "[]", "{}", "Session not found"] {
             assert!(SessionExport::read(text.as_bytes()).is_err(), "{text}");
         }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::truncate::truncate;
-
 const MAX_LEN: usize = 256;
 
 /// The agent's identifier of a session. Safe as an argument on a command line.
@@ -13,8 +11,13 @@ const MAX_LEN: usize = 256;
 pub struct SessionId(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("invalid session id {0:?}")]
+#[error(
+    "the session id {0:?} cannot be used: expected 1 to {MAX_LEN} visible ASCII characters, not beginning with `-`"
+)]
 pub struct InvalidSessionId(String);
+
+/// Bytes of an invalid id that the message quotes.
+const QUOTED_MAX: usize = 64;
 
 impl SessionId {
     /// # Errors
@@ -25,11 +28,18 @@ impl SessionId {
             && id.len() <= MAX_LEN
             && !id.starts_with('-')
             && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if valid { Ok(Self(id.to_owned())) } else { Err(InvalidSessionId(truncate(id.to_owned(), MAX_LEN))) }
+        if valid { Ok(Self(id.to_owned())) } else { Err(InvalidSessionId(quoted(id))) }
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+fn quoted(id: &str) -> String {
+    match id.floor_char_boundary(QUOTED_MAX) {
+        end if end < id.len() => format!("{}…", &id[..end]),
+        _ => id.to_owned(),
     }
 }
 
@@ -49,5 +59,12 @@ mod tests {
         for bad in ["", "-x", "--all", "a b", "a\nb", "\u{1b}[2J", "ä", &"x".repeat(257)] {
             assert!(SessionId::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn message_about_an_invalid_id_is_one_short_line() {
+        let message = SessionId::new(&"a\nb ".repeat(10_000)).unwrap_err().to_string();
+        assert!(message.len() < 300 && !message.contains('\n'), "{message}");
+        assert!(message.ends_with("not beginning with `-`"), "{message}");
     }
 }

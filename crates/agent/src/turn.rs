@@ -13,6 +13,8 @@ use crate::usage::Usage;
 #[non_exhaustive]
 pub struct Turn {
     pub stop: StopReason,
+    /// Whether the agent said something or called a tool. Reasoning alone is no answer.
+    pub answered: bool,
     /// Why the end is not to be trusted, as a full sentence.
     pub doubt: Option<String>,
     /// Questions of this turn that were refused. The agent may have given up because of one without reporting it.
@@ -28,8 +30,21 @@ impl Turn {
         self.stop == StopReason::EndTurn && self.doubt.is_none() && self.refused.is_empty()
     }
 
-    /// Corrects the agent's report by its export of the session: how the last model step ended, and what all steps of the
-    /// turn used. The export has precedence. Sub-agents have exports of their own and are not counted.
+    /// Notes that the end of the turn could not be checked by the agent's record of the session: an end that is not checked
+    /// is not to be trusted.
+    pub fn could_not_be_checked(&mut self, why: &str) {
+        if self.stop == StopReason::EndTurn {
+            self.doubt.get_or_insert_with(|| {
+                format!(
+                    "How the turn ended could not be checked, because the agent's record of the session cannot be read: {why}; \
+                     `kugetsu continue` resumes the work."
+                )
+            });
+        }
+    }
+
+    /// Corrects the agent's report by its record of the session: how the last model step ended, and what all steps of the
+    /// turn used. The record has precedence. Sub-agents have records of their own and are not counted.
     pub fn check(&mut self, export: &SessionExport) {
         let mut usage = Usage::default();
         let mut last = None;
@@ -38,7 +53,9 @@ impl Turn {
             last = Some(step);
         }
         let Some(last) = last else {
-            self.doubt.get_or_insert_with(|| "The agent's session has no model answer of this turn.".to_owned());
+            self.doubt.get_or_insert_with(|| {
+                "The agent's record of the session has no model answer of this turn.".to_owned()
+            });
             return;
         };
         self.usage = usage;
@@ -48,6 +65,10 @@ impl Turn {
         self.doubt = None;
         match (last.finish.as_deref(), &last.error) {
             (_, Some(error)) => self.doubt = Some(format!("The model's last answer ended with an error: {error}.")),
+            // The record does not dispel this doubt: it calls a step without any content complete.
+            (Some("stop"), None) if !self.answered && self.refused.is_empty() => {
+                self.doubt = Some(NO_ANSWER.to_owned());
+            }
             (Some("stop"), None) => {}
             (Some("length"), None) => self.stop = StopReason::MaxTokens,
             (Some("content-filter"), None) => self.stop = StopReason::Refused,
@@ -62,6 +83,8 @@ impl Turn {
     }
 }
 
+/// A doubt about turns without any answer.
+pub(crate) const NO_ANSWER: &str = "The model answered nothing, neither text nor a tool call; ask again with `kugetsu continue`, or with another model (--model).";
 /// A doubt about turns that end between a tool call and the model's next answer.
 pub(crate) const NO_ANSWER_TO_TOOL: &str = "The turn ended after a tool call, without the model's answer to it.";
 
@@ -97,6 +120,7 @@ mod tests {
         let refused = refused.then(|| Refusal { title: "t".into(), reason: "r".into() });
         let mut turn = Turn {
             stop: StopReason::EndTurn,
+            answered: true,
             doubt: doubt.map(str::to_owned),
             refused: Vec::from_iter(refused),
             usage: Usage::default(),
@@ -118,6 +142,25 @@ mod tests {
             let turn = checked(reasons, None, false);
             assert!(turn.stop == StopReason::EndTurn && turn.doubt.is_some(), "{reasons:?}");
         }
+    }
+
+    #[test]
+    fn turn_that_could_not_be_checked_is_doubted() {
+        let mut turn = checked(&["stop"], None, false);
+        turn.could_not_be_checked("it is cut off");
+        assert!(!turn.is_clean() && turn.doubt.as_deref().is_some_and(|doubt| doubt.contains("it is cut off")));
+        let mut cancelled = Turn { stop: StopReason::Cancelled, doubt: None, ..turn };
+        cancelled.could_not_be_checked("it is cut off");
+        assert_eq!(cancelled.doubt, None, "its end is bad enough");
+    }
+
+    #[test]
+    fn record_does_not_make_an_empty_answer_one() {
+        let started_at = SystemTime::now();
+        let mut turn = checked(&["stop"], None, false);
+        turn.answered = false;
+        turn.check(&export(started_at, &["stop"]));
+        assert!(turn.doubt.as_deref().is_some_and(|doubt| doubt.contains("answered nothing")), "{turn:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX};
@@ -51,7 +51,7 @@ pub struct Connection {
     pub(super) capabilities: Capabilities,
     pub(super) mcp_servers: Vec<McpServer>,
     info: AgentInfo,
-    close: Option<oneshot::Sender<()>>,
+    close: Option<watch::Sender<()>>,
     task: JoinHandle<()>,
 }
 
@@ -81,20 +81,23 @@ impl Connection {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (state, questions) = (SharedState::default(), Questions::default());
         state.lock().quirks = profile.quirks();
-        let (rpc, lines) = RpcClient::new();
-        let (close, closing) = oneshot::channel::<()>();
+        let (rpc, outbox) = RpcClient::new();
+        let (close, closing) = watch::channel(());
         let inbox = Inbox { rpc: rpc.clone(), state: state.clone(), questions: questions.clone(), events: sender };
         let client = rpc.clone();
         let task = tokio::spawn(async move {
-            // Whichever ends first ends both, and closes both pipes: the agent's output, a pipe that breaks, or `close`.
+            let is_closed = |mut closing: watch::Receiver<()>| async move { while closing.changed().await.is_ok() {} };
+            let sending = async {
+                if let Err(error) = send_all(outbox, stdin, is_closed(closing.clone())).await {
+                    tracing::debug!(%error, "could not send to the agent");
+                    // What it has written is still read: its last words, and perhaps the response to the prompt.
+                    is_closed(closing).await;
+                }
+            };
+            // Whichever ends first ends both, and closes both pipes: the agent's output, or `close`.
             let reason = tokio::select! {
                 reason = inbox.run(stdout) => reason,
-                sent = send_all(lines, stdin, closing) => {
-                    if let Err(error) = sent {
-                        tracing::debug!(%error, "could not send to the agent");
-                    }
-                    Closed::Ended
-                }
+                () = sending => Closed::Ended,
             };
             client.close(reason);
         });
@@ -181,6 +184,7 @@ impl Connection {
     pub(super) async fn request(&self, method: &str, params: Value, doing: &'static str) -> Result<Value, AgentError> {
         self.rpc.request(method, params).await.map_err(|error| match error {
             RequestError::Closed(Closed::Ended) => AgentError::Exited { doing },
+            RequestError::Closed(Closed::NotRead) => AgentError::InputClosed { doing },
             RequestError::Closed(Closed::LineTooLong) => AgentError::MessageTooLong { limit: MESSAGE_MAX },
             RequestError::Closed(Closed::Pipe(why)) => AgentError::Pipe(why),
             RequestError::Response(error) => self.classify(error, doing),

@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::inbox::{EVENTS_MAX, Inbox};
 use super::state::SharedState;
 use crate::event::AgentEvent;
 use crate::question::{Policy, Questions};
 use crate::truncate::{LINE_MAX, TEXT_MAX};
-use crate::wire::{Closed, RpcClient};
+use crate::wire::{Closed, RpcClient, send_all};
 
 /// Longest note after a truncated text, in bytes.
 const NOTE_MAX: usize = 40;
@@ -20,7 +20,7 @@ const NOTE_MAX: usize = 40;
 pub fn agent_lines(data: &[u8]) {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
-    let (rpc, mut lines) = RpcClient::new();
+    let (rpc, outbox) = RpcClient::new();
     let (state, questions) = (SharedState::default(), Questions::default());
     state.lock().open_session("s", Some(0.0));
     state.lock().begin_turn();
@@ -35,14 +35,18 @@ pub fn agent_lines(data: &[u8]) {
     let request = async {
         let _ = rpc.request("initialize", Value::Null).await;
     };
+    let (read_to_the_end, end) = oneshot::channel::<()>();
     let read = async {
         let closed = inbox.run(data).await;
         assert!(matches!(closed, Closed::Ended), "{closed:?}");
         rpc.close(closed);
+        questions.end_turn();
+        drop(read_to_the_end);
     };
-    runtime.block_on(async { tokio::join!(request, take_events, read) });
-    questions.end_turn();
-    while let Ok(line) = lines.try_recv() {
+    let mut sent = Vec::new();
+    let send = async { send_all(outbox, &mut sent, end).await.expect("a vector takes everything") };
+    runtime.block_on(async { tokio::join!(request, take_events, read, send) });
+    for line in String::from_utf8(sent).expect("text").split_inclusive('\n') {
         let line = line.strip_suffix('\n').expect("a line");
         assert!(!line.contains('\n') && serde_json::from_str::<Value>(line).is_ok(), "{line}");
     }
@@ -56,7 +60,7 @@ fn check(event: AgentEvent) {
         AgentEvent::ToolChanged { id, title, input, output } => {
             (input.iter().chain(output).collect(), title.iter().chain([id]).collect())
         }
-        AgentEvent::ToolEnded { id, output, .. } => (vec![output], vec![id]),
+        AgentEvent::ToolEnded { id, title, input, output, .. } => (vec![input, output], vec![id, title]),
         AgentEvent::Plan { steps } => (vec![], steps.iter().map(|step| &step.text).collect()),
         AgentEvent::Question(question) => {
             (vec![&question.input], question.tool.iter().chain([&question.title]).collect())

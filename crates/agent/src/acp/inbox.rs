@@ -22,8 +22,9 @@ const QUOTE_MAX: usize = 200;
 
 /// Turns messages into events.
 ///
-/// It handles one message at a time, and reads the next only when the events of that one fit into the queue. So if the
-/// agent is faster than the consumer of the events, data piles up in the pipe and not in memory.
+/// It handles one message at a time, and reads the next only when the events of that one fit into the queue, and not too
+/// many responses wait to be sent. So if the agent is faster than the consumer of the events, or does not read responses,
+/// data piles up in the pipe and not in memory.
 pub(super) struct Inbox {
     pub(super) rpc: RpcClient,
     pub(super) state: SharedState,
@@ -39,6 +40,7 @@ impl Inbox {
         loop {
             // Messages are sent by the same task. This gives them a turn even if the agent sends without a pause.
             tokio::task::yield_now().await;
+            self.rpc.room().await;
             // Fails if the consumer is gone. Responses must be read nevertheless.
             let _room = self.events.reserve_many(EVENTS_PER_MESSAGE).await;
             match reader.next().await {
@@ -95,6 +97,9 @@ impl Inbox {
         if !state.prompting {
             return events;
         }
+        if events.iter().any(is_answer) {
+            state.answered();
+        }
         match answer_of_chunk(update).map_or(Chunk::Normal, |answer| state.chunk(answer)) {
             Chunk::Normal => {}
             Chunk::AfterBreak(times) => {
@@ -114,6 +119,14 @@ impl Inbox {
     async fn emit(&self, event: AgentEvent) {
         // Fails if the consumer is gone. Dropping the event refuses a question in it.
         let _ = self.events.send(event).await;
+    }
+}
+
+fn is_answer(event: &AgentEvent) -> bool {
+    match event {
+        AgentEvent::Text { text } => !text.trim().is_empty(),
+        AgentEvent::ToolStarted { .. } | AgentEvent::Plan { .. } => true,
+        _ => false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::AgentError;
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::Turn;
-use crate::usage::Usage;
+use crate::usage::{Usage, tokens};
 
 /// Pages of the agent's list of sessions that are read.
 const PAGES_MAX: usize = 100;
@@ -185,7 +185,8 @@ impl Session<'_> {
         let response = response?;
         let stop_reason = truncate(response["stopReason"].as_str().unwrap_or_default().to_owned(), LINE_MAX);
         let (stop, doubt) = state.interpret_stop(&stop_reason, reported, !refused.is_empty());
-        Ok(Turn { stop, doubt, refused, usage, started_at })
+        let answered = state.has_answer();
+        Ok(Turn { stop, answered, doubt, refused, usage, started_at })
     }
 }
 
@@ -250,8 +251,8 @@ fn blocks(message: &str, slash_commands: bool) -> Value {
 
 /// The usage in the response to a prompt.
 fn reported_usage(response: &Value) -> Usage {
-    let usage = &response["usage"];
-    let tokens = |field: &str| usage[field].as_u64().unwrap_or(0);
+    let reported = &response["usage"];
+    let tokens = |field: &str| tokens(&reported[field]);
     Usage {
         steps: 0,
         input_tokens: tokens("inputTokens"),

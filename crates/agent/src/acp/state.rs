@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::profile::Quirks;
-use crate::turn::{NO_ANSWER_TO_TOOL, StopReason};
+use crate::turn::{NO_ANSWER, NO_ANSWER_TO_TOOL, StopReason};
 use crate::usage::Usage;
 
 /// Successive broken answers after which the turn is cancelled. opencode 1.18.33 requests another answer at once, endlessly
@@ -58,7 +58,8 @@ struct TurnProgress {
     answer: Option<String>,
     tool_since_answer: bool,
     broken_answers: u32,
-    acted: bool,
+    /// Whether there was text, a plan or a tool call. Reasoning alone is no answer.
+    answered: bool,
 }
 
 /// The meaning of a chunk of an answer for the turn.
@@ -92,7 +93,6 @@ impl SessionState {
     /// Every model step is an answer with an id of its own, and a healthy step after the first follows a tool call. So a new
     /// id without a tool call in between shows that the answer before broke off.
     pub(crate) fn chunk(&mut self, answer: Option<&str>) -> Chunk {
-        self.turn.acted = true;
         let Some(answer) = answer.filter(|_| self.quirks.retries_broken_answers) else { return Chunk::Normal };
         if self.turn.answer.as_deref() == Some(answer) {
             return Chunk::Normal;
@@ -110,8 +110,18 @@ impl SessionState {
         }
     }
 
+    /// Notes text, a plan or a tool call.
+    pub(crate) fn answered(&mut self) {
+        self.turn.answered = true;
+    }
+
+    /// Whether the turn has an answer so far.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.turn.answered
+    }
+
     pub(crate) fn tool_ended(&mut self) {
-        self.turn.acted = true;
+        self.turn.answered = true;
         self.turn.tool_since_answer = true;
     }
 
@@ -166,8 +176,8 @@ impl SessionState {
         if self.quirks.reports_last_step && reported.total_tokens() == 0 {
             return doubt("The model's last answer broke off, or its provider does not count tokens.");
         }
-        if !self.turn.acted && !self.quirks.reports_last_step {
-            return doubt("The agent ended its turn without an answer or a tool call.");
+        if !self.turn.answered {
+            return doubt(NO_ANSWER);
         }
         if self.turn.tool_since_answer && self.quirks.retries_broken_answers {
             return doubt(NO_ANSWER_TO_TOOL);
@@ -203,6 +213,9 @@ mod tests {
             state.interpret_stop(stop_reason, usage, any_refused).1.is_some()
         };
         state.chunk(Some("a"));
+        assert!(doubt(&state, "end_turn", tokens(), false), "reasoning alone is no answer");
+        assert!(!doubt(&state, "end_turn", tokens(), true), "a refusal explains that");
+        state.answered();
         assert_eq!(state.interpret_stop("end_turn", tokens(), false), (StopReason::EndTurn, None));
         assert!(doubt(&state, "end_turn", Usage::default(), false), "a broken answer has no tokens");
         assert!(doubt(&state, "a_new_reason", tokens(), false));

@@ -9,7 +9,12 @@ use super::state::{SessionState, ToolCall};
 use crate::event::{AgentEvent, PlanState, PlanStep};
 use crate::tool::ToolKind;
 use crate::truncate::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, readable, truncate};
+use crate::usage::{dollars, tokens};
 
+/// Steps of a plan that are read.
+const STEPS_MAX: usize = 200;
+/// Parts of a tool's output that are read.
+const PARTS_MAX: usize = 1000;
 /// Tool calls that are tracked at once.
 const TOOLS_MAX: usize = 1024;
 
@@ -22,23 +27,23 @@ pub(super) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent
         "tool_call" | "tool_call_update" => tool_call(update, state),
         "plan" => vec![AgentEvent::Plan { steps: plan(&update["entries"]) }],
         "usage_update" => vec![AgentEvent::Usage {
-            cost_usd: state.record_cost(dollars(&update["cost"])),
-            context_used: update["used"].as_u64().unwrap_or(0),
-            context_size: update["size"].as_u64().unwrap_or(0),
+            cost_usd: state.record_cost(cost(&update["cost"])),
+            context_used: tokens(&update["used"]),
+            context_size: tokens(&update["size"]),
         }],
         _ => Vec::new(),
     }
 }
 
-fn dollars(cost: &Value) -> Option<f64> {
-    (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten()
+fn cost(cost: &Value) -> Option<f64> {
+    (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten().and_then(dollars)
 }
 
 /// Returns the text of a content block, or the kind of a block that is not text.
 fn content(block: &Value) -> Option<String> {
     match block["type"].as_str()? {
         "text" => block["text"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
-        "resource_link" => Some(format!("[{}]", block["uri"].as_str()?)),
+        "resource_link" => Some(format!("[{}]", truncate(block["uri"].as_str()?.to_owned(), LINE_MAX))),
         other => Some(format!("[{}]", truncate(other.to_owned(), LINE_MAX))),
     }
 }
@@ -47,6 +52,7 @@ fn plan(entries: &Value) -> Vec<PlanStep> {
     let entries = entries.as_array().map_or(&[][..], Vec::as_slice);
     entries
         .iter()
+        .take(STEPS_MAX)
         .filter_map(|entry| {
             let text = truncate(entry["content"].as_str()?.to_owned(), LINE_MAX);
             let state = match entry["status"].as_str() {
@@ -87,8 +93,14 @@ fn tool_call(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
     if let Some(ok) = ended {
         let known = state.tools.remove(&id).unwrap_or_default();
         state.tool_ended();
-        let output = if new.output.is_empty() { known.output } else { new.output };
-        events.push(AgentEvent::ToolEnded { id, ok, output });
+        let latest = |new: String, known: String| if new.is_empty() { known } else { new };
+        events.push(AgentEvent::ToolEnded {
+            id,
+            title: latest(new.title, known.title),
+            input: latest(new.input, known.input),
+            ok,
+            output: latest(new.output, known.output),
+        });
         return events;
     }
     if let Some(known) = state.tools.get_mut(&id) {
@@ -116,9 +128,10 @@ fn output(update: &Value) -> String {
     let blocks = update["content"].as_array().map_or(&[][..], Vec::as_slice);
     let parts: Vec<String> = blocks
         .iter()
+        .take(PARTS_MAX)
         .filter_map(|block| match block["type"].as_str()? {
             "content" => content(&block["content"]),
-            "diff" => Some(format!("[changed {}]", block["path"].as_str()?)),
+            "diff" => Some(format!("[changed {}]", truncate(block["path"].as_str()?.to_owned(), LINE_MAX))),
             _ => None,
         })
         .collect();
@@ -151,7 +164,10 @@ mod tests {
         assert!(shown(&mut state, call("in_progress", "echo hi")).is_empty());
         let mut end = call("completed", "echo hi");
         end["content"] = json!([{"type": "content", "content": {"type": "text", "text": "hi\n"}}]);
-        assert_eq!(shown(&mut state, end), [r#"ToolEnded { id: "c", ok: true, output: "hi\n" }"#]);
+        assert_eq!(
+            shown(&mut state, end),
+            [r#"ToolEnded { id: "c", title: "echo hi", input: "", ok: true, output: "hi\n" }"#]
+        );
         assert!(state.tools.is_empty());
     }
 
@@ -162,7 +178,7 @@ mod tests {
             json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "failed", "rawOutput": {"error": "no"}}),
         );
         assert_eq!(events.len(), 2);
-        assert_eq!(events[1], r#"ToolEnded { id: "c", ok: false, output: "no" }"#);
+        assert_eq!(events[1], r#"ToolEnded { id: "c", title: "a tool", input: "", ok: false, output: "no" }"#);
     }
 
     #[test]

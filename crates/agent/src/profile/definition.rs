@@ -59,6 +59,8 @@ pub(crate) struct Quirks {
     pub(crate) retries_broken_answers: bool,
     /// The usage in a response is that of the last model step, with 0 tokens if that step broke off.
     pub(crate) reports_last_step: bool,
+    /// It serves the records of its sessions on a loopback port.
+    pub(crate) serves_records: bool,
     /// It takes permission rules from `OPENCODE_PERMISSION`.
     pub(crate) opencode_permission: bool,
 }
@@ -135,8 +137,13 @@ impl Profile {
         self.attach.as_ref().map(|args| self.run(args, session.as_str()))
     }
 
+    /// Whether the running agent serves the records of its sessions; see [`read_live_record`](crate::read_live_record).
+    pub fn serves_records(&self) -> bool {
+        self.quirks.serves_records
+    }
+
     /// Prints a session on stdout, for [`SessionExport::read`](crate::SessionExport::read); `None` if the agent cannot do
-    /// that. The output can be large and should go to a file.
+    /// that. Its stdout must be a file: opencode 1.18.33 writes no more than 64 KiB of it to a pipe.
     pub fn export_session(&self, session: &SessionId) -> Option<Launch> {
         self.export.as_ref().map(|args| self.run(args, session.as_str()))
     }

@@ -30,6 +30,7 @@ pub(super) fn profile() -> Profile {
             slash_commands: true,
             retries_broken_answers: true,
             reports_last_step: true,
+            serves_records: true,
             opencode_permission: true,
         },
     }

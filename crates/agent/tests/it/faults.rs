@@ -6,10 +6,10 @@ use std::task::{Context, Waker};
 use kugetsu_agent::{AgentError, AgentEvent, Connection};
 use serde_json::{Value, json};
 
-use crate::peer::{collecting, connected, end_turn, initialized, message, opencode, pipe, text, text_of, within};
+use crate::peer::{Peer, collecting, connected, end_turn, initialized, message, opencode, pipe, text, text_of, within};
 
 /// Opens a connection to an agent that responds to `initialize` in this way.
-async fn opened(answer: impl AsyncFnOnce(crate::peer::Peer, Value)) -> Result<Connection, AgentError> {
+async fn opened(answer: impl AsyncFnOnce(Peer, Value)) -> Result<Connection, AgentError> {
     let (ours, mut peer) = pipe();
     let (reader, writer) = tokio::io::split(ours);
     let profile = opencode();
@@ -149,4 +149,104 @@ async fn model_error_quotes_the_provider() {
     )
     .await;
     assert_eq!(message(error), "the agent could not do the task: OpenCode service failure");
+}
+
+#[tokio::test]
+async fn last_words_of_an_agent_that_closed_its_input_are_read() {
+    // Two pipes, so that one can be closed alone.
+    let (our_input, their_output) = tokio::io::duplex(64 * 1024);
+    let (our_output, their_input) = tokio::io::duplex(64 * 1024);
+    let profile = opencode();
+    let mut peer = Peer::of(their_input, their_output);
+    let answering = async {
+        let (id, _) = peer.expect("initialize").await;
+        peer.result(&id, initialized()).await;
+    };
+    let (opened, ()) =
+        within(async { tokio::join!(Connection::open(&profile, our_output, our_input), answering) }).await;
+    let (connection, mut events) = opened.unwrap();
+    let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
+    let session = session.unwrap();
+    let last_words = async {
+        let (id, _) = peer.expect("session/prompt").await;
+        peer.close_input();
+        // Something is sent while nothing can be.
+        connection.cancel();
+        tokio::task::yield_now().await;
+        peer.update("s", text("m", "last words")).await;
+        peer.result(&id, end_turn(1, 1)).await;
+        peer
+    };
+    let ((turn, peer), seen) =
+        collecting(&mut events, async { tokio::join!(session.prompt("hello"), last_words) }).await;
+    assert!(turn.unwrap().is_clean());
+    assert_eq!(text_of(&seen), "last words");
+    let again = within(session.prompt("again")).await;
+    assert_eq!(message(again), "the agent closed its input while kugetsu waited for it to do the task");
+    drop(peer);
+}
+
+#[tokio::test]
+async fn agent_that_asks_without_reading_the_answers_waits() {
+    let (connection, mut events, mut peer) = connected(&opencode()).await;
+    let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
+    let session = session.unwrap();
+    let asked = std::cell::Cell::new(0);
+    let asking = async {
+        peer.expect("session/prompt").await;
+        for id in 0.. {
+            let question = json!({"jsonrpc": "2.0", "id": format!("{id}{}", "x".repeat(1000)), "method": "fs/read"});
+            if !peer.write(format!("{question}\n").as_bytes()).await {
+                break;
+            }
+            asked.set(id);
+        }
+    };
+    let mut working = Box::pin(async { tokio::join!(session.prompt("hello"), asking) });
+    for _ in 0..20_000 {
+        assert!(working.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // The answers that wait, and what fits into the two pipes.
+    assert!(asked.get() < 600, "{} questions were read although no answer was", asked.get());
+    assert!(events.try_next().is_none());
+}
+
+#[tokio::test]
+async fn impossible_numbers_of_an_agent_are_bounded() {
+    let (connection, mut events, mut peer) = connected(&opencode()).await;
+    let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
+    let session = session.unwrap();
+    let answering = async {
+        let (id, _) = peer.expect("session/prompt").await;
+        peer.update("s", text("m", "hello")).await;
+        for amount in [json!(-1), json!(1e308), json!(2)] {
+            let cost = json!({"amount": amount, "currency": "USD"});
+            peer.update("s", json!({"sessionUpdate": "usage_update", "used": 1_u64 << 63, "size": -1, "cost": cost}))
+                .await;
+        }
+        peer.result(&id, end_turn(1 << 63, u64::MAX)).await;
+    };
+    let ((turn, ()), seen) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
+    let usage = turn.unwrap().usage;
+    assert!(i64::try_from(usage.input_tokens + usage.output_tokens).is_ok(), "{usage:?}");
+    assert_eq!(usage.cost_usd, Some(2.0));
+    for event in seen {
+        if let AgentEvent::Usage { cost_usd, context_used, context_size } = event {
+            assert!(i64::try_from(context_used + context_size).is_ok());
+            assert!(cost_usd.is_none_or(|cost| cost.is_finite() && cost >= 0.0), "{cost_usd:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn session_id_that_cannot_be_used_is_an_error_that_says_why() {
+    let (connection, _events, mut peer) = connected(&opencode()).await;
+    for id in ["", "a b", "--all", &"x".repeat(1 << 20)] {
+        let opening = async { tokio::join!(connection.new_session(Path::new("/")), peer.opens(id)).0.map(drop) };
+        let error = within(opening).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("expected 1 to 256 visible ASCII characters") && text.len() < 400, "{text}");
+        assert!(error.hint().is_some());
+    }
 }

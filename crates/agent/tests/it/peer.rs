@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use kugetsu_agent::{AgentError, AgentEvent, Connection, CustomProfile, EventStream, Profile, profile};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
 /// Longest time of a step. Only a hang exceeds it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// An agent whose messages the test writes.
 pub(crate) struct Peer {
-    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
-    writer: WriteHalf<DuplexStream>,
+    lines: Lines<BufReader<Box<dyn AsyncRead + Unpin>>>,
+    writer: Box<dyn AsyncWrite + Unpin>,
 }
 
 pub(crate) fn opencode() -> Profile {
@@ -29,7 +29,7 @@ pub(crate) fn plain() -> Profile {
 pub(crate) fn pipe() -> (DuplexStream, Peer) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(theirs);
-    (ours, Peer { lines: BufReader::new(reader).lines(), writer })
+    (ours, Peer::of(reader, writer))
 }
 
 /// Opens a connection.
@@ -79,7 +79,7 @@ pub(crate) fn text(answer: &str, text: &str) -> Value {
 
 /// The response to a prompt whose last model step used this many tokens.
 pub(crate) fn end_turn(input: u64, output: u64) -> Value {
-    let usage = json!({"inputTokens": input, "outputTokens": output, "totalTokens": input + output});
+    let usage = json!({"inputTokens": input, "outputTokens": output, "totalTokens": input.saturating_add(output)});
     json!({"stopReason": "end_turn", "usage": usage, "_meta": {}})
 }
 
@@ -119,6 +119,14 @@ pub(crate) fn message<T>(result: Result<T, AgentError>) -> String {
 }
 
 impl Peer {
+    pub(crate) fn of(input: impl AsyncRead + Unpin + 'static, output: impl AsyncWrite + Unpin + 'static) -> Self {
+        Self { lines: BufReader::new(Box::new(input) as Box<dyn AsyncRead + Unpin>).lines(), writer: Box::new(output) }
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        self.lines = BufReader::new(Box::new(tokio::io::empty()) as Box<dyn AsyncRead + Unpin>).lines();
+    }
+
     /// Expects a request or notification next, and returns its id and parameters.
     pub(crate) async fn expect(&mut self, method: &str) -> (Value, Value) {
         let mut message = self.next().await.unwrap_or_else(|| panic!("the pipe closed before {method}"));

@@ -31,7 +31,7 @@ async fn session_without_a_valid_id_or_without_a_model_is_an_error() {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     for (answer, expected) in [
         (json!({}), "it has no session id"),
-        (json!({"sessionId": "--help"}), "invalid session id \"--help\""),
+        (json!({"sessionId": "--help"}), "the session id \"--help\" cannot be used"),
         (json!({"sessionId": "s", "configOptions": [{"id": "model", "options": []}]}), "the agent has no model"),
     ] {
         let answering = async {

@@ -1,0 +1,205 @@
+//! Reads a session's record from the running agent.
+//!
+//! opencode serves its HTTP API on a loopback port while it speaks ACP. That takes milliseconds, whereas its export command
+//! starts the whole program once more.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::session_export::{Message, SessionExport};
+use crate::session_id::SessionId;
+
+/// Time limit of one request. A server that has just started may never answer the first.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Longest response in bytes.
+const LENGTH_MAX: usize = 256 * 1024 * 1024;
+/// How many of the newest messages are requested, until they reach back to the beginning of the turn.
+const PAGES: [usize; 3] = [100, 1000, 10_000];
+
+/// The running agent did not tell its record.
+#[derive(Debug, Error)]
+#[error("the running agent did not serve the session's record: {0}")]
+pub struct LiveRecordError(String);
+
+/// Requests the record of a session, back to `since`, from the server on the first of these loopback ports that has it.
+///
+/// # Errors
+/// [`LiveRecordError`]; the record may be exported instead.
+pub async fn read_live_record(
+    ports: &[u16],
+    session: &SessionId,
+    since: SystemTime,
+) -> Result<SessionExport, LiveRecordError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !session.as_str().bytes().all(is_plain) {
+        return Err(LiveRecordError("its id cannot be part of an address".to_owned()));
+    }
+    let mut last = LiveRecordError("it listens on no port".to_owned());
+    for port in ports {
+        match read_from(*port, session, since).await {
+            Ok(record) => return Ok(record),
+            Err(why) => last = LiveRecordError(why),
+        }
+    }
+    Err(last)
+}
+
+async fn read_from(port: u16, session: &SessionId, since: SystemTime) -> Result<SessionExport, String> {
+    for limit in PAGES {
+        let messages =
+            timeout(TIME_LIMIT, messages(port, session, limit)).await.map_err(|error| error.to_string())??;
+        // Messages are sorted by time.
+        let reaches_back =
+            messages.len() < limit || messages.first().is_none_or(|message| message.created_at() < since);
+        if !reaches_back {
+            continue;
+        }
+        let record = SessionExport::of(messages);
+        return match record.is_complete(since) {
+            true => Ok(record),
+            false => Err("the turn's last step has no end there".to_owned()),
+        };
+    }
+    Err("the turn has too many messages".to_owned())
+}
+
+/// Requests the newest messages, oldest first.
+async fn messages(port: u16, session: &SessionId, limit: usize) -> Result<Vec<Message>, String> {
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| failed(&error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let request = Request::get(format!("/session/{session}/message?limit={limit}"))
+        .header(HOST, format!("127.0.0.1:{port}"))
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| failed(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        // Unknown addresses are answered with a web page and success.
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if status != StatusCode::OK || !kind.starts_with("application/json") {
+            return Err(format!("it answered with {status} and {kind:?}"));
+        }
+        Limited::new(response.into_body(), LENGTH_MAX).collect().await.map_err(|error| failed(&error))
+    };
+    // The connection is driven for as long as the exchange lasts.
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    let body = tokio::select! {
+        body = &mut exchange => body?,
+        _ = &mut connection => exchange.await?,
+    };
+    let messages: Vec<Message> = serde_json::from_slice(&body.to_bytes()).map_err(|error| failed(&error))?;
+    match messages.iter().all(|message| message.belongs_to(session.as_str())) {
+        true => Ok(messages),
+        false => Err("it answered with another session".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::turn::{StopReason, Turn};
+    use crate::usage::Usage;
+
+    fn since() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    /// A message of opencode 1.18.33, this many seconds after [`since`].
+    fn step(second: i64, finish: Option<&str>) -> Value {
+        let tokens = json!({"input": 100, "output": 20, "reasoning": 0, "cache": {"read": 0, "write": 0}});
+        json!({"info": {"role": "assistant", "sessionID": "ses_1", "time": {"created": (1_800_000_000 + second) * 1000},
+            "finish": finish, "cost": 0.5, "tokens": tokens}, "parts": [{"type": "text", "text": "x".repeat(1000)}]})
+    }
+
+    /// A server that answers each request with the newest of these messages, or with a response of the test's.
+    async fn serve(messages: Vec<Value>, fixed: Option<String>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let limit: usize = request.split(['=', ' ']).nth(2).unwrap().parse().unwrap();
+                let newest = &messages[messages.len().saturating_sub(limit)..];
+                let body = serde_json::to_string(newest).unwrap();
+                let response = fixed.clone().unwrap_or_else(|| {
+                    let length = body.len();
+                    format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+                    )
+                });
+                let _ = stream.write_all(response.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    async fn read(port: u16) -> Result<SessionExport, LiveRecordError> {
+        read_live_record(&[port], &SessionId::new("ses_1").unwrap(), since()).await
+    }
+
+    #[tokio::test]
+    async fn every_step_of_a_long_turn_is_read() {
+        let mut messages: Vec<Value> = (-50..0).map(|second| step(second, Some("stop"))).collect();
+        messages.extend((0..250).map(|second| step(second, Some("tool-calls"))));
+        messages.push(step(250, Some("length")));
+        let record = read(serve(messages, None).await).await.unwrap();
+        let mut turn = Turn {
+            stop: StopReason::EndTurn,
+            answered: true,
+            doubt: None,
+            refused: vec![],
+            usage: Usage::default(),
+            started_at: since(),
+        };
+        turn.check(&record);
+        assert_eq!((turn.stop, turn.usage.steps, turn.usage.input_tokens), (StopReason::MaxTokens, 251, 25_100));
+    }
+
+    #[tokio::test]
+    async fn record_that_is_not_whole_is_an_error() {
+        assert!(read(serve(vec![step(1, None)], None).await).await.is_err(), "the step goes on");
+        assert!(read(serve(vec![step(-1, Some("stop"))], None).await).await.is_err(), "there is no step of the turn");
+        let mut other = step(1, Some("stop"));
+        other["info"]["sessionID"] = "ses_2".into();
+        assert!(read(serve(vec![other], None).await).await.is_err(), "it is another session's");
+        let body = serde_json::to_string(&[step(1, Some("stop"))]).unwrap();
+        for response in [
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+                body.len(),
+                &body[..900]
+            ),
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{}", &body[..900]),
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{body}", body.len()),
+            format!(
+                "HTTP/1.1 401 No\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+            "nonsense".to_owned(),
+            String::new(),
+        ] {
+            let error = read(serve(vec![step(1, Some("stop"))], Some(response.clone())).await).await;
+            assert!(error.is_err(), "{response}");
+        }
+        assert!(read_live_record(&[], &SessionId::new("ses_1").unwrap(), since()).await.is_err());
+        assert!(read_live_record(&[1], &SessionId::new("../x").unwrap(), since()).await.is_err());
+    }
+}
