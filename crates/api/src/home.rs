@@ -287,6 +287,12 @@ impl RunHome {
         self.0.join("session-record")
     }
 
+    /// An empty directory, for programs that must not find files of the agent in their working directory. It exists only
+    /// while such a program runs.
+    pub fn empty(&self) -> PathBuf {
+        self.0.join("empty")
+    }
+
     /// The agent's temporary directory. If it is elsewhere, there is a link to it here, which is followed only if its target
     /// has this run's name.
     pub fn temporary(&self) -> PathBuf {

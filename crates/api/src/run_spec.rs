@@ -189,6 +189,10 @@ pub struct Limits {
     pub timeout_seconds: u64,
     /// Maximum time without output of the agent.
     pub silence_seconds: u64,
+    /// How many times in a row the agent may make the same tool calls with the same results. 0 is no maximum, also of daemons
+    /// that do not know this limit.
+    #[serde(default)]
+    pub max_repeats: u32,
 }
 
 /// A message from the daemon to a runner. The names on the wire are older than those here: a runner that was started by
@@ -215,13 +219,13 @@ mod tests {
 
     #[test]
     fn runners_of_version_0_1_understand_every_message() {
-        let limits = Limits { timeout_seconds: 7, silence_seconds: 5 };
+        let limits = Limits { timeout_seconds: 7, silence_seconds: 5, max_repeats: 20 };
         let wire = |control: &RunnerControl| serde_json::to_string(control).unwrap();
         assert_eq!(wire(&RunnerControl::Ready), r#"{"order":"hello"}"#);
         assert_eq!(wire(&RunnerControl::Cancel), r#"{"order":"stop"}"#);
         assert_eq!(
             wire(&RunnerControl::Limits(limits)),
-            r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5}"#
+            r#"{"order":"limits","timeout_seconds":7,"silence_seconds":5,"max_repeats":20}"#
         );
         assert_eq!(wire(&RunnerControl::Superseded), r#"{"order":"over"}"#);
     }

@@ -174,7 +174,11 @@ impl Engine {
     /// The limits of a run that starts now.
     pub fn limits(&self) -> Limits {
         let settings = self.0.parts.settings.borrow();
-        Limits { timeout_seconds: settings.run.timeout.as_secs(), silence_seconds: settings.run.silence.as_secs() }
+        Limits {
+            timeout_seconds: settings.run.timeout.as_secs(),
+            silence_seconds: settings.run.silence.as_secs(),
+            max_repeats: settings.run.max_repeats,
+        }
     }
 
     /// Moves an issue by an event. Its effects are stored with it; the main loop executes them.

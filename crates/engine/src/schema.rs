@@ -102,6 +102,10 @@ pub struct Queue {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Run {
+    /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
+    /// failed. 0 is no maximum.
+    #[schemars(range(max = 1000), extend("default" = 20))]
+    pub max_repeats: u32,
     /// Longest time without a sign of life from the agent. Opening a session may take two minutes in any case.
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "10m"))]

@@ -54,7 +54,7 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
         tools: vec![server.mcp_server().clone()],
     };
     let source = PromptSource::Coordination(&workspace);
-    let AgentOutcome { end, usage, last_text } = run_turn(run, &agent, &launch, &source, interrupts).await;
+    let AgentOutcome { end, usage, last_text, .. } = run_turn(run, &agent, &launch, &source, interrupts).await;
     interrupts.clocks.agent_is_gone();
     let (verdict, reason) = verdict(&end, &Inspection::default(), &Push::None);
     let reason = if verdict == Verdict::Done { report(&last_text) } else { reason };

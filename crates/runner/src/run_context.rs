@@ -109,7 +109,7 @@ impl Agent {
 }
 
 /// How the agent's program is started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AgentLaunch {
     /// Its working directory, which its session belongs to.
     pub(crate) directory: PathBuf,
@@ -144,6 +144,7 @@ pub(crate) fn tree_spec(
         cwd: launch.directory.clone(),
         env,
         marker: Marker::new(run.spec.run.clone())?,
+        stdout: None,
         stderr,
         stderr_max,
         stderr_filter: Some(redacting_filter(run.spool.clone())),

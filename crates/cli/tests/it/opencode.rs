@@ -79,6 +79,72 @@ fn needs_opencode_task_is_pushed_continued_and_destroyed() {
 }
 
 #[test]
+fn needs_opencode_end_of_a_turn_with_a_long_record_is_known() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    let repository = world.repository("demo");
+    // Far more than a pipe holds.
+    let long = || Step::bash("head -c 60000 /dev/zero | tr '\\0' x");
+    let steps = [long(), long(), long(), long(), Step::Full("As much as fits into".to_owned())];
+    let (run, code) = world.start(&repository, &message(steps));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("maximum length"), "{run}");
+    assert_eq!((&run["usage"]["input_tokens"], &run["usage"]["output_tokens"]), (&500.into(), &100.into()), "{run}");
+    // The running agent told its record: it was not started once more.
+    let notices = world.records("local/demo#1", "notice");
+    assert!(!notices.iter().any(|notice| notice["text"].to_string().contains("record")), "{notices:?}");
+
+    // The same where the agent does not serve it, so that it is exported.
+    world.run(["env", "set", "OPENCODE_SERVER_PASSWORD", "a-password-of-the-user"]);
+    let steps = [long(), long(), long(), Step::Full("As much as fits into".to_owned())];
+    let (run, code) = world.start(&repository, &message(steps));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("maximum length"), "{run}");
+    assert_eq!(run["usage"]["input_tokens"], 400, "{run}");
+}
+
+#[test]
+fn needs_opencode_host_runs_no_plugin_of_the_agent() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    // The host's commands, not the running agent, read the record.
+    world.run(["env", "set", "OPENCODE_SERVER_PASSWORD", "a-password-of-the-user"]);
+    let repository = world.repository("demo");
+    let mark = world.home.path().join("plugin-ran");
+    let plugin = format!(
+        "import {{ appendFileSync }} from 'fs';\nimport {{ spawn }} from 'child_process';\n\
+         appendFileSync('{0}', process.argv.join(' ') + '\\n');\n\
+         spawn('sleep', ['7654'], {{ detached: true, stdio: 'ignore' }}).unref();\nexport const P = async () => ({{}});\n",
+        mark.display()
+    );
+    let steps = ["plugin", "plugins"].map(|folder| Step::write(&format!(".opencode/{folder}/p.js"), &plugin));
+    let (run, code) = world.start(&repository, &message(steps.into_iter().chain([Step::Say("Done.".to_owned())])));
+    assert_eq!(code, 0, "{run}");
+    world.run(["destroy", "local/demo#1", "-y"]);
+    let ran = std::fs::read_to_string(&mark).unwrap_or_default();
+    assert!(!ran.contains("export") && !ran.contains("delete"), "{ran}");
+    assert_eq!(world.processes("sleep 7654"), Vec::<i32>::new());
+    let mut export = world.home.command("opencode");
+    export.envs(model.opencode_env()).args(["export", run["session_id"].as_str().unwrap()]);
+    assert!(!world.home.run(export.current_dir(repository.path())).status.success(), "the session is deleted");
+}
+
+#[test]
+fn needs_opencode_broken_configuration_is_named_in_the_reason() {
+    let model = ModelServer::start(Script::say("hello"));
+    let Some(world) = world(&model) else { return };
+    world.run(["env", "rm", "OPENCODE_CONFIG_CONTENT"]);
+    let config = world.home.user().join(".config/opencode");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("opencode.json"), "{\"model\": oops\n").unwrap();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &message([Step::Say("hello".to_owned())]));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("opencode.json is not valid JSON") && reason.contains("exit code is 1"), "{reason}");
+}
+
+#[test]
 fn needs_opencode_users_own_configuration_is_used() {
     let model = ModelServer::start(Script::say("hello"));
     let Some(world) = world(&model) else { return };

@@ -64,8 +64,8 @@ fn failed_runs_have_a_reason() {
     let world = World::new();
     let repository = world.repository("demo");
     for (step, reason) in [
-        ("crash", "exited"),
-        ("exit 3", "exited"),
+        ("crash", "exited while kugetsu waited for it to do the task: it was killed by signal"),
+        ("exit 3", "exited while kugetsu waited for it to do the task: its exit code is 3"),
         ("refuse", "refused"),
         ("max_tokens", "maximum length"),
         ("error no credit left", "no credit left"),
@@ -76,6 +76,62 @@ fn failed_runs_have_a_reason() {
         let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
         assert!(worktree.join("kept.txt").exists(), "{step}");
     }
+}
+
+#[test]
+fn killed_agent_is_reported_with_its_signal() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["say going", "run kill -9 $PPID", "hang"]));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("it was killed by signal 9 (SIGKILL)"), "{run}");
+}
+
+#[test]
+fn agent_that_answers_nothing_is_failed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for steps in [&["think about it"][..], &["usage 0 1 1"]] {
+        let (run, code) = world.start(&repository, &script(steps));
+        assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+        let reason = run["reason"].as_str().unwrap();
+        assert!(reason.contains("answered nothing") && reason.contains("kugetsu continue"), "{reason}");
+    }
+}
+
+#[test]
+fn agent_that_repeats_itself_is_ended() {
+    let world = World::new();
+    world.run(["config", "set", "run.max_repeats", "4"]);
+    let repository = world.repository("demo");
+    let same: Vec<&str> = std::iter::repeat_n("run echo same", 100).chain(["write late.txt late"]).collect();
+    let (run, code) = world.start(&repository, &script(&same));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("4 times in a row") && reason.contains("run.max_repeats"), "{reason}");
+    assert!(!world.worktree("local/demo#1").join("late.txt").exists());
+
+    let cycle: Vec<&str> = ["run echo one", "run echo two"].into_iter().cycle().take(100).collect();
+    let (run, _) = world.start(&repository, &script(&cycle));
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("the same 2 tool calls 4 times in a row"), "{reason}");
+
+    world.run(["config", "set", "run.max_repeats", "0"]);
+    let (run, code) = world.start(&repository, &script(&same));
+    assert_eq!(code, 0, "{run}");
+}
+
+#[test]
+fn impossible_usage_ends_no_run_badly() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(
+        &repository,
+        &script(&["say hello", "usage -5 9223372036854775808 18446744073709551615", "write a b", "commit c"]),
+    );
+    assert_eq!(code, 0, "{run}");
+    assert_eq!(run["usage"]["cost_usd"], 0.0, "{run}");
+    world.run(["destroy", "local/demo#1", "-y"]);
 }
 
 #[test]

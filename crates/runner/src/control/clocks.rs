@@ -25,6 +25,8 @@ pub(crate) enum Expired {
     Wall(Duration),
     /// The agent gave no sign of life for this long.
     Silence(Duration),
+    /// The agent did not open its session within this time.
+    Start(Duration),
 }
 
 impl Clocks {
@@ -36,6 +38,11 @@ impl Clocks {
     /// Applies changed limits, which count from the start of the run.
     pub(crate) const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// How often the agent may repeat itself; 0 is as often as it likes.
+    pub(crate) const fn max_repeats(&self) -> u32 {
+        self.limits.max_repeats
     }
 
     /// Notes a sign of life, or that one is expected from now on.
@@ -65,7 +72,7 @@ impl Clocks {
         match self.heard.map(|heard| heard + silence).filter(|end| *end < wall_end) {
             Some(end) => {
                 tokio::time::sleep_until(end).await;
-                Expired::Silence(silence)
+                if self.starting { Expired::Start(silence) } else { Expired::Silence(silence) }
             }
             None => {
                 tokio::time::sleep_until(wall_end).await;
@@ -84,6 +91,13 @@ impl std::fmt::Display for Expired {
             Self::Silence(limit) => {
                 write!(f, "the agent gave no sign of life for {} (setting run.silence)", written(*limit))
             }
+            Self::Start(limit) => {
+                let (limit, least) = (written(*limit), written(START_LIMIT));
+                write!(
+                    f,
+                    "the agent did not open its session within {limit} (setting run.silence, but at least {least})"
+                )
+            }
         }
     }
 }
@@ -101,7 +115,7 @@ fn written(duration: Duration) -> String {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { timeout_seconds: 3600, silence_seconds: 600 };
+    const LIMITS: Limits = Limits { timeout_seconds: 3600, silence_seconds: 600, max_repeats: 20 };
 
     #[tokio::test(start_paused = true)]
     async fn every_run_has_an_end() {
@@ -127,7 +141,7 @@ mod tests {
         let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS });
         clocks.heard();
         let began = Instant::now();
-        assert_eq!(clocks.expired().await, Expired::Silence(START_LIMIT));
+        assert_eq!(clocks.expired().await, Expired::Start(START_LIMIT));
         assert_eq!(began.elapsed(), START_LIMIT);
         clocks.session_is_open();
         assert_eq!(clocks.expired().await, Expired::Silence(Duration::from_secs(2)));

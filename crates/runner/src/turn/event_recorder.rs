@@ -101,7 +101,7 @@ impl EventRecorder {
                 let deadline = Instant::now() + INPUT_DELAY;
                 self.pending_tools.push(PendingTool { id, title, input, deadline });
             }
-            AgentEvent::ToolEnded { id, ok, output } => {
+            AgentEvent::ToolEnded { id, ok, output, .. } => {
                 if let Some(index) = self.pending_tools.iter().position(|tool| tool.id == id) {
                     self.write_tool(index);
                 }

@@ -1,5 +1,8 @@
 //! The agent's part of a run.
 
+mod complaint;
 mod event_recorder;
+mod exit_status;
+mod repetition;
 pub(crate) mod run_turn;
-mod session_export;
+mod session_record;

@@ -13,8 +13,10 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::complaint::complaint;
 use super::event_recorder::EventRecorder;
-use super::session_export;
+use super::repetition::RepetitionDetector;
+use super::{exit_status, session_record};
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::prompt::source::{PromptError, PromptSource};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
@@ -26,8 +28,8 @@ const STDERR_MAX: usize = 8 * 1024 * 1024;
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 /// How long its processes may take to obey SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
-/// Characters of the agent's standard error in a reason.
-const COMPLAINT_MAX: usize = 300;
+/// How long the exit status of an agent that closed its output may take.
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct AgentOutcome {
@@ -35,11 +37,13 @@ pub(crate) struct AgentOutcome {
     pub(crate) usage: Usage,
     /// The agent's text after its last tool call, masked.
     pub(crate) last_text: String,
+    /// Whether the agent ended by itself.
+    exited: bool,
 }
 
 impl AgentOutcome {
     fn without_turn(end: End) -> Self {
-        Self { end, usage: Usage::default(), last_text: String::new() }
+        Self { end, usage: Usage::default(), last_text: String::new(), exited: false }
     }
 
     pub(crate) fn not_launched(error: LaunchError) -> Self {
@@ -47,7 +51,8 @@ impl AgentOutcome {
     }
 
     fn failed(error: impl Into<TurnError>) -> Self {
-        Self::without_turn(error.into().into())
+        let error = error.into();
+        Self { exited: error.is_exit(), ..Self::without_turn(error.into()) }
     }
 }
 
@@ -68,6 +73,10 @@ enum TurnError {
 }
 
 impl TurnError {
+    fn is_exit(&self) -> bool {
+        matches!(self, Self::Agent(AgentError::Exited { .. } | AgentError::InputClosed { .. }))
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
             Self::Launch(error) => error.hint(),
@@ -111,10 +120,16 @@ pub(crate) async fn run_turn(
         return AgentOutcome::failed(TurnError::NoPipes);
     };
     interrupts.clocks.heard();
+    let mut live_record = None;
     let mut outcome = match interrupts.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
         Ok(Ok((mut connection, events))) => {
             connection.offer_mcp_servers(launch.tools.clone());
-            event_loop(run, launch, source, interrupts, first_start, &connection, events).await
+            let outcome = event_loop(run, launch, source, interrupts, first_start, &connection, events).await;
+            // While the agent runs: it exits when its connection is closed.
+            if let End::Turn { turn, session } = &outcome.end {
+                live_record = session_record::of_running_agent(agent, &tree, session, turn).await;
+            }
+            outcome
         }
         Ok(Err(error)) => AgentOutcome::failed(error),
         Err(interruption) => AgentOutcome::without_turn(interruption.into()),
@@ -122,7 +137,7 @@ pub(crate) async fn run_turn(
     end_processes(run, tree, &mut outcome).await;
     // Only now that no process of the agent writes its record any more.
     if let End::Turn { turn, session } = &mut outcome.end {
-        session_export::check(run, launch, agent, session, turn).await;
+        session_record::check(run, launch, agent, session, turn, live_record).await;
         outcome.usage = turn.usage;
     }
     outcome
@@ -136,8 +151,13 @@ async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<
     Ok(Tree::spawn(spec).await?)
 }
 
-/// Ends every process of the agent, and completes the reason of a failure with the last line of its standard error.
-async fn end_processes(run: &RunContext, tree: Tree, outcome: &mut AgentOutcome) {
+/// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that ended by
+/// itself, and with the error that it printed on standard error.
+async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome) {
+    let status = match outcome.exited {
+        true => timeout(EXIT_LIMIT, tree.wait()).await.ok().and_then(Result::ok),
+        false => None,
+    };
     let stderr_tail = tree.stderr_tail();
     let exit = tree.end(GRACE).await;
     if !exit.survivors.is_empty() {
@@ -147,11 +167,12 @@ async fn end_processes(run: &RunContext, tree: Tree, outcome: &mut AgentOutcome)
         run.spool.notice(format!("could not end the agent's processes cleanly: {problem}"));
     }
     if let End::Failed(why) = &mut outcome.end {
-        if let Some(line) = stderr_tail.lines().rev().find(|line| line.contains(char::is_alphanumeric)) {
-            // Masked before it is cut: half a secret would not be recognized.
-            let line = run.spool.mask(line);
-            let line: String = line.chars().filter(|c| !c.is_control()).take(COMPLAINT_MAX).collect();
-            why.push_str(&format!("; it printed last: {line}"));
+        if let Some(status) = status {
+            why.push_str(&format!(": {}", exit_status::describe(status)));
+        }
+        // Masked before it is cut: half a secret would not be recognized.
+        if let Some(complaint) = complaint(&run.spool.mask(&stderr_tail)) {
+            why.push_str(&format!("; it printed: {complaint}"));
         }
         // The reason is also the message of the rescue, which is no record.
         *why = run.spool.mask(why);
@@ -178,18 +199,28 @@ async fn event_loop(
     let driving = drive_session(run, launch, source, first_start, connection, &opened);
     let mut driving = std::pin::pin!(driving);
     let mut is_open = true;
+    let mut repetitions = RepetitionDetector::default();
+    let mut exited = false;
     let end = loop {
         let deadline = recorder.deadline();
         tokio::select! {
             turn = &mut driving => break match turn {
                 Ok((session, turn)) => End::Turn { turn, session },
-                Err(error) => error.into(),
+                Err(error) => {
+                    exited = error.is_exit();
+                    error.into()
+                }
             },
             () = opened.notified() => interrupts.clocks.session_is_open(),
             event = events.next(), if is_open => match event {
                 Some(event) => {
                     interrupts.clocks.heard();
+                    let repetition = repetitions.take(&event, interrupts.clocks.max_repeats());
                     recorder.take(event);
+                    if let Some(repetition) = repetition {
+                        cancel(connection, &mut driving, &mut events, &mut recorder).await;
+                        break End::Failed(repetition.to_string());
+                    }
                 }
                 // The agent closed its output. `driving` fails with the reason.
                 None => is_open = false,
@@ -208,7 +239,7 @@ async fn event_loop(
         recorder.take(event);
     }
     recorder.flush();
-    AgentOutcome { end, usage: connection.usage(), last_text: recorder.last_text() }
+    AgentOutcome { end, usage: connection.usage(), last_text: recorder.last_text(), exited }
 }
 
 /// Asks the agent to stop, and gives it [`CANCEL_LIMIT`]: an agent that obeys stores where it stopped, so that its session can

@@ -1,0 +1,161 @@
+//! The agent's own record of its session. It corrects what the agent reported about the turn: how the last step ended, and
+//! the usage of all steps.
+//!
+//! The running agent serves it, which costs nothing. Otherwise its program is started once more to export it. A record that
+//! cannot be read either way leaves the end of the turn unchecked, and such a turn is not finished.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use kugetsu_agent::{Launch, SessionExport, SessionId, Turn, read_live_record};
+use kugetsu_process::Tree;
+use tokio::time::{sleep, timeout};
+
+use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
+use crate::turn::complaint::complaint;
+
+/// How long the running agent may take to serve the record.
+const LIVE_LIMIT: Duration = Duration::from_secs(15);
+/// The pause before something that failed is tried once more.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the agent may take to export the session.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+/// Bytes of the program's standard error that are kept.
+const STDERR_MAX: usize = 64 * 1024;
+/// How long its processes may take to obey SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error("the agent did not export it within {} s", TIME_LIMIT.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The program's complaint, or why its output cannot be parsed.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Reads the record from the running agent. Returns none if it cannot be read there.
+pub(crate) async fn of_running_agent(
+    agent: &Agent,
+    tree: &Tree,
+    session: &SessionId,
+    turn: &Turn,
+) -> Option<SessionExport> {
+    if !agent.profile.serves_records() {
+        return None;
+    }
+    let reading = async {
+        let read = async || read_live_record(&tree.listening_ports(), session, turn.started_at).await;
+        match read().await {
+            Ok(record) => Some(record),
+            // The end of the last step may not be stored yet.
+            Err(error) => {
+                tracing::debug!(%error, "reading the session's record once more");
+                sleep(PAUSE).await;
+                read().await.inspect_err(|error| tracing::info!(%error, "the agent has to export the session")).ok()
+            }
+        }
+    };
+    timeout(LIVE_LIMIT, reading).await.unwrap_or_default()
+}
+
+/// Corrects the turn by the record, if the agent has one. `live` is what the running agent served.
+pub(crate) async fn check(
+    run: &RunContext,
+    launch: &AgentLaunch,
+    agent: &Agent,
+    session: &SessionId,
+    turn: &mut Turn,
+    live: Option<SessionExport>,
+) {
+    let Some(command) = agent.profile.export_session(session) else { return };
+    let record = match live {
+        Some(record) => Ok(record),
+        None => export_twice(run, launch, agent, &command).await,
+    };
+    match record {
+        Ok(record) => turn.check(&record),
+        Err(error) => turn.could_not_be_checked(&run.spool.mask(&error.to_string())),
+    }
+}
+
+async fn export_twice(
+    run: &RunContext,
+    launch: &AgentLaunch,
+    agent: &Agent,
+    command: &Launch,
+) -> Result<SessionExport, ExportError> {
+    match export(run, launch, agent, command.clone()).await {
+        Err(error) => {
+            run.spool.notice(format!("could not read the agent's record of the session; trying again: {error}"));
+            sleep(PAUSE).await;
+            export(run, launch, agent, command.clone()).await
+        }
+        record => record,
+    }
+}
+
+/// Runs the agent's export command in the environment of the run. Its output is a file: the record of a long session has
+/// hundreds of megabytes, and opencode loses what does not fit into a pipe.
+async fn export(
+    run: &RunContext,
+    launch: &AgentLaunch,
+    agent: &Agent,
+    command: Launch,
+) -> Result<SessionExport, ExportError> {
+    // Not in the temporary directory, where the agent may have left a link of this name.
+    let path = run.directory.session_record();
+    let directory = Directory::new(run, launch)?;
+    let launch = AgentLaunch { directory: directory.path.clone(), ..launch.clone() };
+    let mut spec = tree_spec(run, &launch, agent, command, agent_stderr(run)?, STDERR_MAX)?;
+    spec.stdout = Some(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?);
+    let mut tree = Tree::spawn(spec).await.map_err(LaunchError::from)?;
+    drop(tree.stdin.take());
+    let ended = timeout(TIME_LIMIT, tree.wait()).await;
+    let stderr_tail = tree.stderr_tail();
+    tree.end(GRACE).await;
+    let status = ended.map_err(|_| ExportError::Timeout)??;
+    let record = SessionExport::read(File::open(&path)?).map_err(|error| error.to_string());
+    // The file is removed with the run's directory at the latest.
+    let _ = fs::remove_file(&path);
+    match (status.success(), record) {
+        (true, Ok(record)) => Ok(record),
+        (true, Err(error)) => Err(ExportError::Unreadable(error)),
+        (false, _) => Err(ExportError::Unreadable(complaint(&stderr_tail).unwrap_or_else(|| status.to_string()))),
+    }
+}
+
+/// The working directory of the export: an empty one, because the program would run plugins that the agent left in the
+/// worktree. A sandboxed agent could not leave any, and sees no other directory.
+struct Directory {
+    path: std::path::PathBuf,
+    is_own: bool,
+}
+
+impl Directory {
+    fn new(run: &RunContext, launch: &AgentLaunch) -> io::Result<Self> {
+        if launch.sandbox.is_some() {
+            return Ok(Self { path: launch.directory.clone(), is_own: false });
+        }
+        let path = run.directory.empty();
+        // Of an attempt that was cut off.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path)?;
+        Ok(Self { path, is_own: true })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if self.is_own {
+            // It is removed with the run's directory at the latest.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
