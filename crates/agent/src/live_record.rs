@@ -26,7 +26,7 @@ const LENGTH_MAX: usize = 256 * 1024 * 1024;
 /// How many of the newest messages are requested, until they reach back to the beginning of the turn.
 const PAGES: [usize; 3] = [100, 1000, 10_000];
 
-/// The running agent did not tell its record.
+/// The running agent did not serve the record.
 #[derive(Debug, Error)]
 #[error("the running agent did not serve the session's record: {0}")]
 pub struct LiveRecordError(String);
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn record_that_is_not_whole_is_an_error() {
-        assert!(read(serve(vec![step(1, None)], None).await).await.is_err(), "the step goes on");
+        assert!(read(serve(vec![step(1, None)], None).await).await.is_err(), "the step has not ended");
         assert!(read(serve(vec![step(-1, Some("stop"))], None).await).await.is_err(), "there is no step of the turn");
         let mut other = step(1, Some("stop"));
         other["info"]["sessionID"] = "ses_2".into();

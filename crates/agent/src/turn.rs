@@ -13,7 +13,7 @@ use crate::usage::Usage;
 #[non_exhaustive]
 pub struct Turn {
     pub stop: StopReason,
-    /// Whether the agent said something or called a tool. Reasoning alone is no answer.
+    /// Whether the agent wrote text or called a tool. Reasoning alone is no answer.
     pub answered: bool,
     /// Why the end is not to be trusted, as a full sentence.
     pub doubt: Option<String>,

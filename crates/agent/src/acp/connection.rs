@@ -90,7 +90,7 @@ impl Connection {
             let sending = async {
                 if let Err(error) = send_all(outbox, stdin, is_closed(closing.clone())).await {
                     tracing::debug!(%error, "could not send to the agent");
-                    // What it has written is still read: its last words, and perhaps the response to the prompt.
+                    // What it has written is still read: perhaps the response to the prompt.
                     is_closed(closing).await;
                 }
             };

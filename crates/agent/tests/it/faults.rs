@@ -152,7 +152,7 @@ async fn model_error_quotes_the_provider() {
 }
 
 #[tokio::test]
-async fn last_words_of_an_agent_that_closed_its_input_are_read() {
+async fn output_of_an_agent_that_closed_its_input_is_read() {
     // Two pipes, so that one can be closed alone.
     let (our_input, their_output) = tokio::io::duplex(64 * 1024);
     let (our_output, their_input) = tokio::io::duplex(64 * 1024);
@@ -167,20 +167,20 @@ async fn last_words_of_an_agent_that_closed_its_input_are_read() {
     let (connection, mut events) = opened.unwrap();
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
-    let last_words = async {
+    let answering = async {
         let (id, _) = peer.expect("session/prompt").await;
         peer.close_input();
         // Something is sent while nothing can be.
         connection.cancel();
         tokio::task::yield_now().await;
-        peer.update("s", text("m", "last words")).await;
+        peer.update("s", text("m", "the rest")).await;
         peer.result(&id, end_turn(1, 1)).await;
         peer
     };
     let ((turn, peer), seen) =
-        collecting(&mut events, async { tokio::join!(session.prompt("hello"), last_words) }).await;
+        collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     assert!(turn.unwrap().is_clean());
-    assert_eq!(text_of(&seen), "last words");
+    assert_eq!(text_of(&seen), "the rest");
     let again = within(session.prompt("again")).await;
     assert_eq!(message(again), "the agent closed its input while kugetsu waited for it to do the task");
     drop(peer);
@@ -191,7 +191,7 @@ async fn agent_that_asks_without_reading_the_answers_waits() {
     let (connection, mut events, mut peer) = connected(&opencode()).await;
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();
-    let asked = std::cell::Cell::new(0);
+    let requests = std::cell::Cell::new(0);
     let asking = async {
         peer.expect("session/prompt").await;
         for id in 0.. {
@@ -199,7 +199,7 @@ async fn agent_that_asks_without_reading_the_answers_waits() {
             if !peer.write(format!("{question}\n").as_bytes()).await {
                 break;
             }
-            asked.set(id);
+            requests.set(id);
         }
     };
     let mut working = Box::pin(async { tokio::join!(session.prompt("hello"), asking) });
@@ -208,7 +208,7 @@ async fn agent_that_asks_without_reading_the_answers_waits() {
         tokio::task::yield_now().await;
     }
     // The answers that wait, and what fits into the two pipes.
-    assert!(asked.get() < 600, "{} questions were read although no answer was", asked.get());
+    assert!(requests.get() < 600, "{} questions were read although no answer was", requests.get());
     assert!(events.try_next().is_none());
 }
 

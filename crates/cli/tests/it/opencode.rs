@@ -90,7 +90,7 @@ fn needs_opencode_end_of_a_turn_with_a_long_record_is_known() {
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
     assert!(run["reason"].as_str().unwrap().contains("maximum length"), "{run}");
     assert_eq!((&run["usage"]["input_tokens"], &run["usage"]["output_tokens"]), (&500.into(), &100.into()), "{run}");
-    // The running agent told its record: it was not started once more.
+    // The running agent served its record: it was not started once more.
     let notices = world.records("local/demo#1", "notice");
     assert!(!notices.iter().any(|notice| notice["text"].to_string().contains("record")), "{notices:?}");
 

@@ -12,7 +12,9 @@ const BY_SIGNAL: i32 = 128;
 pub(crate) fn describe(status: ExitStatus) -> String {
     let by_child = status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok());
     let cause = match status.signal().or(by_child) {
-        Some(number) if number == Signal::SIGKILL as i32 => "; if nobody killed it, the machine ran out of memory",
+        Some(number) if number == Signal::SIGKILL as i32 => {
+            "; if you did not kill it, the machine may have run out of memory"
+        }
         _ => "",
     };
     match (status.signal(), status.code()) {
@@ -41,7 +43,7 @@ mod tests {
         let status = |raw| describe(ExitStatus::from_raw(raw));
         assert_eq!(
             status(9),
-            "it was killed by signal 9 (SIGKILL); if nobody killed it, the machine ran out of memory"
+            "it was killed by signal 9 (SIGKILL); if you did not kill it, the machine may have run out of memory"
         );
         assert_eq!(status(11), "it was killed by signal 11 (SIGSEGV)");
         assert_eq!(status(3 << 8), "its exit code is 3");

@@ -37,7 +37,7 @@ pub(crate) struct Repetition {
 
 impl RepetitionDetector {
     /// Takes an event of the agent. Returns the tool calls of which it is the last if they were made `max` times in a row with
-    /// the same input and the same result. 0 stands for no maximum.
+    /// the same input and the same result. 0 is no maximum.
     pub(crate) fn take(&mut self, event: &AgentEvent, max: u32) -> Option<Repetition> {
         let AgentEvent::ToolEnded { title, input, ok, output, .. } = event else { return None };
         let mut hasher = DefaultHasher::new();

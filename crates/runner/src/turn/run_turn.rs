@@ -37,7 +37,7 @@ pub(crate) struct AgentOutcome {
     pub(crate) usage: Usage,
     /// The agent's text after its last tool call, masked.
     pub(crate) last_text: String,
-    /// Whether the agent ended by itself.
+    /// Whether the agent exited, or stopped reading.
     exited: bool,
 }
 
@@ -151,8 +151,8 @@ async fn start(run: &RunContext, launch: &AgentLaunch, agent: &Agent) -> Result<
     Ok(Tree::spawn(spec).await?)
 }
 
-/// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that ended by
-/// itself, and with the error that it printed on standard error.
+/// Ends every process of the agent, and completes the reason of a failure: with the exit status of an agent that exited,
+/// and with the error that it printed on standard error.
 async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutcome) {
     let status = match outcome.exited {
         true => timeout(EXIT_LIMIT, tree.wait()).await.ok().and_then(Result::ok),
