@@ -25,6 +25,12 @@ pub struct IssueQuery {
 pub struct IssuesQuery {
     /// Names of states separated by commas, with `destroyed` for destroyed issues. Defaults to all.
     pub states: Option<String>,
+    /// The repository: its name, `owner/repo`, URL or path. Defaults to all.
+    #[serde(default)]
+    pub repo: Option<String>,
+    /// The caller's absolute directory, to which a path refers.
+    #[serde(default)]
+    pub cwd: String,
     /// Defaults to all issues.
     pub limit: Option<u32>,
     /// The ID of the last task of the previous page.

@@ -114,6 +114,9 @@ pub struct TranscriptQuery {
     pub cwd: String,
     /// Selects runs that ended after this time (RFC 3339), or have not ended.
     pub since: Option<String>,
+    /// Selects the run with this ID.
+    #[serde(default)]
+    pub run: Option<String>,
     /// Whether the stream continues until no task of the issue is queued or running.
     #[serde(default, deserialize_with = "flag")]
     pub follow: bool,

@@ -83,6 +83,9 @@ pub struct TasksQuery {
     pub all: bool,
     #[serde(default, deserialize_with = "flag")]
     pub newest_first: bool,
+    /// Instead of the order of queueing: running tasks, then queued ones by priority, as they start. Only a first page.
+    #[serde(default, deserialize_with = "flag")]
+    pub by_priority: bool,
     /// Defaults to all tasks.
     pub limit: Option<u32>,
     /// The ID of the last task of the previous page.

@@ -1,6 +1,7 @@
 //! Tasks, runs and times as text.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_domain::machine::Machine;
@@ -38,7 +39,7 @@ pub(crate) fn print_run(run: &RunObject) {
 pub(crate) fn print_task(task: &TaskObject) {
     ui::line(task_status(task));
     print_field("task", &task.run.task);
-    print_field("queued", &task.run.queued_at);
+    print_field("queued", &local_time(&task.run.queued_at));
     if task.priority != 0 {
         print_field("priority", &task.priority.to_string());
     }
@@ -82,6 +83,21 @@ pub(crate) fn commits(count: u64, pushed: bool) -> Option<String> {
     (count > 0).then(|| format!("{}, {pushed}", counted(count, "commit")))
 }
 
+/// US dollars in cents; empty if nothing was spent or reported.
+pub(crate) fn cost(usd: f64) -> String {
+    match usd {
+        usd if usd <= 0.0 => String::new(),
+        usd if usd < 0.01 => "<$0.01".to_owned(),
+        usd => format!("${usd:.2}"),
+    }
+}
+
+/// A time (RFC 3339) in the time zone of this machine. Returns the text itself if it is not a time.
+pub(crate) fn local_time(time: &str) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// The age of a time (RFC 3339) in its largest unit. Returns the text itself if it is not a time.
 pub(crate) fn age(time: &str, now: Timestamp) -> String {
     let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
@@ -101,6 +117,11 @@ pub(crate) fn ago(time: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn costs_are_in_cents() {
+        assert_eq!([0.0, -1.0, 0.0006, 0.01, 12.345].map(cost), ["", "", "<$0.01", "$0.01", "$12.35"]);
+    }
 
     #[test]
     fn ages_have_one_unit() {

@@ -1,38 +1,67 @@
 //! Lays out rows in columns.
 //!
-//! One column holds free text, usually the last one. Only it is truncated where a line would be wider than the terminal:
-//! the other columns hold names and numbers, which are useless when they are cut.
+//! Where a line would be wider than the terminal, columns are shortened: free text first, but not to nothing, then names in
+//! their middle, because their ends tell them apart.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// Minimum width of the free column; less text is useless. The terminal wraps the line instead.
+/// Minimum width of free text; less is useless. The terminal wraps the line instead.
 const FREE_MIN: usize = 12;
+/// Names are shortened before free text becomes narrower than this.
+const FREE_COMFORT: usize = 28;
+
+/// How the cells of a column are shortened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Not at all: states and numbers are useless when they are cut.
+    Whole,
+    /// In their middle, to no less than this width.
+    Middle(usize),
+    /// At their end.
+    Free,
+}
 
 /// The cells of the heading line and of each row, padded to the width of their columns; the last cell of a line is not
-/// padded. The column `free` is truncated so that lines fit into `width` columns of the terminal.
-pub(crate) fn lines(headings: &[&str], rows: &[Vec<String>], free: usize, width: Option<usize>) -> Vec<Vec<String>> {
+/// padded. `fits` has an element for each heading. `width` is that of the terminal.
+pub(crate) fn lines(headings: &[&str], rows: &[Vec<String>], fits: &[Fit], width: Option<usize>) -> Vec<Vec<String>> {
     let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&headings).chain(rows).collect();
     let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
     let mut widths: Vec<usize> = (0..headings.len()).map(|column| widest(column).unwrap_or_default()).collect();
-    let gaps = GAP * headings.len().saturating_sub(1);
-    let others: usize = widths.iter().enumerate().filter(|(column, _)| *column != free).map(|(_, width)| width).sum();
-    let free_width = width.map(|width| width.saturating_sub(others + gaps).max(FREE_MIN));
-    if let (Some(max), Some(wide)) = (free_width, widths.get_mut(free)) {
-        *wide = max.min(*wide);
+    if let Some(width) = width {
+        shrink(&mut widths, fits, width.saturating_sub(GAP * headings.len().saturating_sub(1)));
     }
     all.into_iter()
         .map(|row| {
             let filled = row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
             let cell = |(column, cell): (usize, &String)| {
-                let text = if column == free { truncated(cell, free_width) } else { cell.clone() };
+                let text = match fits[column] {
+                    Fit::Middle(_) => shortened(cell, widths[column]),
+                    Fit::Free => truncated(cell, Some(widths[column])),
+                    Fit::Whole => cell.clone(),
+                };
                 if column + 1 == filled { text } else { padded(&text, widths[column] + GAP) }
             };
             row.iter().take(filled).enumerate().map(cell).collect()
         })
         .collect()
+}
+
+/// Reduces the widths of columns until their sum is `available`, or no column can become narrower.
+fn shrink(widths: &mut [usize], fits: &[Fit], available: usize) {
+    let free = |min: usize| move |fit: Fit| (fit == Fit::Free).then_some(min);
+    let middle = |fit: Fit| if let Fit::Middle(min) = fit { Some(min) } else { None };
+    let steps: [&dyn Fn(Fit) -> Option<usize>; 3] = [&free(FREE_COMFORT), &middle, &free(FREE_MIN)];
+    for min in steps {
+        loop {
+            let excess = widths.iter().sum::<usize>().saturating_sub(available);
+            let widest = (0..widths.len()).filter(|column| min(fits[*column]).is_some_and(|min| widths[*column] > min));
+            let Some(widest) = widest.max_by_key(|column| widths[*column]).filter(|_| excess > 0) else { break };
+            widths[widest] -= 1;
+        }
+    }
 }
 
 fn padded(text: &str, width: usize) -> String {
@@ -53,6 +82,27 @@ pub(crate) fn truncated(text: &str, width: Option<usize>) -> String {
         short.push(character);
     }
     format!("{}…", short.trim_end())
+}
+
+/// The text in at most `width` columns of the terminal; `…` replaces its middle, and more of its end is kept.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let head_width = width.saturating_sub(1) / 3;
+    let take = |characters: &mut dyn Iterator<Item = char>, mut left: usize| -> String {
+        characters
+            .take_while(|character| {
+                let wide = character.width().unwrap_or_default();
+                let fits = wide <= left;
+                left = left.saturating_sub(wide);
+                fits
+            })
+            .collect()
+    };
+    let head = take(&mut text.chars(), head_width);
+    let tail: String = take(&mut text.chars().rev(), width.saturating_sub(1 + head.width())).chars().rev().collect();
+    format!("{head}…{tail}")
 }
 
 /// The text wrapped between words into lines of at most `width` columns. Lines after the first are indented by `indent`
@@ -79,7 +129,9 @@ mod tests {
 
     fn text(headings: &[&str], rows: &[[&str; 3]], width: Option<usize>) -> Vec<String> {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).to_vec()).collect();
-        lines(headings, &rows, headings.len() - 1, width).iter().map(|cells| cells.concat()).collect()
+        let mut fits = vec![Fit::Whole; headings.len()];
+        fits[headings.len() - 1] = Fit::Free;
+        lines(headings, &rows, &fits, width).iter().map(|cells| cells.concat()).collect()
     }
 
     #[test]
@@ -111,9 +163,23 @@ mod tests {
     fn any_column_can_be_the_free_one() {
         let rows = vec![["agents.x.program", "/a/very/long/path/to/it", "config.toml:7"].map(str::to_owned).to_vec()];
         let text: Vec<String> =
-            lines(&["SETTING", "VALUE", "SOURCE"], &rows, 1, Some(46)).iter().map(|cells| cells.concat()).collect();
+            lines(&["SETTING", "VALUE", "SOURCE"], &rows, &[Fit::Whole, Fit::Free, Fit::Whole], Some(46))
+                .iter()
+                .map(|cells| cells.concat())
+                .collect();
         assert_eq!(text[1], "agents.x.program  /a/very/long…  config.toml:7");
         assert_eq!(text[0].find("SOURCE"), Some(text[1].find("config").unwrap() - "…".len() + 1));
+    }
+
+    #[test]
+    fn names_are_shortened_in_their_middle_after_free_text() {
+        let rows = vec![["git.example.com/acme/a-long-name#12", "done", &"x".repeat(60)].map(str::to_owned).to_vec()];
+        let fits = [Fit::Middle(18), Fit::Whole, Fit::Free];
+        let line = |width| lines(&["ISSUE", "STATE", "REASON"], &rows, &fits, Some(width))[1].concat();
+        assert!(line(80).starts_with("git.example.com/acme/a-long-name#12  done   xxx") && line(80).width() == 80);
+        assert!(line(60).starts_with("git.exa…/a-long-name#12") && line(60).width() == 60, "{}", line(60));
+        assert!(line(40).ends_with("xxx…") && line(40).width() == 40, "{}", line(40));
+        assert_eq!(shortened("世界世界世界", 7), "世…世界");
     }
 
     #[test]

@@ -1,21 +1,34 @@
 //! Prints the records of runs.
 
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use kugetsu_api::record::{Body, Record};
+use kugetsu_domain::text::counted;
 use serde_json::Value;
 
 use crate::format;
 use crate::ui::{self, Tone, one_line};
 
-/// Longest input and output of a tool that is printed, in characters; `--json` prints all of it.
+/// Longest input of a tool that is printed, and longest line of its output, in characters; `--json` prints all of it.
 const TOOL_TEXT_MAX: usize = 400;
+/// How many lines of a tool's output are printed: as many from its beginning as from its end.
+const TOOL_LINES_MAX: usize = 16;
 
 /// Fields of a tool's input that are not printed: every tool works in the worktree, and its title describes it.
 const OMITTED_FIELDS: [&str; 2] = ["cwd", "description"];
+
+/// Width of the local time before the first line of a record.
+const TIME_WIDTH: usize = "12:00:00 ".len();
 
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     /// Whether the agent's text ended in the middle of a line.
     open_line: bool,
+    /// The date of the last record.
+    date: Option<Date>,
 }
 
 impl Transcript {
@@ -25,8 +38,25 @@ impl Transcript {
             Body::Thought { text } => self.stream(Tone::Dim, text),
             body => {
                 self.end_line();
-                print(body);
+                self.print_lines(record.at, &lines(body));
             }
+        }
+    }
+
+    /// Prints lines after the local time of their record, and before it the date if that has changed.
+    fn print_lines(&mut self, at: i64, lines: &[Line]) {
+        if lines.is_empty() {
+            return;
+        }
+        let time = Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(TimeZone::system());
+        if self.date.replace(time.date()) != Some(time.date()) {
+            ui::toned(Tone::Dim, time.date().to_string());
+        }
+        let mut before = time.strftime("%H:%M:%S ").to_string();
+        for line in lines {
+            ui::piece(Tone::Dim, std::mem::replace(&mut before, " ".repeat(TIME_WIDTH)));
+            line.iter().for_each(|(tone, text)| ui::piece(*tone, text));
+            ui::line("");
         }
     }
 
@@ -45,67 +75,136 @@ impl Transcript {
     }
 }
 
-fn print(body: &Body) {
+/// Keeps the last records of a transcript.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    max: usize,
+    /// Whether `max` counts records instead of lines.
+    by_record: bool,
+    records: VecDeque<Record>,
+    /// The lines that `records` have together, at least.
+    lines: usize,
+}
+
+impl Tail {
+    pub(crate) fn new(max: usize, by_record: bool) -> Self {
+        Self { max, by_record, records: VecDeque::new(), lines: 0 }
+    }
+
+    pub(crate) fn push(&mut self, record: Record) {
+        self.lines += self.count(&record);
+        // The agent's text arrives in pieces; together they are one text with lines.
+        match (self.records.back_mut().map(|last| &mut last.body), &record.body) {
+            (Some(Body::Text { text: last }), Body::Text { text }) if !self.by_record => last.push_str(text),
+            (Some(Body::Thought { text: last }), Body::Thought { text }) if !self.by_record => last.push_str(text),
+            _ => self.records.push_back(record),
+        }
+        while let Some(first) = self.records.front().map(|first| self.count(first))
+            && self.lines - first >= self.max
+            && self.records.len() > 1
+        {
+            self.records.pop_front();
+            self.lines -= first;
+        }
+    }
+
+    /// Returns the last records, without the first lines of a text that begins before the last lines.
+    pub(crate) fn records(mut self) -> VecDeque<Record> {
+        let excess = self.lines.saturating_sub(self.max);
+        if let Some(Body::Text { text } | Body::Thought { text }) =
+            self.records.front_mut().map(|first| &mut first.body)
+            && let Some((begin, _)) = text.match_indices('\n').nth(excess.saturating_sub(1)).filter(|_| excess > 0)
+        {
+            text.drain(..=begin);
+        }
+        if self.max == 0 { VecDeque::new() } else { self.records }
+    }
+
+    fn count(&self, record: &Record) -> usize {
+        match &record.body {
+            _ if self.by_record => 1,
+            Body::Text { text } | Body::Thought { text } => text.matches('\n').count(),
+            body => lines(body).len(),
+        }
+    }
+}
+
+/// A line in pieces of different tones.
+type Line = Vec<(Tone, String)>;
+
+/// The lines of a record that is not the agent's text.
+fn lines(body: &Body) -> Vec<Line> {
+    let one = |tone: Tone, text: String| vec![vec![(tone, text)]];
     match body {
-        Body::Step { text } => ui::toned(Tone::Dim, format!("· {}", one_line(text))),
-        Body::Notice { text } => ui::toned(Tone::Warning, format!("! {text}")),
+        Body::Step { text } => one(Tone::Dim, format!("· {}", one_line(text))),
+        Body::Notice { text } => text.lines().map(|line| vec![(Tone::Warning, format!("! {line}"))]).collect(),
         Body::Worktree { directory, branch, base_branch, base_sha } => {
             let base = base_branch.as_deref().unwrap_or("its base");
             let commit = base_sha.as_deref().map(|sha| format!(" at {}", sha.get(..12).unwrap_or(sha)));
             let commit = commit.unwrap_or_default();
             let text = format!("· worktree {directory} on branch {branch}, from {base}{commit}");
-            ui::toned(Tone::Dim, one_line(&text));
+            one(Tone::Dim, one_line(&text))
         }
         Body::SessionLost { session } => {
-            ui::toned(Tone::Warning, format!("! the agent has lost session {}", one_line(session)));
+            one(Tone::Warning, format!("! the agent has lost session {}", one_line(session)))
         }
         Body::Session { session, resumed, agent, model } => {
             let verb = if *resumed { "resumes" } else { "starts" };
             let model = model.as_deref().map(|model| format!(", model {model}")).unwrap_or_default();
-            ui::toned(Tone::Dim, one_line(&format!("· {agent} {verb} session {session}{model}")));
+            one(Tone::Dim, one_line(&format!("· {agent} {verb} session {session}{model}")))
         }
         Body::Prompt { text } => {
             let task = kugetsu_runner::task_part(text);
-            if task.len() < text.len() {
-                ui::toned(Tone::Dim, "> [base context; --json prints it]");
-            }
-            for line in task.lines() {
-                ui::toned(Tone::Strong, format!("> {line}"));
-            }
+            let context =
+                (task.len() < text.len()).then(|| vec![(Tone::Dim, "> [base context; --json prints it]".to_owned())]);
+            let task = task.lines().map(|line| vec![(Tone::Strong, format!("> {line}"))]);
+            context.into_iter().chain(task).collect()
         }
         Body::ToolStarted { title, input, .. } => {
             let input = tool_input(title, input);
             let input = if input.is_empty() { input } else { format!("  {input}") };
-            ui::piece(Tone::Strong, format!("▸ {}", one_line(title)));
-            ui::toned(Tone::Dim, input);
+            vec![vec![(Tone::Strong, format!("▸ {}", one_line(title))), (Tone::Dim, input)]]
         }
-        Body::ToolEnded { ok, output, .. } => {
-            let output = truncated(&one_line(output));
-            match (ok, output.is_empty()) {
-                (true, true) => {}
-                (true, false) => ui::toned(Tone::Dim, format!("  {output}")),
-                (false, _) => ui::toned(Tone::Bad, format!("✗ {output}")),
-            }
-        }
-        Body::Plan { steps } => {
-            for step in steps {
-                ui::toned(Tone::Dim, format!("  {} {}", plan_mark(&step.state), one_line(&step.text)));
-            }
-        }
+        Body::ToolEnded { ok, output, .. } => tool_output(*ok, output),
+        Body::Plan { steps } => steps
+            .iter()
+            .map(|step| vec![(Tone::Dim, format!("  {} {}", plan_mark(&step.state), one_line(&step.text)))])
+            .collect(),
         Body::Permission { title, answer } => {
-            ui::toned(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)));
+            one(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)))
         }
-        Body::Usage { .. } => {}
         Body::Ended { state, reason, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
             // The reason of `done` already reports the commits.
             let commits = format::commits(*commits, *pushed).filter(|_| state != "done");
             let commits = commits.map(|commits| format!(" ({commits})")).unwrap_or_default();
-            ui::toned(tone, one_line(&format!("■ {state}: {reason}{commits}")));
+            one(tone, one_line(&format!("■ {state}: {reason}{commits}")))
         }
-        // Streamed.
-        Body::Text { .. } | Body::Thought { .. } => {}
+        Body::Usage { .. } | Body::Text { .. } | Body::Thought { .. } => vec![],
     }
+}
+
+/// The first and the last lines of a tool's output.
+fn tool_output(ok: bool, output: &str) -> Vec<Line> {
+    let (tone, mark) = if ok { (Tone::Dim, "  ") } else { (Tone::Bad, "✗ ") };
+    let output: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let omitted = output.len().saturating_sub(TOOL_LINES_MAX);
+    let half = TOOL_LINES_MAX / 2;
+    let mut lines: Vec<Line> = Vec::new();
+    for (number, line) in output.iter().enumerate() {
+        if omitted > 0 && number == half {
+            let count = counted(omitted as u64, "more line");
+            lines.push(vec![(Tone::Dim, format!("  … {count}; --json prints all"))]);
+        }
+        if omitted == 0 || number < half || number >= half + omitted {
+            let mark = if lines.is_empty() { mark } else { "  " };
+            lines.push(vec![(tone, format!("{mark}{}", truncated(line)))]);
+        }
+    }
+    if lines.is_empty() && !ok {
+        lines.push(vec![(tone, format!("{mark}failed without output"))]);
+    }
+    lines
 }
 
 fn plan_mark(state: &str) -> char {
@@ -138,6 +237,41 @@ fn truncated(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shown(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(|line| line.iter().map(|(_, text)| text.as_str()).collect()).collect()
+    }
+
+    #[test]
+    fn tool_output_keeps_its_lines() {
+        assert_eq!(shown(&tool_output(true, "a\n\n  b\n")), ["  a", "    b"]);
+        assert_eq!(shown(&tool_output(false, "boom\nat 1")), ["✗ boom", "  at 1"]);
+        assert_eq!(shown(&tool_output(true, "")), [""; 0]);
+        let long: String = (1..=100).map(|number| format!("{number}\n")).collect();
+        let lines = shown(&tool_output(true, &long));
+        assert_eq!((lines.len(), lines[7].as_str(), lines[16].as_str()), (17, "  8", "  100"));
+        assert_eq!(lines[8], "  … 84 more lines; --json prints all");
+    }
+
+    #[test]
+    fn tail_has_the_last_lines() {
+        let record = |body| Record { at: 0, body };
+        let text = |text: &str| record(Body::Text { text: text.to_owned() });
+        let last = |max: usize, by_record: bool| {
+            let mut tail = Tail::new(max, by_record);
+            for number in 0..9 {
+                tail.push(record(Body::Step { text: number.to_string() }));
+            }
+            for piece in ["one\n", "two\nth", "ree\n"] {
+                tail.push(text(piece));
+            }
+            tail.records()
+        };
+        assert_eq!(last(0, false), []);
+        assert_eq!(last(2, false), [text("two\nthree\n")]);
+        assert_eq!(last(4, false), [record(Body::Step { text: "8".to_owned() }), text("one\ntwo\nthree\n")]);
+        assert_eq!(last(2, true), [text("two\nth"), text("ree\n")]);
+    }
 
     #[test]
     fn tool_input_does_not_repeat_the_title() {

@@ -14,16 +14,17 @@ use std::time::Duration;
 
 use clap::builder::StyledStr;
 use serde::Serialize;
-use terminal_size::{Width, terminal_size};
+use terminal_size::{Height, Width, terminal_size};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::table;
+use crate::table::{self, Fit};
 
 /// The exit code when the reader of stdout has closed it: what a shell reports for a program ended by SIGPIPE.
 const BROKEN_PIPE: i32 = 141;
 /// The width of a terminal that does not report one.
 const DEFAULT_WIDTH: usize = 80;
+const DEFAULT_HEIGHT: usize = 24;
 /// How long a command works in silence. Most end sooner and print nothing but their result.
 const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
@@ -132,24 +133,23 @@ pub(crate) fn json_line(object: &impl Serialize) -> Result<(), Failure> {
 
 /// Prints a table whose last column holds free text, which is truncated to the width of the terminal.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
-    print_table(headings, rows, headings.len().saturating_sub(1), |_| (0, Tone::Plain));
+    table_with_free(headings, rows, headings.len().saturating_sub(1));
 }
 
 /// Prints a table whose column `free` holds free text.
 pub(crate) fn table_with_free(headings: &[&str], rows: &[Vec<String>], free: usize) {
-    print_table(headings, rows, free, |_| (0, Tone::Plain));
+    let fit = |column| if column == free { Fit::Free } else { Fit::Whole };
+    let columns: Vec<_> = headings.iter().enumerate().map(|(column, heading)| (*heading, fit(column))).collect();
+    table_with_tones(&columns, rows, |_| (0, Tone::Plain));
 }
 
 /// Prints a table with one toned cell per row: `tone` maps the index of a row to the index of its cell and the tone.
-pub(crate) fn table_with_tones(headings: &[&str], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
-    print_table(headings, rows, headings.len().saturating_sub(1), tone);
-}
-
-fn print_table(headings: &[&str], rows: &[Vec<String>], free: usize, tone: impl Fn(usize) -> (usize, Tone)) {
+pub(crate) fn table_with_tones(columns: &[(&str, Fit)], rows: &[Vec<String>], tone: impl Fn(usize) -> (usize, Tone)) {
+    let (headings, fits): (Vec<&str>, Vec<Fit>) = columns.iter().copied().unzip();
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let colors = colors().0;
     let mut text = String::new();
-    for (number, cells) in table::lines(headings, &rows, free, width()).iter().enumerate() {
+    for (number, cells) in table::lines(&headings, &rows, &fits, width()).iter().enumerate() {
         let toned = number.checked_sub(1).map(&tone);
         for (column, cell) in cells.iter().enumerate() {
             let tone = match toned {
@@ -180,14 +180,25 @@ pub(crate) fn bullet((tone, mark): (Tone, &str), column: usize, text: &str, belo
 }
 
 /// The width of the terminal; `None` if stdout is not a terminal.
-fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     let width = || terminal_size().map_or(DEFAULT_WIDTH, |(Width(width), _)| usize::from(width));
     io::stdout().is_terminal().then(width)
+}
+
+/// The height of the terminal in lines; `None` if stdout is not a terminal.
+pub(crate) fn height() -> Option<usize> {
+    let height = || terminal_size().map_or(DEFAULT_HEIGHT, |(_, Height(height))| usize::from(height));
+    io::stdout().is_terminal().then(height)
 }
 
 /// Prints progress on stderr.
 pub(crate) fn note(text: impl AsRef<str>) {
     write_stderr(Tone::Dim, "", text.as_ref());
+}
+
+/// Prints what an agent says on stderr.
+pub(crate) fn agent_text(text: &str) {
+    write_stderr(Tone::Plain, "", text);
 }
 
 /// Awaits `work`, and prints `notice` if it takes longer than [`NOTICE_DELAY`].

@@ -30,7 +30,7 @@ pub(crate) enum Waited {
     Interrupted,
 }
 
-/// Waits for the end of the task and prints the steps of its run on stderr.
+/// Waits for the end of the task and prints on stderr the steps of its run and what the agent says.
 pub(crate) async fn wait_for_task(home: &Home, task: &TaskObject, cwd: &str) -> Result<Waited, Failure> {
     let mut watch = Watch { home, task, cwd, last_event: 0, steps: None };
     let ended = tokio::select! {
@@ -107,6 +107,7 @@ impl Watch<'_> {
             cwd: self.cwd.to_owned(),
             since: Some(self.task.run.queued_at.clone()),
             follow: true,
+            ..TranscriptQuery::default()
         };
         let since = self.task.run.queued_at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
         // Every stream starts from the beginning. Steps of the previous stream are not printed again.
@@ -116,16 +117,24 @@ impl Watch<'_> {
             // The end of the task comes from the events, so an error here only ends the output of steps.
             let Ok(client) = Client::connect(&socket).await else { return };
             let Ok(mut records) = client.stream(&endpoints::TRANSCRIPT, &query).await else { return };
+            let mut text_of_agent = Lines::default();
             while let Ok(Some(record)) = records.next().await {
+                if record.at < since {
+                    continue;
+                }
+                if let Body::Text { text } = &record.body {
+                    text_of_agent.push(text);
+                    continue;
+                }
+                text_of_agent.end();
                 match record.body {
-                    Body::Step { text } if record.at >= since => ui::note(format!("· {}", one_line(&text))),
-                    Body::Notice { text } if record.at >= since => ui::note(format!("! {text}")),
-                    Body::Session { session, .. } if record.at >= since => {
-                        ui::note(format!("· session {}", one_line(&session)));
-                    }
+                    Body::Step { text } => ui::note(format!("· {}", one_line(&text))),
+                    Body::Notice { text } => ui::note(format!("! {text}")),
+                    Body::Session { session, .. } => ui::note(format!("· session {}", one_line(&session))),
                     _ => {}
                 }
             }
+            text_of_agent.end();
         }));
     }
 
@@ -134,6 +143,29 @@ impl Watch<'_> {
             && tokio::time::timeout(LAST_STEPS_TIMEOUT, &mut steps).await.is_err()
         {
             steps.abort();
+        }
+    }
+}
+
+/// Prints what the agent says on stderr, line by line: its text arrives in pieces that end anywhere.
+#[derive(Default)]
+struct Lines {
+    open: String,
+}
+
+impl Lines {
+    fn push(&mut self, text: &str) {
+        self.open.push_str(text);
+        if let Some(end) = self.open.rfind('\n') {
+            let rest = self.open.split_off(end + 1);
+            ui::agent_text(std::mem::replace(&mut self.open, rest).trim_end_matches('\n'));
+        }
+    }
+
+    fn end(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty() {
+            ui::agent_text(&open);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
@@ -17,6 +18,11 @@ pub enum Clock {
     System,
     /// A clock that stands still until it is set.
     Manual(watch::Receiver<Timestamp>),
+}
+
+/// A time for people, in the time zone of this machine.
+pub(crate) fn local_time(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 impl Clock {

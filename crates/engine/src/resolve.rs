@@ -187,6 +187,23 @@ async fn local_issue(engine: &Engine, cwd: &Path, number: u64) -> Result<Option<
     engine.store().issue(&IssueRef { repo: repo.name, number }).await.map_err(store_failed)
 }
 
+/// Returns the stored repository at the path or directory that `typed` names: the local one, or else that of its remote
+/// `origin`. The outer `None` means that it names neither.
+pub(crate) async fn repo_at(engine: &Engine, typed: &str, cwd: &Path) -> Result<Option<Option<Repo>>, Problem> {
+    let Reference::Path(path) = directory_by_name(&Reference::new(typed), cwd) else { return Ok(None) };
+    let path = expand(&path, cwd)?;
+    if let Some(issue) = worktree_issue(engine, &path).await? {
+        return engine.store().repo(&issue.reference.repo).await.map(Some).map_err(store_failed);
+    }
+    let located = locate(engine, &path).await?;
+    if let Some(local) = known_local_repo(engine, &main_directory(&located)).await? {
+        return Ok(Some(Some(local)));
+    }
+    let Some(remote) = context(engine, &engine.settings(), &path).await? else { return Ok(Some(None)) };
+    let name = RepoRef { base: remote.base, project: remote.project };
+    engine.store().repo(&name).await.map(Some).map_err(store_failed)
+}
+
 async fn known_local_repo(engine: &Engine, directory: &Path) -> Result<Option<Repo>, Problem> {
     let known = engine.store().local_repos().await.map_err(store_failed)?;
     Ok(known.into_iter().find(|repo| Path::new(&repo.source) == directory))

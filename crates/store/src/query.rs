@@ -106,8 +106,12 @@ pub enum ViewFilter {
     Task(TaskId),
     /// The running or else latest task of this issue.
     Issue(IssueId),
-    /// The running or else latest task of every issue that appears as one of these. The coordinator is not listed.
-    Issues(Vec<ShownAs>),
+    /// The running or else latest task of every issue that appears as one of these, of one repository or of all. The
+    /// coordinator is not listed.
+    Issues {
+        shown_as: Vec<ShownAs>,
+        repo: Option<RepoRef>,
+    },
     /// The tasks of this issue.
     TasksOf(IssueId),
     /// The tasks of the same issue queued before this one.
@@ -116,13 +120,15 @@ pub enum ViewFilter {
     DelegatedBy(TaskId),
     /// Queued and running tasks.
     Live,
+    /// Running tasks, and queued ones by priority, as they start. Only the first page; the order is always this one.
+    Next,
     All,
 }
 
 impl ViewFilter {
     /// The running or else latest task of every issue except the coordinator.
     pub fn all_issues() -> Self {
-        Self::Issues(ShownAs::ALL.to_vec())
+        Self::Issues { shown_as: ShownAs::ALL.to_vec(), repo: None }
     }
 }
 

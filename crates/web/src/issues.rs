@@ -37,15 +37,26 @@ pub(crate) async fn adopt(app: AppState, request: AdoptRequest) -> Result<Adopte
 }
 
 pub(crate) async fn list(app: AppState, query: IssuesQuery) -> Result<JsonList<RunObject>, ApiError> {
-    let filter = match &query.states {
-        None => ViewFilter::all_issues(),
-        Some(names) => ViewFilter::Issues(names.split(',').map(shown_as).collect::<Result<_, _>>()?),
+    let shown_as = match &query.states {
+        None => ShownAs::ALL.to_vec(),
+        Some(names) => names.split(',').map(shown_as).collect::<Result<_, _>>()?,
     };
+    let repo = match &query.repo {
+        None => None,
+        Some(name) => Some(queries::repos::find(&app.engine, name, query.cwd.as_ref()).await?.name),
+    };
+    let filter = ViewFilter::Issues { shown_as, repo };
     let (store, after) = (app.engine.store(), query.after.as_deref());
     let pages = Pages::new(store, ViewQuery::new(filter), query.limit, after).await?;
-    let objects = pages.stream().map_ok(move |views| {
-        let home = app.engine.home();
-        views.iter().map(|view| run_object(home, view)).collect()
+    let objects = pages.stream().and_then(move |views| {
+        let engine = app.engine.clone();
+        async move {
+            let mut objects = Vec::with_capacity(views.len());
+            for view in views {
+                objects.push(run_object(engine.home(), &queries::tasks::with_current_reason(&engine, view).await?));
+            }
+            Ok(objects)
+        }
     });
     Ok(JsonList::new(objects).await?)
 }
@@ -129,7 +140,9 @@ pub(crate) async fn transcript(app: AppState, query: TranscriptQuery) -> Result<
     let since = timestamp(query.since.as_deref())?;
     let issue = IssueQuery { reference: query.reference, cwd: query.cwd };
     let issue = queries::events::issue(&app.engine, &issue).await?;
-    let lines = queries::transcript::transcript(&app.engine, issue, since, query.follow);
+    let run = query.run.map(|run| run.parse()).transpose();
+    let run = run.map_err(|error| Problem::new(ProblemKind::Usage, format!("run: {error}")))?;
+    let lines = queries::transcript::transcript(&app.engine, issue, (since, run), query.follow);
     Ok(NdJson::from_lines(receiver_stream(lines)))
 }
 

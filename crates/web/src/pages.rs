@@ -38,7 +38,11 @@ impl Pages {
 
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<RunView>>, StoreError> {
         let Some(query) = self.query.take() else { return Ok(None) };
-        let size = self.limit.map_or(PAGE, |limit| limit.min(PAGE));
+        let size = match (self.limit, &query.filter) {
+            // It has no second page.
+            (Some(limit), ViewFilter::Next) => limit,
+            (limit, _) => limit.map_or(PAGE, |limit| limit.min(PAGE)),
+        };
         let page = self.store.views(query.clone().limit(size)).await?;
         self.limit = self.limit.map(|limit| limit - size);
         let next = page.next.filter(|_| self.limit != Some(0));

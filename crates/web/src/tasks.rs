@@ -32,7 +32,11 @@ pub(crate) async fn queue(app: AppState, request: TaskRequest) -> Result<TaskObj
 }
 
 pub(crate) async fn list(app: AppState, query: TasksQuery) -> Result<JsonList<TaskObject>, ApiError> {
-    let filter = if query.all { ViewFilter::All } else { ViewFilter::Live };
+    let filter = match (query.all, query.by_priority) {
+        (true, _) => ViewFilter::All,
+        (false, true) => ViewFilter::Next,
+        (false, false) => ViewFilter::Live,
+    };
     let order = if query.newest_first { Order::NewestFirst } else { Order::OldestFirst };
     let views = ViewQuery { order, ..ViewQuery::new(filter).with_messages() };
     let pages = Pages::new(app.engine.store(), views, query.limit, query.after.as_deref()).await?;
@@ -40,9 +44,10 @@ pub(crate) async fn list(app: AppState, query: TasksQuery) -> Result<JsonList<Ta
     let objects = futures::stream::try_unfold(start, |(app, mut pages, mut positions)| async move {
         let Some(views) = pages.next().await? else { return Ok(None) };
         let mut objects = Vec::with_capacity(views.len());
-        for view in &views {
+        for view in views {
             let position = positions.of(app.engine.store(), &view.task).await?;
-            objects.push(task_object(app.engine.home(), view, position, vec![]));
+            let view = queries::tasks::with_current_reason(&app.engine, view).await?;
+            objects.push(task_object(app.engine.home(), &view, position, vec![]));
         }
         Ok(Some((objects, (app, pages, positions))))
     });

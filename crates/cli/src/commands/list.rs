@@ -1,11 +1,12 @@
 //! `kugetsu list`: every issue with its latest run.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, value_parser};
 use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::issue::IssuesQuery;
+use kugetsu_api::issue::{DESTROYED, IssuesQuery};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::stream::List as ListResponse;
 use kugetsu_domain::machine::Machine;
@@ -16,19 +17,27 @@ use serde::de::DeserializeOwned;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::{connect, format, ui};
+use crate::table::Fit;
+use crate::{connect, format, paths, ui};
 
 /// List issues, each with its latest run.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu list
-  kugetsu list --limit 100
+  kugetsu list --state blocked,failed
+  kugetsu list --repo acme/api --limit 100
   kugetsu list --json")]
 pub(crate) struct List {
     /// Include destroyed issues.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "state")]
     all: bool,
+    /// Only issues in these states, such as blocked,failed. `destroyed` is one of them.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = PossibleValuesParser::new(state_names()))]
+    state: Vec<String>,
+    /// Only issues of this repository: its name, owner/repo, URL or path.
+    #[arg(long, value_name = "REPO")]
+    repo: Option<String>,
     /// Maximum number of issues, newest first; defaults to 30, and to all with --json.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -40,21 +49,45 @@ pub(crate) struct List {
 /// How many issues or tasks are listed without `--limit`.
 pub(crate) const DEFAULT_LIMIT: u32 = 30;
 
+/// Width of the terminal from which the table has a column for the branch, which the reason often names.
+const WIDTH_WITH_BRANCH: usize = 110;
+
+fn state_names() -> Vec<&'static str> {
+    TaskState::STATES.iter().map(|state| state.name()).chain([DESTROYED]).collect()
+}
+
 pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
+    let cwd = if arguments.repo.is_some() { paths::cwd()? } else { String::new() };
+    let named = (!arguments.state.is_empty()).then(|| arguments.state.join(","));
+    let query = IssuesQuery { repo: arguments.repo, cwd, limit: arguments.limit, ..IssuesQuery::default() };
     if arguments.json {
-        let query = IssuesQuery { limit: arguments.limit, ..IssuesQuery::default() };
+        let query = IssuesQuery { states: named, ..query };
         print_json(connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?).await?;
         return Ok(Exit::Done);
     }
-    let states = if arguments.all { None } else { Some(states(TaskState::STATES)) };
-    let query = IssuesQuery { states, limit: Some(arguments.limit.unwrap_or(DEFAULT_LIMIT)), after: None };
-    let runs = connect::list(home, &endpoints::LIST_ISSUES, &query).await?;
+    let is_filtered = named.is_some() || query.repo.is_some();
+    let states = if arguments.all { None } else { Some(named.unwrap_or_else(|| states(TaskState::STATES))) };
+    let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT);
+    // The additional one shows whether there are more.
+    let query = IssuesQuery { states, limit: Some(limit.saturating_add(1)), ..query };
+    let mut runs = connect::list(home, &endpoints::LIST_ISSUES, &query).await?;
+    let has_more = runs.len() > limit as usize;
+    runs.truncate(limit as usize);
+    if !runs.is_empty() {
+        print_table(&runs);
+    }
+    if is_filtered {
+        if runs.is_empty() {
+            ui::line("no such issues");
+        } else if has_more {
+            ui::note(format!("older issues not shown; list more with --limit {}", limit.saturating_mul(10)));
+        }
+        return Ok(Exit::Done);
+    }
     let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
     let hidden = if arguments.all { 0 } else { counts.destroyed() };
     let total = counts.in_states(TaskState::STATES) + counts.destroyed() - hidden;
-    if !runs.is_empty() {
-        print_table(&runs);
-    } else if hidden == 0 {
+    if runs.is_empty() && hidden == 0 {
         ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`");
     }
     let more = total.saturating_sub(runs.len() as u64);
@@ -86,24 +119,42 @@ pub(crate) fn states(states: &[TaskState]) -> String {
     states.iter().map(|state| state.name()).collect::<Vec<_>>().join(",")
 }
 
-/// Prints a table of runs. It has a column for the agent if there are several.
+/// Prints a table of runs. It has columns for the agent, pull request and cost only if they tell something.
 pub(crate) fn print_table(runs: &[RunObject]) {
     let now = Timestamp::now();
-    let several = runs.iter().any(|run| run.agent != runs[0].agent);
-    let row = |run: &RunObject| {
-        let mut row = vec![run.issue.clone(), run.state.name().to_owned(), format::age(run.since(), now)];
-        if several {
-            row.push(run.agent.clone());
-        }
-        row.push(match (&run.reason, run.destroyed) {
-            (Some(reason), true) => format!("destroyed; {reason}"),
-            (None, true) => "destroyed".to_owned(),
-            (reason, false) => reason.clone().unwrap_or_default(),
-        });
-        row
+    let mut columns = vec![("ISSUE", Fit::Middle(20)), ("STATE", Fit::Whole), ("AGE", Fit::Whole)];
+    let mut rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|run| vec![run.issue.clone(), run.state.name().to_owned(), format::age(run.since(), now)])
+        .collect();
+    let mut add = |heading, fit, cell: &dyn Fn(&RunObject) -> String| {
+        columns.push((heading, fit));
+        rows.iter_mut().zip(runs).for_each(|(row, run)| row.push(cell(run)));
     };
-    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    let headings: &[&str] =
-        if several { &["ISSUE", "STATE", "AGE", "AGENT", "REASON"] } else { &["ISSUE", "STATE", "AGE", "REASON"] };
-    ui::table_with_tones(headings, &rows, |row| (1, format::tone(runs[row].state)));
+    if runs.iter().any(|run| run.agent != runs[0].agent) {
+        add("AGENT", Fit::Middle(8), &|run| run.agent.clone());
+    }
+    if runs.iter().any(|run| run.pr_url.is_some()) {
+        add("PR", Fit::Middle(10), &pull_request);
+    }
+    if runs.iter().any(|run| run.usage.cost_usd > 0.0) {
+        add("COST", Fit::Whole, &|run| format::cost(run.usage.cost_usd));
+    }
+    if ui::width().is_none_or(|width| width >= WIDTH_WITH_BRANCH) {
+        add("BRANCH", Fit::Middle(16), &|run| run.branch.clone().unwrap_or_default());
+    }
+    add("REASON", Fit::Free, &|run| match (&run.reason, run.destroyed) {
+        (Some(reason), true) => format!("destroyed; {reason}"),
+        (None, true) => "destroyed".to_owned(),
+        (reason, false) => reason.clone().unwrap_or_default(),
+    });
+    ui::table_with_tones(&columns, &rows, |row| (1, format::tone(runs[row].state)));
+}
+
+/// The number of the pull request, which ends its URL, and its state.
+fn pull_request(run: &RunObject) -> String {
+    let Some(url) = &run.pr_url else { return String::new() };
+    let number = url.trim_end_matches('/').rsplit('/').next().unwrap_or(url);
+    let state = run.change_state.map(|state| format!(" {}", state.name())).unwrap_or_default();
+    format!("{number}{state}")
 }

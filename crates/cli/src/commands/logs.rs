@@ -1,15 +1,17 @@
 //! `kugetsu logs`: prints the transcripts of an issue's runs.
 
 use clap::Args;
+use jiff::Timestamp;
 use kugetsu_api::client::ClientError;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
-use kugetsu_api::record::TranscriptQuery;
+use kugetsu_api::record::{Record, TranscriptQuery};
+use kugetsu_domain::duration;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::transcript::Transcript;
+use crate::transcript::{Tail, Transcript};
 use crate::{completions, connect, paths, ui};
 
 /// Show the transcripts of an issue's runs.
@@ -18,6 +20,9 @@ use crate::{completions, connect, paths, ui};
 Examples:
   kugetsu logs .
   kugetsu logs -f acme/api#12
+  kugetsu logs . -n 50
+  kugetsu logs . --since 2h
+  kugetsu logs . --run last
   kugetsu logs . --json")]
 pub(crate) struct Logs {
     /// The issue, or the ID of its session.
@@ -26,20 +31,58 @@ pub(crate) struct Logs {
     /// Keep printing until the issue has no queued or running task.
     #[arg(short, long)]
     follow: bool,
+    /// Only the last N lines; with --json, the last N records.
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+    /// Only what is newer than this: a duration such as 30m or 2h, or a time such as 2026-11-28T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// Only one run: its ID, or `last`.
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
     /// Print every record as JSON, one per line.
     #[arg(long)]
     json: bool,
 }
 
+fn since(typed: &str) -> Result<Timestamp, String> {
+    if let Some(age) = duration::parse(typed) {
+        return Timestamp::now().checked_sub(age).map_err(|error| error.to_string());
+    }
+    typed.parse().map_err(|_| "expected a duration such as 30m, or a time such as 2026-11-28T12:00:00Z".to_owned())
+}
+
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
     let typed = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
-    let issue = connect::call(home, &endpoints::SHOW_ISSUE, &typed).await?.issue;
+    let latest = connect::call(home, &endpoints::SHOW_ISSUE, &typed).await?;
+    let issue = latest.issue;
     if issue != typed.reference && !arguments.json {
         ui::note(format!("· {issue}"));
     }
-    let query = TranscriptQuery { reference: issue.clone(), cwd: typed.cwd, since: None, follow: arguments.follow };
-    let mut printer = Printer { transcript: Transcript::default(), json: arguments.json, records: 0 };
-    loop {
+    let run = match arguments.run.as_deref() {
+        Some(LAST) => Some(latest.run.ok_or_else(|| Failure::new(format!("{issue} has had no run yet")))?),
+        run => run.map(str::to_owned),
+    };
+    let query = TranscriptQuery {
+        reference: issue.clone(),
+        cwd: typed.cwd,
+        since: arguments.since.map(|since| since.to_string()),
+        run,
+        follow: arguments.follow,
+    };
+    let since = arguments.since.map_or(i64::MIN, Timestamp::as_millisecond);
+    let mut printer =
+        Printer { transcript: Transcript::default(), json: arguments.json, since, records: 0, tail: None };
+    if let Some(lines) = arguments.lines {
+        // What exists is read to its end first, so that its last lines are known.
+        printer.tail = Some(Tail::new(lines, arguments.json));
+        let history = TranscriptQuery { follow: false, ..query.clone() };
+        print(home, &history, &mut printer).await?;
+        if let Some(tail) = printer.tail.take() {
+            tail.records().into_iter().try_for_each(|record| printer.print(record))?;
+        }
+    }
+    while arguments.lines.is_none() || arguments.follow {
         match print(home, &query, &mut printer).await {
             Ok(()) => break,
             // Runs continue without the daemon.
@@ -49,21 +92,39 @@ pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
                         .hint(format!("to keep following it, run `kugetsu logs -f {issue}`")));
                 }
             }
-            Err(Interrupted::Disconnected) => {
-                return Err(ClientError::Broken("the daemon closed the stream".to_owned()).into());
-            }
-            Err(Interrupted::Failed(failure)) => return Err(failure),
+            Err(interrupted) => return Err(interrupted.into()),
         }
     }
     printer.transcript.end_line();
     Ok(Exit::Done)
 }
 
+/// Names the latest run.
+const LAST: &str = "last";
+
 struct Printer {
     transcript: Transcript,
     json: bool,
-    /// How many records have been printed.
+    /// Milliseconds since 1970 UTC before which records are not printed.
+    since: i64,
+    /// How many records have been read.
     records: u64,
+    /// Collects records instead of printing them.
+    tail: Option<Tail>,
+}
+
+impl Printer {
+    fn print(&mut self, record: Record) -> Result<(), Failure> {
+        if record.at < self.since {
+            return Ok(());
+        }
+        match &mut self.tail {
+            Some(tail) => tail.push(record),
+            None if self.json => return ui::json_line(&record),
+            None => self.transcript.print(&record),
+        }
+        Ok(())
+    }
 }
 
 /// Why the stream ended early.
@@ -81,21 +142,25 @@ impl From<ClientError> for Interrupted {
     }
 }
 
-/// Prints the records that have not been printed yet. Every stream starts with the first record.
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Disconnected => ClientError::Broken("the daemon closed the stream".to_owned()).into(),
+            Interrupted::Failed(failure) => failure,
+        }
+    }
+}
+
+/// Prints the records that have not been read yet. Every stream starts with the first record.
 async fn print(home: &Home, query: &TranscriptQuery, printer: &mut Printer) -> Result<(), Interrupted> {
     let client = connect::ready(home).await.map_err(Interrupted::Failed)?;
     let mut records = client.stream(&endpoints::TRANSCRIPT, query).await?;
     let mut number = 0;
     while let Some(record) = records.next().await? {
         number += 1;
-        if number <= printer.records {
-            continue;
-        }
-        printer.records = number;
-        if printer.json {
-            ui::json_line(&record).map_err(Interrupted::Failed)?;
-        } else {
-            printer.transcript.print(&record);
+        if number > printer.records {
+            printer.records = number;
+            printer.print(record).map_err(Interrupted::Failed)?;
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use kugetsu_engine::coordinator::delegate::own_words;
 use super::list::{DEFAULT_LIMIT, print_json};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table::Fit;
 use crate::{completions, connect, format, paths, ui};
 
 /// List and change queued and running tasks.
@@ -137,12 +138,18 @@ fn query(one: &One) -> Result<TaskQuery, Failure> {
 
 async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failure> {
     if json {
-        let query = TasksQuery { all, newest_first: all && limit.is_some(), limit, after: None };
+        let query = TasksQuery { all, newest_first: all && limit.is_some(), limit, ..TasksQuery::default() };
         return print_json(connect::stream_list(home, &endpoints::LIST_TASKS, &query).await?).await;
     }
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     // The additional one shows whether there are more.
-    let query = TasksQuery { all, newest_first: all, limit: Some(limit.saturating_add(1)), after: None };
+    let query = TasksQuery {
+        all,
+        newest_first: all,
+        by_priority: !all,
+        limit: Some(limit.saturating_add(1)),
+        ..TasksQuery::default()
+    };
     let mut tasks = connect::list(home, &endpoints::LIST_TASKS, &query).await?;
     let has_more = tasks.len() > limit as usize;
     tasks.truncate(limit as usize);
@@ -168,23 +175,24 @@ fn print_table(tasks: &[TaskObject]) {
     // An issue stands for its latest task. If an issue has several, their IDs are needed to tell them apart.
     let mut seen = HashSet::new();
     let with_ids = !tasks.iter().all(|task| seen.insert(task.run.issue.as_str()));
-    let rows: Vec<Vec<String>> = tasks
-        .iter()
-        .map(|task| {
-            let position = task.place.map_or_else(String::new, |ahead| (ahead + 1).to_string());
-            let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), position];
-            row.push(format::age(&task.run.queued_at, now));
-            if with_ids {
-                row.push(task.run.task.clone());
-            }
-            row.push(own_words(&task.message).to_owned());
-            row
-        })
-        .collect();
-    let headings: &[&str] = if with_ids {
-        &["ISSUE", "STATE", "POSITION", "AGE", "TASK", "MESSAGE"]
-    } else {
-        &["ISSUE", "STATE", "POSITION", "AGE", "MESSAGE"]
+    let with_priorities = tasks.iter().any(|task| task.priority != 0);
+    let mut columns =
+        vec![("ISSUE", Fit::Middle(20)), ("STATE", Fit::Whole), ("POSITION", Fit::Whole), ("AGE", Fit::Whole)];
+    columns.extend(with_priorities.then_some(("PRIORITY", Fit::Whole)));
+    columns.extend(with_ids.then_some(("TASK", Fit::Whole)));
+    columns.push(("MESSAGE", Fit::Free));
+    let row = |task: &TaskObject| {
+        let position = task.place.map_or_else(String::new, |ahead| (ahead + 1).to_string());
+        let age = format::age(&task.run.queued_at, now);
+        let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), position, age];
+        row.extend(with_priorities.then(|| task.priority.to_string()));
+        row.extend(with_ids.then(|| task.run.task.clone()));
+        // A task that waits for another issue says so.
+        let waits = task.run.reason.as_ref().filter(|_| task.run.state == TaskState::Queued);
+        let waits = waits.map(|reason| format!("({reason}) ")).unwrap_or_default();
+        row.push(format!("{waits}{}", own_words(&task.message)));
+        row
     };
-    ui::table_with_tones(headings, &rows, |row| (1, format::tone(tasks[row].run.state)));
+    let rows: Vec<Vec<String>> = tasks.iter().map(row).collect();
+    ui::table_with_tones(&columns, &rows, |row| (1, format::tone(tasks[row].run.state)));
 }

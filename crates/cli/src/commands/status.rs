@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::issue::IssuesQuery;
+use kugetsu_api::issue::{IssueCounts, IssuesQuery};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::status::StatusObject;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
+use serde::Serialize;
 
 use crate::connect;
 use crate::exit::Exit;
@@ -20,9 +21,15 @@ use crate::ui::{self, Tone};
 
 use super::list;
 
-/// How many open and how many ended issues are listed, so that the output fits on a screen.
-const LISTED_MAX: usize = 15;
-const ENDED: &[TaskState] = &[TaskState::Done, TaskState::Failed, TaskState::Timeout, TaskState::Canceled];
+/// How many issues are listed where stdout is not a terminal, whose height limits them otherwise.
+const LISTED_MAX: usize = 30;
+/// How many issues are listed on the smallest terminal.
+const LISTED_MIN: usize = 5;
+/// Lines of the terminal that are not for issues: the daemon, the coordinator, headings, the count of others, the prompt.
+const OTHER_LINES: usize = 12;
+
+const ATTENTION: &[TaskState] = &[TaskState::Blocked, TaskState::Failed, TaskState::Timeout];
+const ENDED: &[TaskState] = &[TaskState::Done, TaskState::Canceled];
 
 /// Show the daemon, the coordinator and recent runs.
 #[derive(Debug, Args)]
@@ -36,36 +43,56 @@ pub(crate) struct Status {
     json: bool,
 }
 
+/// The result as JSON: what the command shows, without a limit by the terminal.
+#[derive(Serialize)]
+struct StatusJson {
+    #[serde(flatten)]
+    status: StatusObject,
+    /// Number of issues by state.
+    issues: IssueCounts,
+    attention: Vec<RunObject>,
+    open: Vec<RunObject>,
+    ended: Vec<RunObject>,
+}
+
 pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
     let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
+    let issues = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
+    let height = if arguments.json { None } else { ui::height() };
+    let max = height.map_or(LISTED_MAX, |height| height.saturating_sub(OTHER_LINES).max(LISTED_MIN));
+    let mut attention = newest(home, ATTENTION, max).await?;
+    // Running issues are shown even if the queue is long.
+    let mut open = newest(home, &[TaskState::Running], max).await?;
+    open.extend(newest(home, &[TaskState::Queued], max).await?);
+    let mut ended = newest(home, ENDED, max).await?;
+    // No group hides the others.
+    attention.truncate((max / 2).max(max.saturating_sub(open.len() + ended.len())));
+    open.truncate((max / 3).max(max.saturating_sub(attention.len() + ended.len())));
+    ended.truncate(max.saturating_sub(attention.len() + open.len()));
     if arguments.json {
-        ui::json(&status)?;
+        ui::json(&StatusJson { status, issues, attention, open, ended })?;
         return Ok(Exit::Done);
     }
     print_daemon(&status);
     print_coordinator(&status);
-    let counts = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
-    // What needs attention is shown even if the queue is long.
-    let mut open = newest(home, &[TaskState::Running, TaskState::Blocked]).await?;
-    open.extend(newest(home, &[TaskState::Queued]).await?);
-    open.truncate(LISTED_MAX);
-    let ended = newest(home, ENDED).await?;
-    for (heading, runs) in [("\nopen", &open), ("\nended", &ended)] {
+    let mut shown = 0;
+    for (heading, runs) in [("\nneed attention", &attention), ("\nopen", &open), ("\nended", &ended)] {
         if !runs.is_empty() {
             ui::toned(Tone::Strong, heading);
             list::print_table(runs);
+            shown += runs.len() as u64;
         }
     }
-    let total = counts.in_states(TaskState::STATES);
-    let more = total.saturating_sub((open.len() + ended.len()) as u64);
-    if more > 0 {
-        ui::toned(Tone::Dim, format!("{more} more; list all with `kugetsu list --limit {total}`"));
+    let total = issues.in_states(TaskState::STATES);
+    if total > shown {
+        ui::toned(Tone::Dim, format!("{} more; list all with `kugetsu list --limit {total}`", total - shown));
     }
     Ok(Exit::Done)
 }
 
-async fn newest(home: &Home, states: &[TaskState]) -> Result<Vec<RunObject>, Failure> {
-    let query = IssuesQuery { states: Some(list::states(states)), limit: Some(LISTED_MAX as u32), after: None };
+async fn newest(home: &Home, states: &[TaskState], max: usize) -> Result<Vec<RunObject>, Failure> {
+    let limit = u32::try_from(max).unwrap_or(u32::MAX);
+    let query = IssuesQuery { states: Some(list::states(states)), limit: Some(limit), ..IssuesQuery::default() };
     connect::list(home, &endpoints::LIST_ISSUES, &query).await
 }
 

@@ -99,14 +99,85 @@ fn status_shows_running_tasks_before_a_long_queue() {
     let repository = world.repository("demo");
     let running = world.queue(&repository, &script(&["say ready", "hang"]));
     world.await_state(&running, "running");
-    for _ in 0..16 {
+    for _ in 0..32 {
         world.queue(&repository, "later");
     }
     let status = world.run(["status"]);
     let mut expected = vec![1];
-    expected.extend((4..=17).rev());
+    expected.extend((5..=33).rev());
     assert_eq!(numbers(&status), expected, "{status}");
-    assert!(status.contains("\n2 more; list all with `kugetsu list --limit 17`"), "{status}");
+    assert!(status.contains("\n3 more; list all with `kugetsu list --limit 33`"), "{status}");
+    let json = world.json(["status", "--json"]);
+    let lengths = ["attention", "open", "ended"].map(|group| json[group].as_array().unwrap().len());
+    assert_eq!((lengths, &json["issues"]["queued"], &json["running"]), ([0, 30, 0], &32.into(), &1.into()));
+}
+
+#[test]
+fn status_shows_what_needs_attention_first() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["error the model is gone"]));
+    world.start(&repository, &script(&["say done"]));
+    world.run(["config", "set", "agents.max", "0"]);
+    world.queue(&repository, "later");
+    let status = world.run(["status"]);
+    assert_eq!(numbers(&status), [1, 3, 2], "{status}");
+    assert!(status.contains("need attention"), "{status}");
+}
+
+#[tokio::test]
+async fn list_selects_states_and_repositories() {
+    let world = World::new();
+    let repository = paused(&world);
+    world.run(["status"]);
+    queue(&world, &repository, 3).await;
+    world.run(["queue", "cancel", "local/demo#2"]);
+    world.queue(&world.repository("other"), "later");
+    assert_eq!(list(&world, &["list", "--state", "canceled"]).0, [2]);
+    assert_eq!(list(&world, &["list", "--state", "canceled,queued", "--json"]).0, [3, 2, 1]);
+    let all = world.run(["list", "--repo", "other"]);
+    assert!(all.contains("local/other#1") && numbers(&all).is_empty(), "{all}");
+    for name in ["demo", "local/demo", repository.path().to_str().unwrap()] {
+        assert_eq!(list(&world, &["list", "--repo", name]).0, [3, 2, 1], "{name}");
+    }
+    let (listed, notes) = list(&world, &["list", "--repo", "demo", "--state", "queued", "--limit", "1"]);
+    assert_eq!((listed, notes.as_str()), (vec![3], "older issues not shown; list more with --limit 10\n"));
+    assert_eq!(list(&world, &["list", "--state", "done"]).0, [0; 0]);
+    for wrong in [["--state", "sleeping"], ["--repo", "unknown"]] {
+        let output = world.attempt(["list", wrong[0], wrong[1]]);
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    }
+}
+
+#[test]
+fn queue_list_is_in_the_order_in_which_tasks_start() {
+    let world = World::new();
+    let repository = paused(&world);
+    for priority in ["0", "5", "-1", "5"] {
+        world.run_in(repository.path(), ["start", ".", "job", "--priority", priority]);
+    }
+    let queue = world.run(["queue", "list"]);
+    assert_eq!(numbers(&queue), [2, 4, 1, 3], "{queue}");
+    assert!(queue.contains("PRIORITY"), "{queue}");
+    assert_eq!(list(&world, &["queue", "list", "--limit", "2"]).0, [2, 4]);
+    assert_eq!(list(&world, &["queue", "list", "--json"]).0, [1, 2, 3, 4], "scripts get the order of queueing");
+}
+
+#[test]
+fn task_that_cannot_start_says_why_everywhere() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["error the model is gone"]));
+    let output = world.try_in(repository.path(), ["start", ".", "next", "--after", "local/demo#1"]);
+    let text = shown(&output);
+    assert!(text.contains("local/demo#1 is failed; this task starts only when it is done"), "{text}");
+    for command in [vec!["list"], vec!["queue", "list"], vec!["status"], vec!["queue", "show", "local/demo#2"]] {
+        let text = world.run(&command);
+        assert!(text.contains("waits until local/demo#1 is done, which is failed"), "{command:?}: {text}");
+    }
+    world.run(["config", "set", "agents.max", "0"]);
+    let output = world.try_in(repository.path(), ["start", ".", "next"]);
+    assert!(shown(&output).contains("no task starts while agents.max is 0"), "{}", shown(&output));
 }
 
 #[test]

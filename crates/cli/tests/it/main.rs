@@ -13,6 +13,7 @@ mod git_servers;
 mod import;
 mod lists;
 mod live_settings;
+mod logs;
 mod messages;
 mod opencode;
 mod pull_requests;

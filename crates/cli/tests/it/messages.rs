@@ -124,6 +124,13 @@ fn redact_word(word: &str) -> String {
     if word.trim_end().parse::<jiff::Timestamp>().is_ok() {
         return word.replace(word.trim_end(), "TIME");
     }
+    // Local times of transcripts and details.
+    if word.trim_end().len() == 10 && word.trim_end().parse::<jiff::civil::Date>().is_ok() {
+        return word.replace(word.trim_end(), "DATE");
+    }
+    if word.trim_end().len() == 8 && word.trim_end().parse::<jiff::civil::Time>().is_ok() && word.contains(':') {
+        return word.replace(word.trim_end(), "TIME");
+    }
     let mut out = String::new();
     let mut part = String::new();
     for c in word.chars().chain(['\0']) {

@@ -8,9 +8,10 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
-use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
 use kugetsu_git::mirror::SourceError;
@@ -73,14 +74,37 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     if let Some(task) = asked_by {
         lineage::may_start(engine, task).await?;
     }
+    let obstacles = obstacles(engine, after.as_ref()).await?;
     let draft = Draft { id, message, after, asked_by };
-    match request.kind {
+    let queued = match request.kind {
         WireKind::Start => start(engine, &request, &reference, draft, cwd).await,
         WireKind::Continue => continue_issue(engine, &request, &reference, draft, cwd).await,
         WireKind::Delegate | WireKind::Report => {
             Err(usage("messages for the coordinator are not queued this way").hint("kugetsu delegate \"<message>\""))
         }
+    };
+    queued.map(|queued| Queued { notes: [queued.notes, obstacles].concat(), ..queued })
+}
+
+/// Returns warnings about what keeps a task in the queue until the user does something.
+async fn obstacles(engine: &Engine, after: Option<&(IssueId, IssueRef)>) -> Result<Vec<String>, Problem> {
+    let mut obstacles = Vec::new();
+    if engine.settings().agents.max == 0 {
+        obstacles.push(
+            "no task starts while agents.max is 0; raise it with `kugetsu config set agents.max <number>`".to_owned(),
+        );
     }
+    if let Some((issue, reference)) = after
+        && let Some(view) = engine.store().view(*issue).await.map_err(store_failed)?
+        && view.task.state.is_final()
+        && view.task.state != TaskState::Done
+    {
+        let state = view.task.state.name();
+        obstacles.push(format!(
+            "{reference} is {state}; this task starts only when it is done: `kugetsu queue retry {reference}`"
+        ));
+    }
+    Ok(obstacles)
 }
 
 /// The parts of a task that do not depend on its issue.

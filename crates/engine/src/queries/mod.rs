@@ -1,6 +1,7 @@
-//! Reads for people: tasks, events, transcripts, and why a task is not running.
+//! Reads for people: tasks, repositories, events, transcripts, and why a task is not running.
 
 pub mod events;
+pub mod repos;
 pub mod tasks;
 pub mod transcript;
 pub mod why;

@@ -5,8 +5,11 @@ use std::path::Path;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::task::TaskState;
 use kugetsu_forge::references::reference::Reference;
+use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
@@ -46,10 +49,11 @@ pub async fn live_task(engine: &Engine, name: &str, cwd: &Path) -> Result<RunVie
 
 async fn by_id(engine: &Engine, name: &str) -> Result<Option<RunView>, Problem> {
     let Ok(id) = name.parse::<TaskId>() else { return Ok(None) };
-    engine.store().view(id).await.map_err(store_failed)?.map(Some).ok_or_else(|| {
+    let view = engine.store().view(id).await.map_err(store_failed)?.ok_or_else(|| {
         Problem::new(ProblemKind::NotFound, format!("no task {name}"))
             .hint("list all tasks with `kugetsu queue list --all --json`")
-    })
+    })?;
+    with_current_reason(engine, view).await.map(Some).map_err(store_failed)
 }
 
 /// Returns the latest task of an issue.
@@ -57,9 +61,27 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
     latest(engine, &resolve::issue(engine, &Reference::new(reference), cwd).await?).await
 }
 
+/// Adds to the reason of a task that waits for another issue what that issue is now, unless it can still become done.
+///
+/// # Errors
+/// The other issue could not be read.
+pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<RunView, StoreError> {
+    if view.task.state == TaskState::Queued
+        && let Some(after) = view.task.after
+        && let Some(other) = engine.store().view(after).await?
+        && other.task.state.is_final()
+        && other.task.state != TaskState::Done
+    {
+        view.task.reason =
+            Some(format!("waits until {} is done, which is {}", other.reference, other.task.state.name()));
+    }
+    Ok(view)
+}
+
 pub(crate) async fn latest(engine: &Engine, issue: &Issue) -> Result<RunView, Problem> {
     let view = engine.store().view(issue.id).await.map_err(store_failed)?;
-    view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))
+    let view = view.ok_or_else(|| internal(format!("{} has no task", issue.reference)))?;
+    with_current_reason(engine, view).await.map_err(store_failed)
 }
 
 /// Returns the state of the daemon.

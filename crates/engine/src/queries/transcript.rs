@@ -19,13 +19,18 @@ const CHUNK: usize = 64 * 1024;
 /// Chunks that are buffered for a slow reader. A reader that is slower still only holds up the reading.
 const BUFFER: usize = 4;
 
-/// Streams the records of an issue's runs, one JSON object per line, without runs that ended before `since`. With `follow`
-/// the stream lasts until no task of the issue is queued or running.
-pub fn transcript(engine: &Engine, issue: IssueId, since: Option<Timestamp>, follow: bool) -> mpsc::Receiver<Vec<u8>> {
+/// Streams the records of an issue's runs, one JSON object per line, without runs that ended before `since`, or of one
+/// `run`. With `follow` the stream lasts until no task of the issue is queued or running.
+pub fn transcript(
+    engine: &Engine,
+    issue: IssueId,
+    (since, run): (Option<Timestamp>, Option<RunId>),
+    follow: bool,
+) -> mpsc::Receiver<Vec<u8>> {
     let (chunks, stream) = mpsc::channel(BUFFER);
     let engine = engine.clone();
     tokio::spawn(async move {
-        let sender = Sender { engine, issue, since, chunks };
+        let sender = Sender { engine, issue, since, run, chunks };
         if let Err(error) = sender.send_runs(follow).await {
             tracing::error!(%issue, %error, "a transcript cannot be read to its end");
         }
@@ -37,6 +42,7 @@ struct Sender {
     engine: Engine,
     issue: IssueId,
     since: Option<Timestamp>,
+    run: Option<RunId>,
     chunks: mpsc::Sender<Vec<u8>>,
 }
 
@@ -47,7 +53,8 @@ impl Sender {
     /// Returns the issue's runs, oldest first.
     async fn runs(&self) -> Result<Vec<RunId>, StoreError> {
         let query = RunQuery { since: self.since, ..RunQuery::new(self.issue) };
-        Ok(self.engine.store().runs(query).await?.into_iter().rev().map(|run| run.id).collect())
+        let runs = self.engine.store().runs(query).await?.into_iter().rev().map(|run| run.id);
+        Ok(runs.filter(|run| self.run.is_none_or(|only| only == *run)).collect())
     }
 
     async fn send_runs(&self, follow: bool) -> Result<(), StoreError> {

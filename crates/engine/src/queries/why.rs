@@ -12,6 +12,7 @@ use kugetsu_store::effect::EffectView;
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::RunView;
 
+use crate::clock::local_time;
 use crate::engine::Engine;
 use crate::problems::store_failed;
 use crate::queries::tasks;
@@ -41,7 +42,7 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
         TaskState::Queued => queued(engine, &issue, &mut why).await?,
         TaskState::Running => {
             why.because.push(match &why.view.run {
-                Some(run) => format!("running since {}", run.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")),
+                Some(run) => format!("running since {}", local_time(run.started_at)),
                 None => "its run is starting".to_owned(),
             });
             why.next.push(format!("follow it with `kugetsu logs -f {name}`"));
@@ -83,7 +84,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
     Some(if effect.failed {
         format!("{action} failed and was given up after {attempts}: {error}")
     } else {
-        let next = effect.due_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let next = local_time(effect.due_at);
         format!("{action} failed after {attempts} and is tried again at {next}: {error}")
     })
 }

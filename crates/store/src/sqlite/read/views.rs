@@ -2,9 +2,11 @@
 
 use std::cmp::Reverse;
 
+use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
+use kugetsu_domain::task::TaskKind;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::driver::Rows;
 use crate::error::StoreError;
@@ -31,7 +33,8 @@ pub(in crate::sqlite) fn views(
             view => views.push(view),
         }
     }
-    let is_full = query.limit.is_some_and(|limit| page.len() == limit as usize);
+    let has_next = !matches!(query.filter, ViewFilter::Next);
+    let is_full = has_next && query.limit.is_some_and(|limit| page.len() == limit as usize);
     Ok((views, page.last().copied().filter(|_| is_full)))
 }
 
@@ -59,10 +62,17 @@ fn positions(connection: &Connection, query: &ViewQuery) -> Result<Vec<i64>, Sto
     let (statements, key) = match &query.filter {
         ViewFilter::Task(task) => (&TASK, Some(task.to_string())),
         ViewFilter::Issue(issue) => (&SHOWN_OF, Some(issue.to_string())),
-        ViewFilter::Issues(shown_as) => {
+        ViewFilter::Issues { shown_as, repo } => {
+            let repo = match repo {
+                None => None,
+                Some(repo) => match repo_id(connection, repo)? {
+                    None => return Ok(Vec::new()),
+                    id => id,
+                },
+            };
             let mut page = Vec::new();
             for shown_as in shown_as {
-                page.extend(numbers(connection, &SHOWN, Some(shown_as.name().to_owned()), query)?);
+                page.extend(shown_numbers(connection, shown_as.name(), repo, query)?);
             }
             match query.order {
                 Order::NewestFirst => page.sort_unstable_by_key(|seq| Reverse(*seq)),
@@ -75,6 +85,7 @@ fn positions(connection: &Connection, query: &ViewQuery) -> Result<Vec<i64>, Sto
         ViewFilter::Before(task) => (&BEFORE, Some(task.to_string())),
         ViewFilter::DelegatedBy(task) => (&DELEGATED_BY, Some(task.to_string())),
         ViewFilter::Live => (&LIVE, None),
+        ViewFilter::Next => return next(connection, query.limit.map_or(i64::MAX, i64::from)),
         ViewFilter::All => (&ALL, None),
     };
     numbers(connection, statements, key, query)
@@ -86,15 +97,59 @@ fn numbers(
     key: Option<String>,
     query: &ViewQuery,
 ) -> Result<Vec<i64>, StoreError> {
+    let (statement, cursor, limit) = page_of(statements, query);
+    let mut statement = connection.prepare_cached(statement)?;
+    let numbers = statement.query_map(params![key, cursor, limit], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+fn shown_numbers(
+    connection: &Connection,
+    shown_as: &str,
+    repo: Option<i64>,
+    query: &ViewQuery,
+) -> Result<Vec<i64>, StoreError> {
+    let (statement, cursor, limit) = page_of(&SHOWN, query);
+    let mut statement = connection.prepare_cached(statement)?;
+    let numbers = statement.query_map(params![shown_as, cursor, limit, repo], |row| row.get(0))?;
+    Ok(numbers.collect::<Result<_, _>>()?)
+}
+
+/// Returns the statement for the query's order, and its cursor and limit.
+fn page_of<'a>(statements: &[&'a str; 2], query: &ViewQuery) -> (&'a str, i64, i64) {
     let [newest_first, oldest_first] = *statements;
     let (statement, start) = match query.order {
         Order::NewestFirst => (newest_first, i64::MAX),
         Order::OldestFirst => (oldest_first, i64::MIN),
     };
-    let mut statement = connection.prepare_cached(statement)?;
-    let limit = query.limit.map_or(i64::MAX, i64::from);
-    let numbers = statement.query_map(params![key, query.cursor.unwrap_or(start), limit], |row| row.get(0))?;
-    Ok(numbers.collect::<Result<_, _>>()?)
+    (statement, query.cursor.unwrap_or(start), query.limit.map_or(i64::MAX, i64::from))
+}
+
+fn next(connection: &Connection, limit: i64) -> Result<Vec<i64>, StoreError> {
+    let running = connection.prepare_cached(RUNNING)?.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>();
+    let mut page: Vec<i64> = running?;
+    let mut queued: Vec<(Reverse<i64>, i64)> = Vec::new();
+    let mut statement = connection.prepare_cached(BY_PRIORITY)?;
+    for kind in TaskKind::ALL {
+        let rows = statement.query_map(params![kind.name(), limit], |row| Ok((Reverse(row.get(0)?), row.get(1)?)))?;
+        queued.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    queued.sort_unstable();
+    page.extend(queued.into_iter().map(|(_, seq)| seq));
+    page.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(page)
+}
+
+const RUNNING: &str = "SELECT seq FROM tasks INDEXED BY tasks_one_running WHERE state = 'running' ORDER BY seq LIMIT ?";
+
+const BY_PRIORITY: &str = "\
+    SELECT priority, seq FROM tasks INDEXED BY tasks_queue WHERE state = 'queued' AND kind = ?1 \
+    ORDER BY priority DESC, seq LIMIT ?2";
+
+fn repo_id(connection: &Connection, repo: &RepoRef) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM repos WHERE base = ?1 AND project = ?2")?;
+    let id = statement.query_row(params![repo.base.as_str(), repo.project.as_str()], |row| row.get(0));
+    Ok(id.optional()?)
 }
 
 /// A statement for both orders. `?1` is the filter's key, `?2` the cursor, `?3` the limit.
@@ -109,7 +164,9 @@ macro_rules! page {
 
 const TASK: [&str; 2] = page!("seq", "tasks WHERE id = ?1");
 const SHOWN_OF: [&str; 2] = page!("shown_task", "issues WHERE id = ?1");
-const SHOWN: [&str; 2] = page!("shown_task", "issues INDEXED BY issues_shown WHERE shown_as = ?1");
+/// `?4` is the repository, or null for all.
+const SHOWN: [&str; 2] =
+    page!("shown_task", "issues INDEXED BY issues_shown WHERE shown_as = ?1 AND (?4 IS NULL OR repo = ?4)");
 const TASKS_OF: [&str; 2] = page!("seq", "tasks INDEXED BY tasks_by_issue WHERE issue = ?1");
 const BEFORE: [&str; 2] = page!(
     "seq",
@@ -190,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_view_reads_no_table_as_a_whole() {
-        for query in [VIEW, VIEW_WITHOUT_MESSAGE, RUNS] {
+        for query in [VIEW, VIEW_WITHOUT_MESSAGE, RUNS, BY_PRIORITY] {
             let plan = plan(query);
             assert!(!plan.iter().any(|step| step.contains("SCAN")), "{query}: {plan:#?}");
         }

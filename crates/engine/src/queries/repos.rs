@@ -1,0 +1,46 @@
+//! Repositories that kugetsu has worked on.
+
+use std::path::Path;
+
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_forge::references::parser::parse;
+use kugetsu_store::view::Repo;
+
+use crate::engine::Engine;
+use crate::problems::{store_failed, usage};
+use crate::resolve;
+
+/// Maximum number of candidates that an error lists.
+const LISTED: usize = 10;
+
+/// Returns the stored repository that `typed` names: a path, the whole name as kugetsu prints it, `owner/repo`, the last
+/// part of the name, or a URL.
+pub async fn find(engine: &Engine, typed: &str, cwd: &Path) -> Result<Repo, Problem> {
+    let unknown = || {
+        Problem::new(ProblemKind::NotFound, format!("kugetsu has not worked on a repository {typed}"))
+            .hint("list issues with their repositories with `kugetsu list`")
+    };
+    if let Some(found) = resolve::repo_at(engine, typed, cwd).await? {
+        return found.ok_or_else(unknown);
+    }
+    let stored: Vec<Repo> = engine.store().repos().await.map_err(store_failed)?;
+    let stored: Vec<Repo> = stored.into_iter().filter(|repo| !repo.name.base.is_coordinator()).collect();
+    if let Ok(address) = parse(typed, &engine.settings().servers.known(), None)
+        && let Some(name) = address.repo()
+        && let Some(repo) = stored.iter().find(|repo| repo.name == name)
+    {
+        return Ok(repo.clone());
+    }
+    let is_named = |repo: &&Repo| {
+        let project = repo.name.project.as_str();
+        let last = project.rsplit('/').next().unwrap_or_default();
+        [repo.name.to_string().as_str(), project, last].iter().any(|name| name.eq_ignore_ascii_case(typed))
+    };
+    let mut found: Vec<&Repo> = stored.iter().filter(is_named).collect();
+    if found.len() > 1 {
+        let names: Vec<String> = found.iter().take(LISTED).map(|repo| repo.name.to_string()).collect();
+        return Err(usage(format!("several repositories are called {typed}: {}", names.join(", ")))
+            .hint(format!("name one of them, such as {}", names[0])));
+    }
+    found.pop().cloned().ok_or_else(unknown)
+}
