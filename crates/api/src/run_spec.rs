@@ -112,6 +112,17 @@ pub struct IssueSpec {
     pub base_sha: Option<String>,
     /// The commit that kugetsu last pushed to the issue's branch.
     pub pushed: Option<String>,
+    pub uncommitted: Uncommitted,
+}
+
+/// How a run treats files that the agent left uncommitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uncommitted {
+    /// The run is `blocked`.
+    Block,
+    /// The host commits them.
+    Commit,
 }
 
 /// Where a repository is cloned from.

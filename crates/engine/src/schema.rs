@@ -118,6 +118,17 @@ pub struct Run {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "1h"))]
     pub timeout: Duration,
+    /// Files that an agent left uncommitted: `block` ends the run as `blocked`; `commit` commits them, tracked and untracked,
+    /// with the agent's last message.
+    #[schemars(extend("default" = "block"))]
+    pub uncommitted: Uncommitted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Uncommitted {
+    Block,
+    Commit,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -145,7 +145,7 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
         notes: run.home.agents(),
         tools: vec![],
     };
-    let AgentOutcome { end, usage, .. } = match Agent::of(run) {
+    let AgentOutcome { end, usage, last_text, .. } = match Agent::of(run) {
         Ok(agent) => run_turn(run, &agent, &launch, &PromptSource::Issue(issue, &files), &mut interrupts).await,
         Err(error) => AgentOutcome::not_launched(error),
     };
@@ -153,7 +153,7 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
     let result = match end {
         // Another run holds the issue now: nothing of it may be touched.
         End::Superseded => RunResult::without_work(&End::Superseded),
-        end => finish(end, issue, &files, run, &mut interrupts).await,
+        end => finish(end, issue, &files, run, &last_text, &mut interrupts).await,
     };
     result.with_usage(&usage)
 }

@@ -47,16 +47,35 @@ impl From<Interruption> for End {
 /// The worktree after the agent's part, as the host sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inspection {
+    /// The issue's short reference, for commands that the user can type.
+    pub(crate) issue: String,
+    /// The issue's branch.
+    pub(crate) branch: String,
     /// Commits on top of the base.
     pub(crate) commits: u64,
     /// How many files have changes that are in no commit.
     pub(crate) uncommitted: u64,
     /// The names of some of them.
     pub(crate) uncommitted_names: Vec<String>,
-    /// Branches with commits that are not part of what is pushed.
-    pub(crate) unpushed_branches: Vec<String>,
+    /// Why the host did not commit them, although the settings ask for it.
+    pub(crate) not_committed: Option<String>,
+    /// Other work that is not pushed.
+    pub(crate) left_behind: Vec<Left>,
+    /// Operations that were started and not ended, with what ends them.
+    pub(crate) unfinished: Vec<(String, &'static str)>,
     /// Why the worktree could not be inspected.
     pub(crate) error: Option<String>,
+}
+
+/// Work that is in a commit or a directory, but not on the pushed branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// A noun phrase, such as `branch aside`.
+    pub(crate) name: String,
+    /// Whether an earlier run that was `done` left the same.
+    pub(crate) is_accepted: bool,
+    /// Whether the pushed branch is of no use without it.
+    pub(crate) is_needed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +84,8 @@ pub(crate) enum Push {
     None,
     Done {
         branch: String,
+        /// Whether kugetsu had not pushed this commit before.
+        is_new: bool,
     },
     /// Only the user can make it work: credentials, a protected branch, commits of others.
     NeedsPerson(String),
@@ -121,7 +142,7 @@ pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdi
 }
 
 /// The end of a turn is not the end of a task: a turn that ended without an error is only `done` if nothing was refused,
-/// the worktree could be inspected, and the commits, if there are any, were pushed. The first thing that is wrong decides.
+/// the worktree could be inspected, and all work was pushed. The first thing that is wrong decides.
 fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, String) {
     let failed = |why: &str| (Verdict::Failed, why.to_owned());
     if let Some(doubt) = &turn.doubt {
@@ -150,70 +171,159 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Strin
             format!("the agent was denied permission: {} ({}){more}", refusal.title, refusal.reason),
         );
     }
+    of_inspection(inspection, push)
+}
+
+/// The verdict on a turn that ended well.
+fn of_inspection(inspection: &Inspection, push: &Push) -> (Verdict, String) {
     if let Some(error) = &inspection.error {
         return (
             Verdict::Failed,
             format!("the agent ended its turn, but the worktree could not be inspected: {error}"),
         );
     }
-    match push {
-        Push::NeedsPerson(why) => (Verdict::Blocked, format!("could not push the work: {why}")),
-        Push::Failed(why) => (Verdict::Failed, format!("could not push the work: {why}")),
-        Push::Done { branch } => {
-            let commits = counted(inspection.commits, "commit");
-            (Verdict::Done, format!("{commits} pushed to {branch}{}", left_behind(inspection)))
+    if let Some((operation, ending)) = inspection.unfinished.first() {
+        return (
+            Verdict::Blocked,
+            format!(
+                "{operation} is unfinished, so nothing was pushed; end it with `kugetsu continue {} \"finish or abort \
+                 {operation}\"`, or in the worktree: {ending}",
+                inspection.issue
+            ),
+        );
+    }
+    let (ending, is_new) = match push {
+        Push::NeedsPerson(why) => return (Verdict::Blocked, format!("could not push the work: {why}")),
+        Push::Failed(why) => return (Verdict::Failed, format!("could not push the work: {why}")),
+        Push::Done { branch, is_new } => {
+            (format!("{} pushed to {branch}", counted(inspection.commits, "commit")), *is_new)
         }
-        Push::None => (Verdict::Done, format!("the agent ended its turn; no commits{}", left_behind(inspection))),
+        Push::None if inspection.commits > 0 => ("the agent ended its turn; no new commits".to_owned(), false),
+        Push::None => ("the agent ended its turn; no commits".to_owned(), false),
+    };
+    match (left_behind(inspection), what_to_do(inspection, is_new)) {
+        (left, Some(todo)) => (Verdict::Blocked, format!("{ending}, but {left}; {todo}")),
+        (left, None) if left.is_empty() => (Verdict::Done, ending),
+        (left, None) => (Verdict::Done, format!("{ending}; {left}")),
     }
 }
 
-/// Mentions work that is not pushed: files that are in no commit, and commits on other branches.
+/// Lists work that is not pushed: files that are in no commit, and commits elsewhere.
 fn left_behind(inspection: &Inspection) -> String {
-    format!("{}{}", files(inspection), branches(&inspection.unpushed_branches))
+    let names: Vec<&str> = inspection.left_behind.iter().map(|left| left.name.as_str()).collect();
+    let mut parts = files(inspection);
+    if !names.is_empty() {
+        parts.push(format!("not pushed: {}", some_of(&names)));
+    }
+    parts.join("; ")
 }
 
-fn branches(unpushed: &[String]) -> String {
-    match unpushed {
+fn files(inspection: &Inspection) -> Vec<String> {
+    let names: Vec<&str> = inspection.uncommitted_names.iter().map(String::as_str).collect();
+    let shown = match inspection.uncommitted {
+        0 => return Vec::new(),
+        1 => format!("1 file is not committed: {}", some_of(&names)),
+        more => format!("{more} files are not committed: {}", some_of(&names)),
+    };
+    let why = inspection.not_committed.as_ref();
+    vec![why.map_or(shown.clone(), |why| format!("{shown} (kugetsu could not commit them: {why})"))]
+}
+
+fn some_of(names: &[&str]) -> String {
+    match names {
         [] => String::new(),
-        [one] => format!("; {one} has commits that are not pushed"),
-        [one, two] => format!("; {one} and {two} have commits that are not pushed"),
-        [one, two, more @ ..] => {
-            format!("; {one}, {two} and {} more have commits that are not pushed", more.len())
-        }
+        [first, second, third, _, ..] => format!("{first}, {second}, {third}, ..."),
+        few => few.join(", "),
     }
 }
 
-fn files(inspection: &Inspection) -> String {
-    let shown = inspection.uncommitted_names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    match inspection.uncommitted {
-        0 => String::new(),
-        1 => format!("; 1 file is not committed: {shown}"),
-        more if more as usize > 3 => format!("; {more} files are not committed: {shown}, ..."),
-        more => format!("; {more} files are not committed: {shown}"),
+/// A command that gets the work that was left behind onto the branch; `None` if the run is `done` without it.
+///
+/// Uncommitted files and commits that the branch needs always count. Other work counts if nothing new was pushed, because it may
+/// be all that the agent did, unless an earlier run that was `done` left it.
+fn what_to_do(inspection: &Inspection, is_new: bool) -> Option<String> {
+    let Inspection { issue, branch, .. } = inspection;
+    let needed = inspection.left_behind.iter().any(|left| left.is_needed);
+    let elsewhere = !is_new && inspection.left_behind.iter().any(|left| !left.is_accepted);
+    if inspection.uncommitted > 0 {
+        let setting = match inspection.not_committed {
+            Some(_) => "",
+            None => ", or let kugetsu commit such files: `kugetsu config set run.uncommitted commit`",
+        };
+        return Some(format!("`kugetsu continue {issue} \"commit or remove what is not committed\"`{setting}"));
     }
+    if needed {
+        return Some(format!("`kugetsu continue {issue} \"push the submodule's commits to its server\"`"));
+    }
+    elsewhere.then(|| format!("`kugetsu continue {issue} \"commit the work on {branch}\"`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn inspection() -> Inspection {
+        Inspection { issue: "local/demo#1".to_owned(), branch: "kugetsu/1-x".to_owned(), ..Inspection::default() }
+    }
+
+    fn left(name: &str) -> Left {
+        Left { name: name.to_owned(), is_accepted: false, is_needed: false }
+    }
+
+    fn pushed(is_new: bool) -> Push {
+        Push::Done { branch: "kugetsu/1-x".to_owned(), is_new }
+    }
+
     #[test]
-    fn work_that_is_not_pushed_is_mentioned_by_name() {
-        let inspection = |branches: &[&str]| Inspection {
-            uncommitted: 1,
-            uncommitted_names: vec!["a.txt".to_owned()],
-            unpushed_branches: branches.iter().map(|name| (*name).to_owned()).collect(),
-            ..Inspection::default()
-        };
-        assert_eq!(left_behind(&Inspection::default()), "");
-        assert_eq!(left_behind(&inspection(&[])), "; 1 file is not committed: a.txt");
-        assert_eq!(
-            left_behind(&inspection(&["x"])),
-            "; 1 file is not committed: a.txt; x has commits that are not pushed"
-        );
-        assert!(left_behind(&inspection(&["x", "y"])).ends_with("; x and y have commits that are not pushed"));
+    fn uncommitted_files_block_even_when_commits_were_pushed() {
+        let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let inspection = Inspection { commits: 2, uncommitted: 4, uncommitted_names: names, ..inspection() };
+        let (verdict, reason) = of_inspection(&inspection, &pushed(true));
+        assert_eq!(verdict, Verdict::Blocked);
         assert!(
-            left_behind(&inspection(&["x", "y", "z"])).ends_with("; x, y and 1 more have commits that are not pushed")
+            reason.starts_with(
+                "2 commits pushed to kugetsu/1-x, but 4 files are not committed: a, b, c, ...; `kugetsu continue local/demo#1"
+            ),
+            "{reason}"
         );
+        assert!(reason.contains("run.uncommitted"), "{reason}");
+    }
+
+    #[test]
+    fn work_elsewhere_blocks_unless_something_new_was_pushed_or_it_was_accepted() {
+        let inspection = Inspection { left_behind: vec![left("stash 1234")], ..inspection() };
+        let (verdict, reason) = of_inspection(&inspection, &Push::None);
+        assert_eq!(verdict, Verdict::Blocked);
+        assert!(reason.starts_with("the agent ended its turn; no commits, but not pushed: stash 1234; "), "{reason}");
+        assert_eq!(of_inspection(&inspection, &pushed(false)).0, Verdict::Blocked);
+        let (verdict, reason) = of_inspection(&inspection, &pushed(true));
+        assert_eq!(
+            (verdict, reason.as_str()),
+            (Verdict::Done, "0 commits pushed to kugetsu/1-x; not pushed: stash 1234")
+        );
+        let accepted = Left { is_accepted: true, ..left("stash 1234") };
+        let inspection = Inspection { left_behind: vec![accepted], ..inspection };
+        assert_eq!(of_inspection(&inspection, &Push::None).0, Verdict::Done);
+    }
+
+    #[test]
+    fn submodule_commits_that_no_server_has_block_a_pushed_branch() {
+        let needed = Left { is_needed: true, ..left("submodule lib") };
+        let inspection = Inspection { left_behind: vec![needed], ..inspection() };
+        assert_eq!(of_inspection(&inspection, &pushed(true)).0, Verdict::Blocked);
+    }
+
+    #[test]
+    fn turn_without_changes_is_done() {
+        let (verdict, reason) = of_inspection(&inspection(), &Push::None);
+        assert_eq!((verdict, reason.as_str()), (Verdict::Done, "the agent ended its turn; no commits"));
+    }
+
+    #[test]
+    fn unfinished_operation_is_named_and_blocks() {
+        let unfinished = vec![("a rebase".to_owned(), "`git rebase --abort`")];
+        let (verdict, reason) = of_inspection(&Inspection { unfinished, ..inspection() }, &Push::None);
+        assert_eq!(verdict, Verdict::Blocked);
+        assert!(reason.starts_with("a rebase is unfinished, so nothing was pushed"), "{reason}");
     }
 }

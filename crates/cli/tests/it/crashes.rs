@@ -66,7 +66,8 @@ fn stopping_the_daemon_leaves_agents_running() {
 fn task_of_a_killed_runner_is_retried_in_the_same_session() {
     let world = World::new();
     let repository = world.repository("demo");
-    let reference = world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go"]));
+    let reference =
+        world.queue(&repository, &script(&["history", "write half.txt half", "say ready", "wait go", "commit all"]));
     await_ready(&world, &reference);
     let session = world.latest(&reference)["session_id"].clone();
     let first = world.latest(&reference)["run"].clone();

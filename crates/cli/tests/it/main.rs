@@ -25,6 +25,7 @@ mod server;
 mod settings;
 mod start;
 mod terminal;
+mod unfinished;
 mod waiting;
 mod world;
 mod wrong_input;

@@ -197,14 +197,15 @@ fn each_run_has_its_own_temporary_directory() {
 }
 
 #[test]
-fn uncommitted_files_are_reported() {
+fn uncommitted_files_block_the_task() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["write left.txt over"]));
-    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
     assert_eq!((&run["pushed"], &run["commits"]), (&false.into(), &0.into()));
     let reason = run["reason"].as_str().unwrap();
     assert!(reason.contains("no commits") && reason.contains("left.txt"), "{reason}");
+    assert!(reason.contains("kugetsu continue local/demo#1"), "{reason}");
 }
 
 #[test]

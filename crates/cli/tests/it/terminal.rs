@@ -181,7 +181,7 @@ fn lists_are_truncated_only_on_a_terminal() {
     let world = World::new();
     let repository = world.repository("demo");
     let long = "a file whose name is long ".repeat(8);
-    world.start(&repository, &script(&[&format!("say {long}"), "write notes.txt x"]));
+    world.start(&repository, &script(&[&format!("say {long}"), "write notes.txt x", "commit notes"]));
     let reason = world.latest("local/demo#1")["reason"].as_str().unwrap().to_owned();
     let queue = world.run(["queue", "list", "--all"]);
     assert!(queue.contains(long.trim()), "{queue}");

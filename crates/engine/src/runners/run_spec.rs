@@ -3,7 +3,7 @@
 use kugetsu_agent::Policy;
 use kugetsu_api::run_spec::{
     AgentCommand, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
-    Tool, Work,
+    Tool, Uncommitted, Work,
 };
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
+use crate::schema;
 use crate::settings::Settings;
 
 /// Maximum number of earlier messages that a hand-over quotes.
@@ -139,6 +140,10 @@ async fn issue_spec(
         base: task.base.clone(),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: engine.store().last_pushed(issue.id).await?,
+        uncommitted: match settings.run.uncommitted {
+            schema::Uncommitted::Block => Uncommitted::Block,
+            schema::Uncommitted::Commit => Uncommitted::Commit,
+        },
     })
 }
 

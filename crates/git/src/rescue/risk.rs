@@ -12,8 +12,8 @@ use crate::untrusted::changes::Changes;
 use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::commits_outside_refs;
+use crate::worktree::heads::{Heads, LISTED};
 use crate::worktree::lifecycle::Worktree;
-use crate::worktree::status::{Heads, LISTED};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AtRisk {

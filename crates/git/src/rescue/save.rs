@@ -23,9 +23,9 @@ use crate::rescue::tree::write_tree;
 use crate::untrusted::changes::{Changes, StatusError};
 use crate::untrusted::quarantine::Quarantine;
 use crate::untrusted::reader::{Head, commits_outside_refs};
+use crate::worktree::heads::Heads;
 use crate::worktree::identity::Identity;
 use crate::worktree::lifecycle::Worktree;
-use crate::worktree::status::Heads;
 
 /// Maximum number of parents of a rescue. No worktree has this many heads.
 const HEADS_MAX: usize = 2000;
@@ -256,19 +256,13 @@ async fn commit(
     message: &str,
     date: Option<&str>,
 ) -> Result<Oid, GitError> {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::OsStringExt;
-    let identity = Identity::kugetsu();
     let mut command = quarantine.command("commit-tree", "create the rescue").args(["-F", "-"]).arg(tree.as_str());
     for parent in parents {
         command = command.args(["-p", parent.as_str()]);
     }
-    for role in ["AUTHOR", "COMMITTER"] {
-        command = command.env(&format!("GIT_{role}_NAME"), OsString::from_vec(identity.name.clone()));
-        command = command.env(&format!("GIT_{role}_EMAIL"), OsString::from_vec(identity.email.clone()));
-        if let Some(date) = date {
-            command = command.env(&format!("GIT_{role}_DATE"), date);
-        }
+    command = Identity::kugetsu().set_on(command);
+    for role in date.map(|_| ["AUTHOR", "COMMITTER"]).into_iter().flatten() {
+        command = command.env(&format!("GIT_{role}_DATE"), date.unwrap_or_default());
     }
     command.config("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()
 }

@@ -44,6 +44,11 @@ pub(crate) struct Changes {
     pub(crate) files: Vec<Change>,
     /// Directories with a repository of their own that holds something which exists nowhere else. No slash at the end.
     pub(crate) nested: Vec<Vec<u8>>,
+    /// Those of `nested` that are submodules with the files of the commit that the index names, but with commits that no
+    /// server has.
+    pub(crate) unpushed_submodules: Vec<Vec<u8>>,
+    /// Whether files have conflicts.
+    pub(crate) has_conflicts: bool,
     /// Git's messages about directories that it could not read.
     pub(crate) unreadable: Vec<String>,
 }
@@ -135,6 +140,7 @@ impl Quarantine {
         changes.unreadable.extend(status.stderr.split(|byte| *byte == b'\n').filter(is_unreadable).map(printable));
         for record in status.records() {
             let (Some(staged), Some(path)) = (record.first(), record.get(3..)) else { continue };
+            changes.has_conflicts |= matches!(record.get(..2), Some(b"AA" | b"DD" | [b'U', _] | [_, b'U']));
             match path.strip_suffix(b"/") {
                 Some(nested) => changes.nested.push(nested.to_vec()),
                 None => changes.files.push(Change { staged: *staged, path: path.to_vec() }),
@@ -144,12 +150,17 @@ impl Quarantine {
         let unchanged = self.unchanged_lfs_files(files, &entries, &changed).await?;
         changes.files.retain(|change| !unchanged.contains(change.path.as_slice()));
         for entry in &entries {
-            if let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink)
-                && join_bytes(files, &entry.path).join(".git").symlink_metadata().is_ok()
-                && !Box::pin(is_clean(mirror, files, &entry.path, commit, depth + 1)).await
-            {
+            let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink) else { continue };
+            if join_bytes(files, &entry.path).join(".git").symlink_metadata().is_err() {
+                continue;
+            }
+            let state = Box::pin(submodule_state(mirror, files, &entry.path, commit, depth + 1)).await;
+            if state != SubmoduleState::Clean {
                 changes.files.retain(|change| change.path != entry.path);
                 changes.nested.push(entry.path.clone());
+            }
+            if state == SubmoduleState::Unpushed {
+                changes.unpushed_submodules.push(entry.path.clone());
             }
         }
         Ok(changes)
@@ -231,18 +242,39 @@ impl Quarantine {
     }
 }
 
-/// Whether the files of a submodule are those of `commit`, and its repository has no commits that its server lacks. A
-/// submodule that cannot be read is not clean.
-async fn is_clean(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> bool {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SubmoduleState {
+    /// Its files are those of the commit, and its server has all of its commits.
+    Clean,
+    /// Its files are those of the commit, but its server lacks commits of its heads.
+    Unpushed,
+    /// Its files differ, or it cannot be read.
+    Changed,
+}
+
+/// Compares a submodule with the `commit` that the index names.
+async fn submodule_state(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> SubmoduleState {
     let dir = join_bytes(files, path);
-    let Some(git_dir) = nested_git_dir(&dir, files) else { return false };
+    let Some(git_dir) = nested_git_dir(&dir, files) else { return SubmoduleState::Changed };
     let heads = NestedHeads::read(&git_dir);
-    let Some(head) = heads.head.as_ref() else { return false };
+    let Some(head) = heads.head.as_ref() else { return SubmoduleState::Changed };
     if depth > DEPTH_MAX || head != commit {
-        return false;
+        return SubmoduleState::Changed;
     }
-    let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else { return false };
+    let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else {
+        return SubmoduleState::Changed;
+    };
     let changes = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;
-    changes.is_ok_and(|changes| changes.is_empty())
-        && heads.unpushed_heads(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty())
+    // Submodules of its own that are not pushed make it unpushed, too.
+    let unpushed = |changes: &Changes| changes.files.is_empty() && changes.nested == changes.unpushed_submodules;
+    match changes {
+        Ok(changes) if changes.is_empty() => {
+            match heads.unpushed_heads(&quarantine, &[]).await.is_ok_and(|heads| heads.is_empty()) {
+                true => SubmoduleState::Clean,
+                false => SubmoduleState::Unpushed,
+            }
+        }
+        Ok(changes) if unpushed(&changes) => SubmoduleState::Unpushed,
+        _ => SubmoduleState::Changed,
+    }
 }

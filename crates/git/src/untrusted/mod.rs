@@ -6,5 +6,6 @@
 pub(crate) mod changes;
 pub(crate) mod copy;
 pub(crate) mod nested_repos;
+pub(crate) mod operation;
 pub(crate) mod quarantine;
 pub(crate) mod reader;

@@ -124,21 +124,45 @@ fn read_head(file: &Path) -> Option<Head> {
 /// Commits that no ref names and that git keeps all the same: older stashes, which only the log of `refs/stash` lists,
 /// and the detached HEADs of linked worktrees.
 pub(crate) fn commits_outside_refs(git_dir: &Path) -> Vec<Oid> {
-    let mut commits = Vec::new();
-    if let Some(log) = read_regular(&git_dir.join("logs/refs/stash"), 16 * 1024 * 1024) {
-        // A line is `<old> <new> <who> ...`.
-        let new = |line: &[u8]| Oid::from_bytes(line.split(|b| *b == b' ').nth(1)?);
-        commits.extend(log.split(|byte| *byte == b'\n').filter_map(new));
-    }
-    let linked = git_dir.join("worktrees");
-    if is_real_dir(&linked) {
-        for entry in std::fs::read_dir(&linked).into_iter().flatten().flatten() {
-            if let Some(Head::Detached(oid)) = read_head(&entry.path().join("HEAD")) {
-                commits.push(oid);
-            }
-        }
-    }
+    let mut commits = logged_stashes(git_dir);
+    let heads = linked_worktrees(git_dir).into_iter().filter_map(|linked| linked.head);
+    commits.extend(heads.filter_map(|head| if let Head::Detached(oid) = head { Some(oid) } else { None }));
     commits
+}
+
+/// The stashes that the log of `refs/stash` lists, oldest first.
+pub(crate) fn logged_stashes(git_dir: &Path) -> Vec<Oid> {
+    let log = read_regular(&git_dir.join("logs/refs/stash"), 16 * 1024 * 1024).unwrap_or_default();
+    // A line is `<old> <new> <who> ...`.
+    let new = |line: &[u8]| Oid::from_bytes(line.split(|b| *b == b' ').nth(1)?);
+    log.split(|byte| *byte == b'\n').filter_map(new).collect()
+}
+
+/// A worktree that was added with `git worktree add`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkedWorktree {
+    /// Its directory below `worktrees` in the git directory.
+    pub(crate) git_dir: PathBuf,
+    /// The directory of its files. It is named by a file that an agent could write.
+    pub(crate) files: Option<PathBuf>,
+    pub(crate) head: Option<Head>,
+}
+
+/// The linked worktrees of a git directory, sorted.
+pub(crate) fn linked_worktrees(git_dir: &Path) -> Vec<LinkedWorktree> {
+    use std::os::unix::ffi::OsStrExt;
+    let all = git_dir.join("worktrees");
+    let entries = if is_real_dir(&all) { std::fs::read_dir(&all).ok() } else { None };
+    let mut dirs: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    dirs.retain(|dir| is_real_dir(dir));
+    dirs.sort();
+    let linked = |dir: PathBuf| {
+        let named = read_regular(&dir.join("gitdir"), REF_MAX);
+        let named = named.map(|text| PathBuf::from(std::ffi::OsStr::from_bytes(text.trim_ascii_end())));
+        let files = named.and_then(|file| file.parent().map(Path::to_owned)).filter(|files| files.is_absolute());
+        LinkedWorktree { files, head: read_head(&dir.join("HEAD")), git_dir: dir }
+    };
+    dirs.into_iter().map(linked).collect()
 }
 
 /// The git directory of the repository with the files in `dir`; a `.git` file may point to it. `None` if it is not inside

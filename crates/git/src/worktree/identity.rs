@@ -1,6 +1,8 @@
 //! The author of a worktree's commits: the user.
 
-use crate::command::runner::ConfigScope;
+use std::ffi::OsString;
+
+use crate::command::runner::{ConfigScope, GitCommand};
 use crate::files::access::FileError;
 use crate::git_dir::layout::{UNBORN_HEAD, bare_config, create_git_dir};
 use crate::mirror::repo::Mirror;
@@ -19,6 +21,16 @@ impl Identity {
     /// kugetsu's own, for the commits of rescues, and where the user has none.
     pub(crate) fn kugetsu() -> Self {
         Self { name: b"kugetsu".to_vec(), email: b"kugetsu@localhost".to_vec() }
+    }
+
+    /// Makes it the author and committer of a `commit-tree`.
+    pub(crate) fn set_on(&self, mut command: GitCommand) -> GitCommand {
+        use std::os::unix::ffi::OsStringExt;
+        for role in ["AUTHOR", "COMMITTER"] {
+            command = command.env(&format!("GIT_{role}_NAME"), OsString::from_vec(self.name.clone()));
+            command = command.env(&format!("GIT_{role}_EMAIL"), OsString::from_vec(self.email.clone()));
+        }
+        command
     }
 
     /// The identity that git would use for the user: in the local source repository, or in a clone of the server's. The

@@ -1,7 +1,10 @@
 //! The worktrees of issues, and their relay repositories.
 
 pub(crate) mod checkout;
+pub(crate) mod commit_rest;
+pub(crate) mod heads;
 pub(crate) mod identity;
+pub(crate) mod left_behind;
 pub(crate) mod lifecycle;
 pub mod lock;
 pub(crate) mod ownership;
@@ -10,7 +13,10 @@ pub(crate) mod status;
 pub(crate) mod submodules;
 pub(crate) mod template_hooks;
 
+pub use commit_rest::CommitError;
+pub use left_behind::{LeftBehind, Location};
 pub use lifecycle::{Created, Worktree, WorktreeError, WorktreeSpec};
 pub use status::WorktreeStatus;
 
 pub use crate::untrusted::changes::StatusError;
+pub use crate::untrusted::operation::Operation;

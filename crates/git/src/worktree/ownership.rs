@@ -38,13 +38,15 @@ pub(crate) fn claim(dir: &Path, relay: &Path) -> Result<(), FileError> {
     write_atomic(&record(relay), dir.as_os_str().as_bytes())
 }
 
-/// Removes the record. A missing record is no error.
+/// Removes the record, and the list of accepted work. If they are missing, that is no error.
 pub(crate) fn release(relay: &Path) -> Result<(), FileError> {
-    let path = record(relay);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove", &path),
-        _ => Ok(()),
+    for path in [accepted(relay), record(relay)] {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("remove", &path),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Whether nothing was pushed into a relay: it has no objects of its own.
@@ -57,7 +59,16 @@ pub(crate) fn is_relay_unused(relay: &Path) -> bool {
 }
 
 fn record(relay: &Path) -> PathBuf {
+    beside(relay, ".owned")
+}
+
+/// The list of the work that runs left behind when they were `done` all the same.
+pub(crate) fn accepted(relay: &Path) -> PathBuf {
+    beside(relay, ".accepted")
+}
+
+fn beside(relay: &Path, ending: &str) -> PathBuf {
     let mut name = relay.file_name().unwrap_or_default().to_owned();
-    name.push(".owned");
+    name.push(ending);
     relay.with_file_name(name)
 }

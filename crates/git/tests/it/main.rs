@@ -6,6 +6,7 @@ mod adopt;
 mod answers;
 mod create;
 mod hostile;
+mod left_behind;
 mod leftovers;
 mod mirror;
 mod nested_repos;

@@ -1,8 +1,13 @@
 //! The status of worktrees.
 
 use kugetsu_git::push::Lease;
+use kugetsu_git::worktree::WorktreeStatus;
 
 use crate::support::{Fixture, unusual_names, write};
+
+fn left(status: &WorktreeStatus) -> Vec<String> {
+    status.left_behind.iter().map(ToString::to_string).collect()
+}
 
 #[tokio::test]
 async fn best_head_is_the_branch_then_head_then_the_pushed_commit() {
@@ -62,7 +67,7 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     let second = fixture.commit(dir, "Two");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!(
-        (status.best_head.as_ref(), status.commits, status.unpushed_branches.len()),
+        (status.best_head.as_ref(), status.commits, status.left_behind.len()),
         (Some(&second), 2, 0),
         "{status:?}"
     );
@@ -73,7 +78,7 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     fixture.commit(dir, "Three");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&first), 1));
-    assert_eq!(status.unpushed_branches, ["created", "fix2"]);
+    assert_eq!(left(&status), ["branch created", "branch fix2"]);
 
     // An older commit of the branch checked out, or an unfinished rebase, changes nothing.
     fixture.run(dir, ["switch", "--quiet", "kugetsu/7-fix"]);
@@ -98,11 +103,12 @@ async fn best_head_is_head_if_it_continues_the_branch() {
     fixture.commit(dir, "Five");
     let status = worktree.status(base.as_ref()).await.unwrap();
     assert_eq!((status.best_head.as_ref(), status.commits), (Some(&fourth), 3));
-    assert_eq!(status.unpushed_branches, ["created", "fix2", "HEAD"]);
+    let detached = format!("HEAD, detached at {}", status.head.as_ref().unwrap().short());
+    assert_eq!(left(&status), ["branch created", "branch fix2", &detached]);
 }
 
 #[tokio::test]
-async fn merged_server_commits_are_not_counted() {
+async fn merged_server_commits_are_not_own_commits() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
     let base = mirror.resolve_base(None).await.unwrap().commit;
@@ -114,10 +120,18 @@ async fn merged_server_commits_are_not_counted() {
     worktree.refresh().await.unwrap();
     fixture.run(worktree.dir(), ["pull", "--quiet", "--no-rebase", "origin", "main"]);
     let status = worktree.status(base.as_ref()).await.unwrap();
-    assert_eq!((status.commits, status.head), (0, Some(theirs)));
+    assert_eq!((status.commits, status.own_commits, &status.head), (1, 0, &Some(theirs)));
+    assert_eq!(status.best_head, status.head, "it differs from the base");
     write(worktree.dir(), "x", "1");
     fixture.commit(worktree.dir(), "Mine");
-    assert_eq!(worktree.status(base.as_ref()).await.unwrap().commits, 1);
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.own_commits), (2, 1));
+
+    // A branch that the agent only looks at is no work on the issue.
+    fixture.run(worktree.dir(), ["reset", "--quiet", "--hard", base.as_ref().unwrap().as_str()]);
+    fixture.run(worktree.dir(), ["switch", "--quiet", "--detach", "origin/main"]);
+    let status = worktree.status(base.as_ref()).await.unwrap();
+    assert_eq!((status.commits, status.own_commits), (1, 0), "{status:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use kugetsu_git::files::FileError;
 use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, uncommitted_notice};
 use kugetsu_git::names::{BranchName, InvalidBranchName, InvalidOid, Oid};
 use kugetsu_git::rescue::{self, RescueError, SaveSpec};
-use kugetsu_git::worktree::{Worktree, WorktreeError, WorktreeSpec};
+use kugetsu_git::worktree::{Operation, StatusError, Worktree, WorktreeError, WorktreeSpec};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(crate) struct Files {
     pub(crate) base_branch: Option<BranchName>,
     /// The commit that kugetsu last pushed to the issue's branch: the push of this run expects to find it there.
     pub(crate) pushed: Option<Oid>,
+    /// Facts about the worktree that the agent has to know before it continues, one sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Error)]
@@ -49,6 +51,8 @@ pub(crate) enum FilesError {
     Base(#[from] BaseError),
     #[error("could not prepare the worktree: {0}")]
     Worktree(#[from] WorktreeError),
+    #[error("could not inspect the worktree: {0}")]
+    Status(#[from] StatusError),
     #[error("could not rescue what the previous run left, so the agent was not started: {0}")]
     Rescue(#[from] RescueError),
     #[error(transparent)]
@@ -77,7 +81,7 @@ impl FilesError {
             Self::Rescue(error) => error.hint(),
             Self::Git(error) => error.hint(),
             Self::NoFreeBranch(_) => Some("delete branches on the server that are no longer needed".to_owned()),
-            Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
+            Self::Status(_) | Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
         }
     }
 }
@@ -171,9 +175,10 @@ impl Preparation<'_> {
                 self.spool.notice(format!("rescued what the previous run left as {}", saved.name));
             }
         }
+        let notes = worktree.operations().await?.into_iter().map(unfinished_note).collect();
         let base = self.base_commit()?;
         let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
-        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed })
+        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed, notes })
     }
 
     async fn create(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
@@ -209,7 +214,8 @@ impl Preparation<'_> {
         for notice in created.notices {
             self.spool.notice(notice);
         }
-        Ok(Files { mirror: self.mirror, worktree: created.worktree, base, base_branch: None, pushed: Some(pushed) })
+        let (mirror, worktree, pushed) = (self.mirror, created.worktree, Some(pushed));
+        Ok(Files { mirror, worktree, base, base_branch: None, pushed, notes: Vec::new() })
     }
 
     async fn create_from_base(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
@@ -239,6 +245,7 @@ impl Preparation<'_> {
             base: created.base_sha,
             base_branch: base.branch,
             pushed: None,
+            notes: Vec::new(),
         })
     }
 
@@ -256,6 +263,11 @@ impl Preparation<'_> {
             ));
         }
     }
+}
+
+/// Tells the agent of an operation that an earlier run left open.
+fn unfinished_note(operation: Operation) -> String {
+    format!("{operation} is unfinished in this worktree. Nothing is pushed until you end it: {}.", operation.ending())
 }
 
 /// The branch, or the first of `-2`, `-3`, ... that does not exist on the server: earlier work on the same issue is never

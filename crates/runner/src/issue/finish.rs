@@ -2,22 +2,30 @@
 
 use jiff::Timestamp;
 use kugetsu_api::run::Usage;
-use kugetsu_api::run_spec::IssueSpec;
+use kugetsu_api::run_spec::{IssueSpec, Uncommitted};
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::text::{counted, with_hint};
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
-use kugetsu_git::worktree::WorktreeStatus;
+use kugetsu_git::worktree::{StatusError, WorktreeStatus};
 
 use super::files::{Files, token_variable};
 use crate::control::interrupts::Interrupts;
 use crate::records::spool::Spool;
 use crate::run_context::RunContext;
-use crate::verdict::{End, Inspection, Push, RunResult, is_publishable, verdict};
+use crate::verdict::{End, Inspection, Left, Push, RunResult, is_publishable, verdict};
 
-/// Inspects, pushes, decides and rescues, in this order. No process of the agent is left.
+/// Characters in the first line of a commit message.
+const SUBJECT_MAX: usize = 72;
+/// Bytes of the text below the first line.
+const BODY_MAX: usize = 4 * 1024;
+/// The first line of a commit message if the agent's last message has no text.
+const DEFAULT_SUBJECT: &str = "Commit what the agent left uncommitted";
+
+/// Inspects, commits what is left if the settings ask for it, pushes, decides and rescues, in this order. No process of the
+/// agent is left.
 ///
 /// What the agent reported is not trusted: commits and changed files are read from the worktree. The push comes before the
 /// verdict, which depends on it. It can take long, so the run's limits and a cancel interrupt it as they interrupt the agent;
@@ -29,25 +37,28 @@ pub(crate) async fn finish(
     issue: &IssueSpec,
     files: &Files,
     run: &RunContext,
+    last_text: &str,
     interrupts: &mut Interrupts,
 ) -> RunResult {
     let spool = &run.spool;
     spool.step("inspecting the worktree");
-    let (inspection, head) = match files.worktree.status(files.base.as_ref()).await {
-        Ok(status) => inspection(status),
-        Err(error) => (Inspection { error: Some(error.to_string()), ..Inspection::default() }, None),
-    };
-    let push = match &head {
-        Some(head) if is_publishable(&end) && inspection.commits > 0 => {
-            match interrupts.unless_interrupted(push(head, files, issue, spool)).await {
+    let mut result = inspect(files, issue, run, last_text, is_publishable(&end)).await;
+    let push = match &result {
+        Ok(Inspected { status, .. }) if is_publishable(&end) => match head_to_push(status, files) {
+            Some(head) => match interrupts.unless_interrupted(push(head, files, issue, spool)).await {
                 Ok(push) => push,
                 Err(interruption) => {
                     end = interruption.into();
                     Push::None
                 }
-            }
-        }
+            },
+            None => Push::None,
+        },
         _ => Push::None,
+    };
+    let (inspection, head) = match &mut result {
+        Ok(Inspected { inspection, status }) => (std::mem::take(inspection), status.best_head.clone()),
+        Err(error) => (Inspection { error: Some(error.to_string()), ..Inspection::default() }, None),
     };
     let (verdict, mut reason) = verdict(&end, &inspection, &push);
     if verdict != Verdict::Done
@@ -56,19 +67,74 @@ pub(crate) async fn finish(
     {
         reason = format!("{reason}; {problem}");
     }
+    if verdict == Verdict::Done
+        && let Ok(Inspected { status, .. }) = &result
+        && let Err(error) = files.worktree.accept_left_behind(&status.left_behind)
+    {
+        tracing::warn!(%error, "later runs mention again what this one left behind");
+    }
     let pushed = matches!(push, Push::Done { .. });
     RunResult { verdict, reason, head, commits: inspection.commits, pushed, usage: Usage::default() }
 }
 
-fn inspection(status: WorktreeStatus) -> (Inspection, Option<Oid>) {
+struct Inspected {
+    inspection: Inspection,
+    status: WorktreeStatus,
+}
+
+/// Reads the worktree's status and, if the settings ask for it and the turn ended well, commits what is uncommitted first.
+async fn inspect(
+    files: &Files,
+    issue: &IssueSpec,
+    run: &RunContext,
+    last_text: &str,
+    may_commit: bool,
+) -> Result<Inspected, StatusError> {
+    let worktree = &files.worktree;
+    let mut status = worktree.status(files.base.as_ref()).await?;
+    let mut not_committed = None;
+    let commits_rest = may_commit && issue.uncommitted == Uncommitted::Commit && status.operations.is_empty();
+    if commits_rest && status.uncommitted_total > 0 {
+        run.spool.step("committing what the agent left uncommitted");
+        match worktree.commit_rest(status.best_head.as_ref(), &commit_message(last_text)).await {
+            Ok(None) => {}
+            Ok(Some(commit)) => {
+                let count = counted(status.uncommitted_total as u64, "file");
+                run.spool.notice(format!("committed {count} that the agent left uncommitted as {}", commit.short()));
+            }
+            Err(error) => not_committed = Some(error.to_string()),
+        }
+        status = worktree.status(files.base.as_ref()).await?;
+    }
+    let new: Vec<String> = worktree.new_left_behind(&status.left_behind).iter().map(ToString::to_string).collect();
+    let left = status.left_behind.iter().map(|left| Left {
+        name: left.to_string(),
+        is_accepted: !new.contains(&left.to_string()),
+        is_needed: left.is_part_of_branch(),
+    });
     let inspection = Inspection {
+        issue: run.spec.reference.clone(),
+        branch: worktree.branch().to_string(),
         commits: u64::from(status.commits),
         uncommitted: status.uncommitted_total as u64,
-        uncommitted_names: status.uncommitted,
-        unpushed_branches: status.unpushed_branches,
+        uncommitted_names: status.uncommitted.clone(),
+        not_committed,
+        left_behind: left.collect(),
+        unfinished: status.operations.iter().map(|operation| (operation.to_string(), operation.ending())).collect(),
         error: None,
     };
-    (inspection, status.best_head)
+    Ok(Inspected { inspection, status })
+}
+
+/// The commit to push: a head that differs from the base. While an operation is unfinished, HEAD and the branch are at commits
+/// that are not meant to last, so none is pushed.
+///
+/// Commits that kugetsu pushed and that another branch of the server has by now were merged: pushing them again would only
+/// bring back a branch that was deleted.
+fn head_to_push<'s>(status: &'s WorktreeStatus, files: &Files) -> Option<&'s Oid> {
+    let head = status.best_head.as_ref().filter(|_| status.operations.is_empty())?;
+    let is_merged = status.own_commits == 0 && files.pushed.as_ref() == Some(head);
+    (files.base.as_ref() != Some(head) && !is_merged).then_some(head)
 }
 
 /// Rescues the worktree's state. Returns what to add to the run's reason if some of it could not be rescued.
@@ -112,7 +178,10 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, spool: &Spool) -> Pu
         other => other,
     };
     match result {
-        Ok(published) => Push::Done { branch: published.branch.to_string() },
+        Ok(published) => {
+            let is_new = files.pushed.as_ref() != Some(&published.head);
+            Push::Done { branch: published.branch.to_string(), is_new }
+        }
         Err(error) => push_error(&error, token_variable(issue)),
     }
 }
@@ -130,5 +199,55 @@ fn push_error(error: &PushError, token_variable: Option<&str>) -> Push {
         PushError::Unreachable(_) | PushError::Git(_) | PushError::File(_) => {
             Push::Failed(with_hint(error, error.hint()))
         }
+    }
+}
+
+/// Makes a commit message of the agent's last message: its first line becomes the subject, the rest the text. Nothing in it
+/// controls a terminal.
+pub(crate) fn commit_message(last_text: &str) -> String {
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect::<String>();
+    let mut lines = last_text.lines().map(clean).skip_while(|line| line.trim().is_empty());
+    // The marks of headings and lists in Markdown.
+    let first = lines.next().unwrap_or_default();
+    let first = first.trim().trim_start_matches(['#', '*', '-', '>', '`', ' ']).trim_end_matches(['*', '`', ':', ' ']);
+    if first.is_empty() {
+        return format!("{DEFAULT_SUBJECT}\n");
+    }
+    let (mut subject, mut body) = (first.to_owned(), lines.collect::<Vec<_>>().join("\n"));
+    if subject.chars().count() > SUBJECT_MAX {
+        body = format!("{subject}\n{body}");
+        subject = subject.chars().take(SUBJECT_MAX - 3).collect::<String>().trim_end().to_owned();
+        subject.push_str("...");
+    }
+    let body = body.trim();
+    let body = &body[..body.floor_char_boundary(BODY_MAX)];
+    if body.is_empty() { format!("{subject}\n") } else { format!("{subject}\n\n{body}\n") }
+}
+
+/// Characters that change the direction of writing or have no width.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_the_subject_and_nothing_controls_a_terminal() {
+        assert_eq!(commit_message(""), "Commit what the agent left uncommitted\n");
+        assert_eq!(commit_message(" \n\u{1b}\n"), "Commit what the agent left uncommitted\n");
+        assert_eq!(
+            commit_message("\n## Fixed the parser:\n\nIt \u{1b}[2Jwas\u{202e} wrong.\n"),
+            "Fixed the parser\n\nIt [2Jwas wrong.\n"
+        );
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let message = commit_message(&format!("{}\n{}", "word ".repeat(40), "ä".repeat(100_000)));
+        let subject = message.lines().next().unwrap();
+        assert!(subject.chars().count() <= SUBJECT_MAX && subject.ends_with("word..."), "{subject}");
+        assert!(message.contains(&"word ".repeat(39)) && message.len() < BODY_MAX + 100, "{}", message.len());
     }
 }

@@ -17,7 +17,8 @@ answered.
   task, and do not work around a missing permission or a missing tool.
 - Run the repository's own checks before you finish, and report their results.
 - Commit your work on the branch that is checked out, in small commits whose messages give the reason. Work that is not
-  committed is not pushed.
+  committed there is not pushed, and your task is then not done: leave no changed or new files, no stash and no unfinished
+  merge or rebase behind.
 - You need not push: your commits are pushed for you when you end. `origin` is a local copy of the server's branches.
 - End with a short summary: what changed, what you checked, what is left.
 ";
@@ -43,6 +44,7 @@ pub(crate) fn first_prompt(
     base: &str,
     spec: &RunSpec,
     issue: &IssueSpec,
+    notes: &[String],
     worktree: &Path,
     base_branch: Option<&str>,
 ) -> String {
@@ -61,9 +63,21 @@ pub(crate) fn first_prompt(
     }
     fact("credentials", "the host pushes for you; what the user gave you is in your environment");
     fact("temporary files", "use $TMPDIR, not /tmp");
+    for note in notes {
+        fact("note", note);
+    }
     prompt.push_str(TASK);
     prompt.push_str(&spec.message);
     prompt
+}
+
+/// The prompt of a session that knows the rules: notes about the worktree, if there are any, and the task.
+pub(crate) fn next_prompt(notes: &[String], message: &str) -> String {
+    if notes.is_empty() {
+        return message.to_owned();
+    }
+    let notes: String = notes.iter().map(|note| format!("- {note}\n")).collect();
+    format!("# State of the worktree\n\n{notes}{TASK}{message}")
 }
 
 /// The first prompt of a session that takes over from one that is lost.
@@ -120,7 +134,7 @@ pub(crate) fn quote(earlier_messages: &[String], prompt: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use kugetsu_api::run_spec::{AgentSpec, CloneSource, Limits, Permissions, SandboxChoice, Work};
+    use kugetsu_api::run_spec::{AgentSpec, CloneSource, Limits, Permissions, SandboxChoice, Uncommitted, Work};
 
     use super::*;
 
@@ -137,6 +151,7 @@ mod tests {
             base: None,
             base_sha: None,
             pushed: None,
+            uncommitted: Uncommitted::Block,
         };
         let spec = RunSpec {
             run: String::new(),
@@ -162,12 +177,22 @@ mod tests {
     #[test]
     fn the_first_prompt_begins_with_the_rules_and_ends_with_the_task() {
         let (spec, issue) = spec();
-        let prompt = first_prompt(BASE_CONTEXT, &spec, &issue, Path::new("/w/x"), Some("main"));
+        let prompt =
+            first_prompt(BASE_CONTEXT, &spec, &issue, &["a merge is open".to_owned()], Path::new("/w/x"), Some("main"));
+        assert!(prompt.contains("- note: a merge is open\n"));
         assert!(prompt.starts_with("# How you work here"));
         assert!(prompt.contains("stop and report it") && prompt.contains("Do not pivot"));
         assert!(prompt.contains("- repository: github.com/acme/api\n") && prompt.contains("- directory: /w/x\n"));
         assert!(prompt.contains("credentials"));
         assert!(prompt.ends_with("# The task\n\nfix the flaky test"));
+    }
+
+    #[test]
+    fn the_next_prompt_is_the_message_unless_there_are_notes() {
+        assert_eq!(next_prompt(&[], "continue"), "continue");
+        let prompt = next_prompt(&["a rebase is unfinished".to_owned()], "continue");
+        assert!(prompt.contains("- a rebase is unfinished\n"), "{prompt}");
+        assert_eq!(task_part(&prompt), "continue");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl PromptSource<'_> {
     /// The prompt for a session that was resumed and knows the rules.
     pub(crate) fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(..) => Ok(Prompt::without_skill(run.spec.message.clone())),
+            Self::Issue(_, files) => Ok(Prompt::without_skill(issue::next_prompt(&files.notes, &run.spec.message))),
             Self::Coordination(workspace) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 Ok(match workspace.changed_skill()? {
@@ -97,7 +97,7 @@ async fn issue_prompt(
         Err(error) => return Err(PromptError::BaseContext { path, error }),
     };
     let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
-    let first = issue::first_prompt(&base, &run.spec, issue, files.worktree.dir(), base_branch);
+    let first = issue::first_prompt(&base, &run.spec, issue, &files.notes, files.worktree.dir(), base_branch);
     if !hand_over {
         return Ok(first);
     }

@@ -1,0 +1,111 @@
+//! Turns that end well, but leave work where nothing pushes it.
+
+use kugetsu_testkit::Repository;
+use serde_json::Value;
+
+use crate::world::{World, ended, script};
+
+fn continue_with(world: &World, repository: &Repository, steps: &[&str]) -> (Value, i32) {
+    ended(&world.try_in(repository.path(), ["continue", ".", &script(steps), "--wait", "--json"]))
+}
+
+#[track_caller]
+fn assert_blocked((run, code): (Value, i32), parts: &[&str]) {
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+    for part in parts {
+        assert!(run["reason"].as_str().unwrap().contains(part), "{part}: {run}");
+    }
+}
+
+#[test]
+fn unfinished_rebase_is_not_pushed_and_the_next_prompt_names_it() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt mine", "commit mine"]));
+    let (branch, pushed) = (run["branch"].as_str().unwrap().to_owned(), run["head_sha"].clone());
+    repository.commit_files("theirs", &[("a.txt", "theirs\n")]);
+    let steps = ["write b.txt b", "commit second", "run git fetch -q; git rebase -q origin/main; git status | head -3"];
+    assert_blocked(continue_with(&world, &repository, &steps), &["a rebase is unfinished", "git rebase --abort"]);
+    assert_eq!(repository.git(["rev-parse", &branch]).trim(), pushed.as_str().unwrap());
+
+    let (run, code) = continue_with(&world, &repository, &["run git rebase --abort"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!(repository.show_text(&branch, "b.txt"), "b\n");
+    let prompts = world.records("local/demo#1", "prompt");
+    let notes: Vec<bool> = prompts
+        .iter()
+        .map(|prompt| prompt["text"].as_str().unwrap().contains("a rebase is unfinished in this worktree"))
+        .collect();
+    assert_eq!(notes, [false, false, true]);
+}
+
+#[test]
+fn stashed_work_blocks_the_task() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let stash = "run git stash -q --include-untracked";
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", stash]));
+    assert_blocked((run, code), &["not pushed: stash ", "kugetsu continue local/demo#1"]);
+    assert_blocked(continue_with(&world, &repository, &["say it is still there"]), &["stash "]);
+    let (run, code) = continue_with(&world, &repository, &["run git stash pop -q", "commit a"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    // Also when the branch was pushed before.
+    assert_blocked(continue_with(&world, &repository, &["write b.txt b", stash]), &["1 commit pushed", "stash "]);
+}
+
+#[test]
+fn uncommitted_rest_is_committed_if_the_setting_says_so() {
+    let world = World::new();
+    world.run(["config", "set", "run.uncommitted", "commit"]);
+    let repository = world.repository("demo");
+    let steps = ["write a.txt a", "commit first", "write b.txt b", "say Add b\n\nBecause it was missing."];
+    let (run, code) = world.start(&repository, &script(&steps));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["commits"], &run["pushed"]), (&2.into(), &true.into()), "{run}");
+    let branch = run["branch"].as_str().unwrap();
+    assert_eq!(repository.show_text(branch, "b.txt"), "b\n");
+    assert!(repository.git(["log", "-1", "--format=%s", branch]).starts_with("Add b"));
+    // The agent continues on top of it.
+    let (run, code) = continue_with(&world, &repository, &["run git status --porcelain", "write c.txt c", "commit c"]);
+    assert_eq!((&run["commits"], code), (&3.into(), 0), "{run}");
+}
+
+#[test]
+fn branch_with_commits_of_another_branch_is_pushed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    repository.git(["switch", "-q", "-c", "other"]);
+    repository.commit_files("other", &[("o.txt", "o\n")]);
+    repository.git(["switch", "-q", "main"]);
+    let (run, code) = world.start(&repository, &script(&["run git merge -q --ff-only origin/other"]));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["commits"], &run["pushed"]), (&1.into(), &true.into()), "{run}");
+    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "o.txt"), "o\n");
+
+    // The same commit on the branches of two issues.
+    let same = "run GIT_AUTHOR_DATE='@1 +0000' GIT_COMMITTER_DATE='@1 +0000' git commit -q --allow-empty -m same";
+    let runs = [(); 2].map(|()| world.start(&repository, &script(&[same])).0);
+    assert_eq!(runs[0]["head_sha"], runs[1]["head_sha"]);
+    for run in runs {
+        assert_eq!(
+            (&run["state"], &run["commits"], &run["pushed"]),
+            (&"done".into(), &1.into(), &true.into()),
+            "{run}"
+        );
+        assert_eq!(repository.git(["rev-parse", run["branch"].as_str().unwrap()]).trim(), run["head_sha"]);
+    }
+}
+
+#[test]
+fn merged_and_deleted_branch_is_not_pushed_again_by_a_question() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    repository.git(["merge", "--quiet", &branch]);
+    repository.git(["branch", "--delete", &branch]);
+    let (run, code) = continue_with(&world, &repository, &["say what I did"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["commits"], &run["pushed"]), (&1.into(), &false.into()), "{run}");
+    assert_eq!(repository.git(["branch", "--list", &branch]), "");
+}
