@@ -31,6 +31,7 @@ use std::future::Future;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;
 
+use crate::command_line::with_groups;
 use crate::daemon::{log, serve};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -124,7 +125,7 @@ impl Cli {
             Command::Daemon(daemon::Daemon { action: daemon::Action::Control(action) }) => {
                 block_on(daemon::run(&home()?, action))
             }
-            Command::Help(args) => help::run(&args, Self::command()),
+            Command::Help(args) => help::run(&args, with_groups(Self::command())),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args, Self::command()),
             Command::Version(args) => version::run(&args),

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
+use crate::command_line::{unknown_command, with_groups};
 use crate::commands::Cli;
 use crate::commands::help::TOPICS;
 use crate::{completions, ui};
@@ -15,7 +16,15 @@ pub fn run() -> ExitCode {
         Ok(false) => {}
         Err(error) => error.exit(),
     }
-    match Cli::parse().run() {
+    let parsed = with_groups(Cli::command()).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(cli) => cli.run(),
+        Err(error) => match unknown_command(error, &Cli::command()) {
+            Ok(failure) => Err(failure),
+            Err(error) => error.exit(),
+        },
+    };
+    match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             ui::failure(&failure);

@@ -3,6 +3,7 @@
 
 mod assignments;
 mod atomic;
+mod command_line;
 mod commands;
 mod completions;
 mod config;

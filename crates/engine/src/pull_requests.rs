@@ -50,9 +50,7 @@ pub enum PrStatus {
 pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Result<(Issue, PrStatus), Problem> {
     let issue = of_an_issue(engine, reference, cwd).await?;
     let url = checked(url)?;
-    if address(engine, &url).is_none() {
-        return Err(not_a_pull_request(&url));
-    }
+    let Some(address) = address(engine, &url) else { return Err(not_a_pull_request(&url)) };
     let known = match state_of(engine, &url).await {
         Ok(state) => PrStatus::Known { url: url.clone(), state },
         Err(StateError::Forge(error)) if error.denies_pull_request() => {
@@ -62,6 +60,8 @@ pub async fn set(engine: &Engine, reference: &str, cwd: &Path, url: &str) -> Res
             };
             return Err(problem(kind, format!("nothing was stored: {error}"), error.hint()));
         }
+        // The page of an issue may be one of a pull request, but only its server knows.
+        Err(_) if !matches!(address.target, Target::PullRequest(_)) => return Err(not_a_pull_request(&url)),
         Err(error) => PrStatus::Unknown { url: Some(url.clone()), why: error.to_string() },
     };
     let set = engine.apply(issue.id, Event::PrSet { url }).await;
@@ -189,6 +189,18 @@ fn address(engine: &Engine, url: &str) -> Option<Address> {
     let address = parse(url, &engine.settings().servers.known(), None).ok()?;
     // Most forges number issues and pull requests together and redirect from the page of one to the other.
     matches!(address.target, Target::PullRequest(_) | Target::Issue(_)).then_some(address)
+}
+
+/// Returns the URL if its form is that of a pull request, without a request to its server.
+///
+/// # Errors
+/// It is another URL, or contains credentials or a query.
+pub(crate) fn of_pull_request(engine: &Engine, url: &str) -> Result<String, Problem> {
+    let url = checked(url)?;
+    match address(engine, &url).map(|address| address.target) {
+        Some(Target::PullRequest(_)) => Ok(url),
+        _ => Err(not_a_pull_request(&url)),
+    }
 }
 
 /// Returns the URL if it can be stored and shown.

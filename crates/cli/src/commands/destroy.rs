@@ -1,32 +1,56 @@
-//! `kugetsu destroy`: removes the worktree and the session of an issue, of the coordinator, or the base context.
+//! `kugetsu destroy`: removes the worktrees and the sessions of issues, the session of the coordinator, or the base context.
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery};
+use kugetsu_api::issue::{AtRisk, DestroyRequest, Destroyed, IssueQuery, IssuesQuery};
+use kugetsu_api::run::RunObject;
+use kugetsu_domain::duration;
+use kugetsu_domain::machine::Machine;
+use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::reference::COORDINATOR;
+use kugetsu_domain::task::TaskState;
+use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, paths};
 
-/// Remove an issue's worktree and session. Work that exists nowhere else is rescued first.
+use super::list;
+
+/// Remove the worktrees and sessions of issues. Work that exists nowhere else is rescued first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kugetsu destroy .
-  kugetsu destroy acme/api#12 --yes
+  kugetsu destroy acme/api#12 acme/api#13 --yes
   kugetsu destroy . --discard
+  kugetsu destroy --merged
+  kugetsu destroy --done --older-than 7d --yes
   kugetsu destroy --base --yes")]
 pub(crate) struct Destroy {
-    /// The issue, or the ID of its session.
-    #[arg(required_unless_present_any = ["base", "pm_agent"], add = completions::issues())]
-    reference: Option<String>,
+    /// The issues, or the IDs of their sessions.
+    #[arg(
+        required_unless_present_any = ["base", "pm_agent", "merged", "done", "older_than"],
+        add = completions::issues()
+    )]
+    references: Vec<String>,
+    /// All issues whose pull request was merged.
+    #[arg(long, conflicts_with = "references")]
+    merged: bool,
+    /// All issues whose latest task is done.
+    #[arg(long, conflicts_with = "references")]
+    done: bool,
+    /// All issues whose latest task ended longer ago than this, such as 7d. With --merged or --done, only those of them.
+    #[arg(long, value_name = "TIME", value_parser = age, conflicts_with = "references")]
+    older_than: Option<Duration>,
     /// Do not ask for confirmation if there is no work to lose.
     #[arg(short, long)]
     yes: bool,
@@ -34,33 +58,125 @@ pub(crate) struct Destroy {
     #[arg(long)]
     discard: bool,
     /// Reset the base context to the built-in one, and remove the coordinator's session.
-    #[arg(long, conflicts_with_all = ["reference", "pm_agent"])]
+    #[arg(long, conflicts_with_all = ["references", "pm_agent"])]
     base: bool,
     /// Remove the coordinator's session.
-    #[arg(long, conflicts_with = "reference")]
+    #[arg(long, conflicts_with = "references")]
     pm_agent: bool,
-    /// Print the result as JSON.
+    /// Print the result as JSON; an array unless one issue was named.
     #[arg(long)]
     json: bool,
 }
 
+fn age(typed: &str) -> Result<Duration, String> {
+    duration::parse(typed).ok_or_else(|| "expected a duration such as 12h or 7d".to_owned())
+}
+
 pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure> {
-    match arguments.reference {
-        Some(reference) if reference == COORDINATOR => Err(Failure::usage("the coordinator is not an issue")
-            .hint("remove its session with `kugetsu destroy --pm-agent`")),
-        Some(reference) => {
-            let query = IssueQuery { reference, cwd: paths::cwd()? };
-            issue(home, query, arguments.yes, arguments.discard, arguments.json).await
+    if arguments.references.iter().any(|reference| reference == COORDINATOR) {
+        return Err(Failure::usage("the coordinator is not an issue")
+            .hint("remove its session with `kugetsu destroy --pm-agent`"));
+    }
+    let options = Options { yes: arguments.yes, discard: arguments.discard };
+    match arguments.references.as_slice() {
+        [reference] => {
+            let query = IssueQuery { reference: reference.clone(), cwd: paths::cwd()? };
+            let Some(destroyed) = issue(home, query, options).await? else {
+                ui::line("removed nothing");
+                return Ok(Exit::NeedsPerson);
+            };
+            if arguments.json {
+                ui::json(&destroyed)?
+            } else {
+                print(&destroyed)
+            }
+            Ok(Exit::Done)
         }
-        None if arguments.base => base(home, arguments.yes).await,
-        None => {
+        [] if arguments.base => base(home, arguments.yes).await,
+        [] if arguments.pm_agent => {
             if !confirmed(arguments.yes, "the coordinator's session", "kugetsu destroy --pm-agent --yes")? {
                 ui::line("removed nothing");
                 return Ok(Exit::NeedsPerson);
             }
             coordinator(home, arguments.json).await
         }
+        [] => {
+            let issues = select(home, &arguments).await?;
+            if issues.is_empty() {
+                ui::note("no such issues");
+            } else if !confirmed(arguments.yes, &shown(&issues), &format!("{} --yes", typed(&arguments)))? {
+                ui::line("removed nothing");
+                return Ok(Exit::NeedsPerson);
+            }
+            // The confirmation was for all of them.
+            several(home, issues, Options { yes: true, ..options }, arguments.json).await
+        }
+        references => several(home, references.to_vec(), options, arguments.json).await,
     }
+}
+
+/// At most this many issues are named in a question.
+const NAMED_MAX: usize = 10;
+
+fn shown(issues: &[String]) -> String {
+    let more = issues.len().saturating_sub(NAMED_MAX);
+    let named = issues.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {}", counted(more as u64, "other issue")) } else { named }
+}
+
+/// The command that selects the same issues.
+fn typed(arguments: &Destroy) -> String {
+    let flag = |given: bool, flag: &str| if given { format!(" {flag}") } else { String::new() };
+    let age = arguments.older_than.map(|age| format!(" --older-than {}s", age.as_secs())).unwrap_or_default();
+    let (merged, done) = (flag(arguments.merged, "--merged"), flag(arguments.done, "--done"));
+    format!("kugetsu destroy{merged}{done}{age}{}", flag(arguments.discard, "--discard"))
+}
+
+/// The issues that `--merged`, `--done` and `--older-than` select.
+async fn select(home: &Home, arguments: &Destroy) -> Result<Vec<String>, Failure> {
+    let states = TaskState::STATES.iter().copied().filter(|state| state.is_final());
+    let states = if arguments.done { vec![TaskState::Done] } else { states.collect() };
+    let query = IssuesQuery { states: Some(list::states(&states)), ..IssuesQuery::default() };
+    let before = arguments.older_than.map(|age| Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN));
+    let is_old = |run: &RunObject| {
+        before.is_none_or(|before| run.since().parse::<Timestamp>().is_ok_and(|ended| ended < before))
+    };
+    let is_merged = |run: &RunObject| run.change_state == Some(PrState::Merged);
+    let mut runs = connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?;
+    let mut issues = Vec::new();
+    while let Some(run) = runs.next().await? {
+        if is_old(&run) && (!arguments.merged || is_merged(&run)) {
+            issues.push(run.issue);
+        }
+    }
+    Ok(issues)
+}
+
+/// Removes one issue after the other. One that cannot be removed does not keep the others.
+async fn several(home: &Home, references: Vec<String>, options: Options, json: bool) -> Result<Exit, Failure> {
+    let cwd = paths::cwd()?;
+    let mut all = Vec::new();
+    let mut exit = Exit::Done;
+    for reference in references {
+        let query = IssueQuery { reference, cwd: cwd.clone() };
+        match issue(home, query, options).await {
+            Ok(Some(destroyed)) => {
+                if !json {
+                    print(&destroyed);
+                }
+                all.push(destroyed);
+            }
+            Ok(None) => exit = Exit::NeedsPerson,
+            Err(failure) => {
+                ui::failure(&failure);
+                exit = failure.exit;
+            }
+        }
+    }
+    if json {
+        ui::json(&all)?;
+    }
+    Ok(exit)
 }
 
 /// Whether the user confirms, with `--yes` or at the prompt.
@@ -96,7 +212,18 @@ async fn coordinator(home: &Home, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: bool) -> Result<Exit, Failure> {
+#[derive(Clone, Copy)]
+struct Options {
+    yes: bool,
+    discard: bool,
+}
+
+/// Removes an issue. Returns `None` if the user refuses.
+async fn issue(
+    home: &Home,
+    query: IssueQuery,
+    Options { yes, discard }: Options,
+) -> Result<Option<Destroyed>, Failure> {
     let at_risk = connect::call(home, &endpoints::ISSUE_AT_RISK, &query);
     let at_risk: AtRisk = ui::notify_if_slow("checking for work that would be lost", at_risk).await?;
     if let Some(change) = at_risk.change.as_ref().filter(|change| !change.is_open) {
@@ -105,21 +232,14 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     if let Some(unseen) = &at_risk.change_unseen {
         ui::note(format!("· {unseen}"));
     }
-    let discard = match consent(&at_risk, yes, discard)? {
-        Consent::Given { discard } => discard,
-        Consent::Refused => {
-            ui::line("removed nothing");
-            return Ok(Exit::NeedsPerson);
-        }
-    };
+    let Consent::Given { discard } = consent(&at_risk, yes, discard)? else { return Ok(None) };
     let request = DestroyRequest { issue: query, discard };
     let removing = "rescuing unpushed work, removing the session and the worktree";
     let destroyed = connect::call_once(home, &endpoints::DESTROY_ISSUE, &request);
-    let destroyed: Destroyed = ui::notify_if_slow(removing, destroyed).await?;
-    if json {
-        ui::json(&destroyed)?;
-        return Ok(Exit::Done);
-    }
+    Ok(Some(ui::notify_if_slow(removing, destroyed).await?))
+}
+
+fn print(destroyed: &Destroyed) {
     ui::toned(Tone::Good, format!("removed the worktree and the session of {}", destroyed.issue));
     if let Some(rescue) = &destroyed.rescue {
         ui::line(format!("rescued its work to {rescue}; restore it with `kugetsu rescue restore {}`", destroyed.issue));
@@ -127,7 +247,6 @@ async fn issue(home: &Home, query: IssueQuery, yes: bool, discard: bool, json: b
     for note in &destroyed.notes {
         ui::warning(note);
     }
-    Ok(Exit::Done)
 }
 
 enum Consent {

@@ -8,6 +8,7 @@ use clap_mangen::Man as Page;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table::wrapped;
 use crate::ui;
 
 use super::help::TOPICS;
@@ -59,7 +60,41 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
     if !name.contains('-') {
         text.extend(TOPICS.iter().flat_map(|(_, topic)| section(topic).into_bytes()));
     }
+    text.extend(section(&format!("Files\n\n{FILES}")).into_bytes());
+    text.extend(section(&format!("Environment\n\n{ENVIRONMENT}")).into_bytes());
+    text.extend(section(&format!("See also\n\n{}", see_also(command, name))).into_bytes());
     Ok(text)
+}
+
+const FILES: &str = "\
+~/.kugetsu/config.toml     the settings; see `kugetsu help config`
+~/.kugetsu/env/            the variables of agents; see `kugetsu help env`
+~/.kugetsu/state/          the database
+~/.kugetsu/mirrors/        the repositories, with pushed commits and rescues
+~/.kugetsu/worktrees/      a worktree for each issue
+~/.kugetsu/runs/           the transcript of each run
+~/.kugetsu/logs/           the log of the daemon
+";
+
+const ENVIRONMENT: &str = "\
+KUGETSU_HOME     the home; by default ~/.kugetsu
+KUGETSU_*        settings, such as KUGETSU_AGENTS_MAX
+KUGETSU_LOG      the log level of the daemon
+VISUAL, EDITOR   the editor for messages
+NO_COLOR         disables colors
+";
+
+/// The pages of the parent and of the subcommands.
+fn see_also(command: &Command, name: &str) -> String {
+    let parent = name.rsplit_once('-').map(|(parent, _)| match parent {
+        // The only command with a dash in its name.
+        "kugetsu-set" => "kugetsu",
+        parent => parent,
+    });
+    let inner = command.get_subcommands().filter(|inner| !inner.is_hide_set());
+    let inner = inner.map(|inner| format!("{name}-{}", inner.get_name()));
+    let pages = parent.map(str::to_owned).into_iter().chain(inner).chain(["git".to_owned()]);
+    wrapped(&pages.map(|page| format!("{page}(1)")).collect::<Vec<_>>().join(", "), 0, Some(72))
 }
 
 /// A topic as a section of the main page. Its first line is the heading. The other lines are not filled, and start at the

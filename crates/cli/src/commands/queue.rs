@@ -48,13 +48,15 @@ Examples:
     /// Remove a task from the queue, or end its run. Its work is kept.
     #[command(after_help = "\
 Examples:
-  kugetsu queue cancel acme/api#12")]
-    Cancel(One),
+  kugetsu queue cancel acme/api#12
+  kugetsu queue cancel acme/api#12 acme/api#13")]
+    Cancel(Several),
     /// Queue an ended task again.
     #[command(after_help = "\
 Examples:
-  kugetsu queue retry acme/api#12")]
-    Retry(One),
+  kugetsu queue retry acme/api#12
+  kugetsu queue retry acme/api#12 acme/api#13")]
+    Retry(Several),
     /// Delete ended tasks from the history.
     #[command(after_help = "\
 Examples:
@@ -84,6 +86,16 @@ struct List {
 }
 
 #[derive(Debug, Args)]
+struct Several {
+    /// The IDs of the tasks, or issues to select their latest tasks.
+    #[arg(required = true, add = completions::issues())]
+    tasks: Vec<String>,
+    /// Print the result as JSON; an array if several were named.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct One {
     /// The ID of the task, or an issue to select its latest task.
     #[arg(add = completions::issues())]
@@ -97,11 +109,12 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
     match arguments.action {
         Action::List(arguments) => list(home, arguments).await?,
         Action::Show(one) => {
-            let task = connect::call(home, &endpoints::SHOW_TASK, &query(&one)?).await?;
+            let query = TaskQuery { task: one.task, cwd: paths::cwd()? };
+            let task = connect::call(home, &endpoints::SHOW_TASK, &query).await?;
             if one.json { ui::json(&task)? } else { format::print_task(&task) }
         }
-        Action::Cancel(one) => change(home, &endpoints::CANCEL_TASK, &one).await?,
-        Action::Retry(one) => change(home, &endpoints::RETRY_TASK, &one).await?,
+        Action::Cancel(several) => return change(home, &endpoints::CANCEL_TASK, several).await,
+        Action::Retry(several) => return change(home, &endpoints::RETRY_TASK, several).await,
         Action::Clean { older_than, json } => {
             let age = older_than.as_deref().map(age).transpose()?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
@@ -121,19 +134,41 @@ fn age(typed: &str) -> Result<Duration, Failure> {
     age.ok_or_else(|| Failure::usage(format!("--older-than: {typed:?} is not a duration; write it as 90s, 10m or 1h")))
 }
 
-async fn change(home: &Home, endpoint: &Endpoint<TaskQuery, TaskObject>, one: &One) -> Result<(), Failure> {
-    let task = connect::call_once(home, endpoint, &query(one)?).await?;
-    if one.json {
-        return ui::json(&task);
+/// Changes one task after the other. One that cannot be changed does not keep the others.
+async fn change(
+    home: &Home,
+    endpoint: &Endpoint<TaskQuery, TaskObject>,
+    Several { tasks, json }: Several,
+) -> Result<Exit, Failure> {
+    let cwd = paths::cwd()?;
+    let is_one = tasks.len() == 1;
+    let mut changed = Vec::new();
+    let mut exit = Exit::Done;
+    for task in tasks {
+        match connect::call_once(home, endpoint, &TaskQuery { task, cwd: cwd.clone() }).await {
+            Ok(task) => {
+                if !json {
+                    // The run reports its end later.
+                    let cancels = endpoint.route.path == endpoints::CANCEL_TASK.route.path;
+                    let is_ending = cancels && task.run.state == TaskState::Running;
+                    let text = format!("canceling {}", task.run.issue);
+                    ui::line(if is_ending { text } else { format::task_status(&task) });
+                }
+                changed.push(task);
+            }
+            Err(failure) if is_one => return Err(failure),
+            Err(failure) => {
+                ui::failure(&failure);
+                exit = failure.exit;
+            }
+        }
     }
-    // The run reports its end later.
-    let canceling = endpoint.route.path == endpoints::CANCEL_TASK.route.path && task.run.state == TaskState::Running;
-    ui::line(if canceling { format!("canceling {}", task.run.issue) } else { format::task_status(&task) });
-    Ok(())
-}
-
-fn query(one: &One) -> Result<TaskQuery, Failure> {
-    Ok(TaskQuery { task: one.task.clone(), cwd: paths::cwd()? })
+    match changed.first() {
+        Some(task) if json && is_one => ui::json(task)?,
+        _ if json => ui::json(&changed)?,
+        _ => {}
+    }
+    Ok(exit)
 }
 
 async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failure> {

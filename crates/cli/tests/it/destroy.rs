@@ -96,3 +96,43 @@ fn destroy_base_restores_the_built_in_context() {
     world.run(["init"]);
     assert!(std::fs::read_to_string(&context).unwrap().contains("stop and report it"));
 }
+
+#[test]
+fn several_issues_are_destroyed_one_by_one() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for steps in [["say one"], ["write dirt.txt x"], ["say three"]] {
+        world.start(&repository, &script(&steps));
+    }
+    let issues = ["local/demo#1", "local/demo#2", "local/demo#3"];
+    let output = world.attempt([&["destroy", "--yes"], issues.as_slice()].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
+    assert!(shown(&output).contains("did not remove local/demo#2: 1 uncommitted file"), "{}", shown(&output));
+    let left =
+        || world.json(["list", "--json"]).as_array().unwrap().iter().filter(|run| run["destroyed"] == false).count();
+    assert_eq!(left(), 1, "the others are removed");
+    let output = world.attempt(["destroy", "local/demo#2", "local/demo#9", "--discard", "--json"]);
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    let removed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(removed.as_array().unwrap().len(), 1);
+    assert_eq!(left(), 0);
+}
+
+#[test]
+fn issues_are_destroyed_by_state_and_age() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say one"]));
+    world.start(&repository, &script(&["error the model is gone"]));
+    let refused = world.attempt(["destroy", "--done"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    assert!(shown(&refused).contains("removing local/demo#1 needs confirmation"), "{}", shown(&refused));
+    assert!(shown(&refused).contains("run `kugetsu destroy --done --yes`"), "{}", shown(&refused));
+    let none = world.attempt(["destroy", "--merged", "--yes"]);
+    assert!(none.status.success() && shown(&none).contains("no such issues"), "{}", shown(&none));
+    assert!(shown(&world.attempt(["destroy", "--older-than", "1h", "--yes"])).contains("no such issues"));
+    let removed = world.run(["destroy", "--done", "--yes"]);
+    assert!(removed.contains("local/demo#1") && !removed.contains("local/demo#2"), "{removed}");
+    let removed = world.run(["destroy", "--older-than", "0s", "--yes"]);
+    assert!(removed.contains("local/demo#2"), "{removed}");
+}

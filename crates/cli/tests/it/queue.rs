@@ -167,3 +167,18 @@ fn tasks_that_would_wait_forever_are_rejected() {
         assert!(String::from_utf8_lossy(&refused.stderr).contains("wait for"), "{}", shown(&refused));
     }
 }
+
+#[test]
+fn several_tasks_are_canceled_and_retried() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.run(["config", "set", "agents.max", "0"]);
+    let issues: Vec<String> = (0..3).map(|_| world.queue(&repository, "later")).collect();
+    let output = world.attempt(["queue", "cancel", &issues[0], "local/demo#9", &issues[1]]);
+    assert_eq!(output.status.code(), Some(2), "{}", crate::world::shown(&output));
+    let states = || issues.iter().map(|issue| world.latest(issue)["state"].clone()).collect::<Vec<_>>();
+    assert_eq!(states(), ["canceled", "canceled", "queued"]);
+    let retried = world.json(["queue", "retry", &issues[0], &issues[1], "--json"]);
+    assert_eq!(retried.as_array().unwrap().len(), 2);
+    assert_eq!(states(), ["queued"; 3]);
+}

@@ -91,9 +91,9 @@ fn zsh_and_fish_accept_their_completion_scripts() {
 /// The subcommands that `kugetsu help` lists.
 pub(crate) fn listed(world: &World, args: &[&str]) -> Vec<String> {
     let help = world.run([&["help"], args].concat());
-    let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
-    let commands = commands.lines().take_while(|line| !line.is_empty());
-    let names = commands.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let headings = ["Commands:", "Work on issues:", "See what happens:", "Set up:", "Help:"];
+    let sections = help.split("\n\n").filter(|section| section.lines().next().is_some_and(|at| headings.contains(&at)));
+    let names = sections.flat_map(str::lines).filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 

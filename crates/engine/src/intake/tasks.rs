@@ -26,7 +26,7 @@ use crate::engine::Engine;
 use crate::intake::issue_prompt::issue_prompt;
 use crate::intake::lineage;
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
-use crate::pull_requests::checked;
+use crate::pull_requests::of_pull_request;
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
@@ -189,7 +189,7 @@ async fn start(
         number: target.number,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: title.unwrap_or_default(),
-        pr_url: pr_url(request)?,
+        pr_url: pr_url(engine, request)?,
         task,
         precondition: Precondition::Idle,
         interrupt: false,
@@ -234,7 +234,7 @@ async fn continue_issue(
         number: Some(issue.reference.number),
         new_issue: issue.id,
         title: issue.title.clone(),
-        pr_url: pr_url(request)?,
+        pr_url: pr_url(engine, request)?,
         task: draft.task(TaskKind::Continue, agent, request, engine.now()),
         precondition: Precondition::Continuable,
         interrupt: request.interrupt,
@@ -380,8 +380,8 @@ async fn refuse_when_full(engine: &Engine) -> Result<(), Problem> {
         .hint("omit --no-queue to queue the task, or raise the limit with `kugetsu config set agents.max <number>`"))
 }
 
-fn pr_url(request: &TaskRequest) -> Result<Option<String>, Problem> {
-    request.pr_url.as_deref().map(checked).transpose()
+fn pr_url(engine: &Engine, request: &TaskRequest) -> Result<Option<String>, Problem> {
+    request.pr_url.as_deref().map(|url| of_pull_request(engine, url)).transpose()
 }
 
 /// Returns the first line of the message, shortened.
