@@ -109,3 +109,19 @@ fn merged_and_deleted_branch_is_not_pushed_again_by_a_question() {
     assert_eq!((&run["commits"], &run["pushed"]), (&1.into(), &false.into()), "{run}");
     assert_eq!(repository.git(["branch", "--list", &branch]), "");
 }
+
+#[test]
+fn push_that_a_hook_keeps_open_counts_if_the_branch_arrived() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let hook = repository.path().join(".git/hooks/post-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\nsleep 120\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.run(["config", "set", "run.timeout", "8s"]);
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!((&run["pushed"], &run["commits"]), (&true.into(), &1.into()), "{run}");
+    let notices = world.records("local/demo#1", "notice");
+    assert!(notices.iter().any(|notice| notice["text"].as_str().unwrap().contains("the server has the branch")));
+}

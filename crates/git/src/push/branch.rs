@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -19,6 +20,9 @@ use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid};
 use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::lifecycle::Worktree;
+
+/// How long the server may take to tell whether an unclear push succeeded.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Error)]
 pub enum PushError {
@@ -117,13 +121,42 @@ impl Mirror {
         // Before the branch: servers reject commits whose LFS objects they do not have.
         self.copy_lfs_objects(worktree).await?;
         self.push_lfs_objects(worktree).await?;
-        let pushed = self.push_ref(branch, head, &lease).await;
-        if let Ok(pushed) = &pushed {
-            let command = self.command("update-ref", "record what was pushed");
-            command.args([format!("{PUSHED}{branch}").as_str(), pushed.head.as_str()]).run().await?;
+        let Lease::Expect(expected) = &lease;
+        let pushed = match self.push_ref(branch, head, &lease).await {
+            // A push can succeed although git reports nothing: a hook of the server may keep the connection open, or the
+            // connection broke after the server had taken the branch.
+            Err(error @ (PushError::Unreachable(_) | PushError::Git(_))) => match self.has_landed(branch, head).await {
+                true => Ok(Pushed { branch: branch.clone(), head: head.clone(), was: expected.clone() }),
+                false => Err(error),
+            },
+            other => other,
+        };
+        if pushed.is_ok() {
+            self.record_push(branch, head).await?;
         }
         temporary.remove(self).await?;
         pushed
+    }
+
+    /// Asks the server whether a push that was interrupted has moved the branch to `head`, and records it if so. `false` if the
+    /// server does not answer within [`CONFIRM_TIMEOUT`].
+    pub async fn confirm_push(&self, branch: &BranchName, head: &Oid) -> Result<bool, PushError> {
+        let landed = self.has_landed(branch, head).await;
+        if landed {
+            self.record_push(branch, head).await?;
+        }
+        Ok(landed)
+    }
+
+    async fn has_landed(&self, branch: &BranchName, head: &Oid) -> bool {
+        let tip = tokio::time::timeout(CONFIRM_TIMEOUT, self.server_tip(branch)).await;
+        matches!(tip, Ok(Ok(Some(tip))) if tip == *head)
+    }
+
+    async fn record_push(&self, branch: &BranchName, head: &Oid) -> Result<(), PushError> {
+        let command = self.command("update-ref", "record what was pushed");
+        command.args([format!("{PUSHED}{branch}").as_str(), head.as_str()]).run().await?;
+        Ok(())
     }
 
     async fn push_ref(&self, branch: &BranchName, head: &Oid, lease: &Lease) -> Result<Pushed, PushError> {

@@ -157,3 +157,38 @@ async fn pushed_branch_is_known_offline() {
     mirror.update(&mut quiet).await.unwrap();
     assert_eq!(fixture.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), ours);
 }
+
+#[tokio::test]
+async fn push_that_git_could_not_report_counts_if_the_server_has_the_branch() {
+    let mut fixture = Fixture::new().await;
+    let (_, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let head = fixture.commit(worktree.dir(), "One");
+    // A git whose pushes succeed and then break off.
+    let bin = fixture.path("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let real = fixture.git.program().display().to_string();
+    let path = std::env::var("PATH").unwrap();
+    let wrapper = format!(
+        "#!/bin/sh\nPATH='{path}'\nif [ \"$1\" = push ]; then '{real}' \"$@\" >/dev/null; echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128; fi\nexec '{real}' \"$@\"\n"
+    );
+    std::fs::write(bin.join("git"), wrapper).unwrap();
+    std::fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fixture.set_path(&bin).await;
+    let mirror = fixture.mirror(&url(&server)).await;
+    let pushed = mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert_eq!(pushed.head, head);
+    assert_eq!(fixture.oid(mirror.dir(), "refs/kugetsu/pushed/kugetsu/7-fix"), head);
+
+    // One that did not arrive is still an error.
+    let wrapper =
+        "#!/bin/sh\nif [ \"$1\" = push ]; then echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128; fi\n";
+    std::fs::write(bin.join("git"), format!("{wrapper}PATH='{path}' exec '{real}' \"$@\"\n")).unwrap();
+    write(worktree.dir(), "x", "2");
+    let second = fixture.commit(worktree.dir(), "Two");
+    let error = mirror.push(&worktree, &second, Lease::Expect(Some(head.clone()))).await.unwrap_err();
+    assert!(matches!(error, PushError::Unreachable(_) | PushError::Git(_)), "{error}");
+    assert!(
+        !mirror.confirm_push(&branch(), &second).await.unwrap() && mirror.confirm_push(&branch(), &head).await.unwrap()
+    );
+}

@@ -12,7 +12,7 @@ use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::{StatusError, WorktreeStatus};
 
 use super::files::{Files, token_variable};
-use crate::control::interrupts::Interrupts;
+use crate::control::interrupts::{Interruption, Interrupts};
 use crate::records::spool::Spool;
 use crate::run_context::RunContext;
 use crate::verdict::{End, Inspection, Left, Push, RunResult, is_publishable, verdict};
@@ -48,8 +48,12 @@ pub(crate) async fn finish(
             Some(head) => match interrupts.unless_interrupted(push(head, files, issue, spool)).await {
                 Ok(push) => push,
                 Err(interruption) => {
-                    end = interruption.into();
-                    Push::None
+                    let landed = landed(head, files, spool, &interruption).await;
+                    // The time was spent on a server that did not close the connection; the work is there.
+                    if landed.is_none() || !matches!(interruption, Interruption::Expired(_)) {
+                        end = interruption.into();
+                    }
+                    landed.unwrap_or(Push::None)
                 }
             },
             None => Push::None,
@@ -183,6 +187,26 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, spool: &Spool) -> Pu
             Push::Done { branch: published.branch.to_string(), is_new }
         }
         Err(error) => push_error(&error, token_variable(issue)),
+    }
+}
+
+/// The result of a push that was interrupted, if the server has taken it all the same.
+async fn landed(head: &Oid, files: &Files, spool: &Spool, interruption: &Interruption) -> Option<Push> {
+    // Another run holds the issue now, and pushes itself.
+    if matches!(interruption, Interruption::Superseded) {
+        return None;
+    }
+    let branch = files.worktree.branch();
+    match files.mirror.confirm_push(branch, head).await {
+        Ok(true) => {
+            spool.notice(format!("the push of {branch} did not end in time, but the server has the branch"));
+            Some(Push::Done { branch: branch.to_string(), is_new: files.pushed.as_ref() != Some(head) })
+        }
+        Ok(false) => None,
+        Err(error) => {
+            spool.notice(format!("could not find out whether {branch} was pushed: {error}"));
+            None
+        }
     }
 }
 
