@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use kugetsu_domain::git_variables::is_inherited;
 use kugetsu_domain::redact::is_secret;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -33,32 +34,16 @@ const UNATTENDED: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
 ];
 
-/// Variables that would lead the agent's git away from its worktree, or refer to kugetsu's own terminal, directory or sockets.
-const REMOVED: &[&str] = &[
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_CEILING_DIRECTORIES",
-    "KUGETSU_LOG",
-    "NOTIFY_SOCKET",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "TMUX",
-    "STY",
-    "OLDPWD",
-    "PWD",
-];
+/// Variables that refer to kugetsu's own terminal, directory or sockets.
+const REMOVED: &[&str] = &["KUGETSU_LOG", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "TMUX", "STY", "OLDPWD", "PWD"];
 
-/// Returns the whole environment of an agent. Env files override inherited variables.
+/// Returns the whole environment of an agent. Env files override inherited variables. `ceilings` is the value
+/// of `GIT_CEILING_DIRECTORIES`.
 pub fn environment(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
     files: &[Variable],
     temporary: &Path,
+    ceilings: &OsStr,
 ) -> Vec<(OsString, OsString)> {
     let mut all: Vec<(OsString, OsString)> = Vec::new();
     let mut set = |name: &OsStr, value: &OsStr| {
@@ -66,7 +51,7 @@ pub fn environment(
         all.push((name.to_owned(), value.to_owned()));
     };
     for (name, value) in inherited {
-        if !REMOVED.iter().any(|removed| name == *removed) {
+        if is_inherited(name.as_encoded_bytes()) && !REMOVED.iter().any(|removed| name == *removed) {
             set(&name, &value);
         }
     }
@@ -79,6 +64,7 @@ pub fn environment(
     for name in ["TMPDIR", "TMP", "TEMP", "KUGETSU_TEMP_DIR"] {
         set(name.as_ref(), temporary.as_os_str());
     }
+    set("GIT_CEILING_DIRECTORIES".as_ref(), ceilings);
     // ssh opens the terminal directly, so it needs an option. A program that the user chose is left alone.
     if !all.iter().any(|(name, _)| name == "GIT_SSH_COMMAND" || name == "GIT_SSH") {
         all.push(("GIT_SSH_COMMAND".into(), "ssh -oBatchMode=yes".into()));
@@ -137,15 +123,23 @@ mod tests {
 
     #[test]
     fn programs_cannot_wait_for_a_terminal() {
-        let inherited = [("EDITOR", "vim"), ("GIT_DIR", "/elsewhere"), ("HOME", "/home/me"), ("TMPDIR", "/tmp")];
+        let inherited = [
+            ("EDITOR", "vim"),
+            ("GIT_DIR", "/elsewhere"),
+            ("GIT_AUTHOR_DATE", "2020-01-01"),
+            ("GIT_CEILING_DIRECTORIES", "/"),
+            ("HOME", "/home/me"),
+            ("TMPDIR", "/tmp"),
+        ];
         let inherited = inherited.map(|(name, value)| (name.into(), value.into()));
         let files = [variable("GIT_EDITOR", "nano"), variable("MY_KEY", "x")];
-        let all = environment(inherited, &files, Path::new("/run/tmp"));
+        let all = environment(inherited, &files, Path::new("/run/tmp"), OsStr::new("/w"));
         assert_eq!(value(&all, "EDITOR"), Some("true"));
         assert_eq!(value(&all, "GIT_EDITOR"), Some("true"));
         assert_eq!(value(&all, "GIT_TERMINAL_PROMPT"), Some("0"));
         assert_eq!(value(&all, "PAGER"), Some("cat"));
-        assert_eq!(value(&all, "GIT_DIR"), None);
+        assert_eq!((value(&all, "GIT_DIR"), value(&all, "GIT_AUTHOR_DATE")), (None, None));
+        assert_eq!(value(&all, "GIT_CEILING_DIRECTORIES"), Some("/w"));
         assert_eq!(value(&all, "HOME"), Some("/home/me"));
         assert_eq!(value(&all, "MY_KEY"), Some("x"));
         assert_eq!(value(&all, "TMPDIR"), Some("/run/tmp"));
@@ -156,7 +150,7 @@ mod tests {
     fn ssh_is_set_unless_the_user_chose_a_program() {
         let ssh = |inherited: &[(&str, &str)], files: &[Variable]| {
             let inherited: Vec<_> = inherited.iter().map(|(name, value)| (name.into(), value.into())).collect();
-            let all = environment(inherited, files, Path::new("/run/tmp"));
+            let all = environment(inherited, files, Path::new("/run/tmp"), OsStr::new("/w"));
             value(&all, "GIT_SSH_COMMAND").map(str::to_owned)
         };
         assert_eq!(ssh(&[], &[]).as_deref(), Some("ssh -oBatchMode=yes"));

@@ -6,6 +6,7 @@
 pub mod duration;
 pub mod effect;
 pub mod flow;
+pub mod git_variables;
 pub mod hash;
 pub mod ids;
 pub mod issue;

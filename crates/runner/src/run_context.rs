@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::{Variable, environment};
 use kugetsu_agent::{
@@ -12,6 +12,7 @@ use kugetsu_agent::{
 };
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::run_spec::{Permissions, RunSpec};
+use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
 use kugetsu_process::{InvalidMarker, Marker, SpawnError, Tracking, TreeSpec};
 use secrecy::{ExposeSecret, SecretString};
@@ -132,7 +133,12 @@ pub(crate) fn tree_spec(
     stderr: File,
     stderr_max: usize,
 ) -> Result<TreeSpec, LaunchError> {
-    let mut env = environment(std::env::vars_os(), &run.variables, &run.directory.temporary());
+    let temporary = run.directory.temporary();
+    // The directory of the run's temporary files may be elsewhere.
+    let parents = [run.home.worktrees(), run.home.path().to_owned(), run.directory.path().to_owned()];
+    let real = temporary.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
+    let ceilings = ceilings(parents.into_iter().chain(real), std::env::var_os("HOME"));
+    let mut env = environment(std::env::vars_os(), &run.variables, &temporary, &ceilings);
     for (name, value) in &launch.env {
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));

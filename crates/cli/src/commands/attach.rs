@@ -1,5 +1,6 @@
 //! `kugetsu attach`: opens the agent's own user interface on an issue's session.
 
+use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -10,6 +11,7 @@ use kugetsu_agent::SessionId;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
+use kugetsu_domain::git_variables::{ceilings, not_inherited};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_domain::task::TaskState;
@@ -86,7 +88,12 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     ui::note(format!("· {issue}"));
-    let error =
-        Command::new(&program).args(&launch.args).envs(variables).current_dir(worktree).env("PWD", worktree).exec();
+    let mut command = Command::new(&program);
+    for name in not_inherited(env::vars_os()) {
+        command.env_remove(name);
+    }
+    let ceilings = ceilings(Path::new(worktree).parent().map(Path::to_owned), env::var_os("HOME"));
+    command.args(&launch.args).envs(variables).env("GIT_CEILING_DIRECTORIES", ceilings);
+    let error = command.current_dir(worktree).env("PWD", worktree).exec();
     Err(Failure::new(format!("could not start {}: {error}", program.display())))
 }

@@ -10,6 +10,7 @@ use std::{env, io};
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::home::Home;
+use kugetsu_domain::git_variables::not_inherited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::setsid;
 
@@ -79,6 +80,10 @@ fn spawn(home: &Home, log: &File, ready: PipeWriter) -> io::Result<()> {
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?);
+    // Agents do not get them either, but nothing that this process starts needs them.
+    for name in not_inherited(env::vars_os()) {
+        command.env_remove(name);
+    }
     // SAFETY: between fork and exec only setsid, close_range and fcntl are called, which are async-signal-safe.
     #[expect(unsafe_code, reason = "setsid and the inherited pipe need a step between fork and exec")]
     unsafe {

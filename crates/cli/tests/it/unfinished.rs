@@ -125,3 +125,35 @@ fn push_that_a_hook_keeps_open_counts_if_the_branch_arrived() {
     let notices = world.records("local/demo#1", "notice");
     assert!(notices.iter().any(|notice| notice["text"].as_str().unwrap().contains("the server has the branch")));
 }
+
+#[test]
+fn agents_do_not_inherit_git_variables_and_do_not_commit_into_a_repository_around_the_home() {
+    let mut world = World::new();
+    // As in a git hook.
+    world.home.set("GIT_AUTHOR_NAME", "Hook");
+    world.home.set("GIT_AUTHOR_DATE", "2020-01-01T00:00:00Z");
+    world.home.set("GIT_CONFIG_COUNT", "1");
+    world.home.set("GIT_CONFIG_KEY_0", "user.name");
+    world.home.set("GIT_CONFIG_VALUE_0", "Hook");
+    world.home.set("GIT_EXTERNAL_DIFF", "false");
+    world.home.set("GIT_QUARANTINE_PATH", "/nowhere");
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a", "run env | grep ^GIT_ | sort"]));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    let author = repository.git(["log", "-1", "--format=%an %ad", "--date=format:%Y", run["branch"].as_str().unwrap()]);
+    assert!(!author.contains("Hook") && !author.contains("2020"), "{author}");
+    let tools = world.records("local/demo#1", "tool_ended");
+    let variables = tools.last().unwrap()["output"].as_str().unwrap().to_owned();
+    assert!(!variables.contains("Hook") && !variables.contains("GIT_EXTERNAL_DIFF"), "{variables}");
+
+    // The dotfiles of the user, above the worktree.
+    let git = |args: &[&str]| {
+        let mut command = world.home.command("git");
+        world.home.run(command.args(args).env_remove("GIT_QUARANTINE_PATH").current_dir(world.home.path()))
+    };
+    assert!(git(&["init", "--quiet"]).status.success());
+    let steps = ["run rm -rf .git; git add -A; git commit -qm mine; git rev-parse --show-toplevel"];
+    continue_with(&world, &repository, &steps);
+    let log = git(&["log", "--oneline"]);
+    assert!(!log.status.success(), "{}", String::from_utf8_lossy(&log.stdout));
+}

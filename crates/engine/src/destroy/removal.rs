@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kugetsu_agent::SessionId;
 use kugetsu_agent::environment::environment;
 use kugetsu_api::discard::discard;
+use kugetsu_domain::git_variables::{ceilings, not_inherited};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::session::SessionState;
@@ -126,12 +127,16 @@ async fn delete_session(engine: &Engine, issue: &Issue, directory: &Path, notes:
     let Some(launch) = SessionId::new(&session.id).ok().and_then(|id| profile.delete_session(&id)) else {
         return notes.push(kept(&format!("{} has no command for it", session.agent)));
     };
-    let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir());
+    let ceilings = ceilings(directory.parent().map(Path::to_owned), std::env::var_os("HOME"));
+    let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir(), &ceilings);
     if let Err(error) = launch.extend_env(&mut env) {
         return notes.push(kept(&with_hint(&error, error.hint())));
     }
     let mut command = OneShot::new(&program).args(&launch.args).cwd(directory);
     command.time_limit = Some(DELETE_LIMIT);
+    for name in not_inherited(std::env::vars_os()) {
+        command = command.without_env(name);
+    }
     for (name, value) in env {
         command = command.env(name, value);
     }

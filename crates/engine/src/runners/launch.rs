@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::RunHome;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
+use kugetsu_domain::git_variables::not_inherited;
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_store::error::StoreError;
 use thiserror::Error;
@@ -100,6 +101,10 @@ fn spawn(program: &Path, home: &Path, run: &RunHome, lock: &File, secrets: &RunS
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log);
+    // Agents do not get them either, but nothing that this process starts needs them.
+    for name in not_inherited(std::env::vars_os()) {
+        command.env_remove(name);
+    }
     // SAFETY: between fork and exec only setsid and fcntl are called; both are async-signal-safe and take no memory.
     #[expect(unsafe_code, reason = "a session of its own and an inherited lock need a step between fork and exec")]
     unsafe {

@@ -1,28 +1,8 @@
 //! The environment of every git process: the user's own settings count, but nothing may redirect git, prompt or trace.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 
-/// Variables that say how the user reaches servers, and where the user's settings are. Every other `GIT_*` is removed: it
-/// would point git at another repository, change its output or make it prompt.
-const KEPT: &[&str] = &[
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_SSH_VARIANT",
-    "GIT_PROXY_COMMAND",
-    "GIT_HTTP_USER_AGENT",
-    "GIT_HTTP_PROXY_AUTHMETHOD",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_CONFIG_NOSYSTEM",
-    "GIT_CONFIG_COUNT",
-    "GIT_EXEC_PATH",
-    "GIT_TEMPLATE_DIR",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
-];
-const KEPT_PREFIXES: &[&str] =
-    &["GIT_SSL_", "GIT_PROXY_SSL_", "GIT_HTTP_LOW_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_LFS_"];
+use kugetsu_domain::git_variables::is_inherited;
 
 /// Allowed transports. `ext::` and other remote helpers, which run programs, are not among them.
 pub(crate) const PROTOCOLS: &str = "https:http:ssh:git:file";
@@ -59,10 +39,8 @@ pub(crate) const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAl
 
 /// The changes that turn the `inherited` variables into an environment for git. `None` removes a variable.
 pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsString, Option<OsString>)> {
-    let mut changes: Vec<_> = inherited
-        .filter(|name| name.as_bytes().starts_with(b"GIT_") && !is_kept(name))
-        .map(|name| (name, None))
-        .collect();
+    let mut changes: Vec<_> =
+        inherited.filter(|name| !is_inherited(name.as_encoded_bytes())).map(|name| (name, None)).collect();
     let set = |name: &str, value: &str| (OsString::from(name), Some(OsString::from(value)));
     changes.extend([
         // Causes are recognized by git's English messages.
@@ -81,12 +59,6 @@ pub(crate) fn changes(inherited: impl Iterator<Item = OsString>) -> Vec<(OsStrin
         (OsString::from("SSH_ASKPASS"), None),
     ]);
     changes
-}
-
-fn is_kept(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    KEPT.iter().any(|kept| kept.as_bytes() == name)
-        || KEPT_PREFIXES.iter().any(|kept| name.starts_with(kept.as_bytes()))
 }
 
 #[cfg(test)]

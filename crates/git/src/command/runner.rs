@@ -129,8 +129,6 @@ struct Installation {
     program: PathBuf,
     version: Version,
     env: Vec<(OsString, Option<OsString>)>,
-    /// Number of `GIT_CONFIG_*` settings in the inherited environment. Ours are numbered after them, so that they win.
-    inherited_settings: usize,
 }
 
 impl fmt::Debug for Git {
@@ -159,19 +157,15 @@ impl Git {
         let names = std::env::vars_os().map(|(name, _)| name).chain(overrides.iter().map(|(name, _)| name.clone()));
         let mut env: Vec<_> = overrides.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         env.extend(changes(names.collect::<Vec<_>>().into_iter()));
-        let inherited_settings = value("GIT_CONFIG_COUNT")
-            .and_then(|count| count.to_str().and_then(|count| count.parse().ok()))
-            .unwrap_or(0);
         let has_ssh_command = value("GIT_SSH_COMMAND").is_some() || value("GIT_SSH").is_some();
 
         let version = version(&program, &env).await?;
-        let installation = Installation { program, version, env, inherited_settings };
+        let installation = Installation { program, version, env };
         let mut git = Self { installation: Arc::new(installation), tokens: Arc::default() };
         if !has_ssh_command && git.config_value("core.sshCommand", ConfigScope::User).await?.is_none() {
             let mut env = git.installation.env.clone();
             env.push(("GIT_SSH_COMMAND".into(), Some(SSH.into())));
-            let installation =
-                Installation { program: git.installation.program.clone(), version, env, inherited_settings };
+            let installation = Installation { program: git.installation.program.clone(), version, env };
             git.installation = Arc::new(installation);
         }
         Ok(git)
@@ -504,7 +498,6 @@ impl GitCommand {
         process.env.extend(self.env);
         // Settings go through the environment, not as `-c`: every user of the machine can see arguments.
         for (n, (key, value)) in self.settings.into_iter().enumerate() {
-            let n = n + installation.inherited_settings;
             process.env.push((format!("GIT_CONFIG_KEY_{n}").into(), Some(key)));
             process.env.push((format!("GIT_CONFIG_VALUE_{n}").into(), Some(value)));
             process.env.push(("GIT_CONFIG_COUNT".into(), Some((n + 1).to_string().into())));
