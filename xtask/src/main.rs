@@ -24,7 +24,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <verb>
 
-  test      check everything before a push: lint, build, tests
+  test [--full]
+            check everything before a push: lint, build, tests; --full kills processes at random 500 times instead of 40
   lint      run the checks that need no tests: format, spelling, dependencies, clippy, rustdoc
   install   install what the tests need on a fresh machine
   demo      run kugetsu end to end in a throwaway home, without an account
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args.as_slice() {
-        ["test"] => test::run(),
+        ["test"] => test::run(test::Extent::Default),
+        ["test", "--full"] => test::run(test::Extent::Full),
         ["lint"] => lint::run(),
         ["install"] => install::run(),
         ["demo"] => demo::run(),

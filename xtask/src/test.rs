@@ -27,7 +27,17 @@ const MYWORLD: Requirement = Requirement { name: "myworld", prefix: "needs_mywor
 const GIT_LFS: Requirement = Requirement { name: "git-lfs", prefix: "needs_git_lfs_" };
 const BUBBLEWRAP: Requirement = Requirement { name: "bubblewrap", prefix: "needs_bubblewrap_" };
 
-pub(crate) fn run() -> Outcome {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Default,
+    /// More of the tests with random choices.
+    Full,
+}
+
+/// Kills in each of the four tests of `crates/cli/tests/it/kills/` with [`Extent::Full`].
+const KILLS: &str = "125";
+
+pub(crate) fn run(extent: Extent) -> Outcome {
     let mut steps = Steps::new();
     if steps.check("git", "git --version", install::git).is_none() {
         return steps.finish();
@@ -35,12 +45,12 @@ pub(crate) fn run() -> Outcome {
     lint::add(&mut steps);
     let build = ["build", "--workspace", "--all-targets", "--quiet"];
     if steps.run("build", &mut cargo(build)) {
-        tests(&mut steps);
+        tests(&mut steps, extent);
     }
     steps.finish()
 }
 
-fn tests(steps: &mut Steps) {
+fn tests(steps: &mut Steps, extent: Extent) {
     let runner = if install::nextest().is_some() { Runner::Nextest } else { Runner::Cargo };
     let Some(names) = steps.check("list of tests", "cargo xtask test", || runner.names()) else { return };
     let system = SystemPackages::by_environment();
@@ -63,6 +73,9 @@ fn tests(steps: &mut Steps) {
     for (variable, program) in [("KUGETSU_OPENCODE", opencode), ("KUGETSU_PRISM", prism), ("KUGETSU_MYWORLD", myworld)]
     {
         command.envs(program.map(|program| (variable, program)));
+    }
+    if extent == Extent::Full {
+        command.env("KUGETSU_KILLS", KILLS);
     }
     // All servers of the tests listen on this machine; a proxy would not reach them.
     command.env("NO_PROXY", "127.0.0.1,localhost");

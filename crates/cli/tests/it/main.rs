@@ -11,6 +11,7 @@ mod destroy;
 mod doctor;
 mod git_servers;
 mod import;
+mod kills;
 mod lists;
 mod live_settings;
 mod logs;

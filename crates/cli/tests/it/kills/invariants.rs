@@ -1,0 +1,153 @@
+//! The invariants after every round, however it went.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kugetsu_testkit::{eventually, repository::git};
+
+use super::round::Round;
+
+pub(super) fn check(round: &Round<'_>) {
+    let states = confirmed_tasks_ended(round);
+    work_is_done_once(round, &states);
+    daemon_stops_and_no_process_is_left(round);
+    events_are_stored_once(round);
+    nothing_written_is_lost(round, &states);
+    no_lock_or_scratch_file_is_left(round);
+}
+
+/// Returns the states of all tasks by ID.
+fn confirmed_tasks_ended(round: &Round<'_>) -> BTreeMap<String, String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let states: BTreeMap<_, _> = round.tasks().iter().map(|task| (text(&task["task"]), text(&task["state"]))).collect();
+    for confirmed in &round.confirmed {
+        let state = states.get(&confirmed.task);
+        let state = state.unwrap_or_else(|| panic!("{confirmed:?} was confirmed and is not in the queue"));
+        assert!(!["queued", "running"].contains(&state.as_str()), "{confirmed:?} is {state}");
+    }
+    states
+}
+
+/// At most one agent at a time, one prompt per run, at most three attempts, and none after a task was done.
+fn work_is_done_once(round: &Round<'_>, states: &BTreeMap<String, String>) {
+    assert_eq!(round.ledger.two_at_once(), "", "two agents worked on one task at the same time");
+    for confirmed in &round.confirmed {
+        let started = round.ledger.started(&confirmed.name);
+        let distinct: BTreeSet<_> = started.iter().collect();
+        assert_eq!(distinct.len(), started.len(), "{confirmed:?}: a run sent its prompt twice: {started:?}");
+        assert!(started.len() <= 3, "{confirmed:?}: {started:?}");
+        assert!(states[&confirmed.task] != "done" || !started.is_empty(), "{confirmed:?} is done, but no agent ran");
+    }
+}
+
+fn daemon_stops_and_no_process_is_left(round: &Round<'_>) {
+    round.world.run(["daemon", "stop"]);
+    eventually("no process to be left", || {
+        let left = round.world.home.processes();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+}
+
+fn events_are_stored_once(round: &Round<'_>) {
+    let database = rusqlite::Connection::open(round.world.home.kugetsu().join("state/kugetsu.db")).unwrap();
+    let doubled = |query: &str| -> Vec<String> {
+        let mut statement = database.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| Ok(format!("{:?} {:?}", row.get_ref(0)?, row.get_ref(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    let by_run = "SELECT run, kind FROM events WHERE run IS NOT NULL AND kind IN \
+        ('task_claimed', 'worktree_ready', 'session_opened', 'run_ended', 'run_lost') \
+        GROUP BY run, kind HAVING count(*) > 1";
+    assert_eq!(doubled(by_run), Vec::<String>::new());
+    let by_task = "SELECT task, kind FROM events WHERE kind = 'task_queued' GROUP BY task HAVING count(*) > 1";
+    assert_eq!(doubled(by_task), Vec::<String>::new());
+    let open = "SELECT id, state FROM runs WHERE state IN ('starting', 'working')";
+    assert_eq!(doubled(open), Vec::<String>::new());
+    assert_eq!(doubled("SELECT key, kind FROM effects"), Vec::<String>::new(), "effects that are not settled");
+}
+
+/// Every file that an agent wrote is in a worktree, in a branch of its repository, or in a rescue. If the task is done, it
+/// is in a branch of the repository.
+fn nothing_written_is_lost(round: &Round<'_>, states: &BTreeMap<String, String>) {
+    let home = round.world.home.kugetsu();
+    let mut pushed = BTreeMap::new();
+    for repository in &round.repositories {
+        collect_objects(repository.path(), &mut pushed);
+    }
+    let mut kept = pushed.clone();
+    for mirror in folders(&home.join("mirrors")) {
+        collect_objects(&mirror, &mut kept);
+    }
+    for worktree in folders(&home.join("worktrees")) {
+        collect_files(&worktree, &mut kept);
+    }
+    let names: BTreeMap<&str, &str> =
+        round.confirmed.iter().map(|task| (task.name.as_str(), task.task.as_str())).collect();
+    for (name, content) in round.ledger.written() {
+        assert_eq!(kept.get(&name), Some(&content), "{name} was written and is lost");
+        let task = name.split('-').next().unwrap();
+        let is_done = names.get(task).is_some_and(|task| states[*task] == "done");
+        let last = round.ledger.started(task).pop().unwrap();
+        if is_done && name.contains(&last) {
+            assert_eq!(pushed.get(&name), Some(&content), "the task of {name} is done, but it was not pushed");
+        }
+    }
+}
+
+/// Adds the content of all files that any ref of a repository reaches, by name.
+fn collect_objects(repository: &Path, found: &mut BTreeMap<String, String>) {
+    let git = |arguments: &[&str]| git::text(repository, arguments);
+    for line in git(&["rev-list", "--all", "--objects"]).lines() {
+        let Some((id, path)) = line.split_once(' ') else { continue };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if name.starts_with('t') && !found.contains_key(name) && git(&["cat-file", "-t", id]).trim() == "blob" {
+            found.insert(name.to_owned(), format!("{}\n", git(&["cat-file", "blob", id]).trim_end()));
+        }
+    }
+}
+
+fn collect_files(folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().unwrap().is_file() && name.starts_with('t') {
+            found.insert(name, fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+}
+
+fn folders(parent: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+fn no_lock_or_scratch_file_is_left(round: &Round<'_>) {
+    let home = round.world.home.kugetsu();
+    let mut left = Vec::new();
+    // The locks of kugetsu itself stay. They are beside these directories, and one is in each mirror.
+    for parent in ["mirrors", "worktrees", "gates"] {
+        // In a worktree, git itself removes the unfinished objects of the agent's commands some day.
+        let is_worktree = parent == "worktrees";
+        folders(&home.join(parent)).iter().for_each(|folder| collect_leftovers(folder, is_worktree, &mut left));
+    }
+    for mirror in folders(&home.join("mirrors")) {
+        left.extend(fs::read_dir(mirror.join("scratch")).into_iter().flatten().map(|entry| entry.unwrap().path()));
+    }
+    for run in folders(&home.join("runs")) {
+        left.extend(fs::read_dir(run.join("tmp")).into_iter().flatten().map(|entry| entry.unwrap().path()));
+    }
+    left.retain(|path| !path.ends_with("rescue.lock"));
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+/// Adds git's lock files and unfinished objects.
+fn collect_leftovers(folder: &Path, is_worktree: bool, left: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().unwrap().is_dir() {
+            collect_leftovers(&entry.path(), is_worktree, left);
+        } else if name.ends_with(".lock") || name.starts_with("tmp_") && !is_worktree {
+            left.push(entry.path());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The record that agents keep outside of their worktrees: the runs that executed a prompt, and the files that they wrote.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use kugetsu_testkit::Home;
+
+use crate::world::script;
+
+pub(super) struct Ledger {
+    folder: PathBuf,
+}
+
+impl Ledger {
+    pub(super) fn new(home: &Home) -> Self {
+        Self { folder: home.folder("ledger") }
+    }
+
+    /// A message whose agent writes and commits several files, with pauses in which it can be killed.
+    ///
+    /// A file's name and content name the run and the step. It is recorded after it was written, so whatever is recorded
+    /// must be found later.
+    pub(super) fn message(&self, task: &str) -> String {
+        let folder = self.folder.to_str().expect("a path that is text");
+        // A killed agent is a zombie until its parent has reaped it.
+        let alone = format!(
+            "run cd '{folder}'; if grep -qs '^State:[[:space:]]*[A-WY]' /proc/$(cat agent-{task} || echo none)/status; \
+             then echo {task} $KUGETSU_RUN >> two-at-once; fi; echo $PPID > agent-{task}; \
+             echo $KUGETSU_RUN >> started-{task}"
+        );
+        let write = |step: u32| {
+            format!(
+                "run echo {task} $KUGETSU_RUN {step} > {task}-$KUGETSU_RUN-{step} && \
+                 echo {task}-$KUGETSU_RUN-{step} {task} $KUGETSU_RUN {step} >> '{folder}/written'"
+            )
+        };
+        let end = format!("run rm '{folder}/agent-{task}'");
+        script(&[
+            "say I begin",
+            &alone,
+            &write(1),
+            "slow 40",
+            "commit the first",
+            &write(2),
+            "slow 40",
+            "run git push -q origin HEAD",
+            "commit the second",
+            &write(3),
+            "run git stash -u -q && git stash pop -q",
+            "slow 40",
+            "commit the third",
+            &end,
+            "say I end",
+        ])
+    }
+
+    /// The content of every file that an agent wrote, by name.
+    pub(super) fn written(&self) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(self.folder.join("written")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, content)| (name.to_owned(), format!("{content}\n")))
+            .collect()
+    }
+
+    /// The tasks whose agent was started while another one of the same task lived, with the second run.
+    pub(super) fn two_at_once(&self) -> String {
+        fs::read_to_string(self.folder.join("two-at-once")).unwrap_or_default()
+    }
+
+    /// The runs that executed the message of `task`, in their order.
+    pub(super) fn started(&self, task: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join(format!("started-{task}"))).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
