@@ -50,6 +50,32 @@ pub async fn sweep(marker: &Marker) -> io::Result<Swept> {
     Ok(Swept { signaled: killer.signaled(), survivors })
 }
 
+/// Kills the process that was started with these arguments in a row, and everything that it started, and every process that
+/// carries the marker or is in the run's cgroup. Stopped processes, too. This process and its ancestors are spared.
+///
+/// # Errors
+/// As for [`sweep`].
+pub async fn kill_with_arguments(arguments: &[OsString], marker: &Marker) -> io::Result<Swept> {
+    let table = ProcessTable::best();
+    let us = std::process::id().cast_signed();
+    let roots = table.with_arguments(arguments).await?.into_iter().filter(|pid| *pid != us);
+    let roots: Vec<Option<Pid>> = roots.map(|pid| Some(Pid::from_raw(pid))).collect();
+    let mut swept = Swept { signaled: 0, survivors: Vec::new() };
+    // Without such a process the rest of the run is left to be killed.
+    for root in if roots.is_empty() { vec![None] } else { roots } {
+        let membership =
+            Membership { root, marker: Some(marker.clone()), cgroups: Cgroup::find(marker), ..Membership::default() };
+        let mut killer = TreeKiller::new(table, membership)?;
+        let survivors = killer.kill().await?;
+        if survivors.is_empty() {
+            killer.drop_empty_cgroups().await?;
+        }
+        swept.signaled += killer.signaled();
+        swept.survivors.extend(survivors);
+    }
+    Ok(swept)
+}
+
 /// Lists every process but this one whose environment has the variable `name`, with its value.
 pub async fn leftover_processes(name: &str) -> io::Result<Vec<(Pid, OsString)>> {
     let marked = ProcessTable::best().marked(name).await?;

@@ -1,9 +1,11 @@
 //! Linux: processes from `/proc`, signals by pidfd, the child subreaper, and files in memory.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -77,6 +79,17 @@ pub(crate) fn table() -> io::Result<Vec<Process>> {
 /// unreadable and left out.
 pub(crate) fn marked(name: &str) -> io::Result<Vec<(i32, Vec<u8>)>> {
     Ok(pids()?.into_iter().filter_map(|pid| Some((pid, variable(pid, name)?))).collect())
+}
+
+/// Lists the processes that were started with these arguments in a row.
+pub(crate) fn with_arguments(arguments: &[OsString]) -> io::Result<Vec<i32>> {
+    let wanted: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
+    let has_them = |pid: &i32| {
+        let Ok(line) = fs::read(proc_file(*pid, "cmdline")) else { return false };
+        let line: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        !wanted.is_empty() && line.windows(wanted.len()).any(|part| part == wanted.as_slice())
+    };
+    Ok(pids()?.into_iter().filter(has_them).collect())
 }
 
 /// Lists the loopback ports of IPv4 on which processes of this group listen.

@@ -1,6 +1,7 @@
 //! The process table by the program `ps`, which every Unix has. It has no start times, and environments only as far as `ps`
 //! prints them. It is used where `/proc` is missing; the tests run it on Linux too.
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -22,6 +23,18 @@ fn parse_process(line: &str) -> Option<Process> {
     let mut number = || fields.next()?.parse().ok();
     let (pid, parent, group) = (number()?, number()?, number()?);
     Some(Process { pid, parent, group, born: 0, dead: fields.next()?.starts_with('Z') })
+}
+
+/// Lists the processes that were started with these arguments in a row, as far as `ps` shows where one ends.
+pub(crate) async fn with_arguments(arguments: &[OsString]) -> io::Result<Vec<i32>> {
+    let wanted: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let wanted = format!(" {} ", wanted.join(" "));
+    let listing = ps(&["-A", "-ww", "-o", "pid=,args="]).await?;
+    let pid = |line: &str| {
+        let (pid, arguments) = line.trim_start().split_once(' ')?;
+        format!("{arguments} ").contains(&wanted).then(|| pid.parse().ok()).flatten()
+    };
+    Ok(listing.lines().filter_map(pid).collect())
 }
 
 /// Lists the processes whose environment has the variable `name`, with its value up to the first blank.

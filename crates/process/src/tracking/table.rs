@@ -1,5 +1,6 @@
 //! The process table, from `/proc` or from the program `ps`.
 
+use std::ffi::OsString;
 use std::io;
 
 use nix::errno::Errno;
@@ -57,6 +58,15 @@ impl ProcessTable {
             #[cfg(target_os = "linux")]
             Self::Proc => linux::marked(name),
             Self::Ps => ps::marked(name).await,
+        }
+    }
+
+    /// Lists the pids of processes that were started with these arguments in a row, anywhere among theirs.
+    pub(crate) async fn with_arguments(self, arguments: &[OsString]) -> io::Result<Vec<i32>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Proc => linux::with_arguments(arguments),
+            Self::Ps => ps::with_arguments(arguments).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use kugetsu_process::{MARKER, Marker, Tracking, Tree, leftover_processes, sweep};
+use kugetsu_process::{MARKER, Marker, Tracking, Tree, kill_with_arguments, leftover_processes, sweep};
 
 use crate::own_process::rerun;
 use crate::test_dir::{TestDir, exists, is_running, until};
@@ -107,4 +107,30 @@ async fn sweep_spares_its_own_process() {
     assert!(sweeper.success());
     assert!(ended.is_some(), "the sleeper was swept");
     assert!(exists(std::process::id().cast_signed()));
+}
+
+#[tokio::test]
+async fn stopped_runner_is_killed_with_everything_that_it_started() {
+    let dir = TestDir::new();
+    // A child with another session and environment, as git's or an agent's may be.
+    let script = "setsid env -i /bin/sh -c 'trap \"\" TERM; echo $$ >child; while :; do sleep 1; done' & \
+                  echo $$ >runner; kill -STOP $$; while :; do sleep 1; done";
+    let home = dir.root();
+    let mut runner = std::process::Command::new("setsid")
+        .args(["/bin/sh", "-c", script, "kugetsu", "runner"])
+        .arg(&home)
+        .args(["--lock", "7"])
+        .current_dir(&home)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (pid, child) = (dir.pid("runner").await, dir.pid("child").await);
+    let marker = Marker::new("a-run-without-an-agent").unwrap();
+    let other = ["runner".into(), home.join("other").into()];
+    assert_eq!(kill_with_arguments(&other, &marker).await.unwrap().signaled, 0, "another run's runner is spared");
+    assert!(exists(pid) && exists(child));
+    let swept = kill_with_arguments(&["runner".into(), home.into()], &marker).await.unwrap();
+    assert!(swept.signaled >= 2 && swept.survivors.is_empty(), "{swept:?}");
+    assert!(!runner.wait().unwrap().success());
+    until("the end of the child", || !is_running(child)).await;
 }
