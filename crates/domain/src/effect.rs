@@ -14,6 +14,8 @@ pub enum Effect {
     Run(Lease),
     /// Ask the runner of this run to stop.
     CancelRun { run: RunId },
+    /// Rescue what this run left in the worktree: it was lost, and its task is not tried again.
+    Rescue { run: RunId },
     /// Rescue the issue's state, then remove its files and its session.
     RemoveFiles {
         /// The issue's version when the removal was requested: an issue can be destroyed more than once.
@@ -35,6 +37,7 @@ impl Effect {
         match self {
             Self::Run(_) => "run",
             Self::CancelRun { .. } => "cancel_run",
+            Self::Rescue { .. } => "rescue",
             Self::RemoveFiles { .. } => "remove_files",
             Self::FindPullRequest { .. } => "find_pull_request",
             Self::Report { .. } => "report",
@@ -45,9 +48,10 @@ impl Effect {
     pub fn key(&self, issue: IssueId) -> String {
         let kind = self.kind();
         match self {
-            Self::Run(Lease { run, .. }) | Self::CancelRun { run } | Self::FindPullRequest { run } => {
-                format!("{kind}/{run}")
-            }
+            Self::Run(Lease { run, .. })
+            | Self::CancelRun { run }
+            | Self::Rescue { run }
+            | Self::FindPullRequest { run } => format!("{kind}/{run}"),
             Self::RemoveFiles { version } => format!("{kind}/{issue}/{version}"),
             Self::Report { task, version } => format!("{kind}/{task}/{version}"),
         }

@@ -56,6 +56,7 @@ pub enum Event {
     /// The runner disappeared without a report, and the processes it started have been ended.
     RunnerLost {
         lease: Lease,
+        loss: Loss,
         /// What is known about its end, for people.
         reason: String,
     },
@@ -93,6 +94,17 @@ pub enum Event {
         /// Messages for the user about leftovers.
         notes: Vec<String>,
     },
+}
+
+/// How a run lost its runner, which decides whether its task is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The runner disappeared. The task is tried again, up to [`MAX_ATTEMPTS`] attempts.
+    Disappeared,
+    /// The runner disappeared before the agent could begin, so the attempt does not count.
+    BeforeTheAgent,
+    /// The runner did not end the run within its limit and was killed. The task is not tried again.
+    Overdue,
 }
 
 impl Event {
@@ -216,7 +228,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             vec![]
         }
         Event::RunEnded { outcome, .. } => end(&mut issue, outcome, now)?,
-        Event::RunnerLost { reason, .. } => lose(&mut issue, &reason, now)?,
+        Event::RunnerLost { loss, reason, .. } => lose(&mut issue, loss, &reason, now)?,
         Event::CancelRequested { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
         Event::PrSet { url } => {
@@ -327,17 +339,29 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     Ok(effects)
 }
 
-fn lose(issue: &mut Issue, reason: &str, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+/// A task that is tried again rescues what the lost run left before it begins. For one that is not, that is an effect.
+fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<Vec<Effect>, Refused> {
     let version = issue.version;
     let Some(run) = &mut issue.run else { return Ok(vec![]) };
     run.state = RunState::next(Some(run.state), Trigger::RunnerLost)?;
     run.ended_at = Some(now);
-    let id = run.task;
+    let (run_id, id) = (run.id, run.task);
     let task = task_mut(issue, id)?;
+    if loss == Loss::BeforeTheAgent {
+        task.attempt = task.attempt.saturating_sub(1);
+    }
     if task.cancel_requested {
         task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-        task.reason = Some("canceled by the user; its runner disappeared before it could report".to_owned());
+        task.reason = Some(format!("canceled by the user; its runner could not report its end: {reason}"));
         task.ended_at = Some(now);
+    } else if loss == Loss::Overdue {
+        task.state = TaskState::next(Some(task.state), Trigger::TimedOut)?;
+        task.reason = Some(reason.to_owned());
+        task.ended_at = Some(now);
+    } else if loss == Loss::BeforeTheAgent {
+        task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
+        task.reason = Some(format!("queued again, because the agent had not begun: {reason}"));
+        return Ok(vec![]);
     } else if task.attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         task.reason = Some(format!("queued again after attempt {} of {MAX_ATTEMPTS}: {reason}", task.attempt));
@@ -347,7 +371,7 @@ fn lose(issue: &mut Issue, reason: &str, now: Timestamp) -> Result<Vec<Effect>, 
         task.reason = Some(format!("gave up after {} attempts: {reason}", task.attempt));
         task.ended_at = Some(now);
     }
-    Ok(vec![Effect::Report { task: id, version }])
+    Ok(vec![Effect::Rescue { run: run_id }, Effect::Report { task: id, version }])
 }
 
 fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, Refused> {

@@ -76,6 +76,9 @@ pub enum StoreError {
         /// The row, the column and the reason.
         what: String,
     },
+    /// The database refuses a value, and always will.
+    #[error("the database cannot store this: {0}")]
+    Unstorable(String),
     #[error("the disk is full; the change was not stored")]
     DiskFull,
     #[error("database error: {0}")]
@@ -101,6 +104,7 @@ impl StoreError {
             | Self::NoSuchIssue
             | Self::IssueBusy { .. }
             | Self::NothingToContinue(_)
+            | Self::Unstorable(_)
             | Self::Database(_) => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kugetsu_domain::effect::Effect;
-use kugetsu_domain::flow::{Event, Refused};
+use kugetsu_domain::flow::{Event, Loss, Refused};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
@@ -61,12 +61,16 @@ fn issue_has_one_run_at_a_time() {
     assert_eq!(world.claim(second).fence, 2);
 }
 
+fn lost(lease: Lease, loss: Loss) -> Event {
+    Event::RunnerLost { lease, loss, reason: "it was killed".to_owned() }
+}
+
 #[test]
 fn report_with_another_lease_is_stale() {
     let mut world = World::new();
     let task = world.queue();
     let old = world.work(task);
-    world.step(Event::RunnerLost { lease: old, reason: "killed".to_owned() }).unwrap();
+    world.step(Event::RunnerLost { lease: old, loss: Loss::Disappeared, reason: "killed".to_owned() }).unwrap();
     let new = world.claim(task);
     assert!(new.fence > old.fence);
     for lease in [old, Lease { fence: old.fence, ..new }, Lease { fence: new.fence + 1, ..new }] {
@@ -76,7 +80,7 @@ fn report_with_another_lease_is_stale() {
             Event::SessionOpened { lease, session: "ses_2".to_owned() },
             Event::SessionLost { lease },
             Event::RunEnded { lease, outcome: outcome(Verdict::Done) },
-            Event::RunnerLost { lease, reason: String::new() },
+            Event::RunnerLost { lease, loss: Loss::Disappeared, reason: String::new() },
         ] {
             assert_eq!(world.step(event).unwrap_err(), Refused::Stale { run: lease.run });
         }
@@ -90,10 +94,10 @@ fn lost_runner_is_retried_a_bounded_number_of_times() {
     let task = world.queue();
     for attempt in 1..=MAX_ATTEMPTS {
         let lease = world.work(task);
-        let (issue, effects) = world.step(Event::RunnerLost { lease, reason: "it was killed".to_owned() }).unwrap();
+        let (issue, effects) = world.step(lost(lease, Loss::Disappeared)).unwrap();
         let task = &issue.tasks[0];
-        let given_up = Effect::Report { task: task.id, version: 0 };
-        assert_eq!((task.attempt, effects), (attempt, if attempt < MAX_ATTEMPTS { vec![] } else { vec![given_up] }));
+        let given_up = vec![Effect::Rescue { run: lease.run }, Effect::Report { task: task.id, version: 0 }];
+        assert_eq!((task.attempt, effects), (attempt, if attempt < MAX_ATTEMPTS { vec![] } else { given_up }));
         assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
         let reason = task.reason.as_deref().unwrap();
         assert!(reason.contains("it was killed"), "{reason}");
@@ -105,6 +109,31 @@ fn lost_runner_is_retried_a_bounded_number_of_times() {
     let task = &issue.tasks[0];
     assert_eq!((task.state, task.attempt, task.cancel_requested), (TaskState::Queued, 0, false));
     assert_eq!((task.ended_at, task.reason.as_ref(), task.queued_at), (None, None, world.now));
+}
+
+#[test]
+fn run_that_was_lost_before_the_agent_is_no_attempt() {
+    let mut world = World::new();
+    let task = world.queue();
+    for _ in 0..2 * MAX_ATTEMPTS {
+        let lease = world.claim(task);
+        let (issue, effects) = world.step(lost(lease, Loss::BeforeTheAgent)).unwrap();
+        assert_eq!((issue.tasks[0].state, issue.tasks[0].attempt, effects), (TaskState::Queued, 0, vec![]));
+    }
+    let lease = world.work(task);
+    let (issue, _) = world.step(lost(lease, Loss::Disappeared)).unwrap();
+    assert_eq!((issue.tasks[0].state, issue.tasks[0].attempt), (TaskState::Queued, 1));
+}
+
+#[test]
+fn overdue_run_is_rescued_and_not_tried_again() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    let (issue, effects) = world.step(lost(lease, Loss::Overdue)).unwrap();
+    assert_eq!(effects, [Effect::Rescue { run: lease.run }, Effect::Report { task, version: 0 }]);
+    assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
+    assert_eq!((world.ended[0].state, world.ended[0].reason.as_deref()), (TaskState::Timeout, Some("it was killed")));
 }
 
 #[test]
@@ -128,7 +157,8 @@ fn task_can_be_canceled_while_queued_running_or_lost() {
     let task = world.queue();
     let lease = world.work(task);
     world.step(Event::CancelRequested { task }).unwrap();
-    world.step(Event::RunnerLost { lease, reason: "killed".to_owned() }).unwrap();
+    let (_, effects) = world.step(lost(lease, Loss::Disappeared)).unwrap();
+    assert_eq!(effects, [Effect::Rescue { run: lease.run }, Effect::Report { task, version: 0 }]);
     assert_eq!(world.ended[2].state, TaskState::Canceled, "it is not tried again");
 
     let unknown = TaskId::new(Uuid::from_u128(999));

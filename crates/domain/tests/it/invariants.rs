@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kugetsu_domain::effect::Effect;
-use kugetsu_domain::flow::Event;
+use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
@@ -12,6 +12,8 @@ use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskState};
 use proptest::prelude::*;
 
 use crate::world::{World, destroyed, outcome, worktree};
+
+const LOSSES: [Loss; 3] = [Loss::Disappeared, Loss::BeforeTheAgent, Loss::Overdue];
 
 /// One action. Numbers pick one of the known tasks or leases, current or stale.
 #[derive(Clone, Debug)]
@@ -85,7 +87,11 @@ impl Story {
             }
             Act::SessionLost(number) => Event::SessionLost { lease: lease(number)? },
             Act::End(number, verdict) => Event::RunEnded { lease: lease(number)?, outcome: outcome(*verdict) },
-            Act::Lost(number) => Event::RunnerLost { lease: lease(number)?, reason: "killed".to_owned() },
+            Act::Lost(number) => Event::RunnerLost {
+                lease: lease(number)?,
+                loss: LOSSES[number % LOSSES.len()],
+                reason: "killed".to_owned(),
+            },
             Act::Cancel(number) => Event::CancelRequested { task: *self.queued.iter().rev().nth(*number)? },
             Act::Retry(number) => Event::TaskRetried { task: self.copies.iter().rev().nth(*number)?.clone() },
             Act::Destroy => Event::DestroyRequested,

@@ -8,8 +8,14 @@ use crate::error::{OpenError, StoreError};
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        if matches!(error, rusqlite::Error::ToSqlConversionFailure(_)) {
+            return Self::Unstorable(error.to_string());
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
+                Self::Unstorable(error.to_string())
+            }
             _ => Self::Database(error.to_string()),
         }
     }

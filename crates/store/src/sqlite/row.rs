@@ -336,6 +336,7 @@ pub(super) fn effect_of(kind: &str, data: &Value, issue: IssueId) -> Option<Effe
     Some(match kind {
         "run" => Effect::Run(Lease { issue, run: run()?, fence: data["fence"].as_u64()? }),
         "cancel_run" => Effect::CancelRun { run: run()? },
+        "rescue" => Effect::Rescue { run: run()? },
         "remove_files" => Effect::RemoveFiles { version: version()? },
         "find_pull_request" => Effect::FindPullRequest { run: run()? },
         "report" => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },

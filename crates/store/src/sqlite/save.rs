@@ -248,7 +248,9 @@ const FAIL_EFFECT: &str = "\
 fn effect_data(effect: &Effect) -> Value {
     match effect {
         Effect::Run(lease) => json!({ "run": lease.run.to_string(), "fence": lease.fence }),
-        Effect::CancelRun { run } | Effect::FindPullRequest { run } => json!({ "run": run.to_string() }),
+        Effect::CancelRun { run } | Effect::Rescue { run } | Effect::FindPullRequest { run } => {
+            json!({ "run": run.to_string() })
+        }
         Effect::RemoveFiles { version } => json!({ "version": version }),
         Effect::Report { task, version } => json!({ "task": task.to_string(), "version": version }),
     }

@@ -296,6 +296,7 @@ fn check(precondition: Precondition, issue: &Issue) -> Result<(), StoreError> {
 mod tests {
     use std::collections::{BTreeMap, HashMap};
 
+    use kugetsu_domain::flow::Loss;
     use kugetsu_domain::ids::{RunId, TaskId};
     use kugetsu_domain::issue::Worktree;
     use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
@@ -693,7 +694,14 @@ mod tests {
                 }
                 Act::Lose { issue } => {
                     let issue = nth(issue)?;
-                    event(issue.id, Event::RunnerLost { lease: issue.lease()?, reason: "killed".to_owned() })
+                    event(
+                        issue.id,
+                        Event::RunnerLost {
+                            lease: issue.lease()?,
+                            loss: Loss::Disappeared,
+                            reason: "killed".to_owned(),
+                        },
+                    )
                 }
                 Act::Cancel { issue } => {
                     let issue = nth(issue)?;

@@ -1,6 +1,6 @@
 //! A run that has lost its lease changes nothing.
 
-use kugetsu_domain::flow::{Event, Refused};
+use kugetsu_domain::flow::{Event, Loss, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
@@ -14,7 +14,7 @@ async fn a_write_with_an_old_fence_is_refused_and_changes_nothing() {
     let mut world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let old = world.work(issue.id, task).await;
-    let lost = Event::RunnerLost { lease: old, reason: "killed".to_owned() };
+    let lost = Event::RunnerLost { lease: old, loss: Loss::Disappeared, reason: "killed".to_owned() };
     world.store().apply(issue.id, lost, now()).await.unwrap();
     let new = world.claim(issue.id, task).await;
     assert!(new.fence > old.fence);
