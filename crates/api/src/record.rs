@@ -77,6 +77,11 @@ pub enum Body {
     Permission { title: String, answer: String },
     /// The usage of the session so far.
     Usage { usage: Usage },
+    /// The runner disappeared or was killed. Written by the daemon, as the last record but for what it does afterwards.
+    Lost {
+        /// What is known about its end.
+        reason: String,
+    },
     /// Fact: the run has ended, and no process of it is left.
     Ended {
         /// `done`, `blocked`, `failed`, `timeout` or `canceled`.

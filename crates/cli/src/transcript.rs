@@ -173,6 +173,7 @@ fn lines(body: &Body) -> Vec<Line> {
         Body::Permission { title, answer } => {
             one(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)))
         }
+        Body::Lost { reason } => one(Tone::Bad, one_line(&format!("■ lost: {reason}"))),
         Body::Ended { state, reason, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
             // The reason of `done` already reports the commits.

@@ -19,11 +19,13 @@ struct Entry {
     inbox: Option<mpsc::Sender<RunnerControl>>,
     /// Length of the transcript in bytes, as the runner reported it.
     transcript: watch::Sender<u64>,
+    /// Whether the run was canceled.
+    canceled: watch::Sender<bool>,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { inbox: None, transcript: watch::Sender::new(0) }
+        Self { inbox: None, transcript: watch::Sender::new(0), canceled: watch::Sender::new(false) }
     }
 }
 
@@ -44,6 +46,19 @@ impl RunnerConnections {
         }
     }
 
+    /// Asks a runner to end its run. One that is not connected reads it from the state when it connects.
+    pub fn cancel(&self, run: RunId) {
+        if let Some(entry) = self.entries().get(&run) {
+            entry.canceled.send_replace(true);
+        }
+        self.send(run, RunnerControl::Cancel);
+    }
+
+    /// Follows whether the run is canceled from now on. The channel closes when the run is over.
+    pub fn cancellation(&self, run: RunId) -> watch::Receiver<bool> {
+        self.entries().entry(run).or_default().canceled.subscribe()
+    }
+
     /// Sends every runner the limits.
     pub fn send_limits(&self, limits: Limits) {
         let runs: Vec<RunId> = self.entries().keys().copied().collect();
@@ -55,6 +70,13 @@ impl RunnerConnections {
     /// Records the length of a run's transcript.
     pub fn transcript_grew(&self, run: RunId, length: u64) {
         self.entries().entry(run).or_default().transcript.send_replace(length);
+    }
+
+    /// The same, where the run may be over.
+    pub fn transcript_grew_if_followed(&self, run: RunId, length: u64) {
+        if let Some(entry) = self.entries().get(&run) {
+            entry.transcript.send_replace(length);
+        }
     }
 
     /// Follows the length of a run's transcript. The channel closes when the run is over.

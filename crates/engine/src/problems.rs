@@ -80,8 +80,10 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         StoreError::Refused(Refused::BeingDestroyed) => conflict(format!("the files of {issue} are being removed"))
             .hint(format!("try again when `kugetsu list --all` shows {issue} as destroyed")),
         StoreError::Refused(why) => conflict(format!("{issue}: {why}")),
-        error @ (StoreError::Damaged { .. } | StoreError::DiskFull | StoreError::Database(_) | StoreError::Closed) => {
-            store_failed(error)
-        }
+        error @ (StoreError::Damaged { .. }
+        | StoreError::Unstorable(_)
+        | StoreError::DiskFull
+        | StoreError::Database(_)
+        | StoreError::Closed) => store_failed(error),
     }
 }

@@ -114,8 +114,10 @@ impl RunResult {
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {
         let usage = WireUsage {
             cost_usd: usage.cost_usd.unwrap_or_default(),
-            input_tokens: usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
-            output_tokens: usage.output_tokens + usage.reasoning_tokens,
+            input_tokens: [usage.cache_read_tokens, usage.cache_write_tokens]
+                .into_iter()
+                .fold(usage.input_tokens, u64::saturating_add),
+            output_tokens: usage.output_tokens.saturating_add(usage.reasoning_tokens),
         };
         Self { usage, ..self }
     }

@@ -4,7 +4,7 @@ use kugetsu_domain::effect::Effect;
 use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
-use super::{cancel_run, find_pull_request, remove_files, report, run};
+use super::{cancel_run, find_pull_request, remove_files, report, rescue, run};
 use crate::engine::Engine;
 
 /// Executes a claimed effect. It may have been executed before, wholly or in part: the process can die at any point.
@@ -12,6 +12,9 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
     match claimed.effect {
         Effect::Run(lease) => run::execute(engine, lease).await,
         Effect::CancelRun { run } => cancel_run::execute(engine, run),
+        Effect::Rescue { run } => {
+            rescue::execute(engine, claimed.issue, run, claimed.attempt, claimed.created_at).await
+        }
         Effect::RemoveFiles { .. } => remove_files::execute(engine, claimed.issue, claimed.created_at).await,
         Effect::FindPullRequest { .. } => find_pull_request::execute(engine, claimed.issue, claimed.attempt).await,
         Effect::Report { .. } => report::execute(engine).await,

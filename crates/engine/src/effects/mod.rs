@@ -7,4 +7,5 @@ mod find_pull_request;
 pub(crate) mod outcome;
 mod remove_files;
 mod report;
+mod rescue;
 mod run;

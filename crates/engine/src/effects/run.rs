@@ -4,25 +4,40 @@
 //! daemon claims the effect again: a runner that holds its lock is waited for, one that is gone is closed, and one that
 //! was never started is started. There is no other recovery.
 //!
+//! A runner that does not end its run within its limit is killed (`runners/watchdog.rs`).
+//!
 //! A runner writes every record to its file before it reports it, so the file shows whether it ended in order while no
 //! daemon listened, or was killed.
 
 use std::io;
 
 use kugetsu_api::discard::discard_temporary;
-use kugetsu_domain::flow::Event;
+use kugetsu_api::record::Body;
+use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::issue::{Issue, Lease};
-use kugetsu_domain::run::{Outcome as RunOutcome, Usage, Verdict};
+use kugetsu_domain::run::{Outcome as RunOutcome, RunState, Usage, Verdict};
 use kugetsu_store::error::StoreError;
+use kugetsu_store::query::RunQuery;
 use nix::errno::Errno;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
-use crate::runners::last_words;
 use crate::runners::launch::{self, LaunchError};
 use crate::runners::lock::{self, Life};
+use crate::runners::{epilogue, last_words, watchdog};
+
+/// Losses in a row before the agent began that are no attempts: a runner that always dies must not be started for ever.
+const LOST_STARTS_MAX: usize = 10;
+
+/// What is known about the end of a runner.
+struct RunnerEnd {
+    text: String,
+    is_overdue: bool,
+}
 
 pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
+    // Before the issue is read: a cancel after that is noticed.
+    let _cancellation = engine.runners().cancellation(lease.run);
     let issue = match engine.store().issue_by_id(lease.issue).await {
         Ok(issue) => issue,
         Err(StoreError::NoSuchIssue) => return Outcome::done(),
@@ -58,7 +73,7 @@ enum RunError {
 }
 
 /// Returns what is known about the end of the runner, once it is gone.
-async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<String, RunError> {
+async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<RunnerEnd, RunError> {
     let home = engine.home().run(lease.run);
     let unknown =
         |error: io::Error| RunError::Unknown(format!("the lock of run {} cannot be tried: {error}", lease.run));
@@ -67,8 +82,14 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
         match lock::probe(&home).map_err(unknown)? {
             // Afterwards it may be found as never started: a daemon that died while it handed over the run took the lock,
             // too. It may also be taken again: by another process that has just tried it.
-            Life::Alive(lock) => lock::released(lock).await.map_err(unknown)?,
-            Life::Gone => return Ok(gone.to_owned()),
+            Life::Alive(lock) => {
+                let since = issue.live_run().map_or_else(|| engine.now(), |run| run.started_at);
+                match watchdog::wait(engine, issue, lease.run, since, lock::released(lock)).await {
+                    (_, Some(overdue)) => return Ok(RunnerEnd { text: overdue.to_string(), is_overdue: true }),
+                    (released, None) => released.transpose().map_err(unknown)?,
+                };
+            }
+            Life::Gone => return Ok(RunnerEnd { text: gone.to_owned(), is_overdue: false }),
             Life::NeverStarted => break,
         }
         gone = "its runner ended without a report";
@@ -77,7 +98,10 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
         return Err(RunError::Canceled);
     }
     match launch::start(engine, issue, lease).await {
-        Ok(runner) => Ok(runner.await),
+        Ok(runner) => Ok(match watchdog::wait(engine, issue, lease.run, engine.now(), runner).await {
+            (_, Some(overdue)) => RunnerEnd { text: overdue.to_string(), is_overdue: true },
+            (end, None) => RunnerEnd { text: end.unwrap_or_default(), is_overdue: false },
+        }),
         Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
         Err(LaunchError::Io(error)) if is_temporary(&error) => Err(RunError::Unknown(error.to_string())),
         Err(error) => Err(RunError::NotStarted(error.to_string())),
@@ -109,7 +133,7 @@ fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: String) -> Outc
 
 /// Stores what the runner wrote and could not report. Returns the event that closes the run, unless the runner's own
 /// report has closed it.
-async fn close(engine: &Engine, lease: Lease, end: String) -> Result<Option<Event>, StoreError> {
+async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<Event>, StoreError> {
     last_words::report(engine, lease).await?;
     let issue = engine.store().issue_by_id(lease.issue).await?;
     if issue.lease() != Some(lease) {
@@ -117,9 +141,32 @@ async fn close(engine: &Engine, lease: Lease, end: String) -> Result<Option<Even
     }
     let left_over = last_words::end_processes(lease.run).await.err();
     let complaint = last_words::complaint(engine, lease.run).await;
-    let reason = [Some(end), complaint, left_over].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let loss = match end.is_overdue {
+        true => Loss::Overdue,
+        false => loss(engine, &issue, lease).await?,
+    };
+    let reason = [Some(end.text), complaint, left_over].into_iter().flatten().collect::<Vec<_>>().join("; ");
     tracing::warn!(run = %lease.run, reason, "a run is lost");
-    Ok(Some(Event::RunnerLost { lease, reason }))
+    epilogue::append(engine, lease.run, Body::Lost { reason: reason.clone() }).await;
+    Ok(Some(Event::RunnerLost { lease, loss, reason }))
+}
+
+/// Whether the attempt counts: it does if the agent was started, or if too many runs of the task ended before that.
+async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, StoreError> {
+    // The agent's errors are kept from its start on.
+    let has_begun = |run| engine.home().run(run).agent_errors().exists();
+    if has_begun(lease.run) {
+        return Ok(Loss::Disappeared);
+    }
+    let task = issue.running_task().map(|task| task.id);
+    let limit = u32::try_from(LOST_STARTS_MAX).ok();
+    let earlier = RunQuery { below_fence: Some(lease.fence), limit, ..RunQuery::new(issue.id) };
+    let earlier = engine.store().runs(earlier).await?;
+    let lost_starts = earlier
+        .iter()
+        .take_while(|run| Some(run.task) == task && run.state == RunState::Lost && !has_begun(run.id))
+        .count();
+    Ok(if lost_starts < LOST_STARTS_MAX { Loss::BeforeTheAgent } else { Loss::Disappeared })
 }
 
 /// A runner removes them itself; one that was killed could not.

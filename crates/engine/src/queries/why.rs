@@ -75,6 +75,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
     let action = match effect.kind.as_str() {
         "run" => "starting or closing its run",
         "cancel_run" => "canceling its run",
+        "rescue" => "rescuing what its lost run left",
         "remove_files" => "removing its files",
         "find_pull_request" => "looking up its pull request",
         "report" => "reporting its end to the coordinator",

@@ -1,7 +1,9 @@
 //! The runners as the daemon sees them: started, reporting, gone.
 
+pub(crate) mod epilogue;
 pub(crate) mod last_words;
 pub mod launch;
 pub(crate) mod lock;
 pub mod report;
 mod run_spec;
+pub(crate) mod watchdog;

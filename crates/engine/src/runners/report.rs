@@ -15,6 +15,11 @@ use tokio::sync::mpsc;
 
 use crate::engine::Engine;
 
+/// Largest number of tokens or commits of a run that is believed: 10,000 such runs can be added up in 64 bits.
+const NUMBER_MAX: u64 = 100_000_000_000_000;
+/// Largest cost of a run that is believed, in US dollars.
+const COST_MAX: f64 = 1_000_000.0;
+
 /// Stores the facts that a runner reports; `length` is that of its records.
 ///
 /// # Errors
@@ -33,11 +38,38 @@ pub async fn take_report(
             Ok(_) => {}
             Err(StoreError::Refused(Refused::Stale { .. })) => return Ok(over),
             Err(StoreError::Refused(why)) => tracing::warn!(%run, %why, "skipped a fact of a run: it does not fit"),
+            Err(StoreError::Unstorable(why)) => {
+                end_with_error(engine, lease, end, &why).await?;
+                return Ok(over);
+            }
             Err(error) => return Err(error),
         }
     }
     engine.runners().transcript_grew(run, length);
     Ok(Acknowledged { offset: length, over: false })
+}
+
+/// Ends a run whose report the database refuses for good: otherwise the runner would report the same for ever, and the run
+/// would keep its slot. The refused fact stays in the run's records.
+async fn end_with_error(engine: &Engine, lease: Lease, end: u64, why: &str) -> Result<(), StoreError> {
+    tracing::error!(run = %lease.run, why, "the database refuses a fact of a run; the run is ended");
+    let reason = format!(
+        "its report cannot be stored ({why}), so the run was ended; the work is kept in its worktree, the report in {}",
+        engine.home().run(lease.run).records().display()
+    );
+    let outcome = Outcome {
+        verdict: Verdict::Failed,
+        reason,
+        head_sha: None,
+        commits: 0,
+        pushed: false,
+        usage: Usage::default(),
+    };
+    let ended = Event::RunEnded { lease, outcome };
+    match engine.store().apply_report(lease, ended, end, engine.now()).await {
+        Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Stores the facts among `lines`, which begin at byte `offset` of the run's records. A last line without an end is left
@@ -103,6 +135,7 @@ fn event(lease: Lease, body: Body) -> Option<Event> {
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
         Body::Ended { state, reason, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
+            let commits = commits.min(NUMBER_MAX);
             let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: domain_usage(usage) };
             Some(Event::RunEnded { lease, outcome })
         }
@@ -110,6 +143,12 @@ fn event(lease: Lease, body: Body) -> Option<Event> {
     }
 }
 
-const fn domain_usage(usage: WireUsage) -> Usage {
-    Usage { cost_usd: usage.cost_usd, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
+/// Bounded, also for runners of earlier versions: the database adds these numbers up.
+fn domain_usage(usage: WireUsage) -> Usage {
+    let cost = usage.cost_usd;
+    Usage {
+        cost_usd: if cost.is_finite() { cost.clamp(0.0, COST_MAX) } else { 0.0 },
+        input_tokens: usage.input_tokens.min(NUMBER_MAX),
+        output_tokens: usage.output_tokens.min(NUMBER_MAX),
+    }
 }

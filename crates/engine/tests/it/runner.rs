@@ -124,8 +124,8 @@ struct Runner {
 }
 
 impl Runner {
-    /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report), `wait` (for a cancel) or
-    /// `delegate <issue> <script>`.
+    /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report), `vanish-early` (before the agent),
+    /// `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
         let mut words = script.split_whitespace();
@@ -139,8 +139,14 @@ impl Runner {
                 base_sha: None,
             });
         }
-        if command == "vanish" {
+        if command == "vanish-early" {
             return;
+        }
+        std::fs::write(self.home.agent_errors(), "").unwrap();
+        match command {
+            "vanish" => return,
+            "stuck" => return pending().await,
+            _ => {}
         }
         self.write(Body::Session {
             session: format!("session-of-{}", self.spec.issue),
@@ -163,13 +169,17 @@ impl Runner {
             _ => "done",
         };
         let is_pushed = command == "push";
+        let usage = match command {
+            "numbers" => Usage { cost_usd: -1e300, input_tokens: 1 << 63, output_tokens: u64::MAX },
+            _ => Usage::default(),
+        };
         self.write(Body::Ended {
             state: state.to_owned(),
             reason: format!("the script is {command}"),
             head_sha: is_pushed.then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
             commits: u64::from(is_pushed),
             pushed: is_pushed,
-            usage: Usage::default(),
+            usage,
         });
         self.report().await;
         drop(self.lock);

@@ -5,7 +5,7 @@ use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
 use kugetsu_engine::queries::why;
 use kugetsu_store::write::Precondition;
 
-use crate::world::{World, counts};
+use crate::world::{Daemon, World, counts};
 
 #[tokio::test]
 async fn task_runs_to_its_end() {
@@ -54,6 +54,104 @@ async fn runner_that_vanishes_is_retried_a_bounded_number_of_times() {
     assert_eq!(counts(&events)["runner_lost"], MAX_ATTEMPTS as usize);
     assert_eq!(daemon.state(1).await, "failed");
     assert_eq!(world.machine.started().len(), MAX_ATTEMPTS as usize);
+}
+
+#[tokio::test]
+async fn run_that_is_lost_before_the_agent_begins_is_no_attempt() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "vanish-early").await;
+    let events = daemon.settled(1).await;
+    assert_eq!(daemon.state(1).await, "failed");
+    // Ten starts that do not count, and the attempts.
+    assert_eq!(counts(&events)["runner_lost"], 10 + MAX_ATTEMPTS as usize);
+}
+
+#[tokio::test]
+async fn end_of_a_lost_run_is_in_its_records() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "vanish").await;
+    daemon.settled(1).await;
+    for (run, _) in world.machine.started_runs() {
+        let records = std::fs::read_to_string(world.home.run(run).records()).unwrap();
+        let last: serde_json::Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+        assert_eq!((last["type"].as_str(), last["reason"].as_str()), (Some("lost"), Some("its runner ended")));
+    }
+}
+
+/// Lets time pass, in steps that a runner's limits are looked at in.
+async fn pass(daemon: &Daemon, seconds: i64) {
+    for _ in 0..seconds / 10 {
+        daemon.set_time(daemon.engine.clock().now() + jiff::SignedDuration::from_secs(10));
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+/// Lets far less time pass than a run may take, until the issue's task has ended.
+async fn pass_until_the_end(daemon: &Daemon) {
+    for _ in 0..300 {
+        pass(daemon, 10).await;
+        if daemon.issue(1).await.tasks.is_empty() {
+            return;
+        }
+    }
+    daemon.settled(1).await;
+}
+
+#[tokio::test]
+async fn runner_that_does_not_end_its_run_is_killed() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "stuck").await;
+    daemon.until("the runner", async || world.machine.started().first().cloned()).await;
+    pass(&daemon, 3640).await;
+    assert_eq!(daemon.state(1).await, "running");
+    pass(&daemon, 60).await;
+    daemon.settled(1).await;
+    assert_eq!(daemon.state(1).await, "timeout");
+    let events = daemon.settled(1).await;
+    assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "runner_lost"]);
+    let reason = daemon.store.view(daemon.issue(1).await.id).await.unwrap().unwrap().task.reason.unwrap();
+    assert!(reason.contains("time limit of 1h") && reason.contains("was killed"), "{reason}");
+    assert!(daemon.no_effects(daemon.issue(1).await.id).await.is_empty(), "the rescue finds nothing");
+    assert_eq!(daemon.engine.store().queue(1).await.unwrap().slots_in_use, 0);
+}
+
+#[tokio::test]
+async fn runner_that_does_not_stop_is_killed() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    let task = daemon.start(1, "stuck").await;
+    daemon.until("the runner", async || world.machine.started().first().cloned()).await;
+    daemon.engine.apply(daemon.issue(1).await.id, Event::CancelRequested { task }).await.unwrap();
+    pass_until_the_end(&daemon).await;
+    assert_eq!(daemon.state(1).await, "canceled");
+    drop(daemon);
+
+    // The same if an earlier daemon took the request.
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    let task = daemon.start(1, "stuck").await;
+    daemon.until("the runner", async || world.machine.started().first().cloned()).await;
+    daemon.engine.apply(daemon.issue(1).await.id, Event::CancelRequested { task }).await.unwrap();
+    daemon.kill().await;
+    let daemon = world.daemon();
+    daemon.until("the effect", async || daemon.issue(1).await.live_run().map(drop)).await;
+    pass_until_the_end(&daemon).await;
+    assert_eq!(daemon.state(1).await, "canceled");
+}
+
+#[tokio::test]
+async fn impossible_numbers_of_a_runner_are_bounded() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.start(1, "numbers").await;
+    daemon.settled(1).await;
+    assert_eq!(daemon.state(1).await, "done");
+    let usage = daemon.store.view(daemon.issue(1).await.id).await.unwrap().unwrap().run.unwrap().outcome.unwrap().usage;
+    assert_eq!(usage.cost_usd, 0.0);
+    assert!(usage.input_tokens < 1 << 50 && usage.output_tokens < 1 << 50, "{usage:?}");
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::Plan { steps } => Body::Plan { steps: plan(steps, redactor) },
         Body::Permission { title, answer } => Body::Permission { title: line(title), answer: line(answer) },
         Body::Usage { usage } => Body::Usage { usage },
+        Body::Lost { reason } => Body::Lost { reason: line(reason) },
         Body::Ended { state, reason, head_sha, commits, pushed, usage } => {
             Body::Ended { state, reason: line(reason), head_sha, commits, pushed, usage }
         }
@@ -64,6 +65,7 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
         | Body::SessionLost { .. }
         | Body::Session { .. }
         | Body::Prompt { .. }
+        | Body::Lost { .. }
         | Body::Ended { .. } => false,
     }
 }
