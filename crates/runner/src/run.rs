@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use crate::control::awake::AwakeClock;
 use crate::control::clocks::Clocks;
 use crate::control::interrupts::Interrupts;
 use crate::control::reporter::{Control, Reporter};
@@ -77,7 +78,8 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     };
     let reporting = tokio::spawn(reporter.run().in_current_span());
 
-    let interrupts = Interrupts { clocks: Clocks::start(spec.limits), control: received, spool: spool.clone() };
+    let interrupts =
+        Interrupts { clocks: Clocks::start(spec.limits, AwakeClock::start()), control: received, spool: spool.clone() };
     let run = RunContext { spec, variables, agent_variables, home, directory: directory.clone(), spool: spool.clone() };
     let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {

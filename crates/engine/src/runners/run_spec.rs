@@ -123,7 +123,7 @@ async fn issue_spec(
     let base = &issue.reference.repo.base;
     Ok(IssueSpec {
         number: issue.reference.number,
-        first_attempt: task.attempt == 1,
+        first_attempt: task.attempt == 1 && lost.is_none(),
         lost_before: lost.map(|run| run.to_string()),
         source: match base.is_local() {
             true => CloneSource::Path(repo.source.into()),

@@ -1,16 +1,22 @@
-//! A run's two clocks: the wall clock of the whole run, and the silence of the agent.
+//! A run's two clocks: the wall clock of the whole run, and the silence of the agent. Neither counts the time in which the
+//! machine slept, and after it the silence begins anew: an agent's connections broke meanwhile.
 
 use std::time::Duration;
 
 use kugetsu_api::run_spec::Limits;
 use tokio::time::Instant;
 
+use super::awake::AwakeClock;
+
 /// How long an agent may take to open its session if `run.silence` is shorter: on a busy machine a start takes longer than
 /// any response.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clocks {
+    clock: AwakeClock,
+    /// The number of the clock's wakes that are taken into account.
+    wakes: u32,
     started: Instant,
     /// The agent's last sign of life; `None` while no agent runs.
     heard: Option<Instant>,
@@ -31,8 +37,8 @@ pub(crate) enum Expired {
 
 impl Clocks {
     /// Starts the wall clock.
-    pub(crate) fn start(limits: Limits) -> Self {
-        Self { started: Instant::now(), heard: None, starting: true, limits }
+    pub(crate) fn start(limits: Limits, clock: AwakeClock) -> Self {
+        Self { wakes: clock.wakes(), started: clock.now(), clock, heard: None, starting: true, limits }
     }
 
     /// Applies changed limits, which count from the start of the run.
@@ -47,7 +53,7 @@ impl Clocks {
 
     /// Notes a sign of life, or that one is expected from now on.
     pub(crate) fn heard(&mut self) {
-        self.heard = Some(Instant::now());
+        self.heard = Some(self.clock.now());
     }
 
     /// From now on the agent is expected to respond within the limit of silence.
@@ -62,7 +68,23 @@ impl Clocks {
     }
 
     /// Waits until a clock runs out.
-    pub(crate) async fn expired(&self) -> Expired {
+    pub(crate) async fn expired(&mut self) -> Expired {
+        loop {
+            let (end, expired) = self.next();
+            let left = end.saturating_duration_since(self.clock.now());
+            if left.is_zero() && self.wakes == self.clock.wakes() {
+                return expired;
+            }
+            tokio::time::sleep(left).await;
+            if self.wakes != self.clock.wakes() {
+                self.wakes = self.clock.wakes();
+                self.heard = self.heard.map(|_| self.clock.now());
+            }
+        }
+    }
+
+    /// The clock that runs out first, and when.
+    fn next(&self) -> (Instant, Expired) {
         let wall = Duration::from_secs(self.limits.timeout_seconds);
         let mut silence = Duration::from_secs(self.limits.silence_seconds);
         if self.starting {
@@ -70,14 +92,9 @@ impl Clocks {
         }
         let wall_end = self.started + wall;
         match self.heard.map(|heard| heard + silence).filter(|end| *end < wall_end) {
-            Some(end) => {
-                tokio::time::sleep_until(end).await;
-                if self.starting { Expired::Start(silence) } else { Expired::Silence(silence) }
-            }
-            None => {
-                tokio::time::sleep_until(wall_end).await;
-                Expired::Wall(wall)
-            }
+            Some(end) if self.starting => (end, Expired::Start(silence)),
+            Some(end) => (end, Expired::Silence(silence)),
+            None => (wall_end, Expired::Wall(wall)),
         }
     }
 }
@@ -119,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_run_has_an_end() {
-        let clocks = Clocks::start(LIMITS);
+        let mut clocks = Clocks::start(LIMITS, AwakeClock::plain());
         let began = Instant::now();
         assert_eq!(clocks.expired().await, Expired::Wall(Duration::from_secs(3600)));
         assert_eq!(began.elapsed().as_secs(), 3600, "without an agent only the wall clock counts");
@@ -127,7 +144,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_counted_from_the_last_sign_of_life() {
-        let mut clocks = Clocks::start(LIMITS);
+        let mut clocks = Clocks::start(LIMITS, AwakeClock::plain());
         clocks.session_is_open();
         tokio::time::advance(Duration::from_secs(500)).await;
         clocks.heard();
@@ -137,8 +154,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn sleep_of_the_machine_is_no_silence() {
+        let mut clocks = Clocks::start(LIMITS, AwakeClock::start());
+        clocks.session_is_open();
+        let begun = Instant::now();
+        let mut expired = std::pin::pin!(clocks.expired());
+        let early = tokio::time::timeout(Duration::from_secs(590), &mut expired).await;
+        assert!(early.is_err());
+        // Longer than both limits, at once.
+        tokio::time::advance(Duration::from_secs(7200)).await;
+        assert_eq!(expired.await, Expired::Silence(Duration::from_secs(600)));
+        let silent = begun.elapsed().as_secs() - 7200;
+        assert!((1180..=1220).contains(&silent), "it is silent for as long as the limit again: {silent} s");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_start_may_take_longer_than_a_response() {
-        let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS });
+        let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS }, AwakeClock::plain());
         clocks.heard();
         let began = Instant::now();
         assert_eq!(clocks.expired().await, Expired::Start(START_LIMIT));
@@ -149,7 +181,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn changed_limits_apply_at_once() {
-        let mut clocks = Clocks::start(LIMITS);
+        let mut clocks = Clocks::start(LIMITS, AwakeClock::plain());
         clocks.session_is_open();
         tokio::time::advance(Duration::from_secs(30)).await;
         clocks.set_limits(Limits { silence_seconds: 20, ..LIMITS });

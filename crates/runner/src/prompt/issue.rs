@@ -80,13 +80,38 @@ pub(crate) fn next_prompt(notes: &[String], message: &str) -> String {
     format!("# State of the worktree\n\n{notes}{TASK}{message}")
 }
 
+/// The worktree as a run finds it, for a prompt.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Existing {
+    pub(crate) commits: String,
+    /// Changes that are in no commit.
+    pub(crate) changes: String,
+}
+
 /// The first prompt of a session that takes over from one that is lost.
-pub(crate) fn hand_over(first: &str, earlier_messages: &[String], commits: &str, changes: &str) -> String {
+pub(crate) fn hand_over(first: &str, earlier_messages: &[String], existing: &Existing) -> String {
     let mut prompt = String::from(first);
     prompt.push_str(
         "\n\n# What happened before\n\nAn earlier session worked on this issue here. Its conversation is lost; its files are unchanged.\n",
     );
     quote(earlier_messages, &mut prompt);
+    list(existing, &mut prompt);
+    prompt
+}
+
+/// A prompt for an issue whose previous run was cut off: the agent must not start everything a second time.
+pub(crate) fn interrupted(prompt: &str, existing: &Existing) -> String {
+    let mut prompt = String::from(prompt);
+    prompt.push_str(
+        "\n\n# What happened before\n\nThe previous run on this issue was cut off before it ended: its process was killed, or the \
+         machine went down. What it did is still here. Look at it (`git status`, `git log`) before you continue, and do not do it \
+         again. A command that was running then may have left its work half done.\n",
+    );
+    list(existing, &mut prompt);
+    prompt
+}
+
+fn list(Existing { commits, changes }: &Existing, prompt: &mut String) {
     for (title, text) in [("Its commits", commits), ("Not committed", changes)] {
         if !text.trim().is_empty() {
             prompt.push_str(&format!("\n{title}:\n\n"));
@@ -99,7 +124,6 @@ pub(crate) fn hand_over(first: &str, earlier_messages: &[String], commits: &str,
             }
         }
     }
-    prompt
 }
 
 /// Quotes the newest messages that fit, oldest first, and says how many are left out: all of them could fill the model's
@@ -187,6 +211,17 @@ mod tests {
         assert!(prompt.ends_with("# The task\n\nfix the flaky test"));
     }
 
+    fn existing(commits: &str, changes: &str) -> Existing {
+        Existing { commits: commits.to_owned(), changes: changes.to_owned() }
+    }
+
+    #[test]
+    fn prompt_after_a_lost_run_lists_what_exists() {
+        let prompt = interrupted("fix it", &existing("2 on top of abc", "half.txt"));
+        assert!(prompt.starts_with("fix it\n") && prompt.contains("was cut off"));
+        assert!(prompt.contains("    2 on top of abc\n") && prompt.contains("    half.txt\n"), "{prompt}");
+    }
+
     #[test]
     fn the_next_prompt_is_the_message_unless_there_are_notes() {
         assert_eq!(next_prompt(&[], "continue"), "continue");
@@ -197,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_hand_over_quotes_earlier_messages() {
-        let prompt = hand_over("first", &["do a\nthen b".to_owned()], "abc one", "");
+        let prompt = hand_over("first", &["do a\nthen b".to_owned()], &existing("abc one", ""));
         assert!(prompt.contains("> do a\n> then b\n") && prompt.contains("    abc one"));
         assert!(!prompt.contains("Not committed"));
     }
@@ -206,14 +241,14 @@ mod tests {
     fn a_hand_over_is_bounded_and_keeps_the_newest_messages() {
         let mut messages: Vec<String> = (0..20).map(|n| format!("message {n}: {}", "x\n".repeat(9000))).collect();
         messages.push("the newest".to_owned());
-        let prompt = hand_over("first", &messages, "", &"changed.txt\n".repeat(100_000));
+        let prompt = hand_over("first", &messages, &existing("", &"changed.txt\n".repeat(100_000)));
         assert!(prompt.len() < 64 * 1024, "{}", prompt.len());
         assert!(prompt.contains("> the newest\n") && prompt.contains("> message 19: x\n"));
         assert!(!prompt.contains("> message 18"));
         assert!(prompt.contains("left out for their length: 19"), "{}", &prompt[..400]);
         assert!(prompt.contains("[the rest of this list is left out]"));
 
-        let prompt = hand_over("first", &["ä".repeat(1 << 20)], "", "");
+        let prompt = hand_over("first", &["ä".repeat(1 << 20)], &Existing::default());
         assert!(prompt.len() < 64 * 1024 && prompt.contains("> ää"), "{}", prompt.len());
         assert!(prompt.contains("the rest of this message is left out"));
         assert!(prompt.starts_with("first"));

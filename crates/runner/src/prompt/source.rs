@@ -8,6 +8,7 @@ use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_git::worktree::StatusError;
 use thiserror::Error;
 
+use super::issue::Existing;
 use super::{coordinator, issue};
 use crate::coordinator::workspace::{Skill, Workspace, WorkspaceError};
 use crate::issue::files::Files;
@@ -44,9 +45,12 @@ pub(crate) enum PromptError {
 
 impl PromptSource<'_> {
     /// The prompt for a session that was resumed and knows the rules.
-    pub(crate) fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
+    pub(crate) async fn next(&self, run: &RunContext) -> Result<Prompt, PromptError> {
         match self {
-            Self::Issue(_, files) => Ok(Prompt::without_skill(issue::next_prompt(&files.notes, &run.spec.message))),
+            Self::Issue(issue, files) => {
+                let prompt = issue::next_prompt(&files.notes, &run.spec.message);
+                Ok(Prompt::without_skill(after_interruption(&prompt, issue, files).await))
+            }
             Self::Coordination(workspace) => {
                 let message = coordinator::message(&run.spec.message, run.spec.attempt);
                 Ok(match workspace.changed_skill()? {
@@ -99,9 +103,26 @@ async fn issue_prompt(
     let base_branch = files.base_branch.as_ref().map(|branch| branch.as_str());
     let first = issue::first_prompt(&base, &run.spec, issue, &files.notes, files.worktree.dir(), base_branch);
     if !hand_over {
-        return Ok(first);
+        return Ok(after_interruption(&first, issue, files).await);
     }
+    let existing = existing(issue, files).await?;
+    Ok(issue::hand_over(&first, &run.spec.earlier_messages, &existing))
+}
+
+/// The prompt with what the agent has to know if the previous run was lost.
+async fn after_interruption(prompt: &str, issue: &IssueSpec, files: &Files) -> String {
+    if issue.lost_before.is_none() {
+        return prompt.to_owned();
+    }
+    // Without a list it is still true.
+    let existing = existing(issue, files).await.unwrap_or_default();
+    issue::interrupted(prompt, &existing)
+}
+
+async fn existing(issue: &IssueSpec, files: &Files) -> Result<Existing, StatusError> {
     let status = files.worktree.status(files.base.as_ref()).await?;
-    let commits = format!("{} on top of {}", status.commits, issue.base_sha.as_deref().unwrap_or("nothing"));
-    Ok(issue::hand_over(&first, &run.spec.earlier_messages, &commits, &status.uncommitted.join("\n")))
+    Ok(Existing {
+        commits: format!("{} on top of {}", status.commits, issue.base_sha.as_deref().unwrap_or("nothing")),
+        changes: status.uncommitted.join("\n"),
+    })
 }

@@ -314,7 +314,7 @@ async fn drive_session(
         model: session.model().map(str::to_owned),
     });
     let prompt = match is_resumed {
-        true => source.next(run)?,
+        true => source.next(run).await?,
         false => source.first(run, hand_over).await?,
     };
     spool.write(Body::Prompt { text: prompt.text.clone() });
