@@ -73,7 +73,8 @@ pub fn find_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, N
 
 /// Returns the first line that the program prints for `--version`.
 pub async fn program_version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
-    let mut command = OneShot::new(program).arg("--version").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
+    // Not where the caller is, which may be a worktree with files that an agent left for such a program.
+    let mut command = OneShot::new(program).arg("--version").cwd("/").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
     for (name, value) in &profile.env {
         command = command.env(OsString::from(name), OsString::from(value));
     }
@@ -131,6 +132,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = program(directory.path(), "#!/bin/sh\n[ \"$1\" = --version ] && echo && echo 1.2.3\n", 0o755);
         assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "1.2.3");
+        program(directory.path(), "#!/bin/sh\npwd\n", 0o755);
+        assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "/");
         program(directory.path(), "#!/bin/sh\necho no >&2; exit 3\n", 0o755);
         let error = program_version(&agent(&path), &path).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 3") && error.ends_with(": no"), "{error}");

@@ -30,6 +30,9 @@ pub(crate) struct Continue {
     /// Cancel the current run first instead of waiting for its end.
     #[arg(long)]
     interrupt: bool,
+    /// The agent; defaults to the one that worked on the issue last. Another one starts a session of its own.
+    #[arg(long, value_name = "NAME", add = completions::agents())]
+    agent: Option<String>,
     /// The model, as the agent names it.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -54,6 +57,7 @@ pub(crate) async fn run(home: &Home, arguments: Continue) -> Result<Exit, Failur
         reference: arguments.reference,
         cwd: paths::cwd()?,
         message: message.as_ref().map(|message| message.text.clone()),
+        agent: arguments.agent,
         model: arguments.model,
         interrupt: arguments.interrupt,
         ..TaskRequest::default()

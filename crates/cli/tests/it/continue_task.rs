@@ -1,6 +1,6 @@
 //! `continue`: the same session in the same worktree.
 
-use crate::world::{World, script};
+use crate::world::{World, ended, script};
 
 #[test]
 fn continue_keeps_session_and_directory() {
@@ -105,4 +105,26 @@ fn continue_without_earlier_work_fails_with_a_hint() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains("hint:") || text.contains("kugetsu "), "{text}");
     }
+}
+
+#[test]
+fn agent_of_an_issue_is_kept_without_a_session() {
+    let mut world = World::new();
+    // Another agent than the default one, which fails before it opens a session.
+    let program = world.home.path().join("broken-agent");
+    std::fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.run(["config", "set", "agents.other.program", program.to_str().unwrap()]);
+    world.limit = std::time::Duration::from_secs(120);
+    let repository = world.repository("demo");
+    let output = world.try_in(repository.path(), ["start", ".", "say hello", "--agent", "other", "--wait", "--json"]);
+    let (run, code) = ended(&output);
+    assert_eq!((run["agent"].as_str(), code), (Some("other"), 1), "{run}");
+    let (run, _) = ended(&world.attempt(["continue", "local/demo#1", "again", "--wait", "--json"]));
+    assert_eq!(run["agent"], "other", "{run}");
+    world.attempt(["queue", "retry", "local/demo#1", "--wait"]);
+    let message = script(&["say hello"]);
+    let output = world.attempt(["continue", "local/demo#1", &message, "--agent", "scripted", "--wait", "--json"]);
+    let (run, code) = ended(&output);
+    assert_eq!((run["agent"].as_str(), code), (Some("scripted"), 0), "{run}");
 }

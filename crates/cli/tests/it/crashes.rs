@@ -80,6 +80,12 @@ fn task_of_a_killed_runner_is_retried_in_the_same_session() {
     let run = world.await_state(&reference, "done");
     assert_eq!(run["session_id"], session);
     assert!(world.agent_text(&reference).contains("1 earlier"), "{}", world.agent_text(&reference));
+    let prompts = world.records(&reference, "prompt");
+    let again = prompts[1]["text"].as_str().unwrap();
+    assert!(again.contains("was cut off") && again.contains("    half.txt\n"), "{again}");
+    let lost = world.records(&reference, "lost");
+    assert!(lost[0]["reason"].as_str().unwrap().contains("killed by signal 9"), "{lost:?}");
+    assert!(world.run(["logs", &reference]).contains("lost: its runner was killed by signal 9"));
     assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
     let status = world.json(["status", "--json"]);
     assert_eq!((&status["running"], &status["places_taken"]), (&0.into(), &0.into()), "{status}");
@@ -122,9 +128,37 @@ fn task_fails_after_its_runner_died_three_times() {
     assert_eq!(seen.len(), 3, "{run}");
     assert!(run["reason"].as_str().unwrap().contains("gave up after 3 attempts"), "{run}");
     let rescues = || world.json(["rescue", "list", &reference, "--json"]).as_array().unwrap().len();
-    let before = rescues();
+    eventually("the rescue of the last attempt", || (rescues() >= 3).then_some(()));
+    let last = world.json(["rescue", "list", &reference, "--json"]);
+    assert!(last.to_string().contains("the run was lost"), "{last}");
+    assert_eq!(world.records(&reference, "lost").len(), 3);
     world.run(["continue", &reference, &script(&["run rm half.txt"]), "--wait"]);
-    assert_eq!(rescues(), before + 1, "leftovers of the last attempt are rescued first");
+}
+
+#[test]
+fn stopped_runner_is_killed_after_a_cancel() {
+    let mut world = World::new();
+    world.limit = std::time::Duration::from_secs(240);
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go"]));
+    await_ready(&world, &reference);
+    let runner = nix::unistd::Pid::from_raw(world.processes(" runner ")[0]);
+    nix::sys::signal::kill(runner, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    world.run(["queue", "cancel", &reference]);
+    let run = kugetsu_testkit::eventually_within(world.limit, "the end of the run", || {
+        let run = world.latest(&reference);
+        if run["state"] == "canceled" { Ok(run) } else { Err(run) }
+    });
+    assert!(run["reason"].as_str().unwrap().contains("did not end it within 1m"), "{run}");
+    assert_eq!(world.processes(" runner "), Vec::<i32>::new());
+    assert_eq!(world.processes("kugetsu-scripted-agent"), Vec::<i32>::new());
+    eventually("the rescue", || {
+        let rescues = world.json(["rescue", "list", &reference, "--json"]);
+        if rescues.as_array().unwrap().len() == 1 { Ok(()) } else { Err(rescues) }
+    });
+    assert!(world.run(["logs", &reference]).contains("was killed"));
+    let status = world.json(["status", "--json"]);
+    assert_eq!((&status["running"], &status["places_taken"]), (&0.into(), &0.into()), "{status}");
 }
 
 #[test]

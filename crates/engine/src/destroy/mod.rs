@@ -3,3 +3,4 @@
 pub(crate) mod removal;
 pub mod request;
 pub mod risk;
+mod session;

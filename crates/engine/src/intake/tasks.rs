@@ -225,7 +225,11 @@ async fn continue_issue(
     let agent = match (&request.agent, &issue.session) {
         (Some(agent), _) => agent.clone(),
         (None, Some(session)) => session.agent.clone(),
-        (None, None) => settings.agent.default.clone(),
+        // It failed before its agent opened a session.
+        (None, None) => match engine.store().view(issue.id).await.map_err(store_failed)? {
+            Some(latest) => latest.task.agent,
+            None => settings.agent.default.clone(),
+        },
     };
     agents::check(&settings, &agent)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;

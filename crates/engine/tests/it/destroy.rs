@@ -1,6 +1,7 @@
 //! The daemon dies while it removes an issue's files: they are rescued and removed once.
 
 use std::fs;
+use std::ops::Not;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -181,6 +182,23 @@ impl Scenario for DestroyWithPrograms {
         self.0.programs.disarm();
         self.0.check(world, daemon).await;
     }
+}
+
+#[tokio::test]
+async fn session_is_deleted_outside_of_the_worktree_and_nothing_stays_behind() {
+    let destroy = Destroy::new().await;
+    let leave = "setsid env -i sleep 4567 > /dev/null 2>&1 & echo $! > \"$here/left\"; (pwd; ls -A) > \"$here/where\"";
+    destroy.programs.write("agent", &format!("echo \"$@\" > \"$here/deleted\"; {leave}"));
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    destroy.play(&world, &daemon).await;
+    destroy.check(&world, &daemon).await;
+    let read = |name: &str| fs::read_to_string(destroy.programs.path(name)).unwrap();
+    let (place, rest) = read("where").split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(!place.contains("worktrees") && rest.is_empty(), "{place} {rest}");
+    assert!(!Path::new(&place).exists());
+    let left = Path::new("/proc").join(read("left").trim()).join("stat");
+    assert!(fs::read_to_string(left).is_ok_and(|stat| !stat.contains(" Z ")).not(), "a process was left");
 }
 
 #[tokio::test]
