@@ -140,7 +140,9 @@ impl Machine for RunState {
             Self::Failed => "It failed; the reason says why.",
             Self::Timeout => "A time limit ended it.",
             Self::Canceled => "The user canceled it.",
-            Self::Lost => "Its runner disappeared without a report (it was killed, or the machine went down).",
+            Self::Lost => {
+                "Its runner disappeared without a report (it was killed, or the machine went down), or did not end in time."
+            }
         }
     }
 

@@ -91,6 +91,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nesting_without_end_is_no_message() {
+        let deep = format!("{{\"a\":{}1{}}}\n", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        let lines = all(deep.as_bytes(), 16 << 20).await;
+        assert!(matches!(lines.as_slice(), [Line::Other(_)]));
+        let number = all(b"{\"a\":1e999}\n", 100).await;
+        assert!(matches!(number.as_slice(), [Line::Other(_)]), "{number:?}");
+    }
+
+    #[tokio::test]
     async fn endless_line_is_an_error() {
         let mut reader = LineReader::new(tokio::io::repeat(b'x'), 1000);
         assert!(matches!(reader.next().await, Err(ReadError::TooLong)));
