@@ -79,7 +79,7 @@ pub enum Body {
     Usage { usage: Usage },
     /// The runner disappeared or was killed. Written by the daemon, as the last record but for what it does afterwards.
     Lost {
-        /// What is known about its end.
+        /// For people.
         reason: String,
     },
     /// Fact: the run has ended, and no process of it is left.

@@ -360,7 +360,7 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.ended_at = Some(now);
     } else if loss == Loss::BeforeTheAgent {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
-        task.reason = Some(format!("queued again, because the agent had not begun: {reason}"));
+        task.reason = Some(format!("queued again, because the agent had not been started: {reason}"));
         return Ok(vec![]);
     } else if task.attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;

@@ -81,7 +81,7 @@ impl Machine for TaskState {
             from: Some(Self::Running),
             on: Trigger::RunnerLost,
             to: Self::Queued,
-            description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all. Attempts in which the agent had not begun do not count.",
+            description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all. Attempts before the start of the agent do not count.",
         },
         Transition {
             from: Some(Self::Blocked),

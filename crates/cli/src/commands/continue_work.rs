@@ -30,7 +30,7 @@ pub(crate) struct Continue {
     /// Cancel the current run first instead of waiting for its end.
     #[arg(long)]
     interrupt: bool,
-    /// The agent; defaults to the one that worked on the issue last. Another one starts a session of its own.
+    /// The agent; defaults to the one that worked on the issue last. Another one starts a new session.
     #[arg(long, value_name = "NAME", add = completions::agents())]
     agent: Option<String>,
     /// The model, as the agent names it.

@@ -157,8 +157,7 @@ fn stopped_runner_is_killed_after_a_cancel() {
         if rescues.as_array().unwrap().len() == 1 { Ok(()) } else { Err(rescues) }
     });
     assert!(world.run(["logs", &reference]).contains("was killed"));
-    let status = world.json(["status", "--json"]);
-    assert_eq!((&status["running"], &status["places_taken"]), (&0.into(), &0.into()), "{status}");
+    assert_eq!(world.json(["status", "--json"])["running"], 0);
 }
 
 #[test]

@@ -100,7 +100,7 @@ async fn run_in_empty(
     }
 }
 
-/// Creates the directory anew, and returns where the command's output and errors go: its output says nothing, and its errors
+/// Creates an empty directory, and returns where the command's output and errors go: its output says nothing, and its errors
 /// are kept in memory.
 fn files(directory: &Path) -> io::Result<(File, File)> {
     match fs::remove_dir_all(directory) {

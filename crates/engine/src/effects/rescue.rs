@@ -43,7 +43,7 @@ pub(crate) async fn execute(
     }
     let saved = {
         let (engine, issue) = (engine.clone(), issue.clone());
-        // On a thread of its own: reading files that an agent left may block.
+        // On a thread for blocking work: reading files that an agent left may block.
         let handle = Handle::current();
         let saving = move || handle.block_on(timeout(TIME_LIMIT, save(&engine, &issue, created_at)));
         tokio::task::spawn_blocking(saving).await

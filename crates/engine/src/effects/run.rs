@@ -29,7 +29,7 @@ use crate::runners::{epilogue, last_words, watchdog};
 /// Losses in a row before the agent began that are no attempts: a runner that always dies must not be started for ever.
 const LOST_STARTS_MAX: usize = 10;
 
-/// What is known about the end of a runner.
+/// How a runner ended.
 struct RunnerEnd {
     text: String,
     is_overdue: bool,
@@ -154,8 +154,8 @@ async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<E
 /// Whether the attempt counts: it does if the agent was started, or if too many runs of the task ended before that.
 async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, StoreError> {
     // The agent's errors are kept from its start on.
-    let has_begun = |run| engine.home().run(run).agent_errors().exists();
-    if has_begun(lease.run) {
+    let was_started = |run| engine.home().run(run).agent_errors().exists();
+    if was_started(lease.run) {
         return Ok(Loss::Disappeared);
     }
     let task = issue.running_task().map(|task| task.id);
@@ -164,7 +164,7 @@ async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, Stor
     let earlier = engine.store().runs(earlier).await?;
     let lost_starts = earlier
         .iter()
-        .take_while(|run| Some(run.task) == task && run.state == RunState::Lost && !has_begun(run.id))
+        .take_while(|run| Some(run.task) == task && run.state == RunState::Lost && !was_started(run.id))
         .count();
     Ok(if lost_starts < LOST_STARTS_MAX { Loss::BeforeTheAgent } else { Loss::Disappeared })
 }

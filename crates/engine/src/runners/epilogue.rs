@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn record_is_appended_once_and_on_a_line_of_its_own() {
+    fn record_is_appended_once_and_as_a_whole_line() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("records.jsonl");
         std::fs::write(&path, "{\"at\":1,\"type\":\"notice\",\"text\":\"a\"}\n{\"at\":2,\"ty").unwrap();

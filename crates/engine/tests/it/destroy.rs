@@ -194,9 +194,9 @@ async fn session_is_deleted_outside_of_the_worktree_and_nothing_stays_behind() {
     destroy.play(&world, &daemon).await;
     destroy.check(&world, &daemon).await;
     let read = |name: &str| fs::read_to_string(destroy.programs.path(name)).unwrap();
-    let (place, rest) = read("where").split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    assert!(!place.contains("worktrees") && rest.is_empty(), "{place} {rest}");
-    assert!(!Path::new(&place).exists());
+    let (directory, rest) = read("where").split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    assert!(!directory.contains("worktrees") && rest.is_empty(), "{directory} {rest}");
+    assert!(!Path::new(&directory).exists());
     let left = Path::new("/proc").join(read("left").trim()).join("stat");
     assert!(fs::read_to_string(left).is_ok_and(|stat| !stat.contains(" Z ")).not(), "a process was left");
 }

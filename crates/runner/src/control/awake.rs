@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 const TICK: Duration = Duration::from_secs(10);
 /// A tick that takes this much longer shows that the process did not run. A busy machine delays one by less.
 const JUMP: Duration = Duration::from_secs(15);
-/// The system's clock stands still while the machine sleeps, unlike its time since boot. This much shows that it slept.
+/// The system's clock pauses while the machine sleeps, and its time since boot does not. This difference shows that it slept.
 const SUSPENDED: Duration = Duration::from_secs(5);
 
 /// Clones share the time.
@@ -22,7 +22,7 @@ pub(crate) struct AwakeClock(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Whether somebody looks at the time regularly, so that a long pause means something.
+    /// Whether the time is looked at regularly, so that a long pause means something.
     ticks: bool,
     /// When the time was looked at last.
     seen: Instant,
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!((paused.missed, paused.wakes), (SECOND * 3600 - TICK, 1), "a paused process");
         let mut suspended = state();
         suspended.look(seen + TICK, Some(SECOND * 3601));
-        assert_eq!((suspended.missed, suspended.wakes), (Duration::ZERO, 1), "the clock stood still");
+        assert_eq!((suspended.missed, suspended.wakes), (Duration::ZERO, 1), "the clock paused");
         let mut unknown = state();
         unknown.look(seen + TICK, None);
         assert_eq!((unknown.missed, unknown.wakes), (Duration::ZERO, 0));
@@ -135,8 +135,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_that_is_looked_at_regularly_counts() {
         let clock = AwakeClock::start();
-        let begun = clock.now();
+        let start = clock.now();
         sleep(SECOND * 600).await;
-        assert_eq!((clock.now() - begun, clock.wakes()), (SECOND * 600, 0));
+        assert_eq!((clock.now() - start, clock.wakes()), (SECOND * 600, 0));
     }
 }

@@ -1,5 +1,5 @@
 //! A run's two clocks: the wall clock of the whole run, and the silence of the agent. Neither counts the time in which the
-//! machine slept, and after it the silence begins anew: an agent's connections broke meanwhile.
+//! machine slept, and after it the silence starts at zero: an agent's connections broke meanwhile.
 
 use std::time::Duration;
 
@@ -157,14 +157,14 @@ mod tests {
     async fn sleep_of_the_machine_is_no_silence() {
         let mut clocks = Clocks::start(LIMITS, AwakeClock::start());
         clocks.session_is_open();
-        let begun = Instant::now();
+        let start = Instant::now();
         let mut expired = std::pin::pin!(clocks.expired());
         let early = tokio::time::timeout(Duration::from_secs(590), &mut expired).await;
         assert!(early.is_err());
         // Longer than both limits, at once.
         tokio::time::advance(Duration::from_secs(7200)).await;
         assert_eq!(expired.await, Expired::Silence(Duration::from_secs(600)));
-        let silent = begun.elapsed().as_secs() - 7200;
+        let silent = start.elapsed().as_secs() - 7200;
         assert!((1180..=1220).contains(&silent), "it is silent for as long as the limit again: {silent} s");
     }
 
