@@ -104,7 +104,8 @@ fn agent_that_repeats_itself_is_ended() {
     let world = World::new();
     world.run(["config", "set", "run.max_repeats", "4"]);
     let repository = world.repository("demo");
-    let same: Vec<&str> = std::iter::repeat_n("run echo same", 100).chain(["write late.txt late"]).collect();
+    let same: Vec<&str> =
+        std::iter::repeat_n("run echo same", 100).chain(["write late.txt late", "commit late"]).collect();
     let (run, code) = world.start(&repository, &script(&same));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
     let reason = run["reason"].as_str().unwrap();
