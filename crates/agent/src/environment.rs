@@ -75,17 +75,27 @@ pub fn environment(
 /// Returns the secret values: those of variables with a secret's name, and of such keys in JSON values, because some agents
 /// take their whole configuration from a variable.
 pub fn secrets(inherited: impl IntoIterator<Item = (OsString, OsString)>, files: &[Variable]) -> Vec<String> {
+    named_secrets(inherited, files).into_iter().map(|(_, value)| value).collect()
+}
+
+/// Returns the [secret values](secrets), each with the name of its variable.
+pub fn named_secrets(
+    inherited: impl IntoIterator<Item = (OsString, OsString)>,
+    files: &[Variable],
+) -> Vec<(String, String)> {
     let inherited =
         inherited.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let files = files.iter().map(|variable| (variable.name.clone(), variable.value.expose_secret().to_owned()));
     let mut secrets = Vec::new();
     for (name, value) in inherited.chain(files) {
         if is_secret(&name, &value) {
-            secrets.push(value);
+            secrets.push((name, value));
         } else if value.trim_start().starts_with('{')
             && let Ok(value) = serde_json::from_str(&value)
         {
-            secrets_in(&value, &mut secrets);
+            let mut inside = Vec::new();
+            secrets_in(&value, &mut inside);
+            secrets.extend(inside.into_iter().map(|value| (name.clone(), value)));
         }
     }
     secrets

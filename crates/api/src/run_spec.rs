@@ -113,6 +113,8 @@ pub struct IssueSpec {
     /// The commit that kugetsu last pushed to the issue's branch.
     pub pushed: Option<String>,
     pub uncommitted: Uncommitted,
+    /// The variables whose values may be pushed, although their names are those of secrets.
+    pub allow_secrets: Vec<String>,
 }
 
 /// How a run treats files that the agent left uncommitted.

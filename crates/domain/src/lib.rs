@@ -18,6 +18,7 @@ pub mod reference;
 pub mod rescue_time;
 pub mod run;
 pub mod schedule;
+pub mod secret_finder;
 pub mod secret_forms;
 pub mod session;
 pub mod task;

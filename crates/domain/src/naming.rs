@@ -2,6 +2,8 @@
 //!
 //! They consist of ASCII characters that need no quoting, and no two issues share one.
 
+use deunicode::deunicode;
+
 use crate::reference::{IssueRef, RepoRef};
 
 /// Longest slug in a branch name, in bytes.
@@ -45,18 +47,20 @@ fn directory(shown: &str, identity: &str, number: Option<u64>) -> String {
 
 /// The branch that an issue's work is pushed to: `kugetsu/<n>-<slug>`, where the slug is made of the task's first words.
 pub fn branch(number: u64, title: &str) -> String {
-    match slug(title) {
-        slug if slug.is_empty() => format!("kugetsu/{number}"),
-        slug => format!("kugetsu/{number}-{slug}"),
+    match title.trim() {
+        "" => format!("kugetsu/{number}"),
+        title => format!("kugetsu/{number}-{}", slug(title)),
     }
 }
 
-/// The first words of a text in lower case, ASCII only, joined by `-`.
+/// The first words of a text in lower case, joined by `-`, transliterated to ASCII. `task` if nothing is left.
 fn slug(text: &str) -> String {
-    let first_line = text.trim().lines().next().unwrap_or_default();
+    // More of the line does not get into the slug.
+    let first_line: String = text.trim().lines().next().unwrap_or_default().chars().take(4 * SLUG_MAX).collect();
+    let ascii: String = deunicode(&first_line).chars().filter(|c| *c != '\'').collect();
     let mut slug = String::new();
-    for word in first_line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-        if slug.len() + word.len() + 1 > SLUG_MAX {
+    for word in ascii.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+        if !slug.is_empty() && slug.len() + word.len() + 1 > SLUG_MAX {
             break;
         }
         if !slug.is_empty() {
@@ -64,7 +68,8 @@ fn slug(text: &str) -> String {
         }
         slug.push_str(&word.to_ascii_lowercase());
     }
-    slug
+    slug.truncate(SLUG_MAX);
+    if slug.is_empty() { "task".to_owned() } else { slug }
 }
 
 /// FNV-1a with 32 bits, which is the same on every machine and in every version.
@@ -109,7 +114,13 @@ mod tests {
     fn branches_need_no_quoting() {
         assert_eq!(branch(7, "Fix the flaky test!\nmore"), "kugetsu/7-fix-the-flaky-test");
         assert_eq!(branch(7, "$(rm -rf ~); ..//@{x}"), "kugetsu/7-rm-rf-x");
-        assert_eq!(branch(7, "日本語"), "kugetsu/7");
+        assert_eq!(branch(7, "Fix für Ümläute"), "kugetsu/7-fix-fur-umlaute");
+        assert_eq!(branch(7, "Don’t crash on naïve façades"), "kugetsu/7-dont-crash-on-naive-facades");
+        assert_eq!(branch(7, "Исправить ошибку"), "kugetsu/7-ispravit-oshibku");
+        assert_eq!(branch(7, "日本語"), "kugetsu/7-ri-ben-yu");
+        assert_eq!(branch(7, "$?!"), "kugetsu/7-task");
+        assert_eq!(branch(7, " "), "kugetsu/7");
         assert!(branch(7, &"long ".repeat(50)).len() < 60);
+        assert_eq!(branch(7, &"x".repeat(90)), format!("kugetsu/7-{}", "x".repeat(40)));
     }
 }

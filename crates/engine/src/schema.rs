@@ -102,6 +102,10 @@ pub struct Queue {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Run {
+    /// Names of variables, separated by commas, whose values may be pushed: commits that contain the value of another variable
+    /// with a secret's name are not.
+    #[schemars(extend("examples" = ["DB_PASSWORD"]))]
+    pub allow_secrets: Option<String>,
     /// How many times in a row an agent may make the same tool calls with the same results before its run is ended as
     /// failed. 0 is no maximum.
     #[schemars(range(max = 1000), extend("default" = 20))]
@@ -122,6 +126,14 @@ pub struct Run {
     /// with the agent's last message.
     #[schemars(extend("default" = "block"))]
     pub uncommitted: Uncommitted,
+}
+
+impl Run {
+    /// The names in `run.allow_secrets`.
+    pub fn allowed_secrets(&self) -> Vec<String> {
+        let names = self.allow_secrets.as_deref().unwrap_or_default().split(',').map(str::trim);
+        names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -61,6 +61,8 @@ pub(crate) struct Inspection {
     pub(crate) not_committed: Option<String>,
     /// Other work that is not pushed.
     pub(crate) left_behind: Vec<Left>,
+    /// How the worktree is damaged.
+    pub(crate) damage: Option<String>,
     /// Operations that were started and not ended, with what ends them.
     pub(crate) unfinished: Vec<(String, &'static str)>,
     /// Why the worktree could not be inspected.
@@ -182,6 +184,16 @@ fn of_inspection(inspection: &Inspection, push: &Push) -> (Verdict, String) {
         return (
             Verdict::Failed,
             format!("the agent ended its turn, but the worktree could not be inspected: {error}"),
+        );
+    }
+    if let Some(damage) = &inspection.damage {
+        return (
+            Verdict::Blocked,
+            format!(
+                "the worktree is damaged: {damage}; nothing was pushed; the next run creates it again: `kugetsu continue {} \
+                 \"check what is left of the work\"`",
+                inspection.issue
+            ),
         );
     }
     if let Some((operation, ending)) = inspection.unfinished.first() {

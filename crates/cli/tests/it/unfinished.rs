@@ -157,3 +157,65 @@ fn agents_do_not_inherit_git_variables_and_do_not_commit_into_a_repository_aroun
     let log = git(&["log", "--oneline"]);
     assert!(!log.status.success(), "{}", String::from_utf8_lossy(&log.stdout));
 }
+
+#[test]
+fn broken_worktree_blocks_the_run_and_is_created_again_with_its_files_rescued() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let breaks = [
+        ("rm -rf .git", "was removed"),
+        ("rm -rf .git && git init -q && git add -A && git commit -qm foreign", "replaced by another repository"),
+        ("echo rubbish > .git/index", ".git/index"),
+        ("echo rubbish > .git/config", ".git/config"),
+        ("rm .git/HEAD", ".git/HEAD"),
+        ("rm .git/objects/info/alternates", "alternates"),
+    ];
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    for (number, (command, part)) in breaks.into_iter().enumerate() {
+        let (name, second) = (format!("left-{number}.txt"), format!("write b-{number}.txt b"));
+        let steps = [format!("write {name} kept"), format!("run {command}")];
+        let run = continue_with(&world, &repository, &steps.each_ref().map(String::as_str));
+        assert_blocked(run, &["the worktree is damaged", part]);
+        let before = repository.git(["rev-parse", &branch]);
+        let (run, code) = continue_with(&world, &repository, &[&second, "commit more"]);
+        assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{command}: {run}");
+        assert_eq!(repository.git(["rev-parse", &format!("{branch}~1")]), before, "{command}");
+        let prompts = world.records("local/demo#1", "prompt");
+        let prompt = prompts.last().unwrap()["text"].as_str().unwrap();
+        assert!(prompt.contains("Your worktree was damaged") && prompt.contains("git restore --source"), "{prompt}");
+        let commit = prompt.split("is the commit ").nth(1).unwrap().split('.').next().unwrap();
+        let worktree = world.worktree("local/demo#1");
+        let show = world.home.command("git").args(["show", &format!("{commit}:{name}")]).current_dir(worktree).output();
+        assert_eq!(String::from_utf8(show.unwrap().stdout).unwrap(), "kept\n", "{command}");
+    }
+}
+
+#[test]
+fn secret_in_a_commit_stops_the_push_until_it_is_allowed() {
+    let world = World::new();
+    world.run(["env", "set", "DEPLOY_TOKEN", "dt-0123456789abcdef"]);
+    let repository = world.repository("demo");
+    let (run, code) = world.start(
+        &repository,
+        &script(&["write ok.txt ok", "commit ok", "run echo $DEPLOY_TOKEN > leak.txt", "commit leak"]),
+    );
+    let reason = run["reason"].as_str().unwrap().to_owned();
+    let branch = run["branch"].as_str().unwrap().to_owned();
+    assert_blocked((run, code), &["the file leak.txt contains the value of DEPLOY_TOKEN", "run.allow_secrets"]);
+    assert!(!reason.contains("dt-0123"), "{reason}");
+    assert_eq!(repository.git(["branch", "--list", &branch]), "");
+    // A later commit that removes it is not enough: the history would be pushed.
+    assert_blocked(
+        continue_with(&world, &repository, &["run git rm -q leak.txt && git commit -qm gone"]),
+        &["leak.txt"],
+    );
+    let message = "run git reset -q --hard HEAD~2 && git commit -q --allow-empty -m $DEPLOY_TOKEN";
+    assert_blocked(
+        continue_with(&world, &repository, &[message]),
+        &["the message or author of commit", "DEPLOY_TOKEN"],
+    );
+    world.run(["config", "set", "run.allow_secrets", "OTHER, DEPLOY_TOKEN"]);
+    let (run, code) = continue_with(&world, &repository, &["say it is a test value"]);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+}

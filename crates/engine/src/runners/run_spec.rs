@@ -140,6 +140,7 @@ async fn issue_spec(
         base: task.base.clone(),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: engine.store().last_pushed(issue.id).await?,
+        allow_secrets: settings.run.allowed_secrets(),
         uncommitted: match settings.run.uncommitted {
             schema::Uncommitted::Block => Uncommitted::Block,
             schema::Uncommitted::Commit => Uncommitted::Commit,

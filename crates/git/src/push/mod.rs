@@ -2,5 +2,7 @@
 
 pub(crate) mod branch;
 pub(crate) mod lfs;
+pub(crate) mod secrets;
 
 pub use branch::{Lease, PushError, Pushed};
+pub use secrets::FoundSecret;

@@ -2,6 +2,7 @@
 
 pub(crate) mod checkout;
 pub(crate) mod commit_rest;
+pub(crate) mod damage;
 pub(crate) mod heads;
 pub(crate) mod identity;
 pub(crate) mod left_behind;
@@ -14,6 +15,7 @@ pub(crate) mod submodules;
 pub(crate) mod template_hooks;
 
 pub use commit_rest::CommitError;
+pub use damage::Damage;
 pub use left_behind::{LeftBehind, Location};
 pub use lifecycle::{Created, Worktree, WorktreeError, WorktreeSpec};
 pub use status::WorktreeStatus;

@@ -5,6 +5,7 @@
 mod adopt;
 mod answers;
 mod create;
+mod damage;
 mod hostile;
 mod left_behind;
 mod leftovers;

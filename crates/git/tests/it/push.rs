@@ -192,3 +192,45 @@ async fn push_that_git_could_not_report_counts_if_the_server_has_the_branch() {
         !mirror.confirm_push(&branch(), &second).await.unwrap() && mirror.confirm_push(&branch(), &head).await.unwrap()
     );
 }
+
+#[tokio::test]
+async fn secrets_are_found_in_new_files_names_messages_and_the_branch() {
+    use kugetsu_domain::secret_finder::SecretFinder;
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    write(&repository, "old.txt", "old-secret-value");
+    fixture.commit(&repository, "On the server already");
+    let mirror = fixture.mirror(&url(&fixture.server(&repository))).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    let dir = worktree.dir();
+    let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let secrets = [
+        secret("OLD_TOKEN", "old-secret-value"),
+        secret("FILE_TOKEN", "file-secret-value"),
+        secret("NAME_TOKEN", "name-secret-value"),
+        secret("MESSAGE_TOKEN", "message-secret-value"),
+        secret("DIRECTORY_TOKEN", "kugetsu/7-fix"),
+    ];
+    let finder = SecretFinder::new(secrets[..4].to_vec(), &[]);
+    let start = fixture.oid(dir, "HEAD");
+    let cases: [(&str, &str, &str, &str); 3] = [
+        ("sub/x.bin", "\0\0file-secret-value\0", "Fine", "FILE_TOKEN"),
+        ("a-name-secret-value/x", "x", "Fine", "NAME_TOKEN"),
+        ("x", "x", "Use message-secret-value", "MESSAGE_TOKEN"),
+    ];
+    for (file, content, message, variable) in cases {
+        write(dir, file, content);
+        fixture.commit(dir, message);
+        std::fs::remove_file(dir.join(file)).unwrap();
+        let head = fixture.commit(dir, "Removed again");
+        let found = worktree.secret_in_push(&head, &finder).await.unwrap().unwrap();
+        assert_eq!(found.variable, variable);
+        assert!(!found.location.contains("secret-value"), "{found:?}");
+        fixture.run(dir, ["reset", "--quiet", "--hard", start.as_str()]);
+    }
+    write(dir, "copy.txt", "old-secret-value");
+    let head = fixture.commit(dir, "The same content as on the server");
+    assert_eq!(worktree.secret_in_push(&head, &finder).await.unwrap(), None);
+    let finder = SecretFinder::new(secrets[4..].to_vec(), &[]);
+    assert_eq!(worktree.secret_in_push(&head, &finder).await.unwrap().unwrap().location, "the name of the branch");
+}

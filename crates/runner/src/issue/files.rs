@@ -10,8 +10,9 @@ use kugetsu_git::command::{Git, GitError, Progress};
 use kugetsu_git::files::FileError;
 use kugetsu_git::mirror::{Base, BaseError, Mirror, MirrorError, Source, uncommitted_notice};
 use kugetsu_git::names::{BranchName, InvalidBranchName, InvalidOid, Oid};
-use kugetsu_git::rescue::{self, RescueError, SaveSpec};
-use kugetsu_git::worktree::{Operation, StatusError, Worktree, WorktreeError, WorktreeSpec};
+use kugetsu_git::rescue::{self, Rescue, RescueError, SaveSpec};
+use kugetsu_git::worktree::lock::hold;
+use kugetsu_git::worktree::{Damage, Operation, StatusError, Worktree, WorktreeError, WorktreeSpec};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
@@ -55,6 +56,8 @@ pub(crate) enum FilesError {
     Status(#[from] StatusError),
     #[error("could not rescue what the previous run left, so the agent was not started: {0}")]
     Rescue(#[from] RescueError),
+    #[error("the worktree is damaged ({damage}), and not all of it could be rescued: {unsaved}")]
+    NotRescued { damage: Damage, unsaved: String, directory: PathBuf },
     #[error(transparent)]
     Branch(#[from] InvalidBranchName),
     #[error(transparent)]
@@ -80,6 +83,9 @@ impl FilesError {
             Self::Worktree(error) => error.hint(),
             Self::Rescue(error) => error.hint(),
             Self::Git(error) => error.hint(),
+            Self::NotRescued { directory, .. } => {
+                Some(format!("move these files out of {}, then continue the issue", directory.display()))
+            }
             Self::NoFreeBranch(_) => Some("delete branches on the server that are no longer needed".to_owned()),
             Self::Status(_) | Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
         }
@@ -113,7 +119,10 @@ pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files
             if has_mirror && let Err(error) = mirror.update(&mut progress).await {
                 spool.notice(format!("could not update the server's branches: {error}"));
             }
-            preparation.resume(worktree).await
+            match worktree.damage().await? {
+                Some(damage) => preparation.rebuild(worktree, damage, &mut progress).await,
+                None => preparation.resume(worktree).await,
+            }
         }
         Err(WorktreeError::Missing(_)) => {
             // New work has to start from the current state.
@@ -166,11 +175,7 @@ impl Preparation<'_> {
         self.spool.step("continuing in the issue's worktree");
         self.warn_of_unused_base(worktree.branch());
         if self.issue.lost_before.is_some() {
-            let spec = SaveSpec {
-                issue_number: self.issue.number,
-                reason: "the previous run was lost".to_owned(),
-                at: rescue_time::format(Timestamp::now()),
-            };
+            let spec = self.rescue_of("the previous run was lost");
             if let Some(saved) = rescue::save(&self.mirror, &worktree, spec).await? {
                 self.spool.notice(format!("rescued what the previous run left as {}", saved.name));
             }
@@ -189,33 +194,123 @@ impl Preparation<'_> {
         self.create_from_base(progress).await
     }
 
+    /// Rescues what is left of a damaged worktree, removes it and creates it again where the work was.
+    async fn rebuild(
+        self,
+        worktree: Worktree,
+        damage: Damage,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Files, FilesError> {
+        // While a user is attached, the run does not begin, and nothing may be removed.
+        let Ok(Some(_lock)) = hold(worktree.dir()) else { return self.resume(worktree).await };
+        self.spool.step("rescuing a damaged worktree");
+        let tip = self.known_tip(&worktree).await?;
+        let spec = self.rescue_of(&format!("the worktree was damaged: {damage}"));
+        let saved = rescue::save(&self.mirror, &worktree, spec).await?;
+        if let Some(saved) = saved.as_ref().filter(|saved| !saved.unsaved.is_empty()) {
+            return Err(FilesError::NotRescued {
+                damage,
+                unsaved: saved.unsaved.join(", "),
+                directory: self.directory,
+            });
+        }
+        worktree.remove_damaged(damage).await?;
+        // The run that damaged it has usually rescued it already.
+        let newest = self.newest_rescue().await?;
+        let rescued = match &newest {
+            Some(newest) => format!("its files are in the rescue {}", newest.name),
+            None => "it held nothing that exists nowhere else".to_owned(),
+        };
+        self.spool.notice(format!("the worktree was damaged: {damage}; {rescued}; creating it again"));
+        let mut notes =
+            vec![format!("Your worktree was damaged before this turn: {damage}. It has been created again.")];
+        notes.extend(newest.map(|newest| rescue_note(&newest)));
+        self.create_at(tip, notes, progress).await
+    }
+
     /// Creates the worktree of work that has begun: the directory was removed outside of kugetsu. The work continues from what
-    /// was pushed, and its base stays the same; work that was not pushed starts again.
+    /// was pushed, to the server or only to the relay, and its base stays the same; other work starts again.
     async fn recreate(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
-        let pushed = match self.issue.pushed {
-            Some(_) => self.mirror.pushed_tip(&self.branch).await?,
-            None => None,
+        let remains = Worktree::remains(&self.mirror, &self.directory, &self.relay, &self.branch).await?;
+        let tip = match remains {
+            Some(remains) => {
+                // What only the relay has.
+                rescue::save(&self.mirror, &remains, self.rescue_of("the worktree was removed")).await?;
+                self.known_tip(&remains).await?
+            }
+            None => self.pushed_tip().await?,
         };
-        let Some(pushed) = pushed else {
-            self.spool.notice("the worktree was removed outside of kugetsu; creating it again without unpushed work");
-            self.spool.step("creating the worktree");
-            return self.create_from_base(progress).await;
-        };
-        self.spool.notice(format!(
-            "the worktree was removed outside of kugetsu; creating it again from what was pushed ({}), without unpushed work",
-            pushed.short()
-        ));
+        self.spool.notice(match &tip {
+            Some(tip) => format!(
+                "the worktree was removed outside of kugetsu; creating it again from what was pushed ({}), without unpushed work",
+                tip.short()
+            ),
+            None => "the worktree was removed outside of kugetsu; creating it again without unpushed work".to_owned(),
+        });
+        let mut notes = vec!["Your worktree was removed before this turn. It has been created again.".to_owned()];
+        if let Some(newest) = self.newest_rescue().await? {
+            self.spool.notice(format!("the newest rescue of the issue is {}", newest.name));
+            notes.push(rescue_note(&newest));
+        }
+        self.create_at(tip, notes, progress).await
+    }
+
+    /// The newest commit of the issue's work that is known: in what is left of the worktree, in the relay, or pushed. `None` if
+    /// there is no work.
+    async fn known_tip(&self, worktree: &Worktree) -> Result<Option<Oid>, FilesError> {
+        let (base, pushed) = (self.base_commit()?, self.pushed_tip().await?);
+        let (Some(best), Some(base)) = (worktree.best_head(base.as_ref()).await?, &base) else { return Ok(pushed) };
+        // A repository that replaced the worktree's has a history of another origin.
+        if best == *base || !worktree.has_ancestor(&best, base).await? {
+            return Ok(pushed);
+        }
+        match pushed {
+            Some(pushed) if !worktree.has_ancestor(&best, &pushed).await? => Ok(Some(pushed)),
+            _ => Ok(Some(best)),
+        }
+    }
+
+    async fn newest_rescue(&self) -> Result<Option<Rescue>, FilesError> {
+        let rescues = rescue::list(&self.mirror, Some(self.issue.number)).await?;
+        Ok(rescues.into_iter().max_by(|a, b| a.at.cmp(&b.at)))
+    }
+
+    fn rescue_of(&self, reason: &str) -> SaveSpec {
+        SaveSpec {
+            issue_number: self.issue.number,
+            reason: reason.to_owned(),
+            at: rescue_time::format(Timestamp::now()),
+        }
+    }
+
+    async fn pushed_tip(&self) -> Result<Option<Oid>, FilesError> {
+        match self.issue.pushed {
+            Some(_) => Ok(self.mirror.pushed_tip(&self.branch).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates the worktree at `tip`, or where the work started, with `notes` for the agent.
+    async fn create_at(
+        self,
+        tip: Option<Oid>,
+        notes: Vec<String>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Files, FilesError> {
         self.spool.step("creating the worktree");
+        let Some(tip) = tip else {
+            return Ok(Files { notes, ..self.create_from_base(progress).await? });
+        };
         self.warn_of_unused_base(&self.branch);
-        let from = Base { branch: Some(self.branch.clone()), commit: Some(pushed.clone()) };
+        let from = Base { branch: Some(self.branch.clone()), commit: Some(tip) };
         let base = self.base_commit()?;
+        let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
         let spec = WorktreeSpec { dir: self.directory, relay: self.relay, branch: self.branch, base: from };
         let created = Worktree::create(&self.mirror, spec, progress).await?;
         for notice in created.notices {
             self.spool.notice(notice);
         }
-        let (mirror, worktree, pushed) = (self.mirror, created.worktree, Some(pushed));
-        Ok(Files { mirror, worktree, base, base_branch: None, pushed, notes: Vec::new() })
+        Ok(Files { mirror: self.mirror, worktree: created.worktree, base, base_branch: None, pushed, notes })
     }
 
     async fn create_from_base(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
@@ -263,6 +358,15 @@ impl Preparation<'_> {
             ));
         }
     }
+}
+
+/// Tells the agent how to get at rescued files: the worktree borrows the mirror's objects, so git finds the commit there.
+fn rescue_note(rescue: &Rescue) -> String {
+    let commit = &rescue.commit;
+    format!(
+        "The newest rescue of its files is the commit {commit}. `git diff --stat HEAD {commit}` lists the differences, and `git \
+         restore --source {commit} -- <path>` brings a file back."
+    )
 }
 
 /// Tells the agent of an operation that an earlier run left open.

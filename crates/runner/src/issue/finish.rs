@@ -1,13 +1,15 @@
 //! The end of a run on an issue: the host inspects the worktree itself, pushes finished work and rescues everything else.
 
 use jiff::Timestamp;
+use kugetsu_agent::environment::named_secrets;
 use kugetsu_api::run::Usage;
 use kugetsu_api::run_spec::{IssueSpec, Uncommitted};
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
+use kugetsu_domain::secret_finder::SecretFinder;
 use kugetsu_domain::text::{counted, with_hint};
 use kugetsu_git::names::Oid;
-use kugetsu_git::push::{Lease, PushError};
+use kugetsu_git::push::{FoundSecret, Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::{StatusError, WorktreeStatus};
 
@@ -44,20 +46,22 @@ pub(crate) async fn finish(
     spool.step("inspecting the worktree");
     let mut result = inspect(files, issue, run, last_text, is_publishable(&end)).await;
     let push = match &result {
-        Ok(Inspected { status, .. }) if is_publishable(&end) => match head_to_push(status, files) {
-            Some(head) => match interrupts.unless_interrupted(push(head, files, issue, spool)).await {
-                Ok(push) => push,
-                Err(interruption) => {
-                    let landed = landed(head, files, spool, &interruption).await;
-                    // The time was spent on a server that did not close the connection; the work is there.
-                    if landed.is_none() || !matches!(interruption, Interruption::Expired(_)) {
-                        end = interruption.into();
+        Ok(Inspected { status, inspection }) if is_publishable(&end) && inspection.damage.is_none() => {
+            match head_to_push(status, files) {
+                Some(head) => match interrupts.unless_interrupted(push(head, files, issue, run)).await {
+                    Ok(push) => push,
+                    Err(interruption) => {
+                        let landed = landed(head, files, spool, &interruption).await;
+                        // The time was spent on a server that did not close the connection; the work is there.
+                        if landed.is_none() || !matches!(interruption, Interruption::Expired(_)) {
+                            end = interruption.into();
+                        }
+                        landed.unwrap_or(Push::None)
                     }
-                    landed.unwrap_or(Push::None)
-                }
-            },
-            None => Push::None,
-        },
+                },
+                None => Push::None,
+            }
+        }
         _ => Push::None,
     };
     let (inspection, head) = match &mut result {
@@ -95,6 +99,8 @@ async fn inspect(
     may_commit: bool,
 ) -> Result<Inspected, StatusError> {
     let worktree = &files.worktree;
+    let damage = worktree.damage().await?;
+    let may_commit = may_commit && damage.is_none();
     let mut status = worktree.status(files.base.as_ref()).await?;
     let mut not_committed = None;
     let commits_rest = may_commit && issue.uncommitted == Uncommitted::Commit && status.operations.is_empty();
@@ -124,6 +130,7 @@ async fn inspect(
         uncommitted_names: status.uncommitted.clone(),
         not_committed,
         left_behind: left.collect(),
+        damage: damage.map(|damage| damage.to_string()),
         unfinished: status.operations.iter().map(|operation| (operation.to_string(), operation.ending())).collect(),
         error: None,
     };
@@ -161,9 +168,15 @@ async fn save(reason: &str, files: &Files, issue: &IssueSpec, spool: &Spool) -> 
 
 /// Pushes the issue's own branch, and nothing else, on behalf of the agent. The push succeeds only if the branch on the server
 /// is as kugetsu left it, so that commits of others are never overwritten. Two differences are harmless and tried again.
-async fn push(head: &Oid, files: &Files, issue: &IssueSpec, spool: &Spool) -> Push {
+async fn push(head: &Oid, files: &Files, issue: &IssueSpec, run: &RunContext) -> Push {
+    let spool = &run.spool;
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
+    match secret_in_push(head, files, issue, run).await {
+        Ok(None) => {}
+        Ok(Some(problem)) => return Push::NeedsPerson(problem),
+        Err(error) => return Push::Failed(format!("could not look for secrets in it: {error}")),
+    }
     let publish = async |expected| files.mirror.push(&files.worktree, head, Lease::Expect(expected)).await;
     let result = match publish(files.pushed.clone()).await {
         // Servers delete branches when they are merged. Nothing is left that could be overwritten.
@@ -188,6 +201,25 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, spool: &Spool) -> Pu
         }
         Err(error) => push_error(&error, token_variable(issue)),
     }
+}
+
+/// Describes a secret in what would be pushed, without its value: a token on a server is known to everyone who reads it.
+async fn secret_in_push(
+    head: &Oid,
+    files: &Files,
+    issue: &IssueSpec,
+    run: &RunContext,
+) -> Result<Option<String>, StatusError> {
+    let variables = [run.variables.as_slice(), &run.agent_variables].concat();
+    let finder = SecretFinder::new(named_secrets(std::env::vars_os(), &variables), &issue.allow_secrets);
+    let found = files.worktree.secret_in_push(head, &finder).await?;
+    Ok(found.map(|FoundSecret { variable, location }| {
+        format!(
+            "{location} contains the value of {variable}; remove it from the commits, with `kugetsu continue {} \"remove the value \
+             of {variable} from the commits that are not pushed\"`, or allow it: `kugetsu config set run.allow_secrets {variable}`",
+            run.spec.reference
+        )
+    }))
 }
 
 /// The result of a push that was interrupted, if the server has taken it all the same.

@@ -176,6 +176,7 @@ mod tests {
             base_sha: None,
             pushed: None,
             uncommitted: Uncommitted::Block,
+            allow_secrets: vec![],
         };
         let spec = RunSpec {
             run: String::new(),
