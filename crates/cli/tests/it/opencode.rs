@@ -118,7 +118,8 @@ fn needs_opencode_host_runs_no_plugin_of_the_agent() {
         mark.display()
     );
     let steps = ["plugin", "plugins"].map(|folder| Step::write(&format!(".opencode/{folder}/p.js"), &plugin));
-    let (run, code) = world.start(&repository, &message(steps.into_iter().chain([Step::Say("Done.".to_owned())])));
+    let commit = Step::bash("git add -A -f && git commit -qm 'add plugins'");
+    let (run, code) = world.start(&repository, &message(steps.into_iter().chain([commit])));
     assert_eq!(code, 0, "{run}");
     world.run(["destroy", "local/demo#1", "-y"]);
     let ran = std::fs::read_to_string(&mark).unwrap_or_default();

@@ -136,6 +136,20 @@ fn impossible_usage_ends_no_run_badly() {
 }
 
 #[test]
+fn run_whose_host_hangs_ends_a_minute_after_its_limit() {
+    let mut world = World::new();
+    world.limit = Duration::from_secs(240);
+    world.run(["config", "set", "run.timeout", "5s"]);
+    let repository = world.repository("demo");
+    // Git opens it, and waits for a writer.
+    let (run, code) = world.start(&repository, &script(&["run mkfifo .gitattributes", "write a.txt a"]));
+    assert_eq!((run["state"].as_str(), code), (Some("timeout"), 124), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("run.timeout"), "{run}");
+    assert_eq!(world.processes(" runner "), Vec::<i32>::new());
+    assert_eq!(world.json(["status", "--json"])["running"], 0);
+}
+
+#[test]
 fn stderr_of_a_crashed_agent_is_in_the_reason() {
     let mut world = World::new();
     world.home.set("KUGETSU_SCRIPTED_AGENT_ARGS", "--complain no-model-is-configured --crash-at initialize");
