@@ -4,7 +4,9 @@ use crate::adopt::{AdoptRequest, AdoptedObject};
 use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use crate::endpoint::{Endpoint, ListEndpoint, NoFields, StreamEndpoint};
 use crate::event::{EventObject, EventsQuery};
-use crate::issue::{AtRisk, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest};
+use crate::issue::{
+    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
+};
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
@@ -47,6 +49,8 @@ pub const SHOW_ISSUE: Endpoint<IssueQuery, RunObject> = Endpoint::get("/v1/issue
 pub const ISSUE_TASK: Endpoint<IssueQuery, TaskObject> = Endpoint::get("/v1/issue/task");
 /// Why the issue's latest task is in its state.
 pub const ISSUE_WHY: Endpoint<IssueQuery, WhyObject> = Endpoint::get("/v1/issue/why");
+/// The difference between the issue's files and the commit that its work began at.
+pub const ISSUE_DIFF: Endpoint<DiffQuery, DiffObject> = Endpoint::get("/v1/issue/diff");
 /// Sets or clears the issue's pull request.
 pub const SET_PULL_REQUEST: Endpoint<SetPrRequest, PrSet> = Endpoint::post("/v1/issue/change");
 /// Returns what destroying the issue would lose.

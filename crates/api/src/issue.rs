@@ -9,6 +9,7 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::flag;
 use crate::names;
 
 /// Names an issue.
@@ -18,6 +19,30 @@ pub struct IssueQuery {
     pub reference: String,
     /// The caller's absolute directory, to which `.`, `#12` and relative paths refer.
     pub cwd: String,
+}
+
+/// Selects the form of the difference between an issue's files and their base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffQuery {
+    pub reference: String,
+    /// The caller's absolute directory, to which `.`, `#12` and relative paths refer.
+    pub cwd: String,
+    /// One line per file instead of a patch.
+    #[serde(default, deserialize_with = "flag")]
+    pub stat: bool,
+}
+
+/// The difference between an issue's files and their base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffObject {
+    /// The issue's short reference.
+    pub issue: String,
+    /// The commit that the files are compared with.
+    pub base_sha: Option<String>,
+    /// In git's format. Bytes that are not UTF-8 are replaced.
+    pub diff: String,
+    /// Whether the end of `diff` is missing because it is too long.
+    pub truncated: bool,
 }
 
 /// A page of the list of issues, newest first.

@@ -8,6 +8,7 @@ pub(crate) mod continue_work;
 pub(crate) mod daemon;
 pub(crate) mod delegate;
 pub(crate) mod destroy;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod help;
@@ -67,6 +68,8 @@ enum Command {
     List(list::List),
     Logs(logs::Logs),
     Why(why::Why),
+    Diff(diff::Diff),
+    Path(diff::WorktreePath),
     Queue(queue::Queue),
     Attach(attach::Attach),
     SetPr(set_pr::SetPr),
@@ -108,6 +111,8 @@ impl Cli {
             Command::List(args) => block_on(list::run(&home()?, args)),
             Command::Logs(args) => block_on(logs::run(&home()?, args)),
             Command::Why(args) => block_on(why::run(&home()?, args)),
+            Command::Diff(args) => block_on(diff::run(&home()?, args)),
+            Command::Path(args) => block_on(diff::print_path(&home()?, args)),
             Command::Queue(args) => block_on(queue::run(&home()?, args)),
             Command::Attach(args) => block_on(attach::run(&home()?, args)),
             Command::SetPr(args) => block_on(set_pr::run(&home()?, args)),

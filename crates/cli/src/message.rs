@@ -1,9 +1,7 @@
 //! The message of a task: arguments, stdin, or a file in the user's editor.
 
 use std::env;
-use std::ffi::OsString;
 use std::io::Write;
-use std::process::Command;
 
 use kugetsu_domain::text::counted;
 use tempfile::NamedTempFile;
@@ -91,20 +89,13 @@ impl Message {
 
 /// Opens the user's editor. Returns `None` if the environment names none.
 fn edit(subject: &str) -> Result<Option<Message>, Failure> {
-    let Some(editor) = editor() else { return Ok(None) };
+    let Some(editor) = ui::editor() else { return Ok(None) };
     let failed = |error: std::io::Error| Failure::new(format!("could not create a file for the message: {error}"));
     let mut file = tempfile::Builder::new().prefix("kugetsu-").suffix(".md").tempfile().map_err(failed)?;
     write!(file, "\n{SCISSORS}\n# Write the message for {subject} above this line. An empty message queues nothing.\n")
         .map_err(failed)?;
-    let shown = editor.to_string_lossy().into_owned();
-    // As git does: the variable may contain options, so a shell splits it.
-    let mut script = editor.clone();
-    script.push(" \"$@\"");
-    let status = Command::new("sh").arg("-c").arg(script).arg(&editor).arg(file.path()).status();
-    match status {
-        Ok(status) if status.success() => {}
-        Ok(status) => return Err(Failure::new(format!("the editor {shown} failed ({status}); queued nothing"))),
-        Err(error) => return Err(Failure::new(format!("could not start the editor {shown}: {error}"))),
+    if let Err(failure) = ui::open_editor(&editor, file.path()) {
+        return Err(Failure { message: format!("{}; queued nothing", failure.message), ..failure });
     }
     // Some editors write another file and rename it, so read the path and not the open file.
     let text = std::fs::read_to_string(file.path())
@@ -119,10 +110,6 @@ fn edit(subject: &str) -> Result<Option<Message>, Failure> {
         return Err(Message::keep(Some(message), failure));
     }
     Ok(Some(Message { text, file: Some(file) }))
-}
-
-fn editor() -> Option<OsString> {
-    ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty())
 }
 
 #[cfg(test)]

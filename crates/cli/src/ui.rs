@@ -1,14 +1,17 @@
-//! The terminal: the only file that prints, prompts and reads stdin. Results go to stdout, everything else to stderr.
+//! The terminal: the only file that prints, prompts, reads stdin and opens the editor. Results go to stdout, everything else to stderr.
 //!
 //! Much of the printed text comes from agents, repositories and servers. Every text is sanitized here, so that it cannot
 //! control the terminal, and colors are added afterwards.
 
 #![expect(clippy::print_stderr, reason = "the only file that prints")]
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::process;
+use std::path::Path;
+use std::process::{self, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -73,6 +76,24 @@ pub(crate) fn value(text: &str) {
         line(text);
     } else {
         write_stdout(&format!("{text}\n"));
+    }
+}
+
+/// Prints a patch: unchanged for a program, sanitized and colored on a terminal.
+pub(crate) fn diff(text: &str) {
+    if !io::stdout().is_terminal() {
+        write_stdout(text);
+        return;
+    }
+    for text in text.lines() {
+        let tone = match text.as_bytes() {
+            [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] | [b'd', b'i', b'f', b'f', ..] => Tone::Strong,
+            [b'+', ..] => Tone::Good,
+            [b'-', ..] => Tone::Bad,
+            [b'@', b'@', ..] => Tone::Dim,
+            _ => Tone::Plain,
+        };
+        toned(tone, text);
     }
 }
 
@@ -260,6 +281,27 @@ pub(crate) fn read_stdin(what: &str, max: u64) -> Result<String, Failure> {
     })
 }
 
+/// The value of `VISUAL`, or else of `EDITOR`; `None` if neither is set.
+pub(crate) fn editor() -> Option<OsString> {
+    ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty())
+}
+
+/// Opens a file in `editor` and waits until it is closed.
+///
+/// # Errors
+/// The editor could not be started, or failed.
+pub(crate) fn open_editor(editor: &OsString, path: &Path) -> Result<(), Failure> {
+    let shown = editor.to_string_lossy().into_owned();
+    // As git does: the variable may contain options, so a shell splits it.
+    let mut script = editor.clone();
+    script.push(" \"$@\"");
+    match Command::new("sh").arg("-c").arg(script).arg(editor).arg(path).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("the editor {shown} failed ({status})"))),
+        Err(error) => Err(Failure::new(format!("could not start the editor {shown}: {error}"))),
+    }
+}
+
 /// The text without anything that controls a terminal. Control characters and those that change the direction of text
 /// are escaped as `\x1b` or `\u{202e}`; line ends and tabs stay.
 pub(crate) fn sanitize(text: &str) -> String {
@@ -312,8 +354,8 @@ fn styled(tone: Tone, text: &str, colors: bool) -> String {
 fn colors() -> (bool, bool) {
     static COLORS: OnceLock<(bool, bool)> = OnceLock::new();
     *COLORS.get_or_init(|| {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         (wanted && io::stdout().is_terminal(), wanted && io::stderr().is_terminal())
     })
 }

@@ -6,7 +6,7 @@ use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::event::{EventObject, EventsQuery};
 use kugetsu_api::issue::{
-    AtRisk, DestroyRequest, Destroyed, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
+    AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
@@ -116,6 +116,10 @@ pub(crate) async fn set_pull_request(app: AppState, request: SetPrRequest) -> Re
         Ok::<_, Problem>(PrSet { issue: issue.reference.to_string(), url, removed: false, state, unknown })
     })
     .await
+}
+
+pub(crate) async fn diff(app: AppState, query: DiffQuery) -> Result<DiffObject, ApiError> {
+    Ok(queries::diff::diff(&app.engine, &query).await?)
 }
 
 pub(crate) async fn at_risk(app: AppState, query: IssueQuery) -> Result<AtRisk, ApiError> {

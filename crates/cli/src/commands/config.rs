@@ -17,7 +17,8 @@ use crate::{completions, connect, setup, ui};
 #[command(after_help = "\
 Examples:
   kugetsu config list
-  kugetsu config set agents.max 5")]
+  kugetsu config set agents.max 5
+  kugetsu config edit")]
 pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
@@ -61,6 +62,20 @@ Examples:
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
+    /// Remove a value from config.toml, so that the default applies.
+    #[command(after_help = "\
+Examples:
+  kugetsu config unset agents.max")]
+    Unset {
+        /// The setting, such as agents.max.
+        #[arg(add = completions::settings())]
+        key: String,
+    },
+    /// Open config.toml in the editor. It is replaced only if it is valid.
+    #[command(after_help = "\
+Examples:
+  kugetsu config edit")]
+    Edit,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -75,6 +90,8 @@ pub(crate) async fn run(home: &Home, arguments: Config) -> Result<Exit, Failure>
         Action::List { json } => list(home, json)?,
         Action::Get { key, json } => get(home, &key, json)?,
         Action::Set { key, value } => set(home, &key, &value).await?,
+        Action::Unset { key } => unset(home, &key).await?,
+        Action::Edit => edit_file(home).await?,
     }
     Ok(Exit::Done)
 }
@@ -130,6 +147,50 @@ pub(super) async fn set(home: &Home, name: &str, value: &str) -> Result<(), Fail
     if let Some(Origin::Environment(variable)) = loaded.values.get(&key).map(|(_, origin)| origin) {
         ui::warning(format!("the environment variable {variable} overrides it in this shell"));
     }
+    connect::reload_if_running(home).await
+}
+
+async fn unset(home: &Home, name: &str) -> Result<(), Failure> {
+    let (key, removed) = edit::unset(home, name)?;
+    if !removed {
+        ui::line(format!("{key} is not set in {}", home.config().display()));
+        return Ok(());
+    }
+    ui::line(format!("removed {key} from {}", home.config().display()));
+    warn_of_rename(name, &key.to_string());
+    connect::reload_if_running(home).await
+}
+
+/// Lets the user edit a copy until it is valid, and replaces the file by it.
+async fn edit_file(home: &Home) -> Result<(), Failure> {
+    setup::ensure_home(home)?;
+    let path = home.config();
+    if !ui::is_interactive() {
+        return Err(Failure::needs_person("an editor needs a terminal")
+            .hint(format!("edit {}, or use `kugetsu config set`", path.display())));
+    }
+    let editor = ui::editor().ok_or_else(|| {
+        Failure::new("neither VISUAL nor EDITOR is set").hint(format!("set one of them, or edit {}", path.display()))
+    })?;
+    let failed = |error: std::io::Error| Failure::new(format!("could not copy {}: {error}", path.display()));
+    let before = edit::read(home).map_err(failed)?;
+    let copy = tempfile::Builder::new().prefix("config-").suffix(".toml").tempfile().map_err(failed)?;
+    std::fs::write(copy.path(), &before).map_err(failed)?;
+    loop {
+        ui::open_editor(&editor, copy.path())?;
+        // Some editors write another file and rename it, so read the path and not the open file.
+        let after = std::fs::read_to_string(copy.path()).map_err(failed)?;
+        if after == before {
+            ui::line("changed nothing");
+            return Ok(());
+        }
+        let Some(error) = edit::replace(home, &before, &after)? else { break };
+        ui::warning(error.to_string());
+        if !ui::confirm("edit it again?")? {
+            return Err(Failure::usage(format!("{} was not changed", path.display())));
+        }
+    }
+    ui::line(format!("changed {}", path.display()));
     connect::reload_if_running(home).await
 }
 

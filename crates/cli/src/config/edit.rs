@@ -9,6 +9,7 @@ use toml_edit::{Document, DocumentMut, InlineTable, Item, Table, TableLike, Toml
 use crate::atomic;
 use crate::failure::Failure;
 
+use super::layer::ConfigError;
 use super::load::errors_in;
 use super::schema::{self, Key};
 
@@ -30,6 +31,50 @@ pub(crate) fn set(home: &Home, name: &str, typed: &str) -> Result<Key, Failure> 
         Ok(Some(document.to_string()))
     })?;
     Ok(key)
+}
+
+/// Removes a setting from the file, so that it has its default again. Returns its present key, and whether it was there.
+pub(crate) fn unset(home: &Home, name: &str) -> Result<(Key, bool), Failure> {
+    let found = Key::parse(name).and_then(|key| Some((schema::find(&key)?, key)));
+    let ((key, field), typed_key) = found.ok_or_else(|| unknown(name))?;
+    let earlier = field.renamed_from().map(|name| Key { field: name.to_owned(), ..key.clone() });
+    let removed = edit(home, |text| {
+        let mut document: DocumentMut = text.parse()?;
+        let mut removed = false;
+        for key in earlier.iter().chain([&typed_key, &key]) {
+            let section = document.get_mut(&key.section);
+            let table = match &key.entry {
+                Some(entry) => section.and_then(|section| section.get_mut(entry)),
+                None => section,
+            };
+            removed |= table.and_then(Item::as_table_like_mut).is_some_and(|table| table.remove(&key.field).is_some());
+        }
+        Ok(removed.then(|| document.to_string()))
+    })?;
+    Ok((key, removed))
+}
+
+/// Replaces the whole file by what the user made of it. Returns the first mistake if it has one; then nothing is changed.
+pub(crate) fn replace(home: &Home, before: &str, after: &str) -> Result<Option<ConfigError>, Failure> {
+    let path = home.config();
+    let failed = |error: io::Error| Failure::new(format!("could not change {}: {error}", path.display()));
+    let _lock = atomic::lock_directory(home.path()).map_err(failed)?;
+    if let Some(error) = errors_in(home, after)?.into_iter().next() {
+        return Ok(Some(error));
+    }
+    if read(home).map_err(failed)? != before {
+        return Err(Failure::new(format!("{} was changed meanwhile", path.display())));
+    }
+    atomic::write(&path, after).map_err(failed)?;
+    Ok(None)
+}
+
+/// Returns the text of the file; empty if it does not exist.
+pub(crate) fn read(home: &Home) -> io::Result<String> {
+    match fs::read_to_string(home.config()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
 }
 
 /// Sets fields of a named entry. A new entry is appended to the file.
@@ -78,10 +123,7 @@ fn edit(home: &Home, change: impl FnOnce(&str) -> Result<Option<String>, TomlErr
     let path = home.config();
     let failed = |error: io::Error| Failure::new(format!("could not change {}: {error}", path.display()));
     let _lock = atomic::lock_directory(home.path()).map_err(failed)?;
-    let before = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(failed)?,
-    };
+    let before = read(home).map_err(failed)?;
     let known = errors_in(home, &before)?;
     if let Some(not_toml) = known.iter().find(|error| error.key.is_none()) {
         return Err(not_toml.clone().into());
@@ -174,6 +216,18 @@ mod tests {
         assert_eq!(after(text, "run.silence", "90s").unwrap(), format!("{text}silence = \"90s\"\n"));
         let new = after(&template::config(), "agents.max", "7").unwrap();
         assert!(new.contains("max = 7\n") && new.starts_with("# kugetsu's settings."), "{new}");
+    }
+
+    #[test]
+    fn a_removed_setting_has_its_default_again() {
+        let text = "# mine\n[agents]\nmax = 3 # three\n\n[destroy]\ncheck_change = true\n";
+        let (_directory, home) = home(text);
+        assert!(unset(&home, "agents.max").unwrap().1);
+        assert!(unset(&home, "destroy.check_pr").unwrap().1, "under its earlier name");
+        assert!(!unset(&home, "run.timeout").unwrap().1);
+        let after = fs::read_to_string(home.config()).unwrap();
+        assert!(!after.contains("max") && !after.contains("check_") && after.starts_with("# mine\n"), "{after}");
+        assert!(unset(&home, "run.timout").is_err());
     }
 
     #[test]

@@ -96,6 +96,22 @@ fn in_terminal(world: &World, text: &str, arguments: &str) -> String {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn settings_are_edited_in_an_editor() {
+    let world = World::new();
+    world.repository("shop");
+    let shown = in_terminal(&world, "[agents]\\nmax = 7\\n", "config edit");
+    assert!(shown.contains("changed "), "{shown}");
+    assert_eq!(world.run(["config", "get", "agents.max"]), "7\n");
+    let before = std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap();
+    let shown = in_terminal(&world, "[run]\\ntimeout = \"soon\"\\n", "config edit < /dev/tty");
+    assert!(shown.contains("run.timeout") && shown.contains("edit it again?"), "{shown}");
+    assert_eq!(std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap(), before);
+    assert!(world.run(["config", "unset", "agents.max"]).contains("removed agents.max"));
+    assert_ne!(world.run(["config", "get", "agents.max"]), "7\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn missing_message_is_written_in_an_editor() {
     let world = World::new();
     let repository = world.repository("shop");

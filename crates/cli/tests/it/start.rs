@@ -315,3 +315,26 @@ fn quoted_secret_is_masked() {
     assert!(world.records("local/demo#1", "tool_started").iter().any(|tool| tool["input"].to_string().contains("***")));
     assert_eq!(world.run(["env", "get", "ODD_TOKEN"]).trim(), secret);
 }
+
+#[test]
+fn diff_and_path_show_the_work_of_an_issue() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit one", "write b.txt b"]));
+    let diff = world.run_in(repository.path(), ["diff", "."]);
+    assert!(diff.contains("+++ b/a.txt") && diff.contains("+++ b/b.txt"), "{diff}");
+    assert!(world.run(["diff", "local/demo#1", "--stat"]).contains("2 files changed"));
+    let path = world.run_in(repository.path(), ["path", "."]);
+    assert_eq!(std::fs::read_to_string(format!("{}/b.txt", path.trim_end())).unwrap(), "b\n");
+    world.run(["destroy", "local/demo#1", "--discard"]);
+    for command in ["diff", "path"] {
+        let output = world.attempt([command, "local/demo#1"]);
+        assert_eq!(
+            output.status.code(),
+            Some(if command == "diff" { 2 } else { 1 }),
+            "{}",
+            crate::world::shown(&output)
+        );
+        assert!(crate::world::shown(&output).contains("kugetsu rescue list"), "{}", crate::world::shown(&output));
+    }
+}

@@ -1,5 +1,6 @@
-//! Reads for people: tasks, repositories, events, transcripts, and why a task is not running.
+//! Reads for people: differences, tasks, repositories, events, transcripts, and why a task is not running.
 
+pub mod diff;
 pub mod events;
 pub mod repos;
 pub mod tasks;

@@ -38,6 +38,8 @@ pub(crate) enum Conversion {
     BuiltIn,
     /// None: files are stored byte for byte.
     Raw,
+    /// As [`BuiltIn`](Self::BuiltIn), and git decides for each file whether it is text, for people who read differences.
+    Compared,
 }
 
 impl Conversion {
@@ -45,6 +47,7 @@ impl Conversion {
     pub(crate) fn attributes(self) -> &'static [u8] {
         match self {
             Self::BuiltIn => b"* -filter -diff -merge\n",
+            Self::Compared => b"* -filter !diff -merge\n",
             Self::Raw => b"* -filter -diff -merge -text -eol -crlf -ident -working-tree-encoding\n",
         }
     }

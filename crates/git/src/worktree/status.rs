@@ -7,7 +7,7 @@ use crate::files::access::is_real_dir;
 use crate::names::Oid;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::operation::Operation;
-use crate::untrusted::quarantine::head_branch;
+use crate::untrusted::quarantine::{Conversion, head_branch};
 use crate::untrusted::reader::Head;
 use crate::worktree::heads::{Heads, LISTED, commits_before};
 use crate::worktree::left_behind::{LeftBehind, left_behind};
@@ -126,6 +126,40 @@ impl Worktree {
             uncommitted_total: changes.total(),
             head,
         })
+    }
+
+    /// Returns the difference between `base` and the files as a patch, or with `stat` as one line per file. Without `base` it
+    /// is the difference between HEAD and the files. Repositories inside the worktree are left out.
+    pub async fn diff(&self, base: Option<&Oid>, stat: bool) -> Result<Vec<u8>, StatusError> {
+        let heads = Heads::read(self).await?;
+        if !is_real_dir(self.dir()) {
+            return Ok(Vec::new());
+        }
+        let mut head = heads.own.head_commit();
+        if let Some(commit) = head
+            && !heads.quarantine.is_complete(&[commit], &heads.known).await?
+        {
+            head = None;
+            heads.quarantine.set_head(None)?;
+        }
+        let index = self.git_dir().join("index");
+        let changes = heads.quarantine.changes(self.mirror(), self.dir(), &index, head).await?;
+        let untracked = changes.files.iter().filter(|change| change.staged == b'?');
+        let untracked: Vec<u8> = untracked.flat_map(|change| change.path.iter().copied().chain([0])).collect();
+        if !untracked.is_empty() {
+            // Git compares only files that the index has. This is the quarantine's index.
+            let add = heads.quarantine.command_on(self.dir(), "add", "add the new files to the comparison");
+            let paths = ["--intent-to-add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"];
+            add.args(paths).env("GIT_LITERAL_PATHSPECS", "1").stdin(untracked).run().await?;
+        }
+        heads.quarantine.set_conversion(Conversion::Compared)?;
+        let mut command = heads.quarantine.command_on(self.dir(), "diff", "compare the files with their base");
+        command = command.args(["--no-ext-diff", "--no-textconv", "--no-color", "--find-renames"]);
+        command = command.arg(if stat { "--stat=80" } else { "--patch" });
+        if let Some(from) = base.or(head) {
+            command = command.arg(from.as_str());
+        }
+        Ok(command.arg("--").run().await?.stdout)
     }
 
     /// The commit that holds the agent's work: the first of these with commits that neither `base` nor the server's other

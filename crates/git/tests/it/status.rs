@@ -198,3 +198,31 @@ async fn damaged_or_missing_git_directory_is_no_error() {
     std::fs::remove_dir_all(worktree.relay()).unwrap();
     assert_eq!(worktree.status(base.as_ref()).await.unwrap().uncommitted_total, 0);
 }
+
+#[tokio::test]
+async fn diff_has_commits_changes_and_new_files_but_runs_nothing_of_the_agent() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let base = mirror.resolve_base(None).await.unwrap().commit;
+    let dir = worktree.dir();
+    assert_eq!(worktree.diff(base.as_ref(), false).await.unwrap(), b"");
+    write(dir, "committed", "one\n");
+    fixture.commit(dir, "One");
+    write(dir, "committed", "one\ntwo\n");
+    write(dir, "new file", "three\n");
+    write(dir, ".gitignore", "ignored\n");
+    write(dir, "ignored", "no\n");
+    let planted = dir.join("planted");
+    fixture.run(dir, ["config", "diff.external", &format!("touch '{}';", planted.display())]);
+    fixture.run(dir, ["config", "filter.evil.clean", &format!("touch '{}'; cat", planted.display())]);
+    write(dir, ".gitattributes", "* filter=evil\n");
+    let diff = String::from_utf8(worktree.diff(base.as_ref(), false).await.unwrap()).unwrap();
+    for part in ["+++ b/committed", "+one\n+two\n", "+++ b/new file", "+three\n", "+++ b/.gitignore"] {
+        assert!(diff.contains(part), "{part}: {diff}");
+    }
+    assert!(!diff.contains("b/ignored"), "{diff}");
+    let stat = String::from_utf8(worktree.diff(base.as_ref(), true).await.unwrap()).unwrap();
+    assert!(stat.contains("4 files changed"), "{stat}");
+    assert!(!planted.exists());
+    assert!(fixture.run(dir, ["ls-files"]).lines().all(|name| name != "new file"), "the agent's index is not changed");
+}

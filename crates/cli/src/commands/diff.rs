@@ -1,0 +1,70 @@
+//! `kugetsu diff` and `kugetsu path`: the work of an issue.
+
+use clap::Args;
+use kugetsu_api::endpoints;
+use kugetsu_api::home::Home;
+use kugetsu_api::issue::{DiffQuery, IssueQuery};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{completions, connect, paths, ui};
+
+/// Show what an issue changes: its commits and everything that is not committed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu diff .
+  kugetsu diff acme/api#12 --stat")]
+pub(crate) struct Diff {
+    /// The issue, or the ID of its session.
+    #[arg(add = completions::issues())]
+    reference: String,
+    /// Print one line per file.
+    #[arg(long)]
+    stat: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(home: &Home, arguments: Diff) -> Result<Exit, Failure> {
+    let query = DiffQuery { reference: arguments.reference, cwd: paths::cwd()?, stat: arguments.stat };
+    let diff = connect::call(home, &endpoints::ISSUE_DIFF, &query).await?;
+    if arguments.json {
+        ui::json(&diff)?;
+    } else {
+        ui::diff(&diff.diff);
+    }
+    if diff.truncated {
+        ui::warning(format!(
+            "the diff is too long and was cut off; `cd \"$(kugetsu path {})\"` and use git",
+            diff.issue
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Print the path of an issue's worktree.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu path .
+  kugetsu path acme/api#12
+
+To go there: cd \"$(kugetsu path .)\"")]
+pub(crate) struct WorktreePath {
+    /// The issue, or the ID of its session.
+    #[arg(add = completions::issues())]
+    reference: String,
+}
+
+pub(crate) async fn print_path(home: &Home, arguments: WorktreePath) -> Result<Exit, Failure> {
+    let query = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
+    let run = connect::call(home, &endpoints::SHOW_ISSUE, &query).await?;
+    let worktree = run.worktree.filter(|_| !run.destroyed).ok_or_else(|| {
+        Failure::new(format!("{} has no worktree", run.issue))
+            .hint(format!("list its rescues with `kugetsu rescue list {}`", run.issue))
+    })?;
+    ui::value(&worktree);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,47 @@
+//! `kugetsu diff`: what an issue's worktree changes.
+
+use std::path::Path;
+
+use kugetsu_api::issue::{DiffObject, DiffQuery};
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::issue::Issue;
+use kugetsu_forge::references::reference::Reference;
+
+use crate::engine::Engine;
+use crate::problems::{problem, usage};
+use crate::{repositories, resolve};
+
+/// Longest difference that is returned, in bytes.
+const DIFF_MAX: usize = 16 * 1024 * 1024;
+
+/// Compares the files of an issue with the commit that its work began at.
+///
+/// # Errors
+/// There is no such issue, it has no worktree, or git cannot compare.
+pub async fn diff(engine: &Engine, query: &DiffQuery) -> Result<DiffObject, Problem> {
+    let issue = resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
+    if issue.reference.is_coordinator() {
+        return Err(usage("the coordinator has no worktree"));
+    }
+    let mirror = repositories::mirror(engine, &issue).await;
+    let mirror = mirror.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
+    let worktree = repositories::worktree(engine, &issue, &mirror).await;
+    let worktree = worktree.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
+    let worktree = worktree.ok_or_else(|| no_worktree(&issue))?;
+    let base_sha = issue.worktree.as_ref().and_then(|files| files.base_sha.clone());
+    let base = base_sha.as_deref().and_then(|sha| sha.parse().ok());
+    let compared = worktree.diff(base.as_ref(), query.stat).await;
+    let mut diff = compared.map_err(|error| {
+        Problem::new(ProblemKind::Failed, format!("could not compare the files of {}: {error}", issue.reference))
+    })?;
+    let truncated = diff.len() > DIFF_MAX;
+    diff.truncate(DIFF_MAX);
+    let diff = String::from_utf8_lossy(&diff).into_owned();
+    Ok(DiffObject { issue: issue.reference.to_string(), base_sha, diff, truncated })
+}
+
+fn no_worktree(issue: &Issue) -> Problem {
+    let reference = &issue.reference;
+    Problem::new(ProblemKind::NotFound, format!("{reference} has no worktree"))
+        .hint(format!("list its rescues with `kugetsu rescue list {reference}`"))
+}
