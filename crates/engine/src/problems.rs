@@ -84,6 +84,7 @@ pub(crate) fn not_stored(issue: &IssueRef, error: StoreError) -> Problem {
         | StoreError::Unstorable(_)
         | StoreError::DiskFull
         | StoreError::Database(_)
+        | StoreError::Lost { .. }
         | StoreError::Closed) => store_failed(error),
     }
 }

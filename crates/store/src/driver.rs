@@ -39,6 +39,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::commits`](crate::store::Store::commits).
     fn commits(&self) -> Commits;
 
+    /// See [`Store::close`](crate::store::Store::close).
+    fn close(&self) -> Reply<'_, ()>;
+
     /// See [`Store::clean`](crate::store::Store::clean).
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned>;
 

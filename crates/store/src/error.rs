@@ -1,6 +1,6 @@
 //! Errors of opening, reading and writing the database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kugetsu_domain::flow::Refused;
 use thiserror::Error;
@@ -83,9 +83,24 @@ pub enum StoreError {
     DiskFull,
     #[error("database error: {0}")]
     Database(String),
+    /// The file at the database's path is no longer the one that is open: what is written into that would be lost.
+    #[error(
+        "{} was {how} while the daemon was running, so nothing can be stored{}", path.display(), contents(saved.as_deref())
+    )]
+    Lost {
+        path: PathBuf,
+        /// `deleted`, `replaced` or `overwritten`.
+        how: &'static str,
+        /// A copy of what the open file held.
+        saved: Option<PathBuf>,
+    },
     /// The daemon is stopping, or the store was opened read-only.
     #[error("the database is closed")]
     Closed,
+}
+
+fn contents(saved: Option<&Path>) -> String {
+    saved.map_or_else(String::new, |saved| format!("; its contents were saved to {}", saved.display()))
 }
 
 impl StoreError {
@@ -100,6 +115,12 @@ impl StoreError {
             Self::Damaged { .. } => Some("everything else keeps working; `kugetsu doctor` lists the damaged rows"),
             Self::DiskFull => Some("free some space and try again"),
             Self::Closed => Some("the daemon is stopping; try again"),
+            Self::Lost { saved: Some(_), .. } => Some(
+                "restore the copy: `kugetsu daemon stop`, then `kugetsu db restore <file>`; running agents are not affected",
+            ),
+            Self::Lost { saved: None, .. } => Some(
+                "restore a backup: `kugetsu daemon stop`, then `kugetsu db restore`; running agents are not affected",
+            ),
             Self::Refused(_)
             | Self::NoSuchIssue
             | Self::IssueBusy { .. }

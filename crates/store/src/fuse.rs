@@ -135,6 +135,10 @@ impl Driver for Fused {
     }
 
     /// It runs by the clock, beside everything else, so it is not counted.
+    fn close(&self) -> Reply<'_, ()> {
+        self.read(|driver| driver.close())
+    }
+
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
         self.read(move |driver| driver.clean(before))
     }

@@ -119,6 +119,12 @@ impl Store {
         self.driver.commits()
     }
 
+    /// Stores what was written so far, merges the log into the database file, and closes it. Later requests fail with
+    /// [`StoreError::Closed`]. [`Opened::closed`](crate::open::Opened::closed) resolves when the file is closed.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.driver.close().await
+    }
+
     /// Deletes tasks that ended before a time, with their runs, except each issue's latest and those that a report to the
     /// coordinator still depends on. Events stay.
     pub async fn clean(&self, before: Timestamp) -> Result<Cleaned, StoreError> {

@@ -17,12 +17,13 @@ use kugetsu_engine::{Engine, Parts, serve_engine};
 use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
+use kugetsu_store::store::Store;
 use kugetsu_web::{Control, Stale};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::UnixListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::failure::Failure;
 use crate::paths::socket;
@@ -35,6 +36,8 @@ use super::{descriptor, settings, watch as watcher};
 /// How long to wait for a daemon that is shutting down to release the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the database may take to be closed. The log of writes is merged into it then.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long background tasks may take to finish at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -115,7 +118,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let (initial, diagnostics) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
-    let opened = open::open(&home.database()).map_err(not_opened)?;
+    let mut opened = open::open(&home.database()).map_err(not_opened)?;
+    let store = opened.store.clone();
     let (sender, receiver) = watch::channel(Arc::new(initial));
     let (diagnostics_sender, diagnostics) = watch::channel(diagnostics);
     let publishers = settings::Publishers { settings: sender, diagnostics: diagnostics_sender };
@@ -173,12 +177,23 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
             Err(error) => format!("the engine stopped: {error}"),
         })),
         // Without the writer nothing can be stored any more. The next daemon recovers from the database.
-        ended = opened.closed => Err(io::Error::other(match ended {
+        ended = &mut opened.closed => Err(io::Error::other(match ended {
             Ok(()) => "the database was closed".to_owned(),
             Err(error) => format!("the database's writer stopped: {error}"),
         })),
     };
+    close(&store, opened.closed).await;
     served.map_err(|error| failed("the daemon stopped", &error))
+}
+
+/// Closes the database, so that its file alone holds every fact.
+async fn close(store: &Store, closed: oneshot::Receiver<()>) {
+    // Fails if the writer has ended: then it has closed the file, or the receiver says why it could not.
+    let _ = store.close().await;
+    match tokio::time::timeout(CLOSE_TIMEOUT, closed).await {
+        Ok(_) => {}
+        Err(_) => tracing::warn!("the database is still read; its log is merged into it at the next start"),
+    }
 }
 
 /// Binds the socket, which is accessible to the owner only from the moment it exists. An old socket is stale, because

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 /// Statements that a connection keeps prepared: more than there are.
 const PREPARED: usize = 128;
 /// Only the daemon writes, but the user may have the file open in a shell.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Opens the file for writing. Creates it if it is missing, and changes nothing in one that exists.
 pub(super) fn read_write(path: &Path) -> rusqlite::Result<Connection> {

@@ -54,10 +54,11 @@ pub(crate) fn open(path: &Path) -> Result<(Sqlite, oneshot::Receiver<()>), OpenE
 fn start(path: &Path, connection: Connection) -> Result<(Sqlite, oneshot::Receiver<()>), OpenError> {
     let (events, _) = broadcast::channel(LIVE_EVENTS);
     let commits = Commits::default();
-    let writer = Writer::new(connection, events.clone(), commits.clone())
+    let writer = Writer::new(path, connection, events.clone(), commits.clone())
         .map_err(|error| OpenError::Invalid { path: path.to_owned(), reason: error.to_string() })?;
     let (readers, threads) = Readers::start(path, READERS).map_err(|error| error::unwritable(path, &error))?;
     let (sender, requests) = mpsc::channel(WAITING_WRITES);
+    let readers = readers.checking(writer.file());
     Ok((
         Sqlite { requests: sender, readers, events, commits, claimed: Arc::default() },
         writer.start(requests, threads),
@@ -139,6 +140,11 @@ impl Driver for Sqlite {
 
     fn commits(&self) -> Commits {
         self.commits.clone()
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        self.readers.close();
+        self.request(Request::Close)
     }
 
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {

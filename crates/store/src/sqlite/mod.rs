@@ -1,9 +1,11 @@
 //! The store on SQLite: a thread writes in batches, two threads read.
 
+mod backup;
 mod clean;
 mod connection;
 mod driver;
 mod error;
+mod file_identity;
 mod load;
 mod read;
 mod readers;

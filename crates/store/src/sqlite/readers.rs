@@ -8,14 +8,20 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection;
+use super::file_identity::FileIdentity;
 use crate::driver::Reply;
 use crate::error::StoreError;
 
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Sends queries to the threads, which end when it is dropped.
+/// Sends queries to the threads, which end when it is closed or dropped.
 #[derive(Debug)]
-pub(super) struct Readers(mpsc::Sender<Query>);
+pub(super) struct Readers {
+    /// None once it is closed.
+    queries: Mutex<Option<mpsc::Sender<Query>>>,
+    /// Checked before each query. None for a database that is only read, which another program may replace.
+    file: Option<Arc<FileIdentity>>,
+}
 
 impl Readers {
     /// Starts `count` threads with a connection each.
@@ -28,7 +34,17 @@ impl Readers {
             let queries = Arc::clone(&queries);
             threads.push(thread::spawn(move || read(&connection, &queries)));
         }
-        Ok((Self(sender), threads))
+        Ok((Self { queries: Mutex::new(Some(sender)), file: None }, threads))
+    }
+
+    #[must_use]
+    pub(super) fn checking(self, file: Arc<FileIdentity>) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
+    /// Lets the threads end after the queries that were sent.
+    pub(super) fn close(&self) {
+        self.queries.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn query<T: Send + 'static>(
@@ -36,8 +52,16 @@ impl Readers {
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Reply<'static, T> {
         let (reply, answer) = oneshot::channel();
-        // A failure drops the sender of the answer. A caller that has gone needs no answer.
-        let _ = self.0.send(Box::new(move |connection| drop(reply.send(query(connection)))));
+        let file = self.file.clone();
+        let query = Box::new(move |connection: &Connection| {
+            let checked = file.map_or(Ok(()), |file| file.check());
+            // A caller that has gone needs no answer.
+            drop(reply.send(checked.and_then(|()| query(connection))));
+        });
+        if let Some(queries) = self.queries.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // A failure drops the sender of the answer.
+            let _ = queries.send(query);
+        }
         Box::pin(async move { answer.await.map_err(|_| StoreError::Closed)? })
     }
 }

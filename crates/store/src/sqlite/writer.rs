@@ -1,13 +1,18 @@
 //! The thread that writes: takes the writes that wait, commits them together, answers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::backup::copy_to;
 use super::clean::clean;
+use super::connection::BUSY_TIMEOUT;
+use super::file_identity::FileIdentity;
 use super::load::{Memory, load};
 use super::save::save;
 use crate::effect::Commits;
@@ -22,14 +27,23 @@ const BATCH: usize = 64;
 /// processor from those callers, and halved the throughput.
 const PATIENCE: usize = 64;
 
+/// Length of the log from which on it is merged into the database, in bytes. SQLite itself does that at 4 MiB, but not while
+/// something reads, and it never shortens the file.
+const LOG_MAX: u64 = 16 * 1024 * 1024;
+
 pub(super) enum Request {
     Write(Write, oneshot::Sender<Result<Answer, StoreError>>),
     /// See [`Store::clean`](crate::store::Store::clean).
     Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
+    /// See [`Store::close`](crate::store::Store::close).
+    Close(oneshot::Sender<Result<(), StoreError>>),
 }
 
 pub(super) struct Writer {
     connection: Connection,
+    file: Arc<FileIdentity>,
+    /// Length of the log at which it is merged into the database, in bytes.
+    merge_at: u64,
     memory: Memory,
     events: broadcast::Sender<Arc<StoredEvent>>,
     commits: Commits,
@@ -37,12 +51,19 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        path: &Path,
         connection: Connection,
         events: broadcast::Sender<Arc<StoredEvent>>,
         commits: Commits,
     ) -> Result<Self, StoreError> {
         let memory = Memory::new(&connection)?;
-        Ok(Self { connection, memory, events, commits })
+        let file = FileIdentity::of(path).map_err(|error| StoreError::Database(error.to_string()))?;
+        Ok(Self { connection, file: Arc::new(file), merge_at: LOG_MAX, memory, events, commits })
+    }
+
+    /// The files that are compared before each write.
+    pub(super) fn file(&self) -> Arc<FileIdentity> {
+        Arc::clone(&self.file)
     }
 
     /// Starts the thread. It ends when every sender of requests is dropped, and then closes the file once the readers have
@@ -59,9 +80,7 @@ impl Writer {
                 // It panicked; what it read has no consequences here.
                 let _ = reader.join();
             }
-            if let Err((_, error)) = self.connection.close() {
-                tracing::warn!(%error, "the database was not closed cleanly; its log is read again at the next start");
-            }
+            self.close();
             // The daemon may have stopped waiting.
             let _ = closed.send(());
         });
@@ -70,7 +89,8 @@ impl Writer {
 
     fn run(&mut self, requests: &mut mpsc::Receiver<Request>) {
         let mut usual = 1;
-        while let Some(first) = requests.blocking_recv() {
+        let mut is_closing = false;
+        while !is_closing && let Some(first) = requests.blocking_recv() {
             let batch = gather(first, requests, usual);
             usual = batch.len();
             let (mut writes, mut replies, mut cleans) = (Vec::new(), Vec::new(), Vec::new());
@@ -81,16 +101,80 @@ impl Writer {
                         replies.push(reply);
                     }
                     Request::Clean(before, reply) => cleans.push((before, reply)),
+                    Request::Close(reply) => {
+                        is_closing = true;
+                        // Senders fail from now on; what they have sent is stored first.
+                        requests.close();
+                        let _ = reply.send(Ok(()));
+                    }
                 }
             }
             // The caller may have gone away; its write is stored all the same.
-            for (reply, answer) in replies.into_iter().zip(self.commit_together(&writes)) {
+            let answers = match self.check_file() {
+                Ok(()) => self.commit_together(&writes),
+                Err(error) => writes.iter().map(|_| Err(error.clone())).collect(),
+            };
+            for (reply, answer) in replies.into_iter().zip(answers) {
                 let _ = reply.send(answer);
             }
             for (before, reply) in cleans {
                 let _ = reply.send(self.clean(before));
             }
+            if self.file.log_length() >= self.merge_at {
+                self.merge_log();
+            }
         }
+    }
+
+    /// Merges the log into the database file and empties it, so that the file alone holds everything. Waits for nobody: while
+    /// something reads an older state, it is tried again when the log has doubled.
+    fn merge_log(&mut self) {
+        let merged = self.connection.busy_timeout(Duration::ZERO).and_then(|()| merge(&self.connection));
+        let restored = self.connection.busy_timeout(BUSY_TIMEOUT);
+        self.file.written();
+        self.merge_at = match merged.and_then(|merged| restored.map(|()| merged)) {
+            Ok(true) => LOG_MAX,
+            Ok(false) => self.file.log_length().saturating_mul(2).max(LOG_MAX),
+            Err(error) => {
+                tracing::warn!(%error, "the log of the database could not be merged into it");
+                self.file.log_length().saturating_mul(2).max(LOG_MAX)
+            }
+        };
+    }
+
+    /// Merges the log and closes the file, unless it is no longer the one at its path: SQLite would then remove the log of
+    /// the file that took its place.
+    fn close(self) {
+        if let Err(error) = self.file.check_contents() {
+            tracing::error!(%error, "the database is left as it is");
+            std::mem::forget(self.connection);
+            return;
+        }
+        match merge(&self.connection) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("another program reads the database; its log is merged at the next start"),
+            Err(error) => tracing::warn!(%error, "the log of the database could not be merged into it"),
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(%error, "the database was not closed cleanly; its log is read again at the next start");
+        }
+    }
+
+    /// Checks that a write will reach the file at the database's path. If that was deleted or replaced, saves what the open
+    /// one holds.
+    fn check_file(&self) -> Result<(), StoreError> {
+        let lost = match self.file.check_contents() {
+            Err(StoreError::Lost { how, .. }) if how != "overwritten" => true,
+            other => return other,
+        };
+        if lost && let Some(copy) = self.file.start_saving(Timestamp::now().as_millisecond()) {
+            match copy_to(&self.connection, &copy) {
+                Ok(()) => tracing::error!(copy = %copy.display(), "the database file was lost; its contents were saved"),
+                Err(error) => tracing::error!(%error, "the database file was lost, and its contents could not be saved"),
+            }
+        }
+        // With the copy.
+        self.file.check_contents()
     }
 
     /// Commits all writes at once. If the database refuses that, commits each by itself: one that does not fit on the disk
@@ -118,6 +202,7 @@ impl Writer {
             return Ok(answers);
         }
         let repos = transaction(&self.connection, |connection| save(connection, &self.memory, &changes))?;
+        self.file.written();
         self.memory.repos.extend(repos);
         self.memory.numbers = changes.numbers;
         for event in changes.events {
@@ -128,9 +213,17 @@ impl Writer {
         Ok(answers)
     }
 
-    fn clean(&self, before: Timestamp) -> Result<Cleaned, StoreError> {
-        transaction(&self.connection, |connection| clean(connection, before))
+    fn clean(&mut self, before: Timestamp) -> Result<Cleaned, StoreError> {
+        self.check_file()?;
+        let cleaned = transaction(&self.connection, |connection| clean(connection, before))?;
+        self.file.written();
+        Ok(cleaned)
     }
+}
+
+/// Merges the log into the database file and empties it. Returns false if something still reads an older state.
+fn merge(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
 /// Executes statements in a transaction of their own.

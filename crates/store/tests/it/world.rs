@@ -47,6 +47,13 @@ impl World {
         opened.closed.await.unwrap();
     }
 
+    /// Closes the file although handles may be left.
+    pub(crate) async fn close_explicitly(&mut self) {
+        let opened = self.opened.take().unwrap();
+        opened.store.close().await.unwrap();
+        opened.closed.await.unwrap();
+    }
+
     pub(crate) async fn reopen(&mut self) {
         self.close().await;
         self.open().await;
