@@ -154,7 +154,9 @@ impl Loop {
             Outcome::Settled(settlement) => {
                 let refused = match store.settle_effect(claimed.id, settlement.clone(), now).await {
                     Ok(refused) => refused,
-                    Err(error @ (StoreError::DiskFull | StoreError::Lost { .. } | StoreError::Closed)) => return Err(error),
+                    Err(error @ (StoreError::DiskFull | StoreError::Lost { .. } | StoreError::Closed)) => {
+                        return Err(error);
+                    }
                     // This result alone may be the problem; it must not keep the others from being stored.
                     Err(error) => return self.reschedule(claimed, error.to_string()).await,
                 };

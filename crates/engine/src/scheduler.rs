@@ -41,7 +41,9 @@ pub(crate) async fn pass(engine: &Engine) -> Result<bool, StoreError> {
                     tracing::error!(task = %candidate.task, what, "a damaged task is skipped");
                     skipped.insert(candidate.task);
                 }
-                Err(error @ (StoreError::DiskFull | StoreError::Lost { .. } | StoreError::Closed)) => return Err(error),
+                Err(error @ (StoreError::DiskFull | StoreError::Lost { .. } | StoreError::Closed)) => {
+                    return Err(error);
+                }
                 // This task alone may be the problem, so the others are claimed first.
                 Err(error) => {
                     tracing::error!(task = %candidate.task, %error, "a task could not be started");

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
@@ -44,6 +45,21 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::clean`](crate::store::Store::clean).
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned>;
+
+    /// See [`Store::expired_runs`](crate::store::Store::expired_runs).
+    fn expired_runs(&self) -> Reply<'_, Vec<RunId>>;
+
+    /// See [`Store::runs_removed`](crate::store::Store::runs_removed).
+    fn runs_removed(&self, runs: Vec<RunId>) -> Reply<'_, ()>;
+
+    /// See [`Store::back_up`](crate::store::Store::back_up).
+    fn back_up(&self, to: PathBuf) -> Reply<'_, ()>;
+
+    /// See [`Store::home`](crate::store::Store::home).
+    fn home(&self) -> Reply<'_, Option<String>>;
+
+    /// See [`Store::set_home`](crate::store::Store::set_home).
+    fn set_home(&self, id: String) -> Reply<'_, ()>;
 
     /// Returns the newest `limit` issues that match, and the number of issues that match.
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>>;

@@ -4,12 +4,16 @@
 //! crash nothing is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use tokio::sync::Notify;
+
+/// Longest delay of an effect that is tried again. One that is due later was delayed by a clock that has been set back since.
+pub const DELAY_MAX: Duration = Duration::from_secs(120);
 
 /// Identifies a stored effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,10 +7,11 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::future::pending;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::Run;
 use tokio::sync::{broadcast, watch};
@@ -141,6 +142,26 @@ impl Driver for Fused {
 
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
         self.read(move |driver| driver.clean(before))
+    }
+
+    fn expired_runs(&self) -> Reply<'_, Vec<RunId>> {
+        self.read(|driver| driver.expired_runs())
+    }
+
+    fn runs_removed(&self, runs: Vec<RunId>) -> Reply<'_, ()> {
+        self.read(move |driver| driver.runs_removed(runs))
+    }
+
+    fn back_up(&self, to: PathBuf) -> Reply<'_, ()> {
+        self.read(move |driver| driver.back_up(to))
+    }
+
+    fn home(&self) -> Reply<'_, Option<String>> {
+        self.read(|driver| driver.home())
+    }
+
+    fn set_home(&self, id: String) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_home(id))
     }
 
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {

@@ -1,5 +1,6 @@
 //! The handle through which facts are stored and read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -94,7 +95,8 @@ impl Store {
         }
     }
 
-    /// Counts a failed execution of an effect, which is executed again when it is due.
+    /// Counts a failed execution of an effect, which is executed again when it is due. Due later than [`DELAY_MAX`](crate::effect::DELAY_MAX) from now,
+    /// it is due at once: the clock was set back.
     pub async fn reschedule_effect(
         &self,
         effect: EffectId,
@@ -126,9 +128,35 @@ impl Store {
     }
 
     /// Deletes tasks that ended before a time, with their runs, except each issue's latest and those that a report to the
-    /// coordinator still depends on. Events stay.
+    /// coordinator still depends on; and events before that time. The directories of runs that ended before it become
+    /// [`expired`](Self::expired_runs), also of those that stay. Shortens the file if much of it is free.
     pub async fn clean(&self, before: Timestamp) -> Result<Cleaned, StoreError> {
         self.driver.clean(before).await
+    }
+
+    /// Returns the runs whose directories are to be removed, until [`runs_removed`](Self::runs_removed).
+    pub async fn expired_runs(&self) -> Result<Vec<RunId>, StoreError> {
+        self.driver.expired_runs().await
+    }
+
+    /// Records that the directories of expired runs are gone.
+    pub async fn runs_removed(&self, runs: Vec<RunId>) -> Result<(), StoreError> {
+        self.driver.runs_removed(runs).await
+    }
+
+    /// Writes a copy of the database to a file that does not exist. Other requests do not wait for it.
+    pub async fn back_up(&self, to: PathBuf) -> Result<(), StoreError> {
+        self.driver.back_up(to).await
+    }
+
+    /// Returns the identifier of the home that the database belongs to; `None` if it belongs to none yet.
+    pub async fn home(&self) -> Result<Option<String>, StoreError> {
+        self.driver.home().await
+    }
+
+    /// Makes the database that of a home.
+    pub async fn set_home(&self, id: String) -> Result<(), StoreError> {
+        self.driver.set_home(id).await
     }
 
     /// Returns the newest issue that matches, with its live tasks and run.

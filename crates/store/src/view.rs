@@ -66,7 +66,7 @@ impl RunView {
 /// An event in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredEvent {
-    /// Position in the log, from 1, without gaps.
+    /// Position in the log, from 1, without gaps but for old events that were deleted.
     pub seq: i64,
     pub at: Timestamp,
     pub issue: IssueId,

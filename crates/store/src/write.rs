@@ -82,8 +82,10 @@ pub struct Settlement {
 pub struct Cleaned {
     /// Number of tasks.
     pub tasks: u64,
-    /// Runs of those tasks; their directories are no longer needed.
+    /// Runs whose directories are no longer needed. See [`Store::expired_runs`](crate::store::Store::expired_runs).
     pub runs: Vec<RunId>,
+    /// Number of events.
+    pub events: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -1,10 +1,11 @@
-//! Deletes old tasks. The log of events is not touched.
+//! Deletes old tasks and events, and marks the directories of old runs for removal.
 
 use jiff::Timestamp;
+use kugetsu_domain::ids::RunId;
 use rusqlite::Connection;
 
 use super::read::{delegated, reported, stuck};
-use super::row::Columns;
+use super::row::{self, Columns};
 use crate::error::StoreError;
 use crate::write::Cleaned;
 
@@ -42,21 +43,81 @@ const DELETE_RUNS: &str =
 
 const DELETE_TASKS: &str = concat!("DELETE FROM tasks WHERE ", old_tasks!());
 
-/// Deletes them with their runs, and old effects that were given up, in the current transaction.
+/// The directories of runs of tasks that have ended.
+const EXPIRE_RUNS: &str = "\
+    UPDATE runs SET has_files = 0 WHERE has_files = 1 AND ended_at < ? AND state NOT IN ('starting', 'working') \
+        AND task NOT IN (SELECT id FROM tasks INDEXED BY tasks_live WHERE state IN ('queued', 'running')) \
+    RETURNING id";
+
+/// The newest event is kept: numbers continue from it.
+const DELETE_EVENTS: &str = "\
+    DELETE FROM events WHERE at < ? AND seq < (SELECT max(seq) FROM events) AND (task IS NULL \
+        OR task NOT IN (SELECT id FROM tasks INDEXED BY tasks_live WHERE state IN ('queued', 'running')))";
+
+/// Deletes them with their runs, old events, and old effects that were given up, in the current transaction.
 pub(super) fn clean(connection: &Connection, before: Timestamp) -> Result<Cleaned, StoreError> {
     let given_up = "DELETE FROM effects WHERE state = 'failed' AND created_at < ?";
     connection.execute(given_up, [before.as_millisecond()])?;
     let mut cleaned = Cleaned::default();
+    expire(connection, EXPIRE_RUNS, before, &mut cleaned.runs)?;
+    cleaned.events = connection.execute(DELETE_EVENTS, [before.as_millisecond()])? as u64;
     // A task of the coordinator goes first, then the reports on it.
     loop {
-        let mut statement = connection.prepare(DELETE_RUNS)?;
-        let mut rows = statement.query([before.as_millisecond()])?;
-        while let Some(found) = rows.next()? {
-            cleaned.runs.push(Columns::of("run", found).parsed()?);
-        }
+        expire(connection, DELETE_RUNS, before, &mut Vec::new())?;
         match connection.execute(DELETE_TASKS, [before.as_millisecond()])? {
             0 => return Ok(cleaned),
             tasks => cleaned.tasks += tasks as u64,
         }
     }
+}
+
+/// Executes a statement that returns runs, and marks their directories for removal.
+fn expire(
+    connection: &Connection,
+    statement: &str,
+    before: Timestamp,
+    expired: &mut Vec<RunId>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(statement)?;
+    let mut rows = statement.query([before.as_millisecond()])?;
+    while let Some(found) = rows.next()? {
+        // The directory of a run with a damaged identifier is left alone.
+        if let Some(run) = row::unless_damaged(Columns::of("run", found).parsed::<RunId>())? {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO expired_runs (run) VALUES (?)")?
+                .execute([run.to_string()])?;
+            expired.push(run);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the runs whose directories are to be removed.
+pub(super) fn expired_runs(connection: &Connection) -> Result<Vec<RunId>, StoreError> {
+    let mut statement = connection.prepare("SELECT run FROM expired_runs ORDER BY run")?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(found) = rows.next()? {
+        runs.extend(row::unless_damaged(Columns::of("run", found).parsed::<RunId>())?);
+    }
+    Ok(runs)
+}
+
+/// Records that the directories of these runs are gone.
+pub(super) fn forget_expired(connection: &Connection, runs: &[RunId]) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("DELETE FROM expired_runs WHERE run = ?")?;
+    for run in runs {
+        statement.execute([run.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Bytes of free pages below which the file is not rewritten.
+const FREE_MIN: i64 = 1024 * 1024;
+
+/// Whether a quarter of the file is free, so that rewriting it pays.
+pub(super) fn has_much_free(connection: &Connection) -> rusqlite::Result<bool> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (free, pages, size) = (pragma("freelist_count")?, pragma("page_count")?, pragma("page_size")?);
+    Ok(free.saturating_mul(size) >= FREE_MIN && free >= pages / 4)
 }

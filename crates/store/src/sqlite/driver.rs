@@ -4,17 +4,21 @@ use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::run::Run;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::backup::copy_to;
+use super::clean::{expired_runs, forget_expired};
+use super::home::{home, set_home};
 use super::readers::Readers;
+use super::recover::add_missing_effects;
 use super::writer::{Request, Writer};
 use super::{connection, error, read, schema};
 use crate::driver::{Driver, Reply, Rows};
@@ -47,6 +51,12 @@ pub(crate) fn open(path: &Path) -> Result<(Sqlite, oneshot::Receiver<()>), OpenE
     make_private(path)?;
     let mut connection = connection::read_write(path).map_err(|error| error::unwritable(path, &error))?;
     schema::migrate(path, &mut connection)?;
+    match add_missing_effects(&connection) {
+        Ok(added) if added.is_empty() => {}
+        Ok(added) => tracing::warn!(?added, "work in progress had no effect; it is continued"),
+        // The rest can be used without.
+        Err(error) => tracing::error!(%error, "work in progress may have no effect"),
+    }
     start(path, connection)
 }
 
@@ -103,6 +113,13 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Makes a change that is not one of an issue.
+    fn change(&self, change: impl FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static) -> Reply<'_, ()> {
+        self.request(|reply| Request::Change(Box::new(change), reply))
+    }
+}
+
 impl Driver for Sqlite {
     fn transact(&self, write: Write) -> Reply<'_, Answer> {
         let effect = match &write {
@@ -149,6 +166,26 @@ impl Driver for Sqlite {
 
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
         self.request(|reply| Request::Clean(before, reply))
+    }
+
+    fn expired_runs(&self) -> Reply<'_, Vec<RunId>> {
+        self.readers.query(expired_runs)
+    }
+
+    fn runs_removed(&self, runs: Vec<RunId>) -> Reply<'_, ()> {
+        self.change(move |connection| forget_expired(connection, &runs))
+    }
+
+    fn back_up(&self, to: PathBuf) -> Reply<'_, ()> {
+        self.readers.query(move |connection| copy_to(connection, &to))
+    }
+
+    fn home(&self) -> Reply<'_, Option<String>> {
+        self.readers.query(home)
+    }
+
+    fn set_home(&self, id: String) -> Reply<'_, ()> {
+        self.change(move |connection| set_home(connection, &id))
     }
 
     fn issues(&self, filter: IssueFilter, limit: usize) -> Reply<'_, Rows<Issue, usize>> {

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "coordinator, changes", include_str!("../../migrations/0002_coordinator_changes.sql")),
     (3, "effects", include_str!("../../migrations/0003_effects.sql")),
     (4, "stored views", include_str!("../../migrations/0004_stored_views.sql")),
+    (5, "home, history", include_str!("../../migrations/0005_home_history.sql")),
 ];
 
 const RECORD: &str = "

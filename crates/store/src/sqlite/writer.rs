@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::backup::copy_to;
-use super::clean::clean;
+use super::clean::{clean, has_much_free};
 use super::connection::BUSY_TIMEOUT;
 use super::file_identity::FileIdentity;
 use super::load::{Memory, load};
@@ -31,10 +31,14 @@ const PATIENCE: usize = 64;
 /// something reads, and it never shortens the file.
 const LOG_MAX: u64 = 16 * 1024 * 1024;
 
+pub(super) type Change = dyn FnOnce(&Connection) -> Result<(), StoreError> + Send;
+
 pub(super) enum Request {
     Write(Write, oneshot::Sender<Result<Answer, StoreError>>),
     /// See [`Store::clean`](crate::store::Store::clean).
     Clean(Timestamp, oneshot::Sender<Result<Cleaned, StoreError>>),
+    /// A change that is not one of an issue.
+    Change(Box<Change>, oneshot::Sender<Result<(), StoreError>>),
     /// See [`Store::close`](crate::store::Store::close).
     Close(oneshot::Sender<Result<(), StoreError>>),
 }
@@ -93,7 +97,7 @@ impl Writer {
         while !is_closing && let Some(first) = requests.blocking_recv() {
             let batch = gather(first, requests, usual);
             usual = batch.len();
-            let (mut writes, mut replies, mut cleans) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut writes, mut replies, mut cleans, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for request in batch {
                 match request {
                     Request::Write(write, reply) => {
@@ -101,6 +105,7 @@ impl Writer {
                         replies.push(reply);
                     }
                     Request::Clean(before, reply) => cleans.push((before, reply)),
+                    Request::Change(change, reply) => others.push((change, reply)),
                     Request::Close(reply) => {
                         is_closing = true;
                         // Senders fail from now on; what they have sent is stored first.
@@ -119,6 +124,11 @@ impl Writer {
             }
             for (before, reply) in cleans {
                 let _ = reply.send(self.clean(before));
+            }
+            for (change, reply) in others {
+                let changed = self.check_file().and_then(|()| transaction(&self.connection, change));
+                self.file.written();
+                let _ = reply.send(changed);
             }
             if self.file.log_length() >= self.merge_at {
                 self.merge_log();
@@ -169,8 +179,12 @@ impl Writer {
         };
         if lost && let Some(copy) = self.file.start_saving(Timestamp::now().as_millisecond()) {
             match copy_to(&self.connection, &copy) {
-                Ok(()) => tracing::error!(copy = %copy.display(), "the database file was lost; its contents were saved"),
-                Err(error) => tracing::error!(%error, "the database file was lost, and its contents could not be saved"),
+                Ok(()) => {
+                    tracing::error!(copy = %copy.display(), "the database file was lost; its contents were saved")
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the database file was lost, and its contents could not be saved")
+                }
             }
         }
         // With the copy.
@@ -217,7 +231,22 @@ impl Writer {
         self.check_file()?;
         let cleaned = transaction(&self.connection, |connection| clean(connection, before))?;
         self.file.written();
+        self.shrink();
         Ok(cleaned)
+    }
+
+    /// Rewrites the file if much of it is free. It stays as it is if that fails, for example on a full disk.
+    fn shrink(&mut self) {
+        let shrunk = has_much_free(&self.connection).and_then(|has_much| match has_much {
+            true => self.connection.execute_batch("VACUUM").map(|()| true),
+            false => Ok(false),
+        });
+        match shrunk {
+            Ok(false) => {}
+            Ok(true) => self.merge_log(),
+            Err(error) => tracing::warn!(%error, "the database could not be made smaller"),
+        }
+        self.file.written();
     }
 }
 

@@ -1,10 +1,12 @@
 //! Damaged rows are skipped and reported, and everything else keeps working.
 
+use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::run::Verdict;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{RunQuery, ViewFilter};
+use kugetsu_store::write::Settlement;
 use uuid::Uuid;
 
 use crate::world::{World, later, now, start};
@@ -121,7 +123,8 @@ async fn many_damaged_tasks_at_the_head_of_the_queue() {
 async fn a_damaged_effect() {
     let mut world = World::new().await;
     let (first, task) = world.queued(1).await;
-    world.claim(first.id, task).await;
+    let lease = world.work(first.id, task).await;
+    world.finish(lease, Verdict::Done).await;
     let (second, task) = world.queued(2).await;
     world.claim(second.id, task).await;
     world.tamper(&format!("UPDATE effects SET data = '{{}}' WHERE issue = '{}'", first.id)).await;
@@ -130,7 +133,7 @@ async fn a_damaged_effect() {
     assert_eq!(claimed.iter().map(|effect| effect.issue).collect::<Vec<_>>(), [second.id]);
     assert_eq!(store.next_effect_due(now()).await.unwrap(), None, "the loop does not wait for the damaged one");
     let reported = store.check().await.unwrap();
-    assert!(reported.len() == 1 && reported[0].contains("effect 1"), "{reported:?}");
+    assert!(reported[0].contains("effect 1") && reported.iter().all(|line| line.contains("data")), "{reported:?}");
 
     store.reschedule_effect(claimed[0].id, later(60), "why".to_owned()).await.unwrap();
     let due = store.next_effect_due(now()).await.unwrap().unwrap();
@@ -167,4 +170,73 @@ async fn effects_are_due_although_the_clock_was_set_back() {
     world.claim(issue.id, task).await;
     let claimed = world.store().claim_effects(later(-7200), 9).await.unwrap();
     assert_eq!(claimed.iter().map(|effect| effect.issue).collect::<Vec<_>>(), [issue.id]);
+}
+
+#[tokio::test]
+async fn effects_that_are_tried_again_do_not_wait_for_a_clock_that_was_set_back() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    world.claim(issue.id, task).await;
+    let (store, now, due) = (world.store(), later(7200), later(7260));
+    let claimed = store.claim_effects(now, 9).await.unwrap()[0].id;
+    store.reschedule_effect(claimed, due, "x".to_owned()).await.unwrap();
+    assert_eq!(store.claim_effects(now, 9).await.unwrap(), []);
+    assert_eq!(store.next_effect_due(now).await.unwrap(), Some(due));
+    assert_eq!(store.claim_effects(later(0), 9).await.unwrap().len(), 1, "two hours before");
+}
+
+#[tokio::test]
+async fn a_damaged_event_does_not_hide_the_later_ones() {
+    let mut world = World::new().await;
+    for number in 1..=4 {
+        world.queued(number).await;
+    }
+    world.tamper("UPDATE events SET data = '{' WHERE seq IN (2, 3)").await;
+    let store = world.store();
+    let seqs = async |after, limit| -> Vec<i64> {
+        store.events_after(None, after, limit).await.unwrap().iter().map(|event| event.seq).collect()
+    };
+    assert_eq!(seqs(0, 9).await, [1, 4]);
+    assert_eq!(seqs(1, 1).await, [4], "a page of damaged events is not the end");
+    let faults = store.check().await.unwrap();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("event 2: data"), "{faults:?}");
+}
+
+#[tokio::test]
+async fn work_in_progress_without_a_readable_effect_gets_one() {
+    for damage in [
+        "DELETE FROM effects",
+        "UPDATE effects SET data = 'x'",
+        "UPDATE effects SET data = '{}', attempt = 3",
+        "UPDATE effects SET kind = 'nonsense'",
+        "UPDATE effects SET key = key || '/x'",
+        "UPDATE effects SET state = 'nonsense'",
+        "UPDATE effects SET attempt = -1",
+        "UPDATE effects SET issue = 'x'",
+    ] {
+        let mut world = World::new().await;
+        let (running, task) = world.queued(1).await;
+        let lease = world.work(running.id, task).await;
+        let (removed, task) = world.queued(2).await;
+        let ended = world.work(removed.id, task).await;
+        world.finish(ended, Verdict::Done).await;
+        world.store().apply(removed.id, Event::DestroyRequested, now()).await.unwrap();
+        // The effects of the run that has ended.
+        for effect in world.store().claim_effects(now(), 9).await.unwrap() {
+            if effect.issue == removed.id && !matches!(effect.effect, Effect::RemoveFiles { .. }) {
+                world.store().settle_effect(effect.id, Settlement::default(), now()).await.unwrap();
+            }
+        }
+        world.tamper(damage).await;
+        let effects = world.store().claim_effects(now(), 9).await.unwrap();
+        let found: Vec<_> = effects.iter().map(|effect| (effect.issue, effect.effect.clone())).collect();
+        assert_eq!(found.len(), 2, "{damage}: {found:?}");
+        assert!(found.contains(&(running.id, Effect::Run(lease))), "{damage}: {found:?}");
+        assert!(
+            found.iter().any(|(issue, effect)| *issue == removed.id && matches!(effect, Effect::RemoveFiles { .. }))
+        );
+        world.reopen().await;
+        assert_eq!(world.store().claim_effects(now(), 9).await.unwrap(), effects, "{damage}: nothing is added twice");
+    }
 }

@@ -1,5 +1,6 @@
 //! A home of an earlier version is migrated and reads back as it was.
 
+use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::IssueState;
@@ -175,9 +176,10 @@ async fn effects_of_schema_3_read_back() {
     let (_directory, opened) = migrated_from(&schema_3());
     let store = opened.store;
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
-    let claimed = store.claim_effects(now(), 9).await.unwrap();
+    let before = Timestamp::from_second(4_102_444_790).unwrap();
+    let claimed = store.claim_effects(before, 9).await.unwrap();
     assert!(claimed.len() == 3 && claimed.iter().all(|effect| matches!(effect.effect, Effect::Run(_))), "{claimed:?}");
-    let due = store.next_effect_due(now()).await.unwrap().unwrap();
+    let due = store.next_effect_due(before).await.unwrap().unwrap();
     assert_eq!(due.as_second(), 4_102_444_800);
 
     let removed = store.issues(IssueFilter::Destroying, 1).await.unwrap().issues[0].id;

@@ -53,7 +53,9 @@ async fn a_replaced_database_confirms_nothing_and_is_left_alone() {
     let (mut world, error) = changed_under_the_store(|path| {
         let other = path.with_file_name("other.db");
         let connection = Connection::open(&other).unwrap();
-        connection.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE other (x); INSERT INTO other VALUES (1)").unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = wal; CREATE TABLE other (x); INSERT INTO other VALUES (1)")
+            .unwrap();
         // It is not closed, so its log exists.
         std::mem::forget(connection);
         fs::rename(&other, path).unwrap();
@@ -64,7 +66,11 @@ async fn a_replaced_database_confirms_nothing_and_is_left_alone() {
     let log = fs::read(world.path().with_file_name("kugetsu.db-wal")).unwrap();
     assert!(!log.is_empty());
     world.close_explicitly().await;
-    assert_eq!(fs::read(world.path().with_file_name("kugetsu.db-wal")).unwrap(), log, "closing does not remove its log");
+    assert_eq!(
+        fs::read(world.path().with_file_name("kugetsu.db-wal")).unwrap(),
+        log,
+        "closing does not remove its log"
+    );
 }
 
 #[tokio::test]
@@ -86,4 +92,26 @@ async fn a_database_that_is_moved_away_and_back_can_be_used_again() {
     assert!(world.store().enqueue(start(2), now()).await.is_err());
     fs::rename(&away, world.path()).unwrap();
     world.queued(2).await;
+}
+
+#[tokio::test]
+async fn a_backup_holds_everything_and_replaces_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new().await;
+    world.queued(1).await;
+    world.store().set_home("this home".to_owned()).await.unwrap();
+    let copy = world.path().with_file_name("copy.db");
+    world.store().back_up(copy.clone()).await.unwrap();
+    let mode = fs::metadata(&copy).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    world.queued(2).await;
+    let store = open_read_only(&copy).unwrap();
+    assert_eq!((store.queue(0).await.unwrap().queued, store.check().await.unwrap()), (1, Vec::new()));
+    assert_eq!(store.home().await.unwrap().as_deref(), Some("this home"));
+    let error = world.store().back_up(copy.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("copy.db"), "{error}");
+    assert_eq!(store.queue(0).await.unwrap().queued, 1);
+    let names =
+        fs::read_dir(copy.parent().unwrap()).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    assert_eq!(names.filter(|name| name.contains("part")).collect::<Vec<_>>(), Vec::<String>::new());
 }

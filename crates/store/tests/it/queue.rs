@@ -108,7 +108,7 @@ async fn a_run_reads_back_as_stored() {
 }
 
 #[tokio::test]
-async fn clean_deletes_old_tasks_but_not_the_latest_and_no_events() {
+async fn clean_deletes_old_tasks_and_events_but_not_the_latest() {
     let world = World::new().await;
     let (issue, task) = world.queued(1).await;
     let old = world.work(issue.id, task).await;
@@ -122,11 +122,48 @@ async fn clean_deletes_old_tasks_but_not_the_latest_and_no_events() {
     let nothing = world.store().clean(Timestamp::from_second(0).unwrap()).await.unwrap();
     assert_eq!((nothing.tasks, nothing.runs.len()), (0, 0));
     let cleaned = world.store().clean(later(60)).await.unwrap();
-    assert_eq!((cleaned.tasks, cleaned.runs), (1, vec![old.run]));
+    assert_eq!((cleaned.tasks, cleaned.runs.len()), (1, 2), "the directory of the latest run goes, too");
+    let mut expired = vec![old.run, lease.run];
+    expired.sort();
+    assert_eq!(world.store().expired_runs().await.unwrap(), expired);
+    world.store().runs_removed(vec![old.run]).await.unwrap();
+    assert_eq!(world.store().clean(later(60)).await.unwrap().runs, [], "a run expires once");
+    assert_eq!(world.store().expired_runs().await.unwrap(), [lease.run]);
+    assert!(world.store().has_run(lease.run).await.unwrap(), "the row of the latest run stays");
     let left: Vec<_> = world.tasks(ViewFilter::All).await.iter().map(|view| view.task.id).collect();
     assert_eq!(left[0], next);
     assert_eq!(world.next(9).await, [waiting.id]);
     assert_eq!(world.store().last_event(None, None).await.unwrap(), events);
+    let left = world.store().events_after(None, 0, 99).await.unwrap();
+    let of: Vec<_> = left.iter().map(|event| event.issue).collect();
+    assert_eq!(of, [waiting.id], "the events of a live task stay");
+}
+
+#[tokio::test]
+async fn clean_shrinks_the_file_and_numbers_continue() {
+    let mut world = World::new().await;
+    for number in 1..=40 {
+        let mut start = start(number);
+        start.task.message = "x".repeat(60_000);
+        let task = start.task.id;
+        let issue = world.enqueue(start).await.issue.id;
+        let lease = world.work(issue, task).await;
+        world.finish(lease, Verdict::Done).await;
+        let next = world.enqueue(continue_work(number)).await.issue.tasks[0].id;
+        let lease = world.work(issue, next).await;
+        world.finish(lease, Verdict::Done).await;
+    }
+    let last = world.store().last_event(None, None).await.unwrap();
+    world.reopen().await;
+    let before = std::fs::metadata(world.path()).unwrap().len();
+    let cleaned = world.store().clean(later(60)).await.unwrap();
+    assert_eq!((cleaned.tasks, cleaned.runs.len()), (40, 80));
+    let after = std::fs::metadata(world.path()).unwrap().len();
+    assert!(after < before / 4, "{before} -> {after}");
+    world.reopen().await;
+    assert_eq!(world.store().check().await.unwrap(), Vec::<String>::new());
+    world.queued(41).await;
+    assert_eq!(world.store().last_event(None, None).await.unwrap(), last + 1);
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use kugetsu_domain::ids::IssueId;
 use rusqlite::{Connection, params};
 
-use crate::effect::{ClaimedEffect, EffectId, EffectView};
+use crate::effect::{ClaimedEffect, DELAY_MAX, EffectId, EffectView};
 use crate::error::StoreError;
 use crate::sqlite::row::{self, Columns, effect_columns};
 
 /// Returns at most `limit` pending effects that are due and not among `claimed`, oldest due first. One that was not executed
-/// yet is due at once, also after the clock was set back. A damaged one is logged and left alone.
+/// yet is due at once, also after the clock was set back, and so is one that is due later than any delay. A damaged one is
+/// logged and left alone.
 pub(in crate::sqlite) fn due_effects(
     connection: &Connection,
     claimed: &HashSet<EffectId>,
@@ -19,7 +20,7 @@ pub(in crate::sqlite) fn due_effects(
     limit: usize,
 ) -> Result<Vec<ClaimedEffect>, StoreError> {
     let mut statement = connection.prepare_cached(DUE)?;
-    let mut rows = statement.query([now.as_millisecond()])?;
+    let mut rows = statement.query([now.as_millisecond(), latest(now)])?;
     let mut due = Vec::new();
     while due.len() < limit
         && let Some(found) = rows.next()?
@@ -36,7 +37,7 @@ pub(in crate::sqlite) fn due_effects(
 const DUE: &str = concat!(
     "SELECT ",
     effect_columns!(),
-    " FROM effects INDEXED BY effects_due WHERE state = 'pending' AND (due_at <= ? OR attempt = 0) \
+    " FROM effects INDEXED BY effects_due WHERE state = 'pending' AND (due_at <= ? OR attempt = 0 OR due_at > ?) \
      ORDER BY due_at, id"
 );
 
@@ -47,15 +48,21 @@ pub(in crate::sqlite) fn next_effect_due(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, due_at FROM effects INDEXED BY effects_due WHERE state = 'pending' AND due_at > ? ORDER BY due_at, id",
+        "SELECT id, due_at FROM effects INDEXED BY effects_due WHERE state = 'pending' AND due_at > ? AND due_at <= ? \
+         ORDER BY due_at, id",
     )?;
-    let mut rows = statement.query([now.as_millisecond()])?;
+    let mut rows = statement.query([now.as_millisecond(), latest(now)])?;
     while let Some(found) = rows.next()? {
         if !claimed.contains(&EffectId(found.get(0)?)) {
             return Ok(Timestamp::from_millisecond(found.get(1)?).ok());
         }
     }
     Ok(None)
+}
+
+/// The latest time for which an effect can be due, in milliseconds since 1970.
+fn latest(now: Timestamp) -> i64 {
+    now.as_millisecond().saturating_add(i64::try_from(DELAY_MAX.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Returns the effects of an issue that are not settled, oldest first.

@@ -19,19 +19,22 @@ pub(in crate::sqlite) fn events_after(
         Some(_) => OF_ISSUE,
         None => ALL,
     })?;
-    let mut rows = statement.query(params![issue.map(|issue| issue.to_string()), after, limit])?;
+    let mut rows = statement.query(params![issue.map(|issue| issue.to_string()), after])?;
     let mut events = Vec::new();
-    while let Some(found) = rows.next()? {
-        events.push(row::event(found)?);
+    // A damaged event counts as none: a page of them must not look like the end.
+    while events.len() < limit as usize
+        && let Some(found) = rows.next()?
+    {
+        events.extend(row::unless_damaged(row::event(found))?);
     }
     Ok(events)
 }
 
 const ALL: &str = "\
-    SELECT seq, at, issue, task, run, kind, data FROM events WHERE ?1 IS NULL AND seq > ?2 ORDER BY seq LIMIT ?3";
+    SELECT seq, at, issue, task, run, kind, data FROM events WHERE ?1 IS NULL AND seq > ?2 ORDER BY seq";
 
 const OF_ISSUE: &str = "\
-    SELECT seq, at, issue, task, run, kind, data FROM events WHERE issue = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    SELECT seq, at, issue, task, run, kind, data FROM events WHERE issue = ?1 AND seq > ?2 ORDER BY seq";
 
 /// See [`Store::last_event`](crate::store::Store::last_event).
 pub(in crate::sqlite) fn last_event(

@@ -15,6 +15,7 @@ pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, S
     read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut faults)?;
     read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
     read_all(connection, EFFECTS, |row| row::effect(row).map(drop), &mut faults)?;
+    read_all(connection, EVENTS, |row| row::event(row).map(drop), &mut faults)?;
     Ok(faults)
 }
 
@@ -22,6 +23,7 @@ const REPOS: &str = "SELECT base, project, kind, source FROM repos";
 const ISSUES: &str = concat!("SELECT ", issue_columns!(), " FROM issues i JOIN repos p ON p.id = i.repo");
 const TASKS: &str = concat!("SELECT ", task_columns!(), " FROM tasks t");
 const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs r");
+const EVENTS: &str = "SELECT seq, at, issue, task, run, kind, data FROM events";
 const EFFECTS: &str = concat!("SELECT ", effect_columns!(), " FROM effects");
 
 fn read_all(
