@@ -96,6 +96,16 @@ impl Home {
         self.state().join("kugetsu.db")
     }
 
+    /// The identifier of the home. See [`home_id`](crate::home_id).
+    pub fn id(&self) -> PathBuf {
+        self.0.join("home.id")
+    }
+
+    /// What is in the home but not in the database, moved out of the way.
+    pub fn quarantine(&self) -> PathBuf {
+        self.0.join("quarantine")
+    }
+
     pub fn config(&self) -> PathBuf {
         self.0.join("config.toml")
     }
@@ -194,7 +204,7 @@ impl Home {
         self.0.join("skills").join("pm").join("SKILL.md")
     }
 
-    /// Backups of the home of the earlier shell script.
+    /// Backups of the database, and of the home of the earlier shell script.
     pub fn backup(&self) -> PathBuf {
         self.0.join("backup")
     }

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod endpoints;
 pub mod event;
 pub mod home;
+pub mod home_id;
 pub mod issue;
 mod names;
 pub mod problem;

@@ -25,6 +25,9 @@ pub struct StatusObject {
     /// Number of queued messages to the coordinator.
     #[serde(default)]
     pub coordinator_queued: u64,
+    /// Number of things in the home that the database does not know, moved into the directory `quarantine`.
+    #[serde(default)]
+    pub quarantined: u64,
     /// The means by which the processes of a run are ended on this machine.
     pub containment: String,
     /// Mistakes in the settings, with file and line. The previous values stay in effect.

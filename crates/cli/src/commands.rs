@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod continue_work;
 pub(crate) mod daemon;
+pub(crate) mod db;
 pub(crate) mod delegate;
 pub(crate) mod destroy;
 pub(crate) mod diff;
@@ -81,6 +82,7 @@ enum Command {
     Server(server::Server),
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
+    Db(db::Db),
     Help(help::Help),
     Completions(completions::Completions),
     Man(man::Man),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Daemon(daemon::Daemon { action: daemon::Action::Control(action) }) => {
                 block_on(daemon::run(&home()?, action))
             }
+            Command::Db(args) => block_on(db::run(&home()?, args)),
             Command::Help(args) => help::run(&args, with_groups(Self::command())),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args, Self::command()),

@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod connect;
 mod daemon;
+mod db_file;
 mod doctor;
 mod entry;
 mod env_files;

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_engine::home::open::compare;
 use kugetsu_store::error::{OpenError, StoreError};
 use kugetsu_store::open;
 use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
@@ -50,6 +52,21 @@ impl ReadOnlyDb {
         self.0.check().await
     }
 
+    /// Where the database and the home differ, one sentence each.
+    pub(crate) async fn differences(&self, home: &Home) -> Result<Vec<String>, StoreError> {
+        compare(home, &self.0).await
+    }
+
+    /// The number of issues, destroyed ones included.
+    pub(crate) async fn issue_count(&self) -> Result<u64, StoreError> {
+        Ok(self.0.shown().await?.into_iter().map(|(_, count)| count).sum())
+    }
+
+    /// Writes a copy to a file that does not exist.
+    pub(crate) async fn back_up(&self, to: PathBuf) -> Result<(), StoreError> {
+        self.0.back_up(to).await
+    }
+
     /// Every repository that an issue belongs to.
     pub(crate) async fn repositories(&self) -> Result<Vec<Repo>, StoreError> {
         self.0.repos().await
@@ -65,6 +82,11 @@ impl ReadOnlyDb {
     /// The latest run of every issue.
     pub(crate) async fn latest_runs(&self) -> Result<Vec<RunView>, StoreError> {
         Ok(self.0.views(ViewQuery::new(ViewFilter::all_issues())).await?.views)
+    }
+
+    /// Those of the runs that are not stored.
+    pub(crate) async fn unknown_runs(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, StoreError> {
+        self.0.unknown_runs(runs).await
     }
 
     /// Whether the run is stored, in any state.

@@ -1,6 +1,6 @@
 //! The handle to the engine: everything that lives as long as the daemon. The other files take it by reference.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -64,6 +64,8 @@ struct Inner {
     slots: Mutex<()>,
     /// Held while a local repository is given its name.
     naming: Mutex<()>,
+    /// The numbers up to which something in the home is that of an issue of a repository, as far as they were looked for.
+    used_numbers: StdMutex<HashMap<RepoRef, u64>>,
     /// Repositories that are known to be stored, so that a further task for one of them costs no query.
     stored_repos: StdMutex<HashSet<(RepoRef, String)>>,
     started_at: Timestamp,
@@ -82,6 +84,7 @@ impl Engine {
             transport: OnceLock::new(),
             slots: Mutex::new(()),
             naming: Mutex::new(()),
+            used_numbers: StdMutex::default(),
             stored_repos: StdMutex::default(),
             started_at,
         }))
@@ -151,6 +154,11 @@ impl Engine {
 
     pub(crate) fn naming(&self) -> &Mutex<()> {
         &self.0.naming
+    }
+
+    pub(crate) fn used_numbers(&self) -> MutexGuard<'_, HashMap<RepoRef, u64>> {
+        // Every change is one call, so a panic cannot have left one half done.
+        self.0.used_numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the repository is known to be stored with this source.

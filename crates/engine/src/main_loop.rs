@@ -18,7 +18,7 @@ use crate::effects::backoff;
 use crate::effects::execute::execute;
 use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
-use crate::queue::clean_by_age;
+use crate::queue::maintain;
 use crate::scheduler;
 
 /// Effects that are claimed in one query.
@@ -28,7 +28,7 @@ type Execution = (ClaimedEffect, Outcome);
 
 /// Runs the engine for as long as it is polled.
 pub async fn serve_engine(engine: Engine) {
-    tokio::join!(run(engine.clone()), clean_by_age(engine));
+    tokio::join!(run(engine.clone()), maintain(engine));
 }
 
 async fn run(engine: Engine) {

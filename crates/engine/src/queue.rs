@@ -1,22 +1,21 @@
 //! `kugetsu queue`: cancels tasks, retries ended ones, and removes old ones.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
-use kugetsu_domain::ids::{RunId, TaskId};
+use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::task::TaskState;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
+use crate::home::backups;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
 use crate::repositories;
-use kugetsu_api::discard::discard;
+use kugetsu_api::discard::discard_run;
 
 /// Interval of removing old tasks. They are kept for days.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(3600);
@@ -60,19 +59,27 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, P
     reload(engine, view.task.id).await
 }
 
-/// Removes tasks that ended longer ago than `older_than`, except the latest of each issue. Returns their number.
+/// Removes tasks that ended longer ago than `older_than`, except the latest of each issue, and the events and the directories
+/// of runs from before that time. Returns the number of tasks.
 pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem> {
     let age = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
     let before = engine.now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(jiff::Timestamp::MIN);
     let removed = engine.store().clean(before).await.map_err(store_failed)?;
     // Also those that an earlier removal did not get to.
-    remove_unknown_runs(engine).await.map_err(internal)?;
+    remove_expired_runs(engine).await.map_err(internal)?;
     Ok(removed.tasks)
 }
 
-/// Removes old tasks now and every hour, for as long as it is polled. `queue.keep` may change meanwhile.
-pub(crate) async fn clean_by_age(engine: Engine) {
+/// Makes the daily backup and removes old tasks, now and every hour, for as long as it is polled. The settings may change
+/// meanwhile.
+pub(crate) async fn maintain(engine: Engine) {
     loop {
+        let keep = engine.settings().db.backups;
+        match backups::make_daily(engine.home(), engine.store(), keep, engine.now()).await {
+            Ok(None) => {}
+            Ok(Some(path)) => tracing::info!(path = %path.display(), "the database is backed up"),
+            Err(error) => tracing::warn!(%error, "the database could not be backed up; the next attempt is in an hour"),
+        }
         match clean(&engine, engine.settings().queue.keep).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "ended tasks older than queue.keep are removed"),
@@ -106,36 +113,23 @@ async fn remove_leftovers(engine: &Engine) {
     }
 }
 
-/// Removes the directories of runs that are no longer stored. Rows are removed before directories, so a removal that is cut
-/// off leaves a directory that the next one finds. A directory that cannot be removed is logged and tried again then.
-async fn remove_unknown_runs(engine: &Engine) -> Result<(), StoreError> {
-    let runs = engine.home().runs();
-    let listing = tokio::task::spawn_blocking(move || runs_with_a_directory(&runs)).await;
-    let runs = match listing.map_err(io::Error::from).flatten() {
-        Ok(runs) => runs,
-        Err(error) => {
-            tracing::warn!(path = %engine.home().runs().display(), %error, "old runs' directories cannot be listed");
-            return Ok(());
-        }
-    };
-    for run in runs {
-        // A run is stored before its directory is created.
-        if engine.store().has_run(run).await? {
-            continue;
-        }
+/// Removes the directories of expired runs. They are recorded as removed afterwards, so a removal that is cut off is repeated.
+/// A directory that cannot be removed is logged and tried again the next time.
+async fn remove_expired_runs(engine: &Engine) -> Result<(), StoreError> {
+    let mut removed = Vec::new();
+    for run in engine.store().expired_runs().await? {
         let directory = engine.home().run(run);
-        if let Err(error) = discard(directory.path().to_owned()).await {
-            tracing::warn!(path = %directory.path().display(), %error, "an old run's directory could not be removed");
+        match discard_run(&directory).await {
+            Ok(()) => removed.push(run),
+            Err(error) => {
+                tracing::warn!(path = %directory.path().display(), %error, "an old run's directory could not be removed");
+            }
         }
     }
-    Ok(())
-}
-
-fn runs_with_a_directory(directory: &Path) -> io::Result<Vec<RunId>> {
-    let names = fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name()));
-    let names = names.collect::<io::Result<Vec<_>>>()?;
-    // Other names are not ours.
-    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+    match removed.is_empty() {
+        true => Ok(()),
+        false => engine.store().runs_removed(removed).await,
+    }
 }
 
 fn ended(view: &RunView) -> Problem {

@@ -26,6 +26,7 @@ use serde_json::Value;
 pub struct Config {
     pub agent: Agent,
     pub agents: Agents,
+    pub db: Db,
     pub destroy: Destroy,
     pub pm: Coordinator,
     pub queue: Queue,
@@ -57,6 +58,13 @@ pub struct Agents {
     /// Maximum number of concurrent `start` runs. With 0 none starts. `continue` needs no slot.
     #[schemars(range(max = 1000), extend("default" = 3))]
     pub max: usize,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Db {
+    /// Number of daily backups of the database that are kept in `backup/`. With 0 none is made.
+    #[schemars(range(max = 1000), extend("default" = 7))]
+    pub backups: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -10,13 +10,14 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::schema::{Agent, Agents, Config, Coordinator, Destroy, Queue, Run};
+use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Queue, Run};
 
 /// The settings in effect.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub agent: Agent,
     pub agents: Agents,
+    pub db: Db,
     pub destroy: Destroy,
     pub pm: Coordinator,
     pub queue: Queue,
@@ -34,10 +35,10 @@ pub struct Settings {
 impl Settings {
     /// Settings with these values, and nothing else.
     pub fn new(config: Config) -> Self {
-        let Config { agent, agents, destroy, pm, queue, run, server: _ } = config;
+        let Config { agent, agents, db, destroy, pm, queue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
         let (servers, repositories) = (Servers::default(), Repositories::default());
-        Self { agent, agents, destroy, pm, queue, run, profiles, servers, repositories, variables }
+        Self { agent, agents, db, destroy, pm, queue, run, profiles, servers, repositories, variables }
     }
 }
 

@@ -82,6 +82,7 @@ fn task(number: u64) -> Enqueue {
             source: "https://github.com/acme/api.git".to_owned(),
         },
         number: Some(number),
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: "fix it".to_owned(),
         pr_url: None,

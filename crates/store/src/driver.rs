@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
@@ -51,6 +52,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::runs_removed`](crate::store::Store::runs_removed).
     fn runs_removed(&self, runs: Vec<RunId>) -> Reply<'_, ()>;
+
+    /// See [`Store::unknown_runs`](crate::store::Store::unknown_runs).
+    fn unknown_runs(&self, runs: Vec<RunId>) -> Reply<'_, Vec<RunId>>;
+
+    /// See [`Store::directories`](crate::store::Store::directories).
+    fn directories(&self) -> Reply<'_, Vec<(IssueRef, Option<String>)>>;
 
     /// See [`Store::back_up`](crate::store::Store::back_up).
     fn back_up(&self, to: PathBuf) -> Reply<'_, ()>;

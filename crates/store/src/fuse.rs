@@ -13,6 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Run;
 use tokio::sync::{broadcast, watch};
 
@@ -150,6 +151,14 @@ impl Driver for Fused {
 
     fn runs_removed(&self, runs: Vec<RunId>) -> Reply<'_, ()> {
         self.read(move |driver| driver.runs_removed(runs))
+    }
+
+    fn unknown_runs(&self, runs: Vec<RunId>) -> Reply<'_, Vec<RunId>> {
+        self.read(move |driver| driver.unknown_runs(runs))
+    }
+
+    fn directories(&self) -> Reply<'_, Vec<(IssueRef, Option<String>)>> {
+        self.read(|driver| driver.directories())
     }
 
     fn back_up(&self, to: PathBuf) -> Reply<'_, ()> {

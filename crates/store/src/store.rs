@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease};
-use kugetsu_domain::reference::{ForgeKind, RepoRef};
+use kugetsu_domain::reference::{ForgeKind, IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
@@ -142,6 +142,22 @@ impl Store {
     /// Records that the directories of expired runs are gone.
     pub async fn runs_removed(&self, runs: Vec<RunId>) -> Result<(), StoreError> {
         self.driver.runs_removed(runs).await
+    }
+
+    /// Returns those of the runs that are not stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the identifier of a stored run cannot be read: it may be any of them.
+    pub async fn unknown_runs(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, StoreError> {
+        self.driver.unknown_runs(runs).await
+    }
+
+    /// Returns every issue that was not destroyed, with the name of its worktree's directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if one cannot be read.
+    pub async fn directories(&self) -> Result<Vec<(IssueRef, Option<String>)>, StoreError> {
+        self.driver.directories().await
     }
 
     /// Writes a copy of the database to a file that does not exist. Other requests do not wait for it.

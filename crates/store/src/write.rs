@@ -27,6 +27,8 @@ pub struct Enqueue {
     pub repo: Repo,
     /// The issue's number; `None` takes the repository's next local number.
     pub number: Option<u64>,
+    /// Numbers up to this one are not given to a local issue: something in the home has them.
+    pub used_numbers: u64,
     /// Identifier of the issue if it is new.
     pub new_issue: IssueId,
     /// Title of the issue if it is new.

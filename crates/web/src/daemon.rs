@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::status::StatusObject;
+use kugetsu_engine::home::quarantine;
 use kugetsu_engine::queries;
 use kugetsu_process::Tracking;
 
@@ -19,6 +21,9 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
     app.control.refresh().await;
     let diagnostics = app.control.diagnostics.borrow().clone();
     let status = queries::tasks::status(&app.engine).await?;
+    let home = app.engine.home().clone();
+    let quarantined = tokio::task::spawn_blocking(move || quarantine::list(&home)).await.map_err(std::io::Error::other);
+    let quarantined = quarantined.flatten().map(|all| all.len() as u64);
     let containment = tokio::task::spawn_blocking(|| *TRACKING).await;
     Ok(StatusObject {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -31,6 +36,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         queued: status.queued,
         coordinator: status.coordinator.as_ref().map(|view| run_object(app.engine.home(), view)),
         coordinator_queued: status.coordinator_queued,
+        quarantined: quarantined.map_err(|error| Problem::new(ProblemKind::Failed, error.to_string()))?,
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
         settings_error: diagnostics.error,
         settings_warnings: diagnostics.warnings,

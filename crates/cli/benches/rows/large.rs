@@ -76,6 +76,7 @@ async fn queue(store: &Store, number: u64) -> (IssueId, TaskId) {
     let enqueue = Enqueue {
         repo: Repo { name: RepoRef { base, project: ProjectPath::new("acme/api").unwrap() }, kind: None, source },
         number: Some(number),
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: format!("The test of module {number} is flaky"),
         pr_url: None,

@@ -69,7 +69,6 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     }
     checks.extend(home_checks::checks(home));
     let (db, database) = database::check(home).await;
-    let is_database_ok = database.state == State::Ok;
     checks.push(database);
     checks.extend(settings::checks(home, &loaded));
     checks.extend(settings::env_checks(home));
@@ -84,7 +83,7 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
         };
         checks.extend(servers::checks(loaded, repositories.as_deref(), offline).await);
     }
-    checks.extend(orphans::checks(home, db, is_database_ok, pid.is_some()).await);
+    checks.extend(orphans::checks(home, db, pid.is_some()).await);
     checks.extend(home_checks::script_check(home));
     checks
 }

@@ -127,6 +127,12 @@ pub(crate) fn print_daemon(status: &StatusObject) {
             status.home
         ),
     );
+    if status.quarantined > 0 {
+        ui::warning(format!(
+            "{} in quarantine: in the home, but not known to the database; list them with `kugetsu db check`",
+            counted(status.quarantined, "thing")
+        ));
+    }
     if let Some(error) = &status.settings_error {
         ui::warning(format!("{error}; the last valid settings stay in effect"));
     }

@@ -12,6 +12,7 @@ use std::{env, thread};
 
 use kugetsu_api::home::Home;
 use kugetsu_engine::clock::Clock;
+use kugetsu_engine::home::open::open_home;
 use kugetsu_engine::runners::launch::process_runner;
 use kugetsu_engine::{Engine, Parts, serve_engine};
 use kugetsu_git::command::Git;
@@ -132,6 +133,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
         clock: Clock::System,
         start_runner: process_runner(program, home.path().to_owned()),
     });
+
+    open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
 
     let (stop, mut stopped) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(8);

@@ -28,8 +28,6 @@ pub(crate) enum Fix {
     Socket(PathBuf),
     /// Kill the leftover processes of ended runs.
     Processes(Vec<RunId>),
-    /// Remove the directories of runs that are no longer stored.
-    Runs(Vec<RunId>),
     /// Run `systemctl --user daemon-reload`.
     Reload,
 }

@@ -1,5 +1,8 @@
 //! The database: whether it can be read and is consistent. It is opened directly, without the daemon.
 
+use std::fs;
+use std::path::Path;
+
 use kugetsu_api::home::Home;
 
 use super::check::Check;
@@ -15,6 +18,11 @@ pub(crate) struct NotReadable;
 pub(crate) async fn check(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadable>, Check) {
     let shown = home.database().display().to_string();
     let db = match read_only_db::open(home).await {
+        Ok(None) if is_used(home) => {
+            let message = "it is missing or empty, but the home was used: work in it is not known";
+            let repair = "kugetsu db restore, or kugetsu db rebuild without a backup";
+            return (Ok(None), Check::bad(ID, shown, message, repair));
+        }
         Ok(None) => return (Ok(None), Check::ok(ID, shown, "nothing is stored yet")),
         Ok(Some(db)) => db,
         Err(unreadable) if unreadable.is_older => {
@@ -22,7 +30,7 @@ pub(crate) async fn check(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadabl
             return (Err(NotReadable), check);
         }
         Err(unreadable) => {
-            let repair = "restore it from a backup, or move it away: the next daemon creates an empty one";
+            let repair = "kugetsu db restore, or kugetsu db rebuild without a backup";
             return (Err(NotReadable), Check::bad(ID, shown, unreadable.message, repair));
         }
     };
@@ -30,10 +38,19 @@ pub(crate) async fn check(home: &Home) -> (Result<Option<ReadOnlyDb>, NotReadabl
         Ok(wrong) if wrong.is_empty() => Check::ok(ID, shown, "it is consistent"),
         Ok(wrong) => {
             let message = format!("it has damaged rows, which are ignored: {}", wrong.join("; "));
-            let repair = "start the lost tasks again, or restore the file from a backup; everything else keeps working";
+            let repair =
+                "start the lost tasks again, or restore a backup: kugetsu db restore; everything else keeps working";
             Check::bad(ID, shown, message, repair)
         }
-        Err(error) => Check::bad(ID, shown, error.to_string(), "restore it from a backup, or move it away"),
+        Err(error) => {
+            Check::bad(ID, shown, error.to_string(), "kugetsu db restore, or kugetsu db rebuild without a backup")
+        }
     };
     (Ok(Some(db)), check)
+}
+
+/// Whether a database was here: it left the identifier of the home, or relays.
+fn is_used(home: &Home) -> bool {
+    let has_entries = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    home.id().exists() || has_entries(&home.relays())
 }

@@ -10,6 +10,7 @@ use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
+use kugetsu_engine::home::quarantine;
 use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};
@@ -17,11 +18,13 @@ use super::database::NotReadable;
 use crate::daemon::lock::is_file_held;
 use crate::read_only_db::ReadOnlyDb;
 
+/// The repair of what the database does not know and kugetsu made.
+const QUARANTINES: &str = "the next daemon moves them into quarantine: kugetsu daemon restart";
+
 /// Finds orphans by comparing processes and directories with the database.
 pub(crate) async fn checks(
     home: &Home,
     db: Result<Option<&ReadOnlyDb>, NotReadable>,
-    is_database_ok: bool,
     is_daemon_running: bool,
 ) -> Vec<Check> {
     let db = match db {
@@ -36,7 +39,7 @@ pub(crate) async fn checks(
         Ok(check) => check,
         Err(why) => Check::unknown("orphan.processes", "", why).with_repair("list them: ps e | grep KUGETSU_RUN"),
     }];
-    match directory_checks(home, db, is_database_ok).await {
+    match directory_checks(home, db).await {
         Ok(found) => checks.extend(found),
         Err(why) => checks.push(Check::unknown("orphan.worktrees", "", why)),
     }
@@ -83,7 +86,7 @@ fn has_runner(lock: &Path) -> bool {
     is_file_held(lock).unwrap_or(true)
 }
 
-async fn directory_checks(home: &Home, db: &ReadOnlyDb, is_database_ok: bool) -> Result<Vec<Check>, String> {
+async fn directory_checks(home: &Home, db: &ReadOnlyDb) -> Result<Vec<Check>, String> {
     // Listed before the database is read: a directory that is created meanwhile must not look like an orphan.
     let (trees, relays) = (subdirectories(&home.worktrees())?, subdirectories(&home.relays())?);
     let (mirrors, runs) = (subdirectories(&home.mirrors())?, subdirectories(&home.runs())?);
@@ -114,23 +117,39 @@ async fn directory_checks(home: &Home, db: &ReadOnlyDb, is_database_ok: bool) ->
         kept("orphan.gates", "issue", &home.relays(), unknown(relays, &known)),
         kept("orphan.mirrors", "repository", &home.mirrors(), unknown(mirrors, &known_mirrors)),
     ];
-    let mut orphans = Vec::new();
-    for run in runs.iter().filter_map(|name| name.parse::<RunId>().ok()) {
-        if !db.has_run(run).await.map_err(|error| error.to_string())? && !has_runner(&home.run(run).lock()) {
-            orphans.push(run);
-        }
-    }
+    let runs: Vec<RunId> = runs.iter().filter_map(|name| name.parse().ok()).collect();
     let (id, path) = ("orphan.runs", home.runs().display().to_string());
-    checks.push(if orphans.is_empty() {
-        Check::ok(id, path, "every directory belongs to a run")
-    } else {
-        let names: Vec<String> = orphans.iter().map(ToString::to_string).collect();
-        let message = format!("belong to no stored run: {}", names.join(" "));
-        let check = Check::warning(id, path, message, "kugetsu doctor --fix; the next daemon removes them, too");
+    checks.push(match db.unknown_runs(runs).await {
+        Ok(mut orphans) => {
+            orphans.retain(|run| !has_runner(&home.run(*run).lock()));
+            match orphans.is_empty() {
+                true => Check::ok(id, path, "every directory belongs to a run"),
+                false => {
+                    let names: Vec<String> = orphans.iter().map(ToString::to_string).collect();
+                    let message = format!("belong to no stored run: {}", names.join(" "));
+                    Check::warning(id, path, message, QUARANTINES)
+                }
+            }
+        }
         // In a damaged database the run may exist without being readable.
-        if is_database_ok { check.with_fix(Fix::Runs(orphans)) } else { check }
+        Err(error) => Check::unknown(id, path, error.to_string()),
     });
+    checks.push(quarantine_check(home)?);
     Ok(checks)
+}
+
+fn quarantine_check(home: &Home) -> Result<Check, String> {
+    let (id, path) = ("quarantine", home.quarantine());
+    let shown = path.display().to_string();
+    let found = quarantine::list(home).map_err(|error| format!("{shown}: {error}"))?;
+    if found.is_empty() {
+        return Ok(Check::ok(id, shown, "it is empty"));
+    }
+    let names: Vec<String> = found.iter().map(|one| format!("{} {}", one.kind.name(), one.name)).collect();
+    let message = format!("not known to the database, but may contain work: {}", names.join(", "));
+    let repair = "take it over with `kugetsu db rebuild`, or restore a database that knows it with `kugetsu db restore`, or \
+                  inspect it and remove it yourself; kugetsu does not";
+    Ok(Check::warning(id, shown, message, repair))
 }
 
 /// The names of the subdirectories, hidden ones excepted.

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_domain::text::counted;
 use kugetsu_process::{Marker, sweep};
 
 use super::check::Fix;
@@ -37,14 +36,6 @@ pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
                 ended += swept.signaled;
             }
             Ok(format!("leftover processes killed: {ended}"))
-        }
-        Fix::Runs(runs) => {
-            for run in runs {
-                let run = home.run(*run);
-                let failed = |error| format!("could not remove {}: {error}", run.path().display());
-                kugetsu_api::discard::discard_run(&run).await.map_err(failed)?;
-            }
-            Ok(format!("removed the files of {}", counted(runs.len() as u64, "run")))
         }
         Fix::Reload => unit::systemctl(&["daemon-reload"]).await.map(|_| "systemd has reloaded its units".to_owned()),
     }

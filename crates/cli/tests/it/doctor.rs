@@ -317,7 +317,7 @@ fn processes_of_live_runs_are_no_orphans() {
 }
 
 #[test]
-fn orphaned_directories_are_reported_and_only_those_of_runs_removed() {
+fn orphaned_directories_are_reported_and_quarantined_by_the_next_daemon() {
     let world = World::new();
     world.start(&world.repository("demo"), &script(&["write a.txt a"]));
     let home = world.home.kugetsu();
@@ -334,13 +334,19 @@ fn orphaned_directories_are_reported_and_only_those_of_runs_removed() {
         assert_state(&checks, id, "", "warning", &["lost"]);
         assert!(!check(&checks, id, "")["said"].as_str().unwrap().contains("demo"), "{checks:#?}");
     }
-    assert_state(&checks, "orphan.runs", "", "warning", &["0190a000"]);
+    assert_state(&checks, "orphan.runs", "", "warning", &["0190a000", "quarantine"]);
     assert!(run.exists());
-    let (checks, _) = doctor(&world, &["--offline", "--fix"]);
-    assert_state(&checks, "orphan.runs", "", "ok", &["1 run"]);
-    assert_state(&checks, "orphan.worktrees", "", "warning", &["lost-1"]);
-    assert!(!run.exists());
-    assert!(kept.iter().all(|directory| directory.join("work.txt").exists()));
+    doctor(&world, &["--offline", "--fix"]);
+    assert!(kept.iter().chain([&run]).all(|directory| directory.join("work.txt").exists()), "doctor removes no work");
+    world.run(["daemon", "stop"]);
+    world.run(["daemon", "start"]);
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "orphan.runs", "", "ok", &[]);
+    assert_state(&checks, "orphan.worktrees", "", "ok", &[]);
+    assert_state(&checks, "orphan.mirrors", "", "warning", &["lost"]);
+    let names = ["run 0190a000", "worktree lost-1", "relay lost-1", "db rebuild"];
+    assert_state(&checks, "quarantine", "", "warning", &names);
+    assert!(!run.exists() && !kept[0].exists() && !kept[1].exists() && kept[2].exists() && kept[3].exists());
     assert!(world.worktree("local/demo#1").join("a.txt").exists());
 }
 

@@ -6,6 +6,7 @@ mod branches;
 mod concurrency;
 mod continue_task;
 mod crashes;
+mod database;
 mod delegate;
 mod destroy;
 mod doctor;

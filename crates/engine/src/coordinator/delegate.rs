@@ -142,6 +142,7 @@ pub(crate) fn enqueue(task: Task) -> Enqueue {
     Enqueue {
         repo: Repo { name: coordinator.repo, kind: None, source: String::new() },
         number: Some(coordinator.number),
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: "coordinator".to_owned(),
         pr_url: None,

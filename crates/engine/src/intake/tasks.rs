@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::agents;
 use crate::credentials::{source, token_variable, with_token};
 use crate::engine::Engine;
+use crate::home::used_numbers;
 use crate::intake::issue_prompt::issue_prompt;
 use crate::intake::lineage;
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
@@ -184,9 +185,14 @@ async fn start(
     }
     let mut task = draft.task(TaskKind::Start, agent, request, engine.now());
     task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
+    let used_numbers = match target.number {
+        Some(_) => 0,
+        None => used_numbers(engine, &target.repo.name).await?,
+    };
     let enqueue = Enqueue {
         repo: target.repo.clone(),
         number: target.number,
+        used_numbers,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: title.unwrap_or_default(),
         pr_url: pr_url(engine, request)?,
@@ -236,6 +242,7 @@ async fn continue_issue(
     let enqueue = Enqueue {
         repo: repo.ok_or_else(|| internal("the issue's repository is not stored"))?,
         number: Some(issue.reference.number),
+        used_numbers: 0,
         new_issue: issue.id,
         title: issue.title.clone(),
         pr_url: pr_url(engine, request)?,
@@ -269,6 +276,19 @@ async fn refuse_unknown_files(engine: &Engine, target: &resolve::TaskTarget) -> 
     }
     Err(Problem::new(ProblemKind::Conflict, format!("{} holds work that kugetsu did not start", worktree.display()))
         .hint(format!("import it with `kugetsu init`, then run `kugetsu continue {reference} \"<message>\"`")))
+}
+
+/// The number up to which something in the home is that of an issue of the repository. It is looked for once: later numbers
+/// are given by this daemon.
+async fn used_numbers(engine: &Engine, repo: &RepoRef) -> Result<u64, Problem> {
+    if let Some(known) = engine.used_numbers().get(repo) {
+        return Ok(*known);
+    }
+    let (home, name) = (engine.home().clone(), repo.clone());
+    let found = tokio::task::spawn_blocking(move || used_numbers::highest(&home, &name)).await.map_err(internal)?;
+    let found = found.map_err(|error| internal(error).hint("make it readable, then try again"))?;
+    engine.used_numbers().insert(repo.clone(), found);
+    Ok(found)
 }
 
 /// A run and an attached user cannot share a session. A run of a task that was queued before checks again.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::RunQuery;
@@ -94,7 +95,11 @@ impl Sender {
     /// Sends the records of a run; with `follow`, until the run is over.
     async fn send_run(&self, run: RunId, follow: bool) -> Result<(), Gone> {
         let path = self.engine.home().run(run).records();
-        if !(follow && self.is_live(run).await) {
+        let live = self.is_live(run).await;
+        if !live && matches!(tokio::fs::try_exists(&path).await, Ok(false)) {
+            return self.send_notice(run).await;
+        }
+        if !(follow && live) {
             return self.send_file(&path, 0).await.map(drop);
         }
         let mut grown = self.engine.runners().follow_transcript(run);
@@ -114,6 +119,15 @@ impl Sender {
                 () = self.chunks.closed() => return Err(Gone),
             }
         }
+    }
+
+    /// Says that an ended run has no records, so that it does not look as if nothing had happened in it.
+    async fn send_notice(&self, run: RunId) -> Result<(), Gone> {
+        let text = format!("run {run} has no transcript: it never started, or it ended longer ago than queue.keep");
+        let record = Record { at: self.engine.now().as_millisecond(), body: Body::Notice { text } };
+        let mut line = serde_json::to_vec(&record).unwrap_or_default();
+        line.push(b'\n');
+        self.chunks.send(line).await.map_err(|_| Gone)
     }
 
     async fn is_live(&self, run: RunId) -> bool {

@@ -41,6 +41,11 @@ pub(crate) fn probe(home: &RunHome) -> io::Result<Life> {
     }
 }
 
+/// Whether a runner holds the lock. If that cannot be found out, it is assumed.
+pub(crate) fn is_alive(home: &RunHome) -> bool {
+    !matches!(probe(home), Ok(Life::NeverStarted | Life::Gone))
+}
+
 /// Takes the run's lock for a runner that is about to be started. It is held for as long as any process has the file open.
 ///
 /// # Errors

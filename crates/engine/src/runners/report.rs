@@ -126,7 +126,7 @@ async fn lease_of(engine: &Engine, run: RunId) -> Result<Option<Lease>, StoreErr
 }
 
 /// The event that a fact stands for.
-fn event(lease: Lease, body: Body) -> Option<Event> {
+pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
     match body {
         Body::Worktree { directory, branch, base_branch, base_sha } => {
             Some(Event::WorktreeReady { lease, worktree: Worktree { directory, branch, base_branch, base_sha } })

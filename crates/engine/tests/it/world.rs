@@ -281,6 +281,7 @@ pub(crate) fn request(id: TaskId, number: u64, kind: TaskKind, message: &str, pr
     Enqueue {
         repo: repo(),
         number: Some(number),
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: String::new(),
         pr_url: None,

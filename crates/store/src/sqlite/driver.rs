@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Run;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::backup::copy_to;
 use super::clean::{expired_runs, forget_expired};
-use super::home::{home, set_home};
+use super::home::{directories, home, set_home, unknown_runs};
 use super::readers::Readers;
 use super::recover::add_missing_effects;
 use super::writer::{Request, Writer};
@@ -176,6 +177,14 @@ impl Driver for Sqlite {
         self.change(move |connection| forget_expired(connection, &runs))
     }
 
+    fn unknown_runs(&self, runs: Vec<RunId>) -> Reply<'_, Vec<RunId>> {
+        self.readers.query(move |connection| unknown_runs(connection, runs))
+    }
+
+    fn directories(&self) -> Reply<'_, Vec<(IssueRef, Option<String>)>> {
+        self.readers.query(directories)
+    }
+
     fn back_up(&self, to: PathBuf) -> Reply<'_, ()> {
         self.readers.query(move |connection| copy_to(connection, &to))
     }
@@ -261,6 +270,7 @@ mod tests {
                 source: "https://h/a/b".to_owned(),
             },
             number: Some(number),
+            used_numbers: 0,
             new_issue: IssueId::new(Uuid::now_v7()),
             title: String::new(),
             pr_url: None,

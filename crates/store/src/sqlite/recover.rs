@@ -3,15 +3,32 @@
 use std::collections::HashSet;
 
 use kugetsu_domain::effect::Effect;
-use kugetsu_domain::ids::IssueId;
 use rusqlite::{Connection, Row, params};
 
 use super::row::{self, effect_columns};
 use crate::error::StoreError;
 
-/// Adds the effect `run` of every run in progress and the effect `remove_files` of every issue that is being destroyed, where
-/// it is missing or damaged. Returns the keys of those that were added.
+/// An effect that is missing.
+pub(super) struct Missing {
+    pub(super) key: String,
+    issue: String,
+    kind: String,
+    data: String,
+    created_at: i64,
+}
+
+/// Adds the effects that are missing. Returns their keys.
 pub(super) fn add_missing_effects(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let missing = missing_effects(connection)?;
+    for Missing { key, issue, kind, data, created_at } in &missing {
+        connection.execute(ADD, params![key, issue, kind, data, created_at])?;
+    }
+    Ok(missing.into_iter().map(|missing| missing.key).collect())
+}
+
+/// Returns the effect `run` of every run in progress and the effect `remove_files` of every issue that is being destroyed,
+/// where it is missing or damaged.
+pub(super) fn missing_effects(connection: &Connection) -> Result<Vec<Missing>, StoreError> {
     let mut running = HashSet::new();
     let mut destroying = HashSet::new();
     let mut statement = connection.prepare(PENDING)?;
@@ -24,7 +41,7 @@ pub(super) fn add_missing_effects(connection: &Connection) -> Result<Vec<String>
                     running.insert((lease.run.to_string(), lease.fence));
                 }
                 Effect::RemoveFiles { .. } => {
-                    destroying.insert(effect.issue);
+                    destroying.insert(effect.issue.to_string());
                 }
                 _ => {}
             },
@@ -32,29 +49,21 @@ pub(super) fn add_missing_effects(connection: &Connection) -> Result<Vec<String>
             Err(error) => return Err(error),
         }
     }
-    let mut added = Vec::new();
-    let mut add =
-        |statement: &str, is_missing: &dyn Fn(&Row<'_>) -> rusqlite::Result<bool>| -> Result<(), StoreError> {
-            let mut statement = connection.prepare(statement)?;
-            let mut rows = statement.query([])?;
-            while let Some(found) = rows.next()? {
-                if is_missing(found)? {
-                    let key: String = found.get(0)?;
-                    let (issue, kind, data): (String, String, String) = (found.get(1)?, found.get(2)?, found.get(3)?);
-                    connection.execute(ADD, params![key, issue, kind, data, found.get::<_, i64>(4)?])?;
-                    added.push(key);
-                }
-            }
-            Ok(())
-        };
-    add(RUNNING, &|found| {
-        let fence = u64::try_from(found.get::<_, i64>(6)?).unwrap_or_default();
-        Ok(!running.contains(&(found.get(5)?, fence)))
-    })?;
-    add(DESTROYING, &|found| {
-        Ok(found.get::<_, String>(1)?.parse::<IssueId>().is_ok_and(|issue| !destroying.contains(&issue)))
-    })?;
-    Ok(added)
+    let mut missing = read_missing(connection, RUNNING)?;
+    missing.retain(|(_, run, fence)| !running.contains(&(run.clone(), u64::try_from(*fence).unwrap_or_default())));
+    let mut removals = read_missing(connection, DESTROYING)?;
+    removals.retain(|(removal, ..)| !destroying.contains(&removal.issue));
+    Ok(missing.into_iter().chain(removals).map(|(missing, ..)| missing).collect())
+}
+
+/// Reads effects, each with the run and the fence that it is about.
+fn read_missing(connection: &Connection, query: &str) -> Result<Vec<(Missing, String, i64)>, StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let read = |row: &Row<'_>| {
+        let (key, issue, kind, data) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((Missing { key, issue, kind, data, created_at: row.get(4)? }, row.get(5)?, row.get(6)?))
+    };
+    Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
 const PENDING: &str = concat!("SELECT ", effect_columns!(), " FROM effects WHERE state = 'pending'");
@@ -65,7 +74,8 @@ const RUNNING: &str = "\
 
 const DESTROYING: &str = "\
     SELECT 'remove_files/' || i.id || '/' || i.version, i.id, 'remove_files', json_object('version', i.version), \
-        coalesce((SELECT max(e.at) FROM events e WHERE e.issue = i.id AND e.kind = 'destroy_asked'), i.created_at) \
+        coalesce((SELECT max(e.at) FROM events e WHERE e.issue = i.id AND e.kind = 'destroy_asked'), i.created_at), \
+        '', 0 \
     FROM issues i WHERE i.state = 'destroying'";
 
 const ADD: &str = "\

@@ -104,7 +104,7 @@ impl Transaction {
             return self.repeated(stored.issue);
         }
         let mut repo = self.repo(&enqueue.repo);
-        let number = enqueue.number.unwrap_or(repo.last_number + 1);
+        let number = enqueue.number.unwrap_or(repo.last_number.max(enqueue.used_numbers) + 1);
         let reference = IssueRef { repo: enqueue.repo.name.clone(), number };
         let mut issue = match self.loaded.references.get(&reference) {
             Some(id) => self.issue(*id)?.clone(),
@@ -459,7 +459,8 @@ mod tests {
     fn enqueue(repo: Repo, number: Option<u64>, task: Task, precondition: Precondition) -> Write {
         let new_issue = new_issue(&repo, number, &task);
         let (title, interrupt) = (String::new(), false);
-        let enqueue = Enqueue { repo, number, new_issue, title, pr_url: None, task, precondition, interrupt };
+        let enqueue =
+            Enqueue { repo, number, used_numbers: 0, new_issue, title, pr_url: None, task, precondition, interrupt };
         Write::Enqueue { enqueue: Box::new(enqueue), now: now() }
     }
 

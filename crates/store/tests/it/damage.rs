@@ -230,7 +230,7 @@ async fn work_in_progress_without_a_readable_effect_gets_one() {
         }
         world.tamper(damage).await;
         let effects = world.store().claim_effects(now(), 9).await.unwrap();
-        let found: Vec<_> = effects.iter().map(|effect| (effect.issue, effect.effect.clone())).collect();
+        let found: Vec<_> = effects.iter().map(|effect| (effect.issue, effect.effect)).collect();
         assert_eq!(found.len(), 2, "{damage}: {found:?}");
         assert!(found.contains(&(running.id, Effect::Run(lease))), "{damage}: {found:?}");
         assert!(

@@ -151,6 +151,7 @@ pub(crate) fn start(number: u64) -> Enqueue {
     Enqueue {
         repo: repo("acme/api"),
         number: Some(number),
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: format!("issue {number}"),
         pr_url: None,

@@ -3,11 +3,12 @@
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;
+use crate::sqlite::recover::missing_effects;
 use crate::sqlite::row::{self, Columns, effect_columns, issue_columns, run_columns, task_columns};
 
 /// Describes every fault that SQLite finds in the file, and every row that cannot be read.
 pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut statement = connection.prepare("PRAGMA quick_check")?;
+    let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut faults: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
     read_all(connection, REPOS, |row| row::repo(row).map(drop), &mut faults)?;
@@ -16,6 +17,9 @@ pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, S
     read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
     read_all(connection, EFFECTS, |row| row::effect(row).map(drop), &mut faults)?;
     read_all(connection, EVENTS, |row| row::event(row).map(drop), &mut faults)?;
+    faults.extend(missing_effects(connection)?.into_iter().map(|missing| {
+        format!("{}: the effect is missing, so the work does not continue before the next daemon starts", missing.key)
+    }));
     Ok(faults)
 }
 

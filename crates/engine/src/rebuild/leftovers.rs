@@ -1,0 +1,72 @@
+//! Worktrees and rescues of issues of which no run is left.
+
+use std::fs;
+
+use jiff::Timestamp;
+use kugetsu_api::home::Home;
+use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::{IssueId, TaskId};
+use kugetsu_domain::issue::Worktree;
+use kugetsu_domain::naming;
+use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::task::{Task, TaskKind};
+use kugetsu_git::names::BranchName;
+use kugetsu_store::error::StoreError;
+use kugetsu_store::store::Store;
+use kugetsu_store::view::Repo;
+use kugetsu_store::write::Adopt;
+use uuid::Uuid;
+
+/// The message of a task of which nothing is known.
+const MESSAGE: &str = "Continue the work on this issue.";
+/// Longest HEAD that is read, in bytes.
+const HEAD_MAX: u64 = 4096;
+
+/// Returns the branch of a worktree: that which is checked out in its relay, where it was from the beginning.
+pub(super) fn branch_of(home: &Home, directory: &str, number: u64) -> String {
+    let head = home.files(directory).1.join("HEAD");
+    // An agent may have written it.
+    let is_file = fs::symlink_metadata(&head).is_ok_and(|head| head.is_file() && head.len() <= HEAD_MAX);
+    let text = if is_file { fs::read_to_string(&head).unwrap_or_default() } else { String::new() };
+    let branch = text.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
+    let branch = branch.filter(|branch| BranchName::new(branch.clone()).is_ok());
+    branch.unwrap_or_else(|| naming::branch(number, ""))
+}
+
+/// Stores an issue of which only files or rescues are left. Its task is blocked, so that nothing starts by itself.
+pub(super) async fn adopt(
+    store: &Store,
+    repo: &Repo,
+    number: u64,
+    branch: String,
+    now: Timestamp,
+) -> Result<IssueId, StoreError> {
+    let reference = IssueRef { repo: repo.name.clone(), number };
+    let directory = naming::worktree_directory(&reference);
+    let task = Task {
+        reason: Some("the database was rebuilt; what its earlier tasks were is not known".to_owned()),
+        ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, String::new(), MESSAGE.to_owned(), now)
+    };
+    let event = Event::Adopted {
+        task,
+        worktree: Worktree { directory, branch, base_branch: None, base_sha: None },
+        session: None,
+        resumable: false,
+        pr_url: None,
+    };
+    let new_issue = IssueId::new(Uuid::now_v7());
+    let adopt = Adopt { repo: repo.clone(), number, new_issue, title: String::new(), event };
+    Ok(store.adopt(adopt, now).await?.issue.id)
+}
+
+/// Records that an issue has no files any more.
+pub(super) async fn destroyed(
+    store: &Store,
+    issue: IssueId,
+    rescue: Option<String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let notes = vec!["its files were gone when the database was rebuilt".to_owned()];
+    store.apply(issue, Event::DestroyRequested, now).await?;
+    store.apply(issue, Event::Destroyed { rescue, notes }, now).await.map(drop)
+}
