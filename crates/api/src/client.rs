@@ -1,22 +1,25 @@
 //! A client of the daemon, over its unix socket.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::net::UnixStream;
 
 use crate::endpoint::{Encoded, Endpoint, ListEndpoint, Method, Route, StreamEndpoint};
+use crate::endpoints::WARNINGS_HEADER;
+use crate::peer::{Peer, open, refusal};
 use crate::problem::Problem;
 use crate::stream::{LineReader, List, Stream};
+
+/// How long the daemon may take to respond before it has to show that it is alive.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -27,36 +30,57 @@ pub enum ClientError {
     Problem(#[from] Problem),
     #[error("the connection to the daemon broke: {0}")]
     Broken(String),
+    /// It accepts connections, but it does not answer, not even that it is alive.
+    #[error("the daemon{} does not respond", process(*pid))]
+    Unresponsive { pid: Option<i32> },
     /// The response violates the protocol.
     #[error("could not understand the daemon's response: {0}")]
     NotUnderstood(String),
 }
 
 impl ClientError {
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::NotRunning { .. } => Some("start it with `kugetsu daemon start`"),
-            Self::Problem(problem) => problem.hint.as_deref(),
-            Self::Broken(_) => Some("running agents are not affected; `kugetsu status` lists them"),
-            Self::NotUnderstood(_) => {
-                Some("it may be of another version; stop it with `kugetsu daemon stop` and try again")
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotRunning { .. } => "start it with `kugetsu daemon start`",
+            Self::Problem(problem) => return problem.hint.clone(),
+            Self::Broken(_) => "running agents are not affected; `kugetsu status` lists them",
+            Self::Unresponsive { pid: Some(pid) } => {
+                return Some(format!(
+                    "if it was paused, `kill -CONT {pid}` continues it; else end it with `kill -9 {pid}` and try again: \
+                     running agents are not affected, and the next command starts a new daemon"
+                ));
             }
-        }
+            Self::Unresponsive { pid: None } => "end the process `kugetsu daemon run` and try again",
+            Self::NotUnderstood(_) => "it may be of another version; run `kugetsu daemon restart` and try again",
+        };
+        Some(hint.to_owned())
     }
+}
+
+fn process(pid: Option<i32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
 /// A connection to the daemon, for one request at a time.
 #[derive(Debug)]
 pub struct Client {
-    socket: PathBuf,
+    peer: Peer,
     sender: SendRequest<Full<Bytes>>,
+    on_warning: fn(&str),
 }
 
 impl Client {
     /// # Errors
     /// [`ClientError::NotRunning`] if no daemon listens, otherwise [`ClientError::Broken`].
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
-        Ok(Self { socket: socket.to_owned(), sender: open(socket).await? })
+        let (sender, pid) = open(socket).await?;
+        Ok(Self { peer: Peer::new(socket, pid), sender, on_warning: |_| () })
+    }
+
+    /// Calls `show` for each warning of the daemon that comes with a response.
+    #[must_use]
+    pub fn on_warning(self, show: fn(&str)) -> Self {
+        Self { on_warning: show, ..self }
     }
 
     /// Sends a request and returns the response.
@@ -65,11 +89,15 @@ impl Client {
         endpoint: &Endpoint<Request, Response>,
         request: &Request,
     ) -> Result<Response, ClientError> {
-        let response = self.send(&endpoint.route, request).await?;
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        let body = response.into_body().collect().await.map_err(|error| ClientError::Broken(error.to_string()))?;
+        let peer = self.peer.clone();
+        let response = async {
+            let response = self.send(&endpoint.route, request).await?;
+            if !response.status().is_success() {
+                return Err(refusal(response).await);
+            }
+            response.into_body().collect().await.map_err(|error| ClientError::Broken(error.to_string()))
+        };
+        let body = peer.while_alive(PATIENCE, response).await?;
         serde_json::from_slice(&body.to_bytes()).map_err(|error| ClientError::NotUnderstood(error.to_string()))
     }
 
@@ -96,11 +124,15 @@ impl Client {
         route: &Route<Request>,
         request: &Request,
     ) -> Result<LineReader, ClientError> {
-        let response = self.send(route, request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(refusal(response).await);
-        }
-        Ok(LineReader::new(self.sender, response.into_body()))
+        let peer = self.peer.clone();
+        let response = async {
+            match self.send(route, request).await? {
+                response if response.status() == StatusCode::OK => Ok(response),
+                response => Err(refusal(response).await),
+            }
+        };
+        let response = peer.while_alive(PATIENCE, response).await?;
+        Ok(LineReader::new(self.sender, peer, response.into_body()))
     }
 
     async fn send<Fields: Serialize>(
@@ -110,7 +142,7 @@ impl Client {
     ) -> Result<Response<Incoming>, ClientError> {
         let Encoded { target, body } = route.encode(request).map_err(|error| ClientError::Broken(error.to_string()))?;
         if self.sender.ready().await.is_err() {
-            self.sender = open(&self.socket).await?;
+            self.sender = open(self.peer.socket()).await?.0;
         }
         let request = Request::builder()
             .method(match route.method {
@@ -122,32 +154,11 @@ impl Client {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body.into()))
             .map_err(|error| ClientError::Broken(error.to_string()))?;
-        self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))
-    }
-}
-
-async fn open(socket: &Path) -> Result<SendRequest<Full<Bytes>>, ClientError> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        // Reset: the daemon was killed before it accepted the connection.
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
-            ClientError::NotRunning { socket: socket.to_owned() }
-        }
-        _ => ClientError::Broken(format!("{}: {error}", socket.display())),
-    })?;
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| ClientError::Broken(error.to_string()))?;
-    // Ends with the sender; its error reaches the caller through the request that it breaks.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-async fn refusal(response: Response<Incoming>) -> ClientError {
-    let status = response.status();
-    match response.into_body().collect().await {
-        Ok(body) => match serde_json::from_slice::<Problem>(&body.to_bytes()) {
-            Ok(problem) => ClientError::Problem(problem),
-            Err(_) => ClientError::NotUnderstood(format!("status {status}")),
-        },
-        Err(error) => ClientError::Broken(error.to_string()),
+        let response =
+            self.sender.send_request(request).await.map_err(|error| ClientError::Broken(error.to_string()))?;
+        let warnings = response.headers().get(WARNINGS_HEADER);
+        let warnings = warnings.and_then(|header| serde_json::from_slice::<Vec<String>>(header.as_bytes()).ok());
+        warnings.iter().flatten().for_each(|warning| (self.on_warning)(warning));
+        Ok(response)
     }
 }

@@ -11,10 +11,19 @@ use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
-use crate::status::StatusObject;
+use crate::status::{HealthObject, StatusObject};
 use crate::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use crate::why::WhyObject;
 
+/// Version of the protocol between commands, runners and the daemon. It grows when a command cannot work with a daemon of the
+/// version before.
+pub const PROTOCOL: u32 = 1;
+
+/// A header of every response while something is wrong with the daemon: a JSON array of messages for people.
+pub const WARNINGS_HEADER: &str = "kugetsu-warnings";
+
+/// Whether the daemon works. It answers at once, or not at all.
+pub const HEALTH: Endpoint<NoFields, HealthObject> = Endpoint::get("/v1/health");
 pub const STATUS: Endpoint<NoFields, StatusObject> = Endpoint::get("/v1/status");
 /// Checks the database. Returns a sentence for each problem.
 pub const CHECK: Endpoint<NoFields, Vec<String>> = Endpoint::get("/v1/check");

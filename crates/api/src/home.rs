@@ -27,13 +27,22 @@ pub struct Home(PathBuf);
 #[error("could not use kugetsu's home {}: {why}", home.display())]
 pub struct HomeError {
     home: PathBuf,
-    why: String,
+    why: io::Error,
 }
 
 impl HomeError {
+    /// Another home is no help on a full disk: the work is in this one.
     pub fn hint(&self) -> Option<String> {
-        Some("set KUGETSU_HOME to a writable directory".to_owned())
+        Some(match is_full(&self.why) {
+            true => format!("free some space on the disk of {}, and try again", self.home.display()),
+            false => "set KUGETSU_HOME to a writable directory".to_owned(),
+        })
     }
+}
+
+/// Whether the disk or the user's quota is full.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl Home {
@@ -46,7 +55,8 @@ impl Home {
         &self.0
     }
 
-    /// Creates the directory and those in it, readable by their owner only, and checks that they are writable.
+    /// Creates the directory and those in it, readable by their owner only, and checks that they are writable. A full disk is no
+    /// error as long as nothing is missing: what is there can be read and removed.
     pub fn create(&self) -> Result<(), HomeError> {
         let directories = self.directories();
         for directory in std::iter::once(self.path()).chain(directories.iter().map(PathBuf::as_path)) {
@@ -54,15 +64,21 @@ impl Home {
                 .recursive(true)
                 .mode(0o700)
                 .create(directory)
-                .map_err(|error| self.unusable(&error))?;
+                .map_err(|error| self.unusable(error))?;
         }
-        self.probe().map_err(|error| self.unusable(&error))
+        match self.probe() {
+            Err(error) if !is_full(&error) => Err(self.unusable(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file in the directory and removes it: a full disk or another owner shows only then.
     pub fn probe(&self) -> io::Result<()> {
         let probe = self.0.join(format!(".writable-{}", std::process::id()));
-        fs::write(&probe, b"kugetsu").and_then(|()| fs::remove_file(&probe))
+        let written = fs::write(&probe, b"kugetsu");
+        // An empty file is left if the disk is full.
+        let removed = fs::remove_file(&probe);
+        written.and(removed)
     }
 
     /// Returns the directories in it that are missing.
@@ -83,8 +99,8 @@ impl Home {
         ]
     }
 
-    fn unusable(&self, error: &io::Error) -> HomeError {
-        HomeError { home: self.0.clone(), why: error.to_string() }
+    fn unusable(&self, why: io::Error) -> HomeError {
+        HomeError { home: self.0.clone(), why }
     }
 
     /// The database has its own directory, because the home is watched for changed settings.
@@ -101,7 +117,7 @@ impl Home {
         self.0.join("home.id")
     }
 
-    /// What is in the home but not in the database, moved out of the way.
+    /// Directories that the database does not know, moved out of the way.
     pub fn quarantine(&self) -> PathBuf {
         self.0.join("quarantine")
     }

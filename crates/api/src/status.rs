@@ -4,6 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::RunObject;
 
+/// Whether the daemon works, cheap to find out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthObject {
+    pub version: String,
+    /// See [`PROTOCOL`](crate::endpoints::PROTOCOL).
+    pub protocol: u32,
+    pub pid: u32,
+    /// Number of requests in progress that change something.
+    pub requests: u64,
+    /// Whether a service manager started the daemon.
+    pub managed: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusObject {
     pub version: String,

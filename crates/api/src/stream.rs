@@ -1,15 +1,21 @@
 //! Responses that are read line by line, so that neither side holds them whole.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::client::ClientError;
+use crate::peer::Peer;
+use crate::problem::Problem;
 use crate::record::RECORD_MAX;
 
+/// How long nothing may come before the daemon has to show that it is alive. Streams are silent while nothing happens.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum length of a line, in bytes. The longest stored message fits, too. A peer that sends more is broken.
 const LINE_MAX: usize = 8 * RECORD_MAX;
 
@@ -25,17 +31,31 @@ impl<Item: DeserializeOwned> Stream<Item> {
         Self { lines, item: PhantomData }
     }
 
-    /// Returns the next item; `None` if the daemon has ended the stream.
+    /// Returns the next item; `None` if the daemon has ended the stream and it is complete.
     pub async fn next(&mut self) -> Result<Option<Item>, ClientError> {
         loop {
             match self.lines.next().await? {
                 Some(line) if line.is_empty() => {}
+                // The daemon failed. It breaks the connection as well, for clients that do not know this line.
+                Some(line) if line.starts_with(FAILURE) => {
+                    let StreamFailure { problem } = parse(&line)?;
+                    return Err(ClientError::Problem(problem));
+                }
                 Some(line) => return parse(&line).map(Some),
                 None => return Ok(None),
             }
         }
     }
 }
+
+/// The last line of a stream that ends because something failed. A complete stream ends without one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StreamFailure {
+    pub problem: Problem,
+}
+
+/// The beginning of such a line. No item begins like this.
+const FAILURE: &[u8] = b"{\"problem\":";
 
 /// A JSON array that arrives item by item, as a [`ListEndpoint`](crate::endpoint::ListEndpoint) sends it.
 #[derive(Debug)]
@@ -80,6 +100,7 @@ fn parse<Item: DeserializeOwned>(line: &[u8]) -> Result<Item, ClientError> {
 pub(crate) struct LineReader {
     // The connection lives as long as its sender.
     _sender: SendRequest<Full<Bytes>>,
+    peer: Peer,
     body: Incoming,
     buffer: Vec<u8>,
     /// Where the next line begins in the buffer.
@@ -89,8 +110,8 @@ pub(crate) struct LineReader {
 }
 
 impl LineReader {
-    pub(crate) fn new(sender: SendRequest<Full<Bytes>>, body: Incoming) -> Self {
-        Self { _sender: sender, body, buffer: Vec::new(), start: 0, searched: 0 }
+    pub(crate) fn new(sender: SendRequest<Full<Bytes>>, peer: Peer, body: Incoming) -> Self {
+        Self { _sender: sender, peer, body, buffer: Vec::new(), start: 0, searched: 0 }
     }
 
     /// Returns the next line without its end; `None` at the end of the body. A last line without an end is dropped.
@@ -110,7 +131,8 @@ impl LineReader {
             if self.buffer.len() > LINE_MAX {
                 return Err(ClientError::NotUnderstood(format!("a line is longer than {LINE_MAX} bytes")));
             }
-            match self.body.frame().await {
+            let frame = async { Ok(self.body.frame().await) };
+            match self.peer.while_alive(PATIENCE, frame).await? {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ClientError::Broken(error.to_string())),
                 Some(Ok(frame)) => {

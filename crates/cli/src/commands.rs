@@ -38,6 +38,7 @@ use crate::daemon::{log, serve};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::paths::home;
+use crate::setup;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -102,6 +103,11 @@ impl Command {
 
 impl Cli {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        if !matches!(self.command, Command::Runner(_) | Command::Tools(_))
+            && let Ok(home) = home()
+        {
+            setup::protect_home(home.path())?;
+        }
         if self.verbose > 0 && !self.command.has_own_log() {
             log::init_verbose(self.verbose, home().ok().as_ref())?;
         }

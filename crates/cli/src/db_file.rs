@@ -14,7 +14,7 @@ use kugetsu_store::store::Store;
 use crate::daemon::lock::{self, Lock};
 use crate::failure::Failure;
 
-/// A new database that has not taken its place yet. It is removed when it is dropped.
+/// A new database that is not in use yet. It is removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct NewDb {
     home: Home,
@@ -93,7 +93,7 @@ impl NewDb {
     }
 
     /// Makes it the database of the home. Returns where the file is that was there before.
-    pub(crate) async fn take_place(mut self) -> Result<Option<PathBuf>, Failure> {
+    pub(crate) async fn put_in_use(mut self) -> Result<Option<PathBuf>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(format!("could not store the new database: {error}"));
         let id = match home_id::read(&self.home) {
             Ok(Some(id)) => id.to_string(),
@@ -161,7 +161,7 @@ impl NewDb {
 
 impl Drop for NewDb {
     fn drop(&mut self) {
-        // It has taken its place, or it is of no use; the next one removes what this cannot.
+        // It is in use under its final name, or useless; the next one removes what this cannot.
         let _ = self.remove();
     }
 }

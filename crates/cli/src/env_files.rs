@@ -13,6 +13,7 @@ use crate::assignments::{self, Assignment, Value};
 use crate::atomic;
 use crate::failure::Failure;
 use crate::names::is_plain;
+use crate::regular_file;
 
 /// Name of the file that applies to every agent.
 pub(crate) const DEFAULT: &str = "default";
@@ -213,7 +214,7 @@ fn upsert(variables: &mut Vec<Variable>, new: Variable) {
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read,
     }

@@ -53,7 +53,10 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Problem(problem) => Exit::of_problem(problem.kind),
-            ClientError::NotRunning { .. } | ClientError::Broken(_) | ClientError::NotUnderstood(_) => Exit::Failed,
+            ClientError::NotRunning { .. }
+            | ClientError::Broken(_)
+            | ClientError::Unresponsive { .. }
+            | ClientError::NotUnderstood(_) => Exit::Failed,
         };
         Self { exit, ..Self::new(error.to_string()).hints(error.hint()) }
     }

@@ -10,6 +10,11 @@ use crate::failure::Failure;
 /// `$KUGETSU_HOME`, or `~/.kugetsu`.
 pub(crate) fn home() -> Result<Home, Failure> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(own) = set("KUGETSU_HOME").filter(|own| !own.is_absolute()) {
+        // It would be another home in each directory.
+        return Err(Failure::usage(format!("KUGETSU_HOME is not an absolute path: {}", own.display()))
+            .hint(format!("set it to one, such as KUGETSU_HOME=$PWD/{}", own.display())));
+    }
     let directory = match (set("KUGETSU_HOME"), set("HOME")) {
         (Some(own), _) => own,
         (None, Some(user)) => user.join(".kugetsu"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use kugetsu_api::home::Home;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::config::{script, template};
 use crate::daemon::{lock, log_file};
 use crate::failure::Failure;
+use crate::regular_file;
 use crate::ui;
 use crate::{atomic, env_files};
 
@@ -38,7 +39,10 @@ pub(crate) struct InitReport {
 pub(crate) fn ensure_home(home: &Home) -> Result<(), Failure> {
     home.create()?;
     if home.config().exists() {
-        return make_private(home.path(), &mut InitReport::default());
+        let mut report = InitReport::default();
+        make_private(home.path(), &mut report)?;
+        report.notes.iter().for_each(ui::note);
+        return Ok(());
     }
     let report = create_home(home, false)?;
     if !report.made.is_empty() {
@@ -47,6 +51,30 @@ pub(crate) fn ensure_home(home: &Home) -> Result<(), Failure> {
     if SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) {
         ui::note("the home contains the script's sessions and queue; to take them over: kugetsu init");
     }
+    Ok(())
+}
+
+/// Refuses a home of another user: what is in it decides which programs run. Takes the right to write it from others.
+pub(crate) fn protect_home(home: &Path) -> Result<(), Failure> {
+    let Ok(metadata) = fs::metadata(home) else { return Ok(()) };
+    let (owner, own) = (metadata.uid(), nix::unistd::geteuid().as_raw());
+    if owner != own {
+        return Err(Failure::new(format!(
+            "kugetsu's home {} belongs to another user: its owner is user {owner}, this is user {own}",
+            home.display()
+        ))
+        .hint("run the command as its owner, or set KUGETSU_HOME to a directory of your own"));
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(home, fs::Permissions::from_mode(mode & 0o755)).map_err(|error| unwritable(home, &error))?;
+    ui::warning(format!(
+        "kugetsu's home {} could be changed by other users (mode {:o}); now only you can change it",
+        home.display(),
+        mode & 0o777
+    ));
     Ok(())
 }
 
@@ -153,7 +181,7 @@ fn make_private(path: &Path, report: &mut InitReport) -> Result<(), Failure> {
 }
 
 fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
         Err(error) => Err(env_files::unreadable(path, &error)),
@@ -165,7 +193,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("could not write {}: {error}", path.display()))
+    let failure = Failure::new(format!("could not write {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint("free some space on that disk"),
+        _ => failure,
+    }
 }
 
 #[cfg(test)]

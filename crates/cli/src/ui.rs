@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "the only file that prints")]
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::future::Future;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::{self, Command};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use clap::builder::StyledStr;
@@ -234,6 +235,14 @@ pub(crate) async fn notify_if_slow<Output>(notice: &str, work: impl Future<Outpu
 
 pub(crate) fn warning(text: impl AsRef<str>) {
     write_stderr(Tone::Warning, "warning: ", text.as_ref());
+}
+
+/// Prints a warning of the daemon, unless this process has printed it before.
+pub(crate) fn warn_once(text: &str) {
+    static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned()) {
+        warning(text);
+    }
 }
 
 pub(crate) fn failure(failure: &Failure) {

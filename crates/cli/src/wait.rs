@@ -56,8 +56,7 @@ impl Watch<'_> {
             match self.until_ended_or_disconnected().await {
                 Ok(task) => return Ok(task),
                 Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => {
-                    let task = &self.task.run.task;
-                    connect::reconnect_or_fail(self.home, "the run continues without it", task).await?;
+                    connect::reconnect(self.home, "the run continues without it").await?;
                 }
                 Err(error) => return Err(error.into()),
             }

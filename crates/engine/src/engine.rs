@@ -68,6 +68,8 @@ struct Inner {
     used_numbers: StdMutex<HashMap<RepoRef, u64>>,
     /// Repositories that are known to be stored, so that a further task for one of them costs no query.
     stored_repos: StdMutex<HashSet<(RepoRef, String)>>,
+    /// Why nothing can be stored at the moment.
+    trouble: StdMutex<Option<StoreError>>,
     started_at: Timestamp,
 }
 
@@ -86,6 +88,7 @@ impl Engine {
             naming: Mutex::new(()),
             used_numbers: StdMutex::default(),
             stored_repos: StdMutex::default(),
+            trouble: StdMutex::default(),
             started_at,
         }))
     }
@@ -130,6 +133,15 @@ impl Engine {
 
     pub fn runners(&self) -> &RunnerConnections {
         &self.0.runners
+    }
+
+    /// Why nothing can be stored at the moment: what is shown may not be true any more.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Option<StoreError>) {
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub fn started_at(&self) -> Timestamp {

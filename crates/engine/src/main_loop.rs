@@ -41,10 +41,12 @@ async fn run(engine: Engine) {
         let deadline = match state.pass().await {
             Ok(next) => {
                 failures = 0;
+                engine.set_trouble(None);
                 next
             }
             Err(error) => {
                 failures += 1;
+                engine.set_trouble(Some(error.clone()));
                 let delay = backoff::delay(failures);
                 tracing::error!(%error, "the database failed; trying again in {delay:?}");
                 Some(engine.clock().after(delay))

@@ -11,7 +11,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
-use crate::home::backups;
+use crate::home::{backups, reserve};
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
 use crate::repositories;
@@ -79,6 +79,11 @@ pub(crate) async fn maintain(engine: Engine) {
             Ok(None) => {}
             Ok(Some(path)) => tracing::info!(path = %path.display(), "the database is backed up"),
             Err(error) => tracing::warn!(%error, "the database could not be backed up; the next attempt is in an hour"),
+        }
+        let home = engine.home().clone();
+        let made = tokio::task::spawn_blocking(move || reserve::make(&home)).await;
+        if let Err(error) = made.map_err(std::io::Error::from).flatten() {
+            tracing::warn!(%error, "no space could be reserved for a full disk");
         }
         match clean(&engine, engine.settings().queue.keep).await {
             Ok(0) => {}

@@ -39,15 +39,24 @@ pub enum OpenError {
     Unreadable { path: PathBuf, reason: String },
     #[error("could not write the database {}: {reason}", path.display())]
     Unwritable { path: PathBuf, reason: String },
+    #[error("could not open the database {}: the disk is full", path.display())]
+    DiskFull { path: PathBuf },
 }
 
 impl OpenError {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Newer { .. } => Some("install that version again, or use another home with KUGETSU_HOME"),
+            Self::Newer { .. } => {
+                Some("install that version again, or restore an earlier backup with `kugetsu db restore <file>`")
+            }
             Self::Older { .. } => Some("the daemon migrates it when it starts: `kugetsu daemon start`"),
-            Self::Invalid { .. } => Some("move the file away to start with an empty database"),
+            Self::Invalid { .. } => {
+                Some("restore a backup with `kugetsu db restore`, or rebuild it with `kugetsu db rebuild`")
+            }
+            Self::DiskFull { .. } => {
+                Some("free some space on that disk, and try again; running agents are not affected")
+            }
             Self::Unreadable { .. } | Self::Unwritable { .. } => None,
         }
     }

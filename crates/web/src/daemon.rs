@@ -1,10 +1,12 @@
 //! Requests about the daemon itself.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use kugetsu_api::endpoint::NoFields;
+use kugetsu_api::endpoints;
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::status::StatusObject;
+use kugetsu_api::status::{HealthObject, StatusObject};
 use kugetsu_engine::home::quarantine;
 use kugetsu_engine::queries;
 use kugetsu_process::Tracking;
@@ -12,6 +14,9 @@ use kugetsu_process::Tracking;
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::run_object;
+
+/// How long the database may take to answer whether it works.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Detected once, because detection creates a cgroup and starts a process.
 static TRACKING: LazyLock<Tracking> = LazyLock::new(Tracking::detect);
@@ -40,6 +45,24 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
         settings_error: diagnostics.error,
         settings_warnings: diagnostics.warnings,
+    })
+}
+
+/// The database counts as well: a daemon that cannot read it cannot work.
+pub(crate) async fn health(app: AppState, _: NoFields) -> Result<HealthObject, ApiError> {
+    let reading = tokio::time::timeout(HEALTH_TIMEOUT, app.engine.store().last_event(None, None)).await;
+    let failed = |why: &str| {
+        Problem::new(ProblemKind::Failed, why.to_owned())
+            .hint("look at its log with `kugetsu doctor`; `kugetsu daemon restart` starts it again, and runs continue")
+    };
+    reading.map_err(|_| failed("the daemon's database does not respond"))??;
+    Ok(HealthObject {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: endpoints::PROTOCOL,
+        pid: std::process::id(),
+        requests: app.control.requests.count(),
+        // Set by systemd for what it starts.
+        managed: std::env::var_os("INVOCATION_ID").is_some(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Issues, their events and transcripts, and their rescues.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use kugetsu_api::adopt::{AdoptRequest, AdoptedObject};
 use kugetsu_api::endpoint::NoFields;
@@ -137,7 +137,7 @@ pub(crate) async fn events(app: AppState, query: EventsQuery) -> Result<NdJson<E
         None => None,
     };
     let events = queries::events::events(&app.engine, issue, (query.after, since), query.follow);
-    Ok(NdJson::new(receiver_stream(events).map(event_object)))
+    Ok(NdJson::new(receiver_stream(events).map_ok(event_object)))
 }
 
 pub(crate) async fn transcript(app: AppState, query: TranscriptQuery) -> Result<NdJson<Record>, ApiError> {

@@ -15,5 +15,5 @@ mod runs;
 mod serve;
 mod tasks;
 
-pub use app_state::{Control, SettingsDiagnostics, Stale};
-pub use serve::serve;
+pub use app_state::{Control, Requests, SettingsDiagnostics, Stale};
+pub use serve::{Socket, serve};

@@ -1,6 +1,9 @@
 //! The table of endpoints and their handlers.
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use kugetsu_api::endpoints;
 use kugetsu_api::problem::{Problem, ProblemKind};
@@ -12,7 +15,10 @@ use crate::routes::Routes;
 use crate::{daemon, issues, runs, tasks};
 
 pub(crate) fn router(engine: Engine, control: Control) -> Router {
+    let requests = control.requests.clone();
+    let warned = AppState { engine: engine.clone(), control: control.clone() };
     Routes(Router::new())
+        .add(endpoints::HEALTH, daemon::health)
         .add(endpoints::STATUS, daemon::status)
         .add(endpoints::CHECK, daemon::check)
         .add(endpoints::STOP, daemon::stop)
@@ -45,11 +51,23 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .0
         .route(runs::RECORDS_PATH, post(runs::records))
         .fallback(unknown)
+        .layer(from_fn(move |request: Request, next: Next| {
+            let counted = (request.method() == Method::POST).then(|| requests.begin());
+            let warned = warned.clone();
+            async move {
+                let mut response = next.run(request).await;
+                drop(counted);
+                if let Some(warnings) = warned.warnings() {
+                    response.headers_mut().insert(endpoints::WARNINGS_HEADER, warnings);
+                }
+                response
+            }
+        }))
         .with_state(AppState { engine, control })
 }
 
 async fn unknown() -> ApiError {
     Problem::new(ProblemKind::Usage, "the daemon does not support this request")
-        .hint("it may be of another version; stop it with `kugetsu daemon stop` and try again")
+        .hint("it may be of another version; run `kugetsu daemon restart` and try again")
         .into()
 }

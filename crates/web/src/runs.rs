@@ -25,7 +25,7 @@ pub(crate) async fn report(app: AppState, report: Report) -> Result<Acknowledged
 pub(crate) async fn control(app: AppState, query: RunQuery) -> Result<NdJson<RunnerControl>, ApiError> {
     let (first, later) = report::connect(&app.engine, run_id(&query.run)?).await?;
     let later = futures::stream::iter(later).flat_map(receiver_stream);
-    Ok(NdJson::new(futures::stream::iter(first).chain(later)))
+    Ok(NdJson::new(futures::stream::iter(first).chain(later).map(Ok)))
 }
 
 /// The path of reports of runners of version 0.1 that have outlived an upgrade: records, one JSON object per line, from byte

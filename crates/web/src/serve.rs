@@ -4,9 +4,11 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use axum::serve::Listener;
 use kugetsu_engine::Engine;
-use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
 
 use crate::app_state::Control;
 use crate::router::router;
@@ -18,7 +20,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 pub async fn serve(
     engine: Engine,
     control: Control,
-    listener: UnixListener,
+    listener: Socket,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stopping, mut stopped) = watch::channel(false);
@@ -36,5 +38,31 @@ pub async fn serve(
     tokio::select! {
         ended = serving.into_future() => ended,
         () = grace_is_over => Ok(()),
+    }
+}
+
+/// Accepts connections on a socket, and on the next one once there is one: a socket whose file was deleted can no longer be
+/// found by anyone.
+#[derive(Debug)]
+pub struct Socket {
+    pub listener: UnixListener,
+    pub next: mpsc::Receiver<UnixListener>,
+}
+
+impl Listener for Socket {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            tokio::select! {
+                accepted = Listener::accept(&mut self.listener) => return accepted,
+                Some(next) = self.next.recv() => self.listener = next,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }

@@ -58,6 +58,11 @@ Examples:
 Examples:
   kugetsu daemon stop")]
     Stop,
+    /// Stop the daemon and start it again. Runs continue.
+    #[command(after_help = "\
+Examples:
+  kugetsu daemon restart")]
+    Restart,
     /// Show whether the daemon is running.
     #[command(after_help = "\
 Examples:
@@ -78,7 +83,7 @@ Examples:
 pub(crate) async fn run(home: &Home, action: Control) -> Result<Exit, Failure> {
     match action {
         Control::Start => {
-            if connect::running(home).await?.is_some() {
+            if connect::running_or_hidden(home).await?.is_some() {
                 ui::line("the daemon is already running");
             } else {
                 setup::ensure_home(home)?;
@@ -88,16 +93,31 @@ pub(crate) async fn run(home: &Home, action: Control) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Control::Stop => stop(home).await,
+        Control::Restart => {
+            if end(home).await? {
+                ui::line("stopped the daemon");
+            }
+            setup::ensure_home(home)?;
+            start::start(home).await?;
+            ui::line("started the daemon");
+            Ok(Exit::Done)
+        }
         Control::Status { json } => status(home, json).await,
         Control::Install => install(home).await,
     }
 }
 
 async fn stop(home: &Home) -> Result<Exit, Failure> {
-    let Some(mut client) = connect::running(home).await? else {
-        ui::line("the daemon is not running");
-        return Ok(Exit::Done);
-    };
+    ui::line(match end(home).await? {
+        true => "stopped the daemon; runs continue and report once it is back",
+        false => "the daemon is not running",
+    });
+    Ok(Exit::Done)
+}
+
+/// Stops the daemon and waits for its end. Returns false if none was running.
+async fn end(home: &Home) -> Result<bool, Failure> {
+    let Some(mut client) = connect::running_or_hidden(home).await? else { return Ok(false) };
     client.call(&endpoints::STOP, &NoFields {}).await?;
     let ended = lock::released(home, STOP_TIMEOUT)
         .await
@@ -107,12 +127,11 @@ async fn stop(home: &Home) -> Result<Exit, Failure> {
         return Err(Failure::new(format!("the daemon{pid} is still stopping after {} s", STOP_TIMEOUT.as_secs()))
             .hint(format!("read its log {}", home.log().display())));
     }
-    ui::line("stopped the daemon; runs continue and report once it is back");
-    Ok(Exit::Done)
+    Ok(true)
 }
 
 async fn status(home: &Home, json: bool) -> Result<Exit, Failure> {
-    let status = match connect::running(home).await? {
+    let status = match connect::running_or_hidden(home).await? {
         Some(mut client) => Some(client.call(&endpoints::STATUS, &NoFields {}).await?),
         None => None,
     };

@@ -183,7 +183,7 @@ async fn restore(home: &Home, file: Option<PathBuf>) -> Result<Exit, Failure> {
         }
     };
     let new = db_file::create(home, Some(&file))?;
-    let faults = new.store()?.check().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
+    let damage = new.store()?.check().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
     let own = home_id::read(home).ok().flatten().map(|id| id.to_string());
     let stored = new.store()?.home().await.map_err(|error| Failure::new(error.to_string()))?;
     if let (Some(own), Some(stored)) = (&own, &stored)
@@ -192,10 +192,10 @@ async fn restore(home: &Home, file: Option<PathBuf>) -> Result<Exit, Failure> {
         return Err(Failure::new(format!("{} is a copy of the database of another home", file.display()))
             .hint(format!("to use it all the same, remove {} first", home.id().display())));
     }
-    let kept = new.take_place().await?;
+    let kept = new.put_in_use().await?;
     ui::line(format!("restored the database from {}", file.display()));
-    for fault in &faults {
-        ui::warning(format!("the copy is damaged: {fault}"));
+    for row in &damage {
+        ui::warning(format!("the copy is damaged: {row}"));
     }
     print_kept(kept.as_deref());
     ui::note(
@@ -232,7 +232,7 @@ async fn rebuild_database(home: &Home, json: bool) -> Result<Exit, Failure> {
     let rebuilt = rebuild(home, new.store()?, known, Timestamp::now()).await;
     let Rebuilt { issues, left } =
         rebuilt.map_err(|error| Failure::new(format!("could not rebuild the database: {error}")))?;
-    let kept = new.take_place().await?;
+    let kept = new.put_in_use().await?;
     let issues: Vec<IssueReport> = issues
         .into_iter()
         .map(|issue| IssueReport { issue: issue.reference, state: issue.state, runs: issue.runs })
@@ -249,7 +249,7 @@ async fn rebuild_database(home: &Home, json: bool) -> Result<Exit, Failure> {
         ui::table(&["ISSUE", "STATE", "RUNS"], &rows);
     }
     for left in &left {
-        ui::warning(format!("left as it is: {left}"));
+        ui::warning(format!("left unchanged: {left}"));
     }
     ui::line("not known to the home, and so lost unless a backup has it:");
     for lost in NOT_KNOWN {

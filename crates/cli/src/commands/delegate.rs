@@ -176,7 +176,7 @@ async fn wait_until(
         match wait_until_disconnected(home, message, &condition).await {
             Ok(state) => return Ok(state),
             Err(ClientError::Broken(_) | ClientError::NotRunning { .. }) => {
-                connect::reconnect_or_fail(home, "runs continue without it", &message.task).await?;
+                connect::reconnect(home, "runs continue without it").await?;
             }
             Err(error) => return Err(error.into()),
         }

@@ -87,10 +87,7 @@ pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {
             Ok(()) => break,
             // Runs continue without the daemon.
             Err(Interrupted::Disconnected) if arguments.follow => {
-                if !connect::reconnect(home).await? {
-                    return Err(Failure::new("the daemon was stopped; the run continues")
-                        .hint(format!("to keep following it, run `kugetsu logs -f {issue}`")));
-                }
+                connect::reconnect(home, "the run continues without it").await?;
             }
             Err(interrupted) => return Err(interrupted.into()),
         }

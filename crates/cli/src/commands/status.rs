@@ -134,7 +134,7 @@ pub(crate) fn print_daemon(status: &StatusObject) {
         ));
     }
     if let Some(error) = &status.settings_error {
-        ui::warning(format!("{error}; the last valid settings stay in effect"));
+        ui::warn_once(&format!("{error}; the last valid settings stay in effect"));
     }
     for warning in &status.settings_warnings {
         ui::warning(warning);

@@ -1,6 +1,5 @@
 //! Edits `config.toml`: comments and everything else in it stay as they are.
 
-use std::fs;
 use std::io;
 
 use kugetsu_api::home::Home;
@@ -8,6 +7,7 @@ use toml_edit::{Document, DocumentMut, InlineTable, Item, Table, TableLike, Toml
 
 use crate::atomic;
 use crate::failure::Failure;
+use crate::regular_file;
 
 use super::layer::ConfigError;
 use super::load::errors_in;
@@ -71,9 +71,9 @@ pub(crate) fn replace(home: &Home, before: &str, after: &str) -> Result<Option<C
 
 /// Returns the text of the file; empty if it does not exist.
 pub(crate) fn read(home: &Home) -> io::Result<String> {
-    match fs::read_to_string(home.config()) {
+    match regular_file::read(&home.config()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read,
+        read => String::from_utf8(read?).map_err(|_| io::Error::other("it is not valid UTF-8")),
     }
 }
 
@@ -188,6 +188,8 @@ fn without_entry(text: &str, section: &str, entry: &str) -> Result<Option<String
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::{layer, template};
 

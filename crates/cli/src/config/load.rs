@@ -3,7 +3,6 @@
 //! The caller passes the environment in; nothing here reads it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +15,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
+use crate::regular_file;
 use crate::{atomic, env_files};
 
 use super::entries;
@@ -207,7 +207,7 @@ fn text(path: &Path) -> Result<Option<String>, ConfigError> {
 }
 
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         // A directory called `config` is not the script's file.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
@@ -217,6 +217,7 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;

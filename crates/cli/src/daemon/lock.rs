@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use tokio::sync::oneshot;
 
@@ -21,27 +22,46 @@ pub(crate) struct Lock {
 pub(crate) struct Holder {
     pub(crate) pid: u32,
     pub(crate) version: String,
+    /// See [`PROTOCOL`](kugetsu_api::endpoints::PROTOCOL); 0 for a daemon from before there was one.
+    pub(crate) protocol: u32,
 }
 
-/// Takes the lock. Returns `None` if another process holds it.
+/// Takes the lock for a command, which keeps daemons away. Returns `None` if another process holds it.
 pub(crate) fn take(home: &Home) -> io::Result<Option<Lock>> {
+    let Some(file) = take_file(home)? else { return Ok(None) };
+    file.set_len(0)?;
+    Ok(Some(Lock { _file: file }))
+}
+
+/// Takes the lock for a daemon, which becomes the [`holder`]. Returns `None` if another process holds it.
+pub(crate) fn take_for_daemon(home: &Home) -> io::Result<Option<Lock>> {
+    let Some(mut file) = take_file(home)? else { return Ok(None) };
+    let text = format!("{} {}\nprotocol {}\n", std::process::id(), env!("CARGO_PKG_VERSION"), endpoints::PROTOCOL);
+    // Shortened afterwards: on a full disk, the bytes that were there can be replaced, but not written again.
+    match file.write_all(text.as_bytes()).and_then(|()| file.set_len(text.len() as u64)) {
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
+        _ => Ok(Some(Lock { _file: file })),
+    }
+}
+
+fn take_file(home: &Home) -> io::Result<Option<File>> {
     let mut file = open(home)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    file.set_len(0)?;
     file.rewind()?;
-    writeln!(file, "{} {}", std::process::id(), env!("CARGO_PKG_VERSION"))?;
-    Ok(Some(Lock { _file: file }))
+    Ok(Some(file))
 }
 
-/// The process that held the lock last. It may have ended since; see [`is_held`].
+/// The daemon that held the lock last. It may have ended since; see [`is_held`].
 pub(crate) fn holder(home: &Home) -> Option<Holder> {
     let text = fs::read_to_string(home.lock()).ok()?;
-    let (pid, version) = text.trim().split_once(' ')?;
-    Some(Holder { pid: pid.parse().ok()?, version: version.to_owned() })
+    let mut lines = text.lines();
+    let (pid, version) = lines.next()?.trim().split_once(' ')?;
+    let protocol = lines.find_map(|line| line.strip_prefix("protocol ")?.parse().ok()).unwrap_or(0);
+    Some(Holder { pid: pid.parse().ok()?, version: version.to_owned(), protocol })
 }
 
 /// Whether a process holds the lock. Creates no file.
@@ -94,12 +114,16 @@ mod tests {
     async fn lock_is_exclusive() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
-        let held = take(&home).unwrap().unwrap();
+        let held = take_for_daemon(&home).unwrap().unwrap();
         assert!(take(&home).unwrap().is_none());
-        assert_eq!(holder(&home).unwrap().pid, std::process::id());
+        let found = holder(&home).unwrap();
+        assert_eq!((found.pid, found.protocol), (std::process::id(), endpoints::PROTOCOL));
         drop(held);
+        fs::write(home.lock(), "12 0.1.0\n").unwrap();
+        assert_eq!(holder(&home).unwrap(), Holder { pid: 12, version: "0.1.0".to_owned(), protocol: 0 });
         assert!(released(&home, Duration::from_secs(60)).await.unwrap());
         assert!(take(&home).unwrap().is_some());
+        assert_eq!(holder(&home), None, "a command is no daemon");
     }
 
     #[tokio::test]

@@ -3,14 +3,15 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use kugetsu_api::home::Home;
+use kugetsu_api::program;
 use kugetsu_engine::clock::Clock;
 use kugetsu_engine::home::open::open_home;
 use kugetsu_engine::runners::launch::process_runner;
@@ -19,7 +20,7 @@ use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
 use kugetsu_store::store::Store;
-use kugetsu_web::{Control, Stale};
+use kugetsu_web::{Control, Requests, Socket, Stale};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::UnixListener;
 use tokio::runtime::Builder;
@@ -57,6 +58,12 @@ pub(crate) fn run(home: &Home, ready: Option<RawFd>) -> Result<(), Failure> {
 fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Failure> {
     home.create()?;
     let socket = socket(home)?;
+    // A command that misses the socket sends this to the holder of the lock, which may not listen to it yet.
+    // SAFETY: ignoring a signal runs no code.
+    #[expect(unsafe_code, reason = "the signature of signal(2)")]
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+    }
     match take_lock(home, &socket)? {
         // Never dropped: everything in this process may use the home, so only its exit may release the lock.
         Some(lock) => std::mem::forget(lock),
@@ -90,7 +97,7 @@ fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Fai
 fn take_lock(home: &Home, socket: &Path) -> Result<Option<Lock>, Failure> {
     let begin = Instant::now();
     loop {
-        let taken = lock::take(home)
+        let taken = lock::take_for_daemon(home)
             .map_err(|error| Failure::new(format!("could not lock {}: {error}", home.lock().display())))?;
         if taken.is_some() || UnixStream::connect(socket).is_ok() {
             return Ok(taken);
@@ -118,7 +125,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let files = settings::Files::new(home);
     let (initial, diagnostics) = settings::initial(home, &masks).map_err(|error| Failure::usage(error.to_string()))?;
     let git = Git::find().await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
-    let program = env::current_exe().map_err(|error| failed("could not find the path of this program", &error))?;
+    let unknown = |error: io::Error| failed("could not find the path of this program", &error);
+    let (program, name) = (program::same().map_err(unknown)?, program::path().map_err(unknown)?);
     let mut opened = open::open(&home.database()).map_err(not_opened)?;
     let store = opened.store.clone();
     let (sender, receiver) = watch::channel(Arc::new(initial));
@@ -131,7 +139,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
         env_files: settings::env_files(home),
         git,
         clock: Clock::System,
-        start_runner: process_runner(program, home.path().to_owned()),
+        start_runner: process_runner(program, name, home.path().to_owned()),
     });
 
     open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
@@ -139,8 +147,9 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let (stop, mut stopped) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(8);
     let (changed, changes) = mpsc::channel(1);
+    let (socket_changed, socket_changes) = mpsc::channel(1);
     // Dropping it would end the watch.
-    let _watcher = match watcher::watch(home, changed.clone()) {
+    let _watcher = match watcher::watch(home, changed.clone(), socket_changed.clone()) {
         Ok(watcher) => Some(watcher),
         Err(error) => {
             tracing::warn!(%error, "could not watch the settings files; only `kugetsu config set` and SIGHUP reload them");
@@ -154,7 +163,9 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
     let mut hang_up = handler(SignalKind::hangup())?;
-    let listener = listen(socket)?;
+    let (sender, next) = mpsc::channel(1);
+    let listener = Socket { listener: listen(socket)?, next };
+    tokio::spawn(listen_again(socket.to_owned(), socket_changes, sender));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
     report_ready(ready);
 
@@ -164,17 +175,19 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = stopped.recv() => return,
-                // SIGHUP reloads the settings, as is usual for daemons.
+                // SIGHUP reloads the settings, as is usual for daemons, and looks whether the socket is still there.
                 _ = hang_up.recv() => {
                     // A full channel already holds a notification.
                     let _ = changed.try_send(());
+                    let _ = socket_changed.try_send(());
                 }
             }
         }
     };
+    let control = Control { stop, reload, stale, diagnostics, requests: Requests::default() };
     let driving = tokio::spawn(serve_engine(engine.clone()));
     let served = tokio::select! {
-        served = kugetsu_web::serve(engine, Control { stop, reload, stale, diagnostics }, listener, stopping) => served,
+        served = kugetsu_web::serve(engine, control, listener, stopping) => served,
         ended = driving => Err(io::Error::other(match ended {
             Ok(_) => "the engine stopped".to_owned(),
             Err(error) => format!("the engine stopped: {error}"),
@@ -217,6 +230,27 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     let listener = bound.map_err(failed)?;
     fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Listens again when the socket's file is gone. No command could connect any more, and the lock keeps every other daemon away.
+async fn listen_again(socket: PathBuf, mut changes: mpsc::Receiver<()>, next: mpsc::Sender<UnixListener>) {
+    let inode = || fs::symlink_metadata(&socket).map(|file| file.ino()).ok();
+    let mut own = inode();
+    while changes.recv().await.is_some() {
+        if own.is_some() && inode() == own {
+            continue;
+        }
+        match listen(&socket) {
+            Ok(listener) => {
+                tracing::warn!(socket = %socket.display(), "the socket was gone; listening again");
+                own = inode();
+                if next.send(listener).await.is_err() {
+                    return;
+                }
+            }
+            Err(failure) => tracing::error!("{}", failure.message),
+        }
+    }
 }
 
 fn report_ready(ready: &mut Option<OwnedFd>) {

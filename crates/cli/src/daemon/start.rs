@@ -10,6 +10,7 @@ use std::{env, io};
 
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::home::Home;
+use kugetsu_api::program;
 use kugetsu_domain::git_variables::not_inherited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::setsid;
@@ -71,7 +72,7 @@ fn start_lock(home: &Home) -> io::Result<File> {
 
 fn spawn(home: &Home, log: &File, ready: PipeWriter) -> io::Result<()> {
     let kept = ready.as_raw_fd();
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(program::path()?);
     command
         .args(["daemon", "run", "--ready-fd"])
         .arg(kept.to_string())

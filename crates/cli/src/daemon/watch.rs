@@ -1,4 +1,4 @@
-//! Watches the settings files for changes.
+//! Watches the settings files and the socket for changes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,15 +10,22 @@ use tokio::sync::mpsc;
 /// Editors write a file in several steps. Events within this time count as one change.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Sends to `changed` when a settings file changes, for as long as the returned watcher lives. A channel of capacity one
-/// is enough.
+/// Sends to `changed` when a settings file changes, and to `socket` when the daemon's socket does, for as long as the returned
+/// watcher lives. Channels of capacity one are enough.
 ///
 /// # Errors
 /// The watch could not be created, for example because the system has none left.
-pub(crate) fn watch(home: &Home, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+pub(crate) fn watch(
+    home: &Home,
+    changed: mpsc::Sender<()>,
+    socket: mpsc::Sender<()>,
+) -> notify::Result<RecommendedWatcher> {
     let (sender, mut events) = mpsc::channel(1);
     let own = home.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
+        Ok(event) if is_of_socket(&own, &event) => {
+            let _ = socket.try_send(());
+        }
         Ok(event) if is_relevant(&own, &event) => {
             // A full channel already holds a notification.
             let _ = sender.try_send(());
@@ -39,6 +46,12 @@ pub(crate) fn watch(home: &Home, changed: mpsc::Sender<()>) -> notify::Result<Re
         }
     });
     Ok(watcher)
+}
+
+fn is_of_socket(home: &Home, event: &Event) -> bool {
+    let name = home.socket().ok().and_then(|socket| socket.file_name().map(ToOwned::to_owned));
+    !matches!(event.kind, EventKind::Access(_))
+        && name.is_some_and(|name| event.paths.iter().any(|path| path.file_name() == Some(name.as_os_str())))
 }
 
 fn is_relevant(home: &Home, event: &Event) -> bool {
@@ -65,7 +78,7 @@ mod tests {
         let home = Home::new(directory.path().to_owned());
         home.create().unwrap();
         let (changed, mut changes) = mpsc::channel(1);
-        let _watcher = watch(&home, changed).unwrap();
+        let _watcher = watch(&home, changed, mpsc::channel(1).0).unwrap();
         for path in [home.config(), home.env().join("default.env"), home.repositories()] {
             crate::atomic::write(&path, "x").unwrap();
             tokio::time::timeout(Duration::from_secs(60), changes.recv()).await.unwrap().unwrap();

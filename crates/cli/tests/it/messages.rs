@@ -200,7 +200,7 @@ fn wrong_arguments(recorder: &mut Recorder<'_>) {
         &["env", "set", "A"],
         &["env", "rm"],
         &["daemon"],
-        &["daemon", "restart"],
+        &["daemon", "reload"],
         &["daemon", "run", "--ready-fd", "77"],
         &["completions"],
         &["completions", "tcsh"],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kugetsu_testkit::eventually;
 
-use crate::world::{World, is_alive, script};
+use crate::world::{World, is_alive, script, tamper};
 
 #[test]
 fn hanging_agent_ends_at_the_silence_limit() {
@@ -247,7 +247,7 @@ fn end_of_a_run_is_recorded_before_its_temporary_files_are_removed() {
 }
 
 #[test]
-fn clean_removes_leftovers_of_an_interrupted_clean() {
+fn clean_finishes_an_interrupted_clean_and_removes_nothing_else() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, _) = world.start(&repository, &script(&["write a b", "commit c"]));
@@ -255,7 +255,12 @@ fn clean_removes_leftovers_of_an_interrupted_clean() {
     let unknown = runs.join("0197f000-0000-7000-8000-000000000000");
     std::fs::create_dir_all(unknown.join("tmp/cache")).unwrap();
     std::fs::create_dir(runs.join("not-a-run")).unwrap();
+    let expired = runs.join("0197f000-0000-7000-8000-000000000001");
+    std::fs::create_dir_all(expired.join("tmp/cache")).unwrap();
+    let marked = "INSERT INTO expired_runs (run) VALUES ('0197f000-0000-7000-8000-000000000001')";
+    tamper(&world.home.kugetsu().join("state/kugetsu.db"), marked);
     world.run(["queue", "clean"]);
-    assert!(!unknown.exists());
+    assert!(!expired.exists());
+    assert!(unknown.exists(), "it may be the run of a database that was lost");
     assert!(runs.join(run["run"].as_str().unwrap()).exists() && runs.join("not-a-run").exists());
 }

@@ -168,3 +168,86 @@ fn url_with_a_password_is_rejected_and_not_printed() {
     assert_eq!(world.json(["list", "--json"]).as_array().unwrap().len(), 0);
     assert!(!std::fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap().contains("topsecret"));
 }
+
+#[test]
+fn a_relative_home_is_refused() {
+    let mut world = World::bare();
+    world.home.set("KUGETSU_HOME", "kugetsu");
+    for arguments in [&["status"][..], &["init"], &["doctor", "--offline"]] {
+        let output = world.attempt(arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+        let text = shown(&output);
+        assert!(
+            text.contains("KUGETSU_HOME is not an absolute path: kugetsu") && text.contains("$PWD/kugetsu"),
+            "{text}"
+        );
+    }
+    assert!(!world.home.user().join("kugetsu").exists());
+}
+
+#[test]
+fn a_home_that_others_can_change_is_protected_with_a_warning() {
+    let world = World::new();
+    let home = world.home.kugetsu();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let output = world.attempt(["status"]);
+    assert!(
+        output.status.success() && shown(&output).contains("could be changed by other users"),
+        "{}",
+        shown(&output)
+    );
+    assert_eq!(mode(&home) & 0o022, 0);
+    assert!(!shown(&world.attempt(["status"])).contains("other users"));
+}
+
+#[test]
+fn needs_root_a_home_of_another_user_is_refused() {
+    let world = World::new();
+    std::os::unix::fs::chown(world.home.kugetsu(), Some(12345), None).unwrap();
+    let output = world.attempt(["status"]);
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(
+        shown(&output).contains("belongs to another user") && shown(&output).contains("12345"),
+        "{}",
+        shown(&output)
+    );
+}
+
+#[test]
+fn settings_in_a_pipe_are_an_error_and_nothing_hangs() {
+    for name in ["config.toml", "config", "repos.json", "env/default.env"] {
+        let world = World::new();
+        let path = world.home.kugetsu().join(name);
+        let _ = std::fs::remove_file(&path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let output = world.attempt(["status"]);
+        let text = shown(&output);
+        assert_ne!(output.status.code(), Some(0), "{name}: {text}");
+        assert!(text.contains("not a regular file") && text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
+fn every_command_warns_about_broken_settings() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    let config = world.home.kugetsu().join("config.toml");
+    let valid = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{valid}\n[run]\nsilence = \"nö\"\n")).unwrap();
+    world.attempt(["status"]);
+    for arguments in [
+        &["start", ".", "more"][..],
+        &["continue", "local/demo#1", "more"],
+        &["list"],
+        &["queue", "list"],
+        &["why", "local/demo#1"],
+        &["logs", "local/demo#1"],
+        &["status"],
+    ] {
+        let text = shown(&world.try_in(repository.path(), arguments));
+        assert_eq!(text.matches("the last valid settings stay in effect").count(), 1, "{arguments:?}: {text}");
+        assert!(text.contains("run.silence"), "{arguments:?}: {text}");
+    }
+}

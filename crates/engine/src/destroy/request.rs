@@ -18,6 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::risk;
 use crate::engine::Engine;
+use crate::home::reserve;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::resolve;
 
@@ -45,6 +46,7 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
                     .hint("pass --discard to remove it anyway; a rescue keeps the work (kugetsu rescue list)"));
             }
         }
+        reserve::give_up_if_full(engine.home());
         let requested = engine.apply(issue.id, Event::DestroyRequested).await;
         requested.map_err(|error| not_stored(&issue.reference, error))?;
     }

@@ -10,6 +10,7 @@ use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::rescue::{self, AtRisk as WorktreeRisk};
 
 use crate::engine::Engine;
+use crate::home::reserve;
 use crate::pull_requests::{self, PrStatus};
 use crate::{repositories, resolve};
 
@@ -33,6 +34,7 @@ pub(super) fn refuse_destroyed(issue: &Issue) -> Result<(), Problem> {
 
 /// An unknown state counts as a risk.
 pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
+    reserve::give_up_if_full(engine.home());
     let mut at_risk = AtRisk { issue: issue.reference.to_string(), ..AtRisk::default() };
     if issue.reference.is_coordinator() {
         return at_risk;

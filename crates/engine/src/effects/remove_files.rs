@@ -11,6 +11,7 @@ use kugetsu_store::error::StoreError;
 use super::outcome::Outcome;
 use crate::destroy::removal;
 use crate::engine::Engine;
+use crate::home::reserve;
 
 pub(crate) async fn execute(engine: &Engine, issue: IssueId, requested_at: jiff::Timestamp) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
@@ -21,6 +22,7 @@ pub(crate) async fn execute(engine: &Engine, issue: IssueId, requested_at: jiff:
     if issue.state != IssueState::Destroying {
         return Outcome::done();
     }
+    reserve::give_up_if_full(engine.home());
     let event = match removal::remove(engine, &issue, requested_at).await {
         Ok(removed) => Event::Destroyed { rescue: removed.rescue, notes: removed.notes },
         Err(reason) => Event::DestroyFailed { reason },

@@ -9,36 +9,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
 
+use super::kind::Kind;
 use super::unknown::{self, OWNED, Unknown};
-
-/// The kind of a thing in quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Run,
-    Worktree,
-    Relay,
-}
-
-impl Kind {
-    const ALL: [Self; 3] = [Self::Run, Self::Worktree, Self::Relay];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Worktree => "worktree",
-            Self::Relay => "relay",
-        }
-    }
-
-    /// Its directory in a home.
-    pub(crate) fn directory(self, home: &Home) -> PathBuf {
-        match self {
-            Self::Run => home.runs(),
-            Self::Worktree => home.worktrees(),
-            Self::Relay => home.relays(),
-        }
-    }
-}
 
 /// A thing in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

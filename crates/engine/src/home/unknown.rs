@@ -13,7 +13,7 @@ use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
 use thiserror::Error;
 
-use super::quarantine::Kind;
+use super::kind::Kind;
 use crate::runners::lock::is_alive;
 
 /// Suffix of the file beside a relay that says that kugetsu made it.

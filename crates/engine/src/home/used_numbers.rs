@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::unknown::{OWNED, list};
 
-/// Namespace of branches that kugetsu makes: `kugetsu/<number>` or `kugetsu/<number>-<words>`.
+/// Namespace of branches that kugetsu makes: `kugetsu/<number>` or `kugetsu/<number>-<title>`.
 const BRANCHES: &str = "kugetsu/";
 /// Namespace of rescues in a mirror: `<number>/<time>`.
 const RESCUES: &str = "refs/kugetsu/rescue/";
@@ -27,7 +27,7 @@ pub(crate) struct UsedNumbersError {
 }
 
 /// Returns the highest number of an issue of the repository that a worktree, a relay, a run, a rescue or a branch has, also in
-/// quarantine; 0 if there is none.
+/// quarantine; otherwise 0.
 pub(crate) fn highest(home: &Home, repo: &RepoRef) -> Result<u64, UsedNumbersError> {
     let mirror = naming::mirror_directory(repo);
     let prefix = format!("{mirror}-");

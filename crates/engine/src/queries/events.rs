@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::engine::Engine;
+use crate::problems::store_failed;
 use crate::resolve;
 
 /// Events that are read at once.
@@ -25,18 +26,21 @@ pub async fn issue(engine: &Engine, query: &IssueQuery) -> Result<IssueId, Probl
     Ok(resolve::issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?.id)
 }
 
-/// Streams the events after number `after` and not before `since`, of one issue or of all; with `follow` also new ones.
+/// Streams the events after number `after` and not before `since`, of one issue or of all; with `follow` also new ones. A last
+/// item that is an error means that the events cannot be read further.
 pub fn events(
     engine: &Engine,
     issue: Option<IssueId>,
     (after, since): (i64, Option<Timestamp>),
     follow: bool,
-) -> mpsc::Receiver<StoredEvent> {
+) -> mpsc::Receiver<Result<StoredEvent, Problem>> {
     let (sender, stream) = mpsc::channel(BUFFER);
     let engine = engine.clone();
     tokio::spawn(async move {
         if let Err(error) = send_all(&engine, issue, (after, since), follow, &sender).await {
             tracing::error!(%error, "events cannot be read");
+            // A reader that has gone needs no reason.
+            let _ = sender.send(Err(store_failed(error))).await;
         }
     });
     stream
@@ -47,7 +51,7 @@ async fn send_all(
     issue: Option<IssueId>,
     (mut after, since): (i64, Option<Timestamp>),
     follow: bool,
-    stream: &mpsc::Sender<StoredEvent>,
+    stream: &mpsc::Sender<Result<StoredEvent, Problem>>,
 ) -> Result<(), StoreError> {
     let mut live = engine.store().listen();
     if let Some(since) = since {
@@ -60,7 +64,7 @@ async fn send_all(
             let Some(last) = chunk.last() else { break };
             after = last.seq;
             for event in chunk {
-                if stream.send(event).await.is_err() {
+                if stream.send(Ok(event)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -74,7 +78,7 @@ async fn send_all(
                     Ok(event) if event.seq > after && issue.is_none_or(|issue| issue == event.issue) => break,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return Ok(()),
+                    Err(RecvError::Closed) => return Err(StoreError::Closed),
                 },
                 () = stream.closed() => return Ok(()),
             }

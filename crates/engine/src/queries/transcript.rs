@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use kugetsu_api::problem::Problem;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
@@ -14,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::engine::Engine;
+use crate::problems::{internal, store_failed};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -21,19 +23,25 @@ const CHUNK: usize = 64 * 1024;
 const BUFFER: usize = 4;
 
 /// Streams the records of an issue's runs, one JSON object per line, without runs that ended before `since`, or of one
-/// `run`. With `follow` the stream lasts until no task of the issue is queued or running.
+/// `run`. With `follow` the stream lasts until no task of the issue is queued or running. A last item that is an error means
+/// that the records cannot be read further.
 pub fn transcript(
     engine: &Engine,
     issue: IssueId,
     (since, run): (Option<Timestamp>, Option<RunId>),
     follow: bool,
-) -> mpsc::Receiver<Vec<u8>> {
+) -> mpsc::Receiver<Result<Vec<u8>, Problem>> {
     let (chunks, stream) = mpsc::channel(BUFFER);
     let engine = engine.clone();
     tokio::spawn(async move {
         let sender = Sender { engine, issue, since, run, chunks };
-        if let Err(error) = sender.send_runs(follow).await {
-            tracing::error!(%issue, %error, "a transcript cannot be read to its end");
+        match sender.send_runs(follow).await {
+            Ok(()) | Err(Stopped::Gone) => {}
+            Err(Stopped::Failed(problem)) => {
+                tracing::error!(%issue, %problem, "a transcript cannot be read to its end");
+                // A reader that has gone needs no reason.
+                let _ = sender.chunks.send(Err(problem)).await;
+            }
         }
     });
     stream
@@ -44,11 +52,21 @@ struct Sender {
     issue: IssueId,
     since: Option<Timestamp>,
     run: Option<RunId>,
-    chunks: mpsc::Sender<Vec<u8>>,
+    chunks: mpsc::Sender<Result<Vec<u8>, Problem>>,
 }
 
-/// The reader is gone.
-struct Gone;
+/// Why nothing more is sent.
+enum Stopped {
+    /// The reader is gone.
+    Gone,
+    Failed(Problem),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(store_failed(error))
+    }
+}
 
 impl Sender {
     /// Returns the issue's runs, oldest first.
@@ -58,16 +76,14 @@ impl Sender {
         Ok(runs.filter(|run| self.run.is_none_or(|only| only == *run)).collect())
     }
 
-    async fn send_runs(&self, follow: bool) -> Result<(), StoreError> {
+    async fn send_runs(&self, follow: bool) -> Result<(), Stopped> {
         let mut events = self.engine.store().listen();
         let mut sent: Option<RunId> = None;
         loop {
             let runs = self.runs().await?;
             let new = runs.iter().position(|run| Some(*run) == sent).map_or(0, |at| at + 1);
             for run in &runs[new..] {
-                if self.send_run(*run, follow).await.is_err() {
-                    return Ok(());
-                }
+                self.send_run(*run, follow).await?;
                 sent = Some(*run);
             }
             let issue = self.engine.store().issue_by_id(self.issue).await?;
@@ -84,7 +100,7 @@ impl Sender {
                         Ok(event) if event.issue == self.issue => break,
                         Ok(_) => {}
                         Err(RecvError::Lagged(_)) => break,
-                        Err(RecvError::Closed) => return Ok(()),
+                        Err(RecvError::Closed) => return Err(StoreError::Closed.into()),
                     },
                     () = self.chunks.closed() => return Ok(()),
                 }
@@ -93,9 +109,9 @@ impl Sender {
     }
 
     /// Sends the records of a run; with `follow`, until the run is over.
-    async fn send_run(&self, run: RunId, follow: bool) -> Result<(), Gone> {
+    async fn send_run(&self, run: RunId, follow: bool) -> Result<(), Stopped> {
         let path = self.engine.home().run(run).records();
-        let live = self.is_live(run).await;
+        let live = self.is_live(run).await?;
         if !live && matches!(tokio::fs::try_exists(&path).await, Ok(false)) {
             return self.send_notice(run).await;
         }
@@ -105,7 +121,7 @@ impl Sender {
         let mut grown = self.engine.runners().follow_transcript(run);
         let mut at = 0;
         loop {
-            let live = self.is_live(run).await;
+            let live = self.is_live(run).await?;
             at = self.send_file(&path, at).await?;
             if !live {
                 return Ok(());
@@ -116,27 +132,27 @@ impl Sender {
                     self.send_file(&path, at).await?;
                     return Ok(());
                 },
-                () = self.chunks.closed() => return Err(Gone),
+                () = self.chunks.closed() => return Err(Stopped::Gone),
             }
         }
     }
 
     /// Says that an ended run has no records, so that it does not look as if nothing had happened in it.
-    async fn send_notice(&self, run: RunId) -> Result<(), Gone> {
+    async fn send_notice(&self, run: RunId) -> Result<(), Stopped> {
         let text = format!("run {run} has no transcript: it never started, or it ended longer ago than queue.keep");
         let record = Record { at: self.engine.now().as_millisecond(), body: Body::Notice { text } };
         let mut line = serde_json::to_vec(&record).unwrap_or_default();
         line.push(b'\n');
-        self.chunks.send(line).await.map_err(|_| Gone)
+        self.chunks.send(Ok(line)).await.map_err(|_| Stopped::Gone)
     }
 
-    async fn is_live(&self, run: RunId) -> bool {
-        let issue = self.engine.store().issue_by_id(self.issue).await;
-        issue.is_ok_and(|issue| issue.live_run().is_some_and(|live| live.id == run))
+    async fn is_live(&self, run: RunId) -> Result<bool, StoreError> {
+        let issue = self.engine.store().issue_by_id(self.issue).await?;
+        Ok(issue.live_run().is_some_and(|live| live.id == run))
     }
 
     /// Sends whole lines from byte `at` on. Returns the offset behind the last one.
-    async fn send_file(&self, path: &PathBuf, mut at: u64) -> Result<u64, Gone> {
+    async fn send_file(&self, path: &PathBuf, mut at: u64) -> Result<u64, Stopped> {
         let mut rest: Vec<u8> = Vec::new();
         let read = async {
             let mut file = File::open(path).await?;
@@ -151,19 +167,19 @@ impl Sender {
                 let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { continue };
                 let tail = rest.split_off(end + 1);
                 at += rest.len() as u64;
-                if self.chunks.send(std::mem::replace(&mut rest, tail)).await.is_err() {
-                    return Ok::<_, io::Error>(Err(Gone));
+                if self.chunks.send(Ok(std::mem::replace(&mut rest, tail))).await.is_err() {
+                    return Ok::<_, io::Error>(Err(Stopped::Gone));
                 }
             }
         };
         match read.await {
             Ok(Ok(())) => Ok(at),
-            Ok(Err(gone)) => Err(gone),
+            Ok(Err(stopped)) => Err(stopped),
             // The runner has not started yet, or the directory was cleaned up.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(at),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "a run's records cannot be read");
-                Ok(at)
+                let problem = internal(format!("could not read the records {}: {error}", path.display()));
+                Err(Stopped::Failed(problem))
             }
         }
     }

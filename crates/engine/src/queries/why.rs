@@ -22,6 +22,8 @@ use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 /// Maximum number of running issues that are listed.
 const LISTED: usize = 5;
 
+const STARTING: &str = "nothing prevents it; it is starting";
+
 /// The reasons for the state of an issue's latest task.
 #[derive(Clone, Debug)]
 pub struct Why {
@@ -61,6 +63,12 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
                 why.next.push(format!("retry it with `kugetsu queue retry {name}`"));
             }
         }
+    }
+    if let Some(trouble) = engine.trouble() {
+        let because = format!("the daemon cannot store anything, so this may have changed: {trouble}");
+        why.because.retain(|because| because != STARTING);
+        why.because.insert(0, because);
+        why.next.splice(0..0, trouble.hint().map(str::to_owned));
     }
     let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
     // A pull request that is known now needs no look-up any more.
@@ -140,7 +148,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.because.push(ATTACHED.to_owned());
     }
     if why.because.is_empty() {
-        why.because.push("nothing prevents it; it is starting".to_owned());
+        why.because.push(STARTING.to_owned());
     }
     if let Some(reason) = task.reason.as_ref().filter(|_| task.attempt > 0) {
         why.because.push(reason.clone());

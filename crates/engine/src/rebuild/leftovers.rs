@@ -33,7 +33,7 @@ pub(super) fn branch_of(home: &Home, directory: &str, number: u64) -> String {
     branch.unwrap_or_else(|| naming::branch(number, ""))
 }
 
-/// Stores an issue of which only files or rescues are left. Its task is blocked, so that nothing starts by itself.
+/// Stores an issue of which only files or rescues are left. Its task is blocked, so that nothing starts.
 pub(super) async fn adopt(
     store: &Store,
     repo: &Repo,

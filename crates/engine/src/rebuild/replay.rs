@@ -6,7 +6,7 @@ use std::io;
 
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
-use kugetsu_domain::flow::Event;
+use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
@@ -24,13 +24,14 @@ use uuid::Uuid;
 use super::found_runs::{self, FoundRun, time_of};
 use super::leftovers::{adopt, branch_of, destroyed};
 use super::mirrors;
-use crate::home::quarantine::{self, Kind};
+use crate::home::kind::Kind;
+use crate::home::quarantine;
 use crate::home::unknown;
 use crate::intake::tasks::title;
 use crate::runners::lock::is_alive;
 use crate::runners::report::event;
 
-/// What cannot be known from the home, for people.
+/// The facts that a home does not contain, for people.
 pub const NOT_KNOWN: [&str; 5] = [
     "tasks that were queued and had not started",
     "tasks and events older than queue.keep",
@@ -62,7 +63,7 @@ pub struct RebuiltIssue {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     pub issues: Vec<RebuiltIssue>,
-    /// What is in the home and could not be understood; it stays where it is.
+    /// Descriptions of what could not be understood and stays where it was.
     pub left: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ pub async fn rebuild(home: &Home, store: &Store, known: Vec<Repo>, now: Timestam
     Ok(rebuilt)
 }
 
-/// Moves everything out of quarantine, the newest first. Returns what had to stay because its place is taken.
+/// Moves everything out of quarantine, the newest first. Returns what had to stay because its name is taken.
 fn leave_quarantine(home: &Home) -> io::Result<Vec<String>> {
     let mut left = Vec::new();
     let mut all = quarantine::list(home)?;
@@ -121,7 +122,7 @@ async fn replay(store: &Store, found: &FoundRun) -> Result<IssueId, StoreError> 
     if let Some((issue, lease)) = before.as_ref().and_then(|issue| Some((issue, issue.lease()?))) {
         let same = issue.running_task().is_some_and(|task| task.id == found.task);
         let event = match same {
-            true => Event::RunnerLost { lease, reason: END_NOT_KNOWN.to_owned() },
+            true => Event::RunnerLost { lease, loss: Loss::Disappeared, reason: END_NOT_KNOWN.to_owned() },
             false => end_not_known(lease),
         };
         store.apply(issue.id, event, began).await?;

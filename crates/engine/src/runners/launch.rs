@@ -62,10 +62,11 @@ pub(crate) async fn start(
     Ok(engine.start_runner()(&home, lock, secrets)?)
 }
 
-/// Starts runners as processes: `program` in a session of its own, so that it outlives the daemon.
-pub fn process_runner(program: PathBuf, home: PathBuf) -> Arc<StartRunner> {
+/// Starts runners as processes: `program` in a session of its own, so that it outlives the daemon. `name` is what lists of
+/// processes show.
+pub fn process_runner(program: PathBuf, name: PathBuf, home: PathBuf) -> Arc<StartRunner> {
     Arc::new(move |run, lock, secrets| {
-        let child = spawn(&program, &home, run, &lock, &secrets)?;
+        let child = spawn((&program, &name), &home, run, &lock, &secrets)?;
         Ok(Box::pin(wait(child)))
     })
 }
@@ -86,12 +87,19 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-fn spawn(program: &Path, home: &Path, run: &RunHome, lock: &File, secrets: &RunSecrets) -> io::Result<Child> {
+fn spawn(
+    (program, name): (&Path, &Path),
+    home: &Path,
+    run: &RunHome,
+    lock: &File,
+    secrets: &RunSecrets,
+) -> io::Result<Child> {
     let secrets = serde_json::to_vec(secrets)?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(run.runner_log())?;
     let held: RawFd = lock.as_raw_fd();
     let mut command = Command::new(program);
     command
+        .arg0(name)
         .arg("runner")
         .arg(run.path())
         .arg("--lock")

@@ -64,7 +64,7 @@ impl Workspace {
     pub(crate) fn file_access(&self, home: &Home, program: &Path, temporary: &Path) -> FileAccess {
         let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
         let secrets = user.iter().flat_map(|user| [".ssh", ".gnupg"].map(|name| user.join(name)));
-        let own = std::env::current_exe().ok();
+        let own = kugetsu_api::program::path().ok();
         // The sandbox replaces /tmp and other directories by private ones; programs in them have to be named to be seen. The
         // agent's program is often a link, so its target counts, too.
         let target = program.canonicalize().ok();

@@ -55,7 +55,7 @@ impl ToolServer {
             Calls { socket: home.socket()?, task: task.to_owned(), cwd: directory.to_string_lossy().into_owned() };
         let server = McpServer {
             name: "kugetsu".to_owned(),
-            program: std::env::current_exe()?,
+            program: kugetsu_api::program::path()?,
             args: vec!["tools".to_owned()],
             env: vec![(ADDRESS.to_owned(), address)],
         };

@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::file_identity::FileIdentity;
 use crate::error::StoreError;
 
 /// Writes a copy of the database to `path`, which must not exist: as of now, in one file, readable by its owner only, and on
@@ -30,6 +32,20 @@ pub(super) fn copy_to(connection: &Connection, path: &Path) -> Result<(), StoreE
         .and_then(|()| path.parent().map_or(Ok(()), sync_directory).map_err(failed));
     let _ = fs::remove_file(part);
     copied
+}
+
+/// Saves what the open file holds if it is no longer the one at its path, once. Returns whether it was saved now.
+pub(super) fn save_lost(connection: &Connection, file: &FileIdentity) -> bool {
+    // One that was overwritten holds nothing of use.
+    if file.check().is_ok() {
+        return false;
+    }
+    let Some(copy) = file.start_saving(Timestamp::now().as_millisecond()) else { return false };
+    match copy_to(connection, &copy) {
+        Ok(()) => tracing::error!(copy = %copy.display(), "the database file was lost; its contents were saved"),
+        Err(error) => tracing::error!(%error, "the database file was lost, and its contents could not be saved"),
+    }
+    true
 }
 
 /// For file systems without hard links.

@@ -12,7 +12,7 @@ impl From<rusqlite::Error> for StoreError {
             return Self::Unstorable(error.to_string());
         }
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            _ if is_full(&error) => Self::DiskFull,
             Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
                 Self::Unstorable(error.to_string())
             }
@@ -21,11 +21,18 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
+/// Whether the disk is full. The index of the log in shared memory has a separate error.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 /// A failure to open a database for writing.
 pub(super) fn unwritable(path: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, reason) = (path.to_owned(), error.to_string());
     match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+        _ if is_full(error) => OpenError::DiskFull { path },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure) => {
             OpenError::Unwritable { path, reason }
         }
         _ => OpenError::Invalid { path, reason },

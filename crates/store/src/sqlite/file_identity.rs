@@ -68,7 +68,7 @@ impl FileIdentity {
         }
     }
 
-    /// Remembers the file as it is after this process's own write.
+    /// Remembers the file after this process's own write.
     pub(super) fn written(&self) {
         if let Ok(found) = fs::metadata(&self.path)
             && node(&found) == self.database

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::backup::save_lost;
 use super::connection;
 use super::file_identity::FileIdentity;
 use crate::driver::Reply;
@@ -54,7 +55,10 @@ impl Readers {
         let (reply, answer) = oneshot::channel();
         let file = self.file.clone();
         let query = Box::new(move |connection: &Connection| {
-            let checked = file.map_or(Ok(()), |file| file.check());
+            let checked = file.map_or(Ok(()), |file| match file.check() {
+                Err(StoreError::Lost { .. }) if save_lost(connection, &file) => file.check(),
+                checked => checked,
+            });
             // A caller that has gone needs no answer.
             drop(reply.send(checked.and_then(|()| query(connection))));
         });

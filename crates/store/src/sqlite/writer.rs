@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::backup::copy_to;
+use super::backup::save_lost;
 use super::clean::{clean, has_much_free};
 use super::connection::BUSY_TIMEOUT;
 use super::file_identity::FileIdentity;
@@ -136,7 +136,7 @@ impl Writer {
         }
     }
 
-    /// Merges the log into the database file and empties it, so that the file alone holds everything. Waits for nobody: while
+    /// Merges the log into the database file and empties it, so that the file alone holds everything. Does not wait: while
     /// something reads an older state, it is tried again when the log has doubled.
     fn merge_log(&mut self) {
         let merged = self.connection.busy_timeout(Duration::ZERO).and_then(|()| merge(&self.connection));
@@ -153,10 +153,10 @@ impl Writer {
     }
 
     /// Merges the log and closes the file, unless it is no longer the one at its path: SQLite would then remove the log of
-    /// the file that took its place.
+    /// the new file.
     fn close(self) {
         if let Err(error) = self.file.check_contents() {
-            tracing::error!(%error, "the database is left as it is");
+            tracing::error!(%error, "the database is left unchanged");
             std::mem::forget(self.connection);
             return;
         }
@@ -173,22 +173,11 @@ impl Writer {
     /// Checks that a write will reach the file at the database's path. If that was deleted or replaced, saves what the open
     /// one holds.
     fn check_file(&self) -> Result<(), StoreError> {
-        let lost = match self.file.check_contents() {
-            Err(StoreError::Lost { how, .. }) if how != "overwritten" => true,
-            other => return other,
-        };
-        if lost && let Some(copy) = self.file.start_saving(Timestamp::now().as_millisecond()) {
-            match copy_to(&self.connection, &copy) {
-                Ok(()) => {
-                    tracing::error!(copy = %copy.display(), "the database file was lost; its contents were saved")
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the database file was lost, and its contents could not be saved")
-                }
-            }
+        match self.file.check_contents() {
+            // The message names the copy.
+            Err(StoreError::Lost { .. }) if save_lost(&self.connection, &self.file) => self.file.check_contents(),
+            checked => checked,
         }
-        // With the copy.
-        self.file.check_contents()
     }
 
     /// Commits all writes at once. If the database refuses that, commits each by itself: one that does not fit on the disk
@@ -235,7 +224,7 @@ impl Writer {
         Ok(cleaned)
     }
 
-    /// Rewrites the file if much of it is free. It stays as it is if that fails, for example on a full disk.
+    /// Rewrites the file if much of it is free. It stays unchanged if that fails, for example on a full disk.
     fn shrink(&mut self) {
         let shrunk = has_much_free(&self.connection).and_then(|has_much| match has_much {
             true => self.connection.execute_batch("VACUUM").map(|()| true),

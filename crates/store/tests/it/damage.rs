@@ -198,9 +198,9 @@ async fn a_damaged_event_does_not_hide_the_later_ones() {
     };
     assert_eq!(seqs(0, 9).await, [1, 4]);
     assert_eq!(seqs(1, 1).await, [4], "a page of damaged events is not the end");
-    let faults = store.check().await.unwrap();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[0].contains("event 2: data"), "{faults:?}");
+    let reported = store.check().await.unwrap();
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert!(reported[0].contains("event 2: data"), "{reported:?}");
 }
 
 #[tokio::test]

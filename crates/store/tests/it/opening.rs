@@ -22,7 +22,7 @@ async fn a_database_of_a_newer_version_is_refused_and_unchanged() {
     assert!(matches!(error, OpenError::Newer { found: 4711, .. }), "{error}");
     let message = error.to_string();
     assert!(message.contains("newer kugetsu") && message.contains("4711"), "{message}");
-    assert!(error.hint().unwrap().contains("KUGETSU_HOME"));
+    assert!(error.hint().unwrap().contains("kugetsu db restore"));
     assert_eq!(std::fs::read(world.path()).unwrap(), before);
 }
 

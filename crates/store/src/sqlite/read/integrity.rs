@@ -10,17 +10,17 @@ use crate::sqlite::row::{self, Columns, effect_columns, issue_columns, run_colum
 pub(in crate::sqlite) fn check(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut faults: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
-    read_all(connection, REPOS, |row| row::repo(row).map(drop), &mut faults)?;
-    read_all(connection, ISSUES, |row| row::issue(&mut Columns::of("issue", row)).map(drop), &mut faults)?;
-    read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut faults)?;
-    read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut faults)?;
-    read_all(connection, EFFECTS, |row| row::effect(row).map(drop), &mut faults)?;
-    read_all(connection, EVENTS, |row| row::event(row).map(drop), &mut faults)?;
-    faults.extend(missing_effects(connection)?.into_iter().map(|missing| {
+    let mut problems: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
+    read_all(connection, REPOS, |row| row::repo(row).map(drop), &mut problems)?;
+    read_all(connection, ISSUES, |row| row::issue(&mut Columns::of("issue", row)).map(drop), &mut problems)?;
+    read_all(connection, TASKS, |row| row::task(&mut Columns::of("task", row)).map(drop), &mut problems)?;
+    read_all(connection, RUNS, |row| row::run(&mut Columns::of("run", row)).map(drop), &mut problems)?;
+    read_all(connection, EFFECTS, |row| row::effect(row).map(drop), &mut problems)?;
+    read_all(connection, EVENTS, |row| row::event(row).map(drop), &mut problems)?;
+    problems.extend(missing_effects(connection)?.into_iter().map(|missing| {
         format!("{}: the effect is missing, so the work does not continue before the next daemon starts", missing.key)
     }));
-    Ok(faults)
+    Ok(problems)
 }
 
 const REPOS: &str = "SELECT base, project, kind, source FROM repos";
@@ -34,13 +34,13 @@ fn read_all(
     connection: &Connection,
     query: &str,
     read: impl Fn(&Row<'_>) -> Result<(), StoreError>,
-    faults: &mut Vec<String>,
+    problems: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;
     while let Some(found) = rows.next()? {
         match read(found) {
-            Err(StoreError::Damaged { what }) => faults.push(what),
+            Err(StoreError::Damaged { what }) => problems.push(what),
             result => result?,
         }
     }
