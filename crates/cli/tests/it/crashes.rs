@@ -170,7 +170,7 @@ fn daemon_starts_on_demand_and_stops_on_request() {
     world.run(["daemon", "start"]);
     assert_eq!(world.daemon(), first, "it is already running");
     world.run(["daemon", "stop"]);
-    assert!(!crate::world::is_alive(first));
+    eventually("the daemon to be gone", || !crate::world::is_alive(first));
     assert!(!world.home.kugetsu().join("daemon.sock").exists());
     world.run(["daemon", "stop"]);
     kill({

@@ -106,7 +106,7 @@ fn a_deleted_socket_comes_back() {
     eventually("the daemon to listen again", || socket.exists().then_some(()));
     fs::remove_file(&socket).unwrap();
     world.run(["daemon", "stop"]);
-    assert!(!is_alive(daemon));
+    eventually("the daemon to be gone", || !is_alive(daemon));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn restart_replaces_the_daemon_and_starts_one_if_none_runs() {
     let first = world.daemon();
     world.run(["daemon", "restart"]);
     assert_ne!(world.daemon(), first);
-    assert!(!is_alive(first));
+    eventually("the daemon to be gone", || !is_alive(first));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn an_older_daemon_is_restarted_when_nothing_is_disturbed() {
     fs::write(&lock, format!("{old} 0.0.1\nprotocol 1\n")).unwrap();
     let output = world.attempt(["status"]);
     assert!(output.status.success() && shown(&output).contains("restarting the daemon"), "{}", shown(&output));
-    assert!(!is_alive(old));
+    eventually("the daemon to be gone", || !is_alive(old));
     assert!(!shown(&world.attempt(["status"])).contains("version 0.0.1"));
 }
 
