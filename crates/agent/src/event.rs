@@ -29,6 +29,8 @@ pub enum AgentEvent {
         input: String,
         /// Whether the tool succeeded.
         ok: bool,
+        /// The exit code of a command, if the agent reports it.
+        exit_code: Option<i32>,
         /// The tool's output, truncated.
         output: String,
     },

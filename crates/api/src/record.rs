@@ -66,8 +66,11 @@ pub enum Body {
     ToolEnded {
         /// The ID of the call.
         id: String,
-        /// Whether it succeeded.
+        /// Whether it succeeded. A tool that ran a command succeeds whatever the command's exit code is.
         ok: bool,
+        /// The exit code of a command, if the agent reports it.
+        #[serde(default)]
+        exit_code: Option<i32>,
         /// Truncated.
         output: String,
     },

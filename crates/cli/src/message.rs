@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn mistyped_option_is_not_part_of_the_message() {
-        let failure = TypedMessage::new(Some("--wiat".to_owned()), vec!["fix it".to_owned()]).unwrap_err();
-        assert!(failure.message.contains("--wiat") && failure.hints[0].contains("quote"), "{failure:?}");
+        let failure = TypedMessage::new(Some("--wai".to_owned()), vec!["fix it".to_owned()]).unwrap_err();
+        assert!(failure.message.contains("--wai") && failure.hints[0].contains("quote"), "{failure:?}");
         assert!(TypedMessage::new(Some("-".to_owned()), vec![]).is_ok());
     }
 }

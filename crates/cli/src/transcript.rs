@@ -165,7 +165,14 @@ fn lines(body: &Body) -> Vec<Line> {
             let input = if input.is_empty() { input } else { format!("  {input}") };
             vec![vec![(Tone::Strong, format!("▸ {}", one_line(title))), (Tone::Dim, input)]]
         }
-        Body::ToolEnded { ok, output, .. } => tool_output(*ok, output),
+        Body::ToolEnded { ok, exit_code, output, .. } => {
+            let failed = exit_code.filter(|code| *code != 0);
+            let mut lines = tool_output(*ok && failed.is_none(), output);
+            if let Some(code) = failed {
+                lines.push(vec![(Tone::Bad, format!("  exit code {code}"))]);
+            }
+            lines
+        }
         Body::Plan { steps } => steps
             .iter()
             .map(|step| vec![(Tone::Dim, format!("  {} {}", plan_mark(&step.state), one_line(&step.text)))])

@@ -99,6 +99,7 @@ fn tool_call(update: &Value, state: &mut SessionState) -> Vec<AgentEvent> {
             title: latest(new.title, known.title),
             input: latest(new.input, known.input),
             ok,
+            exit_code: exit_code(&update["rawOutput"]),
             output: latest(new.output, known.output),
         });
         return events;
@@ -121,6 +122,12 @@ fn changed(known: &mut String, new: String) -> Option<String> {
     }
     known.clone_from(&new);
     Some(new)
+}
+
+/// Returns the exit code of a command: opencode reports it in the metadata, codex as a field.
+fn exit_code(raw: &Value) -> Option<i32> {
+    let code = [&raw["metadata"]["exit"], &raw["exit_code"], &raw["exitCode"]].into_iter().find_map(Value::as_i64)?;
+    i32::try_from(code).ok()
 }
 
 /// Returns the content of a tool call, or its raw output if it has none.
@@ -166,7 +173,7 @@ mod tests {
         end["content"] = json!([{"type": "content", "content": {"type": "text", "text": "hi\n"}}]);
         assert_eq!(
             shown(&mut state, end),
-            [r#"ToolEnded { id: "c", title: "echo hi", input: "", ok: true, output: "hi\n" }"#]
+            [r#"ToolEnded { id: "c", title: "echo hi", input: "", ok: true, exit_code: None, output: "hi\n" }"#]
         );
         assert!(state.tools.is_empty());
     }
@@ -178,7 +185,10 @@ mod tests {
             json!({"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "failed", "rawOutput": {"error": "no"}}),
         );
         assert_eq!(events.len(), 2);
-        assert_eq!(events[1], r#"ToolEnded { id: "c", title: "a tool", input: "", ok: false, output: "no" }"#);
+        assert_eq!(
+            events[1],
+            r#"ToolEnded { id: "c", title: "a tool", input: "", ok: false, exit_code: None, output: "no" }"#
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ fn logs_show_times_and_the_lines_of_tools() {
     let lines: Vec<&str> = text.lines().skip(tool).take(3).collect();
     assert!(has_time(lines[0]) && has_time(lines[1]) && !has_time(lines[2]), "{text}");
     assert!(lines[1].ends_with("   a") && lines[2].ends_with("   b c"), "{text}");
-    assert!(text.contains("   oh no"), "{text}");
+    assert!(text.contains("✗ oh no\n") && text.contains("           exit code 3\n"), "{text}");
     assert!(text.lines().any(|line| has_time(line) && line.contains("■ done")), "{text}");
 }
 

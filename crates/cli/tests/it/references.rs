@@ -68,7 +68,7 @@ fn message_needs_no_quotes_and_may_begin_with_a_dash() {
     assert_eq!(start(&["fix", "the", "parser"]), "fix the parser");
     assert_eq!(start(&["- fix it\n- test it"]), "- fix it\n- test it");
     assert_eq!(start(&["--", "-x", "is", "unknown"]), "-x is unknown");
-    for (parts, expected) in [(["fix it", "--wiat"], "--wait"), (["-w", "fix it"], "quote the whole message")] {
+    for (parts, expected) in [(["fix it", "--wai"], "--wait"), (["-w", "fix it"], "quote the whole message")] {
         let output = world.try_in(repository.path(), ["start", ".", parts[0], parts[1]]);
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
         assert!(shown(&output).contains(expected), "{}", shown(&output));

@@ -139,7 +139,7 @@ impl Mirror {
     }
 
     /// Asks the server whether a push that was interrupted has moved the branch to `head`, and records it if so. `false` if the
-    /// server does not answer within [`CONFIRM_TIMEOUT`].
+    /// server does not answer within `CONFIRM_TIMEOUT`.
     pub async fn confirm_push(&self, branch: &BranchName, head: &Oid) -> Result<bool, PushError> {
         let landed = self.has_landed(branch, head).await;
         if landed {

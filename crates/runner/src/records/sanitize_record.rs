@@ -38,7 +38,9 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::ToolStarted { id, title, input } => {
             Body::ToolStarted { id: line(id), title: line(title), input: text(input) }
         }
-        Body::ToolEnded { id, ok, output } => Body::ToolEnded { id: line(id), ok, output: text(output) },
+        Body::ToolEnded { id, ok, exit_code, output } => {
+            Body::ToolEnded { id: line(id), ok, exit_code, output: text(output) }
+        }
         Body::Plan { steps } => Body::Plan { steps: plan(steps, redactor) },
         Body::Permission { title, answer } => Body::Permission { title: line(title), answer: line(answer) },
         Body::Usage { usage } => Body::Usage { usage },
@@ -119,7 +121,7 @@ mod tests {
             Body::Text { text: text() },
             Body::Thought { text: text() },
             Body::ToolStarted { id: text(), title: text(), input: text() },
-            Body::ToolEnded { id: text(), ok: true, output: text() },
+            Body::ToolEnded { id: text(), ok: true, exit_code: None, output: text() },
             Body::Plan { steps: (0..300).map(|_| step()).collect() },
             Body::Permission { title: text(), answer: text() },
             ended(&text()),

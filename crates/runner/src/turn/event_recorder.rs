@@ -101,11 +101,11 @@ impl EventRecorder {
                 let deadline = Instant::now() + INPUT_DELAY;
                 self.pending_tools.push(PendingTool { id, title, input, deadline });
             }
-            AgentEvent::ToolEnded { id, ok, output, .. } => {
+            AgentEvent::ToolEnded { id, ok, exit_code, output, .. } => {
                 if let Some(index) = self.pending_tools.iter().position(|tool| tool.id == id) {
                     self.write_tool(index);
                 }
-                self.spool.write(Body::ToolEnded { id, ok, output });
+                self.spool.write(Body::ToolEnded { id, ok, exit_code, output });
             }
             AgentEvent::Plan { steps } => {
                 let steps =

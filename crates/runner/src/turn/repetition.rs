@@ -99,7 +99,8 @@ mod tests {
         let mut detector = RepetitionDetector::default();
         calls.enumerate().find_map(|(index, (title, output))| {
             let (title, input, output) = (title.to_owned(), title.to_owned(), output.to_string());
-            let event = AgentEvent::ToolEnded { id: index.to_string(), title, input, ok: true, output };
+            let event =
+                AgentEvent::ToolEnded { id: index.to_string(), title, input, ok: true, exit_code: None, output };
             detector.take(&event, max).map(|repetition| (index + 1, repetition.to_string()))
         })
     }
