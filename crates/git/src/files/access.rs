@@ -42,6 +42,12 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
     read_regular_with_time(path, max).map(|(bytes, _)| bytes)
 }
 
+/// Opens a regular file. Links are not followed.
+pub(crate) fn open_regular(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
+}
+
 /// As [`read_regular`], with the modification time that the file had before.
 pub(crate) fn read_regular_with_time(path: &Path, max: u64) -> Option<(Vec<u8>, SystemTime)> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;

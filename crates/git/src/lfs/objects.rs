@@ -1,14 +1,13 @@
 //! The objects that Git LFS stores beside git, handled without git-lfs. An object's name is the SHA-256 of its content;
 //! here it is checked, so nothing that an agent stored is trusted or run.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_real_dir, unique_suffix};
+use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_real_dir, open_regular, unique_suffix};
 
 /// Maximum size of a pointer in bytes (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 pub(crate) const POINTER_MAX: usize = 1024;
@@ -39,11 +38,6 @@ impl Pointer {
 
 fn is_object_name(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-fn open_regular(path: &Path) -> Option<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
 }
 
 /// Copies a file and returns the SHA-256 of its content.

@@ -7,10 +7,7 @@ use thiserror::Error;
 
 use crate::command::answer::Output;
 use crate::command::runner::GitError;
-use crate::files::access::FileError;
-use crate::files::access::{blocking, join_bytes};
-use crate::lfs::objects::{POINTER_MAX, Pointer};
-use crate::lfs::setup::uses_lfs_filter;
+use crate::files::access::{FileError, join_bytes};
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -47,6 +44,8 @@ pub(crate) struct Changes {
     /// Those of `nested` that are submodules with the files of the commit that the index names, but with commits that no
     /// server has.
     pub(crate) unpushed_submodules: Vec<Vec<u8>>,
+    /// Files that git takes for modified, but that are as a checkout writes them.
+    pub(crate) unmodified: BTreeSet<Vec<u8>>,
     /// Whether files have conflicts.
     pub(crate) has_conflicts: bool,
     /// Git's messages about directories that it could not read.
@@ -75,14 +74,14 @@ impl Changes {
 }
 
 /// An entry of the index.
-struct Entry {
+pub(super) struct Entry {
     /// `--assume-unchanged` is set.
     assumed: bool,
     /// `--skip-worktree` is set.
     skipped: bool,
-    object: Option<Oid>,
+    pub(super) object: Option<Oid>,
     is_gitlink: bool,
-    path: Vec<u8>,
+    pub(super) path: Vec<u8>,
 }
 
 impl Entry {
@@ -146,9 +145,9 @@ impl Quarantine {
                 None => changes.files.push(Change { staged: *staged, path: path.to_vec() }),
             }
         }
-        let changed: BTreeSet<&[u8]> = status.records().filter_map(|record| record.strip_prefix(b" M ")).collect();
-        let unchanged = self.unchanged_lfs_files(files, &entries, &changed).await?;
-        changes.files.retain(|change| !unchanged.contains(change.path.as_slice()));
+        let modified: BTreeSet<&[u8]> = status.records().filter_map(|record| record.strip_prefix(b" M ")).collect();
+        changes.unmodified = self.unmodified(files, index, &entries, modified).await?;
+        changes.files.retain(|change| !changes.unmodified.contains(change.path.as_slice()));
         for entry in &entries {
             let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink) else { continue };
             if join_bytes(files, &entry.path).join(".git").symlink_metadata().is_err() {
@@ -180,47 +179,6 @@ impl Quarantine {
             self.command("read-tree", "read the commit").arg(head.as_str()).run().await?;
         }
         Ok(parse(list().run().await?))
-    }
-
-    /// Returns those of the changed files that are just the content of their Git LFS pointer. Git cannot know, since no
-    /// filter runs in the quarantine.
-    async fn unchanged_lfs_files<'e>(
-        &self,
-        files: &Path,
-        entries: &'e [Entry],
-        changed: &BTreeSet<&[u8]>,
-    ) -> Result<BTreeSet<&'e [u8]>, StatusError> {
-        let is_attributes = |entry: &&Entry| entry.path.rsplit(|byte| *byte == b'/').next() == Some(b".gitattributes");
-        if changed.is_empty() || !entries.iter().filter(is_attributes).any(|entry| uses_lfs_filter(files, &entry.path))
-        {
-            return Ok(BTreeSet::new());
-        }
-        let suspects: Vec<(&Entry, &Oid)> = entries
-            .iter()
-            .filter(|entry| changed.contains(entry.path.as_slice()))
-            .filter_map(|entry| Some((entry, entry.object.as_ref()?)))
-            .collect();
-        let oids = suspects.iter().map(|(_, oid)| format!("{oid}\n")).collect::<String>();
-        let sizes = self.command("cat-file", "look for LFS pointers").arg("--batch-check=%(objectsize)");
-        let sizes = sizes.stdin(oids).run().await?;
-        let mut unchanged = BTreeSet::new();
-        for ((entry, oid), size) in suspects.into_iter().zip(sizes.lines()) {
-            let is_small = std::str::from_utf8(size)
-                .ok()
-                .and_then(|size| size.parse().ok())
-                .is_some_and(|n: usize| n <= POINTER_MAX);
-            if !is_small {
-                continue;
-            }
-            let blob = self.command("cat-file", "read an LFS pointer").args(["blob", oid.as_str()]).run().await?;
-            if let Some(pointer) = Pointer::parse(&blob.stdout) {
-                let file = join_bytes(files, &entry.path);
-                if blocking(&file.clone(), move || Ok(pointer.matches(&file))).await? {
-                    unchanged.insert(entry.path.as_slice());
-                }
-            }
-        }
-        Ok(unchanged)
     }
 
     /// Clears the marks with which an index makes git ignore changes of a file that exists.

@@ -9,3 +9,4 @@ pub(crate) mod nested_repos;
 pub(crate) mod operation;
 pub(crate) mod quarantine;
 pub(crate) mod reader;
+pub(crate) mod unmodified;

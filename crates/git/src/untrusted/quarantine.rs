@@ -176,6 +176,10 @@ impl Quarantine {
         }
     }
 
+    pub(crate) fn git(&self) -> &Git {
+        &self.git
+    }
+
     /// Begins a git command without files.
     pub(crate) fn command(&self, subcommand: &str, action: impl Into<String>) -> GitCommand {
         self.git.command(subcommand, action).owned_git_dir(self.dir())

@@ -144,6 +144,12 @@ impl Worktree {
         }
         let index = self.git_dir().join("index");
         let changes = heads.quarantine.changes(self.mirror(), self.dir(), &index, head).await?;
+        if !changes.unmodified.is_empty() {
+            let unmodified: Vec<u8> =
+                changes.unmodified.iter().flat_map(|path| path.iter().copied().chain([0])).collect();
+            let skip = heads.quarantine.command_on(self.dir(), "update-index", "leave out unmodified files");
+            skip.args(["--assume-unchanged", "-z", "--stdin"]).stdin(unmodified).run().await?;
+        }
         let untracked = changes.files.iter().filter(|change| change.staged == b'?');
         let untracked: Vec<u8> = untracked.flat_map(|change| change.path.iter().copied().chain([0])).collect();
         if !untracked.is_empty() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up must stop at once, and the panic is the message")]
 
 mod adopt;
+mod always_modified;
 mod answers;
 mod create;
 mod damage;
