@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_domain::text::counted;
 use kugetsu_import::Row;
@@ -88,8 +89,12 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
     make_private(home.path(), &mut report)?;
 
     if force && home.config().exists() {
-        write(&home.config(), &template::config())?;
-        report.made.push(format!("{} anew", home.config().display()));
+        if read_if_exists(&home.config())?.is_none_or(|text| text != template::config().into_bytes()) {
+            let copy = back_up_settings(home)?;
+            write(&home.config(), &template::config())?;
+            report.made.push(format!("{} anew", home.config().display()));
+            report.notes.push(format!("the settings so far are kept in {}", copy.display()));
+        }
         return Ok(report);
     }
     for agent in env_files::agents(home).map_err(|error| env_files::unreadable(&home.env(), &error))? {
@@ -133,6 +138,16 @@ pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failur
     }
     remove_logs(home, has_script, &mut report)?;
     Ok(report)
+}
+
+/// Copies `config.toml` into the directory of backups. Returns the path of the copy.
+fn back_up_settings(home: &Home) -> Result<PathBuf, Failure> {
+    let folder = home.backup();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| unwritable(&folder, &error))?;
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    let copy = folder.join(format!("config-{time}.toml"));
+    fs::copy(home.config(), &copy).map_err(|error| unwritable(&copy, &error))?;
+    Ok(copy)
 }
 
 /// Removes old logs, but not the log of a running daemon.

@@ -20,7 +20,7 @@ Examples:
   kugetsu init
   kugetsu init --force")]
 pub(crate) struct Init {
-    /// Only replace config.toml by the commented defaults.
+    /// Only replace config.toml by the commented defaults. The old file is kept in the directory backup of the home.
     #[arg(long)]
     force: bool,
     /// Print the result as JSON.
@@ -32,6 +32,11 @@ pub(crate) struct Init {
 const COLUMN: usize = 11;
 
 pub(crate) async fn run(home: &Home, arguments: Init) -> Result<Exit, Failure> {
+    let question = format!("replace all settings in {} by the defaults?", home.config().display());
+    if arguments.force && home.config().exists() && ui::is_interactive() && !ui::confirm(&question)? {
+        ui::line("changed nothing");
+        return Ok(Exit::NeedsPerson);
+    }
     let mut report = create_home(home, arguments.force)?;
     report.notes.extend(note_on_repository(home));
     match load(home, &own_environment).and_then(Loaded::usable) {

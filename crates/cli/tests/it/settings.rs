@@ -30,7 +30,12 @@ fn init_creates_the_home_and_can_be_repeated() {
     world.run(["config", "set", "agents.max", "7"]);
     world.run(["init"]);
     assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "7");
+    let before = std::fs::read_to_string(home.join("config.toml")).unwrap();
     world.run(["init", "--force"]);
+    let copy = std::fs::read_dir(home.join("backup")).unwrap().map(|entry| entry.unwrap().path());
+    let copy: Vec<_> = copy.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+    assert_eq!(copy.len(), 1);
+    assert_eq!(std::fs::read_to_string(&copy[0]).unwrap(), before, "the old settings are kept");
     assert_eq!(world.run(["config", "get", "agents.max"]).trim(), "3", "--force rewrites the settings");
     assert_eq!(std::fs::read_to_string(home.join("base/context.md")).unwrap(), "mine\n");
 }
