@@ -25,6 +25,8 @@ pub enum Cause {
     NotARepository,
     /// The file system does not support a file name of the repository.
     UnsupportedFileName,
+    /// Git LFS could not get the content of a file.
+    LfsContent,
     /// Another git holds a lock, or one that was killed left it.
     Locked,
     /// None of these; stderr says more.
@@ -40,6 +42,8 @@ impl Cause {
             Self::DiskFull
         } else if has(&[".lock': File exists"]) {
             Self::Locked
+        } else if has(&["Smudge error", "smudge filter lfs failed"]) {
+            Self::LfsContent
         } else if has(&["dubious ownership"]) {
             Self::DubiousOwnership
         } else if has(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
@@ -105,6 +109,10 @@ impl Cause {
             Self::UnsupportedFileName => {
                 "the file system does not support a file name of the repository; use another file system for the worktrees"
             }
+            Self::LfsContent => {
+                "send the contents with `git lfs push --all origin` from a clone that has them; to work without large files, run \
+                 `kugetsu env set GIT_LFS_SKIP_SMUDGE 1`"
+            }
             Self::Locked => "wait until no other git works there, then try again; if none does, remove the lock file",
             Self::Other => return None,
         })
@@ -127,7 +135,7 @@ impl StderrTail {
             .map(str::trim_end)
             // Ends a line that the server has colored.
             .map(|line| line.strip_suffix("\u{1b}[K").unwrap_or(line).trim_end())
-            .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !is_progress(line))
+            .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !is_progress(line) && !is_lfs_log(line))
             .collect();
         let from = lines.len().saturating_sub(Self::LINES);
         let last = lines.get(from..).unwrap_or_default();
@@ -158,6 +166,11 @@ fn is_progress(line: &str) -> bool {
     line.split_once(": ").is_some_and(|(_, rest)| {
         rest.trim_start().split_once('%').is_some_and(|(percent, _)| percent.bytes().all(|b| b.is_ascii_digit()))
     }) || line.starts_with("Cloning into ")
+}
+
+/// Whether a line names a log of git-lfs. It is in the git directory of a checkout, which is removed if the checkout fails.
+fn is_lfs_log(line: &str) -> bool {
+    line.starts_with("Errors logged to ") || line.starts_with("Use `git lfs logs last`")
 }
 
 /// Replaces the credentials of every URL in the text by `***`.
@@ -221,6 +234,7 @@ mod tests {
             ("fatal: detected dubious ownership in repository at '/x'", Cause::DubiousOwnership),
             ("fatal: '/x' does not appear to be a git repository", Cause::NotARepository),
             ("fatal: Unable to create '/m/refs/kugetsu/head.lock': File exists.", Cause::Locked),
+            ("Error downloading object: a.bin (9bf): Smudge error: Error downloading a.bin", Cause::LfsContent),
             ("fatal: bad object", Cause::Other),
         ];
         for (stderr, cause) in cases {

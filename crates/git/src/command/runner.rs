@@ -188,6 +188,12 @@ impl Git {
         &self.installation.program
     }
 
+    /// The value of an environment variable of git.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let changed = self.installation.env.iter().rev().find(|(changed, _)| changed == name);
+        changed.map_or_else(|| std::env::var_os(name), |(_, value)| value.clone())
+    }
+
     /// `user.name` and `user.email` of the user's own settings, each `None` where it is not set or empty.
     pub async fn user(&self) -> Result<(Option<String>, Option<String>), GitError> {
         let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8_lossy(&value).trim().to_owned());

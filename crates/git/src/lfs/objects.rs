@@ -1,6 +1,7 @@
 //! The objects that Git LFS stores beside git, handled without git-lfs. An object's name is the SHA-256 of its content;
 //! here it is checked, so nothing that an agent stored is trusted or run.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -75,12 +76,15 @@ pub(crate) fn stored_objects(git_dir: &Path) -> Vec<(String, PathBuf)> {
     files.filter_map(named).collect()
 }
 
-/// Copies the objects that `to` lacks and skips those whose content does not match their name. `from` and `to` are git
-/// directories.
-pub(crate) async fn copy_objects(from: &Path, to: &Path) -> Result<(), FileError> {
+/// Copies the objects that `to` lacks, and only those that are `wanted` if a list is given, and skips those whose content does
+/// not match their name. `from` and `to` are git directories.
+pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet<String>>) -> Result<(), FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
     blocking(&to.clone(), move || {
         for (name, file) in stored_objects(&from) {
+            if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&name)) {
+                continue;
+            }
             let (Some(a), Some(b)) = (name.get(..2), name.get(2..4)) else { continue };
             let dir = to.join("lfs/objects").join(a).join(b);
             let target_path = dir.join(&name);
@@ -122,7 +126,7 @@ mod tests {
             std::fs::write(file, content).unwrap();
         }
         assert!(pointer.matches(&good));
-        copy_objects(&from, &to).await.unwrap();
+        copy_objects(&from, &to, None).await.unwrap();
         assert_eq!(stored_objects(&to), [(oid.to_owned(), to.join("lfs/objects/2c/f2").join(oid))]);
         std::fs::write(&good, "HELLO").unwrap();
         assert!(!pointer.matches(&good));

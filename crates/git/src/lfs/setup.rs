@@ -1,5 +1,6 @@
 //! Git LFS in a worktree: the settings, and what happens on a machine without git-lfs.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -14,6 +15,8 @@ use crate::git_dir::layout::ConfigFile;
 pub(crate) enum Lfs {
     /// Installed, and set up for the user.
     Ready,
+    /// Installed and set up, but checkouts write pointers: `git lfs install --skip-smudge`, or `GIT_LFS_SKIP_SMUDGE`.
+    Skipped,
     /// Installed, but the user has not run `git lfs install`.
     NotSetUp,
     Missing,
@@ -26,8 +29,13 @@ impl Lfs {
         if !version.answer(&[1]).await?.is_yes() {
             return Ok(Self::Missing);
         }
-        let process = git.config_value("filter.lfs.process", ConfigScope::User).await?;
-        Ok(if process.is_some_and(|process| !process.is_empty()) { Self::Ready } else { Self::NotSetUp })
+        let process = git.config_value("filter.lfs.process", ConfigScope::User).await?.unwrap_or_default();
+        let has_skip = process.split(u8::is_ascii_whitespace).any(|argument| argument == b"--skip");
+        Ok(match process.is_empty() {
+            true => Self::NotSetUp,
+            false if has_skip || git.variable(SKIP).is_some_and(|value| is_true(&value)) => Self::Skipped,
+            false => Self::Ready,
+        })
     }
 
     /// Lets the command write pointers where git-lfs is missing. A filter that is set, but whose program is missing, would
@@ -47,10 +55,13 @@ impl Lfs {
         if self == Self::Ready || !uses_lfs(git, dir).await? {
             return Ok(None);
         }
-        let install =
-            if self == Self::Missing { "install git-lfs, run `git lfs install`" } else { "run `git lfs install`" };
+        let steps = match self {
+            Self::Missing => "install git-lfs, run `git lfs install` and then `git lfs pull`",
+            Self::NotSetUp => "run `git lfs install` and then `git lfs pull`",
+            Self::Skipped | Self::Ready => "run `git lfs pull`",
+        };
         Ok(Some(format!(
-            "the repository uses Git LFS, but its large files are only pointers here; to get them, {install} and then `git lfs pull`"
+            "the repository uses Git LFS, but its large files are only pointers here; to get them, {steps}"
         )))
     }
 }
@@ -90,7 +101,16 @@ fn endpoint(url: &str) -> String {
     format!("{url}{dot_git}/info/lfs")
 }
 
-fn file_url(path: &[u8]) -> String {
+/// The variable that makes git-lfs leave the pointers in a checkout.
+const SKIP: &str = "GIT_LFS_SKIP_SMUDGE";
+
+/// Whether git-lfs takes the value of a variable for true.
+fn is_true(value: &OsStr) -> bool {
+    matches!(value.to_ascii_lowercase().to_str(), Some("true" | "1" | "on" | "yes" | "t"))
+}
+
+/// The URL of a directory: git-lfs takes a plain path for the name of a server.
+pub(crate) fn file_url(path: &[u8]) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     format!("file://{}", percent_encode(path, ESCAPED))
 }

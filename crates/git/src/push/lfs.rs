@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::command::runner::TRANSFER_TIMEOUT;
 use crate::files::access::FileError;
 use crate::lfs::objects::{copy_objects, stored_objects};
-use crate::lfs::setup::Lfs;
+use crate::lfs::setup::{Lfs, file_url};
 use crate::mirror::repo::Mirror;
 use crate::push::branch::PushError;
 use crate::worktree::lifecycle::Worktree;
@@ -14,7 +14,7 @@ impl Mirror {
     /// Copies the LFS objects of a worktree and its relay into the mirror, where they outlive it.
     pub(crate) async fn copy_lfs_objects(&self, worktree: &Worktree) -> Result<(), FileError> {
         for git_dir in [worktree.git_dir().as_path(), worktree.relay()] {
-            copy_objects(git_dir, self.dir()).await?;
+            copy_objects(git_dir, self.dir(), None).await?;
         }
         Ok(())
     }
@@ -41,6 +41,10 @@ impl Mirror {
             }
             None => None,
         };
+        let remote = match self.local_repo().await? {
+            Some(local) => file_url(local.root.as_os_str().as_encoded_bytes()).into(),
+            None => self.remote_arg().await?,
+        };
         let names: Vec<_> = names.into_iter().collect();
         for chunk in names.chunks(200) {
             let mut command =
@@ -48,7 +52,7 @@ impl Mirror {
             if let Some(url) = &custom {
                 command = command.config("lfs.url", url);
             }
-            let command = command.args(["push", "--object-id"]).arg(self.remote_arg().await?).args(chunk);
+            let command = command.args(["push", "--object-id"]).arg(&remote).args(chunk);
             self.authenticate(command).await.run().await.map_err(PushError::from_transfer)?;
         }
         Ok(())

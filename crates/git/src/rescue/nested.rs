@@ -82,7 +82,7 @@ async fn import_from(
             ));
             continue;
         }
-        copy_objects(&nested.git_dir, mirror.dir()).await?;
+        copy_objects(&nested.git_dir, mirror.dir(), None).await?;
         note.nested.push(NestedHead { path: nested.path.clone(), name: name.clone(), commit: commit.clone() });
         imported.commits.push(commit);
     }

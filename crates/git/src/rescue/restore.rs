@@ -75,7 +75,7 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
     };
     create_git_dir(&git_dir, UNBORN_HEAD, &config(mirror, note, &mirror.display_url().await))?;
     link_objects(mirror.objects(), git_dir.join("objects")).await?;
-    copy_objects(mirror.dir(), &git_dir).await?;
+    copy_objects(mirror.dir(), &git_dir, None).await?;
     if let Some(shallow) = mirror.shallow() {
         write_atomic(&git_dir.join(SHALLOW), &shallow)?;
     }

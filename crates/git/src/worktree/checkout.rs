@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::TRANSFER_TIMEOUT;
 use crate::files::access::IoContext;
+use crate::lfs::objects::{copy_objects, stored_objects};
 use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
@@ -22,7 +23,10 @@ pub(crate) async fn check_out(
     progress: ProgressSink<'_>,
 ) -> Result<(), StatusError> {
     progress(Progress::new(format!("checking out {}", commit.short())));
-    let command = mirror.git().command("read-tree", format!("check out {} in {}", commit.short(), dir.display()));
+    if *lfs == Lfs::Ready {
+        copy_large_files(mirror, commit).await?;
+    }
+    let command = mirror.git().command("read-tree", format!("check out {}", commit.short()));
     let command = command.owned_git_dir(&dir.join(".git")).work_tree(dir).timeout(TRANSFER_TIMEOUT);
     let command = lfs.allow_pointers(command.args(["--reset", "-u", "-v"]).arg(commit.as_str()));
     // The server may be needed: for objects that a partial clone left out, and for LFS files.
@@ -36,4 +40,18 @@ pub(crate) async fn check_out(
         .open(&index)
         .and_then(|file| file.set_modified(now))
         .context("set the time of", &index)?)
+}
+
+/// Copies the large files of a commit that the local source repository has into the mirror, where the checkout finds them. They
+/// may be nowhere else. No link, since git-lfs links them into the worktree, where the agent can write.
+async fn copy_large_files(mirror: &Mirror, commit: &Oid) -> Result<(), StatusError> {
+    let Ok(Some(local)) = mirror.local_repo().await else { return Ok(()) };
+    if stored_objects(&local.common_dir).is_empty() {
+        return Ok(());
+    }
+    let list = mirror.command("lfs", "list the large files").args(["ls-files", "--long", commit.as_str()]);
+    let listed = list.run().await?;
+    let first_word = |line: &[u8]| Some(String::from_utf8_lossy(line.split(|byte| *byte == b' ').next()?).into_owned());
+    let wanted = listed.lines().filter_map(first_word).collect();
+    Ok(copy_objects(&local.common_dir, mirror.dir(), Some(wanted)).await?)
 }

@@ -248,6 +248,72 @@ async fn needs_git_lfs_objects_are_fetched_and_pushed() {
     assert_eq!(read(&back, "big.bin"), b"largest\n");
 }
 
+/// A local repository with `big.bin` in Git LFS.
+fn local_with_large_file(fixture: &Fixture) -> std::path::PathBuf {
+    fixture.run(&fixture.path("home"), ["lfs", "install", "--skip-repo"]);
+    let repository = fixture.empty("large files", &[]);
+    write(&repository, ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    write(&repository, "big.bin", "hello");
+    fixture.commit(&repository, "First");
+    repository
+}
+
+#[tokio::test]
+async fn needs_git_lfs_objects_are_pushed_to_a_local_repository() {
+    let fixture = Fixture::new().await;
+    let repository = local_with_large_file(&fixture);
+    // Its own server has none of them.
+    fixture.run(&repository, ["remote", "add", "origin", "https://host.invalid/large.git"]);
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let created = fixture.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert_eq!(read(dir, "big.bin"), b"hello");
+    write(dir, "big.bin", "larger\n");
+    let head = fixture.commit(dir, "Mine");
+    mirror.push(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
+    fixture.run(&repository, ["switch", "--quiet", "kugetsu/7-fix"]);
+    assert_eq!(read(&repository, "big.bin"), b"larger\n");
+}
+
+#[tokio::test]
+async fn needs_git_lfs_missing_contents_are_an_error_with_a_way_out() {
+    let fixture = Fixture::new().await;
+    let repository = local_with_large_file(&fixture);
+    std::fs::remove_dir_all(repository.join(".git/lfs")).unwrap();
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let error = fixture.try_create(&mirror).await.unwrap_err();
+    let (message, hint) = (error.to_string(), error.hint().unwrap_or_default());
+    assert!(message.contains("big.bin") && !message.contains(fixture.dir().to_str().unwrap()), "{message}");
+    assert!(hint.contains("kugetsu env set GIT_LFS_SKIP_SMUDGE 1"), "{hint}");
+
+    // Follow the hint.
+    let skip = ("GIT_LFS_SKIP_SMUDGE".into(), "1".into());
+    let git = kugetsu_git::command::Git::find_with(fixture.variables().into_iter().chain([skip])).await.unwrap();
+    let mirror =
+        kugetsu_git::mirror::Mirror::open(&git, mirror.dir(), &Source::Path(repository)).await.unwrap().unwrap();
+    let created = fixture.create(&mirror).await;
+    assert_eq!(read(created.worktree.dir(), "big.bin"), POINTER.as_bytes());
+    assert_eq!(created.notices, [SKIPPED]);
+    assert_eq!(created.worktree.status(None).await.unwrap().uncommitted_total, 0);
+}
+
+#[tokio::test]
+async fn needs_git_lfs_skipped_contents_are_noted() {
+    let fixture = Fixture::new().await;
+    let server = with_large_file(&fixture);
+    fixture.run(&fixture.path("home"), ["lfs", "install", "--skip-repo", "--skip-smudge"]);
+    let mirror = fixture.mirror(&url(&server)).await;
+    let created = fixture.create(&mirror).await;
+    let dir = created.worktree.dir();
+    assert_eq!(read(dir, "big.bin"), POINTER.as_bytes());
+    assert_eq!(created.notices, [SKIPPED]);
+    fixture.run(dir, ["lfs", "pull"]);
+    assert_eq!(read(dir, "big.bin"), b"hello");
+}
+
+const SKIPPED: &str =
+    "the repository uses Git LFS, but its large files are only pointers here; to get them, run `git lfs pull`";
+
 /// A server whose repository has `big.bin` in Git LFS.
 fn with_large_file(fixture: &Fixture) -> std::path::PathBuf {
     let server = fixture.empty("server.git", &["--bare"]);

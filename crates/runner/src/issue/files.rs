@@ -1,8 +1,10 @@
 //! Prepares the files of a run: updates the mirror, creates or opens the worktree, and rescues what a lost run left in it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use kugetsu_agent::environment::Variable;
 use kugetsu_api::record::Body;
 use kugetsu_api::run_spec::{CloneSource, IssueSpec};
 use kugetsu_domain::rescue_time;
@@ -99,7 +101,7 @@ impl FilesError {
 #[tracing::instrument(skip_all)]
 pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files, FilesError> {
     let RunContext { home, spool, .. } = run;
-    let git = with_token(Git::find().await?, issue, run);
+    let git = with_token(Git::find_with(lfs_variables(&run.variables)).await?, issue, run);
     let token_variable = token_variable(issue);
     let fetch_failed = |error| FilesError::Mirror { error, token_variable: token_variable.map(str::to_owned) };
     let mut progress = progress_recorder(spool.clone());
@@ -138,6 +140,12 @@ pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files
 /// The variable that holds the server's token.
 pub(crate) fn token_variable(issue: &IssueSpec) -> Option<&str> {
     issue.access.as_ref().map(|access| access.token_variable.as_str())
+}
+
+/// The variables of Git LFS in the env files, which count for the host's git, too: the agent's worktree is checked out by it.
+fn lfs_variables(variables: &[Variable]) -> Vec<(OsString, OsString)> {
+    let lfs = variables.iter().filter(|variable| variable.name.starts_with("GIT_LFS_"));
+    lfs.map(|variable| (variable.name.clone().into(), variable.value.expose_secret().into())).collect()
 }
 
 /// Lets git log in to the issue's server, if its token is set.
@@ -393,5 +401,17 @@ fn progress_recorder(spool: Spool) -> impl FnMut(Progress) + Send {
             last = Some(Instant::now());
             spool.step(progress.text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_git_lfs_count_for_the_hosts_git() {
+        let variable = |name: &str| Variable { name: name.to_owned(), value: "1".into() };
+        let variables = ["GIT_LFS_SKIP_SMUDGE", "GIT_DIR", "PATH"].map(variable);
+        assert_eq!(lfs_variables(&variables), [("GIT_LFS_SKIP_SMUDGE".into(), "1".into())]);
     }
 }
