@@ -18,7 +18,7 @@ use crate::files::index::copy_index;
 use crate::files::lock;
 use crate::files::removal::{remove_staging, remove_tree, staging_path};
 use crate::git_dir::layout::{SHALLOW, create_git_dir, format_packed_refs, write_alternates};
-use crate::git_dir::objects::link_objects;
+use crate::git_dir::objects::{Take, take_objects};
 use crate::lfs::setup::Lfs;
 use crate::mirror::base::Base;
 use crate::mirror::repo::{Mirror, MirrorError};
@@ -81,6 +81,9 @@ impl From<StatusError> for AdoptError {
         match error {
             StatusError::Git(error) => Self::Git(error),
             StatusError::File(error) => Self::File(error),
+            StatusError::Unreadable { dir, why } => {
+                Self::File(FileError { action: "read all of", path: dir, source: std::io::Error::other(why) })
+            }
         }
     }
 }
@@ -229,7 +232,10 @@ impl Adoption<'_> {
         };
         create_git_dir(git_dir, &head, &self.worktree.config(&identity, &origin, &submodules))?;
         write_alternates(&git_dir.join("objects"), [mirror.objects().as_path()])?;
-        link_objects(self.clone.git_dir().join("objects"), git_dir.join("objects")).await?;
+        let left = take_objects(self.clone.git_dir().join("objects"), git_dir.join("objects"), Take::Link).await?;
+        if let Some(error) = left.unreadable.into_iter().next() {
+            return Err(error.into());
+        }
         if let Some(shallow) = mirror.shallow() {
             write_atomic(&git_dir.join(SHALLOW), &shallow)?;
         }

@@ -8,7 +8,7 @@ use crate::mirror::repo::Mirror;
 use crate::names::{BranchName, Oid};
 use crate::printable::printable;
 use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::{Head, UntrustedRepo, commits_outside_refs};
+use crate::untrusted::reader::Head;
 
 /// The refs that are adopted. Those of the server come from the mirror.
 const ADOPTED_REFS: [&str; 4] = ["refs/heads/", "refs/stash", "refs/tags/", "refs/notes/"];
@@ -87,13 +87,14 @@ impl ExternalClone {
 
     /// Reads HEAD and refs, and checks which commits are complete. The mirror adds its objects.
     pub(crate) async fn contents(&self, mirror: &Mirror) -> Result<Contents, AdoptError> {
-        let repo = UntrustedRepo::read(&self.git_dir);
         let damaged = |reason: String| AdoptError::Damaged { path: self.dir.clone(), reason };
+        let quarantine = Quarantine::open(mirror, &[&self.git_dir], None).await?;
+        let repo = quarantine.read_refs(&self.git_dir).await?;
         let head = repo.head.clone().ok_or_else(|| damaged("its HEAD cannot be read".to_owned()))?;
         let commit = repo.head_commit().cloned();
-        let quarantine = Quarantine::open(mirror, &[&self.git_dir], commit.as_ref()).await?;
-        if let Some(objects) = quarantine.unreadable().first() {
-            return Err(damaged(format!("{} cannot be read", objects.display())));
+        quarantine.set_head(commit.as_ref())?;
+        if let Some(reason) = quarantine.unreadable().into_iter().chain(repo.unreadable).next() {
+            return Err(damaged(reason));
         }
         let known = mirror.known_commits().await?;
         match &commit {
@@ -125,9 +126,9 @@ impl ExternalClone {
             refs = complete;
         }
         // A damaged older stash is no reason to reject the clone.
-        for commit in commits_outside_refs(&self.git_dir) {
-            if !quarantine.is_complete(&[&commit], &known).await? {
-                notices.push(format!("an older stash, {}, is damaged or missing", commit.short()));
+        for (name, commit) in &repo.others {
+            if !quarantine.is_complete(&[commit], &known).await? {
+                notices.push(format!("{} names a commit that is damaged or missing", printable(name)));
             }
         }
         Ok(Contents { quarantine, head, commit, refs, notices })

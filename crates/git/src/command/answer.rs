@@ -171,6 +171,16 @@ impl Failed {
     }
 }
 
+/// Whether an error names an object that is missing or damaged.
+pub(crate) fn is_damage(error: &GitError) -> bool {
+    let text = match error {
+        GitError::Failed { stderr, .. } => stderr.as_str(),
+        GitError::UnexpectedOutput { output, .. } => output,
+        _ => return false,
+    };
+    DAMAGE.iter().any(|phrase| text.contains(phrase)) && !LACKING.iter().any(|phrase| text.contains(phrase))
+}
+
 /// Whether an error of a command that did not run to its end may pass.
 pub(crate) fn is_passing(error: &GitError) -> bool {
     matches!(error, GitError::NotRun { source: RunError::Io { .. }, .. })

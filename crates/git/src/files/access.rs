@@ -60,6 +60,54 @@ pub(crate) fn read_regular_with_time(path: &Path, max: u64) -> Option<(Vec<u8>, 
     Some((bytes, meta.modified().ok()?))
 }
 
+/// As [`read_regular`], but what is there and cannot be read is an error, and so is a file of more than `max` bytes. `None`
+/// where nothing is, or something else than a file: git reads neither.
+pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, FileError> {
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let file = match open {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error).context("read", path),
+    };
+    let meta = file.metadata().context("read", path)?;
+    if !meta.is_file() {
+        return Ok(None);
+    }
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {max} bytes"));
+    if meta.len() > max {
+        return Err(too_large()).context("read", path);
+    }
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).context("read", path)?;
+    if bytes.len() as u64 > max { Err(too_large()).context("read", path) } else { Ok(Some(bytes)) }
+}
+
+/// The entries of a directory, sorted by name. `None` where nothing is, or something else than a directory.
+pub(crate) fn read_dir_if_there(path: &Path) -> Result<Option<Vec<PathBuf>>, FileError> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error).context("read", path),
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error).context("read", path),
+    };
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
+    if let Ok(paths) = &mut paths {
+        paths.sort();
+    }
+    paths.map(Some).context("read", path)
+}
+
+/// Whether nothing is at a path, or something that was not opened on purpose: a link or a socket.
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || matches!(error.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP | libc::ENXIO))
+}
+
 /// Writes a file that must not exist yet.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
     let open = || OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(path);
@@ -108,5 +156,29 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(join) => Err(FileError { action: "work in", path: path.to_owned(), source: io::Error::other(join) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_is_not_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "12345").unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for absent in ["none", "link", "fifo", "file/below", "."] {
+            assert_eq!(read_if_there(&path(absent), 5).unwrap(), None, "{absent}");
+        }
+        assert_eq!(read_if_there(&path("file"), 5).unwrap().as_deref(), Some(b"12345".as_slice()));
+        assert!(read_if_there(&path("file"), 4).unwrap_err().to_string().contains("more than 4 bytes"));
+        // A regular file that fails to be read.
+        #[cfg(target_os = "linux")]
+        assert!(read_if_there(Path::new("/proc/self/mem"), 5).is_err());
+        assert_eq!(read_dir_if_there(&path("link")).unwrap(), None);
+        assert_eq!(read_dir_if_there(dir.path()).unwrap().unwrap().len(), 3);
     }
 }

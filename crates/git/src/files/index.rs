@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::files::access::{FileError, is_real_dir, read_regular_with_time, write_atomic_with_time};
+use crate::files::access::{
+    FileError, is_real_dir, read_dir_if_there, read_regular_with_time, write_atomic, write_atomic_with_time,
+};
 
 /// Maximum size in bytes. An index of millions of files is smaller.
 const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -19,5 +21,21 @@ pub(crate) fn copy_index(from: &Path, to: &Path) -> Result<bool, FileError> {
     let Some((bytes, modified)) = is_own.then(|| read_regular_with_time(from, INDEX_MAX)).flatten() else {
         return Ok(false);
     };
+    copy_shared_indexes(from, to)?;
     write_atomic_with_time(to, &bytes, Some(modified)).map(|()| true)
+}
+
+/// Copies the files beside a split index that hold most of its entries.
+fn copy_shared_indexes(index: &Path, to: &Path) -> Result<(), FileError> {
+    let Some(dir) = index.parent() else { return Ok(()) };
+    for file in read_dir_if_there(dir)?.unwrap_or_default() {
+        let Some(name) = file.file_name().filter(|name| name.as_encoded_bytes().starts_with(b"sharedindex.")) else {
+            continue;
+        };
+        let target = to.with_file_name(name);
+        if let Some((bytes, _)) = read_regular_with_time(&file, INDEX_MAX).filter(|_| target != file) {
+            write_atomic(&target, &bytes)?;
+        }
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod atomic_swap;
+pub(crate) mod copying;
 pub(crate) mod index;
 pub(crate) mod lock;
 pub(crate) mod removal;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, IoContext, blocking, is_real_dir, unique_suffix};
+use crate::files::access::{FileError, IoContext, blocking, is_real_dir, join_bytes, unique_suffix};
 
 /// Attempts at removing a directory. A process of the agent that is just ending may still write a file or two.
 const ATTEMPTS: usize = 3;
@@ -43,6 +43,22 @@ pub(crate) async fn remove_staging(path: &Path) -> Result<(), FileError> {
         Ok(())
     })
     .await
+}
+
+/// Removes a file below `dir`, and the directories that are empty then.
+pub(crate) fn remove_with_empty_parents(dir: &Path, path: &[u8]) -> Result<(), FileError> {
+    let file = join_bytes(dir, path);
+    let Ok(meta) = file.symlink_metadata() else { return Ok(()) };
+    let removed = if meta.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
+    removed.context("remove", &file)?;
+    let mut parent = file.parent();
+    while let Some(empty) = parent.filter(|parent| *parent != dir) {
+        if std::fs::remove_dir(empty).is_err() {
+            break;
+        }
+        parent = empty.parent();
+    }
+    Ok(())
 }
 
 fn remove_blocking(path: &Path) -> Result<(), FileError> {

@@ -3,6 +3,7 @@
 pub(crate) mod base;
 pub(crate) mod local_repo;
 pub(crate) mod partial_clone;
+mod repair;
 pub(crate) mod repo;
 pub(crate) mod scratch;
 pub(crate) mod source;
@@ -10,5 +11,6 @@ pub(crate) mod upstream;
 
 pub use base::{Base, BaseError};
 pub use local_repo::{LocalRepo, uncommitted_notice};
+pub use repair::Repaired;
 pub use repo::{Mirror, MirrorError};
 pub use source::{Probe, Source, SourceError};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
+use crate::command::answer::is_damage;
 use crate::command::login::Login;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
@@ -16,7 +17,7 @@ use crate::files::access::{FileError, create_dir_all, read_regular, write_atomic
 use crate::files::lock;
 use crate::files::removal::staging_path;
 use crate::git_dir::layout::bare_config;
-use crate::git_dir::objects::link_objects;
+use crate::git_dir::objects::{Take, take_objects};
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::mirror::source::{Source, SourceError, list_remote};
@@ -32,6 +33,8 @@ pub(crate) const DEFAULT_REF: &str = "refs/remotes/origin/HEAD";
 pub(crate) const PUSHED: &str = "refs/kugetsu/pushed/";
 /// The refs of rescues: `refs/kugetsu/rescue/<issue>/<time>`.
 pub(crate) const RESCUE: &str = "refs/kugetsu/rescue/";
+/// The refs of objects of rescues that are no commits: `refs/kugetsu/kept/<issue>/<time>/<number>`.
+pub(crate) const KEPT: &str = "refs/kugetsu/kept/";
 
 #[derive(Debug, Error)]
 pub enum MirrorError {
@@ -150,15 +153,17 @@ impl Mirror {
         }
     }
 
-    async fn create_in(&mut self, dir: &Path, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
+    pub(super) async fn create_in(&mut self, dir: &Path, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         progress(Progress::new(format!("fetching {}", self.source)));
         let command =
             self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
         let mut command = command.args(["--bare", "--progress", "--template="]);
         if let Some(local) = self.local_repo().await?.cloned() {
             self.promisor = Promisor::of_repo(&self.git, &local.root).await?;
-            // Git links the objects of a path, or copies them to another file system (but fails there with `--local`).
-            // Not if the source borrows objects itself: their owner may remove them.
+            // Git copies the objects of a path. Links would be faster, but damage to one of the repositories would reach the
+            // other, and some file systems refuse them. Nothing is copied as it is if the source borrows objects itself:
+            // their owner may remove them.
+            command = command.arg("--no-hardlinks");
             let borrows = local.common_dir.join("objects/info/alternates").exists();
             if borrows && self.promisor.is_none() {
                 command = command.arg("--no-local");
@@ -204,12 +209,24 @@ impl Mirror {
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let waiting = format!("waiting for another kugetsu process that fetches {}", self.source);
         let _lock = lock::acquire(&self.dir, &waiting, progress).await?;
+        self.repair_if_emptied(progress).await?;
         self.remove_leftovers().await?;
         if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
-            link_objects(local.common_dir.join("objects"), self.objects()).await?;
+            self.copy_objects(local).await?;
         }
-        self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await?;
+        match self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await {
+            Err(MirrorError::Git(error)) if is_damage(&error) => {
+                self.repair_locked(progress).await?;
+            }
+            fetched => fetched?,
+        }
         self.record_head().await
+    }
+
+    /// Copies the objects of a local repository.
+    async fn copy_objects(&self, local: &LocalRepo) -> Result<(), MirrorError> {
+        let left = take_objects(local.common_dir.join("objects"), self.objects(), Take::Copy).await?;
+        left.unreadable.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
@@ -264,6 +281,13 @@ impl Mirror {
     pub(crate) async fn has_commit(&self, commit: &Oid) -> Result<bool, GitError> {
         let command = self.command("cat-file", "look up a commit").no_lazy_fetch();
         has_commit(command, commit).await
+    }
+
+    /// Whether the mirror has an object of any kind. A partial clone does not fetch it.
+    pub(crate) async fn has_object(&self, object: &Oid) -> Result<bool, GitError> {
+        let command = self.command("cat-file", "look up an object").no_lazy_fetch();
+        // 1: it is missing.
+        Ok(command.args(["-e", object.as_str()]).answer(&[1]).await?.is_yes())
     }
 
     /// The source's default branch as of the last update, even if it has no commit yet. For a local repository: the
@@ -336,8 +360,8 @@ impl Mirror {
 
     /// The tips of everything that is safe: on the server as of the last update, pushed by kugetsu, or in a rescue.
     pub(crate) async fn safe_commits(&self) -> Result<Vec<Oid>, GitError> {
-        self.tips(&["refs/remotes/origin", "refs/tags", PUSHED.trim_end_matches('/'), RESCUE.trim_end_matches('/')])
-            .await
+        let prefixes = [PUSHED, RESCUE, KEPT].map(|prefix| prefix.trim_end_matches('/'));
+        self.tips(&[&["refs/remotes/origin", "refs/tags"], prefixes.as_slice()].concat()).await
     }
 
     /// The objects of all refs. Each is complete, since git checked it when it came in.

@@ -18,6 +18,7 @@ use crate::mirror::repo::{Mirror, PUSHED};
 use crate::mirror::scratch::TemporaryRefs;
 use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid};
+use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::lifecycle::Worktree;
 
@@ -63,6 +64,18 @@ impl PushError {
             Self::Unreachable(error) | Self::Unauthenticated(error) | Self::Git(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Rejected { .. } | Self::File(_) => None,
+        }
+    }
+}
+
+impl From<StatusError> for PushError {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Git(error) => Self::Git(error),
+            StatusError::File(error) => Self::File(error),
+            StatusError::Unreadable { dir, why } => {
+                Self::File(FileError { action: "read all of", path: dir, source: std::io::Error::other(why) })
+            }
         }
     }
 }

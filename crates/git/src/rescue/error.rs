@@ -25,6 +25,9 @@ pub enum RescueError {
     /// The directory to restore to is in use.
     #[error("{} exists and is not empty", .0.display())]
     NotEmpty(PathBuf),
+    /// The mirror is damaged and could not be repaired.
+    #[error("{0}")]
+    Mirror(String),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -38,7 +41,7 @@ impl RescueError {
             Self::InvalidTime(_) => Some("a time looks like 20261122T201500Z".to_owned()),
             Self::NotEmpty(_) => Some("give a new directory with --to".to_owned()),
             Self::Git(error) => error.hint(),
-            Self::Unknown { .. } | Self::File(_) => None,
+            Self::Unknown { .. } | Self::Mirror(_) | Self::File(_) => None,
         }
     }
 }
@@ -48,6 +51,9 @@ impl From<StatusError> for RescueError {
         match error {
             StatusError::Git(error) => Self::Git(error),
             StatusError::File(error) => Self::File(error),
+            StatusError::Unreadable { dir, why } => {
+                Self::File(FileError { action: "read all of", path: dir, source: std::io::Error::other(why) })
+            }
         }
     }
 }

@@ -4,12 +4,14 @@
 //! `refs/kugetsu/rescue/<issue>/<time>`, so it outlives the worktree, and plain git can read it.
 
 mod error;
+mod large;
 mod list;
 mod nested;
 mod note;
 mod restore;
 mod risk;
 mod save;
+mod state;
 mod tree;
 
 pub use error::RescueError;

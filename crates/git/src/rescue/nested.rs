@@ -14,7 +14,6 @@ use crate::rescue::error::RescueError;
 use crate::rescue::note::{NestedHead, Note};
 use crate::untrusted::changes::Changes;
 use crate::untrusted::nested_repos::{NestedHeads, NestedRepo, find_nested_repos};
-use crate::untrusted::quarantine::Quarantine;
 
 /// Maximum number of heads saved. No worktree has this many.
 const HEADS_MAX: usize = 1000;
@@ -54,12 +53,9 @@ async fn import_from(
     note: &mut Note,
     imported: &mut Imported,
 ) -> Result<(), RescueError> {
-    let heads = NestedHeads::read(&nested.git_dir);
-    let quarantine = Quarantine::open_separate(mirror, &nested.git_dir, heads.any_commit()).await?;
+    let (heads, quarantine) = NestedHeads::open(mirror, &nested.git_dir).await?;
     let path = printable(&nested.path);
-    if !quarantine.unreadable().is_empty() {
-        note.unsaved.push(format!("commits of the repository {path} (its objects cannot all be read)"));
-    }
+    note.unsaved.extend(heads.unreadable.iter().map(|why| format!("commits of the repository {path} ({why})")));
     for (name, oid) in heads.unpushed_heads(&quarantine, &[]).await? {
         let Some(commit) = quarantine.peel_to_commit(oid).await? else {
             note.notices.push(format!("{} in {path} names a commit that is damaged or not there", printable(name)));

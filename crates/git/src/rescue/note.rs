@@ -45,6 +45,10 @@ pub(super) struct Note {
     pub(super) refs: Vec<(Vec<u8>, Oid)>,
     /// Those refs of the relay that the server does not have.
     pub(super) relay_refs: Vec<(Vec<u8>, Oid)>,
+    /// Objects that pseudo refs, state files and older stashes name.
+    pub(super) others: Vec<(Vec<u8>, Oid)>,
+    /// A commit with the state files, see `rescue::state`.
+    pub(super) state: Option<Oid>,
     /// Commits of nested repositories that their servers do not have.
     pub(super) nested: Vec<NestedHead>,
     /// Files that could not be saved, escaped.
@@ -83,8 +87,11 @@ impl Note {
         if let Some(index) = &self.index {
             line("Index", index.as_str());
         }
+        if let Some(state) = &self.state {
+            line("State", state.as_str());
+        }
         line("Files", &self.files.to_string());
-        for (key, refs) in [("Ref", &self.refs), (RELAY_KEY, &self.relay_refs)] {
+        for (key, refs) in [("Ref", &self.refs), (RELAY_KEY, &self.relay_refs), ("Other", &self.others)] {
             for (name, oid) in refs {
                 line(key, &format!("{oid} {}", encode(name)));
             }
@@ -127,6 +134,8 @@ impl Note {
                 "Files" => note.files = value.parse().ok()?,
                 "Ref" => note.refs.extend(named()),
                 NESTED_KEY => note.nested.extend(nested()),
+                "State" => note.state = value.parse().ok(),
+                "Other" => note.others.extend(named()),
                 RELAY_KEY => note.relay_refs.extend(named()),
                 "Unsaved" => note.unsaved.push(value.to_owned()),
                 "Notice" => note.notices.push(value.to_owned()),
@@ -172,6 +181,8 @@ mod tests {
             files: 3,
             refs: vec![(b"refs/heads/a\xfc".to_vec(), oid.clone())],
             relay_refs: vec![(b"refs/heads/b".to_vec(), oid.clone())],
+            others: vec![(b"stash@{1}".to_vec(), oid.clone())],
+            state: Some(oid.clone()),
             nested: vec![NestedHead { path: b"a b/c".to_vec(), name: b"HEAD".to_vec(), commit: oid }],
             unsaved: vec!["a: b".to_owned()],
             notices: vec!["c".to_owned()],

@@ -5,18 +5,21 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::{GitCommand, TRANSFER_TIMEOUT};
-use crate::files::access::{FileError, IoContext, create_dir_all, join_bytes, write_atomic};
-use crate::files::removal::{remove_tree, staging_path};
+use crate::files::access::{IoContext, create_dir_all, write_atomic};
+use crate::files::removal::{remove_tree, remove_with_empty_parents, staging_path};
 use crate::git_dir::layout::{ConfigFile, SHALLOW, UNBORN_HEAD, create_git_dir, format_packed_refs};
-use crate::git_dir::objects::link_objects;
+use crate::git_dir::objects::{Take, take_objects};
 use crate::lfs::objects::copy_objects;
 use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
+use crate::printable::printable;
 use crate::rescue::error::RescueError;
+use crate::rescue::large::restore_large;
 use crate::rescue::list::{Rescue, find};
 use crate::rescue::nested::{self, restored_ref};
 use crate::rescue::note::Note;
+use crate::rescue::state::SavedState;
 use crate::untrusted::quarantine::Conversion;
 use crate::worktree::checkout;
 
@@ -74,7 +77,11 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
         (None, None) => format!("ref: refs/heads/{}", note.branch).into_bytes(),
     };
     create_git_dir(&git_dir, UNBORN_HEAD, &config(mirror, note, &mirror.display_url().await))?;
-    link_objects(mirror.objects(), git_dir.join("objects")).await?;
+    // By copy: the user may damage what is theirs.
+    let left = take_objects(mirror.objects(), git_dir.join("objects"), Take::Copy).await?;
+    if let Some(error) = left.unreadable.into_iter().next() {
+        return Err(error.into());
+    }
     copy_objects(mirror.dir(), &git_dir, None).await?;
     if let Some(shallow) = mirror.shallow() {
         write_atomic(&git_dir.join(SHALLOW), &shallow)?;
@@ -90,12 +97,28 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
         notices.extend(lfs.pointer_notice(mirror.git(), dir).await?);
     }
     write_files(mirror, rescue, note, dir).await?;
+    let state = match &note.state {
+        Some(state) => Some(SavedState::read(mirror, state).await?),
+        None => None,
+    };
+    if let Some(state) = &state {
+        let list = state.content(mirror, "large").await?;
+        let missing = restore_large(mirror, &list, dir).await?;
+        notices.extend(missing.iter().map(|path| format!("{} is no longer beside the rescue", printable(path))));
+    }
     if let Some(index) = &note.index {
         command_in(mirror, dir, "read-tree", "restore what was staged").arg(index.as_str()).run().await?;
     }
     // 1: files differ from the index, as they should.
     let refresh = command_in(mirror, dir, "update-index", "refresh the index").args(["-q", "--refresh"]);
     lfs.allow_pointers(refresh).answer(&[1]).await?;
+    if let Some(state) = &state {
+        let command = |subcommand: &'static str| {
+            lfs.allow_pointers(command_in(mirror, dir, subcommand, "restore the state of the index"))
+        };
+        state.restore_index(mirror, dir, command).await?;
+        notices.extend(state.restore_files(mirror, &git_dir, note).await?);
+    }
     notices.extend(nested::notices(&note.nested));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("could not be saved: {unsaved}")));
@@ -175,28 +198,12 @@ async fn write_files(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) 
         }
     }
     for path in deleted {
-        remove_file(dir, path)?;
+        remove_with_empty_parents(dir, path)?;
     }
     let checkout = command("checkout-index", "write the files").args(["--force", "-z", "--stdin"]);
     mirror.authenticate(checkout).await.stdin(written).run().await?;
     for file in [attributes, index] {
         std::fs::remove_file(&file).context("remove", &file)?;
-    }
-    Ok(())
-}
-
-/// Removes a file, and the directories that are empty then.
-fn remove_file(dir: &Path, path: &[u8]) -> Result<(), FileError> {
-    let file = join_bytes(dir, path);
-    let Ok(meta) = file.symlink_metadata() else { return Ok(()) };
-    let removed = if meta.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
-    removed.context("remove", &file)?;
-    let mut parent = file.parent();
-    while let Some(empty) = parent.filter(|parent| *parent != dir) {
-        if std::fs::remove_dir(empty).is_err() {
-            break;
-        }
-        parent = empty.parent();
     }
     Ok(())
 }

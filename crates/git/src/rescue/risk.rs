@@ -10,8 +10,7 @@ use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::untrusted::changes::Changes;
 use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
-use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::commits_outside_refs;
+use crate::untrusted::quarantine::{Kind, Quarantine};
 use crate::worktree::heads::{Heads, LISTED};
 use crate::worktree::lifecycle::Worktree;
 
@@ -66,13 +65,14 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
             others.push((format!("{prefix}{}", printable(short.unwrap_or(name))), oid));
         }
     }
-    let outside_refs = commits_outside_refs(&worktree.git_dir());
-    others.extend(outside_refs.iter().map(|oid| (format!("stash or linked worktree: {}", oid.short()), oid)));
     for (name, oid) in others {
         if !unsafe_commits(mirror, &heads.quarantine, oid, &safe, default.as_ref()).await?.is_empty() {
             at_risk.other_branches.push(name);
         }
     }
+    at_risk.other_branches.extend(unnamed_commits(mirror, worktree, &heads, &safe).await?);
+    let unreadable = heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned();
+    at_risk.other_branches.extend(unreadable.chain(heads.quarantine.unreadable()));
 
     if is_real_dir(worktree.dir()) {
         let mut head = heads.own.head_commit();
@@ -91,6 +91,34 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
     Ok(at_risk)
 }
 
+/// The pseudo refs and state files that name commits which exist nowhere else. Commits that the branch has too, in
+/// another form (`ORIG_HEAD` after a rebase), are not among them.
+async fn unnamed_commits(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    heads: &Heads,
+    safe: &[Oid],
+) -> Result<Vec<String>, GitError> {
+    let named: BTreeSet<&Oid> = heads.own.refs.values().chain(heads.own.head_commit()).collect();
+    let mut others: Vec<_> = heads.own.others.iter().filter(|(_, oid)| !named.contains(oid)).collect();
+    others.dedup_by_key(|(_, oid)| oid);
+    let oids: Vec<&Oid> = others.iter().map(|(_, oid)| oid).collect();
+    let kinds = heads.quarantine.kinds(&oids).await?;
+    let mut excluded = safe.to_vec();
+    excluded.extend(named.into_iter().cloned());
+    let branch = heads.own.get(&worktree.branch().full_ref()).or(heads.own.head_commit());
+    let mut at_risk = Vec::new();
+    for ((name, oid), kind) in others.into_iter().zip(kinds) {
+        // A tree that git made of a merge is in the files. A missing object is lost already.
+        if kind == Some(Kind::Commit)
+            && !unsafe_commits(mirror, &heads.quarantine, oid, &excluded, branch).await?.is_empty()
+        {
+            at_risk.push(format!("{}: {}", printable(name), oid.short()));
+        }
+    }
+    Ok(at_risk)
+}
+
 /// The unpushed heads of submodules that are not checked out. A submodule with files counts as a change.
 async fn nested_heads(
     mirror: &Mirror,
@@ -101,8 +129,8 @@ async fn nested_heads(
     let found = find_nested_repos(worktree.dir(), &changes.nested).await?;
     let mut heads = found.unreadable;
     for nested in found.repositories.iter().filter(|nested| !nested.has_files) {
-        let own = NestedHeads::read(&nested.git_dir);
-        let quarantine = Quarantine::open_separate(mirror, &nested.git_dir, own.any_commit()).await?;
+        let (own, quarantine) = NestedHeads::open(mirror, &nested.git_dir).await?;
+        heads.extend(own.unreadable.iter().map(|why| format!("{}: {why}", printable(&nested.path))));
         let unpushed = own.unpushed_heads(&quarantine, safe).await?;
         heads.extend(unpushed.iter().map(|(name, _)| format!("{}: {}", printable(&nested.path), printable(name))));
     }

@@ -9,20 +9,23 @@
 
 use std::collections::BTreeSet;
 
+use crate::command::answer::is_damage;
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
 use crate::files::lock;
-use crate::mirror::repo::{Mirror, RESCUE};
+use crate::mirror::repo::{KEPT, Mirror, MirrorError, RESCUE};
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
+use crate::rescue::large::save_large;
 use crate::rescue::list::load_notes;
 use crate::rescue::nested::import_nested;
 use crate::rescue::note::Note;
-use crate::rescue::tree::write_tree;
-use crate::untrusted::changes::{Changes, StatusError};
-use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::{Head, commits_outside_refs};
+use crate::rescue::state::write_state;
+use crate::rescue::tree::{unsaved_file, write_tree};
+use crate::untrusted::changes::{Changes, Marks, StatusError};
+use crate::untrusted::quarantine::{Kind, Quarantine};
+use crate::untrusted::reader::Head;
 use crate::worktree::heads::Heads;
 use crate::worktree::identity::Identity;
 use crate::worktree::lifecycle::Worktree;
@@ -37,6 +40,8 @@ pub struct SaveSpec {
     pub reason: String,
     /// The time, as in `20261122T201500Z`.
     pub at: String,
+    /// Larger files, in bytes, are copied beside the rescue and not stored in git.
+    pub max_file: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +59,8 @@ pub struct Saved {
 }
 
 /// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
-/// ones), what is staged, HEAD, branches and stashes, what was pushed to the relay, and the commits of nested repositories
-/// that their servers do not have.
+/// ones), what is staged, HEAD, branches and stashes, what pseudo refs and unfinished operations name, what was pushed to the
+/// relay, and the commits of nested repositories that their servers do not have. Damaged objects are left out and reported.
 ///
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
 /// The worktree is not changed.
@@ -64,7 +69,44 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
         return Err(RescueError::InvalidTime(spec.at));
     }
     let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
+    let error = match save_with(mirror, worktree, &spec, Objects::AsTheyAre).await {
+        Err(RescueError::Git(error)) if is_damage(&error) => error,
+        other => return other,
+    };
+    // Git verifies all content only when it comes into the mirror.
+    tracing::warn!(%error, "objects are damaged; those of the worktree are verified one by one");
+    match save_with(mirror, worktree, &spec, Objects::Verified).await {
+        Err(RescueError::Git(error)) if is_damage(&error) => {
+            tracing::warn!(%error, "objects of the mirror are damaged")
+        }
+        other => return other,
+    }
+    mirror.repair(&mut |_| ()).await.map_err(|error| match error {
+        MirrorError::Git(error) => RescueError::Git(error),
+        MirrorError::File(error) => RescueError::File(error),
+        other => RescueError::Mirror(other.to_string()),
+    })?;
+    save_with(mirror, worktree, &spec, Objects::Verified).await
+}
+
+/// Which objects of the worktree are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Objects {
+    AsTheyAre,
+    /// Those whose content matches their id.
+    Verified,
+}
+
+async fn save_with(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    spec: &SaveSpec,
+    objects: Objects,
+) -> Result<Option<Saved>, RescueError> {
     let heads = Heads::read(worktree).await?;
+    if objects == Objects::Verified {
+        heads.quarantine.remove_damaged_objects().await?;
+    }
     let safe = mirror.safe_commits().await?;
     let mut note = Note {
         issue: spec.issue_number,
@@ -72,14 +114,9 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
         branch: worktree.branch().to_string(),
         ..Note::default()
     };
-    note.unsaved.extend(
-        heads
-            .quarantine
-            .unreadable()
-            .iter()
-            .map(|dir| format!("objects in {}", printable(dir.as_os_str().as_encoded_bytes()))),
-    );
-    let tips = collect_heads(mirror, worktree, &heads, &mut note).await?;
+    note.unsaved.extend(heads.quarantine.unreadable());
+    note.unsaved.extend(heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned());
+    let tips = collect_heads(mirror, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unreadable.iter().cloned());
     let nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
@@ -90,12 +127,19 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     saved
 }
 
+/// Objects of the worktree and the relay that something names.
+#[derive(Default)]
+struct Tips {
+    commits: Vec<Oid>,
+    /// Tags, and whatever else a ref or a state file names, as far as the mirror lacks it.
+    others: Vec<Oid>,
+}
+
 /// The state to be saved.
 struct Snapshot<'k> {
     heads: Heads,
     safe: Vec<Oid>,
-    /// Commits of the worktree and the relay.
-    tips: Vec<Oid>,
+    tips: Tips,
     changes: Changes,
     /// Commits of nested repositories.
     nested: &'k [Oid],
@@ -106,56 +150,57 @@ struct Snapshot<'k> {
 async fn save_snapshot(
     mirror: &Mirror,
     worktree: &Worktree,
-    spec: SaveSpec,
+    spec: &SaveSpec,
     snapshot: Snapshot<'_>,
     mut note: Note,
 ) -> Result<Option<Saved>, RescueError> {
     let Snapshot { heads, safe, tips, changes, nested } = snapshot;
     let quarantine = &heads.quarantine;
-    let all: Vec<&Oid> = tips.iter().chain(nested).collect();
+    let all: Vec<&Oid> = tips.commits.iter().chain(nested).collect();
     let commits_are_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
-    if changes.is_empty() && commits_are_safe && note.unsaved.is_empty() {
+    if changes.is_empty() && commits_are_safe && tips.others.is_empty() && note.unsaved.is_empty() {
         return Ok(None);
     }
 
     if changes.any_staged() {
-        note.index = commit_index(quarantine, note.head.as_ref()).await?;
-        if note.index.is_none() {
-            note.notices.push(
-                "the staged state is not saved separately, since it has conflicts; its files are saved as they were"
-                    .to_owned(),
-            );
-        }
+        note.index = Some(commit_index(quarantine, note.head.as_ref(), &changes.marks).await?);
     }
     // From here on the index of the quarantine holds all files, not the staged ones.
-    let tree = write_tree(quarantine, worktree.dir(), &changes, &mut note).await?;
+    let (tree, large) = write_tree(quarantine, worktree.dir(), &changes, spec.max_file, &mut note).await?;
+    let (list, not_copied) = save_large(mirror, worktree.dir(), &large).await?;
+    note.unsaved.extend(not_copied.iter().map(|(path, error)| {
+        unsaved_file(path, &format!("it is larger than rescue.max_file and could not be copied: {}", error.source))
+    }));
     note.files = quarantine.count_changed_files(note.head.as_ref(), &tree).await?;
-    let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
+    if let Some(state) = write_state(quarantine, &worktree.git_dir(), &changes.marks, &list, &mut note).await? {
+        note.state = Some(commit(quarantine, &state, &[], "The state of the worktree.\n", FIXED_DATE).await?);
+    }
+    let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).chain(&note.state).cloned().collect();
     for oid in all {
         if !parents.contains(oid) {
             parents.push(oid.clone());
         }
     }
-    if let Some((name, commit)) = equal_rescue(mirror, spec.issue_number, &tree, &parents).await? {
+    if let Some((name, commit)) = equal_rescue(mirror, spec.issue_number, &tree, &parents).await?
+        && tips.others.is_empty()
+    {
         let (files, unsaved, notices) = (note.files, note.unsaved, note.notices);
         // The caller must still learn of work that cannot be saved.
         return Ok((!unsaved.is_empty()).then_some(Saved { name, commit, files, unsaved, notices }));
     }
-    let name = free_name(mirror, &spec, &mut note).await?;
+    let name = free_name(mirror, spec, &mut note).await?;
     let commit = commit(quarantine, &tree, &parents, &note.message(), None).await?;
     mirror.copy_lfs_objects(worktree).await?;
-    mirror.import(quarantine, &commit, &name).await?;
+    let kept = |number: usize| format!("{KEPT}{}/{}/{number}", spec.issue_number, note.at);
+    let mut imports: Vec<(&Oid, String)> = tips.others.iter().enumerate().map(|(n, oid)| (oid, kept(n))).collect();
+    imports.push((&commit, name.clone()));
+    mirror.import_all(quarantine, &imports).await?;
     Ok(Some(Saved { name, commit, files: note.files, unsaved: note.unsaved, notices: note.notices }))
 }
 
-/// Notes every head that is complete and reports the others as lost. Returns the commits to save: those of refs, of HEAD and
-/// of stashes, without refs that the mirror has from the server anyway.
-async fn collect_heads(
-    mirror: &Mirror,
-    worktree: &Worktree,
-    heads: &Heads,
-    note: &mut Note,
-) -> Result<Vec<Oid>, RescueError> {
+/// Notes every head that is complete and reports the others as lost. Returns the objects to save: those of refs, of HEAD, of
+/// pseudo refs and of stashes, without refs that the mirror has from the server anyway.
+async fn collect_heads(mirror: &Mirror, heads: &Heads, note: &mut Note) -> Result<Tips, RescueError> {
     let is_remote = |name: &[u8]| name.starts_with(b"refs/remotes/");
     let mut own: Vec<(Vec<u8>, Oid)> = Vec::new();
     for (name, oid) in heads.own.refs.iter().filter(|(name, _)| !is_remote(name)) {
@@ -170,25 +215,35 @@ async fn collect_heads(
             relay.push((name.clone(), oid.clone()));
         }
     }
-    let outside_refs = commits_outside_refs(&worktree.git_dir());
-    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).map(|(_, oid)| oid).chain(&outside_refs).collect();
+    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).chain(&heads.own.others).map(|(_, oid)| oid).collect();
     all.extend(heads.own.head_commit());
 
     // One git process for all heads; only if one is damaged, each is checked alone.
     let mut complete = BTreeSet::new();
-    let commits: Vec<&Oid> = all.iter().copied().take(HEADS_MAX).collect();
-    if heads.quarantine.is_complete(&commits, &heads.known).await? {
-        complete.extend(commits);
+    let objects: Vec<&Oid> = all.iter().copied().take(HEADS_MAX).collect();
+    if all.len() > HEADS_MAX {
+        note.unsaved.push(format!("{} refs and stashes (there are more than {HEADS_MAX})", all.len() - HEADS_MAX));
+    }
+    if heads.quarantine.is_complete(&objects, &heads.known).await? {
+        complete.extend(objects);
     } else {
-        for commit in commits {
-            if heads.quarantine.is_complete(&[commit], &heads.known).await? {
-                complete.insert(commit);
+        for oid in objects {
+            if heads.quarantine.is_complete(&[oid], &heads.known).await? {
+                complete.insert(oid);
             }
         }
     }
-    let mut tips = Vec::new();
-    for oid in &complete {
-        tips.extend(heads.quarantine.peel_to_commit(oid).await?);
+    let mut tips = Tips::default();
+    let objects: Vec<&Oid> = complete.iter().copied().collect();
+    for (oid, kind) in objects.iter().zip(heads.quarantine.kinds(&objects).await?) {
+        if kind == Some(Kind::Commit) {
+            tips.commits.push((*oid).clone());
+            continue;
+        }
+        tips.commits.extend(heads.quarantine.peel_to_commit(oid).await?);
+        if !mirror.has_object(oid).await? {
+            tips.others.push((*oid).clone());
+        }
     }
     if let Some(head) = heads.own.head_commit() {
         match complete.contains(head) {
@@ -199,7 +254,12 @@ async fn collect_heads(
     if let Some(Head::Symbolic(name)) = &heads.own.head {
         note.head_ref = Some(name.clone());
     }
-    for (from, to, prefix) in [(&own, &mut note.refs, ""), (&relay, &mut note.relay_refs, "in the relay repository ")] {
+    let lists = [
+        (&own, &mut note.refs, ""),
+        (&relay, &mut note.relay_refs, "in the relay repository "),
+        (&heads.own.others, &mut note.others, ""),
+    ];
+    for (from, to, prefix) in lists {
         for (name, oid) in from {
             if complete.contains(oid) {
                 to.push((name.clone(), oid.clone()));
@@ -237,16 +297,32 @@ async fn read_changes(
     }
 }
 
-/// Commits the index; `None` while it has conflicts.
-async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>) -> Result<Option<Oid>, GitError> {
-    let unmerged = quarantine.command("ls-files", "look for conflicts").args(["--unmerged", "-z"]).run().await?;
-    if !unmerged.stdout.is_empty() {
-        return Ok(None);
-    }
-    let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok").run().await?.oid()?;
-    // The fixed date makes the same index the same commit, so that `equal_rescue` finds an earlier rescue.
+/// The date of commits that are the same whenever they are made, so that `equal_rescue` finds an earlier rescue.
+const FIXED_DATE: Option<&str> = Some("@0 +0000");
+
+/// Commits the index, without paths that have a conflict.
+async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>, marks: &Marks) -> Result<Oid, GitError> {
+    let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok");
+    let tree = if marks.unmerged.is_empty() {
+        tree.run().await?.oid()?
+    } else {
+        // The index itself stays as it is: the files are added to it later.
+        let command = |subcommand: &str| {
+            let index = quarantine.dir().join("staged-index");
+            quarantine.command(subcommand, "store what is staged").env("GIT_INDEX_FILE", index)
+        };
+        let listed = quarantine.command("ls-files", "list the index").args(["--stage", "-z"]).run().await?;
+        let staged: Vec<u8> = listed
+            .records()
+            .filter(|record| record.split(|byte| *byte == b'\t').next().is_some_and(|fields| fields.ends_with(b" 0")))
+            .flat_map(|record| record.iter().copied().chain([0]))
+            .collect();
+        command("read-tree").arg("--empty").run().await?;
+        command("update-index").args(["-z", "--index-info"]).stdin(staged).run().await?;
+        command("write-tree").arg("--missing-ok").run().await?.oid()?
+    };
     let parents: Vec<Oid> = head.cloned().into_iter().collect();
-    commit(quarantine, &tree, &parents, "What was staged.\n", Some("@0 +0000")).await.map(Some)
+    commit(quarantine, &tree, &parents, "What was staged.\n", FIXED_DATE).await
 }
 
 async fn commit(

@@ -1,5 +1,6 @@
 //! The files of a worktree as a git tree, byte for byte.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -25,22 +26,35 @@ enum Kind {
     /// The directory of a checked-out submodule.
     Submodule,
     Unreadable,
+    /// A file of more bytes than a rescue stores in git.
+    Large,
+    /// The directory of a submodule that is not checked out.
+    EmptySubmodule,
     /// Nothing, or something that git does not store: a directory, a FIFO, a socket, a device.
     Nothing,
 }
 
 /// Adds all changes to the index of the quarantine and writes it as a tree. Files that cannot be read are added to the
 /// note's list of unsaved work.
+///
+/// Files of more than `max_file` bytes are left out; returns their paths too.
 pub(super) async fn write_tree(
     quarantine: &Quarantine,
     files: &Path,
     changes: &Changes,
+    max_file: u64,
     note: &mut Note,
-) -> Result<Oid, GitError> {
+) -> Result<(Oid, Vec<Vec<u8>>), GitError> {
     let unsaved = &mut note.unsaved;
-    let (mut add, mut remove) = (Vec::new(), Vec::new());
-    let mut sort = |path: Vec<u8>, unsaved: &mut Vec<String>| match kind(files, &path) {
+    let (mut add, mut remove, mut large) = (Vec::new(), Vec::new(), Vec::new());
+    let gitlinks = &changes.marks.gitlinks;
+    let mut sort = |path: Vec<u8>, unsaved: &mut Vec<String>| match kind(files, &path, max_file, gitlinks) {
         Kind::Content | Kind::Submodule => add.push(path),
+        Kind::EmptySubmodule => {}
+        Kind::Large => {
+            remove.push(path.clone());
+            large.push(path);
+        }
         Kind::Nothing => remove.push(path),
         Kind::Unreadable => unsaved.push(unsaved_file(&path, "it cannot be read")),
     };
@@ -62,16 +76,16 @@ pub(super) async fn write_tree(
     remove_from_index(quarantine, &remove, quarantine.oid_digits()).await?;
     add_to_index(quarantine, files, &add, unsaved).await?;
     let tree = quarantine.command("write-tree", "store the files").arg("--missing-ok").timeout(TRANSFER_TIMEOUT);
-    tree.run().await?.oid()
+    Ok((tree.run().await?.oid()?, large))
 }
 
 /// An entry for the list of unsaved work. The worktree is not removed while it has such files, so it says what to do.
-fn unsaved_file(path: &[u8], reason: &str) -> String {
+pub(super) fn unsaved_file(path: &[u8], reason: &str) -> String {
     format!("{} ({reason}; move or delete it)", printable(path))
 }
 
 /// Follows no link, not even in the directories of the path.
-fn kind(files: &Path, path: &[u8]) -> Kind {
+fn kind(files: &Path, path: &[u8], max_file: u64, gitlinks: &BTreeSet<Vec<u8>>) -> Kind {
     let mut current = files.to_owned();
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
@@ -85,12 +99,17 @@ fn kind(files: &Path, path: &[u8]) -> Kind {
         return Kind::Content;
     }
     if meta.is_dir() {
-        return if current.join(".git").symlink_metadata().is_ok() { Kind::Submodule } else { Kind::Nothing };
+        return match current.join(".git").symlink_metadata() {
+            Ok(_) => Kind::Submodule,
+            Err(_) if gitlinks.contains(path) => Kind::EmptySubmodule,
+            Err(_) => Kind::Nothing,
+        };
     }
     if !meta.is_file() {
         return Kind::Nothing;
     }
     match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&current) {
+        Ok(_) if meta.len() > max_file => Kind::Large,
         Ok(_) => Kind::Content,
         Err(_) => Kind::Unreadable,
     }
@@ -140,7 +159,11 @@ async fn nested_files(
 }
 
 /// Removes paths from the index, whatever exists there.
-async fn remove_from_index(quarantine: &Quarantine, paths: &[Vec<u8>], digits: usize) -> Result<(), GitError> {
+pub(super) async fn remove_from_index(
+    quarantine: &Quarantine,
+    paths: &[Vec<u8>],
+    digits: usize,
+) -> Result<(), GitError> {
     if paths.is_empty() {
         return Ok(());
     }

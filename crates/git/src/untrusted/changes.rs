@@ -1,7 +1,7 @@
 //! Uncommitted changes in the files of an untrusted repository.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -20,6 +20,9 @@ const DEPTH_MAX: usize = 4;
 
 #[derive(Debug, Error)]
 pub enum StatusError {
+    /// Part of a repository is there, but cannot be read.
+    #[error("could not read all of {}: {why}", dir.display())]
+    Unreadable { dir: PathBuf, why: String },
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -50,6 +53,59 @@ pub(crate) struct Changes {
     pub(crate) has_conflicts: bool,
     /// Git's messages about directories that it could not read.
     pub(crate) unreadable: Vec<String>,
+    pub(crate) marks: Marks,
+}
+
+/// The parts of an index that are not the content of a path.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// `--assume-unchanged` is set.
+    pub(crate) assumed: Vec<Vec<u8>>,
+    /// `--skip-worktree` is set, and the file exists.
+    pub(crate) skipped: Vec<Vec<u8>>,
+    /// `--skip-worktree` is set, and no file exists: a sparse checkout leaves it out.
+    pub(crate) left_out: Vec<Vec<u8>>,
+    /// `git add --intent-to-add`.
+    pub(crate) intended: Vec<Vec<u8>>,
+    pub(crate) unmerged: Vec<Unmerged>,
+    /// Paths of submodules.
+    pub(crate) gitlinks: BTreeSet<Vec<u8>>,
+}
+
+/// An entry of a path with a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unmerged {
+    /// 1 is the common ancestor, 2 ours, 3 theirs.
+    pub(crate) stage: u8,
+    /// In octal digits.
+    pub(crate) mode: Vec<u8>,
+    pub(crate) object: Oid,
+    pub(crate) path: Vec<u8>,
+}
+
+impl Marks {
+    fn of(files: &Path, entries: &[Entry]) -> Self {
+        let mut marks = Self::default();
+        for entry in entries {
+            let path = || entry.path.clone();
+            if entry.assumed {
+                marks.assumed.push(path());
+            }
+            if entry.skipped && entry.exists(files) {
+                marks.skipped.push(path());
+            } else if entry.skipped {
+                marks.left_out.push(path());
+            }
+            if entry.is_gitlink() {
+                marks.gitlinks.insert(path());
+            }
+            if let (1..=3, Some(object)) = (entry.stage, &entry.object) {
+                let (mode, object) = (entry.mode.clone(), object.clone());
+                marks.unmerged.push(Unmerged { stage: entry.stage, mode, object, path: path() });
+            }
+        }
+        marks
+    }
 }
 
 impl Changes {
@@ -80,7 +136,9 @@ pub(super) struct Entry {
     /// `--skip-worktree` is set.
     skipped: bool,
     pub(super) object: Option<Oid>,
-    is_gitlink: bool,
+    mode: Vec<u8>,
+    /// 0 unless the path has a conflict.
+    stage: u8,
     pub(super) path: Vec<u8>,
 }
 
@@ -91,13 +149,23 @@ impl Entry {
         let (fields, path) = record.split_at(tab);
         let mut fields = fields.split(|byte| *byte == b' ');
         let (letter, mode, id) = (*fields.next()?.first()?, fields.next()?, fields.next()?);
+        let stage = fields.next()?.first()?.saturating_sub(b'0');
         Some(Self {
             assumed: letter.is_ascii_lowercase(),
             skipped: letter.eq_ignore_ascii_case(&b'S'),
             object: Oid::from_bytes(id),
-            is_gitlink: mode == b"160000",
+            mode: mode.to_vec(),
+            stage,
             path: path.get(1..)?.to_vec(),
         })
+    }
+
+    fn is_gitlink(&self) -> bool {
+        self.mode == b"160000"
+    }
+
+    fn exists(&self, files: &Path) -> bool {
+        join_bytes(files, &self.path).symlink_metadata().is_ok()
     }
 }
 
@@ -134,12 +202,15 @@ impl Quarantine {
             "--ignore-submodules=dirty",
         ]);
         let status = command.run().await?;
-        let mut changes = Changes::default();
+        let mut changes = Changes { marks: Marks::of(files, &entries), ..Changes::default() };
         let is_unreadable = |line: &&[u8]| line.starts_with(b"warning: could not open directory");
         changes.unreadable.extend(status.stderr.split(|byte| *byte == b'\n').filter(is_unreadable).map(printable));
         for record in status.records() {
             let (Some(staged), Some(path)) = (record.first(), record.get(3..)) else { continue };
             changes.has_conflicts |= matches!(record.get(..2), Some(b"AA" | b"DD" | [b'U', _] | [_, b'U']));
+            if record.starts_with(b" A ") {
+                changes.marks.intended.push(path.to_vec());
+            }
             match path.strip_suffix(b"/") {
                 Some(nested) => changes.nested.push(nested.to_vec()),
                 None => changes.files.push(Change { staged: *staged, path: path.to_vec() }),
@@ -149,7 +220,7 @@ impl Quarantine {
         changes.unmodified = self.unmodified(files, index, &entries, modified).await?;
         changes.files.retain(|change| !changes.unmodified.contains(change.path.as_slice()));
         for entry in &entries {
-            let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink) else { continue };
+            let Some(commit) = entry.object.as_ref().filter(|_| entry.is_gitlink()) else { continue };
             if join_bytes(files, &entry.path).join(".git").symlink_metadata().is_err() {
                 continue;
             }
@@ -183,7 +254,7 @@ impl Quarantine {
 
     /// Clears the marks with which an index makes git ignore changes of a file that exists.
     async fn unhide(&self, files: &Path, entries: &[Entry]) -> Result<(), StatusError> {
-        let exists = |entry: &&Entry| join_bytes(files, &entry.path).symlink_metadata().is_ok();
+        let exists = |entry: &&Entry| entry.exists(files);
         for (flag, hidden) in [
             ("--no-assume-unchanged", entries.iter().filter(|entry| entry.assumed).collect::<Vec<_>>()),
             ("--no-skip-worktree", entries.iter().filter(|entry| entry.skipped).filter(exists).collect()),
@@ -214,12 +285,11 @@ enum SubmoduleState {
 async fn submodule_state(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> SubmoduleState {
     let dir = join_bytes(files, path);
     let Some(git_dir) = nested_git_dir(&dir, files) else { return SubmoduleState::Changed };
-    let heads = NestedHeads::read(&git_dir);
-    let Some(head) = heads.head.as_ref() else { return SubmoduleState::Changed };
-    if depth > DEPTH_MAX || head != commit {
+    if depth > DEPTH_MAX {
         return SubmoduleState::Changed;
     }
-    let Ok(quarantine) = Quarantine::open_separate(mirror, &git_dir, Some(head)).await else {
+    let Ok((heads, quarantine)) = NestedHeads::open(mirror, &git_dir).await else { return SubmoduleState::Changed };
+    let Some(head) = heads.head.as_ref().filter(|head| *head == commit && heads.unreadable.is_empty()) else {
         return SubmoduleState::Changed;
     };
     let changes = quarantine.changes_at(mirror, &dir, &git_dir.join("index"), Some(head), depth).await;

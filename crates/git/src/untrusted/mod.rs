@@ -9,4 +9,6 @@ pub(crate) mod nested_repos;
 pub(crate) mod operation;
 pub(crate) mod quarantine;
 pub(crate) mod reader;
+mod reftable;
+pub(crate) mod state_files;
 pub(crate) mod unmodified;

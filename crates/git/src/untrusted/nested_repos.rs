@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, blocking, is_real_dir, join_bytes};
+use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
+use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::{UntrustedRepo, commits_outside_refs, nested_git_dir};
+use crate::untrusted::reader::{UntrustedRepo, nested_git_dir};
 
 /// Maximum directory depth.
 const DEPTH_MAX: usize = 64;
@@ -136,16 +138,30 @@ impl Search {
 /// The heads of a nested repository, and the commits that its own servers have.
 pub(crate) struct NestedHeads {
     pub(crate) head: Option<Oid>,
-    /// Refs, a detached `HEAD`, and older stashes, named `kept/<commit>`. Rescues store these names.
+    /// Refs, a detached `HEAD`, and commits that older stashes and state files name, as `kept/<commit>`. Rescues store
+    /// these names.
     heads: Vec<(Vec<u8>, Oid)>,
     /// As of the last fetch.
     on_servers: Vec<Oid>,
+    /// What is there but could not be read, with the reason, escaped.
+    pub(crate) unreadable: Vec<String>,
 }
 
 impl NestedHeads {
-    /// Skips what is missing or damaged.
-    pub(crate) fn read(git_dir: &Path) -> Self {
-        let repo = UntrustedRepo::read(git_dir);
+    /// Reads the heads, and opens a quarantine with their objects. Skips what is missing or damaged.
+    pub(crate) async fn open(mirror: &Mirror, git_dir: &Path) -> Result<(Self, Quarantine), StatusError> {
+        // The length of an id tells the object format.
+        let files = UntrustedRepo::read(git_dir);
+        let any = files.head_commit().or_else(|| files.refs.values().next());
+        let quarantine = Quarantine::open_separate(mirror, git_dir, any).await?;
+        let repo = quarantine.read_refs(git_dir).await?;
+        quarantine.set_head(repo.head_commit())?;
+        let mut heads = Self::of(git_dir, repo);
+        heads.unreadable.extend(quarantine.unreadable());
+        Ok((heads, quarantine))
+    }
+
+    fn of(git_dir: &Path, repo: UntrustedRepo) -> Self {
         let mut on_servers: Vec<Oid> = repo.refs_below("refs/remotes/").map(|(_, oid)| oid.clone()).collect();
         if !on_servers.is_empty() {
             // Git packs the tags that a clone receives. A loose tag was created here, and the servers may not have it.
@@ -160,16 +176,16 @@ impl NestedHeads {
         if let Some(head) = head.as_ref().filter(|head| !is_named(&heads, head)) {
             heads.push((b"HEAD".to_vec(), head.clone()));
         }
-        for oid in commits_outside_refs(git_dir) {
+        for (_, oid) in repo.others {
             if !is_named(&heads, &oid) {
                 heads.push((format!("kept/{}", oid.short()).into_bytes(), oid));
             }
         }
-        Self { head, heads, on_servers }
+        Self { head, heads, on_servers, unreadable: repo.unreadable }
     }
 
     /// One of its commits; the length of its id tells the object format.
-    pub(crate) fn any_commit(&self) -> Option<&Oid> {
+    fn any_commit(&self) -> Option<&Oid> {
         self.head.as_ref().or_else(|| self.heads.first().map(|(_, oid)| oid))
     }
 

@@ -18,18 +18,23 @@ use std::path::{Path, PathBuf};
 
 use crate::command::answer::{Answer, Output};
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
-use crate::files::access::{FileError, blocking, is_real_dir, read_regular, write_atomic};
+use crate::files::access::{
+    FileError, blocking, is_real_dir, read_dir_if_there, read_regular, unique_suffix, write_atomic,
+};
 use crate::files::index::copy_index;
 use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
-use crate::git_dir::objects::link_objects;
+use crate::git_dir::mend::{MendError, remove_damaged_objects};
+use crate::git_dir::objects::{Left, Take, take_objects};
 use crate::mirror::repo::Mirror;
 use crate::mirror::scratch::Scratch;
 use crate::names::Oid;
 use crate::printable::printable;
-use crate::untrusted::reader::{Head, UntrustedRepo};
+use crate::untrusted::changes::StatusError;
+use crate::untrusted::reader::{Head, UntrustedRepo, uses_reftable};
+use crate::untrusted::reftable;
 
-/// The ref under which a commit leaves a quarantine.
-const EXPORT_REF: &str = "refs/kugetsu/out";
+/// The refs under which objects leave a quarantine.
+const EXPORT_REFS: &str = "refs/kugetsu/out/";
 
 /// The conversions between files and objects that git may make. None of them runs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +64,15 @@ pub(crate) struct Quarantine {
     /// The mirror is a partial clone, so objects may be missing that the server has.
     partial: bool,
     oid_digits: usize,
-    /// Object directories that could not be read completely.
-    unreadable: Vec<PathBuf>,
+    /// The agent's object files that are not here.
+    left: Left,
     scratch: Scratch,
 }
 
 impl Quarantine {
     /// Opens a quarantine with the objects of `git_dirs` and of the mirror, and HEAD at `head`. The repositories share the
     /// mirror's history: they are a worktree and its relay, or a clone.
-    pub(crate) async fn open(mirror: &Mirror, git_dirs: &[&Path], head: Option<&Oid>) -> Result<Self, FileError> {
+    pub(crate) async fn open(mirror: &Mirror, git_dirs: &[&Path], head: Option<&Oid>) -> Result<Self, StatusError> {
         let partial = mirror.promisor().is_some();
         let mut config = bare_config(mirror.format(), partial);
         if let Some(promisor) = mirror.promisor() {
@@ -79,7 +84,7 @@ impl Quarantine {
             git: mirror.git().clone(),
             partial,
             oid_digits: oid_digits(mirror.format()),
-            unreadable: Vec::new(),
+            left: Left::default(),
             scratch: mirror.scratch_dir()?,
         };
         let head = head.map_or(UNBORN_HEAD, Oid::as_str);
@@ -89,21 +94,26 @@ impl Quarantine {
         if let Some(shallow) = mirror.shallow() {
             write_atomic(&quarantine.dir().join(SHALLOW), &shallow)?;
         }
-        quarantine.add_objects_of(git_dirs).await;
+        quarantine.add_objects_of(git_dirs).await?;
         Ok(quarantine)
     }
 
     /// Opens a quarantine for a repository with a history and an object format of its own, such as a submodule. The
     /// mirror's objects are added where the formats agree: an earlier rescue may have put commits of it there.
-    pub(crate) async fn open_separate(mirror: &Mirror, git_dir: &Path, head: Option<&Oid>) -> Result<Self, FileError> {
-        let format = head.map_or(mirror.format(), |head| if head.hex_len() == 64 { "sha256" } else { "sha1" });
+    pub(crate) async fn open_separate(
+        mirror: &Mirror,
+        git_dir: &Path,
+        head: Option<&Oid>,
+    ) -> Result<Self, StatusError> {
+        let by_head = head.map(|head| if head.hex_len() == 64 { "sha256" } else { "sha1" });
+        let format = by_head.or_else(|| reftable::object_format(git_dir)).unwrap_or(mirror.format());
         let mut config = bare_config(format, false);
         config.section("core", None).set("bare", "false");
         let mut quarantine = Self {
             git: mirror.git().clone(),
             partial: false,
             oid_digits: oid_digits(format),
-            unreadable: Vec::new(),
+            left: Left::default(),
             scratch: mirror.scratch_dir()?,
         };
         create_git_dir(quarantine.dir(), head.map_or(UNBORN_HEAD, Oid::as_str), &config)?;
@@ -117,27 +127,68 @@ impl Quarantine {
         if !shallow.is_empty() {
             write_atomic(&quarantine.dir().join(SHALLOW), &shallow)?;
         }
-        quarantine.add_objects_of(&[git_dir]).await;
+        quarantine.add_objects_of(&[git_dir]).await?;
         Ok(quarantine)
     }
 
-    async fn add_objects_of(&mut self, git_dirs: &[&Path]) {
-        for git_dir in git_dirs {
-            let objects = git_dir.join("objects");
-            if is_real_dir(git_dir)
-                && is_real_dir(&objects)
-                && link_objects(objects.clone(), self.objects()).await.is_err()
-            {
-                // Not an error yet: commits whose objects are missing show up as incomplete, and the files of the
-                // worktree can still be saved.
-                self.unreadable.push(objects);
+    /// Reads HEAD and refs of a git directory whose objects are in this quarantine. Refs in reftable format are read by git,
+    /// from a copy; if it cannot, they count as unreadable.
+    pub(crate) async fn read_refs(&self, git_dir: &Path) -> Result<UntrustedRepo, StatusError> {
+        let mut repo = UntrustedRepo::read_files(git_dir);
+        let linked = read_dir_if_there(&git_dir.join("worktrees"))?.unwrap_or_default();
+        let own = std::iter::once(git_dir.to_owned()).chain(linked);
+        for (number, dir) in own.enumerate().filter(|(_, dir)| uses_reftable(dir)) {
+            let scratch = self.dir().join(format!("reftable-{}", unique_suffix()));
+            match reftable::read(&self.git, &scratch, &self.objects(), &dir).await {
+                Ok(found) if number == 0 => {
+                    repo.head = found.head;
+                    repo.refs.extend(found.refs);
+                    repo.others.extend(found.others);
+                }
+                Ok(found) => {
+                    let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
+                    let named = |rest: &[u8]| [b"worktrees/", name, b"/", rest].concat();
+                    repo.others.extend(found.head_commit().map(|oid| (named(b"HEAD"), oid.clone())));
+                    let rest = found.refs.into_iter().chain(found.others);
+                    repo.others.extend(rest.map(|(name, oid)| (named(&name), oid)));
+                }
+                Err(error) if reftable::is_about_tables(&error) => {
+                    repo.unreadable.push(reftable::unreadable(&dir, &error));
+                }
+                Err(error) => return Err(error),
             }
         }
+        Ok(repo)
     }
 
-    /// Object directories of the agent that could not be read completely.
-    pub(crate) fn unreadable(&self) -> &[PathBuf] {
-        &self.unreadable
+    /// Adds the objects that can be read. What cannot is not an error yet: commits whose objects are missing show up as
+    /// incomplete, and the files of the worktree can still be saved.
+    async fn add_objects_of(&mut self, git_dirs: &[&Path]) -> Result<(), StatusError> {
+        for git_dir in git_dirs.iter().filter(|dir| is_real_dir(dir)) {
+            let left = take_objects(git_dir.join("objects"), self.objects(), Take::Link).await?;
+            self.left.damaged.extend(left.damaged);
+            self.left.unreadable.extend(left.unreadable);
+            for pack in left.unindexed {
+                // 1 and 128: git cannot index it, so it has nothing to give.
+                let command = self.command("index-pack", "index a pack").arg(&pack).timeout(TRANSFER_TIMEOUT);
+                command.answer(&[1, 128]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies every object that the agent's repositories have, and removes those from here whose content does not match
+    /// their id. The agent's files stay, and the mirror's objects are not looked at.
+    pub(crate) async fn remove_damaged_objects(&self) -> Result<(), StatusError> {
+        remove_damaged_objects(&self.git, self.dir()).await.map_err(|error| match error {
+            MendError::Git(error) => error.into(),
+            MendError::File(error) => error.into(),
+        })
+    }
+
+    /// The agent's object files that could not be read, with the reason, escaped.
+    pub(crate) fn unreadable(&self) -> Vec<String> {
+        self.left.unreadable.iter().map(|error| printable(error.to_string().as_bytes())).collect()
     }
 
     /// The git directory.
@@ -145,7 +196,7 @@ impl Quarantine {
         self.scratch.path()
     }
 
-    fn objects(&self) -> PathBuf {
+    pub(super) fn objects(&self) -> PathBuf {
         self.dir().join("objects")
     }
 
@@ -226,6 +277,15 @@ impl Quarantine {
         }
     }
 
+    /// The types of objects, in their order; `None` where one is missing.
+    pub(crate) async fn kinds(&self, objects: &[&Oid]) -> Result<Vec<Option<Kind>>, GitError> {
+        let command = self.command("cat-file", "look up objects").no_lazy_fetch().arg("--batch-check=%(objecttype)");
+        let lines: String = objects.iter().map(|oid| format!("{oid}\n")).collect();
+        let output = command.stdin(lines).run().await?;
+        let kinds: Vec<Option<Kind>> = output.lines().map(Kind::parse).collect();
+        if kinds.len() == objects.len() { Ok(kinds) } else { Err(output.unexpected()) }
+    }
+
     /// Whether `head` contains `other`; `false` if one of them is missing.
     pub(crate) async fn contains(&self, head: &Oid, other: &Oid) -> Result<bool, GitError> {
         for commit in [head, other] {
@@ -272,6 +332,26 @@ impl Quarantine {
     }
 }
 
+/// The type of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Commit,
+    Tag,
+    /// A tree or a blob.
+    Content,
+}
+
+impl Kind {
+    fn parse(line: &[u8]) -> Option<Self> {
+        match line {
+            b"commit" => Some(Self::Commit),
+            b"tag" => Some(Self::Tag),
+            b"tree" | b"blob" => Some(Self::Content),
+            _ => None,
+        }
+    }
+}
+
 impl Mirror {
     /// Imports a commit with all its objects from a quarantine and names it `ref_name` here. From then on it is trusted:
     /// git packs the objects, hashes each of them and checks that none is missing.
@@ -279,30 +359,43 @@ impl Mirror {
     /// `fetch.fsckObjects` also rejects objects for their form (a strange date, a broken mode). If that fails, the import
     /// is repeated without it: the content still has to match its id, and work must not be lost for its form.
     pub(crate) async fn import(&self, quarantine: &Quarantine, commit: &Oid, ref_name: &str) -> Result<(), GitError> {
-        quarantine.command("update-ref", "name the commit").args([EXPORT_REF, commit.as_str()]).run().await?;
-        match self.fetch_export(quarantine, ref_name, true).await {
+        self.import_all(quarantine, &[(commit, ref_name.to_owned())]).await
+    }
+
+    /// Imports several objects at once, and names all of them or none. They need not be commits.
+    pub(crate) async fn import_all(&self, quarantine: &Quarantine, objects: &[(&Oid, String)]) -> Result<(), GitError> {
+        let export = |number: usize| format!("{EXPORT_REFS}{number}");
+        let lines: String =
+            objects.iter().enumerate().map(|(number, (oid, _))| format!("update {} {oid}\n", export(number))).collect();
+        let command = quarantine.command("update-ref", "name the commits").args(["--no-deref", "--stdin"]);
+        command.stdin(lines).run().await?;
+        let specs: Vec<String> =
+            objects.iter().enumerate().map(|(number, (_, name))| format!("+{}:{name}", export(number))).collect();
+        match self.fetch_export(quarantine, &specs, true).await {
             Ok(()) => {}
-            Err(GitError::Failed { .. }) => self.fetch_export(quarantine, ref_name, false).await?,
+            Err(GitError::Failed { .. }) => self.fetch_export(quarantine, &specs, false).await?,
             Err(error) => return Err(error),
         }
         // From a repository whose history is cut off, git fetches without an error and leaves the ref out if it cannot
         // take it.
-        match self.read_ref(ref_name).await? {
-            Some(imported) if imported == *commit => Ok(()),
-            _ => Err(GitError::UnexpectedOutput {
-                action: "import the commits into the mirror".to_owned(),
-                output: format!("the history of {} is cut off", commit.short()),
-            }),
+        for (oid, name) in objects {
+            if self.read_ref(name).await?.as_ref() != Some(*oid) {
+                return Err(GitError::UnexpectedOutput {
+                    action: "import the commits into the mirror".to_owned(),
+                    output: format!("the history of {} is cut off", oid.short()),
+                });
+            }
         }
+        Ok(())
     }
 
-    async fn fetch_export(&self, quarantine: &Quarantine, ref_name: &str, fsck: bool) -> Result<(), GitError> {
+    async fn fetch_export(&self, quarantine: &Quarantine, specs: &[String], fsck: bool) -> Result<(), GitError> {
         let command = self.command("fetch", "import the commits into the mirror").timeout(TRANSFER_TIMEOUT);
         let command = command.config("fetch.fsckObjects", if fsck { "true" } else { "false" });
         // From 100 objects on they stay a pack: thousands of loose objects would slow the mirror down.
         let command = command.config("fetch.unpackLimit", "100");
-        let command = command.args(["--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
-        command.arg(quarantine.dir()).arg(format!("+{EXPORT_REF}:{ref_name}")).run().await.map(drop)
+        let command = command.args(["--quiet", "--atomic", "--no-tags", "--no-write-fetch-head", "--end-of-options"]);
+        command.arg(quarantine.dir()).args(specs).run().await.map(drop)
     }
 }
 

@@ -1,18 +1,27 @@
 //! Reads an untrusted git directory as plain files. No git runs in it, so nothing in it can make git run a program, and no
 //! symbolic link is followed.
+//!
+//! What is missing, or is something that git does not create there, is left out. What is there but cannot be read is
+//! reported: it may name the only copy of somebody's work.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{is_real_dir, read_regular};
+use crate::files::access::{FileError, is_real_dir, read_dir_if_there, read_if_there, read_regular};
 use crate::names::{Oid, is_ref_name};
+use crate::printable::printable;
+use crate::untrusted::state_files::read_state_files;
 
 /// Maximum number of refs read. No repository that people work in has this many.
 const REFS_MAX: usize = 200_000;
 /// Maximum size of `packed-refs` in bytes.
 const PACKED_REFS_MAX: u64 = 256 * 1024 * 1024;
 /// Maximum size of HEAD or of a loose ref in bytes.
-const REF_MAX: u64 = 4096;
+pub(super) const REF_MAX: u64 = 4096;
+/// The log that lists the stashes.
+pub(crate) const STASH_LOG: &str = "logs/refs/stash";
+/// Maximum size of that log in bytes.
+const STASH_LOG_MAX: u64 = 16 * 1024 * 1024;
 /// Maximum depth of directories below `refs`.
 const DEPTH_MAX: usize = 32;
 
@@ -29,32 +38,66 @@ pub(crate) struct UntrustedRepo {
     pub(crate) head: Option<Head>,
     /// Without symbolic refs.
     pub(crate) refs: BTreeMap<Vec<u8>, Oid>,
+    /// Objects that no ref names and that git keeps all the same, by what names them: pseudo refs such as `ORIG_HEAD`, the
+    /// files of an unfinished operation, older stashes (`stash@{1}`), and the same of linked worktrees.
+    pub(crate) others: Vec<(Vec<u8>, Oid)>,
+    /// What is there but could not be read, with the reason, escaped.
+    pub(crate) unreadable: Vec<String>,
 }
 
 impl UntrustedRepo {
+    /// Reads a git directory. Refs in reftable format count as unreadable; `Quarantine::read_refs` reads them too.
     pub(crate) fn read(git_dir: &Path) -> Self {
+        let mut repo = Self::read_files(git_dir);
+        if uses_reftable(git_dir) {
+            repo.unreadable.push(format!("the refs of {} are in reftable format", printable_path(git_dir)));
+        }
+        repo
+    }
+
+    /// Reads a git directory without refs in reftable format.
+    pub(super) fn read_files(git_dir: &Path) -> Self {
         let mut repo = Self::default();
         if !is_real_dir(git_dir) {
             return repo;
         }
-        repo.head = read_head(&git_dir.join("HEAD"));
-        if let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_REFS_MAX) {
-            repo.add_packed_refs(&packed);
+        repo.others = read_state_files(git_dir, &mut repo.unreadable);
+        if uses_reftable(git_dir) {
+            return repo;
         }
+        match read_head(&git_dir.join("HEAD")) {
+            Ok(head) => repo.head = head,
+            Err(error) => repo.report(&error),
+        }
+        repo.read_packed_refs_of(git_dir);
         // After the packed refs, since a loose ref overrides a packed one.
         repo.add_loose_refs(&git_dir.join("refs"), b"refs", 0);
+        let stashes = stashes(git_dir);
+        match stashes {
+            Ok(stashes) => repo.others.extend(stashes),
+            Err(error) => repo.report(&error),
+        }
         repo
     }
 
     /// Reads nothing but `packed-refs`.
     pub(crate) fn read_packed_refs(git_dir: &Path) -> Self {
         let mut repo = Self::default();
-        if is_real_dir(git_dir)
-            && let Some(packed) = read_regular(&git_dir.join("packed-refs"), PACKED_REFS_MAX)
-        {
-            repo.add_packed_refs(&packed);
+        if is_real_dir(git_dir) {
+            repo.read_packed_refs_of(git_dir);
         }
         repo
+    }
+
+    fn read_packed_refs_of(&mut self, git_dir: &Path) {
+        match read_if_there(&git_dir.join("packed-refs"), PACKED_REFS_MAX) {
+            Ok(packed) => self.add_packed_refs(&packed.unwrap_or_default()),
+            Err(error) => self.report(&error),
+        }
+    }
+
+    fn report(&mut self, error: &FileError) {
+        self.unreadable.push(printable(error.to_string().as_bytes()));
     }
 
     fn add_packed_refs(&mut self, text: &[u8]) {
@@ -72,21 +115,29 @@ impl UntrustedRepo {
     }
 
     fn add_loose_refs(&mut self, dir: &Path, prefix: &[u8], depth: usize) {
-        if depth > DEPTH_MAX || !is_real_dir(dir) {
-            return;
+        if depth > DEPTH_MAX {
+            return self.unreadable.push(format!("{} has too many levels of directories", printable_path(dir)));
         }
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let entries = match read_dir_if_there(dir) {
+            Ok(entries) => entries.unwrap_or_default(),
+            Err(error) => return self.report(&error),
+        };
+        for path in entries {
             let mut name = prefix.to_vec();
             name.push(b'/');
-            name.extend_from_slice(entry.file_name().as_encoded_bytes());
-            let path = entry.path();
+            name.extend_from_slice(path.file_name().unwrap_or_default().as_encoded_bytes());
             if is_real_dir(&path) {
                 self.add_loose_refs(&path, &name, depth + 1);
-            } else if let Some(oid) = read_regular(&path, REF_MAX).and_then(|text| Oid::from_bytes(&text))
-                && is_ref_name(&name)
-                && self.refs.len() < REFS_MAX
-            {
-                self.refs.insert(name, oid);
+            } else if is_ref_name(&name) {
+                match read_if_there(&path, REF_MAX) {
+                    Ok(text) => {
+                        let oid = text.and_then(|text| Oid::from_bytes(&text));
+                        if let Some(oid) = oid.filter(|_| self.refs.len() < REFS_MAX) {
+                            self.refs.insert(name, oid);
+                        }
+                    }
+                    Err(error) => self.report(&error),
+                }
             }
         }
     }
@@ -109,8 +160,13 @@ impl UntrustedRepo {
     }
 }
 
-fn read_head(file: &Path) -> Option<Head> {
-    let text = read_regular(file, REF_MAX)?;
+/// Reads a `HEAD`.
+pub(super) fn read_head(file: &Path) -> Result<Option<Head>, FileError> {
+    Ok(read_if_there(file, REF_MAX)?.and_then(|text| parse_head(&text)))
+}
+
+/// Parses the content of a `HEAD`.
+fn parse_head(text: &[u8]) -> Option<Head> {
     let text = text.trim_ascii_end();
     match text.strip_prefix(b"ref:") {
         Some(name) => {
@@ -121,21 +177,27 @@ fn read_head(file: &Path) -> Option<Head> {
     }
 }
 
-/// Commits that no ref names and that git keeps all the same: older stashes, which only the log of `refs/stash` lists,
-/// and the detached HEADs of linked worktrees.
-pub(crate) fn commits_outside_refs(git_dir: &Path) -> Vec<Oid> {
-    let mut commits = logged_stashes(git_dir);
-    let heads = linked_worktrees(git_dir).into_iter().filter_map(|linked| linked.head);
-    commits.extend(heads.filter_map(|head| if let Head::Detached(oid) = head { Some(oid) } else { None }));
-    commits
+/// Whether the refs of a git directory are in reftable format (git 2.45 and newer; git 3's default).
+pub(crate) fn uses_reftable(git_dir: &Path) -> bool {
+    is_real_dir(git_dir) && is_real_dir(&git_dir.join("reftable"))
 }
 
-/// The stashes that the log of `refs/stash` lists, oldest first.
-pub(crate) fn logged_stashes(git_dir: &Path) -> Vec<Oid> {
-    let log = read_regular(&git_dir.join("logs/refs/stash"), 16 * 1024 * 1024).unwrap_or_default();
+pub(super) fn printable_path(path: &Path) -> String {
+    printable(path.as_os_str().as_encoded_bytes())
+}
+
+/// The stashes in the log of `refs/stash`, the newest first. The ref itself is the newest.
+fn stashes(git_dir: &Path) -> Result<Vec<(Vec<u8>, Oid)>, FileError> {
+    let log = read_if_there(&git_dir.join(STASH_LOG), STASH_LOG_MAX)?.unwrap_or_default();
     // A line is `<old> <new> <who> ...`.
     let new = |line: &[u8]| Oid::from_bytes(line.split(|b| *b == b' ').nth(1)?);
-    log.split(|byte| *byte == b'\n').filter_map(new).collect()
+    let oids: Vec<Oid> = log.split(|byte| *byte == b'\n').filter_map(new).collect();
+    Ok(named_stashes(oids.into_iter().rev()))
+}
+
+/// Names older stashes as git does.
+pub(super) fn named_stashes(newest_first: impl Iterator<Item = Oid>) -> Vec<(Vec<u8>, Oid)> {
+    newest_first.enumerate().skip(1).map(|(n, oid)| (format!("stash@{{{n}}}").into_bytes(), oid)).collect()
 }
 
 /// A worktree that was added with `git worktree add`.
@@ -160,7 +222,7 @@ pub(crate) fn linked_worktrees(git_dir: &Path) -> Vec<LinkedWorktree> {
         let named = read_regular(&dir.join("gitdir"), REF_MAX);
         let named = named.map(|text| PathBuf::from(std::ffi::OsStr::from_bytes(text.trim_ascii_end())));
         let files = named.and_then(|file| file.parent().map(Path::to_owned)).filter(|files| files.is_absolute());
-        LinkedWorktree { files, head: read_head(&dir.join("HEAD")), git_dir: dir }
+        LinkedWorktree { files, head: read_head(&dir.join("HEAD")).ok().flatten(), git_dir: dir }
     };
     dirs.into_iter().map(linked).collect()
 }
@@ -173,7 +235,7 @@ pub(crate) fn nested_git_dir(dir: &Path, within: &Path) -> Option<PathBuf> {
         entry
     } else {
         use std::os::unix::ffi::OsStrExt;
-        let text = read_regular(&entry, 64 * 1024)?;
+        let text = read_if_there(&entry, 64 * 1024).ok().flatten()?;
         let target = text.strip_prefix(b"gitdir:")?.trim_ascii();
         dir.join(std::ffi::OsStr::from_bytes(target))
     };

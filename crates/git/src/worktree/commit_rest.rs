@@ -6,15 +6,14 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::command::runner::GitError;
-use crate::files::access::{
-    FileError, create_dir_all, is_real_dir, join_bytes, read_regular, unique_suffix, write_atomic,
-};
+use crate::files::access::{FileError, create_dir_all, is_real_dir, join_bytes, read_regular, write_atomic};
+use crate::mirror::scratch::TemporaryRefs;
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::untrusted::changes::{Changes, StatusError};
 use crate::untrusted::operation::Operation;
 use crate::untrusted::quarantine::{Conversion, Quarantine};
-use crate::untrusted::reader::Head;
+use crate::untrusted::reader::{Head, uses_reftable};
 use crate::worktree::heads::Heads;
 use crate::worktree::identity::Identity;
 use crate::worktree::lifecycle::{Worktree, WorktreeError};
@@ -57,7 +56,11 @@ impl Worktree {
         if let Some(operation) = Operation::read_all(&self.git_dir()).first() {
             return Err(CommitError::Unfinished(*operation));
         }
-        let heads = Heads::read(self).await?;
+        let heads = Heads::read_all(self).await?;
+        if uses_reftable(&self.git_dir()) {
+            let why = "its refs are in reftable format, which only its own git may write".to_owned();
+            return Err(StatusError::Unreadable { dir: self.dir().to_owned(), why }.into());
+        }
         let head = heads.own.head_commit();
         let target = match &heads.own.head {
             Some(Head::Symbolic(name)) if name.starts_with(b"refs/heads/") => name.clone(),
@@ -91,13 +94,13 @@ impl Worktree {
         let commit = commit.config("i18n.commitEncoding", "UTF-8").stdin(message.as_bytes()).run().await?.oid()?;
 
         // The worktree borrows the mirror's objects, so it has the commit as soon as the mirror does.
-        let outgoing = format!("refs/kugetsu/outgoing/{}", unique_suffix());
-        self.mirror().import(quarantine, &commit, &outgoing).await?;
+        let mut temporary = TemporaryRefs::new(self.mirror())?;
+        self.mirror().import(quarantine, &commit, &temporary.add()).await?;
         if let Some(new) = read_regular(&quarantine.dir().join("index"), INDEX_MAX) {
             write_atomic(&index, &new)?;
         }
         write_ref(&self.git_dir(), &target, &commit)?;
-        self.mirror().command("update-ref", "remove a temporary ref").args(["-d", &outgoing]).run().await?;
+        temporary.remove(self.mirror()).await?;
         Ok(Some(commit))
     }
 

@@ -25,10 +25,21 @@ pub(crate) struct Heads {
 impl Heads {
     pub(crate) async fn read(worktree: &Worktree) -> Result<Self, StatusError> {
         let (git_dir, relay) = (worktree.git_dir(), worktree.relay());
-        let (own, relay_refs) = (UntrustedRepo::read(&git_dir), UntrustedRepo::read(relay));
-        let quarantine = Quarantine::open(worktree.mirror(), &[&git_dir, relay], own.head_commit()).await?;
+        let quarantine = Quarantine::open(worktree.mirror(), &[&git_dir, relay], None).await?;
+        let (own, relay_refs) = (quarantine.read_refs(&git_dir).await?, quarantine.read_refs(relay).await?);
+        quarantine.set_head(own.head_commit())?;
         let known = worktree.mirror().known_commits().await?;
         Ok(Self { own, relay: relay_refs, quarantine, known })
+    }
+
+    /// As [`read`](Self::read), but what is there and cannot be read is an error.
+    pub(crate) async fn read_all(worktree: &Worktree) -> Result<Self, StatusError> {
+        let heads = Self::read(worktree).await?;
+        let unreadable = heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned();
+        match unreadable.chain(heads.quarantine.unreadable()).next() {
+            None => Ok(heads),
+            Some(why) => Err(StatusError::Unreadable { dir: worktree.dir().to_owned(), why }),
+        }
     }
 }
 

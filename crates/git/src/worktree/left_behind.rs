@@ -13,7 +13,7 @@ use crate::printable::printable;
 use crate::untrusted::changes::{Changes, StatusError};
 use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
 use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::{Head, LinkedWorktree, linked_worktrees, logged_stashes};
+use crate::untrusted::reader::{Head, LinkedWorktree, linked_worktrees};
 use crate::worktree::heads::{Heads, LISTED};
 use crate::worktree::lifecycle::Worktree;
 use crate::worktree::ownership::accepted;
@@ -86,7 +86,7 @@ pub(crate) async fn left_behind(
     let mut known = known.to_vec();
     known.extend(best.cloned());
     known.sort_unstable();
-    let mut left = unreached(worktree, &heads.quarantine, candidates(worktree, heads, &linked), &known).await?;
+    let mut left = unreached(worktree, &heads.quarantine, candidates(heads, &linked), &known).await?;
     for linked in &linked {
         let Some(dir) = own_files(linked) else { continue };
         if let Ok(real) = worktree.dir().canonicalize()
@@ -105,7 +105,7 @@ pub(crate) async fn left_behind(
 }
 
 /// Everything that git keeps and that may not be part of the branch, without duplicates.
-fn candidates(worktree: &Worktree, heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> {
+fn candidates(heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> {
     let mut all: Vec<(Location, Oid)> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |location: Location, oid: &Oid| {
@@ -123,7 +123,8 @@ fn candidates(worktree: &Worktree, heads: &Heads, linked: &[LinkedWorktree]) -> 
     for (name, oid) in heads.own.refs_below("refs/tags/") {
         add(Location::Tag(short(name, b"refs/tags/")), oid);
     }
-    for oid in heads.own.get("refs/stash").into_iter().chain(&logged_stashes(&worktree.git_dir())) {
+    let older = heads.own.others.iter().filter(|(name, _)| name.starts_with(b"stash@{")).map(|(_, oid)| oid);
+    for oid in heads.own.get("refs/stash").into_iter().chain(older) {
         add(Location::Stash, oid);
     }
     for linked in linked {
@@ -215,8 +216,10 @@ async fn submodules(worktree: &Worktree, changes: &Changes) -> Result<Vec<LeftBe
     }
     let found = find_nested_repos(worktree.dir(), &changes.nested).await?;
     for nested in found.repositories.iter().filter(|nested| !nested.has_files) {
-        let own = NestedHeads::read(&nested.git_dir);
-        let quarantine = Quarantine::open_separate(worktree.mirror(), &nested.git_dir, own.any_commit()).await?;
+        let (own, quarantine) = NestedHeads::open(worktree.mirror(), &nested.git_dir).await?;
+        if let Some(why) = own.unreadable.first() {
+            return Err(StatusError::Unreadable { dir: nested.git_dir.clone(), why: why.clone() });
+        }
         if let Some((_, oid)) = own.unpushed_heads(&quarantine, &[]).await?.first() {
             let name = nested.path.strip_prefix(b".git/modules/").unwrap_or(&nested.path);
             all.push(left(name, Some(oid.clone())));

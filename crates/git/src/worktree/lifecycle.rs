@@ -69,6 +69,9 @@ impl From<StatusError> for WorktreeError {
         match error {
             StatusError::Git(error) => Self::Git(error),
             StatusError::File(error) => Self::File(error),
+            StatusError::Unreadable { dir, why } => {
+                Self::File(FileError { action: "read all of", path: dir, source: std::io::Error::other(why) })
+            }
         }
     }
 }

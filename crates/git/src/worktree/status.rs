@@ -91,7 +91,7 @@ impl Worktree {
     /// Reads the status; `base` is the commit that the work began at. A damaged or missing git directory is no error; its
     /// fields are empty.
     pub async fn status(&self, base: Option<&Oid>) -> Result<WorktreeStatus, StatusError> {
-        let heads = Heads::read(self).await?;
+        let heads = Heads::read_all(self).await?;
         let old = commits_before(self, base).await?;
         let best = heads.best(self, base, &old).await?;
         let mut head = heads.own.head_commit().cloned();
@@ -178,7 +178,7 @@ impl Worktree {
     /// If none has any, the tip of the branch that is not at `base`, such as after a merge of another branch; else the
     /// first that exists.
     pub async fn best_head(&self, base: Option<&Oid>) -> Result<Option<Oid>, StatusError> {
-        let heads = Heads::read(self).await?;
+        let heads = Heads::read_all(self).await?;
         let old = commits_before(self, base).await?;
         Ok(heads.best(self, base, &old).await?.head)
     }

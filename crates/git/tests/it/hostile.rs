@@ -77,7 +77,7 @@ async fn no_program_of_the_agent_runs_on_the_host() {
     assert_eq!(ran(), "", "work_at_risk");
     worktree.refresh().await.unwrap();
     assert_eq!(ran(), "", "refresh");
-    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned(), max_file: u64::MAX };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     assert_eq!(ran(), "", "save");
     rescue::show(&mirror, &saved.name).await.unwrap();
@@ -154,7 +154,7 @@ async fn users_filters_never_run_on_the_agents_files() {
     write(worktree.dir(), "README.md", "HELLO\n");
     worktree.status(None).await.unwrap();
     rescue::work_at_risk(&mirror, &worktree).await.unwrap();
-    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned(), max_file: u64::MAX };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     rescue::show(&mirror, &saved.name).await.unwrap();
     assert_eq!(std::fs::read_to_string(fixture.path("ran")).unwrap_or_default(), "");
@@ -195,7 +195,7 @@ async fn links_and_alternates_open_no_other_repository() {
     symlink(&secret, dir.join("way-out")).unwrap();
     std::fs::remove_dir_all(dir.join("src")).unwrap();
     symlink(&secret, dir.join("src")).unwrap();
-    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned() };
+    let spec = SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "1".to_owned(), max_file: u64::MAX };
     let saved = rescue::save(&mirror, &worktree, spec).await.unwrap().unwrap();
     let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", &saved.name]);
     assert!(tree.contains("120000 blob") && tree.contains("way-out") && !tree.contains("secret.txt"), "{tree}");

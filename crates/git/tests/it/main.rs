@@ -7,6 +7,8 @@ mod always_modified;
 mod answers;
 mod create;
 mod damage;
+mod damaged_objects;
+mod dirt;
 mod hostile;
 mod left_behind;
 mod leftovers;

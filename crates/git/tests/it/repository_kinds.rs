@@ -10,7 +10,7 @@ use kugetsu_testkit::{GitServer, Repository};
 use crate::support::{Fixture, branch, quiet, read, url, write};
 
 fn spec() -> SaveSpec {
-    SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "20261122T201500Z".to_owned() }
+    SaveSpec { issue_number: 7, reason: "test".to_owned(), at: "20261122T201500Z".to_owned(), max_file: u64::MAX }
 }
 
 const NO_FILTER: [&str; 6] =

@@ -1,0 +1,206 @@
+//! Damaged and unreadable objects, refs and files.
+
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use kugetsu_git::mirror::Source;
+use kugetsu_git::rescue::{self, SaveSpec};
+
+use crate::rescue::{save, spec};
+use crate::support::{Fixture, quiet, read, url, write};
+
+fn object(dir: &Path, oid: &str) -> PathBuf {
+    dir.join("objects").join(&oid[..2]).join(&oid[2..])
+}
+
+/// Replaces the content of a read-only file.
+fn overwrite(path: &Path, content: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn damaged_objects_of_a_worktree_are_left_out() {
+    let fixture = Fixture::new().await;
+    let server = fixture.server(&fixture.repository("repository"));
+    // The last one is whole in its first bytes only.
+    for content in [b"".as_slice(), b"\0\0\0\0\0\0\0\0", b"x\x01rubbish"] {
+        let mirror = fixture.mirror(&url(&server)).await;
+        let worktree = fixture.create(&mirror).await.worktree;
+        let dir = worktree.dir().to_owned();
+        write(&dir, "kept", "1\n");
+        let kept = fixture.commit(&dir, "Kept");
+        fixture.run(&dir, ["switch", "--quiet", "-c", "broken"]);
+        let text = format!("content of the broken object {content:?}\n");
+        write(&dir, "broken", &text);
+        fixture.commit(&dir, "Broken");
+        let blob = fixture.oid(&dir, "HEAD:broken");
+        fixture.run(&dir, ["switch", "--quiet", "kugetsu/7-fix"]);
+        // A file with the content of the damaged object.
+        write(&dir, "same", &text);
+        overwrite(&object(&dir.join(".git"), blob.as_str()), content);
+        let saved = save(&mirror, &worktree, &format!("t{}", content.len())).await.unwrap();
+        assert_eq!(saved.unsaved, Vec::<String>::new(), "{content:?}");
+        assert_eq!(saved.notices, ["refs/heads/broken names a commit that is damaged or missing"], "{content:?}");
+        fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", kept.as_str(), &saved.name]);
+        let same = fixture.run(mirror.dir(), ["cat-file", "blob", &format!("{}:same", saved.name)]);
+        assert_eq!(same, text.trim_end());
+        fixture.run(mirror.dir(), ["fsck", "--no-dangling"]);
+        worktree.remove().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn damaged_packs_of_a_worktree_give_what_is_whole() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let dir = worktree.dir();
+    write(dir, "one", "1\n");
+    let one = fixture.commit(dir, "One");
+    fixture.run(dir, ["repack", "--quiet", "-d", "-l"]);
+    let pack = std::fs::read_dir(dir.join(".git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pack = pack.filter(|path| path.extension().is_some_and(|ending| ending == "idx"));
+    let pack = pack.next().unwrap();
+    overwrite(&pack, b"");
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", one.as_str(), &saved.name]);
+    let bytes = std::fs::read(pack.with_extension("pack")).unwrap();
+    overwrite(&pack.with_extension("pack"), &bytes[..bytes.len() - 30]);
+    write(dir, "two", "2\n");
+    let saved = save(&mirror, &worktree, "2").await.unwrap();
+    assert_eq!(saved.unsaved, Vec::<String>::new());
+    assert_eq!(fixture.run(mirror.dir(), ["cat-file", "blob", &format!("{}:two", saved.name)]), "2");
+}
+
+#[tokio::test]
+async fn damaged_mirror_is_fetched_again() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let dir = worktree.dir();
+    write(dir, "one", "1\n");
+    let whole = save(&mirror, &worktree, "1").await.unwrap();
+    let packs = || {
+        let files = std::fs::read_dir(mirror.objects().join("pack")).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "pack")).collect::<Vec<_>>()
+    };
+    let before = packs();
+    write(dir, "one", "2\n");
+    save(&mirror, &worktree, "2").await.unwrap();
+    let packs = packs().into_iter().filter(|pack| !before.contains(pack)).collect::<Vec<_>>();
+    assert_eq!(packs.len(), 1, "the second rescue came as a pack");
+    overwrite(&packs[0], b"");
+    write(mirror.dir(), "refs/remotes/origin/main", "");
+    mirror.update(&mut quiet).await.unwrap();
+    fixture.run(mirror.dir(), ["fsck", "--no-dangling"]);
+    let names: Vec<String> = rescue::list(&mirror, None).await.unwrap().into_iter().map(|rescue| rescue.name).collect();
+    assert_eq!(names, std::slice::from_ref(&whole.name));
+    let beside: Vec<String> = std::fs::read_dir(fixture.path("mirrors"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("m.damaged-"))
+        .collect();
+    assert_eq!(beside.len(), 1, "what was replaced is kept");
+    // The worktree borrows from the same path.
+    assert_eq!(fixture.run(dir, ["status", "--porcelain"]), "?? one");
+    let saved = save(&mirror, &worktree, "3").await.unwrap();
+    assert_eq!(fixture.run(mirror.dir(), ["cat-file", "blob", &format!("{}:one", saved.name)]), "2");
+}
+
+#[tokio::test]
+async fn damage_of_the_users_repository_does_not_reach_the_mirror() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    let head = fixture.oid(&repository, "HEAD");
+    let file = object(&repository.join(".git"), head.as_str());
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let worktree = fixture.create(&mirror).await.worktree;
+    assert_eq!(file.metadata().unwrap().nlink(), 1, "no other repository shares the file");
+    write(worktree.dir(), "x", "1\n");
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    let mut dirs = vec![mirror.objects()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let (path, meta) = (entry.as_ref().unwrap().path(), entry.as_ref().unwrap().metadata().unwrap());
+            match meta.is_dir() {
+                true => dirs.push(path),
+                false => assert_eq!(meta.nlink(), 1, "{}", path.display()),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn commits_that_only_state_files_name_are_at_risk() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let dir = worktree.dir();
+    write(dir, "README.md", "gone\n");
+    let gone = fixture.commit(dir, "Gone");
+    fixture.run(dir, ["reset", "--quiet", "--hard", "HEAD^"]);
+    let risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+    assert_eq!(risk.other_branches, [format!("ORIG_HEAD: {}", gone.short())]);
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", gone.as_str(), &saved.name]);
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
+
+    // The same change in another form is no loss.
+    write(dir, "new", "1\n");
+    fixture.commit(dir, "Mine");
+    fixture.run(dir, ["commit", "--quiet", "--amend", "-m", "Reworded"]);
+    write(dir, ".git/ORIG_HEAD", format!("{}\n", fixture.oid(dir, "HEAD@{1}")));
+    let risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+    assert_eq!((risk.unpushed, risk.other_branches.len()), (1, 0), "{risk:?}");
+}
+
+#[tokio::test]
+async fn nested_repository_in_reftable_format_is_read_or_named() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let nested = worktree.dir().join("nested");
+    std::fs::create_dir(&nested).unwrap();
+    fixture.run(&nested, ["init", "--quiet", "--ref-format=reftable"]);
+    write(&nested, "x", "1\n");
+    fixture.commit(&nested, "One");
+    fixture.run(&nested, ["branch", "other"]);
+    write(&nested, "x", "2\n");
+    let head = fixture.commit(&nested, "Two");
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    assert_eq!(saved.unsaved, Vec::<String>::new());
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", head.as_str(), &saved.name]);
+
+    let list = nested.join(".git/reftable/tables.list");
+    std::fs::write(&list, "0x1-0x2-gone.ref\n").unwrap();
+    write(&nested, "x", "3\n");
+    let saved = save(&mirror, &worktree, "2").await.unwrap();
+    assert_eq!(saved.unsaved.len(), 1);
+    let why = &saved.unsaved[0];
+    assert!(why.contains("nested") && why.contains("git refs migrate --ref-format=files"), "{why}");
+}
+
+#[tokio::test]
+async fn large_files_are_kept_beside_the_rescue() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let dir = worktree.dir().to_owned();
+    write(&dir, "small", "1");
+    write(&dir, "large", "larger than ten bytes");
+    let sparse = std::fs::File::create(dir.join("sparse")).unwrap();
+    sparse.write_all_at(b"end", 8 << 30).unwrap();
+    let at = |at: &str| SaveSpec { max_file: 10, ..spec(at) };
+    let saved = rescue::save(&mirror, &worktree, at("1")).await.unwrap().unwrap();
+    assert_eq!(saved.unsaved, Vec::<String>::new());
+    let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", "--name-only", &saved.name]);
+    assert!(tree.contains("small") && !tree.contains("large") && !tree.contains("sparse"), "{tree}");
+    assert_eq!(rescue::save(&mirror, &worktree, at("2")).await.unwrap(), None, "the same state is saved once");
+    write(&dir, "large", "another large content");
+    let saved = rescue::save(&mirror, &worktree, at("3")).await.unwrap().unwrap();
+    worktree.remove().await.unwrap();
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    assert_eq!(read(&back, "large"), b"another large content");
+    let meta = back.join("sparse").metadata().unwrap();
+    assert!(meta.len() == (8 << 30) + 3 && meta.blocks() < 1000, "{} {}", meta.len(), meta.blocks());
+    assert_eq!(fixture.run(&back, ["status", "--porcelain"]), "?? large\n?? small\n?? sparse");
+}
