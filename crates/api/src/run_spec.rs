@@ -97,6 +97,9 @@ pub struct IssueSpec {
     pub first_attempt: bool,
     /// The issue's run before this one, if it was lost: its worktree may be in the middle of a change.
     pub lost_before: Option<String>,
+    /// Files of more bytes are not stored in git by a rescue, but copied beside it.
+    #[serde(default = "rescue_max_file")]
+    pub rescue_max_file: u64,
     pub source: CloneSource,
     /// None for a server that is not configured.
     pub access: Option<ServerAccess>,
@@ -115,6 +118,11 @@ pub struct IssueSpec {
     pub uncommitted: Uncommitted,
     /// The variables whose values may be pushed, although their names are those of secrets.
     pub allow_secrets: Vec<String>,
+}
+
+/// For a specification of an earlier version, which has no such field: 1 GiB.
+fn rescue_max_file() -> u64 {
+    1 << 30
 }
 
 /// How a run treats files that the agent left uncommitted.

@@ -30,6 +30,7 @@ pub struct Config {
     pub destroy: Destroy,
     pub pm: Coordinator,
     pub queue: Queue,
+    pub rescue: Rescue,
     pub run: Run,
     pub server: DefaultServer,
 }
@@ -106,6 +107,21 @@ pub struct Queue {
     #[serde(deserialize_with = "length")]
     #[schemars(with = "String", extend("format" = "duration", "default" = "7d"))]
     pub keep: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Rescue {
+    /// Size in MiB up to which a rescue stores a file in git. Larger files are copied beside it, without the holes of sparse
+    /// files.
+    #[schemars(range(max = 1_048_576), extend("default" = 1024))]
+    pub max_file: u64,
+}
+
+impl Rescue {
+    /// The size in bytes.
+    pub fn max_file_bytes(&self) -> u64 {
+        self.max_file.saturating_mul(1024 * 1024)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -3,6 +3,8 @@
 //! Rescue comes first, then the agent's session, then the files: if a step fails, everything that comes after it is still
 //! there. A removal that was cut off is done again, and finds its earlier steps done.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use kugetsu_api::discard::discard;
 use kugetsu_domain::issue::Issue;
@@ -48,9 +50,10 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         Ok(None) => return Err(ATTACHED.to_owned()),
         held => held.ok().flatten(),
     };
-    if !directory.exists() && !relay.exists() {
+    if is_gone(&directory)? && is_gone(&relay)? {
+        // Nothing is left that could be lost, so a repository that is gone keeps nothing from being removed.
         if let Ok(mirror) = repositories::mirror(engine, issue).await {
-            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await;
+            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await?;
         }
         delete_session(engine, issue, &mut removed.notes).await;
         return Ok(removed);
@@ -59,10 +62,10 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     let worktree =
         repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
     if let Some(worktree) = &worktree {
-        removed.rescue = save(&mirror, worktree, issue, requested_at).await?;
+        removed.rescue = save(engine, &mirror, worktree, issue, requested_at).await?;
         if removed.rescue.is_none() {
             // An earlier attempt has saved everything.
-            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await;
+            removed.rescue = earlier_rescue(&mirror, issue, requested_at).await?;
         }
     }
     delete_session(engine, issue, &mut removed.notes).await;
@@ -74,7 +77,17 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     Ok(removed)
 }
 
+/// Whether nothing is at a path. A path that cannot be looked at is not gone.
+fn is_gone(path: &Path) -> Result<bool, String> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(format!("cannot look at {}: {error}", path.display())),
+    }
+}
+
 async fn save(
+    engine: &Engine,
     mirror: &Mirror,
     worktree: &Worktree,
     issue: &Issue,
@@ -84,6 +97,7 @@ async fn save(
         issue_number: issue.reference.number,
         reason: "the issue was destroyed".to_owned(),
         at: rescue_time::format(requested_at),
+        max_file: engine.settings().rescue.max_file_bytes(),
     };
     let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| with_hint(&error, error.hint()))?
     else {
@@ -97,8 +111,10 @@ async fn save(
 
 /// Returns the rescue that an earlier attempt saved, so that the user learns where the files are even if the daemon died
 /// meanwhile.
-async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Option<String> {
-    let rescues = rescue::list(mirror, Some(issue.reference.number)).await.ok()?;
+async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Result<Option<String>, String> {
+    let rescues = rescue::list(mirror, Some(issue.reference.number)).await;
+    let rescues = rescues.map_err(|error| with_hint(&error, error.hint()))?;
     let since = rescue_time::format(requested_at);
-    rescues.into_iter().filter(|rescue| rescue.at >= since).max_by(|a, b| a.at.cmp(&b.at)).map(|rescue| rescue.name)
+    let since = rescues.into_iter().filter(|rescue| rescue.at >= since);
+    Ok(since.max_by(|a, b| a.at.cmp(&b.at)).map(|rescue| rescue.name))
 }

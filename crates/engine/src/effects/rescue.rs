@@ -79,6 +79,7 @@ async fn save(engine: &Engine, issue: &Issue, at: Timestamp) -> Result<Option<St
         issue_number: issue.reference.number,
         reason: "the run was lost".to_owned(),
         at: rescue_time::format(at),
+        max_file: engine.settings().rescue.max_file_bytes(),
     };
     let saved = rescue::save(&mirror, &worktree, spec).await.map_err(|error| with_hint(&error, error.hint()))?;
     Ok(saved.map(|saved| {

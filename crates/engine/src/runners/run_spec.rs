@@ -125,6 +125,7 @@ async fn issue_spec(
         number: issue.reference.number,
         first_attempt: task.attempt == 1 && lost.is_none(),
         lost_before: lost.map(|run| run.to_string()),
+        rescue_max_file: settings.rescue.max_file_bytes(),
         source: match base.is_local() {
             true => CloneSource::Path(repo.source.into()),
             false => CloneSource::Address(repo.source),

@@ -288,6 +288,7 @@ impl Preparation<'_> {
             issue_number: self.issue.number,
             reason: reason.to_owned(),
             at: rescue_time::format(Timestamp::now()),
+            max_file: self.issue.rescue_max_file,
         }
     }
 

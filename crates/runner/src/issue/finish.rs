@@ -150,8 +150,12 @@ fn head_to_push<'s>(status: &'s WorktreeStatus, files: &Files) -> Option<&'s Oid
 
 /// Rescues the worktree's state. Returns what to add to the run's reason if some of it could not be rescued.
 async fn save(reason: &str, files: &Files, issue: &IssueSpec, spool: &Spool) -> Option<String> {
-    let spec =
-        SaveSpec { issue_number: issue.number, reason: reason.to_owned(), at: rescue_time::format(Timestamp::now()) };
+    let spec = SaveSpec {
+        issue_number: issue.number,
+        reason: reason.to_owned(),
+        at: rescue_time::format(Timestamp::now()),
+        max_file: issue.rescue_max_file,
+    };
     match rescue::save(&files.mirror, &files.worktree, spec).await {
         Ok(None) => None,
         Ok(Some(saved)) => {

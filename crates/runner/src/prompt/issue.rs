@@ -167,6 +167,7 @@ mod tests {
             number: 12,
             first_attempt: true,
             lost_before: None,
+            rescue_max_file: u64::MAX,
             source: CloneSource::Address(String::new()),
             access: None,
             mirror: String::new(),
