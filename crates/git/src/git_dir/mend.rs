@@ -94,11 +94,11 @@ fn packs(objects: &Path) -> Result<Vec<PathBuf>, FileError> {
 fn damaged_files(stderr: &[u8], git_dir: &Path) -> Vec<PathBuf> {
     let text = String::from_utf8_lossy(stderr);
     let errors = text.lines().filter(|line| line.starts_with("error: "));
-    let words = errors.flat_map(|line| line.split_whitespace());
-    words
-        .filter_map(|word| {
-            let word = word.trim_end_matches([':', ',', ')', '\'']);
-            let rest = &word[word.rfind("objects/")? + "objects/".len()..];
+    let parts = errors.flat_map(|line| line.split_whitespace());
+    parts
+        .filter_map(|part| {
+            let path = part.trim_end_matches([':', ',', ')', '\'']);
+            let rest = &path[path.rfind("objects/")? + "objects/".len()..];
             let (start, end) = rest.split_once('/')?;
             let is_hex = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
             (start.len() == 2 && is_hex(start) && is_hex(end)).then(|| git_dir.join("objects").join(rest))

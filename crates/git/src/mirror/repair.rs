@@ -1,4 +1,4 @@
-//! Repairs a mirror whose objects or refs are damaged, as after a power loss: it is fetched anew beside the damaged one, and
+//! Repairs a mirror whose objects or refs are damaged, as after a power loss: it is fetched again beside the damaged one, and
 //! gets from that everything that is whole.
 
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ impl Mirror {
     }
 }
 
-/// Puts `new` in the place of `old`, which goes to the place of `new`.
+/// Swaps two paths. One of them may be missing.
 fn replace(new: &Path, old: &Path) -> Result<(), FileError> {
     match (new.symlink_metadata().is_ok(), old.symlink_metadata().is_ok()) {
         (true, true) => atomic_swap(new, old),

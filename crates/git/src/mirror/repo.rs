@@ -161,7 +161,7 @@ impl Mirror {
         if let Some(local) = self.local_repo().await?.cloned() {
             self.promisor = Promisor::of_repo(&self.git, &local.root).await?;
             // Git copies the objects of a path. Links would be faster, but damage to one of the repositories would reach the
-            // other, and some file systems refuse them. Nothing is copied as it is if the source borrows objects itself:
+            // other, and some file systems refuse them. Objects are not copied if the source borrows some itself:
             // their owner may remove them.
             command = command.arg("--no-hardlinks");
             let borrows = local.common_dir.join("objects/info/alternates").exists();

@@ -306,7 +306,7 @@ async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>, marks: &Marks
     let tree = if marks.unmerged.is_empty() {
         tree.run().await?.oid()?
     } else {
-        // The index itself stays as it is: the files are added to it later.
+        // In an index beside it, since the files are added to the index itself later.
         let command = |subcommand: &str| {
             let index = quarantine.dir().join("staged-index");
             quarantine.command(subcommand, "store what is staged").env("GIT_INDEX_FILE", index)

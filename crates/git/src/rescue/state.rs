@@ -52,7 +52,7 @@ const SKIPPED: &str = "skipped";
 const LEFT_OUT: &str = "left-out";
 const INTENDED: &str = "intended";
 
-/// Writes the state as a tree; `None` if there is none. `large` is the list of files beside the rescue.
+/// Writes the state as a tree; `None` if it is empty. `large` is the list of files beside the rescue.
 pub(super) async fn write_state(
     quarantine: &Quarantine,
     git_dir: &Path,
@@ -184,7 +184,7 @@ impl SavedState {
         Ok(Self { files: output.records().filter_map(parse).collect() })
     }
 
-    /// The content of a file; empty if there is none.
+    /// The content of a file; empty if it is missing.
     pub(super) async fn content(&self, mirror: &Mirror, path: &str) -> Result<Vec<u8>, GitError> {
         match self.files.iter().find(|(_, _, name)| name == path.as_bytes()) {
             Some((_, oid, _)) => blob(mirror, oid).await,

@@ -143,7 +143,7 @@ pub(crate) struct NestedHeads {
     heads: Vec<(Vec<u8>, Oid)>,
     /// As of the last fetch.
     on_servers: Vec<Oid>,
-    /// What is there but could not be read, with the reason, escaped.
+    /// Files that are there but could not be read, with the reason, escaped.
     pub(crate) unreadable: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! Reads an untrusted git directory as plain files. No git runs in it, so nothing in it can make git run a program, and no
 //! symbolic link is followed.
 //!
-//! What is missing, or is something that git does not create there, is left out. What is there but cannot be read is
-//! reported: it may name the only copy of somebody's work.
+//! A file that is missing, or that is no regular file, is left out. One that is there but cannot be read is reported: it may
+//! name the only copy of the agent's work.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(crate) struct UntrustedRepo {
     /// Objects that no ref names and that git keeps all the same, by what names them: pseudo refs such as `ORIG_HEAD`, the
     /// files of an unfinished operation, older stashes (`stash@{1}`), and the same of linked worktrees.
     pub(crate) others: Vec<(Vec<u8>, Oid)>,
-    /// What is there but could not be read, with the reason, escaped.
+    /// Files that are there but could not be read, with the reason, escaped.
     pub(crate) unreadable: Vec<String>,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn read_state_files(git_dir: &Path, unreadable: &mut Vec<String>) -> 
                 let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
                 let prefix = [b"worktrees/", name, b"/"].concat();
                 collect(&dir, &prefix, &mut found).unwrap_or_else(&mut report);
-                // Its HEAD may be detached. Refs of its own are few: bisect, and `refs/worktree`.
+                // Its HEAD may be detached. Its few refs are those of a bisect, and `refs/worktree`.
                 add(&dir.join("HEAD"), [prefix.as_slice(), b"HEAD"].concat(), &mut found).unwrap_or_else(&mut report);
                 add_tree(&dir.join("refs"), &[prefix.as_slice(), b"refs"].concat(), 0, &mut found)
                     .unwrap_or_else(&mut report);
@@ -84,12 +84,12 @@ pub(crate) fn is_pseudo_ref(name: &[u8]) -> bool {
     is_name && !is_text && !REF_FILES.iter().any(|file| name == file.as_bytes())
 }
 
-/// Adds the objects in a file: every word that is a whole id, or the first of a line in `FETCH_HEAD`.
+/// Adds the objects in a file: every whole id, or the first of a line in `FETCH_HEAD`.
 fn add(path: &Path, name: Vec<u8>, found: &mut Vec<(Vec<u8>, Oid)>) -> Result<(), FileError> {
     let Some(text) = read_if_there(path, FILE_MAX)? else { return Ok(()) };
     for line in text.split(|byte| *byte == b'\n') {
-        let words = line.split(u8::is_ascii_whitespace).take(if name.ends_with(b"FETCH_HEAD") { 1 } else { 4 });
-        found.extend(words.filter_map(Oid::from_bytes).map(|oid| (name.clone(), oid)));
+        let fields = line.split(u8::is_ascii_whitespace).take(if name.ends_with(b"FETCH_HEAD") { 1 } else { 4 });
+        found.extend(fields.filter_map(Oid::from_bytes).map(|oid| (name.clone(), oid)));
     }
     Ok(())
 }
