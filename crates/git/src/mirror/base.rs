@@ -96,6 +96,24 @@ impl Mirror {
         }
     }
 
+    /// The branch, or the first of `-2`, `-3`, ... up to `max` that does not exist at the source: earlier work is never
+    /// overwritten. Where git cannot have such a branch beside one of the source's (`kugetsu/7` beside `kugetsu`), the slashes
+    /// become hyphens. `None` if all of them are taken.
+    pub async fn free_branch(&self, wanted: &BranchName, max: u32) -> Result<Option<BranchName>, GitError> {
+        let theirs = self.refs(&["refs/remotes/origin"]).await?;
+        let theirs: Vec<&[u8]> =
+            theirs.iter().filter_map(|(name, _)| name.strip_prefix(b"refs/remotes/origin/")).collect();
+        let is_free = |name: &BranchName| {
+            let own = name.as_str().as_bytes();
+            !theirs.iter().any(|theirs| *theirs == own || is_directory_of(theirs, own) || is_directory_of(own, theirs))
+        };
+        let flat = wanted.as_str().replace('/', "-");
+        let names = [wanted.as_str(), &flat].into_iter().flat_map(|base| {
+            (1..=max).map(move |number| if number == 1 { base.to_owned() } else { format!("{base}-{number}") })
+        });
+        Ok(names.filter_map(|name| BranchName::new(name).ok()).find(is_free))
+    }
+
     /// The commit of one of the source's branches, as of the last update.
     pub async fn branch_tip(&self, branch: &BranchName) -> Result<Option<Oid>, GitError> {
         self.read_ref(&branch.tracking_ref()).await
@@ -117,6 +135,11 @@ impl Mirror {
         };
         Ok(refs.into_iter().filter_map(name).collect())
     }
+}
+
+/// Whether git would need a directory for `other` where it has a file for `name`.
+fn is_directory_of(name: &[u8], other: &[u8]) -> bool {
+    other.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// The first [`LISTED`] names by their distance to `wanted`. The last part of a name (`1.0` of `release/1.0`) counts too.

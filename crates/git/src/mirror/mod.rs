@@ -3,6 +3,7 @@
 pub(crate) mod base;
 pub(crate) mod local_repo;
 pub(crate) mod partial_clone;
+mod partial_copy;
 mod repair;
 pub(crate) mod repo;
 pub(crate) mod scratch;

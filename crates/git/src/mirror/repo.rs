@@ -17,7 +17,6 @@ use crate::files::access::{FileError, create_dir_all, read_regular, write_atomic
 use crate::files::lock;
 use crate::files::removal::staging_path;
 use crate::git_dir::layout::bare_config;
-use crate::git_dir::objects::{Take, take_objects};
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::mirror::source::{Source, SourceError, list_remote};
@@ -155,22 +154,15 @@ impl Mirror {
 
     pub(super) async fn create_in(&mut self, dir: &Path, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         progress(Progress::new(format!("fetching {}", self.source)));
-        let command =
-            self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
-        let mut command = command.args(["--bare", "--progress", "--template="]);
-        if let Some(local) = self.local_repo().await?.cloned() {
-            self.promisor = Promisor::of_repo(&self.git, &local.root).await?;
-            // Git copies the objects of a path. Links would be faster, but damage to one of the repositories would reach the
-            // other, and some file systems refuse them. Objects are not copied if the source borrows some itself:
-            // their owner may remove them.
-            command = command.arg("--no-hardlinks");
-            let borrows = local.common_dir.join("objects/info/alternates").exists();
-            if borrows && self.promisor.is_none() {
-                command = command.arg("--no-local");
-            }
+        let local = self.local_repo().await?.cloned();
+        self.promisor = match &local {
+            Some(local) => Promisor::of_repo(&self.git, &local.root).await?,
+            None => None,
+        };
+        match (&local, &self.promisor) {
+            (Some(local), Some(promisor)) => self.create_copy(dir, local, promisor).await?,
+            _ => self.clone_into(dir, local.as_ref(), progress).await?,
         }
-        command = command.creates(dir).arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
-        self.authenticate(command).await.without_git_dir().run_with_progress(progress).await?;
 
         let format = self.git.command("rev-parse", "read the object format").git_dir(dir);
         self.format = format.arg("--show-object-format").run().await?.line();
@@ -180,9 +172,34 @@ impl Mirror {
         }
         write_atomic(&dir.join("config"), config.bytes())?;
         let made = Self { dir: dir.to_owned(), ..self.clone() };
-        made.move_branches().await?;
+        if self.promisor.is_none() {
+            made.move_branches().await?;
+        }
         made.record_head().await?;
         write_atomic(&dir.join(MARK), format!("{}\n", self.format).as_bytes())?;
+        Ok(())
+    }
+
+    async fn clone_into(
+        &self,
+        dir: &Path,
+        local: Option<&LocalRepo>,
+        progress: ProgressSink<'_>,
+    ) -> Result<(), MirrorError> {
+        let command =
+            self.git.command("clone", format!("fetch {}", self.source)).outside_repository().timeout(TRANSFER_TIMEOUT);
+        let mut command = command.args(["--bare", "--progress", "--template="]);
+        if let Some(local) = local {
+            // Git copies the objects of a path. Links would be faster, but damage to one of the repositories would reach the
+            // other, and some file systems refuse them. Objects are not copied if the source borrows some itself: their owner
+            // may remove them.
+            command = command.arg("--no-hardlinks");
+            if local.common_dir.join("objects/info/alternates").exists() {
+                command = command.arg("--no-local");
+            }
+        }
+        command = command.creates(dir).arg("--end-of-options").arg(self.remote_arg().await?).arg(dir);
+        self.authenticate(command).await.without_git_dir().run_with_progress(progress).await?;
         Ok(())
     }
 
@@ -212,7 +229,8 @@ impl Mirror {
         self.repair_if_emptied(progress).await?;
         self.remove_leftovers().await?;
         if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
-            self.copy_objects(local).await?;
+            self.update_copy(local).await?;
+            return self.record_head().await;
         }
         match self.fetch(&["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"], true, progress).await {
             Err(MirrorError::Git(error)) if is_damage(&error) => {
@@ -221,12 +239,6 @@ impl Mirror {
             fetched => fetched?,
         }
         self.record_head().await
-    }
-
-    /// Copies the objects of a local repository.
-    async fn copy_objects(&self, local: &LocalRepo) -> Result<(), MirrorError> {
-        let left = take_objects(local.common_dir.join("objects"), self.objects(), Take::Copy).await?;
-        left.unreadable.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn fetch(&self, specs: &[&str], prune: bool, progress: ProgressSink<'_>) -> Result<(), MirrorError> {

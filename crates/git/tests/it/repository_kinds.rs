@@ -62,6 +62,20 @@ async fn local_repository() {
 }
 
 #[tokio::test]
+async fn local_repository_on_another_file_system() {
+    use std::os::unix::fs::MetadataExt;
+    let fixture = Fixture::new().await;
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    if elsewhere.path().metadata().unwrap().dev() == fixture.path("home").metadata().unwrap().dev() {
+        return;
+    }
+    let repository = fixture.repository("repository");
+    let there = elsewhere.path().join("repository");
+    fixture.run(&repository, [std::ffi::OsStr::new("clone"), ".".as_ref(), there.as_os_str()]);
+    round_trip(&fixture, &Source::Path(there)).await;
+}
+
+#[tokio::test]
 async fn work_in_an_empty_repository_has_no_parent() {
     let fixture = Fixture::new().await;
     let repository = fixture.empty("repository", &["--bare", "--initial-branch=trunk"]);
@@ -122,6 +136,57 @@ async fn partial_clone() {
     // Nothing was checked out, so every blob has to come from the server.
     let clone_of = Source::Path(clone);
     round_trip(&fixture, &clone_of).await;
+}
+
+#[tokio::test]
+async fn partial_and_shallow_clone() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    for n in 0..5 {
+        write(&repository, "src/a.txt", format!("{n}\n"));
+        fixture.commit(&repository, &n.to_string());
+    }
+    let server = fixture.server(&repository);
+    let clone = fixture.path("clone");
+    let from = format!("file://{}", server.display());
+    fixture.run(
+        &fixture.path("home"),
+        ["clone", "--quiet", "--filter=blob:none", "--depth=3", &from, clone.to_str().unwrap()],
+    );
+    let source = Source::Path(clone.clone());
+    let mirror = fixture.mirror(&source).await;
+    // The clone moves on, and its history is cut off elsewhere.
+    for n in 5..9 {
+        write(&repository, "src/a.txt", format!("{n}\n"));
+        fixture.commit(&repository, &n.to_string());
+    }
+    fixture.run(&repository, ["push", "--quiet", server.to_str().unwrap(), "main"]);
+    fixture.run(&clone, ["fetch", "--quiet", "--depth=2", "origin"]);
+    fixture.run(&clone, ["reset", "--quiet", "--hard", "origin/main"]);
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(fixture.oid(mirror.dir(), "refs/remotes/origin/main"), fixture.oid(&repository, "main"));
+    round_trip(&fixture, &source).await;
+}
+
+#[tokio::test]
+async fn branch_that_git_cannot_have_gets_another_name() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    let free = async |names: &[&str]| {
+        for name in names {
+            fixture.run(&repository, ["branch", name]);
+        }
+        let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+        mirror.update(&mut quiet).await.unwrap();
+        mirror.free_branch(&branch(), 3).await.unwrap().map(|name| name.to_string())
+    };
+    assert_eq!(free(&[]).await.as_deref(), Some("kugetsu/7-fix"));
+    assert_eq!(free(&["kugetsu/7-fix", "kugetsu/7-fix-2/x"]).await.as_deref(), Some("kugetsu/7-fix-3"));
+    for name in ["kugetsu/7-fix", "kugetsu/7-fix-2/x"] {
+        fixture.run(&repository, ["branch", "-D", name]);
+    }
+    assert_eq!(free(&["kugetsu"]).await.as_deref(), Some("kugetsu-7-fix"));
+    assert_eq!(free(&["kugetsu-7-fix", "kugetsu-7-fix-2", "kugetsu-7-fix-3"]).await, None);
 }
 
 #[tokio::test]

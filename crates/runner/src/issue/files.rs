@@ -325,7 +325,8 @@ impl Preparation<'_> {
     async fn create_from_base(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
         let requested = self.issue.base.clone().map(BranchName::new).transpose()?;
         let base = self.mirror.resolve_base(requested.as_ref()).await?;
-        let branch = free_branch(&self.mirror, self.branch).await?;
+        let branch = self.mirror.free_branch(&self.branch, BRANCHES_MAX).await?;
+        let branch = branch.ok_or(FilesError::NoFreeBranch(self.branch))?;
         if let Ok(Some(local)) = self.mirror.local_repo().await {
             match local.uncommitted(self.mirror.git()).await? {
                 0 => {}
@@ -381,18 +382,6 @@ fn rescue_note(rescue: &Rescue) -> String {
 /// Tells the agent of an operation that an earlier run left open.
 fn unfinished_note(operation: Operation) -> String {
     format!("{operation} is unfinished in this worktree. Nothing is pushed until you end it: {}.", operation.ending())
-}
-
-/// The branch, or the first of `-2`, `-3`, ... that does not exist on the server: earlier work on the same issue is never
-/// overwritten.
-async fn free_branch(mirror: &Mirror, branch: BranchName) -> Result<BranchName, FilesError> {
-    for number in 1..=BRANCHES_MAX {
-        let name = if number == 1 { branch.clone() } else { BranchName::new(format!("{branch}-{number}"))? };
-        if mirror.branch_tip(&name).await?.is_none() {
-            return Ok(name);
-        }
-    }
-    Err(FilesError::NoFreeBranch(branch))
 }
 
 fn progress_recorder(spool: Spool) -> impl FnMut(Progress) + Send {
