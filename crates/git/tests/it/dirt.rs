@@ -222,6 +222,7 @@ const OPERATIONS: &[(&str, Make)] = &[
     ("merge without a commit", |fixture, dir| {
         diverge(fixture, dir);
         git(fixture, dir, &["merge", "--quiet", "--no-commit", "--strategy=ours", "theirs"]);
+        write(dir, "src/a.txt", "changed\n");
     }),
     ("merge with files that were set aside", |fixture, dir| {
         diverge(fixture, dir);
