@@ -136,6 +136,11 @@ impl Home {
         self.0.join("repos.json")
     }
 
+    /// Where a daemon last found the home. See [`Place`](crate::place::Place).
+    pub fn place(&self) -> PathBuf {
+        self.0.join("home.place")
+    }
+
     /// Locked by the daemon of this home.
     pub fn lock(&self) -> PathBuf {
         self.0.join("daemon.lock")

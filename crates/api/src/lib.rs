@@ -15,6 +15,7 @@ pub mod home_id;
 pub mod issue;
 mod names;
 mod peer;
+pub mod place;
 pub mod problem;
 pub mod program;
 pub mod record;

@@ -7,6 +7,7 @@ use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::endpoint::{Endpoint, ListEndpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::place;
 use kugetsu_api::stream::List;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,6 +29,9 @@ const NOTE_DELAY: Duration = Duration::from_secs(2);
 const RESTART_POLL: Duration = Duration::from_millis(200);
 
 /// Connects to the daemon. Returns `None` if no daemon runs.
+///
+/// # Errors
+/// Also if the home was moved under the daemon, which still uses the earlier path.
 pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
     let client = connect_quietly(home).await?;
     if client.is_some() {
@@ -36,7 +40,41 @@ pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
     Ok(client)
 }
 
+/// Fails if a daemon runs that found the home at another path. It would work there, in directories that no longer exist.
+pub(crate) fn refuse_moved(home: &Home) -> Result<(), Failure> {
+    let Some(earlier) = place::earlier_path(home) else { return Ok(()) };
+    if !lock::is_held(home).unwrap_or(false) {
+        return Ok(());
+    }
+    let process = lock::holder(home).map_or_else(String::new, |holder| format!(" (process {})", holder.pid));
+    Err(Failure::new(format!(
+        "the home was moved from {} to {} while its daemon{process} was running",
+        earlier.display(),
+        home.path().display()
+    ))
+    .hint(
+        "stop the daemon with `kugetsu daemon stop`; the next command starts one that corrects the paths in the home",
+    ))
+}
+
 async fn connect_quietly(home: &Home) -> Result<Option<Client>, Failure> {
+    let client = connect_anywhere(home).await?;
+    // After connecting: a daemon that starts in a moved home listens when it has corrected its paths.
+    if client.is_some() {
+        refuse_moved(home)?;
+    }
+    Ok(client)
+}
+
+/// Connects to the daemon, also if its socket was deleted or the home was moved under it. Returns `None` if no daemon runs.
+pub(crate) async fn running_anywhere(home: &Home) -> Result<Option<Client>, Failure> {
+    match connect_anywhere(home).await? {
+        None => find_hidden(home).await,
+        found => Ok(found),
+    }
+}
+
+async fn connect_anywhere(home: &Home) -> Result<Option<Client>, Failure> {
     let socket = socket(home)?;
     tracing::debug!("connecting to {}", socket.display());
     match Client::connect(&socket).await {

@@ -1,5 +1,6 @@
 //! A variable in the environment of every process of a run, by which the process can be found when nothing else is left to
-//! recognize it by.
+//! recognize it by. Its value is the id of the run and a suffix for kugetsu's home, so that a copy of the home, which has the
+//! same runs, does not take the processes of the original for its own.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ pub const MARKER: &str = "KUGETSU_RUN";
 
 const MAX_LEN: usize = 128;
 
-/// The variable [`MARKER`] with the id of a run.
+/// The variable [`MARKER`] with its value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Marker(String);
 
@@ -28,7 +29,7 @@ impl Marker {
         }
     }
 
-    /// The run's id.
+    /// The variable's value.
     pub fn id(&self) -> &str {
         &self.0
     }

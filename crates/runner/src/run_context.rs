@@ -11,6 +11,7 @@ use kugetsu_agent::{
     CustomProfile, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, UnknownAgent,
 };
 use kugetsu_api::home::{Home, RunHome};
+use kugetsu_api::place::Place;
 use kugetsu_api::run_spec::{Permissions, RunSpec};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
@@ -33,6 +34,8 @@ pub(crate) enum LaunchError {
     InvalidPermissionRules(#[from] InvalidPermissionRules),
     #[error(transparent)]
     InvalidMarker(#[from] InvalidMarker),
+    #[error("cannot read kugetsu's home: {0}")]
+    Home(io::Error),
     #[error("cannot prepare the run's directory: {0}")]
     Directory(#[from] io::Error),
     #[error(transparent)]
@@ -46,7 +49,7 @@ impl LaunchError {
             Self::NotInstalled(error) => error.hint(),
             Self::InvalidPermissionRules(error) => error.hint(),
             Self::Spawn(error) => error.hint(),
-            Self::InvalidMarker(_) | Self::Directory(_) => None,
+            Self::InvalidMarker(_) | Self::Home(_) | Self::Directory(_) => None,
         }
     }
 }
@@ -144,12 +147,13 @@ pub(crate) fn tree_spec(
         env.push((name.clone(), value.clone()));
     }
     command.extend_env(&mut env)?;
+    let home = Place::of(&run.home).map_err(LaunchError::Home)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: command.args,
         cwd: launch.directory.clone(),
         env,
-        marker: Marker::new(run.spec.run.clone())?,
+        marker: Marker::new(format!("{}{}", run.spec.run, home.suffix()))?,
         stdout: None,
         stderr,
         stderr_max,

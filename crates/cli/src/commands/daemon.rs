@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::daemon::{lock, start, unit};
 use crate::exit::Exit;
@@ -117,8 +119,12 @@ async fn stop(home: &Home) -> Result<Exit, Failure> {
 
 /// Stops the daemon and waits for its end. Returns false if none was running.
 async fn end(home: &Home) -> Result<bool, Failure> {
-    let Some(mut client) = connect::running_or_hidden(home).await? else { return Ok(false) };
-    client.call(&endpoints::STOP, &NoFields {}).await?;
+    match connect::running_anywhere(home).await? {
+        Some(mut client) => drop(client.call(&endpoints::STOP, &NoFields {}).await?),
+        // The socket of a long path is elsewhere, and named after the path.
+        None if connect::refuse_moved(home).is_err() => terminate(home)?,
+        None => return Ok(false),
+    }
     let ended = lock::released(home, STOP_TIMEOUT)
         .await
         .map_err(|error| Failure::new(format!("could not wait for the end of the daemon: {error}")))?;
@@ -128,6 +134,16 @@ async fn end(home: &Home) -> Result<bool, Failure> {
             .hint(format!("read its log {}", home.log().display())));
     }
     Ok(true)
+}
+
+/// Ends the process that holds the home's lock.
+fn terminate(home: &Home) -> Result<(), Failure> {
+    let holder = lock::holder(home).and_then(|holder| i32::try_from(holder.pid).ok());
+    let Some(pid) = holder else {
+        return Err(Failure::new(format!("could not read which process holds {}", home.lock().display())));
+    };
+    kill(Pid::from_raw(pid), Signal::SIGTERM)
+        .map_err(|error| Failure::new(format!("could not stop the daemon (process {pid}): {error}")))
 }
 
 async fn status(home: &Home, json: bool) -> Result<Exit, Failure> {

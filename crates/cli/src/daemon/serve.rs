@@ -11,11 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kugetsu_api::home::Home;
+use kugetsu_api::place::Place;
 use kugetsu_api::program;
 use kugetsu_engine::clock::Clock;
 use kugetsu_engine::home::open::open_home;
 use kugetsu_engine::runners::launch::process_runner;
-use kugetsu_engine::{Engine, Parts, serve_engine};
+use kugetsu_engine::{Engine, Parts, moved_home, serve_engine};
 use kugetsu_git::command::Git;
 use kugetsu_store::error::OpenError;
 use kugetsu_store::open;
@@ -143,6 +144,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     });
 
     open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
+    moved_home::settle(&engine).await.map_err(|error| Failure::new(error.to_string()))?;
 
     let (stop, mut stopped) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(8);
@@ -165,7 +167,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let mut hang_up = handler(SignalKind::hangup())?;
     let (sender, next) = mpsc::channel(1);
     let listener = Socket { listener: listen(socket)?, next };
-    tokio::spawn(listen_again(socket.to_owned(), socket_changes, sender));
+    let place = Place::of(home).map_err(|error| failed("could not read the home", &error))?;
+    tokio::spawn(listen_again(place, socket.to_owned(), socket_changes, sender));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
     report_ready(ready);
 
@@ -233,11 +236,17 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Listens again when the socket's file is gone. No command could connect any more, and the lock keeps every other daemon away.
-async fn listen_again(socket: PathBuf, mut changes: mpsc::Receiver<()>, next: mpsc::Sender<UnixListener>) {
+async fn listen_again(
+    place: Place,
+    socket: PathBuf,
+    mut changes: mpsc::Receiver<()>,
+    next: mpsc::Sender<UnixListener>,
+) {
     let inode = || fs::symlink_metadata(&socket).map(|file| file.ino()).ok();
     let mut own = inode();
     while changes.recv().await.is_some() {
-        if own.is_some() && inode() == own {
+        // In a home that was moved away, another daemon may listen here.
+        if own.is_some() && inode() == own || !place.is_there() {
             continue;
         }
         match listen(&socket) {

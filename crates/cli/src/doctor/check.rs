@@ -24,6 +24,8 @@ pub(crate) enum Fix {
     Private(PathBuf),
     /// Create the missing directories of the home.
     Home,
+    /// Start the daemon, which corrects the paths in a home that was moved.
+    Start,
     /// Remove a stale socket.
     Socket(PathBuf),
     /// Kill the leftover processes of ended runs.

@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
+use kugetsu_api::place;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::check::{Check, Fix};
+use crate::connect;
 use crate::setup::SCRIPT_FILES;
 
 /// Free space at which a check becomes a warning, and at which it becomes bad.
@@ -61,6 +63,7 @@ fn access_checks(home: &Home) -> Vec<Check> {
             }
         },
     }];
+    checks.extend(moved_check(home));
     let mode = metadata.permissions().mode() & 0o777;
     checks.push(if mode & 0o077 == 0 {
         Check::ok("home.private", shown, "only you can read it")
@@ -70,6 +73,25 @@ fn access_checks(home: &Home) -> Vec<Check> {
             .with_fix(Fix::Private(path.to_owned()))
     });
     checks
+}
+
+/// Whether the home is where its last daemon found it. `None` if none has run yet.
+fn moved_check(home: &Home) -> Option<Check> {
+    let (id, shown) = ("home.moved", home.path().display().to_string());
+    place::Place::recorded(home)?;
+    let Some(earlier) = place::earlier_path(home) else {
+        return Some(Check::ok(id, shown, "its daemon knows this path"));
+    };
+    let message = format!("it was moved or copied from {}", earlier.display());
+    Some(match connect::refuse_moved(home) {
+        Err(failure) => {
+            Check::bad(id, shown, failure.message, "kugetsu daemon stop; the next command corrects the paths")
+        }
+        Ok(()) => {
+            Check::warning(id, shown, message, "start the daemon, which corrects the paths: kugetsu daemon start")
+                .with_fix(Fix::Start)
+        }
+    })
 }
 
 /// The closest ancestor that exists.

@@ -1,7 +1,6 @@
 //! Orphans: processes of ended runs, and directories that belong to no issue.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,6 +10,7 @@ use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
 use kugetsu_engine::home::quarantine;
+use kugetsu_engine::markers::run_of;
 use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};
@@ -53,8 +53,9 @@ async fn process_check(home: &Home, db: &ReadOnlyDb, is_daemon_running: bool) ->
     let live = db.running().await.map_err(|error| error.to_string())?;
     let (mut orphans, mut live_count): (BTreeMap<RunId, Vec<String>>, usize) = (BTreeMap::new(), 0);
     for (pid, run) in marked {
-        let Some(run) = parse_run(&run) else { continue };
         // It may be a run of another home.
+        let Some(run) = run.to_str().and_then(|run| run_of(home, run)) else { continue };
+        // The database may be that of another home.
         if !home.run(run).path().is_dir() && !db.has_run(run).await.map_err(|error| error.to_string())? {
             continue;
         }
@@ -75,10 +76,6 @@ async fn process_check(home: &Home, db: &ReadOnlyDb, is_daemon_running: bool) ->
         return Ok(Check::warning(id, "", "runs are in progress, but no daemon is running", repair));
     }
     Ok(Check::ok(id, "", "ended runs have no leftover processes"))
-}
-
-fn parse_run(run: &OsString) -> Option<RunId> {
-    run.to_str()?.parse().ok()
 }
 
 /// Whether the run's lock is held. If that cannot be determined, a runner is assumed.

@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_process::{Marker, sweep};
+use kugetsu_engine::markers::marker;
+use kugetsu_process::sweep;
 
 use super::check::Fix;
-use crate::daemon::{lock, unit};
+use crate::daemon::{lock, start, unit};
 
 /// Makes a repair and returns a description of what it did, or why it failed.
 pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
@@ -18,6 +19,10 @@ pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
     match fix {
         Fix::Private(path) => make_private(path).map(|()| "now only you can read it".to_owned()).map_err(message),
         Fix::Home => home.create().map(|()| "created what was missing".to_owned()).map_err(|error| error.to_string()),
+        Fix::Start => match start::start(home).await {
+            Ok(_) => Ok("started the daemon, which corrects the paths".to_owned()),
+            Err(failure) => Err(failure.message),
+        },
         Fix::Socket(socket) => {
             // A daemon may have started to listen on it since the check.
             if lock::is_held(home).map_err(message)? {
@@ -28,7 +33,7 @@ pub(crate) async fn apply(home: &Home, fix: &Fix) -> Result<String, String> {
         Fix::Processes(runs) => {
             let mut ended = 0;
             for run in runs {
-                let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
+                let marker = marker(home, &run.to_string()).map_err(|error| error.to_string())?;
                 let swept = sweep(&marker).await.map_err(message)?;
                 if !swept.survivors.is_empty() {
                     return Err(format!("could not kill the processes {:?}", swept.survivors));

@@ -276,10 +276,22 @@ fn leftover_processes_of_ended_runs_are_found_and_killed() {
     let world = World::new();
     let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
-    let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &id).process_group(0).spawn().unwrap();
+    let home = kugetsu_api::home::Home::new(world.home.kugetsu());
+    let suffix = kugetsu_api::place::Place::of(&home).unwrap().suffix();
+    let own = format!("{id}{suffix}");
+    let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &own).process_group(0).spawn().unwrap();
+    // A run of the same name in a copy of the home is not this home's.
+    let copy = world
+        .home
+        .command("sleep")
+        .arg("602")
+        .env("KUGETSU_RUN", format!("{id}.0123456789abcdef"))
+        .process_group(0)
+        .spawn()
+        .unwrap();
     // A run of another home must be left alone.
-    let unknown_run = "0190a000-0000-7000-8000-000000000000";
-    let mut other =
+    let unknown_run = format!("0190a000-0000-7000-8000-000000000000{suffix}");
+    let other =
         world.home.command("sleep").arg("601").env("KUGETSU_RUN", unknown_run).process_group(0).spawn().unwrap();
     let pid = i32::try_from(stray.id()).unwrap();
     let found = eventually("the stray process to be reported", || {
@@ -292,10 +304,12 @@ fn leftover_processes_of_ended_runs_are_found_and_killed() {
     let (checks, _) = doctor(&world, &["--offline", "--fix"]);
     assert_state(&checks, "orphan.processes", "", "ok", &["killed"]);
     stray.wait().unwrap();
-    assert!(is_alive(i32::try_from(other.id()).unwrap()));
+    for mut spared in [copy, other] {
+        assert!(is_alive(i32::try_from(spared.id()).unwrap()));
+        spared.kill().unwrap();
+        spared.wait().unwrap();
+    }
     assert_state(&doctor(&world, &["--offline"]).0, "orphan.processes", "", "ok", &["no leftover processes"]);
-    other.kill().unwrap();
-    other.wait().unwrap();
 }
 
 #[test]

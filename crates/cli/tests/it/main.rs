@@ -19,6 +19,7 @@ mod lists;
 mod live_settings;
 mod logs;
 mod messages;
+mod moved_home;
 mod opencode;
 mod pull_requests;
 mod queue;

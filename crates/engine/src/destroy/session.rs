@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use kugetsu_agent::SessionId;
 use kugetsu_agent::environment::environment;
+use kugetsu_api::home::Home;
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::text::with_hint;
-use kugetsu_process::{Marker, Tracking, Tree, TreeSpec};
+use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::time::timeout;
 
 use crate::agents;
 use crate::engine::Engine;
+use crate::markers::marker;
 
 /// Time limit of the command.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -48,7 +50,7 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     if let Err(error) = launch.extend_env(&mut env) {
         return notes.push(kept(&with_hint(&error, error.hint())));
     }
-    let result = run_in_empty(&directory, &program, launch.args.clone(), env, issue).await;
+    let result = run_in_empty(&directory, &program, launch.args.clone(), env, (engine.home(), issue)).await;
     // It is empty, or a leftover of the command that nothing depends on.
     let _ = fs::remove_dir_all(&directory);
     if let Err(why) = result {
@@ -64,9 +66,9 @@ async fn run_in_empty(
     program: &Path,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    issue: &Issue,
+    (home, issue): (&Home, &Issue),
 ) -> Result<(), String> {
-    let marker = Marker::new(format!("delete-{}", issue.id)).map_err(|error| error.to_string())?;
+    let marker = marker(home, &format!("delete-{}", issue.id)).map_err(|error| error.to_string())?;
     let (stdout, stderr) = files(directory).map_err(|error| error.to_string())?;
     let spec = TreeSpec {
         program: program.into(),

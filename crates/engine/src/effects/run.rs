@@ -139,7 +139,7 @@ async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<E
     if issue.lease() != Some(lease) {
         return Ok(None);
     }
-    let left_over = last_words::end_processes(lease.run).await.err();
+    let left_over = last_words::end_processes(engine.home(), lease.run).await.err();
     let complaint = last_words::complaint(engine, lease.run).await;
     let loss = match end.is_overdue {
         true => Loss::Overdue,

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use kugetsu_api::home::Home;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Lease;
-use kugetsu_process::Marker;
 use kugetsu_store::error::StoreError;
 
 use super::report;
 use crate::engine::Engine;
+use crate::markers::marker;
 
 /// Bytes of a run's records that are read at once.
 const CHUNK: usize = 1024 * 1024;
@@ -69,8 +70,8 @@ fn read_lines(path: &Path, from: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// A message for the user: which processes are left, or why that is not known.
-pub(crate) async fn end_processes(run: RunId) -> Result<(), String> {
-    let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
+pub(crate) async fn end_processes(home: &Home, run: RunId) -> Result<(), String> {
+    let marker = marker(home, &run.to_string()).map_err(|error| error.to_string())?;
     match kugetsu_process::sweep(&marker).await {
         Ok(swept) if swept.survivors.is_empty() => {
             tracing::info!(%run, ?swept, "the lost run's processes are ended");

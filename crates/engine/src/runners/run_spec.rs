@@ -61,7 +61,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let lost = previous.filter(|run| run.state == RunState::Lost).map(|run| run.id);
     if let Some(lost) = lost {
         // Processes that could not be ended then may have ended since.
-        last_words::end_processes(lost).await.map_err(SpecError::LeftOver)?;
+        last_words::end_processes(engine.home(), lost).await.map_err(SpecError::LeftOver)?;
     }
     let is_coordinator = issue.reference.is_coordinator();
     let work = match is_coordinator {

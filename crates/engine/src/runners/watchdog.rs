@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::duration;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Issue;
-use kugetsu_process::Marker;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::markers::marker;
 
 /// How long a runner may take to end a run that has reached its limit or was canceled: it cancels the agent's turn, ends
 /// every process, and rescues the work.
@@ -62,7 +62,7 @@ pub(crate) async fn wait<T>(
 
 /// Kills the runner and everything that it started.
 async fn kill(engine: &Engine, run: RunId) -> Result<(), String> {
-    let marker = Marker::new(run.to_string()).map_err(|error| error.to_string())?;
+    let marker = marker(engine.home(), &run.to_string()).map_err(|error| error.to_string())?;
     // As `launch` starts it.
     let arguments = [OsString::from("runner"), engine.home().run(run).path().into()];
     let swept = kugetsu_process::kill_with_arguments(&arguments, &marker).await.map_err(|error| error.to_string())?;

@@ -97,7 +97,7 @@ pub(crate) fn write_alternates<'p>(objects: &Path, from: impl IntoIterator<Item 
 }
 
 /// A path as a line of `alternates`, quoted as in C where git would read it differently.
-fn alternate_line(path: &OsStr) -> Vec<u8> {
+pub(crate) fn alternate_line(path: &OsStr) -> Vec<u8> {
     let bytes = path.as_bytes();
     if !bytes.contains(&b'\n') && !bytes.starts_with(b"\"") && !bytes.starts_with(b"#") {
         return bytes.to_vec();

@@ -122,6 +122,8 @@ impl Worktree {
         let waiting = format!("waiting for another kugetsu process that works on {}", worktree.dir.display());
         let _lock = lock::acquire(&worktree.relay, &waiting, progress).await?;
         worktree.check_free().await?;
+        // A relay that is used again may be from before the home was moved.
+        worktree.settle().await?;
 
         let server = relay::server_refs(mirror).await?;
         worktree.check_branch(&server)?;
@@ -311,7 +313,10 @@ impl Worktree {
     pub async fn open(mirror: &Mirror, dir: &Path, relay: &Path, branch: &BranchName) -> Result<Self, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
         match ownership(&worktree.dir, &worktree.relay) {
-            Ownership::Ours if is_real_dir(&worktree.dir) => Ok(worktree),
+            Ownership::Ours if is_real_dir(&worktree.dir) => {
+                worktree.settle().await?;
+                Ok(worktree)
+            }
             Ownership::Ours | Ownership::Vacant => Err(WorktreeError::Missing(worktree.dir)),
             Ownership::NotOurs => Err(WorktreeError::NotOurs(worktree.dir)),
         }
@@ -329,7 +334,10 @@ impl Worktree {
     ) -> Result<Option<Self>, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
         match ownership(&worktree.dir, &worktree.relay) {
-            Ownership::Ours => Ok(Some(worktree)),
+            Ownership::Ours => {
+                worktree.settle().await?;
+                Ok(Some(worktree))
+            }
             Ownership::Vacant => Ok(None),
             Ownership::NotOurs => Err(WorktreeError::NotOurs(worktree.dir)),
         }

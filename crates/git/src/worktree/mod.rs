@@ -10,6 +10,7 @@ pub(crate) mod lifecycle;
 pub mod lock;
 pub(crate) mod ownership;
 pub(crate) mod relay;
+pub(crate) mod relocation;
 pub(crate) mod status;
 pub(crate) mod submodules;
 pub(crate) mod template_hooks;

@@ -2,7 +2,8 @@
 //!
 //! A mark inside the worktree or the relay would vanish with it: agents delete `.git`, and users delete half a worktree.
 
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::files::access::{FileError, IoContext, is_real_dir, read_regular, write_atomic};
@@ -18,10 +19,10 @@ pub(crate) enum Ownership {
 }
 
 pub(crate) fn ownership(dir: &Path, relay: &Path) -> Ownership {
-    let recorded = read_regular(&record(relay), 64 * 1024);
+    let recorded = recorded_directory(relay);
     let exists = [dir, relay].iter().any(|path| path.symlink_metadata().is_ok());
     match recorded {
-        Some(recorded) if recorded == dir.as_os_str().as_bytes() => {
+        Some(recorded) if is_same(&recorded, dir) => {
             if exists {
                 Ownership::Ours
             } else {
@@ -31,6 +32,18 @@ pub(crate) fn ownership(dir: &Path, relay: &Path) -> Ownership {
         _ if exists => Ownership::NotOurs,
         _ => Ownership::Vacant,
     }
+}
+
+/// Whether a recorded directory is `dir`, maybe in a home that was moved or copied since: the record is in the home itself, so
+/// the directory's name and that of its parent are enough.
+fn is_same(recorded: &Path, dir: &Path) -> bool {
+    let end: Vec<_> = dir.components().rev().take(2).collect();
+    recorded == dir || end.len() == 2 && recorded.components().rev().take(2).eq(end)
+}
+
+/// The path of the worktree that the relay was made for, as of then.
+pub(crate) fn recorded_directory(relay: &Path) -> Option<PathBuf> {
+    read_regular(&record(relay), 64 * 1024).map(|path| PathBuf::from(OsString::from_vec(path)))
 }
 
 /// Records that `relay` belongs to a worktree at `dir`.

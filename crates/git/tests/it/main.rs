@@ -13,6 +13,7 @@ mod hostile;
 mod left_behind;
 mod leftovers;
 mod mirror;
+mod moved_home;
 mod nested_repos;
 mod push;
 mod remove;
