@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use kugetsu_domain::git_variables::is_inherited;
-use kugetsu_domain::redact::is_secret;
+use kugetsu_domain::redact::{is_secret, is_secret_field};
 use secrecy::{ExposeSecret, SecretString};
 
 /// A variable of an env file.
@@ -90,7 +90,7 @@ pub fn named_secrets(
     for (name, value) in inherited.chain(files) {
         if is_secret(&name, &value) {
             secrets.push((name, value));
-        } else if value.trim_start().starts_with('{')
+        } else if value.trim_start().starts_with(['{', '['])
             && let Ok(value) = serde_json::from_str(&value)
         {
             let mut inside = Vec::new();
@@ -106,7 +106,7 @@ fn secrets_in(value: &serde_json::Value, secrets: &mut Vec<String>) {
         serde_json::Value::Object(fields) => {
             for (name, value) in fields {
                 match value.as_str() {
-                    Some(text) if is_secret(name, text) => secrets.push(text.to_owned()),
+                    Some(text) if is_secret_field(name, text) => secrets.push(text.to_owned()),
                     _ => secrets_in(value, secrets),
                 }
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::home::Home;
-use kugetsu_domain::redact::{MASK, Redactor, is_secret};
+use kugetsu_domain::redact::{MASK, Redactor, is_secret, is_secret_field, is_secret_name};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::assignments::{self, Assignment, Value};
@@ -120,7 +120,73 @@ pub(crate) fn redactor(variables: &[Variable]) -> Redactor {
 /// The value for display: masked if it is a secret or contains one.
 pub(crate) fn display_value(variable: &Variable, redactor: &Redactor) -> String {
     let value = variable.value.expose_secret();
-    if is_secret(&variable.name, value) { MASK.to_owned() } else { redactor.mask(value) }
+    if is_secret(&variable.name, value) {
+        return MASK.to_owned();
+    }
+    if !value.trim_start().starts_with(['{', '[']) {
+        return redactor.mask(value);
+    }
+    match serde_json::from_str::<serde_json::Value>(value) {
+        Ok(mut json) => {
+            if mask_fields(&mut json) {
+                return redactor.mask(&json.to_string());
+            }
+            redactor.mask(value)
+        }
+        // It may be JSON with comments, and nothing says where a secret is.
+        Err(_) if value.contains('"') => MASK.to_owned(),
+        Err(_) => redactor.mask(value),
+    }
+}
+
+/// Masks the fields of a JSON value that hold secrets. Returns whether there are any.
+fn mask_fields(json: &mut serde_json::Value) -> bool {
+    let mut found = false;
+    match json {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let text = match value {
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    serde_json::Value::Number(number) => Some(number.to_string()),
+                    _ => None,
+                };
+                if text.is_some_and(|text| !text.is_empty() && is_secret_field(name, &text)) {
+                    *value = serde_json::Value::from(MASK);
+                    found = true;
+                } else {
+                    found |= mask_fields(value);
+                }
+            }
+        }
+        serde_json::Value::Array(values) => {
+            for value in values {
+                found |= mask_fields(value);
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// What an agent's program may miss if a variable of this name is set; `None` if it is an ordinary variable.
+pub(crate) fn concern(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "PATH" => "agents find only programs in these directories, also git and the agent itself",
+        "HOME" => "agents find neither their login and settings nor those of git",
+        "SHELL" | "BASH_ENV" | "ENV" => "it decides how every command of an agent starts",
+        "TMPDIR" | "TMP" | "TEMP" => "files there are not removed with the run",
+        "USER" | "LOGNAME" | "PWD" => "programs expect the real value",
+        "NODE_OPTIONS" | "PYTHONPATH" | "PYTHONHOME" | "PYTHONSTARTUP" | "RUBYOPT" | "PERL5OPT"
+        | "JAVA_TOOL_OPTIONS" => "it changes every program in that language, maybe also the agent itself",
+        _ if name.starts_with("LD_") || name.starts_with("DYLD_") => {
+            "it makes every program of an agent load other libraries"
+        }
+        _ if name.starts_with("XDG_") => "agents look for their login, settings and sessions elsewhere",
+        _ if name.starts_with("GIT_") && name != "GIT_SSH_COMMAND" && !is_secret_name(name) => {
+            "it changes what git does in every worktree"
+        }
+        _ => return None,
+    })
 }
 
 /// Sets a variable and leaves the rest of the file unchanged.
@@ -270,7 +336,32 @@ mod tests {
         let redactor = redactor(&file.variables);
         let displayed: Vec<String> = file.variables.iter().map(|one| display_value(one, &redactor)).collect();
         assert_eq!(displayed, ["***", "https://h/?k=***", "vi"]);
+
+        let config = r#"A={"provider":{"x":{"options":{"apiKey":"k1","headers":[{"X-Api-Key":7}]}}},"keybinds":{"key":"ctrl+x"}}"#;
+        fs::write(&path, format!("{config}\nB='{{\"a\":\"b\"}}'\nC='{{\"apiKey\": \"k2\", // mine\n}}'\n")).unwrap();
+        let file = read(&path).unwrap();
+        let shown = |name: &str| {
+            let variable = file.variables.iter().find(|one| one.name == name).unwrap();
+            display_value(variable, &super::redactor(&file.variables))
+        };
+        assert!(
+            !shown("A").contains("k1") && !shown("A").contains('7') && shown("A").contains("ctrl+x"),
+            "{}",
+            shown("A")
+        );
+        assert_eq!(shown("B"), r#"{"a":"b"}"#, "a value without secrets stays as it is");
+        assert_eq!(shown("C"), "***");
         assert!(!format!("{file:?}").contains("abcdef123"));
+    }
+
+    #[test]
+    fn variables_that_break_programs_are_a_concern() {
+        for name in ["PATH", "HOME", "LD_PRELOAD", "XDG_DATA_HOME", "GIT_DIR", "NODE_OPTIONS"] {
+            assert!(concern(name).is_some(), "{name}");
+        }
+        for name in ["MY_MODE", "GITHUB_TOKEN", "GIT_SSH_COMMAND", "GIT_TOKEN"] {
+            assert!(concern(name).is_none(), "{name}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub const MASK: &str = "***";
 /// Shortest value that is masked, in bytes. Masking every `1` or `true` would make output unreadable, and nothing that short
 /// is a secret.
 const SHORTEST_SECRET: usize = 6;
+/// Shortest value of a field called `key` that is a secret, in bytes. Shorter ones are keys of a keyboard.
+const SHORTEST_KEY: usize = 12;
 /// Longest user and host of an address, in bytes, for which a stream is held back. Anything longer is not an address.
 const LONGEST_AUTHORITY: usize = 512;
 
@@ -32,6 +34,15 @@ pub fn is_secret(name: &str, value: &str) -> bool {
     let is_location = ["_FILE", "_PATH", "_DIR"].iter().any(|end| upper.ends_with(end))
         && ["/", "./", "../", "~/"].iter().any(|begin| value.starts_with(begin));
     is_secret_name(name) && !is_count && !is_location
+}
+
+/// Whether a field of a JSON object holds a secret: as a variable of that name, or a header, or a key of some length.
+pub fn is_secret_field(name: &str, value: &str) -> bool {
+    let plain = name.replace('-', "_");
+    let is_one_of = |names: &[&str]| names.iter().any(|other| plain.eq_ignore_ascii_case(other));
+    is_secret(&plain, value)
+        || is_one_of(&["authorization", "proxy_authorization", "cookie", "bearer", "pwd"])
+        || (is_one_of(&["key", "auth", "pass", "access_key", "accesskey"]) && value.len() >= SHORTEST_KEY)
 }
 
 /// Masks known secrets, and the passwords of all addresses. `Debug` shows no secret.
@@ -221,6 +232,18 @@ mod tests {
             for part in ["def", "ss%20w", "ss word", "ZWNyZXQt"] {
                 assert!(!masked.contains(part), "{part} in {masked}");
             }
+        }
+    }
+
+    #[test]
+    fn fields_with_secrets_are_recognized() {
+        for (name, value) in
+            [("apiKey", "sk-1"), ("X-API-Key", "1"), ("Authorization", "Bearer x"), ("key", "sk-ant-0123456789")]
+        {
+            assert!(is_secret_field(name, value), "{name}");
+        }
+        for (name, value) in [("key", "ctrl+x"), ("keybinds", "a-long-text-of-many-keys"), ("maxTokens", "128000")] {
+            assert!(!is_secret_field(name, value), "{name}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The forms of a secret: plain, quoted for JSON, for a shell or by a debugger, percent-encoded, in base64.
+//! The forms of a secret: plain, quoted for JSON, XML, a shell or by a debugger, percent-encoded, in base64.
 //!
 //! A search has to cover all of them. A tool's input is JSON, a header is base64, an address is percent-encoded, and each
 //! discloses the secret.
@@ -52,16 +52,48 @@ pub(crate) fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Plain, and as shells and Rust's debug output quote it.
-fn quoted(value: &str) -> [String; 6] {
+/// Plain, as shells and Rust's debug output quote it, and in XML.
+fn quoted(value: &str) -> [String; 12] {
     [
         value.to_owned(),
+        // `printf %q`, with and without the characters that only some shells quote.
+        escape(value, SHELL),
+        escape(value, &SHELL[..SHELL.len() - SOME_SHELLS]),
+        xml(value, "\"", "'"),
+        xml(value, "&quot;", "'"),
+        xml(value, "&quot;", "&apos;"),
+        // In HTML, by most libraries.
+        xml(value, "&quot;", "&#39;"),
+        xml(value, "&#34;", "&#39;"),
         value.replace('\'', r"'\''"),
         value.replace('\'', r#"'"'"'"#),
         escape(value, &['\\', '"', '$', '`']),
         format!("{value:?}").trim_matches('"').to_owned(),
         value.escape_default().to_string(),
     ]
+}
+
+/// What `printf %q` escapes with a backslash. Only some shells do that with the last ones.
+const SHELL: &[char] = &[
+    ' ', '!', '"', '$', '&', '\'', '(', ')', '*', ';', '<', '>', '?', '[', '\\', ']', '^', '`', '{', '|', '}', ',',
+    '#', '~', '=', ':', '@', '%', '+',
+];
+const SOME_SHELLS: usize = 8;
+
+/// The text in an element or attribute of XML or HTML. Many programs leave quotes as they are.
+fn xml(value: &str, double: &str, single: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 8);
+    for c in value.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str(double),
+            '\'' => out.push_str(single),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Plain, in JSON, and in JSON within JSON: a tool's input is JSON and may contain arguments that are JSON.
@@ -104,13 +136,18 @@ fn escape(value: &str, special: &[char]) -> String {
     value.chars().flat_map(|c| special.contains(&c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// Percent-encoded: strictly, and as browsers and forms do.
+/// Percent-encoded: strictly, as browsers and forms do, as in paths, and only what separates the parts of an address. Each
+/// also encoded twice, as an address in an address is.
 fn percent_encoded(value: &str, forms: &mut Vec<String>) {
-    for plain in ["-_.~", "-_.~!*'()", "-_.~!$&'()*+,;=:@/"] {
-        let upper = percent(value, plain, true);
-        forms.push(upper.replace("%20", "+"));
-        forms.push(upper);
-        forms.push(percent(value, plain, false));
+    for plain in ["-_.~", "-_.~/", "-_.~!*'()", "-_.~!$&'()*+,;=:@", "-_.~!$&'()*+,;=:@/"] {
+        for upper in [percent(value, plain, true), percent(value, plain, false)] {
+            forms.push(upper.replace('%', "%25"));
+            forms.push(upper.replace("%20", "+"));
+            forms.push(upper);
+        }
+    }
+    for slash in ["%2F", "%2f"] {
+        forms.push(value.replace('/', slash));
     }
 }
 
@@ -179,8 +216,38 @@ mod tests {
     }
 
     #[test]
+    fn forms_in_xml_are_known() {
+        let value = "a<b>&c\"d'e";
+        for form in [
+            "a&lt;b&gt;&amp;c\"d'e",
+            "a&lt;b&gt;&amp;c&quot;d'e",
+            "a&lt;b&gt;&amp;c&quot;d&apos;e",
+            "a&lt;b&gt;&amp;c&quot;d&#39;e",
+            "a&lt;b&gt;&amp;c&#34;d&#39;e",
+        ] {
+            assert!(has(value, form), "{form}");
+        }
+    }
+
+    #[test]
+    fn forms_of_printf_are_known() {
+        assert!(has("p@ss $w'rd&x", r"p@ss\ \$w\'rd\&x"));
+        assert!(has("a=b c,d", r"a\=b\ c\,d"));
+    }
+
+    #[test]
     fn percent_encoded_forms_are_known() {
-        for form in ["p%40ss%2Fw%20rd", "p%40ss%2fw%20rd", "p%40ss%2Fw+rd", "p@ss/w%20rd"] {
+        for form in [
+            "p%40ss%2Fw%20rd",
+            "p%40ss%2fw%20rd",
+            "p%40ss%2Fw+rd",
+            "p%40ss%2fw+rd",
+            "p@ss/w%20rd",
+            "p%40ss/w%20rd",
+            "p@ss%2Fw%20rd",
+            "p@ss%2fw rd",
+            "p%2540ss%252Fw%2520rd",
+        ] {
             assert!(has("p@ss/w rd", form), "{form}");
         }
     }

@@ -117,6 +117,9 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
             let path = env_files::path(home, &agent)?;
             env_files::set(&path, &key, &if value == "-" { value_from_stdin()? } else { value })?;
             ui::line(format!("set {key} in {}", path.display()));
+            if let Some(why) = env_files::concern(&key) {
+                ui::warning(format!("{key} is set for agents: {why}; to undo this: kugetsu env rm {key} {agent}"));
+            }
             connect::reload_if_running(home).await?;
         }
         Action::Get { key, agent, json } => {

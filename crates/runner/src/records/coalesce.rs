@@ -19,22 +19,35 @@ pub(crate) enum TextKind {
     Thought,
 }
 
+impl TextKind {
+    const fn other(self) -> Self {
+        match self {
+            Self::Text => Self::Thought,
+            Self::Thought => Self::Text,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Coalescer {
     spool: Spool,
     kind: TextKind,
+    /// The text of the current kind.
     waiting: String,
+    /// The end of the text of the other kind, if it may be the beginning of a secret: a thought in between does not end it.
+    held: String,
     deadline: Option<Instant>,
 }
 
 impl Coalescer {
     pub(crate) const fn new(spool: Spool) -> Self {
-        Self { spool, kind: TextKind::Text, waiting: String::new(), deadline: None }
+        Self { spool, kind: TextKind::Text, waiting: String::new(), held: String::new(), deadline: None }
     }
 
     pub(crate) fn push(&mut self, kind: TextKind, piece: &str) {
         if kind != self.kind {
-            self.flush();
+            self.write_settled();
+            std::mem::swap(&mut self.waiting, &mut self.held);
             self.kind = kind;
         }
         self.waiting.push_str(piece);
@@ -53,23 +66,26 @@ impl Coalescer {
     /// Writes the waiting text, apart from an end that may be the beginning of a secret.
     pub(crate) fn write_settled(&mut self) {
         let rest = self.waiting.split_off(self.spool.settled(&self.waiting));
-        self.write();
+        self.write(self.kind);
         self.waiting = rest;
         // The rest waits for the next piece or for the end of the turn; time alone does not complete a secret.
         self.deadline = None;
     }
 
+    /// Writes everything.
     pub(crate) fn flush(&mut self) {
-        self.write();
+        self.write(self.kind);
+        std::mem::swap(&mut self.waiting, &mut self.held);
+        self.write(self.kind.other());
         self.deadline = None;
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, kind: TextKind) {
         if self.waiting.is_empty() {
             return;
         }
         let text = std::mem::take(&mut self.waiting);
-        self.spool.write(match self.kind {
+        self.spool.write(match kind {
             TextKind::Text => Body::Text { text },
             TextKind::Thought => Body::Thought { text },
         });
@@ -97,6 +113,32 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert!(!text.contains("topse") && !text.contains("alue,"), "{text}");
         assert!(text.contains("***") && text.contains("\"thought\""), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_split_by_thoughts_is_masked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let mut pieces = Coalescer::new(spool);
+        for (kind, piece) in [
+            (TextKind::Text, "the value is topse"),
+            (TextKind::Thought, "hm, tops"),
+            (TextKind::Text, "cretv"),
+            (TextKind::Thought, "ecretvalue it is"),
+            (TextKind::Text, "alue, so there"),
+            (TextKind::Thought, "the end: tops"),
+        ] {
+            pieces.push(kind, piece);
+        }
+        pieces.flush();
+        let text = std::fs::read_to_string(path).unwrap();
+        for part in ["topse", "cretv", "alue,", "ecretvalue"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+        for part in ["the value is ", "***, so there", "*** it is", "the end: ", "tops"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,6 +92,8 @@ impl EventRecorder {
             }
             AgentEvent::Thought { text } => return self.text.push(TextKind::Thought, &text),
             AgentEvent::ToolChanged { id, title, input, .. } => return self.update_tool(&id, title, input),
+            // Comes at any time, also in the middle of a word.
+            AgentEvent::Usage { cost_usd, .. } => return self.record_cost(cost_usd),
             // Any other event ends a piece of text.
             _ => self.text.flush(),
         }
@@ -113,7 +115,6 @@ impl EventRecorder {
                 self.spool.write(Body::Plan { steps: steps.collect() });
             }
             AgentEvent::Question(question) => self.answer(question),
-            AgentEvent::Usage { cost_usd, .. } => self.record_cost(cost_usd),
             AgentEvent::Notice { text } => self.spool.notice(text),
             _ => {}
         }
