@@ -116,6 +116,47 @@ fn coordinator_cannot_write_outside_its_notes_without_bubblewrap() {
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
 }
 
+/// The home in its default place, in the user's own, where `~/.ssh` is a link.
+fn assert_secrets_are_hidden(mut world: World) {
+    let user = world.home.user();
+    let home = user.join(".kugetsu");
+    fs::rename(world.home.kugetsu(), &home).unwrap();
+    world.home.set("KUGETSU_HOME", &home);
+    world.run(["init"]);
+    fs::create_dir_all(user.join("dotfiles/ssh")).unwrap();
+    symlink("dotfiles/ssh", user.join(".ssh")).unwrap();
+    fs::create_dir(user.join(".gnupg")).unwrap();
+    let secrets = ["dotfiles/ssh/id_ed25519", ".gnupg/key", ".kugetsu/env/default.env"];
+    for secret in secrets {
+        fs::write(user.join(secret), "# PRIVATE\n").unwrap();
+    }
+    fs::write(user.join("dotfiles/vimrc"), "readable\n").unwrap();
+    let paths = secrets.into_iter().chain([".ssh/id_ed25519"]).map(|path| format!("$HOME/{path}"));
+    let steps: Vec<Value> = std::iter::once("$HOME/dotfiles/vimrc".to_owned())
+        .chain(paths)
+        .map(|path| json!({"run": format!("cat {path} || echo hidden")}))
+        .collect();
+    let output = world.attempt(["delegate", &coordinator_message("try", &steps), "--wait"]);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let tools = world.records("pm", "tool_ended");
+    assert_eq!(tools.len(), steps.len());
+    assert!(tools[0]["output"].as_str().unwrap().contains("readable"), "{tools:#?}");
+    for tool in &tools[1..] {
+        let output = tool["output"].as_str().unwrap();
+        assert!(output.contains("hidden") && !output.contains("PRIVATE"), "{tools:#?}");
+    }
+}
+
+#[test]
+fn needs_bubblewrap_secrets_in_the_users_home_are_hidden() {
+    assert_secrets_are_hidden(World::new());
+}
+
+#[test]
+fn secrets_in_the_users_home_are_hidden_without_bubblewrap() {
+    assert_secrets_are_hidden(without_bubblewrap());
+}
+
 #[test]
 fn needs_bubblewrap_linked_agent_is_found_inside_the_sandbox() {
     let world = World::new();

@@ -131,7 +131,13 @@ fn ruleset(paths: &ResolvedPaths) -> Result<RulesetCreated, RulesetError> {
         }
     }
     for path in &paths.readable {
-        rules = rules.add_rule(PathBeneath::new(path.fd.as_fd(), read_rights(path)))?;
+        let hidden = |hidden: &&ResolvedPath| hidden.path != path.path && hidden.path.starts_with(&path.path);
+        let inside: Vec<&Path> = paths.hidden.iter().filter(hidden).map(|hidden| hidden.path.as_path()).collect();
+        rules = match inside.is_empty() {
+            true => rules.add_rule(PathBeneath::new(path.fd.as_fd(), read_rights(path)))?,
+            // A right to the directory would be one to the hidden directories, too.
+            false => grant_reading(&path.path, &inside, rules)?,
+        };
     }
     let excluded = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev;
     for path in &paths.writable {

@@ -72,6 +72,27 @@ async fn hides(backend: Backend) {
 
 both!(needs_bubblewrap_hidden_files_cannot_be_read, hidden_files_cannot_be_read_with_landlock, hides);
 
+async fn hides_inside_a_readable_directory(backend: Backend) {
+    let fixture = Fixture::new();
+    let readable = fixture.dir.path("home/readable");
+    for (directory, file) in [("private", "key"), ("beside", "text")] {
+        std::fs::create_dir(readable.join(directory)).unwrap();
+        std::fs::write(readable.join(directory).join(file), directory).unwrap();
+    }
+    let mut sandbox = fixture.sandbox(backend);
+    sandbox.files.hidden.push(readable.join("private"));
+    let script = "cat $H/readable/text $H/readable/beside/text; cat $H/readable/private/key $H/secret";
+    let outcome = fixture.run(Some(sandbox), script).await;
+    assert_eq!(outcome.stdout, "readablebeside", "{}", outcome.stderr);
+    assert_ne!(outcome.code, Some(0));
+}
+
+both!(
+    needs_bubblewrap_directories_inside_readable_ones_can_be_hidden,
+    directories_inside_readable_ones_can_be_hidden_with_landlock,
+    hides_inside_a_readable_directory
+);
+
 async fn has_network(backend: Backend) {
     let fixture = Fixture::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

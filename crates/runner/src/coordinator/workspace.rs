@@ -12,6 +12,9 @@ use thiserror::Error;
 use super::agent_home::{AgentHome, create_real_directory, is_real_directory};
 use super::skill::SKILL;
 
+/// Directories of the user's home with keys.
+const SECRETS: [&str; 2] = [".ssh", ".gnupg"];
+
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Where the coordinator works.
@@ -63,7 +66,9 @@ impl Workspace {
     /// `temporary`, and does not see the rest of kugetsu's home. `program` is its agent's.
     pub(crate) fn file_access(&self, home: &Home, program: &Path, temporary: &Path) -> FileAccess {
         let user = std::env::var_os("HOME").map(PathBuf::from).filter(|user| user.is_dir());
-        let secrets = user.iter().flat_map(|user| [".ssh", ".gnupg"].map(|name| user.join(name)));
+        // They may be links, into directories that are readable otherwise.
+        let secrets = SECRETS.map(|name| user.as_ref().and_then(|user| user.join(name).canonicalize().ok()));
+        let hidden = secrets.into_iter().chain([home.path().canonicalize().ok()]).flatten();
         let own = kugetsu_api::program::path().ok();
         // The sandbox replaces /tmp and other directories by private ones; programs in them have to be named to be seen. The
         // agent's program is often a link, so its target counts, too.
@@ -75,7 +80,7 @@ impl Workspace {
         FileAccess {
             writable: self.notes().into_iter().chain(self.agent.writable()).chain([temporary.to_owned()]).collect(),
             readable: readable.map(Path::to_owned).collect(),
-            hidden: secrets.chain([home.path().to_owned()]).filter(|path| is_real_directory(path)).collect(),
+            hidden: hidden.filter(|path| is_real_directory(path)).collect(),
         }
     }
 
