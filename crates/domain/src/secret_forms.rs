@@ -53,7 +53,7 @@ pub(crate) fn forms(value: &str) -> Vec<String> {
 }
 
 /// Plain, as shells and Rust's debug output quote it, and in XML.
-fn quoted(value: &str) -> [String; 12] {
+fn quoted(value: &str) -> [String; 13] {
     [
         value.to_owned(),
         // `printf %q`, with and without the characters that only some shells quote.
