@@ -337,7 +337,7 @@ mod tests {
         let displayed: Vec<String> = file.variables.iter().map(|one| display_value(one, &redactor)).collect();
         assert_eq!(displayed, ["***", "https://h/?k=***", "vi"]);
 
-        let config = r#"A={"provider":{"x":{"options":{"apiKey":"k1","headers":[{"X-Api-Key":7}]}}},"keybinds":{"key":"ctrl+x"}}"#;
+        let config = r#"A='{"provider":{"x":{"options":{"apiKey":"k1","headers":[{"X-Api-Key":7}]}}},"keybinds":{"key":"ctrl+x"}}'"#;
         fs::write(&path, format!("{config}\nB='{{\"a\":\"b\"}}'\nC='{{\"apiKey\": \"k2\", // mine\n}}'\n")).unwrap();
         let file = read(&path).unwrap();
         let shown = |name: &str| {
