@@ -136,9 +136,9 @@ impl Home {
         self.0.join("repos.json")
     }
 
-    /// Where a daemon last found the home. See [`Place`](crate::place::Place).
-    pub fn place(&self) -> PathBuf {
-        self.0.join("home.place")
+    /// Where a daemon last found the home. See [`Location`](crate::location::Location).
+    pub fn location(&self) -> PathBuf {
+        self.0.join("home.location")
     }
 
     /// Locked by the daemon of this home.

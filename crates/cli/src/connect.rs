@@ -7,7 +7,7 @@ use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::endpoint::{Endpoint, ListEndpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::place;
+use kugetsu_api::location;
 use kugetsu_api::stream::List;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,7 +42,7 @@ pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
 
 /// Fails if a daemon runs that found the home at another path. It would work there, in directories that no longer exist.
 pub(crate) fn refuse_moved(home: &Home) -> Result<(), Failure> {
-    let Some(earlier) = place::earlier_path(home) else { return Ok(()) };
+    let Some(earlier) = location::earlier_path(home) else { return Ok(()) };
     if !lock::is_held(home).unwrap_or(false) {
         return Ok(());
     }

@@ -168,7 +168,7 @@ fn mask_fields(json: &mut serde_json::Value) -> bool {
     found
 }
 
-/// What an agent's program may miss if a variable of this name is set; `None` if it is an ordinary variable.
+/// Describes the harm that setting a variable of this name may do; `None` for an ordinary variable.
 pub(crate) fn concern(name: &str) -> Option<&'static str> {
     Some(match name {
         "PATH" => "agents find only programs in these directories, also git and the agent itself",
@@ -349,7 +349,7 @@ mod tests {
             "{}",
             shown("A")
         );
-        assert_eq!(shown("B"), r#"{"a":"b"}"#, "a value without secrets stays as it is");
+        assert_eq!(shown("B"), r#"{"a":"b"}"#, "a value without secrets is unchanged");
         assert_eq!(shown("C"), "***");
         assert!(!format!("{file:?}").contains("abcdef123"));
     }

@@ -73,7 +73,7 @@ fn quoted(value: &str) -> [String; 13] {
     ]
 }
 
-/// What `printf %q` escapes with a backslash. Only some shells do that with the last ones.
+/// The characters that `printf %q` escapes with a backslash. Only some shells do that with the last ones.
 const SHELL: &[char] = &[
     ' ', '!', '"', '$', '&', '\'', '(', ')', '*', ';', '<', '>', '?', '[', '\\', ']', '^', '`', '{', '|', '}', ',',
     '#', '~', '=', ':', '@', '%', '+',

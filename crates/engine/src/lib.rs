@@ -14,7 +14,6 @@ mod forges;
 pub mod home;
 pub mod intake;
 mod main_loop;
-pub mod markers;
 pub mod moved_home;
 mod problems;
 pub mod pull_requests;

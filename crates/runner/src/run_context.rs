@@ -11,7 +11,7 @@ use kugetsu_agent::{
     CustomProfile, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, UnknownAgent,
 };
 use kugetsu_api::home::{Home, RunHome};
-use kugetsu_api::place::Place;
+use kugetsu_api::location::Location;
 use kugetsu_api::run_spec::{Permissions, RunSpec};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
@@ -147,7 +147,7 @@ pub(crate) fn tree_spec(
         env.push((name.clone(), value.clone()));
     }
     command.extend_env(&mut env)?;
-    let home = Place::of(&run.home).map_err(LaunchError::Home)?;
+    let home = Location::of(&run.home).map_err(LaunchError::Home)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),
         args: command.args,

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kugetsu_api::home::Home;
-use kugetsu_api::place::Place;
+use kugetsu_api::location::Location;
 use kugetsu_api::program;
 use kugetsu_engine::clock::Clock;
 use kugetsu_engine::home::open::open_home;
@@ -167,8 +167,8 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let mut hang_up = handler(SignalKind::hangup())?;
     let (sender, next) = mpsc::channel(1);
     let listener = Socket { listener: listen(socket)?, next };
-    let place = Place::of(home).map_err(|error| failed("could not read the home", &error))?;
-    tokio::spawn(listen_again(place, socket.to_owned(), socket_changes, sender));
+    let location = Location::of(home).map_err(|error| failed("could not read the home", &error))?;
+    tokio::spawn(listen_again(location, socket.to_owned(), socket_changes, sender));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
     report_ready(ready);
 
@@ -237,7 +237,7 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 
 /// Listens again when the socket's file is gone. No command could connect any more, and the lock keeps every other daemon away.
 async fn listen_again(
-    place: Place,
+    location: Location,
     socket: PathBuf,
     mut changes: mpsc::Receiver<()>,
     next: mpsc::Sender<UnixListener>,
@@ -246,7 +246,7 @@ async fn listen_again(
     let mut own = inode();
     while changes.recv().await.is_some() {
         // In a home that was moved away, another daemon may listen here.
-        if own.is_some() && inode() == own || !place.is_there() {
+        if own.is_some() && inode() == own || !location.is_there() {
             continue;
         }
         match listen(&socket) {

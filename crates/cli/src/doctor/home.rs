@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_api::place;
+use kugetsu_api::location;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
@@ -78,8 +78,8 @@ fn access_checks(home: &Home) -> Vec<Check> {
 /// Whether the home is where its last daemon found it. `None` if none has run yet.
 fn moved_check(home: &Home) -> Option<Check> {
     let (id, shown) = ("home.moved", home.path().display().to_string());
-    place::Place::recorded(home)?;
-    let Some(earlier) = place::earlier_path(home) else {
+    location::Location::recorded(home)?;
+    let Some(earlier) = location::earlier_path(home) else {
         return Some(Check::ok(id, shown, "its daemon knows this path"));
     };
     let message = format!("it was moved or copied from {}", earlier.display());

@@ -10,7 +10,7 @@ use kugetsu_domain::ids::RunId;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::TaskState;
 use kugetsu_engine::home::quarantine;
-use kugetsu_engine::markers::run_of;
+use kugetsu_engine::moved_home::run_of;
 use kugetsu_process::{MARKER, leftover_processes};
 
 use super::check::{Check, Fix};

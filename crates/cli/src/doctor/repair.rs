@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kugetsu_api::home::Home;
-use kugetsu_engine::markers::marker;
+use kugetsu_engine::moved_home::marker;
 use kugetsu_process::sweep;
 
 use super::check::Fix;

@@ -277,7 +277,7 @@ fn leftover_processes_of_ended_runs_are_found_and_killed() {
     let (run, _) = world.start(&world.repository("demo"), &script(&["say hello"]));
     let id = run["run"].as_str().or(run["run_id"].as_str()).expect("the run").to_owned();
     let home = kugetsu_api::home::Home::new(world.home.kugetsu());
-    let suffix = kugetsu_api::place::Place::of(&home).unwrap().suffix();
+    let suffix = kugetsu_api::location::Location::of(&home).unwrap().suffix();
     let own = format!("{id}{suffix}");
     let mut stray = world.home.command("sleep").arg("600").env("KUGETSU_RUN", &own).process_group(0).spawn().unwrap();
     // A run of the same name in a copy of the home is not this home's.

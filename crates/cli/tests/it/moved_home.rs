@@ -29,7 +29,7 @@ fn issues_continue_after_their_home_was_moved() {
     let reference = run["issue"].as_str().unwrap().to_owned();
     stop(&world);
     let old = world.home.kugetsu();
-    let new = use_home(&mut world, "new place");
+    let new = use_home(&mut world, "new home");
     fs::rename(&old, &new).unwrap();
 
     let doctor = world.attempt(["doctor", "--offline", "--json"]);
@@ -85,7 +85,7 @@ fn copy_of_a_home_leaves_the_original_alone() {
     assert!(!String::from_utf8_lossy(&doctor.stdout).contains("leftover processes killed"), "{}", shown(&doctor));
     assert_eq!(world.processes("scripted-agent"), agents, "no agent ended, and none was started");
     assert!(agents.iter().all(|agent| is_alive(*agent)));
-    assert!(fs::read_to_string(copy.join("home.place")).unwrap().contains("/copy\""));
+    assert!(fs::read_to_string(copy.join("home.location")).unwrap().contains("/copy\""));
     stop(&world);
 
     world.home.set("KUGETSU_HOME", &original);

@@ -116,7 +116,7 @@ fn coordinator_cannot_write_outside_its_notes_without_bubblewrap() {
     assert!(world.run(["logs", "pm"]).contains("read-only, by landlock"));
 }
 
-/// The home in its default place, in the user's own, where `~/.ssh` is a link.
+/// The home where it is by default, in the user's own, where `~/.ssh` is a link.
 fn assert_secrets_are_hidden(mut world: World) {
     let user = world.home.user();
     let home = user.join(".kugetsu");

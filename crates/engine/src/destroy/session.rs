@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::agents;
 use crate::engine::Engine;
-use crate::markers::marker;
+use crate::moved_home::marker;
 
 /// Time limit of the command.
 const TIME_LIMIT: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use kugetsu_store::error::StoreError;
 
 use super::report;
 use crate::engine::Engine;
-use crate::markers::marker;
+use crate::moved_home::marker;
 
 /// Bytes of a run's records that are read at once.
 const CHUNK: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::markers::marker;
+use crate::moved_home::marker;
 
 /// How long a runner may take to end a run that has reached its limit or was canceled: it cancels the agent's turn, ends
 /// every process, and rescues the work.

@@ -40,7 +40,7 @@ async fn worktree_of_a_moved_home_works() {
     // Git would read an unquoted `#` in its config as the beginning of a comment.
     std::fs::create_dir(fixture.path("else where")).unwrap();
     std::fs::rename(fixture.path("old"), fixture.path("else where/new #1")).unwrap();
-    // The agent has added an address, and one of its own.
+    // The agent has added an address, and another remote.
     let dir = fixture.path("else where/new #1/worktrees/w-7");
     let relay = fixture.path("old/gates/w-7");
     fixture.run(&dir, ["config", "--add", "remote.origin.url", "https://example.invalid/x"]);

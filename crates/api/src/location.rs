@@ -1,4 +1,4 @@
-//! The place of a home: where its daemon last found it. It shows whether a home was moved or copied since.
+//! The location of a home: where its daemon last found it. It shows whether a home was moved or copied since.
 //!
 //! A home is the same one for as long as its directory is: a copy has another inode. Whatever belongs to running processes
 //! (their marker, their cgroup) carries the directory's number, so that a copy never touches those of the original.
@@ -17,14 +17,14 @@ use crate::home::Home;
 const LENGTH_MAX: u64 = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Location {
     pub path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Place {
-    /// The place of an existing home.
+impl Location {
+    /// The location of an existing home.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -33,9 +33,9 @@ impl Place {
         Ok(Self { path: home.path().to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// The place at which a daemon last found the home; `None` if none has, or if the file is damaged.
+    /// The location at which a daemon last found the home; `None` if none has, or if the file is damaged.
     pub fn recorded(home: &Home) -> Option<Self> {
-        let file = home.place();
+        let file = home.location();
         let metadata = fs::symlink_metadata(&file).ok()?;
         if !metadata.is_file() || metadata.len() > LENGTH_MAX {
             return None;
@@ -43,14 +43,14 @@ impl Place {
         serde_json::from_slice(&fs::read(&file).ok()?).ok()
     }
 
-    /// Records this place. A machine that dies meanwhile leaves the earlier one.
+    /// Records this location. A machine that dies meanwhile leaves the earlier one.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn record(&self, home: &Home) -> io::Result<()> {
-        let part = home.path().join(format!(".home.place-{}", std::process::id()));
+        let part = home.path().join(format!(".home.location-{}", std::process::id()));
         fs::write(&part, serde_json::to_vec(self)?)?;
-        fs::rename(&part, home.place())
+        fs::rename(&part, home.location())
     }
 
     /// Whether both are the same directory, whatever its path.
@@ -71,7 +71,7 @@ impl Place {
 
 /// Returns the path at which the home's daemon found it, if that is another one: the home was moved or copied since.
 pub fn earlier_path(home: &Home) -> Option<PathBuf> {
-    let recorded = Place::recorded(home)?.path;
+    let recorded = Location::recorded(home)?.path;
     let is_here = |path: &Path| match (path.canonicalize(), home.path().canonicalize()) {
         (Ok(recorded), Ok(here)) => recorded == here,
         _ => path == home.path(),
@@ -89,27 +89,27 @@ mod tests {
         let root = directory.path().canonicalize().unwrap();
         let [old, new, copy] = ["old", "new", "copy"].map(|name| Home::new(root.join(name)));
         fs::create_dir(old.path()).unwrap();
-        assert_eq!(Place::recorded(&old), None);
-        let place = Place::of(&old).unwrap();
-        place.record(&old).unwrap();
-        assert_eq!((Place::recorded(&old), earlier_path(&old)), (Some(place.clone()), None));
+        assert_eq!(Location::recorded(&old), None);
+        let location = Location::of(&old).unwrap();
+        location.record(&old).unwrap();
+        assert_eq!((Location::recorded(&old), earlier_path(&old)), (Some(location.clone()), None));
 
         fs::rename(old.path(), new.path()).unwrap();
         assert_eq!(earlier_path(&new).as_deref(), Some(old.path()));
-        let moved = Place::of(&new).unwrap();
-        assert!(moved.is_same_directory(&place) && !place.is_there() && moved.is_there());
-        assert_eq!(moved.suffix(), place.suffix());
+        let moved = Location::of(&new).unwrap();
+        assert!(moved.is_same_directory(&location) && !location.is_there() && moved.is_there());
+        assert_eq!(moved.suffix(), location.suffix());
 
         fs::create_dir(copy.path()).unwrap();
-        fs::copy(new.place(), copy.place()).unwrap();
-        let copied = Place::of(&copy).unwrap();
-        assert!(!copied.is_same_directory(&place));
-        assert_ne!(copied.suffix(), place.suffix());
+        fs::copy(new.location(), copy.location()).unwrap();
+        let copied = Location::of(&copy).unwrap();
+        assert!(!copied.is_same_directory(&location));
+        assert_ne!(copied.suffix(), location.suffix());
 
         // Under a link it is where it was.
         std::os::unix::fs::symlink(new.path(), old.path()).unwrap();
         assert_eq!(earlier_path(&new), None);
-        fs::write(new.place(), "nonsense").unwrap();
-        assert_eq!(Place::recorded(&new), None);
+        fs::write(new.location(), "nonsense").unwrap();
+        assert_eq!(Location::recorded(&new), None);
     }
 }
