@@ -250,9 +250,11 @@ fn base_and_model_options_are_used() {
     assert_eq!(run["base_sha"], release);
     assert!(world.agent_text("local/demo#1").contains("model scripted/two"), "{}", world.agent_text("local/demo#1"));
     let unknown = ["start", ".", &message, "--base", "relaese/1", "--wait", "--json"];
-    let (run, code) = crate::world::ended(&world.try_in(repository.path(), unknown));
-    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
-    assert!(run["reason"].as_str().unwrap().contains("release/1"), "a similar name is suggested: {run}");
+    let refused = world.try_in(repository.path(), unknown);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(error.contains("has no branch relaese/1; there is release/1"), "a similar name is suggested: {error}");
+    assert_eq!(world.json(["list", "--all", "--json"]).as_array().unwrap().len(), 1, "no number is taken");
     let model = ["start", ".", &message, "--model", "scripted/three", "--wait", "--json"];
     let (run, code) = crate::world::ended(&world.try_in(repository.path(), model));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");

@@ -14,7 +14,7 @@ use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
-use kugetsu_git::mirror::SourceError;
+use kugetsu_git::mirror::{BaseError, SourceError};
 use kugetsu_git::names::BranchName;
 use kugetsu_store::view::{Repo, RunView};
 use kugetsu_store::write::{Enqueue, Precondition};
@@ -170,6 +170,7 @@ async fn start(
     }
     refuse_unknown_files(engine, &target).await?;
     let mut notes = probe_new_repository(engine, &target.repo).await?;
+    refuse_unknown_base(engine, &target.repo, request).await?;
     let mut title = draft.message.as_deref().map(title);
     if draft.message.is_none() {
         let prompt = match target.number {
@@ -228,25 +229,31 @@ async fn continue_issue(
     refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
     refuse_while_attached(engine, &issue)?;
     let settings = engine.settings();
-    let agent = match (&request.agent, &issue.session) {
-        (Some(agent), _) => agent.clone(),
-        (None, Some(session)) => session.agent.clone(),
+    let latest = engine.store().view(issue.id).await.map_err(store_failed)?.map(|view| view.task);
+    let agent = match (&request.agent, &issue.session, &latest) {
+        (Some(agent), ..) => agent.clone(),
+        (None, Some(session), _) => session.agent.clone(),
         // It failed before its agent opened a session.
-        (None, None) => match engine.store().view(issue.id).await.map_err(store_failed)? {
-            Some(latest) => latest.task.agent,
-            None => settings.agent.default.clone(),
-        },
+        (None, None, Some(latest)) => latest.agent.clone(),
+        (None, None, None) => settings.agent.default.clone(),
     };
     agents::check(&settings, &agent)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
+    let repo = repo.ok_or_else(|| internal("the issue's repository is not stored"))?;
+    refuse_unknown_base(engine, &repo, request).await?;
+    let mut task = draft.task(TaskKind::Continue, agent, request, engine.now());
+    if issue.worktree.is_none() {
+        // It failed before its work began.
+        task.base = task.base.or_else(|| latest.and_then(|latest| latest.base));
+    }
     let enqueue = Enqueue {
-        repo: repo.ok_or_else(|| internal("the issue's repository is not stored"))?,
+        repo,
         number: Some(issue.reference.number),
         used_numbers: 0,
         new_issue: issue.id,
         title: issue.title.clone(),
         pr_url: pr_url(engine, request)?,
-        task: draft.task(TaskKind::Continue, agent, request, engine.now()),
+        task,
         precondition: Precondition::Continuable,
         interrupt: request.interrupt,
     };
@@ -363,6 +370,23 @@ async fn probe_new_repository(engine: &Engine, repo: &Repo) -> Result<Vec<String
         notes.push(kugetsu_git::mirror::uncommitted_notice(probe.uncommitted, &repo.source));
     }
     Ok(notes)
+}
+
+/// A base that the repository does not have is an error now rather than a failed run later. If a known server does not
+/// answer, the run finds out.
+async fn refuse_unknown_base(engine: &Engine, repo: &Repo, request: &TaskRequest) -> Result<(), Problem> {
+    let Some(base) = &request.base else { return Ok(()) };
+    let base = BranchName::new(base.clone()).map_err(|error| usage(error.to_string()))?;
+    let source = source(repo.name.base.is_local(), &repo.source);
+    let git = with_token(engine.git(), &engine.settings(), repo.name.base.as_str());
+    match source.check_base(&git, &base).await {
+        Err(error @ BaseError::Unknown { .. }) => Err(problem(ProblemKind::Usage, &error, error.hint())),
+        Err(error) => {
+            tracing::warn!(repo = %repo.name, %base, %error, "the base is not checked before the task is queued");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 fn unreachable(engine: &Engine, repo: &RepoRef, error: &SourceError) -> Problem {

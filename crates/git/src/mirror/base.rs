@@ -3,8 +3,9 @@
 use strsim::levenshtein;
 use thiserror::Error;
 
-use crate::command::runner::GitError;
+use crate::command::runner::{Git, GitError};
 use crate::mirror::repo::{HEAD_REF, Mirror, PUSHED};
+use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid};
 
 /// Maximum number of names in an error.
@@ -35,7 +36,27 @@ pub enum BaseError {
         branches: Vec<String>,
     },
     #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
     Git(#[from] GitError),
+}
+
+impl Source {
+    /// Checks that the source has the branch now.
+    ///
+    /// # Errors
+    /// [`BaseError::Unknown`], or [`BaseError::Source`] if it does not answer.
+    pub async fn check_base(&self, git: &Git, wanted: &BranchName) -> Result<(), BaseError> {
+        let branches = self.branches(git).await?;
+        match branches.iter().any(|branch| branch == wanted.as_str()) {
+            true => Ok(()),
+            false => Err(BaseError::Unknown {
+                repo: self.to_string(),
+                wanted: wanted.clone(),
+                near: near(wanted.as_str(), branches),
+            }),
+        }
+    }
 }
 
 impl BaseError {
@@ -43,7 +64,10 @@ impl BaseError {
         match self {
             Self::NoDefault { .. } => Some("name a branch with --base".to_owned()),
             Self::Git(error) => error.hint(),
-            Self::Unknown { .. } => None,
+            Self::Unknown { wanted, .. } => {
+                Some(format!("name one of its branches with --base, or push {wanted} to it first"))
+            }
+            Self::Source(error) => error.hint(),
         }
     }
 }

@@ -136,6 +136,30 @@ impl Source {
         }
     }
 
+    /// The names of the branches that the source has now, without those that are not UTF-8.
+    pub async fn branches(&self, git: &Git) -> Result<Vec<String>, SourceError> {
+        self.validate()?;
+        let output = match self {
+            Self::Url(_) => {
+                let list = git.command("ls-remote", format!("list the branches of {self}")).outside_repository();
+                let list =
+                    list.timeout(PROBE_TIMEOUT).arg("--end-of-options").arg(self.remote_arg()).arg("refs/heads/*");
+                self.authenticate(list).run().await?
+            }
+            Self::Path(path) => {
+                let root = LocalRepo::find(git, path).await?.root;
+                let list = git.command("for-each-ref", format!("list the branches of {}", root.display()));
+                let list = list.current_dir(&root).args(["--format=%(objectname)%09%(refname)", "refs/heads"]);
+                list.no_lazy_fetch().run().await?
+            }
+        };
+        let name = |line: &[u8]| {
+            let name = line.split(|byte| *byte == b'\t').nth(1)?.strip_prefix(b"refs/heads/")?;
+            String::from_utf8(name.to_vec()).ok()
+        };
+        Ok(output.lines().filter_map(name).collect())
+    }
+
     /// Looks at the source before anything is created: a wrong address is an error within seconds, not after a clone.
     pub async fn probe(&self, git: &Git) -> Result<Probe, SourceError> {
         self.validate()?;
