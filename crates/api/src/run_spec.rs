@@ -111,6 +111,8 @@ pub struct IssueSpec {
     pub branch: String,
     /// The branch to start from. Defaults to the default branch.
     pub base: Option<String>,
+    /// The branch that the issue's work started from, once it has started.
+    pub base_branch: Option<String>,
     /// The commit that the issue's work started from, once it has started.
     pub base_sha: Option<String>,
     /// The commit that kugetsu last pushed to the issue's branch.

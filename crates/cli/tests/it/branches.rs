@@ -57,6 +57,47 @@ fn removed_worktree_is_recreated_from_the_pushed_branch() {
     assert_eq!(repository.log(&branch).len(), 4);
 }
 
+#[test]
+fn renamed_default_branch_is_followed_and_named() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let before = repository.head();
+    let (run, code) = world.start(&repository, &script(&["say hello"]));
+    assert_eq!(code, 0, "{run}");
+    repository.git(["branch", "--move", "main", "trunk"]);
+    let (run, code) = continue_with(&world, &repository, &["say again"]);
+    assert_eq!((code, run["base_sha"].as_str()), (0, Some(before.as_str())), "{run}");
+    let text = notices(&world);
+    assert!(text.contains("no branch main any more") && text.contains("its default branch is trunk"), "{text}");
+
+    // The work starts again.
+    std::fs::remove_dir_all(run["worktree"].as_str().unwrap()).unwrap();
+    std::fs::remove_dir_all(relay(&world)).unwrap();
+    let (run, code) = continue_with(&world, &repository, &["say more"]);
+    assert_eq!(code, 0, "{run}");
+    assert!(notices(&world).contains("starting from trunk, its default branch"), "{}", notices(&world));
+}
+
+#[test]
+fn continue_starts_from_the_base_of_a_start_that_failed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    repository.branch("release/1");
+    let release = repository.head();
+    repository.commit_files("later", &[("later.txt", "x")]);
+    let (run, _) = world.start(&repository, &script(&["say hello"]));
+    let next = run["worktree"].as_str().unwrap().strip_suffix('1').map(|name| format!("{name}2")).unwrap();
+    std::fs::create_dir(&next).unwrap();
+    std::fs::write(Path::new(&next).join("x"), "in the way").unwrap();
+    let args = ["start", ".", &script(&["say hello"]), "--base", "release/1", "--wait", "--json"];
+    let (run, code) = ended(&world.try_in(repository.path(), args));
+    assert_eq!((code, run["base_sha"].as_str()), (1, None), "{run}");
+    std::fs::remove_dir_all(&next).unwrap();
+    let args = ["continue", run["issue"].as_str().unwrap(), &script(&["say hello"]), "--wait", "--json"];
+    let (run, code) = ended(&world.try_in(repository.path(), args));
+    assert_eq!((code, run["base_sha"].as_str()), (0, Some(release.as_str())), "{run}");
+}
+
 fn relay(world: &World) -> PathBuf {
     let relays = std::fs::read_dir(world.home.kugetsu().join("gates")).unwrap();
     relays.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap()

@@ -139,6 +139,7 @@ async fn issue_spec(
         directory: naming::worktree_directory(&issue.reference),
         branch: branch(issue, task),
         base: task.base.clone(),
+        base_branch: issue.worktree.as_ref().and_then(|worktree| worktree.base_branch.clone()),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
         pushed: engine.store().last_pushed(issue.id).await?,
         allow_secrets: settings.run.allowed_secrets(),

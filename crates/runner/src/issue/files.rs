@@ -188,7 +188,12 @@ impl Preparation<'_> {
                 self.spool.notice(format!("rescued what the previous run left as {}", saved.name));
             }
         }
-        let notes = worktree.operations().await?.into_iter().map(unfinished_note).collect();
+        let mut notes: Vec<String> = worktree.operations().await?.into_iter().map(unfinished_note).collect();
+        if let Some((branch, default)) = self.renamed_base().await? {
+            let gone = format!("the server has no branch {branch} any more, from which this work started");
+            self.spool.notice(format!("{gone}; its default branch is {default}"));
+            notes.push(format!("The server has no branch {branch} any more, from which your work started. Its default branch is {default}."));
+        }
         let base = self.base_commit()?;
         let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
         Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed, notes })
@@ -199,7 +204,8 @@ impl Preparation<'_> {
             return self.recreate(progress).await;
         }
         self.spool.step("creating the worktree");
-        self.create_from_base(progress).await
+        let requested = self.issue.base.clone();
+        self.create_from_base(requested, progress).await
     }
 
     /// Rescues what is left of a damaged worktree, removes it and creates it again where the work was.
@@ -308,7 +314,17 @@ impl Preparation<'_> {
     ) -> Result<Files, FilesError> {
         self.spool.step("creating the worktree");
         let Some(tip) = tip else {
-            return Ok(Files { notes, ..self.create_from_base(progress).await? });
+            let base = match self.renamed_base().await? {
+                Some((branch, default)) => {
+                    self.spool.notice(format!(
+                        "the server has no branch {branch} any more, from which this work started; starting from {default}, its \
+                         default branch"
+                    ));
+                    Some(default.to_string())
+                }
+                None => self.issue.base_branch.clone(),
+            };
+            return Ok(Files { notes, ..self.create_from_base(base, progress).await? });
         };
         self.warn_of_unused_base(&self.branch);
         let from = Base { branch: Some(self.branch.clone()), commit: Some(tip) };
@@ -322,8 +338,21 @@ impl Preparation<'_> {
         Ok(Files { mirror: self.mirror, worktree: created.worktree, base, base_branch: None, pushed, notes })
     }
 
-    async fn create_from_base(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {
-        let requested = self.issue.base.clone().map(BranchName::new).transpose()?;
+    /// The branch that the work started from, which the server has no more, and the server's default branch.
+    async fn renamed_base(&self) -> Result<Option<(BranchName, BranchName)>, FilesError> {
+        let Some(branch) = self.issue.base_branch.clone().map(BranchName::new).transpose()? else { return Ok(None) };
+        if self.mirror.branch_tip(&branch).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(self.mirror.default_branch().await?.map(|default| (branch, default)))
+    }
+
+    async fn create_from_base(
+        self,
+        requested: Option<String>,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Files, FilesError> {
+        let requested = requested.map(BranchName::new).transpose()?;
         let base = self.mirror.resolve_base(requested.as_ref()).await?;
         let branch = self.mirror.free_branch(&self.branch, BRANCHES_MAX).await?;
         let branch = branch.ok_or(FilesError::NoFreeBranch(self.branch))?;

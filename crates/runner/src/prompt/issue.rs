@@ -174,6 +174,7 @@ mod tests {
             directory: String::new(),
             branch: "kugetsu/12-fix".to_owned(),
             base: None,
+            base_branch: None,
             base_sha: None,
             pushed: None,
             uncommitted: Uncommitted::Block,
