@@ -25,6 +25,9 @@ use crate::worktree::lifecycle::Worktree;
 /// How long the server may take to tell whether an unclear push succeeded.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Messages of servers about a branch whose name is the beginning of another's.
+const CLASH: [&str; 2] = ["directory file conflict", "cannot lock ref"];
+
 #[derive(Debug, Error)]
 pub enum PushError {
     /// Someone else changed the branch on the server.
@@ -63,6 +66,12 @@ impl PushError {
             Self::CheckedOut { at, .. } => Some(format!("switch {} to another branch, then try again", at.display())),
             Self::Unreachable(error) | Self::Unauthenticated(error) | Self::Git(error) => error.hint(),
             Self::Source(error) => error.hint(),
+            Self::Rejected { branch, stderr } if CLASH.iter().any(|phrase| stderr.as_str().contains(phrase)) => {
+                Some(format!(
+                    "git cannot have the branches a and a/b at once: rename the branch on the server that clashes with {branch}, \
+                     then try again"
+                ))
+            }
             Self::Rejected { .. } | Self::File(_) => None,
         }
     }

@@ -143,6 +143,22 @@ async fn push_runs_hooks_of_the_local_target() {
 }
 
 #[tokio::test]
+async fn branch_that_clashes_with_a_new_one_of_the_server_is_rejected_with_a_hint() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    for clash in ["kugetsu", "kugetsu/7-fix/part"] {
+        fixture.run(&server, ["branch", clash, "main"]);
+        let error = mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap_err();
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("clashes with kugetsu/7-fix"), "{error:?}: {hint}");
+        fixture.run(&server, ["branch", "--delete", "--force", clash]);
+    }
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+}
+
+#[tokio::test]
 async fn pushed_branch_is_known_offline() {
     let fixture = Fixture::new().await;
     let server = fixture.server(&fixture.repository("repository"));
