@@ -43,7 +43,10 @@ impl Recorder<'_> {
         let mut text = redact(world, &format!("$ {}  -> {code}\n", typed.join(" ")));
         for (mark, bytes) in [("", &output.stdout), ("! ", &output.stderr)] {
             // Printed only if something takes long: progress of git, and notices on stderr.
-            let is_slow = |line: &str| line.starts_with("· checking out ") || mark == "! " && line.starts_with("· ");
+            let is_slow = |line: &str| {
+                let step = line.trim_start_matches("TIME ").strip_prefix("· ");
+                step.is_some_and(|step| step.starts_with("checking out ") || step.contains('%') || mark == "! ")
+            };
             for line in redact(world, &String::from_utf8_lossy(bytes)).lines().filter(|line| !is_slow(line)) {
                 text.push_str(format!("{mark}{line}").trim_end());
                 text.push('\n');
