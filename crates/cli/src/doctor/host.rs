@@ -1,7 +1,7 @@
 //! The host: git and its identity, and the kernel features that end processes and restrict the coordinator.
 
 use kugetsu_engine::Settings;
-use kugetsu_git::command::{Git, MIN_VERSION};
+use kugetsu_git::command::{Git, GitError, MIN_VERSION};
 use kugetsu_process::{Tracking, sandbox};
 
 use super::check::Check;
@@ -10,7 +10,12 @@ pub(crate) async fn git_checks() -> Vec<Check> {
     let git = match Git::find().await {
         Ok(git) => git,
         Err(error) => {
-            let repair = format!("install git {MIN_VERSION} or newer, for example: apt-get install git");
+            let repair = match (&error, error.hint()) {
+                (GitError::Missing | GitError::TooOld { .. }, _) | (_, None) => {
+                    format!("install git {MIN_VERSION} or newer, for example: apt-get install git")
+                }
+                (_, Some(hint)) => hint,
+            };
             return vec![Check::bad("git.version", "git", error.to_string(), repair)];
         }
     };

@@ -5,6 +5,21 @@ use std::os::unix::fs::PermissionsExt;
 use crate::world::{World, script, shown, tamper};
 
 #[test]
+fn mistake_in_gits_settings_is_shown_with_file_and_line() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let file = world.home.user().join(".gitconfig");
+    std::fs::write(&file, "[user]\n\tname = x\n[broken\n").unwrap();
+    let expected = format!("bad config line 3 in file {}", file.display());
+    for args in [["daemon", "start"].as_slice(), &["start", ".", "hello"], &["doctor"]] {
+        let output = world.try_in(repository.path(), args);
+        let text = shown(&output);
+        assert!(!output.status.success(), "{args:?}: {text}");
+        assert!(text.contains(&expected) && text.contains("correct the settings file"), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn wrong_input_fails_with_a_message_and_leaves_nothing() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -25,6 +25,8 @@ pub enum Cause {
     NotARepository,
     /// The file system does not support a file name of the repository.
     UnsupportedFileName,
+    /// A settings file of git has a mistake.
+    Settings,
     /// Git LFS could not get the content of a file.
     LfsContent,
     /// Another git holds a lock, or one that was killed left it.
@@ -42,6 +44,8 @@ impl Cause {
             Self::DiskFull
         } else if has(&[".lock': File exists"]) {
             Self::Locked
+        } else if has(&["bad config ", "bad numeric config value", "bad boolean config value"]) {
+            Self::Settings
         } else if has(&["Smudge error", "smudge filter lfs failed"]) {
             Self::LfsContent
         } else if has(&["dubious ownership"]) {
@@ -109,6 +113,7 @@ impl Cause {
             Self::UnsupportedFileName => {
                 "the file system does not support a file name of the repository; use another file system for the worktrees"
             }
+            Self::Settings => "correct the settings file that git names, then try again",
             Self::LfsContent => {
                 "send the contents with `git lfs push --all origin` from a clone that has them; to work without large files, run \
                  `kugetsu env set GIT_LFS_SKIP_SMUDGE 1`"
@@ -235,6 +240,7 @@ mod tests {
             ("fatal: '/x' does not appear to be a git repository", Cause::NotARepository),
             ("fatal: Unable to create '/m/refs/kugetsu/head.lock': File exists.", Cause::Locked),
             ("Error downloading object: a.bin (9bf): Smudge error: Error downloading a.bin", Cause::LfsContent),
+            ("fatal: bad config line 3 in file /h/.gitconfig", Cause::Settings),
             ("fatal: bad object", Cause::Other),
         ];
         for (stderr, cause) in cases {

@@ -254,6 +254,7 @@ async fn version(program: &Path, env: &[(OsString, Option<OsString>)]) -> Result
     let output = loop {
         match ended("read the version of git", run(process.clone()).await) {
             Ok((_, Ok(output))) => break output.line(),
+            Ok((_, Err(failed))) if failed.error.cause() == Cause::Settings => return Err(failed.error),
             Ok((_, Err(failed))) if !failed.is_worth_repeating(true) => {
                 break String::from_utf8_lossy(&failed.stdout).trim().to_owned();
             }
@@ -529,6 +530,17 @@ mod tests {
         assert_eq!(Version::parse("git version 2.47.rc1"), Some(Version(2, 47, 0)));
         assert_eq!(Version::parse("jj 0.30"), None);
         assert!(Version(2, 38, 0) >= MIN_VERSION && Version(2, 37, 9) < MIN_VERSION && Version(3, 0, 0) > MIN_VERSION);
+    }
+
+    #[tokio::test]
+    async fn mistake_in_the_users_settings_is_shown_as_git_reports_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gitconfig");
+        std::fs::write(&file, "[user]\n\tname = x\n[broken\n").unwrap();
+        let error = Git::find_with([("GIT_CONFIG_GLOBAL".into(), file.clone().into())]).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(&format!("bad config line 3 in file {}", file.display())), "{message}");
+        assert_eq!(error.hint().as_deref(), Some("correct the settings file that git names, then try again"));
     }
 
     #[tokio::test]
