@@ -8,6 +8,7 @@ use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
+use crate::repo::{MoveRepoRequest, RepoObject, RepoQuery};
 use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
@@ -73,6 +74,13 @@ pub const TRANSCRIPT: StreamEndpoint<TranscriptQuery, Record> = StreamEndpoint::
 
 pub const LIST_RESCUES: Endpoint<RescuesQuery, Vec<RescueObject>> = Endpoint::get("/v1/rescues");
 pub const RESTORE_RESCUE: Endpoint<RestoreRequest, Restored> = Endpoint::post("/v1/rescues/restore");
+
+/// The repositories, oldest first.
+pub const LIST_REPOS: Endpoint<NoFields, Vec<RepoObject>> = Endpoint::get("/v1/repos");
+/// Makes kugetsu use a local repository at its new path.
+pub const MOVE_REPO: Endpoint<MoveRepoRequest, RepoObject> = Endpoint::post("/v1/repos/move");
+/// Removes a repository's mirror, and the repository from lists.
+pub const FORGET_REPO: Endpoint<RepoQuery, RepoObject> = Endpoint::post("/v1/repos/forget");
 
 /// A runner's report.
 pub const REPORT_RUN: Endpoint<Report, Acknowledged> = Endpoint::post("/v1/runs/{run}/facts");

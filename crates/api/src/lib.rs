@@ -19,6 +19,7 @@ mod peer;
 pub mod problem;
 pub mod program;
 pub mod record;
+pub mod repo;
 pub mod rescue;
 pub mod run;
 pub mod run_spec;

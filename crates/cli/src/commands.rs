@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod queue;
+pub(crate) mod repo;
 pub(crate) mod rescue;
 pub(crate) mod runner;
 pub(crate) mod server;
@@ -81,6 +82,7 @@ enum Command {
     Config(config::Config),
     Env(env::Env),
     Server(server::Server),
+    Repo(repo::Repo),
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
     Db(db::Db),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Config(args) => block_on(config::run(&home()?, args)),
             Command::Env(args) => block_on(env::run(&home()?, args)),
             Command::Server(args) => block_on(server::run(&home()?, args)),
+            Command::Repo(args) => block_on(repo::run(&home()?, args)),
             Command::Doctor(args) => block_on(doctor::run(&home()?, args)),
             // The daemon builds a runtime of its own once it holds its lock.
             Command::Daemon(daemon::Daemon { action: daemon::Action::Run { ready_fd } }) => {

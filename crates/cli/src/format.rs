@@ -114,6 +114,14 @@ pub(crate) fn ago(time: &str, now: Timestamp) -> String {
     format!("{} ago", age(time, now))
 }
 
+/// A size for display, in MiB or GiB.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes >> 20 {
+        megabytes @ ..1024 => format!("{megabytes} MiB"),
+        megabytes => format!("{}.{} GiB", megabytes / 1024, megabytes % 1024 * 10 / 1024),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

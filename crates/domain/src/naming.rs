@@ -2,7 +2,7 @@
 //!
 //! They consist of ASCII characters that need no quoting, and no two issues share one.
 
-use deunicode::deunicode;
+use deunicode::{deunicode, deunicode_with_tofu};
 
 use crate::reference::{IssueRef, RepoRef};
 
@@ -51,6 +51,11 @@ pub fn branch(number: u64, title: &str) -> String {
         "" => format!("kugetsu/{number}"),
         title => format!("kugetsu/{number}-{}", slug(title)),
     }
+}
+
+/// A text in ASCII: letters of other scripts are transliterated, everything else that is not ASCII becomes a space.
+pub fn transliterated(text: &str) -> String {
+    deunicode_with_tofu(&text.replace(char::REPLACEMENT_CHARACTER, " "), " ")
 }
 
 /// The first words of a text in lower case, joined by `-`, transliterated to ASCII. `task` if nothing is left.

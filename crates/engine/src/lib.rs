@@ -20,6 +20,7 @@ pub mod pull_requests;
 pub mod queries;
 pub mod queue;
 pub mod rebuild;
+pub mod repos;
 mod repositories;
 pub mod rescues;
 mod resolve;

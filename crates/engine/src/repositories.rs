@@ -59,7 +59,7 @@ async fn open(engine: &Engine, repo: &Repo) -> Result<Mirror, MirrorError> {
     Mirror::open_or_create(&git, &directory(engine, repo), &source, &mut |_| ()).await
 }
 
-fn directory(engine: &Engine, repo: &Repo) -> PathBuf {
+pub(crate) fn directory(engine: &Engine, repo: &Repo) -> PathBuf {
     engine.home().mirrors().join(naming::mirror_directory(&repo.name))
 }
 

@@ -255,7 +255,7 @@ fn worktree_directory(engine: &Engine, path: &Path) -> Option<String> {
 }
 
 /// Makes a path absolute. `~` is the user's home.
-fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
+pub(crate) fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
     let path =
         reference.get(..7).filter(|begin| begin.eq_ignore_ascii_case("file://")).map_or(reference, |_| &reference[7..]);
     let path = match path.strip_prefix('~') {
@@ -277,7 +277,7 @@ fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
 /// Finds the repository at a path. One in kugetsu's directories is refused: agents write there, and git would run the
 /// programs that its settings name. The links of the path are resolved before the check, so that none can be changed after
 /// it, and the directories that git reports are checked too.
-async fn locate(engine: &Engine, path: &Path) -> Result<LocalRepo, Problem> {
+pub(crate) async fn locate(engine: &Engine, path: &Path) -> Result<LocalRepo, Problem> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     refuse_kugetsus(engine, &path)?;
     let located = LocalRepo::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
@@ -304,7 +304,7 @@ fn not_a_repository(error: &SourceError) -> Problem {
 }
 
 /// Returns the directory of the repository itself, also for a linked worktree.
-fn main_directory(located: &LocalRepo) -> PathBuf {
+pub(crate) fn main_directory(located: &LocalRepo) -> PathBuf {
     let directory = match located.common_dir.file_name() {
         Some(name) if !located.bare && name == ".git" => located.common_dir.parent().unwrap_or(&located.root),
         _ => &located.root,

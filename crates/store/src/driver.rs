@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::broadcast;
 
@@ -64,6 +64,9 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
 
     /// See [`Store::home`](crate::store::Store::home).
     fn home(&self) -> Reply<'_, Option<String>>;
+
+    /// See [`Store::set_source`](crate::store::Store::set_source).
+    fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()>;
 
     /// See [`Store::set_home`](crate::store::Store::set_home).
     fn set_home(&self, id: String) -> Reply<'_, ()>;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use tokio::sync::{broadcast, watch};
 
@@ -167,6 +167,10 @@ impl Driver for Fused {
 
     fn home(&self) -> Reply<'_, Option<String>> {
         self.read(|driver| driver.home())
+    }
+
+    fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {
+        self.read(move |driver| driver.set_source(repo, source))
     }
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {

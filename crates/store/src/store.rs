@@ -170,6 +170,11 @@ impl Store {
         self.driver.home().await
     }
 
+    /// Replaces the address or path of a repository. An empty one removes it from lists; its name and numbers stay taken.
+    pub async fn set_source(&self, repo: RepoRef, source: String) -> Result<(), StoreError> {
+        self.driver.set_source(repo, source).await
+    }
+
     /// Makes the database that of a home.
     pub async fn set_home(&self, id: String) -> Result<(), StoreError> {
         self.driver.set_home(id).await

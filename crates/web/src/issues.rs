@@ -1,4 +1,4 @@
-//! Issues, their events and transcripts, and their rescues.
+//! Issues, their events and transcripts, their rescues and repositories.
 
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
@@ -10,12 +10,13 @@ use kugetsu_api::issue::{
 };
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
+use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
 use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
 use kugetsu_engine::pull_requests::{self, PrStatus};
-use kugetsu_engine::{destroy, intake, queries, rescues};
+use kugetsu_engine::{destroy, intake, queries, repos, rescues};
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
@@ -163,4 +164,16 @@ pub(crate) async fn rescues(app: AppState, query: RescuesQuery) -> Result<Vec<Re
 
 pub(crate) async fn restore_rescue(app: AppState, request: RestoreRequest) -> Result<Restored, ApiError> {
     detached(async move { rescues::restore(&app.engine, &request).await }).await
+}
+
+pub(crate) async fn repos(app: AppState, _: NoFields) -> Result<Vec<RepoObject>, ApiError> {
+    Ok(repos::list(&app.engine).await?)
+}
+
+pub(crate) async fn move_repo(app: AppState, request: MoveRepoRequest) -> Result<RepoObject, ApiError> {
+    detached(async move { repos::move_to(&app.engine, &request).await }).await
+}
+
+pub(crate) async fn forget_repo(app: AppState, query: RepoQuery) -> Result<RepoObject, ApiError> {
+    detached(async move { repos::forget(&app.engine, &query).await }).await
 }

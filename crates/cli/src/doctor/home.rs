@@ -12,6 +12,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::check::{Check, Fix};
 use crate::connect;
+use crate::format::size;
 use crate::setup::SCRIPT_FILES;
 
 /// Free space at which a check becomes a warning, and at which it becomes bad.
@@ -142,13 +143,6 @@ pub(crate) fn script_check(home: &Home) -> Option<Check> {
     }
     let is_used = home.old_config().is_file();
     is_used.then(|| Check::ok(id, shown, "the config of the shell script is in use; config.toml takes precedence"))
-}
-
-fn size(bytes: u64) -> String {
-    match bytes >> 20 {
-        megabytes @ ..1024 => format!("{megabytes} MiB"),
-        megabytes => format!("{}.{} GiB", megabytes / 1024, megabytes % 1024 * 10 / 1024),
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod opencode;
 mod pull_requests;
 mod queue;
 mod references;
+mod repos;
 mod run_endings;
 mod sandbox;
 mod server;

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use kugetsu_domain::naming::transliterated;
 use kugetsu_domain::reference::{InvalidName, ProjectPath};
 
 /// Longest name, in bytes, before a number that distinguishes it.
@@ -48,7 +49,7 @@ fn plain_name(directory: &Path) -> String {
     let last = directory.file_name().filter(|name| *name != ".git");
     let name = last.or_else(|| directory.parent()?.file_name()).unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let mut name: String = name.trim_end_matches(".git").chars().map(plain).collect();
+    let mut name: String = transliterated(name.trim_end_matches(".git")).trim().chars().map(plain).collect();
     name.truncate(NAME_MAX);
     // Twice, because truncating may leave a `.git` at the end, which parsing the reference would drop.
     let name = name.trim_end_matches(".git").trim_matches(['-', '.']).trim_end_matches(".git");
@@ -71,7 +72,8 @@ mod tests {
             ("/home/me/demo/.git", "demo"),
             ("/home/me/My Project!", "My-Project"),
             ("/home/me/.dotfiles", "dotfiles"),
-            ("/home/me/日本", "repository"),
+            ("/home/me/日本", "Ri-Ben"),
+            ("/home/me/Übersicht", "Ubersicht"),
             ("/", "repository"),
             ("/a/...", "repository"),
         ] {

@@ -39,6 +39,9 @@ pub enum SourceError {
     NoDirectory(PathBuf),
     #[error("there is no git repository at {} or above it", .0.display())]
     NoRepository(PathBuf),
+    /// The repository that a mirror was made from was moved or deleted, and another one is at its path.
+    #[error("the repository at {} is another one than before", .0.display())]
+    AnotherRepository(PathBuf),
     #[error(transparent)]
     Git(#[from] GitError),
 }
@@ -46,7 +49,13 @@ pub enum SourceError {
 impl SourceError {
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoDirectory(_) => Some("check the path".to_owned()),
+            Self::NoDirectory(_) => {
+                Some("check the path; if the repository was moved: kugetsu repo move <repo> <new path>".to_owned())
+            }
+            Self::AnotherRepository(_) => Some(
+                "if the earlier one was moved: kugetsu repo move <repo> <new path>; if it is gone: kugetsu repo forget <repo>"
+                    .to_owned(),
+            ),
             Self::NoRepository(_) => Some("run `git init` there, or give another path".to_owned()),
             Self::Git(error) => error.hint(),
             Self::InvalidUrl { .. } => None,

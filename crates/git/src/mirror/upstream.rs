@@ -2,13 +2,16 @@
 //! deleted since, and the mirror is still usable.
 
 use std::ffi::OsString;
+use std::path::Path;
 
+use crate::command::answer::Answer;
 use crate::command::login::Login;
-use crate::command::runner::GitCommand;
+use crate::command::runner::{GitCommand, GitError, has_commit};
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
-use crate::mirror::repo::Mirror;
+use crate::mirror::repo::{HEAD_REF, MARK, Mirror};
 use crate::mirror::source::{Source, SourceError};
+use crate::names::Oid;
 
 impl Mirror {
     /// The local repository that the mirror was made from; `None` if it was made from a server.
@@ -18,10 +21,49 @@ impl Mirror {
     pub async fn local_repo(&self) -> Result<Option<&LocalRepo>, SourceError> {
         match self.source() {
             Source::Url(_) => Ok(None),
-            Source::Path(path) => {
-                self.upstream.local_repo.get_or_try_init(|| LocalRepo::find(self.git(), path)).await.map(Some)
+            Source::Path(path) => self.upstream.local_repo.get_or_try_init(|| self.find_local(path)).await.map(Some),
+        }
+    }
+
+    /// Finds the repository and checks that it is not another one: its branches would replace those of the mirror, and the
+    /// issues' branches would be pushed to it.
+    async fn find_local(&self, path: &Path) -> Result<LocalRepo, SourceError> {
+        let local = LocalRepo::find(self.git(), path).await?;
+        // Nothing to compare with while the mirror is made.
+        if self.dir().join(MARK).exists() && !self.is_of(&local).await? {
+            return Err(SourceError::AnotherRepository(local.root));
+        }
+        Ok(local)
+    }
+
+    /// Whether `local` has the history of the mirror: its latest commit, or, if that was rewritten, one of the commits that the
+    /// history begins with. A mirror without commits could be of any repository.
+    pub async fn is_of(&self, local: &LocalRepo) -> Result<bool, GitError> {
+        let Some(head) = self.read_ref(HEAD_REF).await? else { return Ok(true) };
+        if !self.has_commit(&head).await? {
+            // Damage is reported where it matters.
+            return Ok(true);
+        }
+        let has = async |commit: &Oid| {
+            let action = format!("look up a commit in {}", local.root.display());
+            let command = self.git().command("cat-file", action).current_dir(&local.root).no_lazy_fetch();
+            has_commit(command, commit).await
+        };
+        if has(&head).await? {
+            return Ok(true);
+        }
+        let roots = self.command("rev-list", "read the first commits").no_lazy_fetch();
+        // 128: parts of the history are missing.
+        let roots = match roots.args(["--max-parents=0", HEAD_REF]).answer(&[128]).await? {
+            Answer::Yes(roots) => roots,
+            Answer::No(_) => return Ok(true),
+        };
+        for root in roots.lines().filter_map(Oid::from_bytes) {
+            if has(&root).await? {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// The argument for git to fetch from and push to, without credentials.

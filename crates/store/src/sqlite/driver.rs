@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::reference::{IssueRef, RepoRef};
 use kugetsu_domain::run::Run;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -20,6 +20,7 @@ use super::clean::{expired_runs, forget_expired};
 use super::home::{directories, home, set_home, unknown_runs};
 use super::readers::Readers;
 use super::recover::add_missing_effects;
+use super::save::set_source;
 use super::writer::{Request, Writer};
 use super::{connection, error, read, schema};
 use crate::driver::{Driver, Reply, Rows};
@@ -191,6 +192,10 @@ impl Driver for Sqlite {
 
     fn home(&self) -> Reply<'_, Option<String>> {
         self.readers.query(home)
+    }
+
+    fn set_source(&self, repo: RepoRef, source: String) -> Reply<'_, ()> {
+        self.change(move |connection| set_source(connection, &repo, &source))
     }
 
     fn set_home(&self, id: String) -> Reply<'_, ()> {

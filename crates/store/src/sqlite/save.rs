@@ -19,6 +19,13 @@ use crate::query::ShownAs;
 use crate::transaction::{Changes, EffectChange, IssueChange, RepoChange, StoredRepo, TaskChange};
 use crate::view::StoredEvent;
 
+/// Replaces the address or path of a repository.
+pub(super) fn set_source(connection: &Connection, repo: &RepoRef, source: &str) -> Result<(), StoreError> {
+    let values = [source, repo.base.as_str(), repo.project.as_str()];
+    connection.execute("UPDATE repos SET source = ? WHERE base = ? AND project = ?", values)?;
+    Ok(())
+}
+
 /// Saves the rows in the current transaction. Returns the repositories that changed, with their keys.
 pub(super) fn save(
     connection: &Connection,

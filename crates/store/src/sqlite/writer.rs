@@ -128,6 +128,8 @@ impl Writer {
             for (change, reply) in others {
                 let changed = self.check_file().and_then(|()| transaction(&self.connection, change));
                 self.file.written();
+                // It may have changed a repository.
+                self.memory.repos.clear();
                 let _ = reply.send(changed);
             }
             if self.file.log_length() >= self.merge_at {

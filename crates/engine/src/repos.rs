@@ -1,0 +1,140 @@
+//! Lists repositories, and follows local ones that were moved or deleted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use kugetsu_api::discard::discard;
+use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
+use kugetsu_domain::redact::Redactor;
+use kugetsu_domain::text::counted;
+use kugetsu_git::rescue;
+use kugetsu_store::query::IssueFilter;
+use kugetsu_store::view::Repo;
+
+use crate::engine::Engine;
+use crate::problems::{absolute, internal, problem, store_failed, usage};
+use crate::queries::repos::{find, stored};
+use crate::{repositories, resolve};
+
+/// Issues that an error lists.
+const LISTED: usize = 5;
+
+/// Returns all repositories, oldest first.
+///
+/// # Errors
+/// The store failed.
+pub async fn list(engine: &Engine) -> Result<Vec<RepoObject>, Problem> {
+    let mut objects = Vec::new();
+    for repo in stored(engine).await? {
+        objects.push(object(engine, &repo).await?);
+    }
+    Ok(objects)
+}
+
+/// Makes kugetsu use a local repository at its new path.
+///
+/// # Errors
+/// It is on a server, or another repository is at the path, or one that has a name already.
+pub async fn move_to(engine: &Engine, request: &MoveRepoRequest) -> Result<RepoObject, Problem> {
+    let cwd = absolute(&request.repo.cwd)?;
+    let repo = find(engine, &request.repo.repo, cwd).await?;
+    if !repo.name.base.is_local() {
+        return Err(usage(format!("{} is on a server; only local repositories are moved", repo.name))
+            .hint("name another clone address in repos.json in kugetsu's home"));
+    }
+    // Two requests must not give one path to two repositories.
+    let _naming = engine.naming().lock().await;
+    let located = resolve::locate(engine, &resolve::expand(&request.path, cwd)?).await?;
+    let directory = resolve::main_directory(&located);
+    let source = directory
+        .to_str()
+        .ok_or_else(|| usage(format!("the path {} is not UTF-8", directory.display())).hint("rename the directory"))?;
+    if let Some(other) = stored(engine).await?.into_iter().find(|other| other.source == source) {
+        if other.name == repo.name {
+            return object(engine, &repo).await;
+        }
+        return Err(Problem::new(ProblemKind::Conflict, format!("{source} is known as {}", other.name)).hint(format!(
+            "continue with the issues of {}, or make kugetsu forget it: kugetsu repo forget {}",
+            other.name, other.name
+        )));
+    }
+    let mirror = repositories::mirror_if_there(engine, &repo).await;
+    if let Some(mirror) = mirror.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
+        && !mirror.is_of(&located).await.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
+    {
+        return Err(usage(format!("{source} is another repository than {}: they have no commit in common", repo.name))
+            .hint("name the directory to which it was moved"));
+    }
+    engine.store().set_source(repo.name.clone(), source.to_owned()).await.map_err(store_failed)?;
+    object(engine, &Repo { source: source.to_owned(), ..repo }).await
+}
+
+/// Removes the mirror of a repository, and the repository from lists. Its name and the numbers of its issues stay taken.
+///
+/// # Errors
+/// It has issues that are not destroyed, or rescues, which are in the mirror.
+pub async fn forget(engine: &Engine, query: &RepoQuery) -> Result<RepoObject, Problem> {
+    let repo = find(engine, &query.repo, absolute(&query.cwd)?).await?;
+    let _naming = engine.naming().lock().await;
+    let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), LISTED).await.map_err(store_failed)?;
+    if open.total > 0 {
+        let names: Vec<String> = open.issues.iter().map(|issue| issue.reference.to_string()).collect();
+        let count = counted(open.total as u64, "open issue");
+        return Err(Problem::new(ProblemKind::Conflict, format!("{} has {count}: {}", repo.name, names.join(", ")))
+            .hint(format!("destroy them first: kugetsu destroy {}", names.join(" "))));
+    }
+    let destroying = engine.store().issues(IssueFilter::Destroying, usize::MAX).await.map_err(store_failed)?;
+    if destroying.issues.iter().any(|issue| issue.reference.repo == repo.name) {
+        return Err(Problem::new(ProblemKind::Conflict, format!("an issue of {} is being destroyed", repo.name))
+            .hint("try again when it is gone from `kugetsu list`"));
+    }
+    let before = object(engine, &repo).await?;
+    let mirror = repositories::mirror_if_there(engine, &repo).await;
+    if let Some(mirror) = mirror.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))? {
+        let rescues = rescue::list(&mirror, None).await;
+        let rescues = rescues.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?.len();
+        if rescues > 0 {
+            let count = counted(rescues as u64, "rescue");
+            return Err(Problem::new(ProblemKind::Conflict, format!("the mirror of {} holds {count}", repo.name)).hint(
+                "kugetsu does not delete rescued work: see `kugetsu rescue list`; the repository can stay, it does no harm",
+            ));
+        }
+    }
+    engine.store().set_source(repo.name.clone(), String::new()).await.map_err(store_failed)?;
+    let directory = repositories::directory(engine, &repo);
+    discard(directory.clone())
+        .await
+        .map_err(|error| internal(format!("could not remove {}: {error}", directory.display())))?;
+    Ok(before)
+}
+
+async fn object(engine: &Engine, repo: &Repo) -> Result<RepoObject, Problem> {
+    let open = engine.store().issues(IssueFilter::OpenIn(repo.name.clone()), 1).await.map_err(store_failed)?;
+    let directory = repositories::directory(engine, repo);
+    let mirror_bytes = tokio::task::spawn_blocking(move || size(&directory)).await.map_err(internal)?;
+    Ok(RepoObject {
+        name: repo.name.to_string(),
+        source: Redactor::new(Vec::<String>::new()).mask(&repo.source),
+        kind: repo.kind.map(|kind| kind.name().to_owned()),
+        open_issues: open.total as u64,
+        mirror_bytes,
+    })
+}
+
+/// The space that a directory takes on the disk, in bytes. What cannot be read is not counted; links are not followed.
+fn size(directory: &Path) -> u64 {
+    let (mut bytes, mut waiting) = (0, vec![PathBuf::from(directory)]);
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            // In blocks of 512 bytes, whatever the file system has.
+            bytes += metadata.blocks() * 512;
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    bytes
+}
