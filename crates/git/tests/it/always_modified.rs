@@ -106,7 +106,7 @@ async fn filtered_files_of_a_checkout_are_no_changes() {
     assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty());
 
     // The same size, within the same second.
-    write(dir, "a.up", "ABD\n");
+    write(dir, "a.up", "ABE\n");
     assert_eq!(uncommitted(&worktree).await, ["a.up"]);
     assert!(rescue::save(&mirror, &worktree, crate::rescue::spec("20261122T201500Z")).await.unwrap().is_some());
 }

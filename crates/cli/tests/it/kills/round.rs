@@ -197,8 +197,9 @@ impl<'a> Round<'a> {
     /// A lock or a damage that a killed command left would let this fail.
     fn use_every_issue_again(&self) {
         for issue in self.issues() {
-            // What a killed commit of the agent left would block the run.
-            let message = script(&["say I am back", "run git add --all; git commit -q -m rest || true"]);
+            // Changes that a killed commit or stash of the agent left would block the run.
+            let commit = "run while git stash pop -q; do :; done; git add --all; git commit -q -m rest || true";
+            let message = script(&["say I am back", commit]);
             let output = self.world.attempt(["continue", &issue, &message, "--wait", "--json"]);
             assert_eq!(output.status.code(), Some(0), "{issue}: {}", shown(&output));
         }
