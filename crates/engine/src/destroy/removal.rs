@@ -19,6 +19,9 @@ use super::session::delete_session;
 use crate::engine::Engine;
 use crate::repositories;
 
+/// The reason of rescues that a removal saves.
+const REASON: &str = "the issue was destroyed";
+
 /// The result of a removal.
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
@@ -95,7 +98,7 @@ async fn save(
 ) -> Result<Option<String>, String> {
     let spec = SaveSpec {
         issue_number: issue.reference.number,
-        reason: "the issue was destroyed".to_owned(),
+        reason: REASON.to_owned(),
         at: rescue_time::format(requested_at),
         max_file: engine.settings().rescue.max_file_bytes(),
     };
@@ -115,6 +118,7 @@ async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp)
     let rescues = rescue::list(mirror, Some(issue.reference.number)).await;
     let rescues = rescues.map_err(|error| with_hint(&error, error.hint()))?;
     let since = rescue_time::format(requested_at);
-    let since = rescues.into_iter().filter(|rescue| rescue.at >= since);
-    Ok(since.max_by(|a, b| a.at.cmp(&b.at)).map(|rescue| rescue.name))
+    // One of a run can have been saved in the same second.
+    let of_removal = rescues.into_iter().filter(|rescue| rescue.at >= since && rescue.reason == REASON);
+    Ok(of_removal.max_by(|a, b| a.at.cmp(&b.at)).map(|rescue| rescue.name))
 }
