@@ -358,12 +358,16 @@ async fn issue_by_repo_name(engine: &Engine, reference: &str) -> Result<Option<S
     let is_plain = !name.is_empty() && !name.contains(['/', ':']) && number.bytes().all(|byte| byte.is_ascii_digit());
     let Some(number) = number.parse().ok().filter(|_| is_plain) else { return Ok(None) };
     let stored = engine.store().repos().await.map_err(store_failed)?;
-    let named = |repo: &Repo| {
-        let last = repo.name.project.as_str().rsplit('/').next().unwrap_or_default();
-        last.eq_ignore_ascii_case(name) && !repo.name.base.is_coordinator()
-    };
-    let mut found: Vec<String> =
-        stored.into_iter().filter(named).map(|repo| IssueRef { repo: repo.name, number }.to_string()).collect();
+    let named = |repo: &Repo| repo.name.project.name().eq_ignore_ascii_case(name) && !repo.name.base.is_coordinator();
+    let found = stored.into_iter().filter(named).map(|repo| IssueRef { repo: repo.name, number }.to_string());
+    only_named(name, found.collect())
+}
+
+/// Returns the only one of the `found` references to repositories called `name`, or to their issues.
+///
+/// # Errors
+/// There are several.
+pub(crate) fn only_named(name: &str, mut found: Vec<String>) -> Result<Option<String>, Problem> {
     if found.len() > 1 {
         found.truncate(LISTED);
         return Err(usage(format!("several repositories are called {name}: {}", found.join(", ")))

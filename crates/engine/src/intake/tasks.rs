@@ -11,7 +11,7 @@ use kugetsu_domain::issue::Issue;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
-use kugetsu_domain::task::{Task, TaskKind, TaskState};
+use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::command::Cause;
 use kugetsu_git::mirror::{BaseError, SourceError};
@@ -28,6 +28,7 @@ use crate::intake::issue_prompt::issue_prompt;
 use crate::intake::lineage;
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::of_pull_request;
+use crate::queries::tasks::ended_without_success;
 use crate::resolve;
 use kugetsu_git::worktree::lock::{ATTACHED, is_held};
 
@@ -96,9 +97,7 @@ async fn obstacles(engine: &Engine, after: Option<&(IssueId, IssueRef)>) -> Resu
         );
     }
     if let Some((issue, reference)) = after
-        && let Some(view) = engine.store().view(*issue).await.map_err(store_failed)?
-        && view.task.state.is_final()
-        && view.task.state != TaskState::Done
+        && let Some(view) = ended_without_success(engine, *issue).await.map_err(store_failed)?
     {
         let state = view.task.state.name();
         obstacles.push(format!(

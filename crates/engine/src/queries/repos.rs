@@ -8,11 +8,8 @@ use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
-use crate::problems::{store_failed, usage};
+use crate::problems::store_failed;
 use crate::resolve;
-
-/// Maximum number of candidates that an error lists.
-const LISTED: usize = 10;
 
 /// Returns all repositories, oldest first, without the coordinator's and forgotten ones.
 pub(crate) async fn stored(engine: &Engine) -> Result<Vec<Repo>, Problem> {
@@ -45,15 +42,11 @@ pub async fn find(engine: &Engine, typed: &str, cwd: &Path) -> Result<Repo, Prob
         return Ok(repo.clone());
     }
     let is_named = |repo: &&Repo| {
-        let project = repo.name.project.as_str();
-        let last = project.rsplit('/').next().unwrap_or_default();
-        [repo.name.to_string().as_str(), project, last].iter().any(|name| name.eq_ignore_ascii_case(typed))
+        let project = &repo.name.project;
+        let whole = repo.name.to_string();
+        [whole.as_str(), project.as_str(), project.name()].iter().any(|name| name.eq_ignore_ascii_case(typed))
     };
-    let mut found: Vec<&Repo> = stored.iter().filter(is_named).collect();
-    if found.len() > 1 {
-        let names: Vec<String> = found.iter().take(LISTED).map(|repo| repo.name.to_string()).collect();
-        return Err(usage(format!("several repositories are called {typed}: {}", names.join(", ")))
-            .hint(format!("name one of them, such as {}", names[0])));
-    }
-    found.pop().cloned().ok_or_else(unknown)
+    let found: Vec<&Repo> = stored.iter().filter(is_named).collect();
+    resolve::only_named(typed, found.iter().map(|repo| repo.name.to_string()).collect())?;
+    found.first().map(|only| (*only).clone()).ok_or_else(unknown)
 }

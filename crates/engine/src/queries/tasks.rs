@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_domain::ids::TaskId;
+use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
@@ -61,6 +61,12 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
     latest(engine, &resolve::issue(engine, &Reference::new(reference), cwd).await?).await
 }
 
+/// Returns the latest task of an issue if it has ended and is not done. A task that waits for the issue stays queued then.
+pub(crate) async fn ended_without_success(engine: &Engine, issue: IssueId) -> Result<Option<RunView>, StoreError> {
+    let latest = engine.store().view(issue).await?;
+    Ok(latest.filter(|latest| latest.task.state.is_final() && latest.task.state != TaskState::Done))
+}
+
 /// Adds to the reason of a task that waits for another issue what that issue is now, unless it can still become done.
 ///
 /// # Errors
@@ -68,9 +74,7 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
 pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<RunView, StoreError> {
     if view.task.state == TaskState::Queued
         && let Some(after) = view.task.after
-        && let Some(other) = engine.store().view(after).await?
-        && other.task.state.is_final()
-        && other.task.state != TaskState::Done
+        && let Some(other) = ended_without_success(engine, after).await?
     {
         view.task.reason =
             Some(format!("waits until {} is done, which is {}", other.reference, other.task.state.name()));
