@@ -1,0 +1,14 @@
+//! Resolves references. Users write URLs, short forms, paths and session ids; the rest of the engine knows repositories
+//! and issues only.
+
+mod address;
+mod directory;
+mod issue;
+mod repo;
+mod target;
+
+pub(crate) use address::{context, only_named, stored_servers};
+pub(crate) use directory::{expand, locate, main_directory};
+pub(crate) use issue::{issue, live_issue, unambiguous_issue};
+pub(crate) use repo::repo_at;
+pub(crate) use target::{TaskTarget, target};
