@@ -20,13 +20,22 @@ pub(crate) async fn acquire(guarded: &Path, waiting: &str, progress: ProgressSin
         let lock = wait(&path, waiting, progress).await?;
         // The last holder may have removed the file while this process waited for it. A lock on a removed file
         // excludes no other process, because the next one creates a new file; so start over.
-        let is_same =
-            |one: std::fs::Metadata, other: std::fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
-        let held = lock._file.metadata().context("read", &path)?;
-        if path.symlink_metadata().is_ok_and(|current| is_same(current, held)) {
+        if is_at(&lock._file, &path)? {
             return Ok(lock);
         }
     }
+}
+
+/// Acquires the lock of `guarded` if no process holds it.
+pub(crate) fn try_acquire(guarded: &Path) -> Result<Option<Lock>, FileError> {
+    let path = lock_path(guarded);
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(source)) => return Err(FileError { action: "lock", path, source }),
+    }
+    Ok(is_at(&file, &path)?.then_some(Lock { _file: file }))
 }
 
 /// Removes the lock file of something that is gone. Takes the lock, since only its holder may do that.
@@ -37,7 +46,7 @@ pub(crate) fn remove_file(guarded: &Path, _held: Lock) -> Result<(), FileError> 
 
 async fn wait(path: &Path, waiting: &str, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Lock, FileError> {
     let path = path.to_owned();
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).context("open", &path)?;
+    let file = open(&path)?;
     match file.try_lock() {
         Ok(()) => return Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => progress(Progress::new(waiting)),
@@ -48,6 +57,17 @@ async fn wait(path: &Path, waiting: &str, progress: &mut (dyn FnMut(Progress) + 
         Ok(Lock { _file: file })
     })
     .await
+}
+
+fn open(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path).context("open", path)
+}
+
+/// Whether an open file is still the one at its path.
+fn is_at(file: &File, path: &Path) -> Result<bool, FileError> {
+    let held = file.metadata().context("read", path)?;
+    let is_same = |current: std::fs::Metadata| (current.dev(), current.ino()) == (held.dev(), held.ino());
+    Ok(path.symlink_metadata().is_ok_and(is_same))
 }
 
 fn lock_path(guarded: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use crate::files::access::{FileError, IoContext, blocking, is_real_dir, join_byt
 /// Attempts at removing a directory. A process of the agent that is just ending may still write a file or two.
 const ATTEMPTS: usize = 3;
 /// Marks the name of a directory that is being made beside its final path.
-const STAGING_MARK: &str = ".new-";
+pub(crate) const STAGING_MARK: &str = ".new-";
 
 /// A unique path beside `path`, for a directory that is renamed to `path` once it is complete.
 pub(crate) fn staging_path(path: &Path) -> PathBuf {

@@ -2,8 +2,10 @@
 
 pub(crate) mod base;
 pub(crate) mod local_repo;
+mod packs;
 pub(crate) mod partial_clone;
 mod partial_copy;
+mod removal;
 mod repair;
 pub(crate) mod repo;
 pub(crate) mod scratch;
@@ -12,6 +14,7 @@ pub(crate) mod upstream;
 
 pub use base::{Base, BaseError};
 pub use local_repo::{LocalRepo, uncommitted_notice};
+pub use removal::remove_abandoned;
 pub use repair::Repaired;
 pub use repo::{Mirror, MirrorError};
 pub use source::{Probe, Source, SourceError};

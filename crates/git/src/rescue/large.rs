@@ -101,7 +101,13 @@ fn paths(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn directory(mirror: &Mirror, list: &[u8]) -> PathBuf {
+/// The directory of all files beside rescues.
+pub(super) fn parent(mirror: &Mirror) -> PathBuf {
+    mirror.dir().join(DIRECTORY)
+}
+
+/// The directory of the files of a list.
+pub(super) fn directory(mirror: &Mirror, list: &[u8]) -> PathBuf {
     let hash: String = Sha256::digest(list).iter().map(|byte| format!("{byte:02x}")).collect();
-    mirror.dir().join(DIRECTORY).join(hash)
+    parent(mirror).join(hash)
 }

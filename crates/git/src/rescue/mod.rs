@@ -8,6 +8,7 @@ mod large;
 mod list;
 mod nested;
 mod note;
+mod remove;
 mod restore;
 mod risk;
 mod save;
@@ -16,6 +17,7 @@ mod tree;
 
 pub use error::RescueError;
 pub use list::{Rescue, Shown, list, show};
+pub use remove::{remove, remove_unused_files};
 pub use restore::{Restored, restore};
 pub use risk::{AtRisk, work_at_risk};
 pub use save::{SaveSpec, Saved, save};

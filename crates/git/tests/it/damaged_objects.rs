@@ -204,3 +204,41 @@ async fn large_files_are_kept_beside_the_rescue() {
     assert!(meta.len() == (8 << 30) + 3 && meta.blocks() < 1000, "{} {}", meta.len(), meta.blocks());
     assert_eq!(fixture.run(&back, ["status", "--porcelain"]), "?? large\n?? small\n?? sparse");
 }
+
+#[tokio::test]
+async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let dir = worktree.dir().to_owned();
+    let at = |at: &str| SaveSpec { max_file: 10, ..spec(at) };
+    write(&dir, "large", "larger than ten bytes");
+    // A tag of a blob is no commit, so a ref of its own keeps it.
+    write(&dir, "blob", "kept");
+    let blob = fixture.run(&dir, ["hash-object", "-w", "blob"]);
+    fixture.run(&dir, ["tag", "blob", &blob]);
+    let first = rescue::save(&mirror, &worktree, at("1")).await.unwrap().unwrap();
+    write(&dir, "small", "1");
+    let second = rescue::save(&mirror, &worktree, at("2")).await.unwrap().unwrap();
+    write(&dir, "large", "another large content");
+    rescue::save(&mirror, &worktree, at("3")).await.unwrap().unwrap();
+    let refs = |prefix: &str| fixture.run(mirror.dir(), ["for-each-ref", "--format=%(refname)", prefix]);
+    let files = || std::fs::read_dir(mirror.dir().join("rescue-files")).unwrap().count();
+    assert_eq!((refs("refs/kugetsu/kept").as_str(), files()), ("refs/kugetsu/kept/7/1/0", 2));
+
+    let removed = rescue::remove(&mirror, &first.name).await.unwrap();
+    assert_eq!((removed.name, files()), (first.name, 2), "the second has the same file");
+    assert_eq!(refs("refs/kugetsu/kept"), "");
+    rescue::remove(&mirror, "7/3").await.unwrap();
+    assert_eq!(files(), 1);
+    assert!(rescue::remove(&mirror, "7/3").await.is_err());
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &second.name, &back).await.unwrap();
+    assert_eq!(read(&back, "large"), b"larger than ten bytes");
+
+    // A killed removal leaves files that nothing names.
+    fixture.run(mirror.dir(), ["update-ref", "-d", &second.name]);
+    rescue::remove_unused_files(&mirror).await.unwrap();
+    assert_eq!(files(), 0);
+    let saved = rescue::save(&mirror, &worktree, at("4")).await.unwrap();
+    assert!(saved.is_some(), "what is in no rescue any more is saved again");
+}

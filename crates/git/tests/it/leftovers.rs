@@ -48,3 +48,30 @@ async fn temporary_files_and_refs_of_killed_processes_are_removed() {
     mirror.update(&mut quiet).await.unwrap();
     assert_eq!((refs().as_str(), std::fs::read_dir(&scratch).unwrap().count()), ("", 0));
 }
+
+#[tokio::test]
+async fn mirror_is_removed_only_while_nothing_uses_it() {
+    let fixture = Fixture::new().await;
+    let (mirror, _, _) = fixture.ready().await;
+    let dir = mirror.dir().to_owned();
+    let mirrors = dir.parent().unwrap().to_owned();
+    let held = std::fs::File::create(dir.with_extension("lock")).unwrap();
+    held.lock().unwrap();
+    assert!(!mirror.clone().remove_if(async { true }).await.unwrap() && dir.exists());
+    drop(held);
+    let seen = async {
+        assert!(!dir.exists(), "no process can open it while it is decided");
+        false
+    };
+    assert!(!mirror.clone().remove_if(seen).await.unwrap() && dir.join("HEAD").exists());
+    assert!(mirror.clone().remove_if(async { true }).await.unwrap() && !dir.exists());
+    assert_eq!(std::fs::read_dir(&mirrors).unwrap().count(), 0);
+
+    // Of killed processes; the second one is still being created.
+    write(&mirrors, "killed.new-1-2-3/HEAD", "");
+    write(&mirrors, "made.new-1-2-3/HEAD", "");
+    let held = std::fs::File::create(mirrors.join("made.lock")).unwrap();
+    held.lock().unwrap();
+    kugetsu_git::mirror::remove_abandoned(&mirrors).await.unwrap();
+    assert!(!mirrors.join("killed.new-1-2-3").exists() && mirrors.join("made.new-1-2-3").exists());
+}

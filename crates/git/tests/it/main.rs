@@ -15,6 +15,7 @@ mod leftovers;
 mod mirror;
 mod moved_home;
 mod nested_repos;
+mod packs;
 mod push;
 mod remove;
 mod repository_kinds;
