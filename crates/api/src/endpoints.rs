@@ -9,7 +9,7 @@ use crate::issue::{
 };
 use crate::record::{Acknowledged, Record, Report, TranscriptQuery};
 use crate::repo::{MoveRepoRequest, RepoObject, RepoQuery};
-use crate::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
+use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
@@ -74,6 +74,8 @@ pub const TRANSCRIPT: StreamEndpoint<TranscriptQuery, Record> = StreamEndpoint::
 
 pub const LIST_RESCUES: Endpoint<RescuesQuery, Vec<RescueObject>> = Endpoint::get("/v1/rescues");
 pub const RESTORE_RESCUE: Endpoint<RestoreRequest, Restored> = Endpoint::post("/v1/rescues/restore");
+/// Deletes rescues for good. Returns them.
+pub const DROP_RESCUES: Endpoint<DropRescuesRequest, Vec<RescueObject>> = Endpoint::post("/v1/rescues/drop");
 
 /// The repositories, oldest first.
 pub const LIST_REPOS: Endpoint<NoFields, Vec<RepoObject>> = Endpoint::get("/v1/repos");

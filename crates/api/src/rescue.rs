@@ -33,6 +33,16 @@ impl RescueObject {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRescuesRequest {
+    /// The issue in any accepted form, or its short reference if kugetsu no longer knows it.
+    pub reference: String,
+    /// The caller's absolute directory.
+    pub cwd: String,
+    /// The refs of the rescues.
+    pub rescues: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {
     /// The issue in any accepted form.
     pub reference: String,

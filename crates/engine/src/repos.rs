@@ -94,11 +94,15 @@ pub async fn forget(engine: &Engine, query: &RepoQuery) -> Result<RepoObject, Pr
     let mirror = repositories::mirror_if_there(engine, &repo).await;
     if let Some(mirror) = mirror.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))? {
         let rescues = rescue::list(&mirror, None).await;
-        let rescues = rescues.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?.len();
-        if rescues > 0 {
-            let count = counted(rescues as u64, "rescue");
+        let rescues = rescues.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
+        if let Some(newest) = rescues.last() {
+            let count = counted(rescues.len() as u64, "rescue");
             return Err(Problem::new(ProblemKind::Conflict, format!("the mirror of {} holds {count}", repo.name)).hint(
-                "kugetsu does not delete rescued work: see `kugetsu rescue list`; the repository can stay, it does no harm",
+                format!(
+                    "look at them with `kugetsu rescue list`, and delete those of an issue for good with `kugetsu rescue \
+                     drop {}#{} --all`",
+                    repo.name, newest.issue
+                ),
             ));
         }
     }

@@ -1,17 +1,17 @@
-//! Lists and restores rescues.
+//! Lists, restores and deletes rescues.
 
 use std::path::Path;
 
 use kugetsu_api::issue::IssueQuery;
 use kugetsu_api::problem::{Problem, ProblemKind};
-use kugetsu_api::rescue::{RescueObject, RestoreRequest, Restored};
+use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RestoreRequest, Restored};
 use kugetsu_domain::issue::Issue;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, Rescue, RescueError};
 
 use crate::engine::Engine;
-use crate::problems::{problem, store_failed};
+use crate::problems::{internal, problem, store_failed};
 use crate::repositories;
 use crate::resolve;
 use kugetsu_domain::rescue_time;
@@ -83,6 +83,49 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
         }
         Err(error) => Err(problem(ProblemKind::Usage, &error, error.hint())),
     }
+}
+
+/// Deletes rescues of an issue for good. Returns those that are deleted.
+///
+/// # Errors
+/// One of them does not exist; then none is deleted.
+pub async fn drop_rescues(engine: &Engine, request: &DropRescuesRequest) -> Result<Vec<RescueObject>, Problem> {
+    let query = IssueQuery { reference: request.reference.clone(), cwd: request.cwd.clone() };
+    let all = match list(engine, Some(&query)).await {
+        // After the database was lost there may be rescues of issues that it does not know.
+        Err(problem) if problem.kind == ProblemKind::NotFound => {
+            let mut all = list(engine, None).await?;
+            all.retain(|rescue| rescue.issue == request.reference);
+            if all.is_empty() {
+                return Err(problem);
+            }
+            all
+        }
+        all => all?,
+    };
+    let mut chosen = Vec::new();
+    for name in &request.rescues {
+        let found = all.iter().find(|rescue| rescue.is_called(name)).ok_or_else(|| {
+            Problem::new(ProblemKind::NotFound, format!("{} has no rescue {name:?}", request.reference))
+                .hint(format!("list its rescues with `kugetsu rescue list {}`", request.reference))
+        })?;
+        chosen.push(found.clone());
+    }
+    let Some(issue) = chosen.first().map(|rescue| rescue.issue.clone()) else { return Ok(chosen) };
+    let repo = issue.rsplit_once('#').map_or(issue.as_str(), |(repo, _)| repo);
+    let stored = engine.store().repos().await.map_err(store_failed)?;
+    let repo = stored.into_iter().find(|stored| stored.name.to_string() == repo);
+    let repo = repo.ok_or_else(|| internal(format!("the repository of {issue} is no longer stored")))?;
+    let failed = |error: &RescueError| problem(ProblemKind::Failed, error, error.hint());
+    let mirror = repositories::mirror_if_there(engine, &repo)
+        .await
+        .map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
+        .ok_or_else(|| internal(format!("the mirror of {} is gone", repo.name)))?;
+    for rescue in &chosen {
+        rescue::remove(&mirror, &rescue.reference).await.map_err(|error| failed(&error))?;
+        tracing::info!(issue = rescue.issue, reference = rescue.reference, "the user deleted a rescue");
+    }
+    Ok(chosen)
 }
 
 async fn of_issue(mirror: &Mirror, issue: &Issue) -> Result<Vec<RescueObject>, Problem> {

@@ -11,7 +11,7 @@ use kugetsu_api::issue::{
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Record, TranscriptQuery};
 use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
-use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
+use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
@@ -164,6 +164,10 @@ pub(crate) async fn rescues(app: AppState, query: RescuesQuery) -> Result<Vec<Re
 
 pub(crate) async fn restore_rescue(app: AppState, request: RestoreRequest) -> Result<Restored, ApiError> {
     detached(async move { rescues::restore(&app.engine, &request).await }).await
+}
+
+pub(crate) async fn drop_rescues(app: AppState, request: DropRescuesRequest) -> Result<Vec<RescueObject>, ApiError> {
+    detached(async move { rescues::drop_rescues(&app.engine, &request).await }).await
 }
 
 pub(crate) async fn repos(app: AppState, _: NoFields) -> Result<Vec<RepoObject>, ApiError> {

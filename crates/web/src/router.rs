@@ -46,6 +46,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add_stream(endpoints::TRANSCRIPT, issues::transcript)
         .add(endpoints::LIST_RESCUES, issues::rescues)
         .add(endpoints::RESTORE_RESCUE, issues::restore_rescue)
+        .add(endpoints::DROP_RESCUES, issues::drop_rescues)
         .add(endpoints::LIST_REPOS, issues::repos)
         .add(endpoints::MOVE_REPO, issues::move_repo)
         .add(endpoints::FORGET_REPO, issues::forget_repo)

@@ -1,4 +1,4 @@
-//! `kugetsu rescue`: lists and restores rescues.
+//! `kugetsu rescue`: lists, restores and deletes rescues.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::rescue::{RescueObject, RescuesQuery, RestoreRequest, Restored};
+use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreRequest, Restored};
 use kugetsu_domain::text::counted;
 
 use crate::exit::Exit;
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::ui::{self, Tone};
 use crate::{completions, connect, format, paths};
 
-/// List and restore work that was rescued before files were removed.
+/// List, restore and delete work that was rescued before files were removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -74,6 +74,29 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Delete rescues for good.
+    #[command(after_help = "\
+Examples:
+  kugetsu rescue drop acme/api#12
+  kugetsu rescue drop acme/api#12 --rescue 20261122T201500Z
+  kugetsu rescue drop acme/api#12 --all --yes")]
+    Drop {
+        /// The issue.
+        #[arg(add = completions::issues())]
+        reference: String,
+        /// The ref of the rescue, or its last part; needed if the issue has several.
+        #[arg(long, value_name = "NAME")]
+        rescue: Option<String>,
+        /// All rescues of the issue.
+        #[arg(long, conflicts_with = "rescue")]
+        all: bool,
+        /// Do not ask for confirmation.
+        #[arg(short, long)]
+        yes: bool,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure> {
@@ -128,6 +151,49 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
                 ui::toned(Tone::Good, format!("restored {} to {}", restored.reference, restored.directory));
                 for note in &restored.notes {
                     ui::warning(note);
+                }
+            }
+        }
+        Action::Drop { reference, rescue, all, yes, json } => {
+            let found = match rescues(home, Some(&reference)).await {
+                // One of an issue that the database lost is still listed.
+                Err(_) => {
+                    let mut found = rescues(home, None).await?;
+                    found.retain(|rescue| rescue.issue == reference);
+                    found
+                }
+                found => found?,
+            };
+            let chosen: Vec<&RescueObject> = match (all, &rescue) {
+                (true, _) if !found.is_empty() => found.iter().collect(),
+                (false, None) if found.len() > 1 => {
+                    return Err(Failure::usage(format!("{reference} has {} rescues", found.len()))
+                        .hint(format!("name one of `kugetsu rescue list {reference}` with --rescue, or pass --all")));
+                }
+                _ => vec![select(&found, &reference, rescue.as_deref())?],
+            };
+            let what = match chosen.as_slice() {
+                [only] => format!("the rescue {} of {}", only.reference, only.issue),
+                several => format!("{} of {reference}", counted(several.len() as u64, "rescue")),
+            };
+            if !yes && !ui::is_interactive() {
+                return Err(Failure::needs_person(format!(
+                    "deleting {what} needs confirmation, but stdin is not a terminal"
+                ))
+                .hint("pass --yes"));
+            }
+            if !yes && !ui::confirm(&format!("delete {what} for good?"))? {
+                ui::line("deleted nothing");
+                return Ok(Exit::NeedsPerson);
+            }
+            let names = chosen.iter().map(|rescue| rescue.reference.clone()).collect();
+            let request = DropRescuesRequest { reference, cwd: paths::cwd()?, rescues: names };
+            let dropped = connect::call_once(home, &endpoints::DROP_RESCUES, &request).await?;
+            if json {
+                ui::json(&dropped)?;
+            } else {
+                for rescue in &dropped {
+                    ui::toned(Tone::Good, format!("deleted {} of {}", rescue.reference, rescue.issue));
                 }
             }
         }

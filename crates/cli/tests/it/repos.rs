@@ -71,3 +71,27 @@ fn repository_is_forgotten_when_its_issues_are_destroyed() {
     let (run, code) = world.start(&again, &script(&["say hello"]));
     assert_eq!((run["issue"].as_str(), code), (Some("local/demo-2#1"), 0), "{run}");
 }
+
+#[test]
+fn rescues_are_deleted_only_when_the_user_says_so_and_then_the_repository_can_be_forgotten() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write left.txt 1"]));
+    let reference = run["issue"].as_str().unwrap().to_owned();
+    world.run(["destroy", &reference, "--discard"]);
+    let refused = world.attempt(["repo", "forget", "local/demo"]);
+    let hint = format!("kugetsu rescue drop {reference} --all");
+    assert!(refused.status.code() == Some(1) && shown(&refused).contains(&hint), "{}", shown(&refused));
+
+    let refused = world.attempt(["rescue", "drop", &reference]);
+    assert!(refused.status.code() != Some(0) && shown(&refused).contains("--yes"), "{}", shown(&refused));
+    let refused = world.attempt(["rescue", "drop", &reference, "--rescue", "another", "--yes"]);
+    assert!(shown(&refused).contains("has no rescue \"another\""), "{}", shown(&refused));
+    let listed = world.json(["rescue", "list", &reference, "--json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+
+    let dropped = world.json(["rescue", "drop", &reference, "--all", "--yes", "--json"]);
+    assert_eq!(dropped, listed);
+    assert_eq!(world.json(["rescue", "list", "--json"]), serde_json::json!([]));
+    world.run(["repo", "forget", "local/demo"]);
+}

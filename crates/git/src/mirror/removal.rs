@@ -8,8 +8,8 @@ use crate::files::removal::{STAGING_MARK, remove_staging, remove_tree, staging_p
 use crate::mirror::repo::{Mirror, MirrorError};
 
 impl Mirror {
-    /// Removes the mirror, unless another process is using it. `is_unused` is asked when no process can open it any more; if it
-    /// is false, the mirror is put back. Returns whether it is gone. If this is interrupted, the mirror is gone or as it was.
+    /// Removes the mirror, unless another process is using it. `is_unused` is awaited when no process can open it any more; if
+    /// it is false, the mirror is put back. Returns whether it is gone. If this is interrupted, the mirror is gone or as it was.
     pub async fn remove_if(self, is_unused: impl Future<Output = bool>) -> Result<bool, MirrorError> {
         let dir = self.dir();
         let Some(held) = lock::try_acquire(dir)? else { return Ok(false) };

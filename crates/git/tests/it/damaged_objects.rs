@@ -212,7 +212,7 @@ async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others()
     let dir = worktree.dir().to_owned();
     let at = |at: &str| SaveSpec { max_file: 10, ..spec(at) };
     write(&dir, "large", "larger than ten bytes");
-    // A tag of a blob is no commit, so a ref of its own keeps it.
+    // A tag of a blob is no commit, so another ref keeps it.
     write(&dir, "blob", "kept");
     let blob = fixture.run(&dir, ["hash-object", "-w", "blob"]);
     fixture.run(&dir, ["tag", "blob", &blob]);
