@@ -82,6 +82,8 @@ pub enum SandboxChoice {
 pub enum Work {
     /// An issue, in its worktree.
     Issue(Box<IssueSpec>),
+    /// The push of an issue's work, and nothing else: no agent is started.
+    Push(Box<IssueSpec>),
     /// A message for the coordinator, which delegates and watches work and writes nothing itself.
     Coordination {
         /// The tools that its agent gets.

@@ -13,6 +13,8 @@ pub enum TaskKind {
     Start,
     /// Continues the session.
     Continue,
+    /// Pushes the work, without the agent.
+    Push,
     /// Sends a message to the coordinator. Queued by [`DelegateRequest`](crate::delegate::DelegateRequest).
     Delegate,
     /// Reports to the coordinator how delegated tasks ended. Only the daemon queues it.
@@ -25,6 +27,7 @@ impl TaskKind {
         match self {
             Self::Start => "start",
             Self::Continue => "continue",
+            Self::Push => "push",
             Self::Delegate | Self::Report => "delegate",
         }
     }
@@ -40,7 +43,7 @@ pub struct TaskRequest {
     pub reference: String,
     /// The caller's absolute directory, to which `.`, `#12` and relative paths refer.
     pub cwd: String,
-    /// The message to the agent. Defaults to the title and text.
+    /// The message to the agent. Defaults to the title and text. Not used by `push`.
     pub message: Option<String>,
     /// The agent. Defaults to the setting `agent.default`.
     pub agent: Option<String>,

@@ -17,6 +17,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod push;
 pub(crate) mod queue;
 pub(crate) mod repo;
 pub(crate) mod rescue;
@@ -66,6 +67,7 @@ pub(crate) struct Cli {
 enum Command {
     Start(start::Start),
     Continue(continue_work::Continue),
+    Push(push::Push),
     Delegate(delegate::Delegate),
     Status(status::Status),
     List(list::List),
@@ -116,6 +118,7 @@ impl Cli {
         match self.command {
             Command::Start(args) => block_on(start::run(&home()?, args)),
             Command::Continue(args) => block_on(continue_work::run(&home()?, args)),
+            Command::Push(args) => block_on(push::run(&home()?, args)),
             Command::Delegate(args) => block_on(delegate::run(&home()?, args)),
             Command::Status(args) => block_on(status::run(&home()?, args)),
             Command::List(args) => block_on(list::run(&home()?, args)),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kugetsu_api::run::RunObject;
-use kugetsu_api::task::TaskObject;
+use kugetsu_api::task::{TaskKind, TaskObject};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
@@ -44,7 +44,10 @@ pub(crate) fn print_task(task: &TaskObject) {
         print_field("priority", &task.priority.to_string());
     }
     print_details(&task.run);
-    print_field("message", &task.message);
+    match task.kind {
+        TaskKind::Push => print_field("kind", "push, without the agent"),
+        _ => print_field("message", &task.message),
+    }
 }
 
 /// Prints what is known about a run, one field per line.

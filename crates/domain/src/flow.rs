@@ -12,7 +12,7 @@ use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
 use crate::pull_request::{PrLink, PrOrigin, PrState};
-use crate::run::{Outcome, Run, RunState};
+use crate::run::{Outcome, Run, RunState, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, Task, TaskState};
 
@@ -322,8 +322,13 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
 fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect>, Refused> {
     let trigger = outcome.verdict.trigger();
     let version = issue.version;
+    // A run whose agent never opened a session cannot be done, unless it needs no agent.
+    let needs_agent = issue.running_task().is_none_or(|task| task.kind.needs_agent());
     let Some(run) = &mut issue.run else { return Ok(vec![]) };
-    run.state = RunState::next(Some(run.state), trigger)?;
+    run.state = match (outcome.verdict, needs_agent) {
+        (Verdict::Done, false) => RunState::next(Some(run.state), Trigger::Pushed)?,
+        _ => RunState::next(Some(run.state), trigger)?,
+    };
     run.ended_at = Some(now);
     let (run_id, id) = (run.id, run.task);
     let (pushed, reason) = (outcome.pushed, outcome.reason.clone());

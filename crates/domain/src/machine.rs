@@ -20,6 +20,8 @@ pub enum Trigger {
     SessionLost,
     /// The agent finished its turn and the host's inspection found no problem.
     Done,
+    /// A run without an agent pushed the branch, and the host's inspection found no problem.
+    Pushed,
     Failed,
     /// The user has to decide something.
     Blocked,
@@ -44,6 +46,7 @@ impl Trigger {
             Self::SessionOpened => "session opened",
             Self::SessionLost => "session lost",
             Self::Done => "done",
+            Self::Pushed => "pushed",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
             Self::TimedOut => "timed out",

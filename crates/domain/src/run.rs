@@ -52,6 +52,12 @@ impl Machine for RunState {
         },
         Transition {
             from: Some(Self::Starting),
+            on: Trigger::Pushed,
+            to: Self::Done,
+            description: "The run of a push, which starts no agent: the host inspected the worktree, and the branch is pushed.",
+        },
+        Transition {
+            from: Some(Self::Starting),
             on: Trigger::Failed,
             to: Self::Failed,
             description: "The worktree could not be prepared, or the agent could not be started.",

@@ -81,7 +81,7 @@ impl Machine for TaskState {
             from: Some(Self::Running),
             on: Trigger::RunnerLost,
             to: Self::Queued,
-            description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all. Attempts before the start of the agent do not count.",
+            description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all. Attempts before the start of the agent do not count, unless the task needs none.",
         },
         Transition {
             from: Some(Self::Blocked),
@@ -125,7 +125,9 @@ impl Machine for TaskState {
         match self {
             Self::Queued => "It waits for a free slot, for its issue, or for the issue it comes after.",
             Self::Running => "A run works on it.",
-            Self::Done => "The agent finished its turn, and the host inspected the result.",
+            Self::Done => {
+                "The agent finished its turn, and the host inspected the result; or the host pushed its work."
+            }
             Self::Blocked => "The user has to decide something, for example because a permission was refused.",
             Self::Failed => "It failed; the reason says why.",
             Self::Timeout => "The wall clock or the silence limit ended it.",
@@ -145,6 +147,8 @@ pub enum TaskKind {
     Start,
     /// `continue`: resumes the issue's session.
     Continue,
+    /// `push`: inspects the worktree and pushes, without the agent.
+    Push,
     /// `delegate`: a message for the coordinator.
     Delegate,
     /// Reports to the coordinator how the tasks it asked for ended.
@@ -152,13 +156,14 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    pub const ALL: [Self; 4] = [Self::Start, Self::Continue, Self::Delegate, Self::Report];
+    pub const ALL: [Self; 5] = [Self::Start, Self::Continue, Self::Push, Self::Delegate, Self::Report];
 
     /// The name in the database and in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Continue => "continue",
+            Self::Push => "push",
             Self::Delegate => "delegate",
             Self::Report => "report",
         }
@@ -173,6 +178,11 @@ impl TaskKind {
     pub const fn needs_slot(self) -> bool {
         matches!(self, Self::Start)
     }
+
+    /// Whether a run of it starts an agent.
+    pub const fn needs_agent(self) -> bool {
+        !matches!(self, Self::Push)
+    }
 }
 
 /// Maximum number of attempts if the runner disappears, including the first.
@@ -185,7 +195,7 @@ pub struct Task {
     pub id: TaskId,
     pub kind: TaskKind,
     pub state: TaskState,
-    /// The prompt, as the user wrote it.
+    /// The prompt, as the user wrote it. Empty if the task needs no agent.
     pub message: String,
     /// The agent profile's name.
     pub agent: String,

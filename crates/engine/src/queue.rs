@@ -20,6 +20,14 @@ use kugetsu_api::discard::discard_run;
 /// Interval of removing old tasks. They are kept for days.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// A task that was changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    pub view: RunView,
+    /// Warnings for the user.
+    pub notes: Vec<String>,
+}
+
 /// Cancels a task, which is named by its id or its issue: removes it from the queue, or stops its run.
 ///
 /// # Errors
@@ -38,7 +46,7 @@ pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, 
 ///
 /// # Errors
 /// There is no such task, it has not ended, or it is done.
-pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, Problem> {
     let view = tasks::task(engine, name, cwd).await?;
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
@@ -54,9 +62,17 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, P
         }
         TaskState::Blocked | TaskState::Failed | TaskState::Timeout | TaskState::Canceled => {}
     }
+    let mut notes = Vec::new();
+    if view.task.kind.needs_agent() && tasks::has_unpushed_commits(&view) {
+        let issue = &view.reference;
+        notes.push(format!(
+            "this runs the agent again; to push only the commits that it has made, cancel it with `kugetsu queue cancel {issue}`, \
+             then run `kugetsu push {issue}`"
+        ));
+    }
     let event = Event::TaskRetried { task: view.task.clone() };
     engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
-    reload(engine, view.task.id).await
+    Ok(Changed { view: reload(engine, view.task.id).await?, notes })
 }
 
 /// Removes tasks that ended longer ago than `older_than`, except the latest of each issue, and the events and the directories

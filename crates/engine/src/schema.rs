@@ -56,7 +56,7 @@ pub struct Agent {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Agents {
-    /// Maximum number of concurrent `start` runs. With 0 none starts. `continue` needs no slot.
+    /// Maximum number of concurrent `start` runs. With 0 none starts. `continue` and `push` need no slot.
     #[schemars(range(max = 1000), extend("default" = 3))]
     pub max: usize,
 }

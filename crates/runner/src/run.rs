@@ -22,7 +22,7 @@ use crate::control::interrupts::Interrupts;
 use crate::control::reporter::{Control, Reporter};
 use crate::coordination::coordinate;
 use crate::input::RunInput;
-use crate::issue::files::prepare;
+use crate::issue::files::{Files, open_to_push, prepare};
 use crate::issue::finish::finish;
 use crate::prompt::source::PromptSource;
 use crate::records::spool::Spool;
@@ -120,13 +120,15 @@ async fn deliver(spool: &Spool, mut acknowledged: watch::Receiver<u64>, mut cont
 
 async fn carry_out(run: &RunContext, interrupts: Interrupts) -> RunResult {
     match &run.spec.work {
-        Work::Issue(issue) => work_on(issue, run, interrupts).await,
+        Work::Issue(issue) | Work::Push(issue) => work_on(issue, run, interrupts).await,
         Work::Coordination { tools } => coordinate(run, tools, interrupts).await,
     }
 }
 
 async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts) -> RunResult {
-    let files = match interrupts.unless_interrupted(prepare(issue, run)).await {
+    let needs_agent = matches!(run.spec.work, Work::Issue(_));
+    let preparation = async { if needs_agent { prepare(issue, run).await } else { open_to_push(issue, run).await } };
+    let files = match interrupts.unless_interrupted(preparation).await {
         Ok(Ok(files)) => files,
         Ok(Err(error)) => return RunResult::without_work(&End::Failed(with_hint(&error, error.hint()))),
         Err(interruption) => return RunResult::without_work(&interruption.into()),
@@ -140,16 +142,9 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
             return RunResult::without_work(&End::Failed(why));
         }
     };
-    let launch = AgentLaunch {
-        directory: files.worktree.dir().to_owned(),
-        env: vec![],
-        sandbox: None,
-        notes: run.home.agents(),
-        tools: vec![],
-    };
-    let AgentOutcome { end, usage, last_text, .. } = match Agent::of(run) {
-        Ok(agent) => run_turn(run, &agent, &launch, &PromptSource::Issue(issue, &files), &mut interrupts).await,
-        Err(error) => AgentOutcome::not_launched(error),
+    let AgentOutcome { end, usage, last_text, .. } = match needs_agent {
+        true => run_agent(issue, &files, run, &mut interrupts).await,
+        false => AgentOutcome::not_needed(),
     };
     interrupts.clocks.agent_is_gone();
     let result = match end {
@@ -158,4 +153,18 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
         end => finish(end, issue, &files, run, &last_text, &mut interrupts).await,
     };
     result.with_usage(&usage)
+}
+
+async fn run_agent(issue: &IssueSpec, files: &Files, run: &RunContext, interrupts: &mut Interrupts) -> AgentOutcome {
+    let launch = AgentLaunch {
+        directory: files.worktree.dir().to_owned(),
+        env: vec![],
+        sandbox: None,
+        notes: run.home.agents(),
+        tools: vec![],
+    };
+    match Agent::of(run) {
+        Ok(agent) => run_turn(run, &agent, &launch, &PromptSource::Issue(issue, files), interrupts).await,
+        Err(error) => AgentOutcome::not_launched(error),
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) enum End {
         turn: Turn,
         session: SessionId,
     },
+    /// The run only pushes: it starts no agent.
+    NotNeeded,
     /// The agent, its model or the host failed.
     Failed(String),
     Expired(Expired),
@@ -129,6 +131,7 @@ impl RunResult {
 pub(crate) fn is_publishable(end: &End) -> bool {
     match end {
         End::Turn { turn, .. } => turn.stop == StopReason::EndTurn && turn.doubt.is_none(),
+        End::NotNeeded => true,
         _ => false,
     }
 }
@@ -142,6 +145,22 @@ pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdi
             (Verdict::Blocked, format!("{ATTACHED}; detach, then run the task again with `kugetsu queue retry`"))
         }
         End::Turn { turn, .. } => of_turn(turn, inspection, push),
+        End::NotNeeded => of_push(inspection, push),
+    }
+}
+
+/// The verdict on a run that only pushes. It is only `done` if the server has the branch: an issue that comes after this one
+/// must not begin because there was nothing to push.
+fn of_push(inspection: &Inspection, push: &Push) -> (Verdict, String) {
+    let Inspection { issue, branch, commits, .. } = inspection;
+    match of_inspection(inspection, push, "") {
+        (Verdict::Done, _) if *push == Push::None && *commits == 0 => (
+            Verdict::Failed,
+            format!(
+                "there is nothing to push: {branch} has no commits; `kugetsu continue {issue} \"<message>\"` starts the agent"
+            ),
+        ),
+        verdict => verdict,
     }
 }
 
@@ -175,16 +194,13 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Strin
             format!("the agent was denied permission: {} ({}){more}", refusal.title, refusal.reason),
         );
     }
-    of_inspection(inspection, push)
+    of_inspection(inspection, push, "the agent ended its turn; ")
 }
 
-/// The verdict on a turn that ended well.
-fn of_inspection(inspection: &Inspection, push: &Push) -> (Verdict, String) {
+/// The verdict on a turn that ended well, or on a run without one; `began` begins the reason if nothing was pushed.
+fn of_inspection(inspection: &Inspection, push: &Push, began: &str) -> (Verdict, String) {
     if let Some(error) = &inspection.error {
-        return (
-            Verdict::Failed,
-            format!("the agent ended its turn, but the worktree could not be inspected: {error}"),
-        );
+        return (Verdict::Failed, format!("{began}the worktree could not be inspected: {error}"));
     }
     if let Some(damage) = &inspection.damage {
         return (
@@ -207,19 +223,27 @@ fn of_inspection(inspection: &Inspection, push: &Push) -> (Verdict, String) {
         );
     }
     let (ending, is_new) = match push {
-        Push::NeedsPerson(why) => return (Verdict::Blocked, format!("could not push the work: {why}")),
-        Push::Failed(why) => return (Verdict::Failed, format!("could not push the work: {why}")),
+        Push::NeedsPerson(why) => {
+            return (Verdict::Blocked, format!("could not push the work: {why}; then {}", push_again(inspection)));
+        }
+        Push::Failed(why) => {
+            return (Verdict::Failed, format!("could not push the work: {why}; {}", push_again(inspection)));
+        }
         Push::Done { branch, is_new } => {
             (format!("{} pushed to {branch}", counted(inspection.commits, "commit")), *is_new)
         }
-        Push::None if inspection.commits > 0 => ("the agent ended its turn; no new commits".to_owned(), false),
-        Push::None => ("the agent ended its turn; no commits".to_owned(), false),
+        Push::None if inspection.commits > 0 => (format!("{began}no new commits"), false),
+        Push::None => (format!("{began}no commits"), false),
     };
     match (left_behind(inspection), what_to_do(inspection, is_new)) {
         (left, Some(todo)) => (Verdict::Blocked, format!("{ending}, but {left}; {todo}")),
         (left, None) if left.is_empty() => (Verdict::Done, ending),
         (left, None) => (Verdict::Done, format!("{ending}; {left}")),
     }
+}
+
+fn push_again(Inspection { issue, .. }: &Inspection) -> String {
+    format!("push it without running the agent again: `kugetsu push {issue}`")
 }
 
 /// Lists work that is not pushed: files that are in no commit, and commits elsewhere.
@@ -264,7 +288,9 @@ fn what_to_do(inspection: &Inspection, is_new: bool) -> Option<String> {
             Some(_) => "",
             None => ", or let kugetsu commit such files: `kugetsu config set run.uncommitted commit`",
         };
-        return Some(format!("`kugetsu continue {issue} \"commit or remove what is not committed\"`{setting}"));
+        return Some(format!(
+            "`kugetsu continue {issue} \"commit or remove what is not committed\"`, or commit it and run `kugetsu push {issue}`{setting}"
+        ));
     }
     if needed {
         return Some(format!("`kugetsu continue {issue} \"push the submodule's commits to its server\"`"));
@@ -288,11 +314,43 @@ mod tests {
         Push::Done { branch: "kugetsu/1-x".to_owned(), is_new }
     }
 
+    fn ended_well(inspection: &Inspection, push: &Push) -> (Verdict, String) {
+        of_inspection(inspection, push, "the agent ended its turn; ")
+    }
+
+    #[test]
+    fn push_is_done_only_if_the_server_has_the_branch() {
+        let with_commits = Inspection { commits: 2, ..inspection() };
+        let push = |inspection: &Inspection, push: &Push| verdict(&End::NotNeeded, inspection, push);
+        assert_eq!(push(&with_commits, &pushed(true)), (Verdict::Done, "2 commits pushed to kugetsu/1-x".to_owned()));
+        assert_eq!(push(&with_commits, &pushed(false)).0, Verdict::Done);
+        // They were merged.
+        assert_eq!(push(&with_commits, &Push::None), (Verdict::Done, "no new commits".to_owned()));
+        let (verdict, reason) = push(&inspection(), &Push::None);
+        assert_eq!(verdict, Verdict::Failed);
+        assert!(reason.starts_with("there is nothing to push: kugetsu/1-x has no commits; "), "{reason}");
+        let uncommitted = Inspection { uncommitted: 1, uncommitted_names: vec!["a".to_owned()], ..inspection() };
+        assert_eq!(push(&uncommitted, &Push::None).0, Verdict::Blocked);
+        assert_eq!(push(&uncommitted, &pushed(true)).0, Verdict::Blocked);
+        let unknown = Inspection { error: Some("git was killed".to_owned()), ..inspection() };
+        assert_eq!(push(&unknown, &Push::None).0, Verdict::Failed);
+        let damaged = Inspection { damage: Some("its HEAD is broken".to_owned()), ..inspection() };
+        assert_eq!(push(&damaged, &Push::None).0, Verdict::Blocked);
+    }
+
+    #[test]
+    fn a_push_that_did_not_work_names_the_command_that_only_pushes() {
+        for failed in [Push::NeedsPerson("refused".to_owned()), Push::Failed("no network".to_owned())] {
+            let (_, reason) = ended_well(&Inspection { commits: 1, ..inspection() }, &failed);
+            assert!(reason.contains("`kugetsu push local/demo#1`"), "{reason}");
+        }
+    }
+
     #[test]
     fn uncommitted_files_block_even_when_commits_were_pushed() {
         let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
         let inspection = Inspection { commits: 2, uncommitted: 4, uncommitted_names: names, ..inspection() };
-        let (verdict, reason) = of_inspection(&inspection, &pushed(true));
+        let (verdict, reason) = ended_well(&inspection, &pushed(true));
         assert_eq!(verdict, Verdict::Blocked);
         assert!(
             reason.starts_with(
@@ -306,37 +364,37 @@ mod tests {
     #[test]
     fn work_elsewhere_blocks_unless_something_new_was_pushed_or_it_was_accepted() {
         let inspection = Inspection { left_behind: vec![left("stash 1234")], ..inspection() };
-        let (verdict, reason) = of_inspection(&inspection, &Push::None);
+        let (verdict, reason) = ended_well(&inspection, &Push::None);
         assert_eq!(verdict, Verdict::Blocked);
         assert!(reason.starts_with("the agent ended its turn; no commits, but not pushed: stash 1234; "), "{reason}");
-        assert_eq!(of_inspection(&inspection, &pushed(false)).0, Verdict::Blocked);
-        let (verdict, reason) = of_inspection(&inspection, &pushed(true));
+        assert_eq!(ended_well(&inspection, &pushed(false)).0, Verdict::Blocked);
+        let (verdict, reason) = ended_well(&inspection, &pushed(true));
         assert_eq!(
             (verdict, reason.as_str()),
             (Verdict::Done, "0 commits pushed to kugetsu/1-x; not pushed: stash 1234")
         );
         let accepted = Left { is_accepted: true, ..left("stash 1234") };
         let inspection = Inspection { left_behind: vec![accepted], ..inspection };
-        assert_eq!(of_inspection(&inspection, &Push::None).0, Verdict::Done);
+        assert_eq!(ended_well(&inspection, &Push::None).0, Verdict::Done);
     }
 
     #[test]
     fn submodule_commits_that_no_server_has_block_a_pushed_branch() {
         let needed = Left { is_needed: true, ..left("submodule lib") };
         let inspection = Inspection { left_behind: vec![needed], ..inspection() };
-        assert_eq!(of_inspection(&inspection, &pushed(true)).0, Verdict::Blocked);
+        assert_eq!(ended_well(&inspection, &pushed(true)).0, Verdict::Blocked);
     }
 
     #[test]
     fn turn_without_changes_is_done() {
-        let (verdict, reason) = of_inspection(&inspection(), &Push::None);
+        let (verdict, reason) = ended_well(&inspection(), &Push::None);
         assert_eq!((verdict, reason.as_str()), (Verdict::Done, "the agent ended its turn; no commits"));
     }
 
     #[test]
     fn unfinished_operation_is_named_and_blocks() {
         let unfinished = vec![("a rebase".to_owned(), "`git rebase --abort`")];
-        let (verdict, reason) = of_inspection(&Inspection { unfinished, ..inspection() }, &Push::None);
+        let (verdict, reason) = ended_well(&Inspection { unfinished, ..inspection() }, &Push::None);
         assert_eq!(verdict, Verdict::Blocked);
         assert!(reason.starts_with("a rebase is unfinished, so nothing was pushed"), "{reason}");
     }

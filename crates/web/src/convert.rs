@@ -44,6 +44,7 @@ pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes
         kind: match view.task.kind {
             TaskKind::Start => WireKind::Start,
             TaskKind::Continue => WireKind::Continue,
+            TaskKind::Push => WireKind::Push,
             TaskKind::Delegate => WireKind::Delegate,
             TaskKind::Report => WireKind::Report,
         },

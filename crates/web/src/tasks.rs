@@ -9,6 +9,7 @@ use kugetsu_api::problem::Problem;
 use kugetsu_api::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_engine::coordinator::delegate;
+use kugetsu_engine::queue::Changed;
 use kugetsu_engine::{intake, queries, queue};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{Order, ViewFilter, ViewQuery};
@@ -101,8 +102,8 @@ pub(crate) async fn cancel(app: AppState, TaskQuery { task, cwd }: TaskQuery) ->
 
 pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {
     let engine = app.engine.clone();
-    let view = detached(async move { queue::retry(&engine, &task, Path::new(&cwd)).await }).await?;
-    with_position(&app, view).await
+    let Changed { view, notes } = detached(async move { queue::retry(&engine, &task, Path::new(&cwd)).await }).await?;
+    Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 
 pub(crate) async fn clean(app: AppState, request: CleanRequest) -> Result<CleanedTasks, ApiError> {

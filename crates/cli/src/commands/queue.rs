@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kugetsu_api::endpoint::{Endpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::task::{CleanRequest, TaskObject, TaskQuery, TasksQuery};
+use kugetsu_api::task::{CleanRequest, TaskKind, TaskObject, TaskQuery, TasksQuery};
 use kugetsu_domain::duration;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
@@ -153,6 +153,7 @@ async fn change(
                     let is_ending = cancels && task.run.state == TaskState::Running;
                     let text = format!("canceling {}", task.run.issue);
                     ui::line(if is_ending { text } else { format::task_status(&task) });
+                    task.notes.iter().for_each(ui::warning);
                 }
                 changed.push(task);
             }
@@ -225,7 +226,11 @@ fn print_table(tasks: &[TaskObject]) {
         // A task that waits for another issue says so.
         let waits = task.run.reason.as_ref().filter(|_| task.run.state == TaskState::Queued);
         let waits = waits.map(|reason| format!("({reason}) ")).unwrap_or_default();
-        row.push(format!("{waits}{}", own_words(&task.message)));
+        let message = match task.kind {
+            TaskKind::Push => "(push, without the agent)",
+            _ => own_words(&task.message),
+        };
+        row.push(format!("{waits}{message}"));
         row
     };
     let rows: Vec<Vec<String>> = tasks.iter().map(row).collect();

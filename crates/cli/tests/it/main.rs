@@ -22,6 +22,7 @@ mod messages;
 mod moved_home;
 mod opencode;
 mod pull_requests;
+mod push;
 mod queue;
 mod references;
 mod repos;

@@ -10,7 +10,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::run::{Outcome, RunState, Verdict};
 use kugetsu_domain::session::SessionState;
-use kugetsu_domain::task::{MAX_ATTEMPTS, TaskState};
+use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskKind, TaskState};
 use uuid::Uuid;
 
 use crate::world::{World, destroyed, outcome, worktree};
@@ -48,6 +48,23 @@ fn task_runs_to_its_end() {
     );
     assert_eq!(issue.run.map(|run| (run.state, run.ended_at)), Some((RunState::Done, Some(world.now))));
     assert_eq!((world.issue.lease(), world.issue.tasks.len()), (None, 0));
+}
+
+#[test]
+fn only_a_push_is_done_without_a_session() {
+    let mut world = World::new();
+    for (kind, is_done) in [(TaskKind::Start, false), (TaskKind::Continue, false), (TaskKind::Push, true)] {
+        let task = Task { kind, ..world.task() };
+        world.step(Event::TaskQueued { task: task.clone() }).unwrap();
+        let lease = world.claim(task.id);
+        let ended = world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) });
+        assert_eq!(ended.is_ok(), is_done, "{kind:?}");
+        if !is_done {
+            world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Failed) }).unwrap();
+        }
+    }
+    assert_eq!(world.issue.session, None);
+    assert!(!TaskKind::Push.needs_slot());
 }
 
 #[test]

@@ -151,11 +151,13 @@ async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<E
     Ok(Some(Event::RunnerLost { lease, loss, reason }))
 }
 
-/// Whether the attempt counts: it does if the agent was started, or if too many runs of the task ended before that.
+/// Whether the attempt counts: it does if the agent was started or the task needs none, or if too many runs of the task ended
+/// before that.
 async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, StoreError> {
     // The agent's errors are kept from its start on.
     let was_started = |run| engine.home().run(run).agent_errors().exists();
-    if was_started(lease.run) {
+    let needs_agent = issue.running_task().is_none_or(|task| task.kind.needs_agent());
+    if !needs_agent || was_started(lease.run) {
         return Ok(Loss::Disappeared);
     }
     let task = issue.running_task().map(|task| task.id);

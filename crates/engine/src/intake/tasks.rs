@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::ids::{IssueId, TaskId};
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
@@ -81,6 +81,7 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     let queued = match request.kind {
         WireKind::Start => start(engine, &request, &reference, draft, cwd).await,
         WireKind::Continue => continue_issue(engine, &request, &reference, draft, cwd).await,
+        WireKind::Push => push(engine, &request, &reference, draft, cwd).await,
         WireKind::Delegate | WireKind::Report => {
             Err(usage("messages for the coordinator are not queued this way").hint("kugetsu delegate \"<message>\""))
         }
@@ -130,10 +131,14 @@ impl Draft {
     }
 }
 
-/// Returns the message of the request. Without one, `start` takes the issue's title and description.
+/// Returns the message of the request. Without one, `start` takes the issue's title and description; `push` has none.
 fn message(request: &TaskRequest) -> Result<Option<String>, Problem> {
     let message = request.message.as_deref().unwrap_or_default().trim();
-    if message.is_empty() && request.kind == WireKind::Start {
+    let is_optional = match request.kind {
+        WireKind::Push => return Ok(None),
+        kind => kind == WireKind::Start,
+    };
+    if message.is_empty() && is_optional {
         return Ok(None);
     }
     if message.is_empty() {
@@ -257,6 +262,49 @@ async fn continue_issue(
         interrupt: request.interrupt,
     };
     store(engine, enqueue, &issue.reference, vec![]).await
+}
+
+/// Queues the push of an issue's work. Its agent is that of the work, which does not run.
+async fn push(
+    engine: &Engine,
+    request: &TaskRequest,
+    reference: &Reference,
+    draft: Draft,
+    cwd: &Path,
+) -> Result<Queued, Problem> {
+    let issue = resolve::issue(engine, reference, cwd).await?;
+    let name = &issue.reference;
+    refuse_the_coordinator(name)?;
+    refuse_cycle(engine, name, draft.after.as_ref()).await?;
+    refuse_while_attached(engine, &issue)?;
+    let conflict = |message: String| Problem::new(ProblemKind::Conflict, message);
+    if issue.state == IssueState::Destroyed {
+        return Err(conflict(format!("{name} has nothing to push: it was destroyed"))
+            .hint(format!("list its rescues with `kugetsu rescue list {name}`")));
+    }
+    if issue.worktree.is_none() && issue.live_run().is_none() {
+        return Err(conflict(format!("{name} has nothing to push: it has no worktree"))
+            .hint(format!("see why with `kugetsu why {name}`")));
+    }
+    let latest = engine.store().view(issue.id).await.map_err(store_failed)?.map(|view| view.task);
+    let agent = issue.session.as_ref().map(|session| session.agent.clone()).or(latest.map(|latest| latest.agent));
+    let agent = agent.unwrap_or_else(|| engine.settings().agent.default.clone());
+    let repo = engine.store().repo(&name.repo).await.map_err(store_failed)?;
+    let repo = repo.ok_or_else(|| internal("the issue's repository is not stored"))?;
+    let now = engine.now();
+    let task = Task { model: None, base: None, ..draft.task(TaskKind::Push, agent, request, now) };
+    let enqueue = Enqueue {
+        repo,
+        number: Some(name.number),
+        used_numbers: 0,
+        new_issue: issue.id,
+        title: issue.title.clone(),
+        pr_url: None,
+        task,
+        precondition: Precondition::Continuable,
+        interrupt: false,
+    };
+    store(engine, enqueue, name, vec![]).await
 }
 
 /// A session id may name it as well.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::{IssueId, TaskId};
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::IssueRef;
+use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::TaskState;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::error::StoreError;
@@ -65,6 +66,14 @@ pub async fn issue(engine: &Engine, reference: &str, cwd: &Path) -> Result<RunVi
 pub(crate) async fn ended_without_success(engine: &Engine, issue: IssueId) -> Result<Option<RunView>, StoreError> {
     let latest = engine.store().view(issue).await?;
     Ok(latest.filter(|latest| latest.task.state.is_final() && latest.task.state != TaskState::Done))
+}
+
+/// Whether the latest run of a task made commits that it could not push, so that a push alone may be enough.
+pub fn has_unpushed_commits(view: &RunView) -> bool {
+    let outcome = view.run.as_ref().and_then(|run| run.outcome.as_ref());
+    let has_files = view.worktree.is_some() && view.issue_state == IssueState::Open;
+    has_files
+        && outcome.is_some_and(|outcome| outcome.commits > 0 && !outcome.pushed && outcome.verdict != Verdict::Done)
 }
 
 /// Adds to the reason of a task that waits for another issue what that issue is now, unless it can still become done.

@@ -59,6 +59,9 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             } else if issue.state == IssueState::Open {
                 why.next.push(format!("continue it with `kugetsu continue {name} \"<message>\"`"));
             }
+            if tasks::has_unpushed_commits(&why.view) {
+                why.next.push(format!("push its commits without the agent: `kugetsu push {name}`"));
+            }
             if ended != TaskState::Done {
                 why.next.push(format!("retry it with `kugetsu queue retry {name}`"));
             }

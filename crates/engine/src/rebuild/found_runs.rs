@@ -26,6 +26,8 @@ pub(super) struct FoundRun {
     pub(super) task: TaskId,
     pub(super) repo: Repo,
     pub(super) number: u64,
+    /// Whether it only pushes.
+    pub(super) is_push: bool,
     pub(super) message: String,
     pub(super) agent: String,
     pub(super) model: Option<String>,
@@ -67,12 +69,14 @@ fn read(home: &Home, run: RunId) -> Option<FoundRun> {
     // Not as a `RunSpec`, which only a program of the same version reads.
     let spec: Value = serde_json::from_slice(&fs::read(directory.spec()).ok()?).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    let is_push = spec["work"]["push"].is_object();
+    let issue = &spec["work"][if is_push { "push" } else { "issue" }];
     let (repo, number) = match text(&spec["reference"])? {
         reference if reference == IssueRef::coordinator().to_string() => {
             let IssueRef { repo, number } = IssueRef::coordinator();
             (Repo { name: repo, kind: None, source: String::new() }, number)
         }
-        reference => repo_and_number(&reference, &spec["work"]["issue"])?,
+        reference => repo_and_number(&reference, issue)?,
     };
     Some(FoundRun {
         run,
@@ -80,10 +84,11 @@ fn read(home: &Home, run: RunId) -> Option<FoundRun> {
         task: spec["task"].as_str()?.parse().ok()?,
         repo,
         number,
+        is_push,
         message: text(&spec["message"])?,
         agent: text(&spec["agent"]["name"])?,
         model: text(&spec["model"]),
-        base: text(&spec["work"]["issue"]["base"]),
+        base: text(&issue["base"]),
         facts: facts(&directory.records()),
     })
 }

@@ -131,6 +131,7 @@ async fn replay(store: &Store, found: &FoundRun) -> Result<IssueId, StoreError> 
         None => {
             let kind = match (found.repo.name.base.is_coordinator(), &before) {
                 (true, _) => TaskKind::Delegate,
+                (false, _) if found.is_push => TaskKind::Push,
                 (false, Some(_)) => TaskKind::Continue,
                 (false, None) => TaskKind::Start,
             };

@@ -52,7 +52,8 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         Some(_) => {
             let query = ViewQuery::new(ViewFilter::Before(task.id)).limit(EARLIER_MESSAGES).with_messages();
             let earlier = engine.store().views(query).await?.views;
-            earlier.into_iter().rev().map(|view| view.task.message).collect()
+            let for_agents = earlier.into_iter().rev().filter(|view| view.task.kind.needs_agent());
+            for_agents.map(|view| view.task.message).collect()
         }
         None => vec![],
     };
@@ -66,7 +67,10 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let is_coordinator = issue.reference.is_coordinator();
     let work = match is_coordinator {
         true => Work::Coordination { tools: Tool::ALL.to_vec() },
-        false => Work::Issue(Box::new(issue_spec(engine, &settings, issue, task, lost).await?)),
+        false => {
+            let spec = Box::new(issue_spec(engine, &settings, issue, task, lost).await?);
+            if task.kind.needs_agent() { Work::Issue(spec) } else { Work::Push(spec) }
+        }
     };
     let spec = RunSpec {
         run: lease.run.to_string(),

@@ -128,6 +128,7 @@ impl Runner {
     /// `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
+        let has_agent = !matches!(self.spec.work, Work::Push(_));
         let mut words = script.split_whitespace();
         let command = words.next().unwrap_or_default();
         self.write(Body::Step { text: "the runner starts".to_owned() });
@@ -142,18 +143,22 @@ impl Runner {
         if command == "vanish-early" {
             return;
         }
-        std::fs::write(self.home.agent_errors(), "").unwrap();
+        if has_agent {
+            std::fs::write(self.home.agent_errors(), "").unwrap();
+        }
         match command {
             "vanish" => return,
             "stuck" => return pending().await,
             _ => {}
         }
-        self.write(Body::Session {
-            session: format!("session-of-{}", self.spec.issue),
-            agent: self.spec.agent.name.clone(),
-            model: None,
-            resumed: false,
-        });
+        if has_agent {
+            self.write(Body::Session {
+                session: format!("session-of-{}", self.spec.issue),
+                agent: self.spec.agent.name.clone(),
+                model: None,
+                resumed: false,
+            });
+        }
         self.report().await;
         let state = match command {
             "wait" => {

@@ -68,6 +68,37 @@ async fn run_that_is_lost_before_the_agent_begins_is_no_attempt() {
 }
 
 #[tokio::test]
+async fn push_needs_no_slot_and_is_there_after_a_restart() {
+    let world = World::new(0).await;
+    let daemon = world.daemon();
+    daemon.enqueue(1, TaskKind::Push, "wait", Precondition::Any).await;
+    daemon.until("the runner", async || world.machine.started().first().cloned()).await;
+    daemon.enqueue(1, TaskKind::Push, "push", Precondition::Any).await;
+    daemon.kill().await;
+
+    let daemon = world.daemon();
+    let issue = daemon.issue(1).await;
+    let kinds: Vec<TaskKind> = issue.tasks.iter().map(|task| task.kind).collect();
+    assert_eq!(kinds, [TaskKind::Push, TaskKind::Push]);
+    daemon.engine.apply(issue.id, Event::CancelRequested { task: issue.tasks[0].id }).await.unwrap();
+    let events = daemon.settled(1).await;
+    assert_eq!(daemon.state(1).await, "done");
+    assert_eq!(counts(&events).get("session_opened"), None);
+    let view = daemon.store.view(issue.id).await.unwrap().unwrap();
+    assert!(view.run.and_then(|run| run.outcome).is_some_and(|outcome| outcome.pushed));
+}
+
+#[tokio::test]
+async fn lost_push_is_tried_again_like_any_run() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    daemon.enqueue(1, TaskKind::Push, "vanish", Precondition::Any).await;
+    let events = daemon.settled(1).await;
+    assert_eq!(counts(&events)["runner_lost"], MAX_ATTEMPTS as usize);
+    assert_eq!(daemon.state(1).await, "failed");
+}
+
+#[tokio::test]
 async fn end_of_a_lost_run_is_in_its_records() {
     let world = World::new(1).await;
     let daemon = world.daemon();

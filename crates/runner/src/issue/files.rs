@@ -1,7 +1,7 @@
 //! Prepares the files of a run: updates the mirror, creates or opens the worktree, and rescues what a lost run left in it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kugetsu_agent::environment::Variable;
@@ -60,6 +60,8 @@ pub(crate) enum FilesError {
     Rescue(#[from] RescueError),
     #[error("the worktree is damaged ({damage}), and not all of it could be rescued: {unsaved}")]
     NotRescued { damage: Damage, unsaved: String, directory: PathBuf },
+    #[error("there is nothing to push: the worktree {} is missing", directory.display())]
+    NothingToPush { directory: PathBuf, issue: String },
     #[error(transparent)]
     Branch(#[from] InvalidBranchName),
     #[error(transparent)]
@@ -88,6 +90,10 @@ impl FilesError {
             Self::NotRescued { directory, .. } => {
                 Some(format!("move these files out of {}, then continue the issue", directory.display()))
             }
+            Self::NothingToPush { issue, .. } => Some(format!(
+                "`kugetsu continue {issue} \"<message>\"` creates it again from what was pushed; other work is in its rescues: \
+                 `kugetsu rescue list {issue}`"
+            )),
             Self::NoFreeBranch(_) => Some("delete branches on the server that are no longer needed".to_owned()),
             Self::Status(_) | Self::Branch(_) | Self::Oid(_) | Self::File(_) => None,
         }
@@ -100,20 +106,10 @@ impl FilesError {
 /// [`FilesError`]; a worktree that existed is unchanged.
 #[tracing::instrument(skip_all)]
 pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files, FilesError> {
-    let RunContext { home, spool, .. } = run;
-    let git = with_token(Git::find_with(lfs_variables(&run.variables)).await?, issue, run);
-    let token_variable = token_variable(issue);
-    let fetch_failed = |error| FilesError::Mirror { error, token_variable: token_variable.map(str::to_owned) };
+    let spool = &run.spool;
     let mut progress = progress_recorder(spool.clone());
-    spool.step("preparing the repository");
-    let path = home.mirrors().join(&issue.mirror);
-    let has_mirror = path.exists();
-    let mirror =
-        Mirror::open_or_create(&git, &path, &source(&issue.source), &mut progress).await.map_err(fetch_failed)?;
-
-    let (directory, relay) = home.files(&issue.directory);
-    let branch = BranchName::new(issue.branch.clone())?;
-    let preparation = Preparation { issue, spool, mirror, directory, relay, branch };
+    let has_mirror = run.home.mirrors().join(&issue.mirror).exists();
+    let preparation = Preparation::begin(issue, run, &mut progress).await?;
     let mirror = &preparation.mirror;
     match Worktree::open(mirror, &preparation.directory, &preparation.relay, &preparation.branch).await {
         Ok(worktree) => {
@@ -129,12 +125,50 @@ pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files
         Err(WorktreeError::Missing(_)) => {
             // New work has to start from the current state.
             if has_mirror {
-                mirror.update(&mut progress).await.map_err(fetch_failed)?;
+                mirror.update(&mut progress).await.map_err(|error| fetch_failed(issue, error))?;
             }
             preparation.create(&mut progress).await
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens the issue's worktree without changing it. Nothing is created, also not a worktree that is missing or damaged: it would lack what
+/// is to be pushed.
+///
+/// # Errors
+/// [`FilesError`].
+pub(crate) async fn open_to_push(issue: &IssueSpec, run: &RunContext) -> Result<Files, FilesError> {
+    let spool = &run.spool;
+    let mut progress = progress_recorder(spool.clone());
+    let missing = |directory: &Path| FilesError::NothingToPush {
+        directory: directory.to_owned(),
+        issue: run.spec.reference.clone(),
+    };
+    let (directory, _) = run.home.files(&issue.directory);
+    if !directory.exists() {
+        return Err(missing(&directory));
+    }
+    let preparation = Preparation::begin(issue, run, &mut progress).await?;
+    let Preparation { mirror, directory, relay, branch, .. } = &preparation;
+    match Worktree::open(mirror, directory, relay, branch).await {
+        Ok(worktree) => {
+            if let Err(error) = mirror.update(&mut progress).await {
+                spool.notice(format!("could not update the server's branches: {error}"));
+            }
+            match worktree.damage().await? {
+                // The inspection reports it.
+                Some(_) => preparation.files_of(worktree),
+                None => preparation.resume(worktree).await,
+            }
+        }
+        Err(WorktreeError::Missing(_)) => Err(missing(directory)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn fetch_failed(issue: &IssueSpec, error: MirrorError) -> FilesError {
+    FilesError::Mirror { error, token_variable: token_variable(issue).map(str::to_owned) }
 }
 
 /// The variable that holds the server's token.
@@ -173,7 +207,30 @@ struct Preparation<'a> {
     branch: BranchName,
 }
 
-impl Preparation<'_> {
+impl<'a> Preparation<'a> {
+    /// Opens or creates the mirror.
+    async fn begin(
+        issue: &'a IssueSpec,
+        run: &'a RunContext,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self, FilesError> {
+        let RunContext { home, spool, .. } = run;
+        let git = with_token(Git::find_with(lfs_variables(&run.variables)).await?, issue, run);
+        spool.step("preparing the repository");
+        let path = home.mirrors().join(&issue.mirror);
+        let mirror = Mirror::open_or_create(&git, &path, &source(&issue.source), progress).await;
+        let mirror = mirror.map_err(|error| fetch_failed(issue, error))?;
+        let (directory, relay) = home.files(&issue.directory);
+        let branch = BranchName::new(issue.branch.clone())?;
+        Ok(Self { issue, spool, mirror, directory, relay, branch })
+    }
+
+    fn files_of(self, worktree: Worktree) -> Result<Files, FilesError> {
+        let base = self.base_commit()?;
+        let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
+        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed, notes: Vec::new() })
+    }
+
     /// Continues in a worktree that exists. What a lost run left in it is rescued first: the agent may have been in the middle
     /// of a change.
     async fn resume(self, worktree: Worktree) -> Result<Files, FilesError> {
@@ -194,9 +251,7 @@ impl Preparation<'_> {
             self.spool.notice(format!("{gone}; its default branch is {default}"));
             notes.push(format!("The server has no branch {branch} any more, from which your work started. Its default branch is {default}."));
         }
-        let base = self.base_commit()?;
-        let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
-        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed, notes })
+        Ok(Files { notes, ..self.files_of(worktree)? })
     }
 
     async fn create(self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Files, FilesError> {

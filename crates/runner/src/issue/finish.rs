@@ -45,6 +45,7 @@ pub(crate) async fn finish(
     let spool = &run.spool;
     spool.step("inspecting the worktree");
     let mut result = inspect(files, issue, run, last_text, is_publishable(&end)).await;
+    let mut push_expired = false;
     let push = match &result {
         Ok(Inspected { status, inspection }) if is_publishable(&end) && inspection.damage.is_none() => {
             match head_to_push(status, files) {
@@ -54,6 +55,7 @@ pub(crate) async fn finish(
                         let landed = landed(head, files, spool, &interruption).await;
                         // The time was spent on a server that did not close the connection; the work is there.
                         if landed.is_none() || !matches!(interruption, Interruption::Expired(_)) {
+                            push_expired = matches!(interruption, Interruption::Expired(_));
                             end = interruption.into();
                         }
                         landed.unwrap_or(Push::None)
@@ -69,6 +71,9 @@ pub(crate) async fn finish(
         Err(error) => (Inspection { error: Some(error.to_string()), ..Inspection::default() }, None),
     };
     let (verdict, mut reason) = verdict(&end, &inspection, &push);
+    if push_expired {
+        reason = format!("{reason}; to push it without running the agent again: `kugetsu push {}`", run.spec.reference);
+    }
     if verdict != Verdict::Done
         && !matches!(end, End::Superseded)
         && let Some(problem) = save(&spool.mask(&reason), files, issue, spool).await

@@ -46,6 +46,11 @@ impl AgentOutcome {
         Self { end, usage: Usage::default(), last_text: String::new(), exited: false }
     }
 
+    /// The run starts no agent.
+    pub(crate) fn not_needed() -> Self {
+        Self::without_turn(End::NotNeeded)
+    }
+
     pub(crate) fn not_launched(error: LaunchError) -> Self {
         Self::failed(error)
     }
