@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use kugetsu_domain::reason::Reason;
+
 use crate::session_export::SessionExport;
 use crate::usage::Usage;
 
@@ -16,7 +18,7 @@ pub struct Turn {
     /// Whether the agent wrote text or called a tool. Reasoning alone is no answer.
     pub answered: bool,
     /// Why the end is not to be trusted, as a full sentence.
-    pub doubt: Option<String>,
+    pub doubt: Option<Reason>,
     /// Questions of this turn that were refused. The agent may have given up because of one without reporting it.
     pub refused: Vec<Refusal>,
     pub usage: Usage,
@@ -35,10 +37,9 @@ impl Turn {
     pub fn could_not_be_checked(&mut self, why: &str) {
         if self.stop == StopReason::EndTurn {
             self.doubt.get_or_insert_with(|| {
-                format!(
-                    "How the turn ended could not be checked, because the agent's record of the session cannot be read: {why}; \
-                     `kugetsu continue` resumes the work."
-                )
+                let text =
+                    "How the turn ended could not be checked, because the agent's record of the session cannot be read";
+                Reason::from(format!("{text}: {why}.")).hint(CONTINUE)
             });
         }
     }
@@ -53,9 +54,8 @@ impl Turn {
             last = Some(step);
         }
         let Some(last) = last else {
-            self.doubt.get_or_insert_with(|| {
-                "The agent's record of the session has no model answer of this turn.".to_owned()
-            });
+            self.doubt
+                .get_or_insert_with(|| "The agent's record of the session has no model answer of this turn.".into());
             return;
         };
         self.usage = usage;
@@ -64,27 +64,36 @@ impl Turn {
         }
         self.doubt = None;
         match (last.finish.as_deref(), &last.error) {
-            (_, Some(error)) => self.doubt = Some(format!("The model's last answer ended with an error: {error}.")),
+            (_, Some(error)) => {
+                self.doubt = Some(format!("The model's last answer ended with an error: {error}.").into());
+            }
             // The record does not dispel this doubt: it calls a step without any content complete.
             (Some("stop"), None) if !self.answered && self.refused.is_empty() => {
-                self.doubt = Some(NO_ANSWER.to_owned());
+                self.doubt = Some(no_answer());
             }
             (Some("stop"), None) => {}
             (Some("length"), None) => self.stop = StopReason::MaxTokens,
             (Some("content-filter"), None) => self.stop = StopReason::Refused,
             // opencode ends its turn on a refusal, which explains the end well enough.
             (Some("tool-calls"), None) if !self.refused.is_empty() => {}
-            (Some("tool-calls"), None) => self.doubt = Some(NO_ANSWER_TO_TOOL.to_owned()),
-            (Some("unknown") | None, None) => self.doubt = Some("The model's last answer broke off.".to_owned()),
+            (Some("tool-calls"), None) => self.doubt = Some(NO_ANSWER_TO_TOOL.into()),
+            (Some("unknown") | None, None) => self.doubt = Some("The model's last answer broke off.".into()),
             (Some(other), None) => {
-                self.doubt = Some(format!("The model's last answer ended for an unknown reason: {other:?}."));
+                self.doubt = Some(format!("The model's last answer ended for an unknown reason: {other:?}.").into());
             }
         }
     }
 }
 
 /// A doubt about turns without any answer.
-pub(crate) const NO_ANSWER: &str = "The model answered nothing, neither text nor a tool call; ask again with `kugetsu continue`, or with another model (--model).";
+pub(crate) fn no_answer() -> Reason {
+    Reason::from("The model answered nothing, neither text nor a tool call.")
+        .hint("ask again with `kugetsu continue`, or with another model (--model)")
+}
+
+/// A hint that always fits.
+const CONTINUE: &str = "`kugetsu continue` resumes the work";
+
 /// A doubt about turns that end between a tool call and the model's next answer.
 pub(crate) const NO_ANSWER_TO_TOOL: &str = "The turn ended after a tool call, without the model's answer to it.";
 
@@ -113,6 +122,8 @@ pub struct Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kugetsu_domain::reason::Reason;
+
     use crate::session_export::tests::export;
 
     fn checked(reasons: &[&str], doubt: Option<&str>, refused: bool) -> Turn {
@@ -121,7 +132,7 @@ mod tests {
         let mut turn = Turn {
             stop: StopReason::EndTurn,
             answered: true,
-            doubt: doubt.map(str::to_owned),
+            doubt: doubt.map(Reason::from),
             refused: Vec::from_iter(refused),
             usage: Usage::default(),
             started_at,
@@ -148,7 +159,7 @@ mod tests {
     fn turn_that_could_not_be_checked_is_doubted() {
         let mut turn = checked(&["stop"], None, false);
         turn.could_not_be_checked("it is cut off");
-        assert!(!turn.is_clean() && turn.doubt.as_deref().is_some_and(|doubt| doubt.contains("it is cut off")));
+        assert!(!turn.is_clean() && turn.doubt.as_ref().is_some_and(|doubt| doubt.text.contains("it is cut off")));
         let mut cancelled = Turn { stop: StopReason::Cancelled, doubt: None, ..turn };
         cancelled.could_not_be_checked("it is cut off");
         assert_eq!(cancelled.doubt, None, "its end is bad enough");
@@ -160,7 +171,7 @@ mod tests {
         let mut turn = checked(&["stop"], None, false);
         turn.answered = false;
         turn.check(&export(started_at, &["stop"]));
-        assert!(turn.doubt.as_deref().is_some_and(|doubt| doubt.contains("answered nothing")), "{turn:?}");
+        assert!(turn.doubt.as_ref().is_some_and(|doubt| doubt.text.contains("answered nothing")), "{turn:?}");
     }
 
     #[test]

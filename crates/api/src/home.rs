@@ -253,6 +253,32 @@ impl Home {
     }
 }
 
+/// The directory of a run could not be created.
+#[derive(Debug, Error)]
+pub enum RunHomeError {
+    #[error("could not create the run's directory: {0}")]
+    Directory(#[from] io::Error),
+    #[error("could not create the temporary directory {}: {error} (setting run.temp_dir)", path.display())]
+    Temporary { path: PathBuf, error: io::Error },
+}
+
+impl RunHomeError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Temporary { .. } => {
+                Some("choose another directory: `kugetsu config set run.temp_dir <directory>`".to_owned())
+            }
+        }
+    }
+
+    pub const fn io(&self) -> &io::Error {
+        match self {
+            Self::Directory(error) | Self::Temporary { error, .. } => error,
+        }
+    }
+}
+
 /// The layout of the directory of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunHome(PathBuf);
@@ -267,26 +293,20 @@ impl RunHome {
     }
 
     /// Creates the directory and the run's temporary directory, in it or in `elsewhere`.
-    pub fn create(&self, elsewhere: Option<&Path>) -> io::Result<()> {
+    pub fn create(&self, elsewhere: Option<&Path>) -> Result<(), RunHomeError> {
         let private = |recursive| {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(recursive).mode(0o700);
             builder
         };
-        let Some(elsewhere) = elsewhere else { return private(true).create(self.temporary_here()) };
+        let Some(elsewhere) = elsewhere else { return Ok(private(true).create(self.temporary_here())?) };
         private(true).create(&self.0)?;
         let temporary = elsewhere.join(self.temporary_name());
         private(true)
             .create(elsewhere)
             .and_then(|()| private(false).create(&temporary))
             .and_then(|()| symlink(&temporary, self.temporary_here()))
-            .map_err(|error| {
-                let path = temporary.display();
-                io::Error::other(format!(
-                    "could not create the temporary directory {path}: {error}; correct the setting run.temp_dir: \
-                     kugetsu config set run.temp_dir <directory>"
-                ))
-            })
+            .map_err(|error| RunHomeError::Temporary { path: temporary.clone(), error })
     }
 
     pub fn spec(&self) -> PathBuf {

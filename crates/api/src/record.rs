@@ -90,6 +90,9 @@ pub enum Body {
         /// `done`, `blocked`, `failed`, `timeout` or `canceled`.
         state: String,
         reason: String,
+        /// A command that the user can type next, or other advice. Earlier versions wrote it as a part of `reason`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
         /// The latest commit of the work.
         head_sha: Option<String>,
         /// Number of commits since `base_sha`.

@@ -35,6 +35,9 @@ pub struct RunObject {
     pub state: TaskState,
     /// The reason for the state, for people.
     pub reason: Option<String>,
+    /// A command that the user can type next, or other advice.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// The agent's ID of its session.
     pub session_id: Option<String>,
     /// The agent's name.

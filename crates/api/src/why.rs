@@ -14,6 +14,9 @@ pub struct WhyObject {
     pub state: TaskState,
     /// The reasons, most direct first; never empty.
     pub because: Vec<String>,
+    /// The hint of the most direct reason.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// Commands that the user can type.
     pub next: Vec<String>,
 }

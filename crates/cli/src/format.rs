@@ -34,6 +34,7 @@ pub(crate) fn print_run(run: &RunObject) {
     ui::piece(tone(run.state), run.state.name());
     ui::line(format!(" {}", run.issue));
     print_details(run);
+    print_hint(run.hint.as_deref());
 }
 
 pub(crate) fn print_task(task: &TaskObject) {
@@ -47,6 +48,14 @@ pub(crate) fn print_task(task: &TaskObject) {
     match task.kind {
         TaskKind::Push => print_field("kind", "push, without the agent"),
         _ => print_field("message", &task.message),
+    }
+    print_hint(task.run.hint.as_deref());
+}
+
+/// Prints the hint of a reason, if it has one, as those of errors are printed.
+pub(crate) fn print_hint(hint: Option<&str>) {
+    if let Some(hint) = hint {
+        ui::line(format!("hint: {}", one_line(hint)));
     }
 }
 

@@ -181,12 +181,14 @@ fn lines(body: &Body) -> Vec<Line> {
             one(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)))
         }
         Body::Lost { reason } => one(Tone::Bad, one_line(&format!("■ lost: {reason}"))),
-        Body::Ended { state, reason, commits, pushed, .. } => {
+        Body::Ended { state, reason, hint, commits, pushed, .. } => {
             let tone = if state == "done" { Tone::Good } else { Tone::Bad };
             // The reason of `done` already reports the commits.
             let commits = format::commits(*commits, *pushed).filter(|_| state != "done");
             let commits = commits.map(|commits| format!(" ({commits})")).unwrap_or_default();
-            one(tone, one_line(&format!("■ {state}: {reason}{commits}")))
+            let mut lines = one(tone, one_line(&format!("■ {state}: {reason}{commits}")));
+            lines.extend(hint.iter().flat_map(|hint| one(Tone::Plain, one_line(&format!("hint: {hint}")))));
+            lines
         }
         Body::Usage { .. } | Body::Text { .. } | Body::Thought { .. } => vec![],
     }

@@ -12,6 +12,7 @@ use crate::ids::{RunId, TaskId};
 use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
 use crate::pull_request::{PrLink, PrOrigin, PrState};
+use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, Task, TaskState};
@@ -83,10 +84,7 @@ pub enum Event {
     /// The user asked to remove the issue's files and session.
     DestroyRequested,
     /// The files could not be removed; what is left stays.
-    DestroyFailed {
-        /// For people.
-        reason: String,
-    },
+    DestroyFailed { reason: Reason },
     /// Files and session are removed.
     Destroyed {
         /// The rescue that holds what was not pushed.
@@ -275,7 +273,7 @@ fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Ti
         }
         issue.session = Some(Session { id, agent: task.agent.clone(), state });
     }
-    let reason = task.reason.clone().or_else(|| Some("it was started before kugetsu".to_owned()));
+    let reason = task.reason.clone().or_else(|| Some("it was started before kugetsu".into()));
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Adopted)?, ended_at: Some(now), reason, ..task });
     Ok(())
 }
@@ -357,23 +355,24 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
     }
     if task.cancel_requested {
         task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-        task.reason = Some(format!("canceled by the user; its runner could not report its end: {reason}"));
+        task.reason = Some(format!("canceled by the user; its runner could not report its end: {reason}").into());
         task.ended_at = Some(now);
     } else if loss == Loss::Overdue {
         task.state = TaskState::next(Some(task.state), Trigger::TimedOut)?;
-        task.reason = Some(reason.to_owned());
+        task.reason = Some(reason.into());
         task.ended_at = Some(now);
     } else if loss == Loss::BeforeTheAgent {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
-        task.reason = Some(format!("queued again, because the agent had not been started: {reason}"));
+        task.reason = Some(format!("queued again, because the agent had not been started: {reason}").into());
         return Ok(vec![]);
     } else if task.attempt < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
-        task.reason = Some(format!("queued again after attempt {} of {MAX_ATTEMPTS}: {reason}", task.attempt));
+        let reason = format!("queued again after attempt {} of {MAX_ATTEMPTS}: {reason}", task.attempt);
+        task.reason = Some(reason.into());
         return Ok(vec![]);
     } else {
         task.state = TaskState::next(Some(task.state), Trigger::Failed)?;
-        task.reason = Some(format!("gave up after {} attempts: {reason}", task.attempt));
+        task.reason = Some(format!("gave up after {} attempts: {reason}", task.attempt).into());
         task.ended_at = Some(now);
     }
     Ok(vec![Effect::Rescue { run: run_id }, Effect::Report { task: id, version }])
@@ -388,7 +387,7 @@ fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, 
         return Ok(vec![Effect::CancelRun { run }]);
     }
     task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-    task.reason = Some("canceled while queued".to_owned());
+    task.reason = Some("canceled while queued".into());
     task.ended_at = Some(now);
     Ok(vec![Effect::Report { task: id, version }])
 }

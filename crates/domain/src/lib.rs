@@ -13,6 +13,7 @@ pub mod issue;
 pub mod machine;
 pub mod naming;
 pub mod pull_request;
+pub mod reason;
 pub mod redact;
 pub mod reference;
 pub mod rescue_time;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::ids::{RunId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
+use crate::reason::Reason;
 
 /// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -211,8 +212,7 @@ pub struct Usage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub verdict: Verdict,
-    /// For people.
-    pub reason: String,
+    pub reason: Reason,
     /// The head of the branch, as a hexadecimal object name.
     pub head_sha: Option<String>,
     /// Number of commits on top of the base.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::ids::{IssueId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
+use crate::reason::Reason;
 
 /// State of a task. Scripts rely on the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,8 +217,8 @@ pub struct Task {
     pub queued_at: Timestamp,
     /// When it reached a final state.
     pub ended_at: Option<Timestamp>,
-    /// Why it is in its state, for people.
-    pub reason: Option<String>,
+    /// Why it is in its state.
+    pub reason: Option<Reason>,
 }
 
 impl Task {

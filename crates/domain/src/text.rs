@@ -1,6 +1,4 @@
-//! Text for messages: numbers with nouns, errors with hints, and words quoted for a shell.
-
-use std::fmt::Display;
+//! Text for messages: numbers with nouns, and words quoted for a shell.
 
 /// The number with its noun, in the plural unless the number is 1: `1 commit`, `2 commits`.
 pub fn counted(count: u64, noun: &str) -> String {
@@ -17,14 +15,6 @@ pub fn shell_word(text: &str) -> String {
     match !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@:".contains(c)) {
         true => text.to_owned(),
         false => shell_quoted(text),
-    }
-}
-
-/// An error and its hint in one line, for a text that has no hint of its own.
-pub fn with_hint(error: &impl Display, hint: Option<String>) -> String {
-    match hint {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! A run of the coordinator: it has tools instead of a worktree, and may write next to nothing.
 
 use kugetsu_api::run_spec::{SandboxChoice, Tool};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
-use kugetsu_domain::text::with_hint;
 use kugetsu_process::sandbox::{Backend, Sandbox, best_backend};
 
 use crate::control::interrupts::Interrupts;
@@ -26,23 +26,23 @@ pub(crate) async fn coordinate(run: &RunContext, tools: &[Tool], mut interrupts:
 
 /// # Errors
 /// Why the agent could not be started, for the run's reason.
-async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Interrupts) -> Result<RunResult, String> {
-    let agent = Agent::of(run).map_err(|error| with_hint(&error, error.hint()))?;
+async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Interrupts) -> Result<RunResult, Reason> {
+    let agent = Agent::of(run).map_err(|error| Reason::new(&error, error.hint()))?;
     let backend = sandbox_backend(run).await?;
     let workspace = Workspace::prepare(&run.home, backend.is_some())
-        .map_err(|error| format!("could not prepare the coordinator's directory: {error}"))?;
+        .map_err(|error| Reason::from(format!("could not prepare the coordinator's directory: {error}")))?;
     let user = UserHome::from_environment();
     workspace
         .agent
         .copy_settings(&agent.profile, &user)
         .await
-        .map_err(|error| format!("could not copy the agent's settings for the coordinator: {error}"))?;
+        .map_err(|error| Reason::from(format!("could not copy the agent's settings for the coordinator: {error}")))?;
     if let Err(error) = workspace.agent.copy_login(&agent.profile, &user) {
         run.spool.notice(format!("could not copy the agent's login for the coordinator: {error}"));
     }
     let server = ToolServer::start(&run.home, &run.spec.task, tools, &workspace.directory)
         .await
-        .map_err(|error| format!("could not serve the coordinator's tools: {error}"))?;
+        .map_err(|error| Reason::from(format!("could not serve the coordinator's tools: {error}")))?;
     let launch = AgentLaunch {
         directory: workspace.directory.clone(),
         env: workspace.agent.env(),
@@ -57,7 +57,7 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     let AgentOutcome { end, usage, last_text, .. } = run_turn(run, &agent, &launch, &source, interrupts).await;
     interrupts.clocks.agent_is_gone();
     let (verdict, reason) = verdict(&end, &Inspection::default(), &Push::None);
-    let reason = if verdict == Verdict::Done { report(&last_text) } else { reason };
+    let reason = if verdict == Verdict::Done { report(&last_text).into() } else { reason };
     Ok(RunResult { verdict, reason, ..RunResult::without_work(&end) }.with_usage(&usage))
 }
 
@@ -65,7 +65,7 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
 ///
 /// # Errors
 /// The machine has no sandbox.
-async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, String> {
+async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, Reason> {
     if run.spec.sandbox == SandboxChoice::Off {
         run.spool.notice("the coordinator runs without a sandbox: pm.cage is off");
         return Ok(None);
@@ -76,10 +76,11 @@ async fn sandbox_backend(run: &RunContext) -> Result<Option<Backend>, String> {
             Ok(Some(backend))
         }
         Ok(Err(error)) => {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            Err(format!("{error}{hint}; to run the coordinator without a sandbox: kugetsu config set pm.cage off"))
+            let off = "to run the coordinator without a sandbox: `kugetsu config set pm.cage off`".to_owned();
+            let hints: Vec<String> = error.hint().into_iter().chain([off]).collect();
+            Err(Reason::from(error.to_string()).hint(hints.join("; ")))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.to_string().into()),
     }
 }
 

@@ -9,8 +9,8 @@ use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::record::Body;
 use kugetsu_api::run_spec::{IssueSpec, Work};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::redact::Redactor;
-use kugetsu_domain::text::with_hint;
 use kugetsu_git::worktree::lock::hold;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -84,7 +84,8 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {
         state: result.verdict.name().to_owned(),
-        reason: result.reason,
+        reason: result.reason.text,
+        hint: result.reason.hint,
         head_sha: result.head.map(|head| head.to_string()),
         commits: result.commits,
         pushed: result.pushed,
@@ -130,7 +131,7 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
     let preparation = async { if needs_agent { prepare(issue, run).await } else { open_to_push(issue, run).await } };
     let files = match interrupts.unless_interrupted(preparation).await {
         Ok(Ok(files)) => files,
-        Ok(Err(error)) => return RunResult::without_work(&End::Failed(with_hint(&error, error.hint()))),
+        Ok(Err(error)) => return RunResult::without_work(&End::Failed(Reason::new(&error, error.hint()))),
         Err(interruption) => return RunResult::without_work(&interruption.into()),
     };
     // Held until the run has ended: no other run, no removal and no attached user may use worktree and session meanwhile.
@@ -139,7 +140,7 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
         Ok(None) => return RunResult::without_work(&End::Attached),
         Err(error) => {
             let why = format!("cannot lock {}: {error}", files.worktree.dir().display());
-            return RunResult::without_work(&End::Failed(why));
+            return RunResult::without_work(&End::Failed(why.into()));
         }
     };
     let AgentOutcome { end, usage, last_text, .. } = match needs_agent {

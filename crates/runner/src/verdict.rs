@@ -3,6 +3,7 @@
 
 use kugetsu_agent::{SessionId, StopReason, Turn, Usage};
 use kugetsu_api::run::Usage as WireUsage;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::text::counted;
 use kugetsu_git::names::Oid;
@@ -23,7 +24,7 @@ pub(crate) enum End {
     /// The run only pushes: it starts no agent.
     NotNeeded,
     /// The agent, its model or the host failed.
-    Failed(String),
+    Failed(Reason),
     Expired(Expired),
     /// The run was canceled.
     Canceled,
@@ -40,7 +41,7 @@ impl From<Interruption> for End {
             Interruption::Canceled => Self::Canceled,
             Interruption::Superseded => Self::Superseded,
             Interruption::RecordsBroken(why) => {
-                Self::Failed(format!("cannot write the run's records: {why}; is the disk full?"))
+                Self::Failed(format!("cannot write the run's records: {why}; is the disk full?").into())
             }
         }
     }
@@ -92,16 +93,16 @@ pub(crate) enum Push {
         is_new: bool,
     },
     /// Only the user can make it work: credentials, a protected branch, commits of others.
-    NeedsPerson(String),
+    NeedsPerson(Reason),
     /// It failed, and may work another time.
-    Failed(String),
+    Failed(Reason),
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct RunResult {
     pub(crate) verdict: Verdict,
-    pub(crate) reason: String,
+    pub(crate) reason: Reason,
     pub(crate) head: Option<Oid>,
     pub(crate) commits: u64,
     pub(crate) pushed: bool,
@@ -136,13 +137,14 @@ pub(crate) fn is_publishable(end: &End) -> bool {
     }
 }
 
-pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, String) {
+pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
     match end {
-        End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".to_owned()),
-        End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept")),
+        End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".into()),
+        End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
         End::Failed(why) => (Verdict::Failed, why.clone()),
         End::Attached => {
-            (Verdict::Blocked, format!("{ATTACHED}; detach, then run the task again with `kugetsu queue retry`"))
+            let hint = "detach, then run the task again with `kugetsu queue retry`";
+            (Verdict::Blocked, Reason::from(ATTACHED).hint(hint))
         }
         End::Turn { turn, .. } => of_turn(turn, inspection, push),
         End::NotNeeded => of_push(inspection, push),
@@ -151,14 +153,13 @@ pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdi
 
 /// The verdict on a run that only pushes. It is only `done` if the server has the branch: an issue that comes after this one
 /// must not begin because there was nothing to push.
-fn of_push(inspection: &Inspection, push: &Push) -> (Verdict, String) {
+fn of_push(inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
     let Inspection { issue, branch, commits, .. } = inspection;
     match of_inspection(inspection, push, "") {
         (Verdict::Done, _) if *push == Push::None && *commits == 0 => (
             Verdict::Failed,
-            format!(
-                "there is nothing to push: {branch} has no commits; `kugetsu continue {issue} \"<message>\"` starts the agent"
-            ),
+            Reason::from(format!("there is nothing to push: {branch} has no commits"))
+                .hint(format!("`kugetsu continue {issue} \"<message>\"` starts the agent")),
         ),
         verdict => verdict,
     }
@@ -166,20 +167,19 @@ fn of_push(inspection: &Inspection, push: &Push) -> (Verdict, String) {
 
 /// The end of a turn is not the end of a task: a turn that ended without an error is only `done` if nothing was refused,
 /// the worktree could be inspected, and all work was pushed. The first thing that is wrong decides.
-fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, String) {
-    let failed = |why: &str| (Verdict::Failed, why.to_owned());
+fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
+    let failed = |why: &str| (Verdict::Failed, Reason::from(why));
+    let may_continue = |why: &str| (Verdict::Failed, Reason::from(why).hint("`kugetsu continue` resumes the work"));
     if let Some(doubt) = &turn.doubt {
-        return failed(doubt);
+        return (Verdict::Failed, doubt.clone());
     }
     match turn.stop {
         StopReason::EndTurn => {}
         StopReason::MaxTokens => {
-            return failed("the model's answer reached its maximum length; `kugetsu continue` resumes the work");
+            return may_continue("the model's answer reached its maximum length");
         }
         StopReason::MaxRequests => {
-            return failed(
-                "the agent reached its maximum number of model requests per turn; `kugetsu continue` resumes the work",
-            );
+            return may_continue("the agent reached its maximum number of model requests per turn");
         }
         StopReason::Refused => return failed("the model refused to continue"),
         StopReason::Cancelled => return failed("the agent reported a cancelled turn, but nothing had cancelled it"),
@@ -191,44 +191,36 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Strin
         };
         return (
             Verdict::Blocked,
-            format!("the agent was denied permission: {} ({}){more}", refusal.title, refusal.reason),
+            format!("the agent was denied permission: {} ({}){more}", refusal.title, refusal.reason).into(),
         );
     }
     of_inspection(inspection, push, "the agent ended its turn; ")
 }
 
 /// The verdict on a turn that ended well, or on a run without one; `began` begins the reason if nothing was pushed.
-fn of_inspection(inspection: &Inspection, push: &Push, began: &str) -> (Verdict, String) {
+fn of_inspection(inspection: &Inspection, push: &Push, began: &str) -> (Verdict, Reason) {
     if let Some(error) = &inspection.error {
-        return (Verdict::Failed, format!("{began}the worktree could not be inspected: {error}"));
+        return (Verdict::Failed, format!("{began}the worktree could not be inspected: {error}").into());
     }
     if let Some(damage) = &inspection.damage {
-        return (
-            Verdict::Blocked,
-            format!(
-                "the worktree is damaged: {damage}; nothing was pushed; the next run creates it again: `kugetsu continue {} \
-                 \"check what is left of the work\"`",
-                inspection.issue
-            ),
+        let hint = format!(
+            "the next run creates it again: `kugetsu continue {} \"check what is left of the work\"`",
+            inspection.issue
         );
+        let reason = format!("the worktree is damaged: {damage}; nothing was pushed");
+        return (Verdict::Blocked, Reason::from(reason).hint(hint));
     }
     if let Some((operation, ending)) = inspection.unfinished.first() {
-        return (
-            Verdict::Blocked,
-            format!(
-                "{operation} is unfinished, so nothing was pushed; end it with `kugetsu continue {} \"finish or abort \
-                 {operation}\"`, or in the worktree: {ending}",
-                inspection.issue
-            ),
+        let hint = format!(
+            "end it with `kugetsu continue {} \"finish or abort {operation}\"`, or in the worktree: {ending}",
+            inspection.issue
         );
+        let reason = format!("{operation} is unfinished, so nothing was pushed");
+        return (Verdict::Blocked, Reason::from(reason).hint(hint));
     }
     let (ending, is_new) = match push {
-        Push::NeedsPerson(why) => {
-            return (Verdict::Blocked, format!("could not push the work: {why}; then {}", push_again(inspection)));
-        }
-        Push::Failed(why) => {
-            return (Verdict::Failed, format!("could not push the work: {why}; {}", push_again(inspection)));
-        }
+        Push::NeedsPerson(why) => return (Verdict::Blocked, not_pushed(why, "then ", inspection)),
+        Push::Failed(why) => return (Verdict::Failed, not_pushed(why, "", inspection)),
         Push::Done { branch, is_new } => {
             (format!("{} pushed to {branch}", counted(inspection.commits, "commit")), *is_new)
         }
@@ -236,10 +228,20 @@ fn of_inspection(inspection: &Inspection, push: &Push, began: &str) -> (Verdict,
         Push::None => (format!("{began}no commits"), false),
     };
     match (left_behind(inspection), what_to_do(inspection, is_new)) {
-        (left, Some(todo)) => (Verdict::Blocked, format!("{ending}, but {left}; {todo}")),
-        (left, None) if left.is_empty() => (Verdict::Done, ending),
-        (left, None) => (Verdict::Done, format!("{ending}; {left}")),
+        (left, Some(todo)) => (Verdict::Blocked, Reason::from(format!("{ending}, but {left}")).hint(todo)),
+        (left, None) if left.is_empty() => (Verdict::Done, ending.into()),
+        (left, None) => (Verdict::Done, format!("{ending}; {left}").into()),
     }
+}
+
+/// `then` begins the hint if the error has one, which has to be followed first.
+fn not_pushed(why: &Reason, then: &str, inspection: &Inspection) -> Reason {
+    let again = push_again(inspection);
+    let hint = match &why.hint {
+        Some(hint) => format!("{hint}; {then}{again}"),
+        None => again,
+    };
+    why.clone().of("could not push the work").hint(hint)
 }
 
 fn push_again(Inspection { issue, .. }: &Inspection) -> String {
@@ -314,7 +316,7 @@ mod tests {
         Push::Done { branch: "kugetsu/1-x".to_owned(), is_new }
     }
 
-    fn ended_well(inspection: &Inspection, push: &Push) -> (Verdict, String) {
+    fn ended_well(inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
         of_inspection(inspection, push, "the agent ended its turn; ")
     }
 
@@ -322,13 +324,14 @@ mod tests {
     fn push_is_done_only_if_the_server_has_the_branch() {
         let with_commits = Inspection { commits: 2, ..inspection() };
         let push = |inspection: &Inspection, push: &Push| verdict(&End::NotNeeded, inspection, push);
-        assert_eq!(push(&with_commits, &pushed(true)), (Verdict::Done, "2 commits pushed to kugetsu/1-x".to_owned()));
+        assert_eq!(push(&with_commits, &pushed(true)), (Verdict::Done, "2 commits pushed to kugetsu/1-x".into()));
         assert_eq!(push(&with_commits, &pushed(false)).0, Verdict::Done);
         // They were merged.
-        assert_eq!(push(&with_commits, &Push::None), (Verdict::Done, "no new commits".to_owned()));
+        assert_eq!(push(&with_commits, &Push::None), (Verdict::Done, "no new commits".into()));
         let (verdict, reason) = push(&inspection(), &Push::None);
         assert_eq!(verdict, Verdict::Failed);
-        assert!(reason.starts_with("there is nothing to push: kugetsu/1-x has no commits; "), "{reason}");
+        assert_eq!(reason.text, "there is nothing to push: kugetsu/1-x has no commits");
+        assert!(reason.hint.unwrap().starts_with("`kugetsu continue local/demo#1"));
         let uncommitted = Inspection { uncommitted: 1, uncommitted_names: vec!["a".to_owned()], ..inspection() };
         assert_eq!(push(&uncommitted, &Push::None).0, Verdict::Blocked);
         assert_eq!(push(&uncommitted, &pushed(true)).0, Verdict::Blocked);
@@ -340,9 +343,9 @@ mod tests {
 
     #[test]
     fn a_push_that_did_not_work_names_the_command_that_only_pushes() {
-        for failed in [Push::NeedsPerson("refused".to_owned()), Push::Failed("no network".to_owned())] {
+        for failed in [Push::NeedsPerson("refused".into()), Push::Failed("no network".into())] {
             let (_, reason) = ended_well(&Inspection { commits: 1, ..inspection() }, &failed);
-            assert!(reason.contains("`kugetsu push local/demo#1`"), "{reason}");
+            assert!(reason.hint.unwrap().contains("`kugetsu push local/demo#1`"));
         }
     }
 
@@ -352,13 +355,9 @@ mod tests {
         let inspection = Inspection { commits: 2, uncommitted: 4, uncommitted_names: names, ..inspection() };
         let (verdict, reason) = ended_well(&inspection, &pushed(true));
         assert_eq!(verdict, Verdict::Blocked);
-        assert!(
-            reason.starts_with(
-                "2 commits pushed to kugetsu/1-x, but 4 files are not committed: a, b, c, ...; `kugetsu continue local/demo#1"
-            ),
-            "{reason}"
-        );
-        assert!(reason.contains("run.uncommitted"), "{reason}");
+        assert_eq!(reason.text, "2 commits pushed to kugetsu/1-x, but 4 files are not committed: a, b, c, ...");
+        let hint = reason.hint.unwrap();
+        assert!(hint.starts_with("`kugetsu continue local/demo#1 ") && hint.contains("run.uncommitted"), "{hint}");
     }
 
     #[test]
@@ -366,11 +365,12 @@ mod tests {
         let inspection = Inspection { left_behind: vec![left("stash 1234")], ..inspection() };
         let (verdict, reason) = ended_well(&inspection, &Push::None);
         assert_eq!(verdict, Verdict::Blocked);
-        assert!(reason.starts_with("the agent ended its turn; no commits, but not pushed: stash 1234; "), "{reason}");
+        assert_eq!(reason.text, "the agent ended its turn; no commits, but not pushed: stash 1234");
+        assert!(reason.hint.is_some());
         assert_eq!(ended_well(&inspection, &pushed(false)).0, Verdict::Blocked);
         let (verdict, reason) = ended_well(&inspection, &pushed(true));
         assert_eq!(
-            (verdict, reason.as_str()),
+            (verdict, reason.text.as_str()),
             (Verdict::Done, "0 commits pushed to kugetsu/1-x; not pushed: stash 1234")
         );
         let accepted = Left { is_accepted: true, ..left("stash 1234") };
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn turn_without_changes_is_done() {
         let (verdict, reason) = ended_well(&inspection(), &Push::None);
-        assert_eq!((verdict, reason.as_str()), (Verdict::Done, "the agent ended its turn; no commits"));
+        assert_eq!((verdict, reason.text.as_str()), (Verdict::Done, "the agent ended its turn; no commits"));
     }
 
     #[test]
@@ -396,6 +396,7 @@ mod tests {
         let unfinished = vec![("a rebase".to_owned(), "`git rebase --abort`")];
         let (verdict, reason) = ended_well(&Inspection { unfinished, ..inspection() }, &Push::None);
         assert_eq!(verdict, Verdict::Blocked);
-        assert!(reason.starts_with("a rebase is unfinished, so nothing was pushed"), "{reason}");
+        assert_eq!(reason.text, "a rebase is unfinished, so nothing was pushed");
+        assert!(reason.hint.unwrap().contains("`git rebase --abort`"));
     }
 }

@@ -94,6 +94,7 @@ pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, A
         issue: why.view.reference.to_string(),
         state: why.view.task.state,
         because: why.because,
+        hint: why.hint,
         next: why.next,
     })
 }

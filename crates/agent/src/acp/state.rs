@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kugetsu_domain::reason::Reason;
+
 use crate::profile::Quirks;
-use crate::turn::{NO_ANSWER, NO_ANSWER_TO_TOOL, StopReason};
+use crate::turn::{NO_ANSWER_TO_TOOL, StopReason, no_answer};
 use crate::usage::Usage;
 
 /// Successive broken answers after which the turn is cancelled. opencode 1.18.33 requests another answer at once, endlessly
@@ -159,28 +161,28 @@ impl SessionState {
         stop_reason: &str,
         reported: Usage,
         any_refused: bool,
-    ) -> (StopReason, Option<String>) {
-        let doubt = |text: &str| (StopReason::EndTurn, Some(text.to_owned()));
+    ) -> (StopReason, Option<Reason>) {
+        let doubt = |reason| (StopReason::EndTurn, Some(reason));
         match stop_reason {
             "cancelled" => return (StopReason::Cancelled, None),
             "max_tokens" => return (StopReason::MaxTokens, None),
             "max_turn_requests" => return (StopReason::MaxRequests, None),
             "refusal" => return (StopReason::Refused, None),
             "end_turn" => {}
-            other => return doubt(&format!("The agent stopped for an unknown reason: {other:?}.")),
+            other => return doubt(format!("The agent stopped for an unknown reason: {other:?}.").into()),
         }
         // A refused question explains a turn without a last answer.
         if any_refused {
             return (StopReason::EndTurn, None);
         }
         if self.quirks.reports_last_step && reported.total_tokens() == 0 {
-            return doubt("The model's last answer broke off, or its provider does not count tokens.");
+            return doubt("The model's last answer broke off, or its provider does not count tokens.".into());
         }
         if !self.turn.answered {
-            return doubt(NO_ANSWER);
+            return doubt(no_answer());
         }
         if self.turn.tool_since_answer && self.quirks.retries_broken_answers {
-            return doubt(NO_ANSWER_TO_TOOL);
+            return doubt(NO_ANSWER_TO_TOOL.into());
         }
         (StopReason::EndTurn, None)
     }

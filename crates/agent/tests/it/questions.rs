@@ -51,7 +51,7 @@ async fn refused_question_is_reported() {
     })
     .await;
     assert_eq!(outcome, json!({"outcome": "selected", "optionId": "reject"}));
-    assert_eq!((turn.stop, turn.doubt.as_deref()), (StopReason::EndTurn, None));
+    assert_eq!((turn.stop, &turn.doubt), (StopReason::EndTurn, &None));
     assert_eq!(turn.refused.len(), 1);
     assert_eq!(turn.refused[0].title, "rm -rf /");
     assert!(!turn.is_clean());

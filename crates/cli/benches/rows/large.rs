@@ -101,7 +101,7 @@ async fn finish(store: &Store, issue: IssueId, task: TaskId) {
     apply(Event::SessionOpened { lease, session: format!("ses_{task}") }).await;
     let outcome = Outcome {
         verdict: Verdict::Done,
-        reason: "the agent ended its turn; no commits".to_owned(),
+        reason: "the agent ended its turn; no commits".into(),
         head_sha: Some("1".repeat(40)),
         commits: 0,
         pushed: false,

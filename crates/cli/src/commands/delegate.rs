@@ -153,6 +153,7 @@ fn print_end(last: &TaskObject, all: &DelegateObject, json: bool) -> Result<Exit
     } else {
         ui::toned(format::tone(last.run.state), last.run.state.name());
         ui::line(last.run.reason.as_deref().unwrap_or_default());
+        format::print_hint(last.run.hint.as_deref());
         for run in &all.asked {
             ui::toned(Tone::Dim, format!("  {} is {}", run.issue, run.state.name()));
         }

@@ -39,6 +39,7 @@ pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
     for reason in &why.because {
         ui::line(format!("  {reason}"));
     }
+    format::print_hint(why.hint.as_deref());
     for next in &why.next {
         ui::toned(Tone::Dim, format!("  {next}"));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::CustomProfile;
 use kugetsu_api::home::Home;
-use kugetsu_domain::text::with_hint;
+use kugetsu_domain::reason::Reason;
 use kugetsu_engine::Settings;
 use kugetsu_engine::schema::{Config, defaults};
 use kugetsu_forge::repositories::Repositories;
@@ -184,7 +184,10 @@ impl Resolved {
         let servers = Servers::new(list.clone(), default).unwrap_or_else(|error| {
             let key = Key::new("server", None, "default");
             let origin = values.remove(&key).map_or(Origin::Default, |(_, origin)| origin);
-            let error = ConfigError { key: Some(key), ..ConfigError::new(&origin, with_hint(&error, error.hint())) };
+            let error = ConfigError {
+                key: Some(key),
+                ..ConfigError::new(&origin, Reason::new(&error, error.hint()).in_one_line())
+            };
             unknown_default = Some((origin, error));
             Servers::new(list, None).unwrap_or_default()
         });
@@ -196,8 +199,8 @@ fn repositories(home: &Home, servers: &Servers, warnings: &mut Vec<String>) -> R
     let path = home.repositories();
     let Some(text) = text(&path)? else { return Ok(Repositories::default()) };
     let (repositories, invalid) = Repositories::parse(&text, &servers.known())
-        .map_err(|error| ConfigError::new(path.display(), with_hint(&error, error.hint())))?;
-    warnings.extend(invalid.iter().map(|error| with_hint(error, error.hint())));
+        .map_err(|error| ConfigError::new(path.display(), Reason::new(&error, error.hint()).in_one_line()))?;
+    warnings.extend(invalid.iter().map(|error| Reason::new(error, error.hint()).in_one_line()));
     Ok(repositories)
 }
 

@@ -306,6 +306,7 @@ fn runner_of_version_0_1_reports_to_a_newer_daemon() {
     assert!(response.ends_with(&format!("{{\"offset\":{acknowledged},\"over\":false}}")), "{response}");
     let run = world.await_state(&reference, "blocked");
     assert_eq!((&run["reason"], &run["usage"]["cost_usd"]), (&"from an older runner".into(), &0.5.into()), "{run}");
+    assert!(run["hint"].is_null(), "records of older runners have none: {run}");
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn init_imports_an_early_home_in_place_and_keeps_its_session() {
 
     let listed = machine.world.latest("github.com/acme/api#14");
     assert_eq!(listed["session_id"], "ses_2b4eb7afbffezJwifgucdIs14x");
-    assert!(listed["reason"].as_str().unwrap().contains("kugetsu continue"), "{listed}");
+    assert!(listed["hint"].as_str().unwrap().contains("kugetsu continue"), "{listed}");
     let run = machine.continue_issue("github.com/acme/api#14", &["history", "pwd", "commit all of it"]);
     assert_eq!(run["session_id"], "ses_2b4eb7afbffezJwifgucdIs14x");
     assert_eq!((run["pushed"].as_bool(), run["branch"].as_str()), (Some(true), Some("fix/issue-14")));

@@ -205,7 +205,7 @@ fn coordinator_needs_a_sandbox_unless_it_is_turned_off() {
         let task = world.json(["queue", "show", "pm", "--json"]);
         if task["state"] == "failed" { Ok(task) } else { Err(task) }
     });
-    assert!(refused["reason"].as_str().unwrap().contains("kugetsu config set pm.cage off"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("kugetsu config set pm.cage off"), "{refused}");
     assert!(world.home.kugetsu().join("second").exists());
     assert!(world.run(["logs", "pm"]).contains("pm.cage is off"), "every run reports it");
     assert!(!["first", "third"].iter().any(|file| world.home.kugetsu().join(file).exists()));

@@ -43,6 +43,7 @@ fn run_object_has_exactly_the_documented_fields() {
             "destroyed",
             "ended_at",
             "head_sha",
+            "hint",
             "issue",
             "pr_url",
             "pushed",
@@ -205,7 +206,8 @@ fn uncommitted_files_block_the_task() {
     assert_eq!((&run["pushed"], &run["commits"]), (&false.into(), &0.into()));
     let reason = run["reason"].as_str().unwrap();
     assert!(reason.contains("no commits") && reason.contains("left.txt"), "{reason}");
-    assert!(reason.contains("kugetsu continue local/demo#1"), "{reason}");
+    assert!(!reason.contains("kugetsu continue"), "{reason}");
+    assert!(run["hint"].as_str().unwrap().contains("kugetsu continue local/demo#1"), "{run}");
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn base_and_model_options_are_used() {
     let model = ["start", ".", &message, "--model", "scripted/three", "--wait", "--json"];
     let (run, code) = crate::world::ended(&world.try_in(repository.path(), model));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
-    assert!(run["reason"].as_str().unwrap().contains("scripted/two"), "the models are listed: {run}");
+    assert!(run["hint"].as_str().unwrap().contains("scripted/two"), "the models are listed: {run}");
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn task_runs_to_its_end() {
     assert_eq!(effects, [Effect::Report { task, version: 0 }]);
     let ended = &issue.tasks[0];
     assert_eq!(
-        (ended.state, ended.reason.as_deref(), ended.ended_at),
-        (TaskState::Done, Some("it is done"), Some(world.now))
+        (ended.state, ended.reason.clone(), ended.ended_at),
+        (TaskState::Done, Some("it is done".into()), Some(world.now))
     );
     assert_eq!(issue.run.map(|run| (run.state, run.ended_at)), Some((RunState::Done, Some(world.now))));
     assert_eq!((world.issue.lease(), world.issue.tasks.len()), (None, 0));
@@ -116,7 +116,7 @@ fn lost_runner_is_retried_a_bounded_number_of_times() {
         let given_up = vec![Effect::Rescue { run: lease.run }, Effect::Report { task: task.id, version: 0 }];
         assert_eq!((task.attempt, effects), (attempt, if attempt < MAX_ATTEMPTS { vec![] } else { given_up }));
         assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
-        let reason = task.reason.as_deref().unwrap();
+        let reason = task.reason.as_ref().unwrap().to_string();
         assert!(reason.contains("it was killed"), "{reason}");
         assert_eq!(task.state, if attempt < MAX_ATTEMPTS { TaskState::Queued } else { TaskState::Failed });
     }
@@ -150,7 +150,10 @@ fn overdue_run_is_rescued_and_not_tried_again() {
     let (issue, effects) = world.step(lost(lease, Loss::Overdue)).unwrap();
     assert_eq!(effects, [Effect::Rescue { run: lease.run }, Effect::Report { task, version: 0 }]);
     assert_eq!(issue.run.map(|run| run.state), Some(RunState::Lost));
-    assert_eq!((world.ended[0].state, world.ended[0].reason.as_deref()), (TaskState::Timeout, Some("it was killed")));
+    assert_eq!(
+        (world.ended[0].state, world.ended[0].reason.clone()),
+        (TaskState::Timeout, Some("it was killed".into()))
+    );
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn issue_with_live_tasks_cannot_be_destroyed() {
     let task = world.task();
     assert_eq!(world.step(Event::TaskQueued { task }).unwrap_err(), Refused::BeingDestroyed);
 
-    let (issue, effects) = world.step(Event::DestroyFailed { reason: "a file is busy".to_owned() }).unwrap();
+    let (issue, effects) = world.step(Event::DestroyFailed { reason: "a file is busy".into() }).unwrap();
     assert_eq!((issue.state, effects), (IssueState::Open, vec![]));
     assert_eq!(issue.worktree, Some(worktree()), "what is left stays known");
 

@@ -95,7 +95,7 @@ impl Story {
             Act::Cancel(number) => Event::CancelRequested { task: *self.queued.iter().rev().nth(*number)? },
             Act::Retry(number) => Event::TaskRetried { task: self.copies.iter().rev().nth(*number)?.clone() },
             Act::Destroy => Event::DestroyRequested,
-            Act::DestroyFailed => Event::DestroyFailed { reason: "busy".to_owned() },
+            Act::DestroyFailed => Event::DestroyFailed { reason: "busy".into() },
             Act::Destroyed => destroyed(),
         })
     }
@@ -172,7 +172,7 @@ impl Story {
     /// From any state, everything can be brought to an end.
     fn finish(&mut self) {
         if self.world.issue.state == IssueState::Destroying {
-            self.world.step(Event::DestroyFailed { reason: "busy".to_owned() }).expect("a removal can fail");
+            self.world.step(Event::DestroyFailed { reason: "busy".into() }).expect("a removal can fail");
         }
         for _ in 0..self.queued.len() * MAX_ATTEMPTS as usize + 1 {
             if let Some(lease) = self.world.issue.lease() {

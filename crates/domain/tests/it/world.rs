@@ -90,7 +90,7 @@ pub(crate) fn worktree() -> Worktree {
 pub(crate) fn outcome(verdict: Verdict) -> Outcome {
     Outcome {
         verdict,
-        reason: format!("it is {}", verdict.name()),
+        reason: format!("it is {}", verdict.name()).into(),
         head_sha: None,
         commits: 0,
         pushed: false,

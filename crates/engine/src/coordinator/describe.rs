@@ -15,7 +15,10 @@ pub(crate) const QUOTES_ARE_DATA: &str =
 pub(crate) fn describe(view: &RunView) -> String {
     let mut text = view.task.state.name().to_owned();
     if let Some(reason) = &view.task.reason {
-        text.push_str(&format!(": {}", quote(reason)));
+        text.push_str(&format!(": {}", quote(&reason.text)));
+        if let Some(hint) = &reason.hint {
+            text.push_str(&format!("; hint: {}", quote(hint)));
+        }
     }
     if let Some(files) = &view.worktree {
         text.push_str(&format!("; branch {}", files.branch));

@@ -8,8 +8,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use kugetsu_api::discard::discard;
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::rescue_time;
-use kugetsu_domain::text::with_hint;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::Worktree;
@@ -35,12 +35,14 @@ pub(crate) struct Removed {
 ///
 /// # Errors
 /// A message for the user. What was not rescued is still there.
-pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timestamp) -> Result<Removed, String> {
+pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timestamp) -> Result<Removed, Reason> {
     let mut removed = Removed::default();
     if issue.reference.is_coordinator() {
         // Its sessions are part of its agent's state. Its notes stay.
         let state = engine.home().coordinator_agent();
-        discard(state.clone()).await.map_err(|error| format!("cannot remove {}: {error}", state.display()))?;
+        discard(state.clone())
+            .await
+            .map_err(|error| Reason::from(format!("cannot remove {}: {error}", state.display())))?;
         return Ok(removed);
     }
     let Some(files) = &issue.worktree else {
@@ -50,7 +52,7 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     let (directory, relay) = engine.home().files(&files.directory);
     // Until the end of the removal. A directory that is gone or cannot be opened has no user.
     let _held = match hold(&directory) {
-        Ok(None) => return Err(ATTACHED.to_owned()),
+        Ok(None) => return Err(ATTACHED.into()),
         held => held.ok().flatten(),
     };
     if is_gone(&directory)? && is_gone(&relay)? {
@@ -61,9 +63,9 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         delete_session(engine, issue, &mut removed.notes).await;
         return Ok(removed);
     }
-    let mirror = repositories::mirror(engine, issue).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let mirror = repositories::mirror(engine, issue).await.map_err(|error| Reason::new(&error, error.hint()))?;
     let worktree =
-        repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
+        repositories::worktree(engine, issue, &mirror).await.map_err(|error| Reason::new(&error, error.hint()))?;
     if let Some(worktree) = &worktree {
         removed.rescue = save(engine, &mirror, worktree, issue, requested_at).await?;
         if removed.rescue.is_none() {
@@ -76,16 +78,16 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         Some(worktree) => worktree.remove().await,
         None => Worktree::remove_leftovers(&directory, &relay).await,
     };
-    gone.map_err(|error| with_hint(&error, error.hint()))?;
+    gone.map_err(|error| Reason::new(&error, error.hint()))?;
     Ok(removed)
 }
 
 /// Whether nothing is at a path. A path that cannot be looked at is not gone.
-fn is_gone(path: &Path) -> Result<bool, String> {
+fn is_gone(path: &Path) -> Result<bool, Reason> {
     match path.symlink_metadata() {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(format!("cannot look at {}: {error}", path.display())),
+        Err(error) => Err(format!("cannot look at {}: {error}", path.display()).into()),
     }
 }
 
@@ -95,28 +97,28 @@ async fn save(
     worktree: &Worktree,
     issue: &Issue,
     requested_at: Timestamp,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Reason> {
     let spec = SaveSpec {
         issue_number: issue.reference.number,
         reason: REASON.to_owned(),
         at: rescue_time::format(requested_at),
         max_file: engine.settings().rescue.max_file_bytes(),
     };
-    let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| with_hint(&error, error.hint()))?
+    let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| Reason::new(&error, error.hint()))?
     else {
         return Ok(None);
     };
     if saved.unsaved.is_empty() {
         return Ok(Some(saved.name));
     }
-    Err(format!("this cannot be rescued: {}", saved.unsaved.join(", ")))
+    Err(format!("this cannot be rescued: {}", saved.unsaved.join(", ")).into())
 }
 
 /// Returns the rescue that an earlier attempt saved, so that the user learns where the files are even if the daemon died
 /// meanwhile.
-async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Result<Option<String>, String> {
+async fn earlier_rescue(mirror: &Mirror, issue: &Issue, requested_at: Timestamp) -> Result<Option<String>, Reason> {
     let rescues = rescue::list(mirror, Some(issue.reference.number)).await;
-    let rescues = rescues.map_err(|error| with_hint(&error, error.hint()))?;
+    let rescues = rescues.map_err(|error| Reason::new(&error, error.hint()))?;
     let since = rescue_time::format(requested_at);
     // One of a run can have been saved in the same second.
     let of_removal = rescues.into_iter().filter(|rescue| rescue.at >= since && rescue.reason == REASON);

@@ -58,8 +58,11 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
         }),
         Some(event) => {
             let reason = event.data["reason"].as_str().unwrap_or("no reason was recorded");
-            Err(Problem::new(ProblemKind::Failed, format!("{reference} was not destroyed: {reason}"))
-                .hint("nothing was removed that is not rescued; resolve this and try again"))
+            Err(Problem::new(ProblemKind::Failed, format!("{reference} was not destroyed: {reason}")).hint(
+                event.data["hint"]
+                    .as_str()
+                    .unwrap_or("nothing was removed that is not rescued; resolve this and try again"),
+            ))
         }
         None => Err(internal("the daemon is stopping; the removal continues when it starts again")),
     }

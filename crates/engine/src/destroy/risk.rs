@@ -5,7 +5,7 @@ use std::path::Path;
 use kugetsu_api::issue::{AtRisk, IssueQuery, PrObject};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::{Issue, IssueState};
-use kugetsu_domain::text::with_hint;
+use kugetsu_domain::reason::Reason;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::rescue::{self, AtRisk as WorktreeRisk};
 
@@ -66,9 +66,14 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
 }
 
 async fn worktree(engine: &Engine, issue: &Issue) -> Result<Option<WorktreeRisk>, String> {
-    let mirror = repositories::mirror(engine, issue).await.map_err(|error| with_hint(&error, error.hint()))?;
-    let worktree =
-        repositories::worktree(engine, issue, &mirror).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let mirror =
+        repositories::mirror(engine, issue).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
+    let worktree = repositories::worktree(engine, issue, &mirror)
+        .await
+        .map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
     let Some(worktree) = worktree else { return Ok(None) };
-    rescue::work_at_risk(&mirror, &worktree).await.map(Some).map_err(|error| with_hint(&error, error.hint()))
+    rescue::work_at_risk(&mirror, &worktree)
+        .await
+        .map(Some)
+        .map_err(|error| Reason::new(&error, error.hint()).in_one_line())
 }

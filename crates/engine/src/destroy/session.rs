@@ -14,8 +14,8 @@ use kugetsu_agent::environment::environment;
 use kugetsu_api::home::Home;
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::session::SessionState;
-use kugetsu_domain::text::with_hint;
 use kugetsu_process::{Tracking, Tree, TreeSpec};
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
     let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir(), &ceilings);
     if let Err(error) = launch.extend_env(&mut env) {
-        return notes.push(kept(&with_hint(&error, error.hint())));
+        return notes.push(kept(&Reason::new(&error, error.hint()).in_one_line()));
     }
     let result = run_in_empty(&directory, &program, launch.args.clone(), env, (engine.home(), issue)).await;
     // It is empty, or a leftover of the command that nothing depends on.
@@ -83,7 +83,7 @@ async fn run_in_empty(
         tracking: Tracking::CgroupV2,
         sandbox: None,
     };
-    let mut tree = Tree::spawn(spec).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let mut tree = Tree::spawn(spec).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
     drop(tree.stdin.take());
     let ended = timeout(TIME_LIMIT, tree.wait()).await;
     let stderr = tree.stderr_tail();

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use kugetsu_api::record::Body;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::{Issue, IssueState};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::rescue_time;
-use kugetsu_domain::text::{counted, with_hint};
+use kugetsu_domain::text::counted;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_store::error::StoreError;
 use tokio::runtime::Handle;
@@ -72,16 +73,21 @@ async fn save(engine: &Engine, issue: &Issue, at: Timestamp) -> Result<Option<St
     if !engine.home().files(&files.directory).0.exists() {
         return Ok(None);
     }
-    let mirror = repositories::mirror(engine, issue).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let mirror =
+        repositories::mirror(engine, issue).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
     let worktree = repositories::worktree(engine, issue, &mirror).await;
-    let Some(worktree) = worktree.map_err(|error| with_hint(&error, error.hint()))? else { return Ok(None) };
+    let Some(worktree) = worktree.map_err(|error| Reason::new(&error, error.hint()).in_one_line())? else {
+        return Ok(None);
+    };
     let spec = SaveSpec {
         issue_number: issue.reference.number,
         reason: "the run was lost".to_owned(),
         at: rescue_time::format(at),
         max_file: engine.settings().rescue.max_file_bytes(),
     };
-    let saved = rescue::save(&mirror, &worktree, spec).await.map_err(|error| with_hint(&error, error.hint()))?;
+    let saved = rescue::save(&mirror, &worktree, spec)
+        .await
+        .map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
     Ok(saved.map(|saved| {
         let files = counted(saved.files as u64, "file");
         let unsaved = match saved.unsaved.as_slice() {

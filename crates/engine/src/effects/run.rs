@@ -15,6 +15,7 @@ use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::record::Body;
 use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::issue::{Issue, Lease};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::{Outcome as RunOutcome, RunState, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::RunQuery;
@@ -47,7 +48,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
         let end = match run_to_the_end(engine, &issue, lease).await {
             Ok(end) => end,
             Err(RunError::Unknown(error)) => return Outcome::retry(error),
-            Err(RunError::NotStarted(error)) => return never_started(lease, &error),
+            Err(RunError::NotStarted(error)) => return never_started(lease, error),
             Err(RunError::Canceled) => return canceled(lease),
         };
         match close(engine, lease, end).await {
@@ -67,7 +68,7 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
 enum RunError {
     /// Whether it is alive could not be found out, or what it needs could not be read. That may pass.
     Unknown(String),
-    NotStarted(String),
+    NotStarted(Reason),
     /// It was canceled before it was started.
     Canceled,
 }
@@ -103,8 +104,8 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
             (end, None) => RunnerEnd { text: end.unwrap_or_default(), is_overdue: false },
         }),
         Err(LaunchError::Store(error)) => Err(RunError::Unknown(error.to_string())),
-        Err(LaunchError::Io(error)) if is_temporary(&error) => Err(RunError::Unknown(error.to_string())),
-        Err(error) => Err(RunError::NotStarted(error.to_string())),
+        Err(error) if error.io().is_some_and(is_temporary) => Err(RunError::Unknown(error.to_string())),
+        Err(error) => Err(RunError::NotStarted(Reason::new(&error, error.hint()))),
     }
 }
 
@@ -117,16 +118,16 @@ fn is_temporary(error: &io::Error) -> bool {
 }
 
 /// The run ends as failed: trying again would meet the same obstacle.
-fn never_started(lease: Lease, error: &str) -> Outcome {
-    tracing::error!(run = %lease.run, error, "a runner could not be started");
-    ended_before_it_began(lease, Verdict::Failed, format!("the runner could not be started: {error}"))
+fn never_started(lease: Lease, error: Reason) -> Outcome {
+    tracing::error!(run = %lease.run, %error, "a runner could not be started");
+    ended_before_it_began(lease, Verdict::Failed, error.of("the runner could not be started"))
 }
 
 fn canceled(lease: Lease) -> Outcome {
-    ended_before_it_began(lease, Verdict::Canceled, "canceled before its runner started".to_owned())
+    ended_before_it_began(lease, Verdict::Canceled, "canceled before its runner started".into())
 }
 
-fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: String) -> Outcome {
+fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: Reason) -> Outcome {
     let outcome = RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::default() };
     Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
 }

@@ -13,6 +13,7 @@ use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, Worktree as IssueWorktree};
 use kugetsu_domain::naming;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::{Task, TaskKind};
@@ -167,10 +168,10 @@ fn task(request: &AdoptRequest, reference: &IssueRef, now: Timestamp) -> Task {
     let message = request.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
     let (agent, message) = (AGENT.to_owned(), message.unwrap_or(DEFAULT_MESSAGE).to_owned());
     Task {
-        reason: Some(format!(
-            "imported from the script{}; continue with `kugetsu continue {reference} \"<message>\"`",
-            state.unwrap_or_default()
-        )),
+        reason: Some(
+            Reason::from(format!("imported from the script{}", state.unwrap_or_default()))
+                .hint(format!("continue it with `kugetsu continue {reference} \"<message>\"`")),
+        ),
         ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, agent, message, now)
     }
 }

@@ -10,6 +10,7 @@ use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::naming;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{COORDINATOR, IssueRef, RepoRef};
 use kugetsu_domain::task::{Task, TaskKind};
 use kugetsu_forge::references::reference::Reference;
@@ -125,7 +126,7 @@ impl Draft {
             after: self.after.as_ref().map(|(issue, _)| *issue),
             asked_by: self.asked_by,
             // Shown while it is queued.
-            reason: self.after.map(|(_, issue)| format!("waits until {issue} is done")),
+            reason: self.after.map(|(_, issue)| Reason::from(format!("waits until {issue} is done"))),
             ..Task::queued(self.id, kind, agent, self.message.unwrap_or_default(), now)
         }
     }

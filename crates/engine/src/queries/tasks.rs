@@ -6,6 +6,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::TaskState;
@@ -85,8 +86,8 @@ pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<R
         && let Some(after) = view.task.after
         && let Some(other) = ended_without_success(engine, after).await?
     {
-        view.task.reason =
-            Some(format!("waits until {} is done, which is {}", other.reference, other.task.state.name()));
+        let reason = format!("waits until {} is done, which is {}", other.reference, other.task.state.name());
+        view.task.reason = Some(Reason::from(reason).hint(format!("see why with `kugetsu why {}`", other.reference)));
     }
     Ok(view)
 }

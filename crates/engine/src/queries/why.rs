@@ -30,6 +30,8 @@ pub struct Why {
     pub view: RunView,
     /// Never empty; the most direct reason first.
     pub because: Vec<String>,
+    /// The hint of the most direct reason.
+    pub hint: Option<String>,
     /// Suggestions for the user.
     pub next: Vec<String>,
 }
@@ -39,7 +41,7 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
     let issue = resolve::issue(engine, &Reference::new(reference), cwd).await?;
     let view = tasks::latest(engine, &issue).await?;
     let name = view.reference.to_string();
-    let mut why = Why { because: Vec::new(), next: Vec::new(), view };
+    let mut why = Why { because: Vec::new(), hint: None, next: Vec::new(), view };
     match why.view.task.state {
         TaskState::Queued => queued(engine, &issue, &mut why).await?,
         TaskState::Running => {
@@ -51,8 +53,9 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         }
         ended => {
-            let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was recorded".to_owned());
-            why.because.push(reason);
+            let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was recorded".into());
+            why.because.push(reason.text);
+            why.hint = reason.hint;
             why.next.push(format!("read its transcript with `kugetsu logs {name}`"));
             if issue.reference.is_coordinator() {
                 why.next.push("send another message with `kugetsu delegate \"<message>\"`".to_owned());
@@ -154,7 +157,8 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         why.because.push(STARTING.to_owned());
     }
     if let Some(reason) = task.reason.as_ref().filter(|_| task.attempt > 0) {
-        why.because.push(reason.clone());
+        why.because.push(reason.text.clone());
+        why.hint.clone_from(&reason.hint);
     }
     Ok(())
 }

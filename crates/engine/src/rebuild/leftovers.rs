@@ -44,7 +44,7 @@ pub(super) async fn adopt(
     let reference = IssueRef { repo: repo.name.clone(), number };
     let directory = naming::worktree_directory(&reference);
     let task = Task {
-        reason: Some("the database was rebuilt; what its earlier tasks were is not known".to_owned()),
+        reason: Some("the database was rebuilt; what its earlier tasks were is not known".into()),
         ..Task::queued(TaskId::new(Uuid::now_v7()), TaskKind::Start, String::new(), MESSAGE.to_owned(), now)
     };
     let event = Event::Adopted {

@@ -122,7 +122,7 @@ async fn replay(store: &Store, found: &FoundRun) -> Result<IssueId, StoreError> 
     if let Some((issue, lease)) = before.as_ref().and_then(|issue| Some((issue, issue.lease()?))) {
         let same = issue.running_task().is_some_and(|task| task.id == found.task);
         let event = match same {
-            true => Event::RunnerLost { lease, loss: Loss::Disappeared, reason: END_NOT_KNOWN.to_owned() },
+            true => Event::RunnerLost { lease, loss: Loss::Disappeared, reason: END_NOT_KNOWN.into() },
             false => end_not_known(lease),
         };
         store.apply(issue.id, event, began).await?;
@@ -175,7 +175,7 @@ fn enqueue(found: &FoundRun, kind: TaskKind, queued_at: Timestamp) -> Enqueue {
 }
 
 fn end_not_known(lease: Lease) -> Event {
-    let reason = END_NOT_KNOWN.to_owned();
+    let reason = END_NOT_KNOWN.into();
     let verdict = Verdict::Failed;
     let outcome = Outcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::default() };
     Event::RunEnded { lease, outcome }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use kugetsu_api::discard::discard_temporary;
-use kugetsu_api::home::RunHome;
+use kugetsu_api::home::{RunHome, RunHomeError};
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use kugetsu_domain::git_variables::not_inherited;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -31,7 +31,27 @@ pub(crate) enum LaunchError {
     #[error("{0}")]
     Spec(String),
     #[error(transparent)]
+    Directory(#[from] RunHomeError),
+    #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl LaunchError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Directory(error) => error.hint(),
+            Self::Spec(_) | Self::Io(_) => None,
+        }
+    }
+
+    pub(crate) fn io(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Directory(error) => Some(error.io()),
+            Self::Store(_) | Self::Spec(_) => None,
+        }
+    }
 }
 
 impl From<SpecError> for LaunchError {

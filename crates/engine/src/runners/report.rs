@@ -9,6 +9,7 @@ use kugetsu_api::run_spec::RunnerControl;
 use kugetsu_domain::flow::{Event, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Lease, Worktree};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_store::error::StoreError;
 use tokio::sync::mpsc;
@@ -56,7 +57,8 @@ async fn end_with_error(engine: &Engine, lease: Lease, end: u64, why: &str) -> R
     let reason = format!(
         "its report cannot be stored ({why}), so the run was ended; the work is kept in its worktree, the report in {}",
         engine.home().run(lease.run).records().display()
-    );
+    )
+    .into();
     let outcome = Outcome {
         verdict: Verdict::Failed,
         reason,
@@ -133,9 +135,10 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
         }
         Body::Session { session, .. } => Some(Event::SessionOpened { lease, session }),
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
-        Body::Ended { state, reason, head_sha, commits, pushed, usage } => {
+        Body::Ended { state, reason, hint, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
             let commits = commits.min(NUMBER_MAX);
+            let reason = Reason { text: reason, hint };
             let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: domain_usage(usage) };
             Some(Event::RunEnded { lease, outcome })
         }

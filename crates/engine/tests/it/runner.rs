@@ -181,6 +181,7 @@ impl Runner {
         self.write(Body::Ended {
             state: state.to_owned(),
             reason: format!("the script is {command}"),
+            hint: Some(format!("hint of {command}")),
             head_sha: is_pushed.then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
             commits: u64::from(is_pushed),
             pushed: is_pushed,

@@ -1,6 +1,7 @@
 //! From a queued task to its end.
 
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
 use kugetsu_engine::queries::why;
 use kugetsu_store::write::Precondition;
@@ -16,6 +17,26 @@ async fn task_runs_to_its_end() {
     assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "session_opened", "run_ended"]);
     assert_eq!(daemon.state(1).await, "done");
     assert_eq!(world.machine.started(), ["done"]);
+}
+
+#[tokio::test]
+async fn hint_of_a_run_is_apart_from_its_reason() {
+    let world = World::new(3).await;
+    let daemon = world.daemon();
+    daemon.start(1, "fail").await;
+    daemon.settled(1).await;
+    let issue = daemon.issue(1).await.id;
+    let reason = Reason::from("the script is fail").hint("hint of fail");
+    let view = daemon.store.view(issue).await.unwrap().unwrap();
+    assert_eq!(
+        (view.task.reason.as_ref(), view.run.unwrap().outcome.map(|run| run.reason)),
+        (Some(&reason), Some(reason.clone()))
+    );
+    let events = daemon.store.events_after(Some(issue), 0, 100).await.unwrap();
+    let ended = &events.last().unwrap().data;
+    assert_eq!((ended["reason"].as_str(), ended["hint"].as_str()), (Some("the script is fail"), Some("hint of fail")));
+    let why = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap();
+    assert_eq!((why.because, why.hint.as_deref()), (vec!["the script is fail".to_owned()], Some("hint of fail")));
 }
 
 #[tokio::test]
@@ -143,7 +164,7 @@ async fn runner_that_does_not_end_its_run_is_killed() {
     assert_eq!(daemon.state(1).await, "timeout");
     let events = daemon.settled(1).await;
     assert_eq!(events, ["task_queued", "task_claimed", "worktree_ready", "runner_lost"]);
-    let reason = daemon.store.view(daemon.issue(1).await.id).await.unwrap().unwrap().task.reason.unwrap();
+    let reason = daemon.store.view(daemon.issue(1).await.id).await.unwrap().unwrap().task.reason.unwrap().text;
     assert!(reason.contains("time limit of 1h") && reason.contains("was killed"), "{reason}");
     assert!(daemon.no_effects(daemon.issue(1).await.id).await.is_empty(), "the rescue finds nothing");
     assert_eq!(daemon.engine.store().queue(1).await.unwrap().slots_in_use, 0);

@@ -79,7 +79,7 @@ impl FilesError {
         match self {
             Self::Mirror { error, token_variable } => {
                 let token = token_variable.as_deref();
-                let token = token.map(|name| format!("if a token is missing: kugetsu env set {name} -"));
+                let token = token.map(|name| format!("if a token is missing: `kugetsu env set {name} -`"));
                 let hints: Vec<String> = error.hint().into_iter().chain(token).collect();
                 (!hints.is_empty()).then(|| hints.join("; "))
             }

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use kugetsu_agent::environment::named_secrets;
 use kugetsu_api::run::Usage;
 use kugetsu_api::run_spec::{IssueSpec, Uncommitted};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::rescue_time;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::secret_finder::SecretFinder;
-use kugetsu_domain::text::{counted, with_hint};
+use kugetsu_domain::text::counted;
 use kugetsu_git::names::Oid;
 use kugetsu_git::push::{FoundSecret, Lease, PushError};
 use kugetsu_git::rescue::{self, SaveSpec};
@@ -72,13 +73,13 @@ pub(crate) async fn finish(
     };
     let (verdict, mut reason) = verdict(&end, &inspection, &push);
     if push_expired {
-        reason = format!("{reason}; to push it without running the agent again: `kugetsu push {}`", run.spec.reference);
+        reason = reason.hint(format!("push it without running the agent again: `kugetsu push {}`", run.spec.reference));
     }
     if verdict != Verdict::Done
         && !matches!(end, End::Superseded)
-        && let Some(problem) = save(&spool.mask(&reason), files, issue, spool).await
+        && let Some(problem) = save(&spool.mask(&reason.text), files, issue, spool).await
     {
-        reason = format!("{reason}; {problem}");
+        reason = reason.map_text(|text| format!("{text}; {problem}"));
     }
     if verdict == Verdict::Done
         && let Ok(Inspected { status, .. }) = &result
@@ -184,7 +185,7 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, run: &RunContext) ->
     match secret_in_push(head, files, issue, run).await {
         Ok(None) => {}
         Ok(Some(problem)) => return Push::NeedsPerson(problem),
-        Err(error) => return Push::Failed(format!("could not look for secrets in it: {error}")),
+        Err(error) => return Push::Failed(format!("could not look for secrets in it: {error}").into()),
     }
     let publish = async |expected| files.mirror.push(&files.worktree, head, Lease::Expect(expected)).await;
     let result = match publish(files.pushed.clone()).await {
@@ -198,7 +199,9 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, run: &RunContext) ->
             match files.worktree.has_ancestor(head, &theirs).await {
                 Ok(true) => publish(Some(theirs)).await,
                 Ok(false) => Err(PushError::Diverged { theirs: Some(theirs), branch }),
-                Err(error) => return Push::Failed(format!("could not compare {branch} with the server's: {error}")),
+                Err(error) => {
+                    return Push::Failed(format!("could not compare {branch} with the server's: {error}").into());
+                }
             }
         }
         other => other,
@@ -218,16 +221,16 @@ async fn secret_in_push(
     files: &Files,
     issue: &IssueSpec,
     run: &RunContext,
-) -> Result<Option<String>, StatusError> {
+) -> Result<Option<Reason>, StatusError> {
     let variables = [run.variables.as_slice(), &run.agent_variables].concat();
     let finder = SecretFinder::new(named_secrets(std::env::vars_os(), &variables), &issue.allow_secrets);
     let found = files.worktree.secret_in_push(head, &finder).await?;
     Ok(found.map(|FoundSecret { variable, location }| {
-        format!(
-            "{location} contains the value of {variable}; remove it from the commits, with `kugetsu continue {} \"remove the value \
-             of {variable} from the commits that are not pushed\"`, or allow it: `kugetsu config set run.allow_secrets {variable}`",
+        Reason::from(format!("{location} contains the value of {variable}")).hint(format!(
+            "remove it from the commits, with `kugetsu continue {} \"remove the value of {variable} from the commits that are \
+             not pushed\"`, or allow it: `kugetsu config set run.allow_secrets {variable}`",
             run.spec.reference
-        )
+        ))
     }))
 }
 
@@ -256,13 +259,13 @@ fn push_error(error: &PushError, token_variable: Option<&str>) -> Push {
         PushError::Diverged { .. }
         | PushError::Rejected { .. }
         | PushError::CheckedOut { .. }
-        | PushError::Source(_) => Push::NeedsPerson(with_hint(error, error.hint())),
+        | PushError::Source(_) => Push::NeedsPerson(Reason::new(error, error.hint())),
         PushError::Unauthenticated(_) => Push::NeedsPerson(match token_variable {
-            Some(name) => format!("{error}; set the token: kugetsu env set {name} -"),
-            None => with_hint(error, error.hint()),
+            Some(name) => Reason::new(error, Some(format!("set the token with `kugetsu env set {name} -`"))),
+            None => Reason::new(error, error.hint()),
         }),
         PushError::Unreachable(_) | PushError::Git(_) | PushError::File(_) => {
-            Push::Failed(with_hint(error, error.hint()))
+            Push::Failed(Reason::new(error, error.hint()))
         }
     }
 }

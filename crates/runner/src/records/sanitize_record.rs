@@ -45,8 +45,8 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::Permission { title, answer } => Body::Permission { title: line(title), answer: line(answer) },
         Body::Usage { usage } => Body::Usage { usage },
         Body::Lost { reason } => Body::Lost { reason: line(reason) },
-        Body::Ended { state, reason, head_sha, commits, pushed, usage } => {
-            Body::Ended { state, reason: line(reason), head_sha, commits, pushed, usage }
+        Body::Ended { state, reason, hint, head_sha, commits, pushed, usage } => {
+            Body::Ended { state, reason: line(reason), hint: hint.map(line), head_sha, commits, pushed, usage }
         }
     }
 }
@@ -103,10 +103,11 @@ mod tests {
 
     use super::*;
 
-    fn ended(reason: &str) -> Body {
+    fn ended(text: &str) -> Body {
         let usage = Usage { cost_usd: 128_000.0, input_tokens: 128_000, output_tokens: 1 };
         let head_sha = Some("postgres128000".to_owned());
-        Body::Ended { state: "done".to_owned(), reason: reason.to_owned(), head_sha, commits: 3, pushed: true, usage }
+        let (reason, hint) = (text.to_owned(), Some(text.to_owned()));
+        Body::Ended { state: "done".to_owned(), reason, hint, head_sha, commits: 3, pushed: true, usage }
     }
 
     /// One record of each kind that has free text, with `text` in every such field.

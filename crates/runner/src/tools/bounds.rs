@@ -48,12 +48,14 @@ pub(super) fn issue_entry(run: &RunObject, repository: Option<&str>) -> Option<V
 pub(super) fn task_entry(task: &TaskObject) -> Option<Value> {
     (task.run.issue != COORDINATOR).then(|| {
         json!({"issue": task.run.issue, "state": task.run.state.name(), "kind": task.kind.verb(),
-            "place_in_line": task.place, "reason": task.run.reason.as_deref().map(bounded_reason)})
+            "place_in_line": task.place, "reason": task.run.reason.as_deref().map(bounded_reason),
+            "hint": task.run.hint.as_deref().map(bounded_reason)})
     })
 }
 
 pub(super) fn run_summary(run: &RunObject) -> Value {
     json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason.as_deref().map(bounded_reason),
+        "hint": run.hint.as_deref().map(bounded_reason),
         "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.pr_url,
         "change_state": run.change_state.map(PrState::name), "agent": run.agent})
 }
@@ -83,7 +85,10 @@ pub(super) fn record_lines(body: &Body) -> Vec<String> {
         Body::ToolStarted { title, input, .. } => format!("> {title} {input}"),
         Body::ToolEnded { ok, output, .. } => format!("{} {output}", if *ok { "=" } else { "failed:" }),
         Body::Permission { title, answer } => format!("? {title}: {answer}"),
-        Body::Ended { state, reason, .. } => format!("■ {state}: {reason}"),
+        Body::Ended { state, reason, hint, .. } => {
+            let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            format!("■ {state}: {reason}{hint}")
+        }
         _ => return Vec::new(),
     };
     text.lines().filter(|line| !line.trim().is_empty()).map(|line| line.chars().take(LINE_MAX).collect()).collect()
@@ -104,6 +109,7 @@ mod tests {
             run: None,
             state: TaskState::Done,
             reason: Some("ä".repeat(5000)),
+            hint: None,
             session_id: None,
             agent: "opencode".to_owned(),
             worktree: None,

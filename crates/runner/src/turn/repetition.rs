@@ -78,7 +78,7 @@ impl fmt::Display for Repetition {
                 )?;
             }
         }
-        write!(f, " (setting run.max_repeats); `kugetsu continue` resumes the work")
+        f.write_str(" (setting run.max_repeats)")
     }
 }
 

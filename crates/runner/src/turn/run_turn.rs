@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kugetsu_agent::{AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage};
 use kugetsu_api::record::Body;
-use kugetsu_domain::text::with_hint;
+use kugetsu_domain::reason::Reason;
 use kugetsu_process::Tree;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -93,7 +93,7 @@ impl TurnError {
 
 impl From<TurnError> for End {
     fn from(error: TurnError) -> Self {
-        Self::Failed(with_hint(&error, error.hint()))
+        Self::Failed(Reason::new(&error, error.hint()))
     }
 }
 
@@ -173,14 +173,14 @@ async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutc
     }
     if let End::Failed(why) = &mut outcome.end {
         if let Some(status) = status {
-            why.push_str(&format!(": {}", exit_status::describe(status)));
+            why.text.push_str(&format!(": {}", exit_status::describe(status)));
         }
         // Masked before it is cut: half a secret would not be recognized.
         if let Some(complaint) = complaint(&run.spool.mask(&stderr_tail)) {
-            why.push_str(&format!("; it printed: {complaint}"));
+            why.text.push_str(&format!("; it printed: {complaint}"));
         }
         // The reason is also the message of the rescue, which is no record.
-        *why = run.spool.mask(why);
+        why.text = run.spool.mask(&why.text);
     }
 }
 
@@ -224,7 +224,8 @@ async fn event_loop(
                     recorder.take(event);
                     if let Some(repetition) = repetition {
                         cancel(connection, &mut driving, &mut events, &mut recorder).await;
-                        break End::Failed(repetition.to_string());
+                        let hint = "`kugetsu continue` resumes the work".to_owned();
+                        break End::Failed(Reason::new(repetition, Some(hint)));
                     }
                 }
                 // The agent closed its output. `driving` fails with the reason.

@@ -11,6 +11,7 @@ use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease, Worktree};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrLink, PrOrigin, PrState};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Run, RunState, Usage, Verdict};
 use kugetsu_domain::session::{Session, SessionState};
@@ -42,7 +43,7 @@ macro_rules! task_columns {
             "t.id, t.kind, t.state, ",
             $message,
             ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.attempt, t.cancel_asked, t.queued_at, \
-             t.ended_at, t.reason"
+             t.ended_at, t.reason, t.hint"
         )
     };
 }
@@ -50,8 +51,8 @@ macro_rules! task_columns {
 /// Columns of [`run`], from `runs r`.
 macro_rules! run_columns {
     () => {
-        "r.id, r.task, r.state, r.fence, r.agent, r.session, r.started_at, r.ended_at, r.verdict, r.reason, r.head_sha, \
-         r.commits, r.pushed, r.cost_usd, r.input_tokens, r.output_tokens, r.acknowledged"
+        "r.id, r.task, r.state, r.fence, r.agent, r.session, r.started_at, r.ended_at, r.verdict, r.reason, r.hint, \
+         r.head_sha, r.commits, r.pushed, r.cost_usd, r.input_tokens, r.output_tokens, r.acknowledged"
     };
 }
 
@@ -124,6 +125,12 @@ impl<'r> Columns<'r> {
 
     fn optional_owned(&mut self) -> Result<Option<String>, StoreError> {
         Ok(self.optional_text()?.map(str::to_owned))
+    }
+
+    /// Two columns: the text and the hint.
+    fn reason(&mut self) -> Result<Option<Reason>, StoreError> {
+        let (text, hint) = (self.optional_owned()?, self.optional_owned()?);
+        Ok(text.map(|text| Reason { text, hint }))
     }
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T, StoreError> {
@@ -265,7 +272,7 @@ pub(super) fn task(columns: &mut Columns<'_>) -> Result<Task, StoreError> {
         cancel_requested: columns.flag()?,
         queued_at: columns.time()?,
         ended_at: columns.optional_time()?,
-        reason: columns.optional_owned()?,
+        reason: columns.reason()?,
     })
 }
 
@@ -278,7 +285,7 @@ pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
     let outcome = match columns.optional_named(Verdict::from_name)? {
         Some(verdict) => Some(Outcome {
             verdict,
-            reason: columns.optional_owned()?.unwrap_or_default(),
+            reason: columns.reason()?.unwrap_or_default(),
             head_sha: columns.optional_owned()?,
             commits: columns.number()?,
             pushed: columns.flag()?,
@@ -289,7 +296,7 @@ pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
             },
         }),
         None => {
-            columns.skip(7);
+            columns.skip(8);
             None
         }
     };

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::ids::IssueId;
 use kugetsu_domain::machine::Machine;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::RepoRef;
 use kugetsu_domain::run::Run;
 use rusqlite::{Connection, Params, params};
@@ -135,9 +136,10 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
     let TaskChange { issue, task, is_new } = change;
     let ended_at = task.ended_at.map(Timestamp::as_millisecond);
     let queued_at = task.queued_at.as_millisecond();
+    let (reason, hint) = reason_columns(task.reason.as_ref());
     if !is_new {
-        let params =
-            params![seq, task.state.name(), task.attempt, task.cancel_requested, queued_at, ended_at, task.reason];
+        let (state, canceled) = (task.state.name(), task.cancel_requested);
+        let params = params![seq, state, task.attempt, canceled, queued_at, ended_at, reason, hint];
         return put(connection, UPDATE_TASK, params);
     }
     let params = params![
@@ -157,22 +159,29 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
         task.cancel_requested,
         queued_at,
         ended_at,
-        task.reason,
+        reason,
+        hint,
     ];
     put(connection, INSERT_TASK, params)
 }
 
+fn reason_columns(reason: Option<&Reason>) -> (Option<&str>, Option<&str>) {
+    (reason.map(|reason| reason.text.as_str()), reason.and_then(|reason| reason.hint.as_deref()))
+}
+
 const INSERT_TASK: &str = "\
     INSERT INTO tasks (seq, id, issue, kind, state, message, agent, model, base, priority, after, asked_by, attempt, \
-        cancel_asked, queued_at, ended_at, reason) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        cancel_asked, queued_at, ended_at, reason, hint) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const UPDATE_TASK: &str = "\
-    UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7 \
+    UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7, \
+        hint = ?8 \
     WHERE seq = ?1";
 
 fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreError> {
     let outcome = run.outcome.as_ref();
+    let (reason, hint) = reason_columns(outcome.map(|outcome| &outcome.reason));
     let params = params![
         run.id.to_string(),
         run.task.to_string(),
@@ -184,7 +193,8 @@ fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreEr
         run.started_at.as_millisecond(),
         run.ended_at.map(Timestamp::as_millisecond),
         outcome.map(|outcome| outcome.verdict.name()),
-        outcome.map(|outcome| &outcome.reason),
+        reason,
+        hint,
         outcome.and_then(|outcome| outcome.head_sha.as_ref()),
         outcome.map(|outcome| number(outcome.commits)),
         outcome.map(|outcome| outcome.pushed),
@@ -197,12 +207,12 @@ fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreEr
 }
 
 const PUT_RUN: &str = "\
-    INSERT INTO runs (id, task, issue, state, fence, agent, session, started_at, ended_at, verdict, reason, head_sha, \
-        commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    INSERT INTO runs (id, task, issue, state, fence, agent, session, started_at, ended_at, verdict, reason, hint, \
+        head_sha, commits, pushed, cost_usd, input_tokens, output_tokens, acknowledged) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, session = excluded.session, \
         ended_at = excluded.ended_at, verdict = excluded.verdict, reason = excluded.reason, \
-        head_sha = excluded.head_sha, commits = excluded.commits, pushed = excluded.pushed, \
+        hint = excluded.hint, head_sha = excluded.head_sha, commits = excluded.commits, pushed = excluded.pushed, \
         cost_usd = excluded.cost_usd, input_tokens = excluded.input_tokens, \
         output_tokens = excluded.output_tokens, acknowledged = excluded.acknowledged";
 

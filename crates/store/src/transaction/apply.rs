@@ -479,7 +479,7 @@ mod tests {
 
     fn outcome(verdict: Verdict) -> Outcome {
         let usage = Usage { cost_usd: 0.5, input_tokens: 1, output_tokens: 2 };
-        Outcome { verdict, reason: "r".to_owned(), head_sha: None, commits: 0, pushed: true, usage }
+        Outcome { verdict, reason: "r".into(), head_sha: None, commits: 0, pushed: true, usage }
     }
 
     #[test]

@@ -54,14 +54,16 @@ fn data(event: &Event) -> Value {
         Event::SessionOpened { session, .. } => json!({ "session": session }),
         Event::RunEnded { outcome, .. } => json!({
             "state": outcome.verdict.name(),
-            "reason": outcome.reason,
+            "reason": outcome.reason.text,
+            "hint": outcome.reason.hint,
             "head_sha": outcome.head_sha,
             "commits": outcome.commits,
             "pushed": outcome.pushed,
         }),
         Event::PrSet { url } => json!({ "url": url }),
         Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
-        Event::RunnerLost { reason, .. } | Event::DestroyFailed { reason } => json!({ "reason": reason }),
+        Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
+        Event::DestroyFailed { reason } => json!({ "reason": reason.text, "hint": reason.hint }),
         Event::TaskClaimed { .. }
         | Event::SessionLost { .. }
         | Event::CancelRequested { .. }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
@@ -94,9 +95,11 @@ async fn a_run_reads_back_as_stored() {
     let view = store.view(issue.id).await.unwrap().unwrap();
     let run = view.run.clone().unwrap();
     let outcome = run.outcome.unwrap();
-    assert_eq!((outcome.verdict, outcome.reason.as_str(), outcome.commits), (Verdict::Blocked, "because", 2));
+    assert_eq!((outcome.verdict, outcome.commits), (Verdict::Blocked, 2));
+    assert_eq!(outcome.reason, Reason::from("because").hint("type this"));
     assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (0.25, 1000));
     assert_eq!((run.fence, view.task.state), (1, TaskState::Blocked));
+    assert_eq!(view.task.reason, Some(Reason::from("because").hint("type this")));
     assert_eq!(store.view(task).await.unwrap().as_ref(), Some(&view));
     let mut listed = store.views(ViewQuery::new(ViewFilter::all_issues())).await.unwrap().views;
     assert_eq!(listed[0].task.message, "", "a list holds no messages");

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::{Issue, Lease, Worktree};
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::run::{Outcome, Usage, Verdict};
 use kugetsu_domain::task::{Task, TaskKind};
@@ -187,7 +188,7 @@ pub(crate) fn worktree() -> Worktree {
 pub(crate) fn ended(lease: Lease, verdict: Verdict) -> Event {
     let outcome = Outcome {
         verdict,
-        reason: "because".to_owned(),
+        reason: Reason::from("because").hint("type this"),
         head_sha: Some("1".repeat(40)),
         commits: 2,
         pushed: true,
