@@ -78,8 +78,7 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     };
     let reporting = tokio::spawn(reporter.run().in_current_span());
 
-    let interrupts =
-        Interrupts { clocks: Clocks::start(spec.limits, AwakeClock::start()), control: received, spool: spool.clone() };
+    let interrupts = Interrupts::new(Clocks::start(spec.limits, AwakeClock::start()), received, spool.clone());
     let run = RunContext { spec, variables, agent_variables, home, directory: directory.clone(), spool: spool.clone() };
     let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test reports why")]
 
 mod branches;
+mod cancel_at_the_end;
 mod concurrency;
 mod continue_task;
 mod crashes;

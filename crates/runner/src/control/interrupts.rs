@@ -1,16 +1,30 @@
 //! What can end a run from outside the agent: its clocks, the daemon, and records that cannot be written.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::clocks::{Clocks, Expired};
 use super::reporter::Control;
 use crate::records::spool::Spool;
 
+/// How long the host may still inspect and rescue the work of a run that was canceled: the user waits. What is not rescued
+/// then stays in the worktree.
+const CANCEL_GRACE: Duration = Duration::from_secs(8);
+/// The same for a run that reached its limit. Shorter than the grace of the daemon's watchdog, which kills the runner.
+const LIMIT_GRACE: Duration = Duration::from_secs(45);
+
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     pub(crate) clocks: Clocks,
-    pub(crate) control: watch::Receiver<Control>,
-    pub(crate) spool: Spool,
+    control: watch::Receiver<Control>,
+    spool: Spool,
+    /// When the grace of a canceled run ends; `None` until [`with_grace`](Self::with_grace) notices the cancel.
+    canceled_until: Option<Instant>,
+    /// The same for everything else that ends a run.
+    expired_until: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +36,10 @@ pub(crate) enum Interruption {
 }
 
 impl Interrupts {
+    pub(crate) fn new(clocks: Clocks, control: watch::Receiver<Control>, spool: Spool) -> Self {
+        Self { clocks, control, spool, canceled_until: None, expired_until: None }
+    }
+
     /// Waits until something ends the run. Applies changed limits meanwhile.
     pub(crate) async fn interrupted(&mut self) -> Interruption {
         loop {
@@ -61,5 +79,98 @@ impl Interrupts {
             output = work => Ok(output),
             interruption = self.interrupted() => Err(interruption),
         }
+    }
+
+    /// Runs `work`, and lets it continue for a limited time once the run is interrupted. The time is shared by all calls. A
+    /// cancel shortens the time of a run that reached its limit; a run that was superseded has none.
+    pub(crate) async fn with_grace<Output>(
+        &mut self,
+        work: impl Future<Output = Output>,
+    ) -> Result<Output, Interruption> {
+        let mut work = pin!(work);
+        let mut interruption = tokio::select! {
+            biased;
+            output = &mut work => return Ok(output),
+            interruption = self.interrupted() => interruption,
+        };
+        loop {
+            let until = match interruption {
+                Interruption::Superseded => return Err(interruption),
+                Interruption::Canceled => *self.canceled_until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE),
+                Interruption::Expired(_) | Interruption::RecordsBroken(_) => {
+                    *self.expired_until.get_or_insert_with(|| Instant::now() + LIMIT_GRACE)
+                }
+            };
+            tokio::select! {
+                biased;
+                output = &mut work => return Ok(output),
+                () = sleep_until(until) => return Err(interruption),
+                told = told(&mut self.control), if interruption != Interruption::Canceled => interruption = told,
+            }
+        }
+    }
+}
+
+/// Waits until the daemon ends the run.
+async fn told(control: &mut watch::Receiver<Control>) -> Interruption {
+    match control.wait_for(|control| control.cancel || control.superseded).await.map(|control| *control) {
+        Ok(Control { superseded: false, .. }) => Interruption::Canceled,
+        _ => Interruption::Superseded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use kugetsu_api::run_spec::Limits;
+    use kugetsu_domain::redact::Redactor;
+
+    use super::*;
+    use crate::control::awake::AwakeClock;
+
+    fn interrupts() -> (tempfile::TempDir, watch::Sender<Control>, Interrupts) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(&dir.path().join("records.jsonl"), Redactor::new(Vec::<String>::new())).unwrap();
+        let limits = Limits { timeout_seconds: 100, silence_seconds: 100, max_repeats: 0 };
+        let (control, received) = watch::channel(Control::default());
+        (dir, control, Interrupts::new(Clocks::start(limits, AwakeClock::plain()), received, spool))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn canceled_work_has_a_short_grace_that_all_calls_share() {
+        let (_dir, control, mut interrupts) = interrupts();
+        assert_eq!(interrupts.with_grace(async { 1 }).await, Ok(1));
+        control.send_modify(|control| control.cancel = true);
+        let began = Instant::now();
+        let slow = tokio::time::sleep(Duration::from_secs(5));
+        assert_eq!(interrupts.with_grace(slow).await, Ok(()));
+        assert_eq!(interrupts.with_grace(pending::<()>()).await, Err(Interruption::Canceled));
+        assert_eq!(began.elapsed(), CANCEL_GRACE);
+        assert_eq!(interrupts.with_grace(async { 1 }).await, Ok(1), "what takes no time is still done");
+        assert_eq!(interrupts.with_grace(pending::<()>()).await, Err(Interruption::Canceled));
+        assert_eq!(began.elapsed(), CANCEL_GRACE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cancel_shortens_the_grace_of_a_run_that_reached_its_limit() {
+        let (_dir, control, mut interrupts) = interrupts();
+        let began = Instant::now();
+        assert!(matches!(interrupts.with_grace(pending::<()>()).await, Err(Interruption::Expired(_))));
+        assert_eq!(began.elapsed(), Duration::from_secs(100) + LIMIT_GRACE);
+
+        let (_dir, late, mut interrupts) = self::interrupts();
+        drop(control);
+        let began = Instant::now();
+        let canceling = async {
+            tokio::time::sleep(Duration::from_secs(110)).await;
+            late.send_modify(|control| control.cancel = true);
+        };
+        let (result, ()) = tokio::join!(interrupts.with_grace(pending::<()>()), canceling);
+        assert_eq!(result, Err(Interruption::Canceled));
+        assert_eq!(began.elapsed(), Duration::from_secs(110) + CANCEL_GRACE);
+        late.send_modify(|control| control.superseded = true);
+        assert_eq!(interrupts.with_grace(async { 1 }).await, Ok(1));
+        assert_eq!(interrupts.with_grace(pending::<()>()).await, Err(Interruption::Superseded));
     }
 }

@@ -31,9 +31,12 @@ const DEFAULT_SUBJECT: &str = "Commit what the agent left uncommitted";
 /// agent is left.
 ///
 /// What the agent reported is not trusted: commits and changed files are read from the worktree. The push comes before the
-/// verdict, which depends on it. It can take long, so the run's limits and a cancel interrupt it as they interrupt the agent;
-/// the run then ends as interrupted, and its work is rescued instead. Everything but `done` is rescued, because the next run,
-/// a removal or the user may change the worktree.
+/// verdict, which depends on it. Everything but `done` is rescued, because the next run, a removal or the user may change the
+/// worktree.
+///
+/// All of this can take long, so the run's limits and a cancel interrupt it as they interrupt the agent. A push ends at once, the
+/// inspection and the rescue after a short grace ([`Interrupts::with_grace`]). The run then ends as interrupted; what was not
+/// rescued stays in the worktree, which nothing removes before it is rescued.
 #[tracing::instrument(skip_all)]
 pub(crate) async fn finish(
     mut end: End,
@@ -45,7 +48,14 @@ pub(crate) async fn finish(
 ) -> RunResult {
     let spool = &run.spool;
     spool.step("inspecting the worktree");
-    let mut result = inspect(files, issue, run, last_text, is_publishable(&end)).await;
+    let inspected = interrupts.with_grace(inspect(files, issue, run, last_text, is_publishable(&end))).await;
+    let mut result = match inspected {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(interruption) => {
+            end = interrupted(end, interruption);
+            Err("the inspection was interrupted".to_owned())
+        }
+    };
     let mut push_expired = false;
     let push = match &result {
         Ok(Inspected { status, inspection }) if is_publishable(&end) && inspection.damage.is_none() => {
@@ -53,11 +63,11 @@ pub(crate) async fn finish(
                 Some(head) => match interrupts.unless_interrupted(push(head, files, issue, run)).await {
                     Ok(push) => push,
                     Err(interruption) => {
-                        let landed = landed(head, files, spool, &interruption).await;
+                        let landed = landed(head, files, &run.spool, interrupts, &interruption).await;
                         // The time was spent on a server that did not close the connection; the work is there.
                         if landed.is_none() || !matches!(interruption, Interruption::Expired(_)) {
                             push_expired = matches!(interruption, Interruption::Expired(_));
-                            end = interruption.into();
+                            end = interrupted(end, interruption);
                         }
                         landed.unwrap_or(Push::None)
                     }
@@ -69,7 +79,7 @@ pub(crate) async fn finish(
     };
     let (inspection, head) = match &mut result {
         Ok(Inspected { inspection, status }) => (std::mem::take(inspection), status.best_head.clone()),
-        Err(error) => (Inspection { error: Some(error.to_string()), ..Inspection::default() }, None),
+        Err(error) => (Inspection { error: Some(error.clone()), ..Inspection::default() }, None),
     };
     let (verdict, mut reason) = verdict(&end, &inspection, &push);
     if push_expired {
@@ -77,7 +87,7 @@ pub(crate) async fn finish(
     }
     if verdict != Verdict::Done
         && !matches!(end, End::Superseded)
-        && let Some(problem) = save(&spool.mask(&reason.text), files, issue, spool).await
+        && let Some(problem) = save(&spool.mask(&reason.text), files, issue, spool, interrupts).await
     {
         reason = reason.map_text(|text| format!("{text}; {problem}"));
     }
@@ -89,6 +99,17 @@ pub(crate) async fn finish(
     }
     let pushed = matches!(push, Push::Done { .. });
     RunResult { verdict, reason, head, commits: inspection.commits, pushed, usage: Usage::default() }
+}
+
+/// The end of a run that was interrupted after the agent's part. One that had ended badly before keeps its first reason, unless
+/// the user canceled it or another run holds the issue.
+fn interrupted(end: End, interruption: Interruption) -> End {
+    match (&end, &interruption) {
+        (End::Turn { .. } | End::NotNeeded, _) | (_, Interruption::Canceled | Interruption::Superseded) => {
+            interruption.into()
+        }
+        _ => end,
+    }
 }
 
 struct Inspected {
@@ -155,20 +176,28 @@ fn head_to_push<'s>(status: &'s WorktreeStatus, files: &Files) -> Option<&'s Oid
 }
 
 /// Rescues the worktree's state. Returns what to add to the run's reason if some of it could not be rescued.
-async fn save(reason: &str, files: &Files, issue: &IssueSpec, spool: &Spool) -> Option<String> {
+async fn save(
+    reason: &str,
+    files: &Files,
+    issue: &IssueSpec,
+    spool: &Spool,
+    interrupts: &mut Interrupts,
+) -> Option<String> {
     let spec = SaveSpec {
         issue_number: issue.number,
         reason: reason.to_owned(),
         at: rescue_time::format(Timestamp::now()),
         max_file: issue.rescue_max_file,
     };
-    match rescue::save(&files.mirror, &files.worktree, spec).await {
-        Ok(None) => None,
-        Ok(Some(saved)) => {
+    let saved = interrupts.with_grace(rescue::save(&files.mirror, &files.worktree, spec)).await;
+    match saved {
+        Err(Interruption::Superseded) | Ok(Ok(None)) => None,
+        Err(_) => Some(format!("there was no time to rescue it: it is still in {}", files.worktree.dir().display())),
+        Ok(Ok(Some(saved))) => {
             spool.notice(format!("rescued the worktree as {} ({})", saved.name, counted(saved.files as u64, "file")));
             (!saved.unsaved.is_empty()).then(|| format!("not rescued: {}", saved.unsaved.join(", ")))
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             let directory = files.worktree.dir().display();
             spool.notice(format!("could not rescue the worktree: {error}; its files are still in {directory}"));
             Some(format!("its files are still in {directory}, but could not be rescued: {error}"))
@@ -235,20 +264,30 @@ async fn secret_in_push(
 }
 
 /// The result of a push that was interrupted, if the server has taken it all the same.
-async fn landed(head: &Oid, files: &Files, spool: &Spool, interruption: &Interruption) -> Option<Push> {
+async fn landed(
+    head: &Oid,
+    files: &Files,
+    spool: &Spool,
+    interrupts: &mut Interrupts,
+    interruption: &Interruption,
+) -> Option<Push> {
     // Another run holds the issue now, and pushes itself.
     if matches!(interruption, Interruption::Superseded) {
         return None;
     }
     let branch = files.worktree.branch();
-    match files.mirror.confirm_push(branch, head).await {
-        Ok(true) => {
+    match interrupts.with_grace(files.mirror.confirm_push(branch, head)).await {
+        Ok(Ok(true)) => {
             spool.notice(format!("the push of {branch} did not end in time, but the server has the branch"));
             Some(Push::Done { branch: branch.to_string(), is_new: files.pushed.as_ref() != Some(head) })
         }
-        Ok(false) => None,
-        Err(error) => {
+        Ok(Ok(false)) => None,
+        Ok(Err(error)) => {
             spool.notice(format!("could not find out whether {branch} was pushed: {error}"));
+            None
+        }
+        Err(_) => {
+            spool.notice(format!("could not find out in time whether {branch} was pushed"));
             None
         }
     }
