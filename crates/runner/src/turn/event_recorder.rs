@@ -27,6 +27,8 @@ pub(crate) struct EventRecorder {
     pending_tools: Vec<PendingTool>,
     /// The agent's text since its last tool call, up to [`LAST_TEXT_MAX`].
     last_text: String,
+    /// Bytes at its beginning that came before the tool call, kept because they may be the beginning of a secret.
+    before_tool: usize,
 }
 
 /// A tool call that is not recorded yet: agents often report only later what the tool gets as input.
@@ -47,6 +49,7 @@ impl EventRecorder {
             cost: None,
             pending_tools: Vec::new(),
             last_text: String::new(),
+            before_tool: 0,
         }
     }
 
@@ -80,7 +83,14 @@ impl EventRecorder {
 
     /// The agent's text after its last tool call, masked.
     pub(crate) fn last_text(&self) -> String {
-        self.spool.mask(self.last_text.trim())
+        let mut text = self.last_text.as_str();
+        if text.len() + 4 > LAST_TEXT_MAX {
+            // It may be cut in the middle of a secret.
+            text = &text[..self.spool.settled(text)];
+        }
+        let masked = self.spool.mask(text);
+        let before = &self.last_text[..self.before_tool];
+        masked.strip_prefix(before).unwrap_or(&masked).trim().to_owned()
     }
 
     pub(crate) fn take(&mut self, event: AgentEvent) {
@@ -94,12 +104,14 @@ impl EventRecorder {
             AgentEvent::ToolChanged { id, title, input, .. } => return self.update_tool(&id, title, input),
             // Comes at any time, also in the middle of a word.
             AgentEvent::Usage { cost_usd, .. } => return self.record_cost(cost_usd),
-            // Any other event ends a piece of text.
-            _ => self.text.flush(),
+            // Any other event comes between two pieces of text.
+            _ => self.text.pause(),
         }
         match event {
             AgentEvent::ToolStarted { id, title, input, .. } => {
-                self.last_text.clear();
+                // A tool call does not end a secret.
+                self.last_text = self.last_text.split_off(self.spool.settled(&self.last_text));
+                self.before_tool = self.last_text.len();
                 let deadline = Instant::now() + INPUT_DELAY;
                 self.pending_tools.push(PendingTool { id, title, input, deadline });
             }
@@ -166,5 +178,43 @@ const fn state(state: PlanState) -> &'static str {
         PlanState::Pending => "pending",
         PlanState::InProgress => "in_progress",
         PlanState::Completed => "completed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kugetsu_domain::redact::Redactor;
+
+    use super::*;
+
+    fn tool() -> AgentEvent {
+        AgentEvent::ToolStarted {
+            id: "1".to_owned(),
+            kind: kugetsu_agent::ToolKind::Other,
+            title: "ls".to_owned(),
+            input: String::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_is_split_by_a_tool_call_is_masked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.jsonl");
+        let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
+        let mut recorder = EventRecorder::new(spool, Policy::Allow);
+        for piece in ["it is topse", "cretv", "alue, done"] {
+            recorder.take(AgentEvent::Text { text: piece.to_owned() });
+            recorder.take(tool());
+        }
+        recorder.take(AgentEvent::Text { text: "I wrote topse".to_owned() });
+        recorder.take(tool());
+        recorder.take(AgentEvent::Text { text: "cretvalue down".to_owned() });
+        recorder.flush();
+        assert_eq!(recorder.last_text(), "*** down");
+        let text = std::fs::read_to_string(path).unwrap();
+        for part in ["topse", "cretv", "alue"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("it is ") && text.contains("***, done"), "{text}");
     }
 }
