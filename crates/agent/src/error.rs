@@ -1,6 +1,7 @@
 //! Errors between kugetsu and an agent.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -16,6 +17,9 @@ pub enum AgentError {
     /// The agent's process runs, but no longer reads.
     #[error("the agent closed its input while kugetsu waited for it to {doing}")]
     InputClosed { doing: &'static str },
+    /// The agent sends requests and reads none of the responses.
+    #[error("the agent has read none of kugetsu's messages for {} s, so it could not {doing}", limit.as_secs())]
+    Unread { doing: &'static str, limit: Duration },
     #[error("the agent sent a message of more than {} MiB", limit / (1024 * 1024))]
     MessageTooLong {
         /// Bytes.
@@ -77,6 +81,7 @@ impl AgentError {
             Self::UnknownModel { known, .. } => Some(format!("use one of its models: {}", listed(known))),
             Self::Exited { .. }
             | Self::InputClosed { .. }
+            | Self::Unread { .. }
             | Self::MessageTooLong { .. }
             | Self::Pipe(_)
             | Self::Failed { .. }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX};
+use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX, UNREAD_LIMIT};
 use super::state::SharedState;
 use crate::error::AgentError;
 use crate::event::AgentEvent;
@@ -184,6 +184,7 @@ impl Connection {
     pub(super) async fn request(&self, method: &str, params: Value, doing: &'static str) -> Result<Value, AgentError> {
         self.rpc.request(method, params).await.map_err(|error| match error {
             RequestError::Closed(Closed::Ended) => AgentError::Exited { doing },
+            RequestError::Closed(Closed::Unread) => AgentError::Unread { doing, limit: UNREAD_LIMIT },
             RequestError::Closed(Closed::NotRead) => AgentError::InputClosed { doing },
             RequestError::Closed(Closed::LineTooLong) => AgentError::MessageTooLong { limit: MESSAGE_MAX },
             RequestError::Closed(Closed::Pipe(why)) => AgentError::Pipe(why),

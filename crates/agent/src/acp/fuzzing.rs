@@ -18,7 +18,7 @@ const NOTE_MAX: usize = 40;
 /// Receives `data` as an agent's output during a turn. It is read to its end, strings in events are bounded, and each message
 /// to the agent is one line.
 pub fn agent_lines(data: &[u8]) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let (rpc, outbox) = RpcClient::new();
     let (state, questions) = (SharedState::default(), Questions::default());

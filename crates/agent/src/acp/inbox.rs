@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
 
 use super::state::{BROKEN_ANSWERS_MAX, Chunk, SharedState};
 use super::updates;
@@ -19,6 +20,9 @@ pub(super) const EVENTS_MAX: usize = 32;
 const EVENTS_PER_MESSAGE: usize = 4;
 /// Bytes that a notice quotes of a line that is not a message.
 const QUOTE_MAX: usize = 200;
+
+/// How long responses may wait because the agent does not read them.
+pub(super) const UNREAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Turns messages into events.
 ///
@@ -40,7 +44,9 @@ impl Inbox {
         loop {
             // Messages are sent by the same task. This gives them a turn even if the agent sends without a pause.
             tokio::task::yield_now().await;
-            self.rpc.room().await;
+            if timeout(UNREAD_LIMIT, self.rpc.room()).await.is_err() {
+                return Closed::Unread;
+            }
             // Fails if the consumer is gone. Responses must be read nevertheless.
             let _room = self.events.reserve_many(EVENTS_PER_MESSAGE).await;
             match reader.next().await {

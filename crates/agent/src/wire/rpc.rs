@@ -30,6 +30,8 @@ pub(crate) enum Closed {
     Ended,
     /// The other side no longer reads its input.
     NotRead,
+    /// Its input is open, but it reads nothing, while it asks for more.
+    Unread,
     LineTooLong,
     /// The pipe could not be read.
     Pipe(String),

@@ -125,6 +125,21 @@ async fn flood_waits_in_the_pipe_until_events_are_taken() {
     assert_eq!((written.get(), text_of(&seen).len()), (total, total * piece.len()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn agent_that_asks_and_reads_no_answers_is_given_up() {
+    let (connection, _events, mut peer) = connected(&opencode()).await;
+    let asking = async {
+        let mut asked = 0;
+        while peer.write(format!("{}\n", json!({"jsonrpc": "2.0", "id": asked, "method": "x"})).as_bytes()).await {
+            asked += 1;
+        }
+        asked
+    };
+    let (opened, asked) = tokio::join!(connection.new_session(Path::new("/")), asking);
+    assert!(matches!(opened, Err(AgentError::Unread { .. })), "{opened:?}");
+    assert!(asked < 10_000, "{asked} requests were read");
+}
+
 #[tokio::test]
 async fn model_error_quotes_the_provider() {
     let failing = async |error: Value| {
