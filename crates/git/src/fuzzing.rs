@@ -32,7 +32,7 @@ pub fn git_directories(data: &[u8]) {
     for entry in data.split(|byte| *byte == 0) {
         write_entry(&worktree, entry);
     }
-    if let Some(git_dir) = nested_git_dir(&worktree, &worktree) {
+    if let Ok(Some(git_dir)) = nested_git_dir(&worktree, &worktree) {
         let real = worktree.canonicalize().expect("the worktree");
         assert!(git_dir.starts_with(&real), "{}", git_dir.display());
         let repo = UntrustedRepo::read(&git_dir);

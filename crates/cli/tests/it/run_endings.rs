@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kugetsu_testkit::eventually;
 
+use crate::cancel_at_the_end::HangingGit;
 use crate::world::{World, is_alive, script, tamper};
 
 #[test]
@@ -138,15 +139,29 @@ fn impossible_usage_ends_no_run_badly() {
 #[test]
 fn run_whose_host_hangs_ends_a_minute_after_its_limit() {
     let mut world = World::new();
+    let git = HangingGit::install(&mut world.home);
     world.limit = Duration::from_secs(240);
     world.run(["config", "set", "run.timeout", "5s"]);
     let repository = world.repository("demo");
-    // Git opens it, and waits for a writer.
-    let (run, code) = world.start(&repository, &script(&["run mkfifo .gitattributes", "write a.txt a"]));
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", &git.hang_in("status")]));
     assert_eq!((run["state"].as_str(), code), (Some("timeout"), 124), "{run}");
     assert!(run["reason"].as_str().unwrap().contains("run.timeout"), "{run}");
     assert_eq!(world.processes(" runner "), Vec::<i32>::new());
     assert_eq!(world.json(["status", "--json"])["running"], 0);
+}
+
+#[test]
+fn fifo_where_git_reads_a_file_is_named_and_the_rest_is_rescued() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["run mkfifo .gitattributes", "write a.txt a", "commit a"]));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains(".gitattributes is a FIFO"), "{run}");
+    assert_eq!(run["pushed"], false, "{run}");
+    let into = world.home.path().join("back");
+    world.run(["rescue", "restore", "local/demo#1", "--to", into.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(into.join("a.txt")).unwrap(), "a\n");
+    world.run(["destroy", "local/demo#1", "-y"]);
 }
 
 #[test]

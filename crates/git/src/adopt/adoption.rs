@@ -236,7 +236,7 @@ impl Adoption<'_> {
         if let Some(error) = left.unreadable.into_iter().next() {
             return Err(error.into());
         }
-        if let Some(shallow) = mirror.shallow() {
+        if let Some(shallow) = mirror.shallow()? {
             write_atomic(&git_dir.join(SHALLOW), &shallow)?;
         }
         let mut refs: BTreeMap<Vec<u8>, &Oid> = BTreeMap::new();

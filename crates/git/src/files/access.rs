@@ -37,9 +37,9 @@ pub(crate) fn join_bytes(dir: &Path, name: &[u8]) -> PathBuf {
 }
 
 /// Reads a regular file of at most `max` bytes. `None` for everything else: a symbolic link, a FIFO, a file that is
-/// missing, unreadable or larger.
+/// missing, unreadable or larger. Only where each of these means the same.
 pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
-    read_regular_with_time(path, max).map(|(bytes, _)| bytes)
+    read_if_there(path, max).ok().flatten()
 }
 
 /// Opens a regular file. Links are not followed.
@@ -48,21 +48,14 @@ pub(crate) fn open_regular(path: &Path) -> Option<File> {
     file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
 }
 
-/// As [`read_regular`], with the modification time that the file had before.
-pub(crate) fn read_regular_with_time(path: &Path, max: u64) -> Option<(Vec<u8>, SystemTime)> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > max {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(max).read_to_end(&mut bytes).ok()?;
-    Some((bytes, meta.modified().ok()?))
-}
-
 /// As [`read_regular`], but what is there and cannot be read is an error, and so is a file of more than `max` bytes. `None`
 /// where nothing is, or something else than a file: git reads neither.
 pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, FileError> {
+    Ok(read_with_time(path, max)?.map(|(bytes, _)| bytes))
+}
+
+/// As [`read_if_there`], with the modification time that the file had before.
+pub(crate) fn read_with_time(path: &Path, max: u64) -> Result<Option<(Vec<u8>, SystemTime)>, FileError> {
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let file = match open {
         Ok(file) => file,
@@ -79,7 +72,10 @@ pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Fi
     }
     let mut bytes = Vec::new();
     file.take(max.saturating_add(1)).read_to_end(&mut bytes).context("read", path)?;
-    if bytes.len() as u64 > max { Err(too_large()).context("read", path) } else { Ok(Some(bytes)) }
+    if bytes.len() as u64 > max {
+        return Err(too_large()).context("read", path);
+    }
+    Ok(Some((bytes, meta.modified().context("read", path)?)))
 }
 
 /// The entries of a directory, sorted by name. `None` where nothing is, or something else than a directory.
@@ -100,6 +96,33 @@ pub(crate) fn read_dir_if_there(path: &Path) -> Result<Option<Vec<PathBuf>>, Fil
         paths.sort();
     }
     paths.map(Some).context("read", path)
+}
+
+/// Whether something is at a path; a link counts as something. Unlike [`Path::exists`], what cannot be found out is an error.
+pub(crate) fn is_there(path: &Path) -> Result<bool, FileError> {
+    Ok(file_type(path)?.is_some())
+}
+
+/// Whether the path itself is a directory; a link to one is not. Unlike [`is_real_dir`], what cannot be found out is an error.
+pub(crate) fn is_dir_there(path: &Path) -> Result<bool, FileError> {
+    Ok(file_type(path)?.is_some_and(|file_type| file_type.is_dir()))
+}
+
+fn file_type(path: &Path) -> Result<Option<std::fs::FileType>, FileError> {
+    match path.symlink_metadata() {
+        Ok(meta) => Ok(Some(meta.file_type())),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error).context("read", path),
+    }
+}
+
+/// The path without links; `None` where nothing is.
+pub(crate) fn canonical_if_there(path: &Path) -> Result<Option<PathBuf>, FileError> {
+    match path.canonicalize() {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error).context("read", path),
+    }
 }
 
 /// Whether nothing is at a path, or something that was not opened on purpose: a link or a socket.

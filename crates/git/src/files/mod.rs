@@ -6,5 +6,6 @@ pub(crate) mod copying;
 pub(crate) mod index;
 pub(crate) mod lock;
 pub(crate) mod removal;
+pub(crate) mod special;
 
 pub use access::FileError;

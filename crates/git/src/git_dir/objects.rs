@@ -83,7 +83,14 @@ fn take_files(from: &Path, to: &Path, is_pack: bool, take: Take, left: &mut Left
         };
         match file.symlink_metadata() {
             Ok(meta) if is_candidate(&meta) && !target.exists() => {}
-            _ => continue,
+            Ok(_) => continue,
+            Err(source) => {
+                // A process of the agent's that is still ending may remove it.
+                if source.kind() != std::io::ErrorKind::NotFound {
+                    left.unreadable.push(FileError { action: "read", path: file.clone(), source });
+                }
+                continue;
+            }
         }
         match is_object_file(file, is_pack) {
             Ok(true) => {}

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_real_dir, open_regular, unique_suffix};
+use crate::files::access::{
+    FileError, IoContext, blocking, create_dir_all, is_dir_there, open_regular, read_dir_if_there, unique_suffix,
+};
 
 /// Maximum size of a pointer in bytes (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 pub(crate) const POINTER_MAX: usize = 1024;
@@ -57,23 +60,23 @@ fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Str
 }
 
 /// Name and path of every LFS object in a git directory.
-pub(crate) fn stored_objects(git_dir: &Path) -> Vec<(String, PathBuf)> {
-    let entries_of = |dir: &Path| -> Vec<PathBuf> {
-        let entries = if is_real_dir(dir) { std::fs::read_dir(dir).ok() } else { None };
-        entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    };
-    if !is_real_dir(git_dir) || !is_real_dir(&git_dir.join("lfs")) {
-        return Vec::new();
+pub(crate) fn stored_objects(git_dir: &Path) -> Result<Vec<(String, PathBuf)>, FileError> {
+    if !is_dir_there(git_dir)? || !is_dir_there(&git_dir.join("lfs"))? {
+        return Ok(Vec::new());
     }
-    let files = entries_of(&git_dir.join("lfs/objects"))
-        .into_iter()
-        .flat_map(|dir| entries_of(&dir))
-        .flat_map(|dir| entries_of(&dir));
+    let mut files = vec![git_dir.join("lfs/objects")];
+    for _ in 0..3 {
+        let mut below = Vec::new();
+        for dir in files {
+            below.extend(read_dir_if_there(&dir)?.unwrap_or_default());
+        }
+        files = below;
+    }
     let named = |file: PathBuf| {
         let name = file.file_name()?.to_str().filter(|name| is_object_name(name))?.to_owned();
         Some((name, file))
     };
-    files.filter_map(named).collect()
+    Ok(files.into_iter().filter_map(named).collect())
 }
 
 /// Copies the objects that `to` lacks, and only those that are `wanted` if a list is given, and skips those whose content does
@@ -81,7 +84,7 @@ pub(crate) fn stored_objects(git_dir: &Path) -> Vec<(String, PathBuf)> {
 pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet<String>>) -> Result<(), FileError> {
     let (from, to) = (from.to_owned(), to.to_owned());
     blocking(&to.clone(), move || {
-        for (name, file) in stored_objects(&from) {
+        for (name, file) in stored_objects(&from)? {
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&name)) {
                 continue;
             }
@@ -91,7 +94,13 @@ pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet
             if target_path.exists() {
                 continue;
             }
-            let Some(mut source) = open_regular(&file) else { continue };
+            // A link leads to a file that is not the agent's to give.
+            if !file.symlink_metadata().context("read", &file)?.is_file() {
+                continue;
+            }
+            let open =
+                std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&file);
+            let mut source = open.context("read", &file)?;
             create_dir_all(&dir)?;
             let temporary = dir.join(format!("new-{}", unique_suffix()));
             let mut target = File::create_new(&temporary).context("write", &temporary)?;
@@ -127,7 +136,7 @@ mod tests {
         }
         assert!(pointer.matches(&good));
         copy_objects(&from, &to, None).await.unwrap();
-        assert_eq!(stored_objects(&to), [(oid.to_owned(), to.join("lfs/objects/2c/f2").join(oid))]);
+        assert_eq!(stored_objects(&to).unwrap(), [(oid.to_owned(), to.join("lfs/objects/2c/f2").join(oid))]);
         std::fs::write(&good, "HELLO").unwrap();
         assert!(!pointer.matches(&good));
         assert_eq!(std::fs::read(to.join("lfs/objects/2c/f2").join(oid)).unwrap(), b"hello", "a copy, not a link");

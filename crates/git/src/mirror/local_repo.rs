@@ -9,6 +9,7 @@ use kugetsu_domain::text::counted;
 
 use crate::command::answer::Answer;
 use crate::command::runner::{Git, GitError};
+use crate::files::special::{special_file_above, special_file_in_git_dir, special_files};
 use crate::mirror::source::SourceError;
 use crate::names::BranchName;
 
@@ -31,13 +32,23 @@ impl LocalRepo {
     /// Finds the repository that contains `path`.
     ///
     /// # Errors
-    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], or an error of git (such as dubious ownership).
+    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], [`SourceError::Special`], or an error of git (such as dubious ownership).
     pub async fn find(git: &Git, path: &Path) -> Result<Self, SourceError> {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let path = &path;
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         if !path.is_dir() {
             return Err(SourceError::NoDirectory(path.clone()));
         }
+        if let Some(special) = special_file_above(path) {
+            return Err(SourceError::Special(special.error()));
+        }
+        let local = Self::discover(git, path).await?;
+        match special_file_in_git_dir(&local.common_dir).await.map_err(SourceError::Special)? {
+            Some(special) => Err(SourceError::Special(special.error())),
+            None => Ok(local),
+        }
+    }
+
+    async fn discover(git: &Git, path: &Path) -> Result<Self, SourceError> {
         let rev_parse = |args: &[&str]| {
             let command =
                 git.command("rev-parse", format!("find the repository at {}", path.display())).current_dir(path);
@@ -50,7 +61,7 @@ impl LocalRepo {
         let both = match rev_parse(&["--git-common-dir", "--show-toplevel"]).answer(&[128]).await? {
             Answer::Yes(both) => both.stdout,
             Answer::No(failed) if failed.says(&["not a git repository"]) => {
-                return Err(SourceError::NoRepository(path.clone()));
+                return Err(SourceError::NoRepository(path.to_owned()));
             }
             // A bare repository; git prints the first answer all the same.
             Answer::No(failed) if failed.says(&["must be run in a work tree"]) => Vec::new(),
@@ -80,9 +91,12 @@ impl LocalRepo {
     /// Number of files with uncommitted changes, untracked ones included.
     ///
     /// No program that the repository's own settings name is run: the repository may have come from somewhere else.
-    pub async fn uncommitted(&self, git: &Git) -> Result<usize, GitError> {
+    pub async fn uncommitted(&self, git: &Git) -> Result<usize, SourceError> {
         if self.bare {
             return Ok(0);
+        }
+        if let Some(special) = special_files(&self.root).await.map_err(SourceError::Special)?.into_iter().next() {
+            return Err(SourceError::Special(special.error()));
         }
         let action = format!("read the state of {}", self.root.display());
         let command = git.command("status", action).current_dir(&self.root).no_optional_locks().no_lazy_fetch();

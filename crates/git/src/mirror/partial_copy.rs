@@ -47,7 +47,7 @@ impl Mirror {
         }
         // Before the refs: their history ends there.
         let theirs = read_if_there(&local.common_dir.join(SHALLOW), LIST_MAX)?.unwrap_or_default();
-        let shallow = merge_shallow([theirs, self.shallow().unwrap_or_default()]);
+        let shallow = merge_shallow([theirs, self.shallow()?.unwrap_or_default()]);
         if !shallow.is_empty() {
             write_atomic(&self.dir().join(SHALLOW), &shallow)?;
         }

@@ -13,9 +13,10 @@ use crate::command::answer::is_damage;
 use crate::command::login::Login;
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
-use crate::files::access::{FileError, create_dir_all, read_regular, write_atomic};
+use crate::files::access::{FileError, create_dir_all, is_there, read_if_there, write_atomic};
 use crate::files::lock;
 use crate::files::removal::staging_path;
+use crate::files::special::special_file_in_mirror;
 use crate::git_dir::layout::bare_config;
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
@@ -34,6 +35,9 @@ pub(crate) const PUSHED: &str = "refs/kugetsu/pushed/";
 pub(crate) const RESCUE: &str = "refs/kugetsu/rescue/";
 /// The refs of objects of rescues that are no commits: `refs/kugetsu/kept/<issue>/<time>/<number>`.
 pub(crate) const KEPT: &str = "refs/kugetsu/kept/";
+
+/// Maximum size of a `shallow` file in bytes. Histories are cut off at a few commits.
+pub(crate) const SHALLOW_MAX: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Error)]
 pub enum MirrorError {
@@ -128,10 +132,13 @@ impl Mirror {
 
     /// Reads the format and the promisor; `false` if there is no mirror.
     pub(crate) async fn load(&mut self) -> Result<bool, MirrorError> {
-        if self.dir.symlink_metadata().is_err() {
+        if !is_there(&self.dir)? {
             return Ok(false);
         }
-        let mark = read_regular(&self.dir.join(MARK), 1024).ok_or_else(|| MirrorError::NotOurs(self.dir.clone()))?;
+        let mark = read_if_there(&self.dir.join(MARK), 1024)?.ok_or_else(|| MirrorError::NotOurs(self.dir.clone()))?;
+        if let Some(special) = special_file_in_mirror(&self.dir) {
+            return Err(special.error().into());
+        }
         self.format = String::from_utf8_lossy(&mark).trim().to_owned();
         self.promisor = Promisor::of_mirror(&self.git, &self.dir).await?;
         Ok(true)
@@ -366,8 +373,8 @@ impl Mirror {
     }
 
     /// The `shallow` file, if the history is cut off. Every repository that borrows from the mirror needs the same.
-    pub(crate) fn shallow(&self) -> Option<Vec<u8>> {
-        std::fs::read(self.dir.join("shallow")).ok().filter(|lines| !lines.is_empty())
+    pub(crate) fn shallow(&self) -> Result<Option<Vec<u8>>, FileError> {
+        Ok(read_if_there(&self.dir.join("shallow"), SHALLOW_MAX)?.filter(|lines| !lines.is_empty()))
     }
 
     /// The tips of everything that is safe: on the server as of the last update, pushed by kugetsu, or in a rescue.

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::command::failure::mask_credentials;
 use crate::command::login::{Login, strip_credentials};
 use crate::command::runner::{Git, GitCommand, GitError};
+use crate::files::access::FileError;
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
 use crate::names::{BranchName, Oid};
@@ -39,6 +40,9 @@ pub enum SourceError {
     NoDirectory(PathBuf),
     #[error("there is no git repository at {} or above it", .0.display())]
     NoRepository(PathBuf),
+    /// Git would wait for it.
+    #[error(transparent)]
+    Special(FileError),
     /// The repository that a mirror was made from was moved or deleted, and another one is at its path.
     #[error("the repository at {} is another one than before", .0.display())]
     AnotherRepository(PathBuf),
@@ -58,7 +62,7 @@ impl SourceError {
             ),
             Self::NoRepository(_) => Some("run `git init` there, or give another path".to_owned()),
             Self::Git(error) => error.hint(),
-            Self::InvalidUrl { .. } => None,
+            Self::InvalidUrl { .. } | Self::Special(_) => None,
         }
     }
 }

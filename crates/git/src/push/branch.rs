@@ -148,8 +148,8 @@ impl Mirror {
             // A push can succeed although git reports nothing: a hook of the server may keep the connection open, or the
             // connection broke after the server had taken the branch.
             Err(error @ (PushError::Unreachable(_) | PushError::Git(_))) => match self.has_landed(branch, head).await {
-                true => Ok(Pushed { branch: branch.clone(), head: head.clone(), was: expected.clone() }),
-                false => Err(error),
+                Ok(true) => Ok(Pushed { branch: branch.clone(), head: head.clone(), was: expected.clone() }),
+                Ok(false) | Err(_) => Err(error),
             },
             other => other,
         };
@@ -160,19 +160,20 @@ impl Mirror {
         pushed
     }
 
-    /// Asks the server whether a push that was interrupted has moved the branch to `head`, and records it if so. `false` if the
-    /// server does not answer within `CONFIRM_TIMEOUT`.
+    /// Asks the server whether a push that was interrupted has moved the branch to `head`, and records it if so.
+    ///
+    /// # Errors
+    /// Among others: the server does not answer within `CONFIRM_TIMEOUT`.
     pub async fn confirm_push(&self, branch: &BranchName, head: &Oid) -> Result<bool, PushError> {
-        let landed = self.has_landed(branch, head).await;
+        let landed = self.has_landed(branch, head).await?;
         if landed {
             self.record_push(branch, head).await?;
         }
         Ok(landed)
     }
 
-    async fn has_landed(&self, branch: &BranchName, head: &Oid) -> bool {
-        let tip = tokio::time::timeout(CONFIRM_TIMEOUT, self.server_tip(branch)).await;
-        matches!(tip, Ok(Ok(Some(tip))) if tip == *head)
+    async fn has_landed(&self, branch: &BranchName, head: &Oid) -> Result<bool, PushError> {
+        Ok(self.server_tip_within(branch, CONFIRM_TIMEOUT).await?.as_ref() == Some(head))
     }
 
     async fn record_push(&self, branch: &BranchName, head: &Oid) -> Result<(), PushError> {
@@ -236,11 +237,12 @@ impl Mirror {
 
     /// The commit of a branch on the server now.
     pub async fn server_tip(&self, branch: &BranchName) -> Result<Option<Oid>, PushError> {
-        let command = self
-            .git()
-            .command("ls-remote", format!("reach {}", self.source()))
-            .outside_repository()
-            .timeout(TRANSFER_TIMEOUT);
+        self.server_tip_within(branch, TRANSFER_TIMEOUT).await
+    }
+
+    async fn server_tip_within(&self, branch: &BranchName, limit: Duration) -> Result<Option<Oid>, PushError> {
+        let command =
+            self.git().command("ls-remote", format!("reach {}", self.source())).outside_repository().timeout(limit);
         let command = command.arg("--end-of-options").arg(self.remote_arg().await?).arg(branch.full_ref());
         let output = self.authenticate(command).await.run().await?;
         let full = branch.full_ref();

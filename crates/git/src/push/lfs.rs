@@ -21,12 +21,11 @@ impl Mirror {
 
     /// Sends the LFS objects of a worktree to the server, from the mirror. git-lfs skips those that the server has.
     pub(crate) async fn push_lfs_objects(&self, worktree: &Worktree) -> Result<(), PushError> {
-        let names: BTreeSet<String> = [worktree.git_dir().as_path(), worktree.relay()]
-            .into_iter()
-            .flat_map(stored_objects)
-            .map(|(name, _)| name)
-            .filter(|name| self.has_lfs_object(name))
-            .collect();
+        let mut names = BTreeSet::new();
+        for git_dir in [worktree.git_dir().as_path(), worktree.relay()] {
+            names.extend(stored_objects(git_dir)?.into_iter().map(|(name, _)| name));
+        }
+        names.retain(|name| self.has_lfs_object(name));
         if names.is_empty() || Lfs::detect(self.git()).await? == Lfs::Missing {
             return Ok(());
         }

@@ -83,7 +83,7 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
         return Err(error.into());
     }
     copy_objects(mirror.dir(), &git_dir, None).await?;
-    if let Some(shallow) = mirror.shallow() {
+    if let Some(shallow) = mirror.shallow()? {
         write_atomic(&git_dir.join(SHALLOW), &shallow)?;
     }
     write_atomic(&git_dir.join("packed-refs"), &refs(mirror, rescue, note).await?)?;

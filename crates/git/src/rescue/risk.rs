@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::command::runner::GitError;
-use crate::files::access::is_real_dir;
+use crate::files::access::is_dir_there;
+use crate::files::special::SetAside;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -36,6 +37,7 @@ impl AtRisk {
 /// A commit is safe if it is reachable from a ref of the server (as of the last update), from a push of kugetsu's or from a
 /// rescue, or if the default branch has the same change by patch id: it was rebased or cherry-picked there.
 pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk, RescueError> {
+    let _aside = SetAside::of(worktree.dir()).await?;
     let heads = Heads::read(worktree).await?;
     let safe = mirror.safe_commits().await?;
     let default = mirror.default_tip().await?;
@@ -74,7 +76,7 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
     let unreadable = heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned();
     at_risk.other_branches.extend(unreadable.chain(heads.quarantine.unreadable()));
 
-    if is_real_dir(worktree.dir()) {
+    if is_dir_there(worktree.dir())? {
         let mut head = heads.own.head_commit();
         if let Some(commit) = head
             && !heads.quarantine.is_complete(&[commit], &heads.known).await?
@@ -84,8 +86,8 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
         }
         let index = worktree.git_dir().join("index");
         let changes = heads.quarantine.changes(mirror, worktree.dir(), &index, head).await?;
-        at_risk.uncommitted = changes.names(LISTED);
-        at_risk.uncommitted_total = changes.total();
+        at_risk.uncommitted = changes.unreadable.iter().cloned().chain(changes.names(LISTED)).take(LISTED).collect();
+        at_risk.uncommitted_total = changes.total() + changes.unreadable.len();
         at_risk.other_branches.extend(nested_heads(mirror, worktree, &changes, &safe).await?);
     }
     Ok(at_risk)

@@ -13,6 +13,7 @@ use crate::command::answer::is_damage;
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
 use crate::files::lock;
+use crate::files::special::SetAside;
 use crate::mirror::repo::{KEPT, Mirror, MirrorError, RESCUE};
 use crate::names::Oid;
 use crate::printable::printable;
@@ -63,19 +64,20 @@ pub struct Saved {
 /// relay, and the commits of nested repositories that their servers do not have. Damaged objects are left out and reported.
 ///
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
-/// The worktree is not changed.
+/// The worktree is not changed. FIFOs where git reads a file are set aside meanwhile, and are no part of the rescue.
 pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
     if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(RescueError::InvalidTime(spec.at));
     }
     let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
-    let error = match save_with(mirror, worktree, &spec, Objects::AsTheyAre).await {
+    let aside = SetAside::of(worktree.dir()).await?;
+    let error = match save_with(mirror, worktree, &spec, Objects::AsTheyAre, &aside).await {
         Err(RescueError::Git(error)) if is_damage(&error) => error,
         other => return other,
     };
     // Git verifies all content only when it comes into the mirror.
     tracing::warn!(%error, "objects are damaged; those of the worktree are verified one by one");
-    match save_with(mirror, worktree, &spec, Objects::Verified).await {
+    match save_with(mirror, worktree, &spec, Objects::Verified, &aside).await {
         Err(RescueError::Git(error)) if is_damage(&error) => {
             tracing::warn!(%error, "objects of the mirror are damaged")
         }
@@ -86,7 +88,7 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
         MirrorError::File(error) => RescueError::File(error),
         other => RescueError::Mirror(other.to_string()),
     })?;
-    save_with(mirror, worktree, &spec, Objects::Verified).await
+    save_with(mirror, worktree, &spec, Objects::Verified, &aside).await
 }
 
 /// Which objects of the worktree are used.
@@ -102,6 +104,7 @@ async fn save_with(
     worktree: &Worktree,
     spec: &SaveSpec,
     objects: Objects,
+    aside: &SetAside,
 ) -> Result<Option<Saved>, RescueError> {
     let heads = Heads::read(worktree).await?;
     if objects == Objects::Verified {
@@ -114,6 +117,7 @@ async fn save_with(
         branch: worktree.branch().to_string(),
         ..Note::default()
     };
+    note.notices.extend(aside.described.iter().map(|special| format!("{special}, which git cannot store")));
     note.unsaved.extend(heads.quarantine.unreadable());
     note.unsaved.extend(heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned());
     let tips = collect_heads(mirror, &heads, &mut note).await?;
@@ -283,14 +287,20 @@ async fn read_changes(
     }
     quarantine.set_head(note.head.as_ref())?;
     let index = worktree.git_dir().join("index");
+    let no_index = quarantine.dir().join("none/index");
     match quarantine.changes(mirror, worktree.dir(), &index, note.head.as_ref()).await {
         Ok(changes) => Ok(changes),
+        // What only the index names would be lost.
+        Err(StatusError::File(error)) if error.path.parent() == index.parent() => {
+            note.unsaved.push(printable(error.to_string().as_bytes()));
+            quarantine.remove_index()?;
+            Ok(quarantine.changes(mirror, worktree.dir(), &no_index, note.head.as_ref()).await?)
+        }
         Err(StatusError::Git(GitError::Failed { .. })) => {
             note.notices.push("git could not read what was staged; the files are saved as they were".to_owned());
             quarantine.remove_index()?;
             note.head = None;
             quarantine.set_head(None)?;
-            let no_index = quarantine.dir().join("none/index");
             Ok(quarantine.changes(mirror, worktree.dir(), &no_index, None).await?)
         }
         Err(error) => Err(error.into()),

@@ -17,6 +17,7 @@ use crate::files::access::{FileError, create_dir_all, join_bytes, read_dir_if_th
 use crate::files::removal::remove_with_empty_parents;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
+use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::rescue::note::Note;
 use crate::untrusted::changes::Marks;
@@ -63,7 +64,7 @@ pub(super) async fn write_state(
     let dir = quarantine.dir().join("state");
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     copy_files(git_dir, &dir.join("git"), &mut written, &mut skipped)?;
-    if is_sparse(quarantine, git_dir).await? {
+    if is_sparse(quarantine, git_dir, note).await? {
         write(&dir, &format!("git/{SPARSE}"), b"", &mut written)?;
     }
     let lists = [
@@ -141,16 +142,24 @@ fn copy_files(
                 write(parent, &format!("git/{name}"), &content, written)?;
             }
             Ok(None) => {}
-            Err(error) => skipped.push(crate::printable::printable(error.to_string().as_bytes())),
+            Err(error) => skipped.push(printable(error.to_string().as_bytes())),
         }
     }
     Ok(())
 }
 
 /// Whether the agent's config turns sparse checkouts on. Git reads copies, without the files that they include.
-async fn is_sparse(quarantine: &Quarantine, git_dir: &Path) -> Result<bool, RescueError> {
+async fn is_sparse(quarantine: &Quarantine, git_dir: &Path, note: &mut Note) -> Result<bool, RescueError> {
     for name in ["config", "config.worktree"] {
-        let Ok(Some(config)) = read_if_there(&git_dir.join(name), FILE_MAX) else { continue };
+        let config = match read_if_there(&git_dir.join(name), FILE_MAX) {
+            Ok(Some(config)) => config,
+            Ok(None) => continue,
+            Err(error) => {
+                let error = printable(error.to_string().as_bytes());
+                note.notices.push(format!("{error}; whether the checkout is sparse is not saved"));
+                continue;
+            }
+        };
         let copy = quarantine.dir().join("agent-config");
         write_atomic(&copy, &config)?;
         let command = quarantine.command("config", "read whether the checkout is sparse").arg("--file").arg(&copy);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::command::answer::Answer;
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{is_real_dir, join_bytes};
+use crate::files::access::{is_dir_there, is_real_dir, join_bytes};
 use crate::files::index::copy_index;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -90,11 +90,18 @@ fn kind(files: &Path, path: &[u8], max_file: u64, gitlinks: &BTreeSet<Vec<u8>>) 
     let mut parts = path.split(|byte| *byte == b'/').peekable();
     while let Some(part) = parts.next() {
         current = join_bytes(&current, part);
-        if parts.peek().is_some() && !is_real_dir(&current) {
-            return Kind::Nothing;
+        match is_dir_there(&current) {
+            _ if parts.peek().is_none() => {}
+            Ok(true) => {}
+            Ok(false) => return Kind::Nothing,
+            Err(_) => return Kind::Unreadable,
         }
     }
-    let Ok(meta) = current.symlink_metadata() else { return Kind::Nothing };
+    let meta = match current.symlink_metadata() {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Kind::Nothing,
+        Err(_) => return Kind::Unreadable,
+    };
     if meta.is_symlink() {
         return Kind::Content;
     }
@@ -128,8 +135,8 @@ async fn nested_files(
     }
     let index = quarantine.dir().join("nested-index");
     // Without its index all files count as new.
-    let copied = nested_git_dir(&root, files)
-        .is_some_and(|git_dir| copy_index(&git_dir.join("index"), &index).is_ok_and(|copied| copied));
+    let git_dir = nested_git_dir(&root, files).ok().flatten();
+    let copied = git_dir.is_some_and(|dir| copy_index(&dir.join("index"), &index).is_ok_and(|copied| copied));
     let list = |selection: &'static [&'static str]| {
         let command = quarantine.command_on(&root, "ls-files", "list the files of a nested repository");
         command.env("GIT_INDEX_FILE", &index).args(["-z", "--exclude-standard"]).args(selection)

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::command::answer::Output;
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, join_bytes};
+use crate::files::special::special_files;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -51,7 +52,7 @@ pub(crate) struct Changes {
     pub(crate) unmodified: BTreeSet<Vec<u8>>,
     /// Whether files have conflicts.
     pub(crate) has_conflicts: bool,
-    /// Git's messages about directories that it could not read.
+    /// Git's messages about files and directories that it could not read, escaped.
     pub(crate) unreadable: Vec<String>,
     pub(crate) marks: Marks,
 }
@@ -110,7 +111,7 @@ impl Marks {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.nested.is_empty()
+        self.files.is_empty() && self.nested.is_empty() && self.unreadable.is_empty()
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -172,6 +173,9 @@ impl Entry {
 impl Quarantine {
     /// Compares `files` with the HEAD of this quarantine, which must be at `head`. A copy of the agent's `index` saves
     /// reading the files whose size and time have not changed. Files that the index tells git to ignore count as well.
+    ///
+    /// # Errors
+    /// Among others: a FIFO where git reads a file, see [`SetAside`](crate::files::special::SetAside).
     pub(crate) async fn changes(
         &self,
         mirror: &Mirror,
@@ -179,6 +183,10 @@ impl Quarantine {
         index: &Path,
         head: Option<&Oid>,
     ) -> Result<Changes, StatusError> {
+        if let Some(special) = special_files(files).await?.first() {
+            let why = format!("{}, and git would wait for it; remove it", special.describe(files));
+            return Err(StatusError::Unreadable { dir: files.to_owned(), why });
+        }
         self.changes_at(mirror, files, index, head, 0).await
     }
 
@@ -203,8 +211,7 @@ impl Quarantine {
         ]);
         let status = command.run().await?;
         let mut changes = Changes { marks: Marks::of(files, &entries), ..Changes::default() };
-        let is_unreadable = |line: &&[u8]| line.starts_with(b"warning: could not open directory");
-        changes.unreadable.extend(status.stderr.split(|byte| *byte == b'\n').filter(is_unreadable).map(printable));
+        changes.unreadable.extend(status.stderr.split(|byte| *byte == b'\n').filter_map(unreadable));
         for record in status.records() {
             let (Some(staged), Some(path)) = (record.first(), record.get(3..)) else { continue };
             changes.has_conflicts |= matches!(record.get(..2), Some(b"AA" | b"DD" | [b'U', _] | [_, b'U']));
@@ -271,6 +278,18 @@ impl Quarantine {
     }
 }
 
+/// What a line of git's stderr says about files that it could not read, and therefore took for unchanged; escaped.
+fn unreadable(line: &[u8]) -> Option<String> {
+    let line = line.strip_prefix(b"warning: ").unwrap_or(line);
+    let of_directory = line.starts_with(b"could not open directory");
+    let of_file = [b": Permission denied".as_slice(), b": Input/output error", b": Stale file handle"]
+        .iter()
+        .any(|end| line.ends_with(end));
+    // Settings files of the user, which git does without.
+    let of_settings = line.starts_with(b"unable to access '/");
+    (of_directory || of_file && !of_settings).then(|| printable(line))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SubmoduleState {
     /// Its files are those of the commit, and its server has all of its commits.
@@ -284,7 +303,7 @@ enum SubmoduleState {
 /// Compares a submodule with the `commit` that the index names.
 async fn submodule_state(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oid, depth: usize) -> SubmoduleState {
     let dir = join_bytes(files, path);
-    let Some(git_dir) = nested_git_dir(&dir, files) else { return SubmoduleState::Changed };
+    let Ok(Some(git_dir)) = nested_git_dir(&dir, files) else { return SubmoduleState::Changed };
     if depth > DEPTH_MAX {
         return SubmoduleState::Changed;
     }
@@ -304,5 +323,27 @@ async fn submodule_state(mirror: &Mirror, files: &Path, path: &[u8], commit: &Oi
         }
         Ok(changes) if unpushed(&changes) => SubmoduleState::Unpushed,
         _ => SubmoduleState::Changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_git_skips_are_reported() {
+        for (line, expected) in [
+            (
+                "warning: could not open directory 'x/': Permission denied",
+                "could not open directory 'x/': Permission denied",
+            ),
+            ("x/file: Permission denied", "x/file: Permission denied"),
+            ("x/file: Input/output error", "x/file: Input/output error"),
+        ] {
+            assert_eq!(unreadable(line.as_bytes()).as_deref(), Some(expected));
+        }
+        for line in ["", "warning: unable to access '/etc/x': Permission denied", "warning: CRLF will be replaced"] {
+            assert_eq!(unreadable(line.as_bytes()), None, "{line}");
+        }
     }
 }

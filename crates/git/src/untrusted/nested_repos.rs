@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, blocking, is_real_dir, join_bytes};
+use crate::files::access::{FileError, blocking, canonical_if_there, is_dir_there, is_real_dir, is_there, join_bytes};
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -40,18 +40,18 @@ pub(crate) struct NestedRepos {
 pub(crate) async fn find_nested_repos(files: &Path, nested: &[Vec<u8>]) -> Result<NestedRepos, FileError> {
     let (files, nested) = (files.to_owned(), nested.to_vec());
     blocking(&files.clone(), move || {
-        let Ok(real) = files.canonicalize() else { return Ok(NestedRepos::default()) };
+        let Some(real) = canonical_if_there(&files)? else { return Ok(NestedRepos::default()) };
         let mut search =
             Search { files: real.clone(), seen: BTreeSet::new(), directories: 0, found: NestedRepos::default() };
         for path in nested {
             // A link in the path would lead out of the worktree.
-            if let Ok(dir) = join_bytes(&files, &path).canonicalize()
-                && dir.starts_with(&real)
-            {
-                search.files_in(&dir, &path, 0);
+            match canonical_if_there(&join_bytes(&files, &path)) {
+                Ok(Some(dir)) if dir.starts_with(&real) => search.files_in(&dir, &path, 0),
+                Ok(_) => {}
+                Err(error) => search.report(&path, &error),
             }
         }
-        if is_real_dir(&real.join(".git")) {
+        if is_dir_there(&real.join(".git"))? {
             search.modules_in(&real.join(".git/modules"), b".git/modules", 0);
         }
         Ok(search.found)
@@ -88,17 +88,35 @@ impl Search {
                 return Vec::new();
             }
         };
-        let named = entries.flatten().map(|entry| (entry.file_name().as_encoded_bytes().to_vec(), entry.path()));
-        let mut directories: Vec<_> = named.filter(|(_, path)| is_real_dir(path)).collect();
+        let mut directories = Vec::new();
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.file_type()?.is_dir(), entry))) {
+                Ok((false, _)) => {}
+                Ok((true, entry)) => {
+                    directories.push((entry.file_name().as_encoded_bytes().to_vec(), entry.path()));
+                }
+                Err(error) => {
+                    self.found.unreadable.push(format!("repositories in {} ({error})", printable(path)));
+                }
+            }
+        }
         directories.sort();
         directories
     }
 
+    fn report(&mut self, path: &[u8], error: &FileError) {
+        self.found.unreadable.push(format!("commits of the repository {} ({})", printable(path), error.source));
+    }
+
     /// Searches a directory of files.
     fn files_in(&mut self, dir: &Path, path: &[u8], depth: usize) {
-        if let Some(git_dir) = nested_git_dir(dir, &self.files) {
-            self.add(path, git_dir.clone(), true);
-            self.modules_in(&git_dir.join("modules"), &[path, b"/.git/modules"].concat(), depth + 1);
+        match nested_git_dir(dir, &self.files) {
+            Ok(Some(git_dir)) => {
+                self.add(path, git_dir.clone(), true);
+                self.modules_in(&git_dir.join("modules"), &[path, b"/.git/modules"].concat(), depth + 1);
+            }
+            Ok(None) => {}
+            Err(error) => self.report(path, &error),
         }
         for (name, directory) in self.subdirectories(dir, path, depth) {
             if name != b".git" {
@@ -109,10 +127,14 @@ impl Search {
 
     /// Searches a directory of git directories. Their names may contain slashes, and submodules have submodules.
     fn modules_in(&mut self, dir: &Path, path: &[u8], depth: usize) {
-        if !is_real_dir(dir) {
-            return;
-        }
-        let is_git_dir = is_real_dir(&dir.join("objects")) && dir.join("HEAD").symlink_metadata().is_ok();
+        let looked = is_dir_there(dir).and_then(|is_dir| {
+            Ok((is_dir, is_dir && is_dir_there(&dir.join("objects"))? && is_there(&dir.join("HEAD"))?))
+        });
+        let is_git_dir = match looked {
+            Ok((false, _)) => return,
+            Ok((true, is_git_dir)) => is_git_dir,
+            Err(error) => return self.report(path, &error),
+        };
         if is_git_dir {
             self.add(path, dir.to_owned(), false);
         }

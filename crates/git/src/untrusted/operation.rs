@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::files::access::{is_real_dir, read_regular};
+use crate::files::access::{FileError, is_dir_there, is_there, read_if_there};
 
 /// Maximum size of a file that tells one operation from another, in bytes.
 const STATE_MAX: u64 = 1024 * 1024;
@@ -38,38 +38,38 @@ impl Operation {
 
     /// Reads the operations that the files of a git directory show. [`Operation::Conflict`] is in the index, so it is not among
     /// them.
-    pub(crate) fn read_all(git_dir: &Path) -> Vec<Self> {
-        if !is_real_dir(git_dir) {
-            return Vec::new();
+    pub(crate) fn read_all(git_dir: &Path) -> Result<Vec<Self>, FileError> {
+        if !is_dir_there(git_dir)? {
+            return Ok(Vec::new());
         }
-        let exists = |name: &str| git_dir.join(name).symlink_metadata().is_ok();
+        let exists = |name: &str| is_there(&git_dir.join(name));
         let mut operations = Vec::new();
-        if exists("rebase-merge") {
+        if exists("rebase-merge")? {
             operations.push(Self::Rebase);
         }
-        if exists("rebase-apply") {
-            operations.push(if exists("rebase-apply/applying") { Self::Am } else { Self::Rebase });
+        if exists("rebase-apply")? {
+            operations.push(if exists("rebase-apply/applying")? { Self::Am } else { Self::Rebase });
         }
-        if exists("MERGE_HEAD") {
+        if exists("MERGE_HEAD")? {
             operations.push(Self::Merge);
         }
         // Between two commits of a sequence only its list of commands exists.
-        let sequence = read_regular(&git_dir.join("sequencer/todo"), STATE_MAX);
+        let sequence = read_if_there(&git_dir.join("sequencer/todo"), STATE_MAX)?;
         let next = sequence.as_deref().and_then(first_command);
         let picks = matches!(next, Some(b"pick" | b"p"));
         let reverts = matches!(next, Some(b"revert"));
         let is_unknown = sequence.is_some() && !picks && !reverts;
-        if exists("CHERRY_PICK_HEAD") && !operations.contains(&Self::Rebase) || picks || is_unknown {
+        if exists("CHERRY_PICK_HEAD")? && !operations.contains(&Self::Rebase) || picks || is_unknown {
             operations.push(Self::CherryPick);
         }
-        if exists("REVERT_HEAD") || reverts {
+        if exists("REVERT_HEAD")? || reverts {
             operations.push(Self::Revert);
         }
-        if exists("BISECT_LOG") || exists("BISECT_START") {
+        if exists("BISECT_LOG")? || exists("BISECT_START")? {
             operations.push(Self::Bisect);
         }
         operations.dedup();
-        operations
+        Ok(operations)
     }
 }
 

@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 use crate::command::answer::{Answer, Output};
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
 use crate::files::access::{
-    FileError, blocking, is_real_dir, read_dir_if_there, read_regular, unique_suffix, write_atomic,
+    FileError, blocking, is_dir_there, is_real_dir, read_dir_if_there, read_if_there, unique_suffix, write_atomic,
 };
 use crate::files::index::copy_index;
 use crate::git_dir::layout::{SHALLOW, UNBORN_HEAD, bare_config, create_git_dir, merge_shallow, write_alternates};
 use crate::git_dir::mend::{MendError, remove_damaged_objects};
 use crate::git_dir::objects::{Left, Take, take_objects};
-use crate::mirror::repo::Mirror;
+use crate::mirror::repo::{Mirror, SHALLOW_MAX};
 use crate::mirror::scratch::Scratch;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -91,7 +91,7 @@ impl Quarantine {
         create_git_dir(quarantine.dir(), head, &config)?;
         quarantine.set_conversion(Conversion::BuiltIn)?;
         write_alternates(&quarantine.objects(), [mirror.objects().as_path()])?;
-        if let Some(shallow) = mirror.shallow() {
+        if let Some(shallow) = mirror.shallow()? {
             write_atomic(&quarantine.dir().join(SHALLOW), &shallow)?;
         }
         quarantine.add_objects_of(git_dirs).await?;
@@ -118,10 +118,10 @@ impl Quarantine {
         };
         create_git_dir(quarantine.dir(), head.map_or(UNBORN_HEAD, Oid::as_str), &config)?;
         quarantine.set_conversion(Conversion::BuiltIn)?;
-        let mut shallow = vec![read_shallow(git_dir)];
+        let mut shallow = vec![read_shallow(git_dir)?];
         if format == mirror.format() {
             write_alternates(&quarantine.objects(), [mirror.objects().as_path()])?;
-            shallow.extend(mirror.shallow());
+            shallow.extend(mirror.shallow()?);
         }
         let shallow = merge_shallow(shallow);
         if !shallow.is_empty() {
@@ -211,7 +211,7 @@ impl Quarantine {
         write_atomic(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
     }
 
-    /// Copies an index file; `false` if it cannot be read.
+    /// Copies an index file; `false` if there is none.
     pub(crate) async fn copy_index(&self, from: &Path) -> Result<bool, FileError> {
         let (from, to) = (from.to_owned(), self.dir().join("index"));
         blocking(&to.clone(), move || copy_index(&from, &to)).await
@@ -400,17 +400,15 @@ impl Mirror {
 }
 
 /// The content of the `shallow` file of an untrusted git directory; empty if there is none.
-pub(crate) fn read_shallow(git_dir: &Path) -> Vec<u8> {
-    let text = if is_real_dir(git_dir) { read_regular(&git_dir.join(SHALLOW), SHALLOW_MAX) } else { None };
-    text.unwrap_or_default()
+pub(crate) fn read_shallow(git_dir: &Path) -> Result<Vec<u8>, FileError> {
+    let is_there = is_dir_there(git_dir)?;
+    let text = if is_there { read_if_there(&git_dir.join(SHALLOW), SHALLOW_MAX)? } else { None };
+    Ok(text.unwrap_or_default())
 }
 
 fn oid_digits(format: &str) -> usize {
     if format == "sha256" { 64 } else { 40 }
 }
-
-/// Maximum size of a `shallow` file in bytes. Histories are cut off at a few commits.
-const SHALLOW_MAX: u64 = 16 * 1024 * 1024;
 
 /// Input for `rev-list --stdin`.
 fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {

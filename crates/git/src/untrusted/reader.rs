@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, is_real_dir, read_dir_if_there, read_if_there, read_regular};
+use crate::files::access::{
+    FileError, canonical_if_there, is_dir_there, is_real_dir, read_dir_if_there, read_if_there,
+};
 use crate::names::{Oid, is_ref_name};
 use crate::printable::printable;
 use crate::untrusted::state_files::read_state_files;
@@ -58,8 +60,13 @@ impl UntrustedRepo {
     /// Reads a git directory without refs in reftable format.
     pub(super) fn read_files(git_dir: &Path) -> Self {
         let mut repo = Self::default();
-        if !is_real_dir(git_dir) {
-            return repo;
+        match is_dir_there(git_dir) {
+            Ok(true) => {}
+            Ok(false) => return repo,
+            Err(error) => {
+                repo.report(&error);
+                return repo;
+            }
         }
         repo.others = read_state_files(git_dir, &mut repo.unreadable);
         if uses_reftable(git_dir) {
@@ -211,36 +218,37 @@ pub(crate) struct LinkedWorktree {
 }
 
 /// The linked worktrees of a git directory, sorted.
-pub(crate) fn linked_worktrees(git_dir: &Path) -> Vec<LinkedWorktree> {
+pub(crate) fn linked_worktrees(git_dir: &Path) -> Result<Vec<LinkedWorktree>, FileError> {
     use std::os::unix::ffi::OsStrExt;
-    let all = git_dir.join("worktrees");
-    let entries = if is_real_dir(&all) { std::fs::read_dir(&all).ok() } else { None };
-    let mut dirs: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    dirs.retain(|dir| is_real_dir(dir));
-    dirs.sort();
-    let linked = |dir: PathBuf| {
-        let named = read_regular(&dir.join("gitdir"), REF_MAX);
+    let mut linked = Vec::new();
+    for dir in read_dir_if_there(&git_dir.join("worktrees"))?.unwrap_or_default() {
+        if !is_dir_there(&dir)? {
+            continue;
+        }
+        let named = read_if_there(&dir.join("gitdir"), REF_MAX)?;
         let named = named.map(|text| PathBuf::from(std::ffi::OsStr::from_bytes(text.trim_ascii_end())));
         let files = named.and_then(|file| file.parent().map(Path::to_owned)).filter(|files| files.is_absolute());
-        LinkedWorktree { files, head: read_head(&dir.join("HEAD")).ok().flatten(), git_dir: dir }
-    };
-    dirs.into_iter().map(linked).collect()
+        linked.push(LinkedWorktree { files, head: read_head(&dir.join("HEAD"))?, git_dir: dir });
+    }
+    Ok(linked)
 }
 
 /// The git directory of the repository with the files in `dir`; a `.git` file may point to it. `None` if it is not inside
 /// `within`.
-pub(crate) fn nested_git_dir(dir: &Path, within: &Path) -> Option<PathBuf> {
+pub(crate) fn nested_git_dir(dir: &Path, within: &Path) -> Result<Option<PathBuf>, FileError> {
     let entry = dir.join(".git");
-    let git_dir = if is_real_dir(&entry) {
+    let git_dir = if is_dir_there(&entry)? {
         entry
     } else {
         use std::os::unix::ffi::OsStrExt;
-        let text = read_if_there(&entry, 64 * 1024).ok().flatten()?;
-        let target = text.strip_prefix(b"gitdir:")?.trim_ascii();
-        dir.join(std::ffi::OsStr::from_bytes(target))
+        let text = read_if_there(&entry, 64 * 1024)?.unwrap_or_default();
+        let Some(target) = text.strip_prefix(b"gitdir:") else { return Ok(None) };
+        dir.join(std::ffi::OsStr::from_bytes(target.trim_ascii()))
     };
-    let (real, within) = (git_dir.canonicalize().ok()?, within.canonicalize().ok()?);
-    real.starts_with(&within).then_some(real)
+    let (Some(real), Some(within)) = (canonical_if_there(&git_dir)?, canonical_if_there(within)?) else {
+        return Ok(None);
+    };
+    Ok(real.starts_with(&within).then_some(real))
 }
 
 #[cfg(test)]
@@ -277,6 +285,9 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("tree/nested")).unwrap();
         std::fs::create_dir_all(dir.path().join("out")).unwrap();
         std::fs::write(dir.path().join("tree/nested/.git"), "gitdir: ../../out\n").unwrap();
-        assert_eq!(nested_git_dir(&dir.path().join("tree/nested"), &dir.path().join("tree")), None);
+        let nested = || nested_git_dir(&dir.path().join("tree/nested"), &dir.path().join("tree"));
+        assert_eq!(nested().unwrap(), None);
+        std::fs::write(dir.path().join("tree/nested/.git"), "x".repeat(100_000)).unwrap();
+        assert!(nested().is_err(), "unreadable is not absent");
     }
 }

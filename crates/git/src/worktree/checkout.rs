@@ -46,7 +46,7 @@ pub(crate) async fn check_out(
 /// may be nowhere else. No link, since git-lfs links them into the worktree, where the agent can write.
 async fn copy_large_files(mirror: &Mirror, commit: &Oid) -> Result<(), StatusError> {
     let Ok(Some(local)) = mirror.local_repo().await else { return Ok(()) };
-    if stored_objects(&local.common_dir).is_empty() {
+    if stored_objects(&local.common_dir)?.is_empty() {
         return Ok(());
     }
     let list = mirror.command("lfs", "list the large files").args(["ls-files", "--long", commit.as_str()]);

@@ -6,7 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, create_dir_all, is_real_dir, join_bytes, read_regular, write_atomic};
+use crate::files::access::{FileError, create_dir_all, is_real_dir, join_bytes, read_if_there, write_atomic};
 use crate::mirror::scratch::TemporaryRefs;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -53,7 +53,7 @@ impl Worktree {
     ///
     /// `expected` is the commit to push ([`Worktree::best_head`]), which HEAD must be at.
     pub async fn commit_rest(&self, expected: Option<&Oid>, message: &str) -> Result<Option<Oid>, CommitError> {
-        if let Some(operation) = Operation::read_all(&self.git_dir()).first() {
+        if let Some(operation) = Operation::read_all(&self.git_dir())?.first() {
             return Err(CommitError::Unfinished(*operation));
         }
         let heads = Heads::read_all(self).await?;
@@ -96,9 +96,9 @@ impl Worktree {
         // The worktree borrows the mirror's objects, so it has the commit as soon as the mirror does.
         let mut temporary = TemporaryRefs::new(self.mirror())?;
         self.mirror().import(quarantine, &commit, &temporary.add()).await?;
-        if let Some(new) = read_regular(&quarantine.dir().join("index"), INDEX_MAX) {
-            write_atomic(&index, &new)?;
-        }
+        let new = quarantine.dir().join("index");
+        let absent = || FileError { action: "read", path: new.clone(), source: std::io::ErrorKind::NotFound.into() };
+        write_atomic(&index, &read_if_there(&new, INDEX_MAX)?.ok_or_else(absent)?)?;
         write_ref(&self.git_dir(), &target, &commit)?;
         temporary.remove(self.mirror()).await?;
         Ok(Some(commit))

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::command::answer::Answer;
-use crate::files::access::{FileError, is_real_dir, read_regular, write_atomic};
+use crate::files::access::{FileError, is_dir_there, is_there, read_if_there, write_atomic};
 use crate::files::removal::remove_tree;
 use crate::mirror::repo::Mirror;
 use crate::untrusted::changes::StatusError;
@@ -64,14 +64,14 @@ impl Worktree {
     /// A check that could not be made.
     pub async fn damage(&self) -> Result<Option<Damage>, StatusError> {
         let git_dir = self.git_dir();
-        if !is_real_dir(self.dir()) {
+        if !is_dir_there(self.dir())? {
             return Ok(Some(Damage::DirectoryMissing));
         }
-        if !is_real_dir(&git_dir) {
+        if !is_dir_there(&git_dir)? {
             return Ok(Some(Damage::GitDirMissing));
         }
         let config = read_config(self.mirror(), &git_dir.join("config")).await?;
-        let borrows = borrows_from(&git_dir, self.mirror());
+        let borrows = borrows_from(&git_dir, self.mirror())?;
         if !borrows && config.is_valid && !config.is_ours {
             return Ok(Some(Damage::GitDirReplaced));
         }
@@ -82,6 +82,12 @@ impl Worktree {
             return Ok(Some(Damage::Alternates));
         }
         let repo = UntrustedRepo::read(&git_dir);
+        if repo.head.is_none()
+            && !config.is_reftable
+            && let Some(why) = repo.unreadable.first()
+        {
+            return Err(StatusError::Unreadable { dir: git_dir, why: why.clone() });
+        }
         // The HEAD of a repository in reftable format is a dummy.
         if repo.head.is_none() && !config.is_reftable {
             return Ok(Some(Damage::Head));
@@ -90,9 +96,9 @@ impl Worktree {
             return Ok(Some(Damage::Index));
         }
         let relay = self.relay();
-        if relay.symlink_metadata().is_ok()
-            && (!is_real_dir(relay)
-                || !borrows_from(relay, self.mirror())
+        if is_there(relay)?
+            && (!is_dir_there(relay)?
+                || !borrows_from(relay, self.mirror())?
                 || UntrustedRepo::read(relay).head.is_none()
                 || !read_config(self.mirror(), &relay.join("config")).await?.is_valid)
         {
@@ -123,7 +129,7 @@ impl Worktree {
 
 /// Parses a config without the files that it includes.
 async fn read_config(mirror: &Mirror, path: &Path) -> Result<Config, StatusError> {
-    let Some(text) = read_regular(path, TEXT_MAX) else { return Ok(Config::default()) };
+    let Some(text) = read_if_there(path, TEXT_MAX)? else { return Ok(Config::default()) };
     let scratch = mirror.scratch_dir()?;
     let copy = scratch.path().join("config");
     write_atomic(&copy, &text)?;
@@ -149,13 +155,13 @@ async fn read_config(mirror: &Mirror, path: &Path) -> Result<Config, StatusError
     Ok(config)
 }
 
-fn borrows_from(git_dir: &Path, mirror: &Mirror) -> bool {
-    let alternates = read_regular(&git_dir.join("objects/info/alternates"), TEXT_MAX).unwrap_or_default();
+fn borrows_from(git_dir: &Path, mirror: &Mirror) -> Result<bool, FileError> {
+    let alternates = read_if_there(&git_dir.join("objects/info/alternates"), TEXT_MAX)?.unwrap_or_default();
     let objects = mirror.objects();
     // A path that git needs quoted is compared by its end.
     let is_mirror = |line: &[u8]| {
         line == objects.as_os_str().as_bytes()
             || line.starts_with(b"\"") && objects.as_os_str().as_bytes().contains(&b'\n')
     };
-    alternates.split(|byte| *byte == b'\n').any(is_mirror)
+    Ok(alternates.split(|byte| *byte == b'\n').any(is_mirror))
 }

@@ -61,7 +61,7 @@ impl Worktree {
 
     /// The operations that were started and not ended.
     pub async fn operations(&self) -> Result<Vec<Operation>, StatusError> {
-        let mut operations = Operation::read_all(&self.git_dir());
+        let mut operations = Operation::read_all(&self.git_dir())?;
         if operations.is_empty() && is_real_dir(self.dir()) {
             let quarantine = Quarantine::open(self.mirror(), &[], None).await?;
             if quarantine.copy_index(&self.git_dir().join("index")).await? {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, is_real_dir, read_regular, write_atomic};
+use crate::files::access::{FileError, canonical_if_there, is_dir_there, read_if_there, read_regular, write_atomic};
 use crate::mirror::repo::RESCUE;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -82,13 +82,13 @@ pub(crate) async fn left_behind(
     changes: &mut Changes,
 ) -> Result<Vec<LeftBehind>, StatusError> {
     let git_dir = worktree.git_dir();
-    let linked = linked_worktrees(&git_dir);
+    let linked = linked_worktrees(&git_dir)?;
     let mut known = known.to_vec();
     known.extend(best.cloned());
     known.sort_unstable();
     let mut left = unreached(worktree, &heads.quarantine, candidates(heads, &linked), &known).await?;
     for linked in &linked {
-        let Some(dir) = own_files(linked) else { continue };
+        let Some(dir) = own_files(linked)? else { continue };
         if let Ok(real) = worktree.dir().canonicalize()
             && let Ok(path) = dir.strip_prefix(real)
         {
@@ -180,13 +180,14 @@ async fn was_on_server(worktree: &Worktree, quarantine: &Quarantine, oid: &Oid) 
 }
 
 /// The files of a linked worktree, if the directory points back: the git directory alone could name any directory.
-fn own_files(linked: &LinkedWorktree) -> Option<PathBuf> {
+pub(crate) fn own_files(linked: &LinkedWorktree) -> Result<Option<PathBuf>, FileError> {
     use std::os::unix::ffi::OsStrExt;
-    let dir = linked.files.as_ref()?.canonicalize().ok()?;
-    let text = read_regular(&dir.join(".git"), 64 * 1024)?;
-    let target = Path::new(std::ffi::OsStr::from_bytes(text.strip_prefix(b"gitdir:")?.trim_ascii()));
-    let back = dir.join(target).canonicalize().ok()?;
-    (back == linked.git_dir.canonicalize().ok()?).then_some(dir)
+    let Some(files) = &linked.files else { return Ok(None) };
+    let Some(dir) = canonical_if_there(files)? else { return Ok(None) };
+    let text = read_if_there(&dir.join(".git"), 64 * 1024)?.unwrap_or_default();
+    let Some(target) = text.strip_prefix(b"gitdir:") else { return Ok(None) };
+    let back = canonical_if_there(&dir.join(Path::new(std::ffi::OsStr::from_bytes(target.trim_ascii()))))?;
+    Ok((back.is_some() && back == canonical_if_there(&linked.git_dir)?).then_some(dir))
 }
 
 async fn has_changes(
@@ -203,7 +204,7 @@ async fn has_changes(
     let mirror = worktree.mirror();
     let quarantine = Quarantine::open(mirror, &[&worktree.git_dir(), worktree.relay()], head).await?;
     let changes = quarantine.changes(mirror, files, &linked.git_dir.join("index"), head).await;
-    // One that cannot be read cannot be shown to be clean.
+    // One that cannot be compared cannot be shown to be clean.
     Ok(!changes.is_ok_and(|changes| changes.is_empty()))
 }
 
@@ -211,7 +212,7 @@ async fn has_changes(
 async fn submodules(worktree: &Worktree, changes: &Changes) -> Result<Vec<LeftBehind>, StatusError> {
     let left = |path: &[u8], commit| LeftBehind { location: Location::Submodule(printable(path)), commit };
     let mut all: Vec<_> = changes.unpushed_submodules.iter().map(|path| left(path, None)).collect();
-    if !is_real_dir(&worktree.git_dir().join("modules")) {
+    if !is_dir_there(&worktree.git_dir().join("modules"))? {
         return Ok(all);
     }
     let found = find_nested_repos(worktree.dir(), &changes.nested).await?;
@@ -242,6 +243,7 @@ impl Worktree {
 
     /// Those of `left` that no run has accepted.
     pub fn new_left_behind<'l>(&self, left: &'l [LeftBehind]) -> Vec<&'l LeftBehind> {
+        // Without the list, all of it counts as new.
         let text = read_regular(&accepted(self.relay()), ACCEPTED_MAX).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let known: BTreeSet<&str> = text.lines().collect();

@@ -12,7 +12,7 @@ use crate::command::login::strip_credentials;
 use crate::command::progress::ProgressSink;
 use crate::command::runner::{ConfigScope, GitError};
 use crate::command::stale_locks;
-use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
+use crate::files::access::{FileError, IoContext, create_dir_all, is_dir_there, is_real_dir, is_there, write_atomic};
 use crate::files::lock;
 use crate::files::removal::{remove_staging, remove_tree, staging_path};
 use crate::git_dir::layout::{ConfigFile, create_git_dir, format_packed_refs, merge_shallow, write_alternates};
@@ -148,8 +148,8 @@ impl Worktree {
         if is_real_dir(&self.dir) && std::fs::read_dir(&self.dir).context("read", &self.dir)?.next().is_none() {
             remove_tree(&self.dir).await?;
         }
-        let exists = self.dir.symlink_metadata().is_ok();
-        match ownership(&self.dir, &self.relay) {
+        let exists = is_there(&self.dir)?;
+        match ownership(&self.dir, &self.relay)? {
             Ownership::Ours if exists => Err(WorktreeError::Exists(self.dir.clone())),
             Ownership::Ours | Ownership::Vacant => Ok(()),
             Ownership::NotOurs if exists => Err(WorktreeError::NotOurs(self.dir.clone())),
@@ -199,7 +199,7 @@ impl Worktree {
         let git_dir = new.join(".git");
         create_git_dir(&git_dir, &format!("ref: {}", self.branch.full_ref()), &config)?;
         write_alternates(&git_dir.join("objects"), [self.mirror.objects().as_path()])?;
-        if let Some(shallow) = self.mirror.shallow() {
+        if let Some(shallow) = self.mirror.shallow()? {
             write_atomic(&git_dir.join("shallow"), &shallow)?;
         }
         self.write_refs(&git_dir, server, base, default.as_ref())?;
@@ -312,8 +312,8 @@ impl Worktree {
     /// [`WorktreeError::Missing`], [`WorktreeError::NotOurs`].
     pub async fn open(mirror: &Mirror, dir: &Path, relay: &Path, branch: &BranchName) -> Result<Self, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
-        match ownership(&worktree.dir, &worktree.relay) {
-            Ownership::Ours if is_real_dir(&worktree.dir) => {
+        match ownership(&worktree.dir, &worktree.relay)? {
+            Ownership::Ours if is_dir_there(&worktree.dir)? => {
                 worktree.settle().await?;
                 Ok(worktree)
             }
@@ -333,7 +333,7 @@ impl Worktree {
         branch: &BranchName,
     ) -> Result<Option<Self>, WorktreeError> {
         let worktree = Self::at(mirror, dir, relay, branch);
-        match ownership(&worktree.dir, &worktree.relay) {
+        match ownership(&worktree.dir, &worktree.relay)? {
             Ownership::Ours => {
                 worktree.settle().await?;
                 Ok(Some(worktree))
@@ -351,11 +351,11 @@ impl Worktree {
             stale_locks::clear_now(git_dir, directory).await;
         }
         let server = relay::server_refs(&self.mirror).await?;
-        if let Some(shallow) = self.mirror.shallow().filter(|_| is_real_dir(&self.git_dir())) {
+        if let Some(shallow) = self.mirror.shallow()?.filter(|_| is_real_dir(&self.git_dir())) {
             // A fetch would not update it: git has the mirror's commits already, as it borrows them.
-            write_atomic(&self.git_dir().join("shallow"), &merge_shallow([read_shallow(&self.git_dir()), shallow]))?;
+            write_atomic(&self.git_dir().join("shallow"), &merge_shallow([read_shallow(&self.git_dir())?, shallow]))?;
         }
-        if self.relay.symlink_metadata().is_ok() {
+        if is_there(&self.relay)? {
             relay::refresh(&self.mirror, &self.relay, &server, &self.branch)?;
             return Ok(Vec::new());
         }
@@ -374,7 +374,7 @@ impl Worktree {
     /// # Errors
     /// [`WorktreeError::NotOurs`], [`WorktreeError::File`].
     pub async fn remove(&self) -> Result<(), WorktreeError> {
-        if ownership(&self.dir, &self.relay) == Ownership::NotOurs {
+        if ownership(&self.dir, &self.relay)? == Ownership::NotOurs {
             return Err(WorktreeError::NotOurs(self.dir.clone()));
         }
         let Some(held) = Self::locked(&self.dir, &self.relay).await? else { return Ok(()) };
@@ -434,13 +434,13 @@ impl Worktree {
 
 /// Removes the relay and the ownership record if the worktree is gone and nothing was pushed. Returns whether both are gone.
 async fn release_unused(dir: &Path, relay: &Path) -> Result<bool, FileError> {
-    if dir.symlink_metadata().is_ok() || ownership(dir, relay) == Ownership::NotOurs {
+    if is_there(dir)? || ownership(dir, relay)? == Ownership::NotOurs {
         return Ok(false);
     }
     if is_relay_unused(relay) {
         remove_tree(relay).await?;
     }
-    let gone = relay.symlink_metadata().is_err();
+    let gone = !is_there(relay)?;
     if gone {
         release(relay)?;
     }

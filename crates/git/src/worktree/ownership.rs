@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, IoContext, is_real_dir, read_regular, write_atomic};
+use crate::files::access::{FileError, IoContext, is_real_dir, is_there, read_if_there, write_atomic};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ownership {
@@ -18,10 +18,12 @@ pub(crate) enum Ownership {
     NotOurs,
 }
 
-pub(crate) fn ownership(dir: &Path, relay: &Path) -> Ownership {
-    let recorded = recorded_directory(relay);
-    let exists = [dir, relay].iter().any(|path| path.symlink_metadata().is_ok());
-    match recorded {
+/// # Errors
+/// What is at the paths could not be found out.
+pub(crate) fn ownership(dir: &Path, relay: &Path) -> Result<Ownership, FileError> {
+    let recorded = recorded_directory(relay)?;
+    let exists = is_there(dir)? || is_there(relay)?;
+    Ok(match recorded {
         Some(recorded) if is_same(&recorded, dir) => {
             if exists {
                 Ownership::Ours
@@ -31,7 +33,7 @@ pub(crate) fn ownership(dir: &Path, relay: &Path) -> Ownership {
         }
         _ if exists => Ownership::NotOurs,
         _ => Ownership::Vacant,
-    }
+    })
 }
 
 /// Whether a recorded directory is `dir`, maybe in a home that was moved or copied since: the record is in the home itself, so
@@ -42,8 +44,8 @@ fn is_same(recorded: &Path, dir: &Path) -> bool {
 }
 
 /// The path of the worktree that the relay was made for, as of then.
-pub(crate) fn recorded_directory(relay: &Path) -> Option<PathBuf> {
-    read_regular(&record(relay), 64 * 1024).map(|path| PathBuf::from(OsString::from_vec(path)))
+pub(crate) fn recorded_directory(relay: &Path) -> Result<Option<PathBuf>, FileError> {
+    Ok(read_if_there(&record(relay), 64 * 1024)?.map(|path| PathBuf::from(OsString::from_vec(path))))
 }
 
 /// Records that `relay` belongs to a worktree at `dir`.

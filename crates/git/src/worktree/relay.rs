@@ -41,7 +41,7 @@ pub(crate) fn create(
     config.section("uploadpack", None).set("allowAnySHA1InWant", "true");
     create_git_dir(dir, &format!("ref: {}", head.full_ref()), &config)?;
     write_alternates(&dir.join("objects"), [mirror.objects().as_path()])?;
-    if let Some(shallow) = mirror.shallow() {
+    if let Some(shallow) = mirror.shallow()? {
         write_atomic(&dir.join("shallow"), &shallow)?;
     }
     write_atomic(&dir.join("packed-refs"), &packed(refs))
@@ -75,7 +75,7 @@ pub(crate) fn refresh(
 /// Copies the cut-off of the mirror's history, so that git does not look for commits beyond it.
 fn write_shallow(mirror: &Mirror, relay: &Path) -> Result<(), FileError> {
     let path = relay.join("shallow");
-    match mirror.shallow() {
+    match mirror.shallow()? {
         Some(shallow) => write_atomic(&path, &shallow),
         // The history is complete now.
         None if path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) => {

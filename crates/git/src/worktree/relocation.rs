@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{is_real_dir, read_regular, write_atomic};
+use crate::files::access::{is_real_dir, read_if_there, write_atomic};
 use crate::git_dir::layout::alternate_line;
 use crate::lfs::setup::file_url;
 use crate::worktree::lifecycle::{Worktree, WorktreeError};
@@ -28,7 +28,7 @@ impl Worktree {
     /// # Errors
     /// A file cannot be written, or git failed.
     pub(crate) async fn settle(&self) -> Result<(), WorktreeError> {
-        let Some(recorded) = recorded_directory(self.relay()).filter(|recorded| recorded != self.dir()) else {
+        let Some(recorded) = recorded_directory(self.relay())?.filter(|recorded| recorded != self.dir()) else {
             return Ok(());
         };
         let new = Paths { relay: self.relay().to_owned(), objects: self.mirror().objects() };
@@ -62,7 +62,7 @@ impl Worktree {
             return Ok(());
         }
         let path = git_dir.join("config");
-        let Some(text) = read_regular(&path, TEXT_MAX) else { return Ok(()) };
+        let Some(text) = read_if_there(&path, TEXT_MAX)? else { return Ok(()) };
         let scratch = self.mirror().scratch_dir()?;
         let copy = scratch.path().join("config");
         write_atomic(&copy, &text)?;
@@ -102,7 +102,7 @@ impl Worktree {
                 add.arg(os(value)).run().await?;
             }
         }
-        let Some(corrected) = read_regular(&copy, TEXT_MAX) else { return Ok(()) };
+        let Some(corrected) = read_if_there(&copy, TEXT_MAX)? else { return Ok(()) };
         Ok(write_atomic(&path, &corrected)?)
     }
 }
@@ -118,7 +118,7 @@ fn replace_alternate(repository: &Path, old: &Paths, new: &Paths) -> Result<(), 
         return Ok(());
     }
     let path = repository.join("objects/info/alternates");
-    let Some(text) = read_regular(&path, TEXT_MAX) else { return Ok(()) };
+    let Some(text) = read_if_there(&path, TEXT_MAX)? else { return Ok(()) };
     let [old, new] = [old, new].map(|paths| alternate_line(paths.objects.as_os_str()));
     let lines: Vec<&[u8]> =
         text.split(|byte| *byte == b'\n').map(|line| if line == old { new.as_slice() } else { line }).collect();

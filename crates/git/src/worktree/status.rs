@@ -3,7 +3,7 @@
 //! The agent could write the git directory, so it is read as files, and git processes its objects in quarantine.
 
 use crate::command::runner::GitError;
-use crate::files::access::is_real_dir;
+use crate::files::access::{is_dir_there, is_real_dir};
 use crate::names::Oid;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::operation::Operation;
@@ -33,7 +33,8 @@ pub struct WorktreeStatus {
     pub commits: u32,
     /// Number of those that the server's other branches and tags do not have either.
     pub own_commits: u32,
-    /// The first 100 files with uncommitted changes, escaped.
+    /// The first 100 files with uncommitted changes, escaped. Before them, git's messages about what it could not read: it may
+    /// have changed.
     pub uncommitted: Vec<String>,
     pub uncommitted_total: usize,
 }
@@ -102,13 +103,13 @@ impl Worktree {
             heads.quarantine.set_head(None)?;
         }
         let index = self.git_dir().join("index");
-        let mut changes = match is_real_dir(self.dir()) {
+        let mut changes = match is_dir_there(self.dir())? {
             true => heads.quarantine.changes(self.mirror(), self.dir(), &index, head.as_ref()).await?,
             false => Default::default(),
         };
         let left_behind = left_behind(self, &heads, &old, best.head.as_ref(), &mut changes).await?;
         changes.nested.retain(|nested| !changes.unpushed_submodules.contains(nested));
-        let mut operations = Operation::read_all(&self.git_dir());
+        let mut operations = Operation::read_all(&self.git_dir())?;
         if changes.has_conflicts && operations.is_empty() {
             operations.push(Operation::Conflict);
         }
@@ -122,8 +123,8 @@ impl Worktree {
             current_branch: head_branch(&heads.own),
             commits: best.commits,
             own_commits: best.own_commits,
-            uncommitted: changes.names(LISTED),
-            uncommitted_total: changes.total(),
+            uncommitted: changes.unreadable.iter().cloned().chain(changes.names(LISTED)).take(LISTED).collect(),
+            uncommitted_total: changes.total() + changes.unreadable.len(),
             head,
         })
     }

@@ -21,5 +21,7 @@ mod remove;
 mod repository_kinds;
 mod rescue;
 mod restore;
+mod special_files;
 mod status;
 mod support;
+mod unreadable;

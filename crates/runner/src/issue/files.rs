@@ -412,9 +412,10 @@ impl<'a> Preparation<'a> {
         let branch = self.mirror.free_branch(&self.branch, BRANCHES_MAX).await?;
         let branch = branch.ok_or(FilesError::NoFreeBranch(self.branch))?;
         if let Ok(Some(local)) = self.mirror.local_repo().await {
-            match local.uncommitted(self.mirror.git()).await? {
-                0 => {}
-                count => self.spool.notice(uncommitted_notice(count, &local.root.display().to_string())),
+            match local.uncommitted(self.mirror.git()).await {
+                Ok(0) => {}
+                Err(error) => self.spool.notice(format!("could not look for changes that are not committed: {error}")),
+                Ok(count) => self.spool.notice(uncommitted_notice(count, &local.root.display().to_string())),
             }
         }
         let spec = WorktreeSpec { dir: self.directory, relay: self.relay, branch: branch.clone(), base: base.clone() };
