@@ -154,7 +154,7 @@ fn run_whose_host_hangs_ends_a_minute_after_its_limit() {
 fn fifo_where_git_reads_a_file_is_named_and_the_rest_is_rescued() {
     let world = World::new();
     let repository = world.repository("demo");
-    let (run, code) = world.start(&repository, &script(&["run mkfifo .gitattributes", "write a.txt a", "commit a"]));
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a", "run mkfifo .gitattributes"]));
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
     assert!(run["reason"].as_str().unwrap().contains(".gitattributes is a FIFO"), "{run}");
     assert_eq!(run["pushed"], false, "{run}");
