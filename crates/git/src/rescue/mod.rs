@@ -5,6 +5,7 @@
 
 mod error;
 mod large;
+mod linked;
 mod list;
 mod nested;
 mod note;

@@ -20,6 +20,9 @@ const HEADS_MAX: usize = 1000;
 /// The refs in a restored repository: `refs/kugetsu/inner/<path>/<ref>`.
 const RESTORED_PREFIX: &[u8] = b"refs/kugetsu/inner/";
 
+/// The paths of linked worktrees, whose files are saved like commits of nested repositories.
+pub(super) const LINKED: &[u8] = b".git/worktrees/";
+
 /// Commits that were imported into the mirror.
 pub(super) struct Imported {
     pub(super) commits: Vec<Oid>,
@@ -106,7 +109,8 @@ fn restored_prefix(path: &[u8]) -> Vec<u8> {
 
 /// Notices about the restored commits, one for each nested repository.
 pub(super) fn notices(heads: &[NestedHead]) -> Vec<String> {
-    let mut paths: Vec<&[u8]> = heads.iter().map(|head| head.path.as_slice()).collect();
+    let nested = heads.iter().map(|head| head.path.as_slice()).filter(|path| !path.starts_with(LINKED));
+    let mut paths: Vec<&[u8]> = nested.collect();
     paths.dedup();
     let notice = |path: &[u8]| {
         format!(

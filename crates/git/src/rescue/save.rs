@@ -19,6 +19,7 @@ use crate::names::Oid;
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::rescue::large::save_large;
+use crate::rescue::linked::import_linked;
 use crate::rescue::list::load_notes;
 use crate::rescue::nested::import_nested;
 use crate::rescue::note::Note;
@@ -60,7 +61,7 @@ pub struct Saved {
 }
 
 /// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
-/// ones), what is staged, HEAD, branches and stashes, what pseudo refs and unfinished operations name, what was pushed to the
+/// ones), the uncommitted files of linked worktrees, what is staged, HEAD, branches and stashes, what pseudo refs and unfinished operations name, what was pushed to the
 /// relay, and the commits of nested repositories that their servers do not have. Damaged objects are left out and reported.
 ///
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
@@ -123,7 +124,8 @@ async fn save_with(
     let tips = collect_heads(mirror, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unreadable.iter().cloned());
-    let nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
+    let mut nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
+    import_linked(mirror, worktree, &heads.own, &changes, spec.max_file, &mut note, &mut nested).await?;
     let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits };
     let saved = save_snapshot(mirror, worktree, spec, snapshot, note).await;
     // Only now, since until the rescue names them nothing else keeps these commits.
@@ -177,7 +179,7 @@ async fn save_snapshot(
     }));
     note.files = quarantine.count_changed_files(note.head.as_ref(), &tree).await?;
     if let Some(state) = write_state(quarantine, &worktree.git_dir(), &changes.marks, &list, &mut note).await? {
-        note.state = Some(commit(quarantine, &state, &[], "The state of the worktree.\n", FIXED_DATE).await?);
+        note.state = Some(commit_fixed(quarantine, &state, &[], "The state of the worktree.\n").await?);
     }
     let mut parents: Vec<Oid> = note.head.iter().chain(&note.index).chain(&note.state).cloned().collect();
     for oid in all {
@@ -311,7 +313,7 @@ async fn read_changes(
 const FIXED_DATE: Option<&str> = Some("@0 +0000");
 
 /// Commits the index, without paths that have a conflict.
-async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>, marks: &Marks) -> Result<Oid, GitError> {
+pub(super) async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>, marks: &Marks) -> Result<Oid, GitError> {
     let tree = quarantine.command("write-tree", "store what is staged").arg("--missing-ok");
     let tree = if marks.unmerged.is_empty() {
         tree.run().await?.oid()?
@@ -332,7 +334,17 @@ async fn commit_index(quarantine: &Quarantine, head: Option<&Oid>, marks: &Marks
         command("write-tree").arg("--missing-ok").run().await?.oid()?
     };
     let parents: Vec<Oid> = head.cloned().into_iter().collect();
-    commit(quarantine, &tree, &parents, "What was staged.\n", FIXED_DATE).await
+    commit_fixed(quarantine, &tree, &parents, "What was staged.\n").await
+}
+
+/// Creates a commit that is the same whenever it is made.
+pub(super) async fn commit_fixed(
+    quarantine: &Quarantine,
+    tree: &Oid,
+    parents: &[Oid],
+    message: &str,
+) -> Result<Oid, GitError> {
+    commit(quarantine, tree, parents, message, FIXED_DATE).await
 }
 
 async fn commit(

@@ -12,6 +12,7 @@ mod dirt;
 mod hostile;
 mod left_behind;
 mod leftovers;
+mod linked_worktrees;
 mod mirror;
 mod moved_home;
 mod nested_repos;
