@@ -129,15 +129,15 @@ async fn flood_waits_in_the_pipe_until_events_are_taken() {
 async fn agent_that_asks_and_reads_no_answers_is_given_up() {
     let (connection, _events, mut peer) = connected(&opencode()).await;
     let asking = async {
-        let mut asked = 0;
-        while peer.write(format!("{}\n", json!({"jsonrpc": "2.0", "id": asked, "method": "x"})).as_bytes()).await {
-            asked += 1;
+        let mut requests = 0;
+        while peer.write(format!("{}\n", json!({"jsonrpc": "2.0", "id": requests, "method": "x"})).as_bytes()).await {
+            requests += 1;
         }
-        asked
+        requests
     };
-    let (opened, asked) = tokio::join!(connection.new_session(Path::new("/")), asking);
+    let (opened, requests) = tokio::join!(connection.new_session(Path::new("/")), asking);
     assert!(matches!(opened, Err(AgentError::Unread { .. })), "{opened:?}");
-    assert!(asked < 10_000, "{asked} requests were read");
+    assert!(requests < 10_000, "{requests} requests were read");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::files::access::{
 /// Maximum size in bytes. An index of millions of files is smaller.
 const INDEX_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// Copies an index with its modification time; `false` if there is none, or if the directory it is in is a link, which may lead
+/// Copies an index with its modification time; `false` if there is no index, or if the directory it is in is a link, which may lead
 /// to the index of another repository.
 ///
 /// The time matters. Git takes a file for unchanged if it has the size and the times that the index has recorded, in whole

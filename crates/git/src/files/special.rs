@@ -39,7 +39,7 @@ const POINTER_MAX: u64 = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SpecialFile {
     path: PathBuf,
-    /// What has to be moved so that git does not open it: the file, or a `.git` that leads to it.
+    /// The file to move so that git does not open it: this one, or a `.git` that leads to it.
     entry: PathBuf,
     kind: &'static str,
 }

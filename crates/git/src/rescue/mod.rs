@@ -3,6 +3,7 @@
 //! A rescue is a commit that holds everything a worktree would lose. It is in the mirror, as
 //! `refs/kugetsu/rescue/<issue>/<time>`, so it outlives the worktree, and plain git can read it.
 
+mod commits;
 mod error;
 mod large;
 mod linked;

@@ -278,7 +278,7 @@ impl Quarantine {
     }
 }
 
-/// What a line of git's stderr says about files that it could not read, and therefore took for unchanged; escaped.
+/// The message in a line of git's stderr about files that it could not read, and therefore took for unchanged; escaped.
 fn unreadable(line: &[u8]) -> Option<String> {
     let line = line.strip_prefix(b"warning: ").unwrap_or(line);
     let of_directory = line.starts_with(b"could not open directory");

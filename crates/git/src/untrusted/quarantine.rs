@@ -211,7 +211,7 @@ impl Quarantine {
         write_atomic(&self.dir().join("HEAD"), format!("{head}\n").as_bytes())
     }
 
-    /// Copies an index file; `false` if there is none.
+    /// Copies an index file; `false` if it does not exist.
     pub(crate) async fn copy_index(&self, from: &Path) -> Result<bool, FileError> {
         let (from, to) = (from.to_owned(), self.dir().join("index"));
         blocking(&to.clone(), move || copy_index(&from, &to)).await

@@ -105,14 +105,14 @@ impl Interrupts {
                 biased;
                 output = &mut work => return Ok(output),
                 () = sleep_until(until) => return Err(interruption),
-                told = told(&mut self.control), if interruption != Interruption::Canceled => interruption = told,
+                ending = ended_by_daemon(&mut self.control), if interruption != Interruption::Canceled => interruption = ending,
             }
         }
     }
 }
 
 /// Waits until the daemon ends the run.
-async fn told(control: &mut watch::Receiver<Control>) -> Interruption {
+async fn ended_by_daemon(control: &mut watch::Receiver<Control>) -> Interruption {
     match control.wait_for(|control| control.cancel || control.superseded).await.map(|control| *control) {
         Ok(Control { superseded: false, .. }) => Interruption::Canceled,
         _ => Interruption::Superseded,

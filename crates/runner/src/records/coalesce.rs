@@ -201,7 +201,7 @@ mod tests {
         let path = dir.path().join("records.jsonl");
         let spool = Spool::create(&path, Redactor::new(["topsecretvalue"])).unwrap();
         let mut pieces = Coalescer::new(spool.clone());
-        for piece in ["the value is topse", "cretv", "alue, so", " stop", " with a to", "psecretvalue, he said to"] {
+        for piece in ["the value is topse", "cretv", "alue, so", " stop", " with a to", "psecretvalue, he wrote to"] {
             pieces.push(TextKind::Text, piece);
             pieces.pause();
             spool.notice("a tool");
@@ -217,7 +217,7 @@ mod tests {
             .collect();
         assert_eq!(
             texts,
-            ["the value is ", "***, so", " stop", " with a to", "***, he said to"],
+            ["the value is ", "***, so", " stop", " with a to", "***, he wrote to"],
             "only the first bytes of a secret are ever shown"
         );
     }
