@@ -33,26 +33,6 @@ impl Location {
         Ok(Self { path: home.path().to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// The location at which a daemon last found the home; `None` if none has, or if the file is damaged.
-    pub fn recorded(home: &Home) -> Option<Self> {
-        let file = home.location();
-        let metadata = fs::symlink_metadata(&file).ok()?;
-        if !metadata.is_file() || metadata.len() > LENGTH_MAX {
-            return None;
-        }
-        serde_json::from_slice(&fs::read(&file).ok()?).ok()
-    }
-
-    /// Records this location. A machine that dies meanwhile leaves the earlier one.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn record(&self, home: &Home) -> io::Result<()> {
-        let part = home.path().join(format!(".home.location-{}", std::process::id()));
-        fs::write(&part, serde_json::to_vec(self)?)?;
-        fs::rename(&part, home.location())
-    }
-
     /// Whether both are the same directory, whatever its path.
     pub fn is_same_directory(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
@@ -60,7 +40,12 @@ impl Location {
 
     /// Whether the directory is still at its path.
     pub fn is_there(&self) -> bool {
-        Self::of(&Home::new(self.path.clone())).is_ok_and(|there| there.is_same_directory(self))
+        self.is_at(&self.path)
+    }
+
+    /// Whether the directory is at a path.
+    pub fn is_at(&self, path: &Path) -> bool {
+        Self::of(&Home::new(path.to_owned())).is_ok_and(|there| there.is_same_directory(self))
     }
 
     /// The end of the markers of all processes of this home.
@@ -69,9 +54,43 @@ impl Location {
     }
 }
 
+/// The content of the file `home.location`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocationRecord {
+    /// Where a daemon last found the home.
+    #[serde(flatten)]
+    pub location: Location,
+    /// When a daemon noticed that the home is a copy, in milliseconds since 1970. The agent's sessions from before belong to
+    /// the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_at: Option<i64>,
+}
+
+impl LocationRecord {
+    /// Reads the file; `None` if no daemon has written it, or if it is damaged.
+    pub fn read(home: &Home) -> Option<Self> {
+        let file = home.location();
+        let metadata = fs::symlink_metadata(&file).ok()?;
+        if !metadata.is_file() || metadata.len() > LENGTH_MAX {
+            return None;
+        }
+        serde_json::from_slice(&fs::read(&file).ok()?).ok()
+    }
+
+    /// Writes the file. A machine that dies meanwhile leaves the earlier one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, home: &Home) -> io::Result<()> {
+        let part = home.path().join(format!(".home.location-{}", std::process::id()));
+        fs::write(&part, serde_json::to_vec(self)?)?;
+        fs::rename(&part, home.location())
+    }
+}
+
 /// Returns the path at which the home's daemon found it, if that is another one: the home was moved or copied since.
 pub fn earlier_path(home: &Home) -> Option<PathBuf> {
-    let recorded = Location::recorded(home)?.path;
+    let recorded = LocationRecord::read(home)?.location.path;
     let is_here = |path: &Path| match (path.canonicalize(), home.path().canonicalize()) {
         (Ok(recorded), Ok(here)) => recorded == here,
         _ => path == home.path(),
@@ -89,10 +108,11 @@ mod tests {
         let root = directory.path().canonicalize().unwrap();
         let [old, new, copy] = ["old", "new", "copy"].map(|name| Home::new(root.join(name)));
         fs::create_dir(old.path()).unwrap();
-        assert_eq!(Location::recorded(&old), None);
+        assert_eq!(LocationRecord::read(&old), None);
         let location = Location::of(&old).unwrap();
-        location.record(&old).unwrap();
-        assert_eq!((Location::recorded(&old), earlier_path(&old)), (Some(location.clone()), None));
+        let record = LocationRecord { location: location.clone(), copied_at: None };
+        record.write(&old).unwrap();
+        assert_eq!((LocationRecord::read(&old), earlier_path(&old)), (Some(record), None));
 
         fs::rename(old.path(), new.path()).unwrap();
         assert_eq!(earlier_path(&new).as_deref(), Some(old.path()));
@@ -110,6 +130,6 @@ mod tests {
         std::os::unix::fs::symlink(new.path(), old.path()).unwrap();
         assert_eq!(earlier_path(&new), None);
         fs::write(new.location(), "nonsense").unwrap();
-        assert_eq!(Location::recorded(&new), None);
+        assert_eq!(LocationRecord::read(&new), None);
     }
 }

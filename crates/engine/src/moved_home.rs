@@ -1,16 +1,24 @@
 //! Notices, when the daemon starts, that the home was moved, renamed or copied since its last daemon, and repairs it. The markers
 //! of processes belong to one home, so that a copy does not touch the processes of its original.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use kugetsu_api::home::Home;
 use kugetsu_api::home_id;
-use kugetsu_api::location::{Location, earlier_path};
+use kugetsu_api::location::{Location, LocationRecord, earlier_path};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::RunId;
-use kugetsu_process::{InvalidMarker, MARKER, Marker, leftover_processes};
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::run::Run;
+use kugetsu_domain::session::Session;
+use kugetsu_process::{InvalidMarker, MARKER, Marker, Pid, Swept, leftover_processes};
 use kugetsu_store::error::StoreError;
-use kugetsu_store::query::{ViewFilter, ViewQuery};
+use kugetsu_store::query::{RunQuery, ViewFilter, ViewQuery};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -29,7 +37,8 @@ pub enum MovedHomeError {
 }
 
 /// Compares the location of the home with that of its last daemon. In a copy, it cancels what the original is doing; in a home
-/// with another path, it corrects the paths in worktrees and relays. Called before anything else uses the home.
+/// with another path, it corrects the paths in worktrees and relays; in one that was moved to another file system, it ends the
+/// processes that work in the removed directory. Called before anything else uses the home.
 ///
 /// # Errors
 /// The database cannot be read or written, or the new location cannot be recorded. A worktree that cannot be repaired is logged;
@@ -38,24 +47,144 @@ pub async fn settle(engine: &Engine) -> Result<(), MovedHomeError> {
     let home = engine.home();
     let failed = |error| MovedHomeError::Location { home: home.clone(), error };
     let location = Location::of(home).map_err(failed)?;
-    let recorded = Location::recorded(home);
-    if recorded.as_ref() == Some(&location) {
+    let recorded = LocationRecord::read(home);
+    if recorded.as_ref().is_some_and(|recorded| recorded.location == location) {
         return Ok(());
     }
-    if let Some(original) = recorded.filter(|recorded| !recorded.is_same_directory(&location))
-        && original_is_alive(&original).await
+    let now = engine.now().as_millisecond();
+    let mut copied_at = recorded.as_ref().and_then(|recorded| recorded.copied_at);
+    let other = recorded.map(|recorded| recorded.location).filter(|recorded| !recorded.is_same_directory(&location));
+    let processes = match &other {
+        Some(original) => processes_of(original).await,
+        None => Some(vec![]),
+    };
+    match &other {
+        Some(original) if is_alive(original, processes.as_deref()) => {
+            let path = original.path.display().to_string();
+            tracing::warn!(original = path, "this home is a copy; canceling the tasks that its original is working on");
+            cancel_tasks(engine).await?;
+            let id = Uuid::now_v7();
+            engine.store().set_home(id.to_string()).await?;
+            home_id::write(home, id).map_err(failed)?;
+            copied_at = Some(now);
+        }
+        Some(original) => end_processes_of_removed(engine, original, &processes.unwrap_or_default()).await?,
+        None => {}
+    }
+    if copied_at.is_none_or(|at| at != now)
+        && let Some(from) = earlier_path(home)
     {
-        let path = original.path.display().to_string();
-        tracing::warn!(original = path, "this home is a copy; canceling the tasks that its original is working on");
-        cancel_tasks(engine).await?;
-        let id = Uuid::now_v7();
-        engine.store().set_home(id.to_string()).await?;
-        home_id::write(home, id).map_err(failed)?;
-    } else if let Some(from) = earlier_path(home) {
         tracing::warn!(from = %from.display(), to = %home.path().display(), "the home was moved; correcting its paths");
     }
     repair_worktrees(engine).await?;
-    location.record(home).map_err(failed)
+    LocationRecord { location, copied_at }.write(home).map_err(failed)
+}
+
+/// A process that carries a marker of a home, and its value.
+type Marked = (Pid, OsString);
+
+/// Returns the processes of a home's runs; `None` if processes cannot be listed.
+async fn processes_of(home: &Location) -> Option<Vec<Marked>> {
+    let suffix = home.suffix();
+    let mut marked = leftover_processes(MARKER).await.ok()?;
+    marked.retain(|(_, value)| value.to_string_lossy().ends_with(&suffix));
+    Some(marked)
+}
+
+/// Whether the home that this one was made from still exists: at its path, or elsewhere with processes of its runs. If that is
+/// not known, it is assumed: a canceled task is easily queued again.
+fn is_alive(original: &Location, processes: Option<&[Marked]>) -> bool {
+    if original.is_there() {
+        return true;
+    }
+    let Some(processes) = processes else { return true };
+    let places: Vec<Place> = processes.iter().map(|(pid, _)| place(*pid, original)).collect();
+    places.contains(&Place::Home) || !places.is_empty() && !places.contains(&Place::Removed)
+}
+
+/// Where a process works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the home, wherever that is now.
+    Home,
+    /// In a directory that was removed together with the home.
+    Removed,
+    Elsewhere,
+}
+
+fn place(process: Pid, home: &Location) -> Place {
+    match fs::read_link(format!("/proc/{process}/cwd")) {
+        Ok(directory) => place_of(&directory, home),
+        Err(_) => Place::Elsewhere,
+    }
+}
+
+/// `directory` is as the kernel shows it. It follows renames, and marks a removed directory.
+fn place_of(directory: &Path, home: &Location) -> Place {
+    let shown = directory.as_os_str().as_bytes();
+    let removed = shown.strip_suffix(b" (deleted)").map(|path| Path::new(OsStr::from_bytes(path)));
+    if removed.unwrap_or(directory).ancestors().any(|path| home.is_at(path)) {
+        return Place::Home;
+    }
+    match removed.is_some_and(|path| path.starts_with(&home.path)) {
+        true => Place::Removed,
+        false => Place::Elsewhere,
+    }
+}
+
+/// Ends the runners and agents that still work in the directory in which the home was before it was moved to another file
+/// system. Their files are gone, and their tasks are tried again here.
+async fn end_processes_of_removed(
+    engine: &Engine,
+    original: &Location,
+    processes: &[Marked],
+) -> Result<(), StoreError> {
+    let suffix = original.suffix();
+    let names = processes.iter().filter_map(|(_, value)| value.to_str()?.strip_suffix(&suffix).map(str::to_owned));
+    let mut names: BTreeSet<String> = names.collect();
+    // A runner whose agent is not running.
+    names.extend(live_runs(engine).await?.iter().map(ToString::to_string));
+    let earlier = Home::new(original.path.clone());
+    for name in names {
+        let Ok(marker) = Marker::new(format!("{name}{suffix}")) else { continue };
+        let arguments = [OsString::from("runner"), earlier.runs().join(&name).into()];
+        match kugetsu_process::kill_with_arguments(&arguments, &marker).await {
+            Ok(Swept { signaled: 0, .. }) => {}
+            Ok(swept) => {
+                tracing::warn!(name, ?swept, "ended what worked in the directory that the home was moved from")
+            }
+            Err(error) => tracing::error!(name, %error, "a run of the directory that the home was moved from goes on"),
+        }
+    }
+    Ok(())
+}
+
+async fn live_runs(engine: &Engine) -> Result<Vec<RunId>, StoreError> {
+    let (mut runs, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = engine.store().views(ViewQuery::new(ViewFilter::Live).limit(PAGE).cursor(cursor)).await?;
+        runs.extend(page.views.into_iter().filter_map(|view| view.run).map(|run| run.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(runs);
+        }
+    }
+}
+
+/// Whether a session of an issue belongs to this home. In a copy, those of before belong to the original: the agent has one
+/// conversation, which the original resumes and deletes.
+pub(crate) async fn owns_session(engine: &Engine, issue: &Issue, session: &Session) -> Result<bool, StoreError> {
+    // The coordinator's sessions are files of the home.
+    let Some(copied_at) = LocationRecord::read(engine.home()).and_then(|record| record.copied_at) else {
+        return Ok(true);
+    };
+    if issue.reference.is_coordinator() {
+        return Ok(true);
+    }
+    // A copy resumes none from before, so a session of a run that began here was opened here.
+    let runs = engine.store().runs(RunQuery::new(issue.id)).await?;
+    let is_of = |run: &Run| run.session.as_ref() == Some(&session.id) && run.started_at.as_millisecond() >= copied_at;
+    Ok(runs.iter().any(is_of))
 }
 
 async fn cancel_tasks(engine: &Engine) -> Result<(), StoreError> {
@@ -121,21 +250,29 @@ pub fn run_of(home: &Home, value: &str) -> Option<RunId> {
     value.strip_suffix(&Location::of(home).ok()?.suffix())?.parse().ok()
 }
 
-/// Whether the original of a copied home still exists: at its path, or elsewhere with processes of its runs.
-async fn original_is_alive(original: &Location) -> bool {
-    if original.is_there() {
-        return true;
-    }
-    let suffix = original.suffix();
-    // If processes cannot be listed, the original may be alive: a canceled task is easily queued again.
-    leftover_processes(MARKER)
-        .await
-        .map_or(true, |marked| marked.iter().any(|(_, value)| value.to_string_lossy().ends_with(&suffix)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn place_of_a_process_shows_whether_its_home_was_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let [home, renamed] = ["home", "renamed"].map(|name| Home::new(root.join(name)));
+        std::fs::create_dir(home.path()).unwrap();
+        let location = Location::of(&home).unwrap();
+        let place = |path: &str| place_of(&root.join(path), &location);
+        assert_eq!(place("home/worktrees/a"), Place::Home);
+        assert_eq!(place("home/worktrees/a (deleted)"), Place::Home, "only the worktree was removed");
+        assert_eq!(place("other"), Place::Elsewhere);
+        std::fs::rename(home.path(), renamed.path()).unwrap();
+        assert_eq!(place("renamed/worktrees/a"), Place::Home);
+        assert_eq!(place("home/worktrees/a (deleted)"), Place::Removed);
+        assert_eq!(place("other/a (deleted)"), Place::Elsewhere);
+        // Another directory at the earlier path.
+        std::fs::create_dir(home.path()).unwrap();
+        assert_eq!(place("home/worktrees/a (deleted)"), Place::Removed);
+    }
 
     #[test]
     fn marker_of_a_run_belongs_to_one_home() {

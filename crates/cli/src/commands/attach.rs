@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
+use jiff::Timestamp;
 use kugetsu_agent::SessionId;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssueQuery;
+use kugetsu_api::location::LocationRecord;
 use kugetsu_domain::git_variables::{ceilings, not_inherited};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
@@ -54,6 +56,12 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
             .hint(format!("follow it with `kugetsu logs -f {issue}`")));
     }
     let session = run.session_id.as_deref().ok_or_else(|| Failure::new(format!("{issue} has no session")))?;
+    if is_of_original(home, run.started_at.as_deref()) {
+        return Err(Failure::new(format!(
+            "cannot attach to {issue}: its session belongs to the home of which this one is a copy"
+        ))
+        .hint(format!("open a session of its own with `kugetsu continue {issue} \"<message>\"`")));
+    }
     let worktree = run.worktree.as_deref().filter(|directory| Path::new(directory).is_dir());
     let worktree = worktree.ok_or_else(|| {
         Failure::new(format!("{issue} no longer has a worktree"))
@@ -96,4 +104,11 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     command.args(&launch.args).envs(variables).env("GIT_CEILING_DIRECTORIES", ceilings);
     let error = command.current_dir(worktree).env("PWD", worktree).exec();
     Err(Failure::new(format!("could not start {}: {error}", program.display())))
+}
+
+/// Whether the home was copied after a run had begun.
+fn is_of_original(home: &Home, started_at: Option<&str>) -> bool {
+    let started_at = started_at.and_then(|at| at.parse::<Timestamp>().ok());
+    let copied_at = LocationRecord::read(home).and_then(|record| record.copied_at);
+    started_at.zip(copied_at).is_some_and(|(started_at, copied_at)| started_at.as_millisecond() < copied_at)
 }

@@ -168,7 +168,16 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     let (sender, next) = mpsc::channel(1);
     let listener = Socket { listener: listen(socket)?, next };
     let location = Location::of(home).map_err(|error| failed("could not read the home", &error))?;
-    tokio::spawn(listen_again(location, socket.to_owned(), socket_changes, sender));
+    let directory = fs::File::open(home.path()).map_err(|error| failed("could not open the home", &error))?;
+    let again = listen_again(location, directory, socket.to_owned(), socket_changes, sender);
+    let removed = stop.clone();
+    tokio::spawn(async move {
+        if again.await == Listening::HomeRemoved {
+            tracing::warn!("the home was removed; stopping");
+            // A full channel already stops the daemon.
+            let _ = removed.try_send(());
+        }
+    });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.path().display(), "the daemon is listening");
     report_ready(ready);
 
@@ -235,16 +244,28 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     Ok(listener)
 }
 
+/// Why the daemon no longer looks after its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    Ended,
+    HomeRemoved,
+}
+
 /// Listens again when the socket's file is gone. No command could connect any more, and the lock keeps every other daemon away.
+/// `directory` is the open home. If it was removed, as after a move to another file system, no command can ever stop the daemon.
 async fn listen_again(
     location: Location,
+    directory: fs::File,
     socket: PathBuf,
     mut changes: mpsc::Receiver<()>,
     next: mpsc::Sender<UnixListener>,
-) {
+) -> Listening {
     let inode = || fs::symlink_metadata(&socket).map(|file| file.ino()).ok();
     let mut own = inode();
     while changes.recv().await.is_some() {
+        if directory.metadata().is_ok_and(|directory| directory.nlink() == 0) {
+            return Listening::HomeRemoved;
+        }
         // In a home that was moved away, another daemon may listen here.
         if own.is_some() && inode() == own || !location.is_there() {
             continue;
@@ -254,12 +275,13 @@ async fn listen_again(
                 tracing::warn!(socket = %socket.display(), "the socket was gone; listening again");
                 own = inode();
                 if next.send(listener).await.is_err() {
-                    return;
+                    return Listening::Ended;
                 }
             }
             Err(failure) => tracing::error!("{}", failure.message),
         }
     }
+    Listening::Ended
 }
 
 fn report_ready(ready: &mut Option<OwnedFd>) {

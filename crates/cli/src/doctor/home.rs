@@ -79,7 +79,7 @@ fn access_checks(home: &Home) -> Vec<Check> {
 /// Whether the home is where its last daemon found it. `None` if none has run yet.
 fn moved_check(home: &Home) -> Option<Check> {
     let (id, shown) = ("home.moved", home.path().display().to_string());
-    location::Location::recorded(home)?;
+    location::LocationRecord::read(home)?;
     let Some(earlier) = location::earlier_path(home) else {
         return Some(Check::ok(id, shown, "its daemon knows this path"));
     };

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::agents;
 use crate::engine::Engine;
-use crate::moved_home::marker;
+use crate::moved_home::{marker, owns_session};
 
 /// Time limit of the command.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -37,6 +37,11 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let Some(session) = issue.session.as_ref().filter(|session| session.state == SessionState::Open) else { return };
     let settings = engine.settings();
     let kept = |why: &str| format!("the agent's session {} was not deleted: {why}", session.id);
+    match owns_session(engine, issue, session).await {
+        Ok(true) => {}
+        Ok(false) => return notes.push(kept("it belongs to the home of which this one is a copy")),
+        Err(error) => return notes.push(kept(&error.to_string())),
+    }
     let (profile, program) = match agents::check(&settings, &session.agent) {
         Ok(found) => found,
         Err(problem) => return notes.push(kept(&problem.message)),

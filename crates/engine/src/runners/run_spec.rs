@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
+use crate::moved_home::owns_session;
 use crate::schema;
 use crate::settings::Settings;
 
@@ -48,6 +49,10 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let task = issue.running_task().ok_or(SpecError::NoTask)?;
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
+    let usable = match usable {
+        Some(session) if owns_session(engine, issue, session).await? => Some(session),
+        _ => None,
+    };
     let earlier_messages = match before {
         Some(_) => {
             let query = ViewQuery::new(ViewFilter::Before(task.id)).limit(EARLIER_MESSAGES).with_messages();
