@@ -36,6 +36,8 @@ pub(crate) enum Extent {
 
 /// Kills in each of the four tests of `crates/cli/tests/it/kills/` with [`Extent::Full`].
 const KILLS: &str = "125";
+/// Calls of git of each scenario in `git_calls.rs` there that are killed with [`Extent::Full`]: more than there are.
+const KILLED_CALLS: &str = "10000";
 
 pub(crate) fn run(extent: Extent) -> Outcome {
     let mut steps = Steps::new();
@@ -76,6 +78,7 @@ fn tests(steps: &mut Steps, extent: Extent) {
     }
     if extent == Extent::Full {
         command.env("KUGETSU_KILLS", KILLS);
+        command.env("KUGETSU_KILL_CALLS", KILLED_CALLS);
     }
     // All servers of the tests listen on this machine; a proxy would not reach them.
     command.env("NO_PROXY", "127.0.0.1,localhost");

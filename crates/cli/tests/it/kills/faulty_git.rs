@@ -38,13 +38,8 @@ impl FaultyGit {
     /// Puts the script in front of the home's `PATH`.
     pub(super) fn install(home: &mut Home) -> Self {
         let folder = home.folder("faulty-git");
-        let paths = std::env::var_os("PATH").expect("PATH");
-        let git = std::env::split_paths(&paths).map(|path| path.join("git")).find(|path| path.is_file()).expect("git");
-        let text = SCRIPT.replace("@FOLDER@", as_text(&folder)).replace("@GIT@", as_text(&git));
-        let program = folder.join("git");
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        home.prepend_path(&folder);
+        let script = SCRIPT.replace("@FOLDER@", as_text(&folder));
+        install(home, &folder, &script);
         Self { folder, armed: 0 }
     }
 
@@ -79,6 +74,16 @@ impl FaultyGit {
     }
 }
 
-fn as_text(path: &Path) -> &str {
+/// Writes a script as `git` into a folder, which comes first in the home's `PATH`. `@GIT@` becomes the real git.
+pub(super) fn install(home: &mut Home, folder: &Path, script: &str) {
+    let paths = std::env::var_os("PATH").expect("PATH");
+    let git = std::env::split_paths(&paths).map(|path| path.join("git")).find(|path| path.is_file()).expect("git");
+    let program = folder.join("git");
+    fs::write(&program, script.replace("@GIT@", as_text(&git))).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    home.prepend_path(folder);
+}
+
+pub(super) fn as_text(path: &Path) -> &str {
     path.to_str().expect("a path that is text")
 }

@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use kugetsu_testkit::repository::git;
 use kugetsu_testkit::{eventually, eventually_within};
 
-use super::round::Round;
+use super::case::Case;
 
-pub(super) fn check(round: &Round<'_>) {
-    let states = confirmed_tasks_ended(round);
-    work_is_done_once(round, &states);
-    effects_are_settled(round);
-    daemon_stops_and_no_process_is_left(round);
-    events_are_stored_once(round);
-    nothing_written_is_lost(round, &states);
-    no_lock_or_scratch_file_is_left(round);
+pub(super) fn check(case: &Case) {
+    let states = confirmed_tasks_ended(case);
+    work_is_done_once(case, &states);
+    effects_are_settled(case);
+    daemon_stops_and_no_process_is_left(case);
+    events_are_stored_once(case);
+    nothing_written_is_lost(case, &states);
+    no_lock_or_scratch_file_is_left(case);
 }
 
 /// Returns the states of all tasks by ID.
-fn confirmed_tasks_ended(round: &Round<'_>) -> BTreeMap<String, String> {
+fn confirmed_tasks_ended(case: &Case) -> BTreeMap<String, String> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let states: BTreeMap<_, _> = round.tasks().iter().map(|task| (text(&task["task"]), text(&task["state"]))).collect();
-    for confirmed in &round.confirmed {
+    let states: BTreeMap<_, _> = case.tasks().iter().map(|task| (text(&task["task"]), text(&task["state"]))).collect();
+    for confirmed in &case.confirmed {
         let state = states.get(&confirmed.task);
         let state = state.unwrap_or_else(|| panic!("{confirmed:?} was confirmed and is not in the queue"));
         assert!(!["queued", "running"].contains(&state.as_str()), "{confirmed:?} is {state}");
@@ -32,10 +32,10 @@ fn confirmed_tasks_ended(round: &Round<'_>) -> BTreeMap<String, String> {
 }
 
 /// At most one agent at a time, one prompt per run, at most three attempts, and none after a task was done.
-fn work_is_done_once(round: &Round<'_>, states: &BTreeMap<String, String>) {
-    assert_eq!(round.ledger.two_at_once(), "", "two agents worked on one task at the same time");
-    for confirmed in &round.confirmed {
-        let started = round.ledger.started(&confirmed.name);
+fn work_is_done_once(case: &Case, states: &BTreeMap<String, String>) {
+    assert_eq!(case.ledger.two_at_once(), "", "two agents worked on one task at the same time");
+    for confirmed in &case.confirmed {
+        let started = case.ledger.started(&confirmed.name);
         let distinct: BTreeSet<_> = started.iter().collect();
         assert_eq!(distinct.len(), started.len(), "{confirmed:?}: a run sent its prompt twice: {started:?}");
         assert!(started.len() <= 3, "{confirmed:?}: {started:?}");
@@ -44,50 +44,58 @@ fn work_is_done_once(round: &Round<'_>, states: &BTreeMap<String, String>) {
 }
 
 /// The last ones, such as looking up a pull request, are executed after their run has ended.
-fn effects_are_settled(round: &Round<'_>) {
-    let database = database(round);
-    eventually_within(round.world.limit, "all effects to be settled", || {
+fn effects_are_settled(case: &Case) {
+    let database = database(case);
+    eventually_within(case.world.limit, "all effects to be settled", || {
         let mut statement = database.prepare("SELECT key FROM effects").unwrap();
         let keys: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         if keys.is_empty() { Ok(()) } else { Err(keys) }
     });
 }
 
-fn database(round: &Round<'_>) -> rusqlite::Connection {
-    rusqlite::Connection::open(round.world.home.kugetsu().join("state/kugetsu.db")).unwrap()
+fn database(case: &Case) -> rusqlite::Connection {
+    rusqlite::Connection::open(case.world.home.kugetsu().join("state/kugetsu.db")).unwrap()
 }
 
-fn daemon_stops_and_no_process_is_left(round: &Round<'_>) {
-    round.world.run(["daemon", "stop"]);
+fn daemon_stops_and_no_process_is_left(case: &Case) {
+    case.world.run(["daemon", "stop"]);
     eventually("no process to be left", || {
-        let left = round.world.home.processes();
+        let left = case.world.home.processes();
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
 }
 
-fn events_are_stored_once(round: &Round<'_>) {
-    let database = database(round);
+fn events_are_stored_once(case: &Case) {
+    let database = database(case);
     let doubled = |query: &str| -> Vec<String> {
         let mut statement = database.prepare(query).unwrap();
         let rows = statement.query_map([], |row| Ok(format!("{:?} {:?}", row.get_ref(0)?, row.get_ref(1)?)));
         rows.unwrap().map(Result::unwrap).collect()
     };
     let by_run = "SELECT run, kind FROM events WHERE run IS NOT NULL AND kind IN \
-        ('task_claimed', 'worktree_ready', 'session_opened', 'run_ended', 'run_lost') \
+        ('task_claimed', 'worktree_ready', 'session_opened', 'session_lost', 'run_ended', 'runner_lost') \
         GROUP BY run, kind HAVING count(*) > 1";
     assert_eq!(doubled(by_run), Vec::<String>::new());
     let by_task = "SELECT task, kind FROM events WHERE kind = 'task_queued' GROUP BY task HAVING count(*) > 1";
     assert_eq!(doubled(by_task), Vec::<String>::new());
+    // Each run has one end.
+    let ends = "SELECT runs.id, count(events.seq) FROM runs LEFT JOIN events \
+        ON events.run = runs.id AND events.kind IN ('run_ended', 'runner_lost') GROUP BY runs.id HAVING count(events.seq) <> 1";
+    assert_eq!(doubled(ends), Vec::<String>::new());
+    // Each request to destroy has one result.
+    let removals = "SELECT issue, sum(CASE kind WHEN 'destroy_asked' THEN 1 ELSE -1 END) AS open FROM events \
+        WHERE kind IN ('destroy_asked', 'destroyed', 'destroy_failed') GROUP BY issue HAVING open <> 0";
+    assert_eq!(doubled(removals), Vec::<String>::new());
     let open = "SELECT id, state FROM runs WHERE state IN ('starting', 'working')";
     assert_eq!(doubled(open), Vec::<String>::new());
 }
 
 /// Every file that an agent wrote is in a worktree, in a branch of its repository, or in a rescue. If the task is done, it
 /// is in a branch of the repository.
-fn nothing_written_is_lost(round: &Round<'_>, states: &BTreeMap<String, String>) {
-    let home = round.world.home.kugetsu();
+fn nothing_written_is_lost(case: &Case, states: &BTreeMap<String, String>) {
+    let home = case.world.home.kugetsu();
     let mut pushed = BTreeMap::new();
-    for repository in &round.repositories {
+    for repository in &case.repositories {
         collect_objects(repository.path(), &mut pushed);
     }
     let mut kept = pushed.clone();
@@ -98,12 +106,12 @@ fn nothing_written_is_lost(round: &Round<'_>, states: &BTreeMap<String, String>)
         collect_files(&worktree, &mut kept);
     }
     let names: BTreeMap<&str, &str> =
-        round.confirmed.iter().map(|task| (task.name.as_str(), task.task.as_str())).collect();
-    for (name, content) in round.ledger.written() {
+        case.confirmed.iter().map(|task| (task.name.as_str(), task.task.as_str())).collect();
+    for (name, content) in case.ledger.written() {
         assert_eq!(kept.get(&name), Some(&content), "{name} was written and is lost");
         let task = name.split('-').next().unwrap();
         let is_done = names.get(task).is_some_and(|task| states[*task] == "done");
-        let last = round.ledger.started(task).pop().unwrap();
+        let last = case.ledger.started(task).pop().unwrap();
         if is_done && name.contains(&last) {
             assert_eq!(pushed.get(&name), Some(&content), "the task of {name} is done, but it was not pushed");
         }
@@ -136,8 +144,8 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
 }
 
-fn no_lock_or_scratch_file_is_left(round: &Round<'_>) {
-    let home = round.world.home.kugetsu();
+fn no_lock_or_scratch_file_is_left(case: &Case) {
+    let home = case.world.home.kugetsu();
     let mut left = Vec::new();
     // The locks of kugetsu itself stay. They are beside these directories, and one is in each mirror.
     for parent in ["mirrors", "worktrees", "gates"] {
@@ -152,6 +160,15 @@ fn no_lock_or_scratch_file_is_left(round: &Round<'_>) {
         left.extend(fs::read_dir(run.join("tmp")).into_iter().flatten().map(|entry| entry.unwrap().path()));
     }
     left.retain(|path| !path.ends_with("rescue.lock"));
+    // Unfinished files of the home and of its directories, which begin with a dot.
+    for parent in ["", "state", "mirrors", "worktrees", "gates", "runs", "backup", "env"] {
+        let entries = fs::read_dir(home.join(parent)).into_iter().flatten().map(|entry| entry.unwrap());
+        left.extend(
+            entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b".")).map(|entry| entry.path()),
+        );
+    }
+    let temporary = fs::read_dir(case.world.home.path().join("tmp")).into_iter().flatten();
+    left.extend(temporary.map(|entry| entry.unwrap().path()));
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 

@@ -12,6 +12,18 @@ pub(super) struct Ledger {
     folder: PathBuf,
 }
 
+/// How a task of the campaign ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Committed,
+    /// With a file that is in no commit.
+    Uncommitted,
+    /// The first run kills its runner; the next one ends well.
+    Lost,
+    /// With a commit that contains the value of `DEPLOY_TOKEN`.
+    Secret,
+}
+
 impl Ledger {
     pub(super) fn new(home: &Home) -> Self {
         Self { folder: home.folder("ledger") }
@@ -22,6 +34,10 @@ impl Ledger {
     /// A file's name and content name the run and the step. It is recorded after it was written, so whatever is recorded
     /// must be found later.
     pub(super) fn message(&self, task: &str) -> String {
+        self.message_with(task, Ending::Committed)
+    }
+
+    pub(super) fn message_with(&self, task: &str, ending: Ending) -> String {
         let folder = self.folder.to_str().expect("a path that is text");
         // A killed agent is a zombie until its parent has reaped it.
         let alone = format!(
@@ -34,6 +50,15 @@ impl Ledger {
                 "run echo {task} $KUGETSU_RUN {step} > {task}-$KUGETSU_RUN-{step} && \
                  echo {task}-$KUGETSU_RUN-{step} {task} $KUGETSU_RUN {step} >> '{folder}/written'"
             )
+        };
+        let last = match ending {
+            Ending::Committed => "commit the third".to_owned(),
+            Ending::Uncommitted => "slow 1".to_owned(),
+            // The agent is the shell's parent, and the runner the agent's.
+            Ending::Lost => format!(
+                "run mkdir '{folder}/lost-{task}' 2>/dev/null && kill -9 $(sed 's/.*) [A-Z] //' /proc/$PPID/stat | cut -d' ' -f1)"
+            ),
+            Ending::Secret => "run echo $DEPLOY_TOKEN > leak.txt; git add --all; git commit -q -m secret".to_owned(),
         };
         let end = format!("run rm '{folder}/agent-{task}'");
         script(&[
@@ -49,7 +74,7 @@ impl Ledger {
             &write(3),
             "run git stash -u -q && git stash pop -q",
             "slow 40",
-            "commit the third",
+            &last,
             &end,
             "say I end",
         ])

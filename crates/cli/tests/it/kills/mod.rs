@@ -5,7 +5,10 @@
 //! `KUGETSU_KILLS` sets another number of kills per test, `KUGETSU_KILL_SEED` repeats the choices of a failed test; the
 //! timing of the processes stays random.
 
+mod case;
+mod counting_git;
 mod faulty_git;
+mod git_calls;
 mod invariants;
 mod ledger;
 mod random;
