@@ -62,12 +62,12 @@ pub struct LocationRecord {
     pub location: Location,
     /// When a daemon noticed that the home is a copy, in milliseconds since 1970. The agent's sessions from before belong to
     /// the original.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub copied_at: Option<i64>,
 }
 
 impl LocationRecord {
-    /// Reads the file; `None` if no daemon has written it, or if it is damaged.
+    /// Reads the file; `None` if it was never written, or if it is damaged.
     pub fn read(home: &Home) -> Option<Self> {
         let file = home.location();
         let metadata = fs::symlink_metadata(&file).ok()?;

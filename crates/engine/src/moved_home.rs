@@ -98,13 +98,13 @@ fn is_alive(original: &Location, processes: Option<&[Marked]>) -> bool {
         return true;
     }
     let Some(processes) = processes else { return true };
-    let places: Vec<Place> = processes.iter().map(|(pid, _)| place(*pid, original)).collect();
-    places.contains(&Place::Home) || !places.is_empty() && !places.contains(&Place::Removed)
+    let found: Vec<WorksIn> = processes.iter().map(|(pid, _)| works_in(*pid, original)).collect();
+    found.contains(&WorksIn::Home) || !found.is_empty() && !found.contains(&WorksIn::Removed)
 }
 
 /// Where a process works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum WorksIn {
     /// In the home, wherever that is now.
     Home,
     /// In a directory that was removed together with the home.
@@ -112,23 +112,23 @@ enum Place {
     Elsewhere,
 }
 
-fn place(process: Pid, home: &Location) -> Place {
+fn works_in(process: Pid, home: &Location) -> WorksIn {
     match fs::read_link(format!("/proc/{process}/cwd")) {
-        Ok(directory) => place_of(&directory, home),
-        Err(_) => Place::Elsewhere,
+        Ok(directory) => classify(&directory, home),
+        Err(_) => WorksIn::Elsewhere,
     }
 }
 
 /// `directory` is as the kernel shows it. It follows renames, and marks a removed directory.
-fn place_of(directory: &Path, home: &Location) -> Place {
+fn classify(directory: &Path, home: &Location) -> WorksIn {
     let shown = directory.as_os_str().as_bytes();
     let removed = shown.strip_suffix(b" (deleted)").map(|path| Path::new(OsStr::from_bytes(path)));
     if removed.unwrap_or(directory).ancestors().any(|path| home.is_at(path)) {
-        return Place::Home;
+        return WorksIn::Home;
     }
     match removed.is_some_and(|path| path.starts_with(&home.path)) {
-        true => Place::Removed,
-        false => Place::Elsewhere,
+        true => WorksIn::Removed,
+        false => WorksIn::Elsewhere,
     }
 }
 
@@ -153,7 +153,9 @@ async fn end_processes_of_removed(
             Ok(swept) => {
                 tracing::warn!(name, ?swept, "ended what worked in the directory that the home was moved from")
             }
-            Err(error) => tracing::error!(name, %error, "a run of the directory that the home was moved from goes on"),
+            Err(error) => {
+                tracing::error!(name, %error, "a run of the directory that the home was moved from could not be ended")
+            }
         }
     }
     Ok(())
@@ -255,23 +257,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn place_of_a_process_shows_whether_its_home_was_removed() {
+    fn directory_of_a_process_shows_whether_its_home_was_removed() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         let [home, renamed] = ["home", "renamed"].map(|name| Home::new(root.join(name)));
         std::fs::create_dir(home.path()).unwrap();
         let location = Location::of(&home).unwrap();
-        let place = |path: &str| place_of(&root.join(path), &location);
-        assert_eq!(place("home/worktrees/a"), Place::Home);
-        assert_eq!(place("home/worktrees/a (deleted)"), Place::Home, "only the worktree was removed");
-        assert_eq!(place("other"), Place::Elsewhere);
+        let works_in = |path: &str| classify(&root.join(path), &location);
+        assert_eq!(works_in("home/worktrees/a"), WorksIn::Home);
+        assert_eq!(works_in("home/worktrees/a (deleted)"), WorksIn::Home, "only the worktree was removed");
+        assert_eq!(works_in("other"), WorksIn::Elsewhere);
         std::fs::rename(home.path(), renamed.path()).unwrap();
-        assert_eq!(place("renamed/worktrees/a"), Place::Home);
-        assert_eq!(place("home/worktrees/a (deleted)"), Place::Removed);
-        assert_eq!(place("other/a (deleted)"), Place::Elsewhere);
+        assert_eq!(works_in("renamed/worktrees/a"), WorksIn::Home);
+        assert_eq!(works_in("home/worktrees/a (deleted)"), WorksIn::Removed);
+        assert_eq!(works_in("other/a (deleted)"), WorksIn::Elsewhere);
         // Another directory at the earlier path.
         std::fs::create_dir(home.path()).unwrap();
-        assert_eq!(place("home/worktrees/a (deleted)"), Place::Removed);
+        assert_eq!(works_in("home/worktrees/a (deleted)"), WorksIn::Removed);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         return Err(Failure::new(format!(
             "cannot attach to {issue}: its session belongs to the home of which this one is a copy"
         ))
-        .hint(format!("open a session of its own with `kugetsu continue {issue} \"<message>\"`")));
+        .hint(format!("open another session with `kugetsu continue {issue} \"<message>\"`")));
     }
     let worktree = run.worktree.as_deref().filter(|directory| Path::new(directory).is_dir());
     let worktree = worktree.ok_or_else(|| {
@@ -106,7 +106,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     Err(Failure::new(format!("could not start {}: {error}", program.display())))
 }
 
-/// Whether the home was copied after a run had begun.
+/// Whether the home was copied after a run was started.
 fn is_of_original(home: &Home, started_at: Option<&str>) -> bool {
     let started_at = started_at.and_then(|at| at.parse::<Timestamp>().ok());
     let copied_at = LocationRecord::read(home).and_then(|record| record.copied_at);

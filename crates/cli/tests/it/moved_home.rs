@@ -39,7 +39,7 @@ fn issues_continue_after_their_home_was_moved() {
     let lost = |world: &World| world.records(&reference, "session_lost").len();
     let prompt =
         |world: &World| world.records(&reference, "prompt").pop().unwrap()["text"].as_str().unwrap().to_owned();
-    // The agent keeps sessions by directory. The new one gets the earlier messages, and the user is told.
+    // The agent keeps sessions by directory. The new one gets the earlier messages, and the transcript shows it.
     assert_eq!(lost(&world), 1);
     assert!(
         prompt(&world).contains("What happened before") && prompt(&world).contains("write one.txt"),

@@ -39,9 +39,10 @@ impl Ledger {
 
     pub(super) fn message_with(&self, task: &str, ending: Ending) -> String {
         let folder = self.folder.to_str().expect("a path that is text");
-        // A killed agent is a zombie until its parent has reaped it.
+        // Not every process with the number is the agent: if an agent dies while it starts the shell, the shell's parent is
+        // another process, and numbers are used again. A zombie has no command line.
         let alone = format!(
-            "run cd '{folder}'; if grep -qs '^State:[[:space:]]*[A-WY]' /proc/$(cat agent-{task} || echo none)/status; \
+            "run cd '{folder}'; if grep -qs kugetsu-scripted-agent /proc/$(cat agent-{task} || echo none)/cmdline; \
              then echo {task} $KUGETSU_RUN >> two-at-once; fi; echo $PPID > agent-{task}; \
              echo $KUGETSU_RUN >> started-{task}"
         );
@@ -56,7 +57,8 @@ impl Ledger {
             Ending::Uncommitted => "slow 1".to_owned(),
             // The agent is the shell's parent, and the runner the agent's.
             Ending::Lost => format!(
-                "run mkdir '{folder}/lost-{task}' 2>/dev/null && kill -9 $(sed 's/.*) [A-Z] //' /proc/$PPID/stat | cut -d' ' -f1)"
+                "run grep -qs kugetsu-scripted-agent /proc/$PPID/cmdline && mkdir '{folder}/lost-{task}' 2>/dev/null && \
+                 kill -9 $(sed 's/.*) [A-Z] //' /proc/$PPID/stat | cut -d' ' -f1)"
             ),
             Ending::Secret => "run echo $DEPLOY_TOKEN > leak.txt; git add --all; git commit -q -m secret".to_owned(),
         };
