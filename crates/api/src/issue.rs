@@ -90,6 +90,9 @@ pub struct AtRisk {
     pub uncommitted: u64,
     /// Number of commits that are neither on the server nor in a rescue.
     pub unpushed: u64,
+    /// Operations of git that were started and not ended, such as `a rebase`.
+    #[serde(default)]
+    pub unfinished: Vec<String>,
     /// Why the worktree could not be inspected.
     pub unknown: Option<String>,
     /// The pull request, as its server described it now.
@@ -118,6 +121,7 @@ impl AtRisk {
     pub fn is_nothing(&self) -> bool {
         self.uncommitted == 0
             && self.unpushed == 0
+            && self.unfinished.is_empty()
             && self.unknown.is_none()
             && self.change_unknown.is_none()
             && !self.change.as_ref().is_some_and(|pr| pr.is_open)
@@ -142,6 +146,7 @@ impl fmt::Display for AtRisk {
         let parts = [
             count(self.uncommitted, "uncommitted file"),
             count(self.unpushed, "unpushed commit"),
+            (!self.unfinished.is_empty()).then(|| format!("{} that is unfinished", self.unfinished.join(" and "))),
             self.unknown.as_ref().map(|why| format!("its work could not be determined ({why})")),
             self.change.as_ref().filter(|pr| pr.is_open).map(ToString::to_string),
             self.change_unknown.clone(),

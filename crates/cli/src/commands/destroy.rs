@@ -280,6 +280,12 @@ fn consent(at_risk: &AtRisk, yes: bool, discard: bool) -> Result<Consent, Failur
 fn hints(at_risk: &AtRisk) -> Vec<String> {
     let issue = &at_risk.issue;
     let mut hints = Vec::new();
+    if !at_risk.unfinished.is_empty() {
+        hints.push(format!(
+            "to end it, run `kugetsu continue {issue} \"finish or abort {}\"`",
+            at_risk.unfinished.join(" and ")
+        ));
+    }
     if at_risk.uncommitted + at_risk.unpushed > 0 {
         hints.push(format!("to keep the work, run `kugetsu continue {issue} \"commit your work\"`"));
     }

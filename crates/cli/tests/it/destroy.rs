@@ -72,6 +72,21 @@ fn destroy_counts_unpushed_commits_as_work() {
 }
 
 #[test]
+fn unfinished_operation_counts_as_work() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["run git bisect start"]));
+    let refused = world.attempt(["destroy", "local/demo#1", "-y"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", shown(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(text.contains("a bisect that is unfinished") && text.contains("finish or abort a bisect"), "{text}");
+    world.run(["destroy", "local/demo#1", "-y", "--discard"]);
+    let into = world.home.path().join("back");
+    world.run(["rescue", "restore", "local/demo#1", "--to", into.to_str().unwrap()]);
+    assert!(into.join(".git/BISECT_START").exists());
+}
+
+#[test]
 fn destroy_fails_while_an_agent_is_running() {
     let world = World::new();
     let repository = world.repository("demo");

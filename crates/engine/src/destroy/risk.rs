@@ -43,6 +43,7 @@ pub(super) async fn of_issue(engine: &Engine, issue: &Issue) -> AtRisk {
         Ok(None) => {}
         Ok(Some(risk)) => {
             at_risk.uncommitted = risk.uncommitted_total as u64;
+            at_risk.unfinished = risk.operations.iter().map(ToString::to_string).collect();
             at_risk.unpushed = u64::from(risk.unpushed) + risk.other_branches.len() as u64;
         }
         Err(why) => at_risk.unknown = Some(why),

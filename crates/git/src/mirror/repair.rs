@@ -44,8 +44,16 @@ impl Mirror {
         self.repair_locked(progress).await
     }
 
-    /// Repairs it if a crash of the machine has emptied files. The caller holds the lock.
-    pub(super) async fn repair_if_emptied(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
+    /// Repairs it if a crash of the machine has emptied files.
+    pub(crate) async fn repair_if_emptied(&self) -> Result<(), MirrorError> {
+        if has_empty_files(self.dir())? {
+            self.repair(&mut |_| ()).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for a caller that holds the lock.
+    pub(super) async fn repair_if_emptied_locked(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         if has_empty_files(self.dir())? {
             self.repair_locked(progress).await?;
         }

@@ -233,7 +233,7 @@ impl Mirror {
     pub async fn update(&self, progress: ProgressSink<'_>) -> Result<(), MirrorError> {
         let waiting = format!("waiting for another kugetsu process that fetches {}", self.source);
         let _lock = lock::acquire(&self.dir, &waiting, progress).await?;
-        self.repair_if_emptied(progress).await?;
+        self.repair_if_emptied_locked(progress).await?;
         self.remove_leftovers().await?;
         if let (Some(local), Some(_)) = (self.local_repo().await?, &self.promisor) {
             self.update_copy(local).await?;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::command::answer::{Answer, lines};
+use crate::command::answer::{Answer, is_damage, lines};
 use crate::command::failure::{Cause, StderrTail};
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
 use crate::files::access::FileError;
-use crate::mirror::repo::{Mirror, PUSHED};
+use crate::mirror::repo::{Mirror, MirrorError, PUSHED};
 use crate::mirror::scratch::TemporaryRefs;
 use crate::mirror::source::{Source, SourceError};
 use crate::names::{BranchName, Oid};
@@ -89,6 +89,19 @@ impl From<StatusError> for PushError {
     }
 }
 
+impl From<MirrorError> for PushError {
+    fn from(error: MirrorError) -> Self {
+        match error {
+            MirrorError::Git(error) => Self::from_transfer(error),
+            MirrorError::Source(error) => Self::Source(error),
+            MirrorError::File(error) => Self::File(error),
+            MirrorError::NotOurs(path) => {
+                Self::File(FileError { action: "repair", path, source: std::io::Error::other("it is no mirror") })
+            }
+        }
+    }
+}
+
 fn current(theirs: &Option<Oid>) -> String {
     theirs.as_ref().map_or_else(|| "it is gone".to_owned(), |theirs| format!("it is at {}", theirs.short()))
 }
@@ -132,7 +145,19 @@ struct RefReport {
 impl Mirror {
     /// Pushes `head` to the worktree's branch on the server, or in the local source repository, and records it in the mirror
     /// as `refs/kugetsu/pushed/<branch>`. If it fails, the branch is as it was.
+    /// A mirror that is damaged is repaired first.
     pub async fn push(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
+        self.repair_if_emptied().await?;
+        match self.push_from(worktree, head, lease.clone()).await {
+            Err(PushError::Git(error)) if is_damage(&error) => {
+                self.repair(&mut |_| ()).await?;
+                self.push_from(worktree, head, lease).await
+            }
+            other => other,
+        }
+    }
+
+    async fn push_from(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         let branch = worktree.branch();
         self.check_not_checked_out(branch).await?;
         let mut temporary = TemporaryRefs::new(self)?;

@@ -11,6 +11,7 @@ use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::untrusted::changes::Changes;
 use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
+use crate::untrusted::operation::Operation;
 use crate::untrusted::quarantine::{Kind, Quarantine};
 use crate::worktree::heads::{Heads, LISTED};
 use crate::worktree::lifecycle::Worktree;
@@ -24,11 +25,16 @@ pub struct AtRisk {
     pub unpushed: u32,
     /// Other branches with such commits, stashes, and the same of submodules that are not checked out. Escaped.
     pub other_branches: Vec<String>,
+    /// Unfinished operations, whose state is in no commit.
+    pub operations: Vec<Operation>,
 }
 
 impl AtRisk {
     pub fn is_empty(&self) -> bool {
-        self.uncommitted_total == 0 && self.unpushed == 0 && self.other_branches.is_empty()
+        self.uncommitted_total == 0
+            && self.unpushed == 0
+            && self.other_branches.is_empty()
+            && self.operations.is_empty()
     }
 }
 
@@ -73,6 +79,7 @@ pub async fn work_at_risk(mirror: &Mirror, worktree: &Worktree) -> Result<AtRisk
         }
     }
     at_risk.other_branches.extend(unnamed_commits(mirror, worktree, &heads, &safe).await?);
+    at_risk.operations = Operation::read_all(&worktree.git_dir())?;
     let unreadable = heads.own.unreadable.iter().chain(&heads.relay.unreadable).cloned();
     at_risk.other_branches.extend(unreadable.chain(heads.quarantine.unreadable()));
 

@@ -27,6 +27,7 @@ use crate::rescue::note::Note;
 use crate::rescue::state::write_state;
 use crate::rescue::tree::{unsaved_file, write_tree};
 use crate::untrusted::changes::{Changes, StatusError};
+use crate::untrusted::operation::Operation;
 use crate::untrusted::quarantine::{Kind, Quarantine};
 use crate::untrusted::reader::Head;
 use crate::worktree::heads::Heads;
@@ -62,7 +63,7 @@ pub struct Saved {
 
 /// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
 /// ones), the uncommitted files of linked worktrees, what is staged, HEAD, branches and stashes, what pseudo refs and unfinished operations name, what was pushed to the
-/// relay, and the commits of nested repositories that their servers do not have. Damaged objects are left out and reported.
+/// relay, and the commits of nested repositories that their servers do not have, and the state of unfinished operations. Damaged objects are left out and reported.
 ///
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
 /// The worktree is not changed. FIFOs where git reads a file are set aside meanwhile, and are no part of the rescue.
@@ -164,7 +165,16 @@ async fn save_snapshot(
     let quarantine = &heads.quarantine;
     let all: Vec<&Oid> = tips.commits.iter().chain(nested).collect();
     let commits_are_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
-    if changes.is_empty() && commits_are_safe && tips.others.is_empty() && note.unsaved.is_empty() {
+    // An unfinished operation has state that is in no file and no commit.
+    let operations = match Operation::read_all(&worktree.git_dir()) {
+        Ok(operations) => operations,
+        Err(error) => {
+            note.unsaved.push(printable(error.to_string().as_bytes()));
+            Vec::new()
+        }
+    };
+    let is_idle = operations.is_empty() && note.unsaved.is_empty();
+    if changes.is_empty() && commits_are_safe && tips.others.is_empty() && is_idle {
         return Ok(None);
     }
 

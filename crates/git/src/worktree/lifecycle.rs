@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::command::answer::is_damage;
 use crate::command::login::strip_credentials;
 use crate::command::progress::ProgressSink;
 use crate::command::runner::{ConfigScope, GitError};
@@ -18,7 +19,7 @@ use crate::files::removal::{remove_staging, remove_tree, staging_path};
 use crate::git_dir::layout::{ConfigFile, create_git_dir, format_packed_refs, merge_shallow, write_alternates};
 use crate::lfs::setup::{Lfs, write_endpoints};
 use crate::mirror::base::Base;
-use crate::mirror::repo::Mirror;
+use crate::mirror::repo::{Mirror, MirrorError};
 use crate::names::{BranchName, Oid};
 use crate::printable::printable;
 use crate::untrusted::changes::StatusError;
@@ -128,7 +129,19 @@ impl Worktree {
         let server = relay::server_refs(mirror).await?;
         worktree.check_branch(&server)?;
         claim(&worktree.dir, &worktree.relay)?;
-        let made = worktree.make(&server, &spec.base, progress).await;
+        let mut made = worktree.make(&server, &spec.base, progress).await;
+        if let Err(WorktreeError::Git(error)) = &made
+            && is_damage(error)
+        {
+            remove_staging(&worktree.dir).await?;
+            made = match mirror.repair(progress).await {
+                Ok(_) => worktree.make(&server, &spec.base, progress).await,
+                Err(MirrorError::Git(error)) => Err(error.into()),
+                Err(MirrorError::File(error)) => Err(error.into()),
+                // The damage says more than that the source cannot be reached.
+                Err(MirrorError::NotOurs(_) | MirrorError::Source(_)) => made,
+            };
+        }
         if made.is_err() {
             remove_staging(&worktree.dir).await?;
             worktree.release_unused().await?;

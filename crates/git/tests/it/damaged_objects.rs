@@ -3,11 +3,13 @@
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use kugetsu_git::mirror::Source;
+use kugetsu_git::mirror::{Mirror, Source};
+use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
+use kugetsu_git::worktree::{Worktree, WorktreeSpec};
 
 use crate::rescue::{save, spec};
-use crate::support::{Fixture, quiet, read, url, write};
+use crate::support::{Fixture, branch, quiet, read, url, write};
 
 fn object(dir: &Path, oid: &str) -> PathBuf {
     dir.join("objects").join(&oid[..2]).join(&oid[2..])
@@ -241,4 +243,48 @@ async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others()
     assert_eq!(files(), 0);
     let saved = rescue::save(&mirror, &worktree, at("4")).await.unwrap();
     assert!(saved.is_some(), "what is in no rescue any more is saved again");
+}
+
+/// Damages every object file of a mirror: each becomes empty, or loses its end.
+fn damage_all(mirror: &Mirror, is_emptied: bool) {
+    let mut dirs = vec![mirror.objects()];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_none_or(|ending| ending == "pack") {
+                let bytes = std::fs::read(&path).unwrap();
+                overwrite(&path, if is_emptied { b"" } else { &bytes[..bytes.len() * 2 / 3] });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn push_repairs_a_damaged_mirror() {
+    for is_emptied in [true, false] {
+        let fixture = Fixture::new().await;
+        let (mirror, worktree, server) = fixture.ready().await;
+        write(worktree.dir(), "new", "1\n");
+        let head = fixture.commit(worktree.dir(), "New");
+        damage_all(&mirror, is_emptied);
+        mirror.push(&worktree, &head, Lease::Expect(None)).await.unwrap();
+        assert_eq!(fixture.oid(&server, "refs/heads/kugetsu/7-fix"), head);
+        fixture.run(mirror.dir(), ["fsck", "--no-dangling"]);
+    }
+}
+
+#[tokio::test]
+async fn creation_of_a_worktree_repairs_a_damaged_mirror() {
+    for is_emptied in [true, false] {
+        let fixture = Fixture::new().await;
+        let server = fixture.server(&fixture.repository("repository"));
+        let mirror = fixture.mirror(&url(&server)).await;
+        let base = mirror.resolve_base(None).await.unwrap();
+        damage_all(&mirror, is_emptied);
+        let spec = WorktreeSpec { dir: fixture.dir(), relay: fixture.relay(), branch: branch(), base };
+        let created = Worktree::create(&mirror, spec, &mut quiet).await.unwrap();
+        assert_eq!(fixture.run(created.worktree.dir(), ["status", "--porcelain"]), "");
+        fixture.run(created.worktree.dir(), ["fsck", "--no-dangling"]);
+    }
 }

@@ -276,6 +276,17 @@ const OPERATIONS: &[(&str, Make)] = &[
         git(fixture, dir, &["rebase", "--quiet", "--autostash", "theirs"]);
         assert!(dir.join(".git/rebase-merge/autostash").exists());
     }),
+    // All commits of these are on the server, and all files are as in HEAD.
+    ("merge of nothing new", |fixture, dir| {
+        let merged = fixture.oid(dir, "HEAD").to_string();
+        write(dir, ".git/MERGE_HEAD", format!("{merged}\n"));
+        write(dir, ".git/MERGE_MSG", "Merge\n");
+        write(dir, ".git/MERGE_MODE", "");
+    }),
+    ("bisect without commits", |fixture, dir| {
+        fixture.run(dir, ["bisect", "start"]);
+        fixture.run(dir, ["bisect", "bad"]);
+    }),
     ("bisect", |fixture, dir| {
         for n in 0..4 {
             fixture.commit(dir, &n.to_string());
