@@ -307,7 +307,7 @@ impl Adoption<'_> {
         let relay = self.worktree.relay();
         if is_real_dir(relay) {
             notices.push(format!("{} exists already and is used again", relay.display()));
-            relay::refresh(self.mirror, relay, &self.server, self.worktree.branch())?;
+            relay::refresh(self.mirror, relay, &self.server, self.worktree.branch()).await?;
         } else {
             let default = self.mirror.default_branch().await?;
             self.worktree.make_relay(&self.server, default.as_ref())?;

@@ -64,18 +64,24 @@ impl Mirror {
             };
             wanted.insert(name, oid);
         }
+        let command = || {
+            let command = self.command("update-ref", format!("fetch from {}", self.source()));
+            command.args(["--no-deref", "--stdin", "-z"])
+        };
         let mut lines = Vec::new();
-        // Names that are gone first: one of them may be a directory of another.
+        // Names that are gone first, and by a command of their own: one of them may be a directory of another.
         for (name, _) in self.refs(&["refs/remotes/origin", "refs/tags"]).await? {
             if !wanted.contains_key(&name) {
                 lines.extend([b"delete ".as_slice(), &name, b"\0\0"].concat());
             }
         }
+        if !lines.is_empty() {
+            command().stdin(std::mem::take(&mut lines)).run().await?;
+        }
         for (name, oid) in &wanted {
             lines.extend([b"update ".as_slice(), name, b"\0", oid.as_str().as_bytes(), b"\0\0"].concat());
         }
-        let command = self.command("update-ref", format!("fetch from {}", self.source()));
-        command.args(["--no-deref", "--stdin", "-z"]).stdin(lines).run().await?;
+        command().stdin(lines).run().await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::files::removal::remove_tree;
 use crate::mirror::repo::Mirror;
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::Quarantine;
-use crate::untrusted::reader::UntrustedRepo;
+use crate::untrusted::reader::{UntrustedRepo, uses_reftable};
 use crate::worktree::lifecycle::Worktree;
 
 /// Maximum size of a config or of a list of alternates in bytes.
@@ -99,7 +99,7 @@ impl Worktree {
         if is_there(relay)?
             && (!is_dir_there(relay)?
                 || !borrows_from(relay, self.mirror())?
-                || UntrustedRepo::read(relay).head.is_none()
+                || UntrustedRepo::read(relay).head.is_none() && !uses_reftable(relay)
                 || !read_config(self.mirror(), &relay.join("config")).await?.is_valid)
         {
             return Ok(Some(Damage::Relay));

@@ -194,7 +194,7 @@ impl Worktree {
     ) -> Result<Vec<String>, WorktreeError> {
         let default = self.mirror.default_branch().await?.or_else(|| base.branch.clone());
         if is_real_dir(&self.relay) {
-            relay::refresh(&self.mirror, &self.relay, server, &self.branch)?;
+            relay::refresh(&self.mirror, &self.relay, server, &self.branch).await?;
         } else {
             self.make_relay(server, default.as_ref())?;
         }
@@ -364,12 +364,13 @@ impl Worktree {
             stale_locks::clear_now(git_dir, directory).await;
         }
         let server = relay::server_refs(&self.mirror).await?;
+        relay::remove_clashing_tracking_branches(&self.git_dir(), &server)?;
         if let Some(shallow) = self.mirror.shallow()?.filter(|_| is_real_dir(&self.git_dir())) {
             // A fetch would not update it: git has the mirror's commits already, as it borrows them.
             write_atomic(&self.git_dir().join("shallow"), &merge_shallow([read_shallow(&self.git_dir())?, shallow]))?;
         }
         if is_there(&self.relay)? {
-            relay::refresh(&self.mirror, &self.relay, &server, &self.branch)?;
+            relay::refresh(&self.mirror, &self.relay, &server, &self.branch).await?;
             return Ok(Vec::new());
         }
         let _lock = lock::acquire(&self.relay, "", &mut |_| ()).await?;

@@ -44,6 +44,12 @@ impl Fixture {
         self.git = Git::find_with(self.variables().into_iter().chain([path])).await.unwrap();
     }
 
+    /// Sets variables of kugetsu's git; the agent's git does not get them.
+    pub(crate) async fn set_variables(&mut self, variables: &[(&str, &str)]) {
+        let more = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        self.git = Git::find_with(self.variables().into_iter().chain(more)).await.unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().canonicalize().unwrap().join(name)
     }
