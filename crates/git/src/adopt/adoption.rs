@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::adopt::external_clone::{Contents, ExternalClone};
 use crate::command::progress::{Progress, ProgressSink};
 use crate::command::runner::GitError;
-use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, write_atomic};
+use crate::files::access::{FileError, IoContext, create_dir_all, is_real_dir, unique_suffix, write_atomic};
 use crate::files::atomic_swap::atomic_swap;
 use crate::files::index::copy_index;
 use crate::files::lock;
@@ -140,7 +140,11 @@ impl Worktree {
         let adoption = Adoption { mirror, clone, contents, worktree, server, is_new_branch };
         let backups = spec.git_dir_backup.parent().unwrap_or(&spec.git_dir_backup).to_owned();
         create_dir_all(&backups)?;
-        let new = staging_path(&spec.git_dir_backup);
+        // Where it can be renamed to the worktree: the backup may be on another file system.
+        let new = match is_same_device(&backups, spec.dir.parent().unwrap_or(&spec.dir)) {
+            true => staging_path(&spec.git_dir_backup),
+            false => staging_path(&spec.dir),
+        };
         let had_relay = spec.relay.symlink_metadata().is_ok();
         let adopted = match adoption.prepare(&new, in_place, progress).await {
             Ok((base, notices)) => {
@@ -346,16 +350,25 @@ impl Adoption<'_> {
             remove_tree(new).await?;
             return Err(error.into());
         }
-        let mut backup = spec.git_dir_backup.as_path();
-        if let Err(error) = std::fs::rename(new, backup) {
-            notices.push(format!("its old git directory is {}: {error}", new.display()));
-            backup = new;
-        }
         // Fetched data is too large to copy, and the worktree still needs it.
         for name in FETCHED_DIRS {
-            let (from, to) = (backup.join(name), target.join(name));
+            let (from, to) = (new.join(name), target.join(name));
             if !self.clone.is_bare() && is_real_dir(&from) && std::fs::rename(&from, &to).is_err() {
-                notices.push(format!("{} could not be moved to {}", from.display(), to.display()));
+                notices.push(format!("{name} of its old git directory could not be moved to {}", to.display()));
+            }
+        }
+        match keep_old(new, &spec.git_dir_backup).await {
+            Ok(skipped) => {
+                notices
+                    .extend(skipped.into_iter().map(|path| format!("{path} is not a regular file and was not copied")));
+            }
+            Err(error) => {
+                // Under a name that no later creation takes for its leftover.
+                let mut name = target.file_name().unwrap_or_default().to_owned();
+                name.push(format!(".old-{}", unique_suffix()));
+                let kept = new.with_file_name(name);
+                let kept = if std::fs::rename(new, &kept).is_ok() { kept } else { new.to_owned() };
+                notices.push(format!("its old git directory is {}: {error}", kept.display()));
             }
         }
         Ok(notices)
@@ -413,6 +426,28 @@ async fn base(mirror: &Mirror, contents: &Contents, branch: &BranchName) -> Resu
     // 1: the histories share no commit.
     let commit = command.answer(&[1]).await?.yes().map(|output| output.oid()).transpose()?;
     Ok(Base { branch: Some(default), commit })
+}
+
+/// Moves the old git directory to the backup, by a copy if that is on another file system. Returns what cannot be copied.
+async fn keep_old(old: &Path, backup: &Path) -> Result<Vec<String>, FileError> {
+    match std::fs::rename(old, backup) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {}
+        renamed => return renamed.map(|()| Vec::new()).context("move", old),
+    }
+    let new = staging_path(backup);
+    let skipped = copy_directory(old, &new).await?;
+    std::fs::rename(&new, backup).context("create", backup)?;
+    remove_tree(old).await?;
+    Ok(skipped)
+}
+
+/// Whether a file can be renamed from one directory to the other. What cannot be found out shows when it is tried.
+fn is_same_device(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev(),
+        _ => true,
+    }
 }
 
 fn is_same_dir(one: &Path, other: &Path) -> bool {
