@@ -113,8 +113,9 @@ const DAMAGE: &[&str] = &[
     "unresolved deltas",
     "invalid object",
 ];
-/// Messages that name what the machine lacks. They explain a failure that also looks like damage.
+/// Messages that name what the machine or the connection lacks. They explain a failure that also looks like damage.
 const LACKING: &[&str] = &[
+    "Could not read from remote repository",
     "Out of memory",
     "out of memory",
     "Cannot allocate memory",
@@ -299,6 +300,7 @@ mod tests {
             "fatal: Out of memory, malloc failed (tried to allocate 3 bytes)",
             "error: Could not read 59ee8dde\nfatal: unable to create thread: Resource temporarily unavailable",
             "fatal: unable to read tree (51fe): Input/output error",
+            "fatal: '/x' does not appear to be a git repository\nfatal: Could not read from remote repository.",
         ] {
             assert!(!failed(128 << 8, stderr).names_damage(), "{stderr}");
         }
