@@ -171,7 +171,7 @@ async fn incomplete_clone_is_rejected_and_unchanged() {
 #[tokio::test]
 async fn clone_on_another_file_system_than_the_backup_is_adopted() {
     use std::os::unix::fs::MetadataExt;
-    for in_place in [true, false] {
+    for is_there in [true, false] {
         let clone = Clone::new().await;
         let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
         if elsewhere.path().metadata().unwrap().dev() == clone.dir.metadata().unwrap().dev() {
@@ -182,8 +182,8 @@ async fn clone_on_another_file_system_than_the_backup_is_adopted() {
         write(&clone.dir, ".git/lfs/objects/kept", "1\n");
         let before = clone.status();
         let dir = elsewhere.path().canonicalize().unwrap().join("trees/one");
-        let from = if in_place { dir.clone() } else { clone.dir.clone() };
-        if in_place {
+        let from = if is_there { dir.clone() } else { clone.dir.clone() };
+        if is_there {
             std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
             let copied = std::process::Command::new("cp").arg("-a").arg(&clone.dir).arg(&dir).status().unwrap();
             assert!(copied.success());
@@ -191,14 +191,14 @@ async fn clone_on_another_file_system_than_the_backup_is_adopted() {
         let spec = AdoptSpec { dir: dir.clone(), ..clone.spec("backup/1") };
         let mirror = clone.fixture.mirror(&Source::Path(clone.server.clone())).await;
         let adopted = Worktree::adopt(&mirror, &ExternalClone::at(&from).unwrap(), spec, &mut quiet).await.unwrap();
-        assert_eq!((adopted.in_place, adopted.notices), (in_place, Vec::<String>::new()));
+        assert_eq!((adopted.in_place, adopted.notices), (is_there, Vec::<String>::new()));
         let args = ["status", "--porcelain=v2", "--branch", "--untracked-files=all"];
         let after = clone.fixture.run(&dir, args);
         let changes =
             |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(changes(&after), changes(&before));
         assert!(dir.join(".git/lfs/objects/kept").exists());
-        assert_eq!(clone.fixture.path("backup/1/one/HEAD").exists(), in_place);
+        assert_eq!(clone.fixture.path("backup/1/one/HEAD").exists(), is_there);
         let beside = std::fs::read_dir(dir.parent().unwrap()).unwrap().count();
         assert_eq!(beside, 1, "no leftovers");
     }
