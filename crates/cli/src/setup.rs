@@ -237,7 +237,10 @@ mod tests {
         fs::write(home.config(), "[agents]\nmax = 9\n").unwrap();
         fs::write(home.env().join("default.env"), "A=1\n").unwrap();
         fs::remove_file(home.base_context()).unwrap();
-        create_home(&home, true).unwrap();
+        let report = create_home(&home, true).unwrap();
+        let copy = fs::read_dir(home.backup()).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "[agents]\nmax = 9\n");
+        assert!(report.notes.iter().any(|note| note.contains(copy.to_str().unwrap())), "{:?}", report.notes);
         assert_eq!(fs::read_to_string(home.config()).unwrap(), template::config());
         assert_eq!(fs::read_to_string(home.env().join("default.env")).unwrap(), "A=1\n");
         assert!(!home.base_context().exists(), "--force rewrites only the settings");
