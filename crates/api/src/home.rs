@@ -72,12 +72,17 @@ impl Home {
         }
     }
 
-    /// Writes a file in the directory and removes it: a full disk or another owner shows only then.
+    /// Writes a file in the directory and removes it: a full disk or another owner shows only then. The next probe removes the
+    /// file of a process that was killed meanwhile.
     pub fn probe(&self) -> io::Result<()> {
-        let probe = self.0.join(format!(".writable-{}", std::process::id()));
+        let probe = self.0.join(".writable");
         let written = fs::write(&probe, b"kugetsu");
         // An empty file is left if the disk is full.
-        let removed = fs::remove_file(&probe);
+        let removed = match fs::remove_file(&probe) {
+            // By another process that probed at the same time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
         written.and(removed)
     }
 
@@ -369,6 +374,15 @@ impl RunHome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probe_removes_the_file_of_one_that_was_killed() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        fs::write(home.path().join(".writable"), "kugetsu").unwrap();
+        home.probe().unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn temporary_directory_of_a_run_can_be_elsewhere() {

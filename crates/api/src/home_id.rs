@@ -34,12 +34,12 @@ pub fn read(home: &Home) -> io::Result<Option<Uuid>> {
     text.trim().parse().map(Some).map_err(|error| io::Error::other(format!("it contains no identifier: {error}")))
 }
 
-/// Stores the identifier.
+/// Stores the identifier. Only the daemon does.
 pub fn write(home: &Home, id: Uuid) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
-    let part = home.path().join(format!(".home.id-{}", std::process::id()));
+    let part = home.path().join(".home.id.new");
     let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;

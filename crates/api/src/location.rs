@@ -77,12 +77,12 @@ impl LocationRecord {
         serde_json::from_slice(&fs::read(&file).ok()?).ok()
     }
 
-    /// Writes the file. A machine that dies meanwhile leaves the earlier one.
+    /// Writes the file. A machine that dies meanwhile leaves the earlier one. Only the daemon writes it.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, home: &Home) -> io::Result<()> {
-        let part = home.path().join(format!(".home.location-{}", std::process::id()));
+        let part = home.path().join(".home.location.new");
         fs::write(&part, serde_json::to_vec(self)?)?;
         fs::rename(&part, home.location())
     }

@@ -12,12 +12,17 @@ use jiff::{SignedDuration, Timestamp};
 use kugetsu_api::home::Home;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::store::Store;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use thiserror::Error;
 
 use super::unknown::list;
 
 const PREFIX: &str = "kugetsu-";
 const SUFFIX: &str = ".db";
+/// Begins the end of the name of an unfinished backup; the PID of its process follows.
+const PART: &str = ".db.part-";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// Age of the newest backup at which another one is made.
 const INTERVAL: Duration = Duration::from_hours(24);
@@ -58,6 +63,19 @@ pub fn create_directory(home: &Home) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(home.backup())
 }
 
+/// Removes the unfinished backups of processes that were killed.
+fn remove_abandoned(home: &Home) -> io::Result<()> {
+    for name in list(&home.backup())? {
+        let Some((_, pid)) = name.split_once(PART).filter(|_| name.starts_with(PREFIX)) else { continue };
+        let Ok(pid) = pid.parse::<i32>() else { continue };
+        let is_own = pid == std::process::id().cast_signed();
+        if pid > 0 && !is_own && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+            fs::remove_file(home.backup().join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a backup if the newest one is a day old, then removes all but the newest `keep`. Returns the path of a new one. Makes
 /// none while nothing is stored, and none if `keep` is 0.
 pub(crate) async fn make_daily(
@@ -67,6 +85,7 @@ pub(crate) async fn make_daily(
     now: Timestamp,
 ) -> Result<Option<PathBuf>, BackupError> {
     let failed = |error| BackupError::Io { path: home.backup(), error };
+    remove_abandoned(home).map_err(failed)?;
     let newest = backups(home).map_err(failed)?.into_iter().next();
     // One from the future was made before the clock was set back.
     let is_recent = |at: Timestamp| {
@@ -83,4 +102,29 @@ pub(crate) async fn make_daily(
         fs::remove_file(&old.path).map_err(|error| BackupError::Io { path: old.path, error })?;
     }
     Ok(Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_backups_of_killed_processes_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        create_directory(&home).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let [left, alive] = [ended.id(), nix::unistd::getppid().as_raw().cast_unsigned()]
+            .map(|pid| format!("kugetsu-20261129T032334Z.db.part-{pid}"));
+        let kept = [alive, "kugetsu-20261129T032334Z.db".to_owned(), "notes.db.part-1x".to_owned()];
+        for name in kept.iter().chain([&left]) {
+            fs::write(home.backup().join(name), "").unwrap();
+        }
+        remove_abandoned(&home).unwrap();
+        for name in &kept {
+            assert!(home.backup().join(name).exists(), "{name}");
+        }
+        assert!(!home.backup().join(left).exists());
+    }
 }

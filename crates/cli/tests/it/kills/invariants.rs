@@ -160,6 +160,8 @@ fn no_lock_or_scratch_file_is_left(case: &Case) {
         left.extend(fs::read_dir(run.join("tmp")).into_iter().flatten().map(|entry| entry.unwrap().path()));
     }
     left.retain(|path| !path.ends_with("rescue.lock"));
+    let backups = fs::read_dir(home.join("backup")).into_iter().flatten().map(|entry| entry.unwrap().path());
+    left.extend(backups.filter(|path| path.to_string_lossy().contains(".part-")));
     // Unfinished files of the home and of its directories, which begin with a dot.
     for parent in ["", "state", "mirrors", "worktrees", "gates", "runs", "backup", "env"] {
         let entries = fs::read_dir(home.join(parent)).into_iter().flatten().map(|entry| entry.unwrap());
