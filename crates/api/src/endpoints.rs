@@ -4,6 +4,7 @@ use crate::adopt::{AdoptRequest, AdoptedObject};
 use crate::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use crate::endpoint::{Endpoint, ListEndpoint, NoFields, StreamEndpoint};
 use crate::event::{EventObject, EventsQuery};
+use crate::gc::{GcObject, GcRequest};
 use crate::issue::{
     AtRisk, DestroyRequest, Destroyed, DiffObject, DiffQuery, IssueCounts, IssueQuery, IssuesQuery, PrSet, SetPrRequest,
 };
@@ -32,6 +33,9 @@ pub const CHECK: Endpoint<NoFields, Vec<String>> = Endpoint::get("/v1/check");
 pub const STOP: Endpoint<NoFields, ()> = Endpoint::post("/v1/stop");
 /// Reads the settings again.
 pub const RELOAD: Endpoint<NoFields, ()> = Endpoint::post("/v1/reload");
+
+/// Removes what is old from the home.
+pub const GC: Endpoint<GcRequest, GcObject> = Endpoint::post("/v1/gc");
 
 pub const QUEUE_TASK: Endpoint<TaskRequest, TaskObject> = Endpoint::post("/v1/tasks");
 pub const LIST_TASKS: ListEndpoint<TasksQuery, TaskObject> = ListEndpoint::new("/v1/tasks");

@@ -10,6 +10,7 @@ pub mod discard;
 pub mod endpoint;
 pub mod endpoints;
 pub mod event;
+pub mod gc;
 pub mod home;
 pub mod home_id;
 pub mod issue;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gc::StorageObject;
 use crate::run::RunObject;
 
 /// Whether the daemon works, cheap to find out.
@@ -41,6 +42,9 @@ pub struct StatusObject {
     /// Number of things in the home that the database does not know, moved into the directory `quarantine`.
     #[serde(default)]
     pub quarantined: u64,
+    /// The size of the home; none until it was first measured.
+    #[serde(default)]
+    pub storage: Option<StorageObject>,
     /// The means by which the processes of a run are ended on this machine.
     pub containment: String,
     /// Mistakes in the settings, with file and line. The previous values stay in effect.

@@ -12,6 +12,7 @@ pub(crate) mod destroy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod gc;
 pub(crate) mod help;
 pub(crate) mod init;
 pub(crate) mod list;
@@ -88,6 +89,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Daemon(daemon::Daemon),
     Db(db::Db),
+    Gc(gc::Gc),
     Help(help::Help),
     Completions(completions::Completions),
     Man(man::Man),
@@ -145,6 +147,7 @@ impl Cli {
                 block_on(daemon::run(&home()?, action))
             }
             Command::Db(args) => block_on(db::run(&home()?, args)),
+            Command::Gc(args) => block_on(gc::run(&home()?, args)),
             Command::Help(args) => help::run(&args, with_groups(Self::command())),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args, Self::command()),

@@ -129,6 +129,7 @@ pub(crate) fn ago(time: &str, now: Timestamp) -> String {
 /// A size for display, in MiB or GiB.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes >> 20 {
+        0 => format!("{} KiB", bytes.div_ceil(1024)),
         megabytes @ ..1024 => format!("{megabytes} MiB"),
         megabytes => format!("{}.{} GiB", megabytes / 1024, megabytes % 1024 * 10 / 1024),
     }

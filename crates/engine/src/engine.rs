@@ -26,6 +26,7 @@ use tokio::sync::{Mutex, watch};
 use crate::clock::Clock;
 use crate::connections::RunnerConnections;
 use crate::settings::{EnvFiles, Settings};
+use crate::sizes::Sizes;
 
 /// Starts the runner of a run, which keeps the lock for as long as it lives, and hands it the secrets. The future ends with
 /// the runner and returns what is known about its end, for people.
@@ -68,6 +69,10 @@ struct Inner {
     used_numbers: StdMutex<HashMap<RepoRef, u64>>,
     /// Repositories that are known to be stored, so that a further task for one of them costs no query.
     stored_repos: StdMutex<HashSet<(RepoRef, String)>>,
+    /// Held while gc runs.
+    collecting: Mutex<()>,
+    /// The last measurement of the home.
+    home_sizes: StdMutex<Option<Sizes>>,
     /// Why nothing can be stored at the moment.
     trouble: StdMutex<Option<StoreError>>,
     started_at: Timestamp,
@@ -88,6 +93,8 @@ impl Engine {
             naming: Mutex::new(()),
             used_numbers: StdMutex::default(),
             stored_repos: StdMutex::default(),
+            collecting: Mutex::new(()),
+            home_sizes: StdMutex::default(),
             trouble: StdMutex::default(),
             started_at,
         }))
@@ -142,6 +149,19 @@ impl Engine {
 
     pub(crate) fn set_trouble(&self, trouble: Option<StoreError>) {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn collecting(&self) -> &Mutex<()> {
+        &self.0.collecting
+    }
+
+    /// The last measurement of the home.
+    pub(crate) fn home_sizes(&self) -> Option<Sizes> {
+        self.0.home_sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_home_sizes(&self, sizes: Sizes) {
+        *self.0.home_sizes.lock().unwrap_or_else(PoisonError::into_inner) = Some(sizes);
     }
 
     pub fn started_at(&self) -> Timestamp {

@@ -18,7 +18,7 @@ use crate::effects::backoff;
 use crate::effects::execute::execute;
 use crate::effects::outcome::Outcome;
 use crate::engine::Engine;
-use crate::queue::maintain;
+use crate::maintenance::maintain;
 use crate::scheduler;
 
 /// Effects that are claimed in one query.

@@ -1,24 +1,16 @@
-//! `kugetsu queue`: cancels tasks, retries ended ones, and removes old ones.
+//! `kugetsu queue`: cancels tasks and retries ended ones.
 
 use std::path::Path;
-use std::time::Duration;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::task::TaskState;
-use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
-use crate::home::{backups, reserve};
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
-use crate::repositories;
-use kugetsu_api::discard::discard_run;
-
-/// Interval of removing old tasks. They are kept for days.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A task that was changed.
 #[derive(Clone, Debug)]
@@ -73,84 +65,6 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, P
     let event = Event::TaskRetried { task: view.task.clone() };
     engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
     Ok(Changed { view: reload(engine, view.task.id).await?, notes })
-}
-
-/// Removes tasks that ended longer ago than `older_than`, except the latest of each issue, and the events and the directories
-/// of runs from before that time. Returns the number of tasks.
-pub async fn clean(engine: &Engine, older_than: Duration) -> Result<u64, Problem> {
-    let age = i64::try_from(older_than.as_secs()).unwrap_or(i64::MAX);
-    let before = engine.now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(jiff::Timestamp::MIN);
-    let removed = engine.store().clean(before).await.map_err(store_failed)?;
-    // Also those that an earlier removal did not get to.
-    remove_expired_runs(engine).await.map_err(internal)?;
-    Ok(removed.tasks)
-}
-
-/// Makes the daily backup and removes old tasks, now and every hour, for as long as it is polled. The settings may change
-/// meanwhile.
-pub(crate) async fn maintain(engine: Engine) {
-    loop {
-        let keep = engine.settings().db.backups;
-        match backups::make_daily(engine.home(), engine.store(), keep, engine.now()).await {
-            Ok(None) => {}
-            Ok(Some(path)) => tracing::info!(path = %path.display(), "the database is backed up"),
-            Err(error) => tracing::warn!(%error, "the database could not be backed up; the next attempt is in an hour"),
-        }
-        let home = engine.home().clone();
-        let made = tokio::task::spawn_blocking(move || reserve::make(&home)).await;
-        if let Err(error) = made.map_err(std::io::Error::from).flatten() {
-            tracing::warn!(%error, "no space could be reserved for a full disk");
-        }
-        match clean(&engine, engine.settings().queue.keep).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "ended tasks older than queue.keep are removed"),
-            Err(error) => tracing::warn!(%error, "old tasks could not be removed; the next attempt is in an hour"),
-        }
-        remove_leftovers(&engine).await;
-        engine.clock().sleep(CLEAN_INTERVAL).await;
-    }
-}
-
-/// Removes what killed runners left: temporary files, refs and locks in mirrors, and empty cgroups. What cannot be removed is
-/// tried again an hour later.
-async fn remove_leftovers(engine: &Engine) {
-    match tokio::task::spawn_blocking(kugetsu_process::remove_abandoned_cgroups).await {
-        Ok(0) | Err(_) => {}
-        Ok(removed) => tracing::info!(removed, "cgroups without processes are removed"),
-    }
-    let repos = match engine.store().repos().await {
-        Ok(repos) => repos,
-        Err(error) => return tracing::warn!(%error, "the repositories cannot be listed"),
-    };
-    for repo in repos {
-        let removed = match repositories::mirror_if_there(engine, &repo).await {
-            Ok(Some(mirror)) => mirror.remove_leftovers().await,
-            Ok(None) => continue,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = removed {
-            tracing::warn!(repo = %repo.name, %error, "leftovers in the mirror could not be removed");
-        }
-    }
-}
-
-/// Removes the directories of expired runs. They are recorded as removed afterwards, so a removal that is cut off is repeated.
-/// A directory that cannot be removed is logged and tried again the next time.
-async fn remove_expired_runs(engine: &Engine) -> Result<(), StoreError> {
-    let mut removed = Vec::new();
-    for run in engine.store().expired_runs().await? {
-        let directory = engine.home().run(run);
-        match discard_run(&directory).await {
-            Ok(()) => removed.push(run),
-            Err(error) => {
-                tracing::warn!(path = %directory.path().display(), %error, "an old run's directory could not be removed");
-            }
-        }
-    }
-    match removed.is_empty() {
-        true => Ok(()),
-        false => engine.store().runs_removed(removed).await,
-    }
 }
 
 fn ended(view: &RunView) -> Problem {

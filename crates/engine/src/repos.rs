@@ -1,9 +1,5 @@
 //! Lists repositories, and follows local ones that were moved or deleted.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
 use kugetsu_api::discard::discard;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
@@ -16,6 +12,7 @@ use kugetsu_store::view::Repo;
 use crate::engine::Engine;
 use crate::problems::{absolute, internal, problem, store_failed, usage};
 use crate::queries::repos::{find, stored};
+use crate::sizes::size;
 use crate::{repositories, resolve};
 
 /// Issues that an error lists.
@@ -125,20 +122,4 @@ async fn object(engine: &Engine, repo: &Repo) -> Result<RepoObject, Problem> {
         open_issues: open.total as u64,
         mirror_bytes,
     })
-}
-
-/// The space that a directory takes on the disk, in bytes. What cannot be read is not counted; links are not followed.
-fn size(directory: &Path) -> u64 {
-    let (mut bytes, mut waiting) = (0, vec![PathBuf::from(directory)]);
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            // In blocks of 512 bytes, whatever the file system has.
-            bytes += metadata.blocks() * 512;
-            if metadata.is_dir() {
-                waiting.push(entry.path());
-            }
-        }
-    }
-    bytes
 }

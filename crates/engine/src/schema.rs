@@ -28,6 +28,7 @@ pub struct Config {
     pub agents: Agents,
     pub db: Db,
     pub destroy: Destroy,
+    pub gc: Gc,
     pub pm: Coordinator,
     pub queue: Queue,
     pub rescue: Rescue,
@@ -73,6 +74,37 @@ pub struct Destroy {
     /// Whether `kugetsu destroy` looks up the state of the pull request before it removes a worktree.
     #[schemars(extend("default" = true, "renamedFrom" = "check_change"))]
     pub check_pr: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Gc {
+    /// Whether the daemon runs `kugetsu gc` every day.
+    #[schemars(extend("default" = true))]
+    pub daily: bool,
+    /// Size of the home in MiB above which gc removes the oldest directories of ended runs and unused mirrors, even if they are
+    /// younger than `queue.keep` and `gc.mirrors`, but none of the last day.
+    #[schemars(range(min = 1, max = 1_073_741_824), extend("examples" = [20480]))]
+    pub max_size: Option<u64>,
+    /// How long the mirror of a repository is kept that has no issue, worktree or rescue. It can be cloned again.
+    #[serde(deserialize_with = "length")]
+    #[schemars(with = "String", extend("format" = "duration", "default" = "30d"))]
+    pub mirrors: Duration,
+    /// How long things are kept that were set aside: unknown files in `quarantine/`, damaged parts of mirrors, and replaced
+    /// databases. For good if not set, because they may be the only copy of work.
+    #[serde(default, deserialize_with = "optional_length")]
+    #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["90d"]))]
+    pub quarantine: Option<Duration>,
+    /// How long rescues are kept. For good if not set, because they may be the only copy of work.
+    #[serde(default, deserialize_with = "optional_length")]
+    #[schemars(with = "Option<String>", extend("format" = "duration", "examples" = ["180d"]))]
+    pub rescues: Option<Duration>,
+}
+
+impl Gc {
+    /// The size in bytes.
+    pub fn max_size_bytes(&self) -> Option<u64> {
+        self.max_size.map(|size| size.saturating_mul(1024 * 1024))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -255,10 +287,17 @@ fn server_kinds() -> Vec<&'static str> {
 
 /// From a second to a year: no timeout is shorter, and clocks cannot count to everything that can be written.
 fn length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_length(&String::deserialize(deserializer)?)
+}
+
+fn optional_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.as_deref().map(parse_length).transpose()
+}
+
+fn parse_length<E: Error>(text: &str) -> Result<Duration, E> {
     const MAX: Duration = Duration::from_secs(365 * 86_400);
-    let text = String::deserialize(deserializer)?;
-    let length = duration::parse(&text).filter(|length| !length.is_zero() && *length <= MAX);
-    length.ok_or_else(|| D::Error::custom("not a duration from 1s to 365d"))
+    let length = duration::parse(text).filter(|length| !length.is_zero() && *length <= MAX);
+    length.ok_or_else(|| E::custom("not a duration from 1s to 365d"))
 }
 
 /// A relative path would depend on the current directory of each process that reads it.

@@ -10,7 +10,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Queue, Rescue, Run};
+use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, Rescue, Run};
 
 /// The settings in effect.
 #[derive(Clone, Debug)]
@@ -19,6 +19,7 @@ pub struct Settings {
     pub agents: Agents,
     pub db: Db,
     pub destroy: Destroy,
+    pub gc: Gc,
     pub pm: Coordinator,
     pub queue: Queue,
     pub rescue: Rescue,
@@ -36,10 +37,10 @@ pub struct Settings {
 impl Settings {
     /// Settings with these values, and nothing else.
     pub fn new(config: Config) -> Self {
-        let Config { agent, agents, db, destroy, pm, queue, rescue, run, server: _ } = config;
+        let Config { agent, agents, db, destroy, gc, pm, queue, rescue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
         let (servers, repositories) = (Servers::default(), Repositories::default());
-        Self { agent, agents, db, destroy, pm, queue, rescue, run, profiles, servers, repositories, variables }
+        Self { agent, agents, db, destroy, gc, pm, queue, rescue, run, profiles, servers, repositories, variables }
     }
 }
 

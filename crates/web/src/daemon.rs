@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
+use kugetsu_api::gc::{GcObject, GcRequest};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::status::{HealthObject, StatusObject};
 use kugetsu_engine::home::quarantine;
-use kugetsu_engine::queries;
+use kugetsu_engine::{gc, queries};
 use kugetsu_process::Tracking;
 
 use crate::api_error::ApiError;
 use crate::app_state::AppState;
 use crate::convert::run_object;
+use crate::routes::detached;
 
 /// How long the database may take to answer whether it works.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +44,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         coordinator: status.coordinator.as_ref().map(|view| run_object(app.engine.home(), view)),
         coordinator_queued: status.coordinator_queued,
         quarantined: quarantined.map_err(|error| Problem::new(ProblemKind::Failed, error.to_string()))?,
+        storage: gc::storage(&app.engine),
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
         settings_error: diagnostics.error,
         settings_warnings: diagnostics.warnings,
@@ -64,6 +67,11 @@ pub(crate) async fn health(app: AppState, _: NoFields) -> Result<HealthObject, A
         // Set by systemd for what it starts.
         managed: std::env::var_os("INVOCATION_ID").is_some(),
     })
+}
+
+pub(crate) async fn gc(app: AppState, request: GcRequest) -> Result<GcObject, ApiError> {
+    app.control.refresh().await;
+    detached(async move { gc::collect(&app.engine, &request).await }).await
 }
 
 pub(crate) async fn check(app: AppState, _: NoFields) -> Result<Vec<String>, ApiError> {

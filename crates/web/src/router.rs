@@ -23,6 +23,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add(endpoints::CHECK, daemon::check)
         .add(endpoints::STOP, daemon::stop)
         .add(endpoints::RELOAD, daemon::reload)
+        .add(endpoints::GC, daemon::gc)
         .add(endpoints::QUEUE_TASK, tasks::queue)
         .add_list(endpoints::LIST_TASKS, tasks::list)
         .add(endpoints::SHOW_TASK, tasks::show)

@@ -10,7 +10,7 @@ use kugetsu_api::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskR
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_engine::coordinator::delegate;
 use kugetsu_engine::queue::Changed;
-use kugetsu_engine::{intake, queries, queue};
+use kugetsu_engine::{gc, intake, queries, queue};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{Order, ViewFilter, ViewQuery};
 use kugetsu_store::store::Store;
@@ -108,7 +108,7 @@ pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> 
 
 pub(crate) async fn clean(app: AppState, request: CleanRequest) -> Result<CleanedTasks, ApiError> {
     let age = request.older_than_seconds.map_or(app.engine.settings().queue.keep, Duration::from_secs);
-    let removed = detached(async move { queue::clean(&app.engine, age).await }).await?;
+    let removed = detached(async move { gc::history::clean(&app.engine, age).await }).await?;
     Ok(CleanedTasks { removed })
 }
 

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::ui::{self, Tone};
 
-use super::list;
+use super::{gc, list};
 
 /// How many issues are listed where stdout is not a terminal, whose height limits them otherwise.
 const LISTED_MAX: usize = 30;
@@ -127,6 +127,9 @@ pub(crate) fn print_daemon(status: &StatusObject) {
             status.home
         ),
     );
+    if let Some(storage) = &status.storage {
+        gc::print_storage(storage);
+    }
     if status.quarantined > 0 {
         ui::warning(format!(
             "{} in quarantine: in the home, but not known to the database; list them with `kugetsu db check`",

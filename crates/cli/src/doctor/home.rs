@@ -123,7 +123,7 @@ fn space_checks(home: &Home) -> Vec<Check> {
 fn space(id: &'static str, path: &Path, shown: &str, free: u64, thresholds: &Thresholds) -> Check {
     let path = path.display().to_string();
     let message = format!("{shown} free");
-    let repair = "remove finished issues: `kugetsu list`, then `kugetsu destroy <reference>`";
+    let repair = "remove what is old: `kugetsu gc --dry-run`, then `kugetsu gc`; remove finished issues: `kugetsu destroy --merged`";
     match free {
         free if free < thresholds.bad => Check::bad(id, path, message, repair),
         free if free < thresholds.warning => Check::warning(id, path, message, repair),

@@ -12,6 +12,7 @@ mod delegate;
 mod destroy;
 mod doctor;
 mod full_disk;
+mod gc;
 mod git_servers;
 mod hanging_daemon;
 mod import;

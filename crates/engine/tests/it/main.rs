@@ -7,6 +7,8 @@ mod crashes;
 mod destroy;
 mod every_step;
 mod files;
+mod gc;
+mod many_runs;
 mod pull_requests;
 mod references;
 mod runner;

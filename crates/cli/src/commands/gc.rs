@@ -1,0 +1,126 @@
+//! `kugetsu gc`: removes what is old from the home.
+
+use std::time::Duration;
+
+use clap::Args;
+use kugetsu_api::endpoints;
+use kugetsu_api::gc::{GcObject, GcRequest, StorageObject};
+use kugetsu_api::home::Home;
+use kugetsu_domain::duration;
+use kugetsu_domain::text::counted;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{self, Tone};
+use crate::{connect, format};
+
+/// Remove what is old from kugetsu's home, and show how large it is.
+///
+/// It removes the directories of runs older than queue.keep, mirrors that have been unused for gc.mirrors, and more if the home is
+/// larger than gc.max_size. Rescues and quarantined files may be the only copy of work: they are removed only if a setting or an
+/// option says when. The daemon does the same every day.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kugetsu gc --dry-run
+  kugetsu gc
+  kugetsu gc --rescues-older-than 180d")]
+pub(crate) struct Gc {
+    /// List what would be removed, and remove nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Also remove rescues that are older than this, such as 180d; defaults to the setting gc.rescues.
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    rescues_older_than: Option<Duration>,
+    /// Also remove quarantined files that are older than this; defaults to the setting gc.quarantine.
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    quarantine_older_than: Option<Duration>,
+    /// Remove mirrors that have been unused for longer than this; defaults to the setting gc.mirrors.
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    mirrors_older_than: Option<Duration>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn age(typed: &str) -> Result<Duration, String> {
+    duration::parse(typed).ok_or_else(|| "expected a duration such as 12h or 90d".to_owned())
+}
+
+pub(crate) async fn run(home: &Home, arguments: Gc) -> Result<Exit, Failure> {
+    let seconds = |age: Option<Duration>| age.map(|age| age.as_secs());
+    let request = GcRequest {
+        dry_run: arguments.dry_run,
+        mirrors_older_than_seconds: seconds(arguments.mirrors_older_than),
+        rescues_older_than_seconds: seconds(arguments.rescues_older_than),
+        quarantine_older_than_seconds: seconds(arguments.quarantine_older_than),
+    };
+    let result = connect::call_once(home, &endpoints::GC, &request).await?;
+    let exit = if result.kept.is_empty() { Exit::Done } else { Exit::Failed };
+    if arguments.json {
+        ui::json(&result)?;
+        return Ok(exit);
+    }
+    if result.dry_run {
+        print_items(&result);
+    } else {
+        print_freed(&result);
+    }
+    print_storage(&result.storage);
+    print_hints(&result);
+    Ok(exit)
+}
+
+fn print_items(result: &GcObject) {
+    if result.items.is_empty() {
+        return ui::line("nothing to remove");
+    }
+    let row = |item: &kugetsu_api::gc::GcItem| {
+        let age = duration::format(Duration::from_secs(item.age_seconds - item.age_seconds % 3600));
+        vec![item.kind.clone(), format::size(item.bytes), age, item.name.clone(), item.why.clone()]
+    };
+    let rows: Vec<Vec<String>> = result.items.iter().map(row).collect();
+    ui::table(&["KIND", "SIZE", "AGE", "NAME", "REASON"], &rows);
+}
+
+fn print_freed(result: &GcObject) {
+    if result.freed.is_empty() {
+        ui::line("nothing was old enough to be removed");
+    }
+    for freed in &result.freed {
+        let what = match freed.kind.as_str() {
+            "runs" => format!("the files of {}", counted(freed.count, "run")),
+            "mirrors" => counted(freed.count, "mirror"),
+            "rescues" => counted(freed.count, "rescue"),
+            kind => format!("{} in {kind}", freed.count),
+        };
+        ui::toned(Tone::Good, format!("removed {what} ({})", format::size(freed.bytes)));
+    }
+    for kept in &result.kept {
+        ui::warning(format!("could not remove {}: {}", kept.name, kept.why));
+    }
+}
+
+/// Prints the size of the home on one line, the largest kinds first.
+pub(crate) fn print_storage(storage: &StorageObject) {
+    let mut kinds: Vec<_> = storage.kinds.iter().filter(|kind| kind.bytes > 0).collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.bytes));
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("{} {}", kind.kind, format::size(kind.bytes))).collect();
+    ui::toned(Tone::Dim, format!("the home has {}: {}", format::size(storage.total_bytes), kinds.join(", ")));
+}
+
+fn print_hints(result: &GcObject) {
+    if result.excess_bytes > 0 {
+        ui::warning(format!(
+            "the home is {} larger than gc.max_size, and nothing more can be removed without losing work",
+            format::size(result.excess_bytes)
+        ));
+    }
+    if result.finished_issues > 0 {
+        ui::note(format!(
+            "{} done or merged and not destroyed; remove worktrees with `kugetsu destroy --merged` or `kugetsu destroy \
+             --done --older-than 7d`",
+            counted(result.finished_issues, "issue")
+        ));
+    }
+}
