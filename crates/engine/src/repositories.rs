@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use kugetsu_domain::issue::Issue;
 use kugetsu_domain::naming;
+use kugetsu_git::files::FileError;
 use kugetsu_git::mirror::{Mirror, MirrorError};
 use kugetsu_git::names::BranchName;
 use kugetsu_git::worktree::{Worktree, WorktreeError};
@@ -47,9 +48,11 @@ pub(crate) async fn mirror(engine: &Engine, issue: &Issue) -> Result<Mirror, Rep
 
 /// Opens the mirror of a repository if it exists. Clones nothing.
 pub(crate) async fn mirror_if_there(engine: &Engine, repo: &Repo) -> Result<Option<Mirror>, MirrorError> {
-    match directory(engine, repo).exists() {
-        true => open(engine, repo).await.map(Some),
-        false => Ok(None),
+    let path = directory(engine, repo);
+    match path.try_exists() {
+        Ok(true) => open(engine, repo).await.map(Some),
+        Ok(false) => Ok(None),
+        Err(source) => Err(FileError { action: "look at", path, source }.into()),
     }
 }
 

@@ -70,8 +70,11 @@ pub(crate) async fn execute(
 /// Returns a sentence about the rescue; none if there was nothing to rescue.
 async fn save(engine: &Engine, issue: &Issue, at: Timestamp) -> Result<Option<String>, String> {
     let Some(files) = &issue.worktree else { return Ok(None) };
-    if !engine.home().files(&files.directory).0.exists() {
-        return Ok(None);
+    let directory = engine.home().files(&files.directory).0;
+    match directory.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(error) => return Err(format!("cannot look at {}: {error}", directory.display())),
     }
     let mirror =
         repositories::mirror(engine, issue).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;

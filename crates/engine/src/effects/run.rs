@@ -156,7 +156,8 @@ async fn close(engine: &Engine, lease: Lease, end: RunnerEnd) -> Result<Option<E
 /// before that.
 async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, StoreError> {
     // The agent's errors are kept from its start on.
-    let was_started = |run| engine.home().run(run).agent_errors().exists();
+    // If that cannot be found out, the attempt counts.
+    let was_started = |run| engine.home().run(run).agent_errors().try_exists().unwrap_or(true);
     let needs_agent = issue.running_task().is_none_or(|task| task.kind.needs_agent());
     if !needs_agent || was_started(lease.run) {
         return Ok(Loss::Disappeared);

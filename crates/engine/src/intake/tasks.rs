@@ -323,7 +323,8 @@ async fn refuse_unknown_files(engine: &Engine, target: &resolve::TaskTarget) -> 
     let reference = IssueRef { repo: target.repo.name.clone(), number };
     let worktree = engine.home().files(&naming::worktree_directory(&reference)).0;
     let is_empty = std::fs::read_dir(&worktree).is_ok_and(|mut entries| entries.next().is_none());
-    if worktree.symlink_metadata().is_err() || is_empty {
+    let is_absent = worktree.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if is_absent || is_empty {
         return Ok(());
     }
     if engine.store().issue(&reference).await.map_err(store_failed)?.is_some() {
