@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn git_finds_no_repository_around_the_home() {
+        let ceilings = OsStr::new("/home/me/.kugetsu:/home/me");
+        let inherited = [("GIT_CEILING_DIRECTORIES".into(), "/elsewhere".into())];
+        let all = environment(inherited, &[], Path::new("/tmp"), ceilings);
+        let set: Vec<_> = all.iter().filter(|(name, _)| name == "GIT_CEILING_DIRECTORIES").collect();
+        assert_eq!(set, [&("GIT_CEILING_DIRECTORIES".into(), ceilings.to_owned())]);
+    }
+
+    #[test]
     fn ssh_is_set_unless_the_user_chose_a_program() {
         let ssh = |inherited: &[(&str, &str)], files: &[Variable]| {
             let inherited: Vec<_> = inherited.iter().map(|(name, value)| (name.into(), value.into())).collect();
