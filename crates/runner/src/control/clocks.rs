@@ -173,7 +173,9 @@ mod tests {
         let mut clocks = Clocks::start(Limits { silence_seconds: 2, ..LIMITS }, AwakeClock::plain());
         clocks.heard();
         let began = Instant::now();
-        assert_eq!(clocks.expired().await, Expired::Start(START_LIMIT));
+        let expired = clocks.expired().await;
+        assert_eq!(expired, Expired::Start(START_LIMIT));
+        assert!(expired.to_string().starts_with("the agent did not open its session within "), "{expired}");
         assert_eq!(began.elapsed(), START_LIMIT);
         clocks.session_is_open();
         assert_eq!(clocks.expired().await, Expired::Silence(Duration::from_secs(2)));
