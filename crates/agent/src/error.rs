@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::profile::near_models;
+
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -78,7 +80,10 @@ impl AgentError {
             Self::NoModel { login_command } => {
                 Some(format!("log in to a provider with `{login_command}`, or configure one for the agent"))
             }
-            Self::UnknownModel { known, .. } => Some(format!("use one of its models: {}", listed(known))),
+            Self::UnknownModel { name, known } => Some(match near_models(name, known).as_slice() {
+                [] => format!("use one of its models: {}", listed(known)),
+                near => format!("use one of its models, for example {}", near.join(", ")),
+            }),
             Self::Exited { .. }
             | Self::InputClosed { .. }
             | Self::Unread { .. }

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of HTTP, terminals and configuration files. `main_loop` drives everything.
 
+mod agent_command;
 mod agents;
 pub mod clock;
 mod connections;

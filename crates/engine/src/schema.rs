@@ -250,6 +250,10 @@ pub struct AgentEntry {
     #[serde(default)]
     #[schemars(extend("examples" = [["--session", "{session}"]]))]
     pub attach: Vec<String>,
+    /// Arguments that print its models, one per line. With them, `start` refuses a model that the agent does not have.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["models"]]))]
+    pub models: Vec<String>,
 }
 
 /// The JSON Schema of [`Config`] or [`Entry`], with everything inline.

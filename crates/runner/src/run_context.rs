@@ -105,6 +105,7 @@ impl Agent {
                 .collect(),
             delete: None,
             attach: None,
+            models: None,
         });
         let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())?;
         let program = kugetsu_agent::find_program(&profile, &run.search_path())?;

@@ -138,6 +138,11 @@ impl Session<'_> {
         self.models.current.as_deref()
     }
 
+    /// Returns the models that the agent offers; none if it reports no list.
+    pub fn models(&self) -> &[String] {
+        &self.models.names
+    }
+
     /// # Errors
     /// [`AgentError::UnknownModel`]; [`AgentError::Unsupported`] if the agent offers no choice.
     pub async fn set_model(&mut self, model: &str) -> Result<(), AgentError> {

@@ -25,6 +25,8 @@ pub struct CustomProfile {
     pub delete: Option<Vec<String>>,
     /// Arguments that open a session in the agent's own user interface, with `{session}` for its id; `None` if it has none.
     pub attach: Option<Vec<String>>,
+    /// Arguments that print its models, one per line; `None` if it cannot do that.
+    pub models: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,10 @@ pub struct Profile {
     pub(super) delete: Option<Vec<String>>,
     /// Arguments that open a session in the agent's own user interface.
     pub(super) attach: Option<Vec<String>>,
+    /// Arguments that print its models, one per line.
+    pub(super) models: Option<Vec<String>>,
+    /// Files and directories of a repository in which its models may be defined, too.
+    pub(super) project_settings: Vec<&'static str>,
     /// Arguments that print a session in opencode's format.
     pub(super) export: Option<Vec<String>>,
     /// Files with its login, relative to the user's data directory.
@@ -84,6 +90,8 @@ impl Profile {
             env: custom.env.clone(),
             delete: custom.delete.clone(),
             attach: custom.attach.clone(),
+            models: custom.models.clone(),
+            project_settings: Vec::new(),
             export: None,
             login_files: Vec::new(),
             config_directories: Vec::new(),
@@ -135,6 +143,18 @@ impl Profile {
     /// Opens a session in the agent's own user interface; `None` if it has none. To be run in the session's directory.
     pub fn attach(&self, session: &SessionId) -> Option<Launch> {
         self.attach.as_ref().map(|args| self.run(args, session.as_str()))
+    }
+
+    /// Prints the agent's models, one per line, for [`models_in`](crate::models_in); `None` if the agent cannot do that. Its
+    /// stdout must be a file.
+    pub fn list_models(&self) -> Option<Launch> {
+        self.models.as_ref().map(|args| self.run(args, ""))
+    }
+
+    /// Returns the files and directories at the root of a repository that may define models which
+    /// [`list_models`](Self::list_models) does not print elsewhere.
+    pub fn project_settings(&self) -> &[&'static str] {
+        &self.project_settings
     }
 
     /// Whether the running agent serves the records of its sessions; see [`read_live_record`](crate::read_live_record).

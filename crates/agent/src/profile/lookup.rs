@@ -49,6 +49,7 @@ mod tests {
             env: vec![("A".into(), "b c".into())],
             delete: Some(["session", "delete", "{session}"].map(str::to_owned).to_vec()),
             attach: None,
+            models: None,
         }
     }
 

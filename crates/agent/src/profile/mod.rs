@@ -3,6 +3,7 @@
 mod definition;
 mod first_start;
 mod install;
+mod known_models;
 mod lookup;
 mod opencode;
 mod permission_rules;
@@ -11,5 +12,6 @@ pub(crate) use definition::Quirks;
 pub use definition::{CustomProfile, Launch, Profile};
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_program, program_version};
+pub use known_models::{has_model, models_in, near_models, record_models, recorded_models};
 pub use lookup::{UnknownAgent, profile};
 pub use permission_rules::InvalidPermissionRules;

@@ -17,6 +17,8 @@ pub(super) fn profile() -> Profile {
         env: vec![("OPENCODE_DISABLE_AUTOUPDATE".to_owned(), "1".to_owned())],
         delete: Some(strings(&["session", "delete", "{session}"])),
         attach: Some(strings(&["--session", "{session}"])),
+        models: Some(strings(&["models"])),
+        project_settings: vec!["opencode.json", "opencode.jsonc", ".opencode"],
         export: Some(strings(&["export", "{session}"])),
         login_files: vec!["opencode/auth.json"],
         config_directories: vec![NAME],

@@ -14,6 +14,7 @@ fn agent(args: &[&str]) -> Profile {
         env: vec![("FROM_THE_PROFILE".into(), "present".into())],
         delete: Some(["session", "delete", "{session}"].map(str::to_owned).to_vec()),
         attach: None,
+        models: None,
     };
     profile("scripted", &[own]).unwrap()
 }

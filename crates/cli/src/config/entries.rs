@@ -71,6 +71,7 @@ pub(crate) fn profile(name: &str, entry: AgentEntry) -> Result<CustomProfile, St
         env: entry.env.into_iter().collect(),
         delete: Some(entry.delete).filter(|args| !args.is_empty()),
         attach: Some(entry.attach).filter(|args| !args.is_empty()),
+        models: Some(entry.models).filter(|args| !args.is_empty()),
     })
 }
 

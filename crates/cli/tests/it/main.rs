@@ -21,6 +21,7 @@ mod lists;
 mod live_settings;
 mod logs;
 mod messages;
+mod models;
 mod moved_home;
 mod opencode;
 mod pull_requests;

@@ -18,6 +18,7 @@ use super::describe::describe;
 use super::mentions::{Candidate, latest_task, read};
 use crate::agents;
 use crate::engine::Engine;
+use crate::intake::models;
 use crate::intake::tasks::{Queued, store, stored};
 use crate::problems::{absolute, check_message, internal, store_failed, task_id, usage};
 use crate::resolve;
@@ -77,7 +78,10 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
         return Err(ambiguous(&candidates));
     }
     let text = format!("{message}{ADDED}{}", mentions.facts(cwd, chosen.as_ref(), &candidates));
-    store(engine, enqueue(Task { message: text, ..task }), &IssueRef::coordinator(), vec![]).await
+    // The setting pm.model.
+    let notes =
+        task.model.as_deref().and_then(|model| models::warning(engine, &task.agent, model)).into_iter().collect();
+    store(engine, enqueue(Task { message: text, ..task }), &IssueRef::coordinator(), notes).await
 }
 
 /// Returns a message with everything it led to, by the id of its task or of a report on it.

@@ -3,4 +3,5 @@
 pub mod adopt;
 pub(crate) mod issue_prompt;
 pub(crate) mod lineage;
+pub(crate) mod models;
 pub mod tasks;

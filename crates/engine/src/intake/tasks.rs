@@ -27,6 +27,7 @@ use crate::engine::Engine;
 use crate::home::used_numbers;
 use crate::intake::issue_prompt::issue_prompt;
 use crate::intake::lineage;
+use crate::intake::models::{self, Project};
 use crate::problems::{absolute, check_message, internal, not_stored, problem, store_failed, task_id, usage};
 use crate::pull_requests::of_pull_request;
 use crate::queries::tasks::ended_without_success;
@@ -162,7 +163,7 @@ async fn start(
 ) -> Result<Queued, Problem> {
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
-    agents::check(&settings, &agent)?;
+    let profile = agents::check(&settings, &agent)?;
     // The name of a new local repository must not be taken by another request before it is stored.
     let naming = match reference.is_path() {
         true => Some(engine.naming().lock().await),
@@ -176,6 +177,10 @@ async fn start(
     refuse_unknown_files(engine, &target).await?;
     let mut notes = probe_new_repository(engine, &target.repo).await?;
     refuse_unknown_base(engine, &target.repo, request).await?;
+    if let Some(model) = &request.model {
+        let project = Project::Base { repo: &target.repo, branch: request.base.as_deref() };
+        notes.extend(models::check(engine, profile, model, project).await?);
+    }
     let mut title = draft.message.as_deref().map(title);
     if draft.message.is_none() {
         let prompt = match target.number {
@@ -242,10 +247,19 @@ async fn continue_issue(
         (None, None, Some(latest)) => latest.agent.clone(),
         (None, None, None) => settings.agent.default.clone(),
     };
-    agents::check(&settings, &agent)?;
+    let profile = agents::check(&settings, &agent)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
     let repo = repo.ok_or_else(|| internal("the issue's repository is not stored"))?;
     refuse_unknown_base(engine, &repo, request).await?;
+    let mut notes = Vec::new();
+    if let Some(model) = &request.model {
+        let worktree = issue.worktree.as_ref().map(|files| engine.home().files(&files.directory).0);
+        let project = match &worktree {
+            Some(worktree) => Project::Worktree(worktree),
+            None => Project::Base { repo: &repo, branch: request.base.as_deref() },
+        };
+        notes.extend(models::check(engine, profile, model, project).await?);
+    }
     let mut task = draft.task(TaskKind::Continue, agent, request, engine.now());
     if issue.worktree.is_none() {
         // It failed before its work began.
@@ -262,7 +276,7 @@ async fn continue_issue(
         precondition: Precondition::Continuable,
         interrupt: request.interrupt,
     };
-    store(engine, enqueue, &issue.reference, vec![]).await
+    store(engine, enqueue, &issue.reference, notes).await
 }
 
 /// Queues the push of an issue's work. Its agent is that of the work, which does not run.

@@ -111,6 +111,7 @@ impl Scenario for Destroy {
             env: vec![],
             delete: Some(vec!["{session}".to_owned()]),
             attach: None,
+            models: None,
         };
         let mut settings = settings(1);
         settings.profiles = vec![agent];

@@ -9,6 +9,7 @@ mod every_step;
 mod files;
 mod gc;
 mod many_runs;
+mod models;
 mod pull_requests;
 mod references;
 mod runner;

@@ -133,6 +133,7 @@ async fn issue_text_is_the_task_on_every_kind_of_server() {
             env: vec![],
             delete: None,
             attach: None,
+            models: None,
         };
         stage.world.change_settings(|settings| settings.profiles = vec![agent]);
         let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");

@@ -151,6 +151,13 @@ impl Mirror {
         }
     }
 
+    /// Whether the root of a commit has a file or a directory with one of these names.
+    pub async fn has_at_root(&self, commit: &Oid, names: &[&str]) -> Result<bool, GitError> {
+        let list = self.command("ls-tree", "list the files of the base");
+        let list = list.args(["--name-only", "-z", commit.as_str(), "--"]).args(names.iter().copied()).run().await?;
+        Ok(!list.stdout.is_empty())
+    }
+
     /// The source's branches, as of the last update, without names that are not UTF-8.
     pub async fn branches(&self) -> Result<Vec<String>, GitError> {
         let refs = self.refs(&["refs/remotes/origin"]).await?;

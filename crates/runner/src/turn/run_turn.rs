@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kugetsu_agent::{AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage};
+use kugetsu_agent::{
+    AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage, record_models,
+};
 use kugetsu_api::record::Body;
 use kugetsu_domain::reason::Reason;
 use kugetsu_process::Tree;
@@ -307,6 +309,11 @@ async fn drive_session(
         && let Err(error) = first_start.done()
     {
         spool.notice(format!("could not note the agent's first start; the next start waits for others again: {error}"));
+    }
+    if !session.models().is_empty()
+        && let Err(error) = record_models(&run.home.agents(), &spec.agent.name, session.models())
+    {
+        tracing::warn!(%error, "the agent's models are not kept, so `start` cannot check names of models");
     }
     if let Some(model) = &spec.model {
         session.set_model(model).await?;

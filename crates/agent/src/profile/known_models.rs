@@ -1,0 +1,120 @@
+//! The models of an agent: those that it offered in its latest session, kept in a file, and names that are close to a mistyped
+//! one.
+//!
+//! The file is no proof that the agent lacks a model: its settings may have changed since.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use strsim::osa_distance;
+
+/// Most models that are kept or read.
+const MODELS_MAX: usize = 5000;
+/// Longest name, in bytes.
+const NAME_MAX: usize = 200;
+/// Most bytes of a list that are read.
+const LIST_MAX: usize = MODELS_MAX * (NAME_MAX + 1);
+/// Most names that are close to another one.
+const NEAR_MAX: usize = 3;
+
+/// Keeps the models that the agent called `agent` offers. Names that no agent would have are left out.
+///
+/// # Errors
+/// The file cannot be written. The previous one stays.
+pub fn record_models(directory: &Path, agent: &str, models: &[String]) -> io::Result<()> {
+    let text: String =
+        models.iter().filter(|name| is_name(name)).take(MODELS_MAX).map(|name| format!("{name}\n")).collect();
+    let path = file(directory, agent);
+    if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    // Several runs may write at once.
+    let new = path.with_extension(format!("models.{}", std::process::id()));
+    fs::write(&new, text)?;
+    fs::rename(&new, &path)
+}
+
+/// Returns the models that the agent offered in its latest session; none if that is not known.
+pub fn recorded_models(directory: &Path, agent: &str) -> Vec<String> {
+    let path = file(directory, agent);
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.len() <= LIST_MAX as u64 => {
+            models_in(&fs::read_to_string(path).unwrap_or_default())
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Reads a list of models, one per line. Lines that are no names are left out.
+pub fn models_in(list: &str) -> Vec<String> {
+    let names = list.lines().map(str::trim).filter(|name| is_name(name));
+    names.take(MODELS_MAX).map(str::to_owned).collect()
+}
+
+/// Whether the model is among `models`. A variant such as `provider/model/high` may be listed by the name of its model.
+pub fn has_model(models: &[String], model: &str) -> bool {
+    let is_variant = |name: &str| model.strip_prefix(name).is_some_and(|variant| variant.starts_with('/'));
+    models.iter().any(|name| name == model || is_variant(name))
+}
+
+/// Returns the models whose names are closest to `model`, the closest first; also those that only lack its provider.
+pub fn near_models<'a>(model: &str, models: &'a [String]) -> Vec<&'a str> {
+    let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    let distance = |name: &str| {
+        let whole = osa_distance(&model.to_lowercase(), &name.to_lowercase());
+        whole.min(osa_distance(&last(model), &last(name)) + 1)
+    };
+    let most = (model.chars().count() / 2).max(2);
+    let mut near: Vec<(usize, &str)> = models.iter().map(|name| (distance(name), name.as_str())).collect();
+    near.retain(|(distance, _)| *distance <= most);
+    near.sort_unstable();
+    near.into_iter().take(NEAR_MAX).map(|(_, name)| name).collect()
+}
+
+fn file(directory: &Path, agent: &str) -> PathBuf {
+    directory.join(format!("{agent}.models"))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn models_are_kept_without_what_is_no_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("agents");
+        assert!(recorded_models(&at, "mine").is_empty());
+        let long = "x".repeat(NAME_MAX + 1);
+        record_models(&at, "mine", &names(&["a/1", "", "b\u{1b}[2J", "two words", &long, "b/2"])).unwrap();
+        assert_eq!(recorded_models(&at, "mine"), ["a/1", "b/2"]);
+        record_models(&at, "mine", &names(&["c/3"])).unwrap();
+        assert_eq!(recorded_models(&at, "mine"), ["c/3"]);
+        assert!(recorded_models(&at, "other").is_empty());
+        assert_eq!(fs::read_dir(at).unwrap().count(), 1, "no file is left over");
+    }
+
+    #[test]
+    fn close_names_are_found() {
+        let models = names(&["anthropic/claude-sonnet-5", "anthropic/claude-opus-5", "openai/gpt-6", "mock/mock-1"]);
+        assert_eq!(near_models("anthropic/claude-sonet-5", &models)[0], "anthropic/claude-sonnet-5");
+        assert_eq!(near_models("gpt-6", &models), ["openai/gpt-6"], "without the provider");
+        assert!(near_models("zzzzzz", &models).is_empty());
+    }
+
+    #[test]
+    fn variant_of_a_listed_model_is_one() {
+        let models = names(&["a/b"]);
+        assert!(has_model(&models, "a/b") && has_model(&models, "a/b/high"));
+        assert!(!has_model(&models, "a/bc") && !has_model(&models, "a"));
+    }
+}

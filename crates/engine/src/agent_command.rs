@@ -1,0 +1,97 @@
+//! Runs a command of an agent on the host: to delete a session, or to list models.
+//!
+//! Such a program takes plugins and settings from its working directory, so that is an empty one. Everything that the command
+//! starts is ended.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kugetsu_api::home::Home;
+use kugetsu_domain::reason::Reason;
+use kugetsu_process::{Tracking, Tree, TreeSpec};
+use tokio::time::timeout;
+
+use crate::moved_home::marker;
+
+/// How long its processes may take to obey SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+/// Longest message of the command that is quoted, in characters.
+const COMPLAINT_MAX: usize = 300;
+/// Bytes of its standard error that are kept.
+const STDERR_MAX: usize = 64 * 1024;
+
+pub(crate) struct AgentCommand<'a> {
+    pub(crate) home: &'a Home,
+    /// Names the command's directory and its processes. Two commands with one name must not run at once.
+    pub(crate) name: String,
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) time_limit: Duration,
+    /// Where its output goes. A file, because some agents write no more than 64 KiB to a pipe.
+    pub(crate) stdout: File,
+}
+
+impl AgentCommand<'_> {
+    /// Runs the command in an empty directory, which is removed afterwards.
+    ///
+    /// # Errors
+    /// Why the command failed, for the user.
+    pub(crate) async fn run(self) -> Result<(), String> {
+        let directory = self.home.path().join(format!(".{}", self.name));
+        make_empty(&directory).map_err(|error| error.to_string())?;
+        let result = self.run_in(&directory).await;
+        // It is empty, or a leftover of the command that nothing depends on.
+        let _ = fs::remove_dir_all(&directory);
+        result
+    }
+
+    async fn run_in(self, directory: &Path) -> Result<(), String> {
+        let marker = marker(self.home, &self.name).map_err(|error| error.to_string())?;
+        let spec = TreeSpec {
+            program: self.program.into(),
+            args: self.args,
+            cwd: PathBuf::from(directory),
+            env: self.env,
+            marker,
+            stdout: Some(self.stdout),
+            stderr: nowhere().map_err(|error| error.to_string())?,
+            stderr_max: STDERR_MAX,
+            stderr_filter: None,
+            tracking: Tracking::CgroupV2,
+            sandbox: None,
+        };
+        let mut tree = Tree::spawn(spec).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
+        drop(tree.stdin.take());
+        let ended = timeout(self.time_limit, tree.wait()).await;
+        let stderr = tree.stderr_tail();
+        let exit = tree.end(GRACE).await;
+        if !exit.survivors.is_empty() {
+            tracing::warn!(command = self.name, survivors = ?exit.survivors, "processes of an agent's command could not be ended");
+        }
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => Err(match stderr.trim() {
+                "" => format!("its command failed ({status})"),
+                text => text.chars().filter(|c| !c.is_control() || *c == '\n').take(COMPLAINT_MAX).collect(),
+            }),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("its command took longer than {} s", self.time_limit.as_secs())),
+        }
+    }
+}
+
+fn make_empty(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir(directory),
+    }
+}
+
+/// Where output goes that says nothing.
+pub(crate) fn nowhere() -> io::Result<File> {
+    OpenOptions::new().write(true).open("/dev/null")
+}

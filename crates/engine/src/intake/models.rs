@@ -1,0 +1,171 @@
+//! Checks the name of a model before a task is stored: a mistyped one is an error now rather than a failed run.
+//!
+//! Each run records the models that its agent offers, so that a name that is among them is accepted at once. That record may be
+//! out of date, so it never decides alone that a model does not exist: the agent is asked for its list then, in an empty
+//! directory. If there is no such list, or if the repository may define models of its own, the task starts with a warning, and
+//! the run finds out.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Seek as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kugetsu_agent::environment::environment;
+use kugetsu_agent::{FirstStart, Profile, has_model, models_in, near_models, record_models, recorded_models};
+use kugetsu_api::problem::Problem;
+use kugetsu_domain::git_variables::ceilings;
+use kugetsu_git::names::BranchName;
+use kugetsu_store::view::Repo;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::agent_command::AgentCommand;
+use crate::engine::Engine;
+use crate::problems::usage;
+use crate::repositories::mirror_if_there;
+
+/// How long an agent may take to list its models. opencode takes 5 to 7 s on a busy machine.
+const LIST_LIMIT: Duration = Duration::from_secs(15);
+/// How long a look into the repository may take, and a list that is made for another request.
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes of a list that are read.
+const LIST_MAX: u64 = 1024 * 1024;
+
+/// Held while a list is made: there is one directory for it.
+static LISTING: Mutex<()> = Mutex::const_new(());
+
+/// The directory in which the agent will run, which may have settings that define models.
+#[derive(Clone, Copy)]
+pub(super) enum Project<'a> {
+    Worktree(&'a Path),
+    /// A worktree that will be created.
+    Base {
+        repo: &'a Repo,
+        branch: Option<&'a str>,
+    },
+}
+
+/// Returns a warning if the agent may not have the model.
+///
+/// # Errors
+/// The agent has no such model.
+pub(super) async fn check(
+    engine: &Engine,
+    (profile, program): (Profile, PathBuf),
+    model: &str,
+    project: Project<'_>,
+) -> Result<Option<String>, Problem> {
+    let agent = profile.name();
+    let recorded = recorded_models(&engine.home().agents(), agent);
+    if recorded.is_empty() || has_model(&recorded, model) {
+        return Ok(None);
+    }
+    let warning = || warning(engine, agent, model);
+    if may_define_models(engine, &profile, project).await {
+        return Ok(warning());
+    }
+    match list(engine, &profile, &program).await {
+        Ok(Some(models)) if has_model(&models, model) => Ok(None),
+        Ok(Some(models)) => {
+            let near = near_models(model, &models);
+            let hint = match near.as_slice() {
+                [] => format!("omit --model to use the agent's choice, or name one of its {} models", models.len()),
+                near => format!("use one of its models, for example `{}`", near.join("` or `")),
+            };
+            Err(usage(format!("{agent} has no model {model:?}")).hint(hint))
+        }
+        Ok(None) => Ok(warning()),
+        Err(why) => {
+            tracing::warn!(agent, why, "the agent's models cannot be listed");
+            Ok(warning())
+        }
+    }
+}
+
+/// Returns a warning if the agent did not offer the model in its latest session.
+pub(crate) fn warning(engine: &Engine, agent: &str, model: &str) -> Option<String> {
+    let recorded = recorded_models(&engine.home().agents(), agent);
+    if recorded.is_empty() || has_model(&recorded, model) {
+        return None;
+    }
+    let near = did_you_mean(model, &recorded);
+    Some(format!("{agent} did not offer the model {model:?} in its latest session{near}; without it, the run fails"))
+}
+
+fn did_you_mean(model: &str, models: &[String]) -> String {
+    match near_models(model, models).as_slice() {
+        [] => String::new(),
+        near => format!("; did you mean `{}`?", near.join("` or `")),
+    }
+}
+
+/// Whether the repository has settings of the agent's, or whether that is not known.
+async fn may_define_models(engine: &Engine, profile: &Profile, project: Project<'_>) -> bool {
+    let names = profile.project_settings();
+    if names.is_empty() {
+        return false;
+    }
+    match project {
+        Project::Worktree(directory) => names.iter().any(|name| directory.join(name).symlink_metadata().is_ok()),
+        Project::Base { repo, branch } => {
+            let has_settings = timeout(WAIT_LIMIT, base_has(engine, repo, branch, names)).await;
+            has_settings.ok().flatten().unwrap_or(true)
+        }
+    }
+}
+
+/// Whether the base has a file with one of these names, as the server has it now. `None` if that cannot be found out.
+async fn base_has(engine: &Engine, repo: &Repo, branch: Option<&str>, names: &[&str]) -> Option<bool> {
+    let mirror = mirror_if_there(engine, repo).await.ok()??;
+    mirror.update(&mut |_| ()).await.ok()?;
+    let branch = branch.map(BranchName::new).transpose().ok()?;
+    match mirror.resolve_base(branch.as_ref()).await.ok()?.commit {
+        Some(commit) => mirror.has_at_root(&commit, names).await.ok(),
+        None => Some(false),
+    }
+}
+
+/// Returns the agent's models as it lists them now; none if it has no command for it, or if this would be its first start,
+/// which must not be concurrent with another one.
+///
+/// # Errors
+/// Why the list could not be made.
+async fn list(engine: &Engine, profile: &Profile, program: &Path) -> Result<Option<Vec<String>>, String> {
+    let Some(launch) = profile.list_models() else { return Ok(None) };
+    let home = engine.home();
+    let _listing = timeout(WAIT_LIMIT, LISTING.lock()).await.map_err(|error| error.to_string())?;
+    match timeout(Duration::from_secs(1), FirstStart::new(profile, program, &home.agents())).await {
+        Ok(Ok(None)) => {}
+        _ => return Ok(None),
+    }
+    let variables = engine.env_files().variables(profile.name(), false)?;
+    let ceilings = ceilings(Some(home.path().to_owned()), std::env::var_os("HOME"));
+    let mut env = environment(std::env::vars_os(), &variables, &std::env::temp_dir(), &ceilings);
+    launch.extend_env(&mut env).map_err(|error| error.to_string())?;
+    let path = home.path().join(".models.list");
+    let output = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path);
+    let mut output = output.map_err(|error| format!("{}: {error}", path.display()))?;
+    // Only this process and the command need it.
+    fs::remove_file(&path).map_err(|error| error.to_string())?;
+    let command = AgentCommand {
+        home,
+        name: "models".to_owned(),
+        program,
+        args: launch.args,
+        env,
+        time_limit: LIST_LIMIT,
+        stdout: output.try_clone().map_err(|error| error.to_string())?,
+    };
+    command.run().await?;
+    output.rewind().map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    output.take(LIST_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let models = models_in(&text);
+    if models.is_empty() {
+        return Err("its list is empty".to_owned());
+    }
+    if let Err(error) = record_models(&home.agents(), profile.name(), &models) {
+        tracing::warn!(%error, "the agent's models are not kept");
+    }
+    Ok(Some(models))
+}
