@@ -5,12 +5,18 @@ use std::path::Path;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::TaskId;
-use kugetsu_domain::task::TaskState;
+use kugetsu_domain::issue::Issue;
+use kugetsu_domain::task::{Task, TaskState};
+use kugetsu_domain::text::counted;
+use kugetsu_store::query::{ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
+
+/// Most names in a warning.
+const LISTED: usize = 5;
 
 /// A task that was changed.
 #[derive(Clone, Debug)]
@@ -24,14 +30,49 @@ pub struct Changed {
 ///
 /// # Errors
 /// There is no such task, or it has ended.
-pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<RunView, Problem> {
+pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, Problem> {
     let view = tasks::live_task(engine, name, cwd).await?;
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(ended(&view));
     }
     let event = Event::CancelRequested { task: view.task.id };
-    engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
-    reload(engine, view.task.id).await
+    let issue = engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+    let notes = stays_queued(engine, &issue, view.task.id).await?;
+    Ok(Changed { view: reload(engine, view.task.id).await?, notes })
+}
+
+/// Warnings about what stays queued although a task of the issue was canceled: the issue's other tasks, which start without
+/// it, and tasks that wait for the issue, which do not start any more by themselves.
+async fn stays_queued(engine: &Engine, issue: &Issue, canceled: TaskId) -> Result<Vec<String>, Problem> {
+    let name = &issue.reference;
+    let is_queued = |task: &&Task| task.state == TaskState::Queued && task.id != canceled;
+    let own: Vec<String> = issue.tasks.iter().filter(is_queued).map(|task| task.id.to_string()).collect();
+    let mut notes = Vec::new();
+    if !own.is_empty() {
+        let (count, ids) = (counted(own.len() as u64, "more task"), some_of(&own));
+        let stay = if own.len() == 1 { "stays" } else { "stay" };
+        notes.push(format!("{count} of {name} {stay} queued; cancel with `kugetsu queue cancel {ids}`"));
+    }
+    let live = engine.store().views(ViewQuery::new(ViewFilter::Live)).await.map_err(store_failed)?.views;
+    let waits = |view: &&RunView| view.task.after == Some(issue.id) && view.task.state == TaskState::Queued;
+    let waiting: Vec<String> = live.iter().filter(waits).map(|view| view.reference.to_string()).collect();
+    // An issue's latest task decides, and one of these may still end as done.
+    if !waiting.is_empty() && own.is_empty() {
+        let count = counted(waiting.len() as u64, "queued task");
+        let starts = if waiting.len() == 1 { "waits for it and starts" } else { "wait for it and start" };
+        notes.push(format!(
+            "{count} {starts} only when {name} is done; cancel with `kugetsu queue cancel {}`",
+            some_of(&waiting)
+        ));
+    }
+    Ok(notes)
+}
+
+/// The names as arguments of a command; no more than it takes to see what to type.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(LISTED).map(String::as_str).collect();
+    let more = if names.len() > LISTED { " ..." } else { "" };
+    format!("{}{more}", shown.join(" "))
 }
 
 /// Queues an ended task again.

@@ -96,8 +96,8 @@ pub(crate) async fn show(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> R
 
 pub(crate) async fn cancel(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {
     let engine = app.engine.clone();
-    let view = detached(async move { queue::cancel(&engine, &task, Path::new(&cwd)).await }).await?;
-    with_position(&app, view).await
+    let Changed { view, notes } = detached(async move { queue::cancel(&engine, &task, Path::new(&cwd)).await }).await?;
+    Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 
 pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {

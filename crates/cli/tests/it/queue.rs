@@ -42,6 +42,30 @@ fn no_queue_exits_with_75_if_all_slots_are_in_use() {
 }
 
 #[test]
+fn cancel_names_the_tasks_that_stay_queued() {
+    let world = World::new();
+    let repository = full(&world);
+    world.run_in(repository.path(), ["continue", "local/demo#1", &script(&["say later"])]);
+    world.run_in(repository.path(), ["start", ".", "second"]);
+    world.run_in(repository.path(), ["start", ".", "third", "--after", "local/demo#2"]);
+    let canceled = |reference: &str| {
+        let output = world.attempt(["queue", "cancel", reference]);
+        assert!(output.status.success(), "{}", shown(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let text = canceled("local/demo#2");
+    assert!(
+        text.contains("1 queued task waits for it") && text.contains("`kugetsu queue cancel local/demo#3`"),
+        "{text}"
+    );
+    assert_eq!(canceled("local/demo#3"), "");
+    let running = world.json(["queue", "list", "--json"]);
+    let running = running.as_array().unwrap().iter().find(|task| task["state"] == "running").unwrap()["task"].clone();
+    let text = canceled(running.as_str().unwrap());
+    assert!(text.contains("1 more task of local/demo#1 stays queued; cancel with `kugetsu queue cancel "), "{text}");
+}
+
+#[test]
 fn queued_task_can_be_canceled_and_retried() {
     let world = World::new();
     let repository = full(&world);

@@ -1,10 +1,13 @@
 //! From a queued task to its end.
 
 use kugetsu_domain::flow::Event;
+use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
 use kugetsu_engine::queries::why;
+use kugetsu_engine::queue;
 use kugetsu_store::write::Precondition;
+use uuid::Uuid;
 
 use crate::world::{Daemon, World, counts};
 
@@ -107,6 +110,27 @@ async fn push_needs_no_slot_and_is_there_after_a_restart() {
     assert_eq!(counts(&events).get("session_opened"), None);
     let view = daemon.store.view(issue.id).await.unwrap().unwrap();
     assert!(view.run.and_then(|run| run.outcome).is_some_and(|outcome| outcome.pushed));
+}
+
+#[tokio::test]
+async fn cancel_says_what_stays_queued() {
+    let world = World::new(0).await;
+    let daemon = world.daemon();
+    let first = daemon.start(1, "done").await;
+    let mut waiting = world.request(TaskId::new(Uuid::now_v7()), 2, TaskKind::Start, "done", Precondition::Any);
+    waiting.task.after = Some(daemon.issue(1).await.id);
+    daemon.store.enqueue(waiting, daemon.engine.clock().now()).await.unwrap();
+    let cancel =
+        async |task: TaskId| queue::cancel(&daemon.engine, &task.to_string(), world.home.path()).await.unwrap().notes;
+    let notes = cancel(first).await;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("1 queued task waits for it") && notes[0].contains("acme/api#2`"), "{notes:?}");
+
+    let first = daemon.enqueue(3, TaskKind::Start, "done", Precondition::Any).await;
+    let second = daemon.enqueue(3, TaskKind::Start, "done", Precondition::Any).await;
+    let notes = cancel(first).await;
+    assert!(notes.len() == 1 && notes[0].contains(&second.to_string()), "{notes:?}");
+    assert_eq!(cancel(second).await, Vec::<String>::new());
 }
 
 #[tokio::test]
