@@ -95,7 +95,7 @@ mod tests {
         let at = directory.path().join("agents");
         assert!(recorded_models(&at, "mine").is_empty());
         let long = "x".repeat(NAME_MAX + 1);
-        record_models(&at, "mine", &names(&["a/1", "", "b\u{1b}[2J", "two words", &long, "b/2"])).unwrap();
+        record_models(&at, "mine", &names(&["a/1", "", "b\u{1b}[2J", "with blank", &long, "b/2"])).unwrap();
         assert_eq!(recorded_models(&at, "mine"), ["a/1", "b/2"]);
         record_models(&at, "mine", &names(&["c/3"])).unwrap();
         assert_eq!(recorded_models(&at, "mine"), ["c/3"]);

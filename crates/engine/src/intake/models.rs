@@ -1,8 +1,8 @@
 //! Checks the name of a model before a task is stored: a mistyped one is an error now rather than a failed run.
 //!
 //! Each run records the models that its agent offers, so that a name that is among them is accepted at once. That record may be
-//! out of date, so it never decides alone that a model does not exist: the agent is asked for its list then, in an empty
-//! directory. If there is no such list, or if the repository may define models of its own, the task starts with a warning, and
+//! out of date, so it never decides alone that a model does not exist: the agent then lists its models, in an empty
+//! directory. If there is no such list, or if the repository may define models itself, the task starts with a warning, and
 //! the run finds out.
 
 use std::fs::{self, OpenOptions};
