@@ -67,7 +67,8 @@ pub fn create_directory(home: &Home) -> io::Result<()> {
 fn remove_abandoned(home: &Home) -> io::Result<()> {
     for name in list(&home.backup())? {
         let Some((_, pid)) = name.split_once(PART).filter(|_| name.starts_with(PREFIX)) else { continue };
-        let Ok(pid) = pid.parse::<i32>() else { continue };
+        // SQLite's own file beside it, too.
+        let Ok(pid) = pid.strip_suffix("-journal").unwrap_or(pid).parse::<i32>() else { continue };
         let is_own = pid == std::process::id().cast_signed();
         if pid > 0 && !is_own && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
             fs::remove_file(home.backup().join(name))?;
@@ -118,13 +119,14 @@ mod tests {
         let [left, alive] = [ended.id(), nix::unistd::getppid().as_raw().cast_unsigned()]
             .map(|pid| format!("kugetsu-20261129T032334Z.db.part-{pid}"));
         let kept = [alive, "kugetsu-20261129T032334Z.db".to_owned(), "notes.db.part-1x".to_owned()];
-        for name in kept.iter().chain([&left]) {
+        let journal = format!("{left}-journal");
+        for name in kept.iter().chain([&left, &journal]) {
             fs::write(home.backup().join(name), "").unwrap();
         }
         remove_abandoned(&home).unwrap();
         for name in &kept {
             assert!(home.backup().join(name).exists(), "{name}");
         }
-        assert!(!home.backup().join(left).exists());
+        assert!(!home.backup().join(left).exists() && !home.backup().join(journal).exists());
     }
 }
