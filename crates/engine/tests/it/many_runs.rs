@@ -19,10 +19,16 @@ const ISSUES: u64 = RUNS / 10;
 /// The size of the transcript of a short run.
 const TRANSCRIPT: usize = 16 * 1024;
 
-/// The size of all files, in bytes.
+/// The size of all files, in bytes. Temporary files of a run that has just ended may vanish meanwhile.
 fn size(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().unwrap().len() }).sum()
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().map_or(0, |file| file.len()) }
+            },
+        )
+        .sum()
 }
 
 /// The resident memory of this process, which is the daemon here, in bytes.
