@@ -14,7 +14,7 @@ use crate::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, RestoreReque
 use crate::run::{RunObject, RunQuery};
 use crate::run_spec::RunnerControl;
 use crate::status::{HealthObject, StatusObject};
-use crate::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
+use crate::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use crate::why::WhyObject;
 
 /// Version of the protocol between commands, runners and the daemon. It grows when a command cannot work with a daemon of the
@@ -41,6 +41,7 @@ pub const QUEUE_TASK: Endpoint<TaskRequest, TaskObject> = Endpoint::post("/v1/ta
 pub const LIST_TASKS: ListEndpoint<TasksQuery, TaskObject> = ListEndpoint::new("/v1/tasks");
 pub const SHOW_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::get("/v1/tasks/{task}");
 pub const CANCEL_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/cancel");
+pub const MOVE_TASK: Endpoint<MoveTaskRequest, TaskObject> = Endpoint::post("/v1/tasks/{task}/move");
 pub const RETRY_TASK: Endpoint<TaskQuery, TaskObject> = Endpoint::post("/v1/tasks/{task}/retry");
 /// Removes ended tasks from the history.
 pub const CLEAN_TASKS: Endpoint<CleanRequest, CleanedTasks> = Endpoint::post("/v1/tasks/clean");

@@ -111,6 +111,27 @@ pub struct TaskObject {
     pub notes: Vec<String>,
 }
 
+/// Changes the order of the queue by the priority of one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveTaskRequest {
+    /// The ID of the task, or an issue whose latest task it is.
+    pub task: String,
+    /// The caller's absolute directory; required if `task` is an issue.
+    #[serde(default)]
+    pub cwd: String,
+    pub to: QueueTarget,
+}
+
+/// Where a task goes in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueTarget {
+    First,
+    Last,
+    /// Behind the tasks of a higher priority, and among those of the same one in the order of queueing.
+    Priority(i32),
+}
+
 /// Deletes ended tasks from the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CleanRequest {

@@ -68,6 +68,8 @@ pub enum Event {
         /// The task as it is stored; it is not among the issue's live tasks.
         task: Task,
     },
+    /// The user moved a queued task before or behind others.
+    TaskMoved { task: TaskId, priority: i32 },
     /// The user named the issue's pull request.
     PrSet {
         /// The address of its page.
@@ -124,6 +126,7 @@ impl Event {
             Self::RunnerLost { .. } => "runner_lost",
             Self::CancelRequested { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
+            Self::TaskMoved { .. } => "task_moved",
             Self::PrSet { .. } => "change_named",
             Self::PrCleared => "change_forgotten",
             Self::PrChecked { .. } => "change_seen",
@@ -160,6 +163,7 @@ impl Event {
             | Self::WorktreeReady { .. }
             | Self::SessionOpened { .. }
             | Self::SessionLost { .. }
+            | Self::TaskMoved { .. }
             | Self::PrSet { .. }
             | Self::PrCleared
             | Self::PrChecked { .. }
@@ -182,6 +186,8 @@ pub enum Refused {
     },
     #[error("task {0} is neither queued nor running")]
     NoSuchTask(TaskId),
+    #[error("task {0} is not queued")]
+    NotQueued(TaskId),
     #[error("a run is in progress")]
     Busy,
     #[error("{0} of its tasks are queued")]
@@ -229,6 +235,7 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
         Event::RunnerLost { loss, reason, .. } => lose(&mut issue, loss, &reason, now)?,
         Event::CancelRequested { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
+        Event::TaskMoved { task, priority } => reorder(&mut issue, task, priority)?,
         Event::PrSet { url } => {
             issue.pr = Some(PrLink::replacing(issue.pr.take(), url));
             vec![]
@@ -409,6 +416,15 @@ fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, R
         reason: None,
         ..task
     });
+    Ok(vec![])
+}
+
+fn reorder(issue: &mut Issue, id: TaskId, priority: i32) -> Result<Vec<Effect>, Refused> {
+    let task = task_mut(issue, id)?;
+    if task.state != TaskState::Queued {
+        return Err(Refused::NotQueued(id));
+    }
+    task.priority = priority;
     Ok(vec![])
 }
 

@@ -1,8 +1,9 @@
-//! `kugetsu queue`: cancels tasks and retries ended ones.
+//! `kugetsu queue`: cancels and moves tasks, and retries ended ones.
 
 use std::path::Path;
 
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_api::task::QueueTarget;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::Issue;
@@ -105,6 +106,52 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, P
     }
     let event = Event::TaskRetried { task: view.task.clone() };
     engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+    Ok(Changed { view: reload(engine, view.task.id).await?, notes })
+}
+
+/// Moves a queued task: the scheduler begins tasks by priority, then age.
+///
+/// # Errors
+/// There is no such task, it is not queued, or no priority is left beyond those of the others.
+pub async fn move_task(engine: &Engine, name: &str, cwd: &Path, to: QueueTarget) -> Result<Changed, Problem> {
+    let view = tasks::live_task(engine, name, cwd).await?;
+    match view.task.state {
+        TaskState::Queued => {}
+        TaskState::Running => {
+            return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} is running", view.reference))
+                .hint(format!("follow it with `kugetsu logs -f {}`", view.reference)));
+        }
+        _ => return Err(ended(&view)),
+    }
+    let live = engine.store().views(ViewQuery::new(ViewFilter::Live)).await.map_err(store_failed)?.views;
+    let others = live.iter().filter(|other| other.task.state == TaskState::Queued && other.task.id != view.task.id);
+    let priorities = others.clone().map(|other| other.task.priority);
+    let current = view.task.priority;
+    let priority = match to {
+        // A task that is first or last already keeps its priority.
+        QueueTarget::First => {
+            priorities.max().map_or(Some(current), |max| max.checked_add(1).map(|new| new.max(current)))
+        }
+        QueueTarget::Last => {
+            priorities.min().map_or(Some(current), |min| min.checked_sub(1).map(|new| new.min(current)))
+        }
+        QueueTarget::Priority(priority) => Some(priority),
+    };
+    let priority = priority.ok_or_else(|| {
+        Problem::new(
+            ProblemKind::Conflict,
+            format!("cannot move the task for {}: another has the highest priority", view.reference),
+        )
+        .hint("move that one with `kugetsu queue move <task> --priority 0`; `kugetsu queue list` shows priorities")
+    })?;
+    let event = Event::TaskMoved { task: view.task.id, priority };
+    engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+    let mut of_issue =
+        live.iter().filter(|other| other.issue == view.issue && other.task.queued_at < view.task.queued_at);
+    let notes =
+        Vec::from_iter(of_issue.next().map(|_| {
+            format!("an earlier task of {} comes first: the tasks of an issue keep their order", view.reference)
+        }));
     Ok(Changed { view: reload(engine, view.task.id).await?, notes })
 }
 

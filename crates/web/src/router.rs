@@ -28,6 +28,7 @@ pub(crate) fn router(engine: Engine, control: Control) -> Router {
         .add_list(endpoints::LIST_TASKS, tasks::list)
         .add(endpoints::SHOW_TASK, tasks::show)
         .add(endpoints::CANCEL_TASK, tasks::cancel)
+        .add(endpoints::MOVE_TASK, tasks::move_task)
         .add(endpoints::RETRY_TASK, tasks::retry)
         .add(endpoints::CLEAN_TASKS, tasks::clean)
         .add(endpoints::DELEGATE, tasks::delegate)

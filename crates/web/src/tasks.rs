@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kugetsu_api::delegate::{CandidateObject, DelegateObject, DelegateRequest};
 use kugetsu_api::problem::Problem;
-use kugetsu_api::task::{CleanRequest, CleanedTasks, TaskObject, TaskQuery, TaskRequest, TasksQuery};
+use kugetsu_api::task::{CleanRequest, CleanedTasks, MoveTaskRequest, TaskObject, TaskQuery, TaskRequest, TasksQuery};
 use kugetsu_domain::task::{Task, TaskKind, TaskState};
 use kugetsu_engine::coordinator::delegate;
 use kugetsu_engine::queue::Changed;
@@ -103,6 +103,14 @@ pub(crate) async fn cancel(app: AppState, TaskQuery { task, cwd }: TaskQuery) ->
 pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {
     let engine = app.engine.clone();
     let Changed { view, notes } = detached(async move { queue::retry(&engine, &task, Path::new(&cwd)).await }).await?;
+    Ok(TaskObject { notes, ..with_position(&app, view).await? })
+}
+
+pub(crate) async fn move_task(app: AppState, request: MoveTaskRequest) -> Result<TaskObject, ApiError> {
+    let engine = app.engine.clone();
+    let Changed { view, notes } =
+        detached(async move { queue::move_task(&engine, &request.task, Path::new(&request.cwd), request.to).await })
+            .await?;
     Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use kugetsu_api::endpoint::{Endpoint, NoFields};
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
-use kugetsu_api::task::{CleanRequest, TaskKind, TaskObject, TaskQuery, TasksQuery};
+use kugetsu_api::task::{CleanRequest, MoveTaskRequest, QueueTarget, TaskKind, TaskObject, TaskQuery, TasksQuery};
 use kugetsu_domain::duration;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
+use serde::Serialize;
 
 use super::list::{DEFAULT_LIMIT, print_json};
 use crate::exit::Exit;
@@ -51,6 +52,12 @@ Examples:
   kugetsu queue cancel acme/api#12
   kugetsu queue cancel acme/api#12 acme/api#13")]
     Cancel(Several),
+    /// Move queued tasks before or behind others.
+    #[command(after_help = "\
+Examples:
+  kugetsu queue move acme/api#12 --first
+  kugetsu queue move acme/api#12 --priority 5")]
+    Move(Move),
     /// Queue an ended task again.
     #[command(after_help = "\
 Examples:
@@ -96,6 +103,32 @@ struct Several {
 }
 
 #[derive(Debug, Args)]
+struct Move {
+    /// The IDs of the tasks, or issues to select their latest tasks.
+    #[arg(required = true, add = completions::issues())]
+    tasks: Vec<String>,
+    #[command(flatten)]
+    to: Target,
+    /// Print the result as JSON; an array if several were named.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true)]
+struct Target {
+    /// Before all other queued tasks.
+    #[arg(long)]
+    first: bool,
+    /// Behind all other queued tasks.
+    #[arg(long)]
+    last: bool,
+    /// Tasks with a higher priority run first.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = super::start::priority)]
+    priority: Option<i32>,
+}
+
+#[derive(Debug, Args)]
 struct One {
     /// The ID of the task, or an issue to select its latest task.
     #[arg(add = completions::issues())]
@@ -113,8 +146,9 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
             let task = connect::call(home, &endpoints::SHOW_TASK, &query).await?;
             if one.json { ui::json(&task)? } else { format::print_task(&task) }
         }
-        Action::Cancel(several) => return change(home, &endpoints::CANCEL_TASK, several).await,
-        Action::Retry(several) => return change(home, &endpoints::RETRY_TASK, several).await,
+        Action::Cancel(several) => return change_all(home, &endpoints::CANCEL_TASK, several).await,
+        Action::Move(arguments) => return move_tasks(home, arguments).await,
+        Action::Retry(several) => return change_all(home, &endpoints::RETRY_TASK, several).await,
         Action::Clean { older_than, json } => {
             let age = older_than.as_deref().map(age).transpose()?;
             let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
@@ -134,18 +168,43 @@ fn age(typed: &str) -> Result<Duration, Failure> {
     age.ok_or_else(|| Failure::usage(format!("--older-than: {typed:?} is not a duration; write it as 90s, 10m or 1h")))
 }
 
-/// Changes one task after the other. One that cannot be changed does not keep the others.
-async fn change(
+async fn change_all(
     home: &Home,
     endpoint: &Endpoint<TaskQuery, TaskObject>,
     Several { tasks, json }: Several,
 ) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
-    let is_one = tasks.len() == 1;
+    let requests = tasks.into_iter().map(|task| TaskQuery { task, cwd: cwd.clone() }).collect();
+    change(home, endpoint, requests, json).await
+}
+
+async fn move_tasks(home: &Home, Move { mut tasks, to, json }: Move) -> Result<Exit, Failure> {
+    let cwd = paths::cwd()?;
+    let to = match to.priority {
+        Some(priority) => QueueTarget::Priority(priority),
+        None if to.first => QueueTarget::First,
+        None => QueueTarget::Last,
+    };
+    // Each goes before those that were moved earlier.
+    if to == QueueTarget::First {
+        tasks.reverse();
+    }
+    let requests = tasks.into_iter().map(|task| MoveTaskRequest { task, cwd: cwd.clone(), to }).collect();
+    change(home, &endpoints::MOVE_TASK, requests, json).await
+}
+
+/// Changes one task after the other. One that cannot be changed does not keep the others.
+async fn change<Q: Serialize>(
+    home: &Home,
+    endpoint: &Endpoint<Q, TaskObject>,
+    requests: Vec<Q>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let is_one = requests.len() == 1;
     let mut changed = Vec::new();
     let mut exit = Exit::Done;
-    for task in tasks {
-        match connect::call_once(home, endpoint, &TaskQuery { task, cwd: cwd.clone() }).await {
+    for request in requests {
+        match connect::call_once(home, endpoint, &request).await {
             Ok(task) => {
                 if !json {
                     // The run reports its end later.

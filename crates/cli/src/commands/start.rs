@@ -60,7 +60,7 @@ pub(crate) struct Start {
     json: bool,
 }
 
-fn priority(typed: &str) -> Result<i32, String> {
+pub(super) fn priority(typed: &str) -> Result<i32, String> {
     typed.parse().map_err(|_| "expected an integer such as 5 or -1".to_owned())
 }
 

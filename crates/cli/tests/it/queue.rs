@@ -66,6 +66,42 @@ fn cancel_names_the_tasks_that_stay_queued() {
 }
 
 #[test]
+fn queued_tasks_can_be_moved() {
+    let world = World::new();
+    let repository = full(&world);
+    for message in ["second", "third", "fourth"] {
+        world.run_in(repository.path(), ["start", ".", message]);
+    }
+    let order = || {
+        let list = world.run(["queue", "list"]);
+        let queued = list.lines().filter(|line| line.contains(" queued "));
+        let numbers = queued.map(|line| line.strip_prefix("local/demo#").unwrap().split(' ').next().unwrap());
+        numbers.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(order(), "2 3 4");
+    world.run(["queue", "move", "local/demo#3", "local/demo#4", "--first"]);
+    assert_eq!(order(), "3 4 2");
+    world.run(["queue", "move", "local/demo#3", "--last"]);
+    assert_eq!(order(), "4 2 3");
+    world.run(["daemon", "restart"]);
+    assert_eq!(order(), "4 2 3", "it is stored");
+    let moved = world.json(["queue", "move", "local/demo#3", "--priority", "9", "--json"]);
+    assert_eq!((&moved["priority"], order().as_str()), (&9.into(), "3 4 2"), "{moved}");
+    let listed = world.run(["queue", "list"]);
+    assert!(listed.contains("PRIORITY"), "{listed}");
+
+    world.run(["queue", "move", "local/demo#3", "--priority", &i32::MAX.to_string()]);
+    let refused = world.attempt(["queue", "move", "local/demo#2", "--first"]);
+    assert!(shown(&refused).contains("the highest priority"), "{}", shown(&refused));
+    let refused = world.attempt(["queue", "move", "local/demo#1", "--last"]);
+    assert!(shown(&refused).contains("the task for local/demo#1 is running"), "{}", shown(&refused));
+    let refused = world.attempt(["queue", "move", "local/demo#2"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    world.run(["queue", "cancel", "local/demo#1"]);
+    world.await_state("local/demo#3", "done");
+}
+
+#[test]
 fn queued_task_can_be_canceled_and_retried() {
     let world = World::new();
     let repository = full(&world);

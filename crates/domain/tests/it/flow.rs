@@ -68,6 +68,18 @@ fn only_a_push_is_done_without_a_session() {
 }
 
 #[test]
+fn only_a_queued_task_is_moved() {
+    let mut world = World::new();
+    let task = world.task();
+    world.step(Event::TaskQueued { task: task.clone() }).unwrap();
+    let (issue, effects) = world.step(Event::TaskMoved { task: task.id, priority: 7 }).unwrap();
+    assert_eq!((issue.tasks[0].priority, effects.len()), (7, 0));
+    world.claim(task.id);
+    let refused = world.step(Event::TaskMoved { task: task.id, priority: 8 }).unwrap_err();
+    assert!(refused.to_string().ends_with("is not queued"), "{refused}");
+}
+
+#[test]
 fn issue_has_one_run_at_a_time() {
     let mut world = World::new();
     let (first, second) = (world.queue(), world.queue());

@@ -139,7 +139,7 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
     let (reason, hint) = reason_columns(task.reason.as_ref());
     if !is_new {
         let (state, canceled) = (task.state.name(), task.cancel_requested);
-        let params = params![seq, state, task.attempt, canceled, queued_at, ended_at, reason, hint];
+        let params = params![seq, state, task.attempt, canceled, queued_at, ended_at, reason, hint, task.priority];
         return put(connection, UPDATE_TASK, params);
     }
     let params = params![
@@ -176,7 +176,7 @@ const INSERT_TASK: &str = "\
 
 const UPDATE_TASK: &str = "\
     UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7, \
-        hint = ?8 \
+        hint = ?8, priority = ?9 \
     WHERE seq = ?1";
 
 fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreError> {

@@ -60,6 +60,7 @@ fn data(event: &Event) -> Value {
             "commits": outcome.commits,
             "pushed": outcome.pushed,
         }),
+        Event::TaskMoved { priority, .. } => json!({ "priority": priority }),
         Event::PrSet { url } => json!({ "url": url }),
         Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
@@ -78,7 +79,7 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
     match event {
         Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
         Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
-        Event::CancelRequested { task } => (Some(*task), None),
+        Event::CancelRequested { task } | Event::TaskMoved { task, .. } => (Some(*task), None),
         Event::WorktreeReady { lease, .. }
         | Event::SessionOpened { lease, .. }
         | Event::SessionLost { lease }
