@@ -25,7 +25,7 @@ pub struct EventsQuery {
 pub struct EventObject {
     /// Its number, which only grows.
     pub seq: i64,
-    /// RFC 3339.
+    /// RFC 3339, in milliseconds; see `rfc3339` of the domain.
     pub at: String,
     /// The issue's ID.
     pub issue: String,

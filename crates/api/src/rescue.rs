@@ -17,7 +17,7 @@ pub struct RescueObject {
     /// The ref in the repository's mirror.
     pub reference: String,
     pub commit: String,
-    /// RFC 3339.
+    /// RFC 3339, in milliseconds; see `rfc3339` of the domain.
     pub at: String,
     /// Why it was created.
     pub why: String,

@@ -23,7 +23,7 @@ pub struct StatusObject {
     pub version: String,
     pub pid: u32,
     pub home: String,
-    /// RFC 3339.
+    /// RFC 3339, in milliseconds; see `rfc3339` of the domain.
     pub started_at: String,
     /// Number of runs in progress.
     pub running: u64,

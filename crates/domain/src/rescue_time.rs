@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::text::rfc3339;
+
 /// Sorts by time, and can stand in the name of a ref.
 const FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
@@ -15,7 +17,7 @@ pub fn format(at: Timestamp) -> String {
 /// The time of a rescue as everything else shows times; as it stands in the rescue's name if it is none.
 pub fn shown(at: &str) -> String {
     match DateTime::strptime(FORMAT, at).and_then(|time| time.to_zoned(TimeZone::UTC)) {
-        Ok(time) => time.timestamp().to_string(),
+        Ok(time) => rfc3339(time.timestamp()),
         Err(_) => at.to_owned(),
     }
 }
@@ -24,7 +26,7 @@ pub fn shown(at: &str) -> String {
 mod tests {
     #[test]
     fn the_time_in_a_name_is_shown_as_all_times() {
-        assert_eq!(super::shown("20261122T212734Z"), "2026-11-22T21:27:34Z");
+        assert_eq!(super::shown("20261122T212734Z"), "2026-11-22T21:27:34.000Z");
         assert_eq!(super::shown("soon"), "soon");
     }
 }

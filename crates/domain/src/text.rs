@@ -1,8 +1,15 @@
-//! Text for messages: numbers with nouns, and words quoted for a shell.
+//! Text for messages: numbers with nouns, times, and words quoted for a shell.
+
+use jiff::Timestamp;
 
 /// The number with its noun, in the plural unless the number is 1: `1 commit`, `2 commits`.
 pub fn counted(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A time in JSON and in events: RFC 3339 in UTC with milliseconds. Such times sort as text.
+pub fn rfc3339(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 /// The text in single quotes, for a command that a message suggests and for files that a shell may read.

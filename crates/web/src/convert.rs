@@ -7,6 +7,7 @@ use kugetsu_api::task::{TaskKind as WireKind, TaskObject};
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::task::TaskKind;
+use kugetsu_domain::text::rfc3339;
 use kugetsu_store::view::{RunView, StoredEvent};
 
 pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
@@ -30,9 +31,9 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         pushed: outcome.is_some_and(|outcome| outcome.pushed),
         pr_url: view.pr.as_ref().map(|pr| pr.url.clone()),
         change_state: view.pr.as_ref().and_then(PrLink::state),
-        queued_at: view.task.queued_at.to_string(),
-        started_at: run.map(|run| run.started_at.to_string()),
-        ended_at: view.task.ended_at.map(|at| at.to_string()),
+        queued_at: rfc3339(view.task.queued_at),
+        started_at: run.map(|run| rfc3339(run.started_at)),
+        ended_at: view.task.ended_at.map(rfc3339),
         destroyed: view.issue_state == IssueState::Destroyed,
         usage: Usage { cost_usd: usage.cost_usd, input_tokens: usage.input_tokens, output_tokens: usage.output_tokens },
     }
@@ -59,7 +60,7 @@ pub(crate) fn task_object(home: &Home, view: &RunView, place: Option<u64>, notes
 pub(crate) fn event_object(event: StoredEvent) -> EventObject {
     EventObject {
         seq: event.seq,
-        at: event.at.to_string(),
+        at: rfc3339(event.at),
         issue: event.issue.to_string(),
         task: event.task.map(|id| id.to_string()),
         run: event.run.map(|id| id.to_string()),

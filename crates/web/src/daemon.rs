@@ -8,6 +8,7 @@ use kugetsu_api::endpoints;
 use kugetsu_api::gc::{GcObject, GcRequest};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::status::{HealthObject, StatusObject};
+use kugetsu_domain::text::rfc3339;
 use kugetsu_engine::home::quarantine;
 use kugetsu_engine::{gc, queries};
 use kugetsu_process::Tracking;
@@ -36,7 +37,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         home: app.engine.home().path().display().to_string(),
-        started_at: app.engine.started_at().to_string(),
+        started_at: rfc3339(app.engine.started_at()),
         running: status.running as u64,
         places_taken: status.slots_in_use as u64,
         places: status.slots as u64,

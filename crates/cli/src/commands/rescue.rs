@@ -131,7 +131,7 @@ pub(crate) async fn run(home: &Home, arguments: Rescue) -> Result<Exit, Failure>
             } else {
                 let RescueObject { issue, reference, .. } = rescue;
                 ui::line(format!("{issue} {reference}"));
-                ui::line(format!("  rescued  {}", rescue.at));
+                ui::line(format!("  rescued  {}", format::local_time(&rescue.at)));
                 ui::line(format!("  reason   {}", rescue.why));
                 ui::line(format!("  commit   {}", rescue.commit));
                 ui::line(format!("  changed  {}", counted(rescue.files, "file")));

@@ -35,6 +35,7 @@ mod server;
 mod settings;
 mod start;
 mod terminal;
+mod times;
 mod unfinished;
 mod waiting;
 mod world;

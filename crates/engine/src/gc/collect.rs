@@ -10,6 +10,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::PrLink;
 use kugetsu_domain::pull_request::PrState;
 use kugetsu_domain::task::TaskState;
+use kugetsu_domain::text::rfc3339;
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
 use super::inventory::{self, Category, Inventory};
@@ -190,5 +191,5 @@ fn storage_object(inventory: &Inventory) -> StorageObject {
     let sizes = inventory.sizes.iter();
     let kinds =
         sizes.map(|size| StorageSize { kind: size.category.name().to_owned(), bytes: size.bytes, count: size.count });
-    StorageObject { measured_at: inventory.at.to_string(), total_bytes: inventory.total(), kinds: kinds.collect() }
+    StorageObject { measured_at: rfc3339(inventory.at), total_bytes: inventory.total(), kinds: kinds.collect() }
 }
