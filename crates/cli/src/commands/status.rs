@@ -56,15 +56,19 @@ struct StatusJson {
 }
 
 pub(crate) async fn run(home: &Home, arguments: Status) -> Result<Exit, Failure> {
+    // Alone, because it may start the daemon.
     let status = connect::call(home, &endpoints::STATUS, &NoFields {}).await?;
-    let issues = connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}).await?;
     let height = if arguments.json { None } else { ui::height() };
     let max = height.map_or(LISTED_MAX, |height| height.saturating_sub(OTHER_LINES).max(LISTED_MIN));
-    let mut attention = newest(home, ATTENTION, max).await?;
+    let (issues, mut attention, mut open, queued, mut ended) = tokio::try_join!(
+        connect::call(home, &endpoints::COUNT_ISSUES, &NoFields {}),
+        newest(home, ATTENTION, max),
+        newest(home, &[TaskState::Running], max),
+        newest(home, &[TaskState::Queued], max),
+        newest(home, ENDED, max),
+    )?;
     // Running issues are shown even if the queue is long.
-    let mut open = newest(home, &[TaskState::Running], max).await?;
-    open.extend(newest(home, &[TaskState::Queued], max).await?);
-    let mut ended = newest(home, ENDED, max).await?;
+    open.extend(queued);
     // No group hides the others.
     attention.truncate((max / 2).max(max.saturating_sub(open.len() + ended.len())));
     open.truncate((max / 3).max(max.saturating_sub(attention.len() + ended.len())));
