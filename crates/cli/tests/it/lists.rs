@@ -175,6 +175,9 @@ fn task_that_cannot_start_says_why_everywhere() {
         let text = world.run(&command);
         assert!(text.contains("waits until local/demo#1 is done, which is failed"), "{command:?}: {text}");
     }
+    let why = world.run(["why", "local/demo#2"]);
+    assert!(why.contains("waits until local/demo#1 is done, which is failed"), "{why}");
+    assert!(why.contains("`kugetsu why local/demo#1`"), "{why}");
     world.run(["config", "set", "agents.max", "0"]);
     let output = world.try_in(repository.path(), ["start", ".", "next"]);
     assert!(shown(&output).contains("no task starts while agents.max is 0"), "{}", shown(&output));
@@ -184,9 +187,11 @@ fn task_that_cannot_start_says_why_everywhere() {
 fn listed_positions_follow_priorities() {
     let world = World::new();
     let repository = paused(&world);
-    for priority in ["0", "5", "0", "5"] {
-        world.run_in(repository.path(), ["start", ".", "job", "--priority", priority]);
-    }
+    let started = ["0", "5", "0", "5"].map(|priority| {
+        let text = world.run_in(repository.path(), ["start", ".", "job", "--priority", priority, "--json"]);
+        serde_json::from_str::<Value>(&text).unwrap()["place"].as_u64().unwrap()
+    });
+    assert_eq!(started, [0, 0, 2, 1], "each when it was queued");
     let places = |args: &[&str]| {
         let mut rows = world.json(args).as_array().unwrap().clone();
         rows.sort_by_key(|row| row["issue"].to_string());

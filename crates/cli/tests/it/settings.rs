@@ -250,6 +250,14 @@ fn every_command_warns_about_broken_settings() {
         &["why", "local/demo#1"],
         &["logs", "local/demo#1"],
         &["status"],
+        &["diff", "local/demo#1"],
+        &["path", "local/demo#1"],
+        &["push", "local/demo#1"],
+        &["queue", "show", "local/demo#1"],
+        &["queue", "clean"],
+        &["rescue", "list"],
+        &["repo", "list"],
+        &["daemon", "status"],
     ] {
         let text = shown(&world.try_in(repository.path(), arguments));
         assert_eq!(text.matches("the last valid settings stay in effect").count(), 1, "{arguments:?}: {text}");
