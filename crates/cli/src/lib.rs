@@ -11,6 +11,7 @@ mod connect;
 mod daemon;
 mod db_file;
 mod doctor;
+mod editor;
 mod entry;
 mod env_files;
 mod exit;

@@ -1,11 +1,11 @@
 //! The message of a task: arguments, stdin, or a file in the user's editor.
 
 use std::env;
-use std::io::Write;
 
 use kugetsu_domain::text::counted;
 use tempfile::NamedTempFile;
 
+use crate::editor::{Editor, draft};
 use crate::failure::Failure;
 use crate::ui;
 
@@ -89,17 +89,14 @@ impl Message {
 
 /// Opens the user's editor. Returns `None` if the environment names none.
 fn edit(subject: &str) -> Result<Option<Message>, Failure> {
-    let Some(editor) = ui::editor() else { return Ok(None) };
-    let failed = |error: std::io::Error| Failure::new(format!("could not create a file for the message: {error}"));
-    let mut file = tempfile::Builder::new().prefix("kugetsu-").suffix(".md").tempfile().map_err(failed)?;
-    write!(file, "\n{SCISSORS}\n# Write the message for {subject} above this line. An empty message queues nothing.\n")
-        .map_err(failed)?;
-    if let Err(failure) = ui::open_editor(&editor, file.path()) {
-        return Err(Failure { message: format!("{}; queued nothing", failure.message), ..failure });
-    }
-    // Some editors write another file and rename it, so read the path and not the open file.
-    let text = std::fs::read_to_string(file.path())
-        .map_err(|error| Failure::new(format!("could not read the message from {}: {error}", file.path().display())))?;
+    let Some(editor) = Editor::from_environment() else { return Ok(None) };
+    let content =
+        format!("\n{SCISSORS}\n# Write the message for {subject} above this line. An empty message queues nothing.\n");
+    let file = draft("kugetsu-", ".md", &content)
+        .map_err(|error| Failure::new(format!("could not create a file for the message: {error}")))?;
+    let text = editor
+        .edit(&file)
+        .map_err(|failure| Failure { message: format!("{}; queued nothing", failure.message), ..failure })?;
     let text = text.split(SCISSORS).next().unwrap_or_default().trim().to_owned();
     if text.is_empty() {
         return Err(Failure::needs_person("the message is empty; queued nothing"));

@@ -1,4 +1,4 @@
-//! The terminal: the only file that prints, prompts, reads stdin and opens the editor. Results go to stdout, everything else to stderr.
+//! The terminal: the only file that prints, prompts and reads stdin. Results go to stdout, everything else to stderr.
 //!
 //! Much of the printed text comes from agents, repositories and servers. Every text is sanitized here, so that it cannot
 //! control the terminal, and colors are added afterwards.
@@ -7,12 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::path::Path;
-use std::process::{self, Command};
+use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -288,27 +286,6 @@ pub(crate) fn read_stdin(what: &str, max: u64) -> Result<String, Failure> {
         Failure::usage(format!("the {what} on stdin is not valid UTF-8"))
             .hint("convert it first, for example with `iconv -f latin1 -t utf-8`")
     })
-}
-
-/// The value of `VISUAL`, or else of `EDITOR`; `None` if neither is set.
-pub(crate) fn editor() -> Option<OsString> {
-    ["VISUAL", "EDITOR"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty())
-}
-
-/// Opens a file in `editor` and waits until it is closed.
-///
-/// # Errors
-/// The editor could not be started, or failed.
-pub(crate) fn open_editor(editor: &OsString, path: &Path) -> Result<(), Failure> {
-    let shown = editor.to_string_lossy().into_owned();
-    // As git does: the variable may contain options, so a shell splits it.
-    let mut script = editor.clone();
-    script.push(" \"$@\"");
-    match Command::new("sh").arg("-c").arg(script).arg(editor).arg(path).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::new(format!("the editor {shown} failed ({status})"))),
-        Err(error) => Err(Failure::new(format!("could not start the editor {shown}: {error}"))),
-    }
 }
 
 /// The text without anything that controls a terminal. Control characters and those that change the direction of text

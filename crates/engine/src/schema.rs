@@ -300,7 +300,7 @@ fn optional_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 
 fn parse_length<E: Error>(text: &str) -> Result<Duration, E> {
     const MAX: Duration = Duration::from_secs(365 * 86_400);
-    let length = duration::parse(text).filter(|length| !length.is_zero() && *length <= MAX);
+    let length = duration::parse(text).ok().filter(|length| !length.is_zero() && *length <= MAX);
     length.ok_or_else(|| E::custom("not a duration from 1s to 365d"))
 }
 

@@ -8,6 +8,7 @@ use crate::config::edit;
 use crate::config::layer::{ConfigError, Origin, renamed};
 use crate::config::load::{Loaded, load, own_environment};
 use crate::config::schema::{self, Key};
+use crate::editor::{Editor, draft};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, setup, ui};
@@ -169,17 +170,14 @@ async fn edit_file(home: &Home) -> Result<(), Failure> {
         return Err(Failure::needs_person("an editor needs a terminal")
             .hint(format!("edit {}, or use `kugetsu config set`", path.display())));
     }
-    let editor = ui::editor().ok_or_else(|| {
+    let editor = Editor::from_environment().ok_or_else(|| {
         Failure::new("neither VISUAL nor EDITOR is set").hint(format!("set one of them, or edit {}", path.display()))
     })?;
     let failed = |error: std::io::Error| Failure::new(format!("could not copy {}: {error}", path.display()));
     let before = edit::read(home).map_err(failed)?;
-    let copy = tempfile::Builder::new().prefix("config-").suffix(".toml").tempfile().map_err(failed)?;
-    std::fs::write(copy.path(), &before).map_err(failed)?;
+    let copy = draft("config-", ".toml", &before).map_err(failed)?;
     loop {
-        ui::open_editor(&editor, copy.path())?;
-        // Some editors write another file and rename it, so read the path and not the open file.
-        let after = std::fs::read_to_string(copy.path()).map_err(failed)?;
+        let after = editor.edit(&copy)?;
         if after == before {
             ui::line("changed nothing");
             return Ok(());

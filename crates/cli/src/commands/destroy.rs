@@ -49,7 +49,7 @@ pub(crate) struct Destroy {
     #[arg(long, conflicts_with = "references")]
     done: bool,
     /// All issues whose latest task ended longer ago than this, such as 7d. With --merged or --done, only those of them.
-    #[arg(long, value_name = "TIME", value_parser = age, conflicts_with = "references")]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "references")]
     older_than: Option<Duration>,
     /// Do not ask for confirmation if there is no work to lose.
     #[arg(short, long)]
@@ -66,10 +66,6 @@ pub(crate) struct Destroy {
     /// Print the result as JSON; an array unless one issue was named.
     #[arg(long)]
     json: bool,
-}
-
-fn age(typed: &str) -> Result<Duration, String> {
-    duration::parse(typed).ok_or_else(|| "expected a duration such as 12h or 7d".to_owned())
 }
 
 pub(crate) async fn run(home: &Home, arguments: Destroy) -> Result<Exit, Failure> {

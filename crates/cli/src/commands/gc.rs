@@ -30,21 +30,17 @@ pub(crate) struct Gc {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Also remove rescues that are older than this, such as 180d; defaults to the setting gc.rescues.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     rescues_older_than: Option<Duration>,
     /// Also remove quarantined files that are older than this; defaults to the setting gc.quarantine.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     quarantine_older_than: Option<Duration>,
     /// Remove mirrors that have been unused for longer than this; defaults to the setting gc.mirrors.
-    #[arg(long, value_name = "TIME", value_parser = age)]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     mirrors_older_than: Option<Duration>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn age(typed: &str) -> Result<Duration, String> {
-    duration::parse(typed).ok_or_else(|| "expected a duration such as 12h or 90d".to_owned())
 }
 
 pub(crate) async fn run(home: &Home, arguments: Gc) -> Result<Exit, Failure> {

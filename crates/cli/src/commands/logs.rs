@@ -46,10 +46,10 @@ pub(crate) struct Logs {
 }
 
 fn since(typed: &str) -> Result<Timestamp, String> {
-    if let Some(age) = duration::parse(typed) {
-        return Timestamp::now().checked_sub(age).map_err(|error| error.to_string());
+    match duration::parse(typed) {
+        Ok(age) => Timestamp::now().checked_sub(age).map_err(|error| error.to_string()),
+        Err(error) => typed.parse().map_err(|_| format!("{error}, or a time such as 2026-11-28T12:00:00Z")),
     }
-    typed.parse().map_err(|_| "expected a duration such as 30m, or a time such as 2026-11-28T12:00:00Z".to_owned())
 }
 
 pub(crate) async fn run(home: &Home, arguments: Logs) -> Result<Exit, Failure> {

@@ -71,8 +71,8 @@ Examples:
   kugetsu queue clean --older-than 30d")]
     Clean {
         /// Minimum age of deleted tasks; defaults to the setting queue.keep.
-        #[arg(long, value_name = "TIME")]
-        older_than: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+        older_than: Option<Duration>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -150,8 +150,7 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         Action::Move(arguments) => return move_tasks(home, arguments).await,
         Action::Retry(several) => return change_all(home, &endpoints::RETRY_TASK, several).await,
         Action::Clean { older_than, json } => {
-            let age = older_than.as_deref().map(age).transpose()?;
-            let request = CleanRequest { older_than_seconds: age.map(|age| age.as_secs()) };
+            let request = CleanRequest { older_than_seconds: older_than.map(|age| age.as_secs()) };
             let cleaned = connect::call_once(home, &endpoints::CLEAN_TASKS, &request).await?;
             if json {
                 ui::json(&cleaned)?;
@@ -161,11 +160,6 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
         }
     }
     Ok(Exit::Done)
-}
-
-fn age(typed: &str) -> Result<Duration, Failure> {
-    let age = duration::parse(typed);
-    age.ok_or_else(|| Failure::usage(format!("--older-than: {typed:?} is not a duration; write it as 90s, 10m or 1h")))
 }
 
 async fn change_all(
