@@ -52,3 +52,17 @@ pub(crate) fn draft(prefix: &str, suffix: &str, content: &str) -> io::Result<Nam
     std::fs::write(file.path(), content)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn editor_may_have_options_and_replace_the_file() {
+        let draft = draft("draft-", ".txt", "old").unwrap();
+        let replace = Editor(r#"sh -c 'echo new > "$1.x" && mv "$1.x" "$1"' sh"#.into());
+        assert_eq!(replace.edit(&draft).unwrap(), "new\n");
+        let failed = Editor("false".into()).edit(&draft).unwrap_err();
+        assert!(failed.message.starts_with("the editor false failed"), "{}", failed.message);
+    }
+}

@@ -1,4 +1,4 @@
-//! Text for messages: numbers with nouns, times, and words quoted for a shell.
+//! Text for messages: numbers with nouns, times, and quoting for a shell.
 
 use jiff::Timestamp;
 

@@ -183,24 +183,27 @@ fn task_that_cannot_start_says_why_everywhere() {
     assert!(shown(&output).contains("no task starts while agents.max is 0"), "{}", shown(&output));
 }
 
+/// The number of tasks ahead of one.
+fn position(task: &Value) -> u64 {
+    task["place"].as_u64().unwrap()
+}
+
 #[test]
 fn listed_positions_follow_priorities() {
     let world = World::new();
     let repository = paused(&world);
     let started = ["0", "5", "0", "5"].map(|priority| {
         let text = world.run_in(repository.path(), ["start", ".", "job", "--priority", priority, "--json"]);
-        serde_json::from_str::<Value>(&text).unwrap()["place"].as_u64().unwrap()
+        position(&serde_json::from_str(&text).unwrap())
     });
     assert_eq!(started, [0, 0, 2, 1], "each when it was queued");
     let places = |args: &[&str]| {
         let mut rows = world.json(args).as_array().unwrap().clone();
         rows.sort_by_key(|row| row["issue"].to_string());
-        rows.iter().map(|row| row["place"].as_u64().unwrap()).collect::<Vec<_>>()
+        rows.iter().map(position).collect::<Vec<_>>()
     };
     let shown: Vec<u64> = (1..=4)
-        .map(|number| {
-            world.json(["queue", "show", &format!("local/demo#{number}"), "--json"])["place"].as_u64().unwrap()
-        })
+        .map(|number| position(&world.json(["queue", "show", &format!("local/demo#{number}"), "--json"])))
         .collect();
     assert_eq!(shown, [2, 0, 3, 1]);
     assert_eq!(places(&["queue", "list", "--json"]), shown);
