@@ -47,6 +47,12 @@ pub(crate) trait Driver: fmt::Debug + Send + Sync {
     /// See [`Store::clean`](crate::store::Store::clean).
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned>;
 
+    /// See [`Store::ended_runs`](crate::store::Store::ended_runs).
+    fn ended_runs(&self) -> Reply<'_, Vec<(RunId, Timestamp)>>;
+
+    /// See [`Store::expire_runs`](crate::store::Store::expire_runs).
+    fn expire_runs(&self, runs: Vec<RunId>) -> Reply<'_, ()>;
+
     /// See [`Store::expired_runs`](crate::store::Store::expired_runs).
     fn expired_runs(&self) -> Reply<'_, Vec<RunId>>;
 

@@ -145,6 +145,14 @@ impl Driver for Fused {
         self.read(move |driver| driver.clean(before))
     }
 
+    fn ended_runs(&self) -> Reply<'_, Vec<(RunId, Timestamp)>> {
+        self.read(|driver| driver.ended_runs())
+    }
+
+    fn expire_runs(&self, runs: Vec<RunId>) -> Reply<'_, ()> {
+        self.read(move |driver| driver.expire_runs(runs))
+    }
+
     fn expired_runs(&self) -> Reply<'_, Vec<RunId>> {
         self.read(|driver| driver.expired_runs())
     }

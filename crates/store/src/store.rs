@@ -134,6 +134,18 @@ impl Store {
         self.driver.clean(before).await
     }
 
+    /// Returns the runs whose tasks have ended and whose directories have not [expired](Self::expired_runs), with the times when
+    /// they ended.
+    pub async fn ended_runs(&self) -> Result<Vec<(RunId, Timestamp)>, StoreError> {
+        self.driver.ended_runs().await
+    }
+
+    /// Makes the directories of these runs [expired](Self::expired_runs), except those whose tasks have not ended. Tasks and
+    /// events stay.
+    pub async fn expire_runs(&self, runs: Vec<RunId>) -> Result<(), StoreError> {
+        self.driver.expire_runs(runs).await
+    }
+
     /// Returns the runs whose directories are to be removed, until [`runs_removed`](Self::runs_removed).
     pub async fn expired_runs(&self) -> Result<Vec<RunId>, StoreError> {
         self.driver.expired_runs().await

@@ -13,10 +13,9 @@ use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::rfc3339;
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
 
-use super::inventory::{self, Category, Inventory};
+use super::inventory::{self, Category, Inventory, Target};
 use super::plan::{Limits, Plan, Removal, plan};
-
-use super::{history, removal};
+use super::removal;
 use crate::engine::Engine;
 use crate::problems::{internal, store_failed};
 use crate::sizes::{self, Sizes};
@@ -57,14 +56,14 @@ pub async fn collect(engine: &Engine, request: &GcRequest) -> Result<GcObject, P
         *count += found.count;
         *bytes += found.bytes;
     };
-    // Runs first: one statement of the database removes them up to a time.
-    let runs = removals.iter().filter(|removal| removal.item.category == Category::Runs);
-    let aged = limits.history.map(|age| history::before(engine.now(), age));
-    if let Some(until) = runs.map(|removal| removal.item.last_used).chain(aged).max() {
-        match removal::remove_history(engine, until).await {
-            Ok(found) => add(Category::Runs, found),
-            Err(error) => object.kept.push(kept("runs", &error)),
-        }
+    // All runs at once: the database marks them, then their directories are removed.
+    let runs = removals.iter().filter_map(|removal| match removal.item.target {
+        Target::Run(run) => Some(run),
+        _ => None,
+    });
+    match removal::remove_runs(engine, runs.collect(), limits.history).await {
+        Ok(found) => add(Category::Runs, found),
+        Err(error) => object.kept.push(kept("runs", &error)),
     }
     for removal in removals.iter().filter(|removal| removal.item.category != Category::Runs) {
         match removal::remove(engine, &removal.item).await {

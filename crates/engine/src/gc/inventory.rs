@@ -1,9 +1,9 @@
 //! The contents of the home: the size by category, and the items that may be removed one by one.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::home::quarantine;
 use crate::home::unknown::list;
 use crate::home::used_numbers::references;
-use crate::problems::{internal, problem};
+use crate::problems::{internal, problem, store_failed};
 use crate::queries::repos::stored;
 use crate::repositories;
 use crate::runners::lock::is_alive;
@@ -31,9 +31,6 @@ const RESCUES: &str = "refs/kugetsu/rescue/";
 const RESCUE_FILES: &str = "rescue-files";
 /// In the name of a directory with the damaged parts of a mirror.
 const DAMAGED: &str = ".damaged-";
-
-/// The runner of a directory that was made longer ago than this has taken its lock.
-const SETTLED: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Category {
@@ -95,8 +92,8 @@ pub(crate) struct Size {
 /// The thing to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// The directory of a run, with all that is older.
-    Run,
+    /// The directory of a run.
+    Run(RunId),
     Mirror(Repo),
     Rescue {
         repo: Repo,
@@ -135,7 +132,8 @@ impl Inventory {
 /// The database or a directory cannot be read. One mirror that cannot be read is left out with a warning.
 pub(crate) async fn take(engine: &Engine, with_rescues: bool) -> Result<Inventory, Problem> {
     let (home, at) = (engine.home().clone(), engine.now());
-    let files = tokio::task::spawn_blocking(move || walk(&home)).await.map_err(internal)?;
+    let ended = engine.store().ended_runs().await.map_err(store_failed)?.into_iter().collect();
+    let files = tokio::task::spawn_blocking(move || walk(&home, &ended)).await.map_err(internal)?;
     let (sizes, mut items) = files.map_err(|error| internal(format!("could not list the home: {error}")))?;
     for repo in stored(engine).await? {
         match of_mirror(engine, &repo, with_rescues).await {
@@ -177,8 +175,8 @@ async fn of_mirror(engine: &Engine, repo: &Repo, with_rescues: bool) -> Result<V
     Ok(items)
 }
 
-/// Measures the home, and lists runs and what was set aside.
-fn walk(home: &Home) -> io::Result<(Vec<Size>, Vec<Item>)> {
+/// Measures the home, and lists the runs that have `ended` and what was set aside.
+fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<(Vec<Size>, Vec<Item>)> {
     let mut sizes: Vec<Size> = Category::ALL.map(|category| Size { category, bytes: 0, count: 0 }).to_vec();
     let mut items = Vec::new();
     let mut add = |category: Category, bytes: u64, count: u64| {
@@ -248,18 +246,14 @@ fn walk(home: &Home) -> io::Result<(Vec<Size>, Vec<Item>)> {
             false => add(Category::Database, size(&path), 0),
         }
     }
-    let long_ago = Timestamp::try_from(SystemTime::now() - SETTLED).unwrap_or(Timestamp::MIN);
     for name in list(&home.runs())? {
-        let path = home.runs().join(&name);
-        let bytes = size(&path);
+        let bytes = size(&home.runs().join(&name));
         add(Category::Runs, bytes, 1);
         let Ok(run) = name.parse::<RunId>() else { continue };
-        let run = home.run(run);
-        let last_used = modified(run.path()).max(modified(&run.records()));
-        // To try the lock is to hold it for a moment, in which no runner could take it.
-        let is_new = modified(run.path()) > long_ago;
-        let in_use = is_new || is_alive(&run);
-        items.push(Item { category: Category::Runs, name, bytes, last_used, in_use, target: Target::Run });
+        // The others are in use, or the database does not know them.
+        let Some(last_used) = ended.get(&run).copied() else { continue };
+        let in_use = is_alive(&home.run(run));
+        items.push(Item { category: Category::Runs, name, bytes, last_used, in_use, target: Target::Run(run) });
     }
     Ok((sizes, items))
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kugetsu_api::discard::discard;
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::ids::RunId;
 use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue;
 use kugetsu_store::query::IssueFilter;
@@ -24,9 +26,14 @@ pub(super) struct Freed {
     pub(super) bytes: u64,
 }
 
-/// Removes the directories of all runs that ended at the latest at this time.
-pub(super) async fn remove_history(engine: &Engine, until: Timestamp) -> Result<Freed, Problem> {
-    let before = until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(until);
+/// Removes the directories of these runs, and the tasks and events that are older than `history`.
+pub(super) async fn remove_runs(
+    engine: &Engine,
+    runs: Vec<RunId>,
+    history: Option<Duration>,
+) -> Result<Freed, Problem> {
+    engine.store().expire_runs(runs).await.map_err(store_failed)?;
+    let before = history.map_or(Timestamp::MIN, |age| history::before(engine.now(), age));
     let removed = history::clean_before(engine, before).await?;
     Ok(Freed { count: removed.runs, bytes: removed.bytes })
 }
@@ -37,7 +44,7 @@ pub(super) async fn remove_history(engine: &Engine, until: Timestamp) -> Result<
 /// It cannot be removed, or it is in use by now.
 pub(super) async fn remove(engine: &Engine, item: &Item) -> Result<Freed, Problem> {
     match &item.target {
-        Target::Run => return Ok(Freed { count: 0, bytes: 0 }),
+        Target::Run(_) => return Ok(Freed { count: 0, bytes: 0 }),
         Target::Mirror(repo) => remove_mirror(engine, repo).await?,
         Target::Rescue { repo, reference } => {
             let mirror = open(engine, repo).await?;
@@ -105,7 +112,7 @@ async fn remove_set_aside(engine: &Engine, path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Combines the packs of mirrors that no run is using. Returns a line for each for the log.
+/// Combines the packs of mirrors that no run is using, and logs each.
 pub(super) async fn combine_packs(engine: &Engine) -> Result<(), Problem> {
     let running = engine.store().issues(IssueFilter::Running, usize::MAX).await.map_err(store_failed)?.issues;
     for repo in stored(engine).await? {

@@ -1,14 +1,18 @@
 //! The daily gc removes what nothing uses, and nothing else.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kugetsu_api::gc::GcRequest;
+use kugetsu_api::gc::{GcObject, GcRequest};
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::gc;
+use kugetsu_store::query::{ViewFilter, ViewQuery};
 use kugetsu_store::view::Repo;
+use kugetsu_store::write::Precondition;
 use kugetsu_testkit::Repository;
 
 use crate::files::mirror;
@@ -105,4 +109,45 @@ async fn a_restarted_daemon_knows_the_last_sizes_and_measures_again_only_when_it
         .until("another measurement", async || gc::storage(&daemon.engine).filter(|storage| *storage != first))
         .await;
     assert!(third.total_bytes >= first.total_bytes + (1 << 20), "{first:?} {third:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gc_for_the_size_removes_directories_of_ended_runs_and_keeps_tasks_and_events() {
+    let world = World::new(3).await;
+    world.change_settings(|settings| {
+        settings.gc.daily = false;
+        settings.gc.max_size = Some(0);
+        settings.queue.keep = Duration::from_hours(24 * 365);
+        // The watchdog leaves the last run alone.
+        settings.run.timeout = Duration::from_hours(24 * 365);
+    });
+    let daemon = world.daemon();
+    for number in [1, 2] {
+        daemon.start(number, "done").await;
+        daemon.settled(number).await;
+        daemon.enqueue(number, TaskKind::Continue, "done", Precondition::Any).await;
+        daemon.settled(number).await;
+    }
+    daemon.start(3, "stuck").await;
+    let started = async || (world.machine.started_runs().len() == 5).then_some(());
+    daemon.until("the start of the last run", started).await;
+    let runs: Vec<_> = world.machine.started_runs().into_iter().map(|(run, _)| run).collect();
+    let exists = || runs.iter().map(|run| world.home.run(*run).path().exists()).collect::<Vec<_>>();
+    // Older than a day by the database, and new by the times of the files.
+    let later = daemon.engine.clock().now() + SignedDuration::from_hours(48);
+    daemon.set_time(later);
+    let tasks = async || daemon.store.views(ViewQuery::new(ViewFilter::All)).await.unwrap().views;
+    let events = async || daemon.store.events_after(None, 0, 1000).await.unwrap();
+    let (tasks_before, events_before) = (tasks().await, events().await);
+
+    let dry = gc::collect(&daemon.engine, &GcRequest { dry_run: true, ..GcRequest::default() }).await.unwrap();
+    assert_eq!(exists(), [true; 5], "{dry:?}");
+    let names = |object: &GcObject| object.items.iter().map(|item| item.name.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&dry), runs[..4].iter().map(ToString::to_string).collect(), "{dry:?}");
+    assert!(dry.items.iter().all(|item| item.age_seconds >= 48 * 3600), "{dry:?}");
+    let done = gc::collect(&daemon.engine, &GcRequest::default()).await.unwrap();
+    assert_eq!(names(&done), names(&dry));
+    assert_eq!(exists(), [false, false, false, false, true], "{done:?}");
+    assert_eq!(done.freed.iter().map(|size| (size.kind.as_str(), size.count)).collect::<Vec<_>>(), [("runs", 4)]);
+    assert_eq!((tasks().await, events().await), (tasks_before, events_before));
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kugetsu_domain::ids::RunId;
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use super::read::{delegated, reported, stuck};
 use super::row::{self, Columns};
@@ -43,11 +43,20 @@ const DELETE_RUNS: &str =
 
 const DELETE_TASKS: &str = concat!("DELETE FROM tasks WHERE ", old_tasks!());
 
-/// The directories of runs of tasks that have ended.
-const EXPIRE_RUNS: &str = "\
-    UPDATE runs SET has_files = 0 WHERE has_files = 1 AND ended_at < ? AND state NOT IN ('starting', 'working') \
-        AND task NOT IN (SELECT id FROM tasks INDEXED BY tasks_live WHERE state IN ('queued', 'running')) \
-    RETURNING id";
+/// The condition for runs whose directories may be removed: their tasks have ended.
+macro_rules! ended_runs {
+    () => {
+        "has_files = 1 AND ended_at IS NOT NULL AND state NOT IN ('starting', 'working') \
+         AND task NOT IN (SELECT id FROM tasks INDEXED BY tasks_live WHERE state IN ('queued', 'running'))"
+    };
+}
+
+const ENDED_RUNS: &str = concat!("SELECT id, ended_at FROM runs WHERE ", ended_runs!());
+
+const EXPIRE_RUN: &str = concat!("UPDATE runs SET has_files = 0 WHERE id = ? AND ", ended_runs!(), " RETURNING id");
+
+const EXPIRE_RUNS: &str =
+    concat!("UPDATE runs SET has_files = 0 WHERE ended_at < ? AND ", ended_runs!(), " RETURNING id");
 
 /// The newest event is kept: numbers continue from it.
 const DELETE_EVENTS: &str = "\
@@ -59,11 +68,11 @@ pub(super) fn clean(connection: &Connection, before: Timestamp) -> Result<Cleane
     let given_up = "DELETE FROM effects WHERE state = 'failed' AND created_at < ?";
     connection.execute(given_up, [before.as_millisecond()])?;
     let mut cleaned = Cleaned::default();
-    expire(connection, EXPIRE_RUNS, before, &mut cleaned.runs)?;
+    expire(connection, EXPIRE_RUNS, before.as_millisecond(), &mut cleaned.runs)?;
     cleaned.events = connection.execute(DELETE_EVENTS, [before.as_millisecond()])? as u64;
     // A task of the coordinator goes first, then the reports on it.
     loop {
-        expire(connection, DELETE_RUNS, before, &mut Vec::new())?;
+        expire(connection, DELETE_RUNS, before.as_millisecond(), &mut Vec::new())?;
         match connection.execute(DELETE_TASKS, [before.as_millisecond()])? {
             0 => return Ok(cleaned),
             tasks => cleaned.tasks += tasks as u64,
@@ -75,11 +84,11 @@ pub(super) fn clean(connection: &Connection, before: Timestamp) -> Result<Cleane
 fn expire(
     connection: &Connection,
     statement: &str,
-    before: Timestamp,
+    parameter: impl ToSql,
     expired: &mut Vec<RunId>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(statement)?;
-    let mut rows = statement.query([before.as_millisecond()])?;
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query([parameter])?;
     while let Some(found) = rows.next()? {
         // The directory of a run with a damaged identifier is left alone.
         if let Some(run) = row::unless_damaged(Columns::of("run", found).parsed::<RunId>())? {
@@ -90,6 +99,25 @@ fn expire(
         }
     }
     Ok(())
+}
+
+/// Marks the directories of these runs for removal, in the current transaction, and changes nothing else. Those of tasks that
+/// have not ended stay.
+pub(super) fn expire_runs(connection: &Connection, runs: &[RunId]) -> Result<(), StoreError> {
+    runs.iter().try_for_each(|run| expire(connection, EXPIRE_RUN, run.to_string(), &mut Vec::new()))
+}
+
+/// Returns the runs whose directories may be removed, with the times when they ended.
+pub(super) fn ended_runs(connection: &Connection) -> Result<Vec<(RunId, Timestamp)>, StoreError> {
+    let mut statement = connection.prepare(ENDED_RUNS)?;
+    let mut rows = statement.query([])?;
+    let mut runs = Vec::new();
+    while let Some(found) = rows.next()? {
+        let mut columns = Columns::of("run", found);
+        let run = columns.parsed().and_then(|run| Ok((run, columns.time()?)));
+        runs.extend(row::unless_damaged(run)?);
+    }
+    Ok(runs)
 }
 
 /// Returns the runs whose directories are to be removed.

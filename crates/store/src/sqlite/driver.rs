@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::backup::copy_to;
-use super::clean::{expired_runs, forget_expired};
+use super::clean::{ended_runs, expire_runs, expired_runs, forget_expired};
 use super::home::{directories, home, set_home, unknown_runs};
 use super::readers::Readers;
 use super::recover::add_missing_effects;
@@ -168,6 +168,14 @@ impl Driver for Sqlite {
 
     fn clean(&self, before: Timestamp) -> Reply<'_, Cleaned> {
         self.request(|reply| Request::Clean(before, reply))
+    }
+
+    fn ended_runs(&self) -> Reply<'_, Vec<(RunId, Timestamp)>> {
+        self.readers.query(ended_runs)
+    }
+
+    fn expire_runs(&self, runs: Vec<RunId>) -> Reply<'_, ()> {
+        self.change(move |connection| expire_runs(connection, &runs))
     }
 
     fn expired_runs(&self) -> Reply<'_, Vec<RunId>> {

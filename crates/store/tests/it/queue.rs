@@ -143,6 +143,27 @@ async fn clean_deletes_old_tasks_and_events_but_not_the_latest() {
 }
 
 #[tokio::test]
+async fn expiring_runs_keeps_their_tasks_and_events_and_the_files_of_live_tasks() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let ended = world.work(issue.id, task).await;
+    world.finish(ended, Verdict::Failed).await;
+    let next = world.enqueue(continue_work(1)).await.issue.tasks[0].id;
+    let live = world.work(issue.id, next).await;
+    let store = world.store();
+    let (tasks, events) = (world.tasks(ViewFilter::All).await, store.events_after(None, 0, 99).await.unwrap());
+
+    let found = store.ended_runs().await.unwrap();
+    assert_eq!(found.iter().map(|(run, _)| *run).collect::<Vec<_>>(), [ended.run]);
+    store.expire_runs(vec![ended.run, live.run]).await.unwrap();
+    assert_eq!(store.expired_runs().await.unwrap(), [ended.run]);
+    assert_eq!(store.ended_runs().await.unwrap(), []);
+    assert_eq!(world.tasks(ViewFilter::All).await, tasks);
+    assert_eq!(store.events_after(None, 0, 99).await.unwrap(), events);
+    assert!(store.has_run(ended.run).await.unwrap());
+}
+
+#[tokio::test]
 async fn clean_shrinks_the_file_and_numbers_continue() {
     let mut world = World::new().await;
     for number in 1..=40 {
