@@ -80,13 +80,22 @@ impl Field {
         match (kind.as_str().or_else(|| kind[0].as_str()), self.schema["format"].as_str()) {
             (_, Some("duration")) => "a duration from 1s to 365d, such as `90s`, `10m` or `1h30m`".to_owned(),
             (_, Some("path")) => "an absolute path".to_owned(),
-            (Some("integer"), _) => format!("an integer from 0 to {}", self.schema["maximum"]),
+            (Some("integer"), _) => {
+                let [min, max] = self.range();
+                format!("an integer from {min} to {max}")
+            }
             (Some("boolean"), _) => "`true` or `false`".to_owned(),
             (Some("array"), _) => "an array of strings".to_owned(),
             (Some("object"), _) => "a table of strings".to_owned(),
             _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),
             _ => "a string".to_owned(),
         }
+    }
+
+    /// The smallest and the largest valid integer.
+    fn range(&self) -> [u64; 2] {
+        let limit = |name: &str| self.schema[name].as_u64();
+        [limit("minimum").unwrap_or(0), limit("maximum").unwrap_or(u64::MAX)]
     }
 
     /// Validates a value. The error is the message.
@@ -98,7 +107,8 @@ impl Field {
             true => serde_json::from_value::<Entry>(config).is_ok(),
             false => serde_json::from_value::<Config>(config).is_ok(),
         };
-        let is_in_range = value.as_u64() <= self.schema["maximum"].as_u64().or(Some(u64::MAX));
+        let [min, max] = self.range();
+        let is_in_range = value.as_u64().is_none_or(|number| (min..=max).contains(&number));
         match (is_valid && is_in_range, is_entry) {
             (true, _) => Ok(()),
             (false, false) => Err(format!("{key} must be {}, not {value}", self.expected())),
@@ -238,6 +248,7 @@ mod tests {
             ("agents.max", "1000", "1001", "an integer from 0 to 1000, not \"1001\""),
             ("agents.max", "0", "-1", "an integer from 0 to 1000, not \"-1\""),
             ("agents.max", "3", "many", "an integer from 0 to 1000, not \"many\""),
+            ("gc.max_size", "1", "0", "an integer from 1 to 1073741824, not \"0\""),
             ("agent.permissions", "ask", "yes", "one of `allow`, `ask`, `refuse`, not \"yes\""),
             ("agent.default", "mine", " ", "a string that is not empty, not \" \""),
             ("destroy.check_pr", "false", "perhaps", "`true` or `false`, not \"perhaps\""),
