@@ -4,7 +4,7 @@
 //! (their marker, their cgroup) carries the directory's number, so that a copy never touches those of the original.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -67,14 +67,27 @@ pub struct LocationRecord {
 }
 
 impl LocationRecord {
-    /// Reads the file; `None` if it was never written, or if it is damaged.
-    pub fn read(home: &Home) -> Option<Self> {
+    /// Reads the file; `None` if no daemon has written it yet. An error is no `None`: such a home may be a copy, whose
+    /// sessions belong to its original.
+    ///
+    /// # Errors
+    /// The file cannot be read; with [`io::ErrorKind::InvalidData`], it contains something else.
+    pub fn read(home: &Home) -> io::Result<Option<Self>> {
         let file = home.location();
-        let metadata = fs::symlink_metadata(&file).ok()?;
-        if !metadata.is_file() || metadata.len() > LENGTH_MAX {
-            return None;
+        let metadata = match fs::symlink_metadata(&file) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a file"));
         }
-        serde_json::from_slice(&fs::read(&file).ok()?).ok()
+        let damaged = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        if metadata.len() > LENGTH_MAX {
+            return Err(damaged(format!("it has more than {LENGTH_MAX} bytes")));
+        }
+        let text = fs::read(&file)?;
+        serde_json::from_slice(&text).map(Some).map_err(|error| damaged(format!("it contains no location: {error}")))
     }
 
     /// Writes the file. A machine that dies meanwhile leaves the earlier one. Only the daemon writes it.
@@ -83,19 +96,25 @@ impl LocationRecord {
     /// The file cannot be written.
     pub fn write(&self, home: &Home) -> io::Result<()> {
         let part = home.path().join(".home.location.new");
-        fs::write(&part, serde_json::to_vec(self)?)?;
+        let mut file = fs::File::create(&part)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
         fs::rename(&part, home.location())
     }
 }
 
 /// Returns the path at which the home's daemon found it, if that is another one: the home was moved or copied since.
-pub fn earlier_path(home: &Home) -> Option<PathBuf> {
-    let recorded = LocationRecord::read(home)?.location.path;
+///
+/// # Errors
+/// The file with it cannot be read; see [`LocationRecord::read`].
+pub fn earlier_path(home: &Home) -> io::Result<Option<PathBuf>> {
+    let Some(record) = LocationRecord::read(home)? else { return Ok(None) };
+    let recorded = record.location.path;
     let is_here = |path: &Path| match (path.canonicalize(), home.path().canonicalize()) {
         (Ok(recorded), Ok(here)) => recorded == here,
         _ => path == home.path(),
     };
-    (!is_here(&recorded)).then_some(recorded)
+    Ok((!is_here(&recorded)).then_some(recorded))
 }
 
 #[cfg(test)]
@@ -108,14 +127,14 @@ mod tests {
         let root = directory.path().canonicalize().unwrap();
         let [old, new, copy] = ["old", "new", "copy"].map(|name| Home::new(root.join(name)));
         fs::create_dir(old.path()).unwrap();
-        assert_eq!(LocationRecord::read(&old), None);
+        assert_eq!(LocationRecord::read(&old).unwrap(), None);
         let location = Location::of(&old).unwrap();
         let record = LocationRecord { location: location.clone(), copied_at: None };
         record.write(&old).unwrap();
-        assert_eq!((LocationRecord::read(&old), earlier_path(&old)), (Some(record), None));
+        assert_eq!((LocationRecord::read(&old).unwrap(), earlier_path(&old).unwrap()), (Some(record), None));
 
         fs::rename(old.path(), new.path()).unwrap();
-        assert_eq!(earlier_path(&new).as_deref(), Some(old.path()));
+        assert_eq!(earlier_path(&new).unwrap().as_deref(), Some(old.path()));
         let moved = Location::of(&new).unwrap();
         assert!(moved.is_same_directory(&location) && !location.is_there() && moved.is_there());
         assert_eq!(moved.suffix(), location.suffix());
@@ -128,8 +147,22 @@ mod tests {
 
         // Under a link it is where it was.
         std::os::unix::fs::symlink(new.path(), old.path()).unwrap();
-        assert_eq!(earlier_path(&new), None);
-        fs::write(new.location(), "nonsense").unwrap();
-        assert_eq!(LocationRecord::read(&new), None);
+        assert_eq!(earlier_path(&new).unwrap(), None);
+    }
+
+    #[test]
+    fn a_location_that_cannot_be_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        let long = " ".repeat(usize::try_from(LENGTH_MAX).unwrap() + 1);
+        for damage in ["", "nonsense", "{}", &long] {
+            fs::write(home.location(), damage).unwrap();
+            assert_eq!(LocationRecord::read(&home).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert!(earlier_path(&home).is_err());
+        }
+        fs::remove_file(home.location()).unwrap();
+        nix::unistd::mkfifo(&home.location(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_ne!(LocationRecord::read(&home).unwrap_err().kind(), io::ErrorKind::InvalidData, "a pipe is not read");
+        assert!(earlier_path(&home).is_err());
     }
 }

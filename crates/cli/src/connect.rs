@@ -40,12 +40,28 @@ pub(crate) async fn running(home: &Home) -> Result<Option<Client>, Failure> {
     Ok(client)
 }
 
-/// Fails if a daemon runs that found the home at another path. It would work there, in directories that no longer exist.
+/// Fails if a daemon runs that found the home at another path, or if that is not known. It would work there, in directories
+/// that no longer exist.
 pub(crate) fn refuse_moved(home: &Home) -> Result<(), Failure> {
-    let Some(earlier) = location::earlier_path(home) else { return Ok(()) };
-    if !lock::is_held(home).unwrap_or(false) {
+    let earlier = location::earlier_path(home);
+    if matches!(earlier, Ok(None)) || !lock::is_held(home).unwrap_or(false) {
         return Ok(());
     }
+    let earlier = match earlier {
+        Ok(None) => return Ok(()),
+        Ok(Some(earlier)) => earlier,
+        Err(error) => {
+            let file = home.location();
+            return Err(Failure::new(format!(
+                "could not read {}, which shows whether the home was moved while its daemon was running: {error}",
+                file.display()
+            ))
+            .hint(format!(
+                "stop the daemon with `kugetsu daemon stop`; an empty {} makes the next one open new sessions",
+                file.display()
+            )));
+        }
+    };
     let process = lock::holder(home).map_or_else(String::new, |holder| format!(" (process {})", holder.pid));
     Err(Failure::new(format!(
         "the home was moved from {} to {} while its daemon{process} was running",

@@ -34,25 +34,52 @@ pub enum MovedHomeError {
     Store(#[from] StoreError),
     #[error("could not record the location of kugetsu's home {}: {error}", home.path().display())]
     Location { home: Home, error: io::Error },
+    #[error("could not read {}, which shows whether kugetsu's home is a copy: {error}", home.location().display())]
+    Unreadable { home: Home, error: io::Error },
+}
+
+impl MovedHomeError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(_) | Self::Location { .. } => None,
+            Self::Unreadable { home, .. } => Some(format!(
+                "make {} a file that you can read; an empty one makes kugetsu open new sessions",
+                home.location().display()
+            )),
+        }
+    }
 }
 
 /// Compares the location of the home with that of its last daemon. In a copy, it cancels what the original is doing; in a home
 /// with another path, it corrects the paths in worktrees and relays; in one that was moved to another file system, it ends the
 /// processes that work in the removed directory. Called before anything else uses the home.
 ///
+/// A home whose record is damaged may be a copy, so its sessions of before are not used.
+///
 /// # Errors
-/// The database cannot be read or written, or the new location cannot be recorded. A worktree that cannot be repaired is logged;
-/// its next use tries again.
+/// The database cannot be read or written, the earlier location cannot be read, or the new one cannot be recorded. A worktree
+/// that cannot be repaired is logged; its next use tries again.
 pub async fn settle(engine: &Engine) -> Result<(), MovedHomeError> {
     let home = engine.home();
     let failed = |error| MovedHomeError::Location { home: home.clone(), error };
     let location = Location::of(home).map_err(failed)?;
-    let recorded = LocationRecord::read(home);
+    let (recorded, is_damaged) = match LocationRecord::read(home) {
+        Ok(recorded) => (recorded, false),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let file = home.location().display().to_string();
+            tracing::warn!(file, %error, "this home may be a copy; the sessions of before are neither continued nor deleted");
+            (None, true)
+        }
+        Err(error) => return Err(MovedHomeError::Unreadable { home: home.clone(), error }),
+    };
     if recorded.as_ref().is_some_and(|recorded| recorded.location == location) {
         return Ok(());
     }
     let now = engine.now().as_millisecond();
-    let mut copied_at = recorded.as_ref().and_then(|recorded| recorded.copied_at);
+    let mut copied_at = match &recorded {
+        Some(recorded) => recorded.copied_at,
+        None => is_damaged.then_some(now),
+    };
     let other = recorded.map(|recorded| recorded.location).filter(|recorded| !recorded.is_same_directory(&location));
     let processes = match &other {
         Some(original) => processes_of(original).await,
@@ -72,7 +99,7 @@ pub async fn settle(engine: &Engine) -> Result<(), MovedHomeError> {
         None => {}
     }
     if copied_at.is_none_or(|at| at != now)
-        && let Some(from) = earlier_path(home)
+        && let Ok(Some(from)) = earlier_path(home)
     {
         tracing::warn!(from = %from.display(), to = %home.path().display(), "the home was moved; correcting its paths");
     }
@@ -173,20 +200,33 @@ async fn live_runs(engine: &Engine) -> Result<Vec<RunId>, StoreError> {
     }
 }
 
-/// Whether a session of an issue belongs to this home. In a copy, those of before belong to the original: the agent has one
+/// The home that a session belongs to.
+#[derive(Debug)]
+pub(crate) enum Owner {
+    This,
+    /// The home of which this one is a copy.
+    Original,
+    /// It is not known whether this home is a copy, so its sessions are neither continued nor deleted.
+    Unknown(MovedHomeError),
+}
+
+/// Returns the home that a session of an issue belongs to. In a copy, those of before belong to the original: the agent has one
 /// conversation, which the original resumes and deletes.
-pub(crate) async fn owns_session(engine: &Engine, issue: &Issue, session: &Session) -> Result<bool, StoreError> {
+pub(crate) async fn owner(engine: &Engine, issue: &Issue, session: &Session) -> Result<Owner, StoreError> {
     // The coordinator's sessions are files of the home.
-    let Some(copied_at) = LocationRecord::read(engine.home()).and_then(|record| record.copied_at) else {
-        return Ok(true);
-    };
     if issue.reference.is_coordinator() {
-        return Ok(true);
+        return Ok(Owner::This);
     }
+    let home = engine.home();
+    let record = match LocationRecord::read(home) {
+        Ok(record) => record,
+        Err(error) => return Ok(Owner::Unknown(MovedHomeError::Unreadable { home: home.clone(), error })),
+    };
+    let Some(copied_at) = record.and_then(|record| record.copied_at) else { return Ok(Owner::This) };
     // A copy resumes none from before, so a session of a run that began here was opened here.
     let runs = engine.store().runs(RunQuery::new(issue.id)).await?;
     let is_of = |run: &Run| run.session.as_ref() == Some(&session.id) && run.started_at.as_millisecond() >= copied_at;
-    Ok(runs.iter().any(is_of))
+    Ok(if runs.iter().any(is_of) { Owner::This } else { Owner::Original })
 }
 
 async fn cancel_tasks(engine: &Engine) -> Result<(), StoreError> {

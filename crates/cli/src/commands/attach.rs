@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -56,7 +57,15 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
             .hint(format!("follow it with `kugetsu logs -f {issue}`")));
     }
     let session = run.session_id.as_deref().ok_or_else(|| Failure::new(format!("{issue} has no session")))?;
-    if is_of_original(home, run.started_at.as_deref()) {
+    let is_of_original = is_of_original(home, run.started_at.as_deref()).map_err(|error| {
+        let file = home.location();
+        Failure::new(format!(
+            "cannot attach to {issue}: could not read {}, so its session may belong to another home: {error}",
+            file.display()
+        ))
+        .hint(format!("make {} a file that you can read, and check it with `kugetsu doctor`", file.display()))
+    })?;
+    if is_of_original {
         return Err(Failure::new(format!(
             "cannot attach to {issue}: its session belongs to the home of which this one is a copy"
         ))
@@ -107,8 +116,8 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
 }
 
 /// Whether the home was copied after a run was started.
-fn is_of_original(home: &Home, started_at: Option<&str>) -> bool {
+fn is_of_original(home: &Home, started_at: Option<&str>) -> io::Result<bool> {
     let started_at = started_at.and_then(|at| at.parse::<Timestamp>().ok());
-    let copied_at = LocationRecord::read(home).and_then(|record| record.copied_at);
-    started_at.zip(copied_at).is_some_and(|(started_at, copied_at)| started_at.as_millisecond() < copied_at)
+    let copied_at = LocationRecord::read(home)?.and_then(|record| record.copied_at);
+    Ok(started_at.zip(copied_at).is_some_and(|(started_at, copied_at)| started_at.as_millisecond() < copied_at))
 }

@@ -144,7 +144,7 @@ async fn serve(home: &Home, socket: &Path, masks: Masks, ready: &mut Option<Owne
     });
 
     open_home(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
-    moved_home::settle(&engine).await.map_err(|error| Failure::new(error.to_string()))?;
+    moved_home::settle(&engine).await.map_err(|error| Failure::new(error.to_string()).hints(error.hint()))?;
 
     let (stop, mut stopped) = mpsc::channel(1);
     let (reload, reloads) = mpsc::channel(8);

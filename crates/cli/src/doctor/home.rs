@@ -79,9 +79,20 @@ fn access_checks(home: &Home) -> Vec<Check> {
 /// Whether the home is where its last daemon found it. `None` if none has run yet.
 fn moved_check(home: &Home) -> Option<Check> {
     let (id, shown) = ("home.moved", home.path().display().to_string());
-    location::LocationRecord::read(home)?;
-    let Some(earlier) = location::earlier_path(home) else {
-        return Some(Check::ok(id, shown, "its daemon knows this path"));
+    let earlier = location::LocationRecord::read(home).and_then(|record| match record {
+        Some(_) => location::earlier_path(home).map(Some),
+        None => Ok(None),
+    });
+    let earlier = match earlier {
+        Ok(Some(Some(earlier))) => earlier,
+        Ok(Some(None)) => return Some(Check::ok(id, shown, "its daemon knows this path")),
+        Ok(None) => return None,
+        Err(error) => {
+            let file = home.location();
+            let message = format!("could not read {}, so it may be a copy: {error}", file.display());
+            let repair = format!("make {} a file that you can read, or an empty one", file.display());
+            return Some(Check::bad(id, shown, message, repair));
+        }
     };
     let message = format!("it was moved or copied from {}", earlier.display());
     Some(match connect::refuse_moved(home) {

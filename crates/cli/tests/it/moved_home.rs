@@ -157,6 +157,36 @@ fn copy_of_a_home_keeps_off_the_sessions_of_the_original() {
 }
 
 #[test]
+fn home_whose_location_cannot_be_read_keeps_off_its_sessions() {
+    let mut world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["say hello"]));
+    let (reference, session) = (run["issue"].as_str().unwrap().to_owned(), run["session_id"].as_str().unwrap());
+    stop(&world);
+    let original = world.home.kugetsu();
+    let copied = use_home(&mut world, "copy");
+    copy(&original, &copied);
+    let location = copied.join("home.location");
+    fs::remove_file(&location).unwrap();
+    fs::create_dir(&location).unwrap();
+    let refused = world.attempt(["continue", &reference, "again"]);
+    let text = shown(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("could not read") && text.contains("hint: make "), "{text}");
+    let doctor = world.attempt(["doctor", "--offline"]);
+    assert!(shown(&doctor).contains("so it may be a copy"), "{}", shown(&doctor));
+
+    // As a power loss leaves it.
+    fs::remove_dir(&location).unwrap();
+    fs::write(&location, "").unwrap();
+    let destroyed = world.attempt(["destroy", &reference, "--yes"]);
+    assert!(destroyed.status.success(), "{}", shown(&destroyed));
+    assert!(shown(&destroyed).contains(&format!("{session} was not deleted")), "{}", shown(&destroyed));
+    let listed = world.home.run(world.home.command(kugetsu_testkit::scripted_agent()).args(["session", "list"]));
+    assert!(String::from_utf8(listed.stdout).unwrap().contains(session));
+}
+
+#[test]
 fn home_moved_to_another_directory_under_an_agent_has_one_agent() {
     let mut world = World::new();
     let repository = world.repository("demo");

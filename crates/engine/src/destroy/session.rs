@@ -14,7 +14,7 @@ use kugetsu_domain::session::SessionState;
 use crate::agent_command::{AgentCommand, nowhere};
 use crate::agents;
 use crate::engine::Engine;
-use crate::moved_home::owns_session;
+use crate::moved_home::{Owner, owner};
 
 /// Time limit of the command.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -24,9 +24,10 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let Some(session) = issue.session.as_ref().filter(|session| session.state == SessionState::Open) else { return };
     let settings = engine.settings();
     let kept = |why: &str| format!("the agent's session {} was not deleted: {why}", session.id);
-    match owns_session(engine, issue, session).await {
-        Ok(true) => {}
-        Ok(false) => return notes.push(kept("it belongs to the home of which this one is a copy")),
+    match owner(engine, issue, session).await {
+        Ok(Owner::This) => {}
+        Ok(Owner::Unknown(error)) => return notes.push(kept(&error.to_string())),
+        Ok(Owner::Original) => return notes.push(kept("it belongs to the home of which this one is a copy")),
         Err(error) => return notes.push(kept(&error.to_string())),
     }
     let (profile, program) = match agents::check(&settings, &session.agent) {

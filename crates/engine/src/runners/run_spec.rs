@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::last_words;
 use crate::credentials;
 use crate::engine::Engine;
-use crate::moved_home::owns_session;
+use crate::moved_home::{Owner, owner};
 use crate::schema;
 use crate::settings::Settings;
 
@@ -50,8 +50,15 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let usable = match usable {
-        Some(session) if owns_session(engine, issue, session).await? => Some(session),
-        _ => None,
+        Some(session) => match owner(engine, issue, session).await? {
+            Owner::This => Some(session),
+            Owner::Original => None,
+            Owner::Unknown(error) => {
+                tracing::error!(issue = %issue.reference, %error, "a new session takes over");
+                None
+            }
+        },
+        None => None,
     };
     let earlier_messages = match before {
         Some(_) => {

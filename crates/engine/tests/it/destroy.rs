@@ -203,6 +203,20 @@ async fn session_is_deleted_outside_of_the_worktree_and_nothing_stays_behind() {
 }
 
 #[tokio::test]
+async fn session_is_kept_when_the_location_of_the_home_cannot_be_read() {
+    let destroy = Destroy::new().await;
+    destroy.programs.write("agent", "echo \"$@\" > \"$here/deleted\"");
+    let world = destroy.world().await;
+    nix::unistd::mkfifo(&world.home.location(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let daemon = world.daemon();
+    destroy.play(&world, &daemon).await;
+    let events = daemon.store.events_after(Some(daemon.issue(1).await.id), 0, 100).await.unwrap();
+    let notes = events.last().unwrap().data["notes"].to_string();
+    assert!(notes.contains("was not deleted: could not read"), "{notes}");
+    assert!(!destroy.programs.path("deleted").exists(), "it may belong to another home");
+}
+
+#[tokio::test]
 async fn files_are_rescued_and_removed_once() {
     survives_a_death_at_every_step(&Destroy::new().await).await;
 }
