@@ -49,6 +49,20 @@ fn destroy_keeps_unpushed_work() {
 }
 
 #[test]
+fn destroy_names_the_rescue_of_an_earlier_run() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    for steps in [&["write left.txt precious", "error boom"][..], &["write a.txt a", "commit one", "crash"]] {
+        let (run, _) = world.start(&repository, &script(steps));
+        let reference = run["issue"].as_str().unwrap();
+        let rescues = world.json(["rescue", "list", reference, "--json"]);
+        assert_eq!(rescues.as_array().unwrap().len(), 1, "{rescues}");
+        let destroyed = world.json(["destroy", reference, "--discard", "--json"]);
+        assert_eq!(destroyed["rescue"], rescues[0]["reference"], "{rescues}");
+    }
+}
+
+#[test]
 fn destroy_counts_unpushed_commits_as_work() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -69,7 +69,7 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     if let Some(worktree) = &worktree {
         removed.rescue = save(engine, &mirror, worktree, issue, requested_at).await?;
         if removed.rescue.is_none() {
-            // An earlier attempt has saved everything.
+            // An earlier attempt has saved everything, and then removed files.
             removed.rescue = earlier_rescue(&mirror, issue, requested_at).await?;
         }
     }
@@ -91,6 +91,7 @@ fn is_gone(path: &Path) -> Result<bool, Reason> {
     }
 }
 
+/// Returns the rescue that holds the work: a new one, or an earlier one, such as that of a run that failed.
 async fn save(
     engine: &Engine,
     mirror: &Mirror,
@@ -104,10 +105,8 @@ async fn save(
         at: rescue_time::format(requested_at),
         max_file: engine.settings().rescue.max_file_bytes(),
     };
-    let Some(saved) = rescue::save(mirror, worktree, spec).await.map_err(|error| Reason::new(&error, error.hint()))?
-    else {
-        return Ok(None);
-    };
+    let saved = rescue::save_or_find(mirror, worktree, spec).await;
+    let Some(saved) = saved.map_err(|error| Reason::new(&error, error.hint()))? else { return Ok(None) };
     if saved.unsaved.is_empty() {
         return Ok(Some(saved.name));
     }

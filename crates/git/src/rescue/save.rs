@@ -21,7 +21,7 @@ use crate::rescue::commits::{commit, commit_fixed, commit_index};
 use crate::rescue::error::RescueError;
 use crate::rescue::large::save_large;
 use crate::rescue::linked::import_linked;
-use crate::rescue::list::load_notes;
+use crate::rescue::list::{Rescue, load_notes};
 use crate::rescue::nested::import_nested;
 use crate::rescue::note::Note;
 use crate::rescue::state::write_state;
@@ -59,6 +59,8 @@ pub struct Saved {
     /// Files that were saved in another form (staged files that git cannot read), and work that was lost before (commits
     /// whose objects the agent removed). Escaped.
     pub notices: Vec<String>,
+    /// Whether an earlier rescue of the issue holds everything, so that nothing was saved now.
+    pub is_earlier: bool,
 }
 
 /// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
@@ -68,6 +70,13 @@ pub struct Saved {
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
 /// The worktree is not changed. FIFOs where git reads a file are set aside meanwhile, and are no part of the rescue.
 pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
+    // The caller must learn of work that cannot be saved.
+    let is_news = |saved: &Saved| !saved.is_earlier || !saved.unsaved.is_empty();
+    Ok(save_or_find(mirror, worktree, spec).await?.filter(is_news))
+}
+
+/// Like [`save`], but returns the earlier rescue of the issue if it holds what would be lost.
+pub async fn save_or_find(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
     if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(RescueError::InvalidTime(spec.at));
     }
@@ -152,8 +161,7 @@ struct Snapshot<'k> {
     nested: &'k [Oid],
 }
 
-/// Creates the rescue, unless nothing would be lost or an equal one exists. Work that cannot be saved is returned in every
-/// case, so that the caller does not remove it.
+/// Creates the rescue, unless nothing would be lost or an earlier one holds it.
 async fn save_snapshot(
     mirror: &Mirror,
     worktree: &Worktree,
@@ -175,7 +183,16 @@ async fn save_snapshot(
     };
     let is_idle = operations.is_empty() && note.unsaved.is_empty();
     if changes.is_empty() && commits_are_safe && tips.others.is_empty() && is_idle {
-        return Ok(None);
+        let earlier = rescue_of_commits(mirror, quarantine, spec.issue_number, &all).await?;
+        let (unsaved, notices) = (Vec::new(), note.notices);
+        return Ok(earlier.map(|Rescue { name, commit, files, .. }| Saved {
+            name,
+            commit,
+            files,
+            unsaved,
+            notices,
+            is_earlier: true,
+        }));
     }
 
     if changes.any_staged() {
@@ -201,8 +218,7 @@ async fn save_snapshot(
         && tips.others.is_empty()
     {
         let (files, unsaved, notices) = (note.files, note.unsaved, note.notices);
-        // The caller must still learn of work that cannot be saved.
-        return Ok((!unsaved.is_empty()).then_some(Saved { name, commit, files, unsaved, notices }));
+        return Ok(Some(Saved { name, commit, files, unsaved, notices, is_earlier: true }));
     }
     let name = free_name(mirror, spec, &mut note).await?;
     let commit = commit(quarantine, &tree, &parents, &note.message(), None).await?;
@@ -211,7 +227,8 @@ async fn save_snapshot(
     let mut imports: Vec<(&Oid, String)> = tips.others.iter().enumerate().map(|(n, oid)| (oid, kept(n))).collect();
     imports.push((&commit, name.clone()));
     mirror.import_all(quarantine, &imports).await?;
-    Ok(Some(Saved { name, commit, files: note.files, unsaved: note.unsaved, notices: note.notices }))
+    let Note { files, unsaved, notices, .. } = note;
+    Ok(Some(Saved { name, commit, files, unsaved, notices, is_earlier: false }))
 }
 
 /// Notes every head that is complete and reports the others as lost. Returns the objects to save: those of refs, of HEAD, of
@@ -317,6 +334,32 @@ async fn read_changes(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The newest rescue of the issue that holds these commits. `None` if the server has them all.
+async fn rescue_of_commits(
+    mirror: &Mirror,
+    quarantine: &Quarantine,
+    issue: u64,
+    commits: &[&Oid],
+) -> Result<Option<Rescue>, GitError> {
+    let rescues = load_notes(mirror, Some(issue)).await?;
+    if rescues.is_empty() || commits.is_empty() {
+        return Ok(None);
+    }
+    let on_server = mirror.refs(&["refs/remotes/origin", "refs/tags"]).await?;
+    let mut safe: Vec<Oid> = on_server.into_iter().map(|(_, oid)| oid).collect();
+    if quarantine.count_commits_not_in(commits, &safe).await? == 0 {
+        return Ok(None);
+    }
+    for (rescue, _) in rescues.into_iter().rev() {
+        safe.push(rescue.commit.clone());
+        if quarantine.count_commits_not_in(commits, &safe).await? == 0 {
+            return Ok(Some(rescue));
+        }
+        safe.pop();
+    }
+    Ok(None)
 }
 
 /// The rescue of the issue with this tree and these parents.

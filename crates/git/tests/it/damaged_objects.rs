@@ -196,6 +196,8 @@ async fn large_files_are_kept_beside_the_rescue() {
     let tree = fixture.run(mirror.dir(), ["ls-tree", "-r", "--name-only", &saved.name]);
     assert!(tree.contains("small") && !tree.contains("large") && !tree.contains("sparse"), "{tree}");
     assert_eq!(rescue::save(&mirror, &worktree, at("2")).await.unwrap(), None, "the same state is saved once");
+    let found = rescue::save_or_find(&mirror, &worktree, at("2")).await.unwrap().unwrap();
+    assert_eq!((found.name, found.is_earlier), (saved.name.clone(), true));
     write(&dir, "large", "another large content");
     let saved = rescue::save(&mirror, &worktree, at("3")).await.unwrap().unwrap();
     worktree.remove().await.unwrap();
