@@ -5,7 +5,7 @@ use std::time::Duration;
 use kugetsu_testkit::eventually;
 
 use crate::cancel_at_the_end::HangingGit;
-use crate::world::{World, is_alive, script, tamper};
+use crate::world::{World, is_alive, script, shown, tamper};
 
 #[test]
 fn hanging_agent_ends_at_the_silence_limit() {
@@ -77,6 +77,30 @@ fn failed_runs_have_a_reason() {
         let worktree = std::path::Path::new(run["worktree"].as_str().unwrap());
         assert!(worktree.join("kept.txt").exists(), "{step}");
     }
+}
+
+#[test]
+fn pushed_commits_stay_pushed_when_a_later_turn_fails() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt a", "commit one"]));
+    let pushed = run["head_sha"].clone();
+    for step in ["error boom", "crash"] {
+        let failed = world.try_in(repository.path(), ["continue", ".", &script(&[step]), "--wait", "--json"]);
+        assert_eq!(failed.status.code(), Some(1), "{}", shown(&failed));
+        let run = world.latest("local/demo#1");
+        assert_eq!((&run["head_sha"], &run["commits"], &run["pushed"]), (&pushed, &1.into(), &true.into()), "{run}");
+    }
+    assert!(!world.run(["why", "local/demo#1"]).contains("kugetsu push"));
+    assert!(!world.run(["logs", "local/demo#1"]).contains("not pushed"));
+    let more = script(&["write b.txt b", "commit two", "error boom"]);
+    world.try_in(repository.path(), ["continue", ".", &more, "--wait"]);
+    let run = world.latest("local/demo#1");
+    assert_eq!((&run["commits"], &run["pushed"]), (&2.into(), &false.into()), "{run}");
+    // The server's branch is still where kugetsu left it.
+    world.run_in(repository.path(), ["push", "."]);
+    let run = world.await_state("local/demo#1", "done");
+    assert_eq!((&run["commits"], &run["pushed"]), (&2.into(), &true.into()), "{run}");
 }
 
 #[test]

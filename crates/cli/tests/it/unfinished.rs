@@ -204,13 +204,17 @@ fn secret_in_a_commit_stops_the_push_until_it_is_allowed() {
     );
     let reason = run["reason"].as_str().unwrap().to_owned();
     let branch = run["branch"].as_str().unwrap().to_owned();
-    assert_blocked((run, code), &["the file leak.txt contains the value of DEPLOY_TOKEN", "run.allow_secrets"]);
+    assert_blocked(
+        (run, code),
+        &["the file leak.txt in commit ", " contains the value of DEPLOY_TOKEN", "run.allow_secrets"],
+    );
+    assert!(!reason.contains("later commits"), "{reason}");
     assert!(!reason.contains("dt-0123"), "{reason}");
     assert_eq!(repository.git(["branch", "--list", &branch]), "");
     // A later commit that removes it is not enough: the history would be pushed.
     assert_blocked(
         continue_with(&world, &repository, &["run git rm -q leak.txt && git commit -qm gone"]),
-        &["leak.txt"],
+        &["leak.txt in commit ", "later commits remove it, but the history would be pushed", "rewrite the commits"],
     );
     let message = "run git reset -q --hard HEAD~2 && git commit -q --allow-empty -m $DEPLOY_TOKEN";
     assert_blocked(

@@ -8,7 +8,7 @@ use crate::command::runner::GitError;
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::untrusted::changes::StatusError;
-use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::quarantine::{Quarantine, rev_list_input};
 use crate::worktree::lifecycle::Worktree;
 
 /// Content that one git process prints, in bytes.
@@ -19,8 +19,10 @@ const BATCH_MAX: u64 = 64 * 1024 * 1024;
 pub struct FoundSecret {
     /// The variable that has the value.
     pub variable: String,
-    /// A noun phrase, escaped: the file, the commit, or the branch.
+    /// A noun phrase, escaped: the file with its commit, the commit, or the branch.
     pub location: String,
+    /// Whether it is the content of a file that only earlier commits have: the head has it no more.
+    pub is_in_history: bool,
 }
 
 struct Object {
@@ -37,13 +39,14 @@ impl Worktree {
     /// # Errors
     /// Content that could not be read. Then it is not known whether it holds a secret.
     pub async fn secret_in_push(&self, head: &Oid, finder: &SecretFinder) -> Result<Option<FoundSecret>, StatusError> {
-        let found =
-            |variable: &str, location: String| Ok(Some(FoundSecret { variable: variable.to_owned(), location }));
+        let found = |variable: &str, location: String, is_in_history| {
+            Ok(Some(FoundSecret { variable: variable.to_owned(), location, is_in_history }))
+        };
         if finder.is_empty() {
             return Ok(None);
         }
         if let Some(variable) = finder.find(self.branch().as_str().as_bytes()) {
-            return found(variable, "the name of the branch".to_owned());
+            return found(variable, "the name of the branch".to_owned(), false);
         }
         let quarantine = Quarantine::open(self.mirror(), &[&self.git_dir(), self.relay()], None).await?;
         let on_server = self.mirror().refs(&["refs/remotes/origin", "refs/tags"]).await?;
@@ -51,7 +54,9 @@ impl Worktree {
         let objects = quarantine.new_objects(head, &on_server).await?;
         for object in &objects {
             if let Some(variable) = finder.find(&object.path) {
-                return found(variable, "the name of a file".to_owned());
+                let commit = quarantine.commit_with(object, head, &on_server).await?;
+                let is_in_history = !quarantine.has_file(head, object).await?;
+                return found(variable, format!("the name of a file{commit}"), is_in_history);
             }
         }
         let (mut batch, mut size) = (Vec::new(), 0);
@@ -67,13 +72,13 @@ impl Worktree {
                 let Some(variable) = contents.get(&object.oid).and_then(|content| finder.find(content)) else {
                     continue;
                 };
-                return found(
-                    variable,
-                    match object.path.is_empty() {
-                        true => format!("the message or author of commit {}", object.oid.short()),
-                        false => format!("the file {}", printable(&object.path)),
-                    },
-                );
+                if object.path.is_empty() {
+                    let location = format!("the message or author of commit {}", object.oid.short());
+                    return found(variable, location, false);
+                }
+                let commit = quarantine.commit_with(object, head, &on_server).await?;
+                let is_in_history = !quarantine.has_file(head, object).await?;
+                return found(variable, format!("the file {}{commit}", printable(&object.path)), is_in_history);
             }
             size = 0;
         }
@@ -82,6 +87,31 @@ impl Worktree {
 }
 
 impl Quarantine {
+    /// ` in commit <id>`: the first new commit that adds the file. Empty if only a merge brings it.
+    async fn commit_with(&self, object: &Object, head: &Oid, known: &[Oid]) -> Result<String, GitError> {
+        let log = self.command("log", "find the commit of a file").args([
+            "--format=%H",
+            "--no-abbrev",
+            "--no-show-signature",
+        ]);
+        let log = log.arg(format!("--find-object={}", object.oid)).args(["--reverse", "--stdin"]);
+        let commits = log.stdin(rev_list_input(&[head], known)).run().await?;
+        let first = commits.lines().find_map(Oid::from_bytes);
+        Ok(first.map(|commit| format!(" in commit {}", commit.short())).unwrap_or_default())
+    }
+
+    /// Whether a file of the commit has this content.
+    async fn has_file(&self, commit: &Oid, object: &Object) -> Result<bool, GitError> {
+        let list = self.command("ls-tree", "list the files of the head").args(["-r", "-z", commit.as_str()]);
+        let listed = list.run().await?;
+        // `<mode> <type> <id>`, a tab, and the path.
+        let is_object = |record: &[u8]| {
+            let mut fields = record.split(|byte| matches!(byte, b' ' | b'\t'));
+            fields.nth(2).is_some_and(|oid| oid == object.oid.as_str().as_bytes())
+        };
+        Ok(listed.records().any(is_object))
+    }
+
     /// The commits and files that `head` has and `known` have not, with their sizes.
     async fn new_objects(&self, head: &Oid, known: &[Oid]) -> Result<Vec<Object>, GitError> {
         let listed = self.list_objects(head, known).await?;

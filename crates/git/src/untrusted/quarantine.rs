@@ -411,7 +411,7 @@ fn oid_digits(format: &str) -> usize {
 }
 
 /// Input for `rev-list --stdin`.
-fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {
+pub(crate) fn rev_list_input(commits: &[&Oid], excluded: &[Oid]) -> Vec<u8> {
     let mut lines = String::new();
     for commit in commits {
         lines.push_str(commit.as_str());

@@ -236,11 +236,15 @@ async fn secrets_are_found_in_new_files_names_messages_and_the_branch() {
     ];
     for (file, content, message, variable) in cases {
         write(dir, file, content);
-        fixture.commit(dir, message);
+        let with = fixture.commit(dir, message);
         std::fs::remove_file(dir.join(file)).unwrap();
+        let found = worktree.secret_in_push(&with, &finder).await.unwrap().unwrap();
+        assert!(!found.is_in_history && found.location.contains(with.short()), "{found:?}");
         let head = fixture.commit(dir, "Removed again");
         let found = worktree.secret_in_push(&head, &finder).await.unwrap().unwrap();
         assert_eq!(found.variable, variable);
+        assert!(found.location.contains(&format!("commit {}", with.short())), "{found:?}");
+        assert_eq!(found.is_in_history, file != "x", "{found:?}");
         assert!(!found.location.contains("secret-value"), "{found:?}");
         fixture.run(dir, ["reset", "--quiet", "--hard", start.as_str()]);
     }

@@ -97,8 +97,28 @@ pub(crate) async fn finish(
     {
         tracing::warn!(%error, "later runs mention again what this one left behind");
     }
-    let pushed = matches!(push, Push::Done { .. });
+    let pushed = match (&push, &head) {
+        (Push::Done { .. }, _) => true,
+        // An earlier run, or the user, may have pushed it.
+        (_, Some(head)) => interrupts.with_grace(is_on_server(head, files)).await.unwrap_or(false),
+        (_, None) => false,
+    };
     RunResult { verdict, reason, head, commits: inspection.commits, pushed, usage: Usage::default() }
+}
+
+/// Whether the issue's branch at the server has this commit, as of the last update of the mirror.
+async fn is_on_server(head: &Oid, files: &Files) -> bool {
+    let is_on_branch = async {
+        match files.mirror.branch_tip(files.worktree.branch()).await? {
+            Some(tip) if tip == *head => Ok(true),
+            Some(tip) => files.worktree.has_ancestor(&tip, head).await,
+            None => Ok(false),
+        }
+    };
+    is_on_branch.await.unwrap_or_else(|error: StatusError| {
+        tracing::warn!(%error, "whether the server has the commit is not known");
+        false
+    })
 }
 
 /// The end of a run that was interrupted after the agent's part. One that had ended badly before keeps its first reason, unless
@@ -254,10 +274,14 @@ async fn secret_in_push(
     let variables = [run.variables.as_slice(), &run.agent_variables].concat();
     let finder = SecretFinder::new(named_secrets(std::env::vars_os(), &variables), &issue.allow_secrets);
     let found = files.worktree.secret_in_push(head, &finder).await?;
-    Ok(found.map(|FoundSecret { variable, location }| {
-        Reason::from(format!("{location} contains the value of {variable}")).hint(format!(
-            "remove it from the commits, with `kugetsu continue {} \"remove the value of {variable} from the commits that are \
-             not pushed\"`, or allow it: `kugetsu config set run.allow_secrets {variable}`",
+    Ok(found.map(|FoundSecret { variable, location, is_in_history }| {
+        let (removed, action) = match is_in_history {
+            true => ("; later commits remove it, but the history would be pushed", "rewrite the commits without it"),
+            false => ("", "remove it from the commits"),
+        };
+        Reason::from(format!("{location} contains the value of {variable}{removed}")).hint(format!(
+            "{action}, with `kugetsu continue {} \"rewrite the commits that are not pushed, without the value of \
+             {variable}\"`, or allow it: `kugetsu config set run.allow_secrets {variable}`",
             run.spec.reference
         ))
     }))
