@@ -52,11 +52,14 @@ Examples:
   kugetsu queue cancel acme/api#12
   kugetsu queue cancel acme/api#12 acme/api#13")]
     Cancel(Several),
-    /// Move queued tasks before or behind others.
-    #[command(after_help = "\
+    /// Move queued tasks to the beginning or end of the queue, or to another priority.
+    #[command(
+        override_usage = "kugetsu queue move <--first|--last|--priority <NUMBER>> <TASKS>...",
+        after_help = "\
 Examples:
   kugetsu queue move acme/api#12 --first
-  kugetsu queue move acme/api#12 --priority 5")]
+  kugetsu queue move acme/api#12 --priority 5"
+    )]
     Move(Move),
     /// Queue an ended task again.
     #[command(after_help = "\
