@@ -8,21 +8,21 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::pull_requests::{self, PrStatus};
 
-/// Attempts before a forge that does not answer is given up: at most an hour. The next push, `kugetsu destroy` and
-/// `kugetsu set-pr` ask again.
-const ATTEMPTS: u32 = 30;
+/// Failed executions after which it is given up: at most an hour. The next push, `kugetsu destroy` and `kugetsu set-pr` ask
+/// again.
+const ATTEMPTS_MAX: u32 = 30;
 
-pub(crate) async fn execute(engine: &Engine, issue: IssueId, attempt: u32) -> Outcome {
+pub(crate) async fn execute(engine: &Engine, issue: IssueId, failures: u32) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue,
-        Err(StoreError::NoSuchIssue | StoreError::Damaged { .. }) => return Outcome::done(),
+        Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error @ StoreError::Damaged { .. }) => return Outcome::retry_up_to(ATTEMPTS_MAX, failures, error),
         Err(error) => return Outcome::retry(error),
     };
     match pull_requests::ask(engine, &issue).await {
         PrStatus::Known { url, state } => Outcome::event(issue.id, Event::PrChecked { url, state }),
         // Without a token the answer will not change by itself.
         PrStatus::None | PrStatus::Hidden { .. } => Outcome::done(),
-        PrStatus::Unknown { why, .. } if attempt < ATTEMPTS => Outcome::retry(why),
-        PrStatus::Unknown { why, .. } => Outcome::GivenUp { error: why },
+        PrStatus::Unknown { why, .. } => Outcome::retry_up_to(ATTEMPTS_MAX, failures, why),
     }
 }

@@ -40,4 +40,27 @@ impl Outcome {
     pub(crate) fn retry(error: impl Display) -> Self {
         Self::Retry { error: error.to_string() }
     }
+
+    /// As [`retry`](Self::retry), and given up after `max` executions. `failures` is the number of earlier ones.
+    pub(crate) fn retry_up_to(max: u32, failures: u32, error: impl Display) -> Self {
+        match failures.saturating_add(1) < max {
+            true => Self::retry(error),
+            false => Self::GivenUp { error: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_is_given_up_after_the_maximum_of_executions() {
+        for max in [1, 30] {
+            let executions =
+                (0..).take_while(|n| matches!(Outcome::retry_up_to(max, *n, "why"), Outcome::Retry { .. }));
+            // The last one is given up.
+            assert_eq!(executions.count() + 1, max as usize);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! A task that is tried again needs no such effect: its next run rescues before it begins (`runner/src/issue/files.rs`), and
 //! so does a removal.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,12 +32,13 @@ pub(crate) async fn execute(
     engine: &Engine,
     issue: IssueId,
     run: RunId,
-    attempt: u32,
+    failures: u32,
     created_at: Timestamp,
 ) -> Outcome {
     let issue = match engine.store().issue_by_id(issue).await {
         Ok(issue) => issue,
         Err(StoreError::NoSuchIssue) => return Outcome::done(),
+        Err(error @ StoreError::Damaged { .. }) => return given_up_at_last(engine, run, failures, error).await,
         Err(error) => return Outcome::retry(error),
     };
     if issue.live_run().is_some() || issue.state != IssueState::Open {
@@ -59,12 +61,17 @@ pub(crate) async fn execute(
         Ok(Err(_)) => format!("it took longer than {} minutes", TIME_LIMIT.as_secs() / 60),
         Err(error) => error.to_string(),
     };
-    if attempt + 1 < ATTEMPTS_MAX {
-        return Outcome::retry(failure);
+    given_up_at_last(engine, run, failures, failure).await
+}
+
+/// The outcome of a failed execution. The run's records say when it was the last one.
+async fn given_up_at_last(engine: &Engine, run: RunId, failures: u32, error: impl Display) -> Outcome {
+    let outcome = Outcome::retry_up_to(ATTEMPTS_MAX, failures, error);
+    if let Outcome::GivenUp { error } = &outcome {
+        let text = format!("what the run left could not be rescued, and is still in its worktree: {error}");
+        epilogue::append(engine, run, Body::Notice { text }).await;
     }
-    let text = format!("what the run left could not be rescued, and is still in its worktree: {failure}");
-    epilogue::append(engine, run, Body::Notice { text }).await;
-    Outcome::GivenUp { error: failure }
+    outcome
 }
 
 /// Returns a sentence about the rescue; none if there was nothing to rescue.
