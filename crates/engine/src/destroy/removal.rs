@@ -3,6 +3,7 @@
 //! Rescue comes first, then the agent's session, then the files: if a step fails, everything that comes after it is still
 //! there. A removal that was cut off is done again, and finds its earlier steps done.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -50,10 +51,12 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         return Ok(removed);
     };
     let (directory, relay) = engine.home().files(&files.directory);
-    // Until the end of the removal. A directory that is gone or cannot be opened has no user.
+    // Until the end of the removal. Only a directory that is gone has no user for sure.
     let _held = match hold(&directory) {
+        Ok(Some(held)) => Some(held),
         Ok(None) => return Err(ATTACHED.into()),
-        held => held.ok().flatten(),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(not_locked(&directory, &error)),
     };
     if is_gone(&directory)? && is_gone(&relay)? {
         // Nothing is left that could be lost, so a repository that is gone keeps nothing from being removed.
@@ -82,11 +85,20 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     Ok(removed)
 }
 
+/// The worktree may be in use.
+fn not_locked(directory: &Path, error: &io::Error) -> Reason {
+    let reason = Reason::from(format!("could not lock {}: {error}", directory.display()));
+    match error.kind() {
+        ErrorKind::PermissionDenied => reason.hint("make it readable, then try again"),
+        _ => reason,
+    }
+}
+
 /// Whether nothing is at a path. A path that cannot be looked at is not gone.
 fn is_gone(path: &Path) -> Result<bool, Reason> {
     match path.symlink_metadata() {
         Ok(_) => Ok(false),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => Err(format!("cannot look at {}: {error}", path.display()).into()),
     }
 }

@@ -258,10 +258,11 @@ fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<(Vec<Size>
     Ok((sizes, items))
 }
 
-/// Whether something in a directory of the quarantine is in use: a user may have opened a worktree there.
+/// Whether something in a directory of the quarantine is in use: a user may have opened a worktree there. If that cannot be found
+/// out, it is assumed.
 pub(super) fn is_quarantine_used(home: &Home, directory: &Path) -> bool {
     match quarantine::list(home) {
-        Ok(all) => all.iter().any(|one| one.path.starts_with(directory) && is_held(&one.path)),
+        Ok(all) => all.iter().any(|one| one.path.starts_with(directory) && is_held(&one.path).unwrap_or(true)),
         Err(_) => true,
     }
 }
@@ -273,4 +274,23 @@ fn state(home: &Home) -> PathBuf {
 
 fn paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(list(directory)?.into_iter().map(|name| directory.join(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_worktree_whose_lock_cannot_be_tried_is_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        let time = home.quarantine().join("20260101T000000Z");
+        let worktrees = time.join("worktrees");
+        fs::create_dir_all(worktrees.join("free")).unwrap();
+        assert!(!is_quarantine_used(&home, &time));
+        symlink("endless", worktrees.join("endless")).unwrap();
+        assert!(is_quarantine_used(&home, &time));
+    }
 }

@@ -75,7 +75,8 @@ pub(crate) async fn find(home: &Home, store: &Store) -> Result<Vec<Unknown>, Fin
             continue;
         }
         let (directory, _) = home.files(name);
-        let in_use = is_held(&directory);
+        // If that cannot be found out, it is assumed.
+        let in_use = is_held(&directory).unwrap_or(true);
         let has_worktree = worktrees.iter().any(|worktree| worktree == name);
         if has_worktree {
             unknown.push(Unknown { kind: Kind::Worktree, name: name.to_owned(), in_use });

@@ -364,10 +364,13 @@ async fn used_numbers(engine: &Engine, repo: &RepoRef) -> Result<u64, Problem> {
 /// A run and an attached user cannot share a session. A run of a task that was queued before checks again.
 fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> {
     let Some(files) = issue.worktree.as_ref().filter(|_| issue.live_run().is_none()) else { return Ok(()) };
-    if !is_held(&engine.home().files(&files.directory).0) {
+    let (reference, directory) = (&issue.reference, engine.home().files(&files.directory).0);
+    let is_held = is_held(&directory).map_err(|error| {
+        internal(format!("cannot continue {reference}: could not lock {}: {error}", directory.display()))
+    })?;
+    if !is_held {
         return Ok(());
     }
-    let reference = &issue.reference;
     Err(Problem::new(ProblemKind::Conflict, format!("cannot continue {reference}: {ATTACHED}"))
         .hint("give the message there, or detach and try again"))
 }

@@ -150,8 +150,12 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         }
     }
     let files = issue.worktree.as_ref().map(|files| engine.home().files(&files.directory).0);
-    if files.is_some_and(|files| issue.live_run().is_none() && is_held(&files)) {
-        why.because.push(ATTACHED.to_owned());
+    if let Some(files) = files.filter(|_| issue.live_run().is_none()) {
+        match is_held(&files) {
+            Ok(true) => why.because.push(ATTACHED.to_owned()),
+            Ok(false) => {}
+            Err(error) => why.because.push(format!("could not lock {}: {error}", files.display())),
+        }
     }
     if why.because.is_empty() {
         why.because.push(STARTING.to_owned());

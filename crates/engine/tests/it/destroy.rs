@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::Not;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -224,4 +224,29 @@ async fn files_are_rescued_and_removed_once() {
 #[tokio::test]
 async fn files_are_rescued_once_whichever_program_the_daemon_dies_at() {
     survives_a_death_at_every_step(&DestroyWithPrograms(Destroy::new().await)).await;
+}
+
+#[tokio::test]
+async fn a_worktree_whose_lock_cannot_be_tried_is_not_removed() {
+    let destroy = Destroy::new().await;
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    let issue = daemon.issue(1).await;
+    let (directory, relay) = world.home.files(&issue.worktree.unwrap().directory);
+    let aside = world.home.path().join("aside");
+    fs::rename(&directory, &aside).unwrap();
+    // Also root cannot open it.
+    symlink(&directory, &directory).unwrap();
+    let reason = async || {
+        let events = daemon.store.events_after(Some(issue.id), 0, 100).await.unwrap();
+        events.into_iter().find(|event| event.kind == "destroy_failed").map(|event| event.data.to_string())
+    };
+    daemon.engine.apply(issue.id, Event::DestroyRequested).await.unwrap();
+    let reason = daemon.until("the failure", reason).await;
+    assert!(reason.contains("could not lock"), "{reason}");
+    assert!(directory.is_symlink() && relay.exists());
+    fs::remove_file(&directory).unwrap();
+    fs::rename(&aside, &directory).unwrap();
+    destroy.play(&world, &daemon).await;
+    assert!(!directory.exists());
 }

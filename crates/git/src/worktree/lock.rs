@@ -22,9 +22,16 @@ pub fn hold(worktree: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether the worktree in this directory is locked. One that cannot be opened is not.
-pub fn is_held(worktree: &Path) -> bool {
-    matches!(hold(worktree), Ok(None))
+/// Whether the worktree in this directory is locked. One that does not exist is not.
+///
+/// # Errors
+/// The directory cannot be opened or locked, which says nothing about a holder.
+pub fn is_held(worktree: &Path) -> io::Result<bool> {
+    match hold(worktree) {
+        Ok(held) => Ok(held.is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -35,9 +42,17 @@ mod tests {
     fn a_worktree_has_one_holder_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
         let held = hold(directory.path()).unwrap().unwrap();
-        assert!(hold(directory.path()).unwrap().is_none() && is_held(directory.path()));
+        assert!(hold(directory.path()).unwrap().is_none() && is_held(directory.path()).unwrap());
         drop(held);
-        assert!(!is_held(directory.path()));
-        assert!(hold(&directory.path().join("gone")).is_err() && !is_held(&directory.path().join("gone")));
+        assert!(!is_held(directory.path()).unwrap());
+    }
+
+    #[test]
+    fn only_a_missing_worktree_is_free_without_a_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let [gone, endless] = ["gone", "endless"].map(|name| directory.path().join(name));
+        assert!(hold(&gone).is_err() && !is_held(&gone).unwrap());
+        std::os::unix::fs::symlink("endless", &endless).unwrap();
+        assert!(is_held(&endless).is_err());
     }
 }
