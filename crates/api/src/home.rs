@@ -117,6 +117,11 @@ impl Home {
         self.state().join("kugetsu.db")
     }
 
+    /// The last measurement of the home.
+    pub fn sizes(&self) -> PathBuf {
+        self.state().join("sizes.json")
+    }
+
     /// The identifier of the home. See [`home_id`](crate::home_id).
     pub fn id(&self) -> PathBuf {
         self.0.join("home.id")

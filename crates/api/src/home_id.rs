@@ -7,6 +7,7 @@ use std::io;
 
 use uuid::Uuid;
 
+use crate::atomic_file::write_atomic;
 use crate::home::Home;
 
 /// Longest file that is read, in bytes.
@@ -36,15 +37,7 @@ pub fn read(home: &Home) -> io::Result<Option<Uuid>> {
 
 /// Stores the identifier. Only the daemon does.
 pub fn write(home: &Home, id: Uuid) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-
-    let part = home.path().join(".home.id.new");
-    let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-    writeln!(file, "{id}")?;
-    file.sync_all()?;
-    fs::rename(&part, home.id())?;
-    fs::File::open(home.path())?.sync_all()
+    write_atomic(&home.id(), format!("{id}\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! client speaks HTTP over the daemon's unix socket.
 
 pub mod adopt;
+pub mod atomic_file;
 pub mod client;
 pub mod delegate;
 pub mod discard;

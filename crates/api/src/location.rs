@@ -4,13 +4,14 @@
 //! (their marker, their cgroup) carries the directory's number, so that a copy never touches those of the original.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use kugetsu_domain::hash::fnv1a;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::write_atomic;
 use crate::home::Home;
 
 /// Longest file that is read, in bytes.
@@ -95,11 +96,7 @@ impl LocationRecord {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, home: &Home) -> io::Result<()> {
-        let part = home.path().join(".home.location.new");
-        let mut file = fs::File::create(&part)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&part, home.location())
+        write_atomic(&home.location(), &serde_json::to_vec(self)?)
     }
 }
 

@@ -18,11 +18,17 @@ const LIST_MAX: usize = MODELS_MAX * (NAME_MAX + 1);
 /// Most names that are close to another one.
 const NEAR_MAX: usize = 3;
 
-/// Keeps the models that the agent called `agent` offers. Names that no agent would have are left out.
+/// Keeps the models that the agent called `agent` offers. Names that no agent would have are left out. `write` replaces a file
+/// as a whole: several runs may write at once.
 ///
 /// # Errors
-/// The file cannot be written. The previous one stays.
-pub fn record_models(directory: &Path, agent: &str, models: &[String]) -> io::Result<()> {
+/// The file cannot be written.
+pub fn record_models(
+    directory: &Path,
+    agent: &str,
+    models: &[String],
+    write: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let text: String =
         models.iter().filter(|name| is_name(name)).take(MODELS_MAX).map(|name| format!("{name}\n")).collect();
     let path = file(directory, agent);
@@ -30,10 +36,7 @@ pub fn record_models(directory: &Path, agent: &str, models: &[String]) -> io::Re
         return Ok(());
     }
     fs::create_dir_all(directory)?;
-    // Several runs may write at once.
-    let new = path.with_extension(format!("models.{}", std::process::id()));
-    fs::write(&new, text)?;
-    fs::rename(&new, &path)
+    write(&path, text.as_bytes())
 }
 
 /// Returns the models that the agent offered in its latest session; none if that is not known.
@@ -93,14 +96,14 @@ mod tests {
     fn models_are_kept_without_what_is_no_name() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path().join("agents");
+        let write = |path: &Path, text: &[u8]| fs::write(path, text);
         assert!(recorded_models(&at, "mine").is_empty());
         let long = "x".repeat(NAME_MAX + 1);
-        record_models(&at, "mine", &names(&["a/1", "", "b\u{1b}[2J", "with blank", &long, "b/2"])).unwrap();
+        record_models(&at, "mine", &names(&["a/1", "", "b\u{1b}[2J", "with blank", &long, "b/2"]), write).unwrap();
         assert_eq!(recorded_models(&at, "mine"), ["a/1", "b/2"]);
-        record_models(&at, "mine", &names(&["c/3"])).unwrap();
+        record_models(&at, "mine", &names(&["c/3"]), write).unwrap();
         assert_eq!(recorded_models(&at, "mine"), ["c/3"]);
         assert!(recorded_models(&at, "other").is_empty());
-        assert_eq!(fs::read_dir(at).unwrap().count(), 1, "no file is left over");
     }
 
     #[test]

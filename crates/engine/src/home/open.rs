@@ -3,6 +3,7 @@
 //! The database may be missing, empty, an older copy, or that of another home. Files that it does not know are then work that
 //! kugetsu did. They are moved into quarantine, so that no new issue uses them, and nothing is deleted.
 
+use kugetsu_api::atomic_file::remove_leftovers;
 use kugetsu_api::home::Home;
 use kugetsu_api::home_id;
 use kugetsu_store::error::StoreError;
@@ -62,6 +63,9 @@ impl Relation {
 /// The database or the identifier cannot be read. A file that cannot be moved is logged and left.
 pub async fn open_home(engine: &Engine) -> Result<Vec<Quarantined>, OpenHomeError> {
     let (home, store) = (engine.home(), engine.store());
+    if let Err(error) = remove_leftovers(home) {
+        tracing::warn!(%error, "a temporary file of a killed process could not be removed");
+    }
     let relation = identify(home, store).await?;
     if relation != Relation::Own {
         tracing::error!(

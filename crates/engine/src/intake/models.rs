@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kugetsu_agent::environment::environment;
 use kugetsu_agent::{FirstStart, Profile, has_model, models_in, near_models, record_models, recorded_models};
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_git::names::BranchName;
@@ -164,7 +165,7 @@ async fn list(engine: &Engine, profile: &Profile, program: &Path) -> Result<Opti
     if models.is_empty() {
         return Err("its list is empty".to_owned());
     }
-    if let Err(error) = record_models(&home.agents(), profile.name(), &models) {
+    if let Err(error) = record_models(&home.agents(), profile.name(), &models, write_atomic) {
         tracing::warn!(%error, "the agent's models are not kept");
     }
     Ok(Some(models))

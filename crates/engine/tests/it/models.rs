@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use kugetsu_agent::{CustomProfile, FirstStart, find_program, profile, record_models};
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskRequest;
 use kugetsu_engine::intake::tasks::{Queued, queue};
@@ -50,7 +51,7 @@ async fn model_is_refused_only_if_the_agent_does_not_list_it_now() {
     let profile = profile("listing", &settings.profiles).unwrap();
     let found = find_program(&profile, std::ffi::OsStr::new("")).unwrap();
     FirstStart::new(&profile, &found, &agents).await.unwrap().unwrap().done().unwrap();
-    record_models(&agents, "listing", &["a/one".to_owned()]).unwrap();
+    record_models(&agents, "listing", &["a/one".to_owned()], write_atomic).unwrap();
     fs::write(&list, "a/one\na/two\n").unwrap();
     let problem = start(&daemon, &repository, "a/tow").await.unwrap_err();
     assert_eq!(problem.message, "listing has no model \"a/tow\"");
@@ -59,7 +60,7 @@ async fn model_is_refused_only_if_the_agent_does_not_list_it_now() {
     assert_eq!(before, 1, "a refused task takes no number");
 
     // The record is out of date.
-    record_models(&agents, "listing", &["a/one".to_owned()]).unwrap();
+    record_models(&agents, "listing", &["a/one".to_owned()], write_atomic).unwrap();
     assert_eq!(start(&daemon, &repository, "a/two").await.unwrap().notes.len(), 1);
     // There is no list to be had.
     fs::remove_file(&list).unwrap();

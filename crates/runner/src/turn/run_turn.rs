@@ -8,6 +8,7 @@ use std::time::Duration;
 use kugetsu_agent::{
     AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage, record_models,
 };
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::record::Body;
 use kugetsu_domain::reason::Reason;
 use kugetsu_process::Tree;
@@ -311,7 +312,7 @@ async fn drive_session(
         spool.notice(format!("could not note the agent's first start; the next start waits for others again: {error}"));
     }
     if !session.models().is_empty()
-        && let Err(error) = record_models(&run.home.agents(), &spec.agent.name, session.models())
+        && let Err(error) = record_models(&run.home.agents(), &spec.agent.name, session.models(), write_atomic)
     {
         tracing::warn!(%error, "the agent's models are not kept, so `start` cannot check names of models");
     }
