@@ -69,7 +69,7 @@ struct Inner {
     used_numbers: StdMutex<HashMap<RepoRef, u64>>,
     /// Repositories that are known to be stored, so that a further task for one of them costs no query.
     stored_repos: StdMutex<HashSet<(RepoRef, String)>>,
-    /// Held while gc runs.
+    /// Held while gc runs or the home is measured.
     collecting: Mutex<()>,
     /// The last measurement of the home.
     home_sizes: StdMutex<Option<Sizes>>,

@@ -4,10 +4,11 @@
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::gc::StorageObject;
 use kugetsu_api::home::Home;
 use serde::{Deserialize, Serialize};
@@ -36,9 +37,16 @@ fn blocks(metadata: &Metadata) -> u64 {
 
 /// The time of the last change of a file, or of the entries of a directory. One that cannot be read was just changed.
 pub(crate) fn modified(path: &Path) -> Timestamp {
-    let time =
-        fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now());
-    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
+    modified_if_there(path).unwrap_or_else(Timestamp::now)
+}
+
+/// As [`modified`]; `None` if nothing is at the path.
+pub(crate) fn modified_if_there(path: &Path) -> Option<Timestamp> {
+    match fs::symlink_metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(time) => Some(Timestamp::try_from(time).unwrap_or(Timestamp::MAX)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some(Timestamp::now()),
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,19 +58,30 @@ pub(crate) struct Sizes {
     pub(crate) collected_at: Option<String>,
 }
 
-fn path(home: &Home) -> PathBuf {
-    home.database().with_file_name("sizes.json")
-}
-
 /// Returns what was stored. A missing or damaged file is empty: the home is measured again.
 pub(crate) fn read(home: &Home) -> Sizes {
-    let text = fs::read(path(home)).unwrap_or_default();
+    let text = fs::read(home.sizes()).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
 pub(crate) fn write(home: &Home, sizes: &Sizes) -> io::Result<()> {
-    let path = path(home);
-    let new = path.with_extension("json.new");
-    fs::write(&new, serde_json::to_vec(sizes)?)?;
-    fs::rename(new, path)
+    write_atomic(&home.sizes(), &serde_json::to_vec(sizes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_file_has_no_time_and_one_that_cannot_be_read_was_just_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = Timestamp::now();
+        assert_eq!(modified_if_there(&directory.path().join("gone")), None);
+        // Also root cannot follow it.
+        let endless = directory.path().join("endless");
+        symlink("endless", &endless).unwrap();
+        assert!(modified_if_there(&endless.join("HEAD")) >= Some(before));
+    }
 }

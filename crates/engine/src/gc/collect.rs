@@ -32,8 +32,12 @@ const SHARE: u32 = 100;
 /// # Errors
 /// The home or the database cannot be read. An item that cannot be removed is part of the result.
 pub async fn collect(engine: &Engine, request: &GcRequest) -> Result<GcObject, Problem> {
-    // One at a time: the daily one, or one on request.
     let _running = engine.collecting().lock().await;
+    collect_alone(engine, request).await
+}
+
+/// As [`collect`], for a caller that holds `collecting`.
+async fn collect_alone(engine: &Engine, request: &GcRequest) -> Result<GcObject, Problem> {
     let limits = limits(engine, request);
     let mut sizes = engine.home_sizes().unwrap_or_default();
     let inventory = measure(engine, &mut sizes, limits.rescues.is_some()).await?;
@@ -97,6 +101,8 @@ pub fn storage(engine: &Engine) -> Option<StorageObject> {
 
 /// Runs gc if the last time is a day ago and the settings do not say otherwise, and otherwise measures the home if it is time.
 pub(crate) async fn daily(engine: &Engine) {
+    // Also the sizes have one writer at a time.
+    let _running = engine.collecting().lock().await;
     let home = engine.home().clone();
     let mut sizes = match engine.home_sizes() {
         Some(sizes) => sizes,
@@ -110,7 +116,7 @@ pub(crate) async fn daily(engine: &Engine) {
         age.is_none_or(|age| age >= interval)
     };
     if engine.settings().gc.daily && is_due(sizes.collected_at.as_deref(), DAILY) {
-        match collect(engine, &GcRequest::default()).await {
+        match collect_alone(engine, &GcRequest::default()).await {
             Ok(object) => {
                 let bytes: u64 = object.freed.iter().map(|size| size.bytes).sum();
                 tracing::info!(bytes, kept = object.kept.len(), "the daily gc is done");

@@ -18,7 +18,7 @@ use crate::home::unknown::list;
 use crate::home::used_numbers::references;
 use crate::problems::{internal, problem, store_failed};
 use crate::repositories;
-use crate::sizes::modified;
+use crate::sizes::modified_if_there;
 
 /// Refs of a mirror that hold work which may be nowhere else.
 const WORK: [&str; 3] = ["refs/kugetsu/rescue/", "refs/kugetsu/kept/", "refs/kugetsu/outgoing/"];
@@ -66,8 +66,7 @@ pub(super) async fn last_used(engine: &Engine, repo: &Repo, directory: &Path) ->
     let task = latest.map(|view| view.task.ended_at.unwrap_or(view.task.queued_at));
     // Every update writes refs, whose lock files change the directories.
     let files = ["", "HEAD", "packed-refs", "refs/kugetsu", "refs/remotes/origin"].map(|name| directory.join(name));
-    let files = files.iter().filter(|path| path.exists()).map(|path| modified(path));
-    Ok(files.chain(task).max().unwrap_or(Timestamp::MAX))
+    Ok(files.iter().filter_map(|path| modified_if_there(path)).chain(task).max().unwrap_or(Timestamp::MAX))
 }
 
 /// Checks that the repository can be cloned again.

@@ -10,6 +10,7 @@ use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
 use kugetsu_domain::task::TaskKind;
 use kugetsu_engine::gc;
+use kugetsu_engine::home::open::open_home;
 use kugetsu_store::query::{ViewFilter, ViewQuery};
 use kugetsu_store::view::Repo;
 use kugetsu_store::write::Precondition;
@@ -36,7 +37,9 @@ async fn daily_gc_removes_an_unused_mirror_and_keeps_one_that_is_needed() {
     let directory = tempfile::tempdir().unwrap();
     let repository = Repository::at(directory.path().join("demo"));
     repository.commit_files("first", &[("a.txt", "a")]);
-    let world = World::with(settings(1), local_repo(&repository)).await;
+    let mut settings = settings(1);
+    settings.gc.daily = false;
+    let world = World::with(settings, local_repo(&repository)).await;
     let path = world.home.mirrors().join(naming::mirror_directory(&world.repo.name));
     drop(mirror(&world).await);
     let daemon = world.daemon();
@@ -73,9 +76,15 @@ async fn daily_gc_removes_an_unused_mirror_and_keeps_one_that_is_needed() {
     assert!(result.kept.len() == 1 && path.exists(), "{result:?}");
     fs::rename(&moved, repository.path()).unwrap();
 
-    world.change_settings(|settings| settings.gc.daily = false);
-    daemon.set_time(in_days(90));
-    assert!(path.exists());
+    let later = in_days(90);
+    daemon.set_time(later);
+    let is_measured = async || {
+        let measured_at: Timestamp = gc::storage(&daemon.engine)?.measured_at.parse().unwrap();
+        (measured_at >= later - SignedDuration::from_secs(1)).then_some(())
+    };
+    // It is the end of the hourly work.
+    daemon.until("a measurement of the home", is_measured).await;
+    assert!(path.exists(), "gc.daily is false");
     world.change_settings(|settings| settings.gc.daily = true);
     let day = std::cell::Cell::new(90);
     daemon
@@ -150,4 +159,15 @@ async fn gc_for_the_size_removes_directories_of_ended_runs_and_keeps_tasks_and_e
     assert_eq!(exists(), [false, false, false, false, true], "{done:?}");
     assert_eq!(done.freed.iter().map(|size| (size.kind.as_str(), size.count)).collect::<Vec<_>>(), [("runs", 4)]);
     assert_eq!((tasks().await, events().await), (tasks_before, events_before));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn opening_the_home_removes_temporary_files_of_killed_processes() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    fs::create_dir_all(world.home.agents()).unwrap();
+    let left = world.home.agents().join(".mine.models.new");
+    fs::write(&left, "cut of").unwrap();
+    open_home(&daemon.engine).await.unwrap();
+    assert!(!left.exists());
 }
