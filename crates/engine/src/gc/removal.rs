@@ -133,9 +133,6 @@ pub(super) async fn combine_packs(engine: &Engine) -> Result<(), Problem> {
             Ok(Some((from, to))) => tracing::info!(repo = %repo.name, from, to, "packs of the mirror are combined"),
             Err(error) => tracing::warn!(repo = %repo.name, %error, "packs of the mirror could not be combined"),
         }
-        if let Err(error) = rescue::remove_unused_files(&mirror).await {
-            tracing::warn!(repo = %repo.name, %error, "files of deleted rescues could not be removed");
-        }
     }
     Ok(())
 }

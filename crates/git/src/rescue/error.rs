@@ -25,6 +25,8 @@ pub enum RescueError {
     /// The directory to restore to is in use.
     #[error("{} exists and is not empty", .0.display())]
     NotEmpty(PathBuf),
+    #[error("another process saves or removes a rescue in {}", mirror.display())]
+    Busy { mirror: PathBuf },
     /// The mirror is damaged and could not be repaired.
     #[error("{0}")]
     Mirror(String),
@@ -40,6 +42,7 @@ impl RescueError {
             Self::Ambiguous { .. } => Some("give more of the name".to_owned()),
             Self::InvalidTime(_) => Some("a time looks like 20261122T201500Z".to_owned()),
             Self::NotEmpty(_) => Some("give a new directory with --to".to_owned()),
+            Self::Busy { .. } => Some("try again when it has ended".to_owned()),
             Self::Git(error) => error.hint(),
             Self::Unknown { .. } | Self::Mirror(_) | Self::File(_) => None,
         }

@@ -1,11 +1,14 @@
 //! Files that are too large for git. They are copied beside the rescue, without the holes of sparse files, to
 //! `<mirror>/rescue-files/<name>/<number>`.
 //!
-//! The rescue has a list of them: path, size and modification time. The directory's name is the hash of that list, so that an
-//! unchanged file is copied once.
+//! The rescue has a list of them: path, size, modification time, and what changes whenever the content does: the time of the
+//! last change of the inode, which programs cannot set, and its number. The directory's name is the hash of that list, so that
+//! an unchanged file is copied once.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +18,8 @@ use crate::files::removal::{remove_staging, remove_tree, staging_path};
 use crate::mirror::repo::Mirror;
 
 const DIRECTORY: &str = "rescue-files";
+/// Longest time between two ticks of the clock that file systems use for inodes.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Copies files of a worktree. Returns their list, and the files that could not be copied, with the reason.
 ///
@@ -29,7 +34,15 @@ pub(super) async fn save_large(
         let file = join_bytes(files, path);
         match file.symlink_metadata().context("read", &file) {
             Ok(meta) => {
-                list.extend_from_slice(format!("{} {}.{} ", meta.len(), meta.mtime(), meta.mtime_nsec()).as_bytes());
+                // A change in the same tick would have the same time.
+                if SystemTime::now().duration_since(changed_at(&meta)).is_ok_and(|age| age < TICK) {
+                    tokio::time::sleep(TICK).await;
+                }
+                let (size, modified) = (meta.len(), (meta.mtime(), meta.mtime_nsec()));
+                let identity = (meta.ctime(), meta.ctime_nsec(), meta.ino());
+                let entry =
+                    format!("{size} {}.{}:{}.{}:{} ", modified.0, modified.1, identity.0, identity.1, identity.2);
+                list.extend_from_slice(entry.as_bytes());
                 list.extend_from_slice(path);
                 list.push(0);
                 copied.push((path.clone(), file));
@@ -70,6 +83,11 @@ pub(super) async fn save_large(
     Ok((list, unsaved))
 }
 
+fn changed_at(meta: &Metadata) -> SystemTime {
+    let seconds = Duration::from_secs(meta.ctime().max(0).unsigned_abs());
+    SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(meta.ctime_nsec().max(0).unsigned_abs())
+}
+
 /// Copies the files of a list into a restored worktree. Returns the paths of those that are missing.
 pub(super) async fn restore_large(mirror: &Mirror, list: &[u8], to: &Path) -> Result<Vec<Vec<u8>>, FileError> {
     let (from, to, list) = (directory(mirror, list), to.to_owned(), list.to_vec());
@@ -101,13 +119,8 @@ fn paths(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The directory of all files beside rescues.
-pub(super) fn parent(mirror: &Mirror) -> PathBuf {
-    mirror.dir().join(DIRECTORY)
-}
-
 /// The directory of the files of a list.
 pub(super) fn directory(mirror: &Mirror, list: &[u8]) -> PathBuf {
     let hash: String = Sha256::digest(list).iter().map(|byte| format!("{byte:02x}")).collect();
-    parent(mirror).join(hash)
+    mirror.dir().join(DIRECTORY).join(hash)
 }

@@ -19,7 +19,7 @@ mod tree;
 
 pub use error::RescueError;
 pub use list::{Rescue, Shown, list, show};
-pub use remove::{remove, remove_unused_files};
+pub use remove::remove;
 pub use restore::{Restored, restore};
 pub use risk::{AtRisk, work_at_risk};
 pub use save::{SaveSpec, Saved, save, save_or_find};

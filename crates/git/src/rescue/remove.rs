@@ -3,24 +3,37 @@
 //! The commits of a removed rescue stay in the mirror, whose objects are never pruned, until the mirror goes. Nothing names
 //! them any more, and the files beside the rescue are gone.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::files::access::read_dir_if_there;
+use tokio::time::timeout;
+
 use crate::files::lock;
 use crate::files::removal::remove_tree;
 use crate::mirror::repo::{KEPT, Mirror, RESCUE};
 use crate::rescue::error::RescueError;
 use crate::rescue::large;
 use crate::rescue::list::{Rescue, find, load_notes};
+use crate::rescue::note::Note;
 use crate::rescue::state::SavedState;
 
-/// Removes a rescue. `name` is its ref or the end of it. If it is interrupted, the rescue is still there, or
-/// [`remove_unused_files`] removes the rest.
+/// How long a removal waits for another process that saves or removes a rescue of the mirror.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Removes a rescue and the files beside it that no other rescue names. `name` is its ref or the end of it.
+///
+/// Files that no rescue names otherwise are left: a repair of the mirror may have lost the ref of their rescue. If the removal
+/// is interrupted after the ref is gone, they are left, too.
+///
+/// # Errors
+/// The rescue does not exist, or another process uses the rescues of the mirror.
 pub async fn remove(mirror: &Mirror, name: &str) -> Result<Rescue, RescueError> {
     // No rescue is saved meanwhile, which might use the same files.
-    let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
-    let (rescue, _) = find(mirror, name).await?;
+    let (dir, mut ignored) = (mirror.dir().join("rescue"), |_| ());
+    let lock = timeout(WAIT, lock::acquire(&dir, "", &mut ignored)).await;
+    let _lock = lock.map_err(|_| RescueError::Busy { mirror: mirror.dir().to_owned() })??;
+    let (rescue, note) = find(mirror, name).await?;
+    let files = files_of(mirror, &note).await?;
     let kept = mirror.refs(&[&format!("{KEPT}{}/{}", rescue.issue, rescue.at)]).await?;
     let mut updates = format!("delete {}\0{}\0", rescue.name, rescue.commit).into_bytes();
     for (name, oid) in kept {
@@ -30,40 +43,31 @@ pub async fn remove(mirror: &Mirror, name: &str) -> Result<Rescue, RescueError> 
     }
     let command = mirror.command("update-ref", "remove the rescue").args(["--no-deref", "--stdin", "-z"]);
     command.stdin(updates).run().await?;
-    remove_unused(mirror).await?;
+    if let Some(files) = files
+        && !is_used(mirror, &files).await?
+    {
+        remove_tree(&files).await?;
+    }
     Ok(rescue)
 }
 
-/// Removes the files beside rescues that no rescue names, which an interrupted removal or save left.
-pub async fn remove_unused_files(mirror: &Mirror) -> Result<(), RescueError> {
-    if read_dir_if_there(&large::parent(mirror))?.is_none_or(|files| files.is_empty()) {
-        return Ok(());
-    }
-    let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
-    remove_unused(mirror).await
+/// The directory of the files beside a rescue.
+async fn files_of(mirror: &Mirror, note: &Note) -> Result<Option<PathBuf>, RescueError> {
+    let Some(state) = &note.state else { return Ok(None) };
+    let list = SavedState::read(mirror, state).await?.content(mirror, "large").await?;
+    Ok((!list.is_empty()).then(|| large::directory(mirror, &list)))
 }
 
-/// The caller holds the lock.
-async fn remove_unused(mirror: &Mirror) -> Result<(), RescueError> {
-    let Some(present) = read_dir_if_there(&large::parent(mirror))? else { return Ok(()) };
-    if present.is_empty() {
-        return Ok(());
-    }
+/// Whether a rescue names the files. True if a rescue cannot be read.
+async fn is_used(mirror: &Mirror, files: &Path) -> Result<bool, RescueError> {
     let notes = load_notes(mirror, None).await?;
     if notes.len() != mirror.refs(&[RESCUE.trim_end_matches('/')]).await?.len() {
-        // It is unknown which files the unreadable ones name.
-        return Ok(());
+        return Ok(true);
     }
-    let mut used: BTreeSet<OsString> = BTreeSet::new();
     for (_, note) in notes {
-        let Some(state) = &note.state else { continue };
-        let list = SavedState::read(mirror, state).await?.content(mirror, "large").await?;
-        used.extend(large::directory(mirror, &list).file_name().map(OsString::from));
-    }
-    for path in present {
-        if path.file_name().is_some_and(|name| !used.contains(name)) {
-            remove_tree(&path).await?;
+        if files_of(mirror, &note).await?.is_some_and(|used| used == files) {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }

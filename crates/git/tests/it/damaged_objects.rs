@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kugetsu_git::mirror::{Mirror, Source};
 use kugetsu_git::push::Lease;
@@ -210,6 +211,27 @@ async fn large_files_are_kept_beside_the_rescue() {
 }
 
 #[tokio::test]
+async fn large_files_of_equal_size_and_time_are_told_apart() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let at = |at: &str| SaveSpec { max_file: 10, ..spec(at) };
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let write_at_that_time = |content: &str| {
+        write(worktree.dir(), "large", content);
+        std::fs::File::options().write(true).open(worktree.dir().join("large")).unwrap().set_modified(time).unwrap();
+    };
+    write_at_that_time("one of twenty bytes.");
+    let first = rescue::save(&mirror, &worktree, at("1")).await.unwrap().unwrap();
+    write_at_that_time("two of twenty bytes.");
+    let second = rescue::save(&mirror, &worktree, at("2")).await.unwrap().expect("it differs from the first");
+    for (saved, content) in [(first, "one of twenty bytes."), (second, "two of twenty bytes.")] {
+        let back = fixture.path(content);
+        rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+        assert_eq!(read(&back, "large"), content.as_bytes());
+    }
+}
+
+#[tokio::test]
 async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
@@ -239,12 +261,15 @@ async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others()
     rescue::restore(&mirror, &second.name, &back).await.unwrap();
     assert_eq!(read(&back, "large"), b"larger than ten bytes");
 
-    // A killed removal leaves files that nothing names.
+    // As after a repair of the mirror that lost the ref.
+    let ending = fixture.run(mirror.dir(), ["rev-parse", &second.name]);
     fixture.run(mirror.dir(), ["update-ref", "-d", &second.name]);
-    rescue::remove_unused_files(&mirror).await.unwrap();
-    assert_eq!(files(), 0);
-    let saved = rescue::save(&mirror, &worktree, at("4")).await.unwrap();
-    assert!(saved.is_some(), "what is in no rescue any more is saved again");
+    rescue::save(&mirror, &worktree, at("4")).await.unwrap().unwrap();
+    rescue::remove(&mirror, "7/4").await.unwrap();
+    fixture.run(mirror.dir(), ["update-ref", &second.name, &ending]);
+    let again = fixture.path("again");
+    rescue::restore(&mirror, &second.name, &again).await.unwrap();
+    assert_eq!(read(&again, "large"), b"larger than ten bytes", "files whose rescue is lost are left");
 }
 
 /// Damages every object file of a mirror: each becomes empty, or loses its end.
