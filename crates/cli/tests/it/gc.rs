@@ -104,3 +104,25 @@ fn mirror_whose_repository_is_gone_is_kept_and_the_rest_is_removed() {
     assert!(text.contains("could not remove local/gone: ") && text.contains("removed 1 mirror"), "{text}");
     assert!(mirror(&world, "gone").exists() && !mirror(&world, "there").exists());
 }
+
+#[test]
+fn mirror_with_commits_that_the_repository_lost_is_kept() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, _) = world.start(&repository, &script(&["write a.txt 1", "commit a"]));
+    world.run(["destroy", run["issue"].as_str().unwrap(), "--yes"]);
+    let branch = run["branch"].as_str().unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = world.home.command("git");
+        let output = world.home.run(command.arg("-C").arg(repository.path()).args(arguments));
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["tag", "kept", branch]);
+    git(&["branch", "-D", branch]);
+    let text = shown(&world.attempt(["gc", "--mirrors-older-than", "0s"]));
+    assert!(text.contains(&format!("does not have all commits of {branch} any more")), "{text}");
+    assert!(mirror(&world, "demo").exists());
+    git(&["merge", "--ff-only", "kept"]);
+    world.run(["gc", "--mirrors-older-than", "0s"]);
+    assert!(!mirror(&world, "demo").exists());
+}

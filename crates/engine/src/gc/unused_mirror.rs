@@ -69,7 +69,7 @@ pub(super) async fn last_used(engine: &Engine, repo: &Repo, directory: &Path) ->
     Ok(files.iter().filter_map(|path| modified_if_there(path)).chain(task).max().unwrap_or(Timestamp::MAX))
 }
 
-/// Checks that the repository can be cloned again.
+/// Checks that the repository can be cloned again, with everything that was pushed to it.
 ///
 /// # Errors
 /// It cannot: the mirror may be the only copy.
@@ -77,20 +77,23 @@ pub(super) async fn check_source(engine: &Engine, repo: &Repo) -> Result<(), Pro
     let settings = engine.settings();
     let git = with_token(engine.git(), &settings, repo.name.base.as_str());
     let failed = |error: &dyn std::fmt::Display, hint: Option<String>| problem(ProblemKind::Failed, error, hint);
-    if !repo.name.base.is_local() {
-        let branches =
-            source(false, &repo.source).branches(&git).await.map_err(|error| failed(&error, error.hint()))?;
-        return match branches.is_empty() {
-            true => Err(internal(format!("{} has no branches any more", repo.source))),
-            false => Ok(()),
-        };
-    }
-    let located = LocalRepo::find(&git, Path::new(&repo.source)).await.map_err(|error| failed(&error, error.hint()))?;
     let mirror = repositories::mirror_if_there(engine, repo).await.map_err(|error| failed(&error, error.hint()))?;
-    match mirror {
-        Some(mirror) if !mirror.is_of(&located).await.map_err(|error| failed(&error, error.hint()))? => {
-            Err(internal(format!("{} is another repository than before", repo.source)))
+    let Some(mirror) = mirror else { return Ok(()) };
+    if repo.name.base.is_local() {
+        let located = LocalRepo::find(&git, Path::new(&repo.source)).await;
+        let located = located.map_err(|error| failed(&error, error.hint()))?;
+        if !mirror.is_of(&located).await.map_err(|error| failed(&error, error.hint()))? {
+            return Err(internal(format!("{} is another repository than before", repo.source)));
         }
-        _ => Ok(()),
+    } else {
+        let branches = source(false, &repo.source).branches(&git).await;
+        if branches.map_err(|error| failed(&error, error.hint()))?.is_empty() {
+            return Err(internal(format!("{} has no branches any more", repo.source)));
+        }
+    }
+    mirror.update(&mut |_| ()).await.map_err(|error| failed(&error, error.hint()))?;
+    match mirror.pushed_only_here().await.map_err(|error| failed(&error, error.hint()))? {
+        Some(branch) => Err(internal(format!("{} does not have all commits of {branch} any more", repo.source))),
+        None => Ok(()),
     }
 }
