@@ -64,6 +64,32 @@ fn refused_push_is_repeated_without_the_agent() {
 }
 
 #[test]
+fn merged_work_is_done_only_if_the_server_can_be_asked() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    assert_eq!(code, 0, "{run}");
+    let branch = run["branch"].as_str().unwrap();
+    git(&world, repository.path(), &["merge", "--quiet", "--ff-only", branch]);
+    git(&world, repository.path(), &["branch", "--quiet", "-d", branch]);
+    let (run, code) = push(&world);
+    assert_eq!((run["reason"].as_str(), code), (Some("no new commits"), 0), "{run}");
+    // The merge is undone while the repository cannot be reached, so nothing is known.
+    git(&world, repository.path(), &["reset", "--quiet", "--hard", "HEAD~1"]);
+    let away = repository.path().with_extension("away");
+    std::fs::rename(repository.path(), &away).unwrap();
+    let (run, code) = push(&world);
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    let continued = world.attempt(["continue", "local/demo#1", &script(&["say ok"]), "--wait", "--json"]);
+    let (run, code) = ended(&continued);
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+    std::fs::rename(&away, repository.path()).unwrap();
+    let (run, code) = push(&world);
+    assert_eq!((&run["pushed"], code), (&true.into(), 0), "{run}");
+    assert_eq!(repository.show_text(branch, "a.txt"), "a\n");
+}
+
+#[test]
 fn retry_of_a_blocked_push_names_push() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -37,6 +37,8 @@ pub(crate) struct Files {
     pub(crate) base_branch: Option<BranchName>,
     /// The commit that kugetsu last pushed to the issue's branch: the push of this run expects to find it there.
     pub(crate) pushed: Option<Oid>,
+    /// Whether the mirror has the server's branches as of the beginning of this run.
+    pub(crate) is_current: bool,
     /// Facts about the worktree that the agent has to know before it continues, one sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -109,13 +111,14 @@ pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files
     let spool = &run.spool;
     let mut progress = progress_recorder(spool.clone());
     let has_mirror = run.home.mirrors().join(&issue.mirror).exists();
-    let preparation = Preparation::begin(issue, run, &mut progress).await?;
-    let mirror = &preparation.mirror;
-    match Worktree::open(mirror, &preparation.directory, &preparation.relay, &preparation.branch).await {
+    let mut preparation = Preparation::begin(issue, run, &mut progress).await?;
+    let mirror = preparation.mirror.clone();
+    match Worktree::open(&mirror, &preparation.directory, &preparation.relay, &preparation.branch).await {
         Ok(worktree) => {
             // The work can continue without news from the server. If it cannot be reached at the end either, the push fails.
             if has_mirror && let Err(error) = mirror.update(&mut progress).await {
                 spool.notice(format!("could not update the server's branches: {error}"));
+                preparation.is_current = false;
             }
             match worktree.damage().await? {
                 Some(damage) => preparation.rebuild(worktree, damage, &mut progress).await,
@@ -133,8 +136,8 @@ pub(crate) async fn prepare(issue: &IssueSpec, run: &RunContext) -> Result<Files
     }
 }
 
-/// Opens the issue's worktree without changing it. Nothing is created, also not a worktree that is missing or damaged: it would lack what
-/// is to be pushed.
+/// Opens the issue's worktree without changing it. Nothing is created, also not a worktree that is missing or damaged: it would
+/// lack what is to be pushed.
 ///
 /// # Errors
 /// [`FilesError`].
@@ -153,9 +156,7 @@ pub(crate) async fn open_to_push(issue: &IssueSpec, run: &RunContext) -> Result<
     let Preparation { mirror, directory, relay, branch, .. } = &preparation;
     match Worktree::open(mirror, directory, relay, branch).await {
         Ok(worktree) => {
-            if let Err(error) = mirror.update(&mut progress).await {
-                spool.notice(format!("could not update the server's branches: {error}"));
-            }
+            mirror.update(&mut progress).await.map_err(|error| fetch_failed(issue, error))?;
             match worktree.damage().await? {
                 // The inspection reports it.
                 Some(_) => preparation.files_of(worktree),
@@ -205,6 +206,7 @@ struct Preparation<'a> {
     directory: PathBuf,
     relay: PathBuf,
     branch: BranchName,
+    is_current: bool,
 }
 
 impl<'a> Preparation<'a> {
@@ -222,13 +224,21 @@ impl<'a> Preparation<'a> {
         let mirror = mirror.map_err(|error| fetch_failed(issue, error))?;
         let (directory, relay) = home.files(&issue.directory);
         let branch = BranchName::new(issue.branch.clone())?;
-        Ok(Self { issue, spool, mirror, directory, relay, branch })
+        Ok(Self { issue, spool, mirror, directory, relay, branch, is_current: true })
     }
 
     fn files_of(self, worktree: Worktree) -> Result<Files, FilesError> {
         let base = self.base_commit()?;
         let pushed = self.issue.pushed.as_deref().map(str::parse).transpose()?;
-        Ok(Files { mirror: self.mirror, worktree, base, base_branch: None, pushed, notes: Vec::new() })
+        Ok(Files {
+            mirror: self.mirror,
+            worktree,
+            base,
+            base_branch: None,
+            pushed,
+            is_current: self.is_current,
+            notes: Vec::new(),
+        })
     }
 
     /// Continues in a worktree that exists. What a lost run left in it is rescued first: the agent may have been in the middle
@@ -390,7 +400,15 @@ impl<'a> Preparation<'a> {
         for notice in created.notices {
             self.spool.notice(notice);
         }
-        Ok(Files { mirror: self.mirror, worktree: created.worktree, base, base_branch: None, pushed, notes })
+        Ok(Files {
+            mirror: self.mirror,
+            worktree: created.worktree,
+            base,
+            base_branch: None,
+            pushed,
+            is_current: self.is_current,
+            notes,
+        })
     }
 
     /// The branch that the work started from, which the server has no more, and the server's default branch.
@@ -435,6 +453,7 @@ impl<'a> Preparation<'a> {
             base: created.base_sha,
             base_branch: base.branch,
             pushed: None,
+            is_current: self.is_current,
             notes: Vec::new(),
         })
     }
