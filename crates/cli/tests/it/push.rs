@@ -64,7 +64,7 @@ fn refused_push_is_repeated_without_the_agent() {
 }
 
 #[test]
-fn merged_work_is_done_only_if_the_server_can_be_asked() {
+fn merged_work_is_done_only_if_the_server_can_be_reached() {
     let world = World::new();
     let repository = world.repository("demo");
     let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a"]));

@@ -211,7 +211,7 @@ async fn large_files_are_kept_beside_the_rescue() {
 }
 
 #[tokio::test]
-async fn large_files_of_equal_size_and_time_are_told_apart() {
+async fn large_files_of_equal_size_and_time_are_both_saved() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, _) = fixture.ready().await;
     let at = |at: &str| SaveSpec { max_file: 10, ..spec(at) };

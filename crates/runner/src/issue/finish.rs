@@ -188,7 +188,7 @@ async fn inspect(
 /// that are not meant to last, so none is pushed.
 ///
 /// Commits that kugetsu pushed and that another branch of the server has by now were merged: pushing them again would only
-/// bring back a branch that was deleted. That is known only if the server could be asked in this run.
+/// bring back a branch that was deleted. That is known only if this run could reach the server.
 fn head_to_push<'s>(status: &'s WorktreeStatus, files: &Files) -> Option<&'s Oid> {
     let head = status.best_head.as_ref().filter(|_| status.operations.is_empty())?;
     let is_merged = files.is_current && status.own_commits == 0 && files.pushed.as_ref() == Some(head);
