@@ -2,7 +2,7 @@
 //! effects that are due.
 //!
 //! It reads what is stored and remembers nothing that matters, so a wake-up that is lost costs a delay, and a daemon that
-//! dies costs nothing: effects that were not settled are claimed again. It is the only place where something is retried.
+//! dies costs nothing: effects that were not settled are claimed again. No other code retries an effect.
 
 use std::collections::VecDeque;
 use std::future::pending;
