@@ -13,6 +13,7 @@ use kugetsu_store::query::{ViewFilter, ViewQuery};
 use kugetsu_store::view::RunView;
 
 use crate::engine::Engine;
+use crate::home::reserve;
 use crate::problems::{internal, not_stored, store_failed};
 use crate::queries::tasks;
 
@@ -36,6 +37,8 @@ pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, 
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(ended(&view));
     }
+    // What fills the disk may be the run that is to end.
+    reserve::give_up_if_full(engine.home());
     let event = Event::CancelRequested { task: view.task.id };
     let issue = engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
     let notes = stays_queued(engine, &issue, view.task.id).await?;

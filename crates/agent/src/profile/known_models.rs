@@ -29,14 +29,13 @@ pub fn record_models(
     models: &[String],
     write: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let text: String =
-        models.iter().filter(|name| is_name(name)).take(MODELS_MAX).map(|name| format!("{name}\n")).collect();
-    let path = file(directory, agent);
-    if fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+    let names: Vec<&String> = models.iter().filter(|name| is_name(name)).take(MODELS_MAX).collect();
+    if recorded_models(directory, agent).iter().eq(names.iter().copied()) {
         return Ok(());
     }
+    let text: String = names.iter().map(|name| format!("{name}\n")).collect();
     fs::create_dir_all(directory)?;
-    write(&path, text.as_bytes())
+    write(&file(directory, agent), text.as_bytes())
 }
 
 /// Returns the models that the agent offered in its latest session; none if that is not known.

@@ -49,15 +49,35 @@ fn is_full(path: &Path) -> bool {
     fs::write(path.join("probe"), [0; 8192]).is_err()
 }
 
-#[test]
-fn needs_root_a_full_disk_is_reported_and_files_can_be_removed() {
-    let mut world = World::new();
+/// Moves the home to a small disk.
+fn small_home(world: &mut World) -> (Disk, PathBuf) {
     let settings = fs::read(world.home.kugetsu().join("config.toml")).unwrap();
     let disk = Disk::mount(world.home.path().join("disk"), "40m");
     let home = disk.0.join("kugetsu");
     world.home.set("KUGETSU_HOME", &home);
     fs::create_dir_all(&home).unwrap();
     fs::write(home.join("config.toml"), settings).unwrap();
+    (disk, home)
+}
+
+#[test]
+fn needs_root_a_run_on_a_full_disk_can_be_canceled() {
+    let mut world = World::new();
+    let (disk, home) = small_home(&mut world);
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["say ready", "hang"]));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
+    eventually("the reserve", || home.join("state/reserve").exists().then_some(()));
+    let _filler = disk.fill();
+    let canceled = world.attempt(["queue", "cancel", &reference]);
+    assert!(canceled.status.success(), "{}", shown(&canceled));
+    world.await_state(&reference, "canceled");
+}
+
+#[test]
+fn needs_root_a_full_disk_is_reported_and_files_can_be_removed() {
+    let mut world = World::new();
+    let (disk, home) = small_home(&mut world);
     let repository = world.repository("demo");
     world.start(&repository, &script(&["write a.txt a", "commit a"]));
     let reference = world.queue(&repository, &script(&["say ready", "wait go"]));

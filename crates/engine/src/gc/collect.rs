@@ -17,6 +17,7 @@ use super::inventory::{self, Category, Inventory, Target};
 use super::plan::{Limits, Plan, Removal, plan};
 use super::removal;
 use crate::engine::Engine;
+use crate::home::reserve;
 use crate::problems::{internal, store_failed};
 use crate::sizes::{self, Sizes};
 
@@ -32,6 +33,7 @@ const SHARE: u32 = 100;
 /// # Errors
 /// The home or the database cannot be read. An item that cannot be removed is part of the result.
 pub async fn collect(engine: &Engine, request: &GcRequest) -> Result<GcObject, Problem> {
+    reserve::give_up_if_full(engine.home());
     let _running = engine.collecting().lock().await;
     collect_alone(engine, request).await
 }

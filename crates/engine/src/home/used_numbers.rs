@@ -69,7 +69,11 @@ fn number_of(reference: &str) -> Option<u64> {
 /// Returns the names of the refs of a mirror, which may be missing. Read as files: git would fail on a damaged mirror.
 pub(crate) fn references(mirror: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    match fs::read_to_string(mirror.join("packed-refs")) {
+    let packed = mirror.join("packed-refs");
+    if packed.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+        return Err(io::Error::other(format!("{} is not a regular file", packed.display())));
+    }
+    match fs::read_to_string(packed) {
         Ok(packed) => names.extend(packed.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
