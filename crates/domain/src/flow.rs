@@ -83,6 +83,11 @@ pub enum Event {
         url: String,
         state: PrState,
     },
+    /// The mirror records a push that no run reported: the database was rebuilt.
+    PushFound {
+        /// The commit that was pushed to the issue's branch.
+        head: String,
+    },
     /// The user asked to remove the issue's files and session.
     DestroyRequested,
     /// The files could not be removed; what is left stays.
@@ -130,6 +135,7 @@ impl Event {
             Self::PrSet { .. } => "change_named",
             Self::PrCleared => "change_forgotten",
             Self::PrChecked { .. } => "change_seen",
+            Self::PushFound { .. } => "push_found",
             Self::DestroyRequested => "destroy_asked",
             Self::DestroyFailed { .. } => Self::DESTROY_FAILED,
             Self::Destroyed { .. } => Self::DESTROYED,
@@ -167,6 +173,7 @@ impl Event {
             | Self::PrSet { .. }
             | Self::PrCleared
             | Self::PrChecked { .. }
+            | Self::PushFound { .. }
             | Self::DestroyRequested
             | Self::Destroyed { .. } => false,
         }
@@ -248,6 +255,10 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             record_pull_request(&mut issue, url, state, now);
             vec![]
         }
+        Event::PushFound { head } => {
+            issue.pushed = Some(head);
+            vec![]
+        }
         Event::DestroyRequested => request_destroy(&mut issue)?,
         Event::DestroyFailed { .. } => {
             issue.state = IssueState::next(Some(issue.state), Trigger::DestroyFailed)?;
@@ -278,7 +289,7 @@ fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Ti
         if !resumable {
             state = SessionState::next(Some(state), Trigger::SessionLost)?;
         }
-        issue.session = Some(Session { id, agent: task.agent.clone(), state });
+        issue.session = Some(Session { id, agent: task.agent.clone(), state, run_started_at: None });
     }
     let reason = task.reason.clone().or_else(|| Some("it was started before kugetsu".into()));
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Adopted)?, ended_at: Some(now), reason, ..task });
@@ -320,7 +331,7 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
     run.session = Some(id.clone());
     let before = issue.session.as_ref().map(|session| session.state);
     let state = SessionState::next(before, Trigger::SessionOpened)?;
-    issue.session = Some(Session { id, agent: run.agent.clone(), state });
+    issue.session = Some(Session { id, agent: run.agent.clone(), state, run_started_at: Some(run.started_at) });
     Ok(vec![])
 }
 
@@ -336,8 +347,11 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     };
     run.ended_at = Some(now);
     let (run_id, id) = (run.id, run.task);
-    let (pushed, reason) = (outcome.pushed, outcome.reason.clone());
+    let (pushed, head, reason) = (outcome.pushed, outcome.head_sha.clone(), outcome.reason.clone());
     run.outcome = Some(outcome);
+    if pushed {
+        issue.pushed = head.or(issue.pushed.take());
+    }
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), trigger)?;
     task.reason = Some(reason);

@@ -113,6 +113,9 @@ pub struct Issue {
     pub session: Option<Session>,
     /// The pull request that the user named or that was found by the branch.
     pub pr: Option<PrLink>,
+    /// The commit that kugetsu last pushed to the issue's branch. Kept here because the history of runs is deleted, and kept
+    /// when the issue is destroyed: the branch stays on the server.
+    pub pushed: Option<String>,
     /// The queued and running tasks, oldest first, and those that the current step ended.
     pub tasks: Vec<Task>,
     /// The run that holds the lease, or that the current step ended.
@@ -136,6 +139,7 @@ impl Issue {
             worktree: None,
             session: None,
             pr: None,
+            pushed: None,
             tasks: Vec::new(),
             run: None,
             fence: 0,

@@ -1,5 +1,7 @@
 //! The agent's conversation about an issue. It survives runs.
 
+use jiff::Timestamp;
+
 use crate::machine::{Machine, Transition, Trigger};
 
 /// State of a session.
@@ -98,4 +100,7 @@ pub struct Session {
     /// The agent profile it belongs to; no other agent can resume it.
     pub agent: String,
     pub state: SessionState,
+    /// When the latest run that opened or resumed it began; `None` if it was imported. It tells a session of this home from
+    /// one of the home that this one was copied from.
+    pub run_started_at: Option<Timestamp>,
 }

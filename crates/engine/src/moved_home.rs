@@ -14,11 +14,10 @@ use kugetsu_api::location::{Location, LocationRecord, earlier_path};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::run::Run;
 use kugetsu_domain::session::Session;
 use kugetsu_process::{InvalidMarker, MARKER, Marker, Pid, Swept, leftover_processes};
 use kugetsu_store::error::StoreError;
-use kugetsu_store::query::{RunQuery, ViewFilter, ViewQuery};
+use kugetsu_store::query::{ViewFilter, ViewQuery};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -212,21 +211,22 @@ pub(crate) enum Owner {
 
 /// Returns the home that a session of an issue belongs to. In a copy, those of before belong to the original: the agent has one
 /// conversation, which the original resumes and deletes.
-pub(crate) async fn owner(engine: &Engine, issue: &Issue, session: &Session) -> Result<Owner, StoreError> {
+pub(crate) fn owner(engine: &Engine, issue: &Issue, session: &Session) -> Owner {
     // The coordinator's sessions are files of the home.
     if issue.reference.is_coordinator() {
-        return Ok(Owner::This);
+        return Owner::This;
     }
     let home = engine.home();
     let record = match LocationRecord::read(home) {
         Ok(record) => record,
-        Err(error) => return Ok(Owner::Unknown(MovedHomeError::Unreadable { home: home.clone(), error })),
+        Err(error) => return Owner::Unknown(MovedHomeError::Unreadable { home: home.clone(), error }),
     };
-    let Some(copied_at) = record.and_then(|record| record.copied_at) else { return Ok(Owner::This) };
+    let Some(copied_at) = record.and_then(|record| record.copied_at) else { return Owner::This };
     // A copy resumes none from before, so a session of a run that began here was opened here.
-    let runs = engine.store().runs(RunQuery::new(issue.id)).await?;
-    let is_of = |run: &Run| run.session.as_ref() == Some(&session.id) && run.started_at.as_millisecond() >= copied_at;
-    Ok(if runs.iter().any(is_of) { Owner::This } else { Owner::Original })
+    match session.run_started_at.is_some_and(|began| began.as_millisecond() >= copied_at) {
+        true => Owner::This,
+        false => Owner::Original,
+    }
 }
 
 async fn cancel_tasks(engine: &Engine) -> Result<(), StoreError> {

@@ -149,10 +149,8 @@ async fn state_of(engine: &Engine, url: &str) -> Result<PrState, StateError> {
 async fn by_branch(engine: &Engine, issue: &Issue) -> PrStatus {
     let (base, project) = (&issue.reference.repo.base, &issue.reference.repo.project);
     let Some(files) = issue.worktree.as_ref().filter(|_| !base.is_local()) else { return PrStatus::None };
-    match engine.store().last_pushed(issue.id).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return PrStatus::None,
-        Err(error) => return PrStatus::Unknown { url: None, why: error.to_string() },
+    if issue.pushed.is_none() {
+        return PrStatus::None;
     }
     let unknown = |why: String| PrStatus::Unknown { url: None, why };
     let forge = match forge(engine, base) {

@@ -203,8 +203,6 @@ pub struct RunQuery {
     pub issue: IssueId,
     /// Only runs with a smaller fence.
     pub below_fence: Option<u64>,
-    /// Only runs that pushed.
-    pub pushed: bool,
     /// Only runs that did not end before this time.
     pub since: Option<Timestamp>,
     pub limit: Option<u32>,
@@ -213,7 +211,7 @@ pub struct RunQuery {
 impl RunQuery {
     /// Returns a query for all runs of the issue.
     pub const fn new(issue: IssueId) -> Self {
-        Self { issue, below_fence: None, pushed: false, since: None, limit: None }
+        Self { issue, below_fence: None, since: None, limit: None }
     }
 }
 

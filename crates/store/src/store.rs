@@ -240,12 +240,6 @@ impl Store {
         self.driver.runs(query).await
     }
 
-    /// Returns the head commit of the issue's latest successful push.
-    pub async fn last_pushed(&self, issue: IssueId) -> Result<Option<String>, StoreError> {
-        let query = RunQuery { pushed: true, limit: Some(1), ..RunQuery::new(issue) };
-        Ok(self.runs(query).await?.pop().and_then(|run| run.outcome).and_then(|outcome| outcome.head_sha))
-    }
-
     /// Returns the tasks that can start now, at most `slots` of those that need a slot, and the lengths of the queue.
     pub async fn queue(&self, slots: usize) -> Result<Queue, StoreError> {
         self.driver.queue(slots).await

@@ -220,6 +220,27 @@ fn rebuild_recreates_what_the_home_contains() {
 }
 
 #[test]
+fn rebuild_finds_what_removed_runs_pushed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    world.run(["queue", "clean", "--older-than", "0s"]);
+    assert_eq!(fs::read_dir(world.home.kugetsu().join("runs")).unwrap().count(), 0);
+    // The repository and the branch are known from a run that pushed nothing.
+    world.run(["continue", "local/demo#1", &script(&["say ready", "hang"])]);
+    world.await_state("local/demo#1", "running");
+    world.run(["queue", "cancel", "local/demo#1"]);
+    world.await_state("local/demo#1", "canceled");
+    world.run(["daemon", "stop"]);
+    remove_database(&world);
+    world.run(["db", "rebuild"]);
+    let amend = script(&["write b.txt b", "run git add -A && git commit --quiet --amend --no-edit"]);
+    let text = world.run_in(repository.path(), ["continue", "local/demo#1", &amend, "--wait", "--json"]);
+    let run: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&run["state"], &run["pushed"]), (&"done".into(), &true.into()), "{run}");
+}
+
+#[test]
 fn clean_frees_run_directories_and_events() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -90,6 +90,24 @@ fn merged_work_is_done_only_if_the_server_can_be_reached() {
 }
 
 #[test]
+fn cleaned_history_does_not_hide_what_was_pushed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    assert_eq!(code, 0, "{run}");
+    world.run(["continue", "local/demo#1", &script(&["say ready", "hang"])]);
+    world.await_state("local/demo#1", "running");
+    world.run(["queue", "cancel", "local/demo#1"]);
+    world.await_state("local/demo#1", "canceled");
+    world.run(["queue", "clean", "--older-than", "0s"]);
+    assert_eq!(world.json(["queue", "list", "--all", "--json"]).as_array().unwrap().len(), 1);
+    let amend = script(&["write b.txt b", "run git add -A && git commit --quiet --amend --no-edit"]);
+    let (run, code) = ended(&world.attempt(["continue", "local/demo#1", &amend, "--wait", "--json"]));
+    assert_eq!((run["state"].as_str(), &run["commits"], code), (Some("done"), &1.into(), 0), "{run}");
+    assert_eq!(repository.show_text(run["branch"].as_str().unwrap(), "b.txt"), "b\n");
+}
+
+#[test]
 fn retry_of_a_blocked_push_names_push() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -24,11 +24,10 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let Some(session) = issue.session.as_ref().filter(|session| session.state == SessionState::Open) else { return };
     let settings = engine.settings();
     let kept = |why: &str| format!("the agent's session {} was not deleted: {why}", session.id);
-    match owner(engine, issue, session).await {
-        Ok(Owner::This) => {}
-        Ok(Owner::Unknown(error)) => return notes.push(kept(&error.to_string())),
-        Ok(Owner::Original) => return notes.push(kept("it belongs to the home of which this one is a copy")),
-        Err(error) => return notes.push(kept(&error.to_string())),
+    match owner(engine, issue, session) {
+        Owner::This => {}
+        Owner::Unknown(error) => return notes.push(kept(&error.to_string())),
+        Owner::Original => return notes.push(kept("it belongs to the home of which this one is a copy")),
     }
     let (profile, program) = match agents::check(&settings, &session.agent) {
         Ok(found) => found,

@@ -85,6 +85,7 @@ pub async fn rebuild(home: &Home, store: &Store, known: Vec<Repo>, now: Timestam
     }
     let mirrors = mirrors::read_all(home, &repos)?;
     add_worktrees(home, store, &mirrors, &mut rebuilt, now).await?;
+    add_pushes(store, &mirrors, now).await?;
     add_rescues(home, store, &mirrors, &mut rebuilt, now).await?;
     rebuilt.issues = summary(store, &counts).await?;
     Ok(rebuilt)
@@ -224,6 +225,23 @@ async fn add_worktrees(
         match of.next() {
             Some((repo, number)) => drop(adopt(store, repo, number, branch_of(home, name, number), now).await?),
             None => rebuilt.left.push(format!("worktree {name}: its repository is not known")),
+        }
+    }
+    Ok(())
+}
+
+/// Records what was pushed last, which the mirror knows also if the directory of the run that pushed it was removed.
+async fn add_pushes(store: &Store, mirrors: &[mirrors::FoundMirror], now: Timestamp) -> Result<(), RebuildError> {
+    for (reference, _) in store.directories().await? {
+        let Some(issue) = store.issue(&reference).await? else { continue };
+        let name = naming::mirror_directory(&reference.repo);
+        let mirror = mirrors.iter().find(|mirror| mirror.name == name);
+        let (Some(worktree), Some(mirror)) = (&issue.worktree, mirror) else { continue };
+        match mirror.last_push(&worktree.branch)? {
+            Some(head) if issue.pushed.as_ref() != Some(&head) => {
+                store.apply(issue.id, Event::PushFound { head }, now).await?;
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
     let before = issue.session.as_ref().filter(|session| session.state != SessionState::Deleted);
     let usable = before.filter(|session| session.state == SessionState::Open && session.agent == task.agent);
     let usable = match usable {
-        Some(session) => match owner(engine, issue, session).await? {
+        Some(session) => match owner(engine, issue, session) {
             Owner::This => Some(session),
             Owner::Original => None,
             Owner::Unknown(error) => {
@@ -157,7 +157,7 @@ async fn issue_spec(
         base: task.base.clone(),
         base_branch: issue.worktree.as_ref().and_then(|worktree| worktree.base_branch.clone()),
         base_sha: issue.worktree.as_ref().and_then(|worktree| worktree.base_sha.clone()),
-        pushed: engine.store().last_pushed(issue.id).await?,
+        pushed: issue.pushed.clone(),
         allow_secrets: settings.run.allowed_secrets(),
         uncommitted: match settings.run.uncommitted {
             schema::Uncommitted::Block => Uncommitted::Block,

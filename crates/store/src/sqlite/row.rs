@@ -28,8 +28,8 @@ use crate::view::{Repo, StoredEvent};
 macro_rules! issue_columns {
     () => {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
-         i.session_state, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.fence, i.version, i.created_at, \
-         p.base, p.project"
+         i.session_state, i.session_run_at, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
+         i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
 
@@ -220,9 +220,14 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     };
     let (session, agent) = (columns.optional_owned()?, columns.optional_owned()?);
     let session = match (session, agent) {
-        (Some(id), Some(agent)) => Some(Session { id, agent, state: columns.state::<SessionState>()? }),
+        (Some(id), Some(agent)) => Some(Session {
+            id,
+            agent,
+            state: columns.state::<SessionState>()?,
+            run_started_at: columns.optional_time()?,
+        }),
         _ => {
-            columns.skip(1);
+            columns.skip(2);
             None
         }
     };
@@ -230,6 +235,7 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
     let (pr_state, checked_at) = (columns.optional_named(PrState::from_name)?, columns.optional_time()?);
     // Before there was a column for the origin, only the user named pull requests.
     let pr = url.map(|url| PrLink { url, origin: origin.unwrap_or(PrOrigin::Set), checked: pr_state.zip(checked_at) });
+    let pushed = columns.optional_owned()?;
     let (fence, version, created_at) = (columns.number()?, columns.number()?, columns.time()?);
     let reference = IssueRef { repo: repo_ref(columns)?, number };
     let state: IssueState = state;
@@ -241,6 +247,7 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
         worktree,
         session,
         pr,
+        pushed,
         tasks: vec![],
         run: None,
         fence,

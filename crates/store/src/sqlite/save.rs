@@ -101,10 +101,12 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         session.map(|session| &session.id),
         session.map(|session| &session.agent),
         session.map(|session| session.state.name()),
+        session.and_then(|session| session.run_started_at).map(Timestamp::as_millisecond),
         pr.map(|pr| &pr.url),
         pr.map(|pr| pr.origin.name()),
         checked.map(|(state, _)| state.name()),
         checked.map(|(_, at)| at.as_millisecond()),
+        issue.pushed,
         number(issue.fence),
         number(issue.version),
         shown.latest_task,
@@ -122,15 +124,16 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
 
 const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
-        session_state, change_url, change_by, change_state, change_seen_at, fence, version, latest_task, \
-        shown_task, shown_as, repo, number, created_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
+        session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
+        latest_task, shown_task, shown_as, repo, number, created_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
-        session = ?8, session_agent = ?9, session_state = ?10, change_url = ?11, change_by = ?12, change_state = ?13, \
-        change_seen_at = ?14, fence = ?15, version = ?16, latest_task = ?17, shown_task = ?18, shown_as = ?19 \
-    WHERE id = ?1 AND version = ?20";
+        session = ?8, session_agent = ?9, session_state = ?10, session_run_at = ?11, change_url = ?12, change_by = ?13, \
+        change_state = ?14, change_seen_at = ?15, pushed_sha = ?16, fence = ?17, version = ?18, latest_task = ?19, \
+        shown_task = ?20, shown_as = ?21 \
+    WHERE id = ?1 AND version = ?22";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "stored views", include_str!("../../migrations/0004_stored_views.sql")),
     (5, "home, history", include_str!("../../migrations/0005_home_history.sql")),
     (6, "hints", include_str!("../../migrations/0006_hints.sql")),
+    (7, "pushed", include_str!("../../migrations/0007_pushed.sql")),
 ];
 
 const RECORD: &str = "

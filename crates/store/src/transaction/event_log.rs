@@ -62,6 +62,7 @@ fn data(event: &Event) -> Value {
         }),
         Event::TaskMoved { priority, .. } => json!({ "priority": priority }),
         Event::PrSet { url } => json!({ "url": url }),
+        Event::PushFound { head } => json!({ "head_sha": head }),
         Event::PrChecked { url, state } => json!({ "url": url, "state": state.name() }),
         Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
         Event::DestroyFailed { reason } => json!({ "reason": reason.text, "hint": reason.hint }),
@@ -88,6 +89,7 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
         Event::PrSet { .. }
         | Event::PrCleared
         | Event::PrChecked { .. }
+        | Event::PushFound { .. }
         | Event::DestroyRequested
         | Event::DestroyFailed { .. }
         | Event::Destroyed { .. } => (None, None),

@@ -94,7 +94,13 @@ async fn tasks_and_runs_of_schema_2_read_back() {
     assert_eq!((first.usage().cost_usd, first.usage().input_tokens, first.usage().output_tokens), (0.25, 1200, 340));
     assert_eq!(first.pr.as_ref().unwrap().url, "https://github.com/acme/api/pull/7");
     assert_eq!(first.worktree.as_ref().unwrap().branch, "kugetsu/1-fix-the-parser");
-    assert!(store.last_pushed(first.issue).await.unwrap().is_some());
+    let issue = store.issue_by_id(first.issue).await.unwrap();
+    assert!(issue.pushed.is_some(), "the head of a run that pushed");
+    let began = issue.session.unwrap().run_started_at;
+    let runs = store.runs(RunQuery::new(first.issue)).await.unwrap();
+    assert_eq!(began, runs.first().map(|run| run.started_at), "the latest run that used the session");
+    let other = store.issue_by_id(all[all.len() - 3].issue).await.unwrap();
+    assert_eq!(other.pushed, None);
 }
 
 #[tokio::test]

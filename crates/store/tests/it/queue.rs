@@ -105,9 +105,28 @@ async fn a_run_reads_back_as_stored() {
     assert_eq!(listed[0].task.message, "", "a list holds no messages");
     listed[0].task.message.clone_from(&view.task.message);
     assert_eq!(listed, [view]);
-    assert_eq!(store.last_pushed(issue.id).await.unwrap(), Some("1".repeat(40)));
+    assert_eq!(store.issue_by_id(issue.id).await.unwrap().pushed, Some("1".repeat(40)));
     assert_eq!(store.view(task).await.unwrap().map(|view| (view.issue, view.task.attempt)), Some((issue.id, 1)));
     assert_eq!(store.issue(&issue.reference).await.unwrap().map(|found| found.id), Some(issue.id));
+}
+
+#[tokio::test]
+async fn clean_keeps_what_was_pushed_and_when_the_session_was_used() {
+    let mut world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let lease = world.work(issue.id, task).await;
+    world.finish(lease, Verdict::Done).await;
+    let before = world.store().issue_by_id(issue.id).await.unwrap();
+    let next = world.enqueue(continue_work(1)).await.issue.tasks[0].id;
+    let cancel = Event::CancelRequested { task: next };
+    world.store().apply(issue.id, cancel, now()).await.unwrap();
+    assert_eq!(world.store().clean(later(60)).await.unwrap().tasks, 1);
+    world.reopen().await;
+    let after = world.store().issue_by_id(issue.id).await.unwrap();
+    assert_eq!(after.pushed, Some("1".repeat(40)));
+    let began = after.session.as_ref().and_then(|session| session.run_started_at);
+    assert!(began.is_some_and(|began| began <= now()), "{began:?}");
+    assert_eq!(after.session, before.session);
 }
 
 #[tokio::test]

@@ -200,8 +200,8 @@ fn view(columns: &mut Columns<'_>) -> Result<RunView, StoreError> {
 const RUNS: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM tasks t JOIN runs r ON r.task = t.id WHERE t.issue = ?1 AND r.fence < ?2 AND (NOT ?3 OR r.pushed) \
-     AND (r.ended_at IS NULL OR r.ended_at >= ?4) ORDER BY r.fence DESC LIMIT ?5"
+    " FROM tasks t JOIN runs r ON r.task = t.id WHERE t.issue = ?1 AND r.fence < ?2 \
+     AND (r.ended_at IS NULL OR r.ended_at >= ?3) ORDER BY r.fence DESC LIMIT ?4"
 );
 
 pub(in crate::sqlite) fn runs(connection: &Connection, query: &RunQuery) -> Result<Vec<Run>, StoreError> {
@@ -209,7 +209,6 @@ pub(in crate::sqlite) fn runs(connection: &Connection, query: &RunQuery) -> Resu
     let mut rows = statement.query(params![
         query.issue.to_string(),
         query.below_fence.map_or(i64::MAX, number),
-        query.pushed,
         query.since.map_or(Value::Integer(i64::MIN), |since| Value::Integer(since.as_millisecond())),
         query.limit.map_or(i64::MAX, i64::from),
     ])?;
