@@ -141,18 +141,17 @@ pub async fn move_task(engine: &Engine, name: &str, cwd: &Path, to: QueueTarget)
         QueueTarget::Priority(priority) => Some(priority),
     };
     let priority = priority.ok_or_else(|| {
-        Problem::new(
-            ProblemKind::Conflict,
-            format!("cannot move the task for {}: another has the highest priority", view.reference),
-        )
-        .hint("move that one with `kugetsu queue move <task> --priority 0`; `kugetsu queue list` shows priorities")
+        let limit = if to == QueueTarget::First { "highest" } else { "lowest" };
+        let message = format!("cannot move the task for {}: another has the {limit} priority", view.reference);
+        Problem::new(ProblemKind::Conflict, message)
+            .hint("move that one with `kugetsu queue move <task> --priority 0`; `kugetsu queue list` shows priorities")
     })?;
     let event = Event::TaskMoved { task: view.task.id, priority };
     engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
-    let mut of_issue =
-        live.iter().filter(|other| other.issue == view.issue && other.task.queued_at < view.task.queued_at);
+    let issue = engine.store().issue_by_id(view.issue).await.map_err(store_failed)?;
+    let is_behind = issue.tasks.first().is_some_and(|first| first.id != view.task.id);
     let notes =
-        Vec::from_iter(of_issue.next().map(|_| {
+        Vec::from_iter(is_behind.then(|| {
             format!("an earlier task of {} comes first: the tasks of an issue keep their order", view.reference)
         }));
     Ok(Changed { view: reload(engine, view.task.id).await?, notes })

@@ -121,10 +121,7 @@ pub(crate) async fn clean(app: AppState, request: CleanRequest) -> Result<Cleane
 }
 
 pub(crate) async fn with_position(app: &AppState, view: RunView) -> Result<TaskObject, ApiError> {
-    let position = match view.task.state {
-        TaskState::Queued => app.engine.store().queue_position(view.task.id).await?,
-        _ => None,
-    };
+    let position = queries::tasks::position(&app.engine, &view).await?;
     Ok(task_object(app.engine.home(), &view, position, vec![]))
 }
 

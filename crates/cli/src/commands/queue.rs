@@ -14,7 +14,6 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
 use kugetsu_engine::coordinator::delegate::own_words;
-use serde::Serialize;
 
 use super::list::{DEFAULT_LIMIT, print_json};
 use crate::exit::Exit;
@@ -165,67 +164,102 @@ pub(crate) async fn run(home: &Home, arguments: Queue) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
+/// Changes one task after the other. One that cannot be changed does not keep the others.
 async fn change_all(
     home: &Home,
     endpoint: &Endpoint<TaskQuery, TaskObject>,
     Several { tasks, json }: Several,
 ) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
-    let requests = tasks.into_iter().map(|task| TaskQuery { task, cwd: cwd.clone() }).collect();
-    change(home, endpoint, requests, json).await
+    let mut report = Report::new(tasks.len() == 1, json);
+    let cancels = endpoint.route.path == endpoints::CANCEL_TASK.route.path;
+    for task in tasks {
+        let changed = connect::call_once(home, endpoint, &TaskQuery { task, cwd: cwd.clone() }).await;
+        report.add(changed, |task| match cancels && task.run.state == TaskState::Running {
+            // The run reports its end later.
+            true => format!("canceling {}", task.run.issue),
+            false => format::task_status(task),
+        })?;
+    }
+    report.end()
 }
 
-async fn move_tasks(home: &Home, Move { mut tasks, to, json }: Move) -> Result<Exit, Failure> {
+async fn move_tasks(home: &Home, Move { tasks, to, json }: Move) -> Result<Exit, Failure> {
     let cwd = paths::cwd()?;
     let to = match to.priority {
         Some(priority) => QueueTarget::Priority(priority),
         None if to.first => QueueTarget::First,
         None => QueueTarget::Last,
     };
-    // Each goes before those that were moved earlier.
-    if to == QueueTarget::First {
-        tasks.reverse();
+    let is_one = tasks.len() == 1;
+    let mut requests: Vec<_> = tasks.into_iter().map(|task| MoveTaskRequest { task, cwd: cwd.clone(), to }).collect();
+    // Each goes before those that were moved earlier. The results are in the order as typed.
+    let is_reversed = to == QueueTarget::First;
+    if is_reversed {
+        requests.reverse();
     }
-    let requests = tasks.into_iter().map(|task| MoveTaskRequest { task, cwd: cwd.clone(), to }).collect();
-    change(home, &endpoints::MOVE_TASK, requests, json).await
+    let mut moved = Vec::new();
+    for request in &requests {
+        moved.push(connect::call_once(home, &endpoints::MOVE_TASK, request).await);
+    }
+    if is_reversed {
+        moved.reverse();
+    }
+    let mut report = Report::new(is_one, json);
+    for task in moved {
+        let task = match task {
+            // The later moves have changed its position.
+            Ok(task) if !is_one => {
+                let query = TaskQuery { task: task.run.task.clone(), cwd: cwd.clone() };
+                let current = connect::call(home, &endpoints::SHOW_TASK, &query).await;
+                current.map(|current| TaskObject { notes: task.notes, ..current })
+            }
+            task => task,
+        };
+        report.add(task, format::task_status)?;
+    }
+    report.end()
 }
 
-/// Changes one task after the other. One that cannot be changed does not keep the others.
-async fn change<Q: Serialize>(
-    home: &Home,
-    endpoint: &Endpoint<Q, TaskObject>,
-    requests: Vec<Q>,
+/// The results of a change of tasks. They are printed as they are added, or as JSON at the end.
+struct Report {
+    is_one: bool,
     json: bool,
-) -> Result<Exit, Failure> {
-    let is_one = requests.len() == 1;
-    let mut changed = Vec::new();
-    let mut exit = Exit::Done;
-    for request in requests {
-        match connect::call_once(home, endpoint, &request).await {
+    changed: Vec<TaskObject>,
+    exit: Exit,
+}
+
+impl Report {
+    fn new(is_one: bool, json: bool) -> Self {
+        Self { is_one, json, changed: vec![], exit: Exit::Done }
+    }
+
+    fn add(&mut self, task: Result<TaskObject, Failure>, text: impl Fn(&TaskObject) -> String) -> Result<(), Failure> {
+        match task {
             Ok(task) => {
-                if !json {
-                    // The run reports its end later.
-                    let cancels = endpoint.route.path == endpoints::CANCEL_TASK.route.path;
-                    let is_ending = cancels && task.run.state == TaskState::Running;
-                    let text = format!("canceling {}", task.run.issue);
-                    ui::line(if is_ending { text } else { format::task_status(&task) });
+                if !self.json {
+                    ui::line(text(&task));
                     task.notes.iter().for_each(ui::warning);
                 }
-                changed.push(task);
+                self.changed.push(task);
             }
-            Err(failure) if is_one => return Err(failure),
+            Err(failure) if self.is_one => return Err(failure),
             Err(failure) => {
                 ui::failure(&failure);
-                exit = failure.exit;
+                self.exit = failure.exit;
             }
         }
+        Ok(())
     }
-    match changed.first() {
-        Some(task) if json && is_one => ui::json(task)?,
-        _ if json => ui::json(&changed)?,
-        _ => {}
+
+    fn end(self) -> Result<Exit, Failure> {
+        match self.changed.first() {
+            Some(task) if self.json && self.is_one => ui::json(task)?,
+            _ if self.json => ui::json(&self.changed)?,
+            _ => {}
+        }
+        Ok(self.exit)
     }
-    Ok(exit)
 }
 
 async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failure> {

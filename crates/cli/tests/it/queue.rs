@@ -79,6 +79,12 @@ fn queued_tasks_can_be_moved() {
         numbers.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(order(), "2 3 4");
+    let text = world.run(["queue", "move", "local/demo#3", "local/demo#4", "--first"]);
+    assert_eq!(text, "local/demo#3 is queued at position 1\nlocal/demo#4 is queued at position 2\n");
+    assert_eq!(order(), "3 4 2");
+    let moved = world.json(["queue", "move", "local/demo#4", "local/demo#2", "--last", "--json"]);
+    let moved = moved.as_array().unwrap().iter().map(|task| (task["issue"].as_str().unwrap(), task["place"].as_u64()));
+    assert_eq!(moved.collect::<Vec<_>>(), [("local/demo#4", Some(1)), ("local/demo#2", Some(2))]);
     world.run(["queue", "move", "local/demo#3", "local/demo#4", "--first"]);
     assert_eq!(order(), "3 4 2");
     world.run(["queue", "move", "local/demo#3", "--last"]);
@@ -93,6 +99,9 @@ fn queued_tasks_can_be_moved() {
     world.run(["queue", "move", "local/demo#3", "--priority", &i32::MAX.to_string()]);
     let refused = world.attempt(["queue", "move", "local/demo#2", "--first"]);
     assert!(shown(&refused).contains("the highest priority"), "{}", shown(&refused));
+    world.run(["queue", "move", "local/demo#4", "--priority", &i32::MIN.to_string()]);
+    let refused = world.attempt(["queue", "move", "local/demo#2", "--last"]);
+    assert!(shown(&refused).contains("the lowest priority"), "{}", shown(&refused));
     let refused = world.attempt(["queue", "move", "local/demo#1", "--last"]);
     assert!(shown(&refused).contains("the task for local/demo#1 is running"), "{}", shown(&refused));
     let refused = world.attempt(["queue", "move", "local/demo#2"]);

@@ -9,7 +9,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::IssueRef;
 use kugetsu_domain::run::Verdict;
-use kugetsu_domain::task::TaskState;
+use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::view::RunView;
@@ -31,6 +31,26 @@ pub struct DaemonStatus {
     pub coordinator: Option<RunView>,
     /// Number of queued tasks of the coordinator.
     pub coordinator_queued: u64,
+}
+
+/// Returns how many queued tasks run before a queued one; `None` if it is not queued. Tasks of an issue keep their order,
+/// whatever their priorities are.
+pub async fn position(engine: &Engine, view: &RunView) -> Result<Option<u64>, StoreError> {
+    if view.task.state != TaskState::Queued {
+        return Ok(None);
+    }
+    let Some(own) = engine.store().queue_position(view.task.id).await? else { return Ok(None) };
+    let issue = engine.store().issue_by_id(view.issue).await?;
+    let before = issue.tasks.iter().take_while(|task| task.id != view.task.id);
+    let before: Vec<&Task> = before.filter(|task| task.state == TaskState::Queued).collect();
+    let own = own.max(before.len() as u64);
+    // The last of them to begin: of equal ones, the later.
+    let same_kind = before.iter().filter(|task| task.kind == view.task.kind);
+    let Some(last) = same_kind.rev().min_by_key(|task| task.priority) else { return Ok(Some(own)) };
+    let ahead_of_last = engine.store().queue_position(last.id).await?.unwrap_or(0);
+    // A task of a higher priority is itself counted there; `last` counts instead.
+    let behind_last = if view.task.priority > last.priority { ahead_of_last } else { ahead_of_last + 1 };
+    Ok(Some(own.max(behind_last)))
 }
 
 /// Returns a task, by its id or as the latest one of an issue.

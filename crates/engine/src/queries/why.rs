@@ -109,7 +109,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
     if issue.state == IssueState::Destroying {
         why.because.push("the files of its issue are being removed".to_owned());
     }
-    let before = issue.tasks.iter().filter(|other| other.id != task.id && other.queued_at <= task.queued_at).count();
+    let before = issue.tasks.iter().take_while(|other| other.id != task.id).count();
     if let Some(running) = issue.running_task().filter(|running| running.id != task.id) {
         why.because.push(format!(
             "another task of {} is running ({}); tasks of an issue run one after the other",

@@ -1,10 +1,11 @@
 //! From a queued task to its end.
 
+use kugetsu_api::task::QueueTarget;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::reason::Reason;
-use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
-use kugetsu_engine::queries::why;
+use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind, TaskState};
+use kugetsu_engine::queries::{tasks, why};
 use kugetsu_engine::queue;
 use kugetsu_store::write::Precondition;
 use uuid::Uuid;
@@ -67,6 +68,34 @@ async fn slots_are_never_exceeded_and_all_tasks_run() {
     }
     daemon.settled(4).await;
     assert_eq!(daemon.state(4).await, "done");
+}
+
+#[tokio::test]
+async fn earlier_task_of_the_issue_comes_first_whatever_was_retried_or_moved() {
+    let world = World::new(0).await;
+    let daemon = world.daemon();
+    daemon.start(2, "other").await;
+    let first = daemon.start(1, "first").await;
+    let second = daemon.enqueue(1, TaskKind::Start, "second", Precondition::Any).await;
+    let issue = daemon.issue(1).await.id;
+    // It keeps its number when it is retried, but is queued later.
+    let view = daemon.engine.apply(issue, Event::CancelRequested { task: first }).await.unwrap();
+    assert_eq!(view.task(first).unwrap().state, TaskState::Canceled);
+    daemon.set_time(daemon.engine.clock().now() + std::time::Duration::from_secs(60));
+    queue::retry(&daemon.engine, &first.to_string(), world.home.path()).await.unwrap();
+
+    let moved = queue::move_task(&daemon.engine, &second.to_string(), world.home.path(), QueueTarget::First).await;
+    let moved = moved.unwrap();
+    assert!(moved.notes[0].contains("an earlier task of"), "{:?}", moved.notes);
+    let position = tasks::position(&daemon.engine, &moved.view).await.unwrap();
+    assert_eq!(position, Some(2), "behind the other issue's, and behind the first");
+    let because = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap().because;
+    assert!(because.iter().any(|reason| reason.starts_with("1 task of ")), "{because:?}");
+
+    let moved = queue::move_task(&daemon.engine, &first.to_string(), world.home.path(), QueueTarget::First).await;
+    let moved = moved.unwrap();
+    assert_eq!(moved.notes, Vec::<String>::new());
+    assert_eq!(tasks::position(&daemon.engine, &moved.view).await.unwrap(), Some(0));
 }
 
 #[tokio::test]
