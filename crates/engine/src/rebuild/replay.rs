@@ -236,8 +236,13 @@ async fn add_pushes(store: &Store, mirrors: &[mirrors::FoundMirror], now: Timest
         let Some(issue) = store.issue(&reference).await? else { continue };
         let name = naming::mirror_directory(&reference.repo);
         let mirror = mirrors.iter().find(|mirror| mirror.name == name);
-        let (Some(worktree), Some(mirror)) = (&issue.worktree, mirror) else { continue };
-        match mirror.last_push(&worktree.branch)? {
+        let Some(mirror) = mirror else { continue };
+        // Without a worktree, that of its next run.
+        let branch = match &issue.worktree {
+            Some(worktree) => worktree.branch.clone(),
+            None => naming::branch(reference.number, &issue.title),
+        };
+        match mirror.last_push(&branch)? {
             Some(head) if issue.pushed.as_ref() != Some(&head) => {
                 store.apply(issue.id, Event::PushFound { head }, now).await?;
             }
