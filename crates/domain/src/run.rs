@@ -55,7 +55,7 @@ impl Machine for RunState {
             from: Some(Self::Starting),
             on: Trigger::Pushed,
             to: Self::Done,
-            description: "The run of a push, which starts no agent: the host inspected the worktree, and the branch is pushed.",
+            description: "The run of a push, which starts no agent: the host inspected the worktree, and the server has every commit of the branch.",
         },
         Transition {
             from: Some(Self::Starting),

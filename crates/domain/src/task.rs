@@ -127,7 +127,7 @@ impl Machine for TaskState {
             Self::Queued => "It waits for a free slot, for its issue, or for the issue it comes after.",
             Self::Running => "A run works on it.",
             Self::Done => {
-                "The agent finished its turn, and the host inspected the result; or the host pushed its work."
+                "The agent finished its turn, and the host inspected the result; or, of a push, the server has every commit."
             }
             Self::Blocked => "The user has to decide something, for example because a permission was refused.",
             Self::Failed => "It failed; the reason says why.",
