@@ -72,6 +72,13 @@ pub fn environment(
     all
 }
 
+/// Returns the `PATH` of an agent: that of the env files, or else this process's own.
+pub fn search_path(files: &[Variable]) -> OsString {
+    let own = files.iter().rev().find(|variable| variable.name == "PATH");
+    let own = own.map(|variable| variable.value.expose_secret().into());
+    own.or_else(|| std::env::var_os("PATH")).unwrap_or_default()
+}
+
 /// Returns the secret values: those of variables with a secret's name, and of such keys in JSON values, because some agents
 /// take their whole configuration from a variable.
 pub fn secrets(inherited: impl IntoIterator<Item = (OsString, OsString)>, files: &[Variable]) -> Vec<String> {

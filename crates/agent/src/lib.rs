@@ -29,8 +29,9 @@ pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use live_record::{LiveRecordError, read_live_record};
 pub use profile::{
-    CustomProfile, FirstStart, InvalidPermissionRules, Launch, NotInstalled, Profile, UnknownAgent, VersionError,
-    find_program, has_model, models_in, near_models, profile, program_version, record_models, recorded_models,
+    CustomProfile, FirstStart, InvalidPermissionRules, Launch, NotInstalled, Offer, Profile, UnknownAgent,
+    VersionError, find_program, models_in, near_models, offer, profile, program_version, record_models,
+    recorded_models,
 };
 pub use question::{Answer, Policy, Question, QuestionClosed};
 pub use session_export::{SessionExport, UnreadableExport};

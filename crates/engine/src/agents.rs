@@ -1,21 +1,52 @@
-//! Looks up agents and their programs.
+//! Looks up agents: their programs, and the environment of their commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kugetsu_agent::{Profile, profile};
+use kugetsu_agent::environment::{Variable, environment, search_path};
+use kugetsu_agent::{Launch, Profile, profile};
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::git_variables::ceilings;
+use kugetsu_domain::reason::Reason;
 
+use crate::engine::Engine;
 use crate::problems::problem;
-use crate::settings::Settings;
 
-/// Returns the profile of an agent and the path of its program.
+/// An agent that is installed.
+#[derive(Debug)]
+pub(crate) struct InstalledAgent {
+    pub(crate) profile: Profile,
+    /// The path of its program.
+    pub(crate) program: PathBuf,
+    /// The variables of its env files, as its runs get them.
+    variables: Vec<Variable>,
+}
+
+/// Returns an agent with its env files as they are now. A run of the coordinator has other env files.
 ///
 /// # Errors
-/// There is no such agent, or its program is not installed.
-pub(crate) fn check(settings: &Settings, name: &str) -> Result<(Profile, PathBuf), Problem> {
-    let profile =
-        profile(name, &settings.profiles).map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
-    let program = kugetsu_agent::find_program(&profile, &settings.search_path())
+/// There is no such agent, its program is not installed, or an env file cannot be read.
+pub(crate) fn installed(engine: &Engine, name: &str, is_coordinator: bool) -> Result<InstalledAgent, Problem> {
+    let profile = profile(name, &engine.settings().profiles)
         .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
-    Ok((profile, program))
+    let variables = engine.env_files().variables(name, is_coordinator);
+    let variables = variables.map_err(|message| Problem::new(ProblemKind::Usage, message))?;
+    let program = kugetsu_agent::find_program(&profile, &search_path(&variables))
+        .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
+    Ok(InstalledAgent { profile, program, variables })
+}
+
+impl InstalledAgent {
+    /// Returns the environment of a command of the agent that runs on the host, outside of a run.
+    ///
+    /// # Errors
+    /// Why there is none, for the user.
+    pub(crate) fn environment(&self, engine: &Engine, launch: &Launch) -> Result<Vec<(OsString, OsString)>, String> {
+        let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
+        let mut env = environment(std::env::vars_os(), &self.variables, &std::env::temp_dir(), &ceilings);
+        match launch.extend_env(&mut env) {
+            Ok(()) => Ok(env),
+            Err(error) => Err(Reason::new(&error, error.hint()).in_one_line()),
+        }
+    }
 }

@@ -65,6 +65,8 @@ struct Inner {
     slots: Mutex<()>,
     /// Held while a local repository is given its name.
     naming: Mutex<()>,
+    /// Held while an agent lists its models: there is one directory for it.
+    listing: Mutex<()>,
     /// The numbers up to which something in the home is that of an issue of a repository, as far as they were looked for.
     used_numbers: StdMutex<HashMap<RepoRef, u64>>,
     /// Repositories that are known to be stored, so that a further task for one of them costs no query.
@@ -91,6 +93,7 @@ impl Engine {
             transport: OnceLock::new(),
             slots: Mutex::new(()),
             naming: Mutex::new(()),
+            listing: Mutex::new(()),
             used_numbers: StdMutex::default(),
             stored_repos: StdMutex::default(),
             collecting: Mutex::new(()),
@@ -149,6 +152,10 @@ impl Engine {
 
     pub(crate) fn set_trouble(&self, trouble: Option<StoreError>) {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(crate) fn listing(&self) -> &Mutex<()> {
+        &self.0.listing
     }
 
     pub(crate) fn collecting(&self) -> &Mutex<()> {

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use kugetsu_agent::CustomProfile;
-use kugetsu_agent::environment::Variable;
+use kugetsu_agent::environment::{Variable, search_path};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, Rescue, Run};
 
@@ -30,7 +30,8 @@ pub struct Settings {
     pub servers: Servers,
     /// `repos.json`: clone locations of single repositories.
     pub repositories: Repositories,
-    /// The variables of `env/default.env`. They reach every agent, and contain the tokens of the servers.
+    /// The variables of `env/default.env`, which contain the tokens of the servers. An agent gets them with those of its own env
+    /// file ([`EnvFiles`]).
     pub variables: Vec<Variable>,
 }
 
@@ -74,9 +75,9 @@ impl Settings {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
 
-    /// The `PATH` of agents: that of the env files, or else this process's own.
+    /// The `PATH` of [`variables`](Self::variables), or else this process's own. An agent whose env file sets another one has
+    /// that.
     pub fn search_path(&self) -> OsString {
-        let own = self.variable("PATH");
-        own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
+        search_path(&self.variables)
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::environment::{Variable, environment};
+use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
     CustomProfile, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, UnknownAgent,
 };
@@ -77,12 +77,6 @@ impl RunContext {
     pub(crate) fn variable(&self, name: &str) -> Option<&SecretString> {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
-
-    /// The agent's `PATH`: that of the env files, or else this process's.
-    fn search_path(&self) -> OsString {
-        let own = self.variable("PATH");
-        own.map(|value| value.expose_secret().into()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
-    }
 }
 
 pub(crate) struct Agent {
@@ -108,7 +102,7 @@ impl Agent {
             models: None,
         });
         let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())?;
-        let program = kugetsu_agent::find_program(&profile, &run.search_path())?;
+        let program = kugetsu_agent::find_program(&profile, &search_path(&run.variables))?;
         Ok(Self { profile, program })
     }
 }

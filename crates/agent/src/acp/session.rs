@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::connection::{Connection, McpServer};
 use crate::error::AgentError;
+use crate::profile::{Offer, offer};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::Turn;
@@ -147,7 +148,7 @@ impl Session<'_> {
     /// [`AgentError::UnknownModel`]; [`AgentError::Unsupported`] if the agent offers no choice.
     pub async fn set_model(&mut self, model: &str) -> Result<(), AgentError> {
         let doing = "change the model";
-        if !self.models.names.is_empty() && !self.models.names.iter().any(|name| name == model) {
+        if !self.models.names.is_empty() && offer(&self.models.names, model) != Offer::Listed {
             return Err(AgentError::UnknownModel { name: model.to_owned(), known: self.models.names.clone() });
         }
         let session = self.id.as_str();

@@ -55,10 +55,29 @@ pub fn models_in(list: &str) -> Vec<String> {
     names.take(MODELS_MAX).map(str::to_owned).collect()
 }
 
-/// Whether the model is among `models`. A variant such as `provider/model/high` may be listed by the name of its model.
-pub fn has_model(models: &[String], model: &str) -> bool {
-    let is_variant = |name: &str| model.strip_prefix(name).is_some_and(|variant| variant.starts_with('/'));
-    models.iter().any(|name| name == model || is_variant(name))
+/// What a list of models says about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is in the list.
+    Listed,
+    /// Only its model is, such as `provider/model` of `provider/model/high`. Commands that list models leave variants out; a
+    /// session lists those that it has.
+    Variant,
+    Unlisted,
+}
+
+/// Returns what a list of models says about a name. A session accepts only what it lists.
+pub fn offer(models: &[String], model: &str) -> Offer {
+    let is_variant = |name: &str| {
+        model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).is_some_and(|variant| !variant.is_empty())
+    };
+    if models.iter().any(|name| name == model) {
+        Offer::Listed
+    } else if models.iter().any(|name| is_variant(name)) {
+        Offer::Variant
+    } else {
+        Offer::Unlisted
+    }
 }
 
 /// Returns the models whose names are closest to `model`, the closest first; also those that only lack its provider.
@@ -114,9 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn variant_of_a_listed_model_is_one() {
-        let models = names(&["a/b"]);
-        assert!(has_model(&models, "a/b") && has_model(&models, "a/b/high"));
-        assert!(!has_model(&models, "a/bc") && !has_model(&models, "a"));
+    fn variant_of_a_listed_model_is_listed_only_itself() {
+        let models = names(&["a/b", "a/b/low"]);
+        assert_eq!([offer(&models, "a/b"), offer(&models, "a/b/low")], [Offer::Listed; 2]);
+        assert_eq!(offer(&models, "a/b/high"), Offer::Variant);
+        assert_eq!(["a/bc", "a", "a/b/"].map(|model| offer(&models, model)), [Offer::Unlisted; 3]);
     }
 }

@@ -12,6 +12,6 @@ pub(crate) use definition::Quirks;
 pub use definition::{CustomProfile, Launch, Profile};
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_program, program_version};
-pub use known_models::{has_model, models_in, near_models, record_models, recorded_models};
+pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};
 pub use lookup::{UnknownAgent, profile};
 pub use permission_rules::InvalidPermissionRules;

@@ -66,7 +66,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
         return Ok(stored);
     }
     let task = coordinators_task(engine, id, TaskKind::Delegate, String::new());
-    agents::check(&engine.settings(), &task.agent)?;
+    agents::installed(engine, &task.agent, true)?;
     require_sandbox(&engine.settings()).await?;
     let mentions = read(engine, message, cwd).await?;
     let chosen = match &request.worktree {

@@ -5,10 +5,7 @@
 use std::time::Duration;
 
 use kugetsu_agent::SessionId;
-use kugetsu_agent::environment::environment;
-use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::issue::Issue;
-use kugetsu_domain::reason::Reason;
 use kugetsu_domain::session::SessionState;
 
 use crate::agent_command::{AgentCommand, nowhere};
@@ -22,30 +19,28 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Asks the agent to delete the session. If it cannot, the files are removed all the same, and a note says what to type.
 pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut Vec<String>) {
     let Some(session) = issue.session.as_ref().filter(|session| session.state == SessionState::Open) else { return };
-    let settings = engine.settings();
     let kept = |why: &str| format!("the agent's session {} was not deleted: {why}", session.id);
     match owner(engine, issue, session) {
         Owner::This => {}
         Owner::Unknown(error) => return notes.push(kept(&error.to_string())),
         Owner::Original => return notes.push(kept("it belongs to the home of which this one is a copy")),
     }
-    let (profile, program) = match agents::check(&settings, &session.agent) {
+    let agent = match agents::installed(engine, &session.agent, issue.reference.is_coordinator()) {
         Ok(found) => found,
         Err(problem) => return notes.push(kept(&problem.message)),
     };
-    let Some(launch) = SessionId::new(&session.id).ok().and_then(|id| profile.delete_session(&id)) else {
+    let Some(launch) = SessionId::new(&session.id).ok().and_then(|id| agent.profile.delete_session(&id)) else {
         return notes.push(kept(&format!("{} has no command for it", session.agent)));
     };
-    let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
-    let mut env = environment(std::env::vars_os(), &settings.variables, &std::env::temp_dir(), &ceilings);
-    if let Err(error) = launch.extend_env(&mut env) {
-        return notes.push(kept(&Reason::new(&error, error.hint()).in_one_line()));
-    }
+    let env = match agent.environment(engine, &launch) {
+        Ok(env) => env,
+        Err(why) => return notes.push(kept(&why)),
+    };
     let command = match nowhere() {
         Ok(stdout) => AgentCommand {
             home: engine.home(),
             name: format!("delete-{}", issue.id),
-            program: &program,
+            program: &agent.program,
             args: launch.args.clone(),
             env,
             time_limit: TIME_LIMIT,
@@ -56,6 +51,6 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
     let result = command.run().await;
     if let Err(why) = result {
         let args: Vec<_> = launch.args.iter().map(|arg| arg.to_string_lossy()).collect();
-        notes.push(kept(&format!("{why}; to delete it: {} {}", program.display(), args.join(" "))));
+        notes.push(kept(&format!("{why}; to delete it: {} {}", agent.program.display(), args.join(" "))));
     }
 }

@@ -6,21 +6,19 @@
 //! the run finds out.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Seek as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _, Seek as _};
+use std::path::Path;
 use std::time::Duration;
 
-use kugetsu_agent::environment::environment;
-use kugetsu_agent::{FirstStart, Profile, has_model, models_in, near_models, record_models, recorded_models};
+use kugetsu_agent::{FirstStart, Offer, Profile, models_in, near_models, offer, record_models, recorded_models};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
-use kugetsu_domain::git_variables::ceilings;
 use kugetsu_git::names::BranchName;
 use kugetsu_store::view::Repo;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::agent_command::AgentCommand;
+use crate::agents::InstalledAgent;
 use crate::engine::Engine;
 use crate::problems::usage;
 use crate::repositories::mirror_if_there;
@@ -31,9 +29,6 @@ const LIST_LIMIT: Duration = Duration::from_secs(15);
 const WAIT_LIMIT: Duration = Duration::from_secs(10);
 /// Most bytes of a list that are read.
 const LIST_MAX: u64 = 1024 * 1024;
-
-/// Held while a list is made: there is one directory for it.
-static LISTING: Mutex<()> = Mutex::const_new(());
 
 /// The directory in which the agent will run, which may have settings that define models.
 #[derive(Clone, Copy)]
@@ -52,21 +47,23 @@ pub(super) enum Project<'a> {
 /// The agent has no such model.
 pub(super) async fn check(
     engine: &Engine,
-    (profile, program): (Profile, PathBuf),
+    installed: &InstalledAgent,
     model: &str,
     project: Project<'_>,
 ) -> Result<Option<String>, Problem> {
-    let agent = profile.name();
+    let agent = installed.profile.name();
     let recorded = recorded_models(&engine.home().agents(), agent);
-    if recorded.is_empty() || has_model(&recorded, model) {
+    if recorded.is_empty() || offer(&recorded, model) == Offer::Listed {
         return Ok(None);
     }
     let warning = || warning(engine, agent, model);
-    if may_define_models(engine, &profile, project).await {
+    if may_define_models(engine, &installed.profile, project).await {
         return Ok(warning());
     }
-    match list(engine, &profile, &program).await {
-        Ok(Some(models)) if has_model(&models, model) => Ok(None),
+    match list(engine, installed, &recorded).await {
+        Ok(Some(models)) if offer(&models, model) == Offer::Listed => Ok(None),
+        // Only a session shows which variants there are.
+        Ok(Some(models)) if offer(&models, model) == Offer::Variant => Ok(warning()),
         Ok(Some(models)) => {
             let near = near_models(model, &models);
             let hint = match near.as_slice() {
@@ -86,7 +83,7 @@ pub(super) async fn check(
 /// Returns a warning if the agent did not offer the model in its latest session.
 pub(crate) fn warning(engine: &Engine, agent: &str, model: &str) -> Option<String> {
     let recorded = recorded_models(&engine.home().agents(), agent);
-    if recorded.is_empty() || has_model(&recorded, model) {
+    if recorded.is_empty() || offer(&recorded, model) == Offer::Listed {
         return None;
     }
     let near = did_you_mean(model, &recorded);
@@ -107,12 +104,19 @@ async fn may_define_models(engine: &Engine, profile: &Profile, project: Project<
         return false;
     }
     match project {
-        Project::Worktree(directory) => names.iter().any(|name| directory.join(name).symlink_metadata().is_ok()),
+        Project::Worktree(directory) => may_have(directory, names),
         Project::Base { repo, branch } => {
             let has_settings = timeout(WAIT_LIMIT, base_has(engine, repo, branch, names)).await;
             has_settings.ok().flatten().unwrap_or(true)
         }
     }
+}
+
+/// Whether a worktree has a file with one of these names, or that cannot be seen. One that is gone is created again from what was
+/// pushed, which is not known here.
+fn may_have(worktree: &Path, names: &[&str]) -> bool {
+    let is_absent = |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    is_absent(worktree) || !names.iter().all(|name| is_absent(&worktree.join(name)))
 }
 
 /// Whether the base has a file with one of these names, as the server has it now. `None` if that cannot be found out.
@@ -131,18 +135,16 @@ async fn base_has(engine: &Engine, repo: &Repo, branch: Option<&str>, names: &[&
 ///
 /// # Errors
 /// Why the list could not be made.
-async fn list(engine: &Engine, profile: &Profile, program: &Path) -> Result<Option<Vec<String>>, String> {
+async fn list(engine: &Engine, installed: &InstalledAgent, recorded: &[String]) -> Result<Option<Vec<String>>, String> {
+    let InstalledAgent { profile, program, .. } = installed;
     let Some(launch) = profile.list_models() else { return Ok(None) };
     let home = engine.home();
-    let _listing = timeout(WAIT_LIMIT, LISTING.lock()).await.map_err(|error| error.to_string())?;
+    let _listing = timeout(WAIT_LIMIT, engine.listing().lock()).await.map_err(|error| error.to_string())?;
     match timeout(Duration::from_secs(1), FirstStart::new(profile, program, &home.agents())).await {
         Ok(Ok(None)) => {}
         _ => return Ok(None),
     }
-    let variables = engine.env_files().variables(profile.name(), false)?;
-    let ceilings = ceilings(Some(home.path().to_owned()), std::env::var_os("HOME"));
-    let mut env = environment(std::env::vars_os(), &variables, &std::env::temp_dir(), &ceilings);
-    launch.extend_env(&mut env).map_err(|error| error.to_string())?;
+    let env = installed.environment(engine, &launch)?;
     let path = home.path().join(".models.list");
     let output = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path);
     let mut output = output.map_err(|error| format!("{}: {error}", path.display()))?;
@@ -161,12 +163,35 @@ async fn list(engine: &Engine, profile: &Profile, program: &Path) -> Result<Opti
     output.rewind().map_err(|error| error.to_string())?;
     let mut text = String::new();
     output.take(LIST_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    let models = models_in(&text);
+    let mut models = models_in(&text);
     if models.is_empty() {
         return Err("its list is empty".to_owned());
     }
+    // Variants that a session has offered are not in the list.
+    let variants: Vec<String> =
+        recorded.iter().filter(|name| offer(&models, name) == Offer::Variant).cloned().collect();
+    models.extend(variants);
     if let Err(error) = record_models(&home.agents(), profile.name(), &models, write_atomic) {
         tracing::warn!(%error, "the agent's models are not kept");
     }
     Ok(Some(models))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_worktree_that_can_be_read_has_no_settings() {
+        let directory = tempfile::tempdir().unwrap();
+        let worktree = directory.path().join("worktree");
+        assert!(may_have(&worktree, &["opencode.json"]), "it is gone");
+        fs::write(&worktree, "").unwrap();
+        assert!(may_have(&worktree, &["opencode.json"]), "it is no directory");
+        fs::remove_file(&worktree).unwrap();
+        fs::create_dir(&worktree).unwrap();
+        assert!(!may_have(&worktree, &["opencode.json"]));
+        std::os::unix::fs::symlink("nowhere", worktree.join("opencode.json")).unwrap();
+        assert!(may_have(&worktree, &["opencode.jsonc", "opencode.json"]));
+    }
 }

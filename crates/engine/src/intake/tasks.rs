@@ -163,7 +163,14 @@ async fn start(
 ) -> Result<Queued, Problem> {
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
-    let profile = agents::check(&settings, &agent)?;
+    let installed = agents::installed(engine, &agent, false)?;
+    let mut notes = Vec::new();
+    // Before the lock below is taken: the agent may take long to list its models.
+    if let Some(model) = &request.model {
+        let target = resolve::target(engine, reference, cwd).await?;
+        let project = Project::Base { repo: &target.repo, branch: request.base.as_deref() };
+        notes.extend(models::check(engine, &installed, model, project).await?);
+    }
     // The name of a new local repository must not be taken by another request before it is stored.
     let naming = match reference.is_path() {
         true => Some(engine.naming().lock().await),
@@ -175,12 +182,8 @@ async fn start(
         refuse_cycle(engine, &own, draft.after.as_ref()).await?;
     }
     refuse_unknown_files(engine, &target).await?;
-    let mut notes = probe_new_repository(engine, &target.repo).await?;
+    notes.extend(probe_new_repository(engine, &target.repo).await?);
     refuse_unknown_base(engine, &target.repo, request).await?;
-    if let Some(model) = &request.model {
-        let project = Project::Base { repo: &target.repo, branch: request.base.as_deref() };
-        notes.extend(models::check(engine, profile, model, project).await?);
-    }
     let mut title = draft.message.as_deref().map(title);
     if draft.message.is_none() {
         let prompt = match target.number {
@@ -247,7 +250,7 @@ async fn continue_issue(
         (None, None, Some(latest)) => latest.agent.clone(),
         (None, None, None) => settings.agent.default.clone(),
     };
-    let profile = agents::check(&settings, &agent)?;
+    let installed = agents::installed(engine, &agent, false)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
     let repo = repo.ok_or_else(|| internal("the issue's repository is not stored"))?;
     refuse_unknown_base(engine, &repo, request).await?;
@@ -258,7 +261,7 @@ async fn continue_issue(
             Some(worktree) => Project::Worktree(worktree),
             None => Project::Base { repo: &repo, branch: request.base.as_deref() },
         };
-        notes.extend(models::check(engine, profile, model, project).await?);
+        notes.extend(models::check(engine, &installed, model, project).await?);
     }
     let mut task = draft.task(TaskKind::Continue, agent, request, engine.now());
     if issue.worktree.is_none() {

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
 
+use kugetsu_agent::environment::Variable;
 use kugetsu_agent::{CustomProfile, FirstStart, find_program, profile, record_models};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskRequest;
 use kugetsu_engine::intake::tasks::{Queued, queue};
+use kugetsu_engine::settings::EnvFiles;
 use kugetsu_testkit::Repository;
 use uuid::Uuid;
 
@@ -24,6 +28,90 @@ async fn start(daemon: &Daemon, repository: &Repository, model: &str) -> Result<
         ..TaskRequest::default()
     };
     queue(&daemon.engine, request).await
+}
+
+/// A world with an agent that runs the shell script `list` to list its models, in a session has offered `a/one`, and was started
+/// before.
+async fn world_listing(list: &str, directory: &Path, env_files: EnvFiles) -> World {
+    let program = directory.join("agent");
+    fs::write(&program, format!("#!/bin/sh\n{list}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let agent = CustomProfile {
+        name: "listing".to_owned(),
+        program: program.clone(),
+        models: Some(vec!["models".to_owned()]),
+        ..CustomProfile::default()
+    };
+    let mut settings = settings(0);
+    settings.profiles = vec![agent];
+    let mut world = World::with(settings.clone(), repo()).await;
+    world.env_files = env_files;
+    let agents = world.home.agents();
+    let profile = profile("listing", &settings.profiles).unwrap();
+    let found = find_program(&profile, std::ffi::OsStr::new("")).unwrap();
+    FirstStart::new(&profile, &found, &agents).await.unwrap().unwrap().done().unwrap();
+    record_models(&agents, "listing", &["a/one".to_owned()], write_atomic).unwrap();
+    world
+}
+
+fn no_env_files() -> EnvFiles {
+    EnvFiles::new(|_, _| Ok(vec![]))
+}
+
+#[tokio::test]
+async fn other_starts_do_not_wait_while_an_agent_lists_its_models() {
+    let directory = tempfile::tempdir().unwrap();
+    let (asked, go) = (directory.path().join("asked"), directory.path().join("go"));
+    let list = format!("touch '{}'; until [ -e '{}' ]; do sleep 0.1; done; echo a/two", asked.display(), go.display());
+    let world = world_listing(&list, directory.path(), no_env_files()).await;
+    let daemon = world.daemon();
+    let (one, two) = (Repository::with_commit(), Repository::with_commit());
+    let listing = start(&daemon, &one, "a/two");
+    let other = async {
+        while !asked.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let queued = start(&daemon, &two, "a/one").await;
+        fs::write(&go, "").unwrap();
+        queued
+    };
+    // The agent has 15 s for its list: whoever waits for it is too late.
+    let (listed, queued) = tokio::join!(listing, other);
+    queued.unwrap();
+    let notes = listed.unwrap().notes;
+    assert!(!notes.iter().any(|note| note.contains("did not offer")), "the list came in time: {notes:?}");
+}
+
+#[tokio::test]
+async fn variant_that_no_session_offered_starts_with_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = world_listing("echo a/one; echo a/two", directory.path(), no_env_files()).await;
+    let daemon = world.daemon();
+    let repository = Repository::with_commit();
+    record_models(&world.home.agents(), "listing", &["a/one".to_owned(), "a/one/low".to_owned()], write_atomic)
+        .unwrap();
+    let is_warned = |queued: Queued| queued.notes.iter().any(|note| note.contains("did not offer"));
+    assert!(!is_warned(start(&daemon, &repository, "a/one/low").await.unwrap()));
+    assert!(is_warned(start(&daemon, &repository, "a/one/high").await.unwrap()), "the run may refuse it");
+    assert!(!is_warned(start(&daemon, &repository, "a/one/low").await.unwrap()), "a list holds no variants");
+    assert!(start(&daemon, &repository, "a/three").await.is_err());
+}
+
+#[tokio::test]
+async fn agent_lists_its_models_with_its_own_env_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let env_files = EnvFiles::new(|agent, is_coordinator| {
+        let variable = |name: &str, value: &str| Variable { name: name.to_owned(), value: value.to_owned().into() };
+        let path = format!("/nowhere:{}", std::env::var("PATH").unwrap());
+        assert_eq!((agent, is_coordinator), ("listing", false));
+        Ok(vec![variable("LISTED", "a/own"), variable("PATH", &path)])
+    });
+    let list = "case $PATH in /nowhere:*) echo $LISTED;; esac";
+    let world = world_listing(list, directory.path(), env_files).await;
+    let daemon = world.daemon();
+    let repository = Repository::with_commit();
+    let notes = start(&daemon, &repository, "a/own").await.unwrap().notes;
+    assert!(!notes.iter().any(|note| note.contains("did not offer")), "{notes:?}");
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ pub(crate) struct World {
     time: watch::Sender<Timestamp>,
     clock: Clock,
     settings: watch::Sender<Arc<Settings>>,
+    pub(crate) env_files: EnvFiles,
     pub(crate) git: Git,
     _directory: tempfile::TempDir,
 }
@@ -111,7 +112,18 @@ impl World {
         let settings = watch::Sender::new(Arc::new(settings));
         let (git, database) = SHARED.get_or_init(shared).await;
         std::fs::write(home.database(), database).unwrap();
-        Self { home, machine: Machine::new(), repo, time, clock, settings, git: git.clone(), _directory: directory }
+        let env_files = EnvFiles::new(|_, _| Ok(vec![]));
+        Self {
+            home,
+            machine: Machine::new(),
+            repo,
+            time,
+            clock,
+            settings,
+            env_files,
+            git: git.clone(),
+            _directory: directory,
+        }
     }
 
     pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
@@ -129,7 +141,7 @@ impl World {
             home: self.home.clone(),
             store: store.with_fuse(fuse.clone()),
             settings: self.settings.subscribe(),
-            env_files: EnvFiles::new(|_, _| Ok(vec![])),
+            env_files: self.env_files.clone(),
             git: self.git.clone(),
             clock: self.clock.clone(),
             start_runner: self.machine.start_runner(fuse.clone()),
