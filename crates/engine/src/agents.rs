@@ -40,7 +40,7 @@ impl InstalledAgent {
     /// Returns the environment of a command of the agent that runs on the host, outside of a run.
     ///
     /// # Errors
-    /// Why there is none, for the user.
+    /// The permission rules in it cannot be read.
     pub(crate) fn environment(&self, engine: &Engine, launch: &Launch) -> Result<Vec<(OsString, OsString)>, String> {
         let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
         let mut env = environment(std::env::vars_os(), &self.variables, &std::env::temp_dir(), &ceilings);

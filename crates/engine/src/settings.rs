@@ -30,7 +30,7 @@ pub struct Settings {
     pub servers: Servers,
     /// `repos.json`: clone locations of single repositories.
     pub repositories: Repositories,
-    /// The variables of `env/default.env`, which contain the tokens of the servers. An agent gets them with those of its own env
+    /// The variables of `env/default.env`, which contain the tokens of the servers. An agent gets them with those of its env
     /// file ([`EnvFiles`]).
     pub variables: Vec<Variable>,
 }

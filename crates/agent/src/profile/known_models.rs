@@ -55,7 +55,7 @@ pub fn models_in(list: &str) -> Vec<String> {
     names.take(MODELS_MAX).map(str::to_owned).collect()
 }
 
-/// What a list of models says about a name.
+/// Whether a list of models has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// It is in the list.
@@ -66,7 +66,7 @@ pub enum Offer {
     Unlisted,
 }
 
-/// Returns what a list of models says about a name. A session accepts only what it lists.
+/// Looks up a name in a list of models. A session accepts only what it lists.
 pub fn offer(models: &[String], model: &str) -> Offer {
     let is_variant = |name: &str| {
         model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).is_some_and(|variant| !variant.is_empty())

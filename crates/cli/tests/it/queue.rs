@@ -83,8 +83,8 @@ fn queued_tasks_can_be_moved() {
     assert_eq!(text, "local/demo#3 is queued at position 1\nlocal/demo#4 is queued at position 2\n");
     assert_eq!(order(), "3 4 2");
     let moved = world.json(["queue", "move", "local/demo#4", "local/demo#2", "--last", "--json"]);
-    let moved = moved.as_array().unwrap().iter().map(|task| (task["issue"].as_str().unwrap(), task["place"].as_u64()));
-    assert_eq!(moved.collect::<Vec<_>>(), [("local/demo#4", Some(1)), ("local/demo#2", Some(2))]);
+    let moved = moved.as_array().unwrap().iter().map(|task| task["issue"].as_str().unwrap());
+    assert_eq!(moved.collect::<Vec<_>>(), ["local/demo#4", "local/demo#2"]);
     world.run(["queue", "move", "local/demo#3", "local/demo#4", "--first"]);
     assert_eq!(order(), "3 4 2");
     world.run(["queue", "move", "local/demo#3", "--last"]);

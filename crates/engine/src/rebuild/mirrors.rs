@@ -13,7 +13,7 @@ use kugetsu_store::view::Repo;
 use crate::home::{unknown, used_numbers};
 
 const RESCUES: &str = "refs/kugetsu/rescue/";
-/// What kugetsu pushed last, by branch.
+/// The latest push of each branch.
 const PUSHED: &str = "refs/kugetsu/pushed/";
 
 /// A mirror in the home.

@@ -61,21 +61,21 @@ fn no_env_files() -> EnvFiles {
 #[tokio::test]
 async fn other_starts_do_not_wait_while_an_agent_lists_its_models() {
     let directory = tempfile::tempdir().unwrap();
-    let (asked, go) = (directory.path().join("asked"), directory.path().join("go"));
-    let list = format!("touch '{}'; until [ -e '{}' ]; do sleep 0.1; done; echo a/two", asked.display(), go.display());
+    let (began, go) = (directory.path().join("began"), directory.path().join("go"));
+    let list = format!("touch '{}'; until [ -e '{}' ]; do sleep 0.1; done; echo a/two", began.display(), go.display());
     let world = world_listing(&list, directory.path(), no_env_files()).await;
     let daemon = world.daemon();
     let (one, two) = (Repository::with_commit(), Repository::with_commit());
     let listing = start(&daemon, &one, "a/two");
     let other = async {
-        while !asked.exists() {
+        while !began.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let queued = start(&daemon, &two, "a/one").await;
         fs::write(&go, "").unwrap();
         queued
     };
-    // The agent has 15 s for its list: whoever waits for it is too late.
+    // The agent has 15 s for its list, and gets the file only after the other start.
     let (listed, queued) = tokio::join!(listing, other);
     queued.unwrap();
     let notes = listed.unwrap().notes;
