@@ -127,6 +127,11 @@ fn invalid_reason(name: &str) -> Option<&'static str> {
     name.split('/').any(part_is_bad).then_some("a part of it is empty, begins with a dot or ends with `.lock`")
 }
 
+/// Whether kugetsu named the branch, for an issue.
+pub(crate) fn is_of_issue(branch: &str) -> bool {
+    branch.strip_prefix("kugetsu").is_some_and(|rest| rest.starts_with(['/', '-']))
+}
+
 /// Whether bytes are a full ref name that is safe to pass to git.
 pub(crate) fn is_ref_name(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b"refs/") else { return false };

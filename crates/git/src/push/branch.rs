@@ -17,7 +17,7 @@ use crate::files::access::FileError;
 use crate::mirror::repo::{Mirror, MirrorError, PUSHED};
 use crate::mirror::scratch::TemporaryRefs;
 use crate::mirror::source::{Source, SourceError};
-use crate::names::{BranchName, Oid};
+use crate::names::{BranchName, Oid, is_of_issue};
 use crate::untrusted::changes::StatusError;
 use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::lifecycle::Worktree;
@@ -48,6 +48,9 @@ pub enum PushError {
     /// The branch is checked out in the target repository, whose files would no longer match it.
     #[error("{branch} is checked out at {}, so it cannot be pushed there", at.display())]
     CheckedOut { branch: BranchName, at: PathBuf },
+    /// Others build on the branch, so an issue's commits never go there without a review.
+    #[error("{branch} is the branch of {repo} that work starts from, and kugetsu never pushes to it")]
+    BaseBranch { branch: BranchName, repo: String },
     /// The local target repository is gone.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -64,6 +67,10 @@ impl PushError {
                 Some("merge those commits, or delete the branch on the server, then try again".to_owned())
             }
             Self::CheckedOut { at, .. } => Some(format!("switch {} to another branch, then try again", at.display())),
+            Self::BaseBranch { repo, .. } => Some(format!(
+                "the commits stay in the worktree; push them from there to a branch of their own: \
+                 `git push {repo} HEAD:refs/heads/<new branch>`"
+            )),
             Self::Unreachable(error) | Self::Unauthenticated(error) | Self::Git(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Rejected { branch, stderr } if CLASH.iter().any(|phrase| stderr.as_str().contains(phrase)) => {
@@ -146,6 +153,9 @@ impl Mirror {
     /// Pushes `head` to the worktree's branch on the server, or in the local source repository, and records it in the mirror
     /// as `refs/kugetsu/pushed/<branch>`. If it fails, the branch is as it was.
     /// A mirror that is damaged is repaired first.
+    ///
+    /// # Errors
+    /// Among others: [`PushError::BaseBranch`] if it is the server's default branch.
     pub async fn push(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         self.repair_if_emptied().await?;
         match self.push_from(worktree, head, lease.clone()).await {
@@ -159,6 +169,7 @@ impl Mirror {
 
     async fn push_from(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         let branch = worktree.branch();
+        self.check_not_default(branch).await?;
         self.check_not_checked_out(branch).await?;
         let mut temporary = TemporaryRefs::new(self)?;
         if !self.has_commit(head).await? {
@@ -275,6 +286,15 @@ impl Mirror {
         let own =
             output.lines().find(|line| line.strip_suffix(full.as_bytes()).is_some_and(|rest| rest.ends_with(b"\t")));
         Ok(own.and_then(|line| Oid::from_bytes(line.split(|byte| *byte == b'\t').next()?)))
+    }
+
+    /// Checks that the branch is not the server's default branch. One that kugetsu named may be: a server makes the first branch
+    /// that an empty repository gets its default.
+    async fn check_not_default(&self, branch: &BranchName) -> Result<(), PushError> {
+        if is_of_issue(branch.as_str()) || self.default_branch().await?.as_ref() != Some(branch) {
+            return Ok(());
+        }
+        Err(PushError::BaseBranch { branch: branch.clone(), repo: self.source().to_string() })
     }
 
     /// Checks that the branch is not checked out in the local source repository, whatever its `receive.denyCurrentBranch`

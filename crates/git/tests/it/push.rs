@@ -1,7 +1,9 @@
 //! Pushing.
 
 use kugetsu_git::mirror::Source;
+use kugetsu_git::names::BranchName;
 use kugetsu_git::push::{Lease, PushError};
+use kugetsu_git::worktree::Worktree;
 
 use crate::support::{Fixture, branch, quiet, trap, url, write};
 
@@ -31,6 +33,30 @@ async fn push_creates_updates_and_skips_a_branch() {
     );
     assert_eq!(fixture.run(mirror.dir(), ["for-each-ref", "refs/kugetsu/outgoing"]), "");
     fixture.run(mirror.dir(), ["fsck"]);
+}
+
+#[tokio::test]
+async fn default_branch_is_never_pushed_to() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    let ours = fixture.commit(worktree.dir(), "Ours");
+    let main = fixture.oid(&server, "main");
+    let on_main = BranchName::new("main".to_owned()).unwrap();
+    let on_main = Worktree::open(&mirror, worktree.dir(), worktree.relay(), &on_main).await.unwrap();
+    match mirror.push(&on_main, &ours, Lease::Expect(Some(main.clone()))).await {
+        Err(error @ PushError::BaseBranch { .. }) => {
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("HEAD:refs/heads/<new branch>"), "{hint}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fixture.oid(&server, "main"), main);
+    // The server's HEAD is at the first branch that an empty repository got.
+    fixture.run(&server, ["symbolic-ref", "HEAD", "refs/heads/kugetsu/7-fix"]);
+    mirror.push(&worktree, &ours, Lease::Expect(None)).await.unwrap();
+    mirror.update(&mut quiet).await.unwrap();
+    mirror.push(&worktree, &ours, Lease::Expect(Some(ours.clone()))).await.unwrap();
 }
 
 #[tokio::test]

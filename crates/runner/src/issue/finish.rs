@@ -231,6 +231,10 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, run: &RunContext) ->
     let spool = &run.spool;
     let branch = files.worktree.branch();
     spool.step(format!("pushing {branch}"));
+    if issue.base_branch.as_deref() == Some(branch.as_str()) {
+        let error = PushError::BaseBranch { branch: branch.clone(), repo: files.mirror.source().to_string() };
+        return push_error(&error, None);
+    }
     match secret_in_push(head, files, issue, run).await {
         Ok(None) => {}
         Ok(Some(problem)) => return Push::NeedsPerson(problem),
@@ -322,6 +326,7 @@ fn push_error(error: &PushError, token_variable: Option<&str>) -> Push {
         PushError::Diverged { .. }
         | PushError::Rejected { .. }
         | PushError::CheckedOut { .. }
+        | PushError::BaseBranch { .. }
         | PushError::Source(_) => Push::NeedsPerson(Reason::new(error, error.hint())),
         PushError::Unauthenticated(_) => Push::NeedsPerson(match token_variable {
             Some(name) => Reason::new(error, Some(format!("set the token with `kugetsu env set {name} -`"))),
