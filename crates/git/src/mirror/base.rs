@@ -1,12 +1,13 @@
 //! The base of an issue's work: a branch and its commit.
 
+use kugetsu_domain::text::shell_word;
 use strsim::levenshtein;
 use thiserror::Error;
 
 use crate::command::runner::{Git, GitError};
 use crate::mirror::repo::{HEAD_REF, Mirror, PUSHED};
 use crate::mirror::source::{Source, SourceError};
-use crate::names::{BranchName, Oid};
+use crate::names::{BranchName, Oid, is_of_issue};
 
 /// Maximum number of names in an error.
 const LISTED: usize = 5;
@@ -29,9 +30,11 @@ pub enum BaseError {
         near: Vec<String>,
     },
     /// The repository has several branches, and its HEAD names none of them.
-    #[error("{repo} has no default branch{}", list(.branches))]
+    #[error("{repo} has no default branch{}{}", no_commit(.unborn.as_ref()), list(.branches))]
     NoDefault {
         repo: String,
+        /// The branch that its HEAD names, which has no commit.
+        unborn: Option<BranchName>,
         /// Some of the branches.
         branches: Vec<String>,
     },
@@ -62,7 +65,10 @@ impl Source {
 impl BaseError {
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoDefault { .. } => Some("name a branch with --base".to_owned()),
+            Self::NoDefault { branches, .. } => {
+                let base = branches.first().map_or_else(|| "<branch>".to_owned(), |branch| shell_word(branch));
+                Some(format!("name the branch to start from: `kugetsu start <issue> \"<message>\" --base {base}`"))
+            }
             Self::Git(error) => error.hint(),
             Self::Unknown { wanted, .. } => {
                 Some(format!("name one of its branches with --base, or push {wanted} to it first"))
@@ -70,6 +76,10 @@ impl BaseError {
             Self::Source(error) => error.hint(),
         }
     }
+}
+
+fn no_commit(unborn: Option<&BranchName>) -> String {
+    unborn.map(|branch| format!(": {branch} has no commit yet")).unwrap_or_default()
 }
 
 fn list(names: &[String]) -> String {
@@ -81,7 +91,8 @@ fn list(names: &[String]) -> String {
 
 impl Mirror {
     /// The commit to begin at, as of the last update: that of `wanted`, else that of the default branch. For a local
-    /// repository the default is what is checked out there, also a detached HEAD.
+    /// repository the default is what is checked out there, also a detached HEAD. If that has no commit: the repository's only
+    /// branch, apart from those of issues, else none.
     pub async fn resolve_base(&self, wanted: Option<&BranchName>) -> Result<Base, BaseError> {
         let repo = self.source().to_string();
         if let Some(wanted) = wanted {
@@ -103,6 +114,8 @@ impl Mirror {
         {
             return Ok(Base { branch: None, commit: Some(commit) });
         }
+        // Issues that begin before the repository's first commit are independent: none of them is the base of another.
+        branches.retain(|name| !is_of_issue(name));
         match branches.as_slice() {
             [] => Ok(Base { branch, commit: None }),
             [only] => {
@@ -115,7 +128,7 @@ impl Mirror {
             }
             _ => {
                 branches.truncate(LISTED);
-                Err(BaseError::NoDefault { repo, branches })
+                Err(BaseError::NoDefault { repo, unborn: branch, branches })
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use kugetsu_git::mirror::Source;
+use kugetsu_git::mirror::{Base, Source};
+use kugetsu_git::names::BranchName;
 use kugetsu_git::push::Lease;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_testkit::{GitServer, Repository};
@@ -88,6 +89,29 @@ async fn work_in_an_empty_local_repository_has_no_parent() {
     let fixture = Fixture::new().await;
     let repository = fixture.empty("repository", &[]);
     round_trip(&fixture, &Source::Path(repository)).await;
+}
+
+#[tokio::test]
+async fn issues_in_a_repository_without_a_commit_do_not_build_on_each_other() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.empty("repository", &["--initial-branch=trunk"]);
+    let mirror = fixture.mirror(&Source::Path(repository.clone())).await;
+    let other = fixture.repository("other");
+    let unborn = Base { branch: Some(BranchName::new("trunk".to_owned()).unwrap()), commit: None };
+    let source = other.to_str().unwrap();
+    for branch in ["kugetsu/1-a", "kugetsu/2-b", "kugetsu-3"] {
+        fixture.run(&repository, ["fetch", "--quiet", source, &format!("main:{branch}")]);
+        mirror.update(&mut quiet).await.unwrap();
+        assert_eq!(mirror.resolve_base(None).await.unwrap(), unborn, "{branch}");
+    }
+    fixture.run(&repository, ["fetch", "--quiet", source, "main:develop"]);
+    mirror.update(&mut quiet).await.unwrap();
+    assert_eq!(mirror.resolve_base(None).await.unwrap().branch.unwrap().as_str(), "develop");
+    fixture.run(&repository, ["fetch", "--quiet", source, "main:feature"]);
+    mirror.update(&mut quiet).await.unwrap();
+    let error = mirror.resolve_base(None).await.unwrap_err();
+    assert!(error.to_string().contains("trunk has no commit yet; there is develop, feature"), "{error}");
+    assert!(error.hint().unwrap().contains("kugetsu start <issue> \"<message>\" --base develop"), "{:?}", error.hint());
 }
 
 #[tokio::test]

@@ -427,6 +427,13 @@ impl<'a> Preparation<'a> {
     ) -> Result<Files, FilesError> {
         let requested = requested.map(BranchName::new).transpose()?;
         let base = self.mirror.resolve_base(requested.as_ref()).await?;
+        if base.commit.is_none() {
+            let (repo, name) = (self.mirror.source(), base.branch.as_ref());
+            self.spool.notice(match name {
+                Some(name) => format!("{name} of {repo} has no commit yet; the work starts without files"),
+                None => format!("{repo} has no commit yet; the work starts without files"),
+            });
+        }
         let branch = self.mirror.free_branch(&self.branch, BRANCHES_MAX).await?;
         let branch = branch.ok_or(FilesError::NoFreeBranch(self.branch))?;
         if let Ok(Some(local)) = self.mirror.local_repo().await {
