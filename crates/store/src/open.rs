@@ -27,3 +27,8 @@ pub fn open(path: &Path) -> Result<Opened, OpenError> {
 pub fn open_read_only(path: &Path) -> Result<Store, OpenError> {
     Ok(Store::new(sqlite::open_read_only(path)?))
 }
+
+/// As [`open_read_only`], for a database that no process uses. Leaves no file beside one without a log.
+pub fn open_unused(path: &Path) -> Result<Store, OpenError> {
+    Ok(Store::new(sqlite::open_unused(path)?))
+}

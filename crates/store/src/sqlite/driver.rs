@@ -68,7 +68,8 @@ fn start(path: &Path, connection: Connection) -> Result<(Sqlite, oneshot::Receiv
     let commits = Commits::default();
     let writer = Writer::new(path, connection, events.clone(), commits.clone())
         .map_err(|error| OpenError::Invalid { path: path.to_owned(), reason: error.to_string() })?;
-    let (readers, threads) = Readers::start(path, READERS).map_err(|error| error::unwritable(path, &error))?;
+    let (readers, threads) =
+        Readers::start(path, connection::read_only, READERS).map_err(|error| error::unwritable(path, &error))?;
     let (sender, requests) = mpsc::channel(WAITING_WRITES);
     let readers = readers.checking(writer.file());
     Ok((
@@ -79,9 +80,18 @@ fn start(path: &Path, connection: Connection) -> Result<(Sqlite, oneshot::Receiv
 
 /// Opens the database at `path` without writing to it, also while a daemon uses it.
 pub(crate) fn open_read_only(path: &Path) -> Result<Sqlite, OpenError> {
-    let connection = connection::read_only(path).map_err(|error| error::unreadable(path, &error))?;
+    open_with(path, connection::read_only)
+}
+
+/// As [`open_read_only`], for a database that no process uses.
+pub(crate) fn open_unused(path: &Path) -> Result<Sqlite, OpenError> {
+    open_with(path, connection::unused)
+}
+
+fn open_with(path: &Path, connect: fn(&Path) -> rusqlite::Result<Connection>) -> Result<Sqlite, OpenError> {
+    let connection = connect(path).map_err(|error| error::unreadable(path, &error))?;
     schema::compare(path, &connection)?;
-    let (readers, _) = Readers::start(path, 1).map_err(|error| error::unreadable(path, &error))?;
+    let (readers, _) = Readers::start(path, connect, 1).map_err(|error| error::unreadable(path, &error))?;
     let (requests, _) = mpsc::channel(1);
     let (events, _) = broadcast::channel(1);
     Ok(Sqlite { requests, readers, events, commits: Commits::default(), claimed: Arc::default() })

@@ -16,4 +16,4 @@ mod save;
 mod schema;
 mod writer;
 
-pub(crate) use driver::{open, open_read_only};
+pub(crate) use driver::{open, open_read_only, open_unused};

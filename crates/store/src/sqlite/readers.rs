@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::backup::save_lost;
-use super::connection;
 use super::file_identity::FileIdentity;
 use crate::driver::Reply;
 use crate::error::StoreError;
@@ -26,12 +25,16 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Starts `count` threads with a connection each.
-    pub(super) fn start(path: &Path, count: usize) -> rusqlite::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(super) fn start(
+        path: &Path,
+        connect: fn(&Path) -> rusqlite::Result<Connection>,
+        count: usize,
+    ) -> rusqlite::Result<(Self, Vec<JoinHandle<()>>)> {
         let (sender, queries) = mpsc::channel();
         let queries = Arc::new(Mutex::new(queries));
         let mut threads = Vec::new();
         for _ in 0..count {
-            let connection = connection::read_only(path)?;
+            let connection = connect(path)?;
             let queries = Arc::clone(&queries);
             threads.push(thread::spawn(move || read(&connection, &queries)));
         }
