@@ -75,7 +75,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path of a file that SQLite keeps beside a database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -130,13 +131,18 @@ impl NewDb {
         }
         let name = format!("replaced-{}.db", Timestamp::now().as_millisecond());
         let kept = database.with_file_name(name);
-        // The log first: the file at the path is always complete.
-        for suffix in ["-wal", "-shm"] {
-            match fs::rename(beside(&database, suffix), beside(&kept, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&kept, &error)),
-                _ => {}
-            }
-        }
+        let log = beside(&database, "-wal");
+        let missing_is_fine = |result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&kept, &error)),
+            _ => Ok(()),
+        };
+        // The log first: the file at the path is always complete. A reader leaves an empty one.
+        missing_is_fine(match fs::metadata(&log) {
+            Ok(metadata) if metadata.len() == 0 => fs::remove_file(&log),
+            _ => fs::rename(&log, beside(&kept, "-wal")),
+        })?;
+        // An index of the log, which is made again.
+        missing_is_fine(fs::remove_file(beside(&database, "-shm")))?;
         match fs::hard_link(&database, &kept) {
             Ok(()) => Ok(Some(kept)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -53,6 +53,14 @@ pub fn branch(number: u64, title: &str) -> String {
     }
 }
 
+/// Whether [`branch`] gives the issue with this number such a branch, with any title. Also where the slash had to become a hyphen
+/// and a number was added, since the server had a branch of the name.
+pub fn is_branch_of(name: &str, number: u64) -> bool {
+    let rest = name.strip_prefix("kugetsu").and_then(|rest| rest.strip_prefix(['/', '-']));
+    let rest = rest.and_then(|rest| rest.strip_prefix(&number.to_string()));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-') && !rest.contains('/'))
+}
+
 /// A text in ASCII: letters of other scripts are transliterated, everything else that is not ASCII becomes a space.
 pub fn transliterated(text: &str) -> String {
     deunicode_with_tofu(&text.replace(char::REPLACEMENT_CHARACTER, " "), " ")
@@ -112,6 +120,18 @@ mod tests {
         assert_eq!(names.len(), twins.len(), "{names:?}");
         for name in names {
             assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')), "{name}");
+        }
+    }
+
+    #[test]
+    fn branches_show_their_issue() {
+        for branch in ["kugetsu/7", "kugetsu/7-fix-it", "kugetsu/7-2", "kugetsu-7-fix-it", "kugetsu-7"] {
+            assert!(is_branch_of(branch, 7), "{branch}");
+        }
+        for branch in
+            ["main", "7", "kugetsu", "kugetsu/", "kugetsu/77", "kugetsu/1-bare-work", "kugetsu/7/x", "x/kugetsu/7"]
+        {
+            assert!(!is_branch_of(branch, 7), "{branch}");
         }
     }
 

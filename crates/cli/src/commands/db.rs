@@ -6,13 +6,14 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::home_id;
-use kugetsu_domain::text::counted;
+use kugetsu_domain::text::{counted, shell_word};
 use kugetsu_engine::home::{backups, quarantine};
 use kugetsu_engine::rebuild::replay::{NOT_KNOWN, Rebuilt, rebuild};
 use kugetsu_store::open;
 use kugetsu_store::view::Repo;
 use serde::Serialize;
 
+use crate::config::load::{load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
@@ -59,11 +60,15 @@ Examples:
         /// The copy; defaults to the newest one in the directory `backup` of the home.
         file: Option<PathBuf>,
     },
-    /// Make a new database from the runs, worktrees and mirrors in the home.
+    /// Make a new database from the runs, worktrees and mirrors in the home. The replaced one is kept beside it.
     #[command(after_help = "\
 Examples:
-  kugetsu db rebuild")]
+  kugetsu db rebuild
+  kugetsu db rebuild --yes")]
     Rebuild {
+        /// Do not ask for confirmation if the database has no problems or a backup is as new.
+        #[arg(short, long, alias = "force")]
+        yes: bool,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -75,7 +80,7 @@ pub(crate) async fn run(home: &Home, arguments: Db) -> Result<Exit, Failure> {
         Action::Check { json } => check(home, json).await,
         Action::Backup { file } => backup(home, file).await,
         Action::Restore { file } => restore(home, file).await,
-        Action::Rebuild { json } => rebuild_database(home, json).await,
+        Action::Rebuild { yes, json } => rebuild_database(home, yes, json).await,
     }
 }
 
@@ -207,6 +212,7 @@ async fn restore(home: &Home, file: Option<PathBuf>) -> Result<Exit, Failure> {
 fn print_kept(kept: Option<&Path>) {
     if let Some(kept) = kept {
         ui::line(format!("kept the replaced database as {}", kept.display()));
+        ui::note(format!("go back to it with `kugetsu db restore {}`", shell_word(&kept.display().to_string())));
     }
 }
 
@@ -226,10 +232,15 @@ struct IssueReport {
     runs: usize,
 }
 
-async fn rebuild_database(home: &Home, json: bool) -> Result<Exit, Failure> {
+async fn rebuild_database(home: &Home, yes: bool, json: bool) -> Result<Exit, Failure> {
     let new = db_file::create(home, None)?;
+    if !yes && !is_rebuild_confirmed(home).await? {
+        ui::line("rebuilt nothing");
+        return Ok(Exit::Done);
+    }
     let known = stored_repositories(home).await;
-    let rebuilt = rebuild(home, new.store()?, known, Timestamp::now()).await;
+    let agent = load(home, &own_environment)?.settings.agent.default;
+    let rebuilt = rebuild(home, new.store()?, known, &agent, Timestamp::now()).await;
     let Rebuilt { issues, left } =
         rebuilt.map_err(|error| Failure::new(format!("could not rebuild the database: {error}")))?;
     let kept = new.put_in_use().await?;
@@ -259,6 +270,41 @@ async fn rebuild_database(home: &Home, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Asks, if less would be lost without a rebuild.
+async fn is_rebuild_confirmed(home: &Home) -> Result<bool, Failure> {
+    let Some(reason) = reason_against_rebuild(home).await? else { return Ok(true) };
+    let loss = "a rebuild loses what only the database holds, such as queued tasks and priorities";
+    if !ui::is_interactive() {
+        let message =
+            format!("rebuilding the database needs confirmation, but stdin is not a terminal: {reason}, and {loss}");
+        return Err(Failure::needs_person(message)
+            .hint("to go back to a backup, run `kugetsu db restore`")
+            .hint("to rebuild anyway, run `kugetsu db rebuild --yes`"));
+    }
+    ui::warning(format!("{reason}, and {loss}; to go back to a backup, run `kugetsu db restore`"));
+    ui::confirm("rebuild the database anyway?")
+}
+
+/// Why a rebuild is not the best repair: the database is sound, or a backup is as new. `None` if neither holds.
+async fn reason_against_rebuild(home: &Home) -> Result<Option<String>, Failure> {
+    let path = home.database();
+    if let Ok(Some(db)) = read_only_db::open(home).await {
+        let is_sound = db.problems().await.is_ok_and(|problems| problems.is_empty())
+            && db.differences(home).await.is_ok_and(|differences| differences.is_empty());
+        if is_sound && db.issue_count().await.is_ok_and(|count| count > 0) {
+            return Ok(Some(format!("{} has no problems", path.display())));
+        }
+    }
+    let backups = backups::backups(home);
+    let backups = backups.map_err(|error| Failure::new(format!("could not list the backups: {error}")))?;
+    let modified = |path: &Path| path.metadata().ok().filter(|file| file.len() > 0)?.modified().ok();
+    let last_write = modified(&path).max(modified(&db_file::beside(&path, "-wal")));
+    // Nothing is replaced.
+    let Some(last_write) = last_write else { return Ok(None) };
+    let newest = backups.into_iter().next().filter(|newest| modified(&newest.path) >= Some(last_write));
+    Ok(newest.map(|newest| format!("the backup {} is as new as the database", newest.path.display())))
+}
+
 /// Returns the repositories that the old database and its copies name, as far as they can be read: the sources of mirrors are
 /// nowhere else.
 async fn stored_repositories(home: &Home) -> Vec<Repo> {
@@ -271,7 +317,7 @@ async fn stored_repositories(home: &Home) -> Vec<Repo> {
     }));
     let mut repositories = Vec::<Repo>::new();
     for file in files {
-        let Ok(store) = open::open_read_only(&file) else { continue };
+        let Ok(store) = open::open_unused(&file) else { continue };
         for repo in store.repos().await.unwrap_or_default() {
             if !repositories.iter().any(|known| known.name == repo.name) {
                 repositories.push(repo);

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kugetsu_testkit::eventually;
+use kugetsu_testkit::{Repository, eventually};
 use serde_json::Value;
 
-use crate::world::{World, script, shown};
+use crate::world::{World, ended, script, shown};
 
 fn database(world: &World) -> PathBuf {
     world.home.kugetsu().join("state/kugetsu.db")
@@ -238,6 +238,94 @@ fn rebuild_finds_what_removed_runs_pushed() {
     let text = world.run_in(repository.path(), ["continue", "local/demo#1", &amend, "--wait", "--json"]);
     let run: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&run["state"], &run["pushed"]), (&"done".into(), &true.into()), "{run}");
+}
+
+#[test]
+fn rebuild_without_runs_finds_the_branches_of_issues_or_leaves_them() {
+    let world = World::new();
+    let first = world.repository("demo");
+    let bare = Repository::bare_at(world.home.path().join("bare"));
+    first.git(["push", "--quiet", bare.path().to_str().unwrap(), "main"]);
+    for name in ["a", "b", "c"] {
+        world.start(&bare, &script(&[&format!("write {name}.txt x"), &format!("commit {name}")]));
+    }
+    let before = issues(&world);
+    let main = bare.resolve("main");
+    // Only what is older goes.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.run(["queue", "clean", "--older-than", "1s"]);
+    let worktree = world.worktree("local/bare#3");
+    world.run(["daemon", "stop"]);
+    let mirror = Repository::open(world.home.kugetsu().join("mirrors/local-bare"));
+    mirror.git(["update-ref", "-d", &format!("refs/kugetsu/pushed/{}", before[2].1)]);
+    Repository::open(worktree).git(["checkout", "--quiet", "--detach"]);
+
+    let text = shown(&world.attempt(["db", "rebuild", "--yes"]));
+    assert!(text.contains("worktree local-bare-3: its branch is not known"), "{text}");
+    assert_eq!(issues(&world), before[..2], "{text}");
+    let message = script(&["write d.txt d", "commit d"]);
+    let (run, code) = ended(&world.try_in(bare.path(), ["continue", "local/bare#1", &message, "--wait", "--json"]));
+    assert_eq!((&run["state"], &run["branch"], code), (&"done".into(), &before[0].1.as_str().into(), 0), "{run}");
+    assert_eq!(bare.show_text(&before[0].1, "d.txt"), "d\n");
+    let (run, code) = ended(&world.attempt(["push", "local/bare#2", "--wait", "--json"]));
+    assert_eq!((&run["state"], code), (&"done".into(), 0), "{run}");
+    assert_eq!(bare.resolve("main"), main);
+
+    // A database that an earlier version rebuilt.
+    world.run(["daemon", "stop"]);
+    crate::world::tamper(&database(&world), "UPDATE issues SET branch = 'main' WHERE number = 1");
+    let (run, code) =
+        ended(&world.try_in(bare.path(), ["continue", "local/bare#1", &script(&["say hello"]), "--wait", "--json"]));
+    assert_eq!((&run["state"], code), (&"blocked".into(), 3), "{run}");
+    let text = world.run(["why", "local/bare#1"]);
+    assert!(text.contains("never pushes to it") && text.contains("HEAD:refs/heads/<new branch>"), "{text}");
+    assert_eq!(bare.resolve("main"), main);
+}
+
+#[test]
+fn rebuild_asks_before_it_replaces_a_sound_database() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    world.run(["daemon", "stop"]);
+    let state = || {
+        let entries = fs::read_dir(database(&world).parent().unwrap()).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.contains(".db"));
+        names.sort();
+        names
+    };
+    let refused = world.attempt(["db", "rebuild"]);
+    let text = shown(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(text.contains("has no problems") && text.contains("kugetsu db rebuild --yes"), "{text}");
+    assert!(text.contains("kugetsu db restore"), "{text}");
+    assert!(!state().iter().any(|name| name.starts_with("replaced-") || name.starts_with("new-")), "{:?}", state());
+
+    // A damaged one, whose backup is as new: nothing was written since.
+    world.run(["db", "backup"]);
+    let sound = fs::read(database(&world)).unwrap();
+    fs::write(database(&world), "garbage").unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().write(true).open(database(&world)).unwrap().set_modified(old).unwrap();
+    let refused = world.attempt(["db", "rebuild"]);
+    let text = shown(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(text.contains("is as new as the database") && text.contains("kugetsu db restore"), "{text}");
+
+    fs::write(database(&world), &sound).unwrap();
+    let before = issues(&world);
+    world.run(["daemon", "stop"]);
+    for _ in 0..2 {
+        let text = shown(&world.attempt(["db", "rebuild", "--yes"]));
+        let kept = state().into_iter().rfind(|name| name.starts_with("replaced-")).unwrap();
+        let way_back = text.split("kugetsu db restore ").nth(1).unwrap().split('`').next().unwrap();
+        assert!(way_back.ends_with(&kept), "{text}");
+        assert!(state().iter().all(|name| name.ends_with(".db")), "no log is left: {:?}", state());
+    }
+    let kept = state().into_iter().find(|name| name.starts_with("replaced-")).unwrap();
+    world.run(["db", "restore", database(&world).with_file_name(kept).to_str().unwrap()]);
+    assert_eq!(issues(&world), before);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads mirrors: which repository one is of, for which issues it has rescues, and what was pushed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ pub(super) struct FoundMirror {
     pub(super) repo: Option<Repo>,
     /// The newest rescue of each issue, by its ref.
     pub(super) rescues: BTreeMap<u64, String>,
+    /// The branches that kugetsu has pushed.
+    pub(super) pushed: BTreeSet<String>,
 }
 
 impl FoundMirror {
@@ -56,7 +58,9 @@ pub(super) fn read_all(home: &Home, known: &[Repo]) -> std::io::Result<Vec<Found
         }
         let of = known.iter().find(|repo| naming::mirror_directory(&repo.name) == name).cloned();
         let mut rescues = BTreeMap::<u64, String>::new();
+        let mut pushed = BTreeSet::new();
         for reference in used_numbers::references(&path)? {
+            pushed.extend(reference.strip_prefix(PUSHED).map(str::to_owned));
             let number = reference.strip_prefix(RESCUES).and_then(|rest| rest.split('/').next()?.parse().ok());
             if let Some(number) = number {
                 let newest = rescues.entry(number).or_default();
@@ -66,7 +70,7 @@ pub(super) fn read_all(home: &Home, known: &[Repo]) -> std::io::Result<Vec<Found
                 }
             }
         }
-        mirrors.push(FoundMirror { repo: of.or_else(|| repo_of(&name)), name, path, rescues });
+        mirrors.push(FoundMirror { repo: of.or_else(|| repo_of(&name)), name, path, rescues, pushed });
     }
     Ok(mirrors)
 }

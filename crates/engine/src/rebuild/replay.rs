@@ -68,8 +68,14 @@ pub struct Rebuilt {
 }
 
 /// Fills an empty database with what the home contains, after it has moved everything out of quarantine. `known` are
-/// repositories that backups name: a mirror does not record its source.
-pub async fn rebuild(home: &Home, store: &Store, known: Vec<Repo>, now: Timestamp) -> Result<Rebuilt, RebuildError> {
+/// repositories that backups name: a mirror does not record its source. `agent` is the agent of issues of which no run is left.
+pub async fn rebuild(
+    home: &Home,
+    store: &Store,
+    known: Vec<Repo>,
+    agent: &str,
+    now: Timestamp,
+) -> Result<Rebuilt, RebuildError> {
     let mut rebuilt = Rebuilt { issues: vec![], left: leave_quarantine(home)? };
     let (runs, rest) = found_runs::read_all(home)?;
     rebuilt.left.extend(rest.into_iter().map(|name| format!("run {name}: its spec.json cannot be understood")));
@@ -84,9 +90,9 @@ pub async fn rebuild(home: &Home, store: &Store, known: Vec<Repo>, now: Timestam
         end_lost_run(home, store, *issue, now).await?;
     }
     let mirrors = mirrors::read_all(home, &repos)?;
-    add_worktrees(home, store, &mirrors, &mut rebuilt, now).await?;
+    add_worktrees(home, store, &mirrors, agent, &mut rebuilt, now).await?;
     add_pushes(store, &mirrors, now).await?;
-    add_rescues(home, store, &mirrors, &mut rebuilt, now).await?;
+    add_rescues(home, store, &mirrors, agent, &mut rebuilt, now).await?;
     rebuilt.issues = summary(store, &counts).await?;
     Ok(rebuilt)
 }
@@ -198,6 +204,7 @@ async fn add_worktrees(
     home: &Home,
     store: &Store,
     mirrors: &[mirrors::FoundMirror],
+    agent: &str,
     rebuilt: &mut Rebuilt,
     now: Timestamp,
 ) -> Result<(), RebuildError> {
@@ -220,11 +227,20 @@ async fn add_worktrees(
         }
         let mut of = mirrors.iter().filter_map(|mirror| {
             let number = name.strip_prefix(&mirror.name)?.strip_prefix('-')?.parse::<u64>().ok()?;
-            Some((mirror.repo.as_ref()?, number))
+            Some((mirror, mirror.repo.as_ref()?, number))
         });
-        match of.next() {
-            Some((repo, number)) => drop(adopt(store, repo, number, branch_of(home, name, number), now).await?),
-            None => rebuilt.left.push(format!("worktree {name}: its repository is not known")),
+        let Some((mirror, repo, number)) = of.next() else {
+            rebuilt.left.push(format!("worktree {name}: its repository is not known"));
+            continue;
+        };
+        match branch_of(home, mirror, name, number) {
+            Some(branch) => drop(adopt(store, repo, number, branch, agent, now).await?),
+            None => rebuilt.left.push(format!(
+                "worktree {name}: its branch is not known; check it out in {} (its name begins with {}), then run \
+                 `kugetsu db rebuild` again",
+                home.files(name).0.display(),
+                naming::branch(number, "")
+            )),
         }
     }
     Ok(())
@@ -257,6 +273,7 @@ async fn add_rescues(
     home: &Home,
     store: &Store,
     mirrors: &[mirrors::FoundMirror],
+    agent: &str,
     rebuilt: &mut Rebuilt,
     now: Timestamp,
 ) -> Result<(), RebuildError> {
@@ -269,7 +286,7 @@ async fn add_rescues(
         for (number, rescue) in &mirror.rescues {
             let reference = IssueRef { repo: repo.name.clone(), number: *number };
             if store.issue(&reference).await?.is_none() {
-                let issue = adopt(store, repo, *number, naming::branch(*number, ""), now).await?;
+                let issue = adopt(store, repo, *number, naming::branch(*number, ""), agent, now).await?;
                 destroyed(store, issue, Some(rescue.clone()), now).await?;
             }
         }
