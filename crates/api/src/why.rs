@@ -12,6 +12,9 @@ pub struct WhyObject {
     pub issue: String,
     #[serde(with = "names")]
     pub state: TaskState,
+    /// Whether the issue was destroyed, after the task had ended.
+    #[serde(default)]
+    pub destroyed: bool,
     /// The reasons, most direct first; never empty.
     pub because: Vec<String>,
     /// The hint of the most direct reason.

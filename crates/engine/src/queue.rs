@@ -6,7 +6,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::QueueTarget;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::TaskId;
-use kugetsu_domain::issue::Issue;
+use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_domain::text::counted;
 use kugetsu_store::query::{ViewFilter, ViewQuery};
@@ -82,7 +82,7 @@ fn some_of(names: &[String]) -> String {
 /// Queues an ended task again.
 ///
 /// # Errors
-/// There is no such task, it has not ended, or it is done.
+/// There is no such task, it has not ended, it is done, or its issue was destroyed: a retry continues work, and that is gone.
 pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, Problem> {
     let view = tasks::task(engine, name, cwd).await?;
     match view.task.state {
@@ -98,6 +98,18 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, P
             .hint(format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference)));
         }
         TaskState::Blocked | TaskState::Failed | TaskState::Timeout | TaskState::Canceled => {}
+    }
+    if view.issue_state == IssueState::Destroyed {
+        let name = &view.reference;
+        let again = if name.is_coordinator() {
+            "send another message with `kugetsu delegate \"<message>\"`".to_owned()
+        } else {
+            format!(
+                "start it again with `kugetsu start {name} \"<message>\"`; what was rescued: `kugetsu rescue list {name}`"
+            )
+        };
+        let message = format!("cannot retry the task for {name}: the issue was destroyed");
+        return Err(Problem::new(ProblemKind::Conflict, message).hint(again));
     }
     let mut notes = Vec::new();
     if view.task.kind.needs_agent() && tasks::has_unpushed_commits(&view) {

@@ -15,6 +15,7 @@ use kugetsu_api::rescue::{DropRescuesRequest, RescueObject, RescuesQuery, Restor
 use kugetsu_api::run::RunObject;
 use kugetsu_api::task::TaskObject;
 use kugetsu_api::why::WhyObject;
+use kugetsu_domain::issue::IssueState;
 use kugetsu_engine::pull_requests::{self, PrStatus};
 use kugetsu_engine::{destroy, intake, queries, repos, rescues};
 use kugetsu_store::query::{ShownAs, ViewFilter, ViewQuery};
@@ -93,6 +94,7 @@ pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, A
     Ok(WhyObject {
         issue: why.view.reference.to_string(),
         state: why.view.task.state,
+        destroyed: why.view.issue_state == IssueState::Destroyed,
         because: why.because,
         hint: why.hint,
         next: why.next,

@@ -35,7 +35,10 @@ pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     ui::piece(Tone::Plain, format!("{} is ", why.issue));
-    ui::toned(format::tone(why.state), why.state.name());
+    match why.destroyed {
+        true => ui::line("destroyed"),
+        false => ui::toned(format::tone(why.state), why.state.name()),
+    }
     for reason in &why.because {
         ui::line(format!("  {reason}"));
     }

@@ -2,7 +2,7 @@
 
 use kugetsu_testkit::eventually;
 
-use crate::world::{World, script, shown, tamper};
+use crate::world::{World, ended, script, shown, tamper};
 
 /// Fills the only slot with an agent that hangs.
 fn full(world: &World) -> kugetsu_testkit::Repository {
@@ -125,6 +125,36 @@ fn queued_task_can_be_canceled_and_retried() {
     assert_eq!(again.status.code(), Some(1), "{}", shown(&again));
     let shown = world.run(["queue", "show", &reference]);
     assert!(shown.contains("do the job"), "{shown}");
+}
+
+#[test]
+fn tasks_of_a_destroyed_issue_are_not_retried() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a"]));
+    let (run, _) = ended(&world.attempt(["push", "local/demo#1", "--wait", "--json"]));
+    assert_eq!(run["state"], "blocked", "{run}");
+    let tasks = world.json(["queue", "list", "--all", "--json"]);
+    let tasks: Vec<&str> = tasks.as_array().unwrap().iter().map(|task| task["task"].as_str().unwrap()).collect();
+    world.run(["destroy", "local/demo#1", "--discard"]);
+
+    let text = world.run(["why", "local/demo#1"]);
+    assert!(text.starts_with("local/demo#1 is destroyed") && text.contains("its latest task was blocked"), "{text}");
+    assert!(text.contains("kugetsu rescue list local/demo#1") && text.contains("kugetsu start local/demo#1"), "{text}");
+    assert!(!text.contains("kugetsu continue") && !text.contains("queue retry"), "{text}");
+    let why = world.json(["why", "local/demo#1", "--json"]);
+    assert_eq!((&why["state"], &why["destroyed"]), (&"blocked".into(), &true.into()), "{why}");
+    assert_eq!(tasks.len(), 2, "a start and a push");
+    for name in tasks.into_iter().chain(["local/demo#1"]) {
+        let refused = world.attempt(["queue", "retry", name]);
+        let text = shown(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{name}: {text}");
+        assert!(text.contains("was destroyed") && text.contains("kugetsu start local/demo#1"), "{name}: {text}");
+    }
+    assert_eq!(world.latest("local/demo#1"), serde_json::Value::Null, "it stays destroyed");
+    let (run, _) =
+        ended(&world.try_in(repository.path(), ["start", "local/demo#1", &script(&["say again"]), "--wait", "--json"]));
+    assert_eq!(run["state"], "done", "{run}");
 }
 
 #[test]

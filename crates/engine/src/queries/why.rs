@@ -52,6 +52,17 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             why.next.push(format!("follow it with `kugetsu logs -f {name}`"));
             why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
         }
+        ended if issue.state == IssueState::Destroyed => {
+            why.because.push("its files and its session are removed".to_owned());
+            let reason = why.view.task.reason.as_ref().map(|reason| format!(": {}", reason.text)).unwrap_or_default();
+            why.because.push(format!("its latest task was {}{reason}", ended.name()));
+            if issue.reference.is_coordinator() {
+                why.next.push("send another message with `kugetsu delegate \"<message>\"`".to_owned());
+            } else {
+                why.next.push(format!("list what was rescued with `kugetsu rescue list {name}`"));
+                why.next.push(format!("start it again with `kugetsu start {name} \"<message>\"`"));
+            }
+        }
         ended => {
             let reason = why.view.task.reason.clone().unwrap_or_else(|| "no reason was recorded".into());
             why.because.push(reason.text);
