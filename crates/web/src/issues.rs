@@ -148,8 +148,10 @@ pub(crate) async fn transcript(app: AppState, query: TranscriptQuery) -> Result<
     let since = timestamp(query.since.as_deref())?;
     let issue = IssueQuery { reference: query.reference, cwd: query.cwd };
     let issue = queries::events::issue(&app.engine, &issue).await?;
-    let run = query.run.map(|run| run.parse()).transpose();
-    let run = run.map_err(|error| Problem::new(ProblemKind::Usage, format!("run: {error}")))?;
+    let run = match &query.run {
+        Some(run) => Some(queries::transcript::run_of(&app.engine, issue, run).await?),
+        None => None,
+    };
     let lines = queries::transcript::transcript(&app.engine, issue, (since, run), query.follow);
     Ok(NdJson::from_lines(receiver_stream(lines)))
 }

@@ -1,5 +1,8 @@
 //! `kugetsu diff` and `kugetsu path`: the work of an issue.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use clap::Args;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
@@ -62,9 +65,16 @@ pub(crate) async fn print_path(home: &Home, arguments: WorktreePath) -> Result<E
     let query = IssueQuery { reference: arguments.reference, cwd: paths::cwd()? };
     let run = connect::call(home, &endpoints::SHOW_ISSUE, &query).await?;
     let worktree = run.worktree.filter(|_| !run.destroyed).ok_or_else(|| {
-        Failure::new(format!("{} has no worktree", run.issue))
+        Failure::usage(format!("{} has no worktree", run.issue))
             .hint(format!("list its rescues with `kugetsu rescue list {}`", run.issue))
     })?;
+    if Path::new(&worktree).symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let issue = &run.issue;
+        return Err(Failure::new(format!("the worktree of {issue} was removed: {worktree} is missing")).hint(format!(
+            "make it again from what was pushed with `kugetsu continue {issue} \"<message>\"`; list rescues with \
+             `kugetsu rescue list {issue}`"
+        )));
+    }
     ui::value(&worktree);
     Ok(Exit::Done)
 }

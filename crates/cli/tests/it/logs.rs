@@ -28,6 +28,19 @@ fn logs_show_times_and_the_lines_of_tools() {
 }
 
 #[test]
+fn logs_of_a_run_that_the_issue_does_not_have_fail_with_a_hint() {
+    let world = World::new();
+    two_runs(&world);
+    let (other, _) = world.start(&world.repository("other"), &script(&["say hello"]));
+    for (run, message) in [("bogus", "is not the ID of a run"), (other["run"].as_str().unwrap(), "has no run")] {
+        let failed = world.attempt(["logs", "local/demo#1", "--run", run]);
+        let text = shown(&failed);
+        assert_eq!(failed.status.code(), Some(2), "{text}");
+        assert!(text.contains(message) && text.contains("hint: ") && text.contains("--run last"), "{text}");
+    }
+}
+
+#[test]
 fn logs_select_lines_times_and_runs() {
     let world = World::new();
     two_runs(&world);

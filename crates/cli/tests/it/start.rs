@@ -330,15 +330,19 @@ fn diff_and_path_show_the_work_of_an_issue() {
     assert!(world.run(["diff", "local/demo#1", "--stat"]).contains("2 files changed"));
     let path = world.run_in(repository.path(), ["path", "."]);
     assert_eq!(std::fs::read_to_string(format!("{}/b.txt", path.trim_end())).unwrap(), "b\n");
+    let away = world.home.path().join("away");
+    std::fs::rename(path.trim_end(), &away).unwrap();
+    for command in ["diff", "path"] {
+        let output = world.attempt([command, "local/demo#1"]);
+        let text = crate::world::shown(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("is missing") && text.contains("kugetsu continue local/demo#1"), "{text}");
+    }
+    std::fs::rename(&away, path.trim_end()).unwrap();
     world.run(["destroy", "local/demo#1", "--discard"]);
     for command in ["diff", "path"] {
         let output = world.attempt([command, "local/demo#1"]);
-        assert_eq!(
-            output.status.code(),
-            Some(if command == "diff" { 2 } else { 1 }),
-            "{}",
-            crate::world::shown(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{}", crate::world::shown(&output));
         assert!(crate::world::shown(&output).contains("kugetsu rescue list"), "{}", crate::world::shown(&output));
     }
 }

@@ -1,5 +1,6 @@
 //! `kugetsu diff`: what an issue's worktree changes.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use kugetsu_api::issue::{DiffObject, DiffQuery};
@@ -28,6 +29,14 @@ pub async fn diff(engine: &Engine, query: &DiffQuery) -> Result<DiffObject, Prob
     let worktree = repositories::worktree(engine, &issue, &mirror).await;
     let worktree = worktree.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?;
     let worktree = worktree.ok_or_else(|| no_worktree(&issue))?;
+    if worktree.dir().symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let reference = &issue.reference;
+        let message = format!("the worktree of {reference} was removed: {} is missing", worktree.dir().display());
+        return Err(Problem::new(ProblemKind::Failed, message).hint(format!(
+            "make it again from what was pushed with `kugetsu continue {reference} \"<message>\"`; list rescues with \
+             `kugetsu rescue list {reference}`"
+        )));
+    }
     let base_sha = issue.worktree.as_ref().and_then(|files| files.base_sha.clone());
     let base = base_sha.as_deref().and_then(|sha| sha.parse().ok());
     let compared = worktree.diff(base.as_ref(), query.stat).await;

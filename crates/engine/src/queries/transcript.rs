@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use kugetsu_api::problem::Problem;
+use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Body, Record};
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use crate::engine::Engine;
-use crate::problems::{internal, store_failed};
+use crate::problems::{internal, store_failed, usage};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -45,6 +45,24 @@ pub fn transcript(
         }
     });
     stream
+}
+
+/// Returns the run of the issue with this ID.
+///
+/// # Errors
+/// It is no ID, or the issue has no such run.
+pub async fn run_of(engine: &Engine, issue: IssueId, run: &str) -> Result<RunId, Problem> {
+    let reference = engine.store().issue_by_id(issue).await.map_err(store_failed)?.reference;
+    let hint = format!(
+        "find the ID with `kugetsu queue list --all --json`, or show the latest run: `kugetsu logs {reference} --run last`"
+    );
+    let id = run.parse::<RunId>();
+    let id = id.map_err(|_| usage(format!("{run:?} is not the ID of a run")).hint(hint.clone()))?;
+    let runs = engine.store().runs(RunQuery::new(issue)).await.map_err(store_failed)?;
+    match runs.iter().any(|run| run.id == id) {
+        true => Ok(id),
+        false => Err(Problem::new(ProblemKind::NotFound, format!("{reference} has no run {id}")).hint(hint)),
+    }
 }
 
 struct Sender {
