@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::profile::near_models;
 
+/// What a session is resumed for. The session still exists when that fails.
+pub(crate) const CONTINUE_SESSION: &str = "continue a session";
+
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -75,6 +78,10 @@ impl AgentError {
             Self::InvalidResponse { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
             Self::ProtocolVersion { .. } => Some("install a version of the agent that speaks version 1".to_owned()),
             Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run `{login_command}`")),
+            Self::Failed { doing: CONTINUE_SESSION, .. } => Some(
+                "correct what the agent reports, then retry the task; `kugetsu continue --agent` lets another agent take over"
+                    .to_owned(),
+            ),
             Self::KeepsBreakingOff => Some("check the connection to the model's provider".to_owned()),
             Self::NotLoggedIn { login_command } => Some(format!("run `{login_command}`")),
             Self::NoModel { login_command } => {

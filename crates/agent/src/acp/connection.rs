@@ -202,7 +202,12 @@ impl Connection {
         }
         // Agents put the standard text of the code before the one that says something.
         let text = ["Internal error: ", "Invalid params: "].iter().find_map(|prefix| message.strip_prefix(prefix));
-        let message = truncate(text.unwrap_or(&message).to_owned(), LINE_MAX);
+        let mut message = text.unwrap_or(&message).to_owned();
+        // gemini and qwen say the reason only here.
+        if let Some(details) = data["details"].as_str().filter(|details| !message.contains(details)) {
+            message = format!("{message}: {details}");
+        }
+        let message = truncate(message, LINE_MAX);
         if name.is_empty() {
             return AgentError::Failed { doing, message, code, detail: truncate(data.to_string(), LINE_MAX) };
         }

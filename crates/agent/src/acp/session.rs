@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::connection::{Connection, McpServer};
-use crate::error::AgentError;
-use crate::profile::{Offer, offer};
+use crate::error::{AgentError, CONTINUE_SESSION};
+use crate::profile::{LostSession, Offer, offer};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::Turn;
@@ -52,7 +52,7 @@ impl Connection {
     /// After [`AgentError::SessionLost`] and [`AgentError::WrongDirectory`] the caller should open a new session. Other
     /// errors are as for [`new_session`](Self::new_session).
     pub async fn resume_session(&self, id: &SessionId, directory: &Path) -> Result<Session<'_>, AgentError> {
-        let doing = "continue a session";
+        let doing = CONTINUE_SESSION;
         let cwd = resolve(directory)?;
         if self.capabilities.list {
             self.check_directory(id, &cwd).await?;
@@ -70,7 +70,9 @@ impl Connection {
             Err(AgentError::Unsupported("continuing sessions"))
         };
         let response = response.map_err(|error| match error {
-            AgentError::Failed { message, code, detail, .. } if is_lost(&message, code, &detail) => {
+            AgentError::Failed { message, code, detail, .. }
+                if is_lost(self.profile.quirks().lost_session, &message, code, &detail) =>
+            {
                 AgentError::SessionLost { id: id.to_string() }
             }
             other => other,
@@ -236,11 +238,11 @@ impl Models {
 }
 
 /// Whether an error response means that the session does not exist any more.
-fn is_lost(message: &str, code: i64, detail: &str) -> bool {
+fn is_lost(patterns: &[LostSession], message: &str, code: i64, detail: &str) -> bool {
     const RESOURCE_NOT_FOUND: i64 = -32002;
-    // opencode 1.18.33 reports every unknown session like this, and no other failure to continue one that was seen.
-    let opencode = message == "OpenCode service failure" && detail.contains(r#""service":"session""#);
-    code == RESOURCE_NOT_FOUND || opencode || message.to_ascii_lowercase().contains("not found")
+    let (message, detail) = (message.to_ascii_lowercase(), detail.to_ascii_lowercase());
+    code == RESOURCE_NOT_FOUND
+        || patterns.iter().any(|lost| message.starts_with(lost.message) && detail.contains(lost.detail))
 }
 
 /// Returns the blocks of a prompt. An agent must not mistake a message for one of its commands, so a message that looks like
@@ -311,9 +313,21 @@ mod tests {
 
     #[test]
     fn lost_session_differs_from_other_failures() {
-        assert!(is_lost("OpenCode service failure", -32603, r#"{"service":"session"}"#));
-        assert!(is_lost("Session not found: x", -32602, "null"));
-        assert!(is_lost("gone", -32002, "null"));
-        assert!(!is_lost("scripted 500", -32603, "null"));
+        let opencode = crate::profile("opencode", &[]).unwrap().quirks().lost_session;
+        let own = crate::CustomProfile { name: "own".into(), ..Default::default() };
+        let custom = crate::profile("own", &[own]).unwrap().quirks().lost_session;
+        assert!(is_lost(opencode, "OpenCode service failure", -32603, r#"{"service":"session"}"#));
+        assert!(is_lost(custom, "Session not found: x", -32602, "null"));
+        let gemini = r#"{"details":"No previous sessions found for this project."}"#;
+        assert!(is_lost(custom, "Internal error: No previous sessions found", -32603, gemini));
+        for patterns in [opencode, custom] {
+            assert!(is_lost(patterns, "gone", -32002, "null"));
+            for other in
+                ["scripted 500", "Model not found: a/b", "command not found: mcp-x", "\"Method not found\"", ""]
+            {
+                assert!(!is_lost(patterns, other, -32603, "null"), "{other}");
+            }
+            assert!(!is_lost(patterns, "OpenCode service failure", -32603, r#"{"service":"provider"}"#));
+        }
     }
 }

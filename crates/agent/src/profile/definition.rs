@@ -69,7 +69,26 @@ pub(crate) struct Quirks {
     pub(crate) serves_records: bool,
     /// It takes permission rules from `OPENCODE_PERMISSION`.
     pub(crate) opencode_permission: bool,
+    /// Its error responses for a session that does not exist, besides that with the protocol's code.
+    pub(crate) lost_session: &'static [LostSession],
 }
+
+/// An error response for a session that does not exist. Anything vaguer would also match other failures, such as a model or a
+/// command that is not found, and a new session would silently take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostSession {
+    /// The beginning of the message, in lower case.
+    pub(crate) message: &'static str,
+    /// A part of the further information, in lower case.
+    pub(crate) detail: &'static str,
+}
+
+/// For agents whose quirks are not known.
+const LOST_SESSION: &[LostSession] = &[
+    LostSession { message: "session not found", detail: "" },
+    // gemini 0.61.0.
+    LostSession { message: "internal error", detail: "no previous sessions found" },
+];
 
 /// How to run an agent's program once: its arguments, and additions to its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +117,7 @@ impl Profile {
             tested_version: None,
             install_hint: format!("install it, or correct the setting agents.{}.program", custom.name),
             login_command: program.to_string(),
-            quirks: Quirks::default(),
+            quirks: Quirks { lost_session: LOST_SESSION, ..Quirks::default() },
         }
     }
 

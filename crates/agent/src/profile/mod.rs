@@ -8,8 +8,8 @@ mod lookup;
 mod opencode;
 mod permission_rules;
 
-pub(crate) use definition::Quirks;
 pub use definition::{CustomProfile, Launch, Profile};
+pub(crate) use definition::{LostSession, Quirks};
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_program, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::definition::{Profile, Quirks};
+use super::definition::{LostSession, Profile, Quirks};
 
 pub(super) const NAME: &str = "opencode";
 const TESTED_VERSION: &str = "1.18.33";
+/// It reports every unknown session like this, and no other failure to continue one that was seen.
+const LOST_SESSION: &[LostSession] =
+    &[LostSession { message: "opencode service failure", detail: r#""service":"session""# }];
 
 pub(super) fn profile() -> Profile {
     let strings = |strings: &[&str]| strings.iter().map(|&string| string.to_owned()).collect();
@@ -34,6 +37,7 @@ pub(super) fn profile() -> Profile {
             reports_last_step: true,
             serves_records: true,
             opencode_permission: true,
+            lost_session: LOST_SESSION,
         },
     }
 }
