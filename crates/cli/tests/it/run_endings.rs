@@ -1,8 +1,10 @@
 //! Runs that do not end well are never `done`, leave no process, and lose no work.
 
-use std::time::Duration;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
-use kugetsu_testkit::eventually;
+use kugetsu_testkit::{eventually, scripted_agent};
 
 use crate::cancel_at_the_end::HangingGit;
 use crate::world::{World, is_alive, script, shown, tamper};
@@ -302,4 +304,47 @@ fn clean_finishes_an_interrupted_clean_and_removes_nothing_else() {
     assert!(!expired.exists());
     assert!(unknown.exists(), "it may be the run of a database that was lost");
     assert!(runs.join(run["run"].as_str().unwrap()).exists() && runs.join("not-a-run").exists());
+}
+
+/// A world whose agent is one that has records, as opencode does; `export` is the shell command that exports them.
+pub(crate) fn world_with_records(export: &str) -> World {
+    let mut world = World::new();
+    let folder = world.home.folder("agent-with-records");
+    let program = folder.join("opencode");
+    let agent = scripted_agent();
+    let agent = agent.to_str().unwrap();
+    let text = format!("#!/bin/sh\ncase \"$1\" in\nacp) exec '{agent}' acp ;;\nexport) {export} ;;\nesac\nexit 1\n");
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    world.home.prepend_path(&folder);
+    world.run(["config", "set", "agent.default", "opencode"]);
+    world
+}
+
+const CLEAN: &[&str] = &["write a.txt a", "commit a", "usage 0 10 20", "say finished"];
+
+#[test]
+fn turn_whose_record_cannot_be_read_is_not_done() {
+    let world = world_with_records("exit 1");
+    let repository = world.repository("demo");
+    let (run, code) = world.start(&repository, &script(CLEAN));
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("could not be checked"), "{run}");
+}
+
+#[test]
+fn cancel_interrupts_the_export_of_the_record() {
+    let world = world_with_records("exec sleep 10001");
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(CLEAN));
+    eventually("the export to begin", || (!world.processes("sleep 10001").is_empty()).then_some(()));
+    let began = Instant::now();
+    world.run(["queue", "cancel", &reference]);
+    let run = world.await_state(&reference, "canceled");
+    // The daemon's watchdog kills the runner after a minute.
+    assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
+    assert!(run["reason"].as_str().unwrap().starts_with("canceled on request"), "{run}");
+    assert_eq!(run["pushed"], false, "{run}");
+    assert_eq!(world.processes("sleep 10001"), Vec::<i32>::new());
+    assert_eq!(fs::read_to_string(world.worktree(&reference).join("a.txt")).unwrap(), "a\n");
 }

@@ -135,7 +135,9 @@ pub(crate) async fn run_turn(
             let outcome = event_loop(run, launch, source, interrupts, first_start, &connection, events).await;
             // While the agent runs: it exits when its connection is closed.
             if let End::Turn { turn, session } = &outcome.end {
-                live_record = session_record::of_running_agent(agent, &tree, session, turn).await;
+                // It need not say anything any more.
+                interrupts.clocks.agent_is_gone();
+                live_record = session_record::of_running_agent(agent, &tree, session, turn, interrupts).await;
             }
             outcome
         }
@@ -145,8 +147,11 @@ pub(crate) async fn run_turn(
     end_processes(run, tree, &mut outcome).await;
     // Only now that no process of the agent writes its record any more.
     if let End::Turn { turn, session } = &mut outcome.end {
-        session_record::check(run, launch, agent, session, turn, live_record).await;
+        let checked = session_record::check(run, launch, agent, session, turn, live_record, interrupts).await;
         outcome.usage = turn.usage;
+        if let Err(interruption) = checked {
+            outcome.end = interruption.into();
+        }
     }
     outcome
 }

@@ -13,6 +13,7 @@ use kugetsu_agent::{Launch, SessionExport, SessionId, Turn, read_live_record};
 use kugetsu_process::Tree;
 use tokio::time::{sleep, timeout};
 
+use crate::control::interrupts::{Interruption, Interrupts};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
 use crate::turn::complaint::complaint;
 
@@ -33,6 +34,8 @@ enum ExportError {
     Launch(#[from] LaunchError),
     #[error("the agent did not export it within {} s", TIME_LIMIT.as_secs())]
     Timeout,
+    #[error("the run was interrupted")]
+    Interrupted(Interruption),
     #[error(transparent)]
     File(#[from] io::Error),
     /// The program's complaint, or why its output cannot be parsed.
@@ -40,12 +43,14 @@ enum ExportError {
     Unreadable(String),
 }
 
-/// Reads the record from the running agent. Returns none if it cannot be read there.
+/// Reads the record from the running agent. Returns none if it cannot be read there, or not within the grace of a run that is
+/// interrupted.
 pub(crate) async fn of_running_agent(
     agent: &Agent,
     tree: &Tree,
     session: &SessionId,
     turn: &Turn,
+    interrupts: &mut Interrupts,
 ) -> Option<SessionExport> {
     if !agent.profile.serves_records() {
         return None;
@@ -62,10 +67,13 @@ pub(crate) async fn of_running_agent(
             }
         }
     };
-    timeout(LIVE_LIMIT, reading).await.unwrap_or_default()
+    interrupts.with_grace(timeout(LIVE_LIMIT, reading)).await.ok()?.unwrap_or_default()
 }
 
 /// Corrects the turn by the record, if the agent has one. `live` is what the running agent served.
+///
+/// # Errors
+/// The run was interrupted, and its grace ended before the record was read: how the turn ended is not known.
 pub(crate) async fn check(
     run: &RunContext,
     launch: &AgentLaunch,
@@ -73,16 +81,19 @@ pub(crate) async fn check(
     session: &SessionId,
     turn: &mut Turn,
     live: Option<SessionExport>,
-) {
-    let Some(command) = agent.profile.export_session(session) else { return };
+    interrupts: &mut Interrupts,
+) -> Result<(), Interruption> {
+    let Some(command) = agent.profile.export_session(session) else { return Ok(()) };
     let record = match live {
         Some(record) => Ok(record),
-        None => export_twice(run, launch, agent, &command).await,
+        None => export_twice(run, launch, agent, &command, interrupts).await,
     };
     match record {
         Ok(record) => turn.check(&record),
+        Err(ExportError::Interrupted(interruption)) => return Err(interruption),
         Err(error) => turn.could_not_be_checked(&run.spool.mask(&error.to_string())),
     }
+    Ok(())
 }
 
 async fn export_twice(
@@ -90,12 +101,14 @@ async fn export_twice(
     launch: &AgentLaunch,
     agent: &Agent,
     command: &Launch,
+    interrupts: &mut Interrupts,
 ) -> Result<SessionExport, ExportError> {
-    match export(run, launch, agent, command.clone()).await {
+    match export(run, launch, agent, command.clone(), interrupts).await {
+        Err(error @ ExportError::Interrupted(_)) => Err(error),
         Err(error) => {
             run.spool.notice(format!("could not read the agent's record of the session; trying again: {error}"));
             sleep(PAUSE).await;
-            export(run, launch, agent, command.clone()).await
+            export(run, launch, agent, command.clone(), interrupts).await
         }
         record => record,
     }
@@ -108,6 +121,7 @@ async fn export(
     launch: &AgentLaunch,
     agent: &Agent,
     command: Launch,
+    interrupts: &mut Interrupts,
 ) -> Result<SessionExport, ExportError> {
     // Not in the temporary directory, where the agent may have left a link of this name.
     let path = run.directory.session_record();
@@ -117,10 +131,10 @@ async fn export(
     spec.stdout = Some(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?);
     let mut tree = Tree::spawn(spec).await.map_err(LaunchError::from)?;
     drop(tree.stdin.take());
-    let ended = timeout(TIME_LIMIT, tree.wait()).await;
+    let ended = interrupts.with_grace(timeout(TIME_LIMIT, tree.wait())).await;
     let stderr_tail = tree.stderr_tail();
     tree.end(GRACE).await;
-    let status = ended.map_err(|_| ExportError::Timeout)??;
+    let status = ended.map_err(ExportError::Interrupted)?.map_err(|_| ExportError::Timeout)??;
     let record = SessionExport::read(File::open(&path)?).map_err(|error| error.to_string());
     // The file is removed with the run's directory at the latest.
     let _ = fs::remove_file(&path);
