@@ -20,6 +20,7 @@ mod tool;
 mod truncate;
 mod turn;
 mod usage;
+mod user_directories;
 mod wire;
 
 #[cfg(any(test, fuzzing))]
@@ -40,3 +41,4 @@ pub use tool::ToolKind;
 pub use truncate::{truncate, truncated_at};
 pub use turn::{Refusal, StopReason, Turn};
 pub use usage::Usage;
+pub use user_directories::{config_directory, data_directory};

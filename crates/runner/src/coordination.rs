@@ -31,7 +31,10 @@ async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Inte
     let backend = sandbox_backend(run).await?;
     let workspace = Workspace::prepare(&run.home, backend.is_some())
         .map_err(|error| Reason::from(format!("could not prepare the coordinator's directory: {error}")))?;
-    let user = UserHome::from_environment();
+    let user = UserHome::of(run).ok_or_else(|| {
+        Reason::from("could not find the agent's login and settings for the coordinator: HOME is not set".to_owned())
+            .hint("set it with `kugetsu env set HOME <directory>`".to_owned())
+    })?;
     workspace
         .agent
         .copy_settings(&agent.profile, &user)

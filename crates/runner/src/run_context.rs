@@ -77,6 +77,11 @@ impl RunContext {
     pub(crate) fn variable(&self, name: &str) -> Option<&SecretString> {
         self.variables.iter().rev().find(|variable| variable.name == name).map(|variable| &variable.value)
     }
+
+    /// The value of a variable in the agent's environment: that of the env files, or else this process's.
+    pub(crate) fn agent_variable(&self, name: &str) -> Option<OsString> {
+        self.variable(name).map(|value| value.expose_secret().into()).or_else(|| std::env::var_os(name))
+    }
 }
 
 pub(crate) struct Agent {

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{Profile, profile};
+use kugetsu_agent::{Profile, config_directory, data_directory, profile};
 use kugetsu_engine::Settings;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -42,14 +42,8 @@ fn variable(settings: &Settings, name: &str) -> Option<String> {
     set.or_else(|| env::var(name).ok()).filter(|value| !value.trim().is_empty())
 }
 
-/// An XDG base directory in the agent's environment.
-fn xdg_directory(settings: &Settings, name: &str, below_home: &str) -> Option<PathBuf> {
-    let set = variable(settings, name).map(PathBuf::from).filter(|path| path.is_absolute());
-    set.or_else(|| Some(PathBuf::from(variable(settings, "HOME")?).join(below_home)))
-}
-
 fn login_file(settings: &Settings, profile: &Profile) -> Option<PathBuf> {
-    let data = xdg_directory(settings, "XDG_DATA_HOME", ".local/share")?;
+    let data = data_directory(|name| variable(settings, name).map(Into::into))?;
     profile.login_files().iter().map(|file| data.join(file)).find(|file| {
         let read = text(file).and_then(|text| serde_json::from_str::<Value>(&text).ok());
         read.is_some_and(|read| read.as_object().is_some_and(|logins| !logins.is_empty()))
@@ -70,7 +64,7 @@ fn configured_provider(settings: &Settings, profile: &Profile) -> Option<String>
     if variable(settings, content).is_some_and(|text| names_provider(&text)) {
         return Some(format!("the variable {content}"));
     }
-    let config = xdg_directory(settings, "XDG_CONFIG_HOME", ".config");
+    let config = config_directory(|name| variable(settings, name).map(Into::into));
     let usual = config.iter().flat_map(|config| {
         let files = ["opencode.json", "opencode.jsonc", "config.json"];
         profile.config_directories().iter().flat_map(move |folder| files.map(|file| config.join(folder).join(file)))

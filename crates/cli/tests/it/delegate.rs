@@ -1,10 +1,12 @@
 //! `delegate`: the coordinator starts work on issues and reports once.
 
+use std::fs;
 use std::process::Stdio;
 
 use kugetsu_testkit::{Repository, eventually};
 use serde_json::json;
 
+use crate::run_endings::world_with_records;
 use crate::world::{World, coordinator_message, ended, script, shown};
 
 /// A call of the tool `kugetsu_start` in a repository.
@@ -350,4 +352,19 @@ fn changed_skill_is_sent_until_a_turn_succeeds() {
     let has_skill: Vec<bool> =
         prompts.iter().map(|prompt| prompt["text"].as_str().unwrap().contains("Be kind.")).collect();
     assert_eq!(has_skill, [false, true, true, false], "{prompts:#?}");
+}
+
+#[test]
+fn coordinator_gets_the_login_that_doctor_finds_through_the_env_files() {
+    let world = world_with_records("exit 1");
+    let data = world.home.folder("data");
+    fs::create_dir_all(data.join("opencode")).unwrap();
+    let login = r#"{"acme": {"type": "api", "key": "k-123"}}"#;
+    fs::write(data.join("opencode/auth.json"), login).unwrap();
+    world.run(["env", "set", "XDG_DATA_HOME", data.to_str().unwrap()]);
+    let checks = world.attempt(["doctor", "--offline", "--json"]);
+    assert!(shown(&checks).contains("auth.json contains a login"), "{}", shown(&checks));
+    let delegated = world.attempt(["delegate", "hello", "--wait"]);
+    let copy = world.home.kugetsu().join("pm/agent/data/opencode/auth.json");
+    assert_eq!(fs::read_to_string(copy).unwrap_or_default(), login, "{}", shown(&delegated));
 }

@@ -10,8 +10,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::Profile;
+use kugetsu_agent::{Profile, config_directory, data_directory};
 use kugetsu_api::discard::discard;
+
+use crate::run_context::RunContext;
 
 /// Bytes of settings that are copied, and the maximum directory depth. More than that is not settings.
 const SETTINGS_MAX: u64 = 32 * 1024 * 1024;
@@ -33,13 +35,10 @@ pub(crate) struct UserHome {
 }
 
 impl UserHome {
-    pub(crate) fn from_environment() -> Self {
-        let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-        let directory = |variable: &str, default: &str| {
-            let own = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-            own.unwrap_or_else(|| home.join(default))
-        };
-        Self { data: directory("XDG_DATA_HOME", ".local/share"), config: directory("XDG_CONFIG_HOME", ".config") }
+    /// The directories in which the agent would look if it had none of its own. `None` if its variables name none.
+    pub(crate) fn of(run: &RunContext) -> Option<Self> {
+        let variable = |name: &str| run.agent_variable(name);
+        Some(Self { data: data_directory(variable)?, config: config_directory(variable)? })
     }
 }
 
