@@ -31,22 +31,59 @@ pub enum Effect {
     },
 }
 
+/// Declares the kinds together with their list, so that none is missing there.
+macro_rules! kinds {
+    ($($kind:ident = $name:literal),+ $(,)?) => {
+        /// The kind of an effect, without its data.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EffectKind {
+            $($kind),+
+        }
+
+        impl EffectKind {
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The name under which effects of this kind are stored.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Run = "run",
+    CancelRun = "cancel_run",
+    Rescue = "rescue",
+    RemoveFiles = "remove_files",
+    FindPullRequest = "find_pull_request",
+    Report = "report",
+}
+
+impl EffectKind {
+    /// Returns the kind with this name; `None` if this version of kugetsu has none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
 impl Effect {
-    /// The name under which the effect is stored and shown.
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> EffectKind {
         match self {
-            Self::Run(_) => "run",
-            Self::CancelRun { .. } => "cancel_run",
-            Self::Rescue { .. } => "rescue",
-            Self::RemoveFiles { .. } => "remove_files",
-            Self::FindPullRequest { .. } => "find_pull_request",
-            Self::Report { .. } => "report",
+            Self::Run(_) => EffectKind::Run,
+            Self::CancelRun { .. } => EffectKind::CancelRun,
+            Self::Rescue { .. } => EffectKind::Rescue,
+            Self::RemoveFiles { .. } => EffectKind::RemoveFiles,
+            Self::FindPullRequest { .. } => EffectKind::FindPullRequest,
+            Self::Report { .. } => EffectKind::Report,
         }
     }
 
     /// Identifies the effect. At most one effect with a key is pending; adding it again changes nothing.
     pub fn key(&self, issue: IssueId) -> String {
-        let kind = self.kind();
+        let kind = self.kind().name();
         match self {
             Self::Run(Lease { run, .. })
             | Self::CancelRun { run }

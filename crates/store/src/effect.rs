@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kugetsu_domain::effect::Effect;
+use kugetsu_domain::effect::{Effect, EffectKind};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
 use tokio::sync::Notify;
@@ -36,8 +36,8 @@ pub struct ClaimedEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectView {
     pub key: String,
-    /// [`Effect::kind`].
-    pub kind: String,
+    /// `None` for one that only another version of kugetsu knows.
+    pub kind: Option<EffectKind>,
     /// Whether it was given up.
     pub failed: bool,
     /// Number of failed executions.

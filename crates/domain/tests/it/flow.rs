@@ -379,5 +379,5 @@ fn effect_keys_are_distinct() {
     ];
     let keys: BTreeSet<_> = effects.iter().map(|effect| effect.key(issue)).collect();
     assert_eq!(keys.len(), effects.len());
-    assert!(effects.iter().all(|effect| effect.key(issue).starts_with(effect.kind())));
+    assert!(effects.iter().all(|effect| effect.key(issue).starts_with(effect.kind().name())));
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kugetsu_api::problem::Problem;
+use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
@@ -89,7 +90,7 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
     }
     let effects = engine.store().effects_of(issue.id).await.map_err(store_failed)?;
     // A pull request that is known now needs no look-up any more.
-    let is_solved = |effect: &EffectView| effect.kind == "find_pull_request" && issue.pr.is_some();
+    let is_solved = |effect: &EffectView| effect.kind == Some(EffectKind::FindPullRequest) && issue.pr.is_some();
     why.because.extend(effects.iter().filter(|effect| !is_solved(effect)).filter_map(describe_failures));
     Ok(why)
 }
@@ -97,14 +98,14 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
 /// Describes an effect of the issue whose execution has failed so far.
 fn describe_failures(effect: &EffectView) -> Option<String> {
     let error = effect.error.as_ref()?;
-    let action = match effect.kind.as_str() {
-        "run" => "starting or closing its run",
-        "cancel_run" => "canceling its run",
-        "rescue" => "rescuing what its lost run left",
-        "remove_files" => "removing its files",
-        "find_pull_request" => "looking up its pull request",
-        "report" => "reporting its end to the coordinator",
-        other => other,
+    let action = match effect.kind {
+        Some(EffectKind::Run) => "starting or closing its run",
+        Some(EffectKind::CancelRun) => "canceling its run",
+        Some(EffectKind::Rescue) => "rescuing what its lost run left",
+        Some(EffectKind::RemoveFiles) => "removing its files",
+        Some(EffectKind::FindPullRequest) => "looking up its pull request",
+        Some(EffectKind::Report) => "reporting its end to the coordinator",
+        None => "something that another version of kugetsu began",
     };
     let attempts = counted(u64::from(effect.attempt), "attempt");
     Some(if effect.failed {

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use kugetsu_domain::effect::Effect;
+use kugetsu_domain::effect::{Effect, EffectKind};
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease, Worktree};
 use kugetsu_domain::machine::Machine;
@@ -338,23 +338,23 @@ pub(super) fn effect(row: &Row<'_>) -> Result<ClaimedEffect, StoreError> {
     let kind = columns.text()?;
     let effect = columns.read(|value| {
         let data = serde_json::from_str(text(value)?).map_err(|error| error.to_string())?;
-        effect_of(kind, &data, issue).ok_or_else(|| format!("no {kind} effect has these data"))
+        let effect = EffectKind::from_name(kind).and_then(|kind| effect_of(kind, &data, issue));
+        effect.ok_or_else(|| format!("no {kind} effect has these data"))
     })?;
     Ok(ClaimedEffect { id, key, issue, effect, attempt: columns.number()?, created_at: columns.time()? })
 }
 
 /// The inverse of `save::effect_data`; `None` if the data are not those of an effect of this kind.
-pub(super) fn effect_of(kind: &str, data: &Value, issue: IssueId) -> Option<Effect> {
+pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Option<Effect> {
     let run = || data["run"].as_str()?.parse::<RunId>().ok();
     let version = || data["version"].as_u64();
     Some(match kind {
-        "run" => Effect::Run(Lease { issue, run: run()?, fence: data["fence"].as_u64()? }),
-        "cancel_run" => Effect::CancelRun { run: run()? },
-        "rescue" => Effect::Rescue { run: run()? },
-        "remove_files" => Effect::RemoveFiles { version: version()? },
-        "find_pull_request" => Effect::FindPullRequest { run: run()? },
-        "report" => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
-        _ => return None,
+        EffectKind::Run => Effect::Run(Lease { issue, run: run()?, fence: data["fence"].as_u64()? }),
+        EffectKind::CancelRun => Effect::CancelRun { run: run()? },
+        EffectKind::Rescue => Effect::Rescue { run: run()? },
+        EffectKind::RemoveFiles => Effect::RemoveFiles { version: version()? },
+        EffectKind::FindPullRequest => Effect::FindPullRequest { run: run()? },
+        EffectKind::Report => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
     })
 }
 

@@ -1,7 +1,7 @@
 //! A home of an earlier version is migrated and reads back as it was.
 
 use jiff::Timestamp;
-use kugetsu_domain::effect::Effect;
+use kugetsu_domain::effect::{Effect, EffectKind};
 use kugetsu_domain::ids::TaskId;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::machine::Machine;
@@ -167,10 +167,10 @@ async fn a_migrated_home_is_used_as_before() {
 async fn work_in_progress_of_schema_2_has_effects() {
     let (_directory, opened) = migrated();
     let claimed = opened.store.claim_effects(now(), 9).await.unwrap();
-    let mut kinds: Vec<&str> = claimed.iter().map(|effect| effect.effect.kind()).collect();
+    let mut kinds: Vec<&str> = claimed.iter().map(|effect| effect.effect.kind().name()).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["remove_files", "report", "run", "run", "run"]);
-    for effect in claimed.iter().filter(|effect| effect.effect.kind() == "run") {
+    for effect in claimed.iter().filter(|effect| effect.effect.kind() == EffectKind::Run) {
         let lease = opened.store.issue_by_id(effect.issue).await.unwrap().lease().unwrap();
         assert_eq!(effect.effect, Effect::Run(lease));
         assert_eq!(effect.key, effect.effect.key(effect.issue));

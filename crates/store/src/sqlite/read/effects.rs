@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::ids::IssueId;
 use rusqlite::{Connection, params};
 
@@ -77,7 +78,7 @@ pub(in crate::sqlite) fn effects_of(connection: &Connection, issue: IssueId) -> 
         let mut columns = Columns::of("effect", found);
         effects.push(EffectView {
             key: columns.text()?.to_owned(),
-            kind: columns.text()?.to_owned(),
+            kind: EffectKind::from_name(columns.text()?),
             failed: columns.text()? == "failed",
             attempt: columns.number()?,
             due_at: columns.time()?,
