@@ -63,9 +63,10 @@ pub struct Saved {
     pub is_earlier: bool,
 }
 
-/// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored
-/// ones), the uncommitted files of linked worktrees, what is staged, HEAD, branches and stashes, what pseudo refs and unfinished operations name, what was pushed to the
-/// relay, and the commits of nested repositories that their servers do not have, and the state of unfinished operations. Damaged objects are left out and reported.
+/// Saves what a worktree holds: its files (tracked and untracked, also those of nested repositories, but not ignored ones), the
+/// uncommitted files of linked worktrees, what is staged, HEAD, branches and stashes, what was pushed to the relay, the commits
+/// of nested repositories that their servers do not have, what pseudo refs name, and the state of unfinished operations with the
+/// commits that it names. Damaged objects are left out and reported.
 ///
 /// `None` if nothing would be lost, because all of it is on the server, as of the last update, or in an earlier rescue.
 /// The worktree is not changed. FIFOs where git reads a file are set aside meanwhile, and are no part of the rescue.
