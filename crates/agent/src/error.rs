@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::profile::near_models;
 
-/// What a session is resumed for. The session still exists when that fails.
+/// The purpose of a request to resume a session. The session still exists when that fails.
 pub(crate) const CONTINUE_SESSION: &str = "continue a session";
 
 #[derive(Debug, Error)]

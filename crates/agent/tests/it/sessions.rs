@@ -166,7 +166,7 @@ async fn replayed_history_causes_no_events() {
     let (lost, ()) = within(async { tokio::join!(connection.resume_session(&id, Path::new("/")), responding) }).await;
     assert!(matches!(lost, Err(AgentError::SessionLost { .. })), "{lost:?}");
     // Any other failure leaves the session where it is.
-    for (response, said) in [
+    for (response, reported) in [
         (json!({"code": -32603, "message": "Internal error: Model not found: a/b"}), "Model not found: a/b"),
         (
             json!({"code": -32603, "message": "Internal error", "data": {"details": "command not found: mcp-x"}}),
@@ -179,7 +179,7 @@ async fn replayed_history_causes_no_events() {
         };
         let resuming = connection.resume_session(&id, Path::new("/"));
         let failed = within(async { tokio::join!(resuming, responding) }).await.0.unwrap_err();
-        assert_eq!(failed.to_string(), format!("the agent could not continue a session: {said}"));
+        assert_eq!(failed.to_string(), format!("the agent could not continue a session: {reported}"));
         assert!(failed.hint().is_some());
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct UserHome {
 }
 
 impl UserHome {
-    /// The directories in which the agent would look if it had none of its own. `None` if its variables name none.
+    /// The directories that the agent would use without those of [`AgentHome`]. `None` if its variables name none.
     pub(crate) fn of(run: &RunContext) -> Option<Self> {
         let variable = |name: &str| run.agent_variable(name);
         Some(Self { data: data_directory(variable)?, config: config_directory(variable)? })
