@@ -38,8 +38,8 @@ impl Turn {
         if self.stop == StopReason::EndTurn {
             self.doubt.get_or_insert_with(|| {
                 let text =
-                    "How the turn ended could not be checked, because the agent's record of the session cannot be read";
-                Reason::from(format!("{text}: {why}.")).hint(CONTINUE)
+                    "how the turn ended could not be checked, because the agent's record of the session cannot be read";
+                format!("{text}: {why}").into()
             });
         }
     }
@@ -55,7 +55,7 @@ impl Turn {
         }
         let Some(last) = last else {
             self.doubt
-                .get_or_insert_with(|| "The agent's record of the session has no model answer of this turn.".into());
+                .get_or_insert_with(|| "the agent's record of the session has no model answer of this turn".into());
             return;
         };
         self.usage = usage;
@@ -65,7 +65,7 @@ impl Turn {
         self.doubt = None;
         match (last.finish.as_deref(), &last.error) {
             (_, Some(error)) => {
-                self.doubt = Some(format!("The model's last answer ended with an error: {error}.").into());
+                self.doubt = Some(format!("the model's last answer ended with an error: {error}").into());
             }
             // The record does not dispel this doubt: it calls a step without any content complete.
             (Some("stop"), None) if !self.answered && self.refused.is_empty() => {
@@ -77,9 +77,9 @@ impl Turn {
             // opencode ends its turn on a refusal, which explains the end well enough.
             (Some("tool-calls"), None) if !self.refused.is_empty() => {}
             (Some("tool-calls"), None) => self.doubt = Some(NO_ANSWER_TO_TOOL.into()),
-            (Some("unknown") | None, None) => self.doubt = Some("The model's last answer broke off.".into()),
+            (Some("unknown") | None, None) => self.doubt = Some("the model's last answer broke off".into()),
             (Some(other), None) => {
-                self.doubt = Some(format!("The model's last answer ended for an unknown reason: {other:?}.").into());
+                self.doubt = Some(format!("the model's last answer ended for an unknown reason: {other:?}").into());
             }
         }
     }
@@ -87,15 +87,11 @@ impl Turn {
 
 /// A doubt about turns without any answer.
 pub(crate) fn no_answer() -> Reason {
-    Reason::from("The model answered nothing, neither text nor a tool call.")
-        .hint("ask again with `kugetsu continue`, or with another model (--model)")
+    Reason::from("the model answered nothing, neither text nor a tool call")
 }
 
-/// A hint that always fits.
-const CONTINUE: &str = "`kugetsu continue` resumes the work";
-
 /// A doubt about turns that end between a tool call and the model's next answer.
-pub(crate) const NO_ANSWER_TO_TOOL: &str = "The turn ended after a tool call, without the model's answer to it.";
+pub(crate) const NO_ANSWER_TO_TOOL: &str = "the turn ended after a tool call, without the model's answer to it";
 
 /// Why an agent stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use kugetsu_api::client::Client;
 use kugetsu_api::endpoints;
+use kugetsu_api::home::Home;
 use kugetsu_api::issue::IssuesQuery;
 use kugetsu_api::run::RunObject;
 use kugetsu_domain::machine::Machine;
@@ -66,16 +67,25 @@ fn issue(run: &RunObject) -> CompletionCandidate {
     CompletionCandidate::new(one_line(&run.issue)).help(Some(help.into()))
 }
 
+/// The agents that can run.
 pub(crate) fn agents() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| paths::home().map(|home| candidates(configured_agents(&home))).unwrap_or_default())
+}
+
+/// The agents and everything else that has an env file.
+pub(crate) fn env_files() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Ok(home) = paths::home() else { return Vec::new() };
-        let configured = load(&home, &own_environment).map(|loaded| loaded.settings.profiles).unwrap_or_default();
-        let with_env_file = env_files::agents(&home).unwrap_or_default();
-        let mut names: Vec<String> = configured.into_iter().map(|agent| agent.name).collect();
-        names.push("opencode".to_owned());
-        names.extend(with_env_file.into_iter().filter(|name| name != env_files::DEFAULT));
+        let mut names = configured_agents(&home);
+        names.extend(env_files::agents(&home).unwrap_or_default());
+        names.extend([env_files::DEFAULT, env_files::PM_AGENT].map(str::to_owned));
         candidates(names)
     })
+}
+
+fn configured_agents(home: &Home) -> Vec<String> {
+    let configured = load(home, &own_environment).map(|loaded| loaded.settings.profiles).unwrap_or_default();
+    configured.into_iter().map(|agent| agent.name).chain(["opencode".to_owned()]).collect()
 }
 
 pub(crate) fn settings() -> ArgValueCandidates {

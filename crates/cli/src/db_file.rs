@@ -58,10 +58,11 @@ fn lock_out_daemons(home: &Home) -> Result<Lock, Failure> {
 
 /// Copies a database with what is in its log, if one lies beside it.
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let failed = |error: &io::Error| Failure::new(format!("could not copy {}: {error}", from.display()));
+    const HINT: &str = "name a copy, such as one that `kugetsu db check` counts in the directory `backup` of the home";
+    let failed = |error: &io::Error| Failure::new(format!("could not copy {}: {error}", from.display())).hint(HINT);
     let regular = fs::metadata(from).map_err(|error| failed(&error))?;
     if !regular.is_file() {
-        return Err(Failure::usage(format!("{} is not a regular file", from.display())));
+        return Err(Failure::usage(format!("{} is not a regular file", from.display())).hint(HINT));
     }
     for suffix in ["", "-wal"] {
         let (from, to) = (beside(from, suffix), beside(to, suffix));

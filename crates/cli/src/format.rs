@@ -113,7 +113,11 @@ pub(crate) fn local_time(time: &str) -> String {
 /// The age of a time (RFC 3339) in its largest unit. Returns the text itself if it is not a time.
 pub(crate) fn age(time: &str, now: Timestamp) -> String {
     let Ok(time) = time.parse::<Timestamp>() else { return time.to_owned() };
-    let seconds = now.as_second().saturating_sub(time.as_second()).max(0);
+    seconds(u64::try_from(now.as_second().saturating_sub(time.as_second())).unwrap_or_default())
+}
+
+/// A length of time in its largest unit.
+pub(crate) fn seconds(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min", seconds / 60),

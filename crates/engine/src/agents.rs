@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use kugetsu_agent::environment::{Variable, environment, search_path};
-use kugetsu_agent::{Launch, Profile, profile};
+use kugetsu_agent::{Launch, Profile, UnknownAgent, profile};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_domain::reason::Reason;
 
 use crate::engine::Engine;
 use crate::problems::problem;
+use crate::settings::Settings;
 
 /// An agent that is installed.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub(crate) struct InstalledAgent {
 /// # Errors
 /// There is no such agent, its program is not installed, or an env file cannot be read.
 pub(crate) fn installed(engine: &Engine, name: &str, is_coordinator: bool) -> Result<InstalledAgent, Problem> {
-    let profile = profile(name, &engine.settings().profiles)
-        .map_err(|error| problem(ProblemKind::Usage, &error, error.hint()))?;
+    let settings = engine.settings();
+    let profile = profile(name, &settings.profiles).map_err(|error| unknown(&settings, &error))?;
     let variables = engine.env_files().variables(name, is_coordinator);
     let variables = variables.map_err(|message| Problem::new(ProblemKind::Usage, message))?;
     let program = kugetsu_agent::find_program(&profile, &search_path(&variables))
@@ -49,4 +50,15 @@ impl InstalledAgent {
             Err(error) => Err(Reason::new(&error, error.hint()).in_one_line()),
         }
     }
+}
+
+/// Names the setting if it chose the agent: the user may not have typed a name.
+fn unknown(settings: &Settings, error: &UnknownAgent) -> Problem {
+    let setting = match &error.name {
+        name if settings.pm.agent.as_ref() == Some(name) => "pm.agent",
+        name if settings.agent.default == *name => "agent.default",
+        _ => return problem(ProblemKind::Usage, error, error.hint()),
+    };
+    let hint = format!("choose another with `kugetsu config set {setting} <name>`: {}", error.known.join(", "));
+    Problem::new(ProblemKind::Usage, format!("{error}, which the setting {setting} names")).hint(hint)
 }

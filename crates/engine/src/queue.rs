@@ -95,7 +95,7 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, P
                 ProblemKind::Conflict,
                 format!("cannot retry the task for {}: it is done", view.reference),
             )
-            .hint(format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference)));
+            .hint(continue_hint(&view)));
         }
         TaskState::Blocked | TaskState::Failed | TaskState::Timeout | TaskState::Canceled => {}
     }
@@ -175,7 +175,14 @@ fn ended(view: &RunView) -> Problem {
         ProblemKind::Conflict,
         format!("the task for {} has already ended: it is {}", view.reference, view.task.state.name()),
     )
-    .hint(format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference))
+    .hint(continue_hint(view))
+}
+
+fn continue_hint(view: &RunView) -> String {
+    match view.reference.is_coordinator() {
+        true => "send another message with `kugetsu delegate \"<message>\"`".to_owned(),
+        false => format!("continue it with `kugetsu continue {} \"<message>\"`", view.reference),
+    }
 }
 
 async fn reload(engine: &Engine, task: TaskId) -> Result<RunView, Problem> {

@@ -43,7 +43,12 @@ pub async fn move_to(engine: &Engine, request: &MoveRepoRequest) -> Result<RepoO
     }
     // Two requests must not give one path to two repositories.
     let _naming = engine.naming().lock().await;
-    let located = resolve::locate(engine, &resolve::expand(&request.path, cwd)?).await?;
+    let path = resolve::expand(&request.path, cwd)?;
+    if !path.is_dir() {
+        return Err(usage(format!("{} is not a directory", path.display()))
+            .hint(format!("name the directory to which {} was moved", repo.name)));
+    }
+    let located = resolve::locate(engine, &path).await?;
     let directory = resolve::main_directory(&located);
     let source = directory
         .to_str()

@@ -4,6 +4,7 @@
 use kugetsu_agent::{SessionId, StopReason, Turn, Usage};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::reason::Reason;
+use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_domain::run::Verdict;
 use kugetsu_domain::text::counted;
 use kugetsu_git::names::Oid;
@@ -169,9 +170,10 @@ fn of_push(inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
 /// the worktree could be inspected, and all work was pushed. The first thing that is wrong decides.
 fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
     let failed = |why: &str| (Verdict::Failed, Reason::from(why));
-    let may_continue = |why: &str| (Verdict::Failed, Reason::from(why).hint("`kugetsu continue` resumes the work"));
+    let resume = || resume_hint(&inspection.issue);
+    let may_continue = |why: &str| (Verdict::Failed, Reason::from(why).hint(resume()));
     if let Some(doubt) = &turn.doubt {
-        return (Verdict::Failed, doubt.clone());
+        return (Verdict::Failed, Reason { hint: doubt.hint.clone().or_else(|| Some(resume())), ..doubt.clone() });
     }
     match turn.stop {
         StopReason::EndTurn => {}
@@ -195,6 +197,16 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Reaso
         );
     }
     of_inspection(inspection, push, "the agent ended its turn; ")
+}
+
+/// What to type to resume the work on an issue, which may need another model. Nothing names the coordinator's.
+pub(crate) fn resume_hint(issue: &str) -> String {
+    match issue {
+        "" | COORDINATOR => "send another message with `kugetsu delegate \"<message>\"`".to_owned(),
+        issue => {
+            format!("resume the work with `kugetsu continue {issue} \"<message>\"`; --model chooses another model")
+        }
+    }
 }
 
 /// The verdict on a turn that ended well, or on a run without one; `began` begins the reason if nothing was pushed.
@@ -347,6 +359,13 @@ mod tests {
             let (_, reason) = ended_well(&Inspection { commits: 1, ..inspection() }, &failed);
             assert!(reason.hint.unwrap().contains("`kugetsu push local/demo#1`"));
         }
+    }
+
+    #[test]
+    fn the_hint_that_resumes_the_work_can_be_typed() {
+        assert!(resume_hint("local/demo#1").contains("`kugetsu continue local/demo#1 \"<message>\"`"));
+        assert!(resume_hint(COORDINATOR).contains("`kugetsu delegate \"<message>\"`"));
+        assert_eq!(resume_hint(&Inspection::default().issue), resume_hint(COORDINATOR), "the coordinator has no files");
     }
 
     #[test]

@@ -169,14 +169,14 @@ impl SessionState {
             "max_turn_requests" => return (StopReason::MaxRequests, None),
             "refusal" => return (StopReason::Refused, None),
             "end_turn" => {}
-            other => return doubt(format!("The agent stopped for an unknown reason: {other:?}.").into()),
+            other => return doubt(format!("the agent stopped for an unknown reason: {other:?}").into()),
         }
         // A refused question explains a turn without a last answer.
         if any_refused {
             return (StopReason::EndTurn, None);
         }
         if self.quirks.reports_last_step && reported.total_tokens() == 0 {
-            return doubt("The model's last answer broke off, or its provider does not count tokens.".into());
+            return doubt("the model's last answer broke off, or its provider does not count tokens".into());
         }
         if !self.turn.answered {
             return doubt(no_answer());

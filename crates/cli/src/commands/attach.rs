@@ -56,7 +56,11 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         return Err(Failure::new(format!("cannot attach to {issue} while {state}"))
             .hint(format!("follow it with `kugetsu logs -f {issue}`")));
     }
-    let session = run.session_id.as_deref().ok_or_else(|| Failure::new(format!("{issue} has no session")))?;
+    let session = run.session_id.as_deref().ok_or_else(|| {
+        Failure::new(format!("{issue} has no session: its agent has not started one")).hint(format!(
+            "see why with `kugetsu why {issue}`; start one with `kugetsu continue {issue} \"<message>\"`"
+        ))
+    })?;
     let is_of_original = is_of_original(home, run.started_at.as_deref()).map_err(|error| {
         let file = home.location();
         Failure::new(format!(

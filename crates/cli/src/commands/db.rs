@@ -169,6 +169,10 @@ async fn backup(home: &Home, file: Option<PathBuf>) -> Result<Exit, Failure> {
     if file.symlink_metadata().is_ok() {
         return Err(failed(format!("{} exists", file.display())).hint("name a file that does not exist"));
     }
+    if let Some(directory) = file.parent().filter(|directory| !directory.is_dir()) {
+        return Err(failed(format!("{} is not a directory", directory.display()))
+            .hint("create it first, or name a file in another directory"));
+    }
     db.back_up(file.clone()).await.map_err(|error| failed(error.to_string()).hints(error.hint()))?;
     ui::line(format!("backed up the database to {}", file.display()));
     Ok(Exit::Done)

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use kugetsu_agent::UnknownAgent;
 use kugetsu_api::home::Home;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use crate::env_files::{self, DEFAULT};
+use crate::config::load::{load, own_environment};
+use crate::env_files::{self, DEFAULT, PM_AGENT};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{completions, connect, setup, ui};
@@ -44,7 +46,7 @@ Examples:
   kugetsu env show opencode")]
     Show {
         /// The agent whose env file is read.
-        #[arg(default_value = DEFAULT, add = completions::agents())]
+        #[arg(default_value = DEFAULT, add = completions::env_files())]
         agent: String,
         /// Print the result as JSON.
         #[arg(long)]
@@ -63,7 +65,7 @@ Examples:
         #[arg(allow_hyphen_values = true)]
         value: String,
         /// The agent that gets the variable; `default` stands for all agents.
-        #[arg(default_value = DEFAULT, add = completions::agents())]
+        #[arg(default_value = DEFAULT, add = completions::env_files())]
         agent: String,
     },
     /// Print the value of a variable, unmasked.
@@ -75,7 +77,7 @@ Examples:
         #[arg(add = completions::variables())]
         key: String,
         /// The agent whose env file is read.
-        #[arg(default_value = DEFAULT, add = completions::agents())]
+        #[arg(default_value = DEFAULT, add = completions::env_files())]
         agent: String,
         /// Print the result as JSON.
         #[arg(long)]
@@ -90,7 +92,7 @@ Examples:
         #[arg(add = completions::variables())]
         key: String,
         /// The agent whose env file is read.
-        #[arg(default_value = DEFAULT, add = completions::agents())]
+        #[arg(default_value = DEFAULT, add = completions::env_files())]
         agent: String,
     },
 }
@@ -120,6 +122,9 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
             if let Some(why) = env_files::concern(&key) {
                 ui::warning(format!("{key} is set for agents: {why}; to undo this: kugetsu env rm {key} {agent}"));
             }
+            if let Some(unknown) = unknown_agent(home, &agent) {
+                ui::warning(format!("{unknown}, so no agent gets {key}; to undo this: kugetsu env rm {key} {agent}"));
+            }
             connect::reload_if_running(home).await?;
         }
         Action::Get { key, agent, json } => {
@@ -139,6 +144,15 @@ pub(crate) async fn run(home: &Home, arguments: Env) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The error about a name that no agent has.
+fn unknown_agent(home: &Home, agent: &str) -> Option<UnknownAgent> {
+    if [DEFAULT, PM_AGENT].contains(&agent) {
+        return None;
+    }
+    let settings = load(home, &own_environment).ok()?.settings;
+    kugetsu_agent::profile(agent, &settings.profiles).err()
 }
 
 fn missing(key: &str, agent: &str) -> Failure {

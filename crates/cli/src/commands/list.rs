@@ -1,7 +1,7 @@
 //! `kugetsu list`: every issue with its latest run.
 
+use clap::Args;
 use clap::builder::PossibleValuesParser;
-use clap::{Args, value_parser};
 use jiff::Timestamp;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
@@ -39,7 +39,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "REPO")]
     repo: Option<String>,
     /// Maximum number of issues, newest first; defaults to 30, and to all with --json.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = limit)]
     limit: Option<u32>,
     /// Print the result as JSON. Always includes destroyed issues.
     #[arg(long)]
@@ -65,6 +65,7 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         print_json(connect::stream_list(home, &endpoints::LIST_ISSUES, &query).await?).await?;
         return Ok(Exit::Done);
     }
+    let filtered = filtered(&arguments.state, query.repo.as_deref(), arguments.all);
     let is_filtered = named.is_some() || query.repo.is_some();
     let states = if arguments.all { None } else { Some(named.unwrap_or_else(|| states(TaskState::STATES))) };
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT);
@@ -80,7 +81,8 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         if runs.is_empty() {
             ui::line("no such issues");
         } else if has_more {
-            ui::note(format!("older issues not shown; list more with --limit {}", limit.saturating_mul(10)));
+            let more = limit.saturating_mul(10);
+            ui::note(format!("older issues not shown; list more with `{filtered} --limit {more}`"));
         }
         return Ok(Exit::Done);
     }
@@ -100,6 +102,26 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         ui::note(format!("{} hidden; list them with `kugetsu list --all`", counted(hidden, "destroyed issue")));
     }
     Ok(Exit::Done)
+}
+
+/// The command that lists the same issues, without the limit.
+fn filtered(state: &[String], repo: Option<&str>, all: bool) -> String {
+    let all = if all { " --all" } else { "" };
+    let state = if state.is_empty() { String::new() } else { format!(" --state {}", state.join(",")) };
+    // Names that a shell would change are quoted.
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@~+".contains(c));
+    let quoted =
+        |name: &str| if is_plain(name) { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) };
+    let repo = repo.map(|repo| format!(" --repo {}", quoted(repo))).unwrap_or_default();
+    format!("kugetsu list{all}{state}{repo}")
+}
+
+/// Parses the number of issues or tasks to list.
+pub(crate) fn limit(typed: &str) -> Result<u32, String> {
+    match typed.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number from 1 on".to_owned()),
+    }
 }
 
 /// Prints a list as it arrives.
@@ -157,4 +179,24 @@ fn pull_request(run: &RunObject) -> String {
     let number = url.trim_end_matches('/').rsplit('/').next().unwrap_or(url);
     let state = run.change_state.map(|state| format!(" {}", state.name())).unwrap_or_default();
     format!("{number}{state}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_lists_more_repeats_the_filters() {
+        let states = ["blocked", "failed"].map(str::to_owned);
+        assert_eq!(filtered(&states, Some("acme/api"), false), "kugetsu list --state blocked,failed --repo acme/api");
+        assert_eq!(filtered(&[], Some("my shop"), true), "kugetsu list --all --repo 'my shop'");
+    }
+
+    #[test]
+    fn a_limit_is_a_whole_number_from_1_on() {
+        assert_eq!(limit("20"), Ok(20));
+        for typed in ["0", "x", "-1", "1.5", "99999999999"] {
+            assert_eq!(limit(typed), Err("expected a whole number from 1 on".to_owned()), "{typed}");
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     follow: bool,
     /// Only the last N lines; with --json, the last N records.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = lines)]
     lines: Option<usize>,
     /// Only what is newer than this: a duration such as 30m or 2h, or a time such as 2026-11-28T12:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = since)]
@@ -43,6 +43,10 @@ pub(crate) struct Logs {
     /// Print every record as JSON, one per line.
     #[arg(long)]
     json: bool,
+}
+
+fn lines(typed: &str) -> Result<usize, String> {
+    typed.parse().map_err(|_| "expected a whole number".to_owned())
 }
 
 fn since(typed: &str) -> Result<Timestamp, String> {

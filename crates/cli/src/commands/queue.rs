@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use kugetsu_api::endpoint::{Endpoint, NoFields};
 use kugetsu_api::endpoints;
@@ -87,7 +87,7 @@ struct List {
     #[arg(long)]
     all: bool,
     /// Maximum number of tasks; defaults to 30, and to all with --json.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = super::list::limit)]
     limit: Option<u32>,
     /// Print the result as JSON.
     #[arg(long)]
@@ -296,6 +296,9 @@ async fn list(home: &Home, List { all, limit, json }: List) -> Result<(), Failur
     Ok(())
 }
 
+/// Least width of the column of IDs, of which 36 characters are whole.
+const TASK_MIN: usize = 13;
+
 fn print_table(tasks: &[TaskObject]) {
     let now = Timestamp::now();
     // An issue stands for its latest task. If an issue has several, their IDs are needed to tell them apart.
@@ -305,7 +308,8 @@ fn print_table(tasks: &[TaskObject]) {
     let mut columns =
         vec![("ISSUE", Fit::Middle(20)), ("STATE", Fit::Whole), ("POSITION", Fit::Whole), ("AGE", Fit::Whole)];
     columns.extend(with_priorities.then_some(("PRIORITY", Fit::Whole)));
-    columns.extend(with_ids.then_some(("TASK", Fit::Whole)));
+    // The end of an ID is random, so it tells tasks apart.
+    columns.extend(with_ids.then_some(("TASK", Fit::Middle(TASK_MIN))));
     columns.push(("MESSAGE", Fit::Free));
     let row = |task: &TaskObject| {
         let position = task.place.map_or_else(String::new, |ahead| (ahead + 1).to_string());

@@ -8,6 +8,7 @@ use kugetsu_api::repo::{MoveRepoRequest, RepoObject, RepoQuery};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table::Fit;
 use crate::ui::{self, Tone};
 use crate::{connect, format, paths};
 
@@ -80,7 +81,14 @@ pub(crate) async fn run(home: &Home, arguments: Repo) -> Result<Exit, Failure> {
                     ]
                 };
                 let rows: Vec<Vec<String>> = repos.iter().map(row).collect();
-                ui::table(&["REPOSITORY", "KIND", "ISSUES", "MIRROR", "SOURCE"], &rows);
+                let columns = [
+                    ("REPOSITORY", Fit::Middle(24)),
+                    ("KIND", Fit::Whole),
+                    ("ISSUES", Fit::Whole),
+                    ("MIRROR", Fit::Whole),
+                    ("SOURCE", Fit::Middle(16)),
+                ];
+                ui::table_with_tones(&columns, &rows, |_| (0, Tone::Plain));
             }
         }
         Action::Move { repo, path, json } => {

@@ -17,6 +17,8 @@ use crate::failure::Failure;
 use crate::names::{did_you_mean, is_plain};
 use crate::read_only_db;
 use crate::servers::{self, ServerObject};
+use crate::table::Fit;
+use crate::ui::Tone;
 use crate::{connect, setup, ui};
 
 /// List, add and remove git servers.
@@ -147,7 +149,14 @@ fn print_table(servers: &[ServerObject]) {
             server.source.clone(),
         ]
     };
-    ui::table(&["SERVER", "URL", "KIND", "TOKEN", "SOURCE"], &servers.iter().map(row).collect::<Vec<_>>());
+    let columns = [
+        ("SERVER", Fit::Middle(14)),
+        ("URL", Fit::Middle(18)),
+        ("KIND", Fit::Whole),
+        ("TOKEN", Fit::Middle(14)),
+        ("SOURCE", Fit::Middle(12)),
+    ];
+    ui::table_with_tones(&columns, &servers.iter().map(row).collect::<Vec<_>>(), |_| (0, Tone::Plain));
 }
 
 fn find(loaded: &Loaded, name: &str) -> Result<ServerObject, Failure> {

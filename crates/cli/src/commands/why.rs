@@ -40,11 +40,28 @@ pub(crate) async fn run(home: &Home, arguments: Why) -> Result<Exit, Failure> {
         false => ui::toned(format::tone(why.state), why.state.name()),
     }
     for reason in &why.because {
-        ui::line(format!("  {reason}"));
+        ui::line(indented(reason));
     }
-    format::print_hint(why.hint.as_deref());
+    if let Some(hint) = &why.hint {
+        ui::line(indented(&format!("hint: {hint}")));
+    }
     for next in &why.next {
         ui::toned(Tone::Dim, format!("  {next}"));
     }
     Ok(Exit::Done)
+}
+
+/// The text with every line indented.
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_reason_is_indented() {
+        assert_eq!(indented("one\ntwo"), "  one\n  two");
+    }
 }

@@ -68,7 +68,7 @@ fn rescues_and_quarantined_files_go_only_if_the_user_says_when() {
     assert_eq!((&result["items"], &result["kept"]), (&serde_json::json!([]), &serde_json::json!([])), "{result}");
     assert!(mirror(&world, "demo").exists(), "it holds a rescue");
 
-    let result = world.json(["gc", "--quarantine-older-than", "0s", "--json"]);
+    let result = world.json(["gc", "--quarantine-older-than", "0s", "--json", "--yes"]);
     let mut found = names(&result, "quarantine");
     found.sort();
     let expected =
@@ -82,7 +82,16 @@ fn rescues_and_quarantined_files_go_only_if_the_user_says_when() {
     world.run(["config", "set", "gc.rescues", "1d"]);
     let result = world.json(["gc", "--json"]);
     assert_eq!(result["items"], serde_json::json!([]), "it is younger");
-    let result = world.json(["gc", "--rescues-older-than", "0s", "--json"]);
+    for format in [None, Some("--json")] {
+        let refused = world.attempt(["gc", "--rescues-older-than", "0s"].into_iter().chain(format));
+        let text = shown(&refused);
+        assert_eq!(refused.status.code(), Some(3), "{text}");
+        assert!(text.contains("removing 1 rescue for good needs confirmation") && text.contains("--yes"), "{text}");
+        assert_eq!(format.is_none(), text.contains("gc.rescues") || text.contains(&reference), "it is listed: {text}");
+    }
+    assert_eq!(world.json(["rescue", "list", "--json"]).as_array().unwrap().len(), 1);
+    assert_eq!(world.json(["gc", "--rescues-older-than", "1d", "--json"])["items"], serde_json::json!([]));
+    let result = world.json(["gc", "--rescues-older-than", "0s", "--json", "--yes"]);
     assert_eq!((names(&result, "rescues").len(), &result["freed"][0]["count"]), (1, &serde_json::json!(1)), "{result}");
     assert_eq!(world.json(["rescue", "list", "--json"]), serde_json::json!([]));
     world.json(["gc", "--mirrors-older-than", "0s", "--json"]);

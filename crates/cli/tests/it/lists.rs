@@ -141,7 +141,10 @@ async fn list_selects_states_and_repositories() {
         assert_eq!(list(&world, &["list", "--repo", name]).0, [3, 2, 1], "{name}");
     }
     let (listed, notes) = list(&world, &["list", "--repo", "demo", "--state", "queued", "--limit", "1"]);
-    assert_eq!((listed, notes.as_str()), (vec![3], "older issues not shown; list more with --limit 10\n"));
+    assert_eq!(
+        (listed, notes.as_str()),
+        (vec![3], "older issues not shown; list more with `kugetsu list --state queued --repo demo --limit 10`\n")
+    );
     assert_eq!(list(&world, &["list", "--state", "done"]).0, [0; 0]);
     for wrong in [["--state", "sleeping"], ["--repo", "unknown"]] {
         let output = world.attempt(["list", wrong[0], wrong[1]]);
@@ -173,10 +176,10 @@ fn task_that_cannot_start_says_why_everywhere() {
     assert!(text.contains("local/demo#1 is failed; this task starts only when it is done"), "{text}");
     for command in [vec!["list"], vec!["queue", "list"], vec!["status"], vec!["queue", "show", "local/demo#2"]] {
         let text = world.run(&command);
-        assert!(text.contains("waits until local/demo#1 is done, which is failed"), "{command:?}: {text}");
+        assert!(text.contains("waits for local/demo#1, which is failed"), "{command:?}: {text}");
     }
     let why = world.run(["why", "local/demo#2"]);
-    assert!(why.contains("waits until local/demo#1 is done, which is failed"), "{why}");
+    assert!(why.contains("waits for local/demo#1, which is failed"), "{why}");
     assert!(why.contains("`kugetsu why local/demo#1`"), "{why}");
     world.run(["config", "set", "agents.max", "0"]);
     let output = world.try_in(repository.path(), ["start", ".", "next"]);

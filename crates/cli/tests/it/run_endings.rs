@@ -122,7 +122,8 @@ fn agent_that_answers_nothing_is_failed() {
         let (run, code) = world.start(&repository, &script(steps));
         assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
         assert!(run["reason"].as_str().unwrap().contains("answered nothing"), "{run}");
-        assert!(run["hint"].as_str().unwrap().contains("kugetsu continue"), "{run}");
+        let named = format!("`kugetsu continue {} ", run["issue"].as_str().unwrap());
+        assert!(run["hint"].as_str().unwrap().contains(&named), "{run}");
     }
 }
 

@@ -193,3 +193,65 @@ fn control_characters_do_not_reach_the_terminal() {
     let permissions = std::fs::metadata(world.home.kugetsu().join("state/kugetsu.db")).unwrap().permissions();
     assert_eq!(permissions.mode() & 0o077, 0);
 }
+
+#[test]
+fn hints_name_what_can_be_typed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.run(["config", "set", "agents.max", "0"]);
+    for _ in 0..11 {
+        world.queue(&repository, "hello");
+    }
+    let refused = |args: &[&str], parts: &[&str]| {
+        let output = world.try_in(repository.path(), args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_ne!(output.status.code(), Some(0), "{args:?}: {}", shown(&output));
+        assert!(parts.iter().all(|part| text.contains(part)), "{args:?}: {text}");
+        text
+    };
+    refused(&["destroy", "."], &["has 11 open issues: ", " and 1 more"]);
+    refused(&["logs", ".", "-n", "x"], &["expected a whole number"]);
+    refused(&["list", "--limit", "0"], &["expected a whole number from 1 on"]);
+    refused(&["queue", "list", "--limit", "x"], &["expected a whole number from 1 on"]);
+    world.run(["queue", "cancel", "local/demo#1"]);
+    refused(&["attach", "local/demo#1"], &["has no session", "kugetsu why local/demo#1"]);
+    let text =
+        refused(&["repo", "move", "local/demo", "/no/such/place"], &["/no/such/place is not a directory", "hint: "]);
+    assert!(!text.contains("kugetsu repo move"), "{text}");
+    let listed = shown(&world.attempt(["list", "--state", "queued", "--repo", "local/demo", "--limit", "2"]));
+    assert!(listed.contains("`kugetsu list --state queued --repo local/demo --limit 20`"), "{listed}");
+    refused(&["db", "backup", "/no/such/place/a.db"], &["/no/such/place is not a directory", "hint: "]);
+    world.run(["daemon", "stop"]);
+    refused(&["db", "restore", "nofile"], &["could not copy nofile", "hint: "]);
+}
+
+#[test]
+fn unknown_agents_in_settings_and_env_files_are_reported() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let set = shown(&world.attempt(["env", "set", "MODE", "y", "nosuchagent"]));
+    assert!(
+        set.contains("warning: no agent \"nosuchagent\"") && set.contains("kugetsu env rm MODE nosuchagent"),
+        "{set}"
+    );
+    world.run(["env", "set", "MODE", "y", "pm-agent"]);
+    let complete = |words: &[&str]| {
+        let mut command = world.command(repository.path(), ["--"].iter().chain(words));
+        command.env("KUGETSU_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
+        shown(&world.home.run_within(world.limit, &mut command))
+    };
+    let offered = complete(&["kugetsu", "start", "--agent", ""]);
+    assert!(
+        offered.contains("scripted") && !offered.contains("nosuchagent") && !offered.contains("pm-agent"),
+        "{offered}"
+    );
+    let offered = complete(&["kugetsu", "env", "show", ""]);
+    assert!(offered.contains("nosuchagent") && offered.contains("pm-agent"), "{offered}");
+
+    world.run(["config", "set", "agent.default", "nope"]);
+    let refused = world.try_in(repository.path(), ["start", ".", "hello"]);
+    let text = shown(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(text.contains("which the setting agent.default names"), "{text}");
+    assert!(text.contains("kugetsu config set agent.default"), "{text}");
+}

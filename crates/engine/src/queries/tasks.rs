@@ -106,7 +106,7 @@ pub async fn with_current_reason(engine: &Engine, mut view: RunView) -> Result<R
         && let Some(after) = view.task.after
         && let Some(other) = ended_without_success(engine, after).await?
     {
-        let reason = format!("waits until {} is done, which is {}", other.reference, other.task.state.name());
+        let reason = format!("waits for {}, which is {}", other.reference, other.task.state.name());
         view.task.reason = Some(Reason::from(reason).hint(format!("see why with `kugetsu why {}`", other.reference)));
     }
     Ok(view)

@@ -74,7 +74,9 @@ pub async fn why(engine: &Engine, reference: &str, cwd: &Path) -> Result<Why, Pr
             } else if issue.state == IssueState::Open {
                 why.next.push(format!("continue it with `kugetsu continue {name} \"<message>\"`"));
             }
-            if tasks::has_unpushed_commits(&why.view) {
+            // The hint may have named it already.
+            let is_named = why.hint.as_ref().is_some_and(|hint| hint.contains(&format!("kugetsu push {name}")));
+            if tasks::has_unpushed_commits(&why.view) && !is_named {
                 why.next.push(format!("push its commits without the agent: `kugetsu push {name}`"));
             }
             if ended != TaskState::Done {
@@ -136,7 +138,7 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         let latest = store.view(after).await.map_err(store_failed)?;
         if latest.as_ref().is_none_or(|latest| latest.task.state != TaskState::Done) {
             let state = latest.map_or("not started", |latest| latest.task.state.name());
-            why.because.push(format!("it waits until {other} is done, which is {state}"));
+            why.because.push(format!("it waits for {other}, which is {state}"));
             why.next.push(format!("see why with `kugetsu why {other}`"));
         }
     }

@@ -147,7 +147,11 @@ async fn issue_at(engine: &Engine, reference: &str, cwd: &Path, several: Several
             .hint(format!("start one with `kugetsu start {reference} \"<message>\"`"))),
         (Some(oldest), count) => {
             let names: Vec<String> = open.iter().chain([&oldest]).map(|issue| issue.reference.to_string()).collect();
-            Err(usage(format!("{} has {count} open issues: {}", repo.name, names.join(", ")))
+            let more = match count.saturating_sub(names.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Err(usage(format!("{} has {count} open issues: {}{more}", repo.name, names.join(", ")))
                 .hint(format!("name one of them, such as {}", names[0])))
         }
     }

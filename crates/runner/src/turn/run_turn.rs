@@ -23,7 +23,7 @@ use super::{exit_status, session_record};
 use crate::control::interrupts::{Interruption, Interrupts};
 use crate::prompt::source::{PromptError, PromptSource};
 use crate::run_context::{Agent, AgentLaunch, LaunchError, RunContext, agent_stderr, tree_spec};
-use crate::verdict::End;
+use crate::verdict::{End, resume_hint};
 
 /// Bytes of the agent's standard error that are kept.
 const STDERR_MAX: usize = 8 * 1024 * 1024;
@@ -232,7 +232,7 @@ async fn event_loop(
                     recorder.take(event);
                     if let Some(repetition) = repetition {
                         cancel(connection, &mut driving, &mut events, &mut recorder).await;
-                        let hint = "`kugetsu continue` resumes the work".to_owned();
+                        let hint = resume_hint(&run.spec.reference);
                         break End::Failed(Reason::new(repetition, Some(hint)));
                     }
                 }
