@@ -199,7 +199,7 @@ fn of_turn(turn: &Turn, inspection: &Inspection, push: &Push) -> (Verdict, Reaso
     of_inspection(inspection, push, "the agent ended its turn; ")
 }
 
-/// What to type to resume the work on an issue, which may need another model. Nothing names the coordinator's.
+/// The command that resumes the work on an issue, which may need another model. Nothing names the coordinator's.
 pub(crate) fn resume_hint(issue: &str) -> String {
     match issue {
         "" | COORDINATOR => "send another message with `kugetsu delegate \"<message>\"`".to_owned(),

@@ -27,7 +27,7 @@ fn wrong_input_fails_with_a_message_and_leaves_nothing() {
     let plain = world.home.path().join("plain");
     let cases: &[(&[&str], &str)] = &[
         (&["start", plain.to_str().unwrap(), "x"], "git init"),
-        (&["start", "/no/such/place", "x"], "/no/such/place"),
+        (&["start", "/no/such/directory", "x"], "/no/such/directory"),
         (&["start", "not a reference", "x"], "not a valid reference"),
         (&["start", "ext::sh -c true", "x"], "not a valid reference"),
         (&["start", "https://github.com/acme/api", "x"], "issue"),
@@ -215,12 +215,14 @@ fn hints_name_what_can_be_typed() {
     refused(&["queue", "list", "--limit", "x"], &["expected a whole number from 1 on"]);
     world.run(["queue", "cancel", "local/demo#1"]);
     refused(&["attach", "local/demo#1"], &["has no session", "kugetsu why local/demo#1"]);
-    let text =
-        refused(&["repo", "move", "local/demo", "/no/such/place"], &["/no/such/place is not a directory", "hint: "]);
+    let text = refused(
+        &["repo", "move", "local/demo", "/no/such/directory"],
+        &["/no/such/directory is not a directory", "hint: "],
+    );
     assert!(!text.contains("kugetsu repo move"), "{text}");
     let listed = shown(&world.attempt(["list", "--state", "queued", "--repo", "local/demo", "--limit", "2"]));
     assert!(listed.contains("`kugetsu list --state queued --repo local/demo --limit 20`"), "{listed}");
-    refused(&["db", "backup", "/no/such/place/a.db"], &["/no/such/place is not a directory", "hint: "]);
+    refused(&["db", "backup", "/no/such/directory/a.db"], &["/no/such/directory is not a directory", "hint: "]);
     world.run(["daemon", "stop"]);
     refused(&["db", "restore", "nofile"], &["could not copy nofile", "hint: "]);
 }
@@ -235,9 +237,9 @@ fn unknown_agents_in_settings_and_env_files_are_reported() {
         "{set}"
     );
     world.run(["env", "set", "MODE", "y", "pm-agent"]);
-    let complete = |words: &[&str]| {
-        let mut command = world.command(repository.path(), ["--"].iter().chain(words));
-        command.env("KUGETSU_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string());
+    let complete = |typed: &[&str]| {
+        let mut command = world.command(repository.path(), ["--"].iter().chain(typed));
+        command.env("KUGETSU_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", (typed.len() - 1).to_string());
         shown(&world.home.run_within(world.limit, &mut command))
     };
     let offered = complete(&["kugetsu", "start", "--agent", ""]);
