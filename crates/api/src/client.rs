@@ -46,8 +46,8 @@ impl ClientError {
             Self::Broken(_) => "running agents are not affected; `kugetsu status` lists them",
             Self::Unresponsive { pid: Some(pid) } => {
                 return Some(format!(
-                    "if it was paused, `kill -CONT {pid}` continues it; else end it with `kill -9 {pid}` and try again: \
-                     running agents are not affected, and the next command starts a new daemon"
+                    "if it was paused, `kill -CONT {pid}` continues it, and it may still carry out this request; else end it \
+                     with `kill -9 {pid}` and try again: running agents are not affected, and the next command starts a new daemon"
                 ));
             }
             Self::Unresponsive { pid: None } => "end the process `kugetsu daemon run` and try again",
