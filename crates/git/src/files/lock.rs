@@ -1,7 +1,8 @@
 //! Locks between processes: a lock file beside the guarded path. The kernel releases it when its holder dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::command::progress::{Progress, ProgressSink};
@@ -60,7 +61,14 @@ async fn wait(path: &Path, waiting: &str, progress: &mut (dyn FnMut(Progress) + 
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(path).context("open", path)
+    // Not blocking: it may be a FIFO, whose opening waits for a reader.
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path).context("open", path)?;
+    if !file.metadata().context("read", path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file")).context("lock", path);
+    }
+    Ok(file)
 }
 
 /// Whether an open file is still the one at its path.
@@ -74,4 +82,22 @@ fn lock_path(guarded: &Path) -> PathBuf {
     let mut name = guarded.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     guarded.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::Mode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn special_file_as_lock_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let guarded = directory.path().join("mirror");
+        nix::unistd::mkfifo(&lock_path(&guarded), Mode::S_IRWXU).unwrap();
+        assert!(try_acquire(&guarded).is_err());
+        assert!(acquire(&guarded, "", &mut |_| ()).await.is_err());
+        let _reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(lock_path(&guarded)).unwrap();
+        assert!(try_acquire(&guarded).is_err());
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! It is a lock on the worktree's directory, which the kernel releases however its holder ends.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The message for callers that find the worktree in use.
@@ -14,7 +15,8 @@ pub const ATTACHED: &str = "the session is attached in another terminal (`kugets
 /// # Errors
 /// The directory cannot be opened or locked.
 pub fn hold(worktree: &Path) -> io::Result<Option<File>> {
-    let directory = File::open(worktree)?;
+    // Opening a FIFO would wait for a writer.
+    let directory = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(worktree)?;
     match directory.try_lock() {
         Ok(()) => Ok(Some(directory)),
         Err(TryLockError::WouldBlock) => Ok(None),
