@@ -134,9 +134,12 @@ pub(crate) async fn take(engine: &Engine, with_rescues: bool) -> Result<Inventor
     let (home, at) = (engine.home().clone(), engine.now());
     let ended = engine.store().ended_runs().await.map_err(store_failed)?.into_iter().collect();
     let files = tokio::task::spawn_blocking(move || walk(&home, &ended)).await.map_err(internal)?;
-    let (sizes, mut items) = files.map_err(|error| internal(format!("could not list the home: {error}")))?;
+    let Walked { sizes, mut items, mirrors } =
+        files.map_err(|error| internal(format!("could not list the home: {error}")))?;
     for repo in stored(engine).await? {
-        match of_mirror(engine, &repo, with_rescues).await {
+        let directory = repositories::directory(engine, &repo);
+        let Some(bytes) = mirrors.get(&directory).copied() else { continue };
+        match of_mirror(engine, &repo, &directory, bytes, with_rescues).await {
             Ok(found) => items.extend(found),
             Err(error) => tracing::warn!(repo = %repo.name, error = error.message, "the mirror could not be looked at"),
         }
@@ -144,16 +147,16 @@ pub(crate) async fn take(engine: &Engine, with_rescues: bool) -> Result<Inventor
     Ok(Inventory { at, sizes, items })
 }
 
-/// The mirror if it exists, and its rescues.
-async fn of_mirror(engine: &Engine, repo: &Repo, with_rescues: bool) -> Result<Vec<Item>, Problem> {
-    let directory = repositories::directory(engine, repo);
-    if !directory.is_dir() {
-        return Ok(vec![]);
-    }
+/// The mirror of a repository, and its rescues.
+async fn of_mirror(
+    engine: &Engine,
+    repo: &Repo,
+    directory: &Path,
+    bytes: u64,
+    with_rescues: bool,
+) -> Result<Vec<Item>, Problem> {
     let in_use = unused_mirror::use_of(engine, repo).await?.is_some();
-    let last_used = unused_mirror::last_used(engine, repo, &directory).await?;
-    let path = directory.clone();
-    let bytes = tokio::task::spawn_blocking(move || size(&path)).await.map_err(internal)?;
+    let last_used = unused_mirror::last_used(engine, repo, directory).await?;
     let name = repo.name.to_string();
     let target = Target::Mirror(repo.clone());
     let mut items = vec![Item { category: Category::Mirrors, name, bytes, last_used, in_use, target }];
@@ -175,10 +178,19 @@ async fn of_mirror(engine: &Engine, repo: &Repo, with_rescues: bool) -> Result<V
     Ok(items)
 }
 
-/// Measures the home, and lists the runs that have `ended` and what was set aside.
-fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<(Vec<Size>, Vec<Item>)> {
+/// The files of the home.
+struct Walked {
+    sizes: Vec<Size>,
+    /// Runs that have ended, and what was set aside.
+    items: Vec<Item>,
+    /// The size of each mirror.
+    mirrors: HashMap<PathBuf, u64>,
+}
+
+/// Measures the home. `ended` are the runs that have ended, with the time.
+fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<Walked> {
     let mut sizes: Vec<Size> = Category::ALL.map(|category| Size { category, bytes: 0, count: 0 }).to_vec();
-    let mut items = Vec::new();
+    let (mut items, mut mirrors) = (Vec::new(), HashMap::new());
     let mut add = |category: Category, bytes: u64, count: u64| {
         for size in sizes.iter_mut().filter(|size| size.category == category) {
             size.bytes += bytes;
@@ -228,12 +240,15 @@ fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<(Vec<Size>
             add(Category::Quarantine, bytes, 1);
             continue;
         }
-        let beside = size(&path.join(RESCUE_FILES));
+        let (bytes, beside) = (size(&path), size(&path.join(RESCUE_FILES)));
         let is_mirror = path.is_dir();
         let rescues =
             if is_mirror { references(&path)?.iter().filter(|name| name.starts_with(RESCUES)).count() } else { 0 };
         add(Category::Rescues, beside, rescues as u64);
-        add(Category::Mirrors, size(&path).saturating_sub(beside), u64::from(is_mirror));
+        add(Category::Mirrors, bytes.saturating_sub(beside), u64::from(is_mirror));
+        if is_mirror {
+            mirrors.insert(path, bytes);
+        }
     }
     for path in paths(&state(home))? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -255,7 +270,7 @@ fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<(Vec<Size>
         let in_use = is_alive(&home.run(run));
         items.push(Item { category: Category::Runs, name, bytes, last_used, in_use, target: Target::Run(run) });
     }
-    Ok((sizes, items))
+    Ok(Walked { sizes, items, mirrors })
 }
 
 /// Whether something in a directory of the quarantine is in use: a user may have opened a worktree there. If that cannot be found
