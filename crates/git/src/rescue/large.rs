@@ -38,10 +38,9 @@ pub(super) async fn save_large(
                 if SystemTime::now().duration_since(changed_at(&meta)).is_ok_and(|age| age < TICK) {
                     tokio::time::sleep(TICK).await;
                 }
-                let (size, modified) = (meta.len(), (meta.mtime(), meta.mtime_nsec()));
-                let identity = (meta.ctime(), meta.ctime_nsec(), meta.ino());
-                let entry =
-                    format!("{size} {}.{}:{}.{}:{} ", modified.0, modified.1, identity.0, identity.1, identity.2);
+                let modified = format!("{}.{}", meta.mtime(), meta.mtime_nsec());
+                let changed = format!("{}.{}", meta.ctime(), meta.ctime_nsec());
+                let entry = format!("{} {modified}:{changed}:{} ", meta.len(), meta.ino());
                 list.extend_from_slice(entry.as_bytes());
                 list.extend_from_slice(path);
                 list.push(0);

@@ -19,7 +19,7 @@ pub(crate) enum Ownership {
 }
 
 /// # Errors
-/// What is at the paths could not be found out.
+/// A path or the relay's record cannot be read.
 pub(crate) fn ownership(dir: &Path, relay: &Path) -> Result<Ownership, FileError> {
     let recorded = recorded_directory(relay)?;
     let exists = is_there(dir)? || is_there(relay)?;
