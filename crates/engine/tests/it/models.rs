@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_agent::environment::Variable;
-use kugetsu_agent::{CustomProfile, FirstStart, find_program, profile, record_models};
+use kugetsu_agent::{CustomProfile, FirstStart, Profile, find_program, profile, record_models};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskRequest;
@@ -30,27 +30,37 @@ async fn start(daemon: &Daemon, repository: &Repository, model: &str) -> Result<
     queue(&daemon.engine, request).await
 }
 
-/// A world with an agent that runs the shell script `list` to list its models, in a session has offered `a/one`, and was started
-/// before.
-async fn world_listing(list: &str, directory: &Path, env_files: EnvFiles) -> World {
+/// A world with an agent that runs the shell script `list` to list its models.
+async fn new_world_listing(list: &str, directory: &Path, env_files: EnvFiles) -> (World, Profile) {
     let program = directory.join("agent");
     fs::write(&program, format!("#!/bin/sh\n{list}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let agent = CustomProfile {
         name: "listing".to_owned(),
-        program: program.clone(),
+        program,
         models: Some(vec!["models".to_owned()]),
         ..CustomProfile::default()
     };
     let mut settings = settings(0);
     settings.profiles = vec![agent];
-    let mut world = World::with(settings.clone(), repo()).await;
-    world.env_files = env_files;
-    let agents = world.home.agents();
     let profile = profile("listing", &settings.profiles).unwrap();
-    let found = find_program(&profile, std::ffi::OsStr::new("")).unwrap();
-    FirstStart::new(&profile, &found, &agents).await.unwrap().unwrap().done().unwrap();
+    let mut world = World::with(settings, repo()).await;
+    world.env_files = env_files;
+    (world, profile)
+}
+
+/// Records that the agent was started, and offered `a/one` in a session.
+async fn record_session(world: &World, profile: &Profile) {
+    let agents = world.home.agents();
+    let found = find_program(profile, std::ffi::OsStr::new("")).unwrap();
+    FirstStart::new(profile, &found, &agents).await.unwrap().unwrap().done().unwrap();
     record_models(&agents, "listing", &["a/one".to_owned()], write_atomic).unwrap();
+}
+
+/// As [`new_world_listing`], after a session.
+async fn world_listing(list: &str, directory: &Path, env_files: EnvFiles) -> World {
+    let (world, profile) = new_world_listing(list, directory, env_files).await;
+    record_session(&world, &profile).await;
     world
 }
 
@@ -118,28 +128,16 @@ async fn agent_lists_its_models_with_its_own_env_file() {
 async fn model_is_refused_only_if_the_agent_does_not_list_it_now() {
     let repository = Repository::with_commit();
     let directory = tempfile::tempdir().unwrap();
-    let (program, list) = (directory.path().join("agent"), directory.path().join("list"));
-    fs::write(&program, format!("#!/bin/sh\n[ -z \"$(ls -A)\" ] && cat '{}'\n", list.display())).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let agent = CustomProfile {
-        name: "listing".to_owned(),
-        program: program.clone(),
-        models: Some(vec!["models".to_owned()]),
-        ..CustomProfile::default()
-    };
-    let mut settings = settings(0);
-    settings.profiles = vec![agent];
-    let world = World::with(settings.clone(), repo()).await;
+    let list = directory.path().join("list");
+    let script = format!("[ -z \"$(ls -A)\" ] && cat '{}'", list.display());
+    let (world, profile) = new_world_listing(&script, directory.path(), no_env_files()).await;
     let daemon = world.daemon();
     let agents = world.home.agents();
 
     // Without a record nothing is known, and nothing is listed.
     assert_eq!(start(&daemon, &repository, "a/wrong").await.unwrap().notes.len(), 1, "agents.max is 0");
 
-    let profile = profile("listing", &settings.profiles).unwrap();
-    let found = find_program(&profile, std::ffi::OsStr::new("")).unwrap();
-    FirstStart::new(&profile, &found, &agents).await.unwrap().unwrap().done().unwrap();
-    record_models(&agents, "listing", &["a/one".to_owned()], write_atomic).unwrap();
+    record_session(&world, &profile).await;
     fs::write(&list, "a/one\na/two\n").unwrap();
     let problem = start(&daemon, &repository, "a/tow").await.unwrap_err();
     assert_eq!(problem.message, "listing has no model \"a/tow\"");
