@@ -60,6 +60,11 @@ impl SecretFinder {
         self.automaton.is_none()
     }
 
+    /// Length of the longest form that is searched for, in bytes.
+    pub fn longest(&self) -> usize {
+        self.automaton.as_ref().map_or(0, AhoCorasick::max_pattern_len)
+    }
+
     /// The variable whose value is in the content.
     pub fn find(&self, content: &[u8]) -> Option<&str> {
         let found = self.automaton.as_ref()?.find(content)?;

@@ -32,6 +32,11 @@ impl Pointer {
         Some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
     }
 
+    /// The name of the object.
+    pub(crate) fn name(&self) -> &str {
+        &self.oid
+    }
+
     /// Whether a file has the content that the pointer names. Links are not followed.
     pub(crate) fn matches(&self, file: &Path) -> bool {
         let Some(mut file) = open_regular(file) else { return false };
@@ -57,6 +62,11 @@ fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Str
             }
         }
     }
+}
+
+/// Where a git directory has the LFS object of this name.
+pub(crate) fn object_path(git_dir: &Path, name: &str) -> Option<PathBuf> {
+    Some(git_dir.join("lfs/objects").join(name.get(..2)?).join(name.get(2..4)?).join(name))
 }
 
 /// Name and path of every LFS object in a git directory.
@@ -88,9 +98,8 @@ pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet
             if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&name)) {
                 continue;
             }
-            let (Some(a), Some(b)) = (name.get(..2), name.get(2..4)) else { continue };
-            let dir = to.join("lfs/objects").join(a).join(b);
-            let target_path = dir.join(&name);
+            let Some(target_path) = object_path(&to, &name) else { continue };
+            let Some(dir) = target_path.parent() else { continue };
             if target_path.exists() {
                 continue;
             }
@@ -101,7 +110,7 @@ pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet
             let open =
                 std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&file);
             let mut source = open.context("read", &file)?;
-            create_dir_all(&dir)?;
+            create_dir_all(dir)?;
             let temporary = dir.join(format!("new-{}", unique_suffix()));
             let mut target = File::create_new(&temporary).context("write", &temporary)?;
             let copied = copy_hashed(&mut source, &mut target).context("copy", &file);

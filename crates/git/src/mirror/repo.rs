@@ -319,6 +319,11 @@ impl Mirror {
         Ok(BranchName::new(name).ok())
     }
 
+    /// The commits of the server's branches and tags, as of the last update.
+    pub(crate) async fn server_commits(&self) -> Result<Vec<Oid>, GitError> {
+        self.tips(&["refs/remotes/origin", "refs/tags"]).await
+    }
+
     /// The refs below these prefixes, sorted by name, without symbolic refs.
     pub(crate) async fn refs(&self, prefixes: &[&str]) -> Result<Vec<(Vec<u8>, Oid)>, GitError> {
         let command =

@@ -178,7 +178,7 @@ impl Mirror {
         }
         // Before the branch: servers reject commits whose LFS objects they do not have.
         self.copy_lfs_objects(worktree).await?;
-        self.push_lfs_objects(worktree).await?;
+        self.push_lfs_objects(worktree, head).await?;
         let Lease::Expect(expected) = &lease;
         let pushed = match self.push_ref(branch, head, &lease).await {
             // A push can succeed although git reports nothing: a hook of the server may keep the connection open, or the

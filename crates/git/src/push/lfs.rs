@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::command::runner::TRANSFER_TIMEOUT;
 use crate::files::access::FileError;
-use crate::lfs::objects::{copy_objects, stored_objects};
+use crate::lfs::objects::{copy_objects, object_path, stored_objects};
 use crate::lfs::setup::{Lfs, file_url};
 use crate::mirror::repo::Mirror;
+use crate::names::Oid;
 use crate::push::branch::PushError;
+use crate::push::outgoing::Outgoing;
 use crate::worktree::lifecycle::Worktree;
 
 impl Mirror {
@@ -19,13 +21,23 @@ impl Mirror {
         Ok(())
     }
 
-    /// Sends the LFS objects of a worktree to the server, from the mirror. git-lfs skips those that the server has.
-    pub(crate) async fn push_lfs_objects(&self, worktree: &Worktree) -> Result<(), PushError> {
+    /// Sends the LFS objects of a worktree that files of new commits stand for to the server, from the mirror, which has these
+    /// commits. git-lfs skips those that the server has.
+    ///
+    /// Objects that no commit of the push names stay here: nothing has looked for secrets in them.
+    pub(crate) async fn push_lfs_objects(&self, worktree: &Worktree, head: &Oid) -> Result<(), PushError> {
         let mut names = BTreeSet::new();
         for git_dir in [worktree.git_dir().as_path(), worktree.relay()] {
             names.extend(stored_objects(git_dir)?.into_iter().map(|(name, _)| name));
         }
-        names.retain(|name| self.has_lfs_object(name));
+        names.retain(|name| object_path(self.dir(), name).is_some_and(|path| path.exists()));
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (known, is_partial) = (self.server_commits().await?, self.promisor().is_some());
+        let outgoing = Outgoing { git: self.git(), git_dir: self.dir(), is_partial, head, known: &known };
+        let new = outgoing.lfs_objects().await?;
+        names.retain(|name| new.contains(name));
         if names.is_empty() || Lfs::detect(self.git()).await? == Lfs::Missing {
             return Ok(());
         }
@@ -55,10 +67,5 @@ impl Mirror {
             self.authenticate(command).await.run().await.map_err(PushError::from_transfer)?;
         }
         Ok(())
-    }
-
-    fn has_lfs_object(&self, name: &str) -> bool {
-        let (Some(a), Some(b)) = (name.get(..2), name.get(2..4)) else { return false };
-        self.dir().join("lfs/objects").join(a).join(b).join(name).exists()
     }
 }

@@ -1,18 +1,24 @@
-//! Looks for secrets in what a push would send: new files, their names, and the messages and authors of new commits.
+//! Looks for secrets in what a push would send: the content and the names of new files, the messages and authors of new
+//! commits, the LFS objects of new files, and the name of the branch. Nothing else is sent: no tag, no note, no submodule.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use kugetsu_domain::secret_finder::SecretFinder;
 
 use crate::command::runner::GitError;
+use crate::files::access::{FileError, IoContext, blocking, is_there, join_bytes, open_regular};
+use crate::lfs::objects::{Pointer, object_path, stored_objects};
 use crate::names::Oid;
 use crate::printable::printable;
+use crate::push::outgoing::{BATCH_MAX, Object, ObjectKind, Outgoing, contents, is_pointer_sized};
 use crate::untrusted::changes::StatusError;
-use crate::untrusted::quarantine::{Quarantine, rev_list_input};
+use crate::untrusted::quarantine::Quarantine;
 use crate::worktree::lifecycle::Worktree;
 
-/// Content that one git process prints, in bytes.
-const BATCH_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of a large file that are searched at once.
+const CHUNK: usize = 1024 * 1024;
 
 /// A secret in what is about to be pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,139 +27,189 @@ pub struct FoundSecret {
     pub variable: String,
     /// A noun phrase, escaped: the file with its commit, the commit, or the branch.
     pub location: String,
-    /// Whether it is the content of a file that only earlier commits have: the head has it no more.
+    /// Whether only earlier commits have the file or its name: the head has it no more.
     pub is_in_history: bool,
 }
 
-struct Object {
-    oid: Oid,
-    /// The path of a file or directory; empty for commits.
-    path: Vec<u8>,
-    size: u64,
+impl FoundSecret {
+    fn new(variable: &str, location: impl Into<String>) -> Self {
+        Self { variable: variable.to_owned(), location: location.into(), is_in_history: false }
+    }
 }
 
 impl Worktree {
-    /// The first secret in the commits of `head` that no ref of the server has, as of the last update, and in the name of the
-    /// branch.
+    /// The first secret in what a push of `head` would send, as of the last update of the server's refs.
     ///
     /// # Errors
     /// Content that could not be read. Then it is not known whether it holds a secret.
     pub async fn secret_in_push(&self, head: &Oid, finder: &SecretFinder) -> Result<Option<FoundSecret>, StatusError> {
-        let found = |variable: &str, location: String, is_in_history| {
-            Ok(Some(FoundSecret { variable: variable.to_owned(), location, is_in_history }))
-        };
         if finder.is_empty() {
             return Ok(None);
         }
         if let Some(variable) = finder.find(self.branch().as_str().as_bytes()) {
-            return found(variable, "the name of the branch".to_owned(), false);
+            return Ok(Some(FoundSecret::new(variable, "the name of the branch")));
         }
         let quarantine = Quarantine::open(self.mirror(), &[&self.git_dir(), self.relay()], None).await?;
-        let on_server = self.mirror().refs(&["refs/remotes/origin", "refs/tags"]).await?;
-        let on_server: Vec<Oid> = on_server.into_iter().map(|(_, oid)| oid).collect();
-        let objects = quarantine.new_objects(head, &on_server).await?;
-        for object in &objects {
-            if let Some(variable) = finder.find(&object.path) {
-                let commit = quarantine.commit_with(object, head, &on_server).await?;
-                let is_in_history = !quarantine.has_file(head, object).await?;
-                return found(variable, format!("the name of a file{commit}"), is_in_history);
-            }
+        let on_server = self.mirror().server_commits().await?;
+        let outgoing = Outgoing {
+            git: quarantine.git(),
+            git_dir: quarantine.dir(),
+            is_partial: self.mirror().promisor().is_some(),
+            head,
+            known: &on_server,
+        };
+        let objects = outgoing.objects().await?;
+        match secret_in_names(&outgoing, &objects, finder).await? {
+            None => self.secret_in_contents(&outgoing, &objects, finder).await,
+            found => Ok(found),
         }
-        let (mut batch, mut size) = (Vec::new(), 0);
-        let mut rest = objects.iter().peekable();
+    }
+
+    async fn secret_in_contents(
+        &self,
+        outgoing: &Outgoing<'_>,
+        objects: &[Object],
+        finder: &SecretFinder,
+    ) -> Result<Option<FoundSecret>, StatusError> {
+        let lfs = self.lfs_files()?;
+        let mut batch = Vec::new();
+        let mut rest = objects.iter().filter(|object| object.kind != ObjectKind::Tree).peekable();
         while let Some(object) = rest.next() {
-            batch.push(object);
-            size += object.size;
-            if size < BATCH_MAX && rest.peek().is_some() {
+            if object.size > BATCH_MAX {
+                let content = unpack(outgoing, object).await?;
+                let found = find_in_file(&content, finder).await;
+                std::fs::remove_file(&content).context("remove", &content)?;
+                if let Some(variable) = found? {
+                    return Ok(Some(in_object(outgoing, object, &variable, "the file").await?));
+                }
+            } else {
+                batch.push(object);
+            }
+            let size: u64 = batch.iter().map(|object| object.size).sum();
+            if size < BATCH_MAX && rest.peek().is_some() || batch.is_empty() {
                 continue;
             }
-            let contents = quarantine.contents(&batch).await?;
-            for object in batch.drain(..) {
-                let Some(variable) = contents.get(&object.oid).and_then(|content| finder.find(content)) else {
-                    continue;
-                };
-                if object.path.is_empty() {
-                    let location = format!("the message or author of commit {}", object.oid.short());
-                    return found(variable, location, false);
+            let output = outgoing.read(&batch).await?;
+            for (object, content) in contents(&output, &batch)? {
+                if let Some(variable) = finder.find(content) {
+                    return Ok(Some(in_object(outgoing, object, variable, "the file").await?));
                 }
-                let commit = quarantine.commit_with(object, head, &on_server).await?;
-                let is_in_history = !quarantine.has_file(head, object).await?;
-                return found(variable, format!("the file {}{commit}", printable(&object.path)), is_in_history);
+                let pointer = if is_pointer_sized(object) { Pointer::parse(content) } else { None };
+                for file in pointer.and_then(|pointer| lfs.get(pointer.name())).into_iter().flatten() {
+                    if let Some(variable) = find_in_file(file, finder).await? {
+                        let found = in_object(outgoing, object, &variable, "the Git LFS content of the file").await?;
+                        return Ok(Some(found));
+                    }
+                }
             }
-            size = 0;
+            batch.clear();
         }
         Ok(None)
     }
+
+    /// The files of the LFS objects that a push may send, by name.
+    fn lfs_files(&self) -> Result<BTreeMap<String, Vec<PathBuf>>, FileError> {
+        let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for git_dir in [self.git_dir().as_path(), self.relay()] {
+            for (name, file) in stored_objects(git_dir)? {
+                let copy = object_path(self.mirror().dir(), &name);
+                // The mirror's copy is verified, and sent rather than that of the agent.
+                let sent = match copy {
+                    Some(copy) if is_there(&copy)? => copy,
+                    // No push sends what is no regular file.
+                    _ if file.symlink_metadata().context("read", &file)?.is_file() => file,
+                    _ => continue,
+                };
+                let sent_as = files.entry(name).or_default();
+                if !sent_as.contains(&sent) {
+                    sent_as.push(sent);
+                }
+            }
+        }
+        Ok(files)
+    }
 }
 
-impl Quarantine {
-    /// ` in commit <id>`: the first new commit that adds the file. Empty if only a merge brings it.
-    async fn commit_with(&self, object: &Object, head: &Oid, known: &[Oid]) -> Result<String, GitError> {
-        let log = self.command("log", "find the commit of a file").args([
-            "--format=%H",
-            "--no-abbrev",
-            "--no-show-signature",
-        ]);
-        let log = log.arg(format!("--find-object={}", object.oid)).args(["--reverse", "--stdin"]);
-        let commits = log.stdin(rev_list_input(&[head], known)).run().await?;
-        let first = commits.lines().find_map(Oid::from_bytes);
-        Ok(first.map(|commit| format!(" in commit {}", commit.short())).unwrap_or_default())
-    }
+/// A secret in the names of files and directories that the commits add. Names that the server has already are no news.
+async fn secret_in_names(
+    outgoing: &Outgoing<'_>,
+    objects: &[Object],
+    finder: &SecretFinder,
+) -> Result<Option<FoundSecret>, GitError> {
+    let Some(added) = outgoing.added_path(objects, |path| finder.find(path).is_some()).await? else { return Ok(None) };
+    let variable = finder.find(&added.path).unwrap_or_default();
+    let is_in_history = !outgoing.has_path(|path| finder.find(path) == Some(variable)).await?;
+    let location = format!("the name of a file in commit {}", added.commit.short());
+    Ok(Some(FoundSecret { is_in_history, ..FoundSecret::new(variable, location) }))
+}
 
-    /// Whether a file of the commit has this content.
-    async fn has_file(&self, commit: &Oid, object: &Object) -> Result<bool, GitError> {
-        let list = self.command("ls-tree", "list the files of the head").args(["-r", "-z", commit.as_str()]);
-        let listed = list.run().await?;
-        // `<mode> <type> <id>`, a tab, and the path.
-        let is_object = |record: &[u8]| {
-            let mut fields = record.split(|byte| matches!(byte, b' ' | b'\t'));
-            fields.nth(2).is_some_and(|oid| oid == object.oid.as_str().as_bytes())
-        };
-        Ok(listed.records().any(is_object))
+/// Describes a secret in a commit, or in a `what`, such as the file, with the commit that adds it.
+async fn in_object(
+    outgoing: &Outgoing<'_>,
+    object: &Object,
+    variable: &str,
+    what: &str,
+) -> Result<FoundSecret, GitError> {
+    if object.kind == ObjectKind::Commit {
+        return Ok(FoundSecret::new(variable, format!("the message or author of commit {}", object.oid.short())));
     }
+    let commit = outgoing.commit_with(object).await?;
+    let commit = commit.map(|commit| format!(" in commit {}", commit.short())).unwrap_or_default();
+    let is_in_history = !outgoing.has_file(object).await?;
+    let location = format!("{what} {}{commit}", printable(&object.path));
+    Ok(FoundSecret { is_in_history, ..FoundSecret::new(variable, location) })
+}
 
-    /// The commits and files that `head` has and `known` have not, with their sizes.
-    async fn new_objects(&self, head: &Oid, known: &[Oid]) -> Result<Vec<Object>, GitError> {
-        let listed = self.list_objects(head, known).await?;
-        let mut paths: Vec<(Oid, Vec<u8>)> = Vec::new();
-        for line in listed.lines() {
-            let (oid, path) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(line.len()));
-            if let Some(oid) = Oid::from_bytes(oid) {
-                paths.push((oid, path.get(1..).unwrap_or_default().to_vec()));
-            }
-        }
-        let input: String = paths.iter().map(|(oid, _)| format!("{oid}\n")).collect();
-        let check = self.command("cat-file", "look at what is pushed").arg("--batch-check=%(objecttype) %(objectsize)");
-        let sizes = check.stdin(input).run().await?;
-        let mut objects = Vec::new();
-        for ((oid, path), line) in paths.into_iter().zip(sizes.lines()) {
-            let line = String::from_utf8_lossy(line);
-            match line.split_once(' ') {
-                // The entries of directories are the paths.
-                Some(("tree", _)) => {}
-                Some((_, size)) => {
-                    let size = size.trim().parse().map_err(|_| sizes.unexpected())?;
-                    objects.push(Object { oid, path, size });
-                }
-                None => return Err(sizes.unexpected()),
-            }
-        }
-        Ok(objects)
+/// Writes an object that is too large for the output of a command into a file.
+async fn unpack(outgoing: &Outgoing<'_>, object: &Object) -> Result<PathBuf, GitError> {
+    let command = outgoing.command("unpack-file", "read what is pushed").arg(object.oid.as_str());
+    let output = command.run().await?;
+    let name = output.stdout.trim_ascii_end();
+    if name.is_empty() || name.contains(&b'/') {
+        Err(output.unexpected())
+    } else {
+        Ok(join_bytes(outgoing.git_dir, name))
     }
+}
 
-    async fn contents(&self, objects: &[&Object]) -> Result<BTreeMap<Oid, Vec<u8>>, GitError> {
-        let input: String = objects.iter().map(|object| format!("{}\n", object.oid)).collect();
-        let output = self.command("cat-file", "read what is pushed").arg("--batch").stdin(input).run().await?;
-        let mut contents = BTreeMap::new();
-        let mut rest = output.stdout.as_slice();
-        for object in objects {
-            // `<id> <type> <size>`, the content, and a line break.
-            let line = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| output.unexpected())?;
-            let size = usize::try_from(object.size).map_err(|_| output.unexpected())?;
-            let content = rest.get(line + 1..line + 1 + size).ok_or_else(|| output.unexpected())?;
-            contents.insert(object.oid.clone(), content.to_vec());
-            rest = rest.get(line + size + 2..).unwrap_or_default();
+/// The variable whose value is in a file. Reads it in chunks.
+async fn find_in_file(path: &Path, finder: &SecretFinder) -> Result<Option<String>, FileError> {
+    let (path, finder) = (path.to_owned(), finder.clone());
+    blocking(&path.clone(), move || {
+        let unreadable = || std::io::Error::other("it is not readable as a file");
+        let file = open_regular(&path).ok_or_else(unreadable).context("read", &path)?;
+        find_in_chunks(file, CHUNK, &finder).context("read", &path)
+    })
+    .await
+}
+
+fn find_in_chunks(mut file: impl Read, chunk: usize, finder: &SecretFinder) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    loop {
+        let read = (&mut file).take(chunk as u64).read_to_end(&mut bytes)?;
+        if let Some(variable) = finder.find(&bytes) {
+            return Ok(Some(variable.to_owned()));
         }
-        Ok(contents)
+        if read == 0 {
+            return Ok(None);
+        }
+        // A value may continue in the next chunk.
+        bytes.drain(..bytes.len().saturating_sub(finder.longest()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_across_chunks_is_found() {
+        let finder = SecretFinder::new([("A_TOKEN".to_owned(), "tok-123456789".to_owned())], &[]);
+        for before in 0..40 {
+            let content = format!("{}tok-123456789{}", "x".repeat(before), "y".repeat(30));
+            let found = find_in_chunks(content.as_bytes(), 7, &finder).unwrap();
+            assert_eq!(found.as_deref(), Some("A_TOKEN"), "{before}");
+        }
+        assert_eq!(find_in_chunks("tok-12345678".as_bytes(), 7, &finder).unwrap(), None);
     }
 }

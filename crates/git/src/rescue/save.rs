@@ -348,8 +348,7 @@ async fn rescue_of_commits(
     if rescues.is_empty() || commits.is_empty() {
         return Ok(None);
     }
-    let on_server = mirror.refs(&["refs/remotes/origin", "refs/tags"]).await?;
-    let mut safe: Vec<Oid> = on_server.into_iter().map(|(_, oid)| oid).collect();
+    let mut safe = mirror.server_commits().await?;
     if quarantine.count_commits_not_in(commits, &safe).await? == 0 {
         return Ok(None);
     }

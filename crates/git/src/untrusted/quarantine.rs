@@ -16,7 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::answer::{Answer, Output};
+use crate::command::answer::Answer;
 use crate::command::runner::{Git, GitCommand, GitError, TRANSFER_TIMEOUT, has_commit};
 use crate::files::access::{
     FileError, blocking, is_dir_there, is_real_dir, read_dir_if_there, read_if_there, unique_suffix, write_atomic,
@@ -254,16 +254,6 @@ impl Quarantine {
         }
         let command = command.arg("--stdin");
         Ok(command.stdin(rev_list_input(commits, safe)).whole().await?.yes().is_some())
-    }
-
-    /// Lists the objects that `head` has and `known` have not: `<id>` for a commit, `<id> <path>` for a file or directory. Those
-    /// that a partial clone left out are on the server.
-    pub(crate) async fn list_objects(&self, head: &Oid, known: &[Oid]) -> Result<Output, GitError> {
-        let mut command = self.command("rev-list", "list what is pushed").arg("--objects");
-        if self.partial {
-            command = command.arg("--exclude-promisor-objects");
-        }
-        command.arg("--stdin").stdin(rev_list_input(&[head], known)).run().await
     }
 
     /// The commit that an object is or, if it is a tag, points to.

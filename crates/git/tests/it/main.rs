@@ -18,6 +18,7 @@ mod moved_home;
 mod nested_repos;
 mod packs;
 mod push;
+mod push_secrets;
 mod ref_changes;
 mod remove;
 mod repository_kinds;

@@ -357,9 +357,17 @@ async fn needs_git_lfs_objects_are_pushed_to_a_local_repository() {
     let created = fixture.create(&mirror).await;
     let dir = created.worktree.dir();
     assert_eq!(read(dir, "big.bin"), b"hello");
-    write(dir, "big.bin", "larger\n");
-    let head = fixture.commit(dir, "Mine");
+    let stored = |content: &str| {
+        write(dir, "big.bin", content);
+        let head = fixture.commit(dir, "Mine");
+        let name = fixture.run(dir, ["lfs", "ls-files", "--long"]).split(' ').next().unwrap().to_owned();
+        (head, repository.join(".git/lfs/objects").join(&name[..2]).join(&name[2..4]).join(&name))
+    };
+    let (_, left_out) = stored("not in a commit that is pushed\n");
+    fixture.run(dir, ["reset", "--quiet", "HEAD~1"]);
+    let (head, sent) = stored("larger\n");
     mirror.push(&created.worktree, &head, Lease::Expect(None)).await.unwrap();
+    assert!(sent.exists() && !left_out.exists(), "nothing has looked for secrets in it");
     fixture.run(&repository, ["switch", "--quiet", "kugetsu/7-fix"]);
     assert_eq!(read(&repository, "big.bin"), b"larger\n");
 }
