@@ -136,7 +136,7 @@ async fn work_on(issue: &IssueSpec, run: &RunContext, mut interrupts: Interrupts
     // Held until the run has ended: no other run, no removal and no attached user may use worktree and session meanwhile.
     let _lock = match hold(files.worktree.dir()) {
         Ok(Some(lock)) => lock,
-        Ok(None) => return RunResult::without_work(&End::Attached),
+        Ok(None) => return RunResult::without_work(&End::Attached(run.spec.reference.clone())),
         Err(error) => {
             let why = format!("cannot lock {}: {error}", files.worktree.dir().display());
             return RunResult::without_work(&End::Failed(why.into()));

@@ -31,8 +31,8 @@ pub(crate) enum End {
     Canceled,
     /// The issue has another run now; nothing more may be done.
     Superseded,
-    /// A user is attached to the session, so the agent was not started.
-    Attached,
+    /// A user is attached to the session of this issue, so the agent was not started.
+    Attached(String),
 }
 
 impl From<Interruption> for End {
@@ -143,8 +143,8 @@ pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdi
         End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".into()),
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
         End::Failed(why) => (Verdict::Failed, why.clone()),
-        End::Attached => {
-            let hint = "detach, then run the task again with `kugetsu queue retry`";
+        End::Attached(issue) => {
+            let hint = format!("detach, then run the task again with `kugetsu queue retry {issue}`");
             (Verdict::Blocked, Reason::from(ATTACHED).hint(hint))
         }
         End::Turn { turn, .. } => of_turn(turn, inspection, push),

@@ -19,7 +19,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
 use kugetsu_domain::task::TaskState;
 use kugetsu_engine::Settings;
-use kugetsu_git::worktree::lock::hold;
+use kugetsu_git::worktree::lock::{ATTACHED, hold};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use secrecy::ExposeSecret;
 
@@ -83,8 +83,7 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     let held =
         hold(Path::new(worktree)).map_err(|error| Failure::new(format!("could not lock {worktree}: {error}")))?;
     let held = held.ok_or_else(|| {
-        Failure::new(format!("the worktree of {issue} is in use by another process"))
-            .hint(format!("follow it with `kugetsu logs -f {issue}`"))
+        Failure::new(format!("cannot attach to {issue}: {ATTACHED}")).hint("detach there, then try again")
     })?;
     let settings = load(home, &own_environment)?.usable()?.settings;
     let settings = Settings { variables: env_files::merged(home, &[&run.agent])?.variables, ..settings };

@@ -66,13 +66,21 @@ fn attach_opens_the_session_in_the_agents_interface() {
     BufReader::new(screen.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line.trim(), format!("screen of {session} in {worktree}"));
 
-    for args in [vec!["continue", ".", "more"], vec!["destroy", ".", "--discard"], vec!["attach", "."]] {
-        let refused = world.try_in(repository.path(), args);
+    for args in
+        [vec!["continue", ".", "more"], vec!["push", "."], vec!["destroy", ".", "--discard"], vec!["attach", "."]]
+    {
+        let refused = world.try_in(repository.path(), &args);
         assert_eq!(refused.status.code(), Some(1), "a session has one user at a time: {}", shown(&refused));
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains(args[0]),
+            "names what was typed: {}",
+            shown(&refused)
+        );
     }
     world.run(["queue", "retry", "local/demo#1"]);
     let run = world.await_state("local/demo#1", "blocked");
     assert!(run["reason"].as_str().unwrap().contains("kugetsu attach"), "{run}");
+    assert!(run["hint"].as_str().unwrap().contains("`kugetsu queue retry local/demo#1`"), "{run}");
     drop(screen.stdin.take());
     assert!(screen.wait().unwrap().success());
     world.run_in(repository.path(), ["continue", ".", &script(&["say again"]), "--wait"]);

@@ -180,6 +180,9 @@ async fn start(
     if let Some(number) = target.number {
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_cycle(engine, &own, draft.after.as_ref()).await?;
+        if let Some(issue) = engine.store().issue(&own).await.map_err(store_failed)? {
+            refuse_while_attached(engine, &issue, WireKind::Start)?;
+        }
     }
     refuse_unknown_files(engine, &target).await?;
     notes.extend(probe_new_repository(engine, &target.repo).await?);
@@ -240,7 +243,7 @@ async fn continue_issue(
     let issue = resolve::issue(engine, reference, cwd).await?;
     refuse_the_coordinator(&issue.reference)?;
     refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
-    refuse_while_attached(engine, &issue)?;
+    refuse_while_attached(engine, &issue, WireKind::Continue)?;
     let settings = engine.settings();
     let latest = engine.store().view(issue.id).await.map_err(store_failed)?.map(|view| view.task);
     let agent = match (&request.agent, &issue.session, &latest) {
@@ -294,7 +297,7 @@ async fn push(
     let name = &issue.reference;
     refuse_the_coordinator(name)?;
     refuse_cycle(engine, name, draft.after.as_ref()).await?;
-    refuse_while_attached(engine, &issue)?;
+    refuse_while_attached(engine, &issue, WireKind::Push)?;
     let conflict = |message: String| Problem::new(ProblemKind::Conflict, message);
     if issue.state == IssueState::Destroyed {
         return Err(conflict(format!("{name} has nothing to push: it was destroyed"))
@@ -365,17 +368,19 @@ async fn used_numbers(engine: &Engine, repo: &RepoRef) -> Result<u64, Problem> {
 }
 
 /// A run and an attached user cannot share a session. A run of a task that was queued before checks again.
-fn refuse_while_attached(engine: &Engine, issue: &Issue) -> Result<(), Problem> {
+fn refuse_while_attached(engine: &Engine, issue: &Issue, kind: WireKind) -> Result<(), Problem> {
     let Some(files) = issue.worktree.as_ref().filter(|_| issue.live_run().is_none()) else { return Ok(()) };
-    let (reference, directory) = (&issue.reference, engine.home().files(&files.directory).0);
-    let is_held = is_held(&directory).map_err(|error| {
-        internal(format!("cannot continue {reference}: could not lock {}: {error}", directory.display()))
-    })?;
+    let (refused, directory) =
+        (format!("cannot {} {}", kind.verb(), issue.reference), engine.home().files(&files.directory).0);
+    let is_held = is_held(&directory)
+        .map_err(|error| internal(format!("{refused}: could not lock {}: {error}", directory.display())))?;
     if !is_held {
         return Ok(());
     }
-    Err(Problem::new(ProblemKind::Conflict, format!("cannot continue {reference}: {ATTACHED}"))
-        .hint("give the message there, or detach and try again"))
+    Err(Problem::new(ProblemKind::Conflict, format!("{refused}: {ATTACHED}")).hint(match kind {
+        WireKind::Push => "push there, or detach and try again",
+        _ => "give the message there, or detach and try again",
+    }))
 }
 
 /// Returns the task if it is stored already: the request was sent again, and changes since then do not matter.
