@@ -86,15 +86,11 @@ pub(crate) fn warning(engine: &Engine, agent: &str, model: &str) -> Option<Strin
     if recorded.is_empty() || offer(&recorded, model) == Offer::Listed {
         return None;
     }
-    let near = did_you_mean(model, &recorded);
-    Some(format!("{agent} did not offer the model {model:?} in its latest session{near}; without it, the run fails"))
-}
-
-fn did_you_mean(model: &str, models: &[String]) -> String {
-    match near_models(model, models).as_slice() {
+    let near = match near_models(model, &recorded).as_slice() {
         [] => String::new(),
         near => format!("; did you mean `{}`?", near.join("` or `")),
-    }
+    };
+    Some(format!("{agent} did not offer the model {model:?} in its latest session, and the run fails without it{near}"))
 }
 
 /// Whether the repository has settings of the agent's, or whether that is not known.
