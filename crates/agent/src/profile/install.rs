@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_process::{OneShot, RunError, find_on_path, is_executable};
+use secrecy::ExposeSecret;
 use thiserror::Error;
 
 use super::definition::Profile;
+use crate::environment::Variable;
 use crate::truncate::{LINE_MAX, truncate};
 
 /// opencode takes 1.5 s for `--version` on an idle machine, and much longer on a busy one.
@@ -71,10 +73,17 @@ pub fn find_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, N
     })
 }
 
-/// Returns the first line that the program prints for `--version`.
-pub async fn program_version(profile: &Profile, program: &Path) -> Result<String, VersionError> {
+/// Returns the first line that the program prints for `--version`, with the variables of the agent's env files.
+pub async fn program_version(
+    profile: &Profile,
+    program: &Path,
+    variables: &[Variable],
+) -> Result<String, VersionError> {
     // Not where the caller is, which may be a worktree with files that an agent left for such a program.
     let mut command = OneShot::new(program).arg("--version").cwd("/").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
+    for variable in variables {
+        command = command.env(OsString::from(&variable.name), OsString::from(variable.value.expose_secret()));
+    }
     for (name, value) in &profile.env {
         command = command.env(OsString::from(name), OsString::from(value));
     }
@@ -131,11 +140,11 @@ mod tests {
     async fn version_is_one_line_or_an_error_with_the_stderr() {
         let directory = tempfile::tempdir().unwrap();
         let path = program(directory.path(), "#!/bin/sh\n[ \"$1\" = --version ] && echo && echo 1.2.3\n", 0o755);
-        assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "1.2.3");
+        assert_eq!(program_version(&agent(&path), &path, &[]).await.unwrap(), "1.2.3");
         program(directory.path(), "#!/bin/sh\npwd\n", 0o755);
-        assert_eq!(program_version(&agent(&path), &path).await.unwrap(), "/");
+        assert_eq!(program_version(&agent(&path), &path, &[]).await.unwrap(), "/");
         program(directory.path(), "#!/bin/sh\necho no >&2; exit 3\n", 0o755);
-        let error = program_version(&agent(&path), &path).await.unwrap_err().to_string();
+        let error = program_version(&agent(&path), &path, &[]).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 3") && error.ends_with(": no"), "{error}");
     }
 }

@@ -81,7 +81,7 @@ async fn needs_opencode_session_is_used_continued_and_deleted() {
         return;
     };
     let program = crate::live::program(&stage.home, &stage.agent);
-    let version = program_version(&stage.agent, &program).await.unwrap();
+    let version = program_version(&stage.agent, &program, &[]).await.unwrap();
     let mut live = stage.start(Policy::Allow).await;
     assert_eq!(live.connection.info().version, version);
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();

@@ -109,5 +109,5 @@ async fn turn_may_be_noisy_refused_or_cancelled() {
 
 #[tokio::test]
 async fn version_is_that_of_the_program() {
-    assert_eq!(program_version(&agent(&[]), &scripted_agent()).await.unwrap(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(program_version(&agent(&[]), &scripted_agent(), &[]).await.unwrap(), env!("CARGO_PKG_VERSION"));
 }

@@ -64,8 +64,9 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     let (pid, daemon) = daemon::check(home).await;
     if let Ok(loaded) = &loaded {
         let path = pid.and_then(agents::path_of);
-        checks.extend(agents::checks(&loaded.settings, path.as_deref()).await);
-        checks.extend(login::check(&loaded.settings));
+        checks.extend(agents::checks(home, &loaded.settings, path.as_deref()).await);
+        let default = &loaded.settings.agent.default;
+        checks.extend(login::check(&agents::with_env_file(home, &loaded.settings, default)));
     }
     checks.extend(home_checks::checks(home));
     let (db, database) = database::check(home).await;

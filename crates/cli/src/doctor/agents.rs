@@ -4,12 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use kugetsu_agent::{Profile, VersionError, find_program, profile, program_version};
+use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 
 use super::check::Check;
+use crate::env_files;
 
 /// Checks the default agent first, then the others. `daemon_path` is the PATH of the daemon, if one is running.
-pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> Vec<Check> {
+pub(crate) async fn checks(home: &Home, settings: &Settings, daemon_path: Option<&OsStr>) -> Vec<Check> {
     let own = settings.profiles.iter().map(|agent| agent.name.as_str());
     let mut names: Vec<&str> = vec![&settings.agent.default];
     names.extend(own.filter(|name| *name != settings.agent.default));
@@ -17,7 +19,11 @@ pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> 
     for name in names {
         let is_default = name == settings.agent.default;
         match profile(name, &settings.profiles) {
-            Ok(profile) => checks.extend(agent(settings, &profile, is_default, daemon_path).await),
+            // The check of its env file reports one that cannot be read.
+            Ok(profile) => {
+                let settings = with_env_file(home, settings, name);
+                checks.extend(agent(&settings, &profile, is_default, daemon_path).await);
+            }
             Err(error) => {
                 let known = error.known.join(", ");
                 let repair = format!("choose one of {known} with `kugetsu config set agent.default <name>`");
@@ -26,6 +32,12 @@ pub(crate) async fn checks(settings: &Settings, daemon_path: Option<&OsStr>) -> 
         }
     }
     checks
+}
+
+/// The settings with the variables that a run of this agent gets: those of its env file, too, if it can be read.
+pub(crate) fn with_env_file(home: &Home, settings: &Settings, agent: &str) -> Settings {
+    let variables = env_files::merged(home, &[agent]).map(|merged| merged.variables);
+    Settings { variables: variables.unwrap_or_else(|_| settings.variables.clone()), ..settings.clone() }
 }
 
 async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon_path: Option<&OsStr>) -> Vec<Check> {
@@ -67,18 +79,19 @@ async fn agent(settings: &Settings, profile: &Profile, is_default: bool, daemon_
             return vec![broken("agent.program", error.to_string(), &repair)];
         }
     };
-    checks.insert(0, version_check(profile, &program, broken).await);
+    checks.insert(0, version_check(settings, profile, &program, broken).await);
     checks
 }
 
 async fn version_check(
+    settings: &Settings,
     profile: &Profile,
     program: &Path,
     broken: impl Fn(&'static str, String, &str) -> Check,
 ) -> Check {
     let (name, id) = (profile.name(), "agent.program");
     let reinstall = "reinstall it and run it with --version";
-    match (program_version(profile, program).await, profile.tested_version()) {
+    match (program_version(profile, program, &settings.variables).await, profile.tested_version()) {
         (Ok(found), Some(tested)) if found != tested => Check::warning(
             id,
             name,
