@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 use kugetsu_api::home::Home;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::config::edit;
 use crate::config::layer::{ConfigError, Origin, renamed};
 use crate::config::load::{Loaded, load, own_environment};
-use crate::config::schema::{self, Key};
+use crate::config::schema::{self, Field, Key};
 use crate::editor::{Editor, draft};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -83,6 +84,8 @@ Examples:
 struct Row {
     key: String,
     value: String,
+    /// The value with its JSON type; null if it is not set.
+    parsed: Value,
     source: String,
 }
 
@@ -145,6 +148,8 @@ pub(super) async fn set(home: &Home, name: &str, value: &str) -> Result<(), Fail
     for error in &loaded.errors {
         ui::warning(format!("{error}; the change takes effect once this is corrected"));
     }
+    let unknown_agents = loaded.unknown_agents().into_iter().filter(|error| error.key.as_ref() == Some(&key));
+    unknown_agents.for_each(|error| ui::warning(error.message));
     if let Some(Origin::Environment(variable)) = loaded.values.get(&key).map(|(_, origin)| origin) {
         ui::warning(format!("the environment variable {variable} overrides it in this shell"));
     }
@@ -200,16 +205,24 @@ fn warn_of_rename(name: &str, present: &str) {
 
 /// All settings, then the fields of the named entries.
 fn rows(loaded: &Loaded) -> Vec<Row> {
-    let row = |key: String, value: String, origin: &Origin| Row { key, value, source: origin.to_string() };
-    let settings = schema::settings().map(|field| match (loaded.values.get(&field.key), field.default()) {
-        (Some((value, origin)), _) => row(field.key.to_string(), schema::text(value), origin),
-        (None, default) => row(field.key.to_string(), default.map(schema::text).unwrap_or_default(), &Origin::Default),
+    let row = |key: String, field: Option<&Field>, value: Option<&Value>, origin: &Origin| Row {
+        key,
+        value: value.map(schema::text).unwrap_or_default(),
+        parsed: value.map(|value| field.map_or_else(|| value.clone(), |field| field.parsed(value))).unwrap_or_default(),
+        source: origin.to_string(),
+    };
+    let settings = schema::settings().map(|field| match loaded.values.get(&field.key) {
+        Some((value, origin)) => row(field.key.to_string(), Some(field), Some(value), origin),
+        None => row(field.key.to_string(), Some(field), field.default(), &Origin::Default),
     });
+    // Values of variables may be secrets.
+    let masked = Value::from("(set)");
     let entries = loaded.values.iter().filter(|(key, _)| key.entry.is_some());
     let entries = entries.flat_map(|(key, (value, origin))| match value.as_object() {
-        // Values of variables may be secrets.
-        Some(table) => table.keys().map(|name| row(format!("{key}.{name}"), "(set)".to_owned(), origin)).collect(),
-        None => vec![row(key.to_string(), schema::text(value), origin)],
+        Some(table) => {
+            table.keys().map(|name| row(format!("{key}.{name}"), None, Some(&masked), origin)).collect::<Vec<_>>()
+        }
+        None => vec![row(key.to_string(), None, Some(value), origin)],
     });
     settings.chain(entries).collect()
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use kugetsu_domain::duration;
 use kugetsu_engine::schema::{Config, Entry, defaults, schema_of};
 use serde_json::Value;
 
@@ -89,6 +90,16 @@ impl Field {
             (Some("object"), _) => "a table of strings".to_owned(),
             _ if self.schema.get("minLength").is_some() => "a string that is not empty".to_owned(),
             _ => "a string".to_owned(),
+        }
+    }
+
+    /// A value for programs: a duration as its number of seconds, and null for an empty text, which unsets a setting.
+    pub(crate) fn parsed(&self, value: &Value) -> Value {
+        let seconds = |text: &str| duration::parse(text).ok().map(|length| length.as_secs().into());
+        match value.as_str() {
+            Some("") => Value::Null,
+            Some(text) if self.schema["format"] == "duration" => seconds(text).unwrap_or_else(|| value.clone()),
+            _ => value.clone(),
         }
     }
 
@@ -227,6 +238,7 @@ pub(crate) fn json(value: &toml_edit::Value) -> Value {
 #[cfg(test)]
 mod tests {
     use kugetsu_domain::reference::ForgeKind;
+    use serde_json::json;
 
     use super::*;
 
@@ -266,6 +278,22 @@ mod tests {
                 "" => assert!(field.parse(&key, bad).is_ok()),
                 expected => assert_eq!(field.parse(&key, bad).unwrap_err(), format!("{name} must be {expected}")),
             }
+        }
+    }
+
+    #[test]
+    fn programs_get_values_with_their_types() {
+        for (name, value, parsed) in [
+            ("agents.max", json!(3), json!(3)),
+            ("destroy.check_pr", json!(true), json!(true)),
+            ("run.timeout", json!("1h30m"), json!(5400)),
+            ("gc.rescues", json!("180d"), json!(15_552_000)),
+            ("agent.default", json!("90s"), json!("90s")),
+            ("pm.agent", json!(""), Value::Null),
+            ("agents.mine.args", json!(["acp"]), json!(["acp"])),
+        ] {
+            let (_, field) = find(&Key::parse(name).unwrap()).unwrap();
+            assert_eq!(field.parsed(&value), parsed, "{name}");
         }
     }
 

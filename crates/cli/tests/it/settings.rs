@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::world::{World, script, shown};
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -64,6 +66,11 @@ fn settings_have_names_defaults_and_sources() {
     }
     world.run(["config", "set", "run.silence", "20s"]);
     assert_eq!(world.run(["config", "get", "run.silence"]).trim(), "20s");
+    let typed = |name: &str| world.json(["config", "get", name, "--json"])["parsed"].clone();
+    assert_eq!(
+        ["agents.max", "run.silence", "gc.daily", "pm.model"].map(typed),
+        [3.into(), 20.into(), true.into(), Value::Null]
+    );
     for (name, value) in [("run.silence", "soon"), ("agents.max", "many"), ("run.timeout", "-1s"), ("no.such", "1")] {
         let failed = world.attempt(["config", "set", name, value]);
         assert_eq!(failed.status.code(), Some(2), "{name}={value}: {}", shown(&failed));
