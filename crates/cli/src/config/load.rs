@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::{CustomProfile, UnknownAgent, profile};
 use kugetsu_api::home::Home;
 use kugetsu_domain::reason::Reason;
 use kugetsu_engine::Settings;
@@ -15,6 +15,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
+use crate::names::did_you_mean;
 use crate::regular_file;
 use crate::{atomic, env_files};
 
@@ -74,6 +75,21 @@ impl Loaded {
         self.warnings.iter().cloned().chain(errors)
     }
 
+    /// Settings that name an agent which does not exist. They are no errors: its entry may follow.
+    pub(crate) fn unknown_agents(&self) -> Vec<ConfigError> {
+        let settings = &self.settings;
+        let named = [("agent", Some(&settings.agent.default)), ("pm", settings.pm.agent.as_ref())];
+        let unknown = named.into_iter().filter_map(|(section, name)| {
+            let UnknownAgent { name, known } = profile(name?, &settings.profiles).err()?;
+            let key = Key::new(section, None, if section == "agent" { "default" } else { "agent" });
+            let near = did_you_mean(&name, known.iter().map(String::as_str));
+            let origin = self.values.get(&key).map_or(&Origin::Default, |(_, origin)| origin);
+            let message = format!("{key} is {name:?}, but there is no such agent{near}");
+            Some(ConfigError { key: Some(key), ..ConfigError::new(origin, message) })
+        });
+        unknown.collect()
+    }
+
     /// Saves a valid `config.toml` to fall back to when it becomes invalid.
     pub(crate) fn save_last_valid(&self, home: &Home) -> Result<(), ConfigError> {
         let path = last_valid_path(home);
@@ -126,7 +142,10 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
     let env = env.map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
     warnings.extend(env.diagnostics);
     let settings = Settings { profiles, servers, repositories, variables: env.variables, ..Settings::new(config) };
-    Ok(Loaded { settings, values, warnings, errors, has_last_valid, text })
+    let mut loaded = Loaded { settings, values, warnings, errors, has_last_valid, text };
+    let unknown_agents = loaded.unknown_agents();
+    loaded.warnings.extend(unknown_agents.iter().map(ToString::to_string));
+    Ok(loaded)
 }
 
 /// Resolves the last valid `config.toml`. `None` if there is none, or if this version does not accept it.
@@ -323,6 +342,22 @@ mod tests {
         assert!(reload("").unwrap().errors.is_empty());
         let truncated = reload("[agents]\nmax = \"many\"\n").unwrap();
         assert_eq!(truncated.settings.agents.max, 5, "an empty file may be one that an editor is writing");
+    }
+
+    #[test]
+    fn unknown_agents_are_warnings() {
+        let (_directory, home) = home();
+        fs::write(home.config(), "[agent]\ndefault = \"opencoed\"\n[pm]\nagent = \"mine\"\n").unwrap();
+        let loaded = load(&home).unwrap();
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        let [first, second] = loaded.warnings.as_slice() else { panic!("{:?}", loaded.warnings) };
+        assert!(
+            first.contains("config.toml:2: agent.default is \"opencoed\"") && first.contains("`opencode`?"),
+            "{first}"
+        );
+        assert!(second.contains("config.toml:4: pm.agent is \"mine\""), "{second}");
+        fs::write(home.config(), "[pm]\nagent = \"mine\"\n[agents.mine]\nprogram = \"mine\"\n").unwrap();
+        assert!(load(&home).unwrap().warnings.is_empty());
     }
 
     #[test]

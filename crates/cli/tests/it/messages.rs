@@ -402,6 +402,8 @@ fn wrong_settings(recorder: &mut Recorder<'_>) {
         &["config", "set", "agents.max", "many"],
         &["config", "set", "agent.permissions", "yes"],
         &["config", "set", "agent.default", ""],
+        &["config", "set", "agent.default", "opencoed"],
+        &["config", "unset", "agent.default"],
         &["config", "set", "run.timeout", "60"],
         &["config", "set", "run.timeout", "0s"],
         &["config", "set", "run.timeout", "900d"],
