@@ -1,5 +1,6 @@
 //! Parses the command line and turns the result of a command into an exit code.
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -7,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::command_line::{unknown_command, with_groups};
 use crate::commands::Cli;
 use crate::commands::help::TOPICS;
+use crate::wrong_arguments::rejected;
 use crate::{completions, ui};
 
 /// Runs the command line of this process.
@@ -19,10 +21,11 @@ pub fn run() -> ExitCode {
     let parsed = with_groups(Cli::command()).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let result = match parsed {
         Ok(cli) => cli.run(),
-        Err(error) => match unknown_command(error, &Cli::command()) {
-            Ok(failure) => Err(failure),
-            Err(error) => error.exit(),
-        },
+        Err(error) => {
+            let (command, typed) = (Cli::command(), env::args_os().skip(1).collect::<Vec<_>>());
+            let failure = unknown_command(error, &command).or_else(|error| rejected(error, &command, &typed));
+            Err(failure.unwrap_or_else(|error| error.exit()))
+        }
     };
     match result {
         Ok(exit) => exit.into(),

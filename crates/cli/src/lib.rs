@@ -31,5 +31,6 @@ mod table;
 mod transcript;
 mod ui;
 mod wait;
+mod wrong_arguments;
 
 pub use entry::run;
