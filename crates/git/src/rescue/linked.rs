@@ -2,7 +2,7 @@
 //! their commits are those of the worktree. Each becomes a commit that is restored as a ref.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::access::join_bytes;
 use crate::files::special::SetAside;
@@ -27,7 +27,7 @@ const WORKTREES_MAX: usize = 20;
 const FILES_MAX: usize = 50_000;
 const BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// The name of the commit, see [`NestedHead`].
-const FILES: &[u8] = b"files";
+pub(super) const FILES: &[u8] = b"files";
 
 /// Imports the files of linked worktrees that differ from their HEAD. `changes` are those of the worktree: what is listed there is
 /// saved with its files. What is too much, or cannot be read, is added to the note's list of unsaved work.
@@ -59,10 +59,18 @@ pub(super) async fn import_linked(
         };
         let shown = printable(dir.as_os_str().as_bytes());
         if saved == WORKTREES_MAX {
+            imported.linked.push(dir.clone());
             note.unsaved.push(format!("the linked worktree {shown} (there are more than {WORKTREES_MAX})"));
             continue;
         }
-        match save_files(mirror, worktree, own, linked, &dir, max_file, note, imported).await {
+        let objects = [worktree.git_dir(), worktree.relay().to_owned()];
+        let objects: Vec<&Path> = objects.iter().map(PathBuf::as_path).collect();
+        let unsaved = note.unsaved.len();
+        let result = save_files(mirror, &objects, own, linked, &dir, max_file, note, imported).await;
+        if note.unsaved.len() > unsaved || !matches!(result, Ok(None)) {
+            imported.linked.push(dir.clone());
+        }
+        match result {
             Ok(Some(head)) => {
                 saved += 1;
                 let name = printable(&restored_ref(&head));
@@ -85,10 +93,11 @@ fn is_listed(worktree: &Path, dir: &Path, changes: &Changes) -> bool {
     changes.nested.iter().any(|nested| dir.starts_with(join_bytes(&real, nested)))
 }
 
+/// Imports the files of a linked worktree of the repository `own`, whose objects are in these git directories.
 #[expect(clippy::too_many_arguments, reason = "two repositories, the limits and the results, each needed once")]
-async fn save_files(
+pub(super) async fn save_files(
     mirror: &Mirror,
-    worktree: &Worktree,
+    objects: &[&Path],
     own: &UntrustedRepo,
     linked: &LinkedWorktree,
     dir: &Path,
@@ -101,12 +110,12 @@ async fn save_files(
         Some(Head::Symbolic(name)) => own.refs.get(name),
         None => None,
     };
-    let mut quarantine = Quarantine::open(mirror, &[&worktree.git_dir(), worktree.relay()], head).await?;
+    let mut quarantine = Quarantine::open(mirror, objects, head).await?;
     let mut head = head.cloned();
     if let Some(commit) = &head
         && !quarantine.is_complete(&[commit], &mirror.known_commits().await?).await?
     {
-        quarantine = Quarantine::open(mirror, &[&worktree.git_dir(), worktree.relay()], None).await?;
+        quarantine = Quarantine::open(mirror, objects, None).await?;
         head = None;
     }
     let aside = SetAside::of(dir).await?;
@@ -141,7 +150,7 @@ async fn save_files(
 }
 
 /// Why the changes are more than a rescue stores.
-fn excess(dir: &Path, changes: &Changes) -> Option<String> {
+pub(super) fn excess(dir: &Path, changes: &Changes) -> Option<String> {
     if changes.files.len() > FILES_MAX {
         return Some(format!("it has {} changed files, more than {FILES_MAX}", changes.files.len()));
     }

@@ -15,6 +15,7 @@ mod restore;
 mod risk;
 mod save;
 mod state;
+mod temporary;
 mod tree;
 
 pub use error::RescueError;
@@ -22,4 +23,5 @@ pub use list::{Rescue, Shown, list, show};
 pub use remove::remove;
 pub use restore::{Restored, restore};
 pub use risk::{AtRisk, work_at_risk};
-pub use save::{SaveSpec, Saved, save, save_or_find};
+pub use save::{SaveSpec, Saved, save, save_or_find, save_temporary, save_with_temporary};
+pub use temporary::holds_repositories;

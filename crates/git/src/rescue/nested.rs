@@ -1,7 +1,7 @@
 //! The commits of nested repositories. They are imported one repository at a time, so that a damaged one does not keep the
 //! others from being saved.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
@@ -28,6 +28,8 @@ pub(super) struct Imported {
     pub(super) commits: Vec<Oid>,
     /// They keep the commits until a rescue names them.
     pub(super) refs: TemporaryRefs,
+    /// Linked worktrees with uncommitted files, saved or not.
+    pub(super) linked: Vec<PathBuf>,
 }
 
 /// Imports the commits that nested repositories have and their servers do not. Adds them to the note, and what cannot be
@@ -38,7 +40,7 @@ pub(super) async fn import_nested(
     changes: &Changes,
     note: &mut Note,
 ) -> Result<Imported, RescueError> {
-    let mut imported = Imported { commits: Vec::new(), refs: TemporaryRefs::new(mirror)? };
+    let mut imported = Imported { commits: Vec::new(), refs: TemporaryRefs::new(mirror)?, linked: Vec::new() };
     if !is_real_dir(files) {
         return Ok(imported);
     }
@@ -50,7 +52,7 @@ pub(super) async fn import_nested(
     Ok(imported)
 }
 
-async fn import_from(
+pub(super) async fn import_from(
     mirror: &Mirror,
     nested: &NestedRepo,
     note: &mut Note,

@@ -8,6 +8,7 @@
 //! ([`Note`]) says which parent is which.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::command::answer::is_damage;
 use crate::command::runner::GitError;
@@ -25,6 +26,7 @@ use crate::rescue::list::{Rescue, load_notes};
 use crate::rescue::nested::import_nested;
 use crate::rescue::note::Note;
 use crate::rescue::state::write_state;
+use crate::rescue::temporary::import_temporary;
 use crate::rescue::tree::{unsaved_file, write_tree};
 use crate::untrusted::changes::{Changes, StatusError};
 use crate::untrusted::operation::Operation;
@@ -76,20 +78,60 @@ pub async fn save(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Resul
     Ok(save_or_find(mirror, worktree, spec).await?.filter(is_news))
 }
 
+/// Like [`save`], with the work in a temporary directory: repositories with commits that no server has, or with uncommitted
+/// files. Other files there are not saved.
+pub async fn save_with_temporary(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    directory: &Path,
+    spec: SaveSpec,
+) -> Result<Option<Saved>, RescueError> {
+    save_scope(mirror, worktree, spec, Scope::WithTemporary(directory)).await
+}
+
+/// Like [`save_with_temporary`], but returns `None` if there is no work in the temporary directory.
+pub async fn save_temporary(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    directory: &Path,
+    spec: SaveSpec,
+) -> Result<Option<Saved>, RescueError> {
+    save_scope(mirror, worktree, spec, Scope::IfTemporary(directory)).await
+}
+
+/// What is saved.
+#[derive(Clone, Copy, Debug)]
+enum Scope<'d> {
+    Worktree,
+    /// The worktree, and what is in the temporary directory.
+    WithTemporary(&'d Path),
+    /// The same, but nothing unless the temporary directory holds work.
+    IfTemporary(&'d Path),
+}
+
 /// Like [`save`], but returns the earlier rescue of the issue if it holds what would be lost.
 pub async fn save_or_find(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) -> Result<Option<Saved>, RescueError> {
+    save_scope(mirror, worktree, spec, Scope::Worktree).await
+}
+
+async fn save_scope(
+    mirror: &Mirror,
+    worktree: &Worktree,
+    spec: SaveSpec,
+    scope: Scope<'_>,
+) -> Result<Option<Saved>, RescueError> {
     if spec.at.is_empty() || !spec.at.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(RescueError::InvalidTime(spec.at));
     }
     let _lock = lock::acquire(&mirror.dir().join("rescue"), "", &mut |_| ()).await?;
     let aside = SetAside::of(worktree.dir()).await?;
-    let error = match save_with(mirror, worktree, &spec, Objects::AsTheyAre, &aside).await {
+    let error = match save_with(mirror, worktree, &spec, scope, Objects::AsTheyAre, &aside).await {
         Err(RescueError::Git(error)) if is_damage(&error) => error,
         other => return other,
     };
     // Git verifies all content only when it comes into the mirror.
     tracing::warn!(%error, "objects are damaged; those of the worktree are verified one by one");
-    match save_with(mirror, worktree, &spec, Objects::Verified, &aside).await {
+    match save_with(mirror, worktree, &spec, scope, Objects::Verified, &aside).await {
         Err(RescueError::Git(error)) if is_damage(&error) => {
             tracing::warn!(%error, "objects of the mirror are damaged")
         }
@@ -100,7 +142,7 @@ pub async fn save_or_find(mirror: &Mirror, worktree: &Worktree, spec: SaveSpec) 
         MirrorError::File(error) => RescueError::File(error),
         other => RescueError::Mirror(other.to_string()),
     })?;
-    save_with(mirror, worktree, &spec, Objects::Verified, &aside).await
+    save_with(mirror, worktree, &spec, scope, Objects::Verified, &aside).await
 }
 
 /// Which objects of the worktree are used.
@@ -115,6 +157,7 @@ async fn save_with(
     mirror: &Mirror,
     worktree: &Worktree,
     spec: &SaveSpec,
+    scope: Scope<'_>,
     objects: Objects,
     aside: &SetAside,
 ) -> Result<Option<Saved>, RescueError> {
@@ -137,6 +180,13 @@ async fn save_with(
     note.unsaved.extend(changes.unreadable.iter().cloned());
     let mut nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
     import_linked(mirror, worktree, &heads.own, &changes, spec.max_file, &mut note, &mut nested).await?;
+    if let Scope::WithTemporary(dir) | Scope::IfTemporary(dir) = scope {
+        let is_work = import_temporary(mirror, worktree, dir, spec.max_file, &mut note, &mut nested).await?;
+        if !is_work && matches!(scope, Scope::IfTemporary(_)) {
+            nested.refs.remove(mirror).await?;
+            return Ok(None);
+        }
+    }
     let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits };
     let saved = save_snapshot(mirror, worktree, spec, snapshot, note).await;
     // Only now, since until the rescue names them nothing else keeps these commits.
