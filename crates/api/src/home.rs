@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use kugetsu_domain::hash::fnv1a;
 use kugetsu_domain::ids::RunId;
 use thiserror::Error;
+
+use crate::regular_file;
 
 /// Maximum length of the path of a unix socket on every system: 104 bytes on macOS, 108 on Linux, with the final NUL.
 const SOCKET_PATH_MAX: usize = 103;
@@ -76,7 +78,8 @@ impl Home {
     /// file of a process that was killed meanwhile.
     pub fn probe(&self) -> io::Result<()> {
         let probe = self.0.join(".writable");
-        let written = fs::write(&probe, b"kugetsu");
+        let written = regular_file::open(fs::OpenOptions::new().create(true).truncate(true).write(true), &probe)
+            .and_then(|mut file| file.write_all(b"kugetsu"));
         // An empty file is left if the disk is full.
         let removed = match fs::remove_file(&probe) {
             // By another process that probed at the same time.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::atomic_file::write_atomic;
 use crate::home::Home;
+use crate::regular_file;
 
 /// Longest file that is read, in bytes.
 const LENGTH_MAX: u64 = 4096;
@@ -27,7 +28,7 @@ pub fn read(home: &Home) -> io::Result<Option<Uuid>> {
     if !metadata.is_file() || metadata.len() > LENGTH_MAX {
         return Err(io::Error::other("it is not a file with an identifier"));
     }
-    let text = fs::read_to_string(&path)?;
+    let text = regular_file::read_to_string(&path)?;
     // A file that was created and not written, by a machine that lost power.
     if text.trim().is_empty() {
         return Ok(None);

@@ -21,6 +21,7 @@ mod peer;
 pub mod problem;
 pub mod program;
 pub mod record;
+pub mod regular_file;
 pub mod repo;
 pub mod rescue;
 pub mod run;

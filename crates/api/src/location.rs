@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::write_atomic;
 use crate::home::Home;
+use crate::regular_file;
 
 /// Longest file that is read, in bytes.
 const LENGTH_MAX: u64 = 64 * 1024;
@@ -87,7 +88,7 @@ impl LocationRecord {
         if metadata.len() > LENGTH_MAX {
             return Err(damaged(format!("it has more than {LENGTH_MAX} bytes")));
         }
-        let text = fs::read(&file)?;
+        let text = regular_file::read(&file)?;
         serde_json::from_slice(&text).map(Some).map_err(|error| damaged(format!("it contains no location: {error}")))
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::redact::{MASK, Redactor, is_secret, is_secret_field, is_secret_name};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,7 +14,6 @@ use crate::assignments::{self, Assignment, Value};
 use crate::atomic;
 use crate::failure::Failure;
 use crate::names::is_plain;
-use crate::regular_file;
 
 /// Name of the file that applies to every agent.
 pub(crate) const DEFAULT: &str = "default";

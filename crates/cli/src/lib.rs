@@ -24,7 +24,6 @@ mod names;
 mod paths;
 mod queued_task;
 mod read_only_db;
-mod regular_file;
 mod servers;
 mod setup;
 mod table;

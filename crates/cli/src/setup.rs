@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::text::counted;
 use kugetsu_import::Row;
 use kugetsu_runner::{BASE_CONTEXT, SKILL};
@@ -15,7 +16,6 @@ use serde::Serialize;
 use crate::config::{script, template};
 use crate::daemon::{lock, log_file};
 use crate::failure::Failure;
-use crate::regular_file;
 use crate::ui;
 use crate::{atomic, env_files};
 

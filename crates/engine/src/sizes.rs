@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::gc::StorageObject;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use serde::{Deserialize, Serialize};
 
 /// The space that a file or directory takes on the disk, in bytes. What cannot be read is not counted; links are not followed.
@@ -60,7 +61,7 @@ pub(crate) struct Sizes {
 
 /// Returns what was stored. A missing or damaged file is empty: the home is measured again.
 pub(crate) fn read(home: &Home) -> Sizes {
-    let text = fs::read(home.sizes()).unwrap_or_default();
+    let text = regular_file::read(&home.sizes()).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 

@@ -1,12 +1,12 @@
 //! What the daemon hands to a runner: an open lock, a specification and the values that may be secrets.
 
-use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::home::RunHome;
+use kugetsu_api::regular_file;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use thiserror::Error;
@@ -68,7 +68,7 @@ fn keep_lock(lock: RawFd) -> Result<(), InputError> {
 
 fn read_spec(directory: &Path) -> Result<RunSpec, InputError> {
     let path = RunHome::new(directory.to_owned()).spec();
-    match fs::read(&path) {
+    match regular_file::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| InputError::NotASpec { path, error }),
         Err(error) => Err(InputError::Spec { path, error }),
     }
@@ -87,6 +87,8 @@ fn typed(variables: Vec<(String, String)>) -> Vec<Variable> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

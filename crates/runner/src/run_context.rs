@@ -12,6 +12,7 @@ use kugetsu_agent::{
 };
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
+use kugetsu_api::regular_file;
 use kugetsu_api::run_spec::{Permissions, RunSpec};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
@@ -165,5 +166,5 @@ pub(crate) fn tree_spec(
 
 /// The file that keeps the agent's standard error.
 pub(crate) fn agent_stderr(run: &RunContext) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(run.directory.agent_errors())
+    regular_file::open(OpenOptions::new().create(true).append(true).mode(0o600), &run.directory.agent_errors())
 }

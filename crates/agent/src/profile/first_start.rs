@@ -6,8 +6,11 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 use super::definition::Profile;
 
@@ -35,7 +38,7 @@ impl FirstStart {
         if done.exists() {
             return Ok(None);
         }
-        let lock = OpenOptions::new().create(true).append(true).open(directory.join(format!("{name}.lock")))?;
+        let lock = open_lock(&directory.join(format!("{name}.lock")))?;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -50,6 +53,16 @@ impl FirstStart {
     /// Lets other processes start the agent. Call it when the agent has opened a session.
     pub fn done(self) -> io::Result<()> {
         File::create(&self.done).map(drop)
+    }
+}
+
+/// Opens the lock file and does not wait: agents can write to the directory, and could have left a FIFO there.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let lock = options.create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    match lock.metadata()?.is_file() {
+        true => Ok(lock),
+        false => Err(io::Error::other(format!("{} is not a regular file", path.display()))),
     }
 }
 
@@ -88,5 +101,18 @@ mod tests {
 
         fs::write(&program, "another version").unwrap();
         assert!(first().await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn special_file_as_lock_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let agent = profile("opencode", &[]).unwrap();
+        let program = home.path().join("opencode");
+        let lock = home.path().join(format!("{}.lock", file_name(&agent, &program)));
+        nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(FirstStart::new(&agent, &program, home.path()).await.is_err());
+        let mut reader = OpenOptions::new();
+        let _reader = reader.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&lock).unwrap();
+        assert!(FirstStart::new(&agent, &program, home.path()).await.is_err());
     }
 }

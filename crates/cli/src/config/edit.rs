@@ -3,11 +3,11 @@
 use std::io;
 
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use toml_edit::{Document, DocumentMut, InlineTable, Item, Table, TableLike, TomlError, Value};
 
 use crate::atomic;
 use crate::failure::Failure;
-use crate::regular_file;
 
 use super::layer::ConfigError;
 use super::load::errors_in;

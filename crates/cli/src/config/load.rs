@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::{CustomProfile, UnknownAgent, profile};
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::reason::Reason;
 use kugetsu_engine::Settings;
 use kugetsu_engine::schema::{Config, defaults};
@@ -16,7 +17,6 @@ use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
 use crate::names::did_you_mean;
-use crate::regular_file;
 use crate::{atomic, env_files};
 
 use super::entries;

@@ -1,6 +1,6 @@
 //! The lock that allows one daemon per home. The kernel releases it when the process ends, however it ends.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use tokio::sync::oneshot;
 
 /// Releases the lock when dropped.
@@ -57,7 +58,7 @@ fn take_file(home: &Home) -> io::Result<Option<File>> {
 
 /// The daemon that held the lock last. It may have ended since; see [`is_held`].
 pub(crate) fn holder(home: &Home) -> Option<Holder> {
-    let text = fs::read_to_string(home.lock()).ok()?;
+    let text = regular_file::read_to_string(&home.lock()).ok()?;
     let mut lines = text.lines();
     let (pid, version) = lines.next()?.trim().split_once(' ')?;
     let protocol = lines.find_map(|line| line.strip_prefix("protocol ")?.parse().ok()).unwrap_or(0);
@@ -71,7 +72,7 @@ pub(crate) fn is_held(home: &Home) -> io::Result<bool> {
 
 /// Whether a process holds the lock on the file at `path`. A missing file is not locked.
 pub(crate) fn is_file_held(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
+    let file = match regular_file::open_to_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -103,11 +104,15 @@ pub(crate) async fn released(home: &Home, limit: Duration) -> io::Result<bool> {
 }
 
 fn open(home: &Home) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(home.lock())
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true).mode(0o600);
+    regular_file::open(&mut options, &home.lock())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

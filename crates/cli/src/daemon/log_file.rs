@@ -10,6 +10,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use kugetsu_api::regular_file;
+
 use nix::sys::stat::fstat;
 use nix::unistd::{dup2_stderr, dup2_stdout};
 
@@ -79,7 +81,7 @@ pub(crate) fn all_rotated(path: &Path) -> Vec<PathBuf> {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)
+    regular_file::open(OpenOptions::new().create(true).append(true).read(true).mode(0o600), path)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::{env, io};
 use kugetsu_api::client::{Client, ClientError};
 use kugetsu_api::home::Home;
 use kugetsu_api::program;
+use kugetsu_api::regular_file;
 use kugetsu_domain::git_variables::not_inherited;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::setsid;
@@ -65,7 +66,7 @@ enum Readiness {
 /// Serializes concurrent starts of the daemon. Released when dropped.
 fn start_lock(home: &Home) -> io::Result<File> {
     let path = home.path().join("daemon.starting");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let file = regular_file::open(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600), &path)?;
     file.lock()?;
     Ok(file)
 }

@@ -10,6 +10,7 @@ use kugetsu_api::client::Client;
 use kugetsu_api::endpoint::NoFields;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 
 use super::check::{Check, Fix};
 use crate::daemon::{lock, unit};
@@ -91,7 +92,7 @@ fn not_running(home: &Home) -> Check {
 pub(crate) async fn unit_check(home: &Home) -> Option<Check> {
     let path = unit::directory()?.join(unit::NAME);
     let shown = path.display().to_string();
-    let text = match fs::read_to_string(&path) {
+    let text = match regular_file::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => return Some(Check::unknown(UNIT, shown, error.to_string()).with_repair(REINSTALL)),
         Ok(text) => text,

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use nix::sys::statvfs::statvfs;
 
 /// Enough for the records of a removal and for the rescue of a small change, in bytes.
@@ -32,7 +33,7 @@ pub(crate) fn make(home: &Home) -> io::Result<()> {
     if fs::symlink_metadata(&path).is_ok_and(|file| file.len() == SIZE as u64) || free(home)? < PLENTY {
         return Ok(());
     }
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+    let mut file = regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &path)?;
     // A file without data would hold no space, and so might one of zeros on a file system that compresses.
     let written = file.write_all(&noise()).and_then(|()| file.sync_all());
     if written.is_err() {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::RepoRef;
 use thiserror::Error;
@@ -52,7 +53,7 @@ pub(crate) fn highest(home: &Home, repo: &RepoRef) -> Result<u64, UsedNumbersErr
 
 /// The worktree that a run's specification names. One that cannot be read says nothing: the worktree itself counts, too.
 fn worktree_of(spec: &Path) -> Option<String> {
-    let spec: serde_json::Value = serde_json::from_slice(&fs::read(spec).ok()?).ok()?;
+    let spec: serde_json::Value = serde_json::from_slice(&regular_file::read(spec).ok()?).ok()?;
     spec["work"]["issue"]["directory"].as_str().map(str::to_owned)
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use kugetsu_agent::{FirstStart, Offer, Profile, models_in, near_models, offer, record_models, recorded_models};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
+use kugetsu_api::regular_file;
 use kugetsu_git::names::BranchName;
 use kugetsu_store::view::Repo;
 use tokio::time::timeout;
@@ -142,7 +143,7 @@ async fn list(engine: &Engine, installed: &InstalledAgent, recorded: &[String]) 
     }
     let env = installed.environment(engine, &launch)?;
     let path = home.path().join(".models.list");
-    let output = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path);
+    let output = regular_file::open(OpenOptions::new().create(true).truncate(true).read(true).write(true), &path);
     let mut output = output.map_err(|error| format!("{}: {error}", path.display()))?;
     // Only this process and the command need it.
     fs::remove_file(&path).map_err(|error| error.to_string())?;

@@ -1,11 +1,12 @@
 //! The records of an issue's runs as a stream.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Body, Record};
+use kugetsu_api::regular_file;
 use kugetsu_domain::ids::{IssueId, RunId};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::RunQuery;
@@ -170,10 +171,12 @@ impl Sender {
     }
 
     /// Sends whole lines from byte `at` on. Returns the offset behind the last one.
-    async fn send_file(&self, path: &PathBuf, mut at: u64) -> Result<u64, Stopped> {
+    async fn send_file(&self, path: &Path, mut at: u64) -> Result<u64, Stopped> {
         let mut rest: Vec<u8> = Vec::new();
         let read = async {
-            let mut file = File::open(path).await?;
+            let path = path.to_owned();
+            let opened = tokio::task::spawn_blocking(move || regular_file::open_to_read(&path)).await;
+            let mut file = File::from_std(opened.map_err(io::Error::other).flatten()?);
             file.seek(io::SeekFrom::Start(at)).await?;
             let mut chunk = vec![0; CHUNK];
             loop {

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::record::Record;
+use kugetsu_api::regular_file;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ForgeKind, IssueRef, ProjectPath, RepoRef, ServerBase};
@@ -67,7 +68,7 @@ fn read(home: &Home, run: RunId) -> Option<FoundRun> {
         return None;
     }
     // Not as a `RunSpec`, which only a program of the same version reads.
-    let spec: Value = serde_json::from_slice(&fs::read(directory.spec()).ok()?).ok()?;
+    let spec: Value = serde_json::from_slice(&regular_file::read(&directory.spec()).ok()?).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let is_push = spec["work"]["push"].is_object();
     let issue = &spec["work"][if is_push { "push" } else { "issue" }];
@@ -121,7 +122,7 @@ pub(super) fn repo_called(short: &str, base: Option<&str>, mirror: &str) -> Opti
 
 /// The facts among the records. A line that cannot be read is left out.
 fn facts(records: &Path) -> Vec<Record> {
-    let Ok(text) = fs::read(records) else { return vec![] };
+    let Ok(text) = regular_file::read(records) else { return vec![] };
     let lines = text.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| serde_json::from_slice::<Record>(line).ok())

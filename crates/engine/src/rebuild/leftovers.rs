@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, TaskId};
 use kugetsu_domain::issue::Worktree;
@@ -45,7 +46,7 @@ fn checked_out(worktree: &Path) -> Option<String> {
     let head = git_dir.join("HEAD");
     let is_directory = fs::symlink_metadata(&git_dir).is_ok_and(|git_dir| git_dir.is_dir());
     let is_file = fs::symlink_metadata(&head).is_ok_and(|head| head.is_file() && head.len() <= HEAD_MAX);
-    let text = if is_directory && is_file { fs::read_to_string(&head).ok()? } else { return None };
+    let text = if is_directory && is_file { regular_file::read_to_string(&head).ok()? } else { return None };
     let branch = text.trim().strip_prefix("ref: refs/heads/")?;
     BranchName::new(branch.to_owned()).ok().map(|branch| branch.to_string())
 }

@@ -1,11 +1,11 @@
 //! Reads mirrors: which repository one is of, for which issues it has rescues, and what was pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::naming;
 use kugetsu_domain::reference::{ProjectPath, RepoRef, ServerBase};
 use kugetsu_store::view::Repo;
@@ -33,7 +33,7 @@ impl FoundMirror {
     /// Returns the commit that kugetsu last pushed to a branch. Read as files: git would fail on a damaged mirror.
     pub(super) fn last_push(&self, branch: &str) -> io::Result<Option<String>> {
         let name = format!("{PUSHED}{branch}");
-        let read = |path| match fs::read_to_string(path) {
+        let read = |path: PathBuf| match regular_file::read_to_string(&path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
             read => read.map(Some),
         };
@@ -89,6 +89,8 @@ fn repo_of(mirror: &str) -> Option<Repo> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use kugetsu_api::record::{Body, Record};
+use kugetsu_api::regular_file;
 use kugetsu_domain::ids::RunId;
 
 use crate::engine::Engine;
@@ -33,7 +34,7 @@ pub(crate) async fn append(engine: &Engine, run: RunId, body: Body) {
 
 /// Returns the length of the file.
 fn write(path: &Path, record: &Record) -> io::Result<u64> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
+    let mut file = regular_file::open(OpenOptions::new().create(true).append(true).read(true).mode(0o600), path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();

@@ -1,10 +1,10 @@
 //! Leftovers of a runner that is gone: records it could not report, its log, and processes of its agent.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::Lease;
 use kugetsu_store::error::StoreError;
@@ -51,7 +51,7 @@ pub(crate) async fn report(engine: &Engine, lease: Lease) -> Result<(), StoreErr
 
 /// Returns whole lines from byte `from` on, about [`CHUNK`] bytes but at least one line. Empty at the end of the file.
 fn read_lines(path: &Path, from: u64) -> io::Result<Vec<u8>> {
-    let mut file = BufReader::new(File::open(path)?);
+    let mut file = BufReader::new(regular_file::open_to_read(path)?);
     file.seek(SeekFrom::Start(from))?;
     let mut lines = Vec::new();
     while lines.len() < CHUNK {
@@ -89,7 +89,7 @@ pub(crate) async fn complaint(engine: &Engine, run: RunId) -> Option<String> {
 }
 
 fn last_message(log: &Path) -> Option<String> {
-    let mut file = File::open(log).ok()?;
+    let mut file = regular_file::open_to_read(log).ok()?;
     let start = file.metadata().ok()?.len().saturating_sub(LOG_TAIL);
     file.seek(SeekFrom::Start(start)).ok()?;
     let mut text = Vec::new();

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 
 use kugetsu_api::home::RunHome;
+use kugetsu_api::regular_file;
 use tokio::sync::oneshot;
 
 /// The state of a runner.
@@ -28,9 +29,12 @@ pub(crate) enum Life {
 /// # Errors
 /// The lock cannot be tried, which says nothing about the runner.
 pub(crate) fn probe(home: &RunHome) -> io::Result<Life> {
-    let lock = match OpenOptions::new().write(true).open(home.lock()) {
+    let lock = match regular_file::open(OpenOptions::new().write(true), &home.lock()) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Life::NeverStarted),
+        // An agent replaced it. It will never show whether the runner is alive, and the run must end; a runner that lives all
+        // the same is refused, by its fence.
+        Err(_) if is_special(home)? && home.records().try_exists()? => return Ok(Life::Gone),
         Err(error) => return Err(error),
     };
     match lock.try_lock() {
@@ -39,6 +43,12 @@ pub(crate) fn probe(home: &RunHome) -> io::Result<Life> {
         Err(TryLockError::WouldBlock) => Ok(Life::Alive(lock)),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Whether something that is no file and no link is at the path of the lock.
+fn is_special(home: &RunHome) -> io::Result<bool> {
+    let kind = home.lock().symlink_metadata()?.file_type();
+    Ok(!kind.is_file() && !kind.is_symlink())
 }
 
 /// Whether a runner holds the lock. If that cannot be found out, it is assumed.
@@ -51,7 +61,8 @@ pub(crate) fn is_alive(home: &RunHome) -> bool {
 /// # Errors
 /// The file cannot be created, or another runner of this run holds it.
 pub(crate) fn take(home: &RunHome) -> io::Result<File> {
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(home.lock())?;
+    let lock =
+        regular_file::open(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600), &home.lock())?;
     lock.try_lock()?;
     Ok(lock)
 }
@@ -99,5 +110,16 @@ mod tests {
         assert!(!released.is_finished());
         drop(held);
         released.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn special_file_as_lock_never_blocks() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = RunHome::new(directory.path().join("run"));
+        home.create(None).unwrap();
+        nix::unistd::mkfifo(&home.lock(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(probe(&home).is_err() && take(&home).is_err());
+        std::fs::write(home.records(), "").unwrap();
+        assert!(matches!(probe(&home).unwrap(), Life::Gone), "the run ends");
     }
 }

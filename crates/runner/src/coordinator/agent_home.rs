@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::{Profile, config_directory, data_directory};
 use kugetsu_api::discard::discard;
+use kugetsu_api::regular_file;
 
 use crate::run_context::RunContext;
 
@@ -153,7 +154,7 @@ fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(to)?;
-    io::copy(&mut fs::File::open(from)?, &mut file).map(drop)
+    io::copy(&mut regular_file::open_to_read(from)?, &mut file).map(drop)
 }
 
 /// Creates a directory if it does not exist. A link is refused: the coordinator can write here, and could have left one that

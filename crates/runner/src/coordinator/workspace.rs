@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::home::Home;
+use kugetsu_api::regular_file;
 use kugetsu_domain::hash::fnv1a;
 use kugetsu_process::sandbox::FileAccess;
 use thiserror::Error;
@@ -86,7 +88,7 @@ impl Workspace {
 
     /// The skill; the built-in one if the file does not exist.
     pub(crate) fn skill(&self) -> Result<Skill, WorkspaceError> {
-        let text = match fs::read_to_string(&self.skill_file) {
+        let text = match regular_file::read_to_string(&self.skill_file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => SKILL.to_owned(),
             Err(error) => return Err(WorkspaceError::Skill { path: self.skill_file.clone(), error }),
@@ -97,14 +99,14 @@ impl Workspace {
     /// The skill, if it differs from the one that the session got last.
     pub(crate) fn changed_skill(&self) -> Result<Option<Skill>, WorkspaceError> {
         let skill = self.skill()?;
-        Ok((fs::read_to_string(self.sent_skill()).ok().as_ref() != Some(&skill.digest)).then_some(skill))
+        Ok((regular_file::read_to_string(&self.sent_skill()).ok().as_ref() != Some(&skill.digest)).then_some(skill))
     }
 
     /// Notes that the session has taken a prompt with this skill. Not before: a session that has not taken it gets it with the
     /// next prompt.
     pub(crate) fn keep_sent_skill(&self, skill: &Skill) -> Result<(), WorkspaceError> {
         let path = self.sent_skill();
-        fs::write(&path, &skill.digest).map_err(|error| WorkspaceError::SentSkill { path, error })
+        write_atomic(&path, skill.digest.as_bytes()).map_err(|error| WorkspaceError::SentSkill { path, error })
     }
 
     /// Notes that a new session has got no skill yet.

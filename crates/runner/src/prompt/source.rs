@@ -1,9 +1,9 @@
 //! Makes the prompt of a turn.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use kugetsu_api::regular_file;
 use kugetsu_api::run_spec::IssueSpec;
 use kugetsu_git::worktree::StatusError;
 use thiserror::Error;
@@ -95,7 +95,7 @@ async fn issue_prompt(
     hand_over: bool,
 ) -> Result<String, PromptError> {
     let path = run.home.base_context();
-    let base = match fs::read_to_string(&path) {
+    let base = match regular_file::read_to_string(&path) {
         Ok(base) => base,
         Err(error) if error.kind() == io::ErrorKind::NotFound => issue::BASE_CONTEXT.to_owned(),
         Err(error) => return Err(PromptError::BaseContext { path, error }),

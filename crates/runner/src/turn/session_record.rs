@@ -4,10 +4,12 @@
 //! The running agent serves it, which costs nothing. Otherwise its program is started once more to export it. A record that
 //! cannot be read either way leaves the end of the turn unchecked, and such a turn is not finished.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
+
+use kugetsu_api::regular_file;
 
 use kugetsu_agent::{Launch, SessionExport, SessionId, Turn, read_live_record};
 use kugetsu_process::Tree;
@@ -128,14 +130,15 @@ async fn export(
     let directory = Directory::new(run, launch)?;
     let launch = AgentLaunch { directory: directory.path.clone(), ..launch.clone() };
     let mut spec = tree_spec(run, &launch, agent, command, agent_stderr(run)?, STDERR_MAX)?;
-    spec.stdout = Some(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?);
+    spec.stdout =
+        Some(regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &path)?);
     let mut tree = Tree::spawn(spec).await.map_err(LaunchError::from)?;
     drop(tree.stdin.take());
     let ended = interrupts.with_grace(timeout(TIME_LIMIT, tree.wait())).await;
     let stderr_tail = tree.stderr_tail();
     tree.end(GRACE).await;
     let status = ended.map_err(ExportError::Interrupted)?.map_err(|_| ExportError::Timeout)??;
-    let record = SessionExport::read(File::open(&path)?).map_err(|error| error.to_string());
+    let record = SessionExport::read(regular_file::open_to_read(&path)?).map_err(|error| error.to_string());
     // The file is removed with the run's directory at the latest.
     let _ = fs::remove_file(&path);
     match (status.success(), record) {
