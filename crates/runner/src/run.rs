@@ -93,7 +93,9 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     spool.sync();
     // Only now that the end is recorded: removing many files takes long, and a runner that is killed meanwhile must not
     // have its task tried again. The daemon removes what is left.
-    if let Err(error) = discard_temporary(&directory).await {
+    if !result.keeps_temporary
+        && let Err(error) = discard_temporary(&directory).await
+    {
         tracing::warn!(path = %directory.temporary().display(), %error, "could not remove the run's temporary directory");
     }
     if let Some(why) = spool.broken() {

@@ -108,13 +108,17 @@ pub(crate) struct RunResult {
     pub(crate) commits: u64,
     pub(crate) pushed: bool,
     pub(crate) usage: WireUsage,
+    /// Whether the run's temporary directory stays: work in it may not be rescued. The daemon looks again.
+    pub(crate) keeps_temporary: bool,
 }
 
 impl RunResult {
     /// The result of a run that changed nothing in the worktree.
     pub(crate) fn without_work(end: &End) -> Self {
         let (verdict, reason) = verdict(end, &Inspection::default(), &Push::None);
-        Self { verdict, reason, head: None, commits: 0, pushed: false, usage: WireUsage::default() }
+        let keeps_temporary = matches!(end, End::Superseded);
+        let usage = WireUsage::default();
+        Self { verdict, reason, head: None, commits: 0, pushed: false, usage, keeps_temporary }
     }
 
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {

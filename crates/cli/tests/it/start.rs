@@ -198,6 +198,33 @@ fn each_run_has_its_own_temporary_directory() {
 }
 
 #[test]
+fn work_in_the_temporary_directory_is_rescued_before_it_is_removed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let linked = "run git worktree add -q $TMPDIR/wt -b wtb && echo W > $TMPDIR/wt/w";
+    let clone = "run git init -q $TMPDIR/new && echo N > $TMPDIR/new/n";
+    let (run, code) = world.start(&repository, &script(&[linked, clone, "write a b", "commit c"]));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    let reason = run["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("rescued what the agent left in its temporary directory as refs/kugetsu/rescue/1/"),
+        "{reason}"
+    );
+    let directory = world.home.kugetsu().join("runs").join(run["run"].as_str().unwrap()).join("tmp");
+    eventually("the directory to be removed", || if directory.exists() { Err("there") } else { Ok(()) });
+    let back = world.home.path().join("back");
+    world.run(["rescue", "restore", "local/demo#1", "--to", back.to_str().unwrap()]);
+    let back = Repository::open(&back);
+    let names = back.git(["for-each-ref", "--format=%(refname)", "refs/kugetsu/inner"]);
+    let show = |name: &str, file: &str| {
+        let name = names.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{names}"));
+        back.git(["show", &format!("{name}:{file}")])
+    };
+    assert_eq!(show("/wt/", "w"), "W");
+    assert_eq!(show("TMPDIR/new/", "n"), "N");
+}
+
+#[test]
 fn uncommitted_files_block_the_task() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -15,10 +15,12 @@ use kugetsu_git::mirror::Mirror;
 use kugetsu_git::rescue::{self, SaveSpec};
 use kugetsu_git::worktree::Worktree;
 use kugetsu_git::worktree::lock::{ATTACHED, hold};
+use kugetsu_store::query::RunQuery;
 
 use super::session::delete_session;
 use crate::engine::Engine;
 use crate::repositories;
+use crate::runners::temporary;
 
 /// The reason of rescues that a removal saves.
 const REASON: &str = "the issue was destroyed";
@@ -58,6 +60,7 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(not_locked(&directory, &error)),
     };
+    remove_temporary_files(engine, issue, requested_at).await?;
     if is_gone(&directory)? && is_gone(&relay)? {
         // Nothing is left that could be lost, so a repository that is gone keeps nothing from being removed.
         if let Ok(mirror) = repositories::mirror(engine, issue).await {
@@ -83,6 +86,21 @@ pub(crate) async fn remove(engine: &Engine, issue: &Issue, requested_at: Timesta
     };
     gone.map_err(|error| Reason::new(&error, error.hint()))?;
     Ok(removed)
+}
+
+/// Removes the temporary directories of runs that are still there, because something in them could not be rescued: the files of
+/// linked worktrees need the worktree.
+async fn remove_temporary_files(engine: &Engine, issue: &Issue, requested_at: Timestamp) -> Result<(), Reason> {
+    let runs = engine.store().runs(RunQuery::new(issue.id)).await.map_err(|error| {
+        let hint = error.hint().map(str::to_owned);
+        Reason::new(&error, hint)
+    })?;
+    for run in runs {
+        if engine.home().run(run.id).temporary_here().symlink_metadata().is_ok() {
+            temporary::remove(engine, issue, run.id, requested_at).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The worktree may be in use.

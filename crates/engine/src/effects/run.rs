@@ -11,7 +11,6 @@
 
 use std::io;
 
-use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::record::Body;
 use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::issue::{Issue, Lease};
@@ -25,7 +24,7 @@ use super::outcome::Outcome;
 use crate::engine::Engine;
 use crate::runners::launch::{self, LaunchError};
 use crate::runners::lock::{self, Life};
-use crate::runners::{epilogue, last_words, watchdog};
+use crate::runners::{epilogue, last_words, temporary, watchdog};
 
 /// Losses in a row before the agent began that are no attempts: a runner that always dies must not be started for ever.
 const LOST_STARTS_MAX: usize = 10;
@@ -54,13 +53,13 @@ pub(crate) async fn execute(engine: &Engine, lease: Lease) -> Outcome {
         match close(engine, lease, end).await {
             Ok(None) => {}
             Ok(Some(lost)) => {
-                remove_temporary_files(engine, lease).await;
+                remove_temporary_files(engine, &issue, lease).await;
                 return Outcome::event(lease.issue, lost);
             }
             Err(error) => return Outcome::retry(error),
         }
     }
-    remove_temporary_files(engine, lease).await;
+    remove_temporary_files(engine, &issue, lease).await;
     Outcome::done()
 }
 
@@ -174,8 +173,8 @@ async fn loss(engine: &Engine, issue: &Issue, lease: Lease) -> Result<Loss, Stor
 }
 
 /// A runner removes them itself; one that was killed could not.
-async fn remove_temporary_files(engine: &Engine, lease: Lease) {
-    if let Err(error) = discard_temporary(&engine.home().run(lease.run)).await {
-        tracing::warn!(run = %lease.run, %error, "a run's temporary directory could not be removed");
+async fn remove_temporary_files(engine: &Engine, issue: &Issue, lease: Lease) {
+    if let Err(error) = temporary::remove(engine, issue, lease.run, engine.now()).await {
+        tracing::warn!(run = %lease.run, %error, "a run's temporary directory is kept");
     }
 }

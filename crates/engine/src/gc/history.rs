@@ -1,10 +1,13 @@
 //! Removes ended tasks with their events and the directories of their runs.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kugetsu_api::discard::discard_run;
+use kugetsu_api::home::RunHome;
 use kugetsu_api::problem::Problem;
+use kugetsu_git::rescue::holds_repositories;
 use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
@@ -64,7 +67,7 @@ async fn remove_expired_runs(engine: &Engine) -> Result<(u64, u64), StoreError> 
         let path = directory.path().to_owned();
         // One that cannot be measured is removed all the same.
         let measured = tokio::task::spawn_blocking(move || size(&path)).await.unwrap_or_default();
-        match discard_run(&directory).await {
+        match remove_unless_work(&directory).await {
             Ok(()) => {
                 removed.push(run);
                 bytes += measured;
@@ -79,4 +82,13 @@ async fn remove_expired_runs(engine: &Engine) -> Result<(u64, u64), StoreError> 
         engine.store().runs_removed(removed).await?;
     }
     Ok((count, bytes))
+}
+
+/// Removes the directory of a run. What a rescue of its temporary directory could not take is still there, and stays.
+async fn remove_unless_work(run: &RunHome) -> io::Result<()> {
+    if holds_repositories(&run.temporary()).await.map_err(io::Error::other)? {
+        let kept = "its temporary directory holds repositories that could not be rescued; move them out of it";
+        return Err(io::Error::other(kept));
+    }
+    discard_run(run).await
 }

@@ -9,8 +9,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::{RunHome, RunHomeError};
+use kugetsu_api::regular_file;
 use kugetsu_api::run_spec::{RunSecrets, RunSpec};
 use kugetsu_domain::git_variables::not_inherited;
 use kugetsu_domain::issue::{Issue, Lease};
@@ -21,6 +21,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::lock;
 use super::run_spec::{SpecError, run_spec};
+use super::temporary;
 use crate::engine::{Engine, StartRunner};
 
 /// Why a runner was not started.
@@ -75,7 +76,9 @@ pub(crate) async fn start(
     let (spec, secrets) = run_spec(engine, issue, lease).await?;
     let home = engine.home().run(lease.run);
     // Of a daemon that died between here and the start of the runner.
-    discard_temporary(&home).await?;
+    if let Err(error) = temporary::remove(engine, issue, lease.run, engine.now()).await {
+        return Err(LaunchError::Spec(error.in_one_line()));
+    }
     home.create(engine.settings().run.temp_dir.as_deref())?;
     write_spec(&spec, &home)?;
     let lock = lock::take(&home)?;
@@ -115,7 +118,7 @@ fn spawn(
     secrets: &RunSecrets,
 ) -> io::Result<Child> {
     let secrets = serde_json::to_vec(secrets)?;
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(run.runner_log())?;
+    let log = regular_file::open(OpenOptions::new().create(true).append(true).mode(0o600), &run.runner_log())?;
     let held: RawFd = lock.as_raw_fd();
     let mut command = Command::new(program);
     command
@@ -162,6 +165,7 @@ async fn send_secrets(mut stdin: ChildStdin, secrets: Vec<u8>) {
 /// the run again.
 fn write_spec(spec: &RunSpec, home: &RunHome) -> io::Result<()> {
     let text = serde_json::to_vec(spec)?;
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(home.spec())?;
+    let mut file =
+        regular_file::open(OpenOptions::new().create(true).truncate(true).write(true).mode(0o600), &home.spec())?;
     file.write_all(&text)
 }

@@ -6,4 +6,5 @@ pub mod launch;
 pub(crate) mod lock;
 pub mod report;
 mod run_spec;
+pub(crate) mod temporary;
 pub(crate) mod watchdog;

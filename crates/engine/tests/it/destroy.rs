@@ -226,6 +226,56 @@ async fn files_are_rescued_once_whichever_program_the_daemon_dies_at() {
     survives_a_death_at_every_step(&DestroyWithPrograms(Destroy::new().await)).await;
 }
 
+/// Leaves a file that is not committed in a linked worktree in the temporary directory of the issue's latest run.
+async fn leave_work_in_temporary_directory(world: &World, daemon: &Daemon, worktree: &Path) -> PathBuf {
+    let (run, _) = world.machine.started_runs().pop().unwrap();
+    let temporary = world.home.run(run).temporary();
+    daemon.no_effects(daemon.issue(1).await.id).await;
+    let linked = temporary.join("linked");
+    let add = ["worktree", "add", "--quiet", linked.to_str().unwrap(), "-b", "aside"];
+    Repository::open(worktree).git(add);
+    fs::write(linked.join("left.txt"), "left").unwrap();
+    temporary
+}
+
+#[tokio::test]
+async fn work_in_temporary_directories_is_rescued_before_they_are_removed() {
+    let destroy = Destroy::new().await;
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    let directory = world.home.files(&daemon.issue(1).await.worktree.unwrap().directory).0;
+    // Of a run that was killed: its daemon had not removed the directory yet.
+    let temporary = leave_work_in_temporary_directory(&world, &daemon, &directory).await;
+    destroy.play(&world, &daemon).await;
+    assert!(!temporary.exists());
+    let rescues = rescue::list(&mirror(&world).await, Some(1)).await.unwrap();
+    let back = world.home.path().join("back");
+    rescue::restore(&mirror(&world).await, &rescues[0].name, &back).await.unwrap();
+    let back = Repository::open(&back);
+    let name = back.git(["for-each-ref", "--format=%(refname)", "refs/kugetsu/inner"]);
+    assert_eq!(back.git(["show", &format!("{name}:left.txt")]), "left");
+}
+
+#[tokio::test]
+async fn work_that_cannot_be_rescued_keeps_its_temporary_directory() {
+    let destroy = Destroy::new().await;
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    let issue = daemon.issue(1).await;
+    let directory = world.home.files(&issue.worktree.unwrap().directory).0;
+    let temporary = leave_work_in_temporary_directory(&world, &daemon, &directory).await;
+    let elsewhere = Repository::with_commit();
+    elsewhere.git(["worktree", "add", "--quiet", temporary.join("elsewhere").to_str().unwrap()]);
+    daemon.engine.apply(issue.id, Event::DestroyRequested).await.unwrap();
+    let reason = async || {
+        let events = daemon.store.events_after(Some(issue.id), 0, 100).await.unwrap();
+        events.into_iter().find(|event| event.kind == "destroy_failed").map(|event| event.data.to_string())
+    };
+    let reason = daemon.until("the failure", reason).await;
+    assert!(reason.contains("is kept") && reason.contains("TMPDIR/elsewhere"), "{reason}");
+    assert!(temporary.join("linked/left.txt").exists() && directory.exists());
+}
+
 #[tokio::test]
 async fn a_worktree_whose_lock_cannot_be_tried_is_not_removed() {
     let destroy = Destroy::new().await;

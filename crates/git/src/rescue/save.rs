@@ -99,7 +99,7 @@ pub async fn save_temporary(
     save_scope(mirror, worktree, spec, Scope::IfTemporary(directory)).await
 }
 
-/// What is saved.
+/// The parts of an issue's work that are saved.
 #[derive(Clone, Copy, Debug)]
 enum Scope<'d> {
     Worktree,

@@ -228,9 +228,8 @@ async fn import_files(
     let mut its_note = Note::default();
     let (tree, large) = write_tree(&quarantine, dir, &changes, max_file, &mut its_note).await?;
     note.unsaved.extend(its_note.unsaved.iter().map(|file| format!("in the repository {shown}: {file}")));
-    note.unsaved.extend(
-        large.iter().map(|file| format!("in the repository {shown}: {} (it is too large)", printable(file))),
-    );
+    note.unsaved
+        .extend(large.iter().map(|file| format!("in the repository {shown}: {} (it is too large)", printable(file))));
     let parents: Vec<Oid> = staged.into_iter().collect();
     let text = format!("The files of the repository {shown}.\n");
     let commit = commit_fixed(&quarantine, &tree, &parents, &text).await?;

@@ -25,7 +25,7 @@ mod repository_kinds;
 mod rescue;
 mod restore;
 mod special_files;
-mod temporary;
 mod status;
 mod support;
+mod temporary;
 mod unreadable;

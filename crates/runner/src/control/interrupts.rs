@@ -10,11 +10,13 @@ use super::clocks::{Clocks, Expired};
 use super::reporter::Control;
 use crate::records::spool::Spool;
 
-/// How long the host may still inspect and rescue the work of a run that was canceled: the user waits. What is not rescued
-/// then stays in the worktree.
+/// How long the host may still inspect the work of a run that was canceled: the user waits.
 const CANCEL_GRACE: Duration = Duration::from_secs(8);
-/// The same for a run that reached its limit. Shorter than the grace of the daemon's watchdog, which kills the runner.
-const LIMIT_GRACE: Duration = Duration::from_secs(45);
+/// The same for a run that reached its limit. With [`RESCUE_GRACE`] shorter than the grace of the daemon's watchdog, which kills
+/// the runner.
+const LIMIT_GRACE: Duration = Duration::from_secs(30);
+/// How long the rescue may take, whatever the rest took. What is not rescued then stays in the worktree.
+const RESCUE_GRACE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(crate) struct Interrupts {
@@ -87,6 +89,28 @@ impl Interrupts {
         &mut self,
         work: impl Future<Output = Output>,
     ) -> Result<Output, Interruption> {
+        let (mut canceled, mut expired) = (self.canceled_until, self.expired_until);
+        let result = self.until(work, &mut canceled, &mut expired, [CANCEL_GRACE, LIMIT_GRACE]).await;
+        (self.canceled_until, self.expired_until) = (canceled, expired);
+        result
+    }
+
+    /// Like [`with_grace`](Self::with_grace), with another time: what came before has not used it up.
+    pub(crate) async fn with_rescue_grace<Output>(
+        &mut self,
+        work: impl Future<Output = Output>,
+    ) -> Result<Output, Interruption> {
+        self.until(work, &mut None, &mut None, [RESCUE_GRACE; 2]).await
+    }
+
+    /// Runs `work`, once the run is interrupted only until these times, which are set then if they are not.
+    async fn until<Output>(
+        &mut self,
+        work: impl Future<Output = Output>,
+        canceled_until: &mut Option<Instant>,
+        expired_until: &mut Option<Instant>,
+        [of_cancel, of_limit]: [Duration; 2],
+    ) -> Result<Output, Interruption> {
         let mut work = pin!(work);
         let mut interruption = tokio::select! {
             biased;
@@ -96,9 +120,9 @@ impl Interrupts {
         loop {
             let until = match interruption {
                 Interruption::Superseded => return Err(interruption),
-                Interruption::Canceled => *self.canceled_until.get_or_insert_with(|| Instant::now() + CANCEL_GRACE),
+                Interruption::Canceled => *canceled_until.get_or_insert_with(|| Instant::now() + of_cancel),
                 Interruption::Expired(_) | Interruption::RecordsBroken(_) => {
-                    *self.expired_until.get_or_insert_with(|| Instant::now() + LIMIT_GRACE)
+                    *expired_until.get_or_insert_with(|| Instant::now() + of_limit)
                 }
             };
             tokio::select! {
@@ -150,6 +174,14 @@ mod tests {
         assert_eq!(interrupts.with_grace(async { 1 }).await, Ok(1), "what takes no time is still done");
         assert_eq!(interrupts.with_grace(pending::<()>()).await, Err(Interruption::Canceled));
         assert_eq!(began.elapsed(), CANCEL_GRACE);
+        let rescue = tokio::time::sleep(RESCUE_GRACE / 2);
+        assert_eq!(
+            interrupts.with_rescue_grace(rescue).await,
+            Ok(()),
+            "what came before has not used up the rescue's time"
+        );
+        assert_eq!(interrupts.with_rescue_grace(pending::<()>()).await, Err(Interruption::Canceled));
+        assert_eq!(began.elapsed(), CANCEL_GRACE + RESCUE_GRACE * 3 / 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,11 +85,18 @@ pub(crate) async fn finish(
     if push_expired {
         reason = reason.hint(format!("push it without running the agent again: `kugetsu push {}`", run.spec.reference));
     }
-    if verdict != Verdict::Done
-        && !matches!(end, End::Superseded)
-        && let Some(problem) = save(&spool.mask(&reason.text), files, issue, spool, interrupts).await
-    {
-        reason = reason.map_text(|text| format!("{text}; {problem}"));
+    let scope = match verdict {
+        Verdict::Done => Some(Scope::Temporary),
+        _ if matches!(end, End::Superseded) => None,
+        _ => Some(Scope::All),
+    };
+    let mut keeps_temporary = true;
+    if let Some(scope) = scope {
+        let rescued = save(scope, &spool.mask(&reason.text), files, issue, run, interrupts).await;
+        keeps_temporary = rescued.keeps_temporary;
+        if let Some(note) = rescued.note {
+            reason = reason.map_text(|text| format!("{text}; {note}"));
+        }
     }
     if verdict == Verdict::Done
         && let Ok(Inspected { status, .. }) = &result
@@ -103,7 +110,8 @@ pub(crate) async fn finish(
         (_, Some(head)) => interrupts.with_grace(is_on_server(head, files)).await.unwrap_or(false),
         (_, None) => false,
     };
-    RunResult { verdict, reason, head, commits: inspection.commits, pushed, usage: Usage::default() }
+    let (commits, usage) = (inspection.commits, Usage::default());
+    RunResult { verdict, reason, head, commits, pushed, usage, keeps_temporary }
 }
 
 /// Whether the issue's branch at the server has this commit, as of the last update of the mirror.
@@ -195,32 +203,71 @@ fn head_to_push<'s>(status: &'s WorktreeStatus, files: &Files) -> Option<&'s Oid
     (files.base.as_ref() != Some(head) && !is_merged).then_some(head)
 }
 
-/// Rescues the worktree's state. Returns what to add to the run's reason if some of it could not be rescued.
+/// The work that is rescued at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Work in the temporary directory, which is removed with the run. The worktree stays.
+    Temporary,
+}
+
+struct Rescued {
+    /// A clause to add to the run's reason.
+    note: Option<String>,
+    /// Whether the temporary directory may hold work that is not rescued.
+    keeps_temporary: bool,
+}
+
+/// Rescues the worktree's state, and work in the run's temporary directory.
 async fn save(
+    scope: Scope,
     reason: &str,
     files: &Files,
     issue: &IssueSpec,
-    spool: &Spool,
+    run: &RunContext,
     interrupts: &mut Interrupts,
-) -> Option<String> {
+) -> Rescued {
+    let spool = &run.spool;
+    let temporary = run.directory.temporary();
+    let is_done = scope == Scope::Temporary;
     let spec = SaveSpec {
         issue_number: issue.number,
-        reason: reason.to_owned(),
+        reason: match scope {
+            Scope::All => reason.to_owned(),
+            Scope::Temporary => "the run's temporary directory was removed".to_owned(),
+        },
         at: rescue_time::format(Timestamp::now()),
         max_file: issue.rescue_max_file,
     };
-    let saved = interrupts.with_grace(rescue::save(&files.mirror, &files.worktree, spec)).await;
+    let saving = async {
+        match scope {
+            Scope::All => rescue::save_with_temporary(&files.mirror, &files.worktree, &temporary, spec).await,
+            Scope::Temporary if !rescue::holds_repositories(&temporary).await? => Ok(None),
+            Scope::Temporary => rescue::save_temporary(&files.mirror, &files.worktree, &temporary, spec).await,
+        }
+    };
+    let saved = interrupts.with_rescue_grace(saving).await;
+    let directory = if is_done { temporary.display() } else { files.worktree.dir().display() };
+    let kept = |note: String| Rescued { note: Some(note), keeps_temporary: true };
     match saved {
-        Err(Interruption::Superseded) | Ok(Ok(None)) => None,
-        Err(_) => Some(format!("there was no time to rescue it: it is still in {}", files.worktree.dir().display())),
+        Err(Interruption::Superseded) => Rescued { note: None, keeps_temporary: true },
+        Ok(Ok(None)) => Rescued { note: None, keeps_temporary: false },
+        Err(_) => kept(format!("there was no time to rescue it: it is still in {directory}")),
         Ok(Ok(Some(saved))) => {
-            spool.notice(format!("rescued the worktree as {} ({})", saved.name, counted(saved.files as u64, "file")));
-            (!saved.unsaved.is_empty()).then(|| format!("not rescued: {}", saved.unsaved.join(", ")))
+            let (subject, files) = match is_done {
+                true => ("what the agent left in its temporary directory", String::new()),
+                false => ("the worktree", format!(" ({})", counted(saved.files as u64, "file"))),
+            };
+            let rescued = format!("rescued {subject} as {}", saved.name);
+            spool.notice(format!("{rescued}{files}"));
+            match saved.unsaved.is_empty() {
+                true => Rescued { note: is_done.then_some(rescued), keeps_temporary: false },
+                false => kept(format!("not rescued: {}", saved.unsaved.join(", "))),
+            }
         }
         Ok(Err(error)) => {
-            let directory = files.worktree.dir().display();
-            spool.notice(format!("could not rescue the worktree: {error}; its files are still in {directory}"));
-            Some(format!("its files are still in {directory}, but could not be rescued: {error}"))
+            spool.notice(format!("could not rescue the work: {error}; its files are still in {directory}"));
+            kept(format!("its files are still in {directory}, but could not be rescued: {error}"))
         }
     }
 }
