@@ -15,6 +15,8 @@ use crate::atomic_file::write_atomic;
 use crate::home::Home;
 use crate::regular_file;
 
+/// The beginning of the markers of git processes.
+const GIT: &str = "git-";
 /// Longest file that is read, in bytes.
 const LENGTH_MAX: u64 = 64 * 1024;
 
@@ -48,6 +50,17 @@ impl Location {
     /// Whether the directory is at a path.
     pub fn is_at(&self, path: &Path) -> bool {
         Self::of(&Home::new(path.to_owned())).is_ok_and(|there| there.is_same_directory(self))
+    }
+
+    /// The value of the marker of git processes that a run's runner starts. They are not the agent's, and what a hook of a local
+    /// repository starts is not either: it may be meant to outlive a run that is not lost.
+    pub fn git_marker(&self, run: &str) -> String {
+        format!("{GIT}{run}{}", self.suffix())
+    }
+
+    /// Whether a marker is that of git processes.
+    pub fn is_git_marker(marker: &str) -> bool {
+        marker.starts_with(GIT)
     }
 
     /// The end of the markers of all processes of this home.

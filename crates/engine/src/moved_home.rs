@@ -109,11 +109,14 @@ pub async fn settle(engine: &Engine) -> Result<(), MovedHomeError> {
 /// A process that carries a marker of a home, and its value.
 type Marked = (Pid, OsString);
 
-/// Returns the processes of a home's runs; `None` if processes cannot be listed.
+/// Returns the processes of a home's agents; `None` if processes cannot be listed.
 async fn processes_of(home: &Location) -> Option<Vec<Marked>> {
     let suffix = home.suffix();
     let mut marked = leftover_processes(MARKER).await.ok()?;
-    marked.retain(|(_, value)| value.to_string_lossy().ends_with(&suffix));
+    marked.retain(|(_, value)| {
+        let value = value.to_string_lossy();
+        value.ends_with(&suffix) && !Location::is_git_marker(&value)
+    });
     Some(marked)
 }
 
@@ -285,6 +288,14 @@ pub enum MarkerError {
 /// The home cannot be read, or the name cannot be part of a marker.
 pub fn marker(home: &Home, name: &str) -> Result<Marker, MarkerError> {
     Ok(Marker::new(format!("{name}{}", Location::of(home)?.suffix()))?)
+}
+
+/// The marker of the git processes that a run's runner starts.
+///
+/// # Errors
+/// As for [`marker`].
+pub(crate) fn git_marker(home: &Home, run: RunId) -> Result<Marker, MarkerError> {
+    Ok(Marker::new(Location::of(home)?.git_marker(&run.to_string()))?)
 }
 
 /// The run of a marker's value, if it is one of this home's.

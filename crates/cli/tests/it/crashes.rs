@@ -92,6 +92,36 @@ fn task_of_a_killed_runner_is_retried_in_the_same_session() {
 }
 
 #[test]
+fn push_of_a_killed_runner_ends_with_the_hooks_that_it_started() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let pids = world.home.user().join("hook-pids");
+    let hook = repository.path().join(".git/hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    let child = world.home.user().join("hook-child");
+    let script_of = |first: &str| format!("#!/bin/sh\n{first}echo $$ >> '{}'\nexec sleep 300\n", pids.display());
+    std::fs::write(&child, script_of("")).unwrap();
+    // A child in a session of its own is in no group of git's.
+    std::fs::write(&hook, script_of(&format!("setsid sh '{}' > /dev/null 2>&1 &\n", child.display()))).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let reference = world.queue(&repository, &script(&["write a.txt a", "commit a"]));
+    let started: Vec<i32> = eventually("the hook and its child", || {
+        let text = std::fs::read_to_string(&pids).unwrap_or_default();
+        let pids: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if pids.len() == 2 { Ok(pids) } else { Err(text) }
+    });
+    std::fs::remove_file(&hook).unwrap();
+    kill(world.processes(" runner ")[0]);
+    eventually("the end of the push", || {
+        let alive = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        let left: Vec<&i32> = started.iter().filter(|pid| alive(pid)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    let run = world.await_state(&reference, "done");
+    assert_eq!(run["pushed"], true, "{run}");
+}
+
+#[test]
 fn killing_daemon_and_runner_together_loses_nothing() {
     let world = World::new();
     let repository = world.repository("demo");

@@ -11,7 +11,7 @@ use kugetsu_store::error::StoreError;
 
 use super::report;
 use crate::engine::Engine;
-use crate::moved_home::marker;
+use crate::moved_home::{git_marker, marker};
 
 /// Bytes of a run's records that are read at once.
 const CHUNK: usize = 1024 * 1024;
@@ -66,20 +66,23 @@ fn read_lines(path: &Path, from: u64) -> io::Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// Ends every process that carries the run's marker.
+/// Ends every process that carries the run's marker, and the git processes of its runner. Git runs in sessions of its own, so
+/// that a push into a local repository, with the receiving side and its hooks, outlives a runner that is killed.
 ///
 /// # Errors
 /// A message for the user: which processes are left, or why that is not known.
 pub(crate) async fn end_processes(home: &Home, run: RunId) -> Result<(), String> {
-    let marker = marker(home, &run.to_string()).map_err(|error| error.to_string())?;
-    match kugetsu_process::sweep(&marker).await {
-        Ok(swept) if swept.survivors.is_empty() => {
-            tracing::info!(%run, ?swept, "the lost run's processes are ended");
-            Ok(())
+    for marker in [marker(home, &run.to_string()), git_marker(home, run)] {
+        let marker = marker.map_err(|error| error.to_string())?;
+        match kugetsu_process::sweep(&marker).await {
+            Ok(swept) if swept.survivors.is_empty() => {
+                tracing::info!(%run, ?swept, "the lost run's processes are ended");
+            }
+            Ok(swept) => return Err(format!("these of its processes could not be ended: {:?}", swept.survivors)),
+            Err(error) => return Err(format!("its processes could not all be ended: {error}")),
         }
-        Ok(swept) => Err(format!("these of its processes could not be ended: {:?}", swept.survivors)),
-        Err(error) => Err(format!("its processes could not all be ended: {error}")),
     }
+    Ok(())
 }
 
 /// Returns the last thing that the runner itself printed: of a panic its location and message.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kugetsu_agent::environment::Variable;
+use kugetsu_api::location::Location;
 use kugetsu_api::record::Body;
 use kugetsu_api::run_spec::{CloneSource, IssueSpec};
 use kugetsu_domain::rescue_time;
@@ -15,6 +16,7 @@ use kugetsu_git::names::{BranchName, InvalidBranchName, InvalidOid, Oid};
 use kugetsu_git::rescue::{self, Rescue, RescueError, SaveSpec};
 use kugetsu_git::worktree::lock::hold;
 use kugetsu_git::worktree::{Damage, Operation, StatusError, Worktree, WorktreeError, WorktreeSpec};
+use kugetsu_process::MARKER;
 use secrecy::ExposeSecret;
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
@@ -217,7 +219,11 @@ impl<'a> Preparation<'a> {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self, FilesError> {
         let RunContext { home, spool, .. } = run;
-        let git = with_token(Git::find_with(lfs_variables(&run.variables)).await?, issue, run);
+        let mut variables = lfs_variables(&run.variables);
+        let location = Location::of(home);
+        let location = location.map_err(|source| FileError { action: "read", path: home.path().to_owned(), source })?;
+        variables.push((MARKER.into(), location.git_marker(&run.spec.run).into()));
+        let git = with_token(Git::find_with(variables).await?, issue, run);
         spool.step("preparing the repository");
         let path = home.mirrors().join(&issue.mirror);
         let mirror = Mirror::open_or_create(&git, &path, &source(&issue.source), progress).await;
