@@ -101,7 +101,7 @@ fn push_of_a_killed_runner_ends_with_the_hooks_that_it_started() {
     let child = world.home.user().join("hook-child");
     let script_of = |first: &str| format!("#!/bin/sh\n{first}echo $$ >> '{}'\nexec sleep 300\n", pids.display());
     std::fs::write(&child, script_of("")).unwrap();
-    // A child in a session of its own is in no group of git's.
+    // A child in a new session is in no group of git's.
     std::fs::write(&hook, script_of(&format!("setsid sh '{}' > /dev/null 2>&1 &\n", child.display()))).unwrap();
     std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let reference = world.queue(&repository, &script(&["write a.txt a", "commit a"]));

@@ -66,7 +66,7 @@ fn read_lines(path: &Path, from: u64) -> io::Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// Ends every process that carries the run's marker, and the git processes of its runner. Git runs in sessions of its own, so
+/// Ends every process that carries the run's marker, and the git processes of its runner. Git runs in new sessions, so
 /// that a push into a local repository, with the receiving side and its hooks, outlives a runner that is killed.
 ///
 /// # Errors

@@ -26,6 +26,9 @@ use crate::worktree::checkout;
 /// The refs of the relay in a restored repository. Users know the name from the time when relays were called gates.
 const RESTORED_RELAY: &[u8] = b"refs/kugetsu/gate/";
 
+/// The refs of commits in a restored repository that no valid ref named, or only a linked worktree.
+const RESTORED_OTHERS: &[u8] = b"refs/kugetsu/other/";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     pub dir: PathBuf,
@@ -38,7 +41,7 @@ pub struct Restored {
 /// Makes `to`, a new or an empty directory, a repository that borrows nothing. Its `origin` is the real server. HEAD, the
 /// branches and the index are as they were, uncommitted changes are uncommitted again, and untracked files are untracked.
 /// Commits that were pushed to the relay only are below `refs/kugetsu/gate`, and those of nested repositories below
-/// `refs/kugetsu/inner/<path>`, with a notice. If it fails, nothing is left behind.
+/// `refs/kugetsu/inner/<path>`, and those that only a damaged or invalid ref named below `refs/kugetsu/other`, with a notice. If it fails, nothing is left behind.
 pub async fn restore(mirror: &Mirror, name: &str, to: &Path) -> Result<Restored, RescueError> {
     let (rescue, note) = find(mirror, name).await?;
     let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
@@ -120,6 +123,9 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
         notices.extend(state.restore_files(mirror, &git_dir, note).await?);
     }
     notices.extend(nested::notices(&note.nested));
+    notices.extend(without_ref(note).map(|(name, restored, _)| {
+        format!("{} is not restored; its commit is {}", printable(name), printable(&restored))
+    }));
     notices.extend(note.notices.iter().cloned());
     notices.extend(note.unsaved.iter().map(|unsaved| format!("could not be saved: {unsaved}")));
     Ok(notices)
@@ -154,9 +160,21 @@ async fn refs(mirror: &Mirror, rescue: &Rescue, note: &Note) -> Result<Vec<u8>, 
         let rest = name.strip_prefix(b"refs/").unwrap_or(name);
         refs.insert([RESTORED_RELAY, rest].concat(), oid.clone());
     }
+    for (_, name, oid) in without_ref(note) {
+        refs.insert(name, oid.clone());
+    }
     refs.extend(note.nested.iter().map(|head| (restored_ref(head), head.commit.clone())));
     refs.insert(rescue.name.clone().into_bytes(), rescue.commit.clone());
     Ok(format_packed_refs(refs.iter().map(|(name, oid)| (name.as_slice(), oid))))
+}
+
+/// The commits that no ref and no file that is restored names, by what named them, with the refs for them.
+fn without_ref(note: &Note) -> impl Iterator<Item = (&[u8], Vec<u8>, &Oid)> {
+    let is_one = |name: &[u8]| {
+        [b"refs/".as_slice(), b"logs/", b"relay/", b"worktrees/"].iter().any(|below| name.starts_with(below))
+    };
+    let others = note.others.iter().filter(move |(name, _)| is_one(name));
+    others.map(|(name, oid)| (name.as_slice(), [RESTORED_OTHERS, oid.as_str().as_bytes()].concat(), oid))
 }
 
 /// Begins a git command in the new repository. It is the host's own, so git may run there.

@@ -109,8 +109,8 @@ async fn unnamed_commits(
     safe: &[Oid],
 ) -> Result<Vec<String>, GitError> {
     let named: BTreeSet<&Oid> = heads.own.refs.values().chain(heads.own.head_commit()).collect();
-    let mut others: Vec<_> = heads.own.others.iter().filter(|(_, oid)| !named.contains(oid)).collect();
-    others.dedup_by_key(|(_, oid)| oid);
+    let mut others: Vec<_> = heads.others().filter(|(_, oid)| !named.contains(oid)).collect();
+    others.dedup_by(|(_, a), (_, b)| a == b);
     let oids: Vec<&Oid> = others.iter().map(|(_, oid)| oid).collect();
     let kinds = heads.quarantine.kinds(&oids).await?;
     let mut excluded = safe.to_vec();
@@ -120,9 +120,9 @@ async fn unnamed_commits(
     for ((name, oid), kind) in others.into_iter().zip(kinds) {
         // A tree that git made of a merge is in the files. A missing object is lost already.
         if kind == Some(Kind::Commit)
-            && !unsafe_commits(mirror, &heads.quarantine, oid, &excluded, branch).await?.is_empty()
+            && !unsafe_commits(mirror, &heads.quarantine, &oid, &excluded, branch).await?.is_empty()
         {
-            at_risk.push(format!("{}: {}", printable(name), oid.short()));
+            at_risk.push(format!("{}: {}", printable(&name), oid.short()));
         }
     }
     Ok(at_risk)

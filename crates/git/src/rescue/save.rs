@@ -7,7 +7,7 @@
 //! commit of the staged files, the tips of branches and stashes, and commits of nested repositories. Its message
 //! ([`Note`]) says which parent is which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::command::answer::is_damage;
@@ -286,12 +286,11 @@ async fn save_snapshot(
 /// pseudo refs and of stashes, without refs that the mirror has from the server anyway.
 async fn collect_heads(mirror: &Mirror, heads: &Heads, note: &mut Note) -> Result<Tips, RescueError> {
     let is_remote = |name: &[u8]| name.starts_with(b"refs/remotes/");
-    let mut own: Vec<(Vec<u8>, Oid)> = Vec::new();
-    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| !is_remote(name)) {
-        if !(name.starts_with(b"refs/tags/") && heads.known.binary_search(oid).is_ok()) {
-            own.push((name.clone(), oid.clone()));
-        }
-    }
+    // A restore gives back the server's tags without the rescue. The agent's own may name commits that the server has.
+    let tags: BTreeMap<Vec<u8>, Oid> = mirror.refs(&["refs/tags"]).await?.into_iter().collect();
+    let is_lost = |(name, oid): &(&Vec<u8>, &Oid)| !is_remote(name) && tags.get(*name) != Some(*oid);
+    let own: Vec<_> = heads.own.refs.iter().filter(is_lost).map(|(name, oid)| (name.clone(), oid.clone())).collect();
+    let others: Vec<(Vec<u8>, Oid)> = heads.others().collect();
     let mut relay = Vec::new();
     for (name, oid) in &heads.relay.refs {
         let is_known = heads.own.refs.get(name) == Some(oid) || heads.known.binary_search(oid).is_ok();
@@ -299,7 +298,7 @@ async fn collect_heads(mirror: &Mirror, heads: &Heads, note: &mut Note) -> Resul
             relay.push((name.clone(), oid.clone()));
         }
     }
-    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).chain(&heads.own.others).map(|(_, oid)| oid).collect();
+    let mut all: BTreeSet<&Oid> = own.iter().chain(&relay).chain(&others).map(|(_, oid)| oid).collect();
     all.extend(heads.own.head_commit());
 
     // One git process for all heads; only if one is damaged, each is checked alone.
@@ -341,7 +340,7 @@ async fn collect_heads(mirror: &Mirror, heads: &Heads, note: &mut Note) -> Resul
     let lists = [
         (&own, &mut note.refs, ""),
         (&relay, &mut note.relay_refs, "in the relay repository "),
-        (&heads.own.others, &mut note.others, ""),
+        (&others, &mut note.others, ""),
     ];
     for (from, to, prefix) in lists {
         for (name, oid) in from {

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::files::access::{
-    FileError, canonical_if_there, is_dir_there, is_real_dir, read_dir_if_there, read_if_there,
+    FileError, canonical_if_there, is_dir_there, is_real_dir, join_bytes, read_dir_if_there, read_if_there,
 };
 use crate::names::{Oid, is_ref_name};
 use crate::printable::printable;
-use crate::untrusted::state_files::read_state_files;
+use crate::untrusted::state_files::{last_logged, read_state_files};
 
 /// Maximum number of refs read. No repository that people work in has this many.
 const REFS_MAX: usize = 200_000;
@@ -41,7 +41,8 @@ pub(crate) struct UntrustedRepo {
     /// Without symbolic refs.
     pub(crate) refs: BTreeMap<Vec<u8>, Oid>,
     /// Objects that no ref names and that git keeps all the same, by what names them: pseudo refs such as `ORIG_HEAD`, the
-    /// files of an unfinished operation, older stashes (`stash@{1}`), and the same of linked worktrees.
+    /// files of an unfinished operation, older stashes (`stash@{1}`), and the same of linked worktrees. Also what files below
+    /// `refs` name that git takes for no ref, and the last entries in the logs of damaged refs (`logs/HEAD`).
     pub(crate) others: Vec<(Vec<u8>, Oid)>,
     /// Files that are there but could not be read, with the reason, escaped.
     pub(crate) unreadable: Vec<String>,
@@ -73,12 +74,13 @@ impl UntrustedRepo {
             return repo;
         }
         match read_head(&git_dir.join("HEAD")) {
-            Ok(head) => repo.head = head,
+            Ok(Some(head)) => repo.head = Some(head),
+            Ok(None) => repo.add_logged(git_dir, b"HEAD"),
             Err(error) => repo.report(&error),
         }
         repo.read_packed_refs_of(git_dir);
         // After the packed refs, since a loose ref overrides a packed one.
-        repo.add_loose_refs(&git_dir.join("refs"), b"refs", 0);
+        repo.add_loose_refs(git_dir, b"refs", 0);
         let stashes = stashes(git_dir);
         match stashes {
             Ok(stashes) => repo.others.extend(stashes),
@@ -112,16 +114,36 @@ impl UntrustedRepo {
             let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };
             let (oid, name) = line.split_at(space);
             let name = name.get(1..).unwrap_or_default();
-            if let Some(oid) = Oid::from_bytes(oid)
-                && is_ref_name(name)
-                && self.refs.len() < REFS_MAX
-            {
-                self.refs.insert(name.to_vec(), oid);
+            if let Some(oid) = Oid::from_bytes(oid) {
+                self.add(name.to_vec(), oid);
             }
         }
     }
 
-    fn add_loose_refs(&mut self, dir: &Path, prefix: &[u8], depth: usize) {
+    /// Adds a ref. If git refuses its name, such as one with a line break or the end `.lock`, it may still be all that names a
+    /// commit.
+    fn add(&mut self, name: Vec<u8>, oid: Oid) {
+        if self.refs.len() + self.others.len() >= REFS_MAX {
+            return;
+        }
+        if is_ref_name(&name) {
+            self.refs.insert(name, oid);
+        } else {
+            self.others.push((name, oid));
+        }
+    }
+
+    /// Adds the commit that the log of a damaged HEAD or ref names last.
+    fn add_logged(&mut self, git_dir: &Path, name: &[u8]) {
+        let name = [b"logs/", name].concat();
+        match last_logged(&join_bytes(git_dir, &name)) {
+            Ok(logged) => self.others.extend(logged.map(|oid| (name, oid))),
+            Err(error) => self.report(&error),
+        }
+    }
+
+    fn add_loose_refs(&mut self, git_dir: &Path, prefix: &[u8], depth: usize) {
+        let dir = &join_bytes(git_dir, prefix);
         if depth > DEPTH_MAX {
             return self.unreadable.push(format!("{} has too many levels of directories", printable_path(dir)));
         }
@@ -134,17 +156,17 @@ impl UntrustedRepo {
             name.push(b'/');
             name.extend_from_slice(path.file_name().unwrap_or_default().as_encoded_bytes());
             if is_real_dir(&path) {
-                self.add_loose_refs(&path, &name, depth + 1);
-            } else if is_ref_name(&name) {
-                match read_if_there(&path, REF_MAX) {
-                    Ok(text) => {
-                        let oid = text.and_then(|text| Oid::from_bytes(&text));
-                        if let Some(oid) = oid.filter(|_| self.refs.len() < REFS_MAX) {
-                            self.refs.insert(name, oid);
-                        }
-                    }
-                    Err(error) => self.report(&error),
-                }
+                self.add_loose_refs(git_dir, &name, depth + 1);
+                continue;
+            }
+            match read_if_there(&path, REF_MAX) {
+                Ok(Some(text)) if text.starts_with(b"ref:") => {}
+                Ok(Some(text)) => match Oid::from_bytes(&text) {
+                    Some(oid) => self.add(name, oid),
+                    None => self.add_logged(git_dir, &name),
+                },
+                Ok(None) => {}
+                Err(error) => self.report(&error),
             }
         }
     }

@@ -30,6 +30,7 @@ pub(super) fn read_state_files(git_dir: &Path, unreadable: &mut Vec<String>) -> 
                 collect(&dir, &prefix, &mut found).unwrap_or_else(&mut report);
                 // Its HEAD may be detached. Its few refs are those of a bisect, and `refs/worktree`.
                 add(&dir.join("HEAD"), [prefix.as_slice(), b"HEAD"].concat(), &mut found).unwrap_or_else(&mut report);
+                add_logged(&dir, &prefix, &mut found).unwrap_or_else(&mut report);
                 add_tree(&dir.join("refs"), &[prefix.as_slice(), b"refs"].concat(), 0, &mut found)
                     .unwrap_or_else(&mut report);
             }
@@ -60,6 +61,24 @@ fn collect(git_dir: &Path, prefix: &[u8], found: &mut Vec<(Vec<u8>, Oid)>) -> Re
         }
     }
     Ok(())
+}
+
+/// Adds the commit that a linked worktree's HEAD was at last, if the file is damaged.
+fn add_logged(dir: &Path, prefix: &[u8], found: &mut Vec<(Vec<u8>, Oid)>) -> Result<(), FileError> {
+    let head = read_if_there(&dir.join("HEAD"), FILE_MAX)?.unwrap_or_default();
+    if !head.starts_with(b"ref:") && Oid::from_bytes(&head).is_none() {
+        let logged = last_logged(&dir.join("logs/HEAD"))?;
+        found.extend(logged.map(|oid| ([prefix, b"logs/HEAD"].concat(), oid)));
+    }
+    Ok(())
+}
+
+/// The object that the log of a ref names last. Lines that a crash cut off are skipped.
+pub(super) fn last_logged(log: &Path) -> Result<Option<Oid>, FileError> {
+    let text = read_if_there(log, FILE_MAX)?.unwrap_or_default();
+    // A line is `<old> <new> <who> ...`.
+    let new = |line: &[u8]| Oid::from_bytes(line.split(|byte| *byte == b' ').nth(1)?);
+    Ok(text.rsplit(|byte| *byte == b'\n').find_map(new))
 }
 
 /// Reads the refs of a linked worktree.

@@ -32,6 +32,12 @@ impl Heads {
         Ok(Self { own, relay: relay_refs, quarantine, known })
     }
 
+    /// The objects that no ref of the worktree or its relay names and that something else names.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (Vec<u8>, Oid)> {
+        let relay = self.relay.others.iter().map(|(name, oid)| ([b"relay/", name.as_slice()].concat(), oid.clone()));
+        self.own.others.iter().cloned().chain(relay)
+    }
+
     /// As [`read`](Self::read), but what is there and cannot be read is an error.
     pub(crate) async fn read_all(worktree: &Worktree) -> Result<Self, StatusError> {
         let heads = Self::read(worktree).await?;

@@ -21,6 +21,14 @@ use crate::worktree::ownership::accepted;
 /// Maximum size of the list of accepted work in bytes.
 const ACCEPTED_MAX: u64 = 1024 * 1024;
 
+/// Refs that are listed under names of their own.
+const SEPARATE: [&[u8]; 4] = [b"refs/heads/", b"refs/tags/", b"refs/remotes/", b"refs/stash"];
+/// Refs that git's commands make for themselves: of rewritten branches, a bisect, a rebase, and prefetched branches.
+const BOOKKEEPING: [&[u8]; 5] =
+    [b"refs/original/", b"refs/bisect/", b"refs/rewritten/", b"refs/worktree/", b"refs/prefetch/"];
+/// The beginnings of names of files that git takes for no ref, and of damaged refs.
+const NO_REFS: [&[u8]; 3] = [b"refs/", b"logs/", b"relay/refs/"];
+
 /// Work that pushing the branch leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftBehind {
@@ -37,6 +45,8 @@ pub enum Location {
     /// A HEAD on no branch.
     DetachedHead,
     Stash,
+    /// Another ref, such as that of `git notes`, or a file below `refs` that git takes for none.
+    Ref(String),
     /// A branch or tag that was pushed to the relay only.
     Relay(String),
     /// A directory that `git worktree add` made.
@@ -65,6 +75,7 @@ impl fmt::Display for LeftBehind {
             Location::Tag(name) => write!(f, "tag {name}"),
             Location::DetachedHead => write!(f, "HEAD, detached at {commit}"),
             Location::Stash => write!(f, "stash {commit}"),
+            Location::Ref(name) => f.write_str(name),
             Location::Relay(name) => write!(f, "{name} in the relay repository only"),
             Location::LinkedWorktree(dir) => write!(f, "linked worktree {dir}"),
             Location::Submodule(dir) => write!(f, "submodule {dir}, with commits that no server has"),
@@ -133,10 +144,22 @@ fn candidates(heads: &Heads, linked: &[LinkedWorktree]) -> Vec<(Location, Oid)> 
             add(Location::LinkedWorktree(printable(dir.as_os_str().as_encoded_bytes())), oid);
         }
     }
-    for (name, oid) in heads.relay.refs_below("refs/heads/").chain(heads.relay.refs_below("refs/tags/")) {
+    for (name, oid) in heads.own.refs.iter().filter(|(name, _)| is_work(name)) {
+        add(Location::Ref(printable(name)), oid);
+    }
+    // Below `refs` or `logs`. Pseudo refs such as `ORIG_HEAD` say where something was, not that it is kept.
+    for (name, oid) in heads.others().filter(|(name, _)| NO_REFS.iter().any(|below| name.starts_with(below))) {
+        add(Location::Ref(printable(&name)), &oid);
+    }
+    for (name, oid) in &heads.relay.refs {
         add(Location::Relay(short(name, b"refs/heads/")), oid);
     }
     all
+}
+
+/// Whether a ref is neither of those that are looked at one by one nor of git's own bookkeeping.
+fn is_work(name: &[u8]) -> bool {
+    !SEPARATE.iter().chain(&BOOKKEEPING).any(|prefix| name.starts_with(prefix))
 }
 
 /// Those of the candidates with commits that `known` does not reach. One whose commits cannot be listed is among them: that
@@ -156,7 +179,7 @@ async fn unreached(
     };
     let mut unreached = Vec::new();
     for (location, oid) in candidates {
-        let is_tag = matches!(location, Location::Tag(_) | Location::Relay(_));
+        let is_tag = matches!(location, Location::Tag(_) | Location::Relay(_) | Location::Ref(_));
         let is_unreached = match &listed {
             Some(commits) if commits.is_empty() => false,
             Some(commits) if commits.contains(&oid) => true,

@@ -8,6 +8,7 @@ mod answers;
 mod create;
 mod damage;
 mod damaged_objects;
+mod damaged_refs;
 mod dirt;
 mod hostile;
 mod left_behind;
