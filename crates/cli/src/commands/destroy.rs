@@ -238,7 +238,9 @@ async fn issue(
 fn print(destroyed: &Destroyed) {
     ui::toned(Tone::Good, format!("removed the worktree and the session of {}", destroyed.issue));
     if let Some(rescue) = &destroyed.rescue {
-        ui::line(format!("rescued its work to {rescue}; restore it with `kugetsu rescue restore {}`", destroyed.issue));
+        let time = rescue.rsplit('/').next().unwrap_or(rescue);
+        let restore = format!("kugetsu rescue restore {} --rescue {time}", destroyed.issue);
+        ui::line(format!("rescued its work to {rescue}; restore it with `{restore}`"));
     }
     for note in &destroyed.notes {
         ui::warning(note);

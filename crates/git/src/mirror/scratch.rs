@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::command::runner::GitError;
 use crate::command::stale_locks;
-use crate::files::access::{FileError, IoContext, create_dir_all};
+use crate::files::access::{FileError, IoContext};
 use crate::files::removal::remove_tree;
 use crate::mirror::repo::{Mirror, MirrorError};
 
@@ -25,7 +25,13 @@ pub(crate) struct Scratch {
 impl Scratch {
     fn create(mirror: &Path) -> Result<Self, FileError> {
         let parent = mirror.join("scratch");
-        create_dir_all(&parent)?;
+        // Not recursively: a home that was moved must not appear again at its old path.
+        match std::fs::create_dir(&parent) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error).context("create", &parent);
+            }
+            _ => {}
+        }
         loop {
             let dir =
                 tempfile::Builder::new().prefix("s").tempdir_in(&parent).context("create a directory in", &parent)?;

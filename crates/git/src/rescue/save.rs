@@ -10,6 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use kugetsu_domain::rescue_time;
+
 use crate::command::answer::is_damage;
 use crate::command::runner::GitError;
 use crate::files::access::is_real_dir;
@@ -434,11 +436,14 @@ async fn equal_rescue(
     Ok(text.lines().find_map(parse_if_equal))
 }
 
-/// Finds an unused name and sets the note's time to match. The caller holds the lock.
+/// Finds an unused name that sorts after those of earlier rescues of the issue, and sets the note's time to match. The caller
+/// holds the lock.
 async fn free_name(mirror: &Mirror, spec: &SaveSpec, note: &mut Note) -> Result<String, GitError> {
     let taken: BTreeSet<String> =
         load_notes(mirror, Some(spec.issue_number)).await?.into_iter().map(|(rescue, _)| rescue.at).collect();
-    let mut names = std::iter::once(spec.at.clone()).chain((2u32..).map(|n| format!("{}-{n}", spec.at)));
+    let first = taken.last().and_then(|newest| rescue_time::later_than(newest, &spec.at));
+    let first = first.unwrap_or_else(|| spec.at.clone());
+    let mut names = std::iter::once(first).chain((2u32..).map(|n| format!("{}-{n}", spec.at)));
     note.at = names.find(|name| !taken.contains(name)).unwrap_or_default();
     Ok(format!("{RESCUE}{}/{}", spec.issue_number, note.at))
 }

@@ -140,6 +140,31 @@ async fn nothing_is_saved_if_nothing_would_be_lost() {
 }
 
 #[tokio::test]
+async fn rescues_sort_in_the_order_in_which_they_were_made_whatever_the_clock_says() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    let mut made = Vec::new();
+    for at in ["20271122T201500Z", "20261122T201500Z", "20261122T201500Z", "20271122T201501Z"] {
+        write(worktree.dir(), "x", made.len().to_string());
+        made.push(save(&mirror, &worktree, at).await.unwrap().name);
+    }
+    assert_eq!(made[1], "refs/kugetsu/rescue/7/20271122T201501Z");
+    let listed = rescue::list(&mirror, Some(7)).await.unwrap();
+    assert_eq!(listed.iter().map(|rescue| rescue.name.clone()).collect::<Vec<_>>(), made);
+}
+
+#[tokio::test]
+async fn mirror_that_was_moved_does_not_appear_again() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, _) = fixture.ready().await;
+    write(worktree.dir(), "x", "1");
+    std::fs::rename(mirror.dir(), fixture.path("moved")).unwrap();
+    assert!(worktree.status(None).await.is_err());
+    assert!(rescue::save(&mirror, &worktree, spec("1")).await.is_err());
+    assert!(!mirror.dir().exists());
+}
+
+#[tokio::test]
 async fn commits_that_were_rebased_into_the_default_branch_are_safe() {
     let fixture = Fixture::new().await;
     let (mirror, worktree, server) = fixture.ready().await;
