@@ -312,8 +312,14 @@ impl RunHome {
             builder.recursive(recursive).mode(0o700);
             builder
         };
+        // Not with the home: one that was moved must not appear again at its old path.
+        for directory in self.0.parent().into_iter().chain([self.path()]) {
+            match private(false).create(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+                _ => {}
+            }
+        }
         let Some(elsewhere) = elsewhere else { return Ok(private(true).create(self.temporary_here())?) };
-        private(true).create(&self.0)?;
         let temporary = elsewhere.join(self.temporary_name());
         private(true)
             .create(elsewhere)
@@ -396,6 +402,8 @@ mod tests {
     fn temporary_directory_of_a_run_can_be_elsewhere() {
         let directory = tempfile::tempdir().unwrap();
         let (near, far) = (RunHome::new(directory.path().join("run/1")), RunHome::new(directory.path().join("run/2")));
+        let moved = directory.path().join("moved");
+        assert!(RunHome::new(moved.join("run/1")).create(None).is_err() && !moved.exists());
         near.create(None).unwrap();
         assert_eq!(near.temporary(), near.path().join("tmp"));
         let elsewhere = directory.path().join("big");

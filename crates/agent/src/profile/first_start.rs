@@ -32,7 +32,11 @@ impl FirstStart {
     ///
     /// The caller should limit the time: a process that hangs during its first start blocks the others until it exits.
     pub async fn new(profile: &Profile, program: &Path, directory: &Path) -> io::Result<Option<Self>> {
-        fs::create_dir_all(directory)?;
+        // Not recursively: a home that was moved must not appear again at its old path.
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let name = file_name(profile, program);
         let done = directory.join(format!("{name}.done"));
         if done.exists() {

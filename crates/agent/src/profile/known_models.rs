@@ -34,7 +34,11 @@ pub fn record_models(
         return Ok(());
     }
     let text: String = names.iter().map(|name| format!("{name}\n")).collect();
-    fs::create_dir_all(directory)?;
+    // Not recursively: a home that was moved must not appear again at its old path.
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     write(&file(directory, agent), text.as_bytes())
 }
 
