@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Longest wait before a deadline is compared with the wall clock again: the clock may be set, and the machine may sleep.
 const RECHECK: Duration = Duration::from_secs(60);
@@ -45,14 +46,18 @@ impl Clock {
         self.now().checked_add(duration).unwrap_or(Timestamp::MAX)
     }
 
-    /// Waits until the clock shows `deadline`.
+    /// Waits until the clock shows `deadline`, and not longer than that takes now: the clock may be set back meanwhile.
     pub async fn sleep_until(&self, deadline: Timestamp) {
         match self {
             Self::System => {
-                while let Ok(left) = Duration::try_from(deadline.duration_since(Timestamp::now()))
-                    && !left.is_zero()
-                {
-                    tokio::time::sleep(left.min(RECHECK)).await;
+                let left = || Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
+                let (began, longest) = (Instant::now(), left());
+                loop {
+                    let rest = left().min(longest.saturating_sub(began.elapsed()));
+                    if rest.is_zero() {
+                        return;
+                    }
+                    tokio::time::sleep(rest.min(RECHECK)).await;
                 }
             }
             Self::Manual(time) => {
@@ -88,6 +93,13 @@ mod tests {
         assert!(!sleeper.is_finished());
         set.send_replace(Timestamp::from_second(4600).unwrap());
         sleeper.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clock_that_is_set_back_does_not_lengthen_a_wait() {
+        // The system's clock stands still for this test's, which does not wait.
+        let hour = Duration::from_secs(3600);
+        tokio::time::timeout(hour * 2, Clock::System.sleep(hour)).await.expect("it ends");
     }
 
     #[tokio::test]

@@ -36,12 +36,13 @@ fn blocks(metadata: &Metadata) -> u64 {
     metadata.blocks() * 512
 }
 
-/// The time of the last change of a file, or of the entries of a directory. One that cannot be read was just changed.
-pub(crate) fn modified(path: &Path) -> Timestamp {
-    modified_if_there(path).unwrap_or_else(Timestamp::now)
+/// When the entry at a path was created, moved or changed; now if that cannot be found out.
+pub(crate) fn moved(path: &Path) -> Timestamp {
+    let changed = fs::symlink_metadata(path).ok().and_then(|metadata| Timestamp::from_second(metadata.ctime()).ok());
+    changed.unwrap_or_else(Timestamp::now)
 }
 
-/// As [`modified`]; `None` if nothing is at the path.
+/// When a file or directory was modified; now if that cannot be found out, and `None` if nothing is at the path.
 pub(crate) fn modified_if_there(path: &Path) -> Option<Timestamp> {
     match fs::symlink_metadata(path).and_then(|metadata| metadata.modified()) {
         Ok(time) => Some(Timestamp::try_from(time).unwrap_or(Timestamp::MAX)),

@@ -102,7 +102,8 @@ async fn check(home: &Home, json: bool) -> Result<Exit, Failure> {
     let mut report = CheckReport { database: home.database().display().to_string(), ..CheckReport::default() };
     report.home = home_id::read(home).ok().flatten().map(|id| id.to_string());
     let unreadable = |error: std::io::Error| Failure::new(format!("could not read the home: {error}"));
-    report.backups = shown(backups::backups(home).map_err(unreadable)?.into_iter().map(|backup| backup.path));
+    report.backups =
+        shown(backups::backups(home, Timestamp::now()).map_err(unreadable)?.into_iter().map(|backup| backup.path));
     report.quarantined = shown(quarantine::list(home).map_err(unreadable)?.into_iter().map(|one| one.path));
     match read_only_db::open(home).await {
         Err(unreadable) => report.problems.push(unreadable.message),
@@ -182,7 +183,7 @@ async fn restore(home: &Home, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let file = match file {
         Some(file) => file,
         None => {
-            let all = backups::backups(home);
+            let all = backups::backups(home, Timestamp::now());
             let all = all.map_err(|error| Failure::new(format!("could not list the backups: {error}")))?;
             let newest = all.into_iter().next().map(|backup| backup.path);
             newest.ok_or_else(|| {
@@ -299,7 +300,7 @@ async fn reason_against_rebuild(home: &Home) -> Result<Option<String>, Failure> 
             return Ok(Some(format!("{} has no problems", path.display())));
         }
     }
-    let backups = backups::backups(home);
+    let backups = backups::backups(home, Timestamp::now());
     let backups = backups.map_err(|error| Failure::new(format!("could not list the backups: {error}")))?;
     let modified = |path: &Path| path.metadata().ok().filter(|file| file.len() > 0)?.modified().ok();
     let last_write = modified(&path).max(modified(&db_file::beside(&path, "-wal")));
@@ -313,7 +314,7 @@ async fn reason_against_rebuild(home: &Home) -> Result<Option<String>, Failure> 
 /// nowhere else.
 async fn stored_repositories(home: &Home) -> Vec<Repo> {
     let mut files = vec![home.database()];
-    files.extend(backups::backups(home).unwrap_or_default().into_iter().map(|backup| backup.path));
+    files.extend(backups::backups(home, Timestamp::now()).unwrap_or_default().into_iter().map(|backup| backup.path));
     let beside = home.database().parent().and_then(|directory| std::fs::read_dir(directory).ok());
     files.extend(beside.into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

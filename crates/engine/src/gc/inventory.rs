@@ -23,7 +23,7 @@ use crate::problems::{internal, problem, store_failed};
 use crate::queries::repos::stored;
 use crate::repositories;
 use crate::runners::lock::is_alive;
-use crate::sizes::{modified, size};
+use crate::sizes::{moved, size};
 
 /// The namespace of rescues in a mirror.
 const RESCUES: &str = "refs/kugetsu/rescue/";
@@ -199,7 +199,7 @@ fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<Walked> {
     };
     let mut set_aside = |path: PathBuf, in_use: bool| {
         let bytes = size(&path);
-        let last_used = modified(&path);
+        let last_used = set_aside_at(&path);
         let name = path.strip_prefix(home.path()).unwrap_or(&path).display().to_string();
         items.push(Item { category: Category::Quarantine, name, bytes, last_used, in_use, target: Target::Path(path) });
         bytes
@@ -273,6 +273,18 @@ fn walk(home: &Home, ended: &HashMap<RunId, Timestamp>) -> io::Result<Walked> {
     Ok(Walked { sizes, items, mirrors })
 }
 
+/// When something was set aside: what its name says, or when it was moved. Its contents are older.
+fn set_aside_at(path: &Path) -> Timestamp {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let milliseconds = || {
+        let number = name.strip_prefix("saved-").or_else(|| name.strip_prefix("replaced-"))?.strip_suffix(".db")?;
+        Timestamp::from_millisecond(number.parse().ok()?).ok()
+    };
+    // The name of a quarantine ends with `-2` if it was not the first at that time.
+    let time = || rescue_time::shown(name.split('-').next()?).parse().ok();
+    milliseconds().or_else(time).unwrap_or_else(|| moved(path))
+}
+
 /// Whether something in a directory of the quarantine is in use: a user may have opened a worktree there. If that cannot be found
 /// out, it is assumed.
 pub(super) fn is_quarantine_used(home: &Home, directory: &Path) -> bool {
@@ -296,6 +308,21 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn what_was_set_aside_is_as_old_as_its_removal_from_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        for name in ["replaced-1795891419819.db", "20261122T212734Z-2", "x.damaged-1"] {
+            fs::File::create(path(name)).unwrap().set_modified(old).unwrap();
+        }
+        let at = |name: &str| set_aside_at(&path(name)).as_millisecond();
+        assert_eq!(at("replaced-1795891419819.db"), 1_795_891_419_819);
+        assert_eq!(at("20261122T212734Z-2"), "2026-11-22T21:27:34Z".parse::<Timestamp>().unwrap().as_millisecond());
+        let recent = Timestamp::now().as_millisecond() - 60_000;
+        assert!(at("x.damaged-1") > recent);
+    }
 
     #[test]
     fn a_worktree_whose_lock_cannot_be_tried_is_in_use() {

@@ -1,5 +1,6 @@
 //! Copies of the database in `backup/`, made once a day.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -47,20 +48,25 @@ pub fn path_at(home: &Home, at: Timestamp) -> PathBuf {
     home.backup().join(format!("{PREFIX}{}{SUFFIX}", at.strftime(TIME)))
 }
 
-/// Returns the backups in the home, the newest first.
-pub fn backups(home: &Home) -> io::Result<Vec<Backup>> {
+/// Returns the backups in the home, the newest first. Those that are dated after `now` come last: they were made while the clock
+/// ran ahead, and the ones before them since.
+pub fn backups(home: &Home, now: Timestamp) -> io::Result<Vec<Backup>> {
     let backup = |name: String| {
         let time = DateTime::strptime(TIME, name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?).ok()?;
         Some(Backup { path: home.backup().join(&name), at: time.to_zoned(TimeZone::UTC).ok()?.timestamp() })
     };
     let mut backups: Vec<Backup> = list(&home.backup())?.into_iter().filter_map(backup).collect();
-    backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+    backups.sort_by_key(|backup| (backup.at > now, Reverse(backup.at)));
     Ok(backups)
 }
 
 /// Creates the directory of the backups.
 pub fn create_directory(home: &Home) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(home.backup())
+    // Not recursively: a home that was moved must not appear again at its old path.
+    match fs::DirBuilder::new().mode(0o700).create(home.backup()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Removes the unfinished backups of processes that were killed.
@@ -87,27 +93,44 @@ pub(crate) async fn make_daily(
 ) -> Result<Option<PathBuf>, BackupError> {
     let failed = |error| BackupError::Io { path: home.backup(), error };
     remove_abandoned(home).map_err(failed)?;
-    let newest = backups(home).map_err(failed)?.into_iter().next();
-    // One from the future was made before the clock was set back.
-    let is_recent = |at: Timestamp| {
-        let age = now.duration_since(at);
-        age >= SignedDuration::ZERO && age < SignedDuration::try_from(INTERVAL).unwrap_or(SignedDuration::MAX)
-    };
-    if keep == 0 || newest.is_some_and(|newest| is_recent(newest.at)) || store.repos().await?.is_empty() {
+    let newest = backups(home, now).map_err(failed)?.into_iter().next();
+    if keep == 0 || newest.is_some_and(|newest| is_recent(newest.at, now)) || store.repos().await?.is_empty() {
         return Ok(None);
     }
     create_directory(home).map_err(failed)?;
     let path = path_at(home, now);
     store.back_up(path.clone()).await?;
-    for old in backups(home).map_err(failed)?.into_iter().filter(|backup| backup.path != path).skip(keep - 1) {
+    let others = backups(home, now).map_err(failed)?.into_iter().filter(|backup| backup.path != path);
+    for old in others.skip(keep - 1) {
         fs::remove_file(&old.path).map_err(|error| BackupError::Io { path: old.path, error })?;
     }
     Ok(Some(path))
 }
 
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(at);
+    age >= SignedDuration::ZERO && age < SignedDuration::try_from(INTERVAL).unwrap_or(SignedDuration::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backups_from_the_future_are_the_oldest() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        create_directory(&home).unwrap();
+        let now: Timestamp = "2026-11-29T03:00:00Z".parse().unwrap();
+        let hours = |hours: i64| now + SignedDuration::from_hours(hours);
+        for at in [hours(9000), hours(-30), hours(24), hours(-2)] {
+            fs::write(path_at(&home, at), "").unwrap();
+        }
+        let found: Vec<Timestamp> = backups(&home, now).unwrap().into_iter().map(|backup| backup.at).collect();
+        assert_eq!(found, [hours(-2), hours(-30), hours(9000), hours(24)]);
+        assert!(is_recent(found[0], now), "the ones from the future do not make another one due each hour");
+        assert!(!is_recent(found[2], now) && !is_recent(found[1], now));
+    }
 
     #[test]
     fn unfinished_backups_of_killed_processes_are_removed() {
