@@ -376,7 +376,7 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
     }
     if task.cancel_requested {
         task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
-        task.reason = Some(format!("canceled by the user; its runner could not report its end: {reason}").into());
+        task.reason = Some(format!("canceled; its runner could not report its end: {reason}").into());
         task.ended_at = Some(now);
     } else if loss == Loss::Overdue {
         task.state = TaskState::next(Some(task.state), Trigger::TimedOut)?;

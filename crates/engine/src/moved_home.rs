@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use kugetsu_api::home::Home;
 use kugetsu_api::home_id;
 use kugetsu_api::location::{Location, LocationRecord, earlier_path};
@@ -230,6 +231,12 @@ pub(crate) fn owner(engine: &Engine, issue: &Issue, session: &Session) -> Owner 
         true => Owner::This,
         false => Owner::Original,
     }
+}
+
+/// Whether this home is a copy, and a run that began at `started_at` is one of its original.
+pub(crate) fn is_of_original(home: &Home, started_at: Timestamp) -> bool {
+    let copied_at = LocationRecord::read(home).ok().flatten().and_then(|record| record.copied_at);
+    copied_at.is_some_and(|copied_at| started_at.as_millisecond() < copied_at)
 }
 
 async fn cancel_tasks(engine: &Engine) -> Result<(), StoreError> {

@@ -144,7 +144,12 @@ pub(crate) fn is_publishable(end: &End) -> bool {
 
 pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
     match end {
-        End::Canceled | End::Superseded => (Verdict::Canceled, "canceled on request; the work is kept".into()),
+        End::Canceled => (Verdict::Canceled, "canceled on request; the work is kept".into()),
+        End::Superseded => {
+            let why = "ended, because the daemon does not know this run as running: its database was restored or replaced, or \
+                       the run was given up; the work is kept";
+            (Verdict::Canceled, Reason::from(why).hint("list what the database does not know: `kugetsu db check`"))
+        }
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
         End::Failed(why) => (Verdict::Failed, why.clone()),
         End::Attached(issue) => {

@@ -80,6 +80,28 @@ fn home_that_was_moved_under_its_daemon_is_noticed() {
 }
 
 #[test]
+fn home_that_was_moved_during_a_run_does_not_appear_at_its_old_path() {
+    let mut world = World::new();
+    let repository = world.repository("demo");
+    let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "wait go", "say more"]));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
+    let old = world.home.kugetsu();
+    let new = use_home(&mut world, "moved");
+    fs::rename(&old, &new).unwrap();
+    world.release_agents();
+    eventually("the agent to end", || world.processes("scripted-agent").is_empty().then_some(()));
+    eventually("the runner to end", || world.processes("kugetsu runner").is_empty().then_some(()));
+    assert!(
+        !old.exists(),
+        "{:?}",
+        fs::read_dir(&old).map(|entries| entries.flatten().map(|one| one.path()).collect::<Vec<_>>())
+    );
+    stop(&world);
+    assert!(!old.exists());
+    assert!(new.join("worktrees/local-demo-1/half.txt").exists());
+}
+
+#[test]
 fn copy_of_a_home_leaves_the_original_alone() {
     let mut world = World::new();
     let repository = world.repository("demo");
@@ -94,6 +116,8 @@ fn copy_of_a_home_leaves_the_original_alone() {
     world.run(["daemon", "start"]);
     let run = world.await_state(&reference, "canceled");
     assert_eq!(run["attempt"].as_u64().unwrap_or(1), 1, "{run}");
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("this home is a copy") && !reason.contains("by the user"), "{reason}");
     let doctor = world.attempt(["doctor", "--offline", "--fix"]);
     assert!(!String::from_utf8_lossy(&doctor.stdout).contains("leftover processes killed"), "{}", shown(&doctor));
     assert_eq!(world.processes("scripted-agent"), agents, "no agent ended, and none was started");

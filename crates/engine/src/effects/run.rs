@@ -22,6 +22,7 @@ use nix::errno::Errno;
 
 use super::outcome::Outcome;
 use crate::engine::Engine;
+use crate::moved_home;
 use crate::runners::launch::{self, LaunchError};
 use crate::runners::lock::{self, Life};
 use crate::runners::{epilogue, last_words, temporary, watchdog};
@@ -77,7 +78,11 @@ async fn run_to_the_end(engine: &Engine, issue: &Issue, lease: Lease) -> Result<
     let home = engine.home().run(lease.run);
     let unknown =
         |error: io::Error| RunError::Unknown(format!("the lock of run {} cannot be tried: {error}", lease.run));
-    let mut gone = "its runner was gone when the daemon came back";
+    let is_of_original = issue.live_run().is_some_and(|run| moved_home::is_of_original(engine.home(), run.started_at));
+    let mut gone = match is_of_original {
+        true => "this home is a copy, and the run belongs to its original",
+        false => "its runner was gone when the daemon came back",
+    };
     loop {
         match lock::probe(&home).map_err(unknown)? {
             // Afterwards it may be found as never started: a daemon that died while it handed over the run took the lock,
