@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn clock_that_is_set_back_does_not_lengthen_a_wait() {
-        // The system's clock stands still for this test's, which does not wait.
+        // The time of this test is not that of the system, which hardly moves.
         let hour = Duration::from_secs(3600);
         tokio::time::timeout(hour * 2, Clock::System.sleep(hour)).await.expect("it ends");
     }

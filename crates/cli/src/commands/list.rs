@@ -12,6 +12,7 @@ use kugetsu_api::stream::List as ListResponse;
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
 use kugetsu_domain::text::counted;
+use kugetsu_engine::home::open::{LostWork, lost_work};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -90,7 +91,7 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
     let hidden = if arguments.all { 0 } else { counts.destroyed() };
     let total = counts.in_states(TaskState::STATES) + counts.destroyed() - hidden;
     if runs.is_empty() && hidden == 0 {
-        ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`");
+        print_empty(home).await?;
     }
     let more = total.saturating_sub(runs.len() as u64);
     if more > 0 {
@@ -102,6 +103,30 @@ pub(crate) async fn run(home: &Home, arguments: List) -> Result<Exit, Failure> {
         ui::note(format!("{} hidden; list them with `kugetsu list --all`", counted(hidden, "destroyed issue")));
     }
     Ok(Exit::Done)
+}
+
+/// Says that there are no issues, and what a database that was lost leaves in the home.
+async fn print_empty(home: &Home) -> Result<(), Failure> {
+    let looked_at = home.clone();
+    let lost = tokio::task::spawn_blocking(move || lost_work(&looked_at)).await;
+    match lost.map_err(std::io::Error::from).flatten() {
+        Ok(lost) if lost.is_nothing() => ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`"),
+        Ok(LostWork { worktrees, runs, rescues }) => {
+            let kinds = [(worktrees, "worktree"), (runs, "run"), (rescues, "rescue")];
+            let found: Vec<String> =
+                kinds.into_iter().filter(|(count, _)| *count > 0).map(|(count, name)| counted(count, name)).collect();
+            ui::line(format!("no issues, but the home has {} that the database does not know", found.join(", ")));
+            ui::note(
+                "bring them back with `kugetsu db rebuild` or, if there is a backup, `kugetsu db restore`, after `kugetsu \
+                 daemon stop`",
+            );
+        }
+        Err(error) => {
+            ui::line("no issues yet; start with `kugetsu start <issue> \"<message>\"`");
+            ui::warning(format!("whether the home holds work that the database does not know is not known: {error}"));
+        }
+    }
+    Ok(())
 }
 
 /// The command that lists the same issues, without the limit.

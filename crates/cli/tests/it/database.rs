@@ -156,6 +156,31 @@ fn a_backup_is_made_each_day_and_can_be_restored() {
 }
 
 #[test]
+fn run_that_a_restored_database_does_not_know_says_why_it_ended() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["write a.txt a", "commit a"]));
+    let copy = world.home.path().join("copy.db");
+    world.run(["db", "backup", copy.to_str().unwrap()]);
+    let reference = world.queue(&repository, &script(&["write half.txt half", "say ready", "hang"]));
+    eventually("the agent to start", || world.agent_text(&reference).contains("ready").then_some(()));
+    let run = world.latest(&reference)["run"].as_str().unwrap().to_owned();
+    let records = world.home.kugetsu().join("runs").join(run).join("records.jsonl");
+    world.run(["daemon", "stop"]);
+    world.run(["db", "restore", copy.to_str().unwrap()]);
+    world.run(["daemon", "start"]);
+    let text = eventually("the run to end", || {
+        let text = fs::read_to_string(&records).ok()?;
+        text.contains(r#""type":"ended""#).then_some(text)
+    });
+    assert!(
+        text.contains("the daemon does not know this run as running") && text.contains("kugetsu db check"),
+        "{text}"
+    );
+    assert!(!text.contains("on request"), "{text}");
+}
+
+#[test]
 fn check_finds_a_healthy_database_and_a_damaged_one() {
     let world = World::new();
     let repository = world.repository("demo");
@@ -194,7 +219,11 @@ fn rebuild_recreates_what_the_home_contains() {
     world.run(["daemon", "stop"]);
     // One is noticed by a daemon before it is rebuilt, so files are in quarantine.
     remove_database(&world);
-    world.run(["status"]);
+    let listed = shown(&world.attempt(["list"]));
+    assert!(
+        listed.contains("no issues, but the home has 2 worktrees, ") && listed.contains("kugetsu db rebuild"),
+        "{listed}"
+    );
     world.run(["daemon", "stop"]);
 
     let text = world.run(["db", "rebuild"]);

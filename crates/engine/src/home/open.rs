@@ -11,9 +11,14 @@ use kugetsu_store::store::Store;
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::kind::Kind;
 use super::quarantine::{self, Quarantined};
 use super::unknown::{self, Unknown};
+use super::used_numbers::references;
 use crate::engine::Engine;
+
+/// The namespace of rescues in a mirror.
+const RESCUES: &str = "refs/kugetsu/rescue/";
 
 /// Why the home cannot be used.
 #[derive(Debug, Error)]
@@ -133,6 +138,37 @@ pub async fn compare(home: &Home, store: &Store) -> Result<Vec<String>, StoreErr
     Ok(differences)
 }
 
+/// Work in the home that its database does not know, because it was lost or replaced: `kugetsu db rebuild` brings it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostWork {
+    /// Number of worktrees in quarantine.
+    pub worktrees: u64,
+    /// Number of runs in quarantine.
+    pub runs: u64,
+    /// Number of rescues.
+    pub rescues: u64,
+}
+
+impl LostWork {
+    pub const fn is_nothing(&self) -> bool {
+        self.worktrees + self.runs + self.rescues == 0
+    }
+}
+
+/// Counts what is left of the work of a home whose database has no issues.
+pub fn lost_work(home: &Home) -> std::io::Result<LostWork> {
+    let quarantined = quarantine::list(home)?;
+    let count = |kind: Kind| quarantined.iter().filter(|one| one.kind == kind).count() as u64;
+    let mut rescues = 0;
+    for name in unknown::list(&home.mirrors())? {
+        let mirror = home.mirrors().join(name);
+        if mirror.is_dir() {
+            rescues += references(&mirror)?.iter().filter(|name| name.starts_with(RESCUES)).count() as u64;
+        }
+    }
+    Ok(LostWork { worktrees: count(Kind::Worktree), runs: count(Kind::Run), rescues })
+}
+
 fn report_in_use(unknown: &[Unknown]) {
     for one in unknown.iter().filter(|one| one.in_use) {
         tracing::warn!(
@@ -167,5 +203,27 @@ async fn identify(home: &Home, store: &Store) -> Result<Relation, OpenHomeError>
                 None => Relation::Own,
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn quarantine_and_rescues_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path().to_owned());
+        assert!(lost_work(&home).unwrap().is_nothing());
+        for path in ["quarantine/20261129T000000Z/worktrees/a-1", "quarantine/20261129T000000Z/runs/r"] {
+            fs::create_dir_all(home.path().join(path)).unwrap();
+        }
+        let rescue = home.mirrors().join("a/refs/kugetsu/rescue/1");
+        fs::create_dir_all(&rescue).unwrap();
+        fs::write(rescue.join("20261129T000000Z"), "").unwrap();
+        fs::write(home.mirrors().join("a.lock"), "").unwrap();
+        assert_eq!(lost_work(&home).unwrap(), LostWork { worktrees: 1, runs: 1, rescues: 1 });
     }
 }
