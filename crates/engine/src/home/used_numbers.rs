@@ -133,4 +133,15 @@ mod tests {
         assert_eq!(found("mirrors/local-demo/refs/heads/fix-7", Some("")), 0);
         assert_eq!(found("worktrees/x", None), 0);
     }
+
+    #[test]
+    fn special_file_as_packed_refs_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let packed = directory.path().join("packed-refs");
+        nix::unistd::mkfifo(&packed, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = packed.clone();
+        // A reader of it does not wait.
+        std::thread::spawn(move || fs::OpenOptions::new().write(true).open(writer));
+        assert!(references(directory.path()).is_err());
+    }
 }

@@ -300,3 +300,27 @@ async fn a_worktree_whose_lock_cannot_be_tried_is_not_removed() {
     destroy.play(&world, &daemon).await;
     assert!(!directory.exists());
 }
+
+#[tokio::test]
+async fn files_are_not_gone_while_the_relay_cannot_be_looked_at() {
+    let destroy = Destroy::new().await;
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    let issue = daemon.issue(1).await;
+    let (directory, relay) = world.home.files(&issue.worktree.unwrap().directory);
+    fs::rename(&directory, world.home.path().join("removed")).unwrap();
+    let (relays, aside) = (world.home.relays(), world.home.path().join("aside"));
+    fs::rename(&relays, &aside).unwrap();
+    symlink(&relays, &relays).unwrap();
+    daemon.engine.apply(issue.id, Event::DestroyRequested).await.unwrap();
+    let failed = async || {
+        let events = daemon.store.events_after(Some(issue.id), 0, 100).await.unwrap();
+        let ended = events.into_iter().find(|event| ["destroy_failed", "destroyed"].contains(&event.kind.as_str()));
+        ended.map(|event| format!("{} {}", event.kind, event.data))
+    };
+    let failed = daemon.until("the failure", failed).await;
+    assert!(failed.starts_with("destroy_failed") && failed.contains("cannot look at"), "{failed}");
+    fs::remove_file(&relays).unwrap();
+    fs::rename(&aside, &relays).unwrap();
+    assert!(relay.exists());
+}

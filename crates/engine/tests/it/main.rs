@@ -14,4 +14,5 @@ mod pull_requests;
 mod references;
 mod runner;
 mod runs;
+mod unreadable;
 mod world;

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::future::pending;
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -125,7 +126,7 @@ struct Runner {
 
 impl Runner {
     /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report), `vanish-early` (before the agent),
-    /// `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
+    /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
         let has_agent = !matches!(self.spec.work, Work::Push(_));
@@ -140,8 +141,10 @@ impl Runner {
                 base_sha: None,
             });
         }
-        if command == "vanish-early" {
-            return;
+        match command {
+            "vanish-early" => return,
+            "vanish-unreadable" => return symlink(self.home.agent_errors(), self.home.agent_errors()).unwrap(),
+            _ => {}
         }
         if has_agent {
             std::fs::write(self.home.agent_errors(), "").unwrap();
