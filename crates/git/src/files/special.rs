@@ -266,4 +266,16 @@ mod tests {
         drop(aside);
         assert_eq!(named(&files).await, expected);
     }
+
+    #[tokio::test]
+    async fn sockets_and_devices_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = dir.path().join("files");
+        std::fs::create_dir_all(files.join("a")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(files.join("a/.gitignore")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", files.join(".gitmodules")).unwrap();
+        let mut named: Vec<_> = special_files(&files).await.unwrap().iter().map(|f| f.describe(&files)).collect();
+        named.sort();
+        assert_eq!(named, [".gitmodules is a device", "a/.gitignore is a socket"]);
+    }
 }

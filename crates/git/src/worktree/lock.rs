@@ -57,4 +57,15 @@ mod tests {
         std::os::unix::fs::symlink("endless", &endless).unwrap();
         assert!(is_held(&endless).is_err());
     }
+
+    #[test]
+    fn special_file_as_worktree_cannot_be_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = pipe.clone();
+        // A reader of it does not wait.
+        std::thread::spawn(move || OpenOptions::new().write(true).open(writer));
+        assert!(hold(&pipe).is_err() && is_held(&pipe).is_err());
+    }
 }

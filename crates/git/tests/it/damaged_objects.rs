@@ -254,6 +254,14 @@ async fn removed_rescue_takes_its_large_files_along_and_leaves_those_of_others()
     let removed = rescue::remove(&mirror, &first.name).await.unwrap();
     assert_eq!((removed.name, files()), (first.name, 2), "the second has the same file");
     assert_eq!(refs("refs/kugetsu/kept"), "");
+    // A rescue that cannot be read may have any of the files.
+    let third = fixture.run(mirror.dir(), ["rev-parse", "refs/kugetsu/rescue/7/3"]);
+    let other = fixture.run(mirror.dir(), ["for-each-ref", "--count=1", "--format=%(objectname)", "refs/remotes"]);
+    fixture.run(mirror.dir(), ["update-ref", "refs/kugetsu/rescue/7/unreadable", &other]);
+    rescue::remove(&mirror, "7/3").await.unwrap();
+    assert_eq!(files(), 2, "a rescue cannot be read");
+    fixture.run(mirror.dir(), ["update-ref", "-d", "refs/kugetsu/rescue/7/unreadable"]);
+    fixture.run(mirror.dir(), ["update-ref", "refs/kugetsu/rescue/7/3", &third]);
     rescue::remove(&mirror, "7/3").await.unwrap();
     assert_eq!(files(), 1);
     assert!(rescue::remove(&mirror, "7/3").await.is_err());
