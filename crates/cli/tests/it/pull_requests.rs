@@ -120,6 +120,32 @@ fn destroy_keeps_the_worktree_of_an_open_pull_request() {
 }
 
 #[test]
+fn issues_whose_pull_request_was_merged_are_destroyed_together() {
+    let stage = Stage::new();
+    let references: Vec<String> = ["It is slow", "It is wrong"]
+        .iter()
+        .map(|title| {
+            let number = stage.forge.issue("acme/api", Issue::new(title));
+            let branch = stage.pushed(number);
+            let pr = stage.forge.pull_request("acme/api", PullRequest::new(title, &branch));
+            if *title == "It is slow" {
+                stage.forge.set_pr_state("acme/api", pr, PrState::Merged);
+            }
+            let url = format!("{}/acme/api/pulls/{pr}", stage.forge.base_url());
+            stage.world.run(["set-pr", &stage.reference(number), &url]);
+            stage.reference(number)
+        })
+        .collect();
+    let listed = stage.world.run(["list"]);
+    assert!(listed.contains("PR") && listed.contains(" merged ") && listed.contains(" open "), "{listed}");
+    let refused = shown(&stage.world.attempt(["destroy", "--merged"]));
+    assert!(refused.contains(&references[0]) && !refused.contains(&references[1]), "{refused}");
+    let removed = stage.world.run(["destroy", "--merged", "--yes"]);
+    assert!(removed.contains(&references[0]) && !removed.contains(&references[1]), "{removed}");
+    assert_eq!(stage.world.latest(&references[1])["destroyed"], false);
+}
+
+#[test]
 fn issue_text_is_the_task() {
     let stage = Stage::new();
     let number = stage.forge.issue("acme/api", Issue::new("It is slow").body("Very.").author("mallory"));

@@ -186,24 +186,43 @@ fn lists_are_truncated_only_on_a_terminal() {
     let queue = world.run(["queue", "list", "--all"]);
     assert!(queue.contains(long.trim()), "{queue}");
     assert!(!world.run(["list"]).contains('\u{1b}') && world.run(["list"]).contains(&reason));
-    // script(1) gives the program a terminal.
-    let on_terminal = |columns: usize, plain: bool| {
-        let typed = format!("stty rows 24 cols {columns}; '{}' queue list --all", env!("CARGO_BIN_EXE_kugetsu"));
-        let mut command = world.home.command("script");
-        command.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
-        if plain {
-            command.env("NO_COLOR", "1");
-        }
-        run_if_installed(&mut command).map(|output| String::from_utf8(output.stdout).unwrap())
-    };
     for columns in [80, 120] {
-        let Some(text) = on_terminal(columns, true) else { return };
+        let Some(text) = on_terminal(&world, columns, true, "queue list --all") else { return };
         assert!(!text.contains('\u{1b}'), "{text:?}");
         let line = text.lines().find(|line| line.starts_with("local/demo#1")).unwrap().trim_end();
         assert!(line.ends_with('…') && line.chars().count() <= columns, "{columns}: {text}");
         assert!(line.chars().count() > columns - 12, "the width is used: {columns}: {text}");
+        let text = on_terminal(&world, columns, true, "list").unwrap();
+        assert!(text.lines().all(|line| line.trim_end().chars().count() <= columns), "{columns}: {text}");
+        assert_eq!(text.contains("BRANCH"), columns > 80, "{columns}: {text}");
     }
-    assert!(on_terminal(80, false).unwrap().contains("\u{1b}[32mdone"), "states have colors");
+    let colored = on_terminal(&world, 80, false, "queue list --all").unwrap();
+    assert!(colored.contains("\u{1b}[32mdone"), "states have colors");
+}
+
+/// The output of a command on a terminal with 24 lines, which script(1) makes. `None` if that is not installed.
+fn on_terminal(world: &World, columns: usize, plain: bool, arguments: &str) -> Option<String> {
+    let typed = format!("stty rows 24 cols {columns}; '{}' {arguments}", env!("CARGO_BIN_EXE_kugetsu"));
+    let mut command = world.home.command("script");
+    command.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
+    if plain {
+        command.env("NO_COLOR", "1");
+    }
+    run_if_installed(&mut command).map(|output| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn status_fits_the_terminal() {
+    let world = World::new();
+    world.run(["config", "set", "agents.max", "0"]);
+    let repository = world.repository("demo");
+    for _ in 0..25 {
+        world.queue(&repository, "later");
+    }
+    let Some(text) = on_terminal(&world, 80, true, "status") else { return };
+    assert!(text.lines().count() < 24, "{text}");
+    assert!(text.contains("local/demo#25") && text.contains(" more; list all with "), "{text}");
+    assert!(world.run(["status"]).contains("local/demo#1 "), "without a terminal there is no such limit");
 }
 
 #[test]

@@ -94,3 +94,24 @@ fn times_in_json_have_milliseconds_in_utc() {
         assert!(check_times(path, &get(&world, path)) > 0, "{path}");
     }
 }
+
+#[test]
+fn times_on_the_screen_are_local() {
+    let mut world = World::new();
+    let repository = world.repository("demo");
+    world.start(&repository, &script(&["say hello"]));
+    // POSIX: nine hours east of Greenwich.
+    let mut shown = ["UTC0", "KST-9"].map(|zone| {
+        world.home.set("TZ", zone);
+        let task = world.run(["queue", "show", "local/demo#1"]);
+        let queued = task.lines().find_map(|line| line.trim().strip_prefix("queued")).unwrap();
+        let logs = world.run(["logs", "local/demo#1"]);
+        let (date, lines) = logs.split_once('\n').unwrap();
+        let logged = format!("{date} {}", &lines[..8]);
+        [queued.trim(), &logged].map(|time| time.parse::<jiff::civil::DateTime>().unwrap_or_else(|_| panic!("{time}")))
+    });
+    let [utc, east] = &mut shown;
+    for (utc, east) in utc.iter().zip(east) {
+        assert_eq!((*east - *utc).total(jiff::Unit::Hour).unwrap(), 9.0, "{utc} {east}");
+    }
+}
