@@ -37,8 +37,8 @@ use crate::worktree::template_hooks::copy_hooks;
 const FETCHED_DIRS: [&str; 2] = ["modules", "lfs"];
 /// Maximum number of branch names tried.
 const BRANCH_NAMES_MAX: u32 = 100;
-/// Branches that are never an issue's branch, even if they are not the server's default.
-const MAINLINES: [&str; 3] = ["main", "master", "trunk"];
+/// Branches that are never an issue's branch, even if they are not the server's default: others build on them.
+const MAINLINES: [&str; 6] = ["main", "master", "trunk", "develop", "development", "dev"];
 
 /// The clone is as it was.
 #[derive(Debug, Error)]
@@ -137,7 +137,8 @@ impl Worktree {
         let server = relay::server_refs(mirror).await?;
         worktree.check_branch(&server)?;
 
-        let adoption = Adoption { mirror, clone, contents, worktree, server, is_new_branch };
+        let is_recorded_branch = spec.recorded_branch.as_ref() == Some(&branch);
+        let adoption = Adoption { mirror, clone, contents, worktree, server, is_new_branch, is_recorded_branch };
         let backups = spec.git_dir_backup.parent().unwrap_or(&spec.git_dir_backup).to_owned();
         create_dir_all(&backups)?;
         // Where it can be renamed to the worktree: the backup may be on another file system.
@@ -176,6 +177,8 @@ struct Adoption<'j> {
     server: BTreeMap<Vec<u8>, Oid>,
     /// Whether the branch is new. It begins at HEAD, and HEAD moves to it.
     is_new_branch: bool,
+    /// Whether the clone's creator recorded the branch.
+    is_recorded_branch: bool,
 }
 
 impl Adoption<'_> {
@@ -191,6 +194,7 @@ impl Adoption<'_> {
         if self.is_new_branch {
             notices.push(format!("{} is a new branch at the HEAD of the clone", self.worktree.branch()));
         }
+        notices.extend(self.push_notices().await?);
         let only_git_dir = in_place && !self.clone.is_bare();
         let git_dir = if only_git_dir { new.to_owned() } else { new.join(".git") };
         notices.extend(self.create_git_dir(&git_dir).await?);
@@ -217,6 +221,29 @@ impl Adoption<'_> {
         notices.extend(skipped.into_iter().map(|path| format!("{path} is not a regular file and was not copied")));
         self.prepare_relay(&mut notices).await?;
         Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
+    }
+
+    /// What the user should know of the branch before the work on it is pushed.
+    async fn push_notices(&self) -> Result<Vec<String>, AdoptError> {
+        let branch = self.worktree.branch();
+        let mut notices = Vec::new();
+        match self.mirror.refuses_to_push(branch).await {
+            Ok(None) => {}
+            Ok(Some(refused)) => notices.extend([Some(refused.to_string()), refused.hint()].into_iter().flatten()),
+            // The push finds out.
+            Err(error) => tracing::debug!(%error, "whether the branch can be pushed is not known"),
+        }
+        let is_on_server = self.server.contains_key(branch.full_ref().as_bytes());
+        if is_on_server && !self.is_recorded_branch {
+            notices
+                .push(format!("its commits are pushed to {branch}, which the clone is on and the server has already"));
+        }
+        if self.mirror.default_branch().await?.is_none() && is_on_server {
+            notices.push(format!(
+                "the server's default branch is not known; if it is {branch}, the push of the work will be refused"
+            ));
+        }
+        Ok(notices)
     }
 
     /// Creates a git directory with the clone's commits, branches, tags and stashes, and the config of a new worktree.

@@ -169,8 +169,7 @@ impl Mirror {
 
     async fn push_from(&self, worktree: &Worktree, head: &Oid, lease: Lease) -> Result<Pushed, PushError> {
         let branch = worktree.branch();
-        self.check_not_default(branch).await?;
-        self.check_not_checked_out(branch).await?;
+        self.check_pushable(branch).await?;
         let mut temporary = TemporaryRefs::new(self)?;
         if !self.has_commit(head).await? {
             let quarantine = Quarantine::open(self, &[&worktree.git_dir(), worktree.relay()], None).await?;
@@ -286,6 +285,20 @@ impl Mirror {
         let own =
             output.lines().find(|line| line.strip_suffix(full.as_bytes()).is_some_and(|rest| rest.ends_with(b"\t")));
         Ok(own.and_then(|line| Oid::from_bytes(line.split(|byte| *byte == b'\t').next()?)))
+    }
+
+    /// Returns why nothing can be pushed to the branch as things are; `None` if that is for the server to decide.
+    pub(crate) async fn refuses_to_push(&self, branch: &BranchName) -> Result<Option<PushError>, PushError> {
+        match self.check_pushable(branch).await {
+            Ok(()) => Ok(None),
+            Err(refused @ (PushError::BaseBranch { .. } | PushError::CheckedOut { .. })) => Ok(Some(refused)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn check_pushable(&self, branch: &BranchName) -> Result<(), PushError> {
+        self.check_not_default(branch).await?;
+        self.check_not_checked_out(branch).await
     }
 
     /// Checks that the branch is not the server's default branch. One that kugetsu named may be: a server makes the first branch

@@ -169,6 +169,36 @@ async fn incomplete_clone_is_rejected_and_unchanged() {
 }
 
 #[tokio::test]
+async fn obstacles_to_a_push_are_named_at_adoption() {
+    // Others build on it, although it is not the default branch.
+    let clone = Clone::new().await;
+    clone.fixture.run(&clone.dir, ["switch", "-q", "-c", "develop"]);
+    clone.fixture.run(&clone.dir, ["push", "-q", "origin", "develop"]);
+    let adopted = clone.adopt(&clone.dir, "backup/1").await.unwrap();
+    assert_eq!(adopted.worktree.branch().as_str(), "kugetsu/1");
+    assert_eq!(adopted.notices, ["kugetsu/1 is a new branch at the HEAD of the clone"]);
+
+    // The server has the branch.
+    let clone = Clone::new().await;
+    clone.fixture.run(&clone.dir, ["push", "-q", "origin", "fix/it"]);
+    let adopted = clone.adopt(&clone.dir, "backup/1").await.unwrap();
+    assert_eq!(adopted.worktree.branch().as_str(), "fix/it");
+    assert_eq!(adopted.notices, ["its commits are pushed to fix/it, which the clone is on and the server has already"]);
+
+    // The source is a local repository in which the user is on the branch.
+    let clone = Clone::new().await;
+    let source = clone.fixture.path("source");
+    let home = clone.fixture.path("home");
+    clone.fixture.run(&home, ["clone", "-q", clone.server.to_str().unwrap(), source.to_str().unwrap()]);
+    clone.fixture.run(&source, ["worktree", "add", "-q", "-b", "fix/it", "../linked"]);
+    let mirror = clone.fixture.mirror(&Source::Path(source.clone())).await;
+    let external = ExternalClone::at(&clone.dir).unwrap();
+    let adopted = Worktree::adopt(&mirror, &external, clone.spec("backup/1"), &mut quiet).await.unwrap();
+    let notices = adopted.notices.join("\n");
+    assert!(notices.contains("fix/it is checked out at") && notices.contains("switch "), "{notices}");
+}
+
+#[tokio::test]
 async fn clone_on_another_file_system_than_the_backup_is_adopted() {
     use std::os::unix::fs::MetadataExt;
     for is_there in [true, false] {
