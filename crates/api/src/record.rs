@@ -22,6 +22,13 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Body {
+    /// The records of this run follow. The daemon adds it to the stream; no file has it.
+    Run {
+        /// The ID of the run.
+        run: String,
+        /// The ID of its task.
+        task: String,
+    },
     /// The runner starts a step of its own work.
     Step { text: String },
     /// A message for the user.

@@ -40,6 +40,9 @@ pub(crate) fn print_run(run: &RunObject) {
 pub(crate) fn print_task(task: &TaskObject) {
     ui::line(task_status(task));
     print_field("task", &task.run.task);
+    if let Some(run) = &task.run.run {
+        print_field("run", run);
+    }
     print_field("queued", &local_time(&task.run.queued_at));
     if task.priority != 0 {
         print_field("priority", &task.priority.to_string());

@@ -136,6 +136,7 @@ type Line = Vec<(Tone, String)>;
 fn lines(body: &Body) -> Vec<Line> {
     let one = |tone: Tone, text: String| vec![vec![(tone, text)]];
     match body {
+        Body::Run { run, .. } => one(Tone::Dim, one_line(&format!("· run {run}"))),
         Body::Step { text } => one(Tone::Dim, format!("· {}", one_line(text))),
         Body::Notice { text } => text.lines().map(|line| vec![(Tone::Warning, format!("! {line}"))]).collect(),
         Body::Worktree { directory, branch, base_branch, base_sha } => {

@@ -54,6 +54,10 @@ fn logs_select_lines_times_and_runs() {
     assert!(run.contains("twothree") && !run.contains("say one"), "{run}");
     let first = world.json(["list", "--json"])[0]["run"].as_str().unwrap().to_owned();
     assert_eq!(logs(&["--run", &first]), run, "by its ID");
+    assert!(run.contains(&format!("· run {first}\n")), "{run}");
+    assert!(world.run(["queue", "show", "local/demo#1"]).contains(&first));
+    let runs = logs(&[]).lines().filter(|line| line.contains("· run ")).count();
+    assert_eq!(runs, 2, "every run has its ID");
     assert!(logs(&["--since", "1h"]).contains("one"));
     assert_eq!(logs(&["--since", "2099-01-01T00:00:00Z"]), "");
     for wrong in [["--since", "yesterday"], ["--run", "first"]] {

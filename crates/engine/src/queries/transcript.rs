@@ -8,6 +8,7 @@ use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::regular_file;
 use kugetsu_domain::ids::{IssueId, RunId};
+use kugetsu_domain::run::Run;
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::RunQuery;
 use tokio::fs::File;
@@ -55,7 +56,7 @@ pub fn transcript(
 pub async fn run_of(engine: &Engine, issue: IssueId, run: &str) -> Result<RunId, Problem> {
     let reference = engine.store().issue_by_id(issue).await.map_err(store_failed)?.reference;
     let hint = format!(
-        "find the ID with `kugetsu queue list --all --json`, or show the latest run: `kugetsu logs {reference} --run last`"
+        "find the ID in `kugetsu logs {reference}`, or show the latest run with `kugetsu logs {reference} --run last`"
     );
     let id = run.parse::<RunId>();
     let id = id.map_err(|_| usage(format!("{run:?} is not the ID of a run")).hint(hint.clone()))?;
@@ -89,10 +90,10 @@ impl From<StoreError> for Stopped {
 
 impl Sender {
     /// Returns the issue's runs, oldest first.
-    async fn runs(&self) -> Result<Vec<RunId>, StoreError> {
+    async fn runs(&self) -> Result<Vec<Run>, StoreError> {
         let query = RunQuery { since: self.since, ..RunQuery::new(self.issue) };
-        let runs = self.engine.store().runs(query).await?.into_iter().rev().map(|run| run.id);
-        Ok(runs.filter(|run| self.run.is_none_or(|only| only == *run)).collect())
+        let runs = self.engine.store().runs(query).await?.into_iter().rev();
+        Ok(runs.filter(|run| self.run.is_none_or(|only| only == run.id)).collect())
     }
 
     async fn send_runs(&self, follow: bool) -> Result<(), Stopped> {
@@ -100,13 +101,15 @@ impl Sender {
         let mut sent: Option<RunId> = None;
         loop {
             let runs = self.runs().await?;
-            let new = runs.iter().position(|run| Some(*run) == sent).map_or(0, |at| at + 1);
+            let new = runs.iter().position(|run| Some(run.id) == sent).map_or(0, |at| at + 1);
             for run in &runs[new..] {
-                self.send_run(*run, follow).await?;
-                sent = Some(*run);
+                let (id, task) = (run.id.to_string(), run.task.to_string());
+                self.send_record(run.started_at, Body::Run { run: id, task }).await?;
+                self.send_run(run.id, follow).await?;
+                sent = Some(run.id);
             }
             let issue = self.engine.store().issue_by_id(self.issue).await?;
-            let latest = self.runs().await?.last().copied();
+            let latest = self.runs().await?.last().map(|run| run.id);
             if !follow || (issue.tasks.is_empty() && latest == sent) {
                 return Ok(());
             }
@@ -159,7 +162,11 @@ impl Sender {
     /// Says that an ended run has no records, so that it does not look as if nothing had happened in it.
     async fn send_notice(&self, run: RunId) -> Result<(), Stopped> {
         let text = format!("run {run} has no transcript: it never started, or it ended longer ago than queue.keep");
-        let record = Record { at: self.engine.now().as_millisecond(), body: Body::Notice { text } };
+        self.send_record(self.engine.now(), Body::Notice { text }).await
+    }
+
+    async fn send_record(&self, at: Timestamp, body: Body) -> Result<(), Stopped> {
+        let record = Record { at: at.as_millisecond(), body };
         let mut line = serde_json::to_vec(&record).unwrap_or_default();
         line.push(b'\n');
         self.chunks.send(Ok(line)).await.map_err(|_| Stopped::Gone)

@@ -22,6 +22,7 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
     let text = |text: String| truncate(masked(&text, redactor), TEXT_MAX);
     let line = |line: String| truncate(masked(&line, redactor), LINE_MAX);
     match body {
+        Body::Run { run, task } => Body::Run { run, task },
         Body::Step { text } => Body::Step { text: line(text) },
         Body::Notice { text } => Body::Notice { text: line(text) },
         Body::Worktree { directory, branch, base_branch, base_sha } => {
@@ -62,7 +63,8 @@ pub(crate) const fn is_chatter(body: &Body) -> bool {
         | Body::Plan { .. }
         | Body::Permission { .. }
         | Body::Usage { .. } => true,
-        Body::Step { .. }
+        Body::Run { .. }
+        | Body::Step { .. }
         | Body::Worktree { .. }
         | Body::SessionLost { .. }
         | Body::Session { .. }
