@@ -106,11 +106,17 @@ pub(crate) fn shortened(text: &str, width: usize) -> String {
 }
 
 /// The text wrapped between words into lines of at most `width` columns. Lines after the first are indented by `indent`
-/// spaces. A wider word is not broken: it may be a path or a command.
+/// spaces. A wider word is not broken, since it may be a path, and neither is a command between backticks, so that it can be copied.
 pub(crate) fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let (mut lines, mut column) = (String::new(), indent);
-    for word in text.split(' ') {
+    // Where the backticks are not in pairs, they are a part of the text.
+    let (are_pairs, mut is_command) = (text.matches('`').count().is_multiple_of(2), false);
+    let is_gap = |c: char| {
+        is_command ^= c == '`' && are_pairs;
+        c == ' ' && !is_command
+    };
+    for word in text.split(is_gap) {
         if column > indent && column + 1 + word.width() > width {
             lines.push_str(&format!("\n{}{word}", " ".repeat(indent)));
             column = indent + word.width();
@@ -187,5 +193,8 @@ mod tests {
         let text = "one two three /a/path/that/is/wider four";
         assert_eq!(wrapped(text, 2, Some(12)), "one two\n  three\n  /a/path/that/is/wider\n  four");
         assert_eq!(wrapped(text, 2, None), text);
+        let text = "run `kugetsu start . x` or `y`";
+        assert_eq!(wrapped(text, 0, Some(22)), "run\n`kugetsu start . x` or\n`y`");
+        assert_eq!(wrapped("it's ` a", 0, Some(6)), "it's `\na");
     }
 }

@@ -201,8 +201,11 @@ pub(crate) fn bullet((tone, mark): (Tone, &str), column: usize, text: &str, belo
 
 /// The width of the terminal; `None` if stdout is not a terminal.
 pub(crate) fn width() -> Option<usize> {
-    let width = || terminal_size().map_or(DEFAULT_WIDTH, |(Width(width), _)| usize::from(width));
-    io::stdout().is_terminal().then(width)
+    io::stdout().is_terminal().then(terminal_width)
+}
+
+fn terminal_width() -> usize {
+    terminal_size().map_or(DEFAULT_WIDTH, |(Width(width), _)| usize::from(width))
 }
 
 /// The height of the terminal in lines; `None` if stdout is not a terminal.
@@ -362,7 +365,9 @@ fn write_stderr(tone: Tone, label: &str, text: &str) {
     let line = if label.is_empty() {
         styled(tone, text, colors().1)
     } else {
-        format!("{}{}", styled(tone, label, colors().1), sanitize(text))
+        let width = io::stderr().is_terminal().then(terminal_width);
+        let lines: Vec<String> = sanitize(text).lines().map(|line| table::wrapped(line, label.len(), width)).collect();
+        format!("{}{}", styled(tone, label, colors().1), lines.join("\n"))
     };
     // There is nowhere to report a closed stderr.
     let _ = writeln!(io::stderr().lock(), "{line}");
