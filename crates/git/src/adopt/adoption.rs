@@ -223,7 +223,7 @@ impl Adoption<'_> {
         Ok((base(self.mirror, &self.contents, self.worktree.branch()).await?, notices))
     }
 
-    /// What the user should know of the branch before the work on it is pushed.
+    /// Notices about the branch for the user, before work on it is pushed.
     async fn push_notices(&self) -> Result<Vec<String>, AdoptError> {
         let branch = self.worktree.branch();
         let mut notices = Vec::new();
