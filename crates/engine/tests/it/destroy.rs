@@ -10,10 +10,12 @@ use kugetsu_agent::CustomProfile;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
+use kugetsu_domain::task::TaskKind;
 use kugetsu_git::command::Git;
 use kugetsu_git::rescue;
 use kugetsu_store::fuse::Fuse;
 use kugetsu_store::view::Repo;
+use kugetsu_store::write::Precondition;
 use kugetsu_testkit::Repository;
 
 use crate::every_step::{Scenario, survives_a_death_at_every_step};
@@ -254,6 +256,28 @@ async fn work_in_temporary_directories_is_rescued_before_they_are_removed() {
     let back = Repository::open(&back);
     let name = back.git(["for-each-ref", "--format=%(refname)", "refs/kugetsu/inner"]);
     assert_eq!(back.git(["show", &format!("{name}:left.txt")]), "left");
+}
+
+#[tokio::test]
+async fn work_that_a_runner_left_in_its_temporary_directory_is_rescued() {
+    let destroy = Destroy::new().await;
+    let world = destroy.world().await;
+    let daemon = world.daemon();
+    let issue = daemon.issue(1).await;
+    let directory = world.home.files(&issue.worktree.unwrap().directory).0;
+    let task = daemon.enqueue(1, TaskKind::Continue, "wait", Precondition::Any).await;
+    let started = async || world.machine.started_runs().into_iter().find(|(_, message)| message == "wait");
+    let (run, _) = daemon.until("the run", started).await;
+    let temporary = world.home.run(run).temporary();
+    let add =
+        ["worktree", "add", "--quiet", temporary.join("linked").to_str().unwrap(), "-b", "aside"].map(str::to_owned);
+    Repository::open(&directory).git(add);
+    fs::write(temporary.join("linked/left.txt"), "left").unwrap();
+    daemon.engine.apply(issue.id, Event::CancelRequested { task }).await.unwrap();
+    daemon.until("the removal", async || (!temporary.exists()).then_some(())).await;
+    let rescues = rescue::list(&mirror(&world).await, Some(1)).await.unwrap();
+    let reasons: Vec<&str> = rescues.iter().map(|rescue| rescue.reason.as_str()).collect();
+    assert_eq!(reasons, ["the run's temporary directory was removed"]);
 }
 
 #[tokio::test]
