@@ -4,6 +4,11 @@
 //! All calls count, those of agents included. By default a few calls of each scenario are killed, spread over its
 //! length; `KUGETSU_KILL_CALLS` sets another number, and with `cargo xtask test --full` every call is.
 
+use std::fs;
+
+use kugetsu_testkit::Repository;
+use serde_json::json;
+
 use super::case::Case;
 use super::counting_git::CountingGit;
 use super::invariants;
@@ -67,6 +72,43 @@ fn killed_git_call_of_a_moved_repository_loses_nothing() {
         case.until_it_succeeds(&["repo", "move", "local/one", path]);
         let user = case.world.home.user();
         queue(case, &user, "continue", &issue, Ending::Uncommitted);
+        case.destroy(&issue);
+    });
+}
+
+#[test]
+fn killed_git_call_of_an_adopted_clone_loses_nothing() {
+    survives_a_kill_of_each_call(16, |case| {
+        let home = case.world.home.kugetsu();
+        let server = Repository::open(case.repositories[0].path());
+        fs::write(home.join("repos.json"), json!({ "github.com/acme/api": server.path() }).to_string()).unwrap();
+        let directory = home.join("worktrees/github.com-acme-api-7");
+        fs::create_dir_all(home.join("worktrees")).unwrap();
+        let clone = Repository::clone_at(&server.url(), &directory, &[]);
+        clone.git(["switch", "-q", "-c", "fix/issue-7"]);
+        clone.commit_files("work", &[("work.txt", "work\n")]);
+        clone.write("stashed.txt", "stashed\n");
+        clone.git(["stash", "push", "-q", "-u"]);
+        clone.write("new.txt", "new\n");
+        let session = json!({ "issue_ref": "github.com/acme/api#7", "worktree_path": directory });
+        fs::create_dir_all(home.join("sessions")).unwrap();
+        fs::write(home.join("sessions/a.json"), session.to_string()).unwrap();
+        let state = |clone: &Repository| {
+            let status = clone.git(["status", "--porcelain=v1", "--untracked-files=all"]);
+            (clone.head(), status, clone.git(["stash", "list", "--format=%H"]))
+        };
+        let before = state(&clone);
+
+        case.until_it_succeeds(&["init"]);
+        assert_eq!(state(&Repository::open(&directory)), before);
+        if case.issues().is_empty() {
+            // The killed call left the clone as it was; nothing stands in the way of another attempt.
+            case.world.run(["init"]);
+        }
+        assert_eq!(case.issues(), ["github.com/acme/api#7"]);
+        let user = case.world.home.user();
+        let issue = queue(case, &user, "continue", "github.com/acme/api#7", Ending::Committed);
+        assert_eq!(server.show_text("fix/issue-7", "work.txt"), "work\n");
         case.destroy(&issue);
     });
 }
