@@ -25,17 +25,58 @@ impl Mirror {
     /// numbers of packs before and after.
     pub async fn combine_packs(&self) -> Result<Option<(usize, usize)>, MirrorError> {
         let objects = self.objects();
+        self.remove_abandoned().await?;
         let (before, loose) = (packs(&objects)?.len(), files(&objects.join("17"))?.len());
         if self.promisor().is_some() || (before < PACKS && loose < LOOSE) {
             return Ok(None);
         }
         let Some(_lock) = lock::try_acquire(self.dir())? else { return Ok(None) };
-        remove_abandoned(&objects.join("pack")).await?;
         let command = self.command("repack", "combine packs").args(["-d", "-l", "-n", "-q", "--geometric=2"]);
         // One thread: agents need the others.
         command.config("pack.threads", "1").timeout(TIMEOUT).once().run().await?;
         Ok(Some((before, packs(&objects)?.len())))
     }
+
+    /// Removes temporary files that a killed git left among the objects. Does nothing while another process uses the mirror.
+    async fn remove_abandoned(&self) -> Result<(), FileError> {
+        let objects = self.objects();
+        let found = {
+            let objects = objects.clone();
+            blocking(&self.objects(), move || abandoned(&objects)).await?
+        };
+        if found.is_empty() {
+            return Ok(());
+        }
+        let Some(_lock) = lock::try_acquire(self.dir())? else { return Ok(()) };
+        blocking(&objects, move || {
+            for path in found {
+                match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(error).context("remove", &path);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Returns the old temporary files of packs and of loose objects.
+fn abandoned(objects: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = Vec::new();
+    for dir in files(objects)?.into_iter().filter(|path| path.is_dir()) {
+        found.extend(files(&dir)?.into_iter().filter(|path| is_abandoned(path)));
+    }
+    Ok(found)
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let is_temporary = name.starts_with(b"tmp_") || name.starts_with(b".tmp-");
+    let modified = || path.symlink_metadata().and_then(|meta| meta.modified());
+    is_temporary && modified().is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > ABANDONED))
 }
 
 fn packs(objects: &Path) -> Result<Vec<PathBuf>, FileError> {
@@ -46,28 +87,4 @@ fn packs(objects: &Path) -> Result<Vec<PathBuf>, FileError> {
 
 fn files(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(read_dir_if_there(dir)?.unwrap_or_default())
-}
-
-/// Removes temporary files of packs that a killed git left. The caller holds the lock of the mirror.
-async fn remove_abandoned(dir: &Path) -> Result<(), FileError> {
-    let dir = dir.to_owned();
-    blocking(&dir.clone(), move || {
-        let is_temporary = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-            name.starts_with(b"tmp_") || name.starts_with(b".tmp-")
-        };
-        for path in files(&dir)?.into_iter().filter(is_temporary) {
-            let modified = path.symlink_metadata().and_then(|meta| meta.modified());
-            if modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > ABANDONED)) {
-                match std::fs::remove_file(&path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(error).context("remove", &path);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    })
-    .await
 }

@@ -57,6 +57,28 @@ async fn many_packs_become_few_and_keep_every_object() {
     assert!(!temporary.exists() && running.exists());
 }
 
+/// The files of a killed git are removed also from a mirror with few packs, unless it is in use.
+#[tokio::test]
+async fn temporary_files_of_a_killed_git_are_removed() {
+    let fixture = Fixture::new().await;
+    let (mirror, _, _) = fixture.ready().await;
+    let loose = mirror.objects().join("17");
+    std::fs::create_dir_all(&loose).unwrap();
+    let (old, running) =
+        ([loose.join("tmp_obj_killed"), mirror.objects().join("pack/tmp_pack_killed")], loose.join("tmp_obj_x"));
+    for path in old.iter().chain([&running]) {
+        std::fs::write(path, "1").unwrap();
+    }
+    old.iter().for_each(|path| age(path));
+    let held = std::fs::File::create(mirror.dir().with_extension("lock")).unwrap();
+    held.lock().unwrap();
+    mirror.combine_packs().await.unwrap();
+    assert!(old.iter().all(|path| path.exists()), "another process uses the mirror");
+    drop(held);
+    assert_eq!(mirror.combine_packs().await.unwrap(), None, "few packs stay");
+    assert!(!old.iter().any(|path| path.exists()) && running.exists());
+}
+
 fn age(path: &Path) {
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(48)).unwrap();

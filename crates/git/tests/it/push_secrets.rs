@@ -20,7 +20,7 @@ fn finder() -> SecretFinder {
 /// A worktree whose server has `known.txt`, `sub/known.txt` and `1x/known.txt`.
 async fn ready(fixture: &Fixture) -> (Mirror, Worktree) {
     let repository = fixture.repository("repository");
-    for name in ["known.txt", "sub/known.txt", "1x/known.txt", "tok-secret-valu"] {
+    for name in ["known.txt", "sub/known.txt", "1x/known.txt", "tok-secret-val"] {
         write(&repository, name, "known\n");
     }
     fixture.commit(&repository, "On the server already");

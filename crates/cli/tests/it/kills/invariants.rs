@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kugetsu_testkit::repository::git;
@@ -13,6 +14,7 @@ pub(super) fn check(case: &Case) {
     let states = confirmed_tasks_ended(case);
     work_is_done_once(case, &states);
     effects_are_settled(case);
+    remove_unfinished_objects(case);
     daemon_stops_and_no_process_is_left(case);
     events_are_stored_once(case);
     nothing_written_is_lost(case, &states);
@@ -179,6 +181,24 @@ fn no_lock_or_scratch_file_is_left(case: &Case) {
     let temporary = fs::read_dir(case.world.home.path().join("tmp")).into_iter().flatten();
     left.extend(temporary.map(|entry| entry.unwrap().path()));
     assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+/// What a killed git leaves among the objects of a mirror is removed once it is old.
+fn remove_unfinished_objects(case: &Case) {
+    let mut left = Vec::new();
+    folders(&case.world.home.kugetsu().join("mirrors"))
+        .iter()
+        .for_each(|mirror| collect_leftovers(mirror, false, &mut left));
+    left.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tmp_")));
+    for path in &left {
+        // Git makes objects that only their owner can read.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(48)).unwrap();
+    }
+    if !left.is_empty() {
+        case.world.run(["gc", "--yes"]);
+    }
 }
 
 /// Adds git's lock files and unfinished objects.
