@@ -44,7 +44,7 @@ impl Case {
 
     /// Queues a task. It is confirmed if the command succeeds, which is returned.
     pub(super) fn queue(&mut self, directory: &Path, verb: &str, reference: &str, name: String, message: &str) -> bool {
-        let output = self.world.try_in(directory, [verb, reference, message, "--json"]);
+        let output = self.world.try_in(directory, [verb, reference, message, "--agent", "scripted", "--json"]);
         eprintln!("  {verb} {reference} as {name}: {}", output.status);
         if !output.status.success() {
             eprintln!("{}", String::from_utf8_lossy(&output.stderr));
