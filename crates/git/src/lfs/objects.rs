@@ -17,7 +17,7 @@ use crate::files::access::{
 pub(crate) const POINTER_MAX: usize = 1024;
 
 /// The small file that git stores in place of a large one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pointer {
     oid: String,
     size: u64,
@@ -32,9 +32,25 @@ impl Pointer {
         Some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
     }
 
+    /// The pointer to the content of a regular file; `None` if it is none, or a link.
+    pub(super) fn of(file: &Path) -> std::io::Result<Option<Self>> {
+        let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
+        let mut file = open?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self { oid: copy_hashed(&mut file, &mut std::io::sink())?, size: meta.len() }))
+    }
+
     /// The name of the object.
     pub(crate) fn name(&self) -> &str {
         &self.oid
+    }
+
+    /// The size of the object in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Whether a file has the content that the pointer names. Links are not followed.
@@ -69,6 +85,14 @@ pub(crate) fn object_path(git_dir: &Path, name: &str) -> Option<PathBuf> {
     Some(git_dir.join("lfs/objects").join(name.get(..2)?).join(name.get(2..4)?).join(name))
 }
 
+/// Whether a path is that of an object in some store: `<2 digits>/<2 digits>/<name>`.
+pub(crate) fn is_stored_object(path: &Path) -> bool {
+    let name = |path: Option<&Path>| path?.file_name()?.to_str().map(str::to_owned);
+    let (Some(file), Some(second)) = (name(Some(path)), name(path.parent())) else { return false };
+    let first = name(path.parent().and_then(Path::parent));
+    is_object_name(&file) && first.is_some_and(|first| file.starts_with(&(first + &second)))
+}
+
 /// Name and path of every LFS object in a git directory.
 pub(crate) fn stored_objects(git_dir: &Path) -> Result<Vec<(String, PathBuf)>, FileError> {
     if !is_dir_there(git_dir)? || !is_dir_there(&git_dir.join("lfs"))? {
@@ -99,31 +123,42 @@ pub(crate) async fn copy_objects(from: &Path, to: &Path, wanted: Option<BTreeSet
                 continue;
             }
             let Some(target_path) = object_path(&to, &name) else { continue };
-            let Some(dir) = target_path.parent() else { continue };
-            if target_path.exists() {
-                continue;
-            }
             // A link leads to a file that is not the agent's to give.
-            if !file.symlink_metadata().context("read", &file)?.is_file() {
-                continue;
-            }
-            let open =
-                std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&file);
-            let mut source = open.context("read", &file)?;
-            create_dir_all(dir)?;
-            let temporary = dir.join(format!("new-{}", unique_suffix()));
-            let mut target = File::create_new(&temporary).context("write", &temporary)?;
-            let copied = copy_hashed(&mut source, &mut target).context("copy", &file);
-            if copied.as_ref().is_ok_and(|oid| *oid == name) {
-                std::fs::rename(&temporary, &target_path).context("replace", &target_path)?;
-            } else {
-                std::fs::remove_file(&temporary).context("remove", &temporary)?;
-                copied?;
+            if !target_path.exists() && file.symlink_metadata().context("read", &file)?.is_file() {
+                keep_object(&file, &to, &name)?;
             }
         }
         Ok(())
     })
     .await
+}
+
+/// Copies a regular file into the git directory `to` as the object `name`. `false` if its content is another one, and nothing
+/// was copied. A link is not followed.
+pub(super) fn keep_object(file: &Path, to: &Path, name: &str) -> Result<bool, FileError> {
+    match object_path(to, name) {
+        Some(target_path) => keep_at(file, &target_path, name),
+        None => Ok(false),
+    }
+}
+
+/// As [`keep_object`], at a path in some store.
+pub(super) fn keep_at(file: &Path, target_path: &Path, name: &str) -> Result<bool, FileError> {
+    let Some(dir) = target_path.parent() else { return Ok(false) };
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
+    let mut source = open.context("read", file)?;
+    create_dir_all(dir)?;
+    let temporary = dir.join(format!("new-{}", unique_suffix()));
+    let mut target = File::create_new(&temporary).context("write", &temporary)?;
+    let copied = copy_hashed(&mut source, &mut target).context("copy", file);
+    let is_object = copied.as_ref().is_ok_and(|oid| oid == name);
+    if is_object {
+        std::fs::rename(&temporary, target_path).context("replace", target_path)?;
+    } else {
+        std::fs::remove_file(&temporary).context("remove", &temporary)?;
+        copied?;
+    }
+    Ok(is_object)
 }
 
 #[cfg(test)]

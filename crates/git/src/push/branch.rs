@@ -51,6 +51,19 @@ pub enum PushError {
     /// Others build on the branch, so an issue's commits never go there without a review.
     #[error("{branch} is the branch of {repo} that work starts from, and kugetsu never pushes to it")]
     BaseBranch { branch: BranchName, repo: String },
+    /// Others would get a pointer without its content.
+    #[error("the LFS content of {files} is not in the worktree, and the server has no commit with it, so nothing was pushed{}", also(.unreadable))]
+    LfsContent {
+        /// Names, escaped.
+        files: String,
+        /// What could not be searched, escaped.
+        unreadable: Vec<String>,
+    },
+    #[error("the LFS content of {files} cannot be sent without git-lfs, so nothing was pushed")]
+    NoGitLfs {
+        /// Names, escaped.
+        files: String,
+    },
     /// The local target repository is gone.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -71,6 +84,12 @@ impl PushError {
                 "the commits stay in the worktree; push them from there to a branch of their own: \
                  `git push {repo} HEAD:refs/heads/<new branch>`"
             )),
+            Self::LfsContent { .. } => Some(
+                "put the content back as files of the worktree (`git lfs pull` there gets what the server has), or make commits \
+                 without these files, then run `kugetsu push <issue>`"
+                    .to_owned(),
+            ),
+            Self::NoGitLfs { .. } => Some("install git-lfs, then run `kugetsu push <issue>`".to_owned()),
             Self::Unreachable(error) | Self::Unauthenticated(error) | Self::Git(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Rejected { branch, stderr } if CLASH.iter().any(|phrase| stderr.as_str().contains(phrase)) => {
@@ -106,6 +125,13 @@ impl From<MirrorError> for PushError {
                 Self::File(FileError { action: "repair", path, source: std::io::Error::other("it is no mirror") })
             }
         }
+    }
+}
+
+fn also(unreadable: &[String]) -> String {
+    match unreadable.first() {
+        Some(first) => format!("; could not search {first}"),
+        None => String::new(),
     }
 }
 
@@ -176,7 +202,6 @@ impl Mirror {
             self.import(&quarantine, head, &temporary.add()).await?;
         }
         // Before the branch: servers reject commits whose LFS objects they do not have.
-        self.copy_lfs_objects(worktree).await?;
         self.push_lfs_objects(worktree, head).await?;
         let Lease::Expect(expected) = &lease;
         let pushed = match self.push_ref(branch, head, &lease).await {

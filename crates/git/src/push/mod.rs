@@ -2,7 +2,7 @@
 
 pub(crate) mod branch;
 pub(crate) mod lfs;
-mod outgoing;
+pub(crate) mod outgoing;
 pub(crate) mod secrets;
 
 pub use branch::{Lease, PushError, Pushed};

@@ -31,6 +31,15 @@ pub(super) struct Object {
     pub(super) size: u64,
 }
 
+/// A file whose content Git LFS keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct LfsFile {
+    pub(crate) blob: Oid,
+    /// As [`Object::path`].
+    pub(crate) path: Vec<u8>,
+    pub(crate) pointer: Pointer,
+}
+
 /// A path that a commit has and none of its parents: a file, a link, a submodule or a directory.
 pub(super) struct AddedPath {
     pub(super) commit: Oid,
@@ -38,13 +47,13 @@ pub(super) struct AddedPath {
 }
 
 /// Reads what a push of `head` sends to a server that has the commits `known`, from a git directory of the host's.
-pub(super) struct Outgoing<'o> {
-    pub(super) git: &'o Git,
-    pub(super) git_dir: &'o Path,
+pub(crate) struct Outgoing<'o> {
+    pub(crate) git: &'o Git,
+    pub(crate) git_dir: &'o Path,
     /// Objects may be missing that the server has.
-    pub(super) is_partial: bool,
-    pub(super) head: &'o Oid,
-    pub(super) known: &'o [Oid],
+    pub(crate) is_partial: bool,
+    pub(crate) head: &'o Oid,
+    pub(crate) known: &'o [Oid],
 }
 
 impl Outgoing<'_> {
@@ -61,6 +70,11 @@ impl Outgoing<'_> {
     ///
     /// Each is named once, so a path of an object does not tell its other paths: see [`added_paths`](Self::added_paths).
     pub(super) async fn objects(&self) -> Result<Vec<Object>, GitError> {
+        self.objects_here(self.is_partial).await
+    }
+
+    /// As [`objects`](Self::objects), without those that are missing if `may_miss` is set: a push cannot send them.
+    async fn objects_here(&self, may_miss: bool) -> Result<Vec<Object>, GitError> {
         let mut list = self.command("rev-list", "list what is pushed").arg("--objects");
         if self.is_partial {
             // Not `--exclude-promisor-objects`: the agent could have marked its own packs as the server's.
@@ -81,6 +95,9 @@ impl Outgoing<'_> {
         for (oid, path) in named {
             let line = String::from_utf8_lossy(lines.next().unwrap_or_default());
             let (kind, size) = line.split_once(' ').ok_or_else(|| sizes.unexpected())?;
+            if may_miss && size.trim() == "missing" {
+                continue;
+            }
             let kind = match kind {
                 "commit" | "tag" => ObjectKind::Commit,
                 "tree" => ObjectKind::Tree,
@@ -149,18 +166,36 @@ impl Outgoing<'_> {
         self.command("cat-file", "read what is pushed").arg("--batch").stdin(input).run().await
     }
 
-    /// The names of the LFS objects that new files stand for.
-    pub(super) async fn lfs_objects(&self) -> Result<BTreeSet<String>, GitError> {
-        let objects = self.objects().await?;
+    /// The new files that are pointers of LFS objects.
+    pub(crate) async fn lfs_files(&self) -> Result<Vec<LfsFile>, GitError> {
+        let objects = self.objects_here(true).await?;
         let small: Vec<&Object> = objects.iter().filter(|object| is_pointer_sized(object)).collect();
-        let mut names = BTreeSet::new();
+        let mut files = Vec::new();
         for chunk in small.chunks(BATCH_MAX as usize / POINTER_MAX) {
             let output = self.read(chunk).await?;
-            for (_, content) in contents(&output, chunk)? {
-                names.extend(Pointer::parse(content).map(|pointer| pointer.name().to_owned()));
+            for (object, content) in contents(&output, chunk)? {
+                let Some(pointer) = Pointer::parse(content) else { continue };
+                files.push(LfsFile { blob: object.oid.clone(), path: object.path.clone(), pointer });
             }
         }
-        Ok(names)
+        Ok(files)
+    }
+
+    /// Those of the files that no commit of the server has. It has the content of the others: it took their commits.
+    pub(crate) async fn unknown_to_server(&self, files: Vec<LfsFile>) -> Result<Vec<LfsFile>, GitError> {
+        if files.is_empty() || self.known.is_empty() {
+            return Ok(files);
+        }
+        let mut list = self.command("rev-list", "list what the server has").arg("--objects");
+        if self.is_partial {
+            list = list.arg("--missing=allow-promisor");
+        }
+        let known: Vec<&Oid> = self.known.iter().collect();
+        let listed = list.arg("--stdin").stdin(rev_list_input(&known, &[])).run().await?;
+        let blobs: BTreeSet<&[u8]> = files.iter().map(|file| file.blob.as_str().as_bytes()).collect();
+        let oid = |line: &'_ [u8]| line.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
+        let found: BTreeSet<Vec<u8>> = listed.lines().map(oid).filter(|oid| blobs.contains(oid.as_slice())).collect();
+        Ok(files.into_iter().filter(|file| !found.contains(file.blob.as_str().as_bytes())).collect())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Looks for secrets in what a push would send: the content and the names of new files, the messages and authors of new
 //! commits, the LFS objects of new files, and the name of the branch. Nothing else is sent: no tag, no note, no submodule.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use kugetsu_domain::secret_finder::SecretFinder;
 
 use crate::command::runner::GitError;
 use crate::files::access::{FileError, IoContext, blocking, is_there, join_bytes, open_regular};
-use crate::lfs::objects::{Pointer, object_path, stored_objects};
+use crate::lfs::objects::{Pointer, object_path};
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::push::outgoing::{BATCH_MAX, Object, ObjectKind, Outgoing, contents, is_pointer_sized};
@@ -71,7 +70,8 @@ impl Worktree {
         objects: &[Object],
         finder: &SecretFinder,
     ) -> Result<Option<FoundSecret>, StatusError> {
-        let lfs = self.lfs_files()?;
+        // A push sends the mirror's copies, which are verified. What has none is not sent.
+        self.mirror().copy_lfs_content(self, None, &outgoing.lfs_files().await?).await?;
         let mut batch = Vec::new();
         let mut rest = objects.iter().filter(|object| object.kind != ObjectKind::Tree).peekable();
         while let Some(object) = rest.next() {
@@ -95,38 +95,18 @@ impl Worktree {
                     return Ok(Some(in_object(outgoing, object, variable, "the file").await?));
                 }
                 let pointer = if is_pointer_sized(object) { Pointer::parse(content) } else { None };
-                for file in pointer.and_then(|pointer| lfs.get(pointer.name())).into_iter().flatten() {
-                    if let Some(variable) = find_in_file(file, finder).await? {
-                        let found = in_object(outgoing, object, &variable, "the Git LFS content of the file").await?;
-                        return Ok(Some(found));
-                    }
+                let copy = pointer.and_then(|pointer| object_path(self.mirror().dir(), pointer.name()));
+                if let Some(copy) = copy
+                    && is_there(&copy)?
+                    && let Some(variable) = find_in_file(&copy, finder).await?
+                {
+                    let found = in_object(outgoing, object, &variable, "the Git LFS content of the file").await?;
+                    return Ok(Some(found));
                 }
             }
             batch.clear();
         }
         Ok(None)
-    }
-
-    /// The files of the LFS objects that a push may send, by name.
-    fn lfs_files(&self) -> Result<BTreeMap<String, Vec<PathBuf>>, FileError> {
-        let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-        for git_dir in [self.git_dir().as_path(), self.relay()] {
-            for (name, file) in stored_objects(git_dir)? {
-                let copy = object_path(self.mirror().dir(), &name);
-                // The mirror's copy is verified, and sent rather than that of the agent.
-                let sent = match copy {
-                    Some(copy) if is_there(&copy)? => copy,
-                    // No push sends what is no regular file.
-                    _ if file.symlink_metadata().context("read", &file)?.is_file() => file,
-                    _ => continue,
-                };
-                let sent_as = files.entry(name).or_default();
-                if !sent_as.contains(&sent) {
-                    sent_as.push(sent);
-                }
-            }
-        }
-        Ok(files)
     }
 }
 

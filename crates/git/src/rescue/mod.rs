@@ -6,6 +6,7 @@
 mod commits;
 mod error;
 mod large;
+mod lfs;
 mod linked;
 mod list;
 mod nested;

@@ -9,6 +9,7 @@ use crate::files::access::{IoContext, create_dir_all, write_atomic};
 use crate::files::removal::{remove_tree, remove_with_empty_parents, staging_path};
 use crate::git_dir::layout::{ConfigFile, SHALLOW, UNBORN_HEAD, create_git_dir, format_packed_refs};
 use crate::git_dir::objects::{Take, take_objects};
+use crate::lfs::content::users_storage;
 use crate::lfs::objects::copy_objects;
 use crate::lfs::setup::Lfs;
 use crate::mirror::repo::Mirror;
@@ -79,7 +80,12 @@ async fn create_in(mirror: &Mirror, rescue: &Rescue, note: &Note, dir: &Path) ->
         (None, Some(head)) => head.as_str().as_bytes().to_vec(),
         (None, None) => format!("ref: refs/heads/{}", note.branch).into_bytes(),
     };
-    create_git_dir(&git_dir, UNBORN_HEAD, &config(mirror, note, &mirror.display_url().await))?;
+    let mut config = config(mirror, note, &mirror.display_url().await);
+    if users_storage(mirror.git()).await?.is_some() {
+        // The content is in the repository, not in the store of the user.
+        config.section("lfs", None).set("storage", "lfs");
+    }
+    create_git_dir(&git_dir, UNBORN_HEAD, &config)?;
     // By copy: the user may damage what is theirs.
     let left = take_objects(mirror.objects(), git_dir.join("objects"), Take::Copy).await?;
     if let Some(error) = left.unreadable.into_iter().next() {

@@ -23,6 +23,7 @@ use crate::printable::printable;
 use crate::rescue::commits::{commit, commit_fixed, commit_index};
 use crate::rescue::error::RescueError;
 use crate::rescue::large::save_large;
+use crate::rescue::lfs::keep_content;
 use crate::rescue::linked::import_linked;
 use crate::rescue::list::{Rescue, load_notes};
 use crate::rescue::nested::import_nested;
@@ -182,14 +183,23 @@ async fn save_with(
     note.unsaved.extend(changes.unreadable.iter().cloned());
     let mut nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
     import_linked(mirror, worktree, &heads.own, &changes, spec.max_file, &mut note, &mut nested).await?;
-    if let Scope::WithTemporary(dir) | Scope::IfTemporary(dir) = scope {
-        let is_work = import_temporary(mirror, worktree, dir, spec.max_file, &mut note, &mut nested).await?;
-        if !is_work && matches!(scope, Scope::IfTemporary(_)) {
-            nested.refs.remove(mirror).await?;
-            return Ok(None);
-        }
+    let temporary = match scope {
+        Scope::WithTemporary(dir) | Scope::IfTemporary(dir) => Some(dir),
+        Scope::Worktree => None,
+    };
+    let mut is_work = false;
+    if let Some(dir) = temporary {
+        is_work = import_temporary(mirror, worktree, dir, spec.max_file, &mut note, &mut nested).await?;
     }
-    let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits };
+    let unsaved = note.unsaved.len();
+    let commits = [tips.commits.as_slice(), &nested.commits].concat();
+    keep_content(mirror, worktree, &heads.quarantine, (&commits, None), temporary, &mut note).await?;
+    is_work |= note.unsaved.len() > unsaved;
+    if !is_work && matches!(scope, Scope::IfTemporary(_)) {
+        nested.refs.remove(mirror).await?;
+        return Ok(None);
+    }
+    let snapshot = Snapshot { heads, safe, tips, changes, nested: &nested.commits, temporary };
     let saved = save_snapshot(mirror, worktree, spec, snapshot, note).await;
     // Only now, since until the rescue names them nothing else keeps these commits.
     nested.refs.remove(mirror).await?;
@@ -212,6 +222,8 @@ struct Snapshot<'k> {
     changes: Changes,
     /// Commits of nested repositories.
     nested: &'k [Oid],
+    /// The temporary directory, if it is in the scope.
+    temporary: Option<&'k Path>,
 }
 
 /// Creates the rescue, unless nothing would be lost or an earlier one holds it.
@@ -222,7 +234,7 @@ async fn save_snapshot(
     snapshot: Snapshot<'_>,
     mut note: Note,
 ) -> Result<Option<Saved>, RescueError> {
-    let Snapshot { heads, safe, tips, changes, nested } = snapshot;
+    let Snapshot { heads, safe, tips, changes, nested, temporary } = snapshot;
     let quarantine = &heads.quarantine;
     let all: Vec<&Oid> = tips.commits.iter().chain(nested).collect();
     let commits_are_safe = all.is_empty() || quarantine.count_commits_not_in(&all, &safe).await? == 0;
@@ -267,6 +279,8 @@ async fn save_snapshot(
             parents.push(oid.clone());
         }
     }
+    let staged: Vec<Oid> = note.head.iter().chain(&note.index).cloned().collect();
+    keep_content(mirror, worktree, quarantine, (&staged, Some(&tree)), temporary, &mut note).await?;
     if let Some((name, commit)) = equal_rescue(mirror, spec.issue_number, &tree, &parents).await?
         && tips.others.is_empty()
     {
@@ -275,7 +289,6 @@ async fn save_snapshot(
     }
     let name = free_name(mirror, spec, &mut note).await?;
     let commit = commit(quarantine, &tree, &parents, &note.message(), None).await?;
-    mirror.copy_lfs_objects(worktree).await?;
     let kept = |number: usize| format!("{KEPT}{}/{}/{number}", spec.issue_number, note.at);
     let mut imports: Vec<(&Oid, String)> = tips.others.iter().enumerate().map(|(n, oid)| (oid, kept(n))).collect();
     imports.push((&commit, name.clone()));

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::files::access::{
     FileError, blocking, canonical_if_there, is_dir_there, is_there, join_bytes, read_if_there,
 };
+use crate::lfs::objects::is_stored_object;
 use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -31,7 +32,7 @@ const REPOSITORIES_MAX: usize = 100;
 const DEPTH_MAX: usize = 64;
 const DIRECTORIES_MAX: usize = 1_000_000;
 
-/// Whether a directory, which may be missing, holds a repository or a linked worktree, or cannot be searched.
+/// Whether a directory, which may be missing, holds a repository, a linked worktree or a store of Git LFS, or cannot be searched.
 pub async fn holds_repositories(dir: &Path) -> Result<bool, FileError> {
     Ok(!find(dir).await?.is_empty())
 }
@@ -44,11 +45,15 @@ struct Found {
     /// Directories whose git directory is elsewhere, as canonical paths.
     linked: Vec<PathBuf>,
     unreadable: Vec<String>,
+    /// Whether there is an LFS object, which commits of the worktree may need.
+    has_lfs_objects: bool,
 }
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.repositories.is_empty() && self.bare.is_empty() && self.linked.is_empty() && self.unreadable.is_empty()
+        let lists =
+            [self.repositories.is_empty(), self.bare.is_empty(), self.linked.is_empty(), self.unreadable.is_empty()];
+        lists.iter().all(|is_empty| *is_empty) && !self.has_lfs_objects
     }
 }
 
@@ -104,6 +109,8 @@ fn look_at(
             let name = entry.file_name();
             let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
             left.push((entry.path(), [path, separator, name.as_bytes()].concat(), depth + 1));
+        } else if is_stored_object(&entry.path()) {
+            found.has_lfs_objects = true;
         }
     }
     Ok(())

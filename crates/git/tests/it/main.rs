@@ -13,6 +13,7 @@ mod dirt;
 mod hostile;
 mod left_behind;
 mod leftovers;
+mod lfs_content;
 mod linked_worktrees;
 mod mirror;
 mod moved_home;

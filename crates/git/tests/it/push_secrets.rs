@@ -158,12 +158,13 @@ async fn secrets_in_git_lfs_content_are_found() {
         assert_eq!(found.location, format!("the Git LFS content of the file s.bin in commit {}", head.short()));
         assert!(!found.is_in_history);
         // What cannot be read is no answer.
+        std::fs::remove_dir_all(mirror.dir().join("lfs")).unwrap();
         std::fs::set_permissions(&object, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
         if std::fs::File::open(&object).is_err() {
             worktree.secret_in_push(&head, &finder()).await.unwrap_err();
         }
         std::fs::remove_file(&object).unwrap();
-        assert_eq!(find(&worktree, &head).await, None, "the pointer alone is pushed");
+        assert_eq!(find(&worktree, &head).await, None, "no content can be sent");
         fixture.run(dir, ["reset", "--quiet", "--hard", "HEAD~1"]);
     }
     // The mirror's copy is what is sent.

@@ -282,6 +282,9 @@ async fn push(head: &Oid, files: &Files, issue: &IssueSpec, run: &RunContext) ->
         let error = PushError::BaseBranch { branch: branch.clone(), repo: files.mirror.source().to_string() };
         return push_error(&error, None);
     }
+    if let Err(error) = files.worktree.keep_lfs_content(head, &run.directory.temporary()).await {
+        return Push::Failed(format!("could not read its Git LFS content: {error}").into());
+    }
     match secret_in_push(head, files, issue, run).await {
         Ok(None) => {}
         Ok(Some(problem)) => return Push::NeedsPerson(problem),
@@ -374,6 +377,8 @@ fn push_error(error: &PushError, token_variable: Option<&str>) -> Push {
         | PushError::Rejected { .. }
         | PushError::CheckedOut { .. }
         | PushError::BaseBranch { .. }
+        | PushError::LfsContent { .. }
+        | PushError::NoGitLfs { .. }
         | PushError::Source(_) => Push::NeedsPerson(Reason::new(error, error.hint())),
         PushError::Unauthenticated(_) => Push::NeedsPerson(match token_variable {
             Some(name) => Reason::new(error, Some(format!("set the token with `kugetsu env set {name} -`"))),
