@@ -12,8 +12,7 @@ use crate::names::{Oid, is_ref_name};
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::rescue::note::{NestedHead, Note};
-use crate::untrusted::changes::Changes;
-use crate::untrusted::nested_repos::{NestedHeads, NestedRepo, find_nested_repos};
+use crate::untrusted::nested_repos::{NestedHeads, NestedRepo, find_all_nested_repos};
 
 /// Maximum number of heads saved. No worktree has this many.
 const HEADS_MAX: usize = 1000;
@@ -34,17 +33,12 @@ pub(super) struct Imported {
 
 /// Imports the commits that nested repositories have and their servers do not. Adds them to the note, and what cannot be
 /// imported to its list of unsaved work.
-pub(super) async fn import_nested(
-    mirror: &Mirror,
-    files: &Path,
-    changes: &Changes,
-    note: &mut Note,
-) -> Result<Imported, RescueError> {
+pub(super) async fn import_nested(mirror: &Mirror, files: &Path, note: &mut Note) -> Result<Imported, RescueError> {
     let mut imported = Imported { commits: Vec::new(), refs: TemporaryRefs::new(mirror)?, linked: Vec::new() };
     if !is_real_dir(files) {
         return Ok(imported);
     }
-    let found = find_nested_repos(files, &changes.nested).await?;
+    let found = find_all_nested_repos(files).await?;
     note.unsaved.extend(found.unreadable);
     for nested in &found.repositories {
         import_from(mirror, nested, note, &mut imported).await?;

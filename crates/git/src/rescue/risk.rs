@@ -10,7 +10,7 @@ use crate::names::Oid;
 use crate::printable::printable;
 use crate::rescue::error::RescueError;
 use crate::untrusted::changes::Changes;
-use crate::untrusted::nested_repos::{NestedHeads, find_nested_repos};
+use crate::untrusted::nested_repos::{NestedHeads, find_all_nested_repos};
 use crate::untrusted::operation::Operation;
 use crate::untrusted::quarantine::{Kind, Quarantine};
 use crate::worktree::heads::{Heads, LISTED};
@@ -128,16 +128,23 @@ async fn unnamed_commits(
     Ok(at_risk)
 }
 
-/// The unpushed heads of submodules that are not checked out. A submodule with files counts as a change.
+/// The unpushed heads of submodules that are not checked out, and of repositories in ignored directories. Other repositories
+/// count as changes.
 async fn nested_heads(
     mirror: &Mirror,
     worktree: &Worktree,
     changes: &Changes,
     safe: &[Oid],
 ) -> Result<Vec<String>, RescueError> {
-    let found = find_nested_repos(worktree.dir(), &changes.nested).await?;
+    let found = find_all_nested_repos(worktree.dir()).await?;
+    let is_change = |path: &[u8]| {
+        changes
+            .nested
+            .iter()
+            .any(|dir| path.strip_prefix(dir.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")))
+    };
     let mut heads = found.unreadable;
-    for nested in found.repositories.iter().filter(|nested| !nested.has_files) {
+    for nested in found.repositories.iter().filter(|nested| !nested.has_files || !is_change(&nested.path)) {
         let (own, quarantine) = NestedHeads::open(mirror, &nested.git_dir).await?;
         heads.extend(own.unreadable.iter().map(|why| format!("{}: {why}", printable(&nested.path))));
         let unpushed = own.unpushed_heads(&quarantine, safe).await?;

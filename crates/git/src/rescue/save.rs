@@ -181,7 +181,7 @@ async fn save_with(
     let tips = collect_heads(mirror, &heads, &mut note).await?;
     let changes = read_changes(mirror, worktree, &heads.quarantine, &mut note).await?;
     note.unsaved.extend(changes.unreadable.iter().cloned());
-    let mut nested = import_nested(mirror, worktree.dir(), &changes, &mut note).await?;
+    let mut nested = import_nested(mirror, worktree.dir(), &mut note).await?;
     import_linked(mirror, worktree, &heads.own, &changes, spec.max_file, &mut note, &mut nested).await?;
     let temporary = match scope {
         Scope::WithTemporary(dir) | Scope::IfTemporary(dir) => Some(dir),

@@ -20,7 +20,7 @@ use crate::rescue::nested::{Imported, import_from, restored_ref};
 use crate::rescue::note::{NestedHead, Note};
 use crate::rescue::tree::write_tree;
 use crate::untrusted::nested_repos::{NestedHeads, NestedRepo, find_nested_repos};
-use crate::untrusted::reader::{UntrustedRepo, linked_worktrees};
+use crate::untrusted::reader::{LinkedWorktree, UntrustedRepo, linked_worktrees};
 use crate::worktree::left_behind::own_files;
 use crate::worktree::lifecycle::Worktree;
 
@@ -39,11 +39,11 @@ pub async fn holds_repositories(dir: &Path) -> Result<bool, FileError> {
 
 #[derive(Debug, Default)]
 struct Found {
-    /// The outermost directories with a git directory, below the directory searched.
+    /// The directories with a repository that is below the directory searched.
     repositories: Vec<Vec<u8>>,
+    /// Directories that are git directories, but not called `.git`.
     bare: Vec<Vec<u8>>,
-    /// Directories whose git directory is elsewhere, as canonical paths.
-    linked: Vec<PathBuf>,
+    linked: Vec<LinkedDir>,
     unreadable: Vec<String>,
     /// Whether there is an LFS object, which commits of the worktree may need.
     has_lfs_objects: bool,
@@ -57,12 +57,34 @@ impl Found {
     }
 }
 
+/// A directory whose git directory is elsewhere, such as a linked worktree.
+#[derive(Debug)]
+struct LinkedDir {
+    /// As a canonical path.
+    dir: PathBuf,
+    /// The git directory, as its `.git` names it.
+    target: PathBuf,
+    /// As a canonical path; `None` if it is gone.
+    git_dir: Option<PathBuf>,
+}
+
+impl LinkedDir {
+    /// Whether a repository knows this directory as that linked worktree. If one of both was moved, the names of their
+    /// directories in the repository are equal.
+    fn is_of(&self, linked: &LinkedWorktree) -> bool {
+        match &self.git_dir {
+            Some(git_dir) => linked.git_dir.canonicalize().is_ok_and(|real| real == *git_dir),
+            None => self.target.file_name() == linked.git_dir.file_name(),
+        }
+    }
+}
+
 async fn find(dir: &Path) -> Result<Found, FileError> {
     let top = dir.to_owned();
     blocking(dir, move || {
         let mut found = Found::default();
         let Some(real) = canonical_if_there(&top)? else { return Ok(found) };
-        let mut left = vec![(real, Vec::new(), 0)];
+        let mut left = vec![(real.clone(), Vec::new(), 0)];
         let mut searched = 0;
         while let Some((dir, path, depth)) = left.pop() {
             searched += 1;
@@ -70,7 +92,7 @@ async fn find(dir: &Path) -> Result<Found, FileError> {
                 found.unreadable.push(format!("repositories below {} (too many directories)", shown(&path)));
                 return Ok(found);
             }
-            if let Err(error) = look_at(&dir, &path, depth, &mut left, &mut found) {
+            if let Err(error) = look_at(&real, &dir, &path, depth, &mut left, &mut found) {
                 found.unreadable.push(format!("repositories in {} ({})", shown(&path), error.source));
             }
         }
@@ -79,28 +101,21 @@ async fn find(dir: &Path) -> Result<Found, FileError> {
     .await
 }
 
+/// Looks at a directory below `top`, and adds its directories to `left`: a repository may be in any, also in a git directory.
 fn look_at(
+    top: &Path,
     dir: &Path,
     path: &[u8],
     depth: usize,
     left: &mut Vec<(PathBuf, Vec<u8>, usize)>,
     found: &mut Found,
 ) -> Result<(), FileError> {
-    let entry = dir.join(".git");
-    if is_dir_there(&entry)? {
-        found.repositories.push(path.to_vec());
-        return Ok(());
-    }
-    if let Some(text) = read_if_there(&entry, 64 * 1024)?
-        && let Some(target) = text.strip_prefix(b"gitdir:")
-        // Without its repository, it is a directory like others.
-        && is_there(&dir.join(std::ffi::OsStr::from_bytes(target.trim_ascii())))?
-    {
-        found.linked.push(dir.to_owned());
-    }
-    if is_dir_there(&dir.join("objects"))? && is_dir_there(&dir.join("refs"))? && is_there(&dir.join("HEAD"))? {
+    look_for_repository(top, dir, path, found)?;
+    let is_git_dir = is_dir_there(&dir.join("refs"))? && is_there(&dir.join("HEAD"))?;
+    if is_git_dir && dir.join("objects").is_symlink() {
+        found.unreadable.push(format!("commits of the repository {} (its objects are a link)", shown(path)));
+    } else if is_git_dir && is_dir_there(&dir.join("objects"))? && dir.file_name() != Some(".git".as_ref()) {
         found.bare.push(path.to_vec());
-        return Ok(());
     }
     let failed = |source| FileError { action: "read", path: dir.to_owned(), source };
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -114,6 +129,57 @@ fn look_at(
         }
     }
     Ok(())
+}
+
+/// Looks for a repository whose files are in `dir`. Its git directory is followed through a `.git` file or link, as git does, if
+/// it is below `top`; else its files are not saved.
+fn look_for_repository(top: &Path, dir: &Path, path: &[u8], found: &mut Found) -> Result<(), FileError> {
+    let entry = dir.join(".git");
+    if is_dir_there(&entry)? {
+        found.repositories.push(path.to_vec());
+        return Ok(());
+    }
+    let real_entry = canonical_if_there(&entry)?;
+    let target = match &real_entry {
+        Some(real) if real.is_dir() => real.clone(),
+        Some(real) => {
+            let text = read_if_there(real, 64 * 1024)?.unwrap_or_default();
+            let Some(target) = text.strip_prefix(b"gitdir:") else { return Ok(()) };
+            dir.join(std::ffi::OsStr::from_bytes(target.trim_ascii()))
+        }
+        None => return Ok(()),
+    };
+    let git_dir = canonical_if_there(&target)?;
+    match &git_dir {
+        Some(git_dir) if git_dir.starts_with(top) && is_dir_there(&git_dir.join("objects"))? => {
+            // The directory around a bare repository and its linked worktrees has no files of its own.
+            if is_there(&git_dir.join("index"))? || !is_set_bare(git_dir)? {
+                found.repositories.push(path.to_vec());
+            }
+        }
+        Some(_) => found.linked.push(LinkedDir { dir: dir.to_owned(), target, git_dir }),
+        None => {
+            // Without any repository that was there, it is a directory like others.
+            let repository = target.parent().and_then(Path::parent);
+            if target.starts_with(top)
+                || repository.is_some_and(|dir| is_dir_there(&dir.join("objects")).unwrap_or(true))
+            {
+                found.linked.push(LinkedDir { dir: dir.to_owned(), target, git_dir });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the config of a git directory says that it has no files.
+fn is_set_bare(git_dir: &Path) -> Result<bool, FileError> {
+    let text = read_if_there(&git_dir.join("config"), 1024 * 1024)?.unwrap_or_default();
+    let is_bare = |line: &[u8]| {
+        let line: Vec<u8> =
+            line.iter().filter(|byte| !byte.is_ascii_whitespace()).map(u8::to_ascii_lowercase).collect();
+        line == b"bare=true"
+    };
+    Ok(text.split(|byte| *byte == b'\n').any(is_bare))
 }
 
 /// The name of a directory in messages and restored refs.
@@ -151,14 +217,21 @@ pub(super) async fn import_temporary(
     }
     let nested = find_nested_repos(&real, &found.repositories).await?;
     note.unsaved.extend(nested.unreadable);
-    let bare = found.bare.iter().map(|path| NestedRepo {
-        path: path.clone(),
-        git_dir: join_bytes(&real, path),
-        has_files: false,
-    });
-    let repositories: Vec<NestedRepo> = nested.repositories.into_iter().chain(bare).collect();
+    let mut repositories = nested.repositories;
+    for path in &found.bare {
+        let git_dir = join_bytes(&real, path);
+        if repositories.iter().any(|repo| repo.git_dir == git_dir) {
+            continue;
+        }
+        if is_there(&git_dir.join("index"))? {
+            let path = shown(path);
+            note.unsaved
+                .push(format!("what is staged in the bare repository {path}, and its files, wherever they are"));
+        }
+        repositories.push(NestedRepo { path: path.clone(), git_dir, has_files: false });
+    }
     for (number, mut repo) in repositories.into_iter().enumerate() {
-        let is_outermost = repo.has_files && found.repositories.contains(&repo.path);
+        let has_files = repo.has_files && found.repositories.contains(&repo.path);
         let files = join_bytes(&real, &repo.path);
         repo.path = named(&repo.path);
         if number >= REPOSITORIES_MAX {
@@ -167,25 +240,31 @@ pub(super) async fn import_temporary(
             continue;
         }
         import_from(mirror, &repo, note, imported).await?;
-        if is_outermost {
+        if has_files {
             let result = import_files(mirror, &repo, &files, max_file, note, imported).await;
             unsaved_if_unreadable(result, &repo.path, note)?;
         }
         for linked in linked_worktrees(&repo.git_dir)? {
-            let Some(dir) = own_files(&linked)?.filter(|dir| dir.starts_with(&real)) else { continue };
-            let path = dir.strip_prefix(&real).unwrap_or(&dir).as_os_str().as_bytes().to_vec();
-            let own = UntrustedRepo::read(&repo.git_dir);
-            let result = save_files(mirror, &[&repo.git_dir], &own, &linked, &dir, max_file, note, imported).await;
-            match result {
-                Ok(head) => note.nested.extend(head.map(|head| NestedHead { path: named(&path), ..head })),
-                Err(error) => unsaved_if_unreadable(Err(error), &named(&path), note)?,
+            let own = own_files(&linked)?.filter(|dir| dir.starts_with(&real));
+            let others = found.linked.iter().filter(|other| other.is_of(&linked)).map(|other| other.dir.clone());
+            for dir in own.into_iter().chain(others) {
+                if !known.insert(dir.clone()) {
+                    continue;
+                }
+                let path = dir.strip_prefix(&real).unwrap_or(&dir).as_os_str().as_bytes().to_vec();
+                let own = UntrustedRepo::read(&repo.git_dir);
+                let result = save_files(mirror, &[&repo.git_dir], &own, &linked, &dir, max_file, note, imported).await;
+                match result {
+                    Ok(head) => note.nested.extend(head.map(|head| NestedHead { path: named(&path), ..head })),
+                    Err(error) => unsaved_if_unreadable(Err(error), &named(&path), note)?,
+                }
             }
-            known.insert(dir);
         }
     }
-    for dir in found.linked.iter().filter(|dir| !known.contains(*dir)) {
-        let path = dir.strip_prefix(&real).unwrap_or(dir).as_os_str().as_bytes();
-        note.unsaved.push(format!("the files of {}, whose repository is elsewhere", shown(path)));
+    for LinkedDir { dir, git_dir, .. } in found.linked.iter().filter(|linked| !known.contains(&linked.dir)) {
+        let path = shown(dir.strip_prefix(&real).unwrap_or(dir).as_os_str().as_bytes());
+        let state = if git_dir.is_some() { "elsewhere" } else { "gone" };
+        note.unsaved.push(format!("the files of {path}, whose repository is {state}"));
     }
     Ok(is_ours || note.unsaved.len() > unsaved || imported.commits.len() > saved)
 }

@@ -10,7 +10,7 @@ use crate::mirror::repo::Mirror;
 use crate::names::Oid;
 use crate::printable::printable;
 use crate::untrusted::changes::StatusError;
-use crate::untrusted::quarantine::Quarantine;
+use crate::untrusted::quarantine::{Quarantine, read_shallow};
 use crate::untrusted::reader::{UntrustedRepo, nested_git_dir};
 
 /// Maximum directory depth.
@@ -49,6 +49,30 @@ pub(crate) async fn find_nested_repos(files: &Path, nested: &[Vec<u8>]) -> Resul
                 Ok(Some(dir)) if dir.starts_with(&real) => search.files_in(&dir, &path, 0),
                 Ok(_) => {}
                 Err(error) => search.report(&path, &error),
+            }
+        }
+        if is_dir_there(&real.join(".git"))? {
+            search.modules_in(&real.join(".git/modules"), b".git/modules", 0);
+        }
+        Ok(search.found)
+    })
+    .await
+}
+
+/// Finds every repository in the directories of a worktree, also in ignored ones, and the git directories of its submodules.
+///
+/// At most a million directories are searched, 64 deep; more are reported as unreadable.
+pub(crate) async fn find_all_nested_repos(files: &Path) -> Result<NestedRepos, FileError> {
+    let files = files.to_owned();
+    blocking(&files.clone(), move || {
+        let Some(real) = canonical_if_there(&files)? else { return Ok(NestedRepos::default()) };
+        let mut search =
+            Search { files: real.clone(), seen: BTreeSet::new(), directories: 0, found: NestedRepos::default() };
+        // Its own git directory is no nested one.
+        search.seen.insert(real.join(".git"));
+        for (name, dir) in search.subdirectories(&real, b".", 0) {
+            if name != b".git" {
+                search.files_in(&dir, &name, 1);
             }
         }
         if is_dir_there(&real.join(".git"))? {
@@ -190,6 +214,9 @@ impl NestedHeads {
             let packed = UntrustedRepo::read_packed_refs(git_dir);
             on_servers.extend(packed.refs_below("refs/tags/").map(|(_, oid)| oid.clone()));
         }
+        // Git cuts the history off only at commits that a server sent.
+        let shallow = read_shallow(git_dir).unwrap_or_default();
+        on_servers.extend(shallow.split(|byte| *byte == b'\n').filter_map(Oid::from_bytes));
         let head = repo.head_commit().cloned();
         let is_remote = |name: &[u8]| name.starts_with(b"refs/remotes/");
         let mut heads: Vec<(Vec<u8>, Oid)> =

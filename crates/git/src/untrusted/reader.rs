@@ -255,11 +255,11 @@ pub(crate) fn linked_worktrees(git_dir: &Path) -> Result<Vec<LinkedWorktree>, Fi
     Ok(linked)
 }
 
-/// The git directory of the repository with the files in `dir`; a `.git` file may point to it. `None` if it is not inside
+/// The git directory of the repository with the files in `dir`; a `.git` file or link may point to it. `None` if it is not inside
 /// `within`.
 pub(crate) fn nested_git_dir(dir: &Path, within: &Path) -> Result<Option<PathBuf>, FileError> {
     let entry = dir.join(".git");
-    let git_dir = if is_dir_there(&entry)? {
+    let git_dir = if is_dir_there(&entry)? || entry.is_dir() {
         entry
     } else {
         use std::os::unix::ffi::OsStrExt;

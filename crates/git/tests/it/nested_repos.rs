@@ -165,3 +165,28 @@ async fn links_in_a_nested_repository_are_not_followed() {
     let look = fixture.command(mirror.dir()).args(["cat-file", "-e", private.as_str()]).status();
     assert!(look.is_ok_and(|status| !status.success()));
 }
+
+#[tokio::test]
+async fn commits_of_repositories_in_ignored_directories_are_at_risk_and_saved() {
+    let fixture = Fixture::new().await;
+    let (mirror, worktree, server) = fixture.ready().await;
+    write(worktree.dir(), "vendor/.gitignore", "*\n");
+    let clone = worktree.dir().join("vendor/deep/c");
+    fixture.run(worktree.dir(), ["clone", "--quiet", server.to_str().unwrap(), clone.to_str().unwrap()]);
+    let shallow = worktree.dir().join("vendor/shallow");
+    let from = format!("file://{}", server.display());
+    fixture.run(worktree.dir(), ["clone", "--quiet", "--depth=1", &from, shallow.to_str().unwrap()]);
+    fixture.run(&shallow, ["remote", "remove", "origin"]);
+    assert!(rescue::work_at_risk(&mirror, &worktree).await.unwrap().is_empty(), "servers have all of it");
+    assert_eq!(save(&mirror, &worktree, "1").await, None);
+    write(&clone, "work.txt", "work\n");
+    let work = fixture.commit(&clone, "Work");
+    let at_risk = rescue::work_at_risk(&mirror, &worktree).await.unwrap();
+    assert_eq!(at_risk.other_branches, ["vendor/deep/c: refs/heads/main"]);
+    let saved = save(&mirror, &worktree, "1").await.unwrap();
+    assert_eq!(saved.unsaved, Vec::<String>::new());
+    fixture.run(mirror.dir(), ["merge-base", "--is-ancestor", work.as_str(), &saved.name]);
+    let back = fixture.path("back");
+    rescue::restore(&mirror, &saved.name, &back).await.unwrap();
+    assert_eq!(fixture.oid(&back, "refs/kugetsu/inner/vendor/deep/c/heads/main"), work);
+}

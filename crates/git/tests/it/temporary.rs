@@ -116,3 +116,126 @@ async fn files_of_a_repository_elsewhere_are_named() {
     let saved = temporary.save("1").await.unwrap();
     assert_eq!(saved.unsaved, ["the files of TMPDIR/linked, whose repository is elsewhere"]);
 }
+
+impl Temporary {
+    /// Clones into the directory, and adds a commit that no server has.
+    fn clone_with_commit(&self, name: &str) -> PathBuf {
+        let server = self.fixture.path("repository");
+        let clone = self.path(name);
+        self.fixture.run(&self.dir, ["clone", "--quiet", server.to_str().unwrap(), clone.to_str().unwrap()]);
+        write(&clone, "committed.txt", "committed\n");
+        self.fixture.commit(&clone, "Not pushed");
+        clone
+    }
+
+    /// Saves everything, removes the directory, and restores.
+    async fn saved_and_restored(&self) -> PathBuf {
+        let saved = self.save("1").await.unwrap();
+        assert_eq!(saved.unsaved, Vec::<String>::new());
+        fs::remove_dir_all(&self.dir).unwrap();
+        let back = self.fixture.path("back");
+        rescue::restore(&self.mirror, "7/1", &back).await.unwrap();
+        back
+    }
+
+    fn show(&self, back: &std::path::Path, spec: &str) -> String {
+        self.fixture.run(back, ["show", &format!("refs/kugetsu/inner/{spec}")])
+    }
+}
+
+#[tokio::test]
+async fn repositories_inside_git_directories_are_saved() {
+    let temporary = Temporary::new().await;
+    temporary.fixture.run(&temporary.dir, ["init", "--quiet", "--bare", "."]);
+    temporary.fixture.run(&temporary.dir, ["init", "--quiet", "--bare", "b.git"]);
+    temporary.fixture.run(&temporary.dir, ["init", "--quiet", "outer"]);
+    for name in ["top", "b.git/work", "outer/.git/hidden"] {
+        let clone = temporary.clone_with_commit(name);
+        write(&clone, "new.txt", name);
+    }
+    let back = temporary.saved_and_restored().await;
+    assert_eq!(temporary.show(&back, "TMPDIR/top/heads/main:committed.txt"), "committed");
+    assert_eq!(temporary.show(&back, "TMPDIR/b.git/work/files:new.txt"), "b.git/work");
+    assert_eq!(temporary.show(&back, "TMPDIR/outer/%2egit/hidden/files:new.txt"), "outer/.git/hidden");
+}
+
+#[tokio::test]
+async fn files_of_a_repository_with_a_linked_git_directory_are_saved() {
+    let temporary = Temporary::new().await;
+    let inside = temporary.clone_with_commit("inside");
+    write(&inside, "new.txt", "new");
+    fs::rename(inside.join(".git"), temporary.path("moved")).unwrap();
+    std::os::unix::fs::symlink("../moved", inside.join(".git")).unwrap();
+    let outside = temporary.clone_with_commit("outside");
+    let elsewhere = temporary.fixture.path("elsewhere");
+    fs::rename(outside.join(".git"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, outside.join(".git")).unwrap();
+    let saved = temporary.save("1").await.unwrap();
+    assert_eq!(saved.unsaved, ["the files of TMPDIR/outside, whose repository is elsewhere"]);
+    fs::remove_dir_all(&outside).unwrap();
+    let back = temporary.fixture.path("back");
+    rescue::restore(&temporary.mirror, "7/1", &back).await.unwrap();
+    assert_eq!(temporary.show(&back, "TMPDIR/inside/files:new.txt"), "new");
+    assert_eq!(temporary.show(&back, "TMPDIR/inside/heads/main:committed.txt"), "committed");
+}
+
+#[tokio::test]
+async fn files_of_moved_linked_worktrees_are_saved() {
+    let temporary = Temporary::new().await;
+    for (clone, linked) in [("a", "first"), ("b", "second")] {
+        let clone = temporary.clone_with_commit(clone);
+        let linked = temporary.path(linked);
+        temporary.fixture.run(&clone, ["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+        write(&linked, "new.txt", "new");
+    }
+    fs::rename(temporary.path("first"), temporary.path("first-moved")).unwrap();
+    fs::rename(temporary.path("b"), temporary.path("b-moved")).unwrap();
+    let back = temporary.saved_and_restored().await;
+    assert_eq!(temporary.show(&back, "TMPDIR/first-moved/files:new.txt"), "new");
+    assert_eq!(temporary.show(&back, "TMPDIR/second/files:new.txt"), "new");
+}
+
+#[tokio::test]
+async fn files_of_a_linked_worktree_whose_repository_is_gone_are_named() {
+    let temporary = Temporary::new().await;
+    let linked = temporary.add_linked();
+    write(&linked, "w", "W\n");
+    fs::remove_dir_all(temporary.worktree.dir().join(".git/worktrees")).unwrap();
+    let saved = temporary.save("1").await.unwrap();
+    assert_eq!(saved.unsaved, ["the files of TMPDIR/wt, whose repository is gone"]);
+}
+
+#[tokio::test]
+async fn files_of_an_ignored_repository_are_saved() {
+    let temporary = Temporary::new().await;
+    let outer = temporary.clone_with_commit("outer");
+    write(&outer, ".gitignore", "inner\n");
+    let inner = temporary.clone_with_commit("outer/inner");
+    write(&inner, "new.txt", "new");
+    let back = temporary.saved_and_restored().await;
+    assert_eq!(temporary.show(&back, "TMPDIR/outer/inner/files:new.txt"), "new");
+    assert_eq!(temporary.show(&back, "TMPDIR/outer/inner/heads/main:committed.txt"), "committed");
+}
+
+#[tokio::test]
+async fn bare_repositories_with_linked_worktrees_are_saved() {
+    let temporary = Temporary::new().await;
+    let (server, project) = (temporary.fixture.path("repository"), temporary.path("p"));
+    temporary.fixture.run(&temporary.dir, ["clone", "--quiet", "--bare", server.to_str().unwrap(), "p/.bare"]);
+    write(&project, ".git", "gitdir: ./.bare\n");
+    temporary.fixture.run(&project, ["worktree", "add", "--quiet", "feat"]);
+    write(&project.join("feat"), "new.txt", "new");
+    let back = temporary.saved_and_restored().await;
+    assert_eq!(temporary.show(&back, "TMPDIR/p/feat/files:new.txt"), "new");
+}
+
+#[tokio::test]
+async fn what_is_staged_in_a_bare_repository_is_named() {
+    let temporary = Temporary::new().await;
+    temporary.fixture.run(&temporary.dir, ["init", "--quiet", "--bare", "b.git"]);
+    let bare = temporary.path("b.git");
+    write(&temporary.dir, "files/new.txt", "new");
+    temporary.fixture.run(&bare, ["--git-dir=.", "--work-tree=../files", "add", "."]);
+    let saved = temporary.save("1").await.unwrap();
+    assert_eq!(saved.unsaved, ["what is staged in the bare repository TMPDIR/b.git, and its files, wherever they are"]);
+}
