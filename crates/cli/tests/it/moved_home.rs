@@ -166,7 +166,7 @@ fn copy_of_a_home_keeps_off_the_sessions_of_the_original() {
     let (run, _) = ended(&world.attempt(["continue", &reference, &script(&["say copy"]), "--wait", "--json"]));
     let own = run["session_id"].as_str().unwrap().to_owned();
     assert_ne!(own, session, "the copy does not continue the conversation of the original");
-    assert!(world.records(&reference, "session_lost").is_empty(), "the agent was asked for it");
+    assert!(world.records(&reference, "session_lost").is_empty(), "the agent got its ID");
     // Also after another daemon, which finds the copy where it was.
     stop(&world);
     world.run(["destroy", &reference, "--yes"]);

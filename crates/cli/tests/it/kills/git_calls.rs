@@ -102,7 +102,7 @@ fn killed_git_call_of_an_adopted_clone_loses_nothing() {
         case.until_it_succeeds(&["init"]);
         assert_eq!(state(&Repository::open(&directory)), before);
         if case.issues().is_empty() {
-            // The killed call left the clone as it was; nothing stands in the way of another attempt.
+            // The killed call left the clone as it was; nothing prevents another attempt.
             case.world.run(["init"]);
         }
         assert_eq!(case.issues(), ["github.com/acme/api#7"]);

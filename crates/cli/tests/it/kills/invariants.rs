@@ -183,7 +183,7 @@ fn no_lock_or_scratch_file_is_left(case: &Case) {
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 
-/// What a killed git leaves among the objects of a mirror is removed once it is old.
+/// Files that a killed git leaves among the objects of a mirror are removed once they are old.
 fn remove_unfinished_objects(case: &Case) {
     let mut left = Vec::new();
     folders(&case.world.home.kugetsu().join("mirrors"))
