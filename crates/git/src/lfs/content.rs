@@ -31,7 +31,7 @@ pub(crate) fn has_content(git_dir: &Path, pointer: &Pointer) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Absent {
     pub(crate) pointers: Vec<Pointer>,
-    /// What could not be searched, with the reason, escaped.
+    /// Directories and files that could not be searched, with the reason, escaped.
     pub(crate) unreadable: Vec<String>,
 }
 

@@ -32,7 +32,7 @@ impl Pointer {
         Some(Self { oid: oid.to_owned(), size: value("size")?.parse().ok()? })
     }
 
-    /// The pointer to the content of a regular file; `None` if it is none, or a link.
+    /// The pointer to the content of a regular file; `None` for anything else, such as a link.
     pub(super) fn of(file: &Path) -> std::io::Result<Option<Self>> {
         let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
         let mut file = open?;

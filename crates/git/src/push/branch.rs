@@ -56,7 +56,7 @@ pub enum PushError {
     LfsContent {
         /// Names, escaped.
         files: String,
-        /// What could not be searched, escaped.
+        /// Directories and files that could not be searched, escaped.
         unreadable: Vec<String>,
     },
     #[error("the LFS content of {files} cannot be sent without git-lfs, so nothing was pushed")]

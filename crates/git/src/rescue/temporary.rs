@@ -152,7 +152,7 @@ fn look_for_repository(top: &Path, dir: &Path, path: &[u8], found: &mut Found) -
     let git_dir = canonical_if_there(&target)?;
     match &git_dir {
         Some(git_dir) if git_dir.starts_with(top) && is_dir_there(&git_dir.join("objects"))? => {
-            // The directory around a bare repository and its linked worktrees has no files of its own.
+            // The directory around a bare repository and its linked worktrees has no files that git knows.
             if is_there(&git_dir.join("index"))? || !is_set_bare(git_dir)? {
                 found.repositories.push(path.to_vec());
             }

@@ -149,13 +149,13 @@ async fn repositories_inside_git_directories_are_saved() {
     temporary.fixture.run(&temporary.dir, ["init", "--quiet", "--bare", "."]);
     temporary.fixture.run(&temporary.dir, ["init", "--quiet", "--bare", "b.git"]);
     temporary.fixture.run(&temporary.dir, ["init", "--quiet", "outer"]);
-    for name in ["top", "b.git/work", "outer/.git/hidden"] {
+    for name in ["top", "b.git/inner", "outer/.git/hidden"] {
         let clone = temporary.clone_with_commit(name);
         write(&clone, "new.txt", name);
     }
     let back = temporary.saved_and_restored().await;
     assert_eq!(temporary.show(&back, "TMPDIR/top/heads/main:committed.txt"), "committed");
-    assert_eq!(temporary.show(&back, "TMPDIR/b.git/work/files:new.txt"), "b.git/work");
+    assert_eq!(temporary.show(&back, "TMPDIR/b.git/inner/files:new.txt"), "b.git/inner");
     assert_eq!(temporary.show(&back, "TMPDIR/outer/%2egit/hidden/files:new.txt"), "outer/.git/hidden");
 }
 
