@@ -14,7 +14,7 @@ use crate::problems::problem;
 use crate::settings::Settings;
 
 /// An agent that is installed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct InstalledAgent {
     pub(crate) profile: Profile,
     /// The path of its program.

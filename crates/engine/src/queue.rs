@@ -1,7 +1,5 @@
 //! `kugetsu queue`: cancels and moves tasks, and retries ended ones.
 
-use std::path::Path;
-
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_api::task::QueueTarget;
 use kugetsu_domain::flow::Event;
@@ -28,12 +26,12 @@ pub struct Changed {
     pub notes: Vec<String>,
 }
 
-/// Cancels a task, which is named by its id or its issue: removes it from the queue, or stops its run.
+/// Cancels a task: removes it from the queue, or stops its run.
 ///
 /// # Errors
 /// There is no such task, or it has ended.
-pub async fn cancel(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, Problem> {
-    let view = tasks::live_task(engine, name, cwd).await?;
+pub async fn cancel(engine: &Engine, task: TaskId) -> Result<Changed, Problem> {
+    let view = reload(engine, task).await?;
     if !matches!(view.task.state, TaskState::Queued | TaskState::Running) {
         return Err(ended(&view));
     }
@@ -83,8 +81,8 @@ fn some_of(names: &[String]) -> String {
 ///
 /// # Errors
 /// There is no such task, it has not ended, it is done, or its issue was destroyed: a retry continues work, and that is gone.
-pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, Problem> {
-    let view = tasks::task(engine, name, cwd).await?;
+pub async fn retry(engine: &Engine, task: TaskId) -> Result<Changed, Problem> {
+    let view = reload(engine, task).await?;
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} has not ended", view.reference))
@@ -128,8 +126,8 @@ pub async fn retry(engine: &Engine, name: &str, cwd: &Path) -> Result<Changed, P
 ///
 /// # Errors
 /// There is no such task, it is not queued, or no priority is left beyond those of the others.
-pub async fn move_task(engine: &Engine, name: &str, cwd: &Path, to: QueueTarget) -> Result<Changed, Problem> {
-    let view = tasks::live_task(engine, name, cwd).await?;
+pub async fn move_task(engine: &Engine, task: TaskId, to: QueueTarget) -> Result<Changed, Problem> {
+    let view = reload(engine, task).await?;
     match view.task.state {
         TaskState::Queued => {}
         TaskState::Running => {

@@ -103,8 +103,9 @@ pub(crate) async fn why(app: AppState, query: IssueQuery) -> Result<WhyObject, A
 
 pub(crate) async fn set_pull_request(app: AppState, request: SetPrRequest) -> Result<PrSet, ApiError> {
     app.control.refresh().await;
+    let SetPrRequest { issue, url } = request;
+    let issue = queries::issues::full(&app.engine, issue).await?;
     detached(async move {
-        let SetPrRequest { issue, url } = request;
         let Some(url) = url else {
             let (issue, url) = pull_requests::clear(&app.engine, &issue.reference, issue.cwd.as_ref()).await?;
             let issue = issue.reference.to_string();
@@ -131,6 +132,7 @@ pub(crate) async fn at_risk(app: AppState, query: IssueQuery) -> Result<AtRisk, 
 }
 
 pub(crate) async fn destroy(app: AppState, request: DestroyRequest) -> Result<Destroyed, ApiError> {
+    let request = destroy::request::unambiguous(&app.engine, request).await?;
     detached(async move { destroy::request::destroy(&app.engine, &request).await }).await
 }
 
@@ -167,11 +169,23 @@ pub(crate) async fn rescues(app: AppState, query: RescuesQuery) -> Result<Vec<Re
     Ok(rescues::list(&app.engine, issue.as_ref()).await?)
 }
 
-pub(crate) async fn restore_rescue(app: AppState, request: RestoreRequest) -> Result<Restored, ApiError> {
+pub(crate) async fn restore_rescue(app: AppState, mut request: RestoreRequest) -> Result<Restored, ApiError> {
+    let issue = IssueQuery { reference: request.reference, cwd: request.cwd.clone() };
+    request.reference = queries::issues::full(&app.engine, issue).await?.reference;
     detached(async move { rescues::restore(&app.engine, &request).await }).await
 }
 
-pub(crate) async fn drop_rescues(app: AppState, request: DropRescuesRequest) -> Result<Vec<RescueObject>, ApiError> {
+pub(crate) async fn drop_rescues(
+    app: AppState,
+    mut request: DropRescuesRequest,
+) -> Result<Vec<RescueObject>, ApiError> {
+    let issue = IssueQuery { reference: request.reference.clone(), cwd: request.cwd.clone() };
+    match queries::issues::full(&app.engine, issue).await {
+        Ok(issue) => request.reference = issue.reference,
+        // After the database was lost there may be rescues of issues that it does not know.
+        Err(problem) if problem.kind == ProblemKind::NotFound => {}
+        Err(problem) => return Err(problem.into()),
+    }
     detached(async move { rescues::drop_rescues(&app.engine, &request).await }).await
 }
 
@@ -180,9 +194,11 @@ pub(crate) async fn repos(app: AppState, _: NoFields) -> Result<Vec<RepoObject>,
 }
 
 pub(crate) async fn move_repo(app: AppState, request: MoveRepoRequest) -> Result<RepoObject, ApiError> {
-    detached(async move { repos::move_to(&app.engine, &request).await }).await
+    let checked = repos::check_move(&app.engine, &request).await?;
+    detached(async move { repos::move_to(&app.engine, checked).await }).await
 }
 
 pub(crate) async fn forget_repo(app: AppState, query: RepoQuery) -> Result<RepoObject, ApiError> {
-    detached(async move { repos::forget(&app.engine, &query).await }).await
+    let repo = queries::repos::find(&app.engine, &query.repo, query.cwd.as_ref()).await?;
+    detached(async move { repos::forget(&app.engine, &repo).await }).await
 }

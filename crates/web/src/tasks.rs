@@ -24,9 +24,10 @@ use crate::pages::Pages;
 use crate::routes::detached;
 
 pub(crate) async fn queue(app: AppState, request: TaskRequest) -> Result<TaskObject, ApiError> {
+    app.control.refresh().await;
+    let checked = intake::tasks::check(&app.engine, &request).await?;
     detached(async move {
-        app.control.refresh().await;
-        let queued = intake::tasks::queue(&app.engine, request).await?;
+        let queued = intake::tasks::queue(&app.engine, checked).await?;
         Ok::<_, Problem>(task_object(app.engine.home(), &queued.view, None, queued.notes))
     })
     .await
@@ -95,22 +96,24 @@ pub(crate) async fn show(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> R
 }
 
 pub(crate) async fn cancel(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {
+    let found = queries::tasks::live_task(&app.engine, &task, Path::new(&cwd)).await?;
     let engine = app.engine.clone();
-    let Changed { view, notes } = detached(async move { queue::cancel(&engine, &task, Path::new(&cwd)).await }).await?;
+    let Changed { view, notes } = detached(async move { queue::cancel(&engine, found.task.id).await }).await?;
     Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 
 pub(crate) async fn retry(app: AppState, TaskQuery { task, cwd }: TaskQuery) -> Result<TaskObject, ApiError> {
+    let found = queries::tasks::task(&app.engine, &task, Path::new(&cwd)).await?;
     let engine = app.engine.clone();
-    let Changed { view, notes } = detached(async move { queue::retry(&engine, &task, Path::new(&cwd)).await }).await?;
+    let Changed { view, notes } = detached(async move { queue::retry(&engine, found.task.id).await }).await?;
     Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 
 pub(crate) async fn move_task(app: AppState, request: MoveTaskRequest) -> Result<TaskObject, ApiError> {
+    let found = queries::tasks::live_task(&app.engine, &request.task, Path::new(&request.cwd)).await?;
     let engine = app.engine.clone();
     let Changed { view, notes } =
-        detached(async move { queue::move_task(&engine, &request.task, Path::new(&request.cwd), request.to).await })
-            .await?;
+        detached(async move { queue::move_task(&engine, found.task.id, request.to).await }).await?;
     Ok(TaskObject { notes, ..with_position(&app, view).await? })
 }
 
@@ -126,9 +129,10 @@ pub(crate) async fn with_position(app: &AppState, view: RunView) -> Result<TaskO
 }
 
 pub(crate) async fn delegate(app: AppState, request: DelegateRequest) -> Result<TaskObject, ApiError> {
+    app.control.refresh().await;
+    let checked = delegate::check(&app.engine, &request).await?;
     detached(async move {
-        app.control.refresh().await;
-        let queued = delegate::delegate(&app.engine, &request).await?;
+        let queued = intake::tasks::queue(&app.engine, checked).await?;
         Ok::<_, Problem>(task_object(app.engine.home(), &queued.view, None, queued.notes))
     })
     .await

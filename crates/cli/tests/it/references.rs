@@ -1,6 +1,14 @@
 //! How users name issues, and where the message comes from.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use kugetsu_testkit::{Repository, eventually};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::world::{World, script, shown};
 
@@ -131,4 +139,53 @@ fn missing_message_is_written_in_an_editor() {
     assert!(std::fs::read_to_string(path).unwrap().contains("keep me"));
     assert_eq!(messages().len(), 2);
     drop(repository);
+}
+
+/// Makes git hang in a repository: its settings include a FIFO, which is returned.
+fn make_hang(world: &World, repository: &Repository) -> PathBuf {
+    let pipe = world.home.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    repository.git(["config", "include.path", pipe.to_str().unwrap()]);
+    pipe
+}
+
+/// The end of the pipe that git reads, once it does.
+fn reading(pipe: &Path) -> File {
+    let write = || OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(pipe);
+    eventually("git to read the pipe", || write().map_err(|error| error.to_string()))
+}
+
+#[test]
+fn start_in_a_directory_that_hangs_holds_up_no_other_and_ends_with_its_caller() {
+    let world = World::new();
+    let (slow, other) = (world.repository("slow"), world.repository("other"));
+    world.run(["daemon", "start"]);
+    let pipe = make_hang(&world, &slow);
+    let mut command = world.command(slow.path(), ["start", ".", "never"]);
+    let mut abandoned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let writer = reading(&pipe);
+    let (run, exit) = world.start(&other, &script(&["say hello"]));
+    assert_eq!(exit, 0, "{run}");
+    abandoned.kill().unwrap();
+    abandoned.wait().unwrap();
+    // From now on git would find an answer.
+    let empty = world.home.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    fs::rename(&empty, &pipe).unwrap();
+    drop(writer);
+    let (run, exit) = world.start(&slow, &script(&["say hello"]));
+    assert_eq!((run["issue"].as_str(), exit), (Some("local/slow#1"), 0), "the first start queued nothing: {run}");
+}
+
+#[test]
+fn run_in_a_repository_that_hangs_ends_with_the_reason() {
+    let world = World::new();
+    let repository = world.repository("slow");
+    world.run(["config", "set", "agents.max", "0"]);
+    let issue = world.queue(&repository, &script(&["say hello"]));
+    let _pipe = make_hang(&world, &repository);
+    world.run(["config", "set", "agents.max", "1"]);
+    let run = world.await_state(&issue, "failed");
+    let reason = run["reason"].as_str().unwrap();
+    assert!(reason.contains("slow") && reason.contains("no answer within 30 s"), "{run}");
 }

@@ -19,7 +19,7 @@ use super::mentions::{Candidate, latest_task, read};
 use crate::agents;
 use crate::engine::Engine;
 use crate::intake::models;
-use crate::intake::tasks::{Queued, store, stored};
+use crate::intake::tasks::{Checked, stored};
 use crate::problems::{absolute, check_message, internal, store_failed, task_id, usage};
 use crate::resolve;
 use crate::settings::Settings;
@@ -50,11 +50,11 @@ pub async fn candidates(engine: &Engine, message: &str, cwd: &Path) -> Result<Ve
     Ok(read(engine, message, cwd).await?.candidates())
 }
 
-/// Queues a message for the coordinator. A request that is sent again with the same task id queues it once.
+/// Checks a message for the coordinator, which `intake::tasks::queue` queues. A directory that it is about may take long to answer.
 ///
 /// # Errors
 /// The message may refer to issues with existing work, and the request does not say which is meant.
-pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queued, Problem> {
+pub async fn check(engine: &Engine, request: &DelegateRequest) -> Result<Checked, Problem> {
     let id = task_id(&request.task)?;
     let message = request.message.trim();
     if message.is_empty() {
@@ -63,7 +63,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
     check_message(message, MESSAGE_MAX, "put the details into an issue, and name it in the message")?;
     let cwd = absolute(&request.cwd)?;
     if let Some(stored) = stored(engine, id).await? {
-        return Ok(stored);
+        return Ok(Checked::stored(stored));
     }
     let task = coordinators_task(engine, id, TaskKind::Delegate, String::new());
     agents::installed(engine, &task.agent, true)?;
@@ -81,7 +81,7 @@ pub async fn delegate(engine: &Engine, request: &DelegateRequest) -> Result<Queu
     // The setting pm.model.
     let notes =
         task.model.as_deref().and_then(|model| models::warning(engine, &task.agent, model)).into_iter().collect();
-    store(engine, enqueue(Task { message: text, ..task }), &IssueRef::coordinator(), notes).await
+    Ok(Checked::for_issue(enqueue(Task { message: text, ..task }), notes))
 }
 
 /// Returns a message with everything it led to, by the id of its task or of a report on it.

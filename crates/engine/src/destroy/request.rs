@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use kugetsu_api::issue::{DestroyRequest, Destroyed};
+use kugetsu_api::issue::{DestroyRequest, Destroyed, IssueQuery};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::IssueId;
@@ -24,6 +24,17 @@ use crate::resolve;
 
 /// Events that are read at once while waiting.
 const CHUNK: u32 = 100;
+
+/// Returns the request with the issue's full reference.
+///
+/// # Errors
+/// There is no such issue, or several may be meant.
+pub async fn unambiguous(engine: &Engine, mut request: DestroyRequest) -> Result<DestroyRequest, Problem> {
+    let IssueQuery { reference, cwd } = &request.issue;
+    let issue = resolve::unambiguous_issue(engine, &Reference::new(reference), Path::new(cwd)).await?;
+    request.issue.reference = issue.reference.to_string();
+    Ok(request)
+}
 
 /// Removes an issue's files and session. A removal that is in progress is waited for.
 ///

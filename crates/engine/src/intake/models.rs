@@ -61,7 +61,12 @@ pub(super) async fn check(
     if may_define_models(engine, &installed.profile, project).await {
         return Ok(warning());
     }
-    match list(engine, installed, &recorded).await {
+    // A caller that goes away must not leave the agent's processes in the directory of the next list.
+    let listed = tokio::spawn({
+        let (engine, installed, recorded) = (engine.clone(), installed.clone(), recorded.clone());
+        async move { list(&engine, &installed, &recorded).await }
+    });
+    match listed.await.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(Some(models)) if offer(&models, model) == Offer::Listed => Ok(None),
         // Only a session shows which variants there are.
         Ok(Some(models)) if offer(&models, model) == Offer::Variant => Ok(warning()),

@@ -1,7 +1,7 @@
 //! `kugetsu start` and `continue`: resolves the reference, refuses what cannot work, and stores the task before it returns.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kugetsu_api::problem::{Problem, ProblemKind};
@@ -47,20 +47,66 @@ pub struct Queued {
     pub notes: Vec<String>,
 }
 
-/// Queues a task. A request that is sent again with the same task id queues it once.
+/// A request that was checked, and has changed nothing yet.
+#[derive(Debug)]
+pub struct Checked(pub(crate) Step);
+
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The request was sent again.
+    Stored(Box<Queued>),
+    Store(Box<Pending>),
+}
+
+/// A task that is to be queued.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) enqueue: Enqueue,
+    /// The directory of a repository that was named by its path. It gets its name when the task is queued, and the issue its
+    /// number.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) no_queue: bool,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Checked {
+    pub(crate) fn stored(queued: Queued) -> Self {
+        Self(Step::Stored(Box::new(queued)))
+    }
+
+    /// Of a task for an issue that has a number.
+    pub(crate) fn for_issue(enqueue: Enqueue, notes: Vec<String>) -> Self {
+        Self::for_pending(Pending { enqueue, directory: None, no_queue: false, notes })
+    }
+
+    fn for_pending(pending: Pending) -> Self {
+        Self(Step::Store(Box::new(pending)))
+    }
+
+    fn with_more_notes(mut self, more: Vec<String>) -> Self {
+        match &mut self.0 {
+            Step::Stored(queued) => queued.notes.extend(more),
+            Step::Store(pending) => pending.notes.extend(more),
+        }
+        self
+    }
+}
+
+/// Checks the request for a task. A directory or a server may take long to answer, so no lock is held, and a caller that goes
+/// away can drop this.
 ///
 /// # Errors
-/// Nothing was stored.
-pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Problem> {
+/// The request cannot be carried out.
+pub async fn check(engine: &Engine, request: &TaskRequest) -> Result<Checked, Problem> {
     let id = task_id(&request.task)?;
     let reference = Reference::new(&request.reference);
     if reference == Reference::Coordinator {
         refuse_the_coordinator(&IssueRef::coordinator())?;
     }
     if let Some(stored) = stored(engine, id).await? {
-        return Ok(stored);
+        return Ok(Checked::stored(stored));
     }
-    let message = message(&request)?;
+    let message = message(request)?;
     let cwd = absolute(&request.cwd)?;
     let after = match &request.after {
         Some(reference) => Some(resolve::issue(engine, &Reference::new(reference), cwd).await?),
@@ -80,15 +126,50 @@ pub async fn queue(engine: &Engine, request: TaskRequest) -> Result<Queued, Prob
     }
     let obstacles = obstacles(engine, after.as_ref()).await?;
     let draft = Draft { id, message, after, asked_by };
-    let queued = match request.kind {
-        WireKind::Start => start(engine, &request, &reference, draft, cwd).await,
-        WireKind::Continue => continue_issue(engine, &request, &reference, draft, cwd).await,
-        WireKind::Push => push(engine, &request, &reference, draft, cwd).await,
+    let checked = match request.kind {
+        WireKind::Start => start(engine, request, &reference, draft, cwd).await,
+        WireKind::Continue => continue_issue(engine, request, &reference, draft, cwd).await,
+        WireKind::Push => push(engine, request, &reference, draft, cwd).await,
         WireKind::Delegate | WireKind::Report => {
             Err(usage("messages for the coordinator are not queued this way").hint("kugetsu delegate \"<message>\""))
         }
     };
-    queued.map(|queued| Queued { notes: [queued.notes, obstacles].concat(), ..queued })
+    checked.map(|checked| checked.with_more_notes(obstacles))
+}
+
+/// Queues a task that was checked. A request that is sent again with the same task id queues it once. It does nothing that may
+/// take long: other requests wait for it.
+///
+/// # Errors
+/// Nothing was stored.
+pub async fn queue(engine: &Engine, checked: Checked) -> Result<Queued, Problem> {
+    let Pending { mut enqueue, directory, no_queue, notes } = match checked.0 {
+        Step::Stored(queued) => return Ok(*queued),
+        Step::Store(pending) => *pending,
+    };
+    // The name of a new local repository must not be taken by another request before it is stored.
+    let naming = match &directory {
+        Some(_) => Some(engine.naming().lock().await),
+        None => None,
+    };
+    if let Some(directory) = &directory {
+        enqueue.repo = resolve::local_repo(engine, directory).await?;
+        enqueue.used_numbers = used_numbers(engine, &enqueue.repo.name).await?;
+    }
+    // Held until the task is queued, so that two callers cannot both take the last slot.
+    let slots = match no_queue {
+        true => Some(engine.slots().lock().await),
+        false => None,
+    };
+    if slots.is_some() {
+        refuse_when_full(engine).await?;
+    }
+    let repo = enqueue.repo.clone();
+    let reference = IssueRef { repo: repo.name.clone(), number: enqueue.number.unwrap_or_default() };
+    let queued = store(engine, enqueue, &reference, notes).await?;
+    engine.repo_was_stored(&repo);
+    drop((naming, slots));
+    Ok(queued)
 }
 
 /// Returns warnings about what keeps a task in the queue until the user does something.
@@ -160,23 +241,16 @@ async fn start(
     reference: &Reference,
     mut draft: Draft,
     cwd: &Path,
-) -> Result<Queued, Problem> {
+) -> Result<Checked, Problem> {
     let settings = engine.settings();
     let agent = request.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
     let installed = agents::installed(engine, &agent, false)?;
     let mut notes = Vec::new();
-    // Before the lock below is taken: the agent may take long to list its models.
+    let target = resolve::target(engine, reference, cwd).await?;
     if let Some(model) = &request.model {
-        let target = resolve::target(engine, reference, cwd).await?;
         let project = Project::Base { repo: &target.repo, branch: request.base.as_deref() };
         notes.extend(models::check(engine, &installed, model, project).await?);
     }
-    // The name of a new local repository must not be taken by another request before it is stored.
-    let naming = match reference.is_path() {
-        true => Some(engine.naming().lock().await),
-        false => None,
-    };
-    let target = resolve::target(engine, reference, cwd).await?;
     if let Some(number) = target.number {
         let own = IssueRef { repo: target.repo.name.clone(), number };
         refuse_cycle(engine, &own, draft.after.as_ref()).await?;
@@ -202,14 +276,10 @@ async fn start(
     }
     let mut task = draft.task(TaskKind::Start, agent, request, engine.now());
     task.base = task.base.or_else(|| target.branch.as_ref().map(|branch| branch.as_str().to_owned()));
-    let used_numbers = match target.number {
-        Some(_) => 0,
-        None => used_numbers(engine, &target.repo.name).await?,
-    };
     let enqueue = Enqueue {
-        repo: target.repo.clone(),
+        repo: target.repo,
         number: target.number,
-        used_numbers,
+        used_numbers: 0,
         new_issue: IssueId::new(Uuid::now_v7()),
         title: title.unwrap_or_default(),
         pr_url: pr_url(engine, request)?,
@@ -217,20 +287,7 @@ async fn start(
         precondition: Precondition::Idle,
         interrupt: false,
     };
-    // Held until the task is queued, so that two callers cannot both take the last slot.
-    let slots = match request.no_queue {
-        true => Some(engine.slots().lock().await),
-        false => None,
-    };
-    if slots.is_some() {
-        refuse_when_full(engine).await?;
-    }
-    let named = |number: Option<u64>| IssueRef { repo: target.repo.name.clone(), number: number.unwrap_or_default() };
-    let number = enqueue.number;
-    let queued = store(engine, enqueue, &named(number), notes).await?;
-    engine.repo_was_stored(&target.repo);
-    drop((naming, slots));
-    Ok(queued)
+    Ok(Checked::for_pending(Pending { enqueue, directory: target.directory, no_queue: request.no_queue, notes }))
 }
 
 async fn continue_issue(
@@ -239,7 +296,7 @@ async fn continue_issue(
     reference: &Reference,
     draft: Draft,
     cwd: &Path,
-) -> Result<Queued, Problem> {
+) -> Result<Checked, Problem> {
     let issue = resolve::issue(engine, reference, cwd).await?;
     refuse_the_coordinator(&issue.reference)?;
     refuse_cycle(engine, &issue.reference, draft.after.as_ref()).await?;
@@ -282,7 +339,7 @@ async fn continue_issue(
         precondition: Precondition::Continuable,
         interrupt: request.interrupt,
     };
-    store(engine, enqueue, &issue.reference, notes).await
+    Ok(Checked::for_issue(enqueue, notes))
 }
 
 /// Queues the push of an issue's work. Its agent is that of the work, which does not run.
@@ -292,7 +349,7 @@ async fn push(
     reference: &Reference,
     draft: Draft,
     cwd: &Path,
-) -> Result<Queued, Problem> {
+) -> Result<Checked, Problem> {
     let issue = resolve::issue(engine, reference, cwd).await?;
     let name = &issue.reference;
     refuse_the_coordinator(name)?;
@@ -325,7 +382,7 @@ async fn push(
         precondition: Precondition::Continuable,
         interrupt: false,
     };
-    store(engine, enqueue, name, vec![]).await
+    Ok(Checked::for_issue(enqueue, vec![]))
 }
 
 /// A session id may name it as well.
@@ -389,12 +446,7 @@ pub(crate) async fn stored(engine: &Engine, id: TaskId) -> Result<Option<Queued>
     Ok(stored.map(|view| Queued { view, notes: vec![] }))
 }
 
-pub(crate) async fn store(
-    engine: &Engine,
-    enqueue: Enqueue,
-    reference: &IssueRef,
-    notes: Vec<String>,
-) -> Result<Queued, Problem> {
+async fn store(engine: &Engine, enqueue: Enqueue, reference: &IssueRef, notes: Vec<String>) -> Result<Queued, Problem> {
     let id = enqueue.task.id;
     let applied = engine.store().enqueue(enqueue, engine.now()).await.map_err(|error| not_stored(reference, error))?;
     if let Some(task) = applied.issue.task(id).filter(|_| !applied.repeated).cloned() {

@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod events;
+pub mod issues;
 pub mod repos;
 pub mod tasks;
 pub mod transcript;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_domain::issue::Issue;
 use kugetsu_forge::references::reference::Reference;
-use kugetsu_git::mirror::{LocalRepo, SourceError};
+use kugetsu_git::mirror::{LocalRepo, SourceError, look_at};
 use kugetsu_store::query::IssueFilter;
 use kugetsu_store::view::Repo;
 
@@ -13,10 +13,22 @@ use crate::engine::Engine;
 use crate::problems::{problem, store_failed, usage};
 
 /// Turns a reference that names no issue, such as `shop` or `projects/shop/`, into a path if there is such a directory.
-pub(super) fn directory_by_name(reference: &Reference, cwd: &Path) -> Reference {
-    let (Reference::Session(text) | Reference::Address(text)) = reference else { return reference.clone() };
+///
+/// # Errors
+/// Its file system does not answer.
+pub(super) async fn directory_by_name(reference: &Reference, cwd: &Path) -> Result<Reference, Problem> {
+    let (Reference::Session(text) | Reference::Address(text)) = reference else { return Ok(reference.clone()) };
     let is_address = text.is_empty() || text.contains(['#', '!', ':']);
-    if !is_address && cwd.join(text).is_dir() { Reference::Path(text.clone()) } else { reference.clone() }
+    let is_directory = !is_address && look(&cwd.join(text), Path::is_dir).await?;
+    Ok(if is_directory { Reference::Path(text.clone()) } else { reference.clone() })
+}
+
+/// Looks at the files at a path of the user's, which may be on a file system that no longer answers.
+pub(crate) async fn look<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    look_at(path, look).await.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))
 }
 
 /// Makes a path absolute. `~` is the user's home.
@@ -43,7 +55,7 @@ pub(crate) fn expand(reference: &str, cwd: &Path) -> Result<PathBuf, Problem> {
 /// programs that its settings name. The links of the path are resolved before the check, so that none can be changed after
 /// it, and the directories that git reports are checked too.
 pub(crate) async fn locate(engine: &Engine, path: &Path) -> Result<LocalRepo, Problem> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = look(path, |path| path.canonicalize().unwrap_or_else(|_| path.to_owned())).await?;
     refuse_kugetsus(engine, &path)?;
     let located = LocalRepo::find(engine.git(), &path).await.map_err(|error| not_a_repository(&error))?;
     for directory in [&located.root, &located.common_dir] {
@@ -65,7 +77,8 @@ fn refuse_kugetsus(engine: &Engine, path: &Path) -> Result<(), Problem> {
 }
 
 fn not_a_repository(error: &SourceError) -> Problem {
-    problem(ProblemKind::Usage, error, error.hint())
+    let kind = if matches!(error, SourceError::NoAnswer(_)) { ProblemKind::Failed } else { ProblemKind::Usage };
+    problem(kind, error, error.hint())
 }
 
 /// Returns the directory of the repository itself, also for a linked worktree.
@@ -84,6 +97,8 @@ pub(super) async fn known_local_repo(engine: &Engine, directory: &Path) -> Resul
 
 /// Returns the issue whose worktree contains the path.
 pub(super) async fn worktree_issue(engine: &Engine, path: &Path) -> Result<Option<Issue>, Problem> {
+    // An answer now means that the path can be resolved below.
+    look(path, |path| path.symlink_metadata().is_ok()).await?;
     let Some(directory) = worktree_directory(engine, path) else { return Ok(None) };
     engine.store().issue(IssueFilter::Directory(directory)).await.map_err(store_failed)
 }

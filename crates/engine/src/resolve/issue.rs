@@ -45,7 +45,7 @@ pub(crate) async fn unambiguous_issue(engine: &Engine, reference: &Reference, cw
 async fn find_issue(engine: &Engine, reference: &Reference, cwd: &Path, several: Several) -> Result<Issue, Problem> {
     match reference {
         Reference::Path(path) => issue_at(engine, path, cwd, several).await,
-        Reference::Address(address) => match directory_by_name(reference, cwd) {
+        Reference::Address(address) => match directory_by_name(reference, cwd).await? {
             Reference::Path(path) => issue_at(engine, &path, cwd, several).await,
             _ => issue_of(engine, address, cwd).await,
         },
@@ -58,7 +58,7 @@ async fn find_issue(engine: &Engine, reference: &Reference, cwd: &Path, several:
         }
         Reference::Session(session) => {
             let issue = engine.store().issue(IssueFilter::Session(session.clone())).await.map_err(store_failed)?;
-            match (issue, directory_by_name(reference, cwd)) {
+            match (issue, directory_by_name(reference, cwd).await?) {
                 (Some(issue), _) => Ok(issue),
                 (None, Reference::Path(path)) => issue_at(engine, &path, cwd, several).await,
                 (None, _) => Err(Problem::new(

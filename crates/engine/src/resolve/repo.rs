@@ -8,7 +8,6 @@ use kugetsu_forge::clone_source::clone_source;
 use kugetsu_forge::references::address::Address;
 use kugetsu_forge::references::local::local_name;
 use kugetsu_forge::references::reference::Reference;
-use kugetsu_git::mirror::LocalRepo;
 use kugetsu_store::view::Repo;
 
 use crate::engine::Engine;
@@ -20,7 +19,7 @@ use crate::settings::Settings;
 /// Returns the stored repository at the path or directory that `typed` names: the local one, or else that of its remote
 /// `origin`. The outer `None` means that it names neither.
 pub(crate) async fn repo_at(engine: &Engine, typed: &str, cwd: &Path) -> Result<Option<Option<Repo>>, Problem> {
-    let Reference::Path(path) = directory_by_name(&Reference::new(typed), cwd) else { return Ok(None) };
+    let Reference::Path(path) = directory_by_name(&Reference::new(typed), cwd).await? else { return Ok(None) };
     let path = expand(&path, cwd)?;
     if let Some(issue) = worktree_issue(engine, &path).await? {
         return engine.store().repo(&issue.reference.repo).await.map(Some).map_err(store_failed);
@@ -34,8 +33,8 @@ pub(crate) async fn repo_at(engine: &Engine, typed: &str, cwd: &Path) -> Result<
     engine.store().repo(&name).await.map(Some).map_err(store_failed)
 }
 
-pub(super) async fn local_repo(engine: &Engine, located: &LocalRepo) -> Result<Repo, Problem> {
-    let directory = main_directory(located);
+/// Returns the local repository in a directory, with its name, or with the one that it would get now if it is new.
+pub(crate) async fn local_repo(engine: &Engine, directory: &Path) -> Result<Repo, Problem> {
     let source = directory.to_str().ok_or_else(|| {
         usage(format!("the path {} is not UTF-8", directory.display()))
             .hint("rename the directory, or clone the repository elsewhere")
@@ -43,7 +42,7 @@ pub(super) async fn local_repo(engine: &Engine, located: &LocalRepo) -> Result<R
     let known = engine.store().local_repos().await.map_err(store_failed)?;
     let taken: Vec<(ProjectPath, PathBuf)> =
         known.into_iter().map(|repo| (repo.name.project, PathBuf::from(repo.source))).collect();
-    let project = local_name(&directory, &taken).map_err(internal)?;
+    let project = local_name(directory, &taken).map_err(internal)?;
     Ok(Repo {
         name: RepoRef { base: ServerBase::local(), project },
         kind: Some(ForgeKind::Local),

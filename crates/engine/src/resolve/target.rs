@@ -1,6 +1,6 @@
 //! Resolves the reference of a new task.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kugetsu_api::problem::{Problem, ProblemKind};
 use kugetsu_forge::kinds::table::pull_request_name;
@@ -19,27 +19,30 @@ use crate::resolve::repo::{local_repo, repo_of};
 #[derive(Clone, Debug)]
 pub(crate) struct TaskTarget {
     pub(crate) repo: Repo,
+    /// The directory of a repository that was named by its path.
+    pub(crate) directory: Option<PathBuf>,
     /// The issue's number; `None` takes the next local one.
     pub(crate) number: Option<u64>,
     /// The user's branch, if the user is in a linked worktree of the repository.
     pub(crate) branch: Option<BranchName>,
 }
 
-/// Resolves the reference of a `start`. A new local repository gets its name here; the caller holds the engine's `naming`
-/// lock until it is stored.
+/// Resolves the reference of a `start`. The name of a new local repository is the one that it would get now; it gets one when
+/// it is stored.
 pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -> Result<TaskTarget, Problem> {
-    let reference = &directory_by_name(reference, cwd);
+    let reference = &directory_by_name(reference, cwd).await?;
     if let Reference::Path(path) = reference {
         let located = locate(engine, &expand(path, cwd)?).await?;
-        let repo = local_repo(engine, &located).await?;
+        let directory = main_directory(&located);
+        let repo = local_repo(engine, &directory).await?;
         // A linked worktree has its own HEAD, which is the one that the user sees.
-        let is_linked = !located.bare && main_directory(&located) != located.root.canonicalize().unwrap_or_default();
+        let is_linked = !located.bare && directory != located.root.canonicalize().unwrap_or_default();
         let branch = if is_linked {
             located.branch(engine.git()).await.map_err(|error| problem(ProblemKind::Failed, &error, error.hint()))?
         } else {
             None
         };
-        return Ok(TaskTarget { repo, number: None, branch });
+        return Ok(TaskTarget { repo, directory: Some(directory), number: None, branch });
     }
     let settings = engine.settings();
     let address = read(engine, &settings, reference.as_str(), cwd).await?;
@@ -61,5 +64,5 @@ pub(crate) async fn target(engine: &Engine, reference: &Reference, cwd: &Path) -
         return Err(usage(format!("{reference}: issues are numbered from 1")));
     }
     let repo = repo_of(engine, &settings, &address, number).await?;
-    Ok(TaskTarget { repo, number: Some(number), branch: None })
+    Ok(TaskTarget { repo, directory: None, number: Some(number), branch: None })
 }

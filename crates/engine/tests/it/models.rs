@@ -10,7 +10,7 @@ use kugetsu_agent::{CustomProfile, FirstStart, Profile, find_program, profile, r
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskRequest;
-use kugetsu_engine::intake::tasks::{Queued, queue};
+use kugetsu_engine::intake::tasks::{Queued, check, queue};
 use kugetsu_engine::settings::EnvFiles;
 use kugetsu_testkit::Repository;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ async fn start(daemon: &Daemon, repository: &Repository, model: &str) -> Result<
         model: Some(model.to_owned()),
         ..TaskRequest::default()
     };
-    queue(&daemon.engine, request).await
+    queue(&daemon.engine, check(&daemon.engine, &request).await?).await
 }
 
 /// A world with an agent that runs the shell script `list` to list its models.

@@ -144,7 +144,8 @@ async fn issue_text_is_the_task_on_every_kind_of_server() {
             cwd: "/".to_owned(),
             ..TaskRequest::default()
         };
-        let message = tasks::queue(&stage.daemon.engine, request).await.unwrap().view.task.message;
+        let checked = tasks::check(&stage.daemon.engine, &request).await.unwrap();
+        let message = tasks::queue(&stage.daemon.engine, checked).await.unwrap().view.task.message;
         assert!(
             message.contains("written by mallory") && message.contains("> # It is slow\n>\n> Very.\n"),
             "{message}"

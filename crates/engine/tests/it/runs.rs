@@ -82,9 +82,9 @@ async fn earlier_task_of_the_issue_comes_first_whatever_was_retried_or_moved() {
     let view = daemon.engine.apply(issue, Event::CancelRequested { task: first }).await.unwrap();
     assert_eq!(view.task(first).unwrap().state, TaskState::Canceled);
     daemon.set_time(daemon.engine.clock().now() + std::time::Duration::from_secs(60));
-    queue::retry(&daemon.engine, &first.to_string(), world.home.path()).await.unwrap();
+    queue::retry(&daemon.engine, first).await.unwrap();
 
-    let moved = queue::move_task(&daemon.engine, &second.to_string(), world.home.path(), QueueTarget::First).await;
+    let moved = queue::move_task(&daemon.engine, second, QueueTarget::First).await;
     let moved = moved.unwrap();
     assert!(moved.notes[0].contains("an earlier task of"), "{:?}", moved.notes);
     let position = tasks::position(&daemon.engine, &moved.view).await.unwrap();
@@ -92,7 +92,7 @@ async fn earlier_task_of_the_issue_comes_first_whatever_was_retried_or_moved() {
     let because = why::why(&daemon.engine, &daemon.reference(1).to_string(), world.home.path()).await.unwrap().because;
     assert!(because.iter().any(|reason| reason.starts_with("1 task of ")), "{because:?}");
 
-    let moved = queue::move_task(&daemon.engine, &first.to_string(), world.home.path(), QueueTarget::First).await;
+    let moved = queue::move_task(&daemon.engine, first, QueueTarget::First).await;
     let moved = moved.unwrap();
     assert_eq!(moved.notes, Vec::<String>::new());
     assert_eq!(tasks::position(&daemon.engine, &moved.view).await.unwrap(), Some(0));
@@ -149,8 +149,7 @@ async fn cancel_says_what_stays_queued() {
     let mut waiting = world.request(TaskId::new(Uuid::now_v7()), 2, TaskKind::Start, "done", Precondition::Any);
     waiting.task.after = Some(daemon.issue(1).await.id);
     daemon.store.enqueue(waiting, daemon.engine.clock().now()).await.unwrap();
-    let cancel =
-        async |task: TaskId| queue::cancel(&daemon.engine, &task.to_string(), world.home.path()).await.unwrap().notes;
+    let cancel = async |task: TaskId| queue::cancel(&daemon.engine, task).await.unwrap().notes;
     let notes = cancel(first).await;
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].contains("1 queued task waits for it") && notes[0].contains("acme/api#2`"), "{notes:?}");

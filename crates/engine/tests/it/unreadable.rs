@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::CustomProfile;
 use kugetsu_api::problem::Problem;
-use kugetsu_api::repo::RepoQuery;
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::naming;
 use kugetsu_domain::task::{MAX_ATTEMPTS, TaskKind};
 use kugetsu_engine::home::open::open_home;
-use kugetsu_engine::intake::tasks::{Queued, queue};
+use kugetsu_engine::intake::tasks::{Queued, check, queue};
 use kugetsu_engine::queries::why;
 use kugetsu_engine::repos;
 use kugetsu_store::write::Precondition;
@@ -38,7 +37,7 @@ fn make_readable(path: &Path, aside: &Path) {
 }
 
 /// A world whose agent is installed.
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut settings = settings(1);
     let program = PathBuf::from("/bin/sh");
     settings.profiles = vec![CustomProfile { name: "scripted".to_owned(), program, ..CustomProfile::default() }];
@@ -54,7 +53,7 @@ async fn typed(daemon: &Daemon, kind: WireKind, number: u64) -> Result<Queued, P
         message: Some("done".to_owned()),
         ..TaskRequest::default()
     };
-    queue(&daemon.engine, request).await
+    queue(&daemon.engine, check(&daemon.engine, &request).await?).await
 }
 
 #[tokio::test]
@@ -66,15 +65,15 @@ async fn repository_is_not_forgotten_while_its_mirror_may_hold_rescues() {
     daemon.engine.apply(daemon.issue(1).await.id, Event::DestroyRequested).await.unwrap();
     let is_gone = async || (daemon.issue(1).await.state == IssueState::Destroyed).then_some(());
     daemon.until("the removal", is_gone).await;
-    let query = RepoQuery { repo: repo().name.to_string(), cwd: "/".to_owned() };
+    let forgotten = daemon.store.repo(&repo().name).await.unwrap().unwrap();
     let mirrors = world.home.mirrors();
     let aside = make_unreadable(&mirrors);
-    let refused = repos::forget(&daemon.engine, &query).await.unwrap_err();
+    let refused = repos::forget(&daemon.engine, &forgotten).await.unwrap_err();
     assert!(refused.message.contains("could not look at"), "{refused:?}");
     let source = async || daemon.store.repo(&repo().name).await.unwrap().map(|repo| repo.source);
     assert_eq!(source().await, Some(repo().source));
     make_readable(&mirrors, &aside);
-    repos::forget(&daemon.engine, &query).await.unwrap();
+    repos::forget(&daemon.engine, &forgotten).await.unwrap();
     assert_ne!(source().await, Some(repo().source));
 }
 

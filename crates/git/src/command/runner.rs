@@ -25,12 +25,19 @@ use crate::names::Oid;
 pub const MIN_VERSION: Version = Version(2, 38, 0);
 
 /// Time limit of a command that works on this machine only.
-const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LOCAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Time limit of a command that looks something up in a repository of the user's, whose settings may name a FIFO, and which
+/// may be on a file system that no longer responds. Long enough for a disk that has to start.
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pauses before a git that was killed is started again. Together short enough for a user who waits, and long enough for a
 /// machine to recover that was out of memory or processes.
 const RETRY_DELAYS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
 /// Time limit of a command that transfers a repository. A server that stops sending ends the command within minutes.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Why a lookup in the user's repository may take for ever.
+pub(crate) const WAITS_FOR: &str = "look for a FIFO that its git settings include (`git config --list --show-origin` then hangs there, too), and for a file \
+     system that no longer responds";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
@@ -113,6 +120,7 @@ impl GitError {
             Self::Killed { .. } => {
                 Some("check the machine's memory (git is often killed when it runs out), then try again".to_owned())
             }
+            Self::TimedOut { after, .. } if *after == LOOKUP_TIMEOUT => Some(WAITS_FOR.to_owned()),
             Self::TimedOut { .. } | Self::UnexpectedOutput { .. } => None,
         }
     }
@@ -322,15 +330,17 @@ impl GitCommand {
         self
     }
 
-    /// Runs in the repository that contains `dir`. Only for the user's own repositories: git obeys the settings there.
+    /// Runs in the repository that contains `dir`. Only for the user's own repositories: git obeys the settings there. The
+    /// time limit becomes [`LOOKUP_TIMEOUT`].
     pub(crate) fn current_dir(mut self, dir: &Path) -> Self {
         self.cwd = Some(dir.to_owned());
-        self
+        self.timeout(LOOKUP_TIMEOUT)
     }
 
     /// Runs outside of any repository, even where the current directory is in one.
-    pub(crate) fn outside_repository(self) -> Self {
-        self.current_dir(Path::new("/")).env("GIT_DIR", "/dev/null/none")
+    pub(crate) fn outside_repository(mut self) -> Self {
+        self.cwd = Some(PathBuf::from("/"));
+        self.env("GIT_DIR", "/dev/null/none")
     }
 
     /// Runs in exactly this git directory.
@@ -464,7 +474,7 @@ impl GitCommand {
     ) -> Result<(i32, Result<Output, Failed>), GitError> {
         let (action, repeatable) = (mask_credentials(&self.action), self.repeatable);
         let (owned, creates) = (self.owned.clone(), self.creates.clone());
-        let is_local = self.timeout == LOCAL_TIMEOUT;
+        let is_local = [LOCAL_TIMEOUT, LOOKUP_TIMEOUT].contains(&self.timeout);
         let process = self.into_process();
         let mut delays = RETRY_DELAYS.iter();
         loop {

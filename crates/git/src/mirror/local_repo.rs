@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use kugetsu_domain::text::counted;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::command::answer::Answer;
-use crate::command::runner::{Git, GitError};
+use crate::command::runner::{Git, GitError, LOCAL_TIMEOUT, LOOKUP_TIMEOUT};
 use crate::files::special::{special_file_above, special_file_in_git_dir, special_files};
 use crate::mirror::source::SourceError;
 use crate::names::BranchName;
@@ -28,20 +30,41 @@ pub fn uncommitted_notice(files: usize, repo: &str) -> String {
     format!("{changed} in {repo} not committed: the agent starts from the last commit and does not see the changes")
 }
 
+/// Looks at the files at a path of the user's, on a thread of its own: if the file system no longer responds, the thread never
+/// ends, and neither the caller nor the end of the program waits for it.
+///
+/// # Errors
+/// [`SourceError::NoAnswer`].
+pub async fn look_at<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Result<T, SourceError> {
+    let (send, receive) = oneshot::channel();
+    let looked_at = path.to_owned();
+    std::thread::spawn(move || send.send(look(&looked_at)));
+    match timeout(LOOKUP_TIMEOUT, receive).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) | Err(_) => Err(SourceError::NoAnswer(path.to_owned())),
+    }
+}
+
 impl LocalRepo {
     /// Finds the repository that contains `path`.
     ///
     /// # Errors
-    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], [`SourceError::Special`], or an error of git (such as dubious ownership).
+    /// [`SourceError::NoDirectory`], [`SourceError::NoRepository`], [`SourceError::NoAnswer`], [`SourceError::Special`], or an
+    /// error of git (such as dubious ownership).
     pub async fn find(git: &Git, path: &Path) -> Result<Self, SourceError> {
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if !path.is_dir() {
-            return Err(SourceError::NoDirectory(path.clone()));
+        match look_at(path, |path| path.is_dir().then(|| special_file_above(path))).await? {
+            None => return Err(SourceError::NoDirectory(path.clone())),
+            Some(Some(special)) => return Err(SourceError::Special(special.error())),
+            Some(None) => {}
         }
-        if let Some(special) = special_file_above(path) {
-            return Err(SourceError::Special(special.error()));
-        }
-        let local = Self::discover(git, path).await?;
+        let local = match Self::discover(git, path).await {
+            Err(SourceError::Git(GitError::TimedOut { .. })) => return Err(SourceError::NoAnswer(path.clone())),
+            result => result?,
+        };
         match special_file_in_git_dir(&local.common_dir).await.map_err(SourceError::Special)? {
             Some(special) => Err(SourceError::Special(special.error())),
             None => Ok(local),
@@ -100,6 +123,8 @@ impl LocalRepo {
         }
         let action = format!("read the state of {}", self.root.display());
         let command = git.command("status", action).current_dir(&self.root).no_optional_locks().no_lazy_fetch();
+        // It reads every file of which git does not know that it is unchanged.
+        let command = command.timeout(LOCAL_TIMEOUT);
         let mut command = command.args([
             "--porcelain=v1",
             "-z",

@@ -13,7 +13,7 @@ pub(crate) mod source;
 pub(crate) mod upstream;
 
 pub use base::{Base, BaseError};
-pub use local_repo::{LocalRepo, uncommitted_notice};
+pub use local_repo::{LocalRepo, look_at, uncommitted_notice};
 pub use removal::remove_abandoned;
 pub use repair::Repaired;
 pub use repo::{Mirror, MirrorError};

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::command::failure::mask_credentials;
 use crate::command::login::{Login, strip_credentials};
-use crate::command::runner::{Git, GitCommand, GitError};
+use crate::command::runner::{Git, GitCommand, GitError, LOOKUP_TIMEOUT, WAITS_FOR};
 use crate::files::access::FileError;
 use crate::mirror::local_repo::LocalRepo;
 use crate::mirror::partial_clone::Promisor;
@@ -40,6 +40,9 @@ pub enum SourceError {
     NoDirectory(PathBuf),
     #[error("there is no git repository at {} or above it", .0.display())]
     NoRepository(PathBuf),
+    /// Neither git nor the file system has answered in time.
+    #[error("could not read the repository at {}: no answer within {} s", .0.display(), LOOKUP_TIMEOUT.as_secs())]
+    NoAnswer(PathBuf),
     /// Git would wait for it.
     #[error(transparent)]
     Special(FileError),
@@ -61,6 +64,7 @@ impl SourceError {
                     .to_owned(),
             ),
             Self::NoRepository(_) => Some("run `git init` there, or give another path".to_owned()),
+            Self::NoAnswer(_) => Some(WAITS_FOR.to_owned()),
             Self::Git(error) => error.hint(),
             Self::InvalidUrl { .. } | Self::Special(_) => None,
         }

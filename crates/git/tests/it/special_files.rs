@@ -118,3 +118,16 @@ async fn fifo_in_the_users_repository_is_an_error_with_its_path() {
     let error = timeout(SOON, local.uncommitted(&fixture.git)).await.unwrap().unwrap_err().to_string();
     assert!(error.contains(".gitignore") && error.contains("is a FIFO"), "{error}");
 }
+
+#[tokio::test]
+async fn repository_whose_settings_include_a_fifo_is_an_error_in_time() {
+    let fixture = Fixture::new().await;
+    let repository = fixture.repository("repository");
+    let pipe = fixture.path("pipe");
+    fifo(&pipe);
+    fixture.run(&repository, ["config", "include.path", pipe.to_str().unwrap()]);
+    let error = timeout(SOON, LocalRepo::find(&fixture.git, &repository)).await.unwrap().unwrap_err();
+    let expected = format!("could not read the repository at {}: no answer within 30 s", repository.display());
+    assert_eq!(error.to_string(), expected);
+    assert!(error.hint().unwrap().contains("FIFO that its git settings include"), "{error:?}");
+}
