@@ -42,6 +42,21 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Returns the contents of a file, or `None` if nothing is at the path; see [`open`].
+///
+/// # Errors
+/// Something is there that cannot be read, such as a directory, or a link that leads nowhere.
+pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.is_symlink() {
+            true => Err(io::Error::new(error.kind(), "it is a link to a file that does not exist")),
+            false => Ok(None),
+        },
+        Err(error) => Err(error),
+    }
+}
+
 /// Returns the text in a file; see [`open`].
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let mut text = String::new();
@@ -77,5 +92,20 @@ mod tests {
         assert!(read(Path::new("/dev/zero")).is_err());
         assert_eq!(read(directory.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(read(&path("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn only_nothing_counts_as_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(read_if_there(&path("missing")).unwrap(), None);
+        std::os::unix::fs::symlink(path("missing"), path("dangling")).unwrap();
+        std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        fs::write(path("file"), "text").unwrap();
+        for name in ["dangling", "loop", "directory", "file/below"] {
+            assert!(read_if_there(&path(name)).is_err(), "{name}");
+        }
+        assert_eq!(read_if_there(&path("file")).unwrap(), Some(b"text".to_vec()));
     }
 }

@@ -280,10 +280,7 @@ fn upsert(variables: &mut Vec<Variable>, new: Variable) {
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    match regular_file::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read,
-    }
+    regular_file::read_if_there(path).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

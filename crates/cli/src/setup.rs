@@ -84,7 +84,7 @@ pub(crate) fn protect_home(home: &Path) -> Result<(), Failure> {
 pub(crate) fn create_home(home: &Home, force: bool) -> Result<InitReport, Failure> {
     let mut report = InitReport { home: home.path().display().to_string(), ..InitReport::default() };
     let has_script = SCRIPT_FILES.iter().any(|name| home.path().join(name).exists()) || home.old_config().is_file();
-    let script_config = read_if_exists(&home.old_config())?;
+    let script_config = if home.old_config().is_dir() { None } else { read_if_exists(&home.old_config())? };
     home.create()?;
     make_private(home.path(), &mut report)?;
 
@@ -196,11 +196,7 @@ fn make_private(path: &Path, report: &mut InitReport) -> Result<(), Failure> {
 }
 
 fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    match regular_file::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
-        Err(error) => Err(env_files::unreadable(path, &error)),
-    }
+    regular_file::read_if_there(path).map_err(|error| env_files::unreadable(path, &error))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

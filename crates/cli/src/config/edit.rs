@@ -71,10 +71,8 @@ pub(crate) fn replace(home: &Home, before: &str, after: &str) -> Result<Option<C
 
 /// Returns the text of the file; empty if it does not exist.
 pub(crate) fn read(home: &Home) -> io::Result<String> {
-    match regular_file::read(&home.config()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => String::from_utf8(read?).map_err(|_| io::Error::other("it is not valid UTF-8")),
-    }
+    let bytes = regular_file::read_if_there(&home.config())?.unwrap_or_default();
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not valid UTF-8"))
 }
 
 /// Sets fields of a named entry. A new entry is appended to the file.

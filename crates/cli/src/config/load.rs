@@ -3,7 +3,6 @@
 //! The caller passes the environment in; nothing here reads it.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use kugetsu_agent::{CustomProfile, UnknownAgent, profile};
@@ -108,7 +107,7 @@ fn last_valid_path(home: &Home) -> PathBuf {
 }
 
 fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
-    let (script, mut warnings) = script::read(&home.old_config(), &bytes(&home.old_config())?.unwrap_or_default());
+    let (script, mut warnings) = script::read(&home.old_config(), &script_bytes(home)?.unwrap_or_default());
     let (variables, variable_warnings) = layer::variables(environment)?;
     warnings.extend(variable_warnings);
     let stack = |file: Layer| Resolved::new(script.clone().into_iter().chain(file).chain(variables.clone()).collect());
@@ -228,13 +227,14 @@ fn text(path: &Path) -> Result<Option<String>, ConfigError> {
     text.map_err(|_| ConfigError::new(path.display(), "the file is not valid UTF-8"))
 }
 
+/// Returns the script's settings. A directory called `config` is not its file.
+fn script_bytes(home: &Home) -> Result<Option<Vec<u8>>, ConfigError> {
+    if home.old_config().is_dir() { Ok(None) } else { bytes(&home.old_config()) }
+}
+
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
-    match regular_file::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        // A directory called `config` is not the script's file.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
-        Err(error) => Err(ConfigError::new(path.display(), format!("could not read it: {error}"))),
-    }
+    let bytes = regular_file::read_if_there(path);
+    bytes.map_err(|error| ConfigError::new(path.display(), format!("could not read it: {error}")))
 }
 
 #[cfg(test)]
@@ -299,6 +299,32 @@ mod tests {
         assert_eq!(origin(&loaded, "run.silence"), "$KUGETSU_RUN_SILENCE");
         assert_eq!(origin(&loaded, "agent.default"), "default");
         assert_eq!(settings.servers.default_server().unwrap().base.as_str(), "https://github.com");
+    }
+
+    #[test]
+    fn file_that_cannot_be_read_is_not_a_missing_one() {
+        let (_directory, home) = home();
+        fs::write(home.config(), "[agents]\nmax = 6\n").unwrap();
+        load(&home).unwrap().save_last_valid(&home).unwrap();
+        for path in [home.config(), home.repositories(), home.env().join("default.env")] {
+            let _ = fs::remove_file(&path);
+            let is_error = |what: &str| {
+                let error = load(&home).map(|loaded| loaded.settings.agents.max).expect_err(what);
+                assert!(error.to_string().contains("could not read"), "{what}: {error}");
+            };
+            fs::create_dir(&path).unwrap();
+            is_error("a directory");
+            fs::remove_dir(&path).unwrap();
+            std::os::unix::fs::symlink(&path, &path).unwrap();
+            is_error("a link to itself");
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("gone", &path).unwrap();
+            is_error("a link that leads nowhere");
+            fs::remove_file(&path).unwrap();
+            load(&home).unwrap();
+        }
+        fs::create_dir(home.old_config()).unwrap();
+        load(&home).unwrap();
     }
 
     #[test]
