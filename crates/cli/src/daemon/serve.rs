@@ -83,7 +83,10 @@ fn run_until_stopped(home: &Home, ready: &mut Option<OwnedFd>) -> Result<(), Fai
     let result = runtime.block_on(serve(home, &socket, masks, ready));
     // Everything that was confirmed is stored, and runners repeat reports that were not.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    if let Err(error) = fs::remove_file(&socket)
+    // Anything else there is the user's, and the error names it.
+    let is_socket = fs::symlink_metadata(&socket).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket
+        && let Err(error) = fs::remove_file(&socket)
         && error.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(%error, "could not remove the socket");

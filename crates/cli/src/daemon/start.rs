@@ -5,6 +5,7 @@ use std::io::{PipeReader, PipeWriter, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, io};
 
@@ -32,7 +33,7 @@ const LOG_LINES_SHOWN: usize = 20;
 pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
     home.create()?;
     let failed = |error: io::Error| Failure::new(format!("could not start the daemon: {error}"));
-    let _lock = start_lock(home).map_err(failed)?;
+    let _lock = start_lock(home)?;
     match Client::connect(&socket(home)?).await {
         Ok(_) => return Ok(()),
         Err(ClientError::NotRunning { .. }) => {}
@@ -43,7 +44,7 @@ pub(crate) async fn start(home: &Home) -> Result<(), Failure> {
         return Err(Failure::new("could not start the daemon from inside a run: it would be killed with the run")
             .hint("run `kugetsu daemon start` outside of the run"));
     }
-    let mut log = log_file::open(&home.log()).map_err(failed)?;
+    let mut log = log_file::open(&home.log()).map_err(|error| unusable(&home.log(), &error))?;
     let before = log.seek(SeekFrom::End(0)).map_err(failed)?;
     let (ready, writer) = io::pipe().map_err(failed)?;
     spawn(home, &log, writer).map_err(failed)?;
@@ -64,11 +65,19 @@ enum Readiness {
 }
 
 /// Serializes concurrent starts of the daemon. Released when dropped.
-fn start_lock(home: &Home) -> io::Result<File> {
+fn start_lock(home: &Home) -> Result<File, Failure> {
     let path = home.path().join("daemon.starting");
-    let file = regular_file::open(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600), &path)?;
-    file.lock()?;
-    Ok(file)
+    let file = regular_file::open(OpenOptions::new().create(true).truncate(false).write(true).mode(0o600), &path);
+    let locked = file.and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| unusable(&path, &error))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!("could not start the daemon: could not open {}: {error}", path.display()));
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => failure.hint("move it away, then try again"),
+        _ => failure,
+    }
 }
 
 fn spawn(home: &Home, log: &File, ready: PipeWriter) -> io::Result<()> {

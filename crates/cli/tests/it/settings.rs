@@ -271,3 +271,18 @@ fn every_command_warns_about_broken_settings() {
         assert!(text.contains("run.silence"), "{arguments:?}: {text}");
     }
 }
+
+#[test]
+fn pipe_at_a_file_of_the_daemon_is_named_and_stays() {
+    for name in ["daemon.starting", "logs/daemon.log", "daemon.sock"] {
+        let world = World::new();
+        let path = world.home.kugetsu().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let output = world.attempt(["daemon", "start"]);
+        let text = shown(&output);
+        assert_ne!(output.status.code(), Some(0), "{name}: {text}");
+        assert!(text.contains(name) && text.contains("move it away"), "{name}: {text}");
+        assert!(std::os::unix::fs::FileTypeExt::is_fifo(&path.metadata().unwrap().file_type()), "{name}");
+    }
+}
