@@ -143,6 +143,21 @@ pub(crate) fn is_publishable(end: &End) -> bool {
 }
 
 pub(crate) fn verdict(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
+    let (verdict, mut reason) = of_end(end, inspection, push);
+    let is_pushed = matches!(push, Push::Done { .. });
+    if verdict == Verdict::Failed
+        && inspection.commits > 0
+        && !is_pushed
+        && let Some(hint) = &mut reason.hint
+        && hint.contains("kugetsu continue")
+        && !hint.contains("kugetsu push")
+    {
+        hint.push_str(&format!("; `kugetsu push {}` only pushes its commits", inspection.issue));
+    }
+    (verdict, reason)
+}
+
+fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
     match end {
         End::Canceled => (Verdict::Canceled, "canceled on request; the work is kept".into()),
         End::Superseded => {
@@ -339,6 +354,17 @@ mod tests {
 
     fn ended_well(inspection: &Inspection, push: &Push) -> (Verdict, Reason) {
         of_inspection(inspection, push, "the agent ended its turn; ")
+    }
+
+    #[test]
+    fn hint_of_a_failed_run_names_the_push_of_its_commits() {
+        let end = End::Failed(Reason::from("the agent crashed").hint(resume_hint("local/demo#1")));
+        let hint = |commits| {
+            let inspection = Inspection { commits, ..inspection() };
+            verdict(&end, &inspection, &Push::None).1.hint.unwrap()
+        };
+        assert!(hint(1).contains("`kugetsu push local/demo#1`"), "{}", hint(1));
+        assert!(!hint(0).contains("kugetsu push"), "{}", hint(0));
     }
 
     #[test]
