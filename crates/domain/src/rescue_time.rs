@@ -28,8 +28,9 @@ pub fn later_than(newest: &str, at: &str) -> Option<String> {
 
 /// The time of a rescue as everything else shows times; as it stands in the rescue's name if it is none.
 pub fn shown(at: &str) -> String {
-    match DateTime::strptime(FORMAT, at).and_then(|time| time.to_zoned(TimeZone::UTC)) {
-        Ok(time) => rfc3339(time.timestamp()),
+    match DateTime::strptime(FORMAT, at) {
+        // A clock that was set wrong may have been beyond the last time of a timestamp.
+        Ok(time) => rfc3339(time.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |time| time.timestamp())),
         Err(_) => at.to_owned(),
     }
 }
@@ -39,6 +40,7 @@ mod tests {
     #[test]
     fn the_time_in_a_name_is_shown_as_all_times() {
         assert_eq!(super::shown("20261122T212734Z"), "2026-11-22T21:27:34.000Z");
+        assert_eq!(super::shown("99991231T235959Z"), "9999-12-30T22:00:00.999Z");
         assert_eq!(super::shown("soon"), "soon");
     }
 
