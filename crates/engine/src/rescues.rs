@@ -15,6 +15,10 @@ use crate::problems::{internal, problem, store_failed};
 use crate::repositories;
 use crate::resolve;
 use kugetsu_domain::rescue_time;
+use kugetsu_domain::text::counted;
+
+/// Rescues that a note names.
+const LISTED: usize = 3;
 
 /// Returns the rescues of an issue, or of all issues, newest first.
 pub async fn list(engine: &Engine, query: Option<&IssueQuery>) -> Result<Vec<RescueObject>, Problem> {
@@ -75,8 +79,8 @@ pub async fn restore(engine: &Engine, request: &RestoreRequest) -> Result<Restor
     match rescue::restore(&mirror, &chosen.reference, &into).await {
         Ok(restored) => Ok(Restored {
             directory: restored.dir.canonicalize().unwrap_or(restored.dir).display().to_string(),
+            notes: restored.notices.into_iter().chain(others(&all, Some(&restored.name))).collect(),
             reference: restored.name,
-            notes: restored.notices,
         }),
         Err(error @ (RescueError::Git(_) | RescueError::File(_))) => {
             Err(problem(ProblemKind::Failed, &error, error.hint()))
@@ -126,6 +130,35 @@ pub async fn drop_rescues(engine: &Engine, request: &DropRescuesRequest) -> Resu
         tracing::info!(issue = rescue.issue, reference = rescue.reference, "the user deleted a rescue");
     }
     Ok(chosen)
+}
+
+/// Returns a note about the rescues of an issue besides the one that is named to the user; none if there are no others.
+pub(crate) async fn note_on_others(engine: &Engine, issue: &Issue, named: Option<&str>) -> Option<String> {
+    let repo = engine.store().repo(&issue.reference.repo).await.ok()??;
+    let all = match repositories::mirror_if_there(engine, &repo).await {
+        Ok(None) => return None,
+        Ok(Some(mirror)) => of_issue(&mirror, issue).await.map_err(|problem| problem.message),
+        Err(error) => Err(error.to_string()),
+    };
+    match all {
+        Ok(all) => others(&all, named),
+        Err(why) => Some(format!("{} may have more rescues, but they could not be listed: {why}", issue.reference)),
+    }
+}
+
+fn others(all: &[RescueObject], named: Option<&str>) -> Option<String> {
+    let others: Vec<&RescueObject> = all.iter().filter(|rescue| Some(rescue.reference.as_str()) != named).collect();
+    let issue = &others.first()?.issue;
+    let listed = others.iter().take(LISTED).map(|rescue| {
+        let name = rescue.reference.rsplit('/').next().unwrap_or_default();
+        format!("{name} ({})", rescue.why)
+    });
+    let more = if others.len() > LISTED { ", ..." } else { "" };
+    Some(format!(
+        "{issue} has {} with other work: {}{more}; list them with `kugetsu rescue list {issue}`",
+        counted(others.len() as u64, if named.is_some() { "more rescue" } else { "rescue" }),
+        listed.collect::<Vec<_>>().join(", ")
+    ))
 }
 
 async fn of_issue(mirror: &Mirror, issue: &Issue) -> Result<Vec<RescueObject>, Problem> {

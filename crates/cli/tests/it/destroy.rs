@@ -165,3 +165,36 @@ fn issues_are_destroyed_by_state_and_age() {
     let removed = world.run(["destroy", "--older-than", "0s", "--yes"]);
     assert!(removed.contains("local/demo#2"), "{removed}");
 }
+
+#[test]
+fn destroy_and_restore_name_the_other_rescues_of_the_issue() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let make = "run git clone -q \"$PWD\" \"$TMPDIR/clone\" && cd \"$TMPDIR/clone\" && echo precious > left.txt";
+    world.start(&repository, &script(&[make, "write left.txt more"]));
+    let destroyed = world.attempt(["destroy", "local/demo#1", "--discard"]);
+    assert_eq!(destroyed.status.code(), Some(0), "{}", shown(&destroyed));
+    let rescues = world.json(["rescue", "list", "local/demo#1", "--json"]);
+    assert_eq!(rescues.as_array().unwrap().len(), 2, "{rescues}");
+    let is_named = |output: &std::process::Output| {
+        let text = shown(output);
+        assert!(text.contains("1 more rescue with other work") && text.contains("temporary directory"), "{text}");
+        assert!(text.contains("kugetsu rescue list local/demo#1"), "{text}");
+    };
+    is_named(&destroyed);
+    let into = world.home.path().join("back");
+    is_named(&world.attempt(["rescue", "restore", "local/demo#1", "--to", into.to_str().unwrap()]));
+}
+
+#[test]
+fn destroy_of_a_running_issue_says_that_it_is_running() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let issue = world.queue(&repository, &script(&["write a.txt a", "commit one", "wait go"]));
+    world.await_state(&issue, "running");
+    let refused = world.attempt(["destroy", &issue, "--yes"]);
+    let text = shown(&refused);
+    assert!(text.contains("has a run in progress") && text.contains("kugetsu queue cancel"), "{text}");
+    world.release_agents();
+    world.await_state(&issue, "done");
+}

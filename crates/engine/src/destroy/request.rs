@@ -20,6 +20,7 @@ use super::risk;
 use crate::engine::Engine;
 use crate::home::reserve;
 use crate::problems::{internal, not_stored, store_failed};
+use crate::rescues::note_on_others;
 use crate::resolve;
 
 /// Events that are read at once while waiting.
@@ -62,11 +63,12 @@ pub async fn destroy(engine: &Engine, request: &DestroyRequest) -> Result<Destro
         requested.map_err(|error| not_stored(&issue.reference, error))?;
     }
     match end_of_removal(engine, issue.id, before).await.map_err(store_failed)? {
-        Some(event) if event.kind == Event::DESTROYED => Ok(Destroyed {
-            issue: reference,
-            rescue: event.data["rescue"].as_str().map(str::to_owned),
-            notes: strings(&event.data["notes"]),
-        }),
+        Some(event) if event.kind == Event::DESTROYED => {
+            let rescue = event.data["rescue"].as_str().map(str::to_owned);
+            let mut notes = strings(&event.data["notes"]);
+            notes.extend(note_on_others(engine, &issue, rescue.as_deref()).await);
+            Ok(Destroyed { issue: reference, rescue, notes })
+        }
         Some(event) => {
             let reason = event.data["reason"].as_str().unwrap_or("no reason was recorded");
             Err(Problem::new(ProblemKind::Failed, format!("{reference} was not destroyed: {reason}")).hint(

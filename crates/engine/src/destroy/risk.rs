@@ -4,13 +4,16 @@ use std::path::Path;
 
 use kugetsu_api::issue::{AtRisk, IssueQuery, PrObject};
 use kugetsu_api::problem::{Problem, ProblemKind};
+use kugetsu_domain::flow::{Event, step};
 use kugetsu_domain::issue::{Issue, IssueState};
 use kugetsu_domain::reason::Reason;
 use kugetsu_forge::references::reference::Reference;
 use kugetsu_git::rescue::{self, AtRisk as WorktreeRisk};
+use kugetsu_store::error::StoreError;
 
 use crate::engine::Engine;
 use crate::home::reserve;
+use crate::problems::not_stored;
 use crate::pull_requests::{self, PrStatus};
 use crate::{repositories, resolve};
 
@@ -21,7 +24,17 @@ use crate::{repositories, resolve};
 pub async fn at_risk(engine: &Engine, query: &IssueQuery) -> Result<AtRisk, Problem> {
     let issue = resolve::unambiguous_issue(engine, &Reference::new(&query.reference), Path::new(&query.cwd)).await?;
     refuse_destroyed(&issue)?;
+    refuse_busy(engine, &issue)?;
     Ok(of_issue(engine, &issue).await)
+}
+
+/// While an issue has a run or queued tasks, its files are not removed, whatever they hold.
+fn refuse_busy(engine: &Engine, issue: &Issue) -> Result<(), Problem> {
+    if issue.state != IssueState::Open {
+        return Ok(());
+    }
+    let step = step(issue.clone(), Event::DestroyRequested, engine.now());
+    step.map(drop).map_err(|why| not_stored(&issue.reference, StoreError::Refused(why)))
 }
 
 pub(super) fn refuse_destroyed(issue: &Issue) -> Result<(), Problem> {
