@@ -107,7 +107,7 @@ fn invalid(why: &str) -> ApiError {
 }
 
 /// Runs work in a task of its own. The server drops a handler whose client disconnects, but the consequences of a stored
-/// change must not be dropped with it. What the request names is looked up before: a lookup may take long, and whoever has
+/// change must not be dropped with it. What the request names is looked up before: a lookup may take long, and a caller that has
 /// given up waiting for it does not expect the change.
 pub(crate) async fn detached<Output, Error>(
     work: impl Future<Output = Result<Output, Error>> + Send + 'static,

@@ -30,7 +30,7 @@ pub fn uncommitted_notice(files: usize, repo: &str) -> String {
     format!("{changed} in {repo} not committed: the agent starts from the last commit and does not see the changes")
 }
 
-/// Looks at the files at a path of the user's, on a thread of its own: if the file system no longer responds, the thread never
+/// Looks at the files at a path of the user's, on another thread: if the file system no longer responds, the thread never
 /// ends, and neither the caller nor the end of the program waits for it.
 ///
 /// # Errors
