@@ -42,9 +42,14 @@ pub(crate) fn read_regular(path: &Path, max: u64) -> Option<Vec<u8>> {
     read_if_there(path, max).ok().flatten()
 }
 
+/// Opens whatever is at a path, to read it. Links are not followed, and the other end of a FIFO is not waited for.
+pub(crate) fn open_unfollowed(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+}
+
 /// Opens a regular file. Links are not followed.
 pub(crate) fn open_regular(path: &Path) -> Option<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    let file = open_unfollowed(path).ok()?;
     file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file)
 }
 
@@ -56,7 +61,7 @@ pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Fi
 
 /// As [`read_if_there`], with the modification time that the file had before.
 pub(crate) fn read_with_time(path: &Path, max: u64) -> Result<Option<(Vec<u8>, SystemTime)>, FileError> {
-    let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let open = open_unfollowed(path);
     let file = match open {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),

@@ -3,12 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::files::access::{FileError, IoContext};
+use crate::files::access::{FileError, IoContext, open_unfollowed};
 
 /// Bytes that are copied between two looks at [`Canceled`].
 const CHUNK: u64 = 32 * 1024 * 1024;
@@ -40,8 +39,7 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), FileError> {
 
 /// As [`copy_file`], but fails once it is canceled.
 pub(crate) fn copy_file_until(from: &Path, to: &Path, canceled: &Canceled) -> Result<(), FileError> {
-    let open = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(from);
-    let source = open.context("read", from)?;
+    let source = open_unfollowed(from).context("read", from)?;
     let meta = source.metadata().context("read", from)?;
     if !meta.is_file() {
         return Err(io::Error::other("it is not a regular file")).context("copy", from);

@@ -9,7 +9,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::access::{FileError, IoContext, blocking, create_dir_all, is_real_dir, read_dir_if_there};
+use crate::files::access::{
+    FileError, IoContext, blocking, create_dir_all, is_real_dir, open_unfollowed, read_dir_if_there,
+};
 use crate::files::copying::copy_file;
 
 /// How object files are taken over.
@@ -127,8 +129,7 @@ fn take_files(from: &Path, to: &Path, is_pack: bool, take: Take, left: &mut Left
 /// Whether a file begins as its kind does: a loose object with the header of a zlib stream (RFC 1950), a pack with `PACK`, its
 /// index with its own signature. Other files of a pack directory only have to have content.
 fn is_object_file(file: &Path, in_pack: bool) -> Result<bool, FileError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let open = || std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
+    let open = || open_unfollowed(file);
     let mut bytes = [0; 4];
     let read = |file: File, bytes: &mut [u8]| {
         let mut filled = 0;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::runner::{ConfigScope, Git, GitError};
 use crate::files::access::{FileError, IoContext, blocking, canonical_if_there};
-use crate::lfs::objects::{Pointer, keep_at, keep_object, object_path};
+use crate::lfs::objects::{Pointer, keep_at, keep_object, object_path, stored_in};
 use crate::printable::printable;
 
 /// Maximum directory depth, and number of directories searched.
@@ -84,10 +84,6 @@ pub(crate) async fn share_content(from: &Path, store: &Path, pointers: Vec<Point
         Ok(())
     })
     .await
-}
-
-fn stored_in(store: &Path, name: &str) -> Option<PathBuf> {
-    Some(store.join("objects").join(name.get(..2)?).join(name.get(2..4)?).join(name))
 }
 
 struct Search {

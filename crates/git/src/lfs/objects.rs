@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::files::access::{
-    FileError, IoContext, blocking, create_dir_all, is_dir_there, open_regular, read_dir_if_there, unique_suffix,
+    FileError, IoContext, blocking, create_dir_all, is_dir_there, open_regular, open_unfollowed, read_dir_if_there,
+    unique_suffix,
 };
 
 /// Maximum size of a pointer in bytes (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
@@ -34,8 +34,7 @@ impl Pointer {
 
     /// The pointer to the content of a regular file; `None` for anything else, such as a link.
     pub(super) fn of(file: &Path) -> std::io::Result<Option<Self>> {
-        let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
-        let mut file = open?;
+        let mut file = open_unfollowed(file)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Ok(None);
@@ -82,7 +81,12 @@ fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Str
 
 /// Where a git directory has the LFS object of this name.
 pub(crate) fn object_path(git_dir: &Path, name: &str) -> Option<PathBuf> {
-    Some(git_dir.join("lfs/objects").join(name.get(..2)?).join(name.get(2..4)?).join(name))
+    stored_in(&git_dir.join("lfs"), name)
+}
+
+/// Where a store has the LFS object of this name. That of a git directory is `lfs`.
+pub(super) fn stored_in(store: &Path, name: &str) -> Option<PathBuf> {
+    Some(store.join("objects").join(name.get(..2)?).join(name.get(2..4)?).join(name))
 }
 
 /// Whether a path is that of an object in some store: `<2 digits>/<2 digits>/<name>`.
@@ -145,8 +149,7 @@ pub(super) fn keep_object(file: &Path, to: &Path, name: &str) -> Result<bool, Fi
 /// As [`keep_object`], at a path in some store.
 pub(super) fn keep_at(file: &Path, target_path: &Path, name: &str) -> Result<bool, FileError> {
     let Some(dir) = target_path.parent() else { return Ok(false) };
-    let open = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
-    let mut source = open.context("read", file)?;
+    let mut source = open_unfollowed(file).context("read", file)?;
     create_dir_all(dir)?;
     let temporary = dir.join(format!("new-{}", unique_suffix()));
     let mut target = File::create_new(&temporary).context("write", &temporary)?;

@@ -1,13 +1,11 @@
 //! The files of a worktree as a git tree, byte for byte.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::command::answer::Answer;
 use crate::command::runner::{GitError, TRANSFER_TIMEOUT};
-use crate::files::access::{is_dir_there, is_real_dir, join_bytes};
+use crate::files::access::{is_dir_there, is_real_dir, join_bytes, open_unfollowed};
 use crate::files::index::copy_index;
 use crate::names::Oid;
 use crate::printable::printable;
@@ -115,7 +113,7 @@ fn kind(files: &Path, path: &[u8], max_file: u64, gitlinks: &BTreeSet<Vec<u8>>) 
     if !meta.is_file() {
         return Kind::Nothing;
     }
-    match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&current) {
+    match open_unfollowed(&current) {
         Ok(_) if meta.len() > max_file => Kind::Large,
         Ok(_) => Kind::Content,
         Err(_) => Kind::Unreadable,
