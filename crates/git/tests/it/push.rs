@@ -101,7 +101,7 @@ async fn rejection_has_the_servers_message_without_colors() {
                 stderr.as_str().contains("GH006: Protected") && stderr.as_str().contains("hook declined"),
                 "{stderr}"
             );
-            assert!(!stderr.as_str().contains('\u{1b}') && !stderr.as_str().contains("pw"), "{stderr}");
+            assert!(!stderr.as_str().contains('\u{1b}') && !stderr.as_str().contains("u:pw"), "{stderr}");
         }
         other => panic!("{other:?}"),
     }
