@@ -168,7 +168,11 @@ impl Outgoing<'_> {
 
     /// The new files that are pointers of LFS objects.
     pub(crate) async fn lfs_files(&self) -> Result<Vec<LfsFile>, GitError> {
-        let objects = self.objects_here(true).await?;
+        self.lfs_files_among(&self.objects_here(true).await?).await
+    }
+
+    /// Those of the listed objects that are pointers of LFS objects.
+    pub(super) async fn lfs_files_among(&self, objects: &[Object]) -> Result<Vec<LfsFile>, GitError> {
         let small: Vec<&Object> = objects.iter().filter(|object| is_pointer_sized(object)).collect();
         let mut files = Vec::new();
         for chunk in small.chunks(BATCH_MAX as usize / POINTER_MAX) {

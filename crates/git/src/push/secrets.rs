@@ -71,7 +71,7 @@ impl Worktree {
         finder: &SecretFinder,
     ) -> Result<Option<FoundSecret>, StatusError> {
         // A push sends the mirror's copies, which are verified. What has none is not sent.
-        self.mirror().copy_lfs_content(self, None, &outgoing.lfs_files().await?).await?;
+        self.mirror().copy_lfs_content(self, None, &outgoing.lfs_files_among(objects).await?).await?;
         let mut batch = Vec::new();
         let mut rest = objects.iter().filter(|object| object.kind != ObjectKind::Tree).peekable();
         while let Some(object) = rest.next() {
