@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::command::{Command, ORPHAN_FILE, line_command, shell};
-use crate::model::script::{Bash, Call, Edit, Step, ToolCall, Tools};
+use crate::model::script::{Bash, Call, Edit, Read, Step, ToolCall, Tools};
 use crate::script_text;
 
 pub(super) fn commands(script: &Value) -> Result<Vec<Command>, String> {
@@ -101,6 +101,9 @@ fn step_commands(step: Step) -> Vec<Command> {
     match step {
         Step::Say(text) => vec![Command::Say(text)],
         Step::Full(text) => vec![Command::Say(text), Command::Stop("max_tokens")],
+        Step::Filtered(text) => vec![Command::Say(text), Command::Stop("refusal")],
+        Step::Thought(thought) => vec![Command::Think(thought.text), Command::Say(thought.say)],
+        Step::Read(read) => vec![call_command(ToolCall::Read(read))],
         Step::Bash(bash) => vec![call_command(ToolCall::Bash(bash))],
         Step::Write(write) => vec![call_command(ToolCall::Write(write))],
         Step::Call(call) => vec![call_command(ToolCall::Call(call))],
@@ -124,6 +127,7 @@ fn call_command(call: ToolCall) -> Command {
     match call {
         ToolCall::Bash(Bash { command, .. }) => Command::Run(shell(&command)),
         ToolCall::Write(write) => Command::Write { path: write.path, content: write.content },
+        ToolCall::Read(Read { path }) => Command::Run(vec!["cat".to_owned(), "--".to_owned(), path]),
         ToolCall::Edit(Edit { path, old, new }) => Command::Edit { path, old, new },
         ToolCall::Call(Call { tool, arguments }) => Command::Call { tool, arguments },
     }

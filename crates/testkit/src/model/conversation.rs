@@ -1,6 +1,91 @@
-//! Reads the state of the current turn from the body of a request.
+//! The conversation in a request, in terms that all dialects share.
 
 use serde_json::Value;
+
+/// The author of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+    /// A tool, which returned a result.
+    Tool,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// A message. All items of one answer of the model are one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub role: Role,
+    /// Without calls of tools.
+    pub text: String,
+}
+
+impl Message {
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self { role, text: text.into() }
+    }
+
+    /// Whether this is a message of the user. Agents also add text of their own in the user's name, within a tag such as
+    /// `<system-reminder>`.
+    fn is_from_user(&self) -> bool {
+        self.role == Role::User && !is_in_one_tag(&self.text)
+    }
+}
+
+/// Whether the text begins with a tag and ends with the same tag.
+fn is_in_one_tag(text: &str) -> bool {
+    let text = text.trim();
+    let Some(name) = text.strip_prefix('<').and_then(|rest| rest.split(['>', ' ']).next()) else {
+        return text.is_empty();
+    };
+    !name.is_empty() && text.ends_with(&format!("</{name}>"))
+}
+
+/// A tool that the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    pub name: String,
+    /// The group that it belongs to, in an API that has groups of tools.
+    pub group: Option<String>,
+    /// The JSON schema of its arguments, or `None` if its argument is a text in a grammar of its own.
+    pub schema: Option<Value>,
+}
+
+/// The texts around the working directory in the prompts of agents.
+const DIRECTORY: [(&str, &str); 4] = [
+    ("Working directory: ", ""),
+    ("- Primary working directory: ", ""),
+    ("<cwd>", "</cwd>"),
+    ("I'm currently working in the directory: ", ""),
+];
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conversation {
+    pub messages: Vec<Message>,
+    pub tools: Vec<Tool>,
+}
+
+impl Conversation {
+    /// The agent's working directory, from the line of its prompt that names it.
+    pub fn working_directory(&self) -> Option<String> {
+        let lines = self.messages.iter().flat_map(|message| message.text.lines()).map(str::trim);
+        let named = lines.filter_map(|line| {
+            DIRECTORY.iter().find_map(|(before, after)| line.strip_prefix(before)?.strip_suffix(after))
+        });
+        named.map(str::to_owned).find(|directory| directory.starts_with('/'))
+    }
+}
 
 /// The turn that a request belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,56 +101,67 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The last turn of the conversation in `body`.
-    pub fn of(session: &str, body: &Value) -> Self {
-        let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let last_user = messages.iter().rposition(|message| message["role"] == "user");
-        let since = last_user.map_or(messages, |at| &messages[at + 1..]);
+    /// The last turn of the conversation.
+    pub fn of(session: &str, conversation: &Conversation) -> Self {
+        let messages = &conversation.messages;
+        let last_user = messages.iter().rposition(Message::is_from_user);
+        let since = last_user.map_or(messages.as_slice(), |at| &messages[at + 1..]);
+        let answers = since.iter().filter(|message| message.role == Role::Assistant);
         Self {
             session: session.to_owned(),
-            number: messages.iter().filter(|message| message["role"] == "user").count(),
-            request: last_user.map(|at| text(&messages[at])).unwrap_or_default(),
-            answers: since.iter().filter(|message| message["role"] == "assistant").map(text).collect(),
+            number: messages.iter().filter(|message| message.is_from_user()).count(),
+            request: last_user.map(|at| messages[at].text.clone()).unwrap_or_default(),
+            answers: answers.map(|message| message.text.clone()).collect(),
         }
-    }
-}
-
-/// The text of a message. Its content is a string or a list of parts.
-pub fn text(message: &Value) -> String {
-    match &message["content"] {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
-        _ => String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn conversation(messages: &[(Role, &str)]) -> Conversation {
+        let messages = messages.iter().map(|(role, text)| Message::new(*role, *text)).collect();
+        Conversation { messages, tools: Vec::new() }
+    }
 
     #[test]
     fn only_answers_after_the_last_user_message_count() {
         let turn = Turn::of(
             "ses_1",
-            &json!({"messages": [
-                {"role": "system", "content": "be good"},
-                {"role": "user", "content": "first"},
-                {"role": "assistant", "content": "old"},
-                {"role": "user", "content": [{"type": "text", "text": "second"}, {"type": "text", "text": "part"}]},
-                {"role": "assistant", "content": null, "tool_calls": []},
-                {"role": "tool", "content": "ok"},
-                {"role": "assistant", "content": "new"},
-            ]}),
+            &conversation(&[
+                (Role::System, "be good"),
+                (Role::User, "first"),
+                (Role::Assistant, "old"),
+                (Role::User, "second\npart"),
+                (Role::Assistant, ""),
+                (Role::Tool, "ok"),
+                (Role::Assistant, "new"),
+            ]),
         );
         assert_eq!((turn.number, turn.request.as_str()), (2, "second\npart"));
         assert_eq!(turn.answers, ["", "new"]);
     }
 
     #[test]
-    fn empty_body_is_an_empty_turn() {
-        let turn = Turn::of("", &json!({}));
+    fn text_that_an_agent_adds_begins_no_turn() {
+        let turn = Turn::of(
+            "",
+            &conversation(&[
+                (Role::User, "<environment_context>\n<cwd>/tree</cwd>\n</environment_context>"),
+                (Role::User, "<system-reminder>be brief</system-reminder>\nfirst"),
+                (Role::Assistant, "a"),
+                (Role::Tool, "ok"),
+                (Role::User, "<system-reminder kind=\"x\">use tools</system-reminder>\n"),
+            ]),
+        );
+        assert_eq!((turn.number, turn.answers.as_slice()), (1, ["a".to_owned()].as_slice()));
+        assert!(turn.request.ends_with("first"));
+    }
+
+    #[test]
+    fn empty_conversation_is_an_empty_turn() {
+        let turn = Turn::of("", &Conversation::default());
         assert_eq!((turn.number, turn.answers.len()), (0, 0));
     }
 }

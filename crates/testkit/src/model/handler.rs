@@ -5,23 +5,28 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream;
 use serde_json::{Value, json};
 
 use super::conversation::Turn;
+use super::dialect::Dialect;
+use super::dialects::chat_completions::ChatCompletions;
+use super::dialects::gemini::{self, Gemini};
+use super::dialects::messages::{self, Messages};
+use super::dialects::responses::Responses;
+use super::frames::{Frame, event_stream, single_body};
 use super::next_step::{NextStep, next_step};
-use super::reply::{Frame, Reply};
+use super::reply::{MODEL, Reply};
 use super::request::{Delivery, ModelRequest, Outcome, Requests};
 use super::script::{Script, Status, Step};
+use super::side_request;
 use crate::script_text::{self, ScriptText};
 use crate::watched::Watched;
-
-pub(super) const MODEL: &str = "mock-1";
 
 /// The state that all requests share.
 #[derive(Debug)]
@@ -48,7 +53,18 @@ impl ModelState {
     }
 
     pub(super) fn router(self: Arc<Self>) -> Router {
-        Router::new().route("/v1/chat/completions", post(completions)).route("/v1/models", get(models)).with_state(self)
+        Router::new()
+            .route(
+                "/v1/chat/completions",
+                post(|state, uri, headers, body| by_body(&ChatCompletions, state, uri, headers, body)),
+            )
+            .route("/v1/messages", post(|state, uri, headers, body| by_body(&Messages, state, uri, headers, body)))
+            .route("/v1/messages/count_tokens", post(async || Json(messages::count_tokens())))
+            .route("/v1/responses", post(|state, uri, headers, body| by_body(&Responses, state, uri, headers, body)))
+            .route("/v1/models", get(models))
+            .route("/v1beta/models", get(async || Json(gemini::models(MODEL))))
+            .route("/v1beta/models/{call}", post(by_path))
+            .with_state(self)
     }
 
     /// Returns the script in the message, the one with the longest name that occurs in it, or the default.
@@ -104,42 +120,101 @@ impl ModelState {
     }
 }
 
+/// The list of models, with the fields of OpenAI and of Anthropic.
 async fn models() -> Json<Value> {
-    Json(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "scripted"}]}))
+    let model = json!({
+        "id": MODEL, "object": "model", "owned_by": "scripted", "created": 0,
+        "type": "model", "display_name": MODEL, "created_at": "2026-01-01T00:00:00Z",
+    });
+    Json(json!({"object": "list", "data": [model], "has_more": false, "first_id": MODEL, "last_id": MODEL}))
 }
 
-async fn completions(State(state): State<Arc<ModelState>>, headers: HeaderMap, body: Bytes) -> Response {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
-        return error_response(StatusCode::BAD_REQUEST, "the body is not JSON", None);
+/// An HTTP request for an answer of the model.
+struct Incoming {
+    dialect: &'static dyn Dialect,
+    path: String,
+    headers: HeaderMap,
+    body: Value,
+    model: String,
+    is_stream: bool,
+}
+
+/// Handles the request of a dialect that names the model and the form of the response in the body.
+async fn by_body(
+    dialect: &'static dyn Dialect,
+    State(state): State<Arc<ModelState>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(body) = parse(&body) else { return not_json(dialect) };
+    let model = body["model"].as_str().unwrap_or(MODEL).to_owned();
+    let is_stream = body["stream"] == true;
+    answer(&state, Incoming { dialect, path: uri.path().to_owned(), headers, body, model, is_stream }).await
+}
+
+/// Handles a request of Gemini, which names both in the path.
+async fn by_path(
+    State(state): State<Arc<ModelState>>,
+    Path(call): Path<String>,
+    RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let dialect = &Gemini;
+    let Some(body) = parse(&body) else { return not_json(dialect) };
+    let (model, method) = call.split_once(':').unwrap_or((&call, ""));
+    let is_stream = match method {
+        "countTokens" => return Json(gemini::count_tokens()).into_response(),
+        "generateContent" => false,
+        "streamGenerateContent" if query.unwrap_or_default().split('&').any(|pair| pair == "alt=sse") => true,
+        _ => return error_response(dialect, StatusCode::NOT_FOUND, &format!("{call} is not supported"), None),
     };
+    let model = model.to_owned();
+    answer(&state, Incoming { dialect, path: uri.path().to_owned(), headers, body, model, is_stream }).await
+}
+
+fn parse(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+fn not_json(dialect: &dyn Dialect) -> Response {
+    error_response(dialect, StatusCode::BAD_REQUEST, "the body is not JSON", None)
+}
+
+async fn answer(state: &Arc<ModelState>, incoming: Incoming) -> Response {
+    let Incoming { dialect, headers, body, .. } = &incoming;
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let request = ModelRequest {
         at: SystemTime::now(),
-        session: text("x-session-affinity"),
-        authorization: text("authorization"),
-        body,
+        path: incoming.path.clone(),
+        session: dialect.session(headers, body),
+        authorization: text("authorization").or_else(|| text("x-api-key")).or_else(|| text("x-goog-api-key")),
+        conversation: dialect.conversation(body),
+        body: body.clone(),
         outcome: Outcome::Open,
     };
     let mut delivery = Delivery::open(Arc::clone(&state.requests), request.clone());
-    if request.is_title() {
-        return deliver(&Reply::text("Scripted title"), &request, delivery);
+    if let Some(reply) = side_request::answer(&request.conversation) {
+        return deliver(&incoming, &reply, &request, delivery);
     }
     let session = request.session.clone().unwrap_or_default();
-    let turn = Turn::of(&session, &request.body);
+    let turn = Turn::of(&session, &request.conversation);
     let script = match state.script(&turn.request).and_then(|script| replace_session(&script, &session)) {
         Ok(script) => script,
         Err(reason) => {
             delivery.end(Outcome::Refused(400));
-            return error_response(StatusCode::BAD_REQUEST, &reason, None);
+            return error_response(*dialect, StatusCode::BAD_REQUEST, &reason, None);
         }
     };
     match state.await_next_step(&turn, &script, &delivery).await {
-        Some(Step::Status(status)) => refuse(&status, delivery),
+        Some(Step::Status(status)) => refuse(*dialect, &status, delivery),
         Some(step) => {
             let reply = Reply::of(&step).expect("statuses and gates are handled above");
-            deliver(&reply, &request, delivery)
+            deliver(&incoming, &reply, &request, delivery)
         }
-        None => deliver(&Reply::text("Done."), &request, delivery),
+        None => deliver(&incoming, &Reply::text("Done."), &request, delivery),
     }
 }
 
@@ -151,14 +226,14 @@ fn replace_session(script: &Script, session: &str) -> Result<Script, String> {
     serde_json::from_str(&json.replace("{session}", &id)).map_err(|error| error.to_string())
 }
 
-fn refuse(status: &Status, mut delivery: Delivery) -> Response {
+fn refuse(dialect: &dyn Dialect, status: &Status, mut delivery: Delivery) -> Response {
     delivery.end(Outcome::Refused(status.code));
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    error_response(code, &format!("scripted status {}", status.code), status.retry_after)
+    error_response(dialect, code, &format!("scripted status {}", status.code), status.retry_after)
 }
 
-fn error_response(code: StatusCode, message: &str, retry_after: Option<u64>) -> Response {
-    let body = json!({"error": {"message": message, "type": "scripted", "code": code.as_u16()}});
+fn error_response(dialect: &dyn Dialect, code: StatusCode, message: &str, retry_after: Option<u64>) -> Response {
+    let body = dialect.error(code.as_u16(), message);
     let mut response = response(code, "application/json", Body::from(body.to_string()));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -166,12 +241,16 @@ fn error_response(code: StatusCode, message: &str, retry_after: Option<u64>) -> 
     response
 }
 
-fn deliver(reply: &Reply, request: &ModelRequest, delivery: Delivery) -> Response {
+fn deliver(incoming: &Incoming, reply: &Reply, request: &ModelRequest, delivery: Delivery) -> Response {
     let id = format!("scripted_{}", delivery.index());
-    if request.body["stream"] == true {
-        response(StatusCode::OK, "text/event-stream", body(reply.event_stream(&id), delivery))
+    let directory = request.working_directory();
+    let answer = reply.answer(id, incoming.model.clone(), &request.conversation.tools, directory.as_deref());
+    if incoming.is_stream {
+        let frames = event_stream(incoming.dialect, reply, &answer);
+        response(StatusCode::OK, "text/event-stream", body(frames, delivery))
     } else {
-        response(StatusCode::OK, "application/json", body(reply.single_body(&id), delivery))
+        let frames = single_body(incoming.dialect, reply, &answer);
+        response(StatusCode::OK, "application/json", body(frames, delivery))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::conversation::text;
+use super::conversation::{Conversation, Message};
+use super::side_request;
 use crate::watched::Watched;
 
 /// A request for a completion.
@@ -13,11 +14,14 @@ use crate::watched::Watched;
 pub struct ModelRequest {
     /// Time of arrival.
     pub at: SystemTime,
-    /// The header `x-session-affinity`, in which opencode sends its session id.
+    /// The path of its URL, without the query.
+    pub path: String,
+    /// The client's id of its session, if it sends one.
     pub session: Option<String>,
-    /// The header `authorization`.
+    /// The header `authorization`, or the one of the dialect in its place.
     pub authorization: Option<String>,
     pub body: Value,
+    pub conversation: Conversation,
     pub outcome: Outcome,
 }
 
@@ -37,20 +41,19 @@ pub enum Outcome {
 }
 
 impl ModelRequest {
-    /// Whether it requests a title, which opencode does without tools beside the first turn of a session.
-    pub fn is_title(&self) -> bool {
-        self.body["tools"].as_array().is_none_or(Vec::is_empty)
+    /// Whether it is no part of a turn, such as a request for a title.
+    pub fn is_side_request(&self) -> bool {
+        side_request::answer(&self.conversation).is_some()
     }
 
     /// The messages, system prompt included.
-    pub fn messages(&self) -> &[Value] {
-        self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default()
+    pub fn messages(&self) -> &[Message] {
+        &self.conversation.messages
     }
 
     /// The names of the tools that the model may call.
     pub fn tools(&self) -> Vec<&str> {
-        let tools = self.body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-        tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
+        self.conversation.tools.iter().map(|tool| tool.name.as_str()).collect()
     }
 
     pub fn system_text(&self) -> String {
@@ -59,19 +62,21 @@ impl ModelRequest {
 
     /// The texts of all messages with this role, in order.
     pub fn texts(&self, role: &str) -> Vec<String> {
-        self.messages().iter().filter(|message| message["role"] == role).map(text).collect()
-    }
-
-    /// The agent's working directory, from a line of opencode's system prompt (1.18.33).
-    pub fn working_directory(&self) -> Option<String> {
-        let system = self.system_text();
-        let directory = system.lines().find_map(|line| line.trim().strip_prefix("Working directory: "));
-        directory.map(str::to_owned)
+        self.with_role(role).map(|message| message.text.clone()).collect()
     }
 
     /// The text of the last message with this role, for example `user` or `tool`.
     pub fn last_text(&self, role: &str) -> Option<String> {
-        self.messages().iter().rev().find(|message| message["role"] == role).map(text)
+        self.with_role(role).last().map(|message| message.text.clone())
+    }
+
+    fn with_role(&self, role: &str) -> impl Iterator<Item = &Message> {
+        self.messages().iter().filter(move |message| message.role.as_str() == role)
+    }
+
+    /// The agent's working directory, from the line of its prompt that names it.
+    pub fn working_directory(&self) -> Option<String> {
+        self.conversation.working_directory()
     }
 }
 

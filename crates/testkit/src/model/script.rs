@@ -4,8 +4,11 @@
 //! [
 //!   {"say": "Looking at the files."},
 //!   {"full": "As much as fits into"},
+//!   {"filtered": "That is against the"},
+//!   {"thought": {"text": "A file is missing.", "say": "I will write it."}},
 //!   {"bash": {"command": "ls", "description": "List the files"}},
 //!   {"write": {"path": "a.txt", "content": "one"}},
+//!   {"read": {"path": "a.txt"}},
 //!   {"edit": {"path": "a.txt", "old": "one", "new": "two"}},
 //!   {"tools": {"say": "Two calls.", "calls": [{"bash": {"command": "pwd"}}, {"write": {"path": "b", "content": ""}}]}},
 //!   {"call": {"tool": "server_tool", "arguments": {"a": "b"}}},
@@ -17,6 +20,7 @@
 //! ]
 //! ```
 //!
+//! Tools have opencode's names; the server calls the tools of the agent that do the same (`offered_tools.rs`).
 //! `{session}` in any text is replaced by the id of the client's session.
 
 use serde::{Deserialize, Serialize};
@@ -54,10 +58,16 @@ pub enum Step {
     Say(String),
     /// Answers with text that reaches the maximum length of an answer.
     Full(String),
+    /// Answers with text that the provider's filter ends.
+    Filtered(String),
+    /// Answers with a thought and text.
+    Thought(Thought),
     /// Calls the tool `bash`.
     Bash(Bash),
     /// Calls the tool `write`.
     Write(Write),
+    /// Calls the tool `read`.
+    Read(Read),
     /// Calls the tool `edit`.
     Edit(Edit),
     /// Calls a tool of an MCP server by the agent's name for it.
@@ -92,6 +102,22 @@ pub struct Write {
     /// Relative to the agent's directory, or absolute.
     pub path: String,
     pub content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// Relative to the agent's directory, or absolute.
+    pub path: String,
+}
+
+/// A thought before the text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thought {
+    pub text: String,
+    #[serde(default)]
+    pub say: String,
 }
 
 /// A replacement in a file.
@@ -132,6 +158,7 @@ pub struct Tools {
 pub enum ToolCall {
     Bash(Bash),
     Write(Write),
+    Read(Read),
     Edit(Edit),
     Call(Call),
 }
@@ -203,6 +230,10 @@ impl Step {
         Self::Write(Write { path: path.to_owned(), content: content.to_owned() })
     }
 
+    pub fn read(path: &str) -> Self {
+        Self::Read(Read { path: path.to_owned() })
+    }
+
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self::Edit(Edit { path: path.to_owned(), old: old.to_owned(), new: new.to_owned() })
     }
@@ -225,31 +256,6 @@ impl Step {
     }
 }
 
-impl ToolCall {
-    /// The agent's name of the tool.
-    pub fn tool(&self) -> &str {
-        match self {
-            Self::Bash(_) => "bash",
-            Self::Write(_) => "write",
-            Self::Edit(_) => "edit",
-            Self::Call(Call { tool, .. }) => tool,
-        }
-    }
-
-    /// The arguments with the names that opencode's tools use.
-    pub fn arguments(&self) -> Value {
-        match self {
-            Self::Bash(Bash { command, description }) => {
-                let description = if description.is_empty() { command } else { description };
-                json!({"command": command, "description": description})
-            }
-            Self::Write(Write { path, content }) => json!({"filePath": path, "content": content}),
-            Self::Edit(Edit { path, old, new }) => json!({"filePath": path, "oldString": old, "newString": new}),
-            Self::Call(Call { arguments, .. }) => arguments.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +267,9 @@ mod tests {
             {"bash": {"command": "ls"}},
             {"write": {"path": "a", "content": "b"}},
             {"edit": {"path": "a", "old": "b", "new": "c"}},
+            {"read": {"path": "a"}},
+            {"thought": {"text": "b"}},
+            {"filtered": "c"},
             {"call": {"tool": "kugetsu_list"}},
             {"tools": {"calls": [{"bash": {"command": "pwd"}}]}},
             {"slow": {"delay_ms": 5, "text": "x y"}},
@@ -270,10 +279,10 @@ mod tests {
             {"hang": {}},
         ]))
         .unwrap();
-        assert_eq!(script.steps.len(), 11);
-        assert_eq!(script.steps[4], Step::call("kugetsu_list", json!({})));
-        assert_eq!(script.steps[7], Step::status(500, 1));
-        assert_eq!(script.steps[10], Step::Hang(Hang::default()));
+        assert_eq!(script.steps.len(), 14);
+        assert_eq!(script.steps[7], Step::call("kugetsu_list", json!({})));
+        assert_eq!(script.steps[10], Step::status(500, 1));
+        assert_eq!(script.steps[13], Step::Hang(Hang::default()));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::handler::{MODEL, ModelState};
+use super::handler::ModelState;
+use super::reply::MODEL;
 use super::request::{ModelRequest, Outcome};
 use super::script::Script;
 use crate::local_server::LocalServer;
@@ -43,6 +44,11 @@ impl ModelServer {
         Ok(Self { state, server })
     }
 
+    /// For example `http://127.0.0.1:4711`.
+    pub fn root_url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
     /// For example `http://127.0.0.1:4711/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.server.address())
@@ -73,12 +79,12 @@ impl ModelServer {
         self.state.requests.read(Vec::clone)
     }
 
-    /// All requests so far except those for titles.
+    /// All requests so far except side requests.
     pub fn turn_requests(&self) -> Vec<ModelRequest> {
         self.state.requests.read(|requests| of_turns(requests))
     }
 
-    /// Waits until `count` requests have arrived, those for titles apart, and returns them.
+    /// Waits until `count` requests have arrived, side requests apart, and returns them.
     ///
     /// # Panics
     /// Panics after [`crate::wait::DEADLINE`].
@@ -173,7 +179,7 @@ impl ModelServer {
 }
 
 fn of_turns(requests: &[ModelRequest]) -> Vec<ModelRequest> {
-    requests.iter().filter(|request| !request.is_title()).cloned().collect()
+    requests.iter().filter(|request| !request.is_side_request()).cloned().collect()
 }
 
 fn enough(requests: Vec<ModelRequest>, count: usize) -> Option<Vec<ModelRequest>> {

@@ -9,6 +9,7 @@
 
 mod acp;
 mod alive;
+mod dialects;
 mod git_server;
 mod home;
 mod http;

@@ -14,8 +14,9 @@ use crate::http::{Answer, head, post, send};
 fn turn(messages: &[(&str, &str)]) -> Value {
     let messages: Vec<Value> =
         messages.iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
-    let tool = json!({"type": "function", "function": {"name": "bash", "parameters": {}}});
-    json!({"model": "mock-1", "stream": true, "messages": messages, "tools": [tool]})
+    let tools =
+        ["bash", "write", "edit"].map(|name| json!({"type": "function", "function": {"name": name, "parameters": {}}}));
+    json!({"model": "mock-1", "stream": true, "messages": messages, "tools": tools})
 }
 
 fn complete(server: &ModelServer, body: &Value) -> Answer {
@@ -214,7 +215,7 @@ fn requests_are_recorded_with_their_history_and_directory() {
     assert_eq!(requests[0].session.as_deref(), Some("ses_1"));
     assert_eq!(requests[0].working_directory().as_deref(), Some("/some/tree"));
     assert_eq!(requests[0].texts("user"), ["first", "second"]);
-    assert_eq!(requests[0].tools(), ["bash"]);
+    assert_eq!(requests[0].tools(), ["bash", "write", "edit"]);
 }
 
 #[test]
