@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use kugetsu_testkit::wait::DEADLINE;
 use kugetsu_testkit::{Home, eventually, scripted_agent};
@@ -22,6 +23,17 @@ pub(crate) struct Agent {
     pub(crate) permission_requests: usize,
     /// The answer to permission requests; `None` leaves them open.
     pub(crate) permission: Option<Value>,
+    /// Limit for the agent's next message.
+    pub(crate) limit: Duration,
+    /// All messages in both directions.
+    pub(crate) log: Vec<Logged>,
+}
+
+/// A message with its author.
+pub(crate) struct Logged {
+    pub(crate) from: &'static str,
+    pub(crate) message: Value,
+    pub(crate) at: Instant,
 }
 
 pub(crate) fn selected(option: &str) -> Option<Value> {
@@ -54,6 +66,8 @@ impl Agent {
             garbage: Vec::new(),
             permission_requests: 0,
             permission: selected("once"),
+            limit: DEADLINE,
+            log: Vec::new(),
         }
     }
 
@@ -66,6 +80,7 @@ impl Agent {
     }
 
     pub(crate) fn send(&mut self, message: &Value) {
+        self.log.push(Logged { from: "client", message: message.clone(), at: Instant::now() });
         self.stdin.as_mut().unwrap().write_all(format!("{message}\n").as_bytes()).unwrap();
     }
 
@@ -126,26 +141,57 @@ impl Agent {
         }
     }
 
-    /// Reads the next message, stores updates and answers permission requests.
+    /// Reads messages until none arrives within `limit`, or until the response to the request `id`, which it returns.
+    pub(crate) fn try_response(&mut self, id: u64, limit: Duration) -> Option<Value> {
+        let end = Instant::now() + limit;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let message = self.try_message(left)?;
+            if message["id"] == id && message.get("method").is_none() {
+                return Some(message);
+            }
+        }
+        None
+    }
+
     fn read_message(&mut self) -> Value {
+        self.try_message(self.limit).expect("the agent's next message")
+    }
+
+    /// Reads the next message, stores updates and answers permission requests. Returns `None` if there is none within
+    /// `limit`.
+    fn try_message(&mut self, limit: Duration) -> Option<Value> {
         loop {
-            let line = self.lines.recv_timeout(DEADLINE).expect("the agent's next message");
+            let line = self.lines.recv_timeout(limit).ok()?;
             let message = serde_json::from_str::<Value>(&line).ok().filter(|message| message["jsonrpc"] == "2.0");
             let Some(message) = message else {
                 self.garbage.push(line);
                 continue;
             };
+            self.log.push(Logged { from: "agent", message: message.clone(), at: Instant::now() });
             if message["method"] == "session/update" {
                 self.updates.push(message["params"]["update"].clone());
             }
             if message["method"] == "session/request_permission" {
                 self.permission_requests += 1;
-                if let Some(answer) = self.permission.clone() {
+                if let Some(answer) = self.permission_answer(&message) {
                     self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": answer}));
                 }
+            } else if message.get("method").is_some() && message.get("id").is_some() {
+                let error = json!({"code": -32601, "message": "method not found"});
+                self.send(&json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
             }
-            return message;
+            return Some(message);
         }
+    }
+
+    /// `permission`, or the id of the option of the kind that it names in place of an id.
+    fn permission_answer(&self, request: &Value) -> Option<Value> {
+        let mut answer = self.permission.clone()?;
+        let options = request["params"]["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(option) = options.iter().find(|option| option["kind"] == answer["outcome"]["optionId"]) {
+            answer["outcome"]["optionId"] = option["optionId"].clone();
+        }
+        Some(answer)
     }
 
     /// The agent's text in the last turn.

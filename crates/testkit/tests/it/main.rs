@@ -15,5 +15,7 @@ mod home;
 mod http;
 mod model_server;
 mod opencode;
+mod real_agents;
+mod recording;
 mod scripted_agent;
 mod sessions;
