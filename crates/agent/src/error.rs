@@ -59,6 +59,9 @@ pub enum AgentError {
     NoModel { login_command: String },
     #[error("the agent has no model {name:?}")]
     UnknownModel { name: String, known: Vec<String> },
+    /// The permission policy needs this mode of a session.
+    #[error("the agent has no mode {name:?}, which agent.permissions needs; it has {}", listed(known))]
+    NoMode { name: String, known: Vec<String> },
     #[error("the agent no longer has the session {id}")]
     SessionLost { id: String },
     /// The session belongs to another directory; if it were continued, the agent would work there.
@@ -75,7 +78,7 @@ pub enum AgentError {
 impl AgentError {
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::InvalidResponse { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
+            Self::InvalidResponse { .. } | Self::NoMode { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
             Self::ProtocolVersion { .. } => Some("install a version of the agent that speaks version 1".to_owned()),
             Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run `{login_command}`")),
             Self::Failed { doing: CONTINUE_SESSION, .. } => Some(

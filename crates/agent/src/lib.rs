@@ -1,7 +1,7 @@
 //! One interface to coding agents: find the program, open a session, run a turn, and report reliably how it ended.
 //!
-//! All agents speak ACP, the Agent Client Protocol (version 1, JSON-RPC over stdio). A [`Profile`] holds the command,
-//! environment and quirks of one agent; opencode's is built in.
+//! All agents speak ACP, the Agent Client Protocol (version 1, JSON-RPC over stdio). A [`Profile`] holds what is
+//! different about one agent; those of nine agents are built in.
 //!
 //! This crate starts no agent: the caller does, and passes the pipes. It keeps no time limits either: the caller cancels
 //! and ends an agent that is silent. And it does not judge whether a task is done; it only never reports a turn as
@@ -25,14 +25,14 @@ mod wire;
 
 #[cfg(any(test, fuzzing))]
 pub use acp::fuzzing;
-pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session};
+pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session, SessionOptions};
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use live_record::{LiveRecordError, read_live_record};
 pub use profile::{
-    CustomProfile, FirstStart, InvalidPermissionRules, Launch, NotInstalled, Offer, Profile, UnknownAgent,
-    VersionError, find_program, models_in, near_models, offer, profile, program_version, record_models,
-    recorded_models,
+    AgentSettings, Base, FirstStart, Installation, InvalidPermissionRules, Launch, Login, NotInstalled, Offer, Place,
+    Profile, Runtime, SessionDeletion, UnknownAgent, VersionError, agent_names, find_attach_program, find_program,
+    is_built_in, models_in, near_models, offer, profile, program_version, record_models, recorded_models,
 };
 pub use question::{Answer, Policy, Question, QuestionClosed};
 pub use session_export::{SessionExport, UnreadableExport};

@@ -1,25 +1,46 @@
-//! The user's base directories (XDG Base Directory Specification) in the environment of an agent, where agents keep their login
-//! and settings.
+//! Directories of the user in the environment of an agent, where agents keep their login and settings: the base directories
+//! (XDG Base Directory Specification), and directories of their own.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Returns the directory of [`Profile::login_files`](crate::Profile::login_files). `variable` looks a variable up in the env files,
-/// and then in the environment of kugetsu. `None` if the variables name no directory.
+use crate::profile::{Base, Place};
+
+/// Returns the directory of [`Base::Data`]. `variable` looks a variable up in the env files, and then in the environment of
+/// kugetsu. `None` if the variables name no directory.
 pub fn data_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    base_directory(variable, "XDG_DATA_HOME", ".local/share")
+    directory(variable, "XDG_DATA_HOME", ".local/share")
 }
 
-/// Returns the directory of [`Profile::config_directories`](crate::Profile::config_directories); otherwise as
-/// [`data_directory`].
+/// Returns the directory of [`Base::Config`]; otherwise as [`data_directory`].
 pub fn config_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    base_directory(variable, "XDG_CONFIG_HOME", ".config")
+    directory(variable, "XDG_CONFIG_HOME", ".config")
 }
 
-fn base_directory(variable: impl Fn(&str) -> Option<OsString>, name: &str, below_home: &str) -> Option<PathBuf> {
-    // The specification ignores relative paths.
+impl Base {
+    /// Returns the directory; otherwise as [`data_directory`].
+    pub fn directory(self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        match self {
+            Self::Data => data_directory(variable),
+            Self::Config => config_directory(variable),
+            Self::Own { variable: name, below_home } => directory(variable, name, below_home),
+        }
+    }
+}
+
+impl Place {
+    /// Returns the path; otherwise as [`data_directory`].
+    pub fn path_in(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        let base = self.base.directory(variable)?;
+        Some(if self.path.is_empty() { base } else { base.join(self.path) })
+    }
+}
+
+fn directory(variable: impl Fn(&str) -> Option<OsString>, name: &str, below_home: &str) -> Option<PathBuf> {
+    // The specification ignores relative paths, which would depend on the agent's worktree.
     let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute(name).or_else(|| Some(absolute("HOME")?.join(below_home)))
+    let below = |home: PathBuf| if below_home.is_empty() { home } else { home.join(below_home) };
+    absolute(name).or_else(|| Some(below(absolute("HOME")?)))
 }
 
 #[cfg(test)]
@@ -41,5 +62,21 @@ mod tests {
             assert_eq!(of(&[("HOME", "/h"), ("XDG_DATA_HOME", ignored), ("XDG_CONFIG_HOME", ignored)]), expected);
         }
         assert_eq!(of(&[("HOME", "")]), (None, None));
+    }
+
+    #[test]
+    fn directory_of_an_agent_is_named_by_its_variable_or_is_below_the_home() {
+        let claude = crate::profile("claude", &[]).unwrap();
+        let gemini = crate::profile("gemini", &[]).unwrap();
+        let of = |place: &Place, all: &[(&str, &str)]| {
+            place.path_in(|name| Some(all.iter().find(|(other, _)| *other == name)?.1.into()))
+        };
+        let login = |home: &str| Some(PathBuf::from(home));
+        let file = &claude.login().files[0];
+        assert_eq!(of(file, &[("HOME", "/h")]), login("/h/.claude/.credentials.json"));
+        assert_eq!(of(file, &[("HOME", "/h"), ("CLAUDE_CONFIG_DIR", "/c")]), login("/c/.credentials.json"));
+        assert_eq!(of(&gemini.login().files[0], &[("HOME", "/h")]), login("/h/.gemini/oauth_creds.json"));
+        assert_eq!(of(&gemini.settings()[0], &[("GEMINI_CLI_HOME", "/g")]), login("/g/.gemini/settings.json"));
+        assert_eq!(of(file, &[]), None);
     }
 }

@@ -45,17 +45,17 @@ pub struct RunSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSpec {
     pub name: String,
-    /// How to start it; none for a built-in agent.
-    pub command: Option<AgentCommand>,
+    /// Its entry in the user's settings, which replaces fields of a built-in agent.
+    pub settings: Option<AgentFields>,
 }
 
-/// How to start an agent that the user configured. The variables of its configuration are in [`RunSecrets`].
+/// The fields of an agent's entry that a run uses. The variables of the entry are in [`RunSecrets`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentCommand {
+pub struct AgentFields {
     /// A name that is looked up on the agent's `PATH`, or an absolute path.
-    pub program: PathBuf,
+    pub program: Option<PathBuf>,
     /// Arguments that make it speak ACP.
-    pub args: Vec<String>,
+    pub args: Option<Vec<String>>,
 }
 
 /// The answer to an agent's permission requests.

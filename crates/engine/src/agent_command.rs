@@ -1,4 +1,4 @@
-//! Runs a command of an agent on the host: to delete a session, or to list models.
+//! Runs an agent's program on the host: to delete a session, or to list models.
 //!
 //! Such a program takes plugins and settings from its working directory, so that is an empty one. Everything that the command
 //! starts is ended.
@@ -12,6 +12,7 @@ use std::time::Duration;
 use kugetsu_api::home::Home;
 use kugetsu_domain::reason::Reason;
 use kugetsu_process::{Tracking, Tree, TreeSpec};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use crate::moved_home::marker;
@@ -31,25 +32,71 @@ pub(crate) struct AgentCommand<'a> {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) time_limit: Duration,
-    /// Where its output goes. A file, because some agents write no more than 64 KiB to a pipe.
-    pub(crate) stdout: File,
 }
 
 impl AgentCommand<'_> {
-    /// Runs the command in an empty directory, which is removed afterwards.
+    /// Runs the command in an empty directory, which is removed afterwards. Its output goes to `stdout`: a file, because some
+    /// agents write no more than 64 KiB to a pipe.
     ///
     /// # Errors
     /// Why the command failed, for the user.
-    pub(crate) async fn run(self) -> Result<(), String> {
+    pub(crate) async fn run(self, stdout: File) -> Result<(), String> {
+        let time_limit = self.time_limit;
+        self.in_empty_directory(Some(stdout), async |tree| {
+            drop(tree.stdin.take());
+            match timeout(time_limit, tree.wait()).await {
+                Ok(Ok(status)) if status.success() => Ok(()),
+                Ok(Ok(status)) => Err(match tree.stderr_tail().trim() {
+                    "" => format!("its command failed ({status})"),
+                    text => text.chars().filter(|c| !c.is_control() || *c == '\n').take(COMPLAINT_MAX).collect(),
+                }),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("its command took longer than {} s", time_limit.as_secs())),
+            }
+        })
+        .await
+    }
+
+    /// Runs the agent as [`run`](Self::run) does, and speaks the protocol with it.
+    ///
+    /// # Errors
+    /// Why that failed, for the user.
+    pub(crate) async fn speak(
+        self,
+        speaking: impl AsyncFnOnce(ChildStdin, ChildStdout) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let time_limit = self.time_limit;
+        self.in_empty_directory(None, async |tree| {
+            let (Some(stdin), Some(stdout)) = (tree.stdin.take(), tree.stdout.take()) else {
+                return Err("the agent's pipes are missing".to_owned());
+            };
+            match timeout(time_limit, speaking(stdin, stdout)).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("it took longer than {} s", time_limit.as_secs())),
+            }
+        })
+        .await
+    }
+
+    async fn in_empty_directory(
+        self,
+        stdout: Option<File>,
+        work: impl AsyncFnOnce(&mut Tree) -> Result<(), String>,
+    ) -> Result<(), String> {
         let directory = self.home.path().join(format!(".{}", self.name));
         make_empty(&directory).map_err(|error| error.to_string())?;
-        let result = self.run_in(&directory).await;
+        let result = self.run_in(&directory, stdout, work).await;
         // It is empty, or a leftover of the command that nothing depends on.
         let _ = fs::remove_dir_all(&directory);
         result
     }
 
-    async fn run_in(self, directory: &Path) -> Result<(), String> {
+    async fn run_in(
+        self,
+        directory: &Path,
+        stdout: Option<File>,
+        work: impl AsyncFnOnce(&mut Tree) -> Result<(), String>,
+    ) -> Result<(), String> {
         let marker = marker(self.home, &self.name).map_err(|error| error.to_string())?;
         let spec = TreeSpec {
             program: self.program.into(),
@@ -57,7 +104,7 @@ impl AgentCommand<'_> {
             cwd: PathBuf::from(directory),
             env: self.env,
             marker,
-            stdout: Some(self.stdout),
+            stdout,
             stderr: nowhere().map_err(|error| error.to_string())?,
             stderr_max: STDERR_MAX,
             stderr_filter: None,
@@ -65,22 +112,12 @@ impl AgentCommand<'_> {
             sandbox: None,
         };
         let mut tree = Tree::spawn(spec).await.map_err(|error| Reason::new(&error, error.hint()).in_one_line())?;
-        drop(tree.stdin.take());
-        let ended = timeout(self.time_limit, tree.wait()).await;
-        let stderr = tree.stderr_tail();
+        let result = work(&mut tree).await;
         let exit = tree.end(GRACE).await;
         if !exit.survivors.is_empty() {
             tracing::warn!(command = self.name, survivors = ?exit.survivors, "processes of an agent's command could not be ended");
         }
-        match ended {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(match stderr.trim() {
-                "" => format!("its command failed ({status})"),
-                text => text.chars().filter(|c| !c.is_control() || *c == '\n').take(COMPLAINT_MAX).collect(),
-            }),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("its command took longer than {} s", self.time_limit.as_secs())),
-        }
+        result
     }
 }
 

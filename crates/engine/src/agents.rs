@@ -38,6 +38,12 @@ pub(crate) fn installed(engine: &Engine, name: &str, is_coordinator: bool) -> Re
 }
 
 impl InstalledAgent {
+    /// Returns the method that logs the agent in, as its runs use it.
+    pub(crate) fn login_method(&self) -> Option<&'static str> {
+        let in_file = |name: &str| self.variables.iter().any(|variable| variable.name == name);
+        self.profile.login_method(|name| in_file(name) || std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
     /// Returns the environment of a command of the agent that runs on the host, outside of a run.
     ///
     /// # Errors

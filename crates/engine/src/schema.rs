@@ -226,34 +226,35 @@ pub struct ServerEntry {
     pub token_env: Option<String>,
 }
 
-/// An agent of your own: a program that speaks the Agent Client Protocol on stdin and stdout.
+/// An agent of your own, a program that speaks the Agent Client Protocol on stdin and stdout, or fields that replace those of a
+/// built-in agent.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = ["mine"]))]
 pub struct AgentEntry {
-    /// A name on the PATH, or an absolute path.
-    #[serde(deserialize_with = "non_empty")]
-    #[schemars(length(min = 1), extend("examples" = ["my-agent"]))]
-    pub program: String,
+    /// A name on the PATH, or an absolute path. Required unless the agent is built in.
+    #[serde(default, deserialize_with = "non_empty_option")]
+    #[schemars(with = "String", length(min = 1), extend("examples" = ["my-agent"]))]
+    pub program: Option<String>,
     /// Arguments that make it speak the protocol.
     #[serde(default)]
-    #[schemars(extend("examples" = [["acp"]]))]
-    pub args: Vec<String>,
+    #[schemars(with = "Vec<String>", extend("examples" = [["acp"]]))]
+    pub args: Option<Vec<String>>,
     /// Variables that are set for it.
     #[serde(default)]
     #[schemars(extend("examples" = [{ "MY_AGENT_MODE": "quiet" }]))]
     pub env: BTreeMap<String, String>,
     /// Arguments that delete a session.
     #[serde(default)]
-    #[schemars(extend("examples" = [["session", "delete", "{session}"]]))]
-    pub delete: Vec<String>,
+    #[schemars(with = "Vec<String>", extend("examples" = [["session", "delete", "{session}"]]))]
+    pub delete: Option<Vec<String>>,
     /// Arguments that open a session in a terminal.
     #[serde(default)]
-    #[schemars(extend("examples" = [["--session", "{session}"]]))]
-    pub attach: Vec<String>,
+    #[schemars(with = "Vec<String>", extend("examples" = [["--session", "{session}"]]))]
+    pub attach: Option<Vec<String>>,
     /// Arguments that print its models, one per line. With them, `start` refuses a model that the agent does not have.
     #[serde(default)]
-    #[schemars(extend("examples" = [["models"]]))]
-    pub models: Vec<String>,
+    #[schemars(with = "Vec<String>", extend("examples" = [["models"]]))]
+    pub models: Option<Vec<String>>,
 }
 
 /// The JSON Schema of [`Config`] or [`Entry`], with everything inline.
@@ -316,6 +317,10 @@ fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
 fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.trim().is_empty() { Err(D::Error::custom("empty")) } else { Ok(text) }
+}
+
+fn non_empty_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    non_empty(deserializer).map(Some)
 }
 
 fn forge_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ForgeKind>, D::Error> {

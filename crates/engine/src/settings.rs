@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::AgentSettings;
 use kugetsu_agent::environment::{Variable, search_path};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
@@ -25,7 +25,7 @@ pub struct Settings {
     pub rescue: Rescue,
     pub run: Run,
     /// The entries of `[agents]`: agents besides those that are built in.
-    pub profiles: Vec<CustomProfile>,
+    pub profiles: Vec<AgentSettings>,
     /// The entries of `[servers]` and the default server.
     pub servers: Servers,
     /// `repos.json`: clone locations of single repositories.

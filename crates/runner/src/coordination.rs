@@ -29,7 +29,7 @@ pub(crate) async fn coordinate(run: &RunContext, tools: &[Tool], mut interrupts:
 async fn prepare_and_run(run: &RunContext, tools: &[Tool], interrupts: &mut Interrupts) -> Result<RunResult, Reason> {
     let agent = Agent::of(run).map_err(|error| Reason::new(&error, error.hint()))?;
     let backend = sandbox_backend(run).await?;
-    let workspace = Workspace::prepare(&run.home, backend.is_some())
+    let workspace = Workspace::prepare(&run.home, &agent.profile, backend.is_some())
         .map_err(|error| Reason::from(format!("could not prepare the coordinator's directory: {error}")))?;
     let user = UserHome::of(run).ok_or_else(|| {
         Reason::from("could not find the agent's login and settings for the coordinator: HOME is not set".to_owned())

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
-    CustomProfile, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, UnknownAgent,
+    AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions,
+    UnknownAgent,
 };
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
@@ -94,22 +95,34 @@ pub(crate) struct Agent {
 impl Agent {
     /// Returns the agent of the run's specification.
     pub(crate) fn of(run: &RunContext) -> Result<Self, LaunchError> {
-        let custom = run.spec.agent.command.as_ref().map(|command| CustomProfile {
+        let settings = run.spec.agent.settings.as_ref().map(|settings| AgentSettings {
             name: run.spec.agent.name.clone(),
-            program: command.program.clone(),
-            args: command.args.clone(),
+            program: settings.program.clone(),
+            args: settings.args.clone(),
             env: run
                 .agent_variables
                 .iter()
                 .map(|variable| (variable.name.clone(), variable.value.expose_secret().to_owned()))
                 .collect(),
+            // Only the daemon deletes sessions and lists models, and only a user attaches to one.
             delete: None,
             attach: None,
             models: None,
         });
-        let profile = kugetsu_agent::profile(&run.spec.agent.name, custom.as_slice())?;
+        let profile = kugetsu_agent::profile(&run.spec.agent.name, settings.as_slice())?;
         let program = kugetsu_agent::find_program(&profile, &search_path(&run.variables))?;
         Ok(Self { profile, program })
+    }
+}
+
+impl Agent {
+    /// Returns what the sessions of a run get.
+    pub(crate) fn session_options(&self, run: &RunContext, tools: Vec<McpServer>) -> SessionOptions {
+        let is_set = |name: &str| {
+            let own = run.agent_variables.iter().any(|variable| variable.name == name);
+            own || run.agent_variable(name).is_some_and(|value| !value.is_empty())
+        };
+        SessionOptions { policy: run.policy(), login_method: self.profile.login_method(is_set), tools }
     }
 }
 

@@ -14,7 +14,8 @@ use super::state::SharedState;
 use crate::error::AgentError;
 use crate::event::AgentEvent;
 use crate::profile::Profile;
-use crate::question::Questions;
+use crate::question::{Policy, Questions};
+use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::usage::Usage;
 use crate::wire::{Closed, ErrorResponse, RequestError, RpcClient, send_all};
@@ -42,6 +43,16 @@ pub struct McpServer {
     pub env: Vec<(String, String)>,
 }
 
+/// What a connection's sessions get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionOptions {
+    pub policy: Policy,
+    /// The method that logs the agent in if it requires a login; see [`Profile::login_method`].
+    pub login_method: Option<&'static str>,
+    /// Tools that every session is offered.
+    pub tools: Vec<McpServer>,
+}
+
 /// A running agent. Dropping the connection closes the agent's stdin and stdout.
 pub struct Connection {
     pub(super) rpc: RpcClient,
@@ -49,7 +60,7 @@ pub struct Connection {
     pub(super) state: SharedState,
     pub(super) questions: Questions,
     pub(super) capabilities: Capabilities,
-    pub(super) mcp_servers: Vec<McpServer>,
+    pub(super) options: SessionOptions,
     info: AgentInfo,
     close: Option<watch::Sender<()>>,
     task: JoinHandle<()>,
@@ -60,11 +71,14 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct EventStream(mpsc::Receiver<AgentEvent>);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
+    /// The ids of the methods to log in.
+    login_methods: Vec<String>,
     pub(super) load: bool,
     pub(super) resume: bool,
     pub(super) list: bool,
+    delete: bool,
 }
 
 impl Connection {
@@ -73,7 +87,12 @@ impl Connection {
     ///
     /// # Errors
     /// The agent exited, or speaks another protocol or version.
-    pub async fn open<W, R>(profile: &Profile, stdin: W, stdout: R) -> Result<(Self, EventStream), AgentError>
+    pub async fn open<W, R>(
+        profile: &Profile,
+        options: SessionOptions,
+        stdin: W,
+        stdout: R,
+    ) -> Result<(Self, EventStream), AgentError>
     where
         W: AsyncWrite + Unpin + Send + 'static,
         R: AsyncRead + Unpin + Send + 'static,
@@ -107,7 +126,7 @@ impl Connection {
             state,
             questions,
             capabilities: Capabilities::default(),
-            mcp_servers: Vec::new(),
+            options,
             info: AgentInfo::default(),
             close: Some(close),
             task,
@@ -136,6 +155,11 @@ impl Connection {
             load: capabilities["loadSession"] == true,
             resume: session("resume"),
             list: session("list"),
+            delete: session("delete"),
+            login_methods: {
+                let methods = response["authMethods"].as_array().map_or(&[][..], Vec::as_slice);
+                methods.iter().filter_map(|method| method["id"].as_str().map(str::to_owned)).collect()
+            },
         };
         let text =
             |field: &str| truncate(response["agentInfo"][field].as_str().unwrap_or_default().to_owned(), LINE_MAX);
@@ -146,14 +170,40 @@ impl Connection {
         Ok(())
     }
 
-    /// Offers these servers to every session that is opened from now on.
-    pub fn offer_mcp_servers(&mut self, servers: Vec<McpServer>) {
-        self.mcp_servers = servers;
-    }
-
     /// Returns the agent's name and version as the agent reports them.
     pub fn info(&self) -> &AgentInfo {
         &self.info
+    }
+
+    /// Deletes a session for good.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] if the agent cannot do that.
+    pub async fn delete_session(&self, id: &SessionId) -> Result<(), AgentError> {
+        if !self.capabilities.delete {
+            return Err(AgentError::Unsupported("deleting sessions"));
+        }
+        self.request("session/delete", json!({"sessionId": id.as_str()}), "delete a session").await.map(drop)
+    }
+
+    /// Sends a request for which the agent may require a login. If it does, it is logged in by the one method that fits, and
+    /// the request repeated.
+    pub(super) async fn request_with_login(
+        &self,
+        method: &str,
+        params: Value,
+        doing: &'static str,
+    ) -> Result<Value, AgentError> {
+        let not_logged_in = match self.request(method, params.clone(), doing).await {
+            Err(error @ AgentError::NotLoggedIn { .. }) => error,
+            response => return response,
+        };
+        let offered = &self.capabilities.login_methods;
+        let Some(login) = self.options.login_method.filter(|login| offered.iter().any(|other| other == login)) else {
+            return Err(not_logged_in);
+        };
+        self.request("authenticate", json!({"methodId": login}), "log in").await?;
+        self.request(method, params, doing).await
     }
 
     /// Returns what this connection's turns have used so far, as far as the agent reports it.
@@ -194,7 +244,7 @@ impl Connection {
 
     fn classify(&self, error: ErrorResponse, doing: &'static str) -> AgentError {
         let ErrorResponse { code, message, data } = error;
-        let login_command = self.profile.login_command().to_owned();
+        let login_command = self.profile.login_command();
         // Set by opencode.
         let name = data["errorName"].as_str().unwrap_or_default();
         if code == AUTH_REQUIRED || name == "ProviderAuthError" {

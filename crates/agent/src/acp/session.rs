@@ -22,6 +22,7 @@ pub struct Session<'a> {
     connection: &'a Connection,
     id: SessionId,
     models: Models,
+    notice: Option<String>,
 }
 
 /// The models that an agent offers.
@@ -38,12 +39,12 @@ impl Connection {
     pub async fn new_session(&self, directory: &Path) -> Result<Session<'_>, AgentError> {
         let doing = "open a session";
         let cwd = resolve(directory)?;
-        let params = json!({"cwd": text(&cwd)?, "mcpServers": self.mcp_servers()});
-        let response = self.request("session/new", params, doing).await?;
+        let params = json!({"cwd": text(&cwd)?, "mcpServers": self.tools()});
+        let response = self.request_with_login("session/new", params, doing).await?;
         let invalid = |detail: String| AgentError::InvalidResponse { doing, detail };
         let id = response["sessionId"].as_str().ok_or_else(|| invalid("it has no session id".to_owned()))?;
         let id = SessionId::new(id).map_err(|error| invalid(error.to_string()))?;
-        self.opened(id, &response, Some(0.0))
+        self.opened(id, &response, Some(0.0)).await
     }
 
     /// Continues an earlier session, which must belong to `directory`.
@@ -57,13 +58,13 @@ impl Connection {
         if self.capabilities.list {
             self.check_directory(id, &cwd).await?;
         }
-        let params = json!({"sessionId": id.as_str(), "cwd": text(&cwd)?, "mcpServers": self.mcp_servers()});
+        let params = json!({"sessionId": id.as_str(), "cwd": text(&cwd)?, "mcpServers": self.tools()});
         let response = if self.capabilities.resume {
-            self.request("session/resume", params, doing).await
+            self.request_with_login("session/resume", params, doing).await
         } else if self.capabilities.load {
             // Loading repeats the history as updates.
             self.state.lock().replaying = true;
-            let response = self.request("session/load", params, doing).await;
+            let response = self.request_with_login("session/load", params, doing).await;
             self.state.lock().replaying = false;
             response
         } else {
@@ -77,20 +78,26 @@ impl Connection {
             }
             other => other,
         })?;
-        self.opened(id.clone(), &response, None)
+        self.opened(id.clone(), &response, None).await
     }
 
-    fn mcp_servers(&self) -> Vec<Value> {
-        self.mcp_servers.iter().map(McpServer::to_wire).collect()
+    fn tools(&self) -> Vec<Value> {
+        self.options.tools.iter().map(McpServer::to_wire).collect()
     }
 
-    fn opened(&self, id: SessionId, response: &Value, cost_before: Option<f64>) -> Result<Session<'_>, AgentError> {
+    async fn opened(
+        &self,
+        id: SessionId,
+        response: &Value,
+        cost_before: Option<f64>,
+    ) -> Result<Session<'_>, AgentError> {
         let models = Models::parse(response);
         if models.option.is_some() && models.names.is_empty() {
-            return Err(AgentError::NoModel { login_command: self.profile.login_command().to_owned() });
+            return Err(AgentError::NoModel { login_command: self.profile.login_command() });
         }
         self.state.lock().open_session(id.as_str(), cost_before);
-        Ok(Session { connection: self, id, models })
+        let notice = self.apply_policy(&id, response).await?;
+        Ok(Session { connection: self, id, models, notice })
     }
 
     /// Checks that the session belongs to `cwd`. opencode continues a session in the directory in which it was created,
@@ -136,6 +143,11 @@ impl Session<'_> {
         &self.id
     }
 
+    /// Returns a full sentence about what could not be set up, for people who watch the run.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
+    }
+
     /// Returns the model in use, if the agent reports it.
     pub fn model(&self) -> Option<&str> {
         self.models.current.as_deref()
@@ -175,12 +187,12 @@ impl Session<'_> {
         if message.trim().is_empty() {
             return Err(AgentError::EmptyPrompt);
         }
-        let Connection { state, questions, profile, .. } = self.connection;
+        let Connection { state, questions, .. } = self.connection;
         questions.begin_turn();
         state.lock().begin_turn();
         let _guard = TurnGuard(self.connection);
         let started_at = SystemTime::now();
-        let blocks = blocks(message, profile.quirks().slash_commands);
+        let blocks = blocks(message);
         let params = json!({"sessionId": self.id.as_str(), "prompt": blocks});
         let response = self.connection.request("session/prompt", params, "do the task").await;
         let refused = questions.end_turn();
@@ -245,13 +257,13 @@ fn is_lost(patterns: &[LostSession], message: &str, code: i64, detail: &str) -> 
         || patterns.iter().any(|lost| message.starts_with(lost.message) && detail.contains(lost.detail))
 }
 
-/// Returns the blocks of a prompt. An agent must not mistake a message for one of its commands, so a message that looks like
-/// one gets a block in front of it.
-fn blocks(message: &str, slash_commands: bool) -> Value {
+/// Returns the blocks of a prompt. Agents take a message that begins with "/" for one of their commands, so it gets a block in
+/// front of it.
+fn blocks(message: &str) -> Value {
     let block = |text: &str| json!({"type": "text", "text": text});
     // opencode ignores leading characters that JavaScript's trim removes.
     let trimmed = message.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    if slash_commands && trimmed.starts_with('/') {
+    if trimmed.starts_with('/') {
         return json!([block("The message is:"), block(message)]);
     }
     json!([block(message)])
@@ -291,13 +303,12 @@ mod tests {
 
     #[test]
     fn message_that_looks_like_a_command_is_not_one() {
-        let first = |message: &str, slash| blocks(message, slash)[0]["text"].as_str().unwrap().to_owned();
+        let first = |message: &str| blocks(message)[0]["text"].as_str().unwrap().to_owned();
         for message in ["/init", " /init", "\n\t/init", "\u{feff}/init"] {
-            assert_eq!(first(message, true), "The message is:", "{message:?}");
-            assert_eq!(blocks(message, true)[1]["text"], message);
+            assert_eq!(first(message), "The message is:", "{message:?}");
+            assert_eq!(blocks(message)[1]["text"], message);
         }
-        assert_eq!(first("/init", false), "/init");
-        assert_eq!(first("see /init", true), "see /init");
+        assert_eq!(first("see /init"), "see /init");
     }
 
     #[test]
@@ -314,7 +325,7 @@ mod tests {
     #[test]
     fn lost_session_differs_from_other_failures() {
         let opencode = crate::profile("opencode", &[]).unwrap().quirks().lost_session;
-        let own = crate::CustomProfile { name: "own".into(), ..Default::default() };
+        let own = crate::AgentSettings { name: "own".into(), ..Default::default() };
         let custom = crate::profile("own", &[own]).unwrap().quirks().lost_session;
         assert!(is_lost(opencode, "OpenCode service failure", -32603, r#"{"service":"session"}"#));
         assert!(is_lost(custom, "Session not found: x", -32602, "null"));

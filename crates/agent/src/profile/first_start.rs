@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::fcntl::OFlag;
 
-use super::definition::Profile;
+use super::agent_profile::Profile;
 
 /// Interval between attempts to lock.
 const RETRY: Duration = Duration::from_millis(50);

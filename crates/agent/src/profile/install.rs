@@ -8,7 +8,8 @@ use kugetsu_process::{OneShot, RunError, find_on_path, is_executable};
 use secrecy::ExposeSecret;
 use thiserror::Error;
 
-use super::definition::Profile;
+use super::agent_profile::Profile;
+use super::builtin::definition::Installation;
 use crate::environment::Variable;
 use crate::truncate::{LINE_MAX, truncate};
 
@@ -58,19 +59,49 @@ fn quoted(stderr: &str) -> String {
 /// # Errors
 /// [`NotInstalled`].
 pub fn find_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, NotInstalled> {
-    let name = profile.program.as_path();
-    let found = if name.is_absolute() {
-        is_executable(name).then(|| name.to_owned())
-    } else if name.components().count() == 1 {
-        find_on_path(name.as_os_str(), search_path)
+    find(&profile.program, search_path).ok_or_else(|| NotInstalled {
+        name: profile.name.clone(),
+        program: profile.program.clone(),
+        hint: hint(profile),
+    })
+}
+
+/// Finds the program with the agent's own user interface, as [`find_program`] finds the agent's.
+///
+/// # Errors
+/// [`NotInstalled`].
+pub fn find_attach_program(profile: &Profile, search_path: &OsStr) -> Result<PathBuf, NotInstalled> {
+    let program = profile.attach_program();
+    if program == profile.program {
+        return find_program(profile, search_path);
+    }
+    find(program, search_path).ok_or_else(|| NotInstalled {
+        name: profile.name.clone(),
+        program: program.to_owned(),
+        hint: format!("install {}, the agent's user interface", program.display()),
+    })
+}
+
+fn find(program: &Path, search_path: &OsStr) -> Option<PathBuf> {
+    if program.is_absolute() {
+        is_executable(program).then(|| program.to_owned())
+    } else if program.components().count() == 1 {
+        find_on_path(program.as_os_str(), search_path)
     } else {
         None
-    };
-    found.ok_or_else(|| NotInstalled {
-        name: profile.name.clone(),
-        program: name.to_owned(),
-        hint: profile.install_hint.clone(),
-    })
+    }
+}
+
+fn hint(profile: &Profile) -> String {
+    let Installation { command, page, runtime } = profile.installation();
+    if command.is_empty() {
+        return format!("install it, or correct the setting agents.{}.program", profile.name);
+    }
+    let needs = runtime.map(|needs| format!("; it needs {} {} or newer", needs.program, needs.at_least));
+    let needs = needs.unwrap_or_default();
+    format!(
+        "install it with `{command}` ({page}{needs}), or set the PATH of agents with `kugetsu env set PATH <value>`"
+    )
 }
 
 /// Returns the first line that the program prints for `--version`, with the variables of the agent's env files.
@@ -84,7 +115,7 @@ pub async fn program_version(
     for variable in variables {
         command = command.env(OsString::from(&variable.name), OsString::from(variable.value.expose_secret()));
     }
-    for (name, value) in &profile.env {
+    for (name, value) in profile.variables() {
         command = command.env(OsString::from(name), OsString::from(value));
     }
     let output = kugetsu_process::run(command).await?;
@@ -103,7 +134,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::profile::{CustomProfile, profile};
+    use crate::profile::{AgentSettings, profile};
 
     fn program(directory: &Path, text: &str, mode: u32) -> PathBuf {
         let path = directory.join("an agent");
@@ -113,7 +144,8 @@ mod tests {
     }
 
     fn agent(program: &Path) -> Profile {
-        let custom = CustomProfile { name: "own".into(), program: program.to_owned(), ..CustomProfile::default() };
+        let custom =
+            AgentSettings { name: "own".into(), program: Some(program.to_owned()), ..AgentSettings::default() };
         profile("own", &[custom]).unwrap()
     }
 

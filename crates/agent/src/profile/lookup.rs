@@ -2,8 +2,9 @@
 
 use thiserror::Error;
 
-use super::definition::{CustomProfile, Profile};
-use super::opencode;
+use super::agent_profile::{AgentSettings, Profile};
+use super::builtin::BUILT_IN;
+use super::builtin::definition::{Definition, UNKNOWN};
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no agent {name:?}")]
@@ -19,33 +20,45 @@ impl UnknownAgent {
     }
 }
 
-/// Returns the agent with this name. A custom agent has precedence over a built-in one.
-pub fn profile(name: &str, custom: &[CustomProfile]) -> Result<Profile, UnknownAgent> {
-    if let Some(custom) = custom.iter().find(|custom| custom.name == name) {
-        return Ok(Profile::custom(custom));
+/// Returns the agent with this name. `settings` are the entries of all agents; that of a built-in one replaces single fields.
+pub fn profile(name: &str, settings: &[AgentSettings]) -> Result<Profile, UnknownAgent> {
+    let entry = settings.iter().find(|entry| entry.name == name);
+    match (built_in(name), entry) {
+        (Some(definition), entry) => Ok(Profile::new(definition, entry)),
+        (None, Some(entry)) => Ok(Profile::new(&UNKNOWN, Some(entry))),
+        (None, None) => Err(UnknownAgent { name: name.to_owned(), known: agent_names(settings) }),
     }
-    if name == opencode::NAME {
-        return Ok(opencode::profile());
-    }
-    let mut known = vec![opencode::NAME.to_owned()];
-    known.extend(custom.iter().map(|custom| custom.name.clone()).filter(|custom| custom != opencode::NAME));
-    Err(UnknownAgent { name: name.to_owned(), known })
+}
+
+/// Returns the names of all agents: the built-in ones first, in the order in which a default agent is chosen.
+pub fn agent_names(settings: &[AgentSettings]) -> Vec<String> {
+    let own = settings.iter().map(|entry| entry.name.as_str()).filter(|name| built_in(name).is_none());
+    BUILT_IN.iter().map(|definition| definition.name).chain(own).map(str::to_owned).collect()
+}
+
+/// Whether an agent with this name is built in.
+pub fn is_built_in(name: &str) -> bool {
+    built_in(name).is_some()
+}
+
+fn built_in(name: &str) -> Option<&'static Definition> {
+    BUILT_IN.into_iter().find(|definition| definition.name == name)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use super::*;
     use crate::profile::Launch;
     use crate::question::Policy;
     use crate::session_id::SessionId;
 
-    fn scripted() -> CustomProfile {
-        CustomProfile {
+    fn scripted() -> AgentSettings {
+        AgentSettings {
             name: "scripted".into(),
-            program: "/bin/agent".into(),
-            args: vec!["acp".into()],
+            program: Some("/bin/agent".into()),
+            args: Some(vec!["acp".into()]),
             env: vec![("A".into(), "b c".into())],
             delete: Some(["session", "delete", "{session}"].map(str::to_owned).to_vec()),
             attach: None,
@@ -57,13 +70,48 @@ mod tests {
     fn unknown_agent_error_lists_the_known_ones() {
         let error = profile("codx", &[scripted()]).unwrap_err();
         assert_eq!(error.to_string(), "no agent \"codx\"");
-        assert!(error.hint().unwrap().starts_with("use one of opencode, scripted"));
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("use one of opencode, claude, codex,") && hint.contains(", scripted, or"), "{hint}");
     }
 
     #[test]
-    fn custom_agent_has_precedence_over_a_built_in_one() {
-        let custom = CustomProfile { name: "opencode".into(), ..scripted() };
-        assert_eq!(profile("opencode", &[custom]).unwrap().program, PathBuf::from("/bin/agent"));
+    fn settings_replace_single_fields_of_a_built_in_agent() {
+        let id = SessionId::new("s").unwrap();
+        let entry = AgentSettings {
+            name: "codex".into(),
+            program: Some("/opt/codex-acp".into()),
+            env: vec![("NO_BROWSER".into(), "0".into())],
+            ..AgentSettings::default()
+        };
+        let (own, plain) = (profile("codex", &[entry]).unwrap(), profile("codex", &[]).unwrap());
+        assert_eq!(own.program(), Path::new("/opt/codex-acp"));
+        assert_eq!(own.deletion(), plain.deletion());
+        assert_eq!(own.attach(&id).unwrap().args, plain.attach(&id).unwrap().args);
+        let value = |profile: &Profile, before: &[(&str, &str)]| {
+            let env = env(&profile.launch(Policy::Allow), before);
+            env.into_iter().filter(|(name, _)| name == "NO_BROWSER").map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        assert_eq!(value(&plain, &[]), ["1"]);
+        assert_eq!(value(&plain, &[("NO_BROWSER", "2")]), ["2"], "the user's environment overrides a default");
+        assert_eq!(value(&own, &[("NO_BROWSER", "2")]), ["0"], "the settings override everything");
+    }
+
+    #[test]
+    fn policy_reaches_agents_that_take_it_from_a_variable() {
+        let goose = profile("goose", &[]).unwrap();
+        for (policy, mode) in [(Policy::Allow, "auto"), (Policy::Ask, "approve"), (Policy::Refuse, "approve")] {
+            let env = env(&goose.launch(policy), &[("GOOSE_MODE", "auto")]);
+            assert!(env.contains(&("GOOSE_MODE".to_owned(), mode.to_owned())), "{policy:?}: {env:?}");
+        }
+    }
+
+    #[test]
+    fn login_method_is_chosen_only_if_it_is_the_only_one_that_fits() {
+        let codex = profile("codex", &[]).unwrap();
+        assert_eq!(codex.login_method(|name| name == "OPENAI_API_KEY"), Some("api-key"));
+        assert_eq!(codex.login_method(|_| true), Some("api-key"), "two variables of one method");
+        assert_eq!(codex.login_method(|_| false), None);
+        assert_eq!(profile("claude", &[]).unwrap().login_method(|_| true), None);
     }
 
     fn env(launch: &Launch, before: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -1,17 +1,19 @@
 //! The agents: their commands, environments and quirks, and their programs on this machine.
 
-mod definition;
+mod agent_profile;
+mod builtin;
 mod first_start;
 mod install;
 mod known_models;
 mod lookup;
-mod opencode;
 mod permission_rules;
 
-pub use definition::{CustomProfile, Launch, Profile};
-pub(crate) use definition::{LostSession, Quirks};
+pub(crate) use agent_profile::chosen;
+pub use agent_profile::{AgentSettings, Launch, Profile, SessionDeletion};
+pub use builtin::definition::{Base, Installation, Login, Place, Runtime};
+pub(crate) use builtin::definition::{LostSession, PermissionControl, Quirks};
 pub use first_start::FirstStart;
-pub use install::{NotInstalled, VersionError, find_program, program_version};
+pub use install::{NotInstalled, VersionError, find_attach_program, find_program, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};
-pub use lookup::{UnknownAgent, profile};
+pub use lookup::{UnknownAgent, agent_names, is_built_in, profile};
 pub use permission_rules::InvalidPermissionRules;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::task::{Context, Waker};
 
-use kugetsu_agent::{AgentError, AgentEvent, Connection};
+use kugetsu_agent::{AgentError, AgentEvent, Connection, SessionOptions};
 use serde_json::{Value, json};
 
 use crate::peer::{Peer, collecting, connected, end_turn, initialized, message, opencode, pipe, text, text_of, within};
@@ -17,7 +17,10 @@ async fn opened(answer: impl AsyncFnOnce(Peer, Value)) -> Result<Connection, Age
         let (id, _) = peer.expect("initialize").await;
         answer(peer, id).await;
     };
-    let (opened, ()) = within(async { tokio::join!(Connection::open(&profile, writer, reader), answering) }).await;
+    let (opened, ()) = within(async {
+        tokio::join!(Connection::open(&profile, SessionOptions::default(), writer, reader), answering)
+    })
+    .await;
     opened.map(|(connection, _)| connection)
 }
 
@@ -38,7 +41,7 @@ async fn early_exit_is_an_error() {
     let (ours, peer) = pipe();
     drop(peer);
     let (reader, writer) = tokio::io::split(ours);
-    let opened = within(Connection::open(&opencode(), writer, reader)).await;
+    let opened = within(Connection::open(&opencode(), SessionOptions::default(), writer, reader)).await;
     assert!(opened.is_err());
 }
 
@@ -55,7 +58,10 @@ async fn lines_that_are_not_messages_are_skipped() {
         peer.result(&id, initialized()).await;
     };
     let profile = opencode();
-    let (opened, ()) = within(async { tokio::join!(Connection::open(&profile, writer, reader), answering) }).await;
+    let (opened, ()) = within(async {
+        tokio::join!(Connection::open(&profile, SessionOptions::default(), writer, reader), answering)
+    })
+    .await;
     let (connection, mut events) = opened.unwrap();
     let Some(AgentEvent::Notice { text }) = events.try_next() else { panic!("no notice") };
     assert!(text.contains("Warning: this version is old"), "{text}");
@@ -177,8 +183,10 @@ async fn output_of_an_agent_that_closed_its_input_is_read() {
         let (id, _) = peer.expect("initialize").await;
         peer.result(&id, initialized()).await;
     };
-    let (opened, ()) =
-        within(async { tokio::join!(Connection::open(&profile, our_output, our_input), answering) }).await;
+    let (opened, ()) = within(async {
+        tokio::join!(Connection::open(&profile, SessionOptions::default(), our_output, our_input), answering)
+    })
+    .await;
     let (connection, mut events) = opened.unwrap();
     let (session, ()) = within(async { tokio::join!(connection.new_session(Path::new("/")), peer.opens("s")) }).await;
     let session = session.unwrap();

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kugetsu_agent::{
-    AgentError, AgentEvent, Connection, EventStream, Launch, Policy, Profile, SessionExport, find_program,
+    AgentError, AgentEvent, Connection, EventStream, Launch, Policy, Profile, SessionExport, SessionOptions,
+    find_program,
 };
 use kugetsu_testkit::Home;
 use tokio::process::Child;
@@ -41,7 +42,8 @@ impl Live {
         let mut command = command(home, &program(home, profile), &profile.launch(policy));
         let mut child = command.current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (connection, events) = Connection::open(profile, stdin, stdout).await?;
+        let options = SessionOptions { policy, ..SessionOptions::default() };
+        let (connection, events) = Connection::open(profile, options, stdin, stdout).await?;
         Ok(Self { connection, events, child })
     }
 

@@ -10,4 +10,5 @@ mod peer;
 mod questions;
 mod scripted;
 mod sessions;
+mod set_up;
 mod turns;

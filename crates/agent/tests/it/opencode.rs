@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kugetsu_agent::{
-    AgentError, AgentEvent, CustomProfile, FirstStart, Policy, Profile, SessionId, StopReason, Turn, profile,
+    AgentError, AgentEvent, AgentSettings, FirstStart, Policy, Profile, SessionId, StopReason, Turn, profile,
     program_version,
 };
 use kugetsu_testkit::model::script::{Cut, FOREVER};
@@ -279,7 +279,12 @@ async fn needs_opencode_first_starts_with_a_new_home_are_serialized() {
 async fn needs_opencode_custom_profile_speaks_plain_acp() {
     let Some(stage) = Stage::new(Script::say("plain")) else { return };
     let program = crate::live::program(&stage.home, &stage.agent);
-    let own = CustomProfile { name: "own".into(), program, args: vec!["acp".into()], ..CustomProfile::default() };
+    let own = AgentSettings {
+        name: "own".into(),
+        program: Some(program),
+        args: Some(vec!["acp".into()]),
+        ..AgentSettings::default()
+    };
     let agent = profile("own", &[own]).unwrap();
     let mut live = within(Live::start(&stage.home, &agent, Policy::Allow, Path::new("/"))).await.unwrap();
     let session = within(live.connection.new_session(&stage.tree)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kugetsu_agent::{AgentError, AgentEvent, Connection, CustomProfile, EventStream, Profile, profile};
+use kugetsu_agent::{AgentError, AgentEvent, AgentSettings, Connection, EventStream, Profile, SessionOptions, profile};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, Lines};
 
@@ -21,8 +21,11 @@ pub(crate) fn opencode() -> Profile {
 
 /// An agent without quirks.
 pub(crate) fn plain() -> Profile {
-    profile("plain", &[CustomProfile { name: "plain".into(), program: "plain".into(), ..CustomProfile::default() }])
-        .unwrap()
+    profile(
+        "plain",
+        &[AgentSettings { name: "plain".into(), program: Some("plain".into()), ..AgentSettings::default() }],
+    )
+    .unwrap()
 }
 
 /// A pipe with a small buffer, and the agent at its other end.
@@ -34,14 +37,23 @@ pub(crate) fn pipe() -> (DuplexStream, Peer) {
 
 /// Opens a connection.
 pub(crate) async fn connected(profile: &Profile) -> (Connection, EventStream, Peer) {
+    connected_with(profile, SessionOptions::default(), initialized()).await
+}
+
+/// Opens a connection to an agent that responds to `initialize` like this.
+pub(crate) async fn connected_with(
+    profile: &Profile,
+    options: SessionOptions,
+    initialized: Value,
+) -> (Connection, EventStream, Peer) {
     let (ours, mut peer) = pipe();
     let (reader, writer) = tokio::io::split(ours);
     let (opened, ()) = within(async {
-        tokio::join!(Connection::open(profile, writer, reader), async {
+        tokio::join!(Connection::open(profile, options, writer, reader), async {
             let (id, params) = peer.expect("initialize").await;
             assert_eq!(params["protocolVersion"], 1);
             assert_eq!(params["clientCapabilities"]["terminal"], false);
-            peer.result(&id, initialized()).await;
+            peer.result(&id, initialized).await;
         })
     })
     .await;

@@ -1,16 +1,16 @@
 //! The scripted agent as a real process.
 
-use kugetsu_agent::{AgentError, CustomProfile, Policy, Profile, SessionId, StopReason, profile, program_version};
+use kugetsu_agent::{AgentError, AgentSettings, Policy, Profile, SessionId, StopReason, profile, program_version};
 use kugetsu_testkit::{Home, scripted_agent};
 
 use crate::live::{Live, answering, run};
 use crate::peer::{message, text_of, within};
 
 fn agent(args: &[&str]) -> Profile {
-    let own = CustomProfile {
+    let own = AgentSettings {
         name: "scripted".into(),
-        program: scripted_agent(),
-        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        program: Some(scripted_agent()),
+        args: Some(args.iter().map(|&arg| arg.to_owned()).collect()),
         env: vec![("FROM_THE_PROFILE".into(), "present".into())],
         delete: Some(["session", "delete", "{session}"].map(str::to_owned).to_vec()),
         attach: None,

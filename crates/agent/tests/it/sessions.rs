@@ -127,7 +127,7 @@ async fn replayed_history_causes_no_events() {
         let (id, _) = peer.expect("initialize").await;
         peer.result(&id, json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}})).await;
     };
-    let opening = kugetsu_agent::Connection::open(&profile, writer, reader);
+    let opening = kugetsu_agent::Connection::open(&profile, kugetsu_agent::SessionOptions::default(), writer, reader);
     let (opened, ()) = within(async { tokio::join!(opening, initializing) }).await;
     let (connection, mut events) = opened.unwrap();
     assert_eq!(connection.info().name, "opencode", "an agent without a name has that of its profile");

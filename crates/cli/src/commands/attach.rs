@@ -95,13 +95,13 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
     };
     let profile =
         kugetsu_agent::profile(&run.agent, &settings.profiles).map_err(|error| hinted(&error, error.hint()))?;
-    let program =
-        kugetsu_agent::find_program(&profile, &settings.search_path()).map_err(|error| hinted(&error, error.hint()))?;
     let launch = profile.attach(&session).ok_or_else(|| {
         Failure::new(format!("the agent {} cannot open a session in a user interface", run.agent)).hint(format!(
             "read it with `kugetsu logs {issue}`, or continue it with `kugetsu continue {issue} \"<message>\"`"
         ))
     })?;
+    let program = kugetsu_agent::find_attach_program(&profile, &settings.search_path())
+        .map_err(|error| hinted(&error, error.hint()))?;
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
     launch.extend_env(&mut variables).map_err(|error| hinted(&error, error.hint()))?;

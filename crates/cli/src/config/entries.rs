@@ -1,6 +1,6 @@
 //! The named entries of the settings: `[servers.<name>]` and `[agents.<name>]`.
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::{AgentSettings, is_built_in};
 use kugetsu_domain::redact::is_secret;
 use kugetsu_engine::schema::{AgentEntry, ServerEntry};
 use kugetsu_forge::servers::{Server, ServerAddress};
@@ -57,21 +57,27 @@ pub(crate) fn server(name: &str, entry: ServerEntry) -> Result<Server, String> {
     })
 }
 
-pub(crate) fn profile(name: &str, entry: AgentEntry) -> Result<CustomProfile, String> {
+pub(crate) fn profile(name: &str, entry: AgentEntry) -> Result<AgentSettings, String> {
     if RESERVED_AGENTS.contains(&name) || !is_plain(name) {
         return Err(format!("{name:?} is not a valid name for an agent"));
     }
-    if entry.program.contains('/') && !entry.program.starts_with('/') {
-        return Err(format!("program must be a name on the PATH or an absolute path, not {:?}", entry.program));
+    match &entry.program {
+        Some(program) if program.contains('/') && !program.starts_with('/') => {
+            return Err(format!("program must be a name on the PATH or an absolute path, not {program:?}"));
+        }
+        None if !is_built_in(name) => {
+            return Err(format!("{name} is not a built-in agent, so program must name the program to run"));
+        }
+        _ => {}
     }
-    Ok(CustomProfile {
+    Ok(AgentSettings {
         name: name.to_owned(),
-        program: entry.program.into(),
+        program: entry.program.map(Into::into),
         args: entry.args,
         env: entry.env.into_iter().collect(),
-        delete: Some(entry.delete).filter(|args| !args.is_empty()),
-        attach: Some(entry.attach).filter(|args| !args.is_empty()),
-        models: Some(entry.models).filter(|args| !args.is_empty()),
+        delete: entry.delete.filter(|args| !args.is_empty()),
+        attach: entry.attach.filter(|args| !args.is_empty()),
+        models: entry.models.filter(|args| !args.is_empty()),
     })
 }
 

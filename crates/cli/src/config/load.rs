@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{CustomProfile, UnknownAgent, profile};
+use kugetsu_agent::{AgentSettings, UnknownAgent, profile};
 use kugetsu_api::home::Home;
 use kugetsu_api::regular_file;
 use kugetsu_domain::reason::Reason;
@@ -170,7 +170,7 @@ struct Resolved {
     config: Config,
     values: Layer,
     servers: Servers,
-    profiles: Vec<CustomProfile>,
+    profiles: Vec<AgentSettings>,
     /// `server.default` names no server. It is left out of the rest.
     unknown_default: Option<(Origin, ConfigError)>,
 }

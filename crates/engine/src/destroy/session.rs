@@ -1,11 +1,12 @@
-//! Deletes an agent's session by a command of the agent.
+//! Deletes an agent's session, by a request of the protocol or by a command of the agent.
 //!
-//! The command runs on the host, for an issue whose agent could write anything into its worktree. See [`AgentCommand`].
+//! The agent runs on the host, for an issue whose agent could write anything into its worktree. See [`AgentCommand`].
 
 use std::time::Duration;
 
-use kugetsu_agent::SessionId;
+use kugetsu_agent::{AgentError, Connection, Policy, SessionDeletion, SessionId, SessionOptions};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::reason::Reason;
 use kugetsu_domain::session::SessionState;
 
 use crate::agent_command::{AgentCommand, nowhere};
@@ -29,26 +30,58 @@ pub(super) async fn delete_session(engine: &Engine, issue: &Issue, notes: &mut V
         Ok(found) => found,
         Err(problem) => return notes.push(kept(&problem.message)),
     };
-    let Some(launch) = SessionId::new(&session.id).ok().and_then(|id| agent.profile.delete_session(&id)) else {
-        return notes.push(kept(&format!("{} has no command for it", session.agent)));
+    let id = match SessionId::new(&session.id) {
+        Ok(id) => id,
+        Err(error) => return notes.push(kept(&error.to_string())),
+    };
+    let launch = match agent.profile.deletion() {
+        SessionDeletion::Protocol => Some(agent.profile.launch(Policy::Refuse)),
+        SessionDeletion::Command(_) => agent.profile.delete_session(&id),
+        SessionDeletion::Impossible => None,
+    };
+    let Some(launch) = launch else {
+        return notes.push(kept(&format!("{} cannot delete sessions", session.agent)));
     };
     let env = match agent.environment(engine, &launch) {
         Ok(env) => env,
         Err(why) => return notes.push(kept(&why)),
     };
-    let command = match nowhere() {
-        Ok(stdout) => AgentCommand {
-            home: engine.home(),
-            name: format!("delete-{}", issue.id),
-            program: &agent.program,
-            args: launch.args.clone(),
-            env,
-            time_limit: TIME_LIMIT,
-            stdout,
-        },
-        Err(error) => return notes.push(kept(&error.to_string())),
+    let command = AgentCommand {
+        home: engine.home(),
+        name: format!("delete-{}", issue.id),
+        program: &agent.program,
+        args: launch.args.clone(),
+        env,
+        time_limit: TIME_LIMIT,
     };
-    let result = command.run().await;
+    if *agent.profile.deletion() == SessionDeletion::Protocol {
+        let options = SessionOptions { login_method: agent.login_method(), ..SessionOptions::default() };
+        let deleting = async |stdin, stdout| {
+            let failed = |error: AgentError| Reason::new(&error, error.hint()).in_one_line();
+            let (connection, mut events) =
+                Connection::open(&agent.profile, options, stdin, stdout).await.map_err(failed)?;
+            let deleted = {
+                let mut deleting = std::pin::pin!(connection.delete_session(&id));
+                loop {
+                    tokio::select! {
+                        deleted = &mut deleting => break deleted.map_err(failed),
+                        // Nothing that it reports matters, but it is only read while there is room for its events.
+                        Some(_) = events.next() => {}
+                    }
+                }
+            };
+            connection.close().await;
+            deleted
+        };
+        if let Err(why) = command.speak(deleting).await {
+            notes.push(kept(&why));
+        }
+        return;
+    }
+    let result = match nowhere() {
+        Ok(stdout) => command.run(stdout).await,
+        Err(error) => Err(error.to_string()),
+    };
     if let Err(why) = result {
         let args: Vec<_> = launch.args.iter().map(|arg| arg.to_string_lossy()).collect();
         notes.push(kept(&format!("{why}; to delete it: {} {}", agent.program.display(), args.join(" "))));

@@ -152,16 +152,9 @@ async fn list(engine: &Engine, installed: &InstalledAgent, recorded: &[String]) 
     let mut output = output.map_err(|error| format!("{}: {error}", path.display()))?;
     // Only this process and the command need it.
     fs::remove_file(&path).map_err(|error| error.to_string())?;
-    let command = AgentCommand {
-        home,
-        name: "models".to_owned(),
-        program,
-        args: launch.args,
-        env,
-        time_limit: LIST_LIMIT,
-        stdout: output.try_clone().map_err(|error| error.to_string())?,
-    };
-    command.run().await?;
+    let command =
+        AgentCommand { home, name: "models".to_owned(), program, args: launch.args, env, time_limit: LIST_LIMIT };
+    command.run(output.try_clone().map_err(|error| error.to_string())?).await?;
     output.rewind().map_err(|error| error.to_string())?;
     let mut text = String::new();
     output.take(LIST_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;

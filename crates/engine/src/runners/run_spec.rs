@@ -2,7 +2,7 @@
 
 use kugetsu_agent::Policy;
 use kugetsu_api::run_spec::{
-    AgentCommand, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
+    AgentFields, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
     Tool, Uncommitted, Work,
 };
 use kugetsu_domain::ids::RunId;
@@ -114,8 +114,8 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
 
 fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {
     let custom = settings.profiles.iter().find(|agent| agent.name == name);
-    let command = custom.map(|agent| AgentCommand { program: agent.program.clone(), args: agent.args.clone() });
-    AgentSpec { name: name.to_owned(), command }
+    let settings = custom.map(|agent| AgentFields { program: agent.program.clone(), args: agent.args.clone() });
+    AgentSpec { name: name.to_owned(), settings }
 }
 
 /// The env files are read now, so that a variable that was just set counts for the next run.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::AgentSettings;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::issue::IssueState;
 use kugetsu_domain::reference::{ForgeKind, ProjectPath, RepoRef, ServerBase};
@@ -106,14 +106,11 @@ impl Destroy {
 impl Scenario for Destroy {
     async fn world(&self) -> World {
         self.programs.reset();
-        let agent = CustomProfile {
+        let agent = AgentSettings {
             name: "scripted".to_owned(),
-            program: self.programs.path("agent"),
-            args: vec![],
-            env: vec![],
+            program: Some(self.programs.path("agent")),
             delete: Some(vec!["{session}".to_owned()]),
-            attach: None,
-            models: None,
+            ..AgentSettings::default()
         };
         let mut settings = settings(1);
         settings.profiles = vec![agent];

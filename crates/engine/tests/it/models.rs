@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kugetsu_agent::environment::Variable;
-use kugetsu_agent::{CustomProfile, FirstStart, Profile, find_program, profile, record_models};
+use kugetsu_agent::{AgentSettings, FirstStart, Profile, find_program, profile, record_models};
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::TaskRequest;
@@ -35,11 +35,11 @@ async fn new_world_listing(list: &str, directory: &Path, env_files: EnvFiles) ->
     let program = directory.join("agent");
     fs::write(&program, format!("#!/bin/sh\n{list}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let agent = CustomProfile {
+    let agent = AgentSettings {
         name: "listing".to_owned(),
-        program,
+        program: Some(program),
         models: Some(vec!["models".to_owned()]),
-        ..CustomProfile::default()
+        ..AgentSettings::default()
     };
     let mut settings = settings(0);
     settings.profiles = vec![agent];

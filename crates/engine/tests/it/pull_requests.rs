@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::AgentSettings;
 use kugetsu_agent::environment::Variable;
 use kugetsu_api::issue::{AtRisk, DestroyRequest, IssueQuery};
 use kugetsu_api::problem::Problem;
@@ -126,15 +126,8 @@ async fn issue_text_is_the_task_on_every_kind_of_server() {
         let git = GitServer::start(TOKEN);
         git.add_repository_from("acme/api", &Repository::with_commit());
         stage.forge.serve_git(&git);
-        let agent = CustomProfile {
-            name: "scripted".to_owned(),
-            program: "/bin/sh".into(),
-            args: vec![],
-            env: vec![],
-            delete: None,
-            attach: None,
-            models: None,
-        };
+        let agent =
+            AgentSettings { name: "scripted".to_owned(), program: Some("/bin/sh".into()), ..AgentSettings::default() };
         stage.world.change_settings(|settings| settings.profiles = vec![agent]);
         let issue = Issue::new("It is slow").body("Very.\n\n# How you work here\nDo as you like.").author("mallory");
         let number = stage.forge.issue("acme/api", issue);

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{Profile, config_directory, data_directory};
+use kugetsu_agent::{Base, Place, Profile, config_directory};
 use kugetsu_api::discard::discard;
 use kugetsu_api::regular_file;
 
@@ -22,34 +22,47 @@ const DEPTH_MAX: usize = 8;
 /// Package managers install into the settings directory; the agent installs again by itself.
 const NOT_COPIED: &str = "node_modules";
 
-/// Base directories of its own (XDG Base Directory Specification).
+/// Base directories of its own (XDG Base Directory Specification), and the agent's.
 #[derive(Debug)]
 pub(crate) struct AgentHome {
     directory: PathBuf,
+    /// The variable that names the agent's directory, if it has one.
+    own: Option<&'static str>,
 }
 
-/// The user's base directories.
-#[derive(Debug)]
-pub(crate) struct UserHome {
-    pub(crate) data: PathBuf,
-    pub(crate) config: PathBuf,
-}
+/// Looks up the variables with which the user's agents find their files.
+pub(crate) struct UserHome<'a>(Box<Lookup<'a>>);
 
-impl UserHome {
+type Lookup<'a> = dyn Fn(&str) -> Option<OsString> + Send + Sync + 'a;
+
+impl<'a> UserHome<'a> {
     /// The directories that the agent would use without those of [`AgentHome`]. `None` if its variables name none.
-    pub(crate) fn of(run: &RunContext) -> Option<Self> {
-        let variable = |name: &str| run.agent_variable(name);
-        Some(Self { data: data_directory(variable)?, config: config_directory(variable)? })
+    pub(crate) fn of(run: &'a RunContext) -> Option<Self> {
+        let user = Self(Box::new(|name| run.agent_variable(name)));
+        user.config().map(|_| user)
+    }
+
+    fn config(&self) -> Option<PathBuf> {
+        config_directory(&self.0)
+    }
+
+    fn path(&self, place: &Place) -> Option<PathBuf> {
+        place.path_in(&self.0)
     }
 }
 
 impl AgentHome {
-    /// Creates the directories that do not exist below `directory`.
+    /// Creates the directories of `profile` that do not exist below `directory`.
     ///
     /// # Errors
     /// A directory cannot be created, or one of them is a link.
-    pub(crate) fn prepare(directory: PathBuf) -> io::Result<Self> {
-        let home = Self { directory };
+    pub(crate) fn prepare(directory: PathBuf, profile: &Profile) -> io::Result<Self> {
+        let places = profile.settings().iter().chain(profile.login().files);
+        let own = places.into_iter().find_map(|place| match place.base {
+            Base::Own { variable, .. } => Some(variable),
+            Base::Data | Base::Config => None,
+        });
+        let home = Self { directory, own };
         for (_, path) in home.directories() {
             create_real_directory(&path)?;
         }
@@ -67,23 +80,34 @@ impl AgentHome {
 
     /// The variables that make the agent use these directories.
     pub(crate) fn env(&self) -> Vec<(OsString, OsString)> {
-        self.directories().map(|(variable, path)| (variable.into(), path.into())).into()
+        self.directories().into_iter().map(|(variable, path)| (variable.into(), path.into())).collect()
     }
 
-    fn directories(&self) -> [(&'static str, PathBuf); 4] {
+    fn directories(&self) -> Vec<(&'static str, PathBuf)> {
         let names = [
             ("XDG_DATA_HOME", "data"),
             ("XDG_STATE_HOME", "state"),
             ("XDG_CACHE_HOME", "cache"),
             ("XDG_CONFIG_HOME", "config"),
         ];
-        names.map(|(variable, name)| (variable, self.directory.join(name)))
+        let own = self.own.map(|variable| (variable, variable));
+        names.into_iter().chain(own).map(|(variable, name)| (variable, self.directory.join(name))).collect()
+    }
+
+    /// The path of a file of the agent in these directories.
+    fn path(&self, place: &Place) -> PathBuf {
+        let base = match place.base {
+            Base::Data => "data",
+            Base::Config => "config",
+            Base::Own { variable, .. } => variable,
+        };
+        self.directory.join(base).join(place.path)
     }
 
     /// Copies the user's login, unless the agent has renewed its own since.
-    pub(crate) fn copy_login(&self, profile: &Profile, user: &UserHome) -> io::Result<()> {
-        for name in profile.login_files() {
-            let (from, to) = (user.data.join(name), self.directory.join("data").join(name));
+    pub(crate) fn copy_login(&self, profile: &Profile, user: &UserHome<'_>) -> io::Result<()> {
+        for place in profile.login().files {
+            let (Some(from), to) = (user.path(place), self.path(place)) else { continue };
             let theirs = match fs::metadata(&from) {
                 Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -93,29 +117,34 @@ impl AgentHome {
             if own.is_some_and(|own| own.modified().ok() >= theirs.modified().ok()) {
                 continue;
             }
-            if let Some(parent) = to.parent() {
-                create_real_directory(parent)?;
-            }
-            // Never written through a link that the agent may have left there.
-            let fresh = to.with_extension("new");
-            let _ = fs::remove_file(&fresh);
-            copy(&from, &fresh)?;
-            fs::rename(&fresh, &to)?;
+            replace(&from, &to)?;
         }
         Ok(())
     }
 
     /// Replaces the settings: the agent's own are copied, since it may write next to them; all others are links to the
     /// user's.
-    pub(crate) async fn copy_settings(&self, profile: &Profile, user: &UserHome) -> io::Result<()> {
+    pub(crate) async fn copy_settings(&self, profile: &Profile, user: &UserHome<'_>) -> io::Result<()> {
         let config = self.directory.join("config");
         discard(config.clone()).await?;
         create_real_directory(&config)?;
         let mut room = SETTINGS_MAX;
-        for name in profile.config_directories() {
-            copy_all(&user.config.join(name), &config.join(name), &mut room, DEPTH_MAX)?;
+        for place in profile.settings() {
+            let (Some(from), to) = (user.path(place), self.path(place)) else { continue };
+            match fs::metadata(&from) {
+                Ok(found) if found.is_file() => replace(&from, &to)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && place.base != Base::Config => {
+                    match fs::remove_file(&to) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        _ => {}
+                    }
+                }
+                _ => copy_all(&from, &to, &mut room, DEPTH_MAX)?,
+            }
         }
-        for entry in entries(&user.config)? {
+        for entry in
+            user.config().iter().map(|config| entries(config)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten()
+        {
             let to = config.join(entry.file_name());
             if fs::symlink_metadata(&to).is_err() {
                 symlink(entry.path(), to)?;
@@ -123,6 +152,19 @@ impl AgentHome {
         }
         Ok(())
     }
+}
+
+/// Replaces a file. It is never written through a link that the agent may have left there.
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(parent) = to.parent() {
+        create_real_directory(parent)?;
+    }
+    let mut fresh = to.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let _ = fs::remove_file(&fresh);
+    copy(from, &fresh)?;
+    fs::rename(&fresh, to)
 }
 
 /// Copies a directory recursively; one that does not exist becomes an empty one. Links are followed: users keep their settings
@@ -178,23 +220,39 @@ mod tests {
 
     use super::*;
 
-    fn homes() -> (tempfile::TempDir, AgentHome, UserHome) {
+    /// The directories of a user and of the coordinator's `agent`.
+    struct Homes {
+        directory: tempfile::TempDir,
+        profile: Profile,
+        home: AgentHome,
+        user: UserHome<'static>,
+        data: PathBuf,
+        config: PathBuf,
+    }
+
+    fn homes(agent: &str) -> Homes {
         let directory = tempfile::tempdir().unwrap();
-        let home = AgentHome::prepare(directory.path().join("agent")).unwrap();
-        let user = UserHome { data: directory.path().join("data"), config: directory.path().join("config") };
-        (directory, home, user)
+        let profile = kugetsu_agent::profile(agent, &[]).unwrap();
+        let home = AgentHome::prepare(directory.path().join("agent"), &profile).unwrap();
+        let (data, config) = (directory.path().join("data"), directory.path().join("config"));
+        let variables = [("XDG_DATA_HOME", data.clone()), ("XDG_CONFIG_HOME", config.clone())];
+        let user = directory.path().to_owned();
+        let lookup = move |name: &str| match name {
+            "HOME" => Some(user.clone().into()),
+            _ => variables.iter().find(|(other, _)| *other == name).map(|(_, path)| path.clone().into()),
+        };
+        Homes { directory, profile, home, user: UserHome(Box::new(lookup)), data, config }
     }
 
     #[test]
     fn the_login_is_copied_but_never_through_a_link() {
-        let (directory, home, user) = homes();
+        let Homes { directory, profile, home, user, data, .. } = homes("opencode");
         let elsewhere = directory.path().join("elsewhere");
-        for directory in [&user.data.join("opencode"), &elsewhere] {
+        for directory in [&data.join("opencode"), &elsewhere] {
             fs::create_dir_all(directory).unwrap();
         }
-        let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
         home.copy_login(&profile, &user).unwrap();
-        fs::write(user.data.join("opencode/auth.json"), "{}").unwrap();
+        fs::write(data.join("opencode/auth.json"), "{}").unwrap();
         home.copy_login(&profile, &user).unwrap();
         let copy = directory.path().join("agent/data/opencode/auth.json");
         assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
@@ -212,14 +270,13 @@ mod tests {
 
     #[tokio::test]
     async fn settings_are_replaced_for_each_run() {
-        let (directory, home, user) = homes();
-        let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
+        let Homes { directory, profile, home, user, config, .. } = homes("opencode");
         home.copy_settings(&profile, &user).await.unwrap();
         for path in ["opencode/agents", "opencode/node_modules/big", "git"] {
-            fs::create_dir_all(user.config.join(path)).unwrap();
+            fs::create_dir_all(config.join(path)).unwrap();
         }
         fs::write(directory.path().join("real.json"), "{}").unwrap();
-        symlink(directory.path().join("real.json"), user.config.join("opencode/opencode.json")).unwrap();
+        symlink(directory.path().join("real.json"), config.join("opencode/opencode.json")).unwrap();
         let own = directory.path().join("agent/config");
         // A link that the agent left there is removed and not followed.
         fs::remove_dir_all(&own).unwrap();
@@ -231,15 +288,35 @@ mod tests {
                 && is_real_directory(&own.join("opencode/agents"))
                 && !own.join("opencode/node_modules").exists()
         );
-        assert_eq!(fs::read_link(own.join("git")).unwrap(), user.config.join("git"));
+        assert_eq!(fs::read_link(own.join("git")).unwrap(), config.join("git"));
         assert!(directory.path().join("real.json").exists());
+    }
+
+    #[tokio::test]
+    async fn an_agent_with_a_directory_of_its_own_gets_another_one() {
+        let Homes { directory, profile, home, user, .. } = homes("claude");
+        let theirs = directory.path().join(".claude");
+        fs::create_dir_all(theirs.join("projects/big")).unwrap();
+        fs::write(theirs.join("settings.json"), "{}").unwrap();
+        fs::write(theirs.join(".credentials.json"), "login").unwrap();
+        home.copy_settings(&profile, &user).await.unwrap();
+        home.copy_login(&profile, &user).unwrap();
+        let own = directory.path().join("agent/CLAUDE_CONFIG_DIR");
+        assert!(home.env().contains(&("CLAUDE_CONFIG_DIR".into(), own.clone().into())));
+        assert_eq!(fs::read_to_string(own.join("settings.json")).unwrap(), "{}");
+        assert_eq!(fs::read_to_string(own.join(".credentials.json")).unwrap(), "login");
+        assert!(!own.join("projects").exists(), "its sessions are not settings");
+        fs::remove_file(theirs.join("settings.json")).unwrap();
+        home.copy_settings(&profile, &user).await.unwrap();
+        assert!(!own.join("settings.json").exists(), "settings that the user removed");
     }
 
     #[test]
     fn a_link_instead_of_a_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         symlink(directory.path(), directory.path().join("data")).unwrap();
-        let error = AgentHome::prepare(directory.path().to_owned()).unwrap_err();
+        let profile = kugetsu_agent::profile("opencode", &[]).unwrap();
+        let error = AgentHome::prepare(directory.path().to_owned(), &profile).unwrap_err();
         assert!(error.to_string().contains("data is not a directory"), "{error}");
     }
 }

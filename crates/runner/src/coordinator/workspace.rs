@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kugetsu_agent::Profile;
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::home::Home;
 use kugetsu_api::regular_file;
@@ -49,10 +50,10 @@ impl Workspace {
     ///
     /// # Errors
     /// A directory cannot be created, or one of them is a link.
-    pub(crate) fn prepare(home: &Home, is_confined: bool) -> io::Result<Self> {
+    pub(crate) fn prepare(home: &Home, profile: &Profile, is_confined: bool) -> io::Result<Self> {
         let directory = home.coordinator();
         create_real_directory(&directory)?;
-        let agent = AgentHome::prepare(home.coordinator_agent())?;
+        let agent = AgentHome::prepare(home.coordinator_agent(), profile)?;
         let workspace = Self { skill_file: home.coordinator_skill(), directory, is_confined, agent };
         for notes in workspace.notes() {
             create_real_directory(&notes)?;
@@ -138,6 +139,10 @@ fn without_front_matter(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    fn opencode() -> Profile {
+        kugetsu_agent::profile("opencode", &[]).unwrap()
+    }
+
     #[test]
     fn the_skill_names_no_server_and_has_the_form_of_a_skill() {
         let description = SKILL.strip_prefix("---\nname: pm\ndescription: ").unwrap();
@@ -153,7 +158,7 @@ mod tests {
     fn a_changed_skill_is_sent_once() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().to_owned());
-        let workspace = Workspace::prepare(&home, true).unwrap();
+        let workspace = Workspace::prepare(&home, &opencode(), true).unwrap();
         let skill = workspace.skill().unwrap();
         assert_eq!(skill.text, without_front_matter(SKILL));
         workspace.keep_sent_skill(&skill).unwrap();
@@ -174,9 +179,11 @@ mod tests {
     fn a_link_instead_of_a_directory_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let home = Home::new(directory.path().join("home"));
-        let workspace = Workspace::prepare(&home, true).unwrap();
+        let workspace = Workspace::prepare(&home, &opencode(), true).unwrap();
         fs::remove_dir(workspace.directory.join("logs")).unwrap();
         std::os::unix::fs::symlink(directory.path(), workspace.directory.join("logs")).unwrap();
-        assert!(Workspace::prepare(&home, true).unwrap_err().to_string().contains("logs is not a directory"));
+        assert!(
+            Workspace::prepare(&home, &opencode(), true).unwrap_err().to_string().contains("logs is not a directory")
+        );
     }
 }

@@ -129,9 +129,10 @@ pub(crate) async fn run_turn(
     };
     interrupts.clocks.heard();
     let mut live_record = None;
-    let mut outcome = match interrupts.unless_interrupted(Connection::open(&agent.profile, stdin, stdout)).await {
-        Ok(Ok((mut connection, events))) => {
-            connection.offer_mcp_servers(launch.tools.clone());
+    let options = agent.session_options(run, launch.tools.clone());
+    let opening = Connection::open(&agent.profile, options, stdin, stdout);
+    let mut outcome = match interrupts.unless_interrupted(opening).await {
+        Ok(Ok((connection, events))) => {
             let outcome = event_loop(run, launch, source, interrupts, first_start, &connection, events).await;
             // While the agent runs: it exits when its connection is closed.
             if let End::Turn { turn, session } = &outcome.end {
@@ -311,6 +312,9 @@ async fn drive_session(
         None => connection.new_session(directory).await?,
     };
     opened.notify_one();
+    if let Some(notice) = session.notice() {
+        spool.notice(notice.to_owned());
+    }
     if let Some(first_start) = first_start
         && let Err(error) = first_start.done()
     {

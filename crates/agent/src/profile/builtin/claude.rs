@@ -1,0 +1,53 @@
+//! Claude Code, through its ACP program (<https://github.com/agentclientprotocol/claude-agent-acp>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "CLAUDE_CONFIG_DIR", below_home: ".claude" };
+
+pub(super) static CLAUDE: Definition = Definition {
+    name: "claude",
+    program: "claude-agent-acp",
+    args: &[],
+    env: &[
+        ("CLAUDE_CODE_MAX_RETRIES", "2"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ],
+    root_env: &[("IS_SANDBOX", "1")],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @agentclientprotocol/claude-agent-acp",
+        page: "https://github.com/agentclientprotocol/claude-agent-acp",
+        runtime: Some(Runtime { program: "node", at_least: "22" }),
+    },
+    tested: Some("0.101.0"),
+    login: Login {
+        command: "claude setup-token",
+        variables: &[
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_USE_VERTEX",
+        ],
+        any_key: false,
+        files: &[Place { base: HOME, path: ".credentials.json" }],
+        configured: &[],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[
+        Place { base: HOME, path: "settings.json" },
+        Place { base: HOME, path: "CLAUDE.md" },
+        Place { base: HOME, path: ".claude.json" },
+    ],
+    permissions: PermissionControl::Mode { allow: "bypassPermissions", ask: "default" },
+    deletion: Deletion::Protocol,
+    attach: Some(Attach { program: Some("claude"), args: &["--resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

@@ -1,0 +1,39 @@
+//! OpenAI Codex, through its ACP program (<https://github.com/agentclientprotocol/codex-acp>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "CODEX_HOME", below_home: ".codex" };
+
+pub(super) static CODEX: Definition = Definition {
+    name: "codex",
+    program: "codex-acp",
+    args: &[],
+    env: &[("NO_BROWSER", "1")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @agentclientprotocol/codex-acp",
+        page: "https://github.com/agentclientprotocol/codex-acp",
+        runtime: Some(Runtime { program: "node", at_least: "20" }),
+    },
+    tested: Some("2.6.0"),
+    login: Login {
+        command: "codex login",
+        variables: &["CODEX_API_KEY", "OPENAI_API_KEY"],
+        any_key: false,
+        files: &[Place { base: HOME, path: "auth.json" }],
+        configured: &[(Place { base: HOME, path: "config.toml" }, "model_provider")],
+        configured_by: &[],
+        methods: &[("CODEX_API_KEY", "api-key"), ("OPENAI_API_KEY", "api-key")],
+    },
+    settings: &[Place { base: HOME, path: "config.toml" }, Place { base: HOME, path: "AGENTS.md" }],
+    permissions: PermissionControl::Mode { allow: "agent-full-access", ask: "read-only" },
+    deletion: Deletion::Protocol,
+    attach: Some(Attach { program: Some("codex"), args: &["resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

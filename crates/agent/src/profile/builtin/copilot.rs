@@ -1,0 +1,39 @@
+//! GitHub Copilot CLI (<https://github.com/github/copilot-cli>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "COPILOT_HOME", below_home: ".copilot" };
+
+pub(super) static COPILOT: Definition = Definition {
+    name: "copilot",
+    program: "copilot",
+    args: &["--acp"],
+    env: &[("COPILOT_AUTO_UPDATE", "false")],
+    root_env: &[],
+    withheld: &["GITHUB_TOKEN", "GH_TOKEN"],
+    installation: Installation {
+        command: "npm install -g @github/copilot",
+        page: "https://github.com/github/copilot-cli",
+        runtime: Some(Runtime { program: "node", at_least: "22" }),
+    },
+    tested: Some("1.0.102"),
+    login: Login {
+        command: "copilot login",
+        variables: &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL"],
+        any_key: false,
+        files: &[],
+        configured: &[(Place { base: HOME, path: "config.json" }, "logged_in_users")],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[Place { base: HOME, path: "config.json" }, Place { base: HOME, path: "settings.json" }],
+    permissions: PermissionControl::Option { id: "allow_all", allow: "on", ask: "off" },
+    deletion: Deletion::Impossible,
+    attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

@@ -1,0 +1,196 @@
+//! What is known about an agent, as data: its program, and where it differs from the protocol and from other agents.
+//!
+//! A difference between agents is a field here, never a comparison with an agent's name.
+
+/// The description of a built-in agent, measured with the version [`tested`](Self::tested).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    /// Its name in commands and settings.
+    pub name: &'static str,
+    /// The name of its program on `PATH`.
+    pub program: &'static str,
+    /// Arguments that make it speak ACP.
+    pub args: &'static [&'static str],
+    /// Variables for unattended work: no telemetry, no updates during a run, a bounded number of retries.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Variables without which it refuses to work as root.
+    pub root_env: &'static [(&'static str, &'static str)],
+    /// Variables with tokens for git servers that it would take for its own login.
+    pub withheld: &'static [&'static str],
+    pub installation: Installation,
+    /// The version that this description was measured with; `None` for agents that are not built in.
+    pub tested: Option<&'static str>,
+    pub login: Login,
+    /// Files and directories with its settings.
+    pub settings: &'static [Place],
+    pub permissions: PermissionControl,
+    pub deletion: Deletion,
+    /// How to open a session in its own user interface; `None` if it has none.
+    pub attach: Option<Attach>,
+    /// Arguments that print its models, one per line; `None` if it cannot do that.
+    pub models: Option<&'static [&'static str]>,
+    /// Files and directories at the root of a repository in which its models may be defined, too.
+    pub project_settings: &'static [&'static str],
+    /// Arguments that print a session in opencode's format.
+    pub export: Option<&'static [&'static str]>,
+    pub quirks: Quirks,
+}
+
+/// Any other program that speaks ACP.
+pub(in crate::profile) static UNKNOWN: Definition = Definition {
+    name: "",
+    program: "",
+    args: &[],
+    env: &[],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation { command: "", page: "", runtime: None },
+    tested: None,
+    login: Login {
+        command: "",
+        variables: &[],
+        any_key: false,
+        files: &[],
+        configured: &[],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[],
+    permissions: PermissionControl::Unknown,
+    deletion: Deletion::Impossible,
+    attach: None,
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};
+
+/// How users get the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installation {
+    /// The command that installs it; empty for agents that are not built in.
+    pub command: &'static str,
+    pub page: &'static str,
+    pub runtime: Option<Runtime>,
+}
+
+/// A program that runs the agent. An older version installs an older agent, without a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    pub program: &'static str,
+    /// For example `22` or `3.12`.
+    pub at_least: &'static str,
+}
+
+/// How the agent is logged in to its model provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// What users type to log in.
+    pub command: &'static str,
+    /// Variables of which one is enough.
+    pub variables: &'static [&'static str],
+    /// Whether the key of any provider is enough: a variable whose name ends in `_API_KEY`.
+    pub any_key: bool,
+    /// Files of which one is enough.
+    pub files: &'static [Place],
+    /// Settings files, each with a text that it contains if a provider is configured there.
+    pub configured: &'static [(Place, &'static str)],
+    /// Variables with the text or the path of such a file.
+    pub configured_by: &'static [(&'static str, &'static str)],
+    /// Variables, each with the id of the protocol's method that logs in with it.
+    pub methods: &'static [(&'static str, &'static str)],
+}
+
+/// A file or directory of the agent in a user's home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub base: Base,
+    /// Relative to the base.
+    pub path: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// `$XDG_DATA_HOME`, `~/.local/share`.
+    Data,
+    /// `$XDG_CONFIG_HOME`, `~/.config`.
+    Config,
+    /// The directory that a variable names, or else one below the home.
+    Own { variable: &'static str, below_home: &'static str },
+}
+
+/// How `agent.permissions` reaches the agent. All of them ask over the protocol for what they do not decide themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PermissionControl {
+    /// Rules in the variable `OPENCODE_PERMISSION`.
+    OpencodeRules,
+    /// The session's mode.
+    Mode { allow: &'static str, ask: &'static str },
+    /// A variable of its environment.
+    Variable { name: &'static str, allow: &'static str, ask: &'static str },
+    /// A session option.
+    Option { id: &'static str, allow: &'static str, ask: &'static str },
+    /// Not known: it asks or it does not.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    /// The protocol's `session/delete`.
+    Protocol,
+    /// A command with `{session}` in its arguments.
+    Command(&'static [&'static str]),
+    /// It has no way.
+    Impossible,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attach {
+    /// Another program than the one that speaks the protocol, if it is another.
+    pub program: Option<&'static str>,
+    /// With `{session}` for the session's id.
+    pub args: &'static [&'static str],
+}
+
+/// Deviations from the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quirks {
+    /// When the model's answer breaks off, the agent requests another one at once, endlessly, as a new message.
+    pub(crate) retries_broken_answers: bool,
+    /// The usage in a response is that of the last model step, with 0 tokens if that step broke off.
+    pub(crate) reports_last_step: bool,
+    /// It serves the records of its sessions on a loopback port.
+    pub(crate) serves_records: bool,
+    /// Its error responses for a session that does not exist, besides that with the protocol's code.
+    pub(crate) lost_session: &'static [LostSession],
+}
+
+impl Quirks {
+    /// For agents of which no deviation is known.
+    pub(crate) const NONE: Self = Self {
+        retries_broken_answers: false,
+        reports_last_step: false,
+        serves_records: false,
+        lost_session: &[
+            LostSession { message: "session not found", detail: "" },
+            // gemini 0.61.0.
+            LostSession { message: "internal error", detail: "no previous sessions found" },
+        ],
+    };
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// An error response for a session that does not exist. Anything vaguer would also match other failures, such as a model or a
+/// command that is not found, and a new session would silently take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostSession {
+    /// The beginning of the message, in lower case.
+    pub(crate) message: &'static str,
+    /// A part of the further information, in lower case.
+    pub(crate) detail: &'static str,
+}

@@ -1,0 +1,46 @@
+//! Gemini CLI (<https://github.com/google-gemini/gemini-cli>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "GEMINI_CLI_HOME", below_home: "" };
+
+pub(super) static GEMINI: Definition = Definition {
+    name: "gemini",
+    program: "gemini",
+    args: &["--acp"],
+    env: &[("GEMINI_CLI_TRUST_WORKSPACE", "true"), ("GEMINI_TELEMETRY_ENABLED", "false")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @google/gemini-cli",
+        page: "https://github.com/google-gemini/gemini-cli",
+        runtime: Some(Runtime { program: "node", at_least: "20" }),
+    },
+    tested: Some("0.61.0"),
+    login: Login {
+        command: "gemini",
+        variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA"],
+        any_key: false,
+        files: &[Place { base: HOME, path: ".gemini/oauth_creds.json" }],
+        configured: &[],
+        configured_by: &[],
+        methods: &[("GEMINI_API_KEY", "gemini-api-key")],
+    },
+    settings: &[
+        Place { base: HOME, path: ".gemini/settings.json" },
+        Place { base: HOME, path: ".gemini/.env" },
+        Place { base: HOME, path: ".gemini/GEMINI.md" },
+        Place { base: HOME, path: ".gemini/google_accounts.json" },
+    ],
+    permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    // Its --delete-session works only in the directory of the session, whose settings it would load, and succeeds elsewhere
+    // without deleting anything.
+    deletion: Deletion::Impossible,
+    attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

@@ -1,0 +1,35 @@
+//! goose (<https://github.com/aaif-goose/goose>).
+
+use super::definition::{Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks};
+
+pub(super) static GOOSE: Definition = Definition {
+    name: "goose",
+    program: "goose",
+    args: &["acp"],
+    env: &[("GOOSE_DISABLE_SESSION_NAMING", "true"), ("GOOSE_TELEMETRY_ENABLED", "false")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @aaif/goose-binary-linux-x64",
+        page: "https://goose-docs.ai",
+        runtime: None,
+    },
+    tested: Some("1.52.0"),
+    login: Login {
+        command: "goose configure",
+        variables: &["GOOSE_PROVIDER"],
+        any_key: false,
+        files: &[],
+        configured: &[(Place { base: Base::Config, path: "goose/config.yaml" }, "GOOSE_PROVIDER")],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[Place { base: Base::Config, path: "goose" }],
+    permissions: PermissionControl::Variable { name: "GOOSE_MODE", allow: "auto", ask: "approve" },
+    deletion: Deletion::Protocol,
+    attach: Some(Attach { program: None, args: &["session", "--resume", "--session-id", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

@@ -1,0 +1,39 @@
+//! Kimi Code (<https://github.com/MoonshotAI/kimi-code>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "KIMI_CODE_HOME", below_home: ".kimi-code" };
+
+pub(super) static KIMI: Definition = Definition {
+    name: "kimi",
+    program: "kimi",
+    args: &["acp"],
+    env: &[("KIMI_CODE_NO_AUTO_UPDATE", "1")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @moonshot-ai/kimi-code",
+        page: "https://github.com/MoonshotAI/kimi-code",
+        runtime: Some(Runtime { program: "node", at_least: "22.19" }),
+    },
+    tested: Some("2.1.0"),
+    login: Login {
+        command: "kimi login",
+        variables: &["KIMI_MODEL_API_KEY", "KIMI_API_KEY"],
+        any_key: false,
+        files: &[],
+        configured: &[(Place { base: HOME, path: "config.toml" }, "[providers")],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[Place { base: HOME, path: "config.toml" }],
+    permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    deletion: Deletion::Protocol,
+    attach: Some(Attach { program: None, args: &["--session", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

@@ -1,0 +1,44 @@
+//! opencode (<https://opencode.ai>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, LostSession, PermissionControl, Place, Quirks,
+};
+
+pub(super) static OPENCODE: Definition = Definition {
+    name: "opencode",
+    program: "opencode",
+    args: &["acp"],
+    // An update during a run would replace the program that other runs are about to start.
+    env: &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation { command: "npm install -g opencode-ai", page: "https://opencode.ai", runtime: None },
+    tested: Some("1.18.33"),
+    login: Login {
+        command: "opencode auth login",
+        variables: &[],
+        any_key: true,
+        files: &[Place { base: Base::Data, path: "opencode/auth.json" }],
+        configured: &[
+            (Place { base: Base::Config, path: "opencode/opencode.json" }, "\"provider\""),
+            (Place { base: Base::Config, path: "opencode/opencode.jsonc" }, "\"provider\""),
+            (Place { base: Base::Config, path: "opencode/config.json" }, "\"provider\""),
+        ],
+        configured_by: &[("OPENCODE_CONFIG_CONTENT", "\"provider\""), ("OPENCODE_CONFIG", "\"provider\"")],
+        methods: &[],
+    },
+    settings: &[Place { base: Base::Config, path: "opencode" }],
+    permissions: PermissionControl::OpencodeRules,
+    deletion: Deletion::Command(&["session", "delete", "{session}"]),
+    attach: Some(Attach { program: None, args: &["--session", "{session}"] }),
+    models: Some(&["models"]),
+    project_settings: &["opencode.json", "opencode.jsonc", ".opencode"],
+    export: Some(&["export", "{session}"]),
+    quirks: Quirks {
+        retries_broken_answers: true,
+        reports_last_step: true,
+        serves_records: true,
+        // It reports every unknown session like this, and no other failure to continue one that was seen.
+        lost_session: &[LostSession { message: "opencode service failure", detail: r#""service":"session""# }],
+    },
+};

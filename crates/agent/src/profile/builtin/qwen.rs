@@ -1,0 +1,43 @@
+//! Qwen Code (<https://github.com/QwenLM/qwen-code>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "QWEN_HOME", below_home: ".qwen" };
+
+pub(super) static QWEN: Definition = Definition {
+    name: "qwen",
+    program: "qwen",
+    args: &["--acp"],
+    env: &[],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "npm install -g @qwen-code/qwen-code",
+        page: "https://github.com/QwenLM/qwen-code",
+        runtime: Some(Runtime { program: "node", at_least: "22" }),
+    },
+    tested: Some("0.24.4"),
+    login: Login {
+        command: "qwen",
+        variables: &["OPENAI_API_KEY", "DASHSCOPE_API_KEY"],
+        any_key: false,
+        files: &[Place { base: HOME, path: "oauth_creds.json" }],
+        configured: &[],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[
+        Place { base: HOME, path: "settings.json" },
+        Place { base: HOME, path: ".env" },
+        Place { base: HOME, path: "QWEN.md" },
+    ],
+    permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
+    deletion: Deletion::Impossible,
+    attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};

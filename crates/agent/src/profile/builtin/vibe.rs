@@ -1,0 +1,39 @@
+//! Mistral Vibe (<https://github.com/mistralai/mistral-vibe>).
+
+use super::definition::{
+    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+};
+
+const HOME: Base = Base::Own { variable: "VIBE_HOME", below_home: ".vibe" };
+
+pub(super) static VIBE: Definition = Definition {
+    name: "vibe",
+    program: "vibe-acp",
+    args: &[],
+    env: &[("VIBE_ENABLE_TELEMETRY", "false"), ("VIBE_ENABLE_UPDATE_CHECKS", "false")],
+    root_env: &[],
+    withheld: &[],
+    installation: Installation {
+        command: "pip install mistral-vibe",
+        page: "https://github.com/mistralai/mistral-vibe",
+        runtime: Some(Runtime { program: "python3", at_least: "3.12" }),
+    },
+    tested: Some("3.0.2"),
+    login: Login {
+        command: "vibe --setup",
+        variables: &["MISTRAL_API_KEY"],
+        any_key: false,
+        files: &[],
+        configured: &[(Place { base: HOME, path: ".env" }, "MISTRAL_API_KEY")],
+        configured_by: &[],
+        methods: &[],
+    },
+    settings: &[Place { base: HOME, path: "config.toml" }, Place { base: HOME, path: ".env" }],
+    permissions: PermissionControl::Mode { allow: "auto-approve", ask: "ask" },
+    deletion: Deletion::Impossible,
+    attach: Some(Attach { program: Some("vibe"), args: &["--resume", "{session}"] }),
+    models: None,
+    project_settings: &[],
+    export: None,
+    quirks: Quirks::NONE,
+};
