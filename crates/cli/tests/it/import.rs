@@ -441,7 +441,7 @@ fn hooks_filters_and_settings_of_a_worktree_have_no_effect() {
     assert!(directory.join(".git/MERGE_MSG").symlink_metadata().is_err());
     assert_eq!(fs::read("/etc/passwd").unwrap(), passwd);
     assert_eq!(fs::read_to_string(directory.join("new dir/new.txt")).unwrap(), "new\n");
-    machine.continue_issue("github.com/acme/api#7", &["commit it"]);
+    machine.continue_issue("github.com/acme/api#7", &["commit it", "say done"]);
     assert!(!marker.exists());
 }
 
@@ -531,7 +531,7 @@ fn import_works_without_the_server() {
     assert_eq!((status(&imported), imported.head()), before);
     assert!(imported.resolve("origin/main").is_some());
     fs::rename(&away, machine.server.path()).unwrap();
-    let run = machine.continue_issue("github.com/acme/api#7", &["commit it"]);
+    let run = machine.continue_issue("github.com/acme/api#7", &["commit it", "say done"]);
     assert_eq!(run["pushed"], true, "{run}");
     assert_eq!(run["commits"], 2, "{run}");
 }
