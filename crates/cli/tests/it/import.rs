@@ -117,9 +117,11 @@ impl Machine {
         self.world.json(["init", "--json"])
     }
 
+    /// Continues an issue. A turn of opencode ends with text.
     #[track_caller]
     fn continue_issue(&self, reference: &str, steps: &[&str]) -> Value {
-        let (run, code) = ended(&self.world.attempt(["continue", reference, &script(steps), "--wait", "--json"]));
+        let steps = [steps, &["say done"]].concat();
+        let (run, code) = ended(&self.world.attempt(["continue", reference, &script(&steps), "--wait", "--json"]));
         assert_eq!(code, 0, "{run}");
         run
     }
@@ -441,7 +443,7 @@ fn hooks_filters_and_settings_of_a_worktree_have_no_effect() {
     assert!(directory.join(".git/MERGE_MSG").symlink_metadata().is_err());
     assert_eq!(fs::read("/etc/passwd").unwrap(), passwd);
     assert_eq!(fs::read_to_string(directory.join("new dir/new.txt")).unwrap(), "new\n");
-    machine.continue_issue("github.com/acme/api#7", &["commit it", "say done"]);
+    machine.continue_issue("github.com/acme/api#7", &["commit it"]);
     assert!(!marker.exists());
 }
 
@@ -531,7 +533,7 @@ fn import_works_without_the_server() {
     assert_eq!((status(&imported), imported.head()), before);
     assert!(imported.resolve("origin/main").is_some());
     fs::rename(&away, machine.server.path()).unwrap();
-    let run = machine.continue_issue("github.com/acme/api#7", &["commit it", "say done"]);
+    let run = machine.continue_issue("github.com/acme/api#7", &["commit it"]);
     assert_eq!(run["pushed"], true, "{run}");
     assert_eq!(run["commits"], 2, "{run}");
 }

@@ -13,6 +13,7 @@ pub const STATE: &str = "KUGETSU_SCRIPTED_AGENT_HOME";
 pub const HELP: &str = "\
 kugetsu-scripted-agent [acp] [OPTIONS]       speak ACP on stdin and stdout
 kugetsu-scripted-agent session delete ID     delete a session
+kugetsu-scripted-agent export ID             print a session in opencode's format
 kugetsu-scripted-agent session list          print ID, a tab and the directory of each session
 kugetsu-scripted-agent --version
 
@@ -61,6 +62,7 @@ pub enum Invocation {
     /// An agent on stdio.
     Agent(Box<Options>),
     DeleteSession(String),
+    ExportSession(String),
     ListSessions,
     Version(String),
     Help,
@@ -120,6 +122,7 @@ impl Invocation {
                 // opencode's name for the same mode.
                 "acp" => {}
                 "orphan" => return Ok(Self::Orphan(number(&value()?)?)),
+                "export" => return Ok(Self::ExportSession(value()?)),
                 "session" => return session_command(&value()?, args),
                 "--help" => return Ok(Self::Help),
                 "--version" => prints_version = true,
@@ -190,6 +193,7 @@ mod tests {
     #[test]
     fn other_modes_are_parsed() {
         assert_eq!(parse("session delete ses_1"), Ok(Invocation::DeleteSession("ses_1".into())));
+        assert_eq!(parse("export ses_1"), Ok(Invocation::ExportSession("ses_1".into())));
         assert_eq!(parse("session list"), Ok(Invocation::ListSessions));
         assert_eq!(parse("--version --pretend-version 9.9"), Ok(Invocation::Version("9.9".into())));
         assert_eq!(parse("--hang-at lunch"), Err("unknown point lunch; see --help".into()));

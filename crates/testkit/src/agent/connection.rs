@@ -124,7 +124,7 @@ impl Connection {
         let cwd = cwd.ok_or_else(|| invalid("cwd must be an absolute path", &json!({})))?;
         let id = unique("ses");
         self.store.create(&id, cwd).map_err(|error| internal(&format!("could not store the session: {error}")))?;
-        let stored = StoredSession { cwd: cwd.to_owned(), updates: Vec::new() };
+        let stored = StoredSession { cwd: cwd.to_owned(), updates: Vec::new(), answers: Vec::new() };
         let session = self.open(&id, &stored, params);
         Ok(json!({"sessionId": id, "configOptions": update::config_options(&session.model())}))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
+use serde_json::json;
 
 use super::arguments::{EXTRA_ARGUMENTS, HELP, Invocation, Options, Point};
 use super::connection::Connection;
@@ -20,6 +21,7 @@ pub fn run() -> ExitCode {
     match Invocation::parse(args) {
         Ok(Invocation::Agent(options)) => serve(*options),
         Ok(Invocation::DeleteSession(id)) => delete(&id),
+        Ok(Invocation::ExportSession(id)) => export(&id),
         Ok(Invocation::ListSessions) => list(),
         Ok(Invocation::Version(version)) => print(&format!("{version}\n")),
         Ok(Invocation::Help) => print(HELP),
@@ -74,6 +76,15 @@ fn delete(id: &str) -> ExitCode {
     }
     eprintln!("Session not found: {id}");
     ExitCode::FAILURE
+}
+
+fn export(id: &str) -> ExitCode {
+    let Some(session) = Store::from_environment().read(id) else {
+        eprintln!("Session not found: {id}");
+        return ExitCode::FAILURE;
+    };
+    let messages: Vec<_> = session.answers.into_iter().map(|answer| json!({"info": answer, "parts": []})).collect();
+    print(&json!({"info": {"id": id, "directory": session.cwd}, "messages": messages}).to_string())
 }
 
 fn list() -> ExitCode {

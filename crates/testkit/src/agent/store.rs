@@ -1,7 +1,8 @@
 //! Stores sessions and their history in files, so that a later process can load them.
 //!
-//! Each session is a file: a line with its id and directory, then every update as it was sent. Lines are only appended,
-//! so a crash loses at most the line that is being written.
+//! Each session is a file: a line with its id and directory, then every update as it was sent, and a line at the end of each
+//! turn with the model's answer for an export. Lines are only appended, so a crash loses at most the line that is being
+//! written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -22,6 +23,8 @@ pub(super) struct StoredSession {
     pub(super) cwd: String,
     /// All updates, the oldest first.
     pub(super) updates: Vec<Value>,
+    /// The answers of the model, as in opencode's exports.
+    pub(super) answers: Vec<Value>,
 }
 
 impl StoredSession {
@@ -93,7 +96,8 @@ impl Store {
         // A line that was cut off by a crash is not JSON and is ignored.
         let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let cwd = lines.next()?["cwd"].as_str()?.to_owned();
-        Some(StoredSession { cwd, updates: lines.collect() })
+        let (answers, updates) = lines.partition(|line| line["role"] == "assistant");
+        Some(StoredSession { cwd, updates, answers })
     }
 
     /// Returns the ids of all sessions, the oldest first.

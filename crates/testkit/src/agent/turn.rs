@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal as Kill, kill};
 use nix::unistd::Pid;
@@ -28,6 +28,19 @@ const PIECE: usize = 8 * 1024;
 
 /// Poll interval for the file of a `wait` command.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The answer that a turn has in an export, with the fields that opencode exports.
+fn answer(stop: &str, used: Usage) -> Value {
+    let finish = match stop {
+        "end_turn" => json!("stop"),
+        "max_tokens" => json!("length"),
+        "refusal" => json!("content-filter"),
+        _ => Value::Null,
+    };
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let tokens = json!({"input": used.input, "output": used.output, "reasoning": 0, "cache": {"read": 0, "write": 0}});
+    json!({"role": "assistant", "finish": finish, "time": {"created": created}, "cost": used.cost, "tokens": tokens})
+}
 
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
@@ -87,6 +100,7 @@ impl<'a> Turn<'a> {
         };
         let used = self.usage.unwrap_or(Usage { cost: COST, input: PROMPT_TOKENS, output: COMPLETION_TOKENS });
         self.report(&update::usage(used.input, self.session.add_cost(used.cost)));
+        self.store(&answer(stop, used));
         let usage = json!({
             "inputTokens": used.input, "outputTokens": used.output, "totalTokens": used.input.saturating_add(used.output),
         });
