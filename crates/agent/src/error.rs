@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::model_failure::Recovery;
 use crate::profile::near_models;
 
 /// The purpose of a request to resume a session. The session still exists when that fails.
 pub(crate) const CONTINUE_SESSION: &str = "continue a session";
+/// The purpose of a prompt.
+pub(crate) const DO_THE_TASK: &str = "do the task";
 
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -49,7 +52,12 @@ pub enum AgentError {
     ProtocolVersion { theirs: String },
     /// The model or its provider failed.
     #[error("the model request failed: {message}")]
-    Model { message: String, login_command: String },
+    Model {
+        message: String,
+        login_command: String,
+        /// Whether it passes by itself.
+        recovery: Recovery,
+    },
     /// The turn was cancelled because the agent repeats such requests endlessly.
     #[error("the model's responses broke off too often in a row, so the turn was canceled")]
     KeepsBreakingOff,
@@ -80,6 +88,9 @@ impl AgentError {
         match self {
             Self::InvalidResponse { .. } | Self::NoMode { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
             Self::ProtocolVersion { .. } => Some("install a version of the agent that speaks version 1".to_owned()),
+            Self::Model { recovery: Recovery::Soon | Recovery::After(_), .. } => {
+                Some("check the status of the model's provider, and your limits there".to_owned())
+            }
             Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run `{login_command}`")),
             Self::Failed { doing: CONTINUE_SESSION, .. } => Some(
                 "correct what the agent reports, then retry the task; `kugetsu continue --agent` lets another agent take over"

@@ -12,6 +12,7 @@ pub mod environment;
 mod error;
 mod event;
 mod live_record;
+mod model_failure;
 mod profile;
 mod question;
 mod session_export;
@@ -29,6 +30,7 @@ pub use acp::{AgentInfo, Connection, EventStream, McpServer, Session, SessionOpt
 pub use error::AgentError;
 pub use event::{AgentEvent, PlanState, PlanStep};
 pub use live_record::{LiveRecordError, read_live_record};
+pub use model_failure::Recovery;
 pub use profile::{
     AgentSettings, Base, FirstStart, Installation, InvalidPermissionRules, Launch, Login, NotInstalled, Offer, Place,
     Profile, Runtime, SessionDeletion, UnknownAgent, VersionError, agent_names, find_attach_program, find_program,
@@ -40,5 +42,5 @@ pub use session_id::{InvalidSessionId, SessionId};
 pub use tool::ToolKind;
 pub use truncate::{truncate, truncated_at};
 pub use turn::{Refusal, StopReason, Turn};
-pub use usage::Usage;
+pub use usage::{Tokens, Usage};
 pub use user_directories::{config_directory, data_directory};

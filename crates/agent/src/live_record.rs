@@ -170,7 +170,10 @@ mod tests {
             started_at: since(),
         };
         turn.check(&record);
-        assert_eq!((turn.stop, turn.usage.steps, turn.usage.input_tokens), (StopReason::MaxTokens, 251, 25_100));
+        assert_eq!(
+            (turn.stop, turn.usage.steps, turn.usage.tokens.unwrap().input),
+            (StopReason::MaxTokens, 251, 25_100)
+        );
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::truncate::{LINE_MAX, truncate};
-use crate::usage::{Usage, bounded_tokens, dollars};
+use crate::usage::{self, Usage, bounded_tokens, dollars};
 
 /// The model steps of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,11 +146,13 @@ impl From<Info> for Step {
             error,
             usage: Usage {
                 steps: 1,
-                input_tokens: bounded_tokens(tokens.input),
-                output_tokens: bounded_tokens(tokens.output),
-                reasoning_tokens: bounded_tokens(tokens.reasoning),
-                cache_read_tokens: bounded_tokens(tokens.cache.read),
-                cache_write_tokens: bounded_tokens(tokens.cache.write),
+                tokens: Some(usage::Tokens {
+                    input: bounded_tokens(tokens.input),
+                    output: bounded_tokens(tokens.output),
+                    reasoning: bounded_tokens(tokens.reasoning),
+                    cache_read: bounded_tokens(tokens.cache.read),
+                    cache_write: bounded_tokens(tokens.cache.write),
+                }),
                 cost_usd: info.cost.and_then(dollars),
             },
         }
@@ -190,7 +192,7 @@ pub(crate) mod tests {
         let steps: Vec<_> = export.since(started_at).collect();
         assert_eq!(steps.len(), 2);
         assert_eq!(steps[1].finish.as_deref(), Some("stop"));
-        assert_eq!((steps[1].usage.total_tokens(), steps[1].usage.cost_usd), (123, Some(0.5)));
+        assert_eq!((steps[1].usage.tokens.unwrap().total(), steps[1].usage.cost_usd), (123, Some(0.5)));
         assert_eq!(export.since(started_at + Duration::from_millis(500)).count(), 1);
         assert_eq!(export.since(started_at + Duration::from_secs(5)).count(), 0);
     }
@@ -213,8 +215,8 @@ pub(crate) mod tests {
         }}]});
         let export = SessionExport::read(text.to_string().as_bytes()).unwrap();
         let usage = export.steps[0].usage;
-        assert_eq!((usage.input_tokens, usage.cost_usd), (0, None));
-        assert!(i64::try_from(usage.total_tokens()).is_ok());
+        assert_eq!((usage.tokens.unwrap().input, usage.cost_usd), (0, None));
+        assert!(i64::try_from(usage.tokens.unwrap().total()).is_ok());
     }
 
     #[test]

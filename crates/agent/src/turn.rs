@@ -173,7 +173,10 @@ mod tests {
     #[test]
     fn usage_covers_every_step() {
         let turn = checked(&["tool-calls", "stop"], None, false);
-        assert_eq!((turn.usage.steps, turn.usage.input_tokens, turn.usage.output_tokens), (2, 200, 40));
+        assert_eq!(
+            (turn.usage.steps, turn.usage.tokens.map(|tokens| (tokens.input, tokens.output))),
+            (2, Some((200, 40)))
+        );
         assert_eq!(turn.usage.cost_usd, Some(1.0));
     }
 }

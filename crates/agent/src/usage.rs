@@ -10,31 +10,62 @@ pub(crate) const TOKENS_MAX: u64 = 1_000_000_000_000;
 /// Largest cost that is believed, in US dollars.
 pub(crate) const COST_MAX: f64 = 1_000_000.0;
 
-/// For opencode these are sums over all model steps, including those of sub-agents. For other agents they are the figures
-/// that the agent reports.
+/// What was used. For opencode these are sums over all model steps, including those of sub-agents. For other agents they are
+/// the figures that the agent reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Number of model steps; 0 if the agent does not report each of them.
     pub steps: u32,
-    /// Input tokens that were in no cache.
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub reasoning_tokens: u64,
-    /// Tokens read from the provider's cache.
-    pub cache_read_tokens: u64,
-    /// Tokens written to the provider's cache.
-    pub cache_write_tokens: u64,
+    /// `None` if the agent does not report them.
+    pub tokens: Option<Tokens>,
     /// US dollars. `None` if the agent does not report costs, or only a total from which this part cannot be derived.
     pub cost_usd: Option<f64>,
 }
 
-impl Usage {
-    pub const fn total_tokens(&self) -> u64 {
-        self.input_tokens
-            .saturating_add(self.output_tokens)
-            .saturating_add(self.reasoning_tokens)
-            .saturating_add(self.cache_read_tokens)
-            .saturating_add(self.cache_write_tokens)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Input tokens that were in no cache.
+    pub input: u64,
+    pub output: u64,
+    pub reasoning: u64,
+    /// Tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    pub cache_write: u64,
+}
+
+impl Tokens {
+    fn all(self) -> [u64; 5] {
+        [self.input, self.output, self.reasoning, self.cache_read, self.cache_write]
+    }
+
+    pub fn total(self) -> u64 {
+        self.all().into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Returns all input tokens, whether they were in a cache or not.
+    pub fn all_input(self) -> u64 {
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
+    }
+
+    /// Returns all output tokens, with those of reasoning.
+    pub fn all_output(self) -> u64 {
+        self.output.saturating_add(self.reasoning)
+    }
+
+    fn combined(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            input: combine(self.input, other.input),
+            output: combine(self.output, other.output),
+            reasoning: combine(self.reasoning, other.reasoning),
+            cache_read: combine(self.cache_read, other.cache_read),
+            cache_write: combine(self.cache_write, other.cache_write),
+        }
+    }
+
+    /// Returns what was used after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        self.combined(before, u64::saturating_sub)
     }
 }
 
@@ -60,15 +91,20 @@ fn sum(one: u64, two: u64) -> u64 {
     one.saturating_add(two).min(TOKENS_MAX)
 }
 
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, other: Self) {
+        *self = self.combined(other, sum);
+    }
+}
+
 impl AddAssign for Usage {
-    /// An unknown cost added to a known one counts as 0.
+    /// Something unknown added to something known counts as 0.
     fn add_assign(&mut self, other: Self) {
         self.steps = self.steps.saturating_add(other.steps);
-        self.input_tokens = sum(self.input_tokens, other.input_tokens);
-        self.output_tokens = sum(self.output_tokens, other.output_tokens);
-        self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
-        self.cache_read_tokens = sum(self.cache_read_tokens, other.cache_read_tokens);
-        self.cache_write_tokens = sum(self.cache_write_tokens, other.cache_write_tokens);
+        self.tokens = match (self.tokens, other.tokens) {
+            (Some(one), Some(two)) => Some(one.combined(two, sum)),
+            (one, two) => one.or(two),
+        };
         self.cost_usd = match (self.cost_usd, other.cost_usd) {
             (Some(one), Some(two)) => Some((one + two).min(COST_MAX)),
             (one, two) => one.or(two),
@@ -104,11 +140,13 @@ mod tests {
     fn sums_are_bounded() {
         let most = Usage {
             steps: u32::MAX,
-            input_tokens: TOKENS_MAX,
-            output_tokens: TOKENS_MAX,
-            reasoning_tokens: TOKENS_MAX,
-            cache_read_tokens: TOKENS_MAX,
-            cache_write_tokens: TOKENS_MAX,
+            tokens: Some(Tokens {
+                input: TOKENS_MAX,
+                output: TOKENS_MAX,
+                reasoning: TOKENS_MAX,
+                cache_read: TOKENS_MAX,
+                cache_write: TOKENS_MAX,
+            }),
             cost_usd: Some(COST_MAX),
         };
         let mut sum = most;

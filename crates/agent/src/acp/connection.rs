@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::inbox::{self, EVENTS_MAX, Inbox, MESSAGE_MAX, UNREAD_LIMIT};
 use super::state::SharedState;
-use crate::error::AgentError;
+use crate::error::{AgentError, DO_THE_TASK};
 use crate::event::AgentEvent;
+use crate::model_failure::{is_login_refused, is_of_provider, readable_error, recovery};
 use crate::profile::Profile;
 use crate::question::{Policy, Questions};
 use crate::session_id::SessionId;
@@ -44,13 +45,15 @@ pub struct McpServer {
 }
 
 /// What a connection's sessions get.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionOptions {
     pub policy: Policy,
     /// The method that logs the agent in if it requires a login; see [`Profile::login_method`].
     pub login_method: Option<&'static str>,
     /// Tools that every session is offered.
     pub tools: Vec<McpServer>,
+    /// What the session to be resumed has used before, as far as it is known. Some agents report only totals of a session.
+    pub used_before: Usage,
 }
 
 /// A running agent. Dropping the connection closes the agent's stdin and stdout.
@@ -99,7 +102,7 @@ impl Connection {
     {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (state, questions) = (SharedState::default(), Questions::default());
-        state.lock().quirks = profile.quirks();
+        state.lock().set_profile(profile);
         let (rpc, outbox) = RpcClient::new();
         let (close, closing) = watch::channel(());
         let inbox = Inbox { rpc: rpc.clone(), state: state.clone(), questions: questions.clone(), events: sender };
@@ -245,9 +248,9 @@ impl Connection {
     fn classify(&self, error: ErrorResponse, doing: &'static str) -> AgentError {
         let ErrorResponse { code, message, data } = error;
         let login_command = self.profile.login_command();
-        // Set by opencode.
-        let name = data["errorName"].as_str().unwrap_or_default();
-        if code == AUTH_REQUIRED || name == "ProviderAuthError" {
+        // Set by opencode and by claude, with names of their own.
+        let kind = [&data["errorName"], &data["errorKind"]].into_iter().find_map(Value::as_str);
+        if code == AUTH_REQUIRED || matches!(kind, Some("ProviderAuthError" | "authentication_failed")) {
             return AgentError::NotLoggedIn { login_command };
         }
         // Agents put the standard text of the code before the one that says something.
@@ -258,10 +261,20 @@ impl Connection {
             message = format!("{message}: {details}");
         }
         let message = truncate(message, LINE_MAX);
-        if name.is_empty() {
+        let is_models = kind.is_some() || doing == DO_THE_TASK && is_of_provider(&message);
+        if !is_models {
             return AgentError::Failed { doing, message, code, detail: truncate(data.to_string(), LINE_MAX) };
         }
-        AgentError::Model { message, login_command }
+        self.model_failed(readable_error(&message), kind)
+    }
+
+    /// `kind` is the agent's name for the failure, if it has one.
+    pub(super) fn model_failed(&self, message: String, kind: Option<&str>) -> AgentError {
+        let login_command = self.profile.login_command();
+        if is_login_refused(&message) {
+            return AgentError::NotLoggedIn { login_command };
+        }
+        AgentError::Model { recovery: recovery(&message, kind), message, login_command }
     }
 }
 

@@ -10,6 +10,7 @@ use super::state::SharedState;
 use crate::event::AgentEvent;
 use crate::question::{Policy, Questions};
 use crate::truncate::{LINE_MAX, TEXT_MAX};
+use crate::usage::Usage;
 use crate::wire::{Closed, RpcClient, send_all};
 
 /// Longest note after a truncated text, in bytes.
@@ -22,7 +23,7 @@ pub fn agent_lines(data: &[u8]) {
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let (rpc, outbox) = RpcClient::new();
     let (state, questions) = (SharedState::default(), Questions::default());
-    state.lock().open_session("s", Some(0.0));
+    state.lock().open_session("s", Usage::default());
     state.lock().begin_turn();
     questions.begin_turn();
     let inbox = Inbox { rpc: rpc.clone(), state, questions: questions.clone(), events: sender };

@@ -99,12 +99,18 @@ impl Inbox {
             return Vec::new();
         }
         let update = &params["update"];
+        state.take_update(update);
         let mut events = updates::events(update, &mut state);
         if !state.prompting {
             return events;
         }
-        if events.iter().any(is_answer) {
-            state.answered();
+        for event in &events {
+            if let AgentEvent::Text { text } = event {
+                state.text(text);
+            }
+            if is_answer(event) {
+                state.answered();
+            }
         }
         match answer_of_chunk(update).map_or(Chunk::Normal, |answer| state.chunk(answer)) {
             Chunk::Normal => {}

@@ -5,6 +5,7 @@ mod connection;
 pub mod fuzzing;
 mod inbox;
 mod policy;
+mod reported_usage;
 mod session;
 mod state;
 mod updates;

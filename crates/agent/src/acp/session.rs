@@ -6,12 +6,13 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::connection::{Connection, McpServer};
-use crate::error::{AgentError, CONTINUE_SESSION};
+use crate::error::{AgentError, CONTINUE_SESSION, DO_THE_TASK};
+use crate::model_failure::HiddenEnd;
 use crate::profile::{LostSession, Offer, offer};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
-use crate::turn::Turn;
-use crate::usage::{Usage, tokens};
+use crate::turn::{StopReason, Turn};
+use crate::usage::{Tokens, Usage};
 
 /// Pages of the agent's list of sessions that are read.
 const PAGES_MAX: usize = 100;
@@ -44,7 +45,8 @@ impl Connection {
         let invalid = |detail: String| AgentError::InvalidResponse { doing, detail };
         let id = response["sessionId"].as_str().ok_or_else(|| invalid("it has no session id".to_owned()))?;
         let id = SessionId::new(id).map_err(|error| invalid(error.to_string()))?;
-        self.opened(id, &response, Some(0.0)).await
+        let none = Usage { cost_usd: Some(0.0), tokens: Some(Tokens::default()), ..Usage::default() };
+        self.opened(id, &response, none).await
     }
 
     /// Continues an earlier session, which must belong to `directory`.
@@ -78,24 +80,19 @@ impl Connection {
             }
             other => other,
         })?;
-        self.opened(id.clone(), &response, None).await
+        self.opened(id.clone(), &response, self.options.used_before).await
     }
 
     fn tools(&self) -> Vec<Value> {
         self.options.tools.iter().map(McpServer::to_wire).collect()
     }
 
-    async fn opened(
-        &self,
-        id: SessionId,
-        response: &Value,
-        cost_before: Option<f64>,
-    ) -> Result<Session<'_>, AgentError> {
+    async fn opened(&self, id: SessionId, response: &Value, before: Usage) -> Result<Session<'_>, AgentError> {
         let models = Models::parse(response);
         if models.option.is_some() && models.names.is_empty() {
             return Err(AgentError::NoModel { login_command: self.profile.login_command() });
         }
-        self.state.lock().open_session(id.as_str(), cost_before);
+        self.state.lock().open_session(id.as_str(), before);
         let notice = self.apply_policy(&id, response).await?;
         Ok(Session { connection: self, id, models, notice })
     }
@@ -194,17 +191,22 @@ impl Session<'_> {
         let started_at = SystemTime::now();
         let blocks = blocks(message);
         let params = json!({"sessionId": self.id.as_str(), "prompt": blocks});
-        let response = self.connection.request("session/prompt", params, "do the task").await;
+        let response = self.connection.request("session/prompt", params, DO_THE_TASK).await;
         let refused = questions.end_turn();
         let mut state = state.lock();
-        let reported = response.as_ref().map(reported_usage).unwrap_or_default();
-        let usage = state.end_turn(reported);
+        let (usage, reported) = state.end_turn(response.as_ref().unwrap_or(&Value::Null));
         if state.gave_up() {
             return Err(AgentError::KeepsBreakingOff);
         }
         let response = response?;
         let stop_reason = truncate(response["stopReason"].as_str().unwrap_or_default().to_owned(), LINE_MAX);
-        let (stop, doubt) = state.interpret_stop(&stop_reason, reported, !refused.is_empty());
+        let hidden = state.hidden_end(&stop_reason, reported).filter(|_| refused.is_empty());
+        let (stop, doubt) = match hidden {
+            Some(HiddenEnd::Failed(message)) => return Err(self.connection.model_failed(message, None)),
+            Some(HiddenEnd::MaxTokens) => (StopReason::MaxTokens, None),
+            Some(HiddenEnd::Filtered) => (StopReason::Refused, None),
+            None => state.interpret_stop(&stop_reason, reported, !refused.is_empty()),
+        };
         let answered = state.has_answer();
         Ok(Turn { stop, answered, doubt, refused, usage, started_at })
     }
@@ -267,21 +269,6 @@ fn blocks(message: &str) -> Value {
         return json!([block("The message is:"), block(message)]);
     }
     json!([block(message)])
-}
-
-/// The usage in the response to a prompt.
-fn reported_usage(response: &Value) -> Usage {
-    let reported = &response["usage"];
-    let tokens = |field: &str| tokens(&reported[field]);
-    Usage {
-        steps: 0,
-        input_tokens: tokens("inputTokens"),
-        output_tokens: tokens("outputTokens"),
-        reasoning_tokens: tokens("thoughtTokens"),
-        cache_read_tokens: tokens("cachedReadTokens"),
-        cache_write_tokens: tokens("cachedWriteTokens"),
-        cost_usd: None,
-    }
 }
 
 /// Resolves symbolic links, because agents compare directories as text.

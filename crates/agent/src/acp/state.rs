@@ -5,9 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kugetsu_domain::reason::Reason;
 
-use crate::profile::Quirks;
+use serde_json::Value;
+
+use super::reported_usage::{ReportedUsage, TurnTokens};
+use crate::model_failure::{HiddenEnd, readable_error};
+use crate::profile::{FailureSign, Profile, Quirks};
+use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::{NO_ANSWER_TO_TOOL, StopReason, no_answer};
-use crate::usage::Usage;
+use crate::usage::{Tokens, Usage};
 
 /// Successive broken answers after which the turn is cancelled. opencode 1.18.33 requests another answer at once, endlessly
 /// and at the user's cost: 180 requests in 40 s were measured.
@@ -26,7 +31,10 @@ impl SharedState {
 
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
-    pub(crate) quirks: Quirks,
+    quirks: Quirks,
+    failure_sign: FailureSign,
+    failure_texts: &'static [&'static str],
+    reported: ReportedUsage,
     /// The id of the session of this connection. Updates of sub-agents have other ids.
     pub(crate) session: Option<String>,
     /// Whether the agent repeats the history of a session, which causes no events.
@@ -36,6 +44,8 @@ pub(crate) struct SessionState {
     /// Tool calls that have not ended, by id.
     pub(crate) tools: HashMap<String, ToolCall>,
     turn: TurnProgress,
+    /// The latest status of the session's thread, as codex reports it.
+    thread_status: String,
     /// Cost of the session before this turn, if known.
     cost_before: Option<f64>,
     /// Latest total cost of the session, as the agent reports it.
@@ -62,6 +72,12 @@ struct TurnProgress {
     broken_answers: u32,
     /// Whether there was text, a plan or a tool call. Reasoning alone is no answer.
     answered: bool,
+    /// The end of the text since the last tool call.
+    text: String,
+    /// The beginning of the latest piece of text. A message of the agent itself is one piece.
+    piece: String,
+    /// The latest failure of the model that the agent reported apart from its answer.
+    failure: Option<String>,
 }
 
 /// The meaning of a chunk of an answer for the turn.
@@ -74,19 +90,54 @@ pub(crate) enum Chunk {
     GiveUp,
 }
 
+/// Bytes of the text that may be a message about a failure.
+const FAILURE_TEXT_MAX: usize = 2000;
+
 impl SessionState {
-    /// `cost_before` is the cost of the session until now, if known.
-    pub(crate) fn open_session(&mut self, id: &str, cost_before: Option<f64>) {
+    pub(crate) fn set_profile(&mut self, profile: &Profile) {
+        self.quirks = profile.quirks();
+        self.failure_sign = profile.failure_sign();
+        self.failure_texts = profile.failure_texts();
+        self.reported = ReportedUsage::new(profile.usage_report());
+    }
+
+    /// `before` is what the session has used until now, as far as it is known.
+    pub(crate) fn open_session(&mut self, id: &str, before: Usage) {
         self.session = Some(id.to_owned());
         // A failed attempt to load another session may have left this set.
         self.replaying = false;
-        self.cost_before = cost_before;
-        self.cost_at_start = cost_before;
+        self.cost_before = before.cost_usd;
+        self.cost_at_start = before.cost_usd;
+        self.reported.open_session(before.tokens);
+    }
+
+    /// Takes what an update says besides its content.
+    pub(crate) fn take_update(&mut self, update: &Value) {
+        self.reported.update(update);
+        let codex = &update["_meta"]["codex"];
+        if let Some(status) = codex["threadStatus"]["type"].as_str() {
+            truncate(status.to_owned(), LINE_MAX).clone_into(&mut self.thread_status);
+        }
+        if let Some(message) = codex_failure(codex) {
+            self.turn.failure = Some(message);
+        }
+    }
+
+    /// Notes a piece of the answer's text.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.turn.piece = truncate(text.to_owned(), FAILURE_TEXT_MAX);
+        let kept = &mut self.turn.text;
+        kept.push_str(text);
+        if let Some(excess) = kept.len().checked_sub(FAILURE_TEXT_MAX) {
+            let start = (excess..kept.len()).find(|index| kept.is_char_boundary(*index)).unwrap_or(kept.len());
+            kept.drain(..start);
+        }
     }
 
     pub(crate) fn begin_turn(&mut self) {
         self.prompting = true;
         self.turn = TurnProgress::default();
+        self.reported.begin_turn();
         self.tools.clear();
     }
 
@@ -123,6 +174,9 @@ impl SessionState {
     }
 
     pub(crate) fn tool_ended(&mut self) {
+        self.turn.text.clear();
+        self.turn.piece.clear();
+        self.reported.tool_ended();
         self.turn.answered = true;
         self.turn.tool_since_answer = true;
     }
@@ -140,14 +194,16 @@ impl SessionState {
         difference(self.cost_total, self.cost_at_start)
     }
 
-    /// Returns what the turn used. `reported` is the usage in the agent's response to the prompt.
-    pub(crate) fn end_turn(&mut self, reported: Usage) -> Usage {
+    /// Returns what the turn used, and the tokens that the agent reported. `response` is the one to the prompt, or null if
+    /// there is none.
+    pub(crate) fn end_turn(&mut self, response: &Value) -> (Usage, Option<Tokens>) {
         self.prompting = false;
+        let TurnTokens { reported, used: tokens } = self.reported.of_turn(response);
         let cost_usd = difference(self.cost_total, self.cost_before);
         self.cost_before = self.cost_total.or(self.cost_before);
-        let used = Usage { cost_usd, ..reported };
+        let used = Usage { steps: 0, tokens, cost_usd };
         self.run += used;
-        used
+        (used, reported)
     }
 
     /// Sum over all turns of this connection.
@@ -155,15 +211,45 @@ impl SessionState {
         self.run
     }
 
+    /// Returns how a turn really ended whose model failed, although the agent reports a normal end.
+    pub(crate) fn hidden_end(&self, stop_reason: &str, tokens: Option<Tokens>) -> Option<HiddenEnd> {
+        let failed = match self.failure_sign {
+            FailureSign::None | FailureSign::Record => false,
+            FailureSign::NoTokens => !is_used(tokens),
+            FailureSign::ThreadStatus => self.thread_status == "systemError" || !is_used(tokens),
+        };
+        let piece = self.turn.piece.trim_start();
+        let told = self.failure_texts.iter().any(|start| piece.starts_with(start)).then_some(piece);
+        if stop_reason != "end_turn" || !(failed || told.is_some()) {
+            return None;
+        }
+        let text = self.turn.text.trim();
+        let message = match (told, self.turn.failure.as_deref()) {
+            // codex reports a limit only in its text.
+            (None, Some(failure)) if self.thread_status == "systemError" && !text.contains("max_output_tokens") => {
+                failure
+            }
+            (None, _) if self.thread_status == "systemError" => text,
+            (Some(told), _) => told,
+            (None, Some(failure)) => failure,
+            (None, None) if text.is_empty() => "the agent does not say why",
+            (None, None) => &format!("its answer broke off: {text}"),
+        };
+        let message = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        Some(HiddenEnd::of(truncate(readable_error(&message), LINE_MAX)))
+    }
+
     /// Interprets the stop reason of the protocol, and returns what speaks against a normal end of the turn.
     pub(crate) fn interpret_stop(
         &self,
         stop_reason: &str,
-        reported: Usage,
+        tokens: Option<Tokens>,
         any_refused: bool,
     ) -> (StopReason, Option<Reason>) {
         let doubt = |reason| (StopReason::EndTurn, Some(reason));
         match stop_reason {
+            // codex ends a turn like this when a person says no.
+            "cancelled" if any_refused => return (StopReason::EndTurn, None),
             "cancelled" => return (StopReason::Cancelled, None),
             "max_tokens" => return (StopReason::MaxTokens, None),
             "max_turn_requests" => return (StopReason::MaxRequests, None),
@@ -175,7 +261,7 @@ impl SessionState {
         if any_refused {
             return (StopReason::EndTurn, None);
         }
-        if self.quirks.reports_last_step && reported.total_tokens() == 0 {
+        if self.failure_sign == FailureSign::Record && !is_used(tokens) {
             return doubt("the model's last answer broke off, or its provider does not count tokens".into());
         }
         if !self.turn.answered {
@@ -188,6 +274,17 @@ impl SessionState {
     }
 }
 
+/// Reads codex's report of a failure.
+pub(super) fn codex_failure(codex: &Value) -> Option<String> {
+    let error = &codex["error"];
+    let details = [&error["additionalDetails"], &error["message"]].into_iter().find_map(Value::as_str)?;
+    Some(truncate(details.to_owned(), LINE_MAX))
+}
+
+fn is_used(tokens: Option<Tokens>) -> bool {
+    tokens.is_some_and(|tokens| tokens.total() > 0)
+}
+
 fn difference(total: Option<f64>, before: Option<f64>) -> Option<f64> {
     Some((total? - before?).max(0.0))
 }
@@ -197,15 +294,19 @@ mod tests {
     use super::*;
 
     fn opencode() -> SessionState {
-        let quirks = Quirks { retries_broken_answers: true, reports_last_step: true, ..Quirks::default() };
-        let mut state = SessionState { quirks, ..SessionState::default() };
-        state.open_session("main", Some(0.0));
+        let mut state = SessionState::default();
+        state.set_profile(&crate::profile("opencode", &[]).unwrap());
+        state.open_session("main", known(0.0));
         state.begin_turn();
         state
     }
 
-    fn tokens() -> Usage {
-        Usage { input_tokens: 10, ..Usage::default() }
+    fn tokens() -> Option<Tokens> {
+        Some(Tokens { input: 10, ..Tokens::default() })
+    }
+
+    fn known(cost: f64) -> Usage {
+        Usage { cost_usd: Some(cost), ..Usage::default() }
     }
 
     #[test]
@@ -219,7 +320,7 @@ mod tests {
         assert!(!doubt(&state, "end_turn", tokens(), true), "a refusal explains that");
         state.answered();
         assert_eq!(state.interpret_stop("end_turn", tokens(), false), (StopReason::EndTurn, None));
-        assert!(doubt(&state, "end_turn", Usage::default(), false), "a broken answer has no tokens");
+        assert!(doubt(&state, "end_turn", Some(Tokens::default()), false), "a broken answer has no tokens");
         assert!(doubt(&state, "a_new_reason", tokens(), false));
         state.tool_ended();
         assert!(doubt(&state, "end_turn", tokens(), false), "the model did not see the tool's result");
@@ -247,21 +348,21 @@ mod tests {
     #[test]
     fn cost_of_a_continued_session_is_what_it_adds() {
         let mut state = SessionState::default();
-        state.open_session("main", Some(2.0));
+        state.open_session("main", known(2.0));
         state.begin_turn();
         assert_eq!(state.record_cost(Some(2.5)), Some(0.5));
-        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.5));
+        assert_eq!(state.end_turn(&Value::Null).0.cost_usd, Some(0.5));
         state.begin_turn();
         assert_eq!(state.record_cost(Some(2.75)), Some(0.75));
-        assert_eq!(state.end_turn(tokens()).cost_usd, Some(0.25));
+        assert_eq!(state.end_turn(&Value::Null).0.cost_usd, Some(0.25));
 
         let mut unknown = SessionState::default();
-        unknown.open_session("main", None);
+        unknown.open_session("main", Usage::default());
         unknown.begin_turn();
         assert_eq!(unknown.record_cost(Some(2.5)), None);
-        assert_eq!(unknown.end_turn(tokens()).cost_usd, None);
+        assert_eq!(unknown.end_turn(&Value::Null).0.cost_usd, None);
         unknown.begin_turn();
         unknown.record_cost(Some(2.75));
-        assert_eq!(unknown.end_turn(tokens()).cost_usd, Some(0.25), "known from the second turn on");
+        assert_eq!(unknown.end_turn(&Value::Null).0.cost_usd, Some(0.25), "known from the second turn on");
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::state::{SessionState, ToolCall};
+use super::state::{SessionState, ToolCall, codex_failure};
 use crate::event::{AgentEvent, PlanState, PlanStep};
 use crate::tool::ToolKind;
 use crate::truncate::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, readable, truncate};
@@ -31,6 +31,11 @@ pub(super) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent
             context_used: tokens(&update["used"]),
             context_size: tokens(&update["size"]),
         }],
+        // Only what codex adds to it is of interest. Anything that is said is also a sign of life.
+        "session_info_update" => {
+            let failure = codex_failure(&update["_meta"]["codex"]);
+            Vec::from_iter(failure.map(|failure| AgentEvent::Notice { text: format!("The model failed: {failure}") }))
+        }
         _ => Vec::new(),
     }
 }

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::builtin::definition::{Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks};
+use super::builtin::definition::{
+    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, UsageReport,
+};
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
 use crate::question::Policy;
 use crate::session_id::SessionId;
@@ -238,6 +240,18 @@ impl Profile {
 
     pub(crate) fn permissions(&self) -> PermissionControl {
         self.definition.permissions
+    }
+
+    pub(crate) fn usage_report(&self) -> UsageReport {
+        self.definition.usage
+    }
+
+    pub(crate) fn failure_texts(&self) -> &'static [&'static str] {
+        self.definition.failure_texts
+    }
+
+    pub(crate) fn failure_sign(&self) -> FailureSign {
+        self.definition.failure
     }
 
     pub(crate) fn quirks(&self) -> Quirks {

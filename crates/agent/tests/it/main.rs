@@ -8,6 +8,7 @@ mod live;
 mod opencode;
 mod peer;
 mod questions;
+mod recorded;
 mod scripted;
 mod sessions;
 mod set_up;

@@ -98,7 +98,7 @@ async fn needs_opencode_session_is_used_continued_and_deleted() {
     assert!((turn.usage.cost_usd.unwrap() - 2.0 * 0.0006).abs() < 1e-9, "{turn:?}");
     turn.check(&within(export(&stage.home, &stage.agent, &id)).await);
     assert!(turn.is_clean(), "{turn:?}");
-    assert_eq!((turn.usage.steps, turn.usage.input_tokens, turn.usage.output_tokens), (2, 200, 40));
+    assert_eq!((turn.usage.steps, turn.usage.tokens.map(|tokens| (tokens.input, tokens.output))), (2, Some((200, 40))));
     assert!((turn.usage.cost_usd.unwrap() - 2.0 * 0.0006).abs() < 1e-9, "{turn:?}");
     let texts = stage.model.turn_requests()[0].texts("user");
     assert!(texts.concat().contains("/init is not meant"), "{texts:?}");
@@ -112,7 +112,7 @@ async fn needs_opencode_session_is_used_continued_and_deleted() {
     let mut turn = turn.unwrap();
     assert!(turn.is_clean() && text_of(&seen) == "Again.", "{turn:?} {seen:?}");
     turn.check(&within(export(&stage.home, &stage.agent, &id)).await);
-    assert_eq!((turn.usage.steps, turn.usage.input_tokens), (1, 100));
+    assert_eq!((turn.usage.steps, turn.usage.tokens.map(|tokens| tokens.input)), (1, Some(100)));
     let last = stage.model.turn_requests().pop().unwrap();
     assert!(last.texts("user").concat().contains("/init is not meant"), "the history is there");
 

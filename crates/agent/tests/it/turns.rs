@@ -35,7 +35,10 @@ async fn turn_has_events_and_usage() {
     let ((turn, ()), seen) = collecting(&mut events, async { tokio::join!(session.prompt("hello"), answering) }).await;
     let turn = turn.unwrap();
     assert!(turn.is_clean(), "{turn:?}");
-    assert_eq!((turn.usage.input_tokens, turn.usage.output_tokens, turn.usage.cost_usd), (100, 20, Some(0.25)));
+    assert_eq!(
+        (turn.usage.tokens.map(|tokens| (tokens.input, tokens.output)), turn.usage.cost_usd),
+        (Some((100, 20)), Some(0.25))
+    );
     assert_eq!(connection.usage(), turn.usage);
     assert_eq!(text_of(&seen), "I look and go.");
     let ended =

@@ -1,7 +1,8 @@
 //! Claude Code, through its ACP program (<https://github.com/agentclientprotocol/claude-agent-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "CLAUDE_CONFIG_DIR", below_home: ".claude" };
@@ -49,5 +50,8 @@ pub(super) static CLAUDE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Turn,
+    failure: FailureSign::None,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

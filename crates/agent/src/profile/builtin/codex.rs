@@ -1,7 +1,8 @@
 //! OpenAI Codex, through its ACP program (<https://github.com/agentclientprotocol/codex-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "CODEX_HOME", below_home: ".codex" };
@@ -35,5 +36,8 @@ pub(super) static CODEX: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Turn,
+    failure: FailureSign::ThreadStatus,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

@@ -1,7 +1,8 @@
 //! GitHub Copilot CLI (<https://github.com/github/copilot-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "COPILOT_HOME", below_home: ".copilot" };
@@ -35,5 +36,8 @@ pub(super) static COPILOT: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Connection,
+    failure: FailureSign::NoTokens,
+    failure_texts: &["Error: "],
     quirks: Quirks::NONE,
 };

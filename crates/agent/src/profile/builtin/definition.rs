@@ -33,6 +33,10 @@ pub(crate) struct Definition {
     pub project_settings: &'static [&'static str],
     /// Arguments that print a session in opencode's format.
     pub export: Option<&'static [&'static str]>,
+    pub usage: UsageReport,
+    pub failure: FailureSign,
+    /// How texts begin in which it reports a failure of the model as if the model had answered.
+    pub failure_texts: &'static [&'static str],
     pub quirks: Quirks,
 }
 
@@ -62,6 +66,9 @@ pub(in crate::profile) static UNKNOWN: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Turn,
+    failure: FailureSign::None,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };
 
@@ -152,13 +159,45 @@ pub(crate) struct Attach {
     pub args: &'static [&'static str],
 }
 
+/// Where the agent reports the tokens of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsageReport {
+    /// In `usage` of the response to the prompt.
+    Turn,
+    /// There, but those of the last model step only: known for a turn without tool calls, which has one step.
+    LastStep,
+    /// There, but those of the whole session.
+    Session,
+    /// There, but those of all turns of this connection.
+    Connection,
+    /// In `_meta.quota.token_count` of the response.
+    Quota,
+    /// In `_meta.usage` of pieces of the answer, one for each model step.
+    Pieces,
+    /// Nowhere.
+    Unknown,
+}
+
+/// How a turn whose model failed differs from one that ended well, for agents that end both alike and report the failure as a
+/// text of the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FailureSign {
+    /// In no way that is known, or the agent answers the prompt with an error.
+    #[default]
+    None,
+    /// The response reports no tokens, but some providers do not count them. The agent's record of the session tells.
+    Record,
+    /// The response reports no tokens. It does whenever a model has answered.
+    NoTokens,
+    /// The latest `_meta.codex.threadStatus` of the session is `systemError`; or as [`NoTokens`](Self::NoTokens).
+    ThreadStatus,
+}
+
 /// Deviations from the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quirks {
     /// When the model's answer breaks off, the agent requests another one at once, endlessly, as a new message.
     pub(crate) retries_broken_answers: bool,
-    /// The usage in a response is that of the last model step, with 0 tokens if that step broke off.
-    pub(crate) reports_last_step: bool,
     /// It serves the records of its sessions on a loopback port.
     pub(crate) serves_records: bool,
     /// Its error responses for a session that does not exist, besides that with the protocol's code.
@@ -169,7 +208,6 @@ impl Quirks {
     /// For agents of which no deviation is known.
     pub(crate) const NONE: Self = Self {
         retries_broken_answers: false,
-        reports_last_step: false,
         serves_records: false,
         lost_session: &[
             LostSession { message: "session not found", detail: "" },

@@ -1,7 +1,8 @@
 //! Gemini CLI (<https://github.com/google-gemini/gemini-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "GEMINI_CLI_HOME", below_home: "" };
@@ -42,5 +43,8 @@ pub(super) static GEMINI: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Quota,
+    failure: FailureSign::NoTokens,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

@@ -1,6 +1,8 @@
 //! goose (<https://github.com/aaif-goose/goose>).
 
-use super::definition::{Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks};
+use super::definition::{
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, UsageReport,
+};
 
 pub(super) static GOOSE: Definition = Definition {
     name: "goose",
@@ -31,5 +33,8 @@ pub(super) static GOOSE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::LastStep,
+    failure: FailureSign::NoTokens,
+    failure_texts: &["Ran into this error", "The model returned an empty response"],
     quirks: Quirks::NONE,
 };

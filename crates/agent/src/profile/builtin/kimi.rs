@@ -1,7 +1,8 @@
 //! Kimi Code (<https://github.com/MoonshotAI/kimi-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "KIMI_CODE_HOME", below_home: ".kimi-code" };
@@ -35,5 +36,8 @@ pub(super) static KIMI: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Unknown,
+    failure: FailureSign::None,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

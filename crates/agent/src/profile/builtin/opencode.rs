@@ -1,7 +1,8 @@
 //! opencode (<https://opencode.ai>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, LostSession, PermissionControl, Place, Quirks,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Place,
+    Quirks, UsageReport,
 };
 
 pub(super) static OPENCODE: Definition = Definition {
@@ -34,9 +35,11 @@ pub(super) static OPENCODE: Definition = Definition {
     models: Some(&["models"]),
     project_settings: &["opencode.json", "opencode.jsonc", ".opencode"],
     export: Some(&["export", "{session}"]),
+    usage: UsageReport::Turn,
+    failure: FailureSign::Record,
+    failure_texts: &[],
     quirks: Quirks {
         retries_broken_answers: true,
-        reports_last_step: true,
         serves_records: true,
         // It reports every unknown session like this, and no other failure to continue one that was seen.
         lost_session: &[LostSession { message: "opencode service failure", detail: r#""service":"session""# }],

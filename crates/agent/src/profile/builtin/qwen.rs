@@ -1,7 +1,8 @@
 //! Qwen Code (<https://github.com/QwenLM/qwen-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "QWEN_HOME", below_home: ".qwen" };
@@ -39,5 +40,8 @@ pub(super) static QWEN: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Pieces,
+    failure: FailureSign::None,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

@@ -1,7 +1,8 @@
 //! Mistral Vibe (<https://github.com/mistralai/mistral-vibe>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
+    UsageReport,
 };
 
 const HOME: Base = Base::Own { variable: "VIBE_HOME", below_home: ".vibe" };
@@ -35,5 +36,8 @@ pub(super) static VIBE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    usage: UsageReport::Session,
+    failure: FailureSign::None,
+    failure_texts: &[],
     quirks: Quirks::NONE,
 };

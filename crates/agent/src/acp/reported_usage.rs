@@ -1,0 +1,168 @@
+//! The tokens that an agent reports for a turn. Each agent has its own place for them.
+
+use serde_json::Value;
+
+use crate::profile::UsageReport;
+use crate::usage::{Tokens, tokens};
+
+/// What an agent has reported of its tokens so far.
+#[derive(Debug, Default)]
+pub(super) struct ReportedUsage {
+    report: Option<UsageReport>,
+    /// Of the session before this turn; `None` if not known.
+    before: Option<Tokens>,
+    /// Of the pieces of this turn's answer.
+    pieces: Option<Tokens>,
+    /// Whether there was a tool call in this turn.
+    used_tools: bool,
+}
+
+/// The tokens of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TurnTokens {
+    /// What the agent reports, whatever it stands for.
+    pub(crate) reported: Option<Tokens>,
+    /// What the turn used. `None` if the agent does not report that, or only a sum from which it cannot be derived.
+    pub(crate) used: Option<Tokens>,
+}
+
+impl ReportedUsage {
+    pub(super) fn new(report: UsageReport) -> Self {
+        Self { report: Some(report), ..Self::default() }
+    }
+
+    /// `before` is what the session has used until now; `None` if not known.
+    pub(super) fn open_session(&mut self, before: Option<Tokens>) {
+        self.before = match self.report {
+            Some(UsageReport::Connection) => Some(Tokens::default()),
+            _ => before,
+        };
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.pieces = None;
+        self.used_tools = false;
+    }
+
+    pub(super) fn tool_ended(&mut self) {
+        self.used_tools = true;
+    }
+
+    /// Takes an update of the session.
+    pub(super) fn update(&mut self, update: &Value) {
+        if self.report == Some(UsageReport::Pieces)
+            && let Some(used) = in_fields(&update["_meta"]["usage"])
+        {
+            *self.pieces.get_or_insert_default() += used;
+        }
+    }
+
+    /// Returns the tokens of the turn. `response` is the one to the prompt.
+    pub(super) fn of_turn(&mut self, response: &Value) -> TurnTokens {
+        let in_response = in_fields(&response["usage"]);
+        let both = |tokens| TurnTokens { reported: tokens, used: tokens };
+        match self.report.unwrap_or(UsageReport::Turn) {
+            UsageReport::Turn => both(in_response),
+            UsageReport::LastStep => {
+                TurnTokens { reported: in_response, used: in_response.filter(|_| !self.used_tools) }
+            }
+            UsageReport::Session | UsageReport::Connection => {
+                let Some(total) = in_response else { return TurnTokens::default() };
+                let used = self.before.replace(total).map(|before| total.since(before));
+                TurnTokens { reported: in_response, used }
+            }
+            UsageReport::Quota => both(in_quota(&response["_meta"]["quota"]["token_count"])),
+            UsageReport::Pieces => both(self.pieces.take()),
+            UsageReport::Unknown => TurnTokens::default(),
+        }
+    }
+}
+
+/// Reads the protocol's fields. Some agents leave fields out, and some the whole object.
+fn in_fields(usage: &Value) -> Option<Tokens> {
+    usage.as_object()?;
+    Some(Tokens {
+        input: tokens(&usage["inputTokens"]),
+        output: tokens(&usage["outputTokens"]),
+        reasoning: tokens(&usage["thoughtTokens"]),
+        cache_read: tokens(&usage["cachedReadTokens"]),
+        cache_write: tokens(&usage["cachedWriteTokens"]),
+    })
+}
+
+/// Reads the fields of gemini 0.61.0.
+fn in_quota(count: &Value) -> Option<Tokens> {
+    count.as_object()?;
+    Some(Tokens { input: tokens(&count["input_tokens"]), output: tokens(&count["output_tokens"]), ..Tokens::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn used(input: u64, output: u64) -> Option<Tokens> {
+        Some(Tokens { input, output, ..Tokens::default() })
+    }
+
+    fn response(input: u64, output: u64) -> Value {
+        json!({"usage": {"inputTokens": input, "outputTokens": output}})
+    }
+
+    #[test]
+    fn tokens_of_a_session_are_those_since_the_last_turn() {
+        let mut usage = ReportedUsage::new(UsageReport::Session);
+        usage.open_session(used(0, 0));
+        assert_eq!(usage.of_turn(&response(100, 20)).used, used(100, 20));
+        assert_eq!(usage.of_turn(&response(300, 60)).used, used(200, 40));
+        assert_eq!(usage.of_turn(&json!({})).used, None);
+        assert_eq!(usage.of_turn(&response(400, 80)).used, used(100, 20));
+
+        let mut resumed = ReportedUsage::new(UsageReport::Session);
+        resumed.open_session(None);
+        assert_eq!(resumed.of_turn(&response(400, 80)).used, None, "those of earlier turns are not known");
+        assert_eq!(resumed.of_turn(&response(500, 90)).used, used(100, 10));
+    }
+
+    #[test]
+    fn tokens_of_a_connection_are_those_since_the_last_turn() {
+        let mut usage = ReportedUsage::new(UsageReport::Connection);
+        usage.open_session(None);
+        assert_eq!(usage.of_turn(&response(100, 20)).used, used(100, 20));
+        assert_eq!(usage.of_turn(&response(300, 60)).used, used(200, 40));
+    }
+
+    #[test]
+    fn tokens_of_the_last_step_are_those_of_a_turn_with_one() {
+        let mut usage = ReportedUsage::new(UsageReport::LastStep);
+        usage.begin_turn();
+        assert_eq!(usage.of_turn(&response(100, 20)).used, used(100, 20));
+        usage.tool_ended();
+        let tokens = usage.of_turn(&response(100, 20));
+        assert_eq!((tokens.reported, tokens.used), (used(100, 20), None));
+    }
+
+    #[test]
+    fn tokens_of_pieces_are_added_up() {
+        let mut usage = ReportedUsage::new(UsageReport::Pieces);
+        let piece = |usage: Value| json!({"sessionUpdate": "agent_message_chunk", "_meta": {"usage": usage}});
+        usage.begin_turn();
+        usage.update(&json!({"sessionUpdate": "agent_message_chunk"}));
+        assert_eq!(usage.of_turn(&json!({})).used, None);
+        usage.update(&piece(json!({"inputTokens": 100, "outputTokens": 20})));
+        usage.update(&piece(json!({"inputTokens": 1, "outputTokens": 2})));
+        assert_eq!(usage.of_turn(&json!({})).used, used(101, 22));
+        usage.begin_turn();
+        assert_eq!(usage.of_turn(&json!({})).used, None);
+    }
+
+    #[test]
+    fn tokens_that_are_not_reported_are_not_zero() {
+        for report in [UsageReport::Turn, UsageReport::Quota, UsageReport::Unknown] {
+            assert_eq!(ReportedUsage::new(report).of_turn(&json!({"usage": null})).used, None, "{report:?}");
+        }
+        let quota = json!({"_meta": {"quota": {"token_count": {"input_tokens": 3, "output_tokens": 1}}}});
+        assert_eq!(ReportedUsage::new(UsageReport::Quota).of_turn(&quota).used, used(3, 1));
+    }
+}

@@ -1,0 +1,261 @@
+//! What the built-in agents really send, recorded with a scripted model: no end of a turn is taken for a better one than it
+//! is. Each file of `tests/recorded/<agent>/` is one scenario.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kugetsu_agent::{AgentError, AgentEvent, Answer, Policy, Recovery, SessionOptions, StopReason, Turn, profile};
+use serde_json::{Value, json};
+
+use crate::peer::{Peer, connected_with, within};
+
+/// One direction of a line.
+enum Line {
+    Client(Value),
+    Agent(Value),
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded")
+}
+
+/// The messages of a recording. Lines about other things, such as what the model got, are left out.
+fn lines(agent: &str, scenario: &str) -> Vec<Line> {
+    let path = directory().join(agent).join(format!("{scenario}.jsonl"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let parse = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let (client, agent) = (line["client"].take(), line["agent"].take());
+        match (client.is_object(), agent.is_object()) {
+            (true, _) => Some(Line::Client(client)),
+            (_, true) => Some(Line::Agent(agent)),
+            _ => None,
+        }
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// The agent's response to the first request with this method.
+fn response(agent: &str, scenario: &str, method: &str) -> Option<Value> {
+    let lines = lines(agent, scenario);
+    let id = lines.iter().find_map(|line| match line {
+        Line::Client(message) if message["method"] == method => Some(message["id"].clone()),
+        _ => None,
+    })?;
+    lines.into_iter().find_map(|line| match line {
+        Line::Agent(message) if message["id"] == id && message.get("method").is_none() => Some(message),
+        _ => None,
+    })
+}
+
+/// The lines from each prompt on: a turn each.
+fn turns(agent: &str, scenario: &str) -> Vec<Vec<Line>> {
+    let mut turns: Vec<Vec<Line>> = Vec::new();
+    for line in lines(agent, scenario) {
+        match &line {
+            Line::Client(message) if message["method"] == "session/prompt" => turns.push(vec![line]),
+            _ => {
+                if let Some(turn) = turns.last_mut() {
+                    turn.push(line);
+                }
+            }
+        }
+    }
+    turns
+}
+
+/// Plays the recorded turns to the client, and returns how each ended.
+async fn played(agent: &str, scenario: &str, policy: Policy) -> Vec<Result<Turn, AgentError>> {
+    let profile = profile(agent, &[]).unwrap();
+    let initialized = response(agent, "start", "initialize").unwrap()["result"].take();
+    let turns = turns(agent, scenario);
+    let Line::Client(prompt) = &turns[0][0] else { panic!("no prompt") };
+    let session = prompt["params"]["sessionId"].as_str().unwrap().to_owned();
+    let mut opened = response(agent, "start", "session/new").unwrap()["result"].take();
+    opened["sessionId"] = session.clone().into();
+    let options = SessionOptions { policy, ..SessionOptions::default() };
+    let (connection, mut events, mut peer) = connected_with(&profile, options, initialized).await;
+    let opening = connection.new_session(Path::new("/"));
+    let mut opening = std::pin::pin!(opening);
+    let session = loop {
+        tokio::select! {
+            session = &mut opening => break session.unwrap(),
+            message = peer.next() => {
+                let message = message.unwrap();
+                let result = if message["method"] == "session/new" { opened.clone() } else { json!({}) };
+                peer.result(&message["id"], result).await;
+            }
+        }
+    };
+    let mut ends = Vec::new();
+    for turn in turns {
+        let playing = play(&mut peer, turn);
+        let answering = async {
+            let mut prompting = std::pin::pin!(session.prompt("hello"));
+            loop {
+                tokio::select! {
+                    end = &mut prompting => break end,
+                    Some(event) = events.next() => if let AgentEvent::Question(question) = event {
+                        let answer = if policy == Policy::Allow {
+                            Answer::AllowOnce
+                        } else {
+                            Answer::Refuse { reason: "no".to_owned() }
+                        };
+                        question.answer(answer).unwrap();
+                    },
+                }
+            }
+        };
+        let (end, ()) = within(async { tokio::join!(answering, playing) }).await;
+        ends.push(end);
+    }
+    ends
+}
+
+/// Sends what the agent sent in a turn, and waits for what the client sent.
+async fn play(peer: &mut Peer, turn: Vec<Line>) {
+    let (id, _) = peer.expect("session/prompt").await;
+    let mut recorded_id = Value::Null;
+    for line in turn {
+        match line {
+            Line::Client(message) if message["method"] == "session/prompt" => recorded_id = message["id"].clone(),
+            // A response to a question. Its option may be another one.
+            Line::Client(message) if message.get("method").is_none() => drop(peer.response_to(&message["id"]).await),
+            Line::Client(_) => {}
+            Line::Agent(mut message) => {
+                let is_end = message.get("method").is_none() && message["id"] == recorded_id;
+                if is_end {
+                    message["id"] = id.clone();
+                }
+                peer.line(&message.to_string()).await;
+                if is_end {
+                    return;
+                }
+            }
+        }
+    }
+    panic!("the recording has no end of the turn");
+}
+
+/// What a scenario must end as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    /// A failure that may pass.
+    Passes,
+    /// A failure that does not.
+    Fails,
+    NotLoggedIn,
+    Refused,
+    /// The turn ended, and something speaks against it.
+    Doubt,
+    MaxTokens,
+    ModelRefused,
+    Cancelled,
+}
+
+fn end_of(end: &Result<Turn, AgentError>) -> End {
+    match end {
+        Err(AgentError::Model { recovery: Recovery::Never, .. }) => End::Fails,
+        Err(AgentError::Model { .. }) => End::Passes,
+        Err(AgentError::NotLoggedIn { .. }) => End::NotLoggedIn,
+        Err(error) => panic!("{error:?}"),
+        Ok(turn) => match turn.stop {
+            StopReason::MaxTokens => End::MaxTokens,
+            StopReason::Refused => End::ModelRefused,
+            StopReason::Cancelled => End::Cancelled,
+            _ if turn.doubt.is_some() => End::Doubt,
+            _ if !turn.refused.is_empty() => End::Refused,
+            _ => End::Done,
+        },
+    }
+}
+
+/// How a scenario ends for agents that report its end as it was.
+fn expected(scenario: &str) -> End {
+    match scenario {
+        "success" | "thought" | "cut_once" | "status_429_once" | "two_turns" => End::Done,
+        // The work is done; only the last words are missing.
+        "silent_end" => End::Done,
+        "cut" | "cut_after_work" | "disconnect" => End::Passes,
+        "status_400" | "status_403" | "status_404" => End::Fails,
+        "status_401" => End::NotLoggedIn,
+        "token_limit" | "token_limit_after_work" => End::MaxTokens,
+        "filtered" => End::ModelRefused,
+        "cancel" => End::Cancelled,
+        _ if scenario.starts_with("status_429") || scenario.starts_with("status_5") => End::Passes,
+        _ if scenario.starts_with("refused") => End::Refused,
+        other => panic!("no end is expected of {other:?}"),
+    }
+}
+
+/// Ends that differ from [`expected`]: the agent goes on by itself, or reports nothing by which they could be told. The latter
+/// are exceptions that the agent's description names.
+const DIFFERENT: &[(&str, &str, End)] = &[
+    ("claude", "filtered", End::Done),
+    ("claude", "status_403", End::NotLoggedIn),
+    ("claude", "token_limit", End::Done),
+    ("claude", "token_limit_after_work", End::Done),
+    ("codex", "refused_permission", End::Done),
+    ("copilot", "filtered", End::Done),
+    ("copilot", "status_403", End::NotLoggedIn),
+    ("copilot", "token_limit", End::Done),
+    ("copilot", "token_limit_after_work", End::Done),
+    ("gemini", "cut_after_work", End::Done),
+    ("gemini", "filtered", End::Done),
+    ("gemini", "token_limit", End::Done),
+    ("gemini", "token_limit_after_work", End::Done),
+    ("goose", "cut_once", End::Passes),
+    ("goose", "filtered", End::Done),
+    ("goose", "silent_end", End::Fails),
+    ("goose", "status_403", End::NotLoggedIn),
+];
+
+/// Recordings that are no turns.
+const NO_TURN: &[&str] = &["start", "logged_out", "lost_session", "deleted", "resumed"];
+/// The agent waits as long as the provider asks for, so that the turn has no end.
+const ENDLESS: &[(&str, &str)] = &[("codex", "status_429_retry_after_3600")];
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn no_turn_ends_better_than_it_did() {
+    let mut count = 0;
+    for agent in names(&directory()) {
+        for scenario in names(&directory().join(&agent)) {
+            let (agent, scenario) = (agent.as_str(), scenario.as_str());
+            if NO_TURN.contains(&scenario) || ENDLESS.contains(&(agent, scenario)) {
+                continue;
+            }
+            let different = DIFFERENT.iter().find(|(name, other, _)| (*name, *other) == (agent, scenario));
+            let expected = different.map_or_else(|| expected(scenario), |(_, _, end)| *end);
+            let policy = if scenario.starts_with("refused") { Policy::Refuse } else { Policy::Allow };
+            for end in played(agent, scenario, policy).await {
+                assert_eq!(end_of(&end), expected, "{agent}, {scenario}: {end:?}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 50, "only {count} turns are recorded");
+}
+
+#[tokio::test]
+async fn tokens_are_those_of_one_turn_or_unknown() {
+    for agent in names(&directory()) {
+        let agent = agent.as_str();
+        for (scenario, answers) in [("success", &[3][..]), ("thought", &[1]), ("two_turns", &[1, 2])] {
+            for (end, answers) in played(agent, scenario, Policy::Allow).await.into_iter().zip(answers) {
+                // The scripted model counts 100 and 20 tokens for each of its answers.
+                let used = end.unwrap().usage.tokens.map(|tokens| (tokens.all_input(), tokens.all_output()));
+                let expected = Some((100 * answers, 20 * answers));
+                let is_unknown = agent == "goose" && *answers > 1;
+                assert_eq!(used, expected.filter(|_| !is_unknown), "{agent}, {scenario}");
+            }
+        }
+    }
+}
