@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
     AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions,
-    UnknownAgent,
+    UnknownAgent, Usage,
 };
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
@@ -122,7 +122,12 @@ impl Agent {
             let own = run.agent_variables.iter().any(|variable| variable.name == name);
             own || run.agent_variable(name).is_some_and(|value| !value.is_empty())
         };
-        SessionOptions { policy: run.policy(), login_method: self.profile.login_method(is_set), tools }
+        SessionOptions {
+            policy: run.policy(),
+            login_method: self.profile.login_method(is_set),
+            tools,
+            used_before: Usage::default(),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum End {
     NotNeeded,
     /// The agent, its model or the host failed.
     Failed(Reason),
+    /// Only a person can make it work.
+    Blocked(Reason),
     Expired(Expired),
     /// The run was canceled.
     Canceled,
@@ -122,12 +124,11 @@ impl RunResult {
     }
 
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {
+        let tokens = usage.tokens.unwrap_or_default();
         let usage = WireUsage {
             cost_usd: usage.cost_usd.unwrap_or_default(),
-            input_tokens: [usage.cache_read_tokens, usage.cache_write_tokens]
-                .into_iter()
-                .fold(usage.input_tokens, u64::saturating_add),
-            output_tokens: usage.output_tokens.saturating_add(usage.reasoning_tokens),
+            input_tokens: tokens.all_input(),
+            output_tokens: tokens.all_output(),
         };
         Self { usage, ..self }
     }
@@ -167,6 +168,7 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
         }
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
         End::Failed(why) => (Verdict::Failed, why.clone()),
+        End::Blocked(why) => (Verdict::Blocked, why.clone()),
         End::Attached(issue) => {
             let hint = format!("detach, then run the task again with `kugetsu queue retry {issue}`");
             (Verdict::Blocked, Reason::from(ATTACHED).hint(hint))

@@ -48,6 +48,10 @@ impl ReportedUsage {
         self.used_tools = true;
     }
 
+    pub(super) fn used_tools(&self) -> bool {
+        self.used_tools
+    }
+
     /// Takes an update of the session.
     pub(super) fn update(&mut self, update: &Value) {
         if self.report == Some(UsageReport::Pieces)

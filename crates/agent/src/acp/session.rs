@@ -155,6 +155,11 @@ impl Session<'_> {
         &self.models.names
     }
 
+    /// Whether the agent has used a tool since the latest prompt.
+    pub fn has_used_tools(&self) -> bool {
+        self.connection.state.lock().has_used_tools()
+    }
+
     /// # Errors
     /// [`AgentError::UnknownModel`]; [`AgentError::Unsupported`] if the agent offers no choice.
     pub async fn set_model(&mut self, model: &str) -> Result<(), AgentError> {

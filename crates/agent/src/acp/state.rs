@@ -181,6 +181,11 @@ impl SessionState {
         self.turn.tool_since_answer = true;
     }
 
+    /// Whether a tool call has ended in the turn.
+    pub(crate) fn has_used_tools(&self) -> bool {
+        self.reported.used_tools()
+    }
+
     /// Whether the turn was cancelled because too many answers broke off.
     pub(crate) fn gave_up(&self) -> bool {
         self.turn.broken_answers >= BROKEN_ANSWERS_MAX

@@ -29,6 +29,44 @@ fn hanging_agent_ends_at_the_silence_limit() {
 }
 
 #[test]
+fn task_is_continued_in_its_session_after_the_model_failed() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let failing = script(&["write a.txt a", "commit one", "error status 503 Service Unavailable"]);
+    let (run, code) = world.start(&repository, &failing);
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    assert_eq!(run["commits"], 2, "the agent worked after the failure, too: {run}");
+    let notices = world.records("local/demo#1", "notice");
+    let notice = notices.iter().filter_map(|notice| notice["text"].as_str()).find(|text| text.contains("retry 1 of 5"));
+    assert!(notice.is_some_and(|text| text.contains("status 503")), "{notices:?}");
+    assert_eq!(world.records("local/demo#1", "session").len(), 1);
+
+    // Nothing was done, so that the whole message is sent again.
+    world.run(["config", "set", "run.model_retries", "1"]);
+    let failing = script(&["error status 429 Too Many Requests"]);
+    let (run, code) = world.start(&repository, &failing);
+    assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("429"), "{run}");
+    let requests = world.records("local/demo#2", "notice");
+    assert!(requests.iter().any(|notice| notice["text"].as_str().unwrap().contains("retry 1 of 1")), "{requests:?}");
+}
+
+#[test]
+fn agent_without_a_login_blocks_the_task_with_what_to_type() {
+    let world = World::new();
+    let agent = scripted_agent();
+    let agent = agent.to_str().unwrap();
+    world.run(["config", "set", "agents.codex.program", agent]);
+    world.run(["config", "set", "agents.codex.args", "[\"--needs-login\"]"]);
+    let repository = world.repository("demo");
+    let output =
+        world.attempt(["start", repository.path().to_str().unwrap(), "work", "--agent", "codex", "--wait", "--json"]);
+    let (run, code) = crate::world::ended(&output);
+    assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
+    assert!(run["hint"].as_str().unwrap().contains("codex login"), "{run}");
+}
+
+#[test]
 fn busy_agent_ends_at_the_wall_clock_limit() {
     let world = World::new();
     world.run(["config", "set", "run.timeout", "2s"]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::CustomProfile;
+use kugetsu_agent::AgentSettings;
 use kugetsu_api::problem::Problem;
 use kugetsu_api::task::{TaskKind as WireKind, TaskRequest};
 use kugetsu_domain::flow::Event;
@@ -40,7 +40,7 @@ fn make_readable(path: &Path, aside: &Path) {
 pub(crate) async fn world() -> World {
     let mut settings = settings(1);
     let program = PathBuf::from("/bin/sh");
-    settings.profiles = vec![CustomProfile { name: "scripted".to_owned(), program, ..CustomProfile::default() }];
+    settings.profiles = vec![AgentSettings { name: "scripted".to_owned(), program: Some(program), ..AgentSettings::default() }];
     World::with(settings, repo()).await
 }
 

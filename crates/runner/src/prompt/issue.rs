@@ -193,7 +193,7 @@ mod tests {
             earlier_messages: vec![],
             session: None,
             hand_over: false,
-            limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20 },
+            limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20, model_retries: 0 },
             permissions: Permissions::Allow,
             sandbox: SandboxChoice::Off,
             work: Work::Issue(Box::new(issue.clone())),

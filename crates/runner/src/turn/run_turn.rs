@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kugetsu_agent::{
-    AgentError, Connection, EventStream, FirstStart, InvalidSessionId, SessionId, Turn, Usage, record_models,
+    AgentError, Connection, EventStream, FirstStart, InvalidSessionId, Recovery, Session, SessionId, Turn, Usage,
+    record_models,
 };
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::record::Body;
@@ -14,7 +15,7 @@ use kugetsu_domain::reason::Reason;
 use kugetsu_process::Tree;
 use thiserror::Error;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::complaint::complaint;
 use super::event_recorder::EventRecorder;
@@ -31,6 +32,13 @@ const STDERR_MAX: usize = 8 * 1024 * 1024;
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 /// How long its processes may take to obey SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// The pause before the model is asked for the second time. Each further pause is three times as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// What the agent is asked after a failure of the model during its work.
+const CONTINUE: &str =
+    "The model's provider failed before the task was finished. Go on with the task where you stopped.";
 /// How long the exit status of an agent that closed its output may take.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -96,7 +104,12 @@ impl TurnError {
 
 impl From<TurnError> for End {
     fn from(error: TurnError) -> Self {
-        Self::Failed(Reason::new(&error, error.hint()))
+        let reason = Reason::new(&error, error.hint());
+        match error {
+            // Trying again does not help before a person has done something.
+            TurnError::Agent(AgentError::NotLoggedIn { .. }) => Self::Blocked(reason),
+            _ => Self::Failed(reason),
+        }
     }
 }
 
@@ -180,7 +193,7 @@ async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutc
     if let Some(problem) = exit.problem {
         run.spool.notice(format!("could not end the agent's processes cleanly: {problem}"));
     }
-    if let End::Failed(why) = &mut outcome.end {
+    if let End::Failed(why) | End::Blocked(why) = &mut outcome.end {
         if let Some(status) = status {
             why.text.push_str(&format!(": {}", exit_status::describe(status)));
         }
@@ -209,8 +222,8 @@ async fn event_loop(
     mut events: EventStream,
 ) -> AgentOutcome {
     let mut recorder = EventRecorder::new(run.spool.clone(), run.policy());
-    let opened = Notify::new();
-    let driving = drive_session(run, launch, source, first_start, connection, &opened);
+    let progress = Progress::default();
+    let driving = drive_session(run, launch, source, first_start, connection, &progress);
     let mut driving = std::pin::pin!(driving);
     let mut is_open = true;
     let mut repetitions = RepetitionDetector::default();
@@ -225,7 +238,10 @@ async fn event_loop(
                     error.into()
                 }
             },
-            () = opened.notified() => interrupts.clocks.session_is_open(),
+            () = progress.opened.notified() => interrupts.clocks.session_is_open(),
+            // The agent need not say anything until it is asked again.
+            () = progress.paused.notified() => interrupts.clocks.agent_is_gone(),
+            () = progress.resumed.notified() => interrupts.clocks.heard(),
             event = events.next(), if is_open => match event {
                 Some(event) => {
                     interrupts.clocks.heard();
@@ -282,6 +298,50 @@ async fn cancel(
     }
 }
 
+/// What the driving of a session reports to the event loop.
+#[derive(Debug, Default)]
+struct Progress {
+    opened: Notify,
+    /// The agent is not asked anything for a while.
+    paused: Notify,
+    resumed: Notify,
+}
+
+/// Sends the prompt, and lets the agent continue after failures of the model that pass.
+async fn prompt_until_answered(
+    run: &RunContext,
+    session: &Session<'_>,
+    prompt: &str,
+    progress: &Progress,
+) -> Result<Turn, AgentError> {
+    let most = run.spec.limits.model_retries;
+    let mut text = prompt;
+    for retry in 1..=most {
+        let (pause, message) = match session.prompt(text).await {
+            Err(AgentError::Model { recovery: Recovery::Soon, message, .. }) => (pause(retry), message),
+            Err(AgentError::Model { recovery: Recovery::After(time), message, .. }) if time <= PAUSE_MAX => {
+                (time.max(pause(retry)), message)
+            }
+            ended => return ended,
+        };
+        let seconds = pause.as_secs();
+        run.spool.notice(format!(
+            "the model failed, and is asked again in {seconds} s (retry {retry} of {most}, setting run.model_retries): {message}"
+        ));
+        progress.paused.notify_one();
+        sleep(pause).await;
+        progress.resumed.notify_one();
+        // An agent that has done nothing yet may not have kept the prompt.
+        text = if session.has_used_tools() { CONTINUE } else { text };
+    }
+    session.prompt(text).await
+}
+
+/// The pause before a retry, counted from 1.
+fn pause(retry: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(3_u32.saturating_pow(retry - 1)).min(PAUSE_MAX)
+}
+
 /// Opens the session and sends the prompt. Returns when the agent ends its turn.
 async fn drive_session(
     run: &RunContext,
@@ -289,7 +349,7 @@ async fn drive_session(
     source: &PromptSource<'_>,
     first_start: Option<FirstStart>,
     connection: &Connection,
-    opened: &Notify,
+    progress: &Progress,
 ) -> Result<(SessionId, Turn), TurnError> {
     let (spec, spool) = (&run.spec, &run.spool);
     let directory = launch.directory.as_path();
@@ -311,7 +371,7 @@ async fn drive_session(
         Some(session) => session,
         None => connection.new_session(directory).await?,
     };
-    opened.notify_one();
+    progress.opened.notify_one();
     if let Some(notice) = session.notice() {
         spool.notice(notice.to_owned());
     }
@@ -341,7 +401,7 @@ async fn drive_session(
         false => source.first(run, hand_over).await?,
     };
     spool.write(Body::Prompt { text: prompt.text.clone() });
-    let turn = session.prompt(&prompt.text).await?;
+    let turn = prompt_until_answered(run, &session, &prompt.text, progress).await?;
     if let Err(error) = source.sent(&prompt) {
         spool.notice(format!("the next turn gets the rules again: {error}"));
     }
