@@ -74,6 +74,8 @@ const DIRECTORY: [(&str, &str); 4] = [
 pub struct Conversation {
     pub messages: Vec<Message>,
     pub tools: Vec<Tool>,
+    /// The JSON schema of the answer, if the request has one.
+    pub answer_schema: Option<Value>,
 }
 
 impl Conversation {
@@ -122,7 +124,7 @@ mod tests {
 
     fn conversation(messages: &[(Role, &str)]) -> Conversation {
         let messages = messages.iter().map(|(role, text)| Message::new(*role, *text)).collect();
-        Conversation { messages, tools: Vec::new() }
+        Conversation { messages, ..Conversation::default() }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod next_step;
 mod offered_tools;
 pub mod reply;
 pub mod request;
+mod schema;
 pub mod script;
 pub mod server;
 mod side_request;

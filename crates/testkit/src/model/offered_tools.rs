@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::Tool;
 use super::reply::Input;
+use super::schema::any_value;
 use super::script::{Bash, Call, Edit, Read, ToolCall, Write};
 
 /// Something that tools do.
@@ -159,18 +160,11 @@ fn named(arguments: &[Argument]) -> Value {
     arguments.iter().map(|(names, text)| (names[0].to_owned(), json!(text))).collect::<Map<_, _>>().into()
 }
 
+/// A value for a required argument: one that selects the verb, or any.
 fn default_value(property: &Value, verb: &Verb) -> Value {
-    if let Some(choices) = property["enum"].as_array() {
-        let action = choices.iter().find(|choice| choice.as_str().is_some_and(|choice| verb.actions.contains(&choice)));
-        return action.or(choices.first()).cloned().unwrap_or_default();
-    }
-    match property["type"].as_str() {
-        Some("boolean") => json!(false),
-        Some("integer" | "number") => json!(1),
-        Some("array") => json!([]),
-        Some("object") => json!({}),
-        _ => json!(""),
-    }
+    let choices = property["enum"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let action = choices.iter().find(|choice| choice.as_str().is_some_and(|choice| verb.actions.contains(&choice)));
+    action.cloned().unwrap_or_else(|| any_value(property))
 }
 
 fn quoted(text: &str) -> String {

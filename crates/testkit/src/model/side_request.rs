@@ -1,9 +1,11 @@
-//! Requests that agents send beside a turn: for titles and suggestions, and for the verdict on a tool call.
+//! Requests that agents send beside a turn: for titles and suggestions, for the model that fits a task, and for the verdict
+//! on a tool call.
 //!
 //! They never advance a script. An agent whose verdict is "allowed" acts as it does with a real model in most cases.
 
 use super::conversation::{Conversation, Role};
 use super::reply::Reply;
+use super::schema::any_value;
 use super::script::{Call, ToolCall};
 
 /// In the system prompt in which Claude Code asks for a verdict.
@@ -28,7 +30,12 @@ pub(super) fn answer(conversation: &Conversation) -> Option<Reply> {
     }
     let last = conversation.messages.last();
     let is_prompt = last.is_some_and(|last| PROMPTS.iter().any(|prompt| last.text.starts_with(prompt)));
-    (conversation.tools.is_empty() || is_prompt).then(|| Reply::text("Scripted title"))
+    if !conversation.tools.is_empty() && !is_prompt {
+        return None;
+    }
+    let title = || "Scripted title".to_owned();
+    let text = conversation.answer_schema.as_ref().map_or_else(title, |schema| any_value(schema).to_string());
+    Some(Reply::text(&text))
 }
 
 fn is_from(conversation: &Conversation, role: Role, matches: impl Fn(&str) -> bool) -> bool {
@@ -42,8 +49,9 @@ mod tests {
 
     fn is_side_request(role: Role, text: &str, tools: &[&str]) -> bool {
         let tool = |name: &&str| Tool { name: (*name).to_owned(), group: None, schema: None };
+        let messages = vec![Message::new(role, text)];
         let conversation =
-            Conversation { messages: vec![Message::new(role, text)], tools: tools.iter().map(tool).collect() };
+            Conversation { messages, tools: tools.iter().map(tool).collect(), ..Conversation::default() };
         answer(&conversation).is_some()
     }
 

@@ -34,7 +34,8 @@ impl Dialect for ChatCompletions {
                 schema: Some(function["parameters"].clone()),
             })
         });
-        Conversation { messages: messages.collect(), tools: tools.collect() }
+        let answer_schema = body["response_format"]["json_schema"].get("schema").cloned();
+        Conversation { messages: messages.collect(), tools: tools.collect(), answer_schema }
     }
 
     fn events(&self, answer: &Answer) -> Events {

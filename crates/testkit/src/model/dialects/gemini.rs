@@ -33,7 +33,9 @@ impl Dialect for Gemini {
             let schema = tool.get("parametersJsonSchema").unwrap_or(&tool["parameters"]);
             Some(Tool { name: tool["name"].as_str()?.to_owned(), group: None, schema: Some(schema.clone()) })
         });
-        Conversation { messages, tools: tools.collect() }
+        let config = &body["generationConfig"];
+        let answer_schema = config.get("responseJsonSchema").or(config.get("responseSchema")).cloned();
+        Conversation { messages, tools: tools.collect(), answer_schema }
     }
 
     fn events(&self, answer: &Answer) -> Events {

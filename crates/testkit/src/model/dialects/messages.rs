@@ -33,7 +33,8 @@ impl Dialect for Messages {
                 schema: Some(tool.get("input_schema")?.clone()),
             })
         });
-        Conversation { messages, tools: tools.collect() }
+        let answer_schema = body["output_config"]["format"].get("schema").cloned();
+        Conversation { messages, tools: tools.collect(), answer_schema }
     }
 
     fn events(&self, answer: &Answer) -> Events {

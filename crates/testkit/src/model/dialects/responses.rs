@@ -23,7 +23,8 @@ impl Dialect for Responses {
             Value::String(text) => messages.push(Message::new(Role::User, text.clone())),
             input => add_items(&mut messages, items(input)),
         }
-        Conversation { messages, tools: items(&body["tools"]).iter().flat_map(tools).collect() }
+        let tools = items(&body["tools"]).iter().flat_map(tools).collect();
+        Conversation { messages, tools, answer_schema: body["text"]["format"].get("schema").cloned() }
     }
 
     fn events(&self, answer: &Answer) -> Events {
