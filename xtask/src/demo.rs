@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::opencode;
+use crate::agents::OPENCODE;
 use crate::programs::{SystemPackages, on_path};
 use crate::steps::{Outcome, shell_line};
 use crate::workspace::{cargo, target};
@@ -142,10 +142,10 @@ impl Demo {
         }
         say(&format!(
             "opencode is not on PATH; installing version {} below {}",
-            opencode::VERSION,
+            OPENCODE.version,
             target().join("agents").display()
         ));
-        match opencode::program(SystemPackages::Leave) {
+        match OPENCODE.provide(SystemPackages::Leave) {
             Ok(program) => Agent::Opencode(program),
             Err(error) => {
                 say(&format!("opencode is not available ({error}); using the scripted agent of the tests"));

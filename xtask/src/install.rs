@@ -1,19 +1,20 @@
 //! `cargo xtask install`: installs what the tests need on a fresh machine.
 //!
 //! git, rustfmt and clippy are required. Without cargo-nextest, `cargo test` runs the tests. Without git-lfs, bubblewrap,
-//! opencode, Prism or myworld, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are skipped. Without
+//! an agent, Prism or myworld, the tests named `needs_git_lfs_...`, `needs_opencode_...` and so on are skipped. Without
 //! typos or cargo-deny, those checks are skipped.
 
 use std::process::Command;
 
+use crate::agents;
 use crate::linters::{self, CARGO_DENY, TYPOS};
-use crate::opencode;
 use crate::peers::{self, MYWORLD, PRISM};
 use crate::programs::{SystemPackages, first_line, require};
 use crate::steps::{Outcome, Steps};
+use crate::test::Extent;
 use crate::workspace::cargo;
 
-pub(crate) fn run() -> Outcome {
+pub(crate) fn run(extent: Extent) -> Outcome {
     let system = SystemPackages::Install;
     let mut steps = Steps::new();
     steps.check("git", "git --version", git);
@@ -32,12 +33,13 @@ pub(crate) fn run() -> Outcome {
                 .to_owned(),
         ),
     }
+    for agent in agents::ALL.iter().filter(|agent| extent.includes(agent)) {
+        let program = steps.check(agent.name, &agent.install_command(), || agent.provide(system));
+        program.iter().for_each(|program| println!("    {}", program.display()));
+    }
     let found = [
         steps.check("git-lfs", "apt-get install git-lfs", || git_lfs(system)),
         steps.check("bubblewrap", "apt-get install bubblewrap", || bubblewrap(system)),
-        steps.check("opencode", &format!("npm install opencode-ai@{}", opencode::VERSION), || {
-            opencode::program(system).map(|program| program.display().to_string())
-        }),
         steps.check("prism", &format!("npm install @stoplight/prism-cli@{PRISM}"), || {
             peers::prism(system).map(|program| program.display().to_string())
         }),

@@ -1,6 +1,7 @@
 //! `cargo xtask <verb>`: the entry point to everything that contributors and build servers run. Each verb has a file.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod agents;
 mod bench;
 mod ceilings;
 mod demo;
@@ -8,7 +9,6 @@ mod fuzz;
 mod install;
 mod lint;
 mod linters;
-mod opencode;
 mod parity;
 mod peers;
 mod programs;
@@ -25,9 +25,11 @@ const HELP: &str = "\
 cargo xtask <verb>
 
   test [--full]
-            check everything before a push: lint, build, tests; --full kills processes at random 500 times instead of 40
+            check everything before a push: lint, build, tests; --full runs the tests of all agents instead of four,
+            and kills processes at random 500 times instead of 40
   lint      run the checks that need no tests: format, spelling, dependencies, clippy, rustdoc
-  install   install what the tests need on a fresh machine
+  install [--full]
+            install what the tests need on a fresh machine; --full installs all agents instead of four
   demo      run kugetsu end to end in a throwaway home, without an account
   bench     measure a release build and write docs/benchmarks.md
   fuzz <target> [seconds]
@@ -46,7 +48,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(test::Extent::Default),
         ["test", "--full"] => test::run(test::Extent::Full),
         ["lint"] => lint::run(),
-        ["install"] => install::run(),
+        ["install"] => install::run(test::Extent::Default),
+        ["install", "--full"] => install::run(test::Extent::Full),
         ["demo"] => demo::run(),
         ["bench"] => bench::run(),
         ["fuzz", target] => fuzz::run(target, None),

@@ -1,5 +1,6 @@
 //! Finds and installs programs that tests and linters need: on `PATH`, with `apt-get`, npm or pip.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -90,6 +91,61 @@ pub(crate) fn install_npm_package(
     run_with_timeout(&mut npm, INSTALL_TIMEOUT)
 }
 
+/// Installs the packages of a `package-lock.json` into `directory`. Its `package.json` is beside it.
+pub(crate) fn install_locked_npm_packages(
+    lock_file: &Path,
+    directory: &Path,
+    system: SystemPackages,
+) -> Result<(), String> {
+    require("npm", "npm", "https://nodejs.org", system)?;
+    fs::create_dir_all(directory).map_err(|error| format!("could not create {}: {error}", directory.display()))?;
+    for file in [lock_file.to_owned(), lock_file.with_file_name("package.json")] {
+        let copy = directory.join(file.file_name().unwrap_or_default());
+        fs::copy(&file, &copy).map_err(|error| format!("could not write {}: {error}", copy.display()))?;
+    }
+    let mut npm = Command::new("npm");
+    // Not `npm ci`, which refuses a lock file without the optional packages of other systems.
+    npm.arg("install").arg("--prefix").arg(directory);
+    // No install scripts: downloaded code runs only when a test starts it.
+    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    run_with_timeout(&mut npm, INSTALL_TIMEOUT)
+}
+
+/// Installs the packages of a list with one pinned version each into a virtual environment of its own.
+pub(crate) fn install_locked_python_packages(
+    list: &Path,
+    directory: &Path,
+    minimum: (u32, u32),
+    system: SystemPackages,
+) -> Result<(), String> {
+    let python = python(minimum)?;
+    create_environment(&python, directory, system)?;
+    let mut pip = Command::new(directory.join("bin/pip"));
+    // Only ready-made packages: nothing is compiled, and no build script runs. The list is complete.
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--no-deps"]);
+    run_with_timeout(pip.arg("--requirement").arg(list), INSTALL_TIMEOUT)
+}
+
+/// A Python of this version or newer: on `PATH`, or one that pyenv has installed.
+fn python(minimum: (u32, u32)) -> Result<PathBuf, String> {
+    let names = ["python3", "python3.14", "python3.13", "python3.12"];
+    let pyenv = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let pyenv = pyenv.or_else(|| std::env::home_dir().map(|home| home.join(".pyenv"))).unwrap_or_default();
+    let installed = fs::read_dir(pyenv.join("versions")).into_iter().flatten().flatten();
+    let mut programs: Vec<PathBuf> = names.into_iter().filter_map(on_path).collect();
+    programs.extend(installed.map(|entry| entry.path().join("bin/python3")));
+    let found = programs.into_iter().find(|program| version_of(program).is_some_and(|version| version >= minimum));
+    found
+        .ok_or_else(|| format!("Python {}.{} or newer is not installed (https://www.python.org)", minimum.0, minimum.1))
+}
+
+/// Major and minor version that a program prints for `--version`, or `None` if it does not start.
+pub(crate) fn version_of(program: impl AsRef<OsStr>) -> Option<(u32, u32)> {
+    let line = first_line(Command::new(program).arg("--version").stderr(Stdio::null())).ok()?;
+    let mut numbers = line.trim_start_matches(|c: char| !c.is_ascii_digit()).split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// Installs one version of a Python package into a virtual environment of its own.
 pub(crate) fn install_python_package(
     package: &str,
@@ -98,7 +154,7 @@ pub(crate) fn install_python_package(
     system: SystemPackages,
 ) -> Result<(), String> {
     require("python3", "python3", "https://www.python.org", system)?;
-    create_environment(directory, system)?;
+    create_environment(Path::new("python3"), directory, system)?;
     let mut pip = Command::new(directory.join("bin/pip"));
     // Only ready-made packages: nothing is compiled, and no build script runs.
     pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
@@ -107,8 +163,8 @@ pub(crate) fn install_python_package(
 }
 
 /// Creates a Python virtual environment. On Debian the module for it is a package of its own.
-fn create_environment(directory: &Path, system: SystemPackages) -> Result<(), String> {
-    let create = || run_with_timeout(Command::new("python3").args(["-m", "venv"]).arg(directory), INSTALL_TIMEOUT);
+fn create_environment(python: &Path, directory: &Path, system: SystemPackages) -> Result<(), String> {
+    let create = || run_with_timeout(Command::new(python).args(["-m", "venv"]).arg(directory), INSTALL_TIMEOUT);
     match create() {
         Err(_) if system == SystemPackages::Install && on_path("apt-get").is_some() => {
             install_system_package("python3-venv")?;

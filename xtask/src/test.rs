@@ -8,7 +8,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 
-use crate::opencode;
+use crate::agents::{self, Agent};
 use crate::programs::SystemPackages;
 use crate::steps::{Outcome, Steps};
 use crate::workspace::{cargo, is_ci, root, target};
@@ -21,7 +21,6 @@ struct Requirement {
     prefix: &'static str,
 }
 
-const OPENCODE: Requirement = Requirement { name: "opencode", prefix: "needs_opencode_" };
 const PRISM: Requirement = Requirement { name: "prism", prefix: "needs_prism_" };
 const MYWORLD: Requirement = Requirement { name: "myworld", prefix: "needs_myworld_" };
 const GIT_LFS: Requirement = Requirement { name: "git-lfs", prefix: "needs_git_lfs_" };
@@ -30,8 +29,15 @@ const BUBBLEWRAP: Requirement = Requirement { name: "bubblewrap", prefix: "needs
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Default,
-    /// More of the tests with random choices.
+    /// The tests of all agents, and more of the tests with random choices.
     Full,
+}
+
+impl Extent {
+    /// Whether the tests of this agent run.
+    pub(crate) fn includes(self, agent: &Agent) -> bool {
+        agent.is_default || self == Self::Full
+    }
 }
 
 /// Kills in each of the four tests of `crates/cli/tests/it/kills/` with [`Extent::Full`].
@@ -56,18 +62,29 @@ fn tests(steps: &mut Steps, extent: Extent) {
     let runner = if install::nextest().is_some() { Runner::Nextest } else { Runner::Cargo };
     let Some(names) = steps.check("list of tests", "cargo xtask test", || runner.names()) else { return };
     let system = SystemPackages::by_environment();
-    let opencode = provide(steps, &OPENCODE, &names, || opencode::program(system));
     let git_lfs = provide(steps, &GIT_LFS, &names, || install::git_lfs(system));
     let bubblewrap = provide(steps, &BUBBLEWRAP, &names, || install::bubblewrap(system));
     let prism = provide(steps, &PRISM, &names, || peers::prism(system));
     let myworld = provide(steps, &MYWORLD, &names, || peers::myworld(system));
     let mut skipped = Vec::new();
-    skipped.extend(opencode.is_none().then_some(OPENCODE.prefix));
     skipped.extend(git_lfs.is_none().then_some(GIT_LFS.prefix));
     skipped.extend(bubblewrap.is_none().then_some(BUBBLEWRAP.prefix));
     skipped.extend(prism.is_none().then_some(PRISM.prefix));
     skipped.extend(myworld.is_none().then_some(MYWORLD.prefix));
+    let mut opencode = None;
+    for agent in &agents::ALL {
+        let Agent { name, prefix, .. } = *agent;
+        let program = if extent.includes(agent) {
+            provide(steps, &Requirement { name, prefix }, &names, || agent.provide(system))
+        } else {
+            println!("==> {name}: its tests run with --full");
+            None
+        };
+        skipped.extend(program.is_none().then_some(prefix));
+        opencode = opencode.or(program.filter(|_| name == agents::OPENCODE.name));
+    }
     let mut command = runner.run_all(&skipped);
+    command.env("KUGETSU_AGENTS", agents::programs());
     let scripted_agent = target().join("debug/kugetsu-scripted-agent");
     if scripted_agent.is_file() {
         command.env("KUGETSU_SCRIPTED_AGENT", scripted_agent);
