@@ -28,6 +28,14 @@ pub struct RealAgent {
     files: fn(&ModelServer) -> Vec<(&'static str, String)>,
 }
 
+pub const OPENCODE: RealAgent = RealAgent {
+    name: "opencode",
+    program: "opencode",
+    args: &["acp"],
+    env: ModelServer::opencode_env,
+    files: no_files,
+};
+
 /// Claude Code. As root it refuses to start unless it runs in a sandbox.
 pub const CLAUDE: RealAgent = RealAgent {
     name: "claude",
@@ -160,8 +168,7 @@ pub const VIBE: RealAgent = RealAgent {
     },
 };
 
-/// All of them except opencode, which has [`ModelServer::opencode_env`].
-pub const ALL: [RealAgent; 8] = [CLAUDE, CODEX, GEMINI, COPILOT, GOOSE, QWEN, KIMI, VIBE];
+pub const ALL: [RealAgent; 9] = [OPENCODE, CLAUDE, CODEX, GEMINI, COPILOT, GOOSE, QWEN, KIMI, VIBE];
 
 impl RealAgent {
     /// The path of its program, or `None` if [`DIRECTORY`] is not set or does not have it.

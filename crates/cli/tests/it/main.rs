@@ -1,7 +1,8 @@
-//! End-to-end tests: the real program, daemon, runners and git. The agent is the scripted one, except in `opencode`.
+//! End-to-end tests: the real program, daemon, runners and git. The agent is the scripted one, except in `agents` and `opencode`.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 #![allow(clippy::print_stderr, reason = "a skipped test reports why")]
 
+mod agents;
 mod branches;
 mod cancel_at_the_end;
 mod concurrency;

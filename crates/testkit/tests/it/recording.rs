@@ -4,7 +4,7 @@
 //! KUGETSU_AGENTS=target/agents/bin cargo test -p kugetsu-testkit --test it -- --ignored record_claude
 //! ```
 //!
-//! Each line of a recording is one message, `{"client": ...}` or `{"agent": ...}`, with the seconds since the first one.
+//! `KUGETSU_SCENARIO` selects scenarios by name. Each line of a recording is one message, `{"client": ...}` or `{"agent": ...}`, with the seconds since the first one.
 //! Left out are lists of commands and models, and long texts are shortened.
 
 use std::collections::BTreeMap;
@@ -20,8 +20,12 @@ use serde_json::{Value, json};
 use crate::acp::{Logged, selected};
 use crate::real_agents::Stage;
 
-/// How long a turn may take. Agents that repeat a failed request longer are silent meanwhile.
-const TURN: Duration = Duration::from_secs(300);
+/// How long a turn may take. Agents that repeat a failed request longer are silent meanwhile. `KUGETSU_TURN` has other
+/// seconds.
+fn turn_limit() -> Duration {
+    let seconds = std::env::var("KUGETSU_TURN").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(300))
+}
 
 /// Longest text of a recording, in characters.
 const TEXT_MAX: usize = 200;
@@ -125,7 +129,7 @@ fn record_turns(real: &RealAgent, name: &str, scripts: &[Vec<Step>]) {
     settle(&mut stage);
     let from = stage.agent.log.len();
     for script in scripts {
-        prompt(&mut stage, &session, &message(script), TURN);
+        prompt(&mut stage, &session, &message(script), turn_limit());
     }
     save(&stage, name, from);
 }
@@ -171,7 +175,7 @@ fn refuse(stage: &mut Stage, first: Step) -> usize {
     }
     stage.agent.permission = selected("reject_once");
     let script = [first, Step::Say("I could not.".to_owned())];
-    prompt(stage, &session, &message(&script), TURN);
+    prompt(stage, &session, &message(&script), turn_limit());
     from
 }
 
@@ -185,7 +189,7 @@ fn cancel(stage: &mut Stage) -> usize {
     stage.model.block_for_requests(1);
     settle(stage);
     stage.agent.notify("session/cancel", json!({"sessionId": session}));
-    let _answer = stage.agent.try_response(id, TURN);
+    let _answer = stage.agent.try_response(id, turn_limit());
     settle(stage);
     from
 }
@@ -206,12 +210,16 @@ fn lost_session(stage: &mut Stage) -> usize {
 fn resumed(stage: &mut Stage) -> usize {
     stage.initialize();
     let session = stage.new_session().unwrap();
-    prompt(stage, &session, &message(&[Step::bash("pwd"), Step::Say("The first answer.".to_owned())]), TURN);
+    prompt(stage, &session, &message(&[Step::bash("pwd"), Step::Say("The first answer.".to_owned())]), turn_limit());
+    if stage.real.name == "gemini" {
+        // It loses a session that it loads within the minute in which the session began.
+        std::thread::sleep(Duration::from_secs(61));
+    }
     stage.restart();
     let capabilities = stage.initialize();
     let from = stage.agent.log.len();
     if open(stage, &session, &capabilities) {
-        prompt(stage, &session, &message(&[Step::Say("The second answer.".to_owned())]), TURN);
+        prompt(stage, &session, &message(&[Step::Say("The second answer.".to_owned())]), turn_limit());
     }
     from
 }
@@ -228,7 +236,7 @@ fn open(stage: &mut Stage, session: &str, initialized: &Value) -> bool {
 fn deleted(stage: &mut Stage) -> usize {
     stage.initialize();
     let session = stage.new_session().unwrap();
-    prompt(stage, &session, &message(&[Step::Say("The first answer.".to_owned())]), TURN);
+    prompt(stage, &session, &message(&[Step::Say("The first answer.".to_owned())]), turn_limit());
     let from = stage.agent.log.len();
     for id in [session.as_str(), session.as_str(), "01234567-89ab-7cde-8f01-23456789abcd"] {
         let _answer = stage.agent.call("session/delete", json!({"sessionId": id}));
@@ -330,6 +338,7 @@ macro_rules! recordings {
 }
 
 recordings! {
+    record_opencode: OPENCODE,
     record_claude: CLAUDE,
     record_codex: CODEX,
     record_gemini: GEMINI,
