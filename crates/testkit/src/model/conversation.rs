@@ -58,7 +58,7 @@ pub struct Tool {
     pub name: String,
     /// The group that it belongs to, in an API that has groups of tools.
     pub group: Option<String>,
-    /// The JSON schema of its arguments, or `None` if its argument is a text in a grammar of its own.
+    /// The JSON schema of its arguments, or `None` if its argument is a text.
     pub schema: Option<Value>,
 }
 

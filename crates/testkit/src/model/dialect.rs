@@ -58,6 +58,6 @@ pub(super) fn items(value: &Value) -> &[Value] {
 }
 
 /// `text` split after each space.
-pub(super) fn words(text: &str) -> Vec<&str> {
+pub(super) fn chunks(text: &str) -> Vec<&str> {
     text.split_inclusive(' ').collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 
-use super::dialect::{Dialect, words};
+use super::dialect::{Dialect, chunks};
 use super::reply::{Answer, End, Reply};
 
 /// An action on the connection.
@@ -35,7 +35,7 @@ pub(super) fn event_stream(dialect: &dyn Dialect, reply: &Reply, answer: &Answer
 /// The answer as one JSON value. A cut answer is the first half of it.
 pub(super) fn single_body(dialect: &dyn Dialect, reply: &Reply, answer: &Answer) -> Vec<Frame> {
     let bytes = Bytes::from(dialect.value(answer).to_string());
-    let pause = reply.pause * u32::try_from(words(&answer.text).len()).unwrap_or(u32::MAX);
+    let pause = reply.pause * u32::try_from(chunks(&answer.text).len()).unwrap_or(u32::MAX);
     let half = bytes.slice(..bytes.len() / 2);
     match reply.end {
         End::Finish => vec![Frame::Bytes(pause, bytes)],

@@ -6,7 +6,6 @@
 use serde_json::{Map, Value, json};
 
 use super::conversation::Tool;
-use super::reply::Input;
 use super::schema::any_value;
 use super::script::{Bash, Call, Edit, Read, ToolCall, Write};
 
@@ -32,7 +31,7 @@ const EDIT: Verb = Verb {
 };
 const READ: Verb = Verb { names: &["read", "read_file", "view", "text_editor"], actions: &["view", "read"] };
 
-/// The tool of codex that edits files. Its argument is a patch in a format of its own.
+/// The tool of codex that edits files. Its argument is a patch, not an object.
 const PATCH: &str = "apply_patch";
 
 /// The names that an argument has in different tools, opencode's first, and its value.
@@ -44,6 +43,25 @@ const PATH: &[&str] = &["filePath", "file_path", "path", "absolute_path", "targe
 const CONTENT: &[&str] = &["content", "contents", "file_text", "text"];
 const OLD: &[&str] = &["oldString", "old_string", "old_str", "before", "old_text", "search"];
 const NEW: &[&str] = &["newString", "new_string", "new_str", "after", "new_text", "replace"];
+
+/// The argument of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Input {
+    /// An object.
+    Arguments(Value),
+    /// For a tool without a schema.
+    Text(String),
+}
+
+impl Input {
+    /// The arguments of a function; a text is a string.
+    pub(super) fn value(&self) -> Value {
+        match self {
+            Self::Arguments(arguments) => arguments.clone(),
+            Self::Text(text) => Value::String(text.clone()),
+        }
+    }
+}
 
 /// A call of an offered tool.
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,9 @@
-//! The model's answer: its content, which a dialect puts into words, and how its delivery ends.
+//! The model's answer: its content, which a dialect writes, and how its delivery ends.
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::conversation::Tool;
-use super::offered_tools::{Called, function_call};
+use super::offered_tools::{Called, Input, function_call};
 use super::script::{Step, ToolCall};
 
 /// The name of the only model. Requests may name any other.
@@ -78,25 +76,6 @@ pub(super) struct FunctionCall {
     pub(super) name: String,
     pub(super) group: Option<String>,
     pub(super) input: Input,
-}
-
-/// The argument of a call.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Input {
-    /// An object.
-    Arguments(Value),
-    /// For a tool without a schema.
-    Text(String),
-}
-
-impl Input {
-    /// The arguments of a function; a text is a string.
-    pub(super) fn value(&self) -> Value {
-        match self {
-            Self::Arguments(arguments) => arguments.clone(),
-            Self::Text(text) => Value::String(text.clone()),
-        }
-    }
 }
 
 impl Reply {

@@ -18,7 +18,7 @@ pub struct ModelRequest {
     pub path: String,
     /// The client's id of its session, if it sends one.
     pub session: Option<String>,
-    /// The header `authorization`, or the one of the dialect in its place.
+    /// The header `authorization`, or the one that the dialect has instead.
     pub authorization: Option<String>,
     pub body: Value,
     pub conversation: Conversation,

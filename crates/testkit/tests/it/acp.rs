@@ -141,7 +141,7 @@ impl Agent {
         }
     }
 
-    /// Reads messages until none arrives within `limit`, or until the response to the request `id`, which it returns.
+    /// Reads messages until one fails to arrive within `limit`, or until the response to the request `id`, which it returns.
     pub(crate) fn try_response(&mut self, id: u64, limit: Duration) -> Option<Value> {
         let end = Instant::now() + limit;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -157,7 +157,7 @@ impl Agent {
         self.try_message(self.limit).expect("the agent's next message")
     }
 
-    /// Reads the next message, stores updates and answers permission requests. Returns `None` if there is none within
+    /// Reads the next message, stores updates and answers permission requests. Returns `None` if none arrives within
     /// `limit`.
     fn try_message(&mut self, limit: Duration) -> Option<Value> {
         loop {
@@ -184,7 +184,7 @@ impl Agent {
         }
     }
 
-    /// `permission`, or the id of the option of the kind that it names in place of an id.
+    /// `permission`, or the id of the option of the kind that it names instead of an id.
     fn permission_answer(&self, request: &Value) -> Option<Value> {
         let mut answer = self.permission.clone()?;
         let options = request["params"]["options"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -18,7 +18,7 @@ struct Client {
     read: fn(events: &[Value]) -> Read,
     /// Text of an answer in one value.
     text: fn(&Value) -> &Value,
-    /// Words for the end: finished, tool calls, full, filtered.
+    /// Reasons of the end: finished, tool calls, full, filtered.
     ends: [&'static str; 4],
     /// The message of an error.
     error: fn(&Value) -> &Value,

@@ -13,7 +13,7 @@ use crate::acp::{Agent, selected};
 /// How long real agents may take on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// An agent with a home, a model and a repository of its own.
+/// An agent with its home, model and repository.
 pub(crate) struct Stage {
     pub(crate) agent: Agent,
     pub(crate) real: RealAgent,

@@ -8,8 +8,9 @@ fn pushes_its_commit(agent: RealAgent) {
     let Some(stage) = Stage::new(agent) else { return };
     let Stage { world, repository, .. } = &stage;
     // Gemini refuses commands with `$(...)`.
-    let place = Step::bash("pwd > place.txt; echo at $PWD prompt $GIT_TERMINAL_PROMPT editor $GIT_EDITOR >> place.txt");
-    let steps = [place].into_iter().chain(work()).chain([Step::Say("All done.".into())]);
+    let location =
+        Step::bash("pwd > location.txt; echo at $PWD prompt $GIT_TERMINAL_PROMPT editor $GIT_EDITOR >> location.txt");
+    let steps = [location].into_iter().chain(work()).chain([Step::Say("All done.".into())]);
     let (run, code) = world.start(repository, &message(steps));
     assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
     assert_eq!(
@@ -20,12 +21,12 @@ fn pushes_its_commit(agent: RealAgent) {
     let branch = run["branch"].as_str().unwrap();
     assert_eq!(repository.show_text(branch, "a.txt"), "one\n");
     let worktree = run["worktree"].as_str().unwrap();
-    let place = format!("{worktree}\nat {worktree} prompt 0 editor true\n");
-    assert_eq!(repository.show_text(branch, "place.txt"), place);
+    let location = format!("{worktree}\nat {worktree} prompt 0 editor true\n");
+    assert_eq!(repository.show_text(branch, "location.txt"), location);
     // Nothing of the agent itself is committed, and nothing of it is left running.
     let mut files: Vec<_> = repository.files(branch).iter().map(|path| path.display().to_string()).collect();
     files.sort();
-    assert_eq!(files, ["README.md", "a.txt", "place.txt"]);
+    assert_eq!(files, ["README.md", "a.txt", "location.txt"]);
     assert_eq!(world.processes(worktree), Vec::<i32>::new());
     assert!(world.agent_text("local/demo#1").contains("All done."), "{}", world.agent_text("local/demo#1"));
 }

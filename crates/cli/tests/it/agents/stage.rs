@@ -45,7 +45,7 @@ pub(super) fn work() -> [Step; 2] {
     [Step::write("a.txt", "one\n"), Step::bash("git add -A && git commit -qm 'add a'")]
 }
 
-/// A test of its own for each agent.
+/// One test for each agent.
 macro_rules! with_each_agent {
     ($run:ident: $($name:ident $agent:ident,)*) => {$(
         #[test]

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, event, items, text, words};
+use super::super::dialect::{Dialect, Events, chunks, event, items, text};
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, FunctionCall, PROMPT_TOKENS};
 
 #[derive(Debug)]
@@ -80,8 +80,8 @@ impl Dialect for ChatCompletions {
 }
 
 fn deltas(answer: &Answer) -> Vec<Value> {
-    let thought = words(&answer.thought).into_iter().map(|word| json!({"reasoning_content": word}));
-    let text = words(&answer.text).into_iter().map(|word| json!({"content": word}));
+    let thought = chunks(&answer.thought).into_iter().map(|word| json!({"reasoning_content": word}));
+    let text = chunks(&answer.text).into_iter().map(|word| json!({"content": word}));
     let calls = answer.calls.iter().enumerate().flat_map(|(n, call)| {
         let mut head = tool_call(call);
         let arguments = head["function"]["arguments"].take();

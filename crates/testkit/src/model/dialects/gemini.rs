@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, event, items, text, words};
+use super::super::dialect::{Dialect, Events, chunks, event, items, text};
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, PROMPT_TOKENS};
 
 #[derive(Debug)]
@@ -22,8 +22,8 @@ impl Dialect for Gemini {
             let parts = items(&content["parts"]);
             match content["role"].as_str() {
                 Some("model") => {
-                    let said = parts.iter().filter(|part| part["thought"] != true).cloned().collect();
-                    messages.push(Message::new(Role::Assistant, text(&Value::Array(said))));
+                    let shown = parts.iter().filter(|part| part["thought"] != true).cloned().collect();
+                    messages.push(Message::new(Role::Assistant, text(&Value::Array(shown))));
                 }
                 _ => messages.extend(user_messages(parts)),
             }
@@ -40,7 +40,7 @@ impl Dialect for Gemini {
 
     fn events(&self, answer: &Answer) -> Events {
         let chunk = |parts: &[Value], finish: Option<&str>| event(&response(answer, parts, finish));
-        let parts = parts(answer, |text| words(text).into_iter().map(str::to_owned).collect());
+        let parts = parts(answer, |text| chunks(text).into_iter().map(str::to_owned).collect());
         Events {
             opening: String::new(),
             pieces: parts.iter().map(|part| chunk(std::slice::from_ref(part), None)).collect(),

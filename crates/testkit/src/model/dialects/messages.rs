@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, items, named_event, text, words};
+use super::super::dialect::{Dialect, Events, chunks, items, named_event, text};
 use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, PROMPT_TOKENS};
 
 #[derive(Debug)]
@@ -129,7 +129,7 @@ fn blocks(answer: &Answer) -> Vec<Value> {
     blocks
 }
 
-/// The block as it is before the first delta.
+/// The block before the first delta.
 fn emptied(block: &Value) -> Value {
     let mut block = block.clone();
     match block["type"].as_str() {
@@ -145,7 +145,7 @@ fn emptied(block: &Value) -> Value {
 
 fn block_events(index: usize, block: &Value) -> Vec<String> {
     let delta = |delta: Value| named_event(&json!({"type": "content_block_delta", "index": index, "delta": delta}));
-    let text = |key: &str| words(block[key].as_str().unwrap_or_default());
+    let text = |key: &str| chunks(block[key].as_str().unwrap_or_default());
     match block["type"].as_str() {
         Some("thinking") => {
             let thought =

@@ -4,8 +4,9 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::conversation::{Conversation, Message, Role, Tool};
-use super::super::dialect::{Dialect, Events, items, named_event, text, words};
-use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, FunctionCall, Input, PROMPT_TOKENS};
+use super::super::dialect::{Dialect, Events, chunks, items, named_event, text};
+use super::super::offered_tools::Input;
+use super::super::reply::{Answer, COMPLETION_TOKENS, Finish, FunctionCall, PROMPT_TOKENS};
 
 #[derive(Debug)]
 pub(in super::super) struct Responses;
@@ -147,7 +148,7 @@ fn call(call: &FunctionCall) -> Value {
     item
 }
 
-/// The item as it is before the first delta.
+/// The item before the first delta.
 fn emptied(item: &Value) -> Value {
     let mut item = item.clone();
     for (key, empty) in [("content", json!([])), ("summary", json!([])), ("arguments", json!("")), ("input", json!(""))]
@@ -173,11 +174,11 @@ fn deltas(index: usize, item: &Value) -> Vec<String> {
     match item["type"].as_str() {
         Some("reasoning") => {
             let thought = item["summary"][0]["text"].as_str().unwrap_or_default();
-            words(thought).into_iter().map(|word| delta("reasoning_summary_text", word)).collect()
+            chunks(thought).into_iter().map(|word| delta("reasoning_summary_text", word)).collect()
         }
         Some("message") => {
             let text = item["content"][0]["text"].as_str().unwrap_or_default();
-            words(text).into_iter().map(|word| delta("output_text", word)).collect()
+            chunks(text).into_iter().map(|word| delta("output_text", word)).collect()
         }
         Some("custom_tool_call") => vec![delta("custom_tool_call_input", item["input"].as_str().unwrap_or_default())],
         _ => vec![delta("function_call_arguments", item["arguments"].as_str().unwrap_or_default())],
@@ -209,14 +210,15 @@ mod tests {
     fn items_of_one_answer_are_one_message() {
         let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "shell", "arguments": "{}"});
         let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "ok"});
-        let said = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]});
+        let message =
+            json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]});
         let conversation = Responses.conversation(&json!({"instructions": "be good", "input": [
             {"role": "developer", "content": "rules"},
             {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]},
             {"type": "reasoning", "summary": []},
-            said, call("call_scripted_1_0"), result("call_scripted_1_0"), call("call_scripted_1_1"), result("call_scripted_1_1"),
+            message, call("call_scripted_1_0"), result("call_scripted_1_0"), call("call_scripted_1_1"), result("call_scripted_1_1"),
             call("call_scripted_2_0"), call("call_scripted_2_1"), result("call_scripted_2_0"), result("call_scripted_2_1"),
-            said,
+            message,
         ]}));
         let answers = conversation.messages.iter().filter(|message| message.role == Role::Assistant);
         assert_eq!(answers.map(|message| message.text.as_str()).collect::<Vec<_>>(), ["a", "", "a"]);
