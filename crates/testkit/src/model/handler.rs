@@ -188,6 +188,7 @@ async fn answer(state: &Arc<ModelState>, incoming: Incoming) -> Response {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let request = ModelRequest {
         at: SystemTime::now(),
+        model: incoming.model.clone(),
         path: incoming.path.clone(),
         session: dialect.session(headers, body),
         authorization: text("authorization").or_else(|| text("x-api-key")).or_else(|| text("x-goog-api-key")),

@@ -14,6 +14,8 @@ use crate::watched::Watched;
 pub struct ModelRequest {
     /// Time of arrival.
     pub at: SystemTime,
+    /// The name of the requested model.
+    pub model: String,
     /// The path of its URL, without the query.
     pub path: String,
     /// The client's id of its session, if it sends one.

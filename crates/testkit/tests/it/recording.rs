@@ -7,7 +7,7 @@
 //! `KUGETSU_SCENARIO` selects scenarios by name. Each line of a recording is one message, `{"client": ...}` or `{"agent": ...}`, with the seconds since the first one.
 //! Left out are lists of commands and models, and long texts are shortened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,8 +99,10 @@ fn record(real: &RealAgent) {
         record_turns(real, name, &scripts);
     }
     type Scenario = (&'static str, fn(&mut Stage) -> usize);
-    let others: [Scenario; 7] = [
+    let others: [Scenario; 9] = [
         ("start", start),
+        ("modes", modes),
+        ("models", models),
         ("refused_permission", refused_permission),
         ("refused_write", refused_write),
         ("cancel", cancel),
@@ -155,6 +157,70 @@ fn start(stage: &mut Stage) -> usize {
     let _session = stage.new_session();
     settle(stage);
     0
+}
+
+/// What every mode of a session asks about: a command and a file outside of the worktree.
+fn modes(stage: &mut Stage) -> usize {
+    let (session, new) = new_session(stage);
+    let from = stage.agent.log.len();
+    for mode in choices(&new, "mode", "modes", "availableModes", "id") {
+        let set = stage.agent.call("session/set_mode", json!({"sessionId": session, "modeId": mode}));
+        if set.is_ok() {
+            let outside =
+                stage.home.path().join(format!("outside-{}.txt", mode.rsplit('/').next().unwrap_or_default()));
+            let outside = Step::write(outside.to_str().unwrap(), "x\n");
+            let script = [Step::bash("touch inside.txt"), outside, Step::Say(format!("Mode {mode}."))];
+            prompt(stage, &session, &message(&script), turn_limit());
+        }
+    }
+    from
+}
+
+/// The choice of a model: by the method, and by the option of the session.
+fn models(stage: &mut Stage) -> usize {
+    let (session, new) = new_session(stage);
+    let from = stage.agent.log.len();
+    let by_method = choices(&new, "", "models", "availableModels", "modelId");
+    let by_option = choices(&new, "model", "", "", "");
+    if let Some(model) = by_method.last() {
+        let _answer = stage.agent.call("session/set_model", json!({"sessionId": session, "modelId": model}));
+    }
+    prompt(stage, &session, &message(&[Step::Say("By the method.".to_owned())]), turn_limit());
+    let options = new["configOptions"].as_array().cloned().unwrap_or_default();
+    let option =
+        options.iter().find(|option| option["category"] == "model").map_or(Value::Null, |option| option["id"].clone());
+    if let Some(model) = by_option.last() {
+        let option = json!({"sessionId": session, "configId": option, "value": model});
+        let _answer = stage.agent.call("session/set_config_option", option);
+    }
+    prompt(stage, &session, &message(&[Step::Say("By the option.".to_owned())]), turn_limit());
+    let unknown = json!({"sessionId": session, "configId": option, "value": "no-such-model"});
+    let _answer = stage.agent.call("session/set_config_option", unknown);
+    from
+}
+
+fn new_session(stage: &mut Stage) -> (String, Value) {
+    stage.initialize();
+    let new = stage.agent.call("session/new", json!({"cwd": stage.repository.path(), "mcpServers": []})).unwrap();
+    settle(stage);
+    (new["sessionId"].as_str().unwrap().to_owned(), new)
+}
+
+/// The values of the session's option of this category or, if it has none, the ids of the list `list` in `state`.
+fn choices(new: &Value, category: &str, state: &str, list: &str, id: &str) -> Vec<String> {
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let options = items(&new["configOptions"]);
+    let option = options.iter().find(|option| option["category"] == category);
+    let of_option = option.map(|option| items(&option["options"])).unwrap_or_default();
+    let of_option = of_option.iter().flat_map(|item| match item["options"].as_array() {
+        Some(group) => group.clone(),
+        None => vec![item.clone()],
+    });
+    let of_list = items(&new[state][list]);
+    let values = of_option.filter_map(|item| item["value"].as_str().map(str::to_owned));
+    let ids = of_list.iter().filter_map(|item| item[id].as_str().map(str::to_owned));
+    let values: Vec<String> = values.collect();
+    if values.is_empty() { ids.collect() } else { values }
 }
 
 fn refused_permission(stage: &mut Stage) -> usize {
@@ -249,8 +315,12 @@ fn deleted(stage: &mut Stage) -> usize {
 fn logged_out(real: &RealAgent) {
     let Some(mut stage) = Stage::logged_out(real) else { return };
     stage.initialize();
-    if let Ok(session) = stage.new_session() {
-        prompt(&mut stage, &session, &message(&[Step::Say("Answered.".to_owned())]), Duration::from_secs(60));
+    let limit = Duration::from_secs(60);
+    let params = json!({"cwd": stage.repository.path(), "mcpServers": []});
+    let id = stage.agent.request("session/new", params);
+    let answer = stage.agent.try_response(id, limit).unwrap_or_default();
+    if let Some(session) = answer["result"]["sessionId"].as_str() {
+        prompt(&mut stage, session, &message(&[Step::Say("Answered.".to_owned())]), limit);
     }
     save(&stage, "logged_out", 0);
 }
@@ -273,8 +343,9 @@ fn save(stage: &Stage, scenario: &str, from: usize) {
         writeln!(text, "{}", json!({"stderr": shorten(line, &paths(stage))})).unwrap();
     }
     let requests = stage.model.turn_requests();
-    writeln!(text, "{}", json!({"model": {"turn_requests": requests.len(), "all": stage.model.requests().len()}}))
-        .unwrap();
+    let names: BTreeSet<&str> = requests.iter().map(|request| request.model.as_str()).collect();
+    let model = json!({"turn_requests": requests.len(), "all": stage.model.requests().len(), "names": names});
+    writeln!(text, "{}", json!({"model": model})).unwrap();
     std::fs::write(directory.join(format!("{scenario}.jsonl")), text).unwrap();
     eprintln!("{} {scenario}: {} messages", stage.real.name, log.len());
 }
@@ -304,7 +375,7 @@ fn trim(value: &Value, key: Option<&str>, paths: &BTreeMap<String, &str>) -> Val
     match value {
         Value::String(text) => shorten(text, paths).into(),
         Value::Array(items) => {
-            let max = if matches!(key, Some("options" | "availableModels" | "models" | "mcpServers")) { 4 } else { 12 };
+            let max = if matches!(key, Some("availableModels" | "models")) { 4 } else { 12 };
             items.iter().take(max).map(|item| trim(item, None, paths)).collect()
         }
         Value::Object(fields) => {
