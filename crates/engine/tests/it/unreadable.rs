@@ -40,7 +40,8 @@ fn make_readable(path: &Path, aside: &Path) {
 pub(crate) async fn world() -> World {
     let mut settings = settings(1);
     let program = PathBuf::from("/bin/sh");
-    settings.profiles = vec![AgentSettings { name: "scripted".to_owned(), program: Some(program), ..AgentSettings::default() }];
+    settings.profiles =
+        vec![AgentSettings { name: "scripted".to_owned(), program: Some(program), ..AgentSettings::default() }];
     World::with(settings, repo()).await
 }
 
