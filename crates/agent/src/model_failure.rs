@@ -80,7 +80,7 @@ pub(crate) fn recovery(message: &str, kind: Option<&str>) -> Recovery {
 
 /// Finds a status of HTTP that indicates an error in a message in lower case.
 fn status(message: &str) -> Option<u16> {
-    let words = message.split(|c: char| c.is_whitespace() || "(){}[],;:·\"".contains(c));
+    let words = message.split(|c: char| c.is_whitespace() || "(){}[],;:·\"'".contains(c));
     let mut before = "";
     for word in words.filter(|word| !word.is_empty()) {
         let is_named = STATUS_WORDS.contains(&before) || before.starts_with("http/");
@@ -103,7 +103,9 @@ pub(crate) fn is_login_refused(message: &str) -> bool {
 
 /// Whether a message is about a request to a provider.
 pub(crate) fn is_of_provider(message: &str) -> bool {
-    status(&message.to_ascii_lowercase()).is_some() || recovery(message, None) != Recovery::Never
+    is_login_refused(message)
+        || status(&message.to_ascii_lowercase()).is_some()
+        || recovery(message, None) != Recovery::Never
 }
 
 /// How a turn really ended whose model failed behind a normal end.
@@ -187,6 +189,7 @@ mod tests {
         }
         for lasting in [
             "API Error: 400 the connection of your request is wrong",
+            "Client error '404 Not Found' for url 'http://model/v1/chat/completions'",
             "unexpected status 404 Not Found: no such model, url: http://model/v1/responses",
             "Authentication failed with provider at http://model/v1 (HTTP 401).",
             "There's an issue with the selected model (x). It may not exist.",

@@ -77,6 +77,13 @@ impl Inbox {
                     self.emit(event).await;
                 }
             }
+            // Sent by vibe.
+            Incoming::Notification { method, params } if method == "_session/retrying" => {
+                let fields = [&params["category"], &params["detail"]].into_iter().filter_map(Value::as_str);
+                let why = fields.collect::<Vec<_>>().join(", ");
+                let text = format!("The model failed, and the agent asks it again: {}", truncate(why, QUOTE_MAX));
+                self.emit(AgentEvent::Notice { text }).await;
+            }
             Incoming::Notification { method, .. } => {
                 tracing::trace!(method, "an unknown notification was ignored");
             }
@@ -94,6 +101,9 @@ impl Inbox {
 
     fn update(&self, params: &Value) -> Vec<AgentEvent> {
         let mut state = self.state.lock();
+        if !state.prompting {
+            state.take_total(&params["update"]);
+        }
         let is_other = state.session.is_some() && state.session.as_deref() != params["sessionId"].as_str();
         if state.replaying || is_other {
             return Vec::new();

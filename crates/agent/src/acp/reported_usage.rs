@@ -35,8 +35,18 @@ impl ReportedUsage {
     pub(super) fn open_session(&mut self, before: Option<Tokens>) {
         self.before = match self.report {
             Some(UsageReport::Connection) => Some(Tokens::default()),
-            _ => before,
+            // What the agent itself has reported counts more.
+            _ => self.before.or(before),
         };
+    }
+
+    /// Takes vibe's report of what a session that is resumed has used.
+    pub(super) fn take_total(&mut self, update: &Value) {
+        let meta = &update["_meta"];
+        if self.report == Some(UsageReport::Session) && meta["promptTokens"].is_number() {
+            let (input, output) = (tokens(&meta["promptTokens"]), tokens(&meta["completionTokens"]));
+            self.before = Some(Tokens { input, output, ..Tokens::default() });
+        }
     }
 
     pub(super) fn begin_turn(&mut self) {
@@ -85,10 +95,14 @@ impl ReportedUsage {
 /// Reads the protocol's fields. Some agents leave fields out, and some the whole object.
 fn in_fields(usage: &Value) -> Option<Tokens> {
     usage.as_object()?;
+    let (input, output) = (tokens(&usage["inputTokens"]), tokens(&usage["outputTokens"]));
+    let reasoning = tokens(&usage["thoughtTokens"]);
+    // The output of qwen includes the reasoning, as its total shows.
+    let is_included = usage["totalTokens"].as_u64() == input.checked_add(output);
     Some(Tokens {
-        input: tokens(&usage["inputTokens"]),
-        output: tokens(&usage["outputTokens"]),
-        reasoning: tokens(&usage["thoughtTokens"]),
+        input,
+        output: if is_included { output.saturating_sub(reasoning) } else { output },
+        reasoning,
         cache_read: tokens(&usage["cachedReadTokens"]),
         cache_write: tokens(&usage["cachedWriteTokens"]),
     })
@@ -159,6 +173,14 @@ mod tests {
         assert_eq!(usage.of_turn(&json!({})).used, used(101, 22));
         usage.begin_turn();
         assert_eq!(usage.of_turn(&json!({})).used, None);
+    }
+
+    #[test]
+    fn reasoning_is_counted_once() {
+        let included = json!({"inputTokens": 100, "outputTokens": 20, "thoughtTokens": 5, "totalTokens": 120});
+        assert_eq!(in_fields(&included).unwrap().all_output(), 20);
+        let apart = json!({"inputTokens": 100, "outputTokens": 20, "thoughtTokens": 5, "totalTokens": 125});
+        assert_eq!(in_fields(&apart).unwrap().all_output(), 25);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::model_failure::{HiddenEnd, readable_error};
 use crate::profile::{FailureSign, Profile, Quirks};
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::{NO_ANSWER_TO_TOOL, StopReason, no_answer};
-use crate::usage::{Tokens, Usage};
+use crate::usage::{Tokens, Usage, dollars};
 
 /// Successive broken answers after which the turn is cancelled. opencode 1.18.33 requests another answer at once, endlessly
 /// and at the user's cost: 180 requests in 40 s were measured.
@@ -106,9 +106,22 @@ impl SessionState {
         self.session = Some(id.to_owned());
         // A failed attempt to load another session may have left this set.
         self.replaying = false;
-        self.cost_before = before.cost_usd;
-        self.cost_at_start = before.cost_usd;
+        self.cost_before = self.cost_total.or(before.cost_usd);
+        self.cost_at_start = self.cost_before;
         self.reported.open_session(before.tokens);
+    }
+
+    /// Takes an update that comes before the first turn: some agents report what a session that is resumed has used.
+    pub(crate) fn take_total(&mut self, update: &Value) {
+        if update["sessionUpdate"] != "usage_update" || self.run != Usage::default() {
+            return;
+        }
+        if let Some(cost) = cost(&update["cost"]) {
+            self.cost_total = Some(cost);
+            self.cost_before = Some(cost);
+            self.cost_at_start = Some(cost);
+        }
+        self.reported.take_total(update);
     }
 
     /// Takes what an update says besides its content.
@@ -125,6 +138,9 @@ impl SessionState {
 
     /// Notes a piece of the answer's text.
     pub(crate) fn text(&mut self, text: &str) {
+        if !self.quirks.retries_broken_answers {
+            self.turn.tool_since_answer = false;
+        }
         self.turn.piece = truncate(text.to_owned(), FAILURE_TEXT_MAX);
         let kept = &mut self.turn.text;
         kept.push_str(text);
@@ -272,11 +288,16 @@ impl SessionState {
         if !self.turn.answered {
             return doubt(no_answer());
         }
-        if self.turn.tool_since_answer && self.quirks.retries_broken_answers {
+        if self.turn.tool_since_answer && self.quirks.answers_last {
             return doubt(NO_ANSWER_TO_TOOL.into());
         }
         (StopReason::EndTurn, None)
     }
+}
+
+/// Reads a cost of the protocol.
+pub(super) fn cost(cost: &Value) -> Option<f64> {
+    (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten().and_then(dollars)
 }
 
 /// Reads codex's report of a failure.

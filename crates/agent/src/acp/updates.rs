@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use super::state::{SessionState, ToolCall, codex_failure};
+use super::state::{SessionState, ToolCall, codex_failure, cost};
 use crate::event::{AgentEvent, PlanState, PlanStep};
 use crate::tool::ToolKind;
 use crate::truncate::{INPUT_MAX, LINE_MAX, OUTPUT_MAX, TEXT_MAX, readable, truncate};
-use crate::usage::{dollars, tokens};
+use crate::usage::tokens;
 
 /// Steps of a plan that are read.
 const STEPS_MAX: usize = 200;
@@ -38,10 +38,6 @@ pub(super) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent
         }
         _ => Vec::new(),
     }
-}
-
-fn cost(cost: &Value) -> Option<f64> {
-    (cost["currency"].as_str()? == "USD").then(|| cost["amount"].as_f64()).flatten().and_then(dollars)
 }
 
 /// Returns the text of a content block, or the kind of a block that is not text.

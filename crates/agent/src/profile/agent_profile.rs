@@ -144,6 +144,11 @@ impl Profile {
         self.definition.tested
     }
 
+    /// Returns what kugetsu cannot guarantee with the agent, as full sentences.
+    pub fn exceptions(&self) -> &'static [&'static str] {
+        self.definition.exceptions
+    }
+
     /// Returns the command that logs the agent in to its model provider.
     pub fn login_command(&self) -> String {
         match self.definition.login.command {

@@ -53,5 +53,6 @@ pub(super) static CLAUDE: Definition = Definition {
     usage: UsageReport::Turn,
     failure: FailureSign::None,
     failure_texts: &[],
+    exceptions: &[],
     quirks: Quirks::NONE,
 };

@@ -39,5 +39,8 @@ pub(super) static CODEX: Definition = Definition {
     usage: UsageReport::Turn,
     failure: FailureSign::ThreadStatus,
     failure_texts: &[],
+    exceptions: &[
+        "If agent.permissions is `ask` or `refuse`, its own sandbox refuses some commands without a question, and the run is `done` without commits.",
+    ],
     quirks: Quirks::NONE,
 };

@@ -39,5 +39,6 @@ pub(super) static COPILOT: Definition = Definition {
     usage: UsageReport::Connection,
     failure: FailureSign::NoTokens,
     failure_texts: &["Error: "],
+    exceptions: &["An answer that the provider's filter stopped counts as complete."],
     quirks: Quirks::NONE,
 };

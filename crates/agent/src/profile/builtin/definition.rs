@@ -37,6 +37,8 @@ pub(crate) struct Definition {
     pub failure: FailureSign,
     /// How texts begin in which it reports a failure of the model as if the model had answered.
     pub failure_texts: &'static [&'static str],
+    /// What kugetsu cannot guarantee with it, as full sentences for users.
+    pub exceptions: &'static [&'static str],
     pub quirks: Quirks,
 }
 
@@ -69,6 +71,7 @@ pub(in crate::profile) static UNKNOWN: Definition = Definition {
     usage: UsageReport::Turn,
     failure: FailureSign::None,
     failure_texts: &[],
+    exceptions: &[],
     quirks: Quirks::NONE,
 };
 
@@ -198,6 +201,8 @@ pub(crate) enum FailureSign {
 pub(crate) struct Quirks {
     /// When the model's answer breaks off, the agent requests another one at once, endlessly, as a new message.
     pub(crate) retries_broken_answers: bool,
+    /// A turn that ends after a tool call, without an answer of the model to it, did not end well.
+    pub(crate) answers_last: bool,
     /// It serves the records of its sessions on a loopback port.
     pub(crate) serves_records: bool,
     /// Its error responses for a session that does not exist, besides that with the protocol's code.
@@ -208,11 +213,14 @@ impl Quirks {
     /// For agents of which no deviation is known.
     pub(crate) const NONE: Self = Self {
         retries_broken_answers: false,
+        answers_last: false,
         serves_records: false,
         lost_session: &[
             LostSession { message: "session not found", detail: "" },
-            // gemini 0.61.0.
+            // gemini 0.61.0, codex 2.6.0, kimi 2.1.0.
             LostSession { message: "internal error", detail: "no previous sessions found" },
+            LostSession { message: "internal error", detail: "no rollout found for thread id" },
+            LostSession { message: "unknown sessionid", detail: "" },
         ],
     };
 }

@@ -46,5 +46,9 @@ pub(super) static GEMINI: Definition = Definition {
     usage: UsageReport::Quota,
     failure: FailureSign::NoTokens,
     failure_texts: &[],
+    exceptions: &[
+        "After tool calls, an answer that broke off counts as complete.",
+        "An answer that reached its maximum length or that the provider's filter stopped counts as complete.",
+    ],
     quirks: Quirks::NONE,
 };

@@ -36,5 +36,9 @@ pub(super) static GOOSE: Definition = Definition {
     usage: UsageReport::LastStep,
     failure: FailureSign::NoTokens,
     failure_texts: &["Ran into this error", "The model returned an empty response"],
+    exceptions: &[
+        "An answer that the provider's filter stopped counts as complete.",
+        "The tokens of a turn with tool calls are unknown: it reports those of the last model step.",
+    ],
     quirks: Quirks::NONE,
 };

@@ -39,5 +39,10 @@ pub(super) static KIMI: Definition = Definition {
     usage: UsageReport::Unknown,
     failure: FailureSign::None,
     failure_texts: &[],
-    quirks: Quirks::NONE,
+    exceptions: &[
+        "An answer that broke off or reached its maximum length counts as complete.",
+        "It does not say why its model failed.",
+        "It edits files of the worktree without a question, whatever agent.permissions is.",
+    ],
+    quirks: Quirks { answers_last: true, ..Quirks::NONE },
 };

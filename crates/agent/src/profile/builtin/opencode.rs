@@ -38,8 +38,10 @@ pub(super) static OPENCODE: Definition = Definition {
     usage: UsageReport::Turn,
     failure: FailureSign::Record,
     failure_texts: &[],
+    exceptions: &[],
     quirks: Quirks {
         retries_broken_answers: true,
+        answers_last: true,
         serves_records: true,
         // It reports every unknown session like this, and no other failure to continue one that was seen.
         lost_session: &[LostSession { message: "opencode service failure", detail: r#""service":"session""# }],

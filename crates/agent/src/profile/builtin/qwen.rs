@@ -43,5 +43,6 @@ pub(super) static QWEN: Definition = Definition {
     usage: UsageReport::Pieces,
     failure: FailureSign::None,
     failure_texts: &[],
+    exceptions: &["An answer that the provider's filter stopped counts as complete."],
     quirks: Quirks::NONE,
 };

@@ -39,5 +39,6 @@ pub(super) static VIBE: Definition = Definition {
     usage: UsageReport::Session,
     failure: FailureSign::None,
     failure_texts: &[],
+    exceptions: &["An answer that the provider's filter stopped counts as complete."],
     quirks: Quirks::NONE,
 };
