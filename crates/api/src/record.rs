@@ -10,6 +10,9 @@ pub const RECORD_MAX: usize = 1024 * 1024;
 /// Maximum length of a report, in bytes.
 pub const REPORT_MAX: usize = 2 * RECORD_MAX;
 
+/// The state of a run whose agent was killed: its task is tried again.
+pub const LOST: &str = "lost";
+
 /// One line of a run's transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -94,7 +97,7 @@ pub enum Body {
     },
     /// Fact: the run has ended, and no process of it is left.
     Ended {
-        /// `done`, `blocked`, `failed`, `timeout` or `canceled`.
+        /// `done`, `blocked`, `failed`, `timeout`, `canceled` or [`LOST`].
         state: String,
         reason: String,
         /// A command that the user can type next, or other advice. Earlier versions wrote it as a part of `reason`.

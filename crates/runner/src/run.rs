@@ -7,7 +7,7 @@ use std::time::Duration;
 use kugetsu_agent::environment::secrets;
 use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::{Home, RunHome};
-use kugetsu_api::record::Body;
+use kugetsu_api::record::{Body, LOST};
 use kugetsu_api::run_spec::{IssueSpec, Work};
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::redact::Redactor;
@@ -82,7 +82,7 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
     let run = RunContext { spec, variables, agent_variables, home, directory: directory.clone(), spool: spool.clone() };
     let result = carry_out(&run, interrupts).await;
     spool.write(Body::Ended {
-        state: result.verdict.name().to_owned(),
+        state: if result.is_lost { LOST } else { result.verdict.name() }.to_owned(),
         reason: result.reason.text,
         hint: result.reason.hint,
         head_sha: result.head.map(|head| head.to_string()),

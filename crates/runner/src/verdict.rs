@@ -26,6 +26,8 @@ pub(crate) enum End {
     NotNeeded,
     /// The agent, its model or the host failed.
     Failed(Reason),
+    /// Something killed the agent. The task is tried again, as after the loss of a runner.
+    Killed(Reason),
     /// Only a person can make it work.
     Blocked(Reason),
     Expired(Expired),
@@ -110,6 +112,8 @@ pub(crate) struct RunResult {
     pub(crate) commits: u64,
     pub(crate) pushed: bool,
     pub(crate) usage: WireUsage,
+    /// Whether the task is to be tried again, as after the loss of a runner.
+    pub(crate) is_lost: bool,
     /// Whether the run's temporary directory stays: work in it may not be rescued. The daemon looks again.
     pub(crate) keeps_temporary: bool,
 }
@@ -120,7 +124,8 @@ impl RunResult {
         let (verdict, reason) = verdict(end, &Inspection::default(), &Push::None);
         let keeps_temporary = matches!(end, End::Superseded);
         let usage = WireUsage::default();
-        Self { verdict, reason, head: None, commits: 0, pushed: false, usage, keeps_temporary }
+        let is_lost = matches!(end, End::Killed(_));
+        Self { verdict, reason, head: None, commits: 0, pushed: false, usage, is_lost, keeps_temporary }
     }
 
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {
@@ -167,7 +172,7 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
             (Verdict::Canceled, Reason::from(why).hint("list what the database does not know: `kugetsu db check`"))
         }
         End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
-        End::Failed(why) => (Verdict::Failed, why.clone()),
+        End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
         End::Blocked(why) => (Verdict::Blocked, why.clone()),
         End::Attached(issue) => {
             let hint = format!("detach, then run the task again with `kugetsu queue retry {issue}`");

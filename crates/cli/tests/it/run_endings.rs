@@ -144,6 +144,20 @@ fn pushed_commits_stay_pushed_when_a_later_turn_fails() {
 }
 
 #[test]
+fn task_whose_agent_was_killed_is_tried_again() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let steps = ["write a.txt a", "run mkdir once || exit 0; kill -9 $PPID; sleep 100", "commit one"];
+    let (run, code) = world.start(&repository, &script(&steps));
+    assert_eq!((run["state"].as_str(), code), (Some("done"), 0), "{run}");
+    let lost = world.run(["logs", "local/demo#1"]);
+    assert!(lost.contains("killed by signal 9") && lost.contains("attempt 2"), "{lost}");
+    let sessions = world.records("local/demo#1", "session");
+    let last = &sessions[sessions.len() - 1];
+    assert_eq!((&last["resumed"], &last["session"]), (&true.into(), &run["session_id"]), "{sessions:?}");
+}
+
+#[test]
 fn killed_agent_is_reported_with_its_signal() {
     let world = World::new();
     let repository = world.repository("demo");

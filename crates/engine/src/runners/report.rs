@@ -3,10 +3,10 @@
 //! A fact is addressed by the byte at which its record ends. What was stored before is not stored again, so a runner that
 //! hears no answer simply reports once more.
 
-use kugetsu_api::record::{Acknowledged, Body, Record, ReportedFact};
+use kugetsu_api::record::{Acknowledged, Body, LOST, Record, ReportedFact};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::RunnerControl;
-use kugetsu_domain::flow::{Event, Refused};
+use kugetsu_domain::flow::{Event, Loss, Refused};
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Lease, Worktree};
 use kugetsu_domain::reason::Reason;
@@ -138,6 +138,9 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
         Body::Ended { state, reason, hint, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
             let commits = commits.min(NUMBER_MAX);
+            if state == LOST {
+                return Some(Event::RunnerLost { lease, loss: Loss::Disappeared, reason });
+            }
             let reason = Reason { text: reason, hint };
             let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: domain_usage(usage) };
             Some(Event::RunEnded { lease, outcome })

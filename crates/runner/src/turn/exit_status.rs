@@ -8,10 +8,20 @@ use nix::sys::signal::Signal;
 /// How shells and sandboxes report that a signal ended their child: this number and the signal's.
 const BY_SIGNAL: i32 = 128;
 
+/// Whether a signal ended the process, or its child.
+pub(crate) fn was_killed(status: ExitStatus) -> bool {
+    signal_of(status).is_some()
+}
+
+fn signal_of(status: ExitStatus) -> Option<i32> {
+    let by_child = || status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok());
+    status.signal().or_else(by_child)
+}
+
 /// Returns the exit code or the signal, as the end of a sentence, with a possible cause that the status alone does not name.
 pub(crate) fn describe(status: ExitStatus) -> String {
     let by_child = status.code().map(|code| code - BY_SIGNAL).filter(|number| Signal::try_from(*number).is_ok());
-    let cause = match status.signal().or(by_child) {
+    let cause = match signal_of(status) {
         Some(number) if number == Signal::SIGKILL as i32 => {
             "; if you did not kill it, the machine may have run out of memory"
         }

@@ -12,6 +12,7 @@ use kugetsu_agent::{
 use kugetsu_api::atomic_file::write_atomic;
 use kugetsu_api::record::Body;
 use kugetsu_domain::reason::Reason;
+use kugetsu_domain::task::MAX_ATTEMPTS;
 use kugetsu_process::Tree;
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -50,11 +51,13 @@ pub(crate) struct AgentOutcome {
     pub(crate) last_text: String,
     /// Whether the agent exited, or stopped reading.
     exited: bool,
+    /// Whether a signal that kugetsu did not send ended it.
+    killed: bool,
 }
 
 impl AgentOutcome {
     fn without_turn(end: End) -> Self {
-        Self { end, usage: Usage::default(), last_text: String::new(), exited: false }
+        Self { end, usage: Usage::default(), last_text: String::new(), exited: false, killed: false }
     }
 
     /// The run starts no agent.
@@ -159,6 +162,12 @@ pub(crate) async fn run_turn(
         Err(interruption) => AgentOutcome::without_turn(interruption.into()),
     };
     end_processes(run, tree, &mut outcome).await;
+    if outcome.killed
+        && run.spec.attempt < MAX_ATTEMPTS
+        && let End::Failed(why) = outcome.end
+    {
+        outcome.end = End::Killed(why);
+    }
     // Only now that no process of the agent writes its record any more.
     if let End::Turn { turn, session } = &mut outcome.end {
         let checked = session_record::check(run, launch, agent, session, turn, live_record, interrupts).await;
@@ -195,6 +204,7 @@ async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutc
     }
     if let End::Failed(why) | End::Blocked(why) = &mut outcome.end {
         if let Some(status) = status {
+            outcome.killed = exit_status::was_killed(status);
             why.text.push_str(&format!(": {}", exit_status::describe(status)));
         }
         // Masked before it is cut: half a secret would not be recognized.
@@ -270,7 +280,7 @@ async fn event_loop(
         recorder.take(event);
     }
     recorder.flush();
-    AgentOutcome { end, usage: connection.usage(), last_text: recorder.last_text(), exited }
+    AgentOutcome { end, usage: connection.usage(), last_text: recorder.last_text(), exited, killed: false }
 }
 
 /// Asks the agent to stop, and gives it [`CANCEL_LIMIT`]: an agent that obeys stores where it stopped, so that its session can
