@@ -55,7 +55,7 @@ pub enum AgentError {
     Model {
         message: String,
         login_command: String,
-        /// Whether it passes by itself.
+        /// Whether trying again may help.
         recovery: Recovery,
     },
     /// The turn was cancelled because the agent repeats such requests endlessly.

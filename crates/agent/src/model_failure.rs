@@ -1,19 +1,19 @@
 //! Failures of a model's provider: whether they pass, and when.
 //!
-//! Agents report them in words of their own, or of the provider's, so what can be read from the words is all there is to know.
+//! Agents quote the provider, or write messages of their own. Nothing but these messages shows what failed.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// Whether a failure passes by itself.
+/// Whether a failure passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// Trying again does not help: the request, the login or the model is wrong.
     Never,
     /// It may help to try again.
     Soon,
-    /// The provider said when.
+    /// After the time that the provider names.
     After(Duration),
 }
 
@@ -31,7 +31,7 @@ const PASSING: &[&str] = &[
     "too many requests",
     "overloaded",
     "high demand",
-    "temporar",
+    "temporary",
     "timed out",
     "timeout",
     "connection",
@@ -56,8 +56,8 @@ const PASSING: &[&str] = &[
     "resource_exhausted",
     "resource exhausted",
 ];
-/// Words before a status in a message, in lower case.
-const STATUS_WORDS: &[&str] = &["error", "status", "http", "code", "rejected", "request"];
+/// Names of a status in a message, in lower case.
+const STATUS_NAMES: &[&str] = &["error", "status", "http", "code", "rejected", "request"];
 
 /// Returns whether a failure passes. `kind` is the agent's name for it, if it has one.
 pub(crate) fn recovery(message: &str, kind: Option<&str>) -> Recovery {
@@ -80,17 +80,17 @@ pub(crate) fn recovery(message: &str, kind: Option<&str>) -> Recovery {
 
 /// Finds a status of HTTP that indicates an error in a message in lower case.
 fn status(message: &str) -> Option<u16> {
-    let words = message.split(|c: char| c.is_whitespace() || "(){}[],;:·\"'".contains(c));
+    let parts = message.split(|c: char| c.is_whitespace() || "(){}[],;:·\"'".contains(c));
     let mut before = "";
-    for word in words.filter(|word| !word.is_empty()) {
-        let is_named = STATUS_WORDS.contains(&before) || before.starts_with("http/");
+    for part in parts.filter(|part| !part.is_empty()) {
+        let is_named = STATUS_NAMES.contains(&before) || before.starts_with("http/");
         if is_named
-            && let Ok(number) = word.trim_end_matches('.').parse()
+            && let Ok(number) = part.trim_end_matches('.').parse()
             && (400..600).contains(&number)
         {
             return Some(number);
         }
-        before = word;
+        before = part;
     }
     None
 }
@@ -128,7 +128,7 @@ impl HiddenEnd {
     }
 }
 
-/// Returns what a provider's error object says, or the message itself if it is none.
+/// Returns what a provider's error object says, or the message itself.
 pub(crate) fn readable_error(message: &str) -> String {
     let object = message.find('{').and_then(|start| serde_json::from_str::<Value>(&message[start..]).ok());
     let error = object.as_ref().map(|object| &object["error"]);
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_that_pass_are_told_from_others() {
+    fn failures_that_pass_differ_from_others() {
         for passing in [
             "API Error: Request rejected (429) · scripted status 429",
             "429 scripted status 429",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_login_is_told_from_other_failures() {
+    fn refused_login_differs_from_other_failures() {
         for refused in ["{\"error\":{\"code\":401}}", "x (HTTP 401).", "Error: Authentication failed with provider"] {
             assert!(is_login_refused(refused), "{refused}");
         }

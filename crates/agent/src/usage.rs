@@ -10,7 +10,7 @@ pub(crate) const TOKENS_MAX: u64 = 1_000_000_000_000;
 /// Largest cost that is believed, in US dollars.
 pub(crate) const COST_MAX: f64 = 1_000_000.0;
 
-/// What was used. For opencode these are sums over all model steps, including those of sub-agents. For other agents they are
+/// Tokens and costs. For opencode these are sums over all model steps, including those of sub-agents. For other agents they are
 /// the figures that the agent reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::profile::{Base, Place};
+use crate::profile::{Base, UserFile};
 
 /// Returns the directory of [`Base::Data`]. `variable` looks a variable up in the env files, and then in the environment of
 /// kugetsu. `None` if the variables name no directory.
@@ -28,7 +28,7 @@ impl Base {
     }
 }
 
-impl Place {
+impl UserFile {
     /// Returns the path; otherwise as [`data_directory`].
     pub fn path_in(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let base = self.base.directory(variable)?;
@@ -68,8 +68,8 @@ mod tests {
     fn directory_of_an_agent_is_named_by_its_variable_or_is_below_the_home() {
         let claude = crate::profile("claude", &[]).unwrap();
         let gemini = crate::profile("gemini", &[]).unwrap();
-        let of = |place: &Place, all: &[(&str, &str)]| {
-            place.path_in(|name| Some(all.iter().find(|(other, _)| *other == name)?.1.into()))
+        let of = |file: &UserFile, all: &[(&str, &str)]| {
+            file.path_in(|name| Some(all.iter().find(|(other, _)| *other == name)?.1.into()))
         };
         let login = |home: &str| Some(PathBuf::from(home));
         let file = &claude.login().files[0];

@@ -49,7 +49,7 @@ pub struct Agent {
     #[serde(deserialize_with = "non_empty")]
     #[schemars(length(min = 1), extend("default" = "opencode"))]
     pub default: String,
-    /// Answer to an agent's permission questions. `ask` refuses, too, because no user can be asked during a run yet.
+    /// Answer to an agent's permission questions. `ask` refuses, too, because no user can answer during a run yet.
     #[serde(deserialize_with = "policy")]
     #[schemars(with = "String", extend("enum" = ["allow", "ask", "refuse"], "default" = "allow"))]
     pub permissions: Policy,

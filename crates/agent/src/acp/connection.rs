@@ -44,7 +44,7 @@ pub struct McpServer {
     pub env: Vec<(String, String)>,
 }
 
-/// What a connection's sessions get.
+/// Options of a connection's sessions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionOptions {
     pub policy: Policy,
@@ -52,7 +52,7 @@ pub struct SessionOptions {
     pub login_method: Option<&'static str>,
     /// Tools that every session is offered.
     pub tools: Vec<McpServer>,
-    /// What the session to be resumed has used before, as far as it is known. Some agents report only totals of a session.
+    /// Earlier use of the session to be resumed, if known. Some agents report only totals of a session.
     pub used_before: Usage,
 }
 

@@ -1,11 +1,11 @@
-//! The tokens that an agent reports for a turn. Each agent has its own place for them.
+//! The tokens that an agent reports for a turn. Each agent has its own field for them.
 
 use serde_json::Value;
 
 use crate::profile::UsageReport;
 use crate::usage::{Tokens, tokens};
 
-/// What an agent has reported of its tokens so far.
+/// The tokens that an agent has reported so far.
 #[derive(Debug, Default)]
 pub(super) struct ReportedUsage {
     report: Option<UsageReport>,
@@ -20,9 +20,9 @@ pub(super) struct ReportedUsage {
 /// The tokens of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TurnTokens {
-    /// What the agent reports, whatever it stands for.
+    /// The figures of the agent, whatever they mean.
     pub(crate) reported: Option<Tokens>,
-    /// What the turn used. `None` if the agent does not report that, or only a sum from which it cannot be derived.
+    /// The use of the turn. `None` if the agent does not report that, or only a sum from which it cannot be derived.
     pub(crate) used: Option<Tokens>,
 }
 

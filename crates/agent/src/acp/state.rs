@@ -101,7 +101,7 @@ impl SessionState {
         self.reported = ReportedUsage::new(profile.usage_report());
     }
 
-    /// `before` is what the session has used until now, as far as it is known.
+    /// `before` is what the session has used until now, if known.
     pub(crate) fn open_session(&mut self, id: &str, before: Usage) {
         self.session = Some(id.to_owned());
         // A failed attempt to load another session may have left this set.
@@ -215,8 +215,8 @@ impl SessionState {
         difference(self.cost_total, self.cost_at_start)
     }
 
-    /// Returns what the turn used, and the tokens that the agent reported. `response` is the one to the prompt, or null if
-    /// there is none.
+    /// Returns what the turn used, and the tokens that the agent reported. `response` is the one to the prompt, or null
+    /// without one.
     pub(crate) fn end_turn(&mut self, response: &Value) -> (Usage, Option<Tokens>) {
         self.prompting = false;
         let TurnTokens { reported, used: tokens } = self.reported.of_turn(response);
@@ -240,18 +240,18 @@ impl SessionState {
             FailureSign::ThreadStatus => self.thread_status == "systemError" || !is_used(tokens),
         };
         let piece = self.turn.piece.trim_start();
-        let told = self.failure_texts.iter().any(|start| piece.starts_with(start)).then_some(piece);
-        if stop_reason != "end_turn" || !(failed || told.is_some()) {
+        let own_message = self.failure_texts.iter().any(|start| piece.starts_with(start)).then_some(piece);
+        if stop_reason != "end_turn" || !(failed || own_message.is_some()) {
             return None;
         }
         let text = self.turn.text.trim();
-        let message = match (told, self.turn.failure.as_deref()) {
+        let message = match (own_message, self.turn.failure.as_deref()) {
             // codex reports a limit only in its text.
             (None, Some(failure)) if self.thread_status == "systemError" && !text.contains("max_output_tokens") => {
                 failure
             }
             (None, _) if self.thread_status == "systemError" => text,
-            (Some(told), _) => told,
+            (Some(message), _) => message,
             (None, Some(failure)) => failure,
             (None, None) if text.is_empty() => "the agent does not say why",
             (None, None) => &format!("its answer broke off: {text}"),

@@ -31,7 +31,7 @@ pub(super) fn events(update: &Value, state: &mut SessionState) -> Vec<AgentEvent
             context_used: tokens(&update["used"]),
             context_size: tokens(&update["size"]),
         }],
-        // Only what codex adds to it is of interest. Anything that is said is also a sign of life.
+        // Only what codex adds to it is of interest. Its notice is also a sign of life.
         "session_info_update" => {
             let failure = codex_failure(&update["_meta"]["codex"]);
             Vec::from_iter(failure.map(|failure| AgentEvent::Notice { text: format!("The model failed: {failure}") }))

@@ -1,16 +1,16 @@
-//! An agent as it is configured: its description, with the fields that the user's settings replace.
+//! A configured agent: its description, with the fields that the user's settings replace.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::builtin::definition::{
-    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, UsageReport,
+    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport, UserFile,
 };
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
 use crate::question::Policy;
 use crate::session_id::SessionId;
 
-/// Stands for the session's id in the arguments of a profile.
+/// The placeholder of the session's id in the arguments of a profile.
 const SESSION: &str = "{session}";
 
 /// An agent's entry in the settings. It replaces single fields of a built-in agent, or describes another program that speaks
@@ -135,7 +135,7 @@ impl Profile {
     }
 
     /// Returns the files and directories with its settings.
-    pub fn settings(&self) -> &[Place] {
+    pub fn settings(&self) -> &[UserFile] {
         self.definition.settings
     }
 
@@ -144,7 +144,7 @@ impl Profile {
         self.definition.tested
     }
 
-    /// Returns what kugetsu cannot guarantee with the agent, as full sentences.
+    /// Returns the guarantees of kugetsu that do not hold with the agent, as full sentences.
     pub fn exceptions(&self) -> &'static [&'static str] {
         self.definition.exceptions
     }

@@ -3,8 +3,21 @@
 use thiserror::Error;
 
 use super::agent_profile::{AgentSettings, Profile};
-use super::builtin::BUILT_IN;
 use super::builtin::definition::{Definition, UNKNOWN};
+use super::builtin::{claude, codex, copilot, gemini, goose, kimi, opencode, qwen, vibe};
+
+/// In the order in which they are listed, and in which the default agent is chosen.
+static BUILT_IN: [&Definition; 9] = [
+    &opencode::OPENCODE,
+    &claude::CLAUDE,
+    &codex::CODEX,
+    &gemini::GEMINI,
+    &copilot::COPILOT,
+    &goose::GOOSE,
+    &qwen::QWEN,
+    &kimi::KIMI,
+    &vibe::VIBE,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no agent {name:?}")]

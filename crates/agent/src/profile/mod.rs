@@ -10,7 +10,7 @@ mod permission_rules;
 
 pub(crate) use agent_profile::chosen;
 pub use agent_profile::{AgentSettings, Launch, Profile, SessionDeletion};
-pub use builtin::definition::{Base, Installation, Login, Place, Runtime};
+pub use builtin::definition::{Base, Installation, Login, Runtime, UserFile};
 pub(crate) use builtin::definition::{FailureSign, LostSession, PermissionControl, Quirks, UsageReport};
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_attach_program, find_program, program_version};

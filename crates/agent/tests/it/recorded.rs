@@ -1,4 +1,4 @@
-//! What the built-in agents really send, recorded with a scripted model: no end of a turn is taken for a better one than it
+//! The messages that the built-in agents really send, recorded with a scripted model: no end of a turn is taken for a better one than it
 //! is. Each file of `tests/recorded/<agent>/` is one scenario.
 
 use std::fs;
@@ -137,7 +137,7 @@ async fn play(peer: &mut Peer, turn: Vec<Line>) {
     panic!("the recording has no end of the turn");
 }
 
-/// What a scenario must end as.
+/// The end of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Done,
@@ -175,7 +175,7 @@ fn end_of(end: &Result<Turn, AgentError>) -> End {
 fn expected(scenario: &str) -> End {
     match scenario {
         "success" | "thought" | "cut_once" | "status_429_once" | "two_turns" => End::Done,
-        // The work is done; only the last words are missing.
+        // The work is done; only the last text is missing.
         "silent_end" => End::Done,
         "cut" | "cut_after_work" | "disconnect" => End::Passes,
         "status_400" | "status_403" | "status_404" => End::Fails,
@@ -189,7 +189,7 @@ fn expected(scenario: &str) -> End {
     }
 }
 
-/// Ends that differ from [`expected`]: the agent goes on by itself, or reports nothing by which they could be told. The latter
+/// Ends that differ from [`expected`]: the agent continues alone, or reports nothing that shows how it ended. The latter
 /// are exceptions that the agent's description names.
 const DIFFERENT: &[(&str, &str, End)] = &[
     ("claude", "filtered", End::Done),
@@ -235,7 +235,7 @@ const DIFFERENT: &[(&str, &str, End)] = &[
 
 /// Recordings that are no turns.
 const NO_TURN: &[&str] = &["start", "logged_out", "lost_session", "deleted", "resumed"];
-/// The agent goes on asking the model, or waits as long as the provider wants, so that the recording ended before the turn.
+/// The agent repeats its request to the model, or waits as long as the provider wants, so that the recording ended before the turn.
 /// `run.silence` and `run.timeout` end such runs.
 const ENDLESS: &[(&str, &str)] = &[
     ("codex", "status_429_retry_after_3600"),

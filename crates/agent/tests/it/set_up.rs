@@ -1,4 +1,4 @@
-//! What a session gets when it is opened: the permission policy, and a login.
+//! Opened sessions get the permission policy, and a login.
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{Place, Profile, profile};
+use kugetsu_agent::{Profile, UserFile, profile};
 use kugetsu_engine::Settings;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -42,12 +42,12 @@ fn variable(settings: &Settings, name: &str) -> Option<String> {
     set.or_else(|| env::var(name).ok()).filter(|value| !value.trim().is_empty())
 }
 
-fn path(settings: &Settings, place: &Place) -> Option<PathBuf> {
-    place.path_in(|name| variable(settings, name).map(Into::into))
+fn path(settings: &Settings, file: &UserFile) -> Option<PathBuf> {
+    file.path_in(|name| variable(settings, name).map(Into::into))
 }
 
 fn login_file(settings: &Settings, profile: &Profile) -> Option<PathBuf> {
-    profile.login().files.iter().filter_map(|place| path(settings, place)).find(|file| {
+    profile.login().files.iter().filter_map(|file| path(settings, file)).find(|file| {
         let read = text(file).and_then(|text| serde_json::from_str::<Value>(&text).ok());
         read.is_some_and(|read| read.as_object().is_some_and(|logins| !logins.is_empty()))
     })
@@ -76,7 +76,7 @@ fn configured_provider(settings: &Settings, profile: &Profile) -> Option<String>
             return Some(value);
         }
     }
-    let mut files = login.configured.iter().filter_map(|(place, mark)| Some((path(settings, place)?, *mark)));
+    let mut files = login.configured.iter().filter_map(|(file, mark)| Some((path(settings, file)?, *mark)));
     let file = files.find(|(file, mark)| text(file).is_some_and(|text| text.contains(mark)));
     file.map(|(file, _)| file.display().to_string())
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{Base, Place, Profile, config_directory};
+use kugetsu_agent::{Base, Profile, UserFile, config_directory};
 use kugetsu_api::discard::discard;
 use kugetsu_api::regular_file;
 
@@ -46,8 +46,8 @@ impl<'a> UserHome<'a> {
         config_directory(&self.0)
     }
 
-    fn path(&self, place: &Place) -> Option<PathBuf> {
-        place.path_in(&self.0)
+    fn path(&self, file: &UserFile) -> Option<PathBuf> {
+        file.path_in(&self.0)
     }
 }
 
@@ -57,8 +57,8 @@ impl AgentHome {
     /// # Errors
     /// A directory cannot be created, or one of them is a link.
     pub(crate) fn prepare(directory: PathBuf, profile: &Profile) -> io::Result<Self> {
-        let places = profile.settings().iter().chain(profile.login().files);
-        let own = places.into_iter().find_map(|place| match place.base {
+        let files = profile.settings().iter().chain(profile.login().files);
+        let own = files.into_iter().find_map(|file| match file.base {
             Base::Own { variable, .. } => Some(variable),
             Base::Data | Base::Config => None,
         });
@@ -95,19 +95,19 @@ impl AgentHome {
     }
 
     /// The path of a file of the agent in these directories.
-    fn path(&self, place: &Place) -> PathBuf {
-        let base = match place.base {
+    fn path(&self, file: &UserFile) -> PathBuf {
+        let base = match file.base {
             Base::Data => "data",
             Base::Config => "config",
             Base::Own { variable, .. } => variable,
         };
-        self.directory.join(base).join(place.path)
+        self.directory.join(base).join(file.path)
     }
 
     /// Copies the user's login, unless the agent has renewed its own since.
     pub(crate) fn copy_login(&self, profile: &Profile, user: &UserHome<'_>) -> io::Result<()> {
-        for place in profile.login().files {
-            let (Some(from), to) = (user.path(place), self.path(place)) else { continue };
+        for file in profile.login().files {
+            let (Some(from), to) = (user.path(file), self.path(file)) else { continue };
             let theirs = match fs::metadata(&from) {
                 Ok(found) => found,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -129,11 +129,11 @@ impl AgentHome {
         discard(config.clone()).await?;
         create_real_directory(&config)?;
         let mut room = SETTINGS_MAX;
-        for place in profile.settings() {
-            let (Some(from), to) = (user.path(place), self.path(place)) else { continue };
+        for file in profile.settings() {
+            let (Some(from), to) = (user.path(file), self.path(file)) else { continue };
             match fs::metadata(&from) {
                 Ok(found) if found.is_file() => replace(&from, &to)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && place.base != Base::Config => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && file.base != Base::Config => {
                     match fs::remove_file(&to) {
                         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                         _ => {}

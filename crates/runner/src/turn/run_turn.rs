@@ -33,13 +33,12 @@ const STDERR_MAX: usize = 8 * 1024 * 1024;
 const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 /// How long its processes may take to obey SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
-/// The pause before the model is asked for the second time. Each further pause is three times as long.
+/// The pause before the first retry. Each further pause is three times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// What the agent is asked after a failure of the model during its work.
-const CONTINUE: &str =
-    "The model's provider failed before the task was finished. Go on with the task where you stopped.";
+/// The prompt after a failure of the model during the work.
+const CONTINUE: &str = "The model's provider failed before the task was finished. Continue the task where you stopped.";
 /// How long the exit status of an agent that closed its output may take.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -249,7 +248,7 @@ async fn event_loop(
                 }
             },
             () = progress.opened.notified() => interrupts.clocks.session_is_open(),
-            // The agent need not say anything until it is asked again.
+            // The agent need not say anything until the next prompt.
             () = progress.paused.notified() => interrupts.clocks.agent_is_gone(),
             () = progress.resumed.notified() => interrupts.clocks.heard(),
             event = events.next(), if is_open => match event {
@@ -308,11 +307,11 @@ async fn cancel(
     }
 }
 
-/// What the driving of a session reports to the event loop.
+/// Reports of the driving of a session to the event loop.
 #[derive(Debug, Default)]
 struct Progress {
     opened: Notify,
-    /// The agent is not asked anything for a while.
+    /// No prompt is sent for a while.
     paused: Notify,
     resumed: Notify,
 }
@@ -336,7 +335,7 @@ async fn prompt_until_answered(
         };
         let seconds = pause.as_secs();
         run.spool.notice(format!(
-            "the model failed, and is asked again in {seconds} s (retry {retry} of {most}, setting run.model_retries): {message}"
+            "the model failed; trying again in {seconds} s (retry {retry} of {most}, setting run.model_retries): {message}"
         ));
         progress.paused.notify_one();
         sleep(pause).await;

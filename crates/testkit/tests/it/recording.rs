@@ -159,7 +159,7 @@ fn start(stage: &mut Stage) -> usize {
     0
 }
 
-/// What every mode of a session asks about: a command and a file outside of the worktree.
+/// A command and a file outside of the worktree: every mode of a session asks about them.
 fn modes(stage: &mut Stage) -> usize {
     let (session, new) = new_session(stage);
     let from = stage.agent.log.len();

@@ -1,13 +1,13 @@
 //! Claude Code, through its ACP program (<https://github.com/agentclientprotocol/claude-agent-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "CLAUDE_CONFIG_DIR", below_home: ".claude" };
 
-pub(super) static CLAUDE: Definition = Definition {
+pub(crate) static CLAUDE: Definition = Definition {
     name: "claude",
     program: "claude-agent-acp",
     args: &[],
@@ -34,15 +34,15 @@ pub(super) static CLAUDE: Definition = Definition {
             "CLAUDE_CODE_USE_VERTEX",
         ],
         any_key: false,
-        files: &[Place { base: HOME, path: ".credentials.json" }],
+        files: &[UserFile { base: HOME, path: ".credentials.json" }],
         configured: &[],
         configured_by: &[],
         methods: &[],
     },
     settings: &[
-        Place { base: HOME, path: "settings.json" },
-        Place { base: HOME, path: "CLAUDE.md" },
-        Place { base: HOME, path: ".claude.json" },
+        UserFile { base: HOME, path: "settings.json" },
+        UserFile { base: HOME, path: "CLAUDE.md" },
+        UserFile { base: HOME, path: ".claude.json" },
     ],
     permissions: PermissionControl::Mode { allow: "bypassPermissions", ask: "default" },
     deletion: Deletion::Protocol,

@@ -1,13 +1,13 @@
 //! OpenAI Codex, through its ACP program (<https://github.com/agentclientprotocol/codex-acp>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "CODEX_HOME", below_home: ".codex" };
 
-pub(super) static CODEX: Definition = Definition {
+pub(crate) static CODEX: Definition = Definition {
     name: "codex",
     program: "codex-acp",
     args: &[],
@@ -24,12 +24,12 @@ pub(super) static CODEX: Definition = Definition {
         command: "codex login",
         variables: &["CODEX_API_KEY", "OPENAI_API_KEY"],
         any_key: false,
-        files: &[Place { base: HOME, path: "auth.json" }],
-        configured: &[(Place { base: HOME, path: "config.toml" }, "model_provider")],
+        files: &[UserFile { base: HOME, path: "auth.json" }],
+        configured: &[(UserFile { base: HOME, path: "config.toml" }, "model_provider")],
         configured_by: &[],
         methods: &[("CODEX_API_KEY", "api-key"), ("OPENAI_API_KEY", "api-key")],
     },
-    settings: &[Place { base: HOME, path: "config.toml" }, Place { base: HOME, path: "AGENTS.md" }],
+    settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: "AGENTS.md" }],
     permissions: PermissionControl::Mode { allow: "agent-full-access", ask: "read-only" },
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: Some("codex"), args: &["resume", "{session}"] }),

@@ -1,13 +1,13 @@
 //! GitHub Copilot CLI (<https://github.com/github/copilot-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "COPILOT_HOME", below_home: ".copilot" };
 
-pub(super) static COPILOT: Definition = Definition {
+pub(crate) static COPILOT: Definition = Definition {
     name: "copilot",
     program: "copilot",
     args: &["--acp"],
@@ -25,11 +25,11 @@ pub(super) static COPILOT: Definition = Definition {
         variables: &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL"],
         any_key: false,
         files: &[],
-        configured: &[(Place { base: HOME, path: "config.json" }, "logged_in_users")],
+        configured: &[(UserFile { base: HOME, path: "config.json" }, "logged_in_users")],
         configured_by: &[],
         methods: &[],
     },
-    settings: &[Place { base: HOME, path: "config.json" }, Place { base: HOME, path: "settings.json" }],
+    settings: &[UserFile { base: HOME, path: "config.json" }, UserFile { base: HOME, path: "settings.json" }],
     permissions: PermissionControl::Option { id: "allow_all", allow: "on", ask: "off" },
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: None, args: &["--resume", "{session}"] }),

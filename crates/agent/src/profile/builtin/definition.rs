@@ -1,4 +1,4 @@
-//! What is known about an agent, as data: its program, and where it differs from the protocol and from other agents.
+//! The description of an agent as data: its program, and where it differs from the protocol and from other agents.
 //!
 //! A difference between agents is a field here, never a comparison with an agent's name.
 
@@ -22,7 +22,7 @@ pub(crate) struct Definition {
     pub tested: Option<&'static str>,
     pub login: Login,
     /// Files and directories with its settings.
-    pub settings: &'static [Place],
+    pub settings: &'static [UserFile],
     pub permissions: PermissionControl,
     pub deletion: Deletion,
     /// How to open a session in its own user interface; `None` if it has none.
@@ -37,13 +37,13 @@ pub(crate) struct Definition {
     pub failure: FailureSign,
     /// How texts begin in which it reports a failure of the model as if the model had answered.
     pub failure_texts: &'static [&'static str],
-    /// What kugetsu cannot guarantee with it, as full sentences for users.
+    /// Guarantees of kugetsu that do not hold with it, as full sentences for users.
     pub exceptions: &'static [&'static str],
     pub quirks: Quirks,
 }
 
 /// Any other program that speaks ACP.
-pub(in crate::profile) static UNKNOWN: Definition = Definition {
+pub(crate) static UNKNOWN: Definition = Definition {
     name: "",
     program: "",
     args: &[],
@@ -95,16 +95,16 @@ pub struct Runtime {
 /// How the agent is logged in to its model provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// What users type to log in.
+    /// The command that users type to log in.
     pub command: &'static str,
     /// Variables of which one is enough.
     pub variables: &'static [&'static str],
     /// Whether the key of any provider is enough: a variable whose name ends in `_API_KEY`.
     pub any_key: bool,
     /// Files of which one is enough.
-    pub files: &'static [Place],
+    pub files: &'static [UserFile],
     /// Settings files, each with a text that it contains if a provider is configured there.
-    pub configured: &'static [(Place, &'static str)],
+    pub configured: &'static [(UserFile, &'static str)],
     /// Variables with the text or the path of such a file.
     pub configured_by: &'static [(&'static str, &'static str)],
     /// Variables, each with the id of the protocol's method that logs in with it.
@@ -113,7 +113,7 @@ pub struct Login {
 
 /// A file or directory of the agent in a user's home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct UserFile {
     pub base: Base,
     /// Relative to the base.
     pub path: &'static str,

@@ -1,13 +1,13 @@
 //! Gemini CLI (<https://github.com/google-gemini/gemini-cli>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "GEMINI_CLI_HOME", below_home: "" };
 
-pub(super) static GEMINI: Definition = Definition {
+pub(crate) static GEMINI: Definition = Definition {
     name: "gemini",
     program: "gemini",
     args: &["--acp"],
@@ -24,16 +24,16 @@ pub(super) static GEMINI: Definition = Definition {
         command: "gemini",
         variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA"],
         any_key: false,
-        files: &[Place { base: HOME, path: ".gemini/oauth_creds.json" }],
+        files: &[UserFile { base: HOME, path: ".gemini/oauth_creds.json" }],
         configured: &[],
         configured_by: &[],
         methods: &[("GEMINI_API_KEY", "gemini-api-key")],
     },
     settings: &[
-        Place { base: HOME, path: ".gemini/settings.json" },
-        Place { base: HOME, path: ".gemini/.env" },
-        Place { base: HOME, path: ".gemini/GEMINI.md" },
-        Place { base: HOME, path: ".gemini/google_accounts.json" },
+        UserFile { base: HOME, path: ".gemini/settings.json" },
+        UserFile { base: HOME, path: ".gemini/.env" },
+        UserFile { base: HOME, path: ".gemini/GEMINI.md" },
+        UserFile { base: HOME, path: ".gemini/google_accounts.json" },
     ],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
     // Its --delete-session works only in the directory of the session, whose settings it would load, and succeeds elsewhere

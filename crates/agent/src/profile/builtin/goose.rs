@@ -1,10 +1,11 @@
 //! goose (<https://github.com/aaif-goose/goose>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport,
+    UserFile,
 };
 
-pub(super) static GOOSE: Definition = Definition {
+pub(crate) static GOOSE: Definition = Definition {
     name: "goose",
     program: "goose",
     args: &["acp"],
@@ -22,11 +23,11 @@ pub(super) static GOOSE: Definition = Definition {
         variables: &["GOOSE_PROVIDER"],
         any_key: false,
         files: &[],
-        configured: &[(Place { base: Base::Config, path: "goose/config.yaml" }, "GOOSE_PROVIDER")],
+        configured: &[(UserFile { base: Base::Config, path: "goose/config.yaml" }, "GOOSE_PROVIDER")],
         configured_by: &[],
         methods: &[],
     },
-    settings: &[Place { base: Base::Config, path: "goose" }],
+    settings: &[UserFile { base: Base::Config, path: "goose" }],
     permissions: PermissionControl::Variable { name: "GOOSE_MODE", allow: "auto", ask: "approve" },
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: None, args: &["session", "--resume", "--session-id", "{session}"] }),

@@ -1,13 +1,13 @@
 //! Kimi Code (<https://github.com/MoonshotAI/kimi-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "KIMI_CODE_HOME", below_home: ".kimi-code" };
 
-pub(super) static KIMI: Definition = Definition {
+pub(crate) static KIMI: Definition = Definition {
     name: "kimi",
     program: "kimi",
     args: &["acp"],
@@ -25,11 +25,11 @@ pub(super) static KIMI: Definition = Definition {
         variables: &["KIMI_MODEL_API_KEY", "KIMI_API_KEY"],
         any_key: false,
         files: &[],
-        configured: &[(Place { base: HOME, path: "config.toml" }, "[providers")],
+        configured: &[(UserFile { base: HOME, path: "config.toml" }, "[providers")],
         configured_by: &[],
         methods: &[],
     },
-    settings: &[Place { base: HOME, path: "config.toml" }],
+    settings: &[UserFile { base: HOME, path: "config.toml" }],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
     deletion: Deletion::Protocol,
     attach: Some(Attach { program: None, args: &["--session", "{session}"] }),

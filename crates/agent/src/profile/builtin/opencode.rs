@@ -1,11 +1,11 @@
 //! opencode (<https://opencode.ai>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Place,
-    Quirks, UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, LostSession, PermissionControl, Quirks,
+    UsageReport, UserFile,
 };
 
-pub(super) static OPENCODE: Definition = Definition {
+pub(crate) static OPENCODE: Definition = Definition {
     name: "opencode",
     program: "opencode",
     args: &["acp"],
@@ -19,16 +19,16 @@ pub(super) static OPENCODE: Definition = Definition {
         command: "opencode auth login",
         variables: &[],
         any_key: true,
-        files: &[Place { base: Base::Data, path: "opencode/auth.json" }],
+        files: &[UserFile { base: Base::Data, path: "opencode/auth.json" }],
         configured: &[
-            (Place { base: Base::Config, path: "opencode/opencode.json" }, "\"provider\""),
-            (Place { base: Base::Config, path: "opencode/opencode.jsonc" }, "\"provider\""),
-            (Place { base: Base::Config, path: "opencode/config.json" }, "\"provider\""),
+            (UserFile { base: Base::Config, path: "opencode/opencode.json" }, "\"provider\""),
+            (UserFile { base: Base::Config, path: "opencode/opencode.jsonc" }, "\"provider\""),
+            (UserFile { base: Base::Config, path: "opencode/config.json" }, "\"provider\""),
         ],
         configured_by: &[("OPENCODE_CONFIG_CONTENT", "\"provider\""), ("OPENCODE_CONFIG", "\"provider\"")],
         methods: &[],
     },
-    settings: &[Place { base: Base::Config, path: "opencode" }],
+    settings: &[UserFile { base: Base::Config, path: "opencode" }],
     permissions: PermissionControl::OpencodeRules,
     deletion: Deletion::Command(&["session", "delete", "{session}"]),
     attach: Some(Attach { program: None, args: &["--session", "{session}"] }),

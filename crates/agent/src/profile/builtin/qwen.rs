@@ -1,13 +1,13 @@
 //! Qwen Code (<https://github.com/QwenLM/qwen-code>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "QWEN_HOME", below_home: ".qwen" };
 
-pub(super) static QWEN: Definition = Definition {
+pub(crate) static QWEN: Definition = Definition {
     name: "qwen",
     program: "qwen",
     args: &["--acp"],
@@ -24,15 +24,15 @@ pub(super) static QWEN: Definition = Definition {
         command: "qwen",
         variables: &["OPENAI_API_KEY", "DASHSCOPE_API_KEY"],
         any_key: false,
-        files: &[Place { base: HOME, path: "oauth_creds.json" }],
+        files: &[UserFile { base: HOME, path: "oauth_creds.json" }],
         configured: &[],
         configured_by: &[],
         methods: &[],
     },
     settings: &[
-        Place { base: HOME, path: "settings.json" },
-        Place { base: HOME, path: ".env" },
-        Place { base: HOME, path: "QWEN.md" },
+        UserFile { base: HOME, path: "settings.json" },
+        UserFile { base: HOME, path: ".env" },
+        UserFile { base: HOME, path: "QWEN.md" },
     ],
     permissions: PermissionControl::Mode { allow: "yolo", ask: "default" },
     deletion: Deletion::Impossible,

@@ -1,13 +1,13 @@
 //! Mistral Vibe (<https://github.com/mistralai/mistral-vibe>).
 
 use super::definition::{
-    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Place, Quirks, Runtime,
-    UsageReport,
+    Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
+    UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "VIBE_HOME", below_home: ".vibe" };
 
-pub(super) static VIBE: Definition = Definition {
+pub(crate) static VIBE: Definition = Definition {
     name: "vibe",
     program: "vibe-acp",
     args: &[],
@@ -25,11 +25,11 @@ pub(super) static VIBE: Definition = Definition {
         variables: &["MISTRAL_API_KEY"],
         any_key: false,
         files: &[],
-        configured: &[(Place { base: HOME, path: ".env" }, "MISTRAL_API_KEY")],
+        configured: &[(UserFile { base: HOME, path: ".env" }, "MISTRAL_API_KEY")],
         configured_by: &[],
         methods: &[],
     },
-    settings: &[Place { base: HOME, path: "config.toml" }, Place { base: HOME, path: ".env" }],
+    settings: &[UserFile { base: HOME, path: "config.toml" }, UserFile { base: HOME, path: ".env" }],
     permissions: PermissionControl::Mode { allow: "auto-approve", ask: "ask" },
     deletion: Deletion::Impossible,
     attach: Some(Attach { program: Some("vibe"), args: &["--resume", "{session}"] }),

@@ -80,8 +80,8 @@ impl Dialect for ChatCompletions {
 }
 
 fn deltas(answer: &Answer) -> Vec<Value> {
-    let thought = chunks(&answer.thought).into_iter().map(|word| json!({"reasoning_content": word}));
-    let text = chunks(&answer.text).into_iter().map(|word| json!({"content": word}));
+    let thought = chunks(&answer.thought).into_iter().map(|piece| json!({"reasoning_content": piece}));
+    let text = chunks(&answer.text).into_iter().map(|piece| json!({"content": piece}));
     let calls = answer.calls.iter().enumerate().flat_map(|(n, call)| {
         let mut head = tool_call(call);
         let arguments = head["function"]["arguments"].take();

@@ -149,12 +149,12 @@ fn block_events(index: usize, block: &Value) -> Vec<String> {
     match block["type"].as_str() {
         Some("thinking") => {
             let thought =
-                text("thinking").into_iter().map(|word| delta(json!({"type": "thinking_delta", "thinking": word})));
+                text("thinking").into_iter().map(|piece| delta(json!({"type": "thinking_delta", "thinking": piece})));
             let signature = delta(json!({"type": "signature_delta", "signature": block["signature"]}));
             thought.chain([signature]).collect()
         }
         Some("text") => {
-            text("text").into_iter().map(|word| delta(json!({"type": "text_delta", "text": word}))).collect()
+            text("text").into_iter().map(|piece| delta(json!({"type": "text_delta", "text": piece}))).collect()
         }
         _ => vec![delta(json!({"type": "input_json_delta", "partial_json": block["input"].to_string()}))],
     }

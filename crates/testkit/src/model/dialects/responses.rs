@@ -174,11 +174,11 @@ fn deltas(index: usize, item: &Value) -> Vec<String> {
     match item["type"].as_str() {
         Some("reasoning") => {
             let thought = item["summary"][0]["text"].as_str().unwrap_or_default();
-            chunks(thought).into_iter().map(|word| delta("reasoning_summary_text", word)).collect()
+            chunks(thought).into_iter().map(|piece| delta("reasoning_summary_text", piece)).collect()
         }
         Some("message") => {
             let text = item["content"][0]["text"].as_str().unwrap_or_default();
-            chunks(text).into_iter().map(|word| delta("output_text", word)).collect()
+            chunks(text).into_iter().map(|piece| delta("output_text", piece)).collect()
         }
         Some("custom_tool_call") => vec![delta("custom_tool_call_input", item["input"].as_str().unwrap_or_default())],
         _ => vec![delta("function_call_arguments", item["arguments"].as_str().unwrap_or_default())],
