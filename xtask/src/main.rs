@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod agents;
+mod agents_page;
 mod bench;
 mod ceilings;
 mod demo;
@@ -36,6 +37,7 @@ cargo xtask <verb>
             run a fuzz target; fuzz/corpus has a directory for each
   ceilings  lower the ceilings of the tidy tests to the current counts
   settings  write the table of docs/settings.md
+  agents    write the table and the sections of docs/agents.md
   states    write docs/states.md from the state tables
   specs <github.json> <forgejo.json>
             reduce the published API descriptions to what the forge tests use
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         ["fuzz", target] => fuzz::run(target, None),
         ["fuzz", target, seconds] => fuzz::run(target, Some(seconds)),
         ["ceilings"] => ceilings::run(),
+        ["agents"] => agents_page::run(),
         ["settings"] => settings::run(),
         ["states"] => states::run(),
         ["specs", github, forgejo] => specs::run(github, forgejo),

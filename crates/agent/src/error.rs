@@ -54,7 +54,8 @@ pub enum AgentError {
     #[error("the model request failed: {message}")]
     Model {
         message: String,
-        login_command: String,
+        /// How to log in: a command between backticks, and what to do in it.
+        login: String,
         /// Whether trying again may help.
         recovery: Recovery,
     },
@@ -62,9 +63,9 @@ pub enum AgentError {
     #[error("the model's responses broke off too often in a row, so the turn was canceled")]
     KeepsBreakingOff,
     #[error("the agent is not logged in to its model provider")]
-    NotLoggedIn { login_command: String },
+    NotLoggedIn { login: String },
     #[error("the agent has no model")]
-    NoModel { login_command: String },
+    NoModel { login: String },
     #[error("the agent has no model {name:?}")]
     UnknownModel { name: String, known: Vec<String> },
     /// The permission policy needs this mode of a session.
@@ -91,15 +92,15 @@ impl AgentError {
             Self::Model { recovery: Recovery::Soon | Recovery::After(_), .. } => {
                 Some("check the status of the model's provider, and your limits there".to_owned())
             }
-            Self::Model { login_command, .. } => Some(format!("if a key or a login is missing, run `{login_command}`")),
+            Self::Model { login, .. } => Some(format!("if a key or a login is missing, run {login}")),
             Self::Failed { doing: CONTINUE_SESSION, .. } => Some(
                 "correct what the agent reports, then retry the task; `kugetsu continue --agent` lets another agent take over"
                     .to_owned(),
             ),
             Self::KeepsBreakingOff => Some("check the connection to the model's provider".to_owned()),
-            Self::NotLoggedIn { login_command } => Some(format!("run `{login_command}`")),
-            Self::NoModel { login_command } => {
-                Some(format!("log in to a provider with `{login_command}`, or configure one for the agent"))
+            Self::NotLoggedIn { login } => Some(format!("run {login}")),
+            Self::NoModel { login } => {
+                Some(format!("log in to a provider with {login}, or configure one for the agent"))
             }
             Self::UnknownModel { name, known } => Some(match near_models(name, known).as_slice() {
                 [] => format!("use one of its models: {}", listed(known)),

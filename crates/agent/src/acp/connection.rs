@@ -247,11 +247,11 @@ impl Connection {
 
     fn classify(&self, error: ErrorResponse, doing: &'static str) -> AgentError {
         let ErrorResponse { code, message, data } = error;
-        let login_command = self.profile.login_command();
+        let login = self.profile.how_to_log_in();
         // Set by opencode and by claude, with names of their own.
         let kind = [&data["errorName"], &data["errorKind"]].into_iter().find_map(Value::as_str);
         if code == AUTH_REQUIRED || matches!(kind, Some("ProviderAuthError" | "authentication_failed")) {
-            return AgentError::NotLoggedIn { login_command };
+            return AgentError::NotLoggedIn { login };
         }
         // Agents put the standard text of the code before the one that says something.
         let text = ["Internal error: ", "Invalid params: "].iter().find_map(|prefix| message.strip_prefix(prefix));
@@ -270,11 +270,11 @@ impl Connection {
 
     /// `kind` is the agent's name for the failure, if it has one.
     pub(super) fn model_failed(&self, message: String, kind: Option<&str>) -> AgentError {
-        let login_command = self.profile.login_command();
+        let login = self.profile.how_to_log_in();
         if is_login_refused(&message) {
-            return AgentError::NotLoggedIn { login_command };
+            return AgentError::NotLoggedIn { login };
         }
-        AgentError::Model { recovery: recovery(&message, kind), message, login_command }
+        AgentError::Model { recovery: recovery(&message, kind), message, login }
     }
 }
 

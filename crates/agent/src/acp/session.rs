@@ -90,7 +90,7 @@ impl Connection {
     async fn opened(&self, id: SessionId, response: &Value, before: Usage) -> Result<Session<'_>, AgentError> {
         let models = Models::parse(response);
         if models.option.is_some() && models.names.is_empty() {
-            return Err(AgentError::NoModel { login_command: self.profile.login_command() });
+            return Err(AgentError::NoModel { login: self.profile.how_to_log_in() });
         }
         self.state.lock().open_session(id.as_str(), before);
         let notice = self.apply_policy(&id, response).await?;

@@ -149,11 +149,12 @@ impl Profile {
         self.definition.exceptions
     }
 
-    /// Returns the command that logs the agent in to its model provider.
-    pub fn login_command(&self) -> String {
-        match self.definition.login.command {
-            "" => self.program.display().to_string(),
-            command => command.to_owned(),
+    /// Returns what logs the agent in to its model provider: a command between backticks, and what to do in it.
+    pub fn how_to_log_in(&self) -> String {
+        match (self.definition.login.command, self.definition.login.then) {
+            ("", _) => format!("`{}`", self.program.display()),
+            (command, "") => format!("`{command}`"),
+            (command, then) => format!("`{command}`, and {then}"),
         }
     }
 
@@ -188,6 +189,11 @@ impl Profile {
     /// the program that [`attach_program`](Self::attach_program) names.
     pub fn attach(&self, session: &SessionId) -> Option<Launch> {
         self.attach.as_ref().map(|attach| self.run(&attach.args, session.as_str()))
+    }
+
+    /// Returns the arguments of [`attach`](Self::attach), with `{session}` for the session's id.
+    pub fn attach_args(&self) -> Option<&[String]> {
+        self.attach.as_ref().map(|attach| attach.args.as_slice())
     }
 
     /// Returns the name or the path of the program with the agent's own user interface.
@@ -241,6 +247,11 @@ impl Profile {
             env: self.env.clone(),
             permissions: None,
         }
+    }
+
+    /// Whether the agent reports what a session costs; `None` if that is not known.
+    pub fn reports_cost(&self) -> Option<bool> {
+        self.definition.reports_cost
     }
 
     pub(crate) fn permissions(&self) -> PermissionControl {

@@ -100,16 +100,37 @@ fn hint(profile: &Profile) -> String {
     let needs = runtime.map(|needs| format!("; it needs {} {} or newer", needs.program, needs.at_least));
     let needs = needs.unwrap_or_default();
     format!(
-        "install it with `{command}` ({page}{needs}), or set the PATH of agents with `kugetsu env set PATH <value>`"
+        "install it with `{command}` ({page}{needs}), set the PATH of agents with `kugetsu env set PATH <value>`, or choose another agent: `kugetsu agents`"
     )
 }
 
-/// Returns the first line that the program prints for `--version`, with the variables of the agent's env files.
+/// Returns the version that the program prints for `--version`, with the variables of the agent's env files.
 pub async fn program_version(
     profile: &Profile,
     program: &Path,
     variables: &[Variable],
 ) -> Result<String, VersionError> {
+    let line = version_line(profile, program, variables).await?;
+    Ok(version_in(&line).unwrap_or(&line).to_owned())
+}
+
+/// Returns the version in a line such as `GitHub Copilot CLI 1.0.102.` or `v22.19.0`: its first word that begins with digits
+/// and a dot.
+pub(super) fn version_in(line: &str) -> Option<&str> {
+    let words = line.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word).trim_end_matches(['.', ',']));
+    let is_version = |word: &&str| {
+        word.split_once('.').is_some_and(|(major, rest)| {
+            !major.is_empty()
+                && major.bytes().all(|byte| byte.is_ascii_digit())
+                && rest.starts_with(|c: char| c.is_ascii_digit())
+        })
+    };
+    // A version among other words, such as the name of the program or a date.
+    let mut versions = words.filter(is_version);
+    versions.next().filter(|_| versions.next().is_none())
+}
+
+async fn version_line(profile: &Profile, program: &Path, variables: &[Variable]) -> Result<String, VersionError> {
     // Not where the caller is, which may be a worktree with files that an agent left for such a program.
     let mut command = OneShot::new(program).arg("--version").cwd("/").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
     for variable in variables {
@@ -166,6 +187,22 @@ mod tests {
         assert_eq!(error.to_string(), "the agent opencode is not installed: `opencode` is not on PATH");
         assert!(error.hint().unwrap().contains("npm install"));
         assert!(find_program(&agent(Path::new("bin/agent")), OsStr::new("/")).is_err(), "relative paths are refused");
+    }
+
+    #[test]
+    fn version_is_found_among_other_words() {
+        let printed = [
+            ("1.18.33", Some("1.18.33")),
+            ("@agentclientprotocol/codex-acp 2.6.0", Some("2.6.0")),
+            ("GitHub Copilot CLI 1.0.102.", Some("1.0.102")),
+            ("v22.23.3", Some("22.23.3")),
+            ("Python 3.13.1", Some("3.13.1")),
+            ("1.0 for 2.0", None),
+            ("usage: agent [-h]", None),
+        ];
+        for (line, version) in printed {
+            assert_eq!(version_in(line), version, "{line}");
+        }
     }
 
     #[tokio::test]

@@ -49,6 +49,11 @@ pub fn agent_names(settings: &[AgentSettings]) -> Vec<String> {
     BUILT_IN.iter().map(|definition| definition.name).chain(own).map(str::to_owned).collect()
 }
 
+/// Returns the name of the agent that is used where none is installed.
+pub fn first_built_in() -> &'static str {
+    BUILT_IN[0].name
+}
+
 /// Whether an agent with this name is built in.
 pub fn is_built_in(name: &str) -> bool {
     built_in(name).is_some()

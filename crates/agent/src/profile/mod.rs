@@ -7,6 +7,8 @@ mod install;
 mod known_models;
 mod lookup;
 mod permission_rules;
+mod runtime;
+mod support;
 
 pub(crate) use agent_profile::chosen;
 pub use agent_profile::{AgentSettings, Launch, Profile, SessionDeletion};
@@ -15,5 +17,7 @@ pub(crate) use builtin::definition::{FailureSign, LostSession, PermissionControl
 pub use first_start::FirstStart;
 pub use install::{NotInstalled, VersionError, find_attach_program, find_program, program_version};
 pub use known_models::{Offer, models_in, near_models, offer, record_models, recorded_models};
-pub use lookup::{UnknownAgent, agent_names, is_built_in, profile};
+pub use lookup::{UnknownAgent, agent_names, first_built_in, is_built_in, profile};
 pub use permission_rules::InvalidPermissionRules;
+pub use runtime::RuntimeState;
+pub use support::Supported;

@@ -131,7 +131,7 @@ async fn agent_is_logged_in_by_the_method_that_fits() {
     // No variable is set, or the agent does not offer the method.
     for options in [options(Policy::Allow), with_key] {
         let error = opened("codex", options, refused).await.unwrap_err();
-        assert_eq!(error.hint().unwrap(), "run `codex login`");
+        assert_eq!(error.hint().unwrap(), "run `codex-acp login`");
     }
 }
 

@@ -63,7 +63,7 @@ fn agent_without_a_login_blocks_the_task_with_what_to_type() {
         world.attempt(["start", repository.path().to_str().unwrap(), "work", "--agent", "codex", "--wait", "--json"]);
     let (run, code) = crate::world::ended(&output);
     assert_eq!((run["state"].as_str(), code), (Some("blocked"), 3), "{run}");
-    assert!(run["hint"].as_str().unwrap().contains("codex login"), "{run}");
+    assert!(run["hint"].as_str().unwrap().contains("codex-acp login"), "{run}");
 }
 
 #[test]

@@ -21,11 +21,16 @@ pub(crate) static CODEX: Definition = Definition {
     },
     tested: Some("2.6.0"),
     login: Login {
-        command: "codex login",
+        command: "codex-acp login",
+        then: "",
+        elsewhere: false,
         variables: &["CODEX_API_KEY", "OPENAI_API_KEY"],
         any_key: false,
         files: &[UserFile { base: HOME, path: "auth.json" }],
-        configured: &[(UserFile { base: HOME, path: "config.toml" }, "model_provider")],
+        configured: &[
+            (UserFile { base: HOME, path: "config.toml" }, "model_provider"),
+            (UserFile { base: HOME, path: "config.toml" }, "cli_auth_credentials_store"),
+        ],
         configured_by: &[],
         methods: &[("CODEX_API_KEY", "api-key"), ("OPENAI_API_KEY", "api-key")],
     },
@@ -37,6 +42,7 @@ pub(crate) static CODEX: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Turn,
+    reports_cost: Some(false),
     failure: FailureSign::ThreadStatus,
     failure_texts: &[],
     exceptions: &[

@@ -22,6 +22,8 @@ pub(crate) static COPILOT: Definition = Definition {
     tested: Some("1.0.102"),
     login: Login {
         command: "copilot login",
+        then: "",
+        elsewhere: true,
         variables: &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL"],
         any_key: false,
         files: &[],
@@ -37,6 +39,7 @@ pub(crate) static COPILOT: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Connection,
+    reports_cost: Some(false),
     failure: FailureSign::NoTokens,
     failure_texts: &["Error: "],
     exceptions: &["An answer that the provider's filter stopped counts as complete."],

@@ -34,6 +34,8 @@ pub(crate) struct Definition {
     /// Arguments that print a session in opencode's format.
     pub export: Option<&'static [&'static str]>,
     pub usage: UsageReport,
+    /// Whether it reports what a session costs; `None` if that is not known.
+    pub reports_cost: Option<bool>,
     pub failure: FailureSign,
     /// How texts begin in which it reports a failure of the model as if the model had answered.
     pub failure_texts: &'static [&'static str],
@@ -54,6 +56,8 @@ pub(crate) static UNKNOWN: Definition = Definition {
     tested: None,
     login: Login {
         command: "",
+        then: "",
+        elsewhere: true,
         variables: &[],
         any_key: false,
         files: &[],
@@ -69,6 +73,7 @@ pub(crate) static UNKNOWN: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Turn,
+    reports_cost: None,
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[],
@@ -97,6 +102,11 @@ pub struct Runtime {
 pub struct Login {
     /// The command that users type to log in.
     pub command: &'static str,
+    /// What users do in the program that the command starts, as a part of a sentence; empty if it asks by itself.
+    pub then: &'static str,
+    /// Whether it can be logged in although none of the following is there: by a keyring or another program, or because a model
+    /// needs no login.
+    pub elsewhere: bool,
     /// Variables of which one is enough.
     pub variables: &'static [&'static str],
     /// Whether the key of any provider is enough: a variable whose name ends in `_API_KEY`.

@@ -22,10 +22,16 @@ pub(crate) static GEMINI: Definition = Definition {
     tested: Some("0.61.0"),
     login: Login {
         command: "gemini",
+        then: "choose how to log in there",
+        elsewhere: false,
         variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA"],
         any_key: false,
         files: &[UserFile { base: HOME, path: ".gemini/oauth_creds.json" }],
-        configured: &[],
+        configured: &[
+            (UserFile { base: HOME, path: ".gemini/settings.json" }, "selectedType"),
+            (UserFile { base: HOME, path: ".gemini/settings.json" }, "selectedAuthType"),
+            (UserFile { base: HOME, path: ".gemini/.env" }, "_API_KEY"),
+        ],
         configured_by: &[],
         methods: &[("GEMINI_API_KEY", "gemini-api-key")],
     },
@@ -44,6 +50,7 @@ pub(crate) static GEMINI: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Quota,
+    reports_cost: Some(false),
     failure: FailureSign::NoTokens,
     failure_texts: &[],
     exceptions: &[

@@ -20,6 +20,8 @@ pub(crate) static GOOSE: Definition = Definition {
     tested: Some("1.52.0"),
     login: Login {
         command: "goose configure",
+        then: "",
+        elsewhere: false,
         variables: &["GOOSE_PROVIDER"],
         any_key: false,
         files: &[],
@@ -35,6 +37,7 @@ pub(crate) static GOOSE: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::LastStep,
+    reports_cost: Some(true),
     failure: FailureSign::NoTokens,
     failure_texts: &["Ran into this error", "The model returned an empty response"],
     exceptions: &[

@@ -22,6 +22,8 @@ pub(crate) static KIMI: Definition = Definition {
     tested: Some("2.1.0"),
     login: Login {
         command: "kimi login",
+        then: "",
+        elsewhere: false,
         variables: &["KIMI_MODEL_API_KEY", "KIMI_API_KEY"],
         any_key: false,
         files: &[],
@@ -37,6 +39,7 @@ pub(crate) static KIMI: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Unknown,
+    reports_cost: Some(false),
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &[

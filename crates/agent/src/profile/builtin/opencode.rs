@@ -17,6 +17,8 @@ pub(crate) static OPENCODE: Definition = Definition {
     tested: Some("1.18.33"),
     login: Login {
         command: "opencode auth login",
+        then: "",
+        elsewhere: true,
         variables: &[],
         any_key: true,
         files: &[UserFile { base: Base::Data, path: "opencode/auth.json" }],
@@ -36,6 +38,7 @@ pub(crate) static OPENCODE: Definition = Definition {
     project_settings: &["opencode.json", "opencode.jsonc", ".opencode"],
     export: Some(&["export", "{session}"]),
     usage: UsageReport::Turn,
+    reports_cost: Some(true),
     failure: FailureSign::Record,
     failure_texts: &[],
     exceptions: &[],

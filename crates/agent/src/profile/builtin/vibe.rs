@@ -22,6 +22,8 @@ pub(crate) static VIBE: Definition = Definition {
     tested: Some("3.0.2"),
     login: Login {
         command: "vibe --setup",
+        then: "",
+        elsewhere: true,
         variables: &["MISTRAL_API_KEY"],
         any_key: false,
         files: &[],
@@ -37,6 +39,7 @@ pub(crate) static VIBE: Definition = Definition {
     project_settings: &[],
     export: None,
     usage: UsageReport::Session,
+    reports_cost: Some(true),
     failure: FailureSign::None,
     failure_texts: &[],
     exceptions: &["An answer that the provider's filter stopped counts as complete."],
