@@ -1,12 +1,14 @@
 //! The command line. A new command is a file in `commands/`, its `mod` line here, a variant of [`Command`], and an arm of
 //! [`Cli::run`]. Its help, completions and manual page come from its clap attributes.
 
+pub(crate) mod agents;
 pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod continue_work;
 pub(crate) mod daemon;
 pub(crate) mod db;
+mod default_agent;
 pub(crate) mod delegate;
 pub(crate) mod destroy;
 pub(crate) mod diff;
@@ -82,6 +84,7 @@ enum Command {
     Destroy(destroy::Destroy),
     Rescue(rescue::Rescue),
     Init(init::Init),
+    Agents(agents::Agents),
     Config(config::Config),
     Env(env::Env),
     Server(server::Server),
@@ -135,6 +138,7 @@ impl Cli {
             Command::Rescue(args) => block_on(rescue::run(&home()?, args)),
             Command::Init(args) => block_on(init::run(&home()?, args)),
             Command::Config(args) => block_on(config::run(&home()?, args)),
+            Command::Agents(args) => block_on(agents::run(&home()?, args)),
             Command::Env(args) => block_on(env::run(&home()?, args)),
             Command::Server(args) => block_on(server::run(&home()?, args)),
             Command::Repo(args) => block_on(repo::run(&home()?, args)),

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test reports why")]
 
 mod agents;
+mod agents_command;
 mod branches;
 mod cancel_at_the_end;
 mod concurrency;
