@@ -42,6 +42,9 @@ pub struct StatusObject {
     /// Number of things in the home that the database does not know, moved into the directory `quarantine`.
     #[serde(default)]
     pub quarantined: u64,
+    /// The agent for tasks that name none. Empty from daemons of earlier versions.
+    #[serde(default)]
+    pub default_agent: String,
     /// The size of the home; none until it was first measured.
     #[serde(default)]
     pub storage: Option<StorageObject>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::env::{Bash, CompleteEnv, Fish, Shells, Zsh};
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
+use kugetsu_agent::agent_names;
 use kugetsu_api::client::Client;
 use kugetsu_api::endpoints;
 use kugetsu_api::home::Home;
@@ -85,7 +86,7 @@ pub(crate) fn env_files() -> ArgValueCandidates {
 
 fn configured_agents(home: &Home) -> Vec<String> {
     let configured = load(home, &own_environment).map(|loaded| loaded.settings.profiles).unwrap_or_default();
-    configured.into_iter().map(|agent| agent.name).chain(["opencode".to_owned()]).collect()
+    agent_names(&configured)
 }
 
 pub(crate) fn settings() -> ArgValueCandidates {

@@ -1,6 +1,7 @@
 //! kugetsu runs coding agents on issues, many at once, each in a git worktree of its own. This is its only program: the
 //! commands, the daemon that does their work, and the runner of a single run.
 
+mod agents;
 mod assignments;
 mod atomic;
 mod command_line;

@@ -62,7 +62,7 @@ impl InstalledAgent {
 fn unknown(settings: &Settings, error: &UnknownAgent) -> Problem {
     let setting = match &error.name {
         name if settings.pm.agent.as_ref() == Some(name) => "pm.agent",
-        name if settings.agent.default == *name => "agent.default",
+        name if settings.default_agent == *name => "agent.default",
         _ => return problem(ProblemKind::Usage, error, error.hint()),
     };
     let hint = format!("choose another with `kugetsu config set {setting} <name>`: {}", error.known.join(", "));

@@ -45,10 +45,11 @@ pub struct Entry {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Agent {
-    /// Agent for tasks that name none.
-    #[serde(deserialize_with = "non_empty")]
-    #[schemars(length(min = 1), extend("default" = "opencode"))]
-    pub default: String,
+    /// Agent for tasks that name none. If not set, the first one of `kugetsu agents` that is installed and logged in; the first
+    /// task sets it.
+    #[serde(default, deserialize_with = "non_empty_option")]
+    #[schemars(length(min = 1), extend("examples" = ["opencode"]))]
+    pub default: Option<String>,
     /// Answer to an agent's permission questions. `ask` refuses, too, because no user can answer during a run yet.
     #[serde(deserialize_with = "policy")]
     #[schemars(with = "String", extend("enum" = ["allow", "ask", "refuse"], "default" = "allow"))]

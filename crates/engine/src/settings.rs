@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
-use kugetsu_agent::AgentSettings;
 use kugetsu_agent::environment::{Variable, search_path};
+use kugetsu_agent::{AgentSettings, first_built_in};
 use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::Servers;
 use secrecy::SecretString;
@@ -16,6 +16,8 @@ use crate::schema::{Agent, Agents, Config, Coordinator, Db, Destroy, Gc, Queue, 
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub agent: Agent,
+    /// The agent for tasks that name none: the setting `agent.default`, or one that was chosen.
+    pub default_agent: String,
     pub agents: Agents,
     pub db: Db,
     pub destroy: Destroy,
@@ -40,8 +42,24 @@ impl Settings {
     pub fn new(config: Config) -> Self {
         let Config { agent, agents, db, destroy, gc, pm, queue, rescue, run, server: _ } = config;
         let (profiles, variables) = (Vec::new(), Vec::new());
+        let default_agent = agent.default.clone().unwrap_or_else(|| first_built_in().to_owned());
         let (servers, repositories) = (Servers::default(), Repositories::default());
-        Self { agent, agents, db, destroy, gc, pm, queue, rescue, run, profiles, servers, repositories, variables }
+        Self {
+            agent,
+            default_agent,
+            agents,
+            db,
+            destroy,
+            gc,
+            pm,
+            queue,
+            rescue,
+            run,
+            profiles,
+            servers,
+            repositories,
+            variables,
+        }
     }
 }
 

@@ -45,6 +45,7 @@ pub(crate) async fn status(app: AppState, _: NoFields) -> Result<StatusObject, A
         coordinator: status.coordinator.as_ref().map(|view| run_object(app.engine.home(), view)),
         coordinator_queued: status.coordinator_queued,
         quarantined: quarantined.map_err(|error| Problem::new(ProblemKind::Failed, error.to_string()))?,
+        default_agent: app.engine.settings().default_agent.clone(),
         storage: gc::storage(&app.engine),
         containment: containment.map_or_else(|error| error.to_string(), |tracking| tracking.to_string()),
         settings_error: diagnostics.error,

@@ -244,7 +244,7 @@ async fn rebuild_database(home: &Home, yes: bool, json: bool) -> Result<Exit, Fa
         return Ok(Exit::Done);
     }
     let known = stored_repositories(home).await;
-    let agent = load(home, &own_environment)?.settings.agent.default;
+    let agent = load(home, &own_environment)?.settings.default_agent;
     let rebuilt = rebuild(home, new.store()?, known, &agent, Timestamp::now()).await;
     let Rebuilt { issues, left } =
         rebuilt.map_err(|error| Failure::new(format!("could not rebuild the database: {error}")))?;

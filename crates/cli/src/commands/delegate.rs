@@ -13,6 +13,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
 use uuid::Uuid;
 
+use super::default_agent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::message::{Message, TypedMessage};
@@ -65,6 +66,10 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
     {
         ui::line("sent nothing");
         return Ok(Exit::NeedsPerson);
+    }
+    // The daemon may have started before the agent was installed.
+    if let Some(agent) = default_agent::chosen(home) {
+        default_agent::keep(home, &agent).await;
     }
     let task = connect::call(home, &endpoints::DELEGATE, &request).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;

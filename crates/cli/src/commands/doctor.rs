@@ -5,7 +5,7 @@ use kugetsu_api::home::Home;
 
 use crate::config::load::{load, own_environment};
 use crate::doctor::check::{Check, Fix, State};
-use crate::doctor::{agents, daemon, database, home as home_checks, host, login, orphans, repair, servers, settings};
+use crate::doctor::{agents, daemon, database, home as home_checks, host, orphans, repair, servers, settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{self, Tone};
@@ -65,8 +65,6 @@ async fn checks(home: &Home, offline: bool) -> Vec<Check> {
     if let Ok(loaded) = &loaded {
         let path = pid.and_then(agents::path_of);
         checks.extend(agents::checks(home, &loaded.settings, path.as_deref()).await);
-        let default = &loaded.settings.agent.default;
-        checks.extend(login::check(&agents::with_env_file(home, &loaded.settings, default)));
     }
     checks.extend(home_checks::checks(home));
     let (db, database) = database::check(home).await;

@@ -9,6 +9,7 @@ use kugetsu_api::task::{TaskKind, TaskRequest};
 use kugetsu_forge::references::local::is_path_like;
 use uuid::Uuid;
 
+use super::default_agent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::message::{Message, TypedMessage};
@@ -69,13 +70,14 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let mut typed = TypedMessage::new(arguments.message, arguments.rest)?;
     let is_directory = is_path_like(&arguments.reference) || Path::new(&arguments.reference).is_dir();
     let message = typed.read(is_directory, &format!("a new issue of {}", arguments.reference))?;
+    let chosen = if arguments.agent.is_none() { default_agent::chosen(home) } else { None };
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Start,
         reference: arguments.reference,
         cwd,
         message: message.as_ref().map(|message| message.text.clone()),
-        agent: arguments.agent,
+        agent: arguments.agent.or_else(|| chosen.clone()),
         model: arguments.model,
         base: arguments.base,
         priority: arguments.priority,
@@ -87,5 +89,8 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let notice = format!("looking up the repository of {}", request.reference);
     let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;
+    if let Some(agent) = chosen {
+        default_agent::keep(home, &agent).await;
+    }
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

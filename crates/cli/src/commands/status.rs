@@ -123,12 +123,13 @@ pub(crate) fn print_daemon(status: &StatusObject) {
     ui::toned(
         Tone::Dim,
         format!(
-            "daemon {} (pid {}), started {}; ends processes with {}\nhome {}",
+            "daemon {} (pid {}), started {}; ends processes with {}\nhome {}, default agent {}",
             status.version,
             status.pid,
             format::ago(&status.started_at, Timestamp::now()),
             status.containment,
-            status.home
+            status.home,
+            status.default_agent
         ),
     );
     if let Some(storage) = &status.storage {

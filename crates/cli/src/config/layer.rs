@@ -21,6 +21,8 @@ pub(crate) type Layer = BTreeMap<Key, (Value, Origin)>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
+    /// Nothing sets it; it follows from the agents that are installed.
+    Installed,
     /// File and line in the `config` of the shell script that preceded kugetsu.
     Script(String),
     /// File and line in `config.toml`.
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Installed => f.write_str("first installed"),
             Self::Script(location) | Self::File(location) => f.write_str(location),
             Self::LastValid => f.write_str("last valid config.toml"),
             Self::Environment(name) => write!(f, "${name}"),

@@ -15,6 +15,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
+use crate::agents::choice::choose;
 use crate::names::did_you_mean;
 use crate::{atomic, env_files};
 
@@ -27,7 +28,7 @@ use super::script;
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
-    /// All values that are set somewhere.
+    /// All values that are set somewhere, and the default agent.
     pub(crate) values: Layer,
     /// Problems that do not keep the settings from being used.
     pub(crate) warnings: Vec<String>,
@@ -74,10 +75,16 @@ impl Loaded {
         self.warnings.iter().cloned().chain(errors)
     }
 
+    /// The agent that is used because the setting `agent.default` is not set.
+    pub(crate) fn chosen_agent(&self) -> Option<&str> {
+        let (_, origin) = self.values.get(&default_agent_key())?;
+        (*origin == Origin::Installed).then_some(self.settings.default_agent.as_str())
+    }
+
     /// Settings that name an agent which does not exist. They are no errors: its entry may follow.
     pub(crate) fn unknown_agents(&self) -> Vec<ConfigError> {
         let settings = &self.settings;
-        let named = [("agent", Some(&settings.agent.default)), ("pm", settings.pm.agent.as_ref())];
+        let named = [("agent", settings.agent.default.as_ref()), ("pm", settings.pm.agent.as_ref())];
         let unknown = named.into_iter().filter_map(|(section, name)| {
             let UnknownAgent { name, known } = profile(name?, &settings.profiles).err()?;
             let key = Key::new(section, None, if section == "agent" { "default" } else { "agent" });
@@ -100,6 +107,10 @@ impl Loaded {
         let written = atomic::write(&path, &self.text);
         written.map_err(|error| ConfigError::new(path.display(), format!("could not write it: {error}")))
     }
+}
+
+pub(crate) fn default_agent_key() -> Key {
+    Key::new("agent", None, "default")
 }
 
 fn last_valid_path(home: &Home) -> PathBuf {
@@ -140,7 +151,14 @@ fn resolve(home: &Home, text: String, environment: Environment<'_>) -> Result<Lo
     let env = env_files::merged(home, &[]);
     let env = env.map_err(|failure| ConfigError::new(home.env().display(), failure.message))?;
     warnings.extend(env.diagnostics);
-    let settings = Settings { profiles, servers, repositories, variables: env.variables, ..Settings::new(config) };
+    let mut settings = Settings { profiles, servers, repositories, variables: env.variables, ..Settings::new(config) };
+    let mut values = values;
+    if settings.agent.default.is_none() {
+        let chosen = choose(home, &settings.profiles, environment);
+        let origin = if chosen.is_some() { Origin::Installed } else { Origin::Default };
+        settings.default_agent = chosen.unwrap_or(settings.default_agent);
+        values.insert(default_agent_key(), (settings.default_agent.clone().into(), origin));
+    }
     let mut loaded = Loaded { settings, values, warnings, errors, has_last_valid, text };
     let unknown_agents = loaded.unknown_agents();
     loaded.warnings.extend(unknown_agents.iter().map(ToString::to_string));
@@ -268,7 +286,7 @@ mod tests {
         let (_directory, home) = home();
         let loaded = load(&home).unwrap();
         let settings = &loaded.settings;
-        assert_eq!((settings.agents.max, settings.agent.default.as_str()), (3, "opencode"));
+        assert_eq!((settings.agents.max, settings.default_agent.as_str()), (3, "opencode"));
         assert_eq!((settings.run.timeout, settings.run.silence), (Duration::from_secs(3600), Duration::from_secs(600)));
         assert!(settings.destroy.check_pr && settings.pm.needs_sandbox() && settings.pm.agent.is_none());
         assert!(settings.servers.list().is_empty() && loaded.warnings.is_empty());

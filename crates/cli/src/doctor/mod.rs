@@ -6,7 +6,6 @@ pub(crate) mod daemon;
 pub(crate) mod database;
 pub(crate) mod home;
 pub(crate) mod host;
-pub(crate) mod login;
 pub(crate) mod orphans;
 pub(crate) mod repair;
 pub(crate) mod servers;

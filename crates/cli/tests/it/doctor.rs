@@ -178,6 +178,44 @@ fn opencode_is_checked_for_version_and_login() {
 }
 
 #[test]
+fn agents_that_are_installed_are_checked_and_no_others() {
+    let mut world = World::new();
+    let programs = world.home.folder("programs");
+    program(&programs, "claude-agent-acp", "#!/bin/sh\necho 0.101.0\n");
+    program(&programs, "kimi", "#!/usr/bin/env node\n");
+    program(&programs, "node", "#!/bin/sh\necho v20.1.0\n");
+    world.home.prepend_path(&programs);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 0, "the default agent works");
+    assert_state(&checks, "agent.program", "claude", "ok", &["0.101.0"]);
+    assert_state(&checks, "agent.login", "claude", "unknown", &["not logged in", "CLAUDE_CODE_OAUTH_TOKEN"]);
+    assert_state(&checks, "agent.runtime", "kimi", "warning", &["22.19", "20.1.0", "install node"]);
+    let is_about = |name: &str| checks.iter().any(|check| check["subject"].as_str().unwrap().starts_with(name));
+    assert!(!is_about("gemini") && !is_about("vibe"), "{checks:#?}");
+    world.run(["config", "set", "agent.default", "kimi"]);
+    let (checks, code) = doctor(&world, &["--offline"]);
+    assert_eq!(code, 1);
+    assert_state(&checks, "agent.runtime", "kimi", "bad", &["22.19"]);
+    assert_state(&checks, "agent.login", "kimi", "warning", &["not logged in", "kimi login"]);
+    assert_state(&checks, "agent.exceptions", "kimi", "ok", &["without a question"]);
+}
+
+#[test]
+fn login_of_the_coordinator_has_its_own_env_file() {
+    let mut world = World::new();
+    let programs = world.home.folder("programs");
+    program(&programs, "claude-agent-acp", "#!/bin/sh\necho 0.101.0\n");
+    world.home.prepend_path(&programs);
+    world.run(["config", "set", "pm.agent", "claude"]);
+    let subject = "claude (coordinator)";
+    assert_state(&doctor(&world, &["--offline"]).0, "agent.login", subject, "warning", &["not logged in"]);
+    world.run(["env", "set", "ANTHROPIC_API_KEY", "x", "pm-agent"]);
+    let (checks, _) = doctor(&world, &["--offline"]);
+    assert_state(&checks, "agent.login", subject, "ok", &["ANTHROPIC_API_KEY"]);
+    assert_state(&checks, "agent.login", "claude", "unknown", &["not logged in"]);
+}
+
+#[test]
 fn an_agent_missing_on_the_path_of_the_daemon_is_bad() {
     let mut world = World::bare();
     world.run(["daemon", "start"]);

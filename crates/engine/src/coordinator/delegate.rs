@@ -136,7 +136,7 @@ async fn require_sandbox(settings: &Settings) -> Result<(), Problem> {
 
 pub(crate) fn coordinators_task(engine: &Engine, id: TaskId, kind: TaskKind, message: String) -> Task {
     let settings = engine.settings();
-    let agent = settings.pm.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
+    let agent = settings.pm.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
     Task { model: settings.pm.model.clone(), ..Task::queued(id, kind, agent, message, engine.now()) }
 }
 

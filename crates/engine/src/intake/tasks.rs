@@ -243,7 +243,7 @@ async fn start(
     cwd: &Path,
 ) -> Result<Checked, Problem> {
     let settings = engine.settings();
-    let agent = request.agent.clone().unwrap_or_else(|| settings.agent.default.clone());
+    let agent = request.agent.clone().unwrap_or_else(|| settings.default_agent.clone());
     let installed = agents::installed(engine, &agent, false)?;
     let mut notes = Vec::new();
     let target = resolve::target(engine, reference, cwd).await?;
@@ -308,7 +308,7 @@ async fn continue_issue(
         (None, Some(session), _) => session.agent.clone(),
         // It failed before its agent opened a session.
         (None, None, Some(latest)) => latest.agent.clone(),
-        (None, None, None) => settings.agent.default.clone(),
+        (None, None, None) => settings.default_agent.clone(),
     };
     let installed = agents::installed(engine, &agent, false)?;
     let repo = engine.store().repo(&issue.reference.repo).await.map_err(store_failed)?;
@@ -366,7 +366,7 @@ async fn push(
     }
     let latest = engine.store().view(issue.id).await.map_err(store_failed)?.map(|view| view.task);
     let agent = issue.session.as_ref().map(|session| session.agent.clone()).or(latest.map(|latest| latest.agent));
-    let agent = agent.unwrap_or_else(|| engine.settings().agent.default.clone());
+    let agent = agent.unwrap_or_else(|| engine.settings().default_agent.clone());
     let repo = engine.store().repo(&name.repo).await.map_err(store_failed)?;
     let repo = repo.ok_or_else(|| internal("the issue's repository is not stored"))?;
     let now = engine.now();

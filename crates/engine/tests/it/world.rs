@@ -306,7 +306,7 @@ pub(crate) fn request(id: TaskId, number: u64, kind: TaskKind, message: &str, pr
 pub(crate) fn settings(agents_max: usize) -> Settings {
     let mut settings = Settings::new(Config::default());
     settings.agents.max = agents_max;
-    settings.agent.default = "scripted".to_owned();
+    settings.default_agent = "scripted".to_owned();
     settings.destroy.check_pr = false;
     settings.pm.cage = Sandbox::Off;
     settings
