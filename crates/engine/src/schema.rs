@@ -47,7 +47,7 @@ pub struct Entry {
 pub struct Agent {
     /// Agent for tasks that name none. If not set, the first one of `kugetsu agents` that is installed and logged in; the first
     /// task sets it.
-    #[serde(default, deserialize_with = "non_empty_option")]
+    #[serde(default, deserialize_with = "optional_non_empty")]
     #[schemars(length(min = 1), extend("examples" = ["opencode"]))]
     pub default: Option<String>,
     /// Answer to an agent's permission questions. `ask` refuses, too, because no user can answer during a run yet.
@@ -326,6 +326,14 @@ fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 
 fn non_empty_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     non_empty(deserializer).map(Some)
+}
+
+/// Null is the default.
+fn optional_non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(text) if text.trim().is_empty() => Err(D::Error::custom("empty")),
+        text => Ok(text),
+    }
 }
 
 fn forge_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ForgeKind>, D::Error> {

@@ -65,7 +65,6 @@ mod tests {
         assert_eq!(chosen("OPENAI_API_KEY").as_deref(), Some("codex"));
         install("opencode");
         assert_eq!(chosen("").as_deref(), Some("opencode"), "it may need no login");
-        assert_eq!(chosen("CODEX_API_KEY").as_deref(), Some("opencode"), "it takes any key");
         assert_eq!(chosen("CLAUDE_CODE_OAUTH_TOKEN").as_deref(), Some("claude"));
     }
 }
