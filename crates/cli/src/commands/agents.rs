@@ -174,10 +174,7 @@ async fn list(home: &Home, settings: &Settings, json: bool) -> Result<(), Failur
         None => (1, Tone::Dim),
     };
     ui::table_with_tones(&columns, &rows, tone);
-    ui::toned(
-        Tone::Dim,
-        "* for tasks that name no agent; how to install one, log in and use it: kugetsu agents show <name>",
-    );
+    ui::toned(Tone::Dim, "* the default agent; all about one: kugetsu agents show <name>");
     Ok(())
 }
 

@@ -94,7 +94,7 @@ async fn agent(home: &Home, report: &AgentReport, is_default: bool, daemon_path:
         }
         (Err(error), ..) => {
             let hint = error.hint().unwrap_or_default();
-            let repair = format!("{hint}, or choose another agent with `kugetsu config set agent.default <name>`");
+            let repair = format!("{hint}, and `kugetsu config set agent.default <name>`");
             return vec![broken(is_default, "agent.program", name, error.to_string(), &repair)];
         }
         (Ok(_), None, _) => return checks,

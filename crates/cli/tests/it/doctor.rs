@@ -144,15 +144,15 @@ fn only_a_missing_default_agent_is_bad() {
 fn agents_are_looked_up_with_the_variables_of_their_env_files() {
     let world = World::new();
     let programs = world.home.folder("programs");
-    program(&programs, "hidden-agent", "#!/bin/sh\necho \"1.0 for $CUSTOMER\"\n");
+    program(&programs, "hidden-agent", "#!/bin/sh\necho \"1.0-$CUSTOMER\"\n");
     world.run(["config", "set", "agents.hidden.program", "hidden-agent"]);
     assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "hidden", "warning", &["not installed"]);
     world.run(["env", "set", "PATH", &format!("{}:/usr/bin:/bin", programs.display()), "hidden"]);
     world.run(["env", "set", "CUSTOMER", "acme", "hidden"]);
-    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "hidden", "ok", &["1.0 for acme"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "hidden", "ok", &["1.0-acme"]);
     // Its env file also wins over that of all agents.
     world.run(["env", "set", "CUSTOMER", "other"]);
-    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "hidden", "ok", &["1.0 for acme"]);
+    assert_state(&doctor(&world, &["--offline"]).0, "agent.program", "hidden", "ok", &["1.0-acme"]);
 }
 
 #[test]
