@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{UserFile, Profile};
+use kugetsu_agent::{Profile, UserFile};
 use serde_json::Value;
 
 use super::variables::Variables;
@@ -45,12 +45,12 @@ pub(crate) fn state(profile: &Profile, variables: &Variables<'_>) -> LoginState 
     }
 }
 
-fn path(place: &UserFile, variables: &Variables<'_>) -> Option<PathBuf> {
-    place.path_in(|name| variables.get(name).map(Into::into))
+fn path(file: &UserFile, variables: &Variables<'_>) -> Option<PathBuf> {
+    file.path_in(|name| variables.get(name).map(Into::into))
 }
 
 fn login_file(profile: &Profile, variables: &Variables<'_>) -> Option<PathBuf> {
-    profile.login().files.iter().filter_map(|place| path(place, variables)).find(|file| {
+    profile.login().files.iter().filter_map(|file| path(file, variables)).find(|file| {
         let read = text(file).and_then(|text| serde_json::from_str::<Value>(&text).ok());
         read.is_some_and(|read| read.as_object().is_some_and(|logins| !logins.is_empty()))
     })
@@ -77,7 +77,7 @@ fn configured_provider(profile: &Profile, variables: &Variables<'_>) -> Option<S
             return Some(value);
         }
     }
-    let mut files = login.configured.iter().filter_map(|(place, mark)| Some((path(place, variables)?, *mark)));
+    let mut files = login.configured.iter().filter_map(|(file, mark)| Some((path(file, variables)?, *mark)));
     let file = files.find(|(file, mark)| text(file).is_some_and(|text| text.contains(mark)));
     file.map(|(file, _)| file.display().to_string())
 }
