@@ -12,7 +12,8 @@ use std::time::Duration;
 use crate::programs::{
     SystemPackages, from_variable, install_locked_npm_packages, install_locked_python_packages, version_of, wait,
 };
-use crate::workspace::{root, target};
+use crate::steps::{Outcome, Steps};
+use crate::workspace::{cargo, root, target};
 
 /// An agent that people use.
 #[derive(Debug, Clone, Copy)]
@@ -299,6 +300,15 @@ fn write_launcher(launcher: &Path, program: &Path, directory: Option<&Path>) -> 
 
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("could not read {}: {error}", path.display()))
+}
+
+/// `cargo xtask agents`: writes the table and the sections of `docs/agents.md` from the built-in agents. A test checks that the
+/// page is up to date.
+pub(crate) fn write_page() -> Outcome {
+    let mut steps = Steps::new();
+    let mut write = cargo(["test", "--quiet", "--package", "kugetsu-agent", "--lib", "page_of_agents"]);
+    steps.run("docs/agents.md", write.env("KUGETSU_WRITE_AGENTS", "1"));
+    steps.finish()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod agents;
-mod agents_page;
 mod bench;
 mod ceilings;
 mod demo;
@@ -57,7 +56,7 @@ fn main() -> ExitCode {
         ["fuzz", target] => fuzz::run(target, None),
         ["fuzz", target, seconds] => fuzz::run(target, Some(seconds)),
         ["ceilings"] => ceilings::run(),
-        ["agents"] => agents_page::run(),
+        ["agents"] => agents::write_page(),
         ["settings"] => settings::run(),
         ["states"] => states::run(),
         ["specs", github, forgejo] => specs::run(github, forgejo),

@@ -8,7 +8,6 @@ pub(crate) mod config;
 pub(crate) mod continue_work;
 pub(crate) mod daemon;
 pub(crate) mod db;
-mod default_agent;
 pub(crate) mod delegate;
 pub(crate) mod destroy;
 pub(crate) mod diff;

@@ -117,16 +117,16 @@ pub async fn program_version(
 /// Returns the version in a line such as `GitHub Copilot CLI 1.0.102.` or `v22.19.0`: its first word that begins with digits
 /// and a dot.
 pub(super) fn version_in(line: &str) -> Option<&str> {
-    let words = line.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word).trim_end_matches(['.', ',']));
-    let is_version = |word: &&str| {
-        word.split_once('.').is_some_and(|(major, rest)| {
+    let parts = line.split_whitespace().map(|part| part.strip_prefix('v').unwrap_or(part).trim_end_matches(['.', ',']));
+    let is_version = |part: &&str| {
+        part.split_once('.').is_some_and(|(major, rest)| {
             !major.is_empty()
                 && major.bytes().all(|byte| byte.is_ascii_digit())
                 && rest.starts_with(|c: char| c.is_ascii_digit())
         })
     };
-    // A version among other words, such as the name of the program or a date.
-    let mut versions = words.filter(is_version);
+    // Two could be the version and a date.
+    let mut versions = parts.filter(is_version);
     versions.next().filter(|_| versions.next().is_none())
 }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn version_is_found_among_other_words() {
+    fn version_is_found_in_a_line() {
         let printed = [
             ("1.18.33", Some("1.18.33")),
             ("@agentclientprotocol/codex-acp 2.6.0", Some("2.6.0")),

@@ -34,10 +34,10 @@ impl Runtime {
         let mut start = Vec::new();
         let read = File::open(agent).and_then(|file| file.take(SHEBANG_MAX).read_to_end(&mut start));
         let line = String::from_utf8_lossy(start.split(|byte| *byte == b'\n').next().unwrap_or_default());
-        let mut words = line.strip_prefix("#!").unwrap_or_default().split_whitespace();
+        let mut parts = line.strip_prefix("#!").unwrap_or_default().split_whitespace();
         read.is_ok()
-            && words.next().is_some_and(|first| first.ends_with("/env"))
-            && words.find(|word| !word.starts_with('-')) == Some(self.program)
+            && parts.next().is_some_and(|first| first.ends_with("/env"))
+            && parts.find(|part| !part.starts_with('-')) == Some(self.program)
     }
 
     /// Looks it up on `search_path`, and asks for its version.
@@ -54,7 +54,7 @@ impl Runtime {
     }
 }
 
-/// The numbers of a version, up to the first part that is none.
+/// The numbers of a version, up to the first other part.
 fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }

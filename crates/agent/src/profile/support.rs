@@ -1,4 +1,4 @@
-//! What kugetsu can do with an agent, for people to read.
+//! Descriptions of the features of an agent, for people.
 
 use super::agent_profile::{Profile, SessionDeletion};
 use super::builtin::definition::{PermissionControl, UsageReport};

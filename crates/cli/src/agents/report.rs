@@ -28,14 +28,14 @@ pub(crate) async fn reports(
     profiles: Vec<Profile>,
     environment: &dyn Fn(&str) -> Option<OsString>,
 ) -> Vec<AgentReport> {
-    let mut asked = JoinSet::new();
+    let mut lookups = JoinSet::new();
     let mut logins = Vec::new();
     for (number, profile) in profiles.into_iter().enumerate() {
         let variables = Variables::read(home, &[profile.name()], environment);
         logins.push(state(&profile, &variables));
         let search_path = variables.search_path();
         let files = variables.files;
-        asked.spawn(async move {
+        lookups.spawn(async move {
             let program = find_program(&profile, &search_path);
             let runtime = profile.installation().runtime;
             let runtime = runtime.filter(|runtime| program.as_ref().map_or(true, |program| runtime.runs(program)));
@@ -55,7 +55,7 @@ pub(crate) async fn reports(
             (number, profile, program, version, runtime)
         });
     }
-    let mut found = asked.join_all().await;
+    let mut found = lookups.join_all().await;
     found.sort_by_key(|(number, ..)| *number);
     let reports = found.into_iter().zip(logins);
     let report =
@@ -64,7 +64,7 @@ pub(crate) async fn reports(
 }
 
 impl AgentReport {
-    /// What its runtime lacks, as a sentence; `None` if it lacks nothing that is known.
+    /// A sentence about a missing or old runtime; `None` if nothing is known to be wrong.
     pub(crate) fn runtime_problem(&self) -> Option<String> {
         let needs = self.profile.installation().runtime?;
         let needed = format!("needs {} {} or newer", needs.program, needs.at_least);

@@ -12,12 +12,13 @@ use crate::agents::login::LoginState;
 use crate::agents::report::{AgentReport, reports};
 use crate::agents::trial::{Outcome, Step, Trial};
 use crate::agents::variables::Variables;
-use crate::completions;
-use crate::config::load::{Loaded, load, own_environment};
+use crate::config::edit;
+use crate::config::load::{Loaded, default_agent_key, load, own_environment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::table::Fit;
 use crate::ui::{self, Tone};
+use crate::{completions, connect, setup};
 
 /// The column of the values of one agent.
 const COLUMN: usize = 13;
@@ -269,4 +270,26 @@ fn print(report: &AgentReport, default: &str) {
 
 fn value(name: &str, text: &str) {
     ui::bullet((Tone::Dim, name), COLUMN, text, &[]);
+}
+
+/// Returns the agent that was chosen; `None` if the setting names one, or none is installed.
+pub(super) fn chosen_default(home: &Home) -> Option<String> {
+    // The daemon reports settings that cannot be used.
+    let loaded = load(home, &own_environment).and_then(Loaded::usable).ok()?;
+    loaded.chosen_agent().map(str::to_owned)
+}
+
+/// Sets `agent.default` to the agent that was chosen, and prints that: another agent that is installed later must not take over.
+pub(super) async fn keep_default(home: &Home, agent: &str) {
+    let set = setup::ensure_home(home).and_then(|()| edit::set(home, &default_agent_key().to_string(), agent));
+    match set {
+        Ok(key) => ui::note(format!(
+            "{agent} is now the default agent, the first in `kugetsu agents` that is installed and logged in; to change \
+             it: kugetsu config set {key} <name>"
+        )),
+        Err(failure) => return ui::warning(format!("the default agent {agent} was not kept: {}", failure.message)),
+    }
+    if let Err(failure) = connect::reload_if_running(home).await {
+        ui::warning(failure.message);
+    }
 }

@@ -13,7 +13,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::reference::COORDINATOR;
 use uuid::Uuid;
 
-use super::default_agent;
+use super::agents::{chosen_default, keep_default};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::message::{Message, TypedMessage};
@@ -68,8 +68,8 @@ pub(crate) async fn run(home: &Home, arguments: Delegate) -> Result<Exit, Failur
         return Ok(Exit::NeedsPerson);
     }
     // The daemon may have started before the agent was installed.
-    if let Some(agent) = default_agent::chosen(home) {
-        default_agent::keep(home, &agent).await;
+    if let Some(agent) = chosen_default(home) {
+        keep_default(home, &agent).await;
     }
     let task = connect::call(home, &endpoints::DELEGATE, &request).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;

@@ -9,7 +9,7 @@ use kugetsu_api::task::{TaskKind, TaskRequest};
 use kugetsu_forge::references::local::is_path_like;
 use uuid::Uuid;
 
-use super::default_agent;
+use super::agents::{chosen_default, keep_default};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::message::{Message, TypedMessage};
@@ -70,7 +70,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let mut typed = TypedMessage::new(arguments.message, arguments.rest)?;
     let is_directory = is_path_like(&arguments.reference) || Path::new(&arguments.reference).is_dir();
     let message = typed.read(is_directory, &format!("a new issue of {}", arguments.reference))?;
-    let chosen = if arguments.agent.is_none() { default_agent::chosen(home) } else { None };
+    let chosen = if arguments.agent.is_none() { chosen_default(home) } else { None };
     let request = TaskRequest {
         task: Uuid::now_v7().to_string(),
         kind: TaskKind::Start,
@@ -90,7 +90,7 @@ pub(crate) async fn run(home: &Home, arguments: Start) -> Result<Exit, Failure> 
     let task = ui::notify_if_slow(&notice, connect::call(home, &endpoints::QUEUE_TASK, &request)).await;
     let task = task.map_err(|failure| Message::keep(message, failure))?;
     if let Some(agent) = chosen {
-        default_agent::keep(home, &agent).await;
+        keep_default(home, &agent).await;
     }
     queued_task::report(home, task, &request.cwd, arguments.wait, arguments.json).await
 }

@@ -87,7 +87,7 @@ fn first_task_keeps_the_agent_that_was_chosen() {
     let config = fs::read_to_string(world.home.kugetsu().join("config.toml")).unwrap();
     assert!(config.contains("default = \"goose\""), "{config}");
     let second = shown(&start());
-    assert!(!second.contains("default agent"), "it is said once: {second}");
+    assert!(!second.contains("default agent"), "it is printed once: {second}");
 
     // It comes first, and needs no login.
     install(&programs, "opencode", &text);
@@ -149,7 +149,7 @@ fn agent_that_works_passes_its_test_and_leaves_nothing() {
         assert_eq!(outcome(&trial, name), "ok", "{name}: {trial}");
     }
     assert_eq!((output.status.code(), &trial["kept"]), (Some(0), &Value::Null), "{trial}");
-    assert!(shown(&output).contains("uses tokens"), "it says so before");
+    assert!(shown(&output).contains("uses tokens"), "the notice comes first");
     assert_eq!(world.json(["list", "--json"]), Value::Array(Vec::new()), "nothing in the user's home");
 }
 

@@ -102,7 +102,7 @@ pub struct Runtime {
 pub struct Login {
     /// The command that users type to log in.
     pub command: &'static str,
-    /// What users do in the program that the command starts, as a part of a sentence; empty if it asks by itself.
+    /// The steps in the program that the command starts, as a part of a sentence; empty if it needs none.
     pub then: &'static str,
     /// Whether it can be logged in although none of the following is there: by a keyring or another program, or because a model
     /// needs no login.
