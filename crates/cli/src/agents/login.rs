@@ -1,12 +1,18 @@
-//! Whether an agent is logged in to its model provider, as far as that shows without a model request.
+//! Whether an agent is logged in to its model provider, as far as that shows without a model request, and the agent that is used
+//! if the setting `agent.default` is not set.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kugetsu_agent::{Profile, UserFile};
+use kugetsu_agent::environment::Variable;
+use kugetsu_agent::{AgentSettings, Profile, UserFile, agent_names, find_program, profile};
+use kugetsu_api::home::Home;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::variables::Variables;
+use crate::env_files;
 
 /// An agent's settings file of more bytes than this is not read.
 const FILE_SIZE_MAX: u64 = 4 * 1024 * 1024;
@@ -87,12 +93,73 @@ fn text(path: &Path) -> Option<String> {
     (metadata.is_file() && metadata.len() <= FILE_SIZE_MAX).then(|| fs::read_to_string(path).ok())?
 }
 
+/// Returns the first built-in agent that is installed and logged in, otherwise the first whose login is not known, otherwise the
+/// first that is installed. `None` if none is. `settings` are the entries of agents.
+pub(crate) fn choose(
+    home: &Home,
+    settings: &[AgentSettings],
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<String> {
+    let mut found: Option<(u8, String)> = None;
+    for name in agent_names(&[]) {
+        let Ok(profile) = profile(&name, settings) else { continue };
+        let variables = Variables::read(home, &[&name], environment);
+        if find_program(&profile, &variables.search_path()).is_err() {
+            continue;
+        }
+        let rank = match state(&profile, &variables) {
+            LoginState::LoggedIn(_) => return Some(name),
+            LoginState::Unknown => 1,
+            LoginState::NotLoggedIn => 2,
+        };
+        if found.as_ref().is_none_or(|(best, _)| rank < *best) {
+            found = Some((rank, name));
+        }
+    }
+    found.map(|(_, name)| name)
+}
+
+/// The variables that an agent's runs get: those of its env files, or else those of this process.
+pub(crate) struct Variables<'a> {
+    /// Those of the env files; the last one wins.
+    pub(crate) files: Vec<Variable>,
+    /// Looks up a variable of this process.
+    environment: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl<'a> Variables<'a> {
+    /// Reads the env files of these names over `default.env`. Files that cannot be read are left out: they have checks of their
+    /// own.
+    pub(crate) fn read(home: &Home, files: &[&str], environment: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        let read = env_files::merged(home, files).or_else(|_| env_files::merged(home, &[]));
+        Self { files: read.map(|read| read.variables).unwrap_or_default(), environment }
+    }
+
+    /// The value of a variable; `None` if it is blank.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let file = self.files.iter().rev().find(|variable| variable.name == name);
+        let value = match file {
+            Some(variable) => Some(variable.value.expose_secret().to_owned()),
+            None => (self.environment)(name).and_then(|value| value.into_string().ok()),
+        };
+        value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// The first variable with such a name that has a value.
+    pub(crate) fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<String> {
+        let own = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut names = self.files.iter().map(|variable| variable.name.clone()).chain(own);
+        names.find(|name| is_it(name) && self.get(name).is_some())
+    }
+
+    pub(crate) fn search_path(&self) -> OsString {
+        self.get("PATH").map(OsString::from).or_else(|| (self.environment)("PATH")).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
-    use kugetsu_agent::profile;
-    use kugetsu_api::home::Home;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -138,5 +205,32 @@ mod tests {
         fs::write(env.join("claude.env"), "CLAUDE_CODE_OAUTH_TOKEN=x\nOPENAI_API_KEY=y\n").unwrap();
         assert_eq!(logged_in("claude", directory.path(), &[]).name(), "logged in");
         assert_eq!(logged_in("codex", directory.path(), &[]).name(), "not logged in");
+    }
+
+    #[test]
+    fn first_agent_that_is_installed_and_logged_in_is_chosen() {
+        let directory = tempfile::tempdir().unwrap();
+        let (user, programs) = (directory.path(), directory.path().join("bin"));
+        fs::create_dir(&programs).unwrap();
+        let home = Home::new(user.join("kugetsu"));
+        let chosen = |key: &str| {
+            choose(&home, &[], &|name: &str| match name {
+                "HOME" => Some(user.into()),
+                "PATH" => Some(programs.clone().into()),
+                name => (name == key).then(|| "x".into()),
+            })
+        };
+        let install = |program: &str| {
+            fs::write(programs.join(program), "").unwrap();
+            fs::set_permissions(programs.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        assert_eq!(chosen("ANTHROPIC_API_KEY"), None, "none is installed");
+        install("claude-agent-acp");
+        install("codex-acp");
+        assert_eq!(chosen("").as_deref(), Some("claude"), "none is logged in");
+        assert_eq!(chosen("OPENAI_API_KEY").as_deref(), Some("codex"));
+        install("opencode");
+        assert_eq!(chosen("").as_deref(), Some("opencode"), "it may need no login");
+        assert_eq!(chosen("CLAUDE_CODE_OAUTH_TOKEN").as_deref(), Some("claude"));
     }
 }

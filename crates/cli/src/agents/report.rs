@@ -8,8 +8,7 @@ use kugetsu_api::home::Home;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::login::{LoginState, state};
-use super::variables::Variables;
+use super::login::{LoginState, Variables, state};
 
 pub(crate) struct AgentReport {
     pub(crate) profile: Profile,

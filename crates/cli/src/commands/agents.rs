@@ -8,10 +8,9 @@ use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 use serde::Serialize;
 
-use crate::agents::login::LoginState;
+use crate::agents::login::{LoginState, Variables};
 use crate::agents::report::{AgentReport, reports};
 use crate::agents::trial::{Outcome, Step, Trial};
-use crate::agents::variables::Variables;
 use crate::config::edit;
 use crate::config::load::{Loaded, default_agent_key, load, own_environment};
 use crate::exit::Exit;

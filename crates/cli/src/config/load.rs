@@ -15,7 +15,7 @@ use kugetsu_forge::repositories::Repositories;
 use kugetsu_forge::servers::{Server, Servers, public_servers};
 use serde_json::Value;
 
-use crate::agents::choice::choose;
+use crate::agents::login::choose;
 use crate::names::did_you_mean;
 use crate::{atomic, env_files};
 

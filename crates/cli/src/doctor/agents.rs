@@ -8,9 +8,8 @@ use kugetsu_api::home::Home;
 use kugetsu_engine::Settings;
 
 use super::check::Check;
-use crate::agents::login::{LoginState, state};
+use crate::agents::login::{LoginState, Variables, state};
 use crate::agents::report::{AgentReport, reports};
-use crate::agents::variables::Variables;
 use crate::config::load::own_environment;
 use crate::env_files;
 
