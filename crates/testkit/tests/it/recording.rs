@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kugetsu_testkit::model::script::{Cut, FOREVER, Status};
+use kugetsu_testkit::model::script::{Cut, FOREVER, Hang, Status, Thought};
 use kugetsu_testkit::real_agent::{self, RealAgent};
 use kugetsu_testkit::{Script, Step};
 use serde_json::{Value, json};
@@ -43,10 +43,7 @@ fn turns() -> Vec<(&'static str, Vec<Vec<Step>>)> {
         ("silent_end", after_work(say(""))),
         (
             "thought",
-            vec![vec![Step::Thought(kugetsu_testkit::model::script::Thought {
-                text: "A file is missing.".to_owned(),
-                say: "I thought.".to_owned(),
-            })]],
+            vec![vec![Step::Thought(Thought { text: "A file is missing.".to_owned(), say: "I thought.".to_owned() })]],
         ),
         ("cut", vec![vec![cut(false)]]),
         ("cut_after_work", after_work(cut(false))),
@@ -80,7 +77,7 @@ fn with(mut steps: Vec<Step>, last: Step) -> Vec<Step> {
     steps
 }
 
-/// The variables and settings with which an agent asks before it acts, or the mode of its sessions that does so.
+/// The mode of sessions in which the agent asks before it acts, if that is not the first one.
 fn asking_mode(real: &RealAgent) -> Option<&'static str> {
     match real.name {
         "claude" => Some("default"),
@@ -250,7 +247,7 @@ fn cancel(stage: &mut Stage) -> usize {
     let session = stage.new_session().unwrap();
     settle(stage);
     let from = stage.agent.log.len();
-    let script = [Step::Hang(kugetsu_testkit::model::script::Hang { text: "wait ".to_owned() })];
+    let script = [Step::Hang(Hang { text: "wait ".to_owned() })];
     let id = stage.agent.start_prompt(&session, &message(&script));
     stage.model.block_for_requests(1);
     settle(stage);
