@@ -1,11 +1,17 @@
-//! Records how the real agents end turns, for the tests of the crate `agent`: `crates/agent/tests/recorded/`.
+//! Records what the real agents send over ACP at every end of a turn, for the tests of the crate `agent`.
 //!
 //! ```text
 //! KUGETSU_AGENTS=target/agents/bin cargo test -p kugetsu-testkit --test it -- --ignored record_claude
 //! ```
 //!
-//! `KUGETSU_SCENARIO` selects scenarios by name. Each line of a recording is one message, `{"client": ...}` or `{"agent": ...}`, with the seconds since the first one.
-//! Left out are lists of commands and models, and long texts are shortened.
+//! `KUGETSU_SCENARIO` selects scenarios by name. Each is a file in `crates/agent/tests/recorded/<agent>/`. Its lines are
+//! messages, `{"client": ...}` or `{"agent": ...}`, with the seconds since the first one (`s`). The last lines are notes of the
+//! recorder, the end of stderr, and the number of requests that the model got. Lists of commands and repeated settings are left
+//! out, long texts are cut, and paths of the machine are replaced: `/tree` is the repository.
+//!
+//! `crates/agent/tests/recorded_sessions/` has the record that the agent keeps of the session in its home, if that has more:
+//! Copilot's errors are events (`session.error`), Gemini's messages of a cut answer have no `tokens`, and Kimi's steps have a
+//! `finishReason`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -323,7 +329,7 @@ fn logged_out(real: &RealAgent) {
 }
 
 fn save(stage: &Stage, scenario: &str, from: usize) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/tests/recorded").join(stage.real.name);
+    let directory = tests().join("recorded").join(stage.real.name);
     std::fs::create_dir_all(&directory).unwrap();
     let log = &stage.agent.log[from..];
     let Some(first) = log.first() else { return };
@@ -344,7 +350,49 @@ fn save(stage: &Stage, scenario: &str, from: usize) {
     let model = json!({"turn_requests": requests.len(), "all": stage.model.requests().len(), "names": names});
     writeln!(text, "{}", json!({"model": model})).unwrap();
     std::fs::write(directory.join(format!("{scenario}.jsonl")), text).unwrap();
+    save_record(stage, scenario);
     eprintln!("{} {scenario}: {} messages", stage.real.name, log.len());
+}
+
+/// Saves the record that the agent itself keeps of the session, where it has more than it sends.
+fn save_record(stage: &Stage, scenario: &str) {
+    let below = match stage.real.name {
+        "copilot" => ".copilot/session-state",
+        "gemini" => ".gemini/tmp/tree/chats",
+        "kimi" => ".kimi-code/sessions",
+        _ => return,
+    };
+    let mut records = Vec::new();
+    add_files(&stage.home.user().join(below), &mut records);
+    // Gemini has another file for the session that loads no model.
+    let longest = records
+        .iter()
+        .filter(|path| path.extension().is_some_and(|kind| kind == "jsonl"))
+        .max_by_key(|path| std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
+    let Some(record) = longest else { return };
+    let mut text = String::new();
+    for line in std::fs::read_to_string(record).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let is_setting = matches!(line["type"].as_str(), Some("profile.bind" | "llm.tools_snapshot"));
+        if !is_setting {
+            writeln!(text, "{}", trim(&line, None, &paths(stage))).unwrap();
+        }
+    }
+    let directory = tests().join("recorded_sessions").join(stage.real.name);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join(format!("{scenario}.jsonl")), text).unwrap();
+}
+
+/// The directory of the tests that use the recordings.
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/tests")
+}
+
+fn add_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { add_files(&path, files) } else { files.push(path) }
+    }
 }
 
 /// The paths of this machine and what replaces them.
