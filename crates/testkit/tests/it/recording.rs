@@ -162,7 +162,7 @@ fn start(stage: &mut Stage) -> usize {
     0
 }
 
-/// A command and a file outside of the worktree: every mode of a session asks about them.
+/// A command, and a file outside of the worktree, in every mode of a session.
 fn modes(stage: &mut Stage) -> usize {
     let (session, new) = new_session(stage);
     let from = stage.agent.log.len();
