@@ -34,7 +34,14 @@ pub struct Tokens {
     pub cache_write: u64,
 }
 
+impl Usage {
+    /// Nothing was used: the model was not asked.
+    pub const ZERO: Self = Self { steps: 0, tokens: Some(Tokens::ZERO), cost_usd: Some(0.0) };
+}
+
 impl Tokens {
+    pub(crate) const ZERO: Self = Self { input: 0, output: 0, reasoning: 0, cache_read: 0, cache_write: 0 };
+
     fn all(self) -> [u64; 5] {
         [self.input, self.output, self.reasoning, self.cache_read, self.cache_write]
     }
@@ -63,9 +70,18 @@ impl Tokens {
         }
     }
 
-    /// Returns what was used after `before`.
+    /// Returns what was used after `before`, as input and output alone: `before` may not keep the rest apart.
     pub(crate) fn since(self, before: Self) -> Self {
-        self.combined(before, u64::saturating_sub)
+        Self {
+            input: self.all_input().saturating_sub(before.all_input()),
+            output: self.all_output().saturating_sub(before.all_output()),
+            ..Self::ZERO
+        }
+    }
+
+    /// Returns the less of two reports about the same time.
+    pub(crate) fn min(self, other: Self) -> Self {
+        if self.total() <= other.total() { self } else { other }
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Usage;
+
 /// Everything about one run, frozen when the run is launched: the runner reads no settings.
 ///
 /// It is in the run's directory, readable by its owner only. Values that may be secrets are not part of it; they travel
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// environment, and the run's directory shows where its temporary files are.
 ///
 /// Only a runner of the same version reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSpec {
     pub run: String,
     pub issue: String,
@@ -32,6 +34,9 @@ pub struct RunSpec {
     pub earlier_messages: Vec<String>,
     /// The session to resume.
     pub session: Option<String>,
+    /// What earlier runs of that session are known to have used.
+    #[serde(default)]
+    pub used_before: Usage,
     /// Whether a new session takes over from one that cannot be resumed: another agent's, or one whose record is lost.
     pub hand_over: bool,
     /// The limits when the run started.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kugetsu_api::run::RunObject;
+use kugetsu_api::run::{RunObject, Usage};
 use kugetsu_api::task::{TaskKind, TaskObject};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::task::TaskState;
@@ -80,11 +80,24 @@ fn print_details(run: &RunObject) {
     optional("worktree", &run.worktree);
     let state = run.change_state.as_ref().map(|state| format!(" ({state})")).unwrap_or_default();
     optional("PR", &run.pr_url.as_ref().map(|url| format!("{url}{state}")));
-    if run.usage.input_tokens + run.usage.output_tokens > 0 {
-        let usage = run.usage;
-        let tokens = format!("{} input tokens, {} output tokens", usage.input_tokens, usage.output_tokens);
-        print_field("usage", &format!("{tokens}, {:.4} USD", usage.cost_usd));
+    if run.run.is_some() && run.ended_at.is_some() && run.usage != Usage::ZERO {
+        print_field("usage", &usage(run.usage));
     }
+}
+
+fn usage(usage: Usage) -> String {
+    let parts = [
+        usage.input_tokens.map(|tokens| format!("{tokens} input tokens")),
+        usage.output_tokens.map(|tokens| format!("{tokens} output tokens")),
+        usage.cost_usd.map(|cost| format!("{cost:.4} USD")),
+    ];
+    let unknown = match (usage.input_tokens.and(usage.output_tokens), usage.cost_usd) {
+        (None, None) => return "unknown: the agent did not report it".to_owned(),
+        (None, Some(_)) => Some("tokens unknown".to_owned()),
+        (Some(_), None) => Some("cost unknown".to_owned()),
+        (Some(_), Some(_)) => None,
+    };
+    parts.into_iter().chain([unknown]).flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn print_field(name: &str, value: &str) {
@@ -98,12 +111,13 @@ pub(crate) fn commits(count: u64, pushed: bool) -> Option<String> {
     (count > 0).then(|| format!("{}, {pushed}", counted(count, "commit")))
 }
 
-/// US dollars in cents; empty if nothing was spent or reported.
-pub(crate) fn cost(usd: f64) -> String {
+/// US dollars in cents; empty if nothing was spent, and `-` if the cost is not known.
+pub(crate) fn cost(usd: Option<f64>) -> String {
     match usd {
-        usd if usd <= 0.0 => String::new(),
-        usd if usd < 0.01 => "<$0.01".to_owned(),
-        usd => format!("${usd:.2}"),
+        None => "-".to_owned(),
+        Some(usd) if usd <= 0.0 => String::new(),
+        Some(usd) if usd < 0.01 => "<$0.01".to_owned(),
+        Some(usd) => format!("${usd:.2}"),
     }
 }
 
@@ -148,7 +162,18 @@ mod tests {
 
     #[test]
     fn costs_are_in_cents() {
-        assert_eq!([0.0, -1.0, 0.0006, 0.01, 12.345].map(cost), ["", "", "<$0.01", "$0.01", "$12.35"]);
+        let known = [0.0, -1.0, 0.0006, 0.01, 12.345].map(|usd| cost(Some(usd)));
+        assert_eq!(known, ["", "", "<$0.01", "$0.01", "$12.35"]);
+        assert_eq!(cost(None), "-");
+    }
+
+    #[test]
+    fn what_an_agent_did_not_report_is_not_shown_as_zero() {
+        let of = |cost_usd, input_tokens, output_tokens| usage(Usage { cost_usd, input_tokens, output_tokens });
+        assert_eq!(of(Some(0.5), Some(7), Some(3)), "7 input tokens, 3 output tokens, 0.5000 USD");
+        assert_eq!(of(None, Some(7), Some(3)), "7 input tokens, 3 output tokens, cost unknown");
+        assert_eq!(of(Some(0.5), None, None), "0.5000 USD, tokens unknown");
+        assert_eq!(of(None, None, None), "unknown: the agent did not report it");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::issue::{Issue, IssueState, Lease, Worktree};
 use crate::machine::{Machine, NoSuchMove, Trigger};
 use crate::pull_request::{PrLink, PrOrigin, PrState};
 use crate::reason::Reason;
-use crate::run::{Outcome, Run, RunState, Verdict};
+use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
 use crate::task::{MAX_ATTEMPTS, Task, TaskState};
 
@@ -289,7 +289,8 @@ fn adopt(issue: &mut Issue, task: Task, session: Option<(String, bool)>, now: Ti
         if !resumable {
             state = SessionState::next(Some(state), Trigger::SessionLost)?;
         }
-        issue.session = Some(Session { id, agent: task.agent.clone(), state, run_started_at: None });
+        let used = Usage::default();
+        issue.session = Some(Session { id, agent: task.agent.clone(), state, run_started_at: None, used });
     }
     let reason = task.reason.clone().or_else(|| Some("it was started before kugetsu".into()));
     issue.tasks.push(Task { state: TaskState::next(None, Trigger::Adopted)?, ended_at: Some(now), reason, ..task });
@@ -331,7 +332,9 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
     run.session = Some(id.clone());
     let before = issue.session.as_ref().map(|session| session.state);
     let state = SessionState::next(before, Trigger::SessionOpened)?;
-    issue.session = Some(Session { id, agent: run.agent.clone(), state, run_started_at: Some(run.started_at) });
+    let same = issue.session.as_ref().filter(|session| session.id == id && session.agent == run.agent);
+    let used = same.map_or(Usage::ZERO, |session| session.used);
+    issue.session = Some(Session { id, agent: run.agent.clone(), state, run_started_at: Some(run.started_at), used });
     Ok(vec![])
 }
 
@@ -348,6 +351,9 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
     run.ended_at = Some(now);
     let (run_id, id) = (run.id, run.task);
     let (pushed, head, reason) = (outcome.pushed, outcome.head_sha.clone(), outcome.reason.clone());
+    if let Some(session) = issue.session.as_mut().filter(|session| run.session.as_ref() == Some(&session.id)) {
+        session.used = session.used.and(outcome.usage);
+    }
     run.outcome = Some(outcome);
     if pushed {
         issue.pushed = head.or(issue.pushed.take());

@@ -200,12 +200,31 @@ impl Verdict {
     }
 }
 
-/// Cost and tokens of a run, as far as the agent reports them.
+/// Cost and tokens of a run or a session. The default is that nothing is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    pub cost_usd: f64,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
+    /// US dollars; `None` if not known.
+    pub cost_usd: Option<f64>,
+    /// With cached ones; `None` if not known.
+    pub input_tokens: Option<u64>,
+    /// With those of reasoning; `None` if not known.
+    pub output_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Nothing was used: the model was not asked.
+    pub const ZERO: Self = Self { cost_usd: Some(0.0), input_tokens: Some(0), output_tokens: Some(0) };
+
+    /// Adds what a further run used. What is not known of that run counts as 0; what is not known of `self` stays unknown.
+    #[must_use]
+    pub fn and(self, run: Self) -> Self {
+        let tokens = |sum: Option<u64>, more: Option<u64>| Some(sum?.saturating_add(more.unwrap_or(0)));
+        Self {
+            cost_usd: self.cost_usd.map(|sum| sum + run.cost_usd.unwrap_or(0.0)),
+            input_tokens: tokens(self.input_tokens, run.input_tokens),
+            output_tokens: tokens(self.output_tokens, run.output_tokens),
+        }
+    }
 }
 
 /// Result of a run, as the host found it.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::machine::{Machine, Transition, Trigger};
+use crate::run::Usage;
 
 /// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +94,7 @@ impl Machine for SessionState {
 }
 
 /// The agent's conversation about one issue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     /// The agent's own id for it, exactly as the agent returned it.
     pub id: String,
@@ -103,4 +104,10 @@ pub struct Session {
     /// When the latest run that opened or resumed it began; `None` if it was imported. It tells a session of this home from
     /// one of the home that this one was copied from.
     pub run_started_at: Option<Timestamp>,
+    /// What its runs are known to have used; a part is `None` if it began before kugetsu counted that.
+    ///
+    /// Some agents report only totals of the session, and this is what the next run subtracts. A run whose use was not
+    /// reported, because it was killed, is not in it, so the next run's difference includes it: each run's figure may be off,
+    /// but their sum is the session's total. It is kept here because the history of runs is removed after a while.
+    pub used: Usage,
 }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use kugetsu_agent::environment::{Variable, environment, search_path};
 use kugetsu_agent::{
-    AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions,
+    AgentSettings, InvalidPermissionRules, Launch, McpServer, NotInstalled, Policy, Profile, SessionOptions, Tokens,
     UnknownAgent, Usage,
 };
 use kugetsu_api::home::{Home, RunHome};
 use kugetsu_api::location::Location;
 use kugetsu_api::regular_file;
+use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{Permissions, RunSpec};
 use kugetsu_domain::git_variables::ceilings;
 use kugetsu_process::sandbox::Sandbox;
@@ -126,9 +127,16 @@ impl Agent {
             policy: run.policy(),
             login_method: self.profile.login_method(is_set),
             tools,
-            used_before: Usage::default(),
+            used_before: used_before(run.spec.used_before),
         }
     }
+}
+
+/// Cached tokens and those of reasoning are not kept apart.
+fn used_before(usage: WireUsage) -> Usage {
+    let tokens = usage.input_tokens.zip(usage.output_tokens);
+    let tokens = tokens.map(|(input, output)| Tokens { input, output, ..Tokens::default() });
+    Usage { steps: 0, tokens, cost_usd: usage.cost_usd }
 }
 
 /// How the agent's program is started.

@@ -1,7 +1,7 @@
 //! How a run ended, as a verdict and a sentence. Pure: decided from how the agent's part ended, the worktree's status and
 //! the result of the push.
 
-use kugetsu_agent::{SessionId, StopReason, Turn, Usage};
+use kugetsu_agent::{SessionId, StopReason, Tokens, Turn, Usage};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::reason::Reason;
 use kugetsu_domain::reference::COORDINATOR;
@@ -123,17 +123,16 @@ impl RunResult {
     pub(crate) fn without_work(end: &End) -> Self {
         let (verdict, reason) = verdict(end, &Inspection::default(), &Push::None);
         let keeps_temporary = matches!(end, End::Superseded);
-        let usage = WireUsage::default();
+        let usage = WireUsage::ZERO;
         let is_lost = matches!(end, End::Killed(_));
         Self { verdict, reason, head: None, commits: 0, pushed: false, usage, is_lost, keeps_temporary }
     }
 
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {
-        let tokens = usage.tokens.unwrap_or_default();
         let usage = WireUsage {
-            cost_usd: usage.cost_usd.unwrap_or_default(),
-            input_tokens: tokens.all_input(),
-            output_tokens: tokens.all_output(),
+            cost_usd: usage.cost_usd,
+            input_tokens: usage.tokens.map(Tokens::all_input),
+            output_tokens: usage.tokens.map(Tokens::all_output),
         };
         Self { usage, ..self }
     }

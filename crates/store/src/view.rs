@@ -57,9 +57,10 @@ impl RunView {
         }
     }
 
-    /// Returns the run's usage; zero until it has ended with a report.
+    /// Returns the run's usage: zero without a run, and unknown until the run has ended with a report.
     pub fn usage(&self) -> Usage {
-        self.run.as_ref().and_then(|run| run.outcome.as_ref()).map(|outcome| outcome.usage).unwrap_or_default()
+        let Some(run) = &self.run else { return Usage::ZERO };
+        run.outcome.as_ref().map(|outcome| outcome.usage).unwrap_or_default()
     }
 }
 

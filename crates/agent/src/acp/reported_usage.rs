@@ -11,6 +11,10 @@ pub(super) struct ReportedUsage {
     report: Option<UsageReport>,
     /// Of the session before this turn; `None` if not known.
     before: Option<Tokens>,
+    /// Of the session before it was opened, as earlier runs have counted it. The agent itself may report more: what a run that
+    /// was killed used. No run has counted that yet, so the next difference includes it. It may also report less, if it
+    /// starts again from 0.
+    known_before: Option<Tokens>,
     /// Of the pieces of this turn's answer.
     pieces: Option<Tokens>,
     /// Whether there was a tool call in this turn.
@@ -34,10 +38,10 @@ impl ReportedUsage {
     /// `before` is what the session has used until now; `None` if not known.
     pub(super) fn open_session(&mut self, before: Option<Tokens>) {
         self.before = match self.report {
-            Some(UsageReport::Connection) => Some(Tokens::default()),
-            // What the agent itself has reported counts more.
-            _ => self.before.or(before),
+            Some(UsageReport::Connection) => Some(Tokens::ZERO),
+            _ => self.before.map_or(before, |reported| Some(before.map_or(reported, |before| reported.min(before)))),
         };
+        self.known_before = before;
     }
 
     /// Takes vibe's report of what a session that is resumed has used.
@@ -45,7 +49,8 @@ impl ReportedUsage {
         let meta = &update["_meta"];
         if self.report == Some(UsageReport::Session) && meta["promptTokens"].is_number() {
             let (input, output) = (tokens(&meta["promptTokens"]), tokens(&meta["completionTokens"]));
-            self.before = Some(Tokens { input, output, ..Tokens::default() });
+            let reported = Tokens { input, output, ..Tokens::ZERO };
+            self.before = Some(self.known_before.map_or(reported, |known| reported.min(known)));
         }
     }
 
@@ -141,6 +146,28 @@ mod tests {
         resumed.open_session(None);
         assert_eq!(resumed.of_turn(&response(400, 80)).used, None, "those of earlier turns are not known");
         assert_eq!(resumed.of_turn(&response(500, 90)).used, used(100, 10));
+    }
+
+    #[test]
+    fn tokens_that_no_run_has_counted_are_those_of_the_next() {
+        let report = |input: u64, output: u64| json!({"_meta": {"promptTokens": input, "completionTokens": output}});
+        for (reported, expected) in [(report(400, 80), used(400, 70)), (report(10, 2), used(590, 108))] {
+            for is_reported_first in [true, false] {
+                let mut usage = ReportedUsage::new(UsageReport::Session);
+                if is_reported_first {
+                    usage.take_total(&reported);
+                    usage.open_session(used(200, 40));
+                } else {
+                    usage.open_session(used(200, 40));
+                    usage.take_total(&reported);
+                }
+                assert_eq!(usage.of_turn(&response(600, 110)).used, expected, "{reported}");
+            }
+        }
+        let mut usage = ReportedUsage::new(UsageReport::Session);
+        usage.open_session(used(200, 40));
+        let cached = json!({"usage": {"inputTokens": 100, "cachedReadTokens": 150, "outputTokens": 60}});
+        assert_eq!(usage.of_turn(&cached).used, used(50, 20), "earlier runs do not keep cached tokens apart");
     }
 
     #[test]

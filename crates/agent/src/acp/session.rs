@@ -12,7 +12,7 @@ use crate::profile::{LostSession, Offer, offer};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::{StopReason, Turn};
-use crate::usage::{Tokens, Usage};
+use crate::usage::Usage;
 
 /// Pages of the agent's list of sessions that are read.
 const PAGES_MAX: usize = 100;
@@ -45,8 +45,7 @@ impl Connection {
         let invalid = |detail: String| AgentError::InvalidResponse { doing, detail };
         let id = response["sessionId"].as_str().ok_or_else(|| invalid("it has no session id".to_owned()))?;
         let id = SessionId::new(id).map_err(|error| invalid(error.to_string()))?;
-        let none = Usage { cost_usd: Some(0.0), tokens: Some(Tokens::default()), ..Usage::default() };
-        self.opened(id, &response, none).await
+        self.opened(id, &response, Usage::ZERO).await
     }
 
     /// Continues an earlier session, which must belong to `directory`.

@@ -52,6 +52,10 @@ pub(crate) struct SessionState {
     cost_total: Option<f64>,
     /// Cost of the session before this connection opened it, if known.
     cost_at_start: Option<f64>,
+    /// The same, as earlier runs have counted it.
+    known_before: Option<f64>,
+    /// Whether a turn has begun.
+    asked: bool,
     /// Sum over all turns of this connection.
     run: Usage,
 }
@@ -106,7 +110,8 @@ impl SessionState {
         self.session = Some(id.to_owned());
         // A failed attempt to load another session may have left this set.
         self.replaying = false;
-        self.cost_before = self.cost_total.or(before.cost_usd);
+        self.known_before = before.cost_usd;
+        self.cost_before = self.cost_when_opened(self.cost_total);
         self.cost_at_start = self.cost_before;
         self.reported.open_session(before.tokens);
     }
@@ -118,10 +123,19 @@ impl SessionState {
         }
         if let Some(cost) = cost(&update["cost"]) {
             self.cost_total = Some(cost);
-            self.cost_before = Some(cost);
-            self.cost_at_start = Some(cost);
+            self.cost_before = self.cost_when_opened(self.cost_total);
+            self.cost_at_start = self.cost_before;
         }
         self.reported.take_total(update);
+    }
+
+    /// Returns what the session had cost when it was opened: what earlier runs have counted, or what the agent reports, if
+    /// that is less. It is more after a run that was killed, whose cost no run has counted yet: the next difference includes it.
+    fn cost_when_opened(&self, reported: Option<f64>) -> Option<f64> {
+        match (reported, self.known_before) {
+            (Some(reported), Some(known)) => Some(reported.min(known)),
+            (reported, known) => reported.or(known),
+        }
     }
 
     /// Takes what an update says besides its content.
@@ -152,6 +166,7 @@ impl SessionState {
 
     pub(crate) fn begin_turn(&mut self) {
         self.prompting = true;
+        self.asked = true;
         self.turn = TurnProgress::default();
         self.reported.begin_turn();
         self.tools.clear();
@@ -229,7 +244,7 @@ impl SessionState {
 
     /// Sum over all turns of this connection.
     pub(crate) fn run(&self) -> Usage {
-        self.run
+        if self.asked { self.run } else { Usage::ZERO }
     }
 
     /// Returns how a turn really ended whose model failed, although the agent reports a normal end.
@@ -381,6 +396,17 @@ mod tests {
         state.begin_turn();
         assert_eq!(state.record_cost(Some(2.75)), Some(0.75));
         assert_eq!(state.end_turn(&Value::Null).0.cost_usd, Some(0.25));
+
+        let mut killed = SessionState::default();
+        killed.open_session("main", known(2.0));
+        killed.take_total(
+            &serde_json::json!({"sessionUpdate": "usage_update", "cost": {"amount": 3.0, "currency": "USD"}}),
+        );
+        assert_eq!(killed.run(), Usage::ZERO, "the model was not asked");
+        killed.begin_turn();
+        killed.record_cost(Some(3.5));
+        assert_eq!(killed.run().cost_usd, None, "not known before the turn ends");
+        assert_eq!(killed.end_turn(&Value::Null).0.cost_usd, Some(1.5), "with what no run has counted");
 
         let mut unknown = SessionState::default();
         unknown.open_session("main", Usage::default());

@@ -105,7 +105,7 @@ async fn finish(store: &Store, issue: IssueId, task: TaskId) {
         head_sha: Some("1".repeat(40)),
         commits: 0,
         pushed: false,
-        usage: Usage { cost_usd: 0.25, input_tokens: 12_000, output_tokens: 800 },
+        usage: Usage { cost_usd: Some(0.25), input_tokens: Some(12_000), output_tokens: Some(800) },
     };
     apply(Event::RunEnded { lease, outcome }).await;
 }

@@ -184,7 +184,7 @@ pub(crate) fn print_table(runs: &[RunObject]) {
     if runs.iter().any(|run| run.pr_url.is_some()) {
         add("PR", Fit::Middle(10), &pull_request);
     }
-    if runs.iter().any(|run| run.usage.cost_usd > 0.0) {
+    if runs.iter().any(|run| run.usage.cost_usd.is_some_and(|usd| usd > 0.0)) {
         add("COST", Fit::Whole, &|run| format::cost(run.usage.cost_usd));
     }
     if ui::width().is_none_or(|width| width >= WIDTH_WITH_BRANCH) {

@@ -1,5 +1,7 @@
 //! `continue`: the same session in the same worktree.
 
+use serde_json::json;
+
 use crate::world::{World, ended, script};
 
 #[test]
@@ -52,6 +54,33 @@ fn continue_accepts_a_session_and_needs_no_slot() {
     world.run(["continue", session, &script(&["say again"]), "--wait"]);
     assert!(world.agent_text("local/demo#1").contains("again"));
     assert_eq!(world.latest(&busy)["state"], "running");
+}
+
+/// The scripted agent reports the cost of the whole session, as many agents do.
+#[test]
+fn runs_of_a_session_add_up_to_its_total() {
+    let world = World::new();
+    let repository = world.repository("demo");
+    let (first, _) = world.start(&repository, &script(&["say one", "usage 0.5 100 10"]));
+    assert_eq!(first["usage"], json!({"cost_usd": 0.5, "input_tokens": 100, "output_tokens": 10}));
+    world.run(["continue", "local/demo#1", &script(&["say two", "usage 0.25 70 7"]), "--wait"]);
+    let second = world.latest("local/demo#1");
+    assert_eq!(second["session_id"], first["session_id"]);
+    assert_eq!(second["usage"], json!({"cost_usd": 0.25, "input_tokens": 70, "output_tokens": 7}));
+
+    world.attempt(["continue", "local/demo#1", &script(&["say three", "exit 3"]), "--wait"]);
+    let unknown = world.latest("local/demo#1");
+    assert_eq!(unknown["usage"], json!({"cost_usd": null, "input_tokens": null, "output_tokens": null}), "{unknown}");
+    let shown = world.run(["queue", "show", unknown["task"].as_str().unwrap()]);
+    assert!(shown.contains("usage") && shown.contains("unknown"), "{shown}");
+
+    world.run(["continue", "local/demo#1", &script(&["say four", "usage 0.125 7 1"]), "--wait"]);
+    assert_eq!(world.latest("local/demo#1")["usage"]["cost_usd"], 0.125);
+    world.attempt(["push", "local/demo#1", "--wait"]);
+    let pushed = world.latest("local/demo#1");
+    assert_eq!(pushed["usage"], json!({"cost_usd": 0.0, "input_tokens": 0, "output_tokens": 0}), "it needs no agent");
+    world.run(["continue", "local/demo#1", &script(&["say five", "usage 1 7 1"]), "--wait"]);
+    assert_eq!(world.latest("local/demo#1")["usage"]["cost_usd"], 1.0);
 }
 
 #[test]

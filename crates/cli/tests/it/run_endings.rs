@@ -211,7 +211,7 @@ fn impossible_usage_ends_no_run_badly() {
         &script(&["say hello", "usage -5 9223372036854775808 18446744073709551615", "write a b", "commit c"]),
     );
     assert_eq!(code, 0, "{run}");
-    assert_eq!(run["usage"]["cost_usd"], 0.0, "{run}");
+    assert!(run["usage"]["cost_usd"].is_null(), "{run}");
     world.run(["destroy", "local/demo#1", "-y"]);
 }
 

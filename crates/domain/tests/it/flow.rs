@@ -8,7 +8,7 @@ use kugetsu_domain::ids::{RunId, TaskId};
 use kugetsu_domain::issue::{Issue, IssueState, Lease};
 use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
-use kugetsu_domain::run::{Outcome, RunState, Verdict};
+use kugetsu_domain::run::{Outcome, RunState, Usage, Verdict};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskKind, TaskState};
 use uuid::Uuid;
@@ -211,6 +211,29 @@ fn run_without_a_session_cannot_be_done() {
         world.step(Event::RunEnded { lease, outcome: outcome(verdict) }).unwrap();
         assert_eq!(world.ended[0].state.name(), verdict.name());
     }
+}
+
+#[test]
+fn session_keeps_what_its_runs_have_used() {
+    let mut world = World::new();
+    let usage = |cost_usd, tokens: Option<u64>| Usage { cost_usd, input_tokens: tokens, output_tokens: tokens };
+    let mut used_after = |usage, session: &str| {
+        let task = world.queue();
+        let lease = world.claim(task);
+        world.step(Event::SessionOpened { lease, session: session.to_owned() }).unwrap();
+        let outcome = Outcome { usage, ..outcome(Verdict::Done) };
+        world.step(Event::RunEnded { lease, outcome }).unwrap().0.session.unwrap().used
+    };
+    assert_eq!(used_after(usage(Some(0.5), Some(10)), "ses_1"), usage(Some(0.5), Some(10)));
+    assert_eq!(used_after(usage(None, Some(5)), "ses_1"), usage(Some(0.5), Some(15)), "the next run reports that cost");
+    assert_eq!(used_after(usage(Some(0.25), None), "ses_1"), usage(Some(0.75), Some(15)));
+    assert_eq!(used_after(usage(Some(0.125), Some(1)), "ses_2"), usage(Some(0.125), Some(1)), "another session");
+    assert_eq!(Usage::default().and(usage(Some(1.0), Some(1))), Usage::default(), "what began unknown stays so");
+    let task = world.queue();
+    let lease = world.claim(task);
+    let outcome = Outcome { usage: Usage::ZERO, ..outcome(Verdict::Failed) };
+    let (issue, _) = world.step(Event::RunEnded { lease, outcome }).unwrap();
+    assert_eq!(issue.session.unwrap().used, usage(Some(0.125), Some(1)), "the run did not open it");
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn canceled(lease: Lease) -> Outcome {
 }
 
 fn ended_before_it_began(lease: Lease, verdict: Verdict, reason: Reason) -> Outcome {
-    let outcome = RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::default() };
+    let outcome = RunOutcome { verdict, reason, head_sha: None, commits: 0, pushed: false, usage: Usage::ZERO };
     Outcome::event(lease.issue, Event::RunEnded { lease, outcome })
 }
 

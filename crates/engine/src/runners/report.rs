@@ -151,10 +151,10 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
 
 /// Bounded, also for runners of earlier versions: the database adds these numbers up.
 fn domain_usage(usage: WireUsage) -> Usage {
-    let cost = usage.cost_usd;
+    let tokens = |number: Option<u64>| number.map(|number| number.min(NUMBER_MAX));
     Usage {
-        cost_usd: if cost.is_finite() { cost.clamp(0.0, COST_MAX) } else { 0.0 },
-        input_tokens: usage.input_tokens.min(NUMBER_MAX),
-        output_tokens: usage.output_tokens.min(NUMBER_MAX),
+        cost_usd: usage.cost_usd.filter(|cost| cost.is_finite() && *cost >= 0.0).map(|cost| cost.min(COST_MAX)),
+        input_tokens: tokens(usage.input_tokens),
+        output_tokens: tokens(usage.output_tokens),
     }
 }

@@ -1,6 +1,7 @@
 //! Freezes what a run needs.
 
 use kugetsu_agent::Policy;
+use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::{
     AgentFields, AgentSpec, CloneSource, IssueSpec, Permissions, RunSecrets, RunSpec, SandboxChoice, ServerAccess,
     Tool, Uncommitted, Work,
@@ -8,7 +9,7 @@ use kugetsu_api::run_spec::{
 use kugetsu_domain::ids::RunId;
 use kugetsu_domain::issue::{Issue, Lease};
 use kugetsu_domain::naming;
-use kugetsu_domain::run::RunState;
+use kugetsu_domain::run::{RunState, Usage};
 use kugetsu_domain::session::SessionState;
 use kugetsu_domain::task::Task;
 use kugetsu_store::error::StoreError;
@@ -96,6 +97,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         model: task.model.clone(),
         earlier_messages,
         session: usable.map(|session| session.id.clone()),
+        used_before: usable.map(|session| wire_usage(session.used)).unwrap_or_default(),
         hand_over: before.is_some() && usable.is_none(),
         limits: engine.limits(),
         permissions: match settings.agent.permissions {
@@ -110,6 +112,11 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         work,
     };
     Ok((spec, secrets(engine, &settings, &task.agent, is_coordinator)?))
+}
+
+fn wire_usage(usage: Usage) -> WireUsage {
+    let Usage { cost_usd, input_tokens, output_tokens } = usage;
+    WireUsage { cost_usd, input_tokens, output_tokens }
 }
 
 fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {

@@ -178,7 +178,7 @@ impl Runner {
         };
         let is_pushed = command == "push";
         let usage = match command {
-            "numbers" => Usage { cost_usd: -1e300, input_tokens: 1 << 63, output_tokens: u64::MAX },
+            "numbers" => Usage { cost_usd: Some(-1e300), input_tokens: Some(1 << 63), output_tokens: Some(u64::MAX) },
             _ => Usage::default(),
         };
         self.write(Body::Ended {

@@ -254,8 +254,8 @@ async fn impossible_numbers_of_a_runner_are_bounded() {
     daemon.settled(1).await;
     assert_eq!(daemon.state(1).await, "done");
     let usage = daemon.store.view(daemon.issue(1).await.id).await.unwrap().unwrap().run.unwrap().outcome.unwrap().usage;
-    assert_eq!(usage.cost_usd, 0.0);
-    assert!(usage.input_tokens < 1 << 50 && usage.output_tokens < 1 << 50, "{usage:?}");
+    assert_eq!(usage.cost_usd, None);
+    assert!(usage.input_tokens.unwrap() < 1 << 50 && usage.output_tokens.unwrap() < 1 << 50, "{usage:?}");
 }
 
 #[tokio::test]

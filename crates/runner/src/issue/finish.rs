@@ -110,7 +110,7 @@ pub(crate) async fn finish(
         (_, Some(head)) => interrupts.with_grace(is_on_server(head, files)).await.unwrap_or(false),
         (_, None) => false,
     };
-    let (commits, usage) = (inspection.commits, Usage::default());
+    let (commits, usage) = (inspection.commits, Usage::ZERO);
     let is_lost = matches!(end, End::Killed(_));
     RunResult { verdict, reason, head, commits, pushed, usage, is_lost, keeps_temporary }
 }

@@ -192,6 +192,7 @@ mod tests {
             model: None,
             earlier_messages: vec![],
             session: None,
+            used_before: Default::default(),
             hand_over: false,
             limits: Limits { timeout_seconds: 1, silence_seconds: 1, max_repeats: 20, model_retries: 0 },
             permissions: Permissions::Allow,

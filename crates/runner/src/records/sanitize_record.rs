@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn ended(text: &str) -> Body {
-        let usage = Usage { cost_usd: 128_000.0, input_tokens: 128_000, output_tokens: 1 };
+        let usage = Usage { cost_usd: Some(128_000.0), input_tokens: Some(128_000), output_tokens: Some(1) };
         let head_sha = Some("postgres128000".to_owned());
         let (reason, hint) = (text.to_owned(), Some(text.to_owned()));
         Body::Ended { state: "done".to_owned(), reason, hint, head_sha, commits: 3, pushed: true, usage }

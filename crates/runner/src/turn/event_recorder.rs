@@ -167,8 +167,7 @@ impl EventRecorder {
     fn record_cost(&mut self, cost_usd: Option<f64>) {
         if cost_usd.is_some() && cost_usd != self.cost {
             self.cost = cost_usd;
-            let usage = Usage { cost_usd: cost_usd.unwrap_or_default(), ..Usage::default() };
-            self.spool.write(Body::Usage { usage });
+            self.spool.write(Body::Usage { usage: Usage { cost_usd, ..Usage::default() } });
         }
     }
 }

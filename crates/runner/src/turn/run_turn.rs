@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kugetsu_agent::{
     AgentError, Connection, EventStream, FirstStart, InvalidSessionId, Recovery, Session, SessionId, Turn, Usage,
@@ -56,7 +56,7 @@ pub(crate) struct AgentOutcome {
 
 impl AgentOutcome {
     fn without_turn(end: End) -> Self {
-        Self { end, usage: Usage::default(), last_text: String::new(), exited: false, killed: false }
+        Self { end, usage: Usage::ZERO, last_text: String::new(), exited: false, killed: false }
     }
 
     /// The run starts no agent.
@@ -170,6 +170,7 @@ pub(crate) async fn run_turn(
     // Only now that no process of the agent writes its record any more.
     if let End::Turn { turn, session } = &mut outcome.end {
         let checked = session_record::check(run, launch, agent, session, turn, live_record, interrupts).await;
+        // The record corrects the usage, too.
         outcome.usage = turn.usage;
         if let Err(interruption) = checked {
             outcome.end = interruption.into();
@@ -410,7 +411,10 @@ async fn drive_session(
         false => source.first(run, hand_over).await?,
     };
     spool.write(Body::Prompt { text: prompt.text.clone() });
-    let turn = prompt_until_answered(run, &session, &prompt.text, progress).await?;
+    let begun = SystemTime::now();
+    let mut turn = prompt_until_answered(run, &session, &prompt.text, progress).await?;
+    // Attempts at which the model failed count as well.
+    (turn.usage, turn.started_at) = (connection.usage(), begun);
     if let Err(error) = source.sent(&prompt) {
         spool.notice(format!("the next turn gets the rules again: {error}"));
     }

@@ -28,7 +28,7 @@ use crate::view::{Repo, StoredEvent};
 macro_rules! issue_columns {
     () => {
         "i.id, i.number, i.state, i.title, i.directory, i.branch, i.base_branch, i.base_sha, i.session, i.session_agent, \
-         i.session_state, i.session_run_at, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
+         i.session_state, i.session_run_at, i.session_cost_usd, i.session_input_tokens, i.session_output_tokens, i.change_url, i.change_by, i.change_state, i.change_seen_at, i.pushed_sha, \
          i.fence, i.version, i.created_at, p.base, p.project"
     };
 }
@@ -165,8 +165,21 @@ impl<'r> Columns<'r> {
         Ok(self.number::<i64>()? != 0)
     }
 
-    fn real(&mut self) -> Result<f64, StoreError> {
-        self.read(|value| value.as_f64().map_err(|error| error.to_string()))
+    fn optional_number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<Option<T>, StoreError> {
+        self.read(|value| optional(value, number))
+    }
+
+    fn optional_real(&mut self) -> Result<Option<f64>, StoreError> {
+        self.read(|value| optional(value, |value| value.as_f64().map_err(|error| error.to_string())))
+    }
+
+    /// Three columns.
+    fn usage(&mut self) -> Result<Usage, StoreError> {
+        Ok(Usage {
+            cost_usd: self.optional_real()?,
+            input_tokens: self.optional_number()?,
+            output_tokens: self.optional_number()?,
+        })
     }
 
     pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
@@ -225,9 +238,10 @@ pub(super) fn issue(columns: &mut Columns<'_>) -> Result<Issue, StoreError> {
             agent,
             state: columns.state::<SessionState>()?,
             run_started_at: columns.optional_time()?,
+            used: columns.usage()?,
         }),
         _ => {
-            columns.skip(2);
+            columns.skip(5);
             None
         }
     };
@@ -296,11 +310,7 @@ pub(super) fn run(columns: &mut Columns<'_>) -> Result<Run, StoreError> {
             head_sha: columns.optional_owned()?,
             commits: columns.number()?,
             pushed: columns.flag()?,
-            usage: Usage {
-                cost_usd: columns.real()?,
-                input_tokens: columns.number()?,
-                output_tokens: columns.number()?,
-            },
+            usage: columns.usage()?,
         }),
         None => {
             columns.skip(8);

@@ -111,6 +111,9 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
         shown.latest_task,
         shown.task,
         shown.shown_as.map(ShownAs::name),
+        session.and_then(|session| session.used.cost_usd),
+        session.and_then(|session| session.used.input_tokens).map(number),
+        session.and_then(|session| session.used.output_tokens).map(number),
     ];
     match stored_version {
         Some(version) => put(connection, UPDATE_ISSUE, [common, params![number(*version)]].concat().as_slice()),
@@ -124,15 +127,18 @@ fn issue(connection: &Connection, id: IssueId, repo: Option<i64>, change: &Issue
 const INSERT_ISSUE: &str = "\
     INSERT INTO issues (id, state, title, directory, branch, base_branch, base_sha, session, session_agent, \
         session_state, session_run_at, change_url, change_by, change_state, change_seen_at, pushed_sha, fence, version, \
-        latest_task, shown_task, shown_as, repo, number, created_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+        latest_task, shown_task, shown_as, session_cost_usd, session_input_tokens, session_output_tokens, repo, number, \
+        created_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+        ?24, ?25, ?26, ?27)";
 
 const UPDATE_ISSUE: &str = "\
     UPDATE issues SET state = ?2, title = ?3, directory = ?4, branch = ?5, base_branch = ?6, base_sha = ?7, \
         session = ?8, session_agent = ?9, session_state = ?10, session_run_at = ?11, change_url = ?12, change_by = ?13, \
         change_state = ?14, change_seen_at = ?15, pushed_sha = ?16, fence = ?17, version = ?18, latest_task = ?19, \
-        shown_task = ?20, shown_as = ?21 \
-    WHERE id = ?1 AND version = ?22";
+        shown_task = ?20, shown_as = ?21, session_cost_usd = ?22, session_input_tokens = ?23, \
+        session_output_tokens = ?24 \
+    WHERE id = ?1 AND version = ?25";
 
 fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), StoreError> {
     let TaskChange { issue, task, is_new } = change;
@@ -200,9 +206,9 @@ fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreEr
         outcome.and_then(|outcome| outcome.head_sha.as_ref()),
         outcome.map(|outcome| number(outcome.commits)),
         outcome.map(|outcome| outcome.pushed),
-        outcome.map(|outcome| outcome.usage.cost_usd),
-        outcome.map(|outcome| number(outcome.usage.input_tokens)),
-        outcome.map(|outcome| number(outcome.usage.output_tokens)),
+        outcome.and_then(|outcome| outcome.usage.cost_usd),
+        outcome.and_then(|outcome| outcome.usage.input_tokens).map(number),
+        outcome.and_then(|outcome| outcome.usage.output_tokens).map(number),
         number(run.acknowledged),
     ];
     put(connection, PUT_RUN, params)

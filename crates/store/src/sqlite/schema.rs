@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "home, history", include_str!("../../migrations/0005_home_history.sql")),
     (6, "hints", include_str!("../../migrations/0006_hints.sql")),
     (7, "pushed", include_str!("../../migrations/0007_pushed.sql")),
+    (8, "usage", include_str!("../../migrations/0008_usage.sql")),
 ];
 
 const RECORD: &str = "

@@ -478,7 +478,7 @@ mod tests {
     }
 
     fn outcome(verdict: Verdict) -> Outcome {
-        let usage = Usage { cost_usd: 0.5, input_tokens: 1, output_tokens: 2 };
+        let usage = Usage { cost_usd: Some(0.5), input_tokens: Some(1), output_tokens: Some(2) };
         Outcome { verdict, reason: "r".into(), head_sha: None, commits: 0, pushed: true, usage }
     }
 

@@ -97,7 +97,7 @@ async fn a_run_reads_back_as_stored() {
     let outcome = run.outcome.unwrap();
     assert_eq!((outcome.verdict, outcome.commits), (Verdict::Blocked, 2));
     assert_eq!(outcome.reason, Reason::from("because").hint("type this"));
-    assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (0.25, 1000));
+    assert_eq!((view.usage().cost_usd, view.usage().input_tokens), (Some(0.25), Some(1000)));
     assert_eq!((run.fence, view.task.state), (1, TaskState::Blocked));
     assert_eq!(view.task.reason, Some(Reason::from("because").hint("type this")));
     assert_eq!(store.view(task).await.unwrap().as_ref(), Some(&view));

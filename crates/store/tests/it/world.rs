@@ -192,7 +192,7 @@ pub(crate) fn ended(lease: Lease, verdict: Verdict) -> Event {
         head_sha: Some("1".repeat(40)),
         commits: 2,
         pushed: true,
-        usage: Usage { cost_usd: 0.25, input_tokens: 1000, output_tokens: 10 },
+        usage: Usage { cost_usd: Some(0.25), input_tokens: Some(1000), output_tokens: Some(10) },
     };
     Event::RunEnded { lease, outcome }
 }
