@@ -35,7 +35,7 @@ pub struct Tokens {
 }
 
 impl Usage {
-    /// Nothing was used: the model was not asked.
+    /// Nothing was used: the model got no prompt.
     pub const ZERO: Self = Self { steps: 0, tokens: Some(Tokens::ZERO), cost_usd: Some(0.0) };
 }
 

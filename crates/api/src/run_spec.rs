@@ -34,7 +34,7 @@ pub struct RunSpec {
     pub earlier_messages: Vec<String>,
     /// The session to resume.
     pub session: Option<String>,
-    /// What earlier runs of that session are known to have used.
+    /// The known use of earlier runs of that session.
     #[serde(default)]
     pub used_before: Usage,
     /// Whether a new session takes over from one that cannot be resumed: another agent's, or one whose record is lost.

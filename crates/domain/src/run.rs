@@ -212,7 +212,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Nothing was used: the model was not asked.
+    /// Nothing was used: the model got no prompt.
     pub const ZERO: Self = Self { cost_usd: Some(0.0), input_tokens: Some(0), output_tokens: Some(0) };
 
     /// Adds what a further run used. What is not known of that run counts as 0; what is not known of `self` stays unknown.

@@ -104,7 +104,7 @@ pub struct Session {
     /// When the latest run that opened or resumed it began; `None` if it was imported. It tells a session of this home from
     /// one of the home that this one was copied from.
     pub run_started_at: Option<Timestamp>,
-    /// What its runs are known to have used; a part is `None` if it began before kugetsu counted that.
+    /// The known use of its runs; a part is `None` for a session of a version that did not count it.
     ///
     /// Some agents report only totals of the session, and this is what the next run subtracts. A run whose use was not
     /// reported, because it was killed, is not in it, so the next run's difference includes it: each run's figure may be off,

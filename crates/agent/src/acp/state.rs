@@ -54,8 +54,8 @@ pub(crate) struct SessionState {
     cost_at_start: Option<f64>,
     /// The same, as earlier runs have counted it.
     known_before: Option<f64>,
-    /// Whether a turn has begun.
-    asked: bool,
+    /// Whether a prompt was sent.
+    prompted: bool,
     /// Sum over all turns of this connection.
     run: Usage,
 }
@@ -166,7 +166,7 @@ impl SessionState {
 
     pub(crate) fn begin_turn(&mut self) {
         self.prompting = true;
-        self.asked = true;
+        self.prompted = true;
         self.turn = TurnProgress::default();
         self.reported.begin_turn();
         self.tools.clear();
@@ -244,7 +244,7 @@ impl SessionState {
 
     /// Sum over all turns of this connection.
     pub(crate) fn run(&self) -> Usage {
-        if self.asked { self.run } else { Usage::ZERO }
+        if self.prompted { self.run } else { Usage::ZERO }
     }
 
     /// Returns how a turn really ended whose model failed, although the agent reports a normal end.
@@ -402,7 +402,7 @@ mod tests {
         killed.take_total(
             &serde_json::json!({"sessionUpdate": "usage_update", "cost": {"amount": 3.0, "currency": "USD"}}),
         );
-        assert_eq!(killed.run(), Usage::ZERO, "the model was not asked");
+        assert_eq!(killed.run(), Usage::ZERO, "the model got no prompt");
         killed.begin_turn();
         killed.record_cost(Some(3.5));
         assert_eq!(killed.run().cost_usd, None, "not known before the turn ends");

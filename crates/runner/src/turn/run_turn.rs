@@ -411,10 +411,10 @@ async fn drive_session(
         false => source.first(run, hand_over).await?,
     };
     spool.write(Body::Prompt { text: prompt.text.clone() });
-    let begun = SystemTime::now();
+    let start = SystemTime::now();
     let mut turn = prompt_until_answered(run, &session, &prompt.text, progress).await?;
     // Attempts at which the model failed count as well.
-    (turn.usage, turn.started_at) = (connection.usage(), begun);
+    (turn.usage, turn.started_at) = (connection.usage(), start);
     if let Err(error) = source.sent(&prompt) {
         spool.notice(format!("the next turn gets the rules again: {error}"));
     }
