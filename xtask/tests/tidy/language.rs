@@ -46,11 +46,11 @@ pub(crate) fn measured() -> Vec<(String, usize, BTreeMap<String, usize>)> {
 
 /// The words of a text in lower case, with one blank between two and a full stop where a sentence or a piece of code
 /// ends. Line ends, comment marks and underscores are blanks, so that a phrase is also found across two lines of a
-/// comment and in `a_test_name`. The method `is_none` is no phrase.
+/// comment and in `a_test_name`. The method `is_none` is no phrase, called or named.
 fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 1);
     out.push(' ');
-    for c in text.replace("//!", "//").replace(".is_none", ".").chars() {
+    for c in text.replace("//!", "//").replace(".is_none", ".").replace("::is_none", ".").chars() {
         match c {
             c if c.is_ascii() && (c.is_ascii_alphanumeric() || c == '\'') => out.push(c.to_ascii_lowercase()),
             c if c.is_alphanumeric() => out.extend(c.to_lowercase()),

@@ -42,7 +42,7 @@ pub(crate) enum Closed {
 pub(crate) struct ErrorResponse {
     pub(crate) code: i64,
     pub(crate) message: String,
-    /// Null if there is none.
+    /// Null without one.
     pub(crate) data: Value,
 }
 
@@ -253,7 +253,7 @@ fn response(mut message: Value) -> Response {
     })
 }
 
-/// Takes a field of an object. Returns null if there is none.
+/// Takes a field of an object; null if it has no such field.
 fn take(value: &mut Value, field: &str) -> Value {
     value.get_mut(field).map(Value::take).unwrap_or_default()
 }
