@@ -13,6 +13,8 @@ pub struct Variable {
     pub name: String,
     /// Some values are secrets, so all are treated as such.
     pub value: SecretString,
+    /// Whether the env file of the agent itself sets it, rather than one for other agents, too.
+    pub is_own: bool,
 }
 
 /// Keeps programs in the agent's shell from waiting for a person: editors accept the text unchanged, pagers print, and prompts
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     fn variable(name: &str, value: &str) -> Variable {
-        Variable { name: name.to_owned(), value: value.to_owned().into() }
+        Variable { name: name.to_owned(), value: value.to_owned().into(), is_own: false }
     }
 
     fn value<'a>(all: &'a [(OsString, OsString)], name: &str) -> Option<&'a str> {

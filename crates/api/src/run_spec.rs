@@ -202,6 +202,9 @@ impl Tool {
 pub struct RunSecrets {
     /// The variables of the env files. Of several with one name the last one counts.
     pub variables: Vec<(String, String)>,
+    /// The names of those that the env file of the agent itself sets.
+    #[serde(default)]
+    pub own_variables: Vec<String>,
     /// The variables in the agent's configuration. They override all others.
     pub agent_variables: Vec<(String, String)>,
 }

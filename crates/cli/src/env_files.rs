@@ -84,7 +84,8 @@ pub(crate) fn read(path: &Path) -> io::Result<EnvFile> {
                     file.diagnostics
                         .push(diagnostic("`$` and backquotes are kept verbatim: env files are not executed"));
                 }
-                upsert(&mut file.variables, Variable { name: one.name, value: SecretString::from(value.clone()) });
+                let value = SecretString::from(value.clone());
+                upsert(&mut file.variables, Variable { name: one.name, value, is_own: false });
             }
             Value::List(_) => file.diagnostics.push(diagnostic("variable ignored: the value is an array")),
         }
@@ -99,8 +100,9 @@ pub(crate) fn merged(home: &Home, agents: &[&str]) -> Result<EnvFile, Failure> {
         let path = path(home, name)?;
         let file = read(&path).map_err(|error| unreadable(&path, &error))?;
         all.diagnostics.extend(file.diagnostics);
+        let is_own = name != DEFAULT && name != PM_AGENT;
         for variable in file.variables {
-            upsert(&mut all.variables, variable);
+            upsert(&mut all.variables, Variable { is_own, ..variable });
         }
     }
     Ok(all)
@@ -307,6 +309,13 @@ mod tests {
         assert_eq!(pairs(&merged(&home, &[]).unwrap()), [pair("A", "1"), pair("B", "2")]);
         assert_eq!(pairs(&merged(&home, &[PM_AGENT]).unwrap()), [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
         assert_eq!(agents(&home).unwrap(), ["default", "pm-agent"]);
+
+        fs::write(home.env().join("mine.env"), "B=5\nC=6\n").unwrap();
+        let merged = merged(&home, &["mine", PM_AGENT]).unwrap();
+        let own: Vec<_> = merged.variables.iter().map(|one| (one.name.as_str(), one.is_own)).collect();
+        assert_eq!(own, [("A", false), ("B", false), ("C", false)], "the last file that sets it");
+        let merged = super::merged(&home, &["mine"]).unwrap();
+        assert!(merged.variables.iter().all(|one| one.is_own == (one.name != "A")), "{merged:?}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl InstalledAgent {
     pub(crate) fn environment(&self, engine: &Engine, launch: &Launch) -> Result<Vec<(OsString, OsString)>, String> {
         let ceilings = ceilings(Some(engine.home().path().to_owned()), std::env::var_os("HOME"));
         let mut env = environment(std::env::vars_os(), &self.variables, &std::env::temp_dir(), &ceilings);
-        match launch.extend_env(&mut env) {
+        match launch.extend_env(&mut env, &self.variables) {
             Ok(()) => Ok(env),
             Err(error) => Err(Reason::new(&error, error.hint()).in_one_line()),
         }

@@ -49,8 +49,9 @@ impl RunInput {
         if stdin.as_fd().is_terminal() {
             return Err(InputError::Terminal);
         }
-        let RunSecrets { variables, agent_variables } = read_secrets(stdin.lock()).map_err(InputError::Secrets)?;
-        Ok(Self { spec, variables: typed(variables), agent_variables: typed(agent_variables) })
+        let RunSecrets { variables, own_variables, agent_variables } =
+            read_secrets(stdin.lock()).map_err(InputError::Secrets)?;
+        Ok(Self { spec, variables: typed(variables, &own_variables), agent_variables: typed(agent_variables, &[]) })
     }
 }
 
@@ -81,8 +82,12 @@ fn read_secrets(mut from: impl Read) -> io::Result<RunSecrets> {
     Ok(serde_json::from_slice(&text)?)
 }
 
-fn typed(variables: Vec<(String, String)>) -> Vec<Variable> {
-    variables.into_iter().map(|(name, value)| Variable { name, value: value.into() }).collect()
+fn typed(variables: Vec<(String, String)>, own: &[String]) -> Vec<Variable> {
+    let typed = |(name, value): (String, String)| {
+        let is_own = own.contains(&name);
+        Variable { name, value: value.into(), is_own }
+    };
+    variables.into_iter().map(typed).collect()
 }
 
 #[cfg(test)]

@@ -117,6 +117,20 @@ impl Agent {
 }
 
 impl Agent {
+    /// Says which variables of the run the agent does not get; `None` if it gets all.
+    pub(crate) fn withheld(&self, run: &RunContext) -> Option<String> {
+        let is_set = |name: &&str| {
+            let overridden = run.agent_variables.iter().any(|variable| variable.name == *name);
+            !overridden && run.agent_variable(name).is_some()
+        };
+        let names: Vec<&str> = self.profile.withheld(&run.variables).filter(is_set).collect();
+        let first = names.first()?;
+        let (names, name) = (names.join(", "), self.profile.name());
+        Some(format!(
+            "{name} does not get {names}: it would log in to its model provider with a token for a git server; if it should: `kugetsu env set {first} - {name}`"
+        ))
+    }
+
     /// Returns what the sessions of a run get.
     pub(crate) fn session_options(&self, run: &RunContext, tools: Vec<McpServer>) -> SessionOptions {
         let is_set = |name: &str| {
@@ -173,7 +187,7 @@ pub(crate) fn tree_spec(
         env.retain(|(known, _)| known != name);
         env.push((name.clone(), value.clone()));
     }
-    command.extend_env(&mut env)?;
+    command.extend_env(&mut env, &run.variables)?;
     let home = Location::of(&run.home).map_err(LaunchError::Home)?;
     Ok(TreeSpec {
         program: agent.program.clone().into(),

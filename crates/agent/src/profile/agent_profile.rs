@@ -7,6 +7,7 @@ use super::builtin::definition::{
     Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport, UserFile,
 };
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
+use crate::environment::Variable;
 use crate::question::Policy;
 use crate::session_id::SessionId;
 
@@ -72,6 +73,7 @@ pub struct Launch {
     pub args: Vec<OsString>,
     defaults: Vec<(String, String)>,
     env: Vec<(String, String)>,
+    withheld: &'static [&'static str],
     permissions: Option<Policy>,
 }
 
@@ -240,11 +242,23 @@ impl Profile {
         }
     }
 
+    /// Returns all variables that may be [withheld](Self::withheld).
+    pub fn forge_tokens(&self) -> &'static [&'static str] {
+        self.definition.withheld
+    }
+
+    /// Returns the variables that the agent does not get: tokens for git servers that it would take for its own login, unless
+    /// its own env file sets them. `files` are the variables of all env files.
+    pub fn withheld(&self, files: &[Variable]) -> impl Iterator<Item = &'static str> {
+        withheld(self.definition.withheld, files)
+    }
+
     fn run(&self, args: &[String], session: &str) -> Launch {
         Launch {
             args: args.iter().map(|arg| arg.replace(SESSION, session).into()).collect(),
             defaults: self.defaults.clone(),
             env: self.env.clone(),
+            withheld: self.definition.withheld,
             permissions: None,
         }
     }
@@ -289,11 +303,19 @@ pub(crate) fn chosen<'a>(policy: Policy, allow: &'a str, ask: &'a str) -> &'a st
 }
 
 impl Launch {
-    /// Adds the agent's variables to an environment. Permission rules of the user in that environment have precedence.
+    /// Adds the agent's variables to an environment that contains those of the env files, and removes those that are
+    /// [withheld](Profile::withheld). Permission rules of the user in that environment have precedence.
     ///
     /// # Errors
     /// [`InvalidPermissionRules`] if those rules cannot be read.
-    pub fn extend_env(&self, env: &mut Vec<(OsString, OsString)>) -> Result<(), InvalidPermissionRules> {
+    pub fn extend_env(
+        &self,
+        env: &mut Vec<(OsString, OsString)>,
+        files: &[Variable],
+    ) -> Result<(), InvalidPermissionRules> {
+        for name in withheld(self.withheld, files) {
+            env.retain(|(known, _)| known != name);
+        }
         for (name, value) in &self.defaults {
             if !env.iter().any(|(existing, _)| existing == OsStr::new(name)) {
                 set(env, name, value);
@@ -309,6 +331,10 @@ impl Launch {
         }
         Ok(())
     }
+}
+
+fn withheld(names: &'static [&'static str], files: &[Variable]) -> impl Iterator<Item = &'static str> {
+    names.iter().copied().filter(|name| !files.iter().any(|variable| variable.is_own && variable.name == *name))
 }
 
 fn set(env: &mut Vec<(OsString, OsString)>, name: &str, value: &str) {

@@ -133,7 +133,11 @@ pub(super) fn version_in(line: &str) -> Option<&str> {
 async fn version_line(profile: &Profile, program: &Path, variables: &[Variable]) -> Result<String, VersionError> {
     // Not where the caller is, which may be a worktree with files that an agent left for such a program.
     let mut command = OneShot::new(program).arg("--version").cwd("/").stdout_max(LINE_MAX).time_limit(VERSION_TIMEOUT);
-    for variable in variables {
+    let withheld: Vec<&str> = profile.withheld(variables).collect();
+    for name in &withheld {
+        command = command.without_env(*name);
+    }
+    for variable in variables.iter().filter(|variable| !withheld.contains(&variable.name.as_str())) {
         command = command.env(OsString::from(&variable.name), OsString::from(variable.value.expose_secret()));
     }
     for (name, value) in profile.variables() {

@@ -68,6 +68,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::environment::Variable;
     use crate::profile::Launch;
     use crate::question::Policy;
     use crate::session_id::SessionId;
@@ -124,6 +125,24 @@ mod tests {
     }
 
     #[test]
+    fn token_of_a_forge_is_withheld_unless_the_own_env_file_sets_it() {
+        let variable = |is_own| Variable { name: "GITHUB_TOKEN".to_owned(), value: "x".into(), is_own };
+        let names = |agent: &str, entry: &[AgentSettings], files: &[Variable]| {
+            let mut env = vec![("GITHUB_TOKEN".into(), "x".into()), ("GH_TOKEN".into(), "y".into())];
+            profile(agent, entry).unwrap().launch(Policy::Ask).extend_env(&mut env, files).unwrap();
+            env.retain(|(name, _)| name == "GITHUB_TOKEN" || name == "GH_TOKEN");
+            env.into_iter().map(|(name, _)| name.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert!(names("copilot", &[], &[]).is_empty(), "those of the user's environment");
+        assert!(names("copilot", &[], &[variable(false)]).is_empty());
+        assert_eq!(names("copilot", &[], &[variable(true)]), ["GITHUB_TOKEN"]);
+        assert_eq!(names("claude", &[], &[variable(false)]), ["GITHUB_TOKEN", "GH_TOKEN"]);
+        let env = vec![("GH_TOKEN".to_owned(), "z".to_owned())];
+        let entry = AgentSettings { name: "copilot".into(), env, ..AgentSettings::default() };
+        assert_eq!(names("copilot", &[entry], &[]), ["GH_TOKEN"], "the settings override everything");
+    }
+
+    #[test]
     fn login_method_is_chosen_only_if_it_is_the_only_one_that_fits() {
         let codex = profile("codex", &[]).unwrap();
         assert_eq!(codex.login_method(|name| name == "OPENAI_API_KEY"), Some("api-key"));
@@ -134,7 +153,7 @@ mod tests {
 
     fn env(launch: &Launch, before: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut env = before.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        launch.extend_env(&mut env).unwrap();
+        launch.extend_env(&mut env, &[]).unwrap();
         env.into_iter().map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap())).collect()
     }
 
@@ -161,7 +180,8 @@ mod tests {
         let rules = env.iter().filter(|(name, _)| name == "OPENCODE_PERMISSION").collect::<Vec<_>>();
         assert_eq!(rules.len(), 1);
         assert!(rules[0].1.contains(r#""bash":"ask""#) && rules[0].1.contains(r#""task":"deny""#), "{rules:?}");
-        let error = launch.extend_env(&mut vec![("OPENCODE_PERMISSION".into(), "{".into())]).unwrap_err().to_string();
+        let error =
+            launch.extend_env(&mut vec![("OPENCODE_PERMISSION".into(), "{".into())], &[]).unwrap_err().to_string();
         assert!(error.starts_with("the variable OPENCODE_PERMISSION is not a JSON object"), "{error}");
     }
 }

@@ -91,6 +91,15 @@ impl Profile {
         }
     }
 
+    /// Describes the tokens for git servers that the agent does not get; `None` if it gets all.
+    pub fn withheld_tokens(&self) -> Option<String> {
+        let (first, name) = (self.forge_tokens().first()?, self.name());
+        let names = self.forge_tokens().join(", ");
+        Some(format!(
+            "{names}: it would log in to its model provider with a token for a git server; if it should: `kugetsu env set {first} - {name}`"
+        ))
+    }
+
     /// Whether `kugetsu attach` can open the agent's session, and how.
     pub fn attach_support(&self) -> (Supported, String) {
         match self.attach_args() {
@@ -178,6 +187,9 @@ mod tests {
             }
             writeln!(text, "- Permissions: {}.", agent.permission_support().1).unwrap();
             writeln!(text, "- Attach: {}.", agent.attach_support().1).unwrap();
+            if let Some(withheld) = agent.withheld_tokens() {
+                writeln!(text, "- Withheld: {withheld}.").unwrap();
+            }
             for exception in agent.exceptions() {
                 writeln!(text, "- Exception: {exception}").unwrap();
             }

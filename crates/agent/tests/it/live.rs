@@ -21,7 +21,7 @@ pub(crate) struct Live {
 /// The command, as the runner builds it.
 fn command(home: &Home, program: &Path, launch: &Launch) -> tokio::process::Command {
     let mut env = home.environment().clone().into_iter().collect();
-    launch.extend_env(&mut env).unwrap();
+    launch.extend_env(&mut env, &[]).unwrap();
     let mut command = home.tokio_command(program);
     command.args(&launch.args).env_clear().envs(env).kill_on_drop(true);
     command

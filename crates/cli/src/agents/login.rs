@@ -65,7 +65,9 @@ fn login_file(profile: &Profile, variables: &Variables<'_>) -> Option<PathBuf> {
 /// A variable that logs the agent in, or one named like those that providers read their keys from.
 fn key_variable(profile: &Profile, variables: &Variables<'_>) -> Option<String> {
     let login = profile.login();
-    if let Some(name) = login.variables.iter().find(|name| variables.get(name).is_some()) {
+    let withheld: Vec<&str> = profile.withheld(&variables.files).collect();
+    let mut names = login.variables.iter().filter(|name| !withheld.contains(name));
+    if let Some(name) = names.find(|name| variables.get(name).is_some()) {
         return Some((*name).to_owned());
     }
     if login.any_key { variables.find(|name| name.ends_with("_API_KEY")) } else { None }
@@ -205,6 +207,19 @@ mod tests {
         fs::write(env.join("claude.env"), "CLAUDE_CODE_OAUTH_TOKEN=x\nOPENAI_API_KEY=y\n").unwrap();
         assert_eq!(logged_in("claude", directory.path(), &[]).name(), "logged in");
         assert_eq!(logged_in("codex", directory.path(), &[]).name(), "not logged in");
+    }
+
+    #[test]
+    fn token_of_a_forge_is_a_login_in_the_own_env_file_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = directory.path().join("kugetsu/env");
+        fs::create_dir_all(&env).unwrap();
+        fs::write(env.join("default.env"), "GITHUB_TOKEN=x\n").unwrap();
+        let of_user = [("GH_TOKEN", "y")];
+        assert_eq!(logged_in("copilot", directory.path(), &of_user), LoginState::Unknown, "both are withheld");
+        fs::write(env.join("copilot.env"), "GITHUB_TOKEN=z\n").unwrap();
+        let own = LoginState::LoggedIn("the variable GITHUB_TOKEN is set".to_owned());
+        assert_eq!(logged_in("copilot", directory.path(), &of_user), own);
     }
 
     #[test]

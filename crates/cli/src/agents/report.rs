@@ -107,6 +107,7 @@ impl AgentReport {
             cost: profile.cost_support().0.name(),
             delete: profile.deletion_support().0.name(),
             attach: profile.attach_support().0.name(),
+            withheld: profile.forge_tokens(),
             exceptions: profile.exceptions(),
         }
     }
@@ -135,6 +136,8 @@ pub(crate) struct AgentJson {
     cost: &'static str,
     delete: &'static str,
     attach: &'static str,
+    /// Variables that it gets from its own env file only.
+    withheld: &'static [&'static str],
     exceptions: &'static [&'static str],
 }
 

@@ -262,6 +262,9 @@ fn print(report: &AgentReport, default: &str) {
     supported("delete", (deletion, &how));
     let (attach, how) = profile.attach_support();
     supported("attach", (attach, &how));
+    if let Some(withheld) = profile.withheld_tokens() {
+        value("withheld", &withheld);
+    }
     for exception in profile.exceptions() {
         value("exception", exception);
     }

@@ -104,12 +104,15 @@ pub(crate) async fn run(home: &Home, arguments: Attach) -> Result<Exit, Failure>
         .map_err(|error| hinted(&error, error.hint()))?;
     let mut variables: Vec<(OsString, OsString)> =
         settings.variables.iter().map(|one| ((&one.name).into(), one.value.expose_secret().into())).collect();
-    launch.extend_env(&mut variables).map_err(|error| hinted(&error, error.hint()))?;
+    launch.extend_env(&mut variables, &settings.variables).map_err(|error| hinted(&error, error.hint()))?;
     // The lock survives exec, so no run starts in the worktree and nothing removes it while the agent is open.
     fcntl(&held, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed(&error))?;
     ui::note(format!("· {issue}"));
     let mut command = Command::new(&program);
     for name in not_inherited(env::vars_os()) {
+        command.env_remove(name);
+    }
+    for name in profile.withheld(&settings.variables) {
         command.env_remove(name);
     }
     let ceilings = ceilings(Path::new(worktree).parent().map(Path::to_owned), env::var_os("HOME"));

@@ -97,6 +97,45 @@ fn first_task_keeps_the_agent_that_was_chosen() {
 }
 
 #[test]
+fn token_of_a_forge_reaches_copilot_from_its_own_env_file_only() {
+    let (mut world, programs) = bare();
+    let program = scripted_agent().display().to_string();
+    // With `--resume` it is its own user interface.
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" != --resume ] || {{ echo \"screen $GITHUB_TOKEN, $GH_TOKEN\"; exit; }}\nexec '{program}' acp\n"
+    );
+    install(&programs, "copilot", &text);
+    install(&programs, "goose", &text);
+    world.home.set("GH_TOKEN", "of-the-user-1");
+    world.run(["env", "set", "GITHUB_TOKEN", "of-the-forge-1"]);
+    world.run(["config", "set", "agent.default", "copilot"]);
+    let repository = world.repository("demo");
+    let message = script(&["env GITHUB_TOKEN", "env GH_TOKEN", "usage 0 10 20"]);
+    let text = |issue: &str| world.agent_text(issue);
+
+    world.start(&repository, &message);
+    let issue = "local/demo#1";
+    assert!(text(issue).contains("GITHUB_TOKEN is not set"), "{}", text(issue));
+    assert!(text(issue).contains("GH_TOKEN is not set"), "{}", text(issue));
+    let steps = world.records(issue, "step");
+    let says = |part: &str| steps.iter().any(|step| step["text"].as_str().unwrap().contains(part));
+    assert!(says("copilot does not get GH_TOKEN, GITHUB_TOKEN"), "{steps:?}");
+    assert_eq!(world.run(["attach", issue]), "screen , \n");
+    assert!(world.run(["agents", "show", "copilot"]).contains("env set GH_TOKEN - copilot"));
+
+    let delegated = world.attempt(["delegate", &message, "--wait"]);
+    assert!(text("pm").contains("GITHUB_TOKEN is not set"), "{} {}", text("pm"), shown(&delegated));
+    world.run_in(repository.path(), ["start", ".", &message, "--agent", "goose", "--wait"]);
+    assert!(text("local/demo#2").contains("GITHUB_TOKEN=***"), "{}", text("local/demo#2"));
+
+    world.run(["env", "set", "GITHUB_TOKEN", "of-copilot-1", "copilot"]);
+    world.run_in(repository.path(), ["start", ".", &message, "--wait"]);
+    let own = text("local/demo#3");
+    assert!(own.contains("GITHUB_TOKEN=***") && own.contains("GH_TOKEN is not set"), "{own}");
+    assert_eq!(world.run(["attach", "local/demo#3"]), "screen of-copilot-1, \n");
+}
+
+#[test]
 fn task_without_any_agent_is_refused_with_what_to_install() {
     let mut world = World::bare();
     world.home.set("PATH", "/usr/bin:/bin");

@@ -128,10 +128,13 @@ fn agent_spec(settings: &Settings, name: &str) -> AgentSpec {
 /// The env files are read now, so that a variable that was just set counts for the next run.
 fn secrets(engine: &Engine, settings: &Settings, agent: &str, is_coordinator: bool) -> Result<RunSecrets, SpecError> {
     let variables = engine.env_files().variables(agent, is_coordinator).map_err(SpecError::Variables)?;
+    let own_variables =
+        variables.iter().filter(|variable| variable.is_own).map(|variable| variable.name.clone()).collect();
     let variables =
         variables.into_iter().map(|variable| (variable.name, variable.value.expose_secret().to_owned())).collect();
     let custom = settings.profiles.iter().find(|custom| custom.name == agent);
-    Ok(RunSecrets { variables, agent_variables: custom.map(|custom| custom.env.clone()).unwrap_or_default() })
+    let agent_variables = custom.map(|custom| custom.env.clone()).unwrap_or_default();
+    Ok(RunSecrets { variables, own_variables, agent_variables })
 }
 
 async fn issue_spec(

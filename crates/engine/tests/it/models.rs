@@ -111,7 +111,8 @@ async fn variant_that_no_session_offered_starts_with_a_warning() {
 async fn agent_lists_its_models_with_its_own_env_file() {
     let directory = tempfile::tempdir().unwrap();
     let env_files = EnvFiles::new(|agent, is_coordinator| {
-        let variable = |name: &str, value: &str| Variable { name: name.to_owned(), value: value.to_owned().into() };
+        let variable =
+            |name: &str, value: &str| Variable { name: name.to_owned(), value: value.to_owned().into(), is_own: false };
         let path = format!("/nowhere:{}", std::env::var("PATH").unwrap());
         assert_eq!((agent, is_coordinator), ("listing", false));
         Ok(vec![variable("LISTED", "a/own"), variable("PATH", &path)])

@@ -55,7 +55,7 @@ impl Stage {
         let mut settings = settings(1);
         settings.destroy.check_pr = true;
         settings.servers = Servers::new(vec![server], None).unwrap();
-        settings.variables = vec![Variable { name: "FORGE_TOKEN".to_owned(), value: TOKEN.into() }];
+        settings.variables = vec![Variable { name: "FORGE_TOKEN".to_owned(), value: TOKEN.into(), is_own: false }];
         let name = RepoRef { base, project: ProjectPath::new("acme/api").unwrap() };
         let source = repository.path().to_str().unwrap().to_owned();
         let world = World::with(settings, Repo { name, kind: Some(kind), source }).await;

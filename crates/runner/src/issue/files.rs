@@ -517,7 +517,7 @@ mod tests {
 
     #[test]
     fn variables_of_git_lfs_count_for_the_hosts_git() {
-        let variable = |name: &str| Variable { name: name.to_owned(), value: "1".into() };
+        let variable = |name: &str| Variable { name: name.to_owned(), value: "1".into(), is_own: false };
         let variables = ["GIT_LFS_SKIP_SMUDGE", "GIT_DIR", "PATH"].map(variable);
         assert_eq!(lfs_variables(&variables), [("GIT_LFS_SKIP_SMUDGE".into(), "1".into())]);
     }

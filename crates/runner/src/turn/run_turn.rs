@@ -135,6 +135,9 @@ pub(crate) async fn run_turn(
         Err(interruption) => return AgentOutcome::without_turn(interruption.into()),
     };
     run.spool.step(format!("starting {}", run.spec.agent.name));
+    if let Some(withheld) = agent.withheld(run) {
+        run.spool.step(withheld);
+    }
     let mut tree = match start(run, launch, agent).await {
         Ok(tree) => tree,
         Err(error) => return AgentOutcome::failed(error),

@@ -13,7 +13,7 @@ pub(crate) static COPILOT: Definition = Definition {
     args: &["--acp"],
     env: &[("COPILOT_AUTO_UPDATE", "false")],
     root_env: &[],
-    withheld: &["GITHUB_TOKEN", "GH_TOKEN"],
+    withheld: &["GH_TOKEN", "GITHUB_TOKEN"],
     installation: Installation {
         command: "npm install -g @github/copilot",
         page: "https://github.com/github/copilot-cli",
@@ -24,7 +24,8 @@ pub(crate) static COPILOT: Definition = Definition {
         command: "copilot login",
         then: "",
         elsewhere: true,
-        variables: &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL"],
+        // The last two from its own env file only: they are withheld otherwise.
+        variables: &["COPILOT_GITHUB_TOKEN", "COPILOT_PROVIDER_BASE_URL", "GH_TOKEN", "GITHUB_TOKEN"],
         any_key: false,
         files: &[],
         configured: &[(UserFile { base: HOME, path: "config.json" }, "logged_in_users")],

@@ -12,7 +12,8 @@ pub(crate) static OPENCODE: Definition = Definition {
     // An update during a run would replace the program that other runs are about to start.
     env: &[("OPENCODE_DISABLE_AUTOUPDATE", "1")],
     root_env: &[],
-    withheld: &[],
+    // With one of them, the models of GitHub Copilot or GitLab Duo are offered, and may be its default.
+    withheld: &["GITHUB_TOKEN", "GITLAB_TOKEN"],
     installation: Installation { command: "npm install -g opencode-ai", page: "https://opencode.ai", runtime: None },
     tested: Some("1.18.33"),
     login: Login {
