@@ -62,8 +62,12 @@ pub enum AgentError {
     /// The turn was cancelled because the agent repeats such requests endlessly.
     #[error("the model's responses broke off too often in a row, so the turn was canceled")]
     KeepsBreakingOff,
-    #[error("the agent is not logged in to its model provider")]
-    NotLoggedIn { login: String },
+    #[error("the agent is not logged in to its model provider{}", after_colon(message))]
+    NotLoggedIn {
+        login: String,
+        /// The provider's message; empty without one.
+        message: String,
+    },
     #[error("the agent has no model")]
     NoModel { login: String },
     #[error("the agent has no model {name:?}")]
@@ -98,7 +102,7 @@ impl AgentError {
                     .to_owned(),
             ),
             Self::KeepsBreakingOff => Some("check the connection to the model's provider".to_owned()),
-            Self::NotLoggedIn { login } => Some(format!("run {login}")),
+            Self::NotLoggedIn { login, .. } => Some(format!("run {login}")),
             Self::NoModel { login } => {
                 Some(format!("log in to a provider with {login}, or configure one for the agent"))
             }
@@ -119,6 +123,10 @@ impl AgentError {
             | Self::EmptyPrompt => None,
         }
     }
+}
+
+fn after_colon(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 /// Names that a message lists.

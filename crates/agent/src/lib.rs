@@ -16,6 +16,7 @@ mod model_failure;
 mod profile;
 mod question;
 mod session_export;
+mod session_file;
 mod session_id;
 mod tool;
 mod truncate;

@@ -132,7 +132,7 @@ impl Agent {
     }
 
     /// Returns what the sessions of a run get.
-    pub(crate) fn session_options(&self, run: &RunContext, tools: Vec<McpServer>) -> SessionOptions {
+    pub(crate) fn session_options(&self, run: &RunContext, launch: &AgentLaunch) -> SessionOptions {
         let is_set = |name: &str| {
             let own = run.agent_variables.iter().any(|variable| variable.name == name);
             own || run.agent_variable(name).is_some_and(|value| !value.is_empty())
@@ -140,8 +140,14 @@ impl Agent {
         SessionOptions {
             policy: run.policy(),
             login_method: self.profile.login_method(is_set),
-            tools,
+            tools: launch.tools.clone(),
             used_before: used_before(run.spec.used_before),
+            session_directory: self.profile.session_directory(|name| {
+                let own = run.agent_variables.iter().rev().find(|variable| variable.name == name);
+                let own = own.map(|variable| OsString::from(variable.value.expose_secret()));
+                let launch = || launch.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                own.or_else(launch).or_else(|| run.agent_variable(name))
+            }),
         }
     }
 }

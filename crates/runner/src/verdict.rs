@@ -30,7 +30,11 @@ pub(crate) enum End {
     Killed(Reason),
     /// Only a person can make it work.
     Blocked(Reason),
-    Expired(Expired),
+    Expired {
+        expired: Expired,
+        /// The latest failure of the model, which the agent may wait to request again.
+        failure: Option<String>,
+    },
     /// The run was canceled.
     Canceled,
     /// The issue has another run now; nothing more may be done.
@@ -42,7 +46,7 @@ pub(crate) enum End {
 impl From<Interruption> for End {
     fn from(interruption: Interruption) -> Self {
         match interruption {
-            Interruption::Expired(expired) => Self::Expired(expired),
+            Interruption::Expired(expired) => Self::Expired { expired, failure: None },
             Interruption::Canceled => Self::Canceled,
             Interruption::Superseded => Self::Superseded,
             Interruption::RecordsBroken(why) => {
@@ -170,7 +174,10 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
                        the run was given up; the work is kept";
             (Verdict::Canceled, Reason::from(why).hint("list what the database does not know: `kugetsu db check`"))
         }
-        End::Expired(expired) => (Verdict::Timeout, format!("{expired}; the work is kept").into()),
+        End::Expired { expired, failure } => {
+            let failure = failure.as_ref().map(|failure| format!("; its model failed before: {failure}"));
+            (Verdict::Timeout, format!("{expired}{}; the work is kept", failure.unwrap_or_default()).into())
+        }
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
         End::Blocked(why) => (Verdict::Blocked, why.clone()),
         End::Attached(issue) => {

@@ -16,6 +16,7 @@ use crate::event::AgentEvent;
 use crate::model_failure::{is_login_refused, is_of_provider, readable_error, recovery};
 use crate::profile::Profile;
 use crate::question::{Policy, Questions};
+use crate::session_file::KeptSession;
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::usage::Usage;
@@ -54,6 +55,8 @@ pub struct SessionOptions {
     pub tools: Vec<McpServer>,
     /// Earlier use of the session to be resumed, if known. Some agents report only totals of a session.
     pub used_before: Usage,
+    /// Where the agent keeps its sessions; see [`Profile::session_directory`].
+    pub session_directory: Option<PathBuf>,
 }
 
 /// A running agent. Dropping the connection closes the agent's stdin and stdout.
@@ -214,6 +217,20 @@ impl Connection {
         self.state.lock().run()
     }
 
+    /// Returns the latest failure of the model in a turn that has not ended: the agent may wait to send its request again.
+    pub async fn model_failure(&self) -> Option<String> {
+        let (failure, session) = {
+            let state = self.state.lock();
+            (state.failure(), state.session.clone())
+        };
+        if failure.is_some() {
+            return failure;
+        }
+        let session = SessionId::new(&session?).ok()?;
+        let directory = self.options.session_directory.clone()?;
+        KeptSession::new(self.profile.session_file()?, directory, session).read().await.ok()?.retried
+    }
+
     /// Asks the agent to end its turn, and answers every open question as cancelled. The turn then ends with
     /// [`StopReason::Cancelled`](crate::StopReason::Cancelled), unless the agent ignores the request.
     pub fn cancel(&self) {
@@ -251,7 +268,11 @@ impl Connection {
         // Set by opencode and by claude, with names of their own.
         let kind = [&data["errorName"], &data["errorKind"]].into_iter().find_map(Value::as_str);
         if code == AUTH_REQUIRED || matches!(kind, Some("ProviderAuthError" | "authentication_failed")) {
-            return AgentError::NotLoggedIn { login };
+            let standard = ["Authentication required", "Internal error", ""];
+            let message = message.strip_prefix("Authentication required: ").unwrap_or(&message);
+            let message =
+                if standard.contains(&message) { String::new() } else { truncate(message.to_owned(), LINE_MAX) };
+            return AgentError::NotLoggedIn { login, message };
         }
         // Agents put the standard text of the code before the one that says something.
         let text = ["Internal error: ", "Invalid params: "].iter().find_map(|prefix| message.strip_prefix(prefix));
@@ -272,7 +293,7 @@ impl Connection {
     pub(super) fn model_failed(&self, message: String, kind: Option<&str>) -> AgentError {
         let login = self.profile.how_to_log_in();
         if is_login_refused(&message) {
-            return AgentError::NotLoggedIn { login };
+            return AgentError::NotLoggedIn { login, message };
         }
         AgentError::Model { recovery: recovery(&message, kind), message, login }
     }

@@ -92,7 +92,7 @@ impl ReportedUsage {
             }
             UsageReport::Quota => both(in_quota(&response["_meta"]["quota"]["token_count"])),
             UsageReport::Pieces => both(self.pieces.take()),
-            UsageReport::Unknown => TurnTokens::default(),
+            UsageReport::SessionFile => TurnTokens::default(),
         }
     }
 }
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn tokens_that_are_not_reported_are_not_zero() {
-        for report in [UsageReport::Turn, UsageReport::Quota, UsageReport::Unknown] {
+        for report in [UsageReport::Turn, UsageReport::Quota, UsageReport::SessionFile] {
             assert_eq!(ReportedUsage::new(report).of_turn(&json!({"usage": null})).used, None, "{report:?}");
         }
         let quota = json!({"_meta": {"quota": {"token_count": {"input_tokens": 3, "output_tokens": 1}}}});

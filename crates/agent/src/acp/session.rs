@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::connection::{Connection, McpServer};
 use crate::error::{AgentError, CONTINUE_SESSION, DO_THE_TASK};
 use crate::model_failure::HiddenEnd;
-use crate::profile::{LostSession, Offer, offer};
+use crate::profile::{LostSession, Offer, UsageReport, offer};
+use crate::session_file::{KeptSession, SessionRecord};
 use crate::session_id::SessionId;
 use crate::truncate::{LINE_MAX, truncate};
 use crate::turn::{StopReason, Turn};
-use crate::usage::Usage;
+use crate::usage::{Tokens, Usage};
 
 /// Pages of the agent's list of sessions that are read.
 const PAGES_MAX: usize = 100;
@@ -192,19 +193,22 @@ impl Session<'_> {
         questions.begin_turn();
         state.lock().begin_turn();
         let _guard = TurnGuard(self.connection);
+        let kept = Kept::before_turn(self).await;
         let started_at = SystemTime::now();
         let blocks = blocks(message);
         let params = json!({"sessionId": self.id.as_str(), "prompt": blocks});
         let response = self.connection.request("session/prompt", params, DO_THE_TASK).await;
         let refused = questions.end_turn();
+        let ended = response.as_ref().is_ok_and(|response| response["stopReason"] == "end_turn");
+        let record = kept.after_turn(ended).await;
         let mut state = state.lock();
-        let (usage, reported) = state.end_turn(response.as_ref().unwrap_or(&Value::Null));
+        let (usage, reported) = state.end_turn(response.as_ref().unwrap_or(&Value::Null), record.tokens);
         if state.gave_up() {
             return Err(AgentError::KeepsBreakingOff);
         }
         let response = response?;
         let stop_reason = truncate(response["stopReason"].as_str().unwrap_or_default().to_owned(), LINE_MAX);
-        let hidden = state.hidden_end(&stop_reason, reported).filter(|_| refused.is_empty());
+        let hidden = record.end.or_else(|| state.hidden_end(&stop_reason, reported)).filter(|_| refused.is_empty());
         let (stop, doubt) = match hidden {
             Some(HiddenEnd::Failed(message)) => return Err(self.connection.model_failed(message, None)),
             Some(HiddenEnd::MaxTokens) => (StopReason::MaxTokens, None),
@@ -212,7 +216,66 @@ impl Session<'_> {
             None => state.interpret_stop(&stop_reason, reported, !refused.is_empty()),
         };
         let answered = state.has_answer();
-        Ok(Turn { stop, answered, doubt, refused, usage, started_at })
+        let mut turn = Turn { stop, answered, doubt, refused, usage, started_at };
+        if let Some(why) = record.unreadable {
+            turn.could_not_be_checked(&why);
+        }
+        Ok(turn)
+    }
+}
+
+/// The file of a session, around a turn.
+enum Kept {
+    /// The end of the turn is not read there.
+    No,
+    /// The agent's directory is not known.
+    Lost,
+    Yes {
+        session: KeptSession,
+        before: SessionRecord,
+        has_tokens: bool,
+    },
+}
+
+/// A turn, as the file of its session has it.
+#[derive(Default)]
+struct TurnRecord {
+    end: Option<HiddenEnd>,
+    tokens: Option<Tokens>,
+    /// Why it could not be read.
+    unreadable: Option<String>,
+}
+
+impl Kept {
+    async fn before_turn(session: &Session<'_>) -> Self {
+        let Connection { profile, options, .. } = session.connection;
+        let Some(file) = profile.session_file() else { return Self::No };
+        let Some(directory) = options.session_directory.clone() else { return Self::Lost };
+        let kept = KeptSession::new(file, directory, session.id.clone());
+        // A new session may have no file yet.
+        let before = kept.read().await.unwrap_or_default();
+        Self::Yes { session: kept, before, has_tokens: profile.usage_report() == UsageReport::SessionFile }
+    }
+
+    /// `ended` is whether the agent reports a normal end.
+    async fn after_turn(&self, ended: bool) -> TurnRecord {
+        let (session, before, has_tokens) = match self {
+            Self::No => return TurnRecord::default(),
+            Self::Lost => {
+                let why = "neither HOME nor a variable of the agent names its directory".to_owned();
+                return TurnRecord { unreadable: Some(why), ..TurnRecord::default() };
+            }
+            Self::Yes { session, before, has_tokens } => (session, before, *has_tokens),
+        };
+        let read = if ended { session.read_turn(before).await } else { session.read().await };
+        match read {
+            Ok(record) => TurnRecord {
+                tokens: record.used_since(before).filter(|_| has_tokens),
+                end: record.end.flatten().filter(|_| ended),
+                unreadable: None,
+            },
+            Err(why) => TurnRecord { unreadable: Some(why), ..TurnRecord::default() },
+        }
     }
 }
 

@@ -217,6 +217,11 @@ impl SessionState {
         self.reported.used_tools()
     }
 
+    /// The latest failure of the model that the agent reported in the turn apart from its answer.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.turn.failure.clone()
+    }
+
     /// Whether the turn was cancelled because too many answers broke off.
     pub(crate) fn gave_up(&self) -> bool {
         self.turn.broken_answers >= BROKEN_ANSWERS_MAX
@@ -231,10 +236,11 @@ impl SessionState {
     }
 
     /// Returns what the turn used, and the tokens that the agent reported. `response` is the one to the prompt, or null
-    /// without one.
-    pub(crate) fn end_turn(&mut self, response: &Value) -> (Usage, Option<Tokens>) {
+    /// without one; `recorded` are the tokens that the file of the session has.
+    pub(crate) fn end_turn(&mut self, response: &Value, recorded: Option<Tokens>) -> (Usage, Option<Tokens>) {
         self.prompting = false;
-        let TurnTokens { reported, used: tokens } = self.reported.of_turn(response);
+        let TurnTokens { reported, used } = self.reported.of_turn(response);
+        let tokens = used.or(recorded);
         let cost_usd = difference(self.cost_total, self.cost_before);
         self.cost_before = self.cost_total.or(self.cost_before);
         let used = Usage { steps: 0, tokens, cost_usd };
@@ -392,10 +398,10 @@ mod tests {
         state.open_session("main", known(2.0));
         state.begin_turn();
         assert_eq!(state.record_cost(Some(2.5)), Some(0.5));
-        assert_eq!(state.end_turn(&Value::Null).0.cost_usd, Some(0.5));
+        assert_eq!(state.end_turn(&Value::Null, None).0.cost_usd, Some(0.5));
         state.begin_turn();
         assert_eq!(state.record_cost(Some(2.75)), Some(0.75));
-        assert_eq!(state.end_turn(&Value::Null).0.cost_usd, Some(0.25));
+        assert_eq!(state.end_turn(&Value::Null, None).0.cost_usd, Some(0.25));
 
         let mut killed = SessionState::default();
         killed.open_session("main", known(2.0));
@@ -406,15 +412,15 @@ mod tests {
         killed.begin_turn();
         killed.record_cost(Some(3.5));
         assert_eq!(killed.run().cost_usd, None, "not known before the turn ends");
-        assert_eq!(killed.end_turn(&Value::Null).0.cost_usd, Some(1.5), "with what no run has counted");
+        assert_eq!(killed.end_turn(&Value::Null, None).0.cost_usd, Some(1.5), "with what no run has counted");
 
         let mut unknown = SessionState::default();
         unknown.open_session("main", Usage::default());
         unknown.begin_turn();
         assert_eq!(unknown.record_cost(Some(2.5)), None);
-        assert_eq!(unknown.end_turn(&Value::Null).0.cost_usd, None);
+        assert_eq!(unknown.end_turn(&Value::Null, None).0.cost_usd, None);
         unknown.begin_turn();
         unknown.record_cost(Some(2.75));
-        assert_eq!(unknown.end_turn(&Value::Null).0.cost_usd, Some(0.25), "known from the second turn on");
+        assert_eq!(unknown.end_turn(&Value::Null, None).0.cost_usd, Some(0.25), "known from the second turn on");
     }
 }

@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::builtin::definition::{
-    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, UsageReport, UserFile,
+    Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, SessionFile, UsageReport,
+    UserFile,
 };
 use super::permission_rules::{InvalidPermissionRules, VARIABLE, merge};
 use crate::environment::Variable;
@@ -270,6 +271,16 @@ impl Profile {
 
     pub(crate) fn permissions(&self) -> PermissionControl {
         self.definition.permissions
+    }
+
+    /// Returns the directory in which the agent keeps its sessions, if the end of a turn is read there. `variable` looks a
+    /// variable of the agent's environment up.
+    pub fn session_directory(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        self.definition.session_file?.directory.path_in(variable)
+    }
+
+    pub(crate) fn session_file(&self) -> Option<&'static SessionFile> {
+        self.definition.session_file.as_ref()
     }
 
     pub(crate) fn usage_report(&self) -> UsageReport {

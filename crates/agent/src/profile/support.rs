@@ -60,9 +60,8 @@ impl Profile {
     pub fn token_support(&self) -> (Supported, &'static str) {
         match self.usage_report() {
             _ if !self.is_built_in() => (Supported::Unknown, "if it reports them"),
-            UsageReport::Unknown => (Supported::No, "it does not report them"),
             UsageReport::LastStep => (Supported::Partly, "of turns without tool calls only"),
-            UsageReport::Turn | UsageReport::Quota | UsageReport::Pieces => {
+            UsageReport::Turn | UsageReport::Quota | UsageReport::Pieces | UsageReport::SessionFile => {
                 (Supported::Yes, "it reports them for each turn")
             }
             UsageReport::Session | UsageReport::Connection => {

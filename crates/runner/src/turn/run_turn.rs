@@ -147,7 +147,7 @@ pub(crate) async fn run_turn(
     };
     interrupts.clocks.heard();
     let mut live_record = None;
-    let options = agent.session_options(run, launch.tools.clone());
+    let options = agent.session_options(run, launch);
     let opening = Connection::open(&agent.profile, options, stdin, stdout);
     let mut outcome = match interrupts.unless_interrupted(opening).await {
         Ok(Ok((connection, events))) => {
@@ -271,10 +271,16 @@ async fn event_loop(
             },
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => recorder.write_due(),
             interruption = interrupts.interrupted() => {
+                let failure = connection.model_failure().await;
                 if interruption != Interruption::Superseded {
                     cancel(connection, &mut driving, &mut events, &mut recorder).await;
                 }
-                break interruption.into();
+                break match End::from(interruption) {
+                    End::Expired { expired, .. } => {
+                        End::Expired { expired, failure: failure.map(|failure| run.spool.mask(&failure)) }
+                    }
+                    end => end,
+                };
             }
         }
     };

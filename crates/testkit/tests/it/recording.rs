@@ -10,8 +10,7 @@
 //! out, long texts are cut, and paths of the machine are replaced: `/tree` is the repository.
 //!
 //! `crates/agent/tests/recorded_sessions/` has the record that the agent keeps of the session in its home, if that has more:
-//! Copilot's errors are events (`session.error`), Gemini's messages of a cut answer have no `tokens`, and Kimi's steps have a
-//! `finishReason`.
+//! Gemini's messages of a cut answer have no `tokens`, and Kimi's steps have a `finishReason`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -357,7 +356,6 @@ fn save(stage: &Stage, scenario: &str, from: usize) {
 /// Saves the record that the agent itself keeps of the session, where it has more than it sends.
 fn save_record(stage: &Stage, scenario: &str) {
     let below = match stage.real.name {
-        "copilot" => ".copilot/session-state",
         "gemini" => ".gemini/tmp/tree/chats",
         "kimi" => ".kimi-code/sessions",
         _ => return,

@@ -56,6 +56,7 @@ pub(crate) static CLAUDE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Turn,
     reports_cost: Some(true),
     failure: FailureSign::None,

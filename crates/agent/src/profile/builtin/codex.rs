@@ -41,6 +41,7 @@ pub(crate) static CODEX: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Turn,
     reports_cost: Some(false),
     failure: FailureSign::ThreadStatus,

@@ -39,6 +39,7 @@ pub(crate) static COPILOT: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Connection,
     reports_cost: Some(false),
     failure: FailureSign::NoTokens,

@@ -33,6 +33,8 @@ pub(crate) struct Definition {
     pub project_settings: &'static [&'static str],
     /// Arguments that print a session in opencode's format.
     pub export: Option<&'static [&'static str]>,
+    /// Where it keeps a session, if it reports over the protocol neither failures of its model nor broken answers.
+    pub session_file: Option<SessionFile>,
     pub usage: UsageReport,
     /// Whether it reports what a session costs; `None` if that is not known.
     pub reports_cost: Option<bool>,
@@ -72,6 +74,7 @@ pub(crate) static UNKNOWN: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Turn,
     reports_cost: None,
     failure: FailureSign::None,
@@ -139,6 +142,22 @@ pub enum Base {
     Own { variable: &'static str, below_home: &'static str },
 }
 
+/// The file of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionFile {
+    pub directory: UserFile,
+    /// The components of the path below it. `*` matches any text, `{session}` the session's id, and `{session:8}` the first 8
+    /// characters of it.
+    pub path: &'static [&'static str],
+    pub format: SessionFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionFormat {
+    Gemini,
+    Kimi,
+}
+
 /// How `agent.permissions` reaches the agent. All of them ask over the protocol for what they do not decide themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PermissionControl {
@@ -187,8 +206,8 @@ pub(crate) enum UsageReport {
     Quota,
     /// In `_meta.usage` of pieces of the answer, one for each model step.
     Pieces,
-    /// Nowhere.
-    Unknown,
+    /// Nowhere but in the file of the session.
+    SessionFile,
 }
 
 /// How a turn whose model failed differs from one that ended well, for agents that end both alike and report the failure as a

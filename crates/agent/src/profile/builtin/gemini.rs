@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    UsageReport, UserFile,
+    SessionFile, SessionFormat, UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "GEMINI_CLI_HOME", below_home: "" };
@@ -49,12 +49,16 @@ pub(crate) static GEMINI: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: Some(SessionFile {
+        directory: UserFile { base: HOME, path: ".gemini/tmp" },
+        path: &["*", "chats", "session-*-{session:8}.jsonl"],
+        format: SessionFormat::Gemini,
+    }),
     usage: UsageReport::Quota,
     reports_cost: Some(false),
     failure: FailureSign::NoTokens,
     failure_texts: &[],
     exceptions: &[
-        "After tool calls, an answer that broke off counts as complete.",
         "An answer that reached its maximum length or that the provider's filter stopped counts as complete.",
     ],
     quirks: Quirks::NONE,

@@ -36,6 +36,7 @@ pub(crate) static GOOSE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::LastStep,
     reports_cost: Some(true),
     failure: FailureSign::NoTokens,

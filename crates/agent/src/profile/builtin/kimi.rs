@@ -2,7 +2,7 @@
 
 use super::definition::{
     Attach, Base, Definition, Deletion, FailureSign, Installation, Login, PermissionControl, Quirks, Runtime,
-    UsageReport, UserFile,
+    SessionFile, SessionFormat, UsageReport, UserFile,
 };
 
 const HOME: Base = Base::Own { variable: "KIMI_CODE_HOME", below_home: ".kimi-code" };
@@ -38,14 +38,15 @@ pub(crate) static KIMI: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
-    usage: UsageReport::Unknown,
+    session_file: Some(SessionFile {
+        directory: UserFile { base: HOME, path: "sessions" },
+        path: &["*", "{session}", "agents", "main", "wire.jsonl"],
+        format: SessionFormat::Kimi,
+    }),
+    usage: UsageReport::SessionFile,
     reports_cost: Some(false),
     failure: FailureSign::None,
     failure_texts: &[],
-    exceptions: &[
-        "An answer that broke off or reached its maximum length counts as complete.",
-        "It does not say why its model failed.",
-        "It edits files of the worktree without a question, whatever agent.permissions is.",
-    ],
+    exceptions: &["It edits files of the worktree without a question, whatever agent.permissions is."],
     quirks: Quirks { answers_last: true, ..Quirks::NONE },
 };

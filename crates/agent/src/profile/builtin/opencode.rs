@@ -38,6 +38,7 @@ pub(crate) static OPENCODE: Definition = Definition {
     models: Some(&["models"]),
     project_settings: &["opencode.json", "opencode.jsonc", ".opencode"],
     export: Some(&["export", "{session}"]),
+    session_file: None,
     usage: UsageReport::Turn,
     reports_cost: Some(true),
     failure: FailureSign::Record,

@@ -45,6 +45,7 @@ pub(crate) static QWEN: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Pieces,
     reports_cost: Some(false),
     failure: FailureSign::None,

@@ -38,6 +38,7 @@ pub(crate) static VIBE: Definition = Definition {
     models: None,
     project_settings: &[],
     export: None,
+    session_file: None,
     usage: UsageReport::Session,
     reports_cost: Some(true),
     failure: FailureSign::None,
