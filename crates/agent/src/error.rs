@@ -93,7 +93,7 @@ impl AgentError {
         match self {
             Self::InvalidResponse { .. } | Self::NoMode { .. } => Some("check its version with `kugetsu doctor`".to_owned()),
             Self::ProtocolVersion { .. } => Some("install a version of the agent that speaks version 1".to_owned()),
-            Self::Model { recovery: Recovery::Soon | Recovery::After(_), .. } => {
+            Self::Model { recovery, .. } if *recovery != Recovery::Never => {
                 Some("check the status of the model's provider, and your limits there".to_owned())
             }
             Self::Model { login, .. } => Some(format!("if a key or a login is missing, run {login}")),

@@ -15,6 +15,7 @@ mod live_record;
 mod model_failure;
 mod profile;
 mod question;
+mod reset_time;
 mod session_export;
 mod session_file;
 mod session_id;

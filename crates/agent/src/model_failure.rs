@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::reset_time::{named_time, names_a_time};
 
 /// Whether a failure passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +16,27 @@ pub enum Recovery {
     Never,
     /// It may help to try again.
     Soon,
+    /// A limit of the provider: as `Soon`, but only time helps.
+    Limited,
+    /// A limit on use, such as a subscription's, until a time that is not known for certain.
+    UsedUp,
     /// After the time that the provider names.
     After(Duration),
 }
 
-/// Longest time that is believed. A provider's limits are reset at least once a month.
-const AFTER_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Longest time that is believed of a message in the agent's answer, which the model may have written.
+const ANSWERED_MAX: Duration = Duration::from_secs(3600);
+
+impl Recovery {
+    /// The recovery after a failure that is only found in the agent's answer. A model that follows instructions in the files
+    /// of a repository must not pause a task for a month.
+    pub(crate) fn of_answer(self) -> Self {
+        match self {
+            Self::After(time) if time > ANSWERED_MAX => Self::UsedUp,
+            other => other,
+        }
+    }
+}
 
 /// Kinds of failures that pass, as agents name them in the data of an error (claude 0.101.0).
 const PASSING_KINDS: &[&str] = &["rate_limit", "server_error", "overloaded"];
@@ -55,26 +73,44 @@ const PASSING: &[&str] = &[
     "quota",
     "resource_exhausted",
     "resource exhausted",
+    "hit your",
 ];
+/// Parts of messages about limits, in lower case.
+const LIMITS: &[&str] =
+    &["rate limit", "rate_limit", "too many requests", "quota", "resource_exhausted", "resource exhausted"];
+/// Parts of messages about limits on use, in lower case: Claude Code, Codex.
+const USED_UP: &[&str] = &["usage limit", "hit your", "session limit", "weekly limit"];
 /// Names of a status in a message, in lower case.
 const STATUS_NAMES: &[&str] = &["error", "status", "http", "code", "rejected", "request"];
 
 /// Returns whether a failure passes. `kind` is the agent's name for it, if it has one.
 pub(crate) fn recovery(message: &str, kind: Option<&str>) -> Recovery {
+    recovery_at(message, kind, Timestamp::now())
+}
+
+fn recovery_at(message: &str, kind: Option<&str>, now: Timestamp) -> Recovery {
     if kind.is_some_and(|kind| LASTING_KINDS.contains(&kind)) {
         return Recovery::Never;
     }
     let message = message.to_ascii_lowercase();
-    let passes = match status(&message) {
+    let status = status(&message);
+    let passes = match status {
         Some(status) => matches!(status, 408 | 409 | 425 | 429 | 500..=599),
         None => {
             kind.is_some_and(|kind| PASSING_KINDS.contains(&kind)) || PASSING.iter().any(|part| message.contains(part))
         }
     };
-    match (passes, after(&message)) {
-        (true, Some(time)) => Recovery::After(time),
-        (true, None) => Recovery::Soon,
-        (false, _) => Recovery::Never,
+    let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
+    if !passes {
+        Recovery::Never
+    } else if let Some(time) = named_time(&message, now) {
+        Recovery::After(time)
+    } else if has(USED_UP) || has(LIMITS) && names_a_time(&message) {
+        Recovery::UsedUp
+    } else if status == Some(429) || kind == Some("rate_limit") || has(LIMITS) {
+        Recovery::Limited
+    } else {
+        Recovery::Soon
     }
 }
 
@@ -113,6 +149,8 @@ pub(crate) fn is_of_provider(message: &str) -> bool {
 pub(crate) enum HiddenEnd {
     /// The message of the agent or the provider.
     Failed(String),
+    /// The agent's answer, in which it or the model reports a failure.
+    Answered(String),
     MaxTokens,
     /// The provider's filter stopped the answer.
     Filtered,
@@ -140,33 +178,6 @@ pub(crate) fn readable_error(message: &str) -> String {
     }
 }
 
-/// Finds when to try again in a message in lower case, such as `try again in 20s` or `retry after 120 seconds`.
-fn after(message: &str) -> Option<Duration> {
-    let starts = ["again in ", "retry in ", "retry after ", "retry-after: ", "resets in ", "reset after ", "reset in "];
-    let rest = starts.iter().find_map(|start| message.split_once(start).map(|(_, rest)| rest))?;
-    let mut total = None;
-    let mut rest = rest.trim_start();
-    // `1h 3m 20s`, `3h`, `20.5 seconds`, `120`.
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let Ok(number) = rest[..digits].trim_end_matches('.').parse::<f64>() else { break };
-        let unit_at = rest[digits..].trim_start();
-        let letters = unit_at.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit_at.len());
-        let seconds = match &unit_at[..letters] {
-            "ms" | "milliseconds" => 0.001,
-            "" | "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-            "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
-            "d" | "day" | "days" => 86400.0,
-            _ => break,
-        };
-        let time = Duration::try_from_secs_f64(number * seconds).unwrap_or(AFTER_MAX);
-        total = Some(total.unwrap_or(Duration::ZERO).saturating_add(time).min(AFTER_MAX));
-        rest = unit_at[letters..].trim_start_matches([' ', ',']).trim_start_matches("and ");
-    }
-    total
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,18 +185,23 @@ mod tests {
     #[test]
     fn failures_that_pass_differ_from_others() {
         for passing in [
-            "API Error: Request rejected (429) · scripted status 429",
-            "429 scripted status 429",
             "API Error: 500 scripted status 500. This is a server-side issue, usually temporary",
             "unexpected status 503 Service Unavailable: x, url: http://model/v1/responses",
             "stream disconnected before completion: stream closed before response.completed",
             "We’re currently experiencing high demand, which may cause temporary errors.",
             "API Error: Connection to the API was lost (ECONNRESET).",
-            "exceeded retry limit, last status: 429 Too Many Requests",
             "HTTP/1.1 502 Bad Gateway",
             "terminated",
         ] {
             assert_eq!(recovery(passing, None), Recovery::Soon, "{passing}");
+        }
+        for limited in [
+            "API Error: Request rejected (429) · scripted status 429",
+            "exceeded retry limit, last status: 429 Too Many Requests",
+            "You exceeded your current quota, please check your plan.",
+            "RESOURCE_EXHAUSTED",
+        ] {
+            assert_eq!(recovery(limited, None), Recovery::Limited, "{limited}");
         }
         for lasting in [
             "API Error: 400 the connection of your request is wrong",
@@ -196,7 +212,7 @@ mod tests {
         ] {
             assert_eq!(recovery(lasting, None), Recovery::Never, "{lasting}");
         }
-        assert_eq!(recovery("API Error: JSON Parse error", Some("rate_limit")), Recovery::Soon);
+        assert_eq!(recovery("API Error: JSON Parse error", Some("rate_limit")), Recovery::Limited);
         assert_eq!(recovery("temporary", Some("model_not_found")), Recovery::Never);
     }
 
@@ -226,6 +242,52 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_subscriptions_pass_at_the_time_that_they_name() {
+        // 14:00 in Berlin.
+        let now: Timestamp = "2026-11-29T13:00:00Z".parse().unwrap();
+        let seconds = |message: &str| match recovery_at(message, None, now) {
+            Recovery::After(time) => time.as_secs(),
+            other => panic!("{message}: {other:?}"),
+        };
+        let hour = 3600;
+        assert_eq!(seconds("You've hit your session limit · resets 10pm (Europe/Berlin)"), 8 * hour);
+        assert_eq!(seconds("You've hit your limit · resets 3:30am (Europe/Berlin)"), 13 * hour + hour / 2);
+        assert_eq!(seconds("You've hit your weekly limit · resets Dec 6, 1pm (UTC)"), 7 * 24 * hour);
+        assert_eq!(seconds("Claude AI usage limit reached|1795964400"), 2 * hour);
+        assert_eq!(
+            seconds(
+                "You've hit your usage limit. Upgrade to Pro (https://x/y) or try again in 3 days 4 hours 12 minutes."
+            ),
+            3 * 24 * hour + 4 * hour + 720
+        );
+        assert_eq!(
+            seconds("You have exhausted your capacity on this model. Your quota will reset after 3h20m15s."),
+            12_015
+        );
+        assert_eq!(seconds("Quota exceeded for metric: x, limit: 5. Please retry in 41.2s."), 41);
+        for unknown in [
+            "You've hit your limit · resets 3am",
+            "You've hit your usage limit. Try again at 3:14 PM.",
+            "You've hit your usage limit. Try again at Dec 3rd, 2026 3:14 PM.",
+            "Claude usage limit reached. Your limit will reset at 2pm.",
+            // No zone of this name.
+            "You've hit your limit · resets 3am (Atlantis/Center)",
+            // It is that time now: the clocks differ.
+            "You've hit your limit · resets 1:55pm (Europe/Berlin)",
+            "Claude AI usage limit reached|17",
+        ] {
+            assert_eq!(recovery_at(unknown, None, now), Recovery::UsedUp, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn answer_of_a_model_pauses_for_an_hour_at_most() {
+        let of = |message| recovery(message, None).of_answer();
+        assert_eq!(of("rate limit: try again in 30 days"), Recovery::UsedUp);
+        assert_eq!(of("rate limit: try again in 20 s"), Recovery::After(Duration::from_secs(20)));
+    }
+
+    #[test]
     fn time_of_the_provider_is_read() {
         let seconds = |message: &str| match recovery(message, Some("rate_limit")) {
             Recovery::After(time) => time.as_secs(),
@@ -236,9 +298,9 @@ mod tests {
         assert_eq!(seconds("rate limited, retry after 120 seconds"), 120);
         assert_eq!(seconds("usage limit reached; try again in 3 days and 2 hours"), 266_400);
         assert_eq!(seconds("retry after 120"), 120);
-        assert_eq!(seconds("try again in 900 days"), AFTER_MAX.as_secs());
+        assert_eq!(seconds("try again in 900 days"), 31 * 24 * 3600);
         for none in ["try again in a moment", "try again later", "retry after lunch", "again in .s"] {
-            assert_eq!(recovery(none, Some("rate_limit")), Recovery::Soon, "{none}");
+            assert_eq!(recovery(none, Some("rate_limit")), Recovery::Limited, "{none}");
         }
     }
 }

@@ -289,6 +289,16 @@ impl Connection {
         self.model_failed(readable_error(&message), kind)
     }
 
+    /// Returns the failure of a model that only the agent's answer contains.
+    pub(super) fn failed_in_answer(&self, message: String) -> AgentError {
+        match self.model_failed(message, None) {
+            AgentError::Model { recovery, message, login } => {
+                AgentError::Model { recovery: recovery.of_answer(), message, login }
+            }
+            error => error,
+        }
+    }
+
     /// `kind` is the agent's name for the failure, if it has one.
     pub(super) fn model_failed(&self, message: String, kind: Option<&str>) -> AgentError {
         let login = self.profile.how_to_log_in();

@@ -211,6 +211,7 @@ impl Session<'_> {
         let hidden = record.end.or_else(|| state.hidden_end(&stop_reason, reported)).filter(|_| refused.is_empty());
         let (stop, doubt) = match hidden {
             Some(HiddenEnd::Failed(message)) => return Err(self.connection.model_failed(message, None)),
+            Some(HiddenEnd::Answered(message)) => return Err(self.connection.failed_in_answer(message)),
             Some(HiddenEnd::MaxTokens) => (StopReason::MaxTokens, None),
             Some(HiddenEnd::Filtered) => (StopReason::Refused, None),
             None => state.interpret_stop(&stop_reason, reported, !refused.is_empty()),

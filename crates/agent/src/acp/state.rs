@@ -266,19 +266,22 @@ impl SessionState {
             return None;
         }
         let text = self.turn.text.trim();
-        let message = match (own_message, self.turn.failure.as_deref()) {
+        let (message, is_answer) = match (own_message, self.turn.failure.as_deref()) {
             // codex reports a limit only in its text.
             (None, Some(failure)) if self.thread_status == "systemError" && !text.contains("max_output_tokens") => {
-                failure
+                (failure, false)
             }
-            (None, _) if self.thread_status == "systemError" => text,
-            (Some(message), _) => message,
-            (None, Some(failure)) => failure,
-            (None, None) if text.is_empty() => "the agent does not say why",
-            (None, None) => &format!("its answer broke off: {text}"),
+            (None, _) if self.thread_status == "systemError" => (text, true),
+            (Some(message), _) => (message, true),
+            (None, Some(failure)) => (failure, false),
+            (None, None) if text.is_empty() => ("the agent does not say why", true),
+            (None, None) => (&*format!("its answer broke off: {text}"), true),
         };
         let message = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        Some(HiddenEnd::of(truncate(readable_error(&message), LINE_MAX)))
+        Some(match HiddenEnd::of(truncate(readable_error(&message), LINE_MAX)) {
+            HiddenEnd::Failed(message) if is_answer => HiddenEnd::Answered(message),
+            end => end,
+        })
     }
 
     /// Interprets the stop reason of the protocol, and returns what speaks against a normal end of the turn.
