@@ -97,12 +97,15 @@ pub enum Body {
     },
     /// Fact: the run has ended, and no process of it is left.
     Ended {
-        /// `done`, `blocked`, `failed`, `timeout`, `canceled` or [`LOST`].
+        /// `done`, `blocked`, `failed`, `timeout`, `canceled`, `paused` or [`LOST`].
         state: String,
         reason: String,
         /// A command that the user can type next, or other advice. Earlier versions wrote it as a part of `reason`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
+        /// Of `paused`: when the model may be available again, in milliseconds since 1970 UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused_until: Option<i64>,
         /// The latest commit of the work.
         head_sha: Option<String>,
         /// Number of commits since `base_sha`.

@@ -43,6 +43,9 @@ pub struct RunObject {
     /// A command that the user can type next, or other advice.
     #[serde(default)]
     pub hint: Option<String>,
+    /// While the task is paused, because its model is not available: when it continues (RFC 3339).
+    #[serde(default)]
+    pub not_before: Option<String>,
     /// The agent's ID of its session.
     pub session_id: Option<String>,
     /// The agent's name.

@@ -27,6 +27,9 @@ pub struct RunSpec {
     pub message: String,
     /// Counted from 1.
     pub attempt: u32,
+    /// How many attempts before ended in a pause.
+    #[serde(default)]
+    pub pauses: u32,
     pub agent: AgentSpec,
     /// Defaults to the choice of the agent.
     pub model: Option<String>,

@@ -100,7 +100,7 @@ pub struct TaskObject {
     #[serde(flatten)]
     pub run: RunObject,
     pub kind: TaskKind,
-    /// The number of queued tasks ahead of it; none if it is not queued.
+    /// The number of queued tasks ahead of it; none if it is not queued, or paused.
     pub place: Option<u64>,
     /// The message to the agent.
     pub message: String,

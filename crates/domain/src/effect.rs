@@ -4,6 +4,8 @@
 //! executes and settles them, or reschedules them. Each is executed at least once, also after a crash, so its execution
 //! must be idempotent: the [key](Effect::key) identifies it to everything outside.
 
+use jiff::Timestamp;
+
 use crate::ids::{IssueId, RunId, TaskId};
 use crate::issue::Lease;
 
@@ -28,6 +30,12 @@ pub enum Effect {
         task: TaskId,
         /// The issue's version when the task ended: a task can be retried.
         version: u64,
+    },
+    /// Wait for the end of the task's pause, then end it.
+    EndPause {
+        task: TaskId,
+        /// [`Task::not_before`](crate::task::Task::not_before).
+        until: Timestamp,
     },
 }
 
@@ -60,6 +68,7 @@ kinds! {
     RemoveFiles = "remove_files",
     FindPullRequest = "find_pull_request",
     Report = "report",
+    EndPause = "end_pause",
 }
 
 impl EffectKind {
@@ -78,6 +87,7 @@ impl Effect {
             Self::RemoveFiles { .. } => EffectKind::RemoveFiles,
             Self::FindPullRequest { .. } => EffectKind::FindPullRequest,
             Self::Report { .. } => EffectKind::Report,
+            Self::EndPause { .. } => EffectKind::EndPause,
         }
     }
 
@@ -91,6 +101,7 @@ impl Effect {
             | Self::FindPullRequest { run } => format!("{kind}/{run}"),
             Self::RemoveFiles { version } => format!("{kind}/{issue}/{version}"),
             Self::Report { task, version } => format!("{kind}/{task}/{version}"),
+            Self::EndPause { task, until } => format!("{kind}/{task}/{}", until.as_millisecond()),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::pull_request::{PrLink, PrOrigin, PrState};
 use crate::reason::Reason;
 use crate::run::{Outcome, Run, RunState, Usage, Verdict};
 use crate::session::{Session, SessionState};
-use crate::task::{MAX_ATTEMPTS, Task, TaskState};
+use crate::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskState};
 
 /// A fact about one issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +54,20 @@ pub enum Event {
     SessionLost { lease: Lease },
     /// The runner finished, and no process of the run is left.
     RunEnded { lease: Lease, outcome: Outcome },
+    /// The runner finished, because the model is not available for a while. No process of the run is left.
+    RunPaused {
+        lease: Lease,
+        /// With the verdict [`Verdict::Paused`].
+        outcome: Outcome,
+        /// When the model may be available again. At most [`PAUSE_MAX`] from now is believed.
+        until: Timestamp,
+    },
+    /// The task's pause is over, or the user ended it.
+    PauseEnded {
+        task: TaskId,
+        /// The end of the pause that is meant.
+        until: Timestamp,
+    },
     /// The runner disappeared without a report, and the processes it started have been ended.
     RunnerLost {
         lease: Lease,
@@ -128,6 +142,8 @@ impl Event {
             Self::SessionOpened { .. } => "session_opened",
             Self::SessionLost { .. } => "session_lost",
             Self::RunEnded { .. } => "run_ended",
+            Self::RunPaused { .. } => "run_paused",
+            Self::PauseEnded { .. } => "pause_ended",
             Self::RunnerLost { .. } => "runner_lost",
             Self::CancelRequested { .. } => "cancel_asked",
             Self::TaskRetried { .. } => "task_retried",
@@ -149,17 +165,20 @@ impl Event {
             | Self::SessionOpened { lease, .. }
             | Self::SessionLost { lease }
             | Self::RunEnded { lease, .. }
+            | Self::RunPaused { lease, .. }
             | Self::RunnerLost { lease, .. } => Some(*lease),
             _ => None,
         }
     }
 
     /// Whether a queued task may be able to begin because of the event: a task was added, or a slot or an issue became
-    /// free. The scheduler reads the queue again after such an event.
+    /// free, or a pause is over. The scheduler reads the queue again after such an event.
     pub const fn may_let_a_task_begin(&self) -> bool {
         match self {
             Self::TaskQueued { .. }
             | Self::RunEnded { .. }
+            | Self::RunPaused { .. }
+            | Self::PauseEnded { .. }
             | Self::RunnerLost { .. }
             | Self::CancelRequested { .. }
             | Self::TaskRetried { .. }
@@ -195,6 +214,8 @@ pub enum Refused {
     NoSuchTask(TaskId),
     #[error("task {0} is not queued")]
     NotQueued(TaskId),
+    #[error("the pause of task {0} is over")]
+    NotPaused(TaskId),
     #[error("a run is in progress")]
     Busy,
     #[error("{0} of its tasks are queued")]
@@ -238,7 +259,11 @@ pub fn step(mut issue: Issue, event: Event, now: Timestamp) -> Result<(Issue, Ve
             }
             vec![]
         }
+        // A report that does not say until when.
+        Event::RunEnded { outcome, .. } if outcome.verdict == Verdict::Paused => pause(&mut issue, outcome, now, now)?,
         Event::RunEnded { outcome, .. } => end(&mut issue, outcome, now)?,
+        Event::RunPaused { outcome, until, .. } => pause(&mut issue, outcome, until, now)?,
+        Event::PauseEnded { task, until } => end_pause(&mut issue, task, until)?,
         Event::RunnerLost { loss, reason, .. } => lose(&mut issue, loss, &reason, now)?,
         Event::CancelRequested { task } => cancel(&mut issue, task, now)?,
         Event::TaskRetried { task } => retry(&mut issue, task, now)?,
@@ -307,6 +332,7 @@ fn claim(issue: &mut Issue, id: TaskId, run: RunId, now: Timestamp) -> Result<Ve
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), Trigger::Claimed)?;
     task.attempt += 1;
+    task.not_before = None;
     task.reason = None;
     let agent = task.agent.clone();
     issue.fence += 1;
@@ -341,23 +367,8 @@ fn open_session(issue: &mut Issue, id: String) -> Result<Vec<Effect>, Refused> {
 fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect>, Refused> {
     let trigger = outcome.verdict.trigger();
     let version = issue.version;
-    // A run whose agent never opened a session cannot be done, unless it needs no agent.
-    let needs_agent = issue.running_task().is_none_or(|task| task.kind.needs_agent());
-    let Some(run) = &mut issue.run else { return Ok(vec![]) };
-    run.state = match (outcome.verdict, needs_agent) {
-        (Verdict::Done, false) => RunState::next(Some(run.state), Trigger::Pushed)?,
-        _ => RunState::next(Some(run.state), trigger)?,
-    };
-    run.ended_at = Some(now);
-    let (run_id, id) = (run.id, run.task);
-    let (pushed, head, reason) = (outcome.pushed, outcome.head_sha.clone(), outcome.reason.clone());
-    if let Some(session) = issue.session.as_mut().filter(|session| run.session.as_ref() == Some(&session.id)) {
-        session.used = session.used.and(outcome.usage);
-    }
-    run.outcome = Some(outcome);
-    if pushed {
-        issue.pushed = head.or(issue.pushed.take());
-    }
+    let (pushed, reason) = (outcome.pushed, outcome.reason.clone());
+    let Some((run_id, id)) = end_run(issue, outcome, now)? else { return Ok(vec![]) };
     let task = task_mut(issue, id)?;
     task.state = TaskState::next(Some(task.state), trigger)?;
     task.reason = Some(reason);
@@ -367,6 +378,65 @@ fn end(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Vec<Effect
         effects.push(Effect::FindPullRequest { run: run_id });
     }
     Ok(effects)
+}
+
+/// Ends the issue's run, but not its task. Returns both.
+fn end_run(issue: &mut Issue, outcome: Outcome, now: Timestamp) -> Result<Option<(RunId, TaskId)>, Refused> {
+    let trigger = outcome.verdict.trigger();
+    // A run whose agent never opened a session cannot be done, unless it needs no agent.
+    let needs_agent = issue.running_task().is_none_or(|task| task.kind.needs_agent());
+    let Some(run) = &mut issue.run else { return Ok(None) };
+    run.state = match (outcome.verdict, needs_agent) {
+        (Verdict::Done, false) => RunState::next(Some(run.state), Trigger::Pushed)?,
+        _ => RunState::next(Some(run.state), trigger)?,
+    };
+    run.ended_at = Some(now);
+    let ended = (run.id, run.task);
+    let (pushed, head) = (outcome.pushed, outcome.head_sha.clone());
+    if let Some(session) = issue.session.as_mut().filter(|session| run.session.as_ref() == Some(&session.id)) {
+        session.used = session.used.and(outcome.usage);
+    }
+    run.outcome = Some(outcome);
+    if pushed {
+        issue.pushed = head.or(issue.pushed.take());
+    }
+    Ok(Some(ended))
+}
+
+/// The task waits in the queue, unless it was canceled or has had too many pauses.
+fn pause(issue: &mut Issue, outcome: Outcome, until: Timestamp, now: Timestamp) -> Result<Vec<Effect>, Refused> {
+    let (canceled, pauses) = issue.running_task().map_or((false, 0), |task| (task.cancel_requested, task.pauses));
+    if canceled {
+        let reason = outcome.reason.map_text(|text| format!("canceled on request; before, {text}"));
+        return end(issue, Outcome { verdict: Verdict::Canceled, reason, ..outcome }, now);
+    }
+    if pauses >= MAX_PAUSES {
+        let reason = outcome.reason.map_text(|text| format!("gave up after {pauses} pauses: {text}"));
+        return end(issue, Outcome { verdict: Verdict::Failed, reason, ..outcome }, now);
+    }
+    let reason = outcome.reason.clone();
+    let Some((_, id)) = end_run(issue, Outcome { verdict: Verdict::Paused, ..outcome }, now)? else {
+        return Ok(vec![]);
+    };
+    let task = task_mut(issue, id)?;
+    task.state = TaskState::next(Some(task.state), Trigger::Paused)?;
+    task.reason = Some(reason);
+    task.pauses += 1;
+    let until = until.clamp(now, now.saturating_add(PAUSE_MAX).unwrap_or(Timestamp::MAX));
+    // The store keeps whole milliseconds.
+    let until = Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until);
+    task.not_before = Some(until);
+    Ok(vec![Effect::EndPause { task: id, until }])
+}
+
+fn end_pause(issue: &mut Issue, id: TaskId, until: Timestamp) -> Result<Vec<Effect>, Refused> {
+    let task = task_mut(issue, id)?;
+    if task.not_before != Some(until) {
+        return Err(Refused::NotPaused(id));
+    }
+    task.not_before = None;
+    task.reason = None;
+    Ok(vec![])
 }
 
 /// A task that is tried again rescues what the lost run left before it begins. For one that is not, that is an effect.
@@ -392,14 +462,15 @@ fn lose(issue: &mut Issue, loss: Loss, reason: &str, now: Timestamp) -> Result<V
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
         task.reason = Some(format!("queued again, because the agent had not been started: {reason}").into());
         return Ok(vec![]);
-    } else if task.attempt < MAX_ATTEMPTS {
+    } else if task.attempt.saturating_sub(task.pauses) < MAX_ATTEMPTS {
         task.state = TaskState::next(Some(task.state), Trigger::RunnerLost)?;
-        let reason = format!("queued again after attempt {} of {MAX_ATTEMPTS}: {reason}", task.attempt);
+        let attempt = task.attempt.saturating_sub(task.pauses);
+        let reason = format!("queued again after attempt {attempt} of {MAX_ATTEMPTS}: {reason}");
         task.reason = Some(reason.into());
         return Ok(vec![]);
     } else {
         task.state = TaskState::next(Some(task.state), Trigger::Failed)?;
-        task.reason = Some(format!("gave up after {} attempts: {reason}", task.attempt).into());
+        task.reason = Some(format!("gave up after {MAX_ATTEMPTS} attempts: {reason}").into());
         task.ended_at = Some(now);
     }
     Ok(vec![Effect::Rescue { run: run_id }, Effect::Report { task: id, version }])
@@ -414,6 +485,7 @@ fn cancel(issue: &mut Issue, id: TaskId, now: Timestamp) -> Result<Vec<Effect>, 
         return Ok(vec![Effect::CancelRun { run }]);
     }
     task.state = TaskState::next(Some(task.state), Trigger::Canceled)?;
+    task.not_before = None;
     task.reason = Some("canceled while queued".into());
     task.ended_at = Some(now);
     Ok(vec![Effect::Report { task: id, version }])
@@ -430,6 +502,8 @@ fn retry(issue: &mut Issue, task: Task, now: Timestamp) -> Result<Vec<Effect>, R
     issue.tasks.push(Task {
         state,
         attempt: 0,
+        pauses: 0,
+        not_before: None,
         cancel_requested: false,
         queued_at: now,
         ended_at: None,

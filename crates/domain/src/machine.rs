@@ -29,6 +29,8 @@ pub enum Trigger {
     Canceled,
     /// The runner disappeared without a report.
     RunnerLost,
+    /// The model is not available for a while.
+    Paused,
     Retried,
     DestroyRequested,
     DestroyFailed,
@@ -52,6 +54,7 @@ impl Trigger {
             Self::TimedOut => "timed out",
             Self::Canceled => "canceled",
             Self::RunnerLost => "runner lost",
+            Self::Paused => "paused",
             Self::Retried => "retried",
             Self::DestroyRequested => "destroy requested",
             Self::DestroyFailed => "destroy failed",

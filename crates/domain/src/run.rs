@@ -22,6 +22,8 @@ pub enum RunState {
     Canceled,
     /// Its runner disappeared without a report.
     Lost,
+    /// Its model was not available for a while; the task waits for the next run.
+    Paused,
 }
 
 impl Machine for RunState {
@@ -36,6 +38,7 @@ impl Machine for RunState {
         Self::Timeout,
         Self::Canceled,
         Self::Lost,
+        Self::Paused,
     ];
 
     const TABLE: &'static [Transition<Self>] = &[
@@ -119,6 +122,12 @@ impl Machine for RunState {
         },
         Transition {
             from: Some(Self::Working),
+            on: Trigger::Paused,
+            to: Self::Paused,
+            description: "The model is not available for a while; the whole process tree is ended and the work is kept.",
+        },
+        Transition {
+            from: Some(Self::Working),
             on: Trigger::RunnerLost,
             to: Self::Lost,
             description: "The runner disappeared; every process it started is ended and the work is kept.",
@@ -135,6 +144,7 @@ impl Machine for RunState {
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
             Self::Lost => "lost",
+            Self::Paused => "paused",
         }
     }
 
@@ -150,6 +160,7 @@ impl Machine for RunState {
             Self::Lost => {
                 "Its runner disappeared without a report (it was killed, or the machine went down), or did not end in time."
             }
+            Self::Paused => "Its model was not available; another run continues the task later.",
         }
     }
 
@@ -167,6 +178,8 @@ pub enum Verdict {
     Failed,
     Timeout,
     Canceled,
+    /// The model is not available for a while.
+    Paused,
 }
 
 impl Verdict {
@@ -178,6 +191,7 @@ impl Verdict {
             Self::Failed => Trigger::Failed,
             Self::Timeout => Trigger::TimedOut,
             Self::Canceled => Trigger::Canceled,
+            Self::Paused => Trigger::Paused,
         }
     }
 
@@ -189,12 +203,13 @@ impl Verdict {
             Self::Failed => "failed",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
+            Self::Paused => "paused",
         }
     }
 
     /// The inverse of [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Done, Self::Blocked, Self::Failed, Self::Timeout, Self::Canceled]
+        [Self::Done, Self::Blocked, Self::Failed, Self::Timeout, Self::Canceled, Self::Paused]
             .into_iter()
             .find(|verdict| verdict.name() == name)
     }

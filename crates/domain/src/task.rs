@@ -1,6 +1,6 @@
 //! One message for one issue or for the coordinator, queued and durable.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::{IssueId, TaskId};
 use crate::machine::{Machine, Transition, Trigger};
@@ -9,7 +9,7 @@ use crate::reason::Reason;
 /// State of a task. Scripts rely on the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Waits for a free slot, for its issue, or for the issue it comes after.
+    /// Waits for a free slot, for its issue, for the issue it comes after, or for the end of a pause.
     Queued,
     Running,
     /// The agent finished, and the host inspected the result.
@@ -85,6 +85,12 @@ impl Machine for TaskState {
             description: "The machine or the runner died; the task is tried again in the same session, at most three attempts in all. Attempts before the start of the agent do not count, unless the task needs none.",
         },
         Transition {
+            from: Some(Self::Running),
+            on: Trigger::Paused,
+            to: Self::Queued,
+            description: "The model is not available for a while; the task waits without a slot and continues in the same session afterwards, up to 48 times.",
+        },
+        Transition {
             from: Some(Self::Blocked),
             on: Trigger::Retried,
             to: Self::Queued,
@@ -124,7 +130,9 @@ impl Machine for TaskState {
 
     fn description(self) -> &'static str {
         match self {
-            Self::Queued => "It waits for a free slot, for its issue, or for the issue it comes after.",
+            Self::Queued => {
+                "It waits for a free slot, for its issue, for the issue it comes after, or until its model is available again."
+            }
             Self::Running => "A run works on it.",
             Self::Done => {
                 "The agent finished its turn, and the host inspected the result; or, of a push, the server has every commit."
@@ -188,6 +196,10 @@ impl TaskKind {
 
 /// Maximum number of attempts if the runner disappears, including the first.
 pub const MAX_ATTEMPTS: u32 = 3;
+/// Maximum number of pauses of a task. If no end is known, a pause is half an hour, so this is a day.
+pub const MAX_PAUSES: u32 = 48;
+/// Longest pause. A provider's limits are reset at least once a month.
+pub const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// One message for one issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +224,10 @@ pub struct Task {
     pub asked_by: Option<TaskId>,
     /// Number of runs so far.
     pub attempt: u32,
+    /// Number of runs so far that ended in a pause.
+    pub pauses: u32,
+    /// End of its pause, in whole milliseconds. Only a queued task is paused.
+    pub not_before: Option<Timestamp>,
     /// Whether the user canceled it while it runs.
     pub cancel_requested: bool,
     pub queued_at: Timestamp,
@@ -237,6 +253,8 @@ impl Task {
             after: None,
             asked_by: None,
             attempt: 0,
+            pauses: 0,
+            not_before: None,
             cancel_requested: false,
             queued_at,
             ended_at: None,

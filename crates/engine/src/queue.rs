@@ -77,12 +77,17 @@ fn some_of(names: &[String]) -> String {
     format!("{}{more}", shown.join(" "))
 }
 
-/// Queues an ended task again.
+/// Queues an ended task again, or ends the pause of a queued one.
 ///
 /// # Errors
-/// There is no such task, it has not ended, it is done, or its issue was destroyed: a retry continues work, and that is gone.
+/// There is no such task, it has not ended and is not paused, it is done, or its issue was destroyed: a retry continues work, and that is gone.
 pub async fn retry(engine: &Engine, task: TaskId) -> Result<Changed, Problem> {
     let view = reload(engine, task).await?;
+    if let Some(until) = view.task.not_before {
+        let event = Event::PauseEnded { task: view.task.id, until };
+        engine.apply(view.issue, event).await.map_err(|error| not_stored(&view.reference, error))?;
+        return Ok(Changed { view: reload(engine, view.task.id).await?, notes: vec![] });
+    }
     match view.task.state {
         TaskState::Queued | TaskState::Running => {
             return Err(Problem::new(ProblemKind::Conflict, format!("the task for {} has not ended", view.reference))

@@ -168,7 +168,8 @@ pub struct Run {
     #[schemars(range(max = 1000), extend("default" = 20))]
     pub max_repeats: u32,
     /// How many times a task is continued in the same session after its model failed in a way that may pass, such as a limit of
-    /// the provider or a broken connection. The pauses before grow from 5 seconds to 5 minutes.
+    /// the provider or a broken connection. The pauses before grow from 5 seconds to 5 minutes. For a limit that
+    /// lasts longer, the run ends and the task waits in the queue.
     #[schemars(range(max = 100), extend("default" = 5))]
     pub model_retries: u32,
     /// Longest time without a sign of life from the agent. Opening a session may take two minutes in any case.

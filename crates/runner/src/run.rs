@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kugetsu_agent::environment::secrets;
 use kugetsu_api::discard::discard_temporary;
 use kugetsu_api::home::{Home, RunHome};
@@ -85,6 +86,7 @@ async fn record_run(home: Home, directory: RunHome, input: RunInput) -> Result<(
         state: if result.is_lost { LOST } else { result.verdict.name() }.to_owned(),
         reason: result.reason.text,
         hint: result.reason.hint,
+        paused_until: result.paused_until.map(Timestamp::as_millisecond),
         head_sha: result.head.map(|head| head.to_string()),
         commits: result.commits,
         pushed: result.pushed,

@@ -1,6 +1,7 @@
 //! How a run ended, as a verdict and a sentence. Pure: decided from how the agent's part ended, the worktree's status and
 //! the result of the push.
 
+use jiff::Timestamp;
 use kugetsu_agent::{SessionId, StopReason, Tokens, Turn, Usage};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_domain::reason::Reason;
@@ -28,6 +29,8 @@ pub(crate) enum End {
     Failed(Reason),
     /// Something killed the agent. The task is tried again, as after the loss of a runner.
     Killed(Reason),
+    /// The model is not available until then.
+    Paused { until: Timestamp, reason: Reason },
     /// Only a person can make it work.
     Blocked(Reason),
     Expired {
@@ -41,6 +44,15 @@ pub(crate) enum End {
     Superseded,
     /// A user is attached to the session of this issue, so the agent was not started.
     Attached(String),
+}
+
+impl End {
+    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Paused { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
 }
 
 impl From<Interruption> for End {
@@ -118,6 +130,8 @@ pub(crate) struct RunResult {
     pub(crate) usage: WireUsage,
     /// Whether the task is to be tried again, as after the loss of a runner.
     pub(crate) is_lost: bool,
+    /// Of [`Verdict::Paused`].
+    pub(crate) paused_until: Option<Timestamp>,
     /// Whether the run's temporary directory stays: work in it may not be rescued. The daemon looks again.
     pub(crate) keeps_temporary: bool,
 }
@@ -128,8 +142,8 @@ impl RunResult {
         let (verdict, reason) = verdict(end, &Inspection::default(), &Push::None);
         let keeps_temporary = matches!(end, End::Superseded);
         let usage = WireUsage::ZERO;
-        let is_lost = matches!(end, End::Killed(_));
-        Self { verdict, reason, head: None, commits: 0, pushed: false, usage, is_lost, keeps_temporary }
+        let (is_lost, paused_until) = (matches!(end, End::Killed(_)), end.paused_until());
+        Self { verdict, reason, head: None, commits: 0, pushed: false, usage, is_lost, paused_until, keeps_temporary }
     }
 
     pub(crate) fn with_usage(self, usage: &Usage) -> Self {
@@ -179,6 +193,7 @@ fn of_end(end: &End, inspection: &Inspection, push: &Push) -> (Verdict, Reason) 
             (Verdict::Timeout, format!("{expired}{}; the work is kept", failure.unwrap_or_default()).into())
         }
         End::Failed(why) | End::Killed(why) => (Verdict::Failed, why.clone()),
+        End::Paused { reason, .. } => (Verdict::Paused, reason.clone()),
         End::Blocked(why) => (Verdict::Blocked, why.clone()),
         End::Attached(issue) => {
             let hint = format!("detach, then run the task again with `kugetsu queue retry {issue}`");

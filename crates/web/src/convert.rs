@@ -21,6 +21,7 @@ pub(crate) fn run_object(home: &Home, view: &RunView) -> RunObject {
         state: view.task.state,
         reason: view.task.reason.as_ref().map(|reason| reason.text.clone()),
         hint: view.task.reason.as_ref().and_then(|reason| reason.hint.clone()),
+        not_before: view.task.not_before.map(rfc3339),
         session_id: run.and_then(|run| run.session.clone()).or_else(|| view.session.clone()),
         agent: view.task.agent.clone(),
         worktree: view.worktree.as_ref().map(|files| home.files(&files.directory).0.display().to_string()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::{Event, Loss, Refused};
 use kugetsu_domain::ids::{RunId, TaskId};
@@ -10,7 +11,7 @@ use kugetsu_domain::machine::Machine;
 use kugetsu_domain::pull_request::{PrOrigin, PrState};
 use kugetsu_domain::run::{Outcome, RunState, Usage, Verdict};
 use kugetsu_domain::session::SessionState;
-use kugetsu_domain::task::{MAX_ATTEMPTS, Task, TaskKind, TaskState};
+use kugetsu_domain::task::{MAX_ATTEMPTS, MAX_PAUSES, PAUSE_MAX, Task, TaskKind, TaskState};
 use uuid::Uuid;
 
 use crate::world::{World, destroyed, outcome, worktree};
@@ -152,6 +153,78 @@ fn run_that_was_lost_before_the_agent_is_no_attempt() {
     let lease = world.work(task);
     let (issue, _) = world.step(lost(lease, Loss::Disappeared)).unwrap();
     assert_eq!((issue.tasks[0].state, issue.tasks[0].attempt), (TaskState::Queued, 1));
+}
+
+fn paused(lease: Lease, until: Timestamp) -> Event {
+    Event::RunPaused { lease, outcome: outcome(Verdict::Paused), until }
+}
+
+#[test]
+fn task_whose_model_is_not_available_waits_and_continues() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    let until = Timestamp::from_millisecond((world.now + SignedDuration::from_hours(3)).as_millisecond()).unwrap();
+    let (issue, effects) = world.step(paused(lease, until)).unwrap();
+    assert_eq!(effects, [Effect::EndPause { task, until }]);
+    let run = issue.run.unwrap();
+    assert_eq!((run.state, run.outcome.unwrap().verdict), (RunState::Paused, Verdict::Paused));
+    let waiting = &issue.tasks[0];
+    assert_eq!((waiting.state, waiting.not_before, waiting.ended_at), (TaskState::Queued, Some(until), None));
+    assert_eq!(waiting.reason, Some("it is paused".into()));
+    assert_eq!(issue.session.unwrap().state, SessionState::Open);
+
+    let other = until + SignedDuration::from_secs(1);
+    assert_eq!(world.step(Event::PauseEnded { task, until: other }), Err(Refused::NotPaused(task)));
+    let (issue, effects) = world.step(Event::PauseEnded { task, until }).unwrap();
+    assert_eq!((issue.tasks[0].not_before, issue.tasks[0].reason.clone(), effects), (None, None, vec![]));
+    assert_eq!(world.step(Event::PauseEnded { task, until }), Err(Refused::NotPaused(task)));
+    let lease = world.work(task);
+    world.step(Event::RunEnded { lease, outcome: outcome(Verdict::Done) }).unwrap();
+    assert_eq!(world.ended[0].state, TaskState::Done);
+}
+
+#[test]
+fn pauses_are_bounded_and_are_no_losses() {
+    let mut world = World::new();
+    let task = world.queue();
+    let ages = world.now + SignedDuration::from_hours(24 * 1000);
+    for number in 1..=MAX_PAUSES {
+        let lease = world.work(task);
+        let (issue, _) = world.step(paused(lease, ages)).unwrap();
+        let until = issue.tasks[0].not_before.unwrap();
+        assert!(until.duration_since(world.now) <= PAUSE_MAX, "{until}");
+        assert_eq!(issue.tasks[0].pauses, number);
+    }
+    let lease = world.work(task);
+    let (issue, _) = world.step(lost(lease, Loss::Disappeared)).unwrap();
+    assert_eq!(issue.tasks[0].state, TaskState::Queued, "it is the first loss");
+    let lease = world.work(task);
+    let (_, effects) = world.step(paused(lease, ages)).unwrap();
+    assert_eq!(effects, [Effect::Report { task, version: 0 }]);
+    let ended = world.ended[0].clone();
+    assert_eq!((ended.state, ended.not_before), (TaskState::Failed, None));
+    let reason = ended.reason.as_ref().unwrap().to_string();
+    assert!(reason.contains("48 pauses") && reason.contains("it is paused"), "{reason}");
+    let (issue, _) = world.step(Event::TaskRetried { task: ended }).unwrap();
+    assert_eq!((issue.tasks[0].pauses, issue.tasks[0].attempt), (0, 0));
+}
+
+#[test]
+fn paused_task_can_be_canceled_and_a_canceled_one_is_not_paused() {
+    let mut world = World::new();
+    let task = world.queue();
+    let lease = world.work(task);
+    let until = world.now + SignedDuration::from_hours(1);
+    world.step(paused(lease, until)).unwrap();
+    world.step(Event::CancelRequested { task }).unwrap();
+    assert_eq!((world.ended[0].state, world.ended[0].not_before), (TaskState::Canceled, None));
+
+    let task = world.queue();
+    let lease = world.work(task);
+    world.step(Event::CancelRequested { task }).unwrap();
+    world.step(paused(lease, until)).unwrap();
+    assert_eq!(world.ended[1].state, TaskState::Canceled);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use kugetsu_domain::effect::Effect;
 use kugetsu_domain::flow::{Event, Loss};
 use kugetsu_domain::ids::{RunId, TaskId};
@@ -24,6 +25,8 @@ enum Act {
     Session(usize),
     SessionLost(usize),
     End(usize, Verdict),
+    Pause(usize),
+    EndPause(usize),
     Lost(usize),
     Cancel(usize),
     /// With the copy of the task from this long ago.
@@ -50,6 +53,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => lease().prop_map(Act::Session),
         1 => lease().prop_map(Act::SessionLost),
         4 => (lease(), verdict).prop_map(|(lease, verdict)| Act::End(lease, verdict)),
+        3 => lease().prop_map(Act::Pause),
+        2 => (0_usize..6).prop_map(Act::EndPause),
         3 => lease().prop_map(Act::Lost),
         2 => (0_usize..6).prop_map(Act::Cancel),
         2 => (0_usize..6).prop_map(Act::Retry),
@@ -87,6 +92,16 @@ impl Story {
             }
             Act::SessionLost(number) => Event::SessionLost { lease: lease(number)? },
             Act::End(number, verdict) => Event::RunEnded { lease: lease(number)?, outcome: outcome(*verdict) },
+            Act::Pause(number) => Event::RunPaused {
+                lease: lease(number)?,
+                outcome: outcome(Verdict::Paused),
+                until: self.world.now + SignedDuration::from_hours(1),
+            },
+            Act::EndPause(number) => {
+                let task = *self.queued.iter().rev().nth(*number)?;
+                let paused = self.world.issue.task(task).and_then(|task| task.not_before);
+                Event::PauseEnded { task, until: paused.unwrap_or(self.world.now) }
+            }
             Act::Lost(number) => Event::RunnerLost {
                 lease: lease(number)?,
                 loss: LOSSES[number % LOSSES.len()],
@@ -147,7 +162,9 @@ impl Story {
         assert_eq!(all, asked, "every task is live or ended, exactly once");
 
         for task in issue.tasks.iter().chain(&self.world.ended) {
-            assert!(task.attempt <= MAX_ATTEMPTS, "{task:?}");
+            let attempts = task.attempt.checked_sub(task.pauses).expect("a pause is an attempt");
+            assert!(attempts <= MAX_ATTEMPTS, "{task:?}");
+            assert!(task.not_before.is_none() || task.state == TaskState::Queued, "{task:?}");
             assert_eq!(task.ended_at.is_some(), task.state.is_final(), "{task:?}");
             assert!(!task.state.is_final() || task.reason.is_some(), "an ended task has a reason: {task:?}");
         }

@@ -4,7 +4,7 @@ use kugetsu_domain::effect::Effect;
 use kugetsu_store::effect::ClaimedEffect;
 
 use super::outcome::Outcome;
-use super::{cancel_run, find_pull_request, remove_files, report, rescue, run};
+use super::{cancel_run, end_pause, find_pull_request, remove_files, report, rescue, run};
 use crate::engine::Engine;
 
 /// Executes a claimed effect. It may have been executed before, wholly or in part: the process can die at any point.
@@ -18,5 +18,8 @@ pub(crate) async fn execute(engine: &Engine, claimed: &ClaimedEffect) -> Outcome
         Effect::RemoveFiles { .. } => remove_files::execute(engine, claimed.issue, claimed.created_at).await,
         Effect::FindPullRequest { .. } => find_pull_request::execute(engine, claimed.issue, claimed.attempt).await,
         Effect::Report { .. } => report::execute(engine).await,
+        Effect::EndPause { task, until } => {
+            end_pause::execute(engine, claimed.issue, task, until, claimed.created_at).await
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 mod cancel_run;
+mod end_pause;
 pub(crate) mod execute;
 mod find_pull_request;
 pub(crate) mod outcome;

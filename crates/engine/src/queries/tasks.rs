@@ -33,10 +33,10 @@ pub struct DaemonStatus {
     pub coordinator_queued: u64,
 }
 
-/// Returns how many queued tasks run before a queued one; `None` if it is not queued. Tasks of an issue keep their order,
+/// Returns how many queued tasks run before a queued one; `None` if it is not queued, or paused. Tasks of an issue keep their order,
 /// whatever their priorities are.
 pub async fn position(engine: &Engine, view: &RunView) -> Result<Option<u64>, StoreError> {
-    if view.task.state != TaskState::Queued {
+    if view.task.state != TaskState::Queued || view.task.not_before.is_some() {
         return Ok(None);
     }
     let Some(own) = engine.store().queue_position(view.task.id).await? else { return Ok(None) };

@@ -107,6 +107,7 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
         Some(EffectKind::RemoveFiles) => "removing its files",
         Some(EffectKind::FindPullRequest) => "looking up its pull request",
         Some(EffectKind::Report) => "reporting its end to the coordinator",
+        Some(EffectKind::EndPause) => "ending its pause",
         None => "something that another version of kugetsu began",
     };
     let attempts = counted(u64::from(effect.attempt), "attempt");
@@ -120,6 +121,15 @@ fn describe_failures(effect: &EffectView) -> Option<String> {
 
 async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Problem> {
     let (store, task) = (engine.store(), &why.view.task);
+    if let Some(until) = task.not_before {
+        let reason = task.reason.clone().unwrap_or_default();
+        why.because.push(format!("it waits until {}: {}", local_time(until), reason.text));
+        why.hint = reason.hint;
+        let name = &issue.reference;
+        why.next.push(format!("continue it at once with `kugetsu queue retry {name}`"));
+        why.next.push(format!("cancel it with `kugetsu queue cancel {name}`"));
+        return Ok(());
+    }
     if issue.state == IssueState::Destroying {
         why.because.push("the files of its issue are being removed".to_owned());
     }
@@ -132,6 +142,11 @@ async fn queued(engine: &Engine, issue: &Issue, why: &mut Why) -> Result<(), Pro
         ));
     } else if before > 0 {
         why.because.push(format!("{} of {} ahead of it", counted(before as u64, "task"), issue.reference));
+        if let Some((first, until)) = issue.tasks.first().and_then(|first| Some((first, first.not_before?))) {
+            let reason = first.reason.as_ref().map(|reason| format!(": {}", reason.text)).unwrap_or_default();
+            why.because.push(format!("the first of them waits until {}{reason}", local_time(until)));
+            why.next.push(format!("continue that one at once with `kugetsu queue retry {}`", first.id));
+        }
     }
     if let Some(after) = task.after {
         let other = store.issue_by_id(after).await.map_err(store_failed)?.reference;

@@ -3,6 +3,7 @@
 //! A fact is addressed by the byte at which its record ends. What was stored before is not stored again, so a runner that
 //! hears no answer simply reports once more.
 
+use jiff::Timestamp;
 use kugetsu_api::record::{Acknowledged, Body, LOST, Record, ReportedFact};
 use kugetsu_api::run::Usage as WireUsage;
 use kugetsu_api::run_spec::RunnerControl;
@@ -135,7 +136,7 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
         }
         Body::Session { session, .. } => Some(Event::SessionOpened { lease, session }),
         Body::SessionLost { .. } => Some(Event::SessionLost { lease }),
-        Body::Ended { state, reason, hint, head_sha, commits, pushed, usage } => {
+        Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
             let verdict = Verdict::from_name(&state).unwrap_or(Verdict::Failed);
             let commits = commits.min(NUMBER_MAX);
             if state == LOST {
@@ -143,7 +144,11 @@ pub(crate) fn event(lease: Lease, body: Body) -> Option<Event> {
             }
             let reason = Reason { text: reason, hint };
             let outcome = Outcome { verdict, reason, head_sha, commits, pushed, usage: domain_usage(usage) };
-            Some(Event::RunEnded { lease, outcome })
+            let until = paused_until.and_then(|until| Timestamp::from_millisecond(until).ok());
+            Some(match until.filter(|_| verdict == Verdict::Paused) {
+                Some(until) => Event::RunPaused { lease, outcome, until },
+                None => Event::RunEnded { lease, outcome },
+            })
         }
         _ => None,
     }

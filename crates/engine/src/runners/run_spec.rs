@@ -93,6 +93,7 @@ pub(crate) async fn run_spec(engine: &Engine, issue: &Issue, lease: Lease) -> Re
         reference: issue.reference.to_string(),
         message: task.message.clone(),
         attempt: task.attempt,
+        pauses: task.pauses,
         agent: agent_spec(&settings, &task.agent),
         model: task.model.clone(),
         earlier_messages,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::every_step::{
     Scenario, survives_a_death_at_every_step, survives_a_death_at_the_last, survives_short_lived_daemons,
 };
+use crate::runner::PAUSED_UNTIL;
 use crate::world::{Daemon, World, repo, settings};
 
 fn task(number: u128) -> TaskId {
@@ -81,6 +82,39 @@ impl Scenario for Lost {
 async fn runner_that_vanishes_is_counted_once() {
     survives_a_death_at_every_step(&Lost).await;
     survives_short_lived_daemons(&Lost).await;
+}
+
+/// A run that pauses, and the next one in the same session.
+struct Paused;
+
+impl Scenario for Paused {
+    async fn play(&self, world: &World, daemon: &Daemon) {
+        start(world, daemon, 1, "pause").await;
+        daemon
+            .until("the pause, or the run after it", async || {
+                let issue = daemon.issue(1).await;
+                let is_paused = issue.tasks.first().is_some_and(|task| task.not_before.is_some());
+                (is_paused || world.machine.started().len() > 1).then_some(())
+            })
+            .await;
+        daemon.set_time(PAUSED_UNTIL);
+        daemon.settled(1).await;
+    }
+
+    async fn check(&self, world: &World, daemon: &Daemon) {
+        let issue = daemon.issue(1).await;
+        let run = ["task_claimed", "worktree_ready", "session_opened"];
+        let expected = [["task_queued"].as_slice(), &run, &["run_paused", "pause_ended"], &run, &["run_ended"]];
+        assert_eq!(daemon.events(issue.id).await, expected.concat());
+        assert_eq!(daemon.state(1).await, "done");
+        assert_eq!(world.machine.started().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn paused_task_continues_once_when_its_time_has_come() {
+    survives_a_death_at_every_step(&Paused).await;
+    survives_short_lived_daemons(&Paused).await;
 }
 
 /// A message that interrupts the run of the one before it.

@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use kugetsu_api::home::RunHome;
 use kugetsu_api::record::{Body, Record};
 use kugetsu_api::run::Usage;
@@ -24,6 +25,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::world::request;
+
+/// The end of the script `pause`: a day after the start of a world's clock.
+pub(crate) const PAUSED_UNTIL: Timestamp = Timestamp::constant(1_700_086_400, 0);
 
 /// The machine that runners run on. It outlives every daemon.
 #[derive(Clone)]
@@ -125,7 +129,7 @@ struct Runner {
 }
 
 impl Runner {
-    /// The message is the script: `done`, `push`, `fail`, `vanish` (ends without a report), `vanish-early` (before the agent),
+    /// The message is the script: `done`, `push`, `fail`, `pause` (only once), `vanish` (ends without a report), `vanish-early` (before the agent),
     /// `vanish-unreadable` (and no one can see whether the agent began), `stuck` (does nothing more), `wait` (for a cancel), `numbers` (reports impossible ones) or `delegate <issue> <script>`.
     async fn run(self) {
         let script = self.spec.message.lines().next().unwrap_or_default().to_owned();
@@ -174,6 +178,7 @@ impl Runner {
                 "done"
             }
             "fail" => "failed",
+            "pause" if self.spec.pauses == 0 => "paused",
             _ => "done",
         };
         let is_pushed = command == "push";
@@ -185,6 +190,7 @@ impl Runner {
             state: state.to_owned(),
             reason: format!("the script is {command}"),
             hint: Some(format!("hint of {command}")),
+            paused_until: (state == "paused").then_some(PAUSED_UNTIL.as_millisecond()),
             head_sha: is_pushed.then(|| "6dcb09b5b57875f334f61aebed695e2e4193db5e".to_owned()),
             commits: u64::from(is_pushed),
             pushed: is_pushed,

@@ -24,6 +24,45 @@ async fn task_runs_to_its_end() {
 }
 
 #[tokio::test]
+async fn paused_task_gives_up_its_slot_and_can_be_continued_or_canceled() {
+    let world = World::new(1).await;
+    let daemon = world.daemon();
+    let paused = async |number: u64| {
+        daemon.until("the pause", async || daemon.issue(number).await.tasks.first()?.not_before).await;
+        daemon.issue(number).await
+    };
+    let first = daemon.start(1, "pause").await;
+    let issue = paused(1).await;
+    let other = daemon.start(2, "done").await;
+    daemon.settled(2).await;
+    assert_eq!(daemon.state(1).await, "queued");
+    let why = why::why(&daemon.engine, &issue.reference.to_string(), "/".as_ref()).await.unwrap();
+    assert!(why.because[0].starts_with("it waits until 2023-11-1"), "{why:?}");
+    assert!(why.because[0].ends_with("the script is pause"), "{why:?}");
+    assert_eq!(why.hint.as_deref(), Some("hint of pause"));
+    assert!(why.next[0].contains("kugetsu queue retry"), "{why:?}");
+    assert_eq!(tasks::position(&daemon.engine, &why.view).await.unwrap(), None);
+    // A message waits behind it, and says so.
+    daemon.enqueue(1, TaskKind::Continue, "done", Precondition::Continuable).await;
+    let behind = why::why(&daemon.engine, &issue.reference.to_string(), "/".as_ref()).await.unwrap();
+    assert!(behind.because[1].contains("waits until 2023-11-1"), "{behind:?}");
+
+    let changed = queue::retry(&daemon.engine, first).await.unwrap();
+    assert_eq!((changed.view.task.not_before, changed.view.task.pauses), (None, 1));
+    daemon.settled(1).await;
+    assert_eq!(daemon.no_effects(issue.id).await, [], "nothing waits for the rest of the pause");
+    assert_eq!(world.machine.started(), ["pause", "done", "pause", "done"]);
+    assert!(queue::retry(&daemon.engine, other).await.is_err(), "it is done");
+
+    let canceled = daemon.start(3, "pause").await;
+    let issue = paused(3).await;
+    queue::cancel(&daemon.engine, canceled).await.unwrap();
+    daemon.settled(3).await;
+    assert_eq!(daemon.state(3).await, "canceled");
+    assert_eq!(daemon.no_effects(issue.id).await, []);
+}
+
+#[tokio::test]
 async fn hint_of_a_run_is_apart_from_its_reason() {
     let world = World::new(3).await;
     let daemon = world.daemon();

@@ -111,8 +111,8 @@ pub(crate) async fn finish(
         (_, None) => false,
     };
     let (commits, usage) = (inspection.commits, Usage::ZERO);
-    let is_lost = matches!(end, End::Killed(_));
-    RunResult { verdict, reason, head, commits, pushed, usage, is_lost, keeps_temporary }
+    let (is_lost, paused_until) = (matches!(end, End::Killed(_)), end.paused_until());
+    RunResult { verdict, reason, head, commits, pushed, usage, is_lost, paused_until, keeps_temporary }
 }
 
 /// Whether the branch at the server has this commit, as of the last update of the mirror.

@@ -188,6 +188,7 @@ mod tests {
             reference: "github.com/acme/api#12".to_owned(),
             message: "fix the flaky test".to_owned(),
             attempt: 1,
+            pauses: 0,
             agent: AgentSpec { name: "opencode".to_owned(), settings: None },
             model: None,
             earlier_messages: vec![],

@@ -46,8 +46,9 @@ pub(crate) fn sanitize_record(body: Body, redactor: &Redactor) -> Body {
         Body::Permission { title, answer } => Body::Permission { title: line(title), answer: line(answer) },
         Body::Usage { usage } => Body::Usage { usage },
         Body::Lost { reason } => Body::Lost { reason: line(reason) },
-        Body::Ended { state, reason, hint, head_sha, commits, pushed, usage } => {
-            Body::Ended { state, reason: line(reason), hint: hint.map(line), head_sha, commits, pushed, usage }
+        Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage } => {
+            let (reason, hint) = (line(reason), hint.map(line));
+            Body::Ended { state, reason, hint, paused_until, head_sha, commits, pushed, usage }
         }
     }
 }
@@ -109,7 +110,8 @@ mod tests {
         let usage = Usage { cost_usd: Some(128_000.0), input_tokens: Some(128_000), output_tokens: Some(1) };
         let head_sha = Some("postgres128000".to_owned());
         let (reason, hint) = (text.to_owned(), Some(text.to_owned()));
-        Body::Ended { state: "done".to_owned(), reason, hint, head_sha, commits: 3, pushed: true, usage }
+        let paused_until = Some(128_000);
+        Body::Ended { state: "done".to_owned(), reason, hint, paused_until, head_sha, commits: 3, pushed: true, usage }
     }
 
     /// One record of each kind that has free text, with `text` in every such field.

@@ -49,13 +49,13 @@ pub(super) fn task_entry(task: &TaskObject) -> Option<Value> {
     (task.run.issue != COORDINATOR).then(|| {
         json!({"issue": task.run.issue, "state": task.run.state.name(), "kind": task.kind.verb(),
             "place_in_line": task.place, "reason": task.run.reason.as_deref().map(bounded_reason),
-            "hint": task.run.hint.as_deref().map(bounded_reason)})
+            "not_before": task.run.not_before, "hint": task.run.hint.as_deref().map(bounded_reason)})
     })
 }
 
 pub(super) fn run_summary(run: &RunObject) -> Value {
     json!({"issue": run.issue, "state": run.state.name(), "reason": run.reason.as_deref().map(bounded_reason),
-        "hint": run.hint.as_deref().map(bounded_reason),
+        "not_before": run.not_before, "hint": run.hint.as_deref().map(bounded_reason),
         "branch": run.branch, "commits": run.commits, "pushed": run.pushed, "change": run.pr_url,
         "change_state": run.change_state.map(PrState::name), "agent": run.agent})
 }
@@ -110,6 +110,7 @@ mod tests {
             state: TaskState::Done,
             reason: Some("ä".repeat(5000)),
             hint: None,
+            not_before: None,
             session_id: None,
             agent: "opencode".to_owned(),
             worktree: None,

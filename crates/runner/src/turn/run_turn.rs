@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use kugetsu_agent::{
     AgentError, Connection, EventStream, FirstStart, InvalidSessionId, Recovery, Session, SessionId, Turn, Usage,
     record_models,
@@ -35,8 +36,10 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(3);
 /// The pause before the first retry. Each further pause is three times as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// Longest pause.
+/// Longest pause within a run. For a longer one the run ends.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long a task is paused whose model is not available until a time that is not known.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(30 * 60);
 /// The prompt after a failure of the model during the work.
 const CONTINUE: &str = "The model's provider failed before the task was finished. Continue the task where you stopped.";
 /// How long the exit status of an agent that closed its output may take.
@@ -88,6 +91,15 @@ enum TurnError {
     Agent(#[from] AgentError),
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// The run ends, and another one continues the task.
+    #[error("the model is not available: {message}")]
+    Paused {
+        /// Of the model's provider.
+        message: String,
+        until: Timestamp,
+        /// Names the command that continues the task at once.
+        hint: String,
+    },
 }
 
 impl TurnError {
@@ -99,6 +111,7 @@ impl TurnError {
         match self {
             Self::Launch(error) => error.hint(),
             Self::Agent(error) => error.hint(),
+            Self::Paused { hint, .. } => Some(hint.clone()),
             Self::Notes { .. } | Self::NoPipes | Self::Session(_) | Self::Prompt(_) => None,
         }
     }
@@ -110,6 +123,7 @@ impl From<TurnError> for End {
         match error {
             // Trying again does not help before a person has done something.
             TurnError::Agent(AgentError::NotLoggedIn { .. }) => Self::Blocked(reason),
+            TurnError::Paused { until, .. } => Self::Paused { until, reason },
             _ => Self::Failed(reason),
         }
     }
@@ -165,7 +179,7 @@ pub(crate) async fn run_turn(
     };
     end_processes(run, tree, &mut outcome).await;
     if outcome.killed
-        && run.spec.attempt < MAX_ATTEMPTS
+        && run.spec.attempt.saturating_sub(run.spec.pauses) < MAX_ATTEMPTS
         && let End::Failed(why) = outcome.end
     {
         outcome.end = End::Killed(why);
@@ -204,6 +218,9 @@ async fn end_processes(run: &RunContext, mut tree: Tree, outcome: &mut AgentOutc
     }
     if let Some(problem) = exit.problem {
         run.spool.notice(format!("could not end the agent's processes cleanly: {problem}"));
+    }
+    if let End::Paused { reason, .. } = &mut outcome.end {
+        reason.text = run.spool.mask(&reason.text);
     }
     if let End::Failed(why) | End::Blocked(why) = &mut outcome.end {
         if let Some(status) = status {
@@ -327,21 +344,26 @@ struct Progress {
 }
 
 /// Sends the prompt, and lets the agent continue after failures of the model that pass.
+///
+/// # Errors
+/// [`TurnError::Paused`] if the model is not available for longer than a run waits.
 async fn prompt_until_answered(
     run: &RunContext,
     session: &Session<'_>,
     prompt: &str,
     progress: &Progress,
-) -> Result<Turn, AgentError> {
+) -> Result<Turn, TurnError> {
     let most = run.spec.limits.model_retries;
     let mut text = prompt;
     for retry in 1..=most {
         let (pause, message) = match session.prompt(text).await {
-            Err(AgentError::Model { recovery: Recovery::Soon, message, .. }) => (pause(retry), message),
+            Err(AgentError::Model { recovery: Recovery::Soon | Recovery::Limited, message, .. }) => {
+                (pause(retry), message)
+            }
             Err(AgentError::Model { recovery: Recovery::After(time), message, .. }) if time <= PAUSE_MAX => {
                 (time.max(pause(retry)), message)
             }
-            ended => return ended,
+            ended => return ended.map_err(|error| unless_it_passes(error, run)),
         };
         let seconds = pause.as_secs();
         run.spool.notice(format!(
@@ -353,7 +375,21 @@ async fn prompt_until_answered(
         // An agent that has done nothing yet may not have kept the prompt.
         text = if session.has_used_tools() { CONTINUE } else { text };
     }
-    session.prompt(text).await
+    session.prompt(text).await.map_err(|error| unless_it_passes(error, run))
+}
+
+/// The failure of a run, or a pause if a limit of the model's provider caused it.
+fn unless_it_passes(error: AgentError, run: &RunContext) -> TurnError {
+    let AgentError::Model { recovery, message, .. } = &error else { return error.into() };
+    let pause = match recovery {
+        Recovery::Never | Recovery::Soon => return error.into(),
+        // A shorter time was waited for within the run, in vain.
+        Recovery::After(time) if *time > PAUSE_MAX => *time,
+        Recovery::After(_) | Recovery::Limited | Recovery::UsedUp => UNKNOWN_PAUSE,
+    };
+    let until = Timestamp::now().saturating_add(pause).unwrap_or(Timestamp::MAX);
+    let hint = format!("try again at once with `kugetsu queue retry {}`", run.spec.reference);
+    TurnError::Paused { message: message.clone(), until, hint }
 }
 
 /// The pause before a retry, counted from 1.

@@ -26,11 +26,12 @@ pub(super) fn add_missing_effects(connection: &Connection) -> Result<Vec<String>
     Ok(missing.into_iter().map(|missing| missing.key).collect())
 }
 
-/// Returns the effect `run` of every run in progress and the effect `remove_files` of every issue that is being destroyed,
-/// where it is missing or damaged.
+/// Returns the effect `run` of every run in progress, the effect `remove_files` of every issue that is being destroyed and the
+/// effect `end_pause` of every paused task, where it is missing or damaged.
 pub(super) fn missing_effects(connection: &Connection) -> Result<Vec<Missing>, StoreError> {
     let mut running = HashSet::new();
     let mut destroying = HashSet::new();
+    let mut paused = HashSet::new();
     let mut statement = connection.prepare(PENDING)?;
     let mut rows = statement.query([])?;
     while let Some(found) = rows.next()? {
@@ -43,6 +44,9 @@ pub(super) fn missing_effects(connection: &Connection) -> Result<Vec<Missing>, S
                 Effect::RemoveFiles { .. } => {
                     destroying.insert(effect.issue.to_string());
                 }
+                Effect::EndPause { .. } => {
+                    paused.insert(effect.key);
+                }
                 _ => {}
             },
             Err(error) if error.is_damage() => {}
@@ -53,7 +57,9 @@ pub(super) fn missing_effects(connection: &Connection) -> Result<Vec<Missing>, S
     missing.retain(|(_, run, fence)| !running.contains(&(run.clone(), u64::try_from(*fence).unwrap_or_default())));
     let mut removals = read_missing(connection, DESTROYING)?;
     removals.retain(|(removal, ..)| !destroying.contains(&removal.issue));
-    Ok(missing.into_iter().chain(removals).map(|(missing, ..)| missing).collect())
+    let mut pauses = read_missing(connection, PAUSED)?;
+    pauses.retain(|(pause, ..)| !paused.contains(&pause.key));
+    Ok(missing.into_iter().chain(removals).chain(pauses).map(|(missing, ..)| missing).collect())
 }
 
 /// Reads effects, each with the run and the fence that it is about.
@@ -77,6 +83,12 @@ const DESTROYING: &str = "\
         coalesce((SELECT max(e.at) FROM events e WHERE e.issue = i.id AND e.kind = 'destroy_asked'), i.created_at), \
         '', 0 \
     FROM issues i WHERE i.state = 'destroying'";
+
+const PAUSED: &str = "\
+    SELECT 'end_pause/' || t.id || '/' || t.not_before, t.issue, 'end_pause', \
+        json_object('task', t.id, 'until', t.not_before), \
+        coalesce((SELECT max(r.ended_at) FROM runs r WHERE r.task = t.id), t.queued_at), '', 0 \
+    FROM tasks t INDEXED BY tasks_paused WHERE t.not_before IS NOT NULL ORDER BY t.not_before";
 
 const ADD: &str = "\
     INSERT INTO effects (key, issue, kind, data, state, attempt, due_at, created_at) \

@@ -42,8 +42,8 @@ macro_rules! task_columns {
         concat!(
             "t.id, t.kind, t.state, ",
             $message,
-            ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.attempt, t.cancel_asked, t.queued_at, \
-             t.ended_at, t.reason, t.hint"
+            ", t.agent, t.model, t.base, t.priority, t.after, t.asked_by, t.attempt, t.pauses, t.not_before, t.cancel_asked, \
+             t.queued_at, t.ended_at, t.reason, t.hint"
         )
     };
 }
@@ -290,6 +290,8 @@ pub(super) fn task(columns: &mut Columns<'_>) -> Result<Task, StoreError> {
         after: columns.optional_parsed()?,
         asked_by: columns.optional_parsed()?,
         attempt: columns.number()?,
+        pauses: columns.number()?,
+        not_before: columns.optional_time()?,
         cancel_requested: columns.flag()?,
         queued_at: columns.time()?,
         ended_at: columns.optional_time()?,
@@ -365,6 +367,10 @@ pub(super) fn effect_of(kind: EffectKind, data: &Value, issue: IssueId) -> Optio
         EffectKind::RemoveFiles => Effect::RemoveFiles { version: version()? },
         EffectKind::FindPullRequest => Effect::FindPullRequest { run: run()? },
         EffectKind::Report => Effect::Report { task: data["task"].as_str()?.parse().ok()?, version: version()? },
+        EffectKind::EndPause => Effect::EndPause {
+            task: data["task"].as_str()?.parse().ok()?,
+            until: Timestamp::from_millisecond(data["until"].as_i64()?).ok()?,
+        },
     })
 }
 

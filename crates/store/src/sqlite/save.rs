@@ -144,10 +144,23 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
     let TaskChange { issue, task, is_new } = change;
     let ended_at = task.ended_at.map(Timestamp::as_millisecond);
     let queued_at = task.queued_at.as_millisecond();
+    let not_before = task.not_before.map(Timestamp::as_millisecond);
     let (reason, hint) = reason_columns(task.reason.as_ref());
     if !is_new {
         let (state, canceled) = (task.state.name(), task.cancel_requested);
-        let params = params![seq, state, task.attempt, canceled, queued_at, ended_at, reason, hint, task.priority];
+        let params = params![
+            seq,
+            state,
+            task.attempt,
+            canceled,
+            queued_at,
+            ended_at,
+            reason,
+            hint,
+            task.priority,
+            task.pauses,
+            not_before
+        ];
         return put(connection, UPDATE_TASK, params);
     }
     let params = params![
@@ -169,6 +182,8 @@ fn task(connection: &Connection, seq: i64, change: &TaskChange) -> Result<(), St
         ended_at,
         reason,
         hint,
+        task.pauses,
+        not_before,
     ];
     put(connection, INSERT_TASK, params)
 }
@@ -179,12 +194,12 @@ fn reason_columns(reason: Option<&Reason>) -> (Option<&str>, Option<&str>) {
 
 const INSERT_TASK: &str = "\
     INSERT INTO tasks (seq, id, issue, kind, state, message, agent, model, base, priority, after, asked_by, attempt, \
-        cancel_asked, queued_at, ended_at, reason, hint) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        cancel_asked, queued_at, ended_at, reason, hint, pauses, not_before) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const UPDATE_TASK: &str = "\
     UPDATE tasks SET state = ?2, attempt = ?3, cancel_asked = ?4, queued_at = ?5, ended_at = ?6, reason = ?7, \
-        hint = ?8, priority = ?9 \
+        hint = ?8, priority = ?9, pauses = ?10, not_before = ?11 \
     WHERE seq = ?1";
 
 fn run(connection: &Connection, issue: IssueId, run: &Run) -> Result<(), StoreError> {
@@ -275,6 +290,7 @@ fn effect_data(effect: &Effect) -> Value {
         }
         Effect::RemoveFiles { version } => json!({ "version": version }),
         Effect::Report { task, version } => json!({ "task": task.to_string(), "version": version }),
+        Effect::EndPause { task, until } => json!({ "task": task.to_string(), "until": until.as_millisecond() }),
     }
 }
 
@@ -302,6 +318,7 @@ mod tests {
                 EffectKind::RemoveFiles => Effect::RemoveFiles { version },
                 EffectKind::FindPullRequest => Effect::FindPullRequest { run },
                 EffectKind::Report => Effect::Report { task: TaskId::new(id()), version },
+                EffectKind::EndPause => Effect::EndPause { task: TaskId::new(id()), until: Timestamp::UNIX_EPOCH },
             };
             let stored = EffectKind::from_name(effect.kind().name()).unwrap();
             assert_eq!(effect_of(stored, &effect_data(&effect), issue), Some(effect), "{kind:?}");

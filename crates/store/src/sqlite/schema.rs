@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "hints", include_str!("../../migrations/0006_hints.sql")),
     (7, "pushed", include_str!("../../migrations/0007_pushed.sql")),
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
+    (9, "pauses", include_str!("../../migrations/0009_pauses.sql")),
 ];
 
 const RECORD: &str = "

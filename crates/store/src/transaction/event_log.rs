@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::ids::{IssueId, RunId, TaskId};
 use kugetsu_domain::issue::Issue;
+use kugetsu_domain::text::rfc3339;
 use serde_json::{Value, json};
 
 use crate::view::StoredEvent;
@@ -60,6 +61,14 @@ fn data(event: &Event) -> Value {
             "commits": outcome.commits,
             "pushed": outcome.pushed,
         }),
+        Event::RunPaused { outcome, until, .. } => json!({
+            "reason": outcome.reason.text,
+            "hint": outcome.reason.hint,
+            "not_before": rfc3339(*until),
+            "head_sha": outcome.head_sha,
+            "commits": outcome.commits,
+            "pushed": outcome.pushed,
+        }),
         Event::TaskMoved { priority, .. } => json!({ "priority": priority }),
         Event::PrSet { url } => json!({ "url": url }),
         Event::PushFound { head } => json!({ "head_sha": head }),
@@ -67,6 +76,7 @@ fn data(event: &Event) -> Value {
         Event::RunnerLost { reason, .. } => json!({ "reason": reason }),
         Event::DestroyFailed { reason } => json!({ "reason": reason.text, "hint": reason.hint }),
         Event::TaskClaimed { .. }
+        | Event::PauseEnded { .. }
         | Event::SessionLost { .. }
         | Event::CancelRequested { .. }
         | Event::PrCleared
@@ -80,11 +90,14 @@ fn subject(event: &Event, issue: &Issue) -> (Option<TaskId>, Option<RunId>) {
     match event {
         Event::TaskQueued { task } | Event::TaskRetried { task } | Event::Adopted { task, .. } => (Some(task.id), None),
         Event::TaskClaimed { task, run } => (Some(*task), Some(*run)),
-        Event::CancelRequested { task } | Event::TaskMoved { task, .. } => (Some(*task), None),
+        Event::CancelRequested { task } | Event::TaskMoved { task, .. } | Event::PauseEnded { task, .. } => {
+            (Some(*task), None)
+        }
         Event::WorktreeReady { lease, .. }
         | Event::SessionOpened { lease, .. }
         | Event::SessionLost { lease }
         | Event::RunEnded { lease, .. }
+        | Event::RunPaused { lease, .. }
         | Event::RunnerLost { lease, .. } => (issue.run.as_ref().map(|run| run.task), Some(lease.run)),
         Event::PrSet { .. }
         | Event::PrCleared

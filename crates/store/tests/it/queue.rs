@@ -1,9 +1,10 @@
 //! Which tasks can start, in which order, and how they are read back.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use kugetsu_domain::effect::EffectKind;
 use kugetsu_domain::flow::Event;
 use kugetsu_domain::reason::Reason;
-use kugetsu_domain::run::Verdict;
+use kugetsu_domain::run::{Outcome, RunState, Usage, Verdict};
 use kugetsu_domain::task::{Task, TaskState};
 use kugetsu_store::error::StoreError;
 use kugetsu_store::query::{IssueFilter, ViewFilter, ViewQuery};
@@ -64,6 +65,37 @@ async fn a_task_waits_for_its_issue_for_the_one_it_comes_after_and_for_a_removal
     world.store().apply(first.id, Event::Destroyed { rescue: None, notes: vec![] }, now()).await.unwrap();
     let refused = world.store().enqueue(continue_work(1), now()).await.unwrap_err();
     assert!(matches!(refused, StoreError::NothingToContinue(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn paused_task_begins_only_after_its_pause() {
+    let world = World::new().await;
+    let (issue, task) = world.queued(1).await;
+    let (other, other_task) = world.queued(2).await;
+    let lease = world.work(issue.id, task).await;
+    let until = now() + SignedDuration::from_hours(5);
+    let reason = Reason::from("too many requests").hint("wait");
+    let outcome = Outcome {
+        verdict: Verdict::Paused,
+        reason: reason.clone(),
+        head_sha: None,
+        commits: 0,
+        pushed: false,
+        usage: Usage { input_tokens: Some(7), ..Usage::default() },
+    };
+    world.store().apply(issue.id, Event::RunPaused { lease, outcome, until }, now()).await.unwrap();
+    assert_eq!(world.next(10).await, [other.id]);
+    assert_eq!(world.store().queue_position(other_task).await.unwrap(), Some(0), "a paused task is ahead of none");
+    let queue = world.store().queue(0).await.unwrap();
+    assert_eq!((queue.queued, queue.slots_in_use), (2, 0));
+    let view = world.store().view(task).await.unwrap().unwrap();
+    assert_eq!((view.task.not_before, view.task.pauses, view.task.reason), (Some(until), 1, Some(reason)));
+    let run = view.run.unwrap();
+    assert_eq!((run.state, run.outcome.unwrap().usage.input_tokens), (RunState::Paused, Some(7)));
+    let effects = world.store().effects_of(issue.id).await.unwrap();
+    assert!(effects.iter().any(|effect| effect.kind == Some(EffectKind::EndPause)), "{effects:?}");
+    world.store().apply(issue.id, Event::PauseEnded { task, until }, now()).await.unwrap();
+    assert_eq!(world.next(10).await, [issue.id, other.id]);
 }
 
 #[tokio::test]

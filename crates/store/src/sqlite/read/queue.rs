@@ -67,11 +67,11 @@ fn candidates(
     Ok(())
 }
 
-/// Queued tasks of one kind that can start: the oldest live task of an open issue, and what it comes after is done.
+/// Queued tasks of one kind that can start: the oldest live task of an open issue, not paused, and what it comes after is done.
 // INDEXED BY: after ANALYZE on a full queue, SQLite's planner does not use this index and sorts the whole table.
 const CANDIDATES: &str = "\
     SELECT t.id, t.issue FROM tasks t INDEXED BY tasks_queue \
-    WHERE t.state = 'queued' AND t.kind = ? \
+    WHERE t.state = 'queued' AND t.kind = ? AND t.not_before IS NULL \
         AND NOT EXISTS (SELECT 1 FROM tasks o INDEXED BY tasks_live WHERE o.issue = t.issue \
             AND o.state IN ('queued', 'running') AND (o.state = 'running' OR o.seq < t.seq)) \
         AND (SELECT i.state FROM issues i WHERE i.id = t.issue) = 'open' \
@@ -81,7 +81,7 @@ const CANDIDATES: &str = "\
 
 const QUEUE_POSITION: &str = "\
     SELECT (SELECT count(*) FROM tasks q INDEXED BY tasks_queue WHERE q.state = 'queued' AND q.kind = t.kind \
-        AND (q.priority > t.priority OR (q.priority = t.priority AND q.seq < t.seq))) \
+        AND q.not_before IS NULL AND (q.priority > t.priority OR (q.priority = t.priority AND q.seq < t.seq))) \
     FROM tasks t WHERE t.id = ? AND t.state = 'queued'";
 
 pub(in crate::sqlite) fn queue_position(connection: &Connection, task: TaskId) -> Result<Option<u64>, StoreError> {
