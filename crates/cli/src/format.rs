@@ -29,6 +29,13 @@ pub(crate) fn task_status(task: &TaskObject) -> String {
     }
 }
 
+/// The reason for the state of a task, and until when it is paused.
+pub(crate) fn reason(run: &RunObject) -> Option<String> {
+    let Some(until) = &run.not_before else { return run.reason.clone() };
+    let reason = run.reason.as_deref().unwrap_or_default();
+    Some(format!("waits until {}: {reason}", local_time(until)))
+}
+
 /// Prints how a run ended.
 pub(crate) fn print_run(run: &RunObject) {
     ui::piece(tone(run.state), run.state.name());
@@ -69,7 +76,7 @@ fn print_details(run: &RunObject) {
             print_field(name, value);
         }
     };
-    optional("reason", &run.reason);
+    optional("reason", &reason(run));
     print_field("agent", &run.agent);
     optional("session", &run.session_id);
     optional("branch", &run.branch);

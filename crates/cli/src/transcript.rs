@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kugetsu_api::record::{Body, Record};
-use kugetsu_domain::text::counted;
+use kugetsu_domain::text::{counted, rfc3339};
 use serde_json::Value;
 
 use crate::format;
@@ -182,12 +182,19 @@ fn lines(body: &Body) -> Vec<Line> {
             one(Tone::Warning, format!("? {}: {}", one_line(title), one_line(answer)))
         }
         Body::Lost { reason } => one(Tone::Bad, one_line(&format!("■ lost: {reason}"))),
-        Body::Ended { state, reason, hint, commits, pushed, .. } => {
-            let tone = if state == "done" { Tone::Good } else { Tone::Bad };
+        Body::Ended { state, reason, hint, paused_until, commits, pushed, .. } => {
+            let tone = match state.as_str() {
+                "done" => Tone::Good,
+                "paused" => Tone::Warning,
+                _ => Tone::Bad,
+            };
+            let until = paused_until.and_then(|until| Timestamp::from_millisecond(until).ok());
+            let until =
+                until.map(|until| format!(" until {}", format::local_time(&rfc3339(until)))).unwrap_or_default();
             // The reason of `done` already reports the commits.
             let commits = format::commits(*commits, *pushed).filter(|_| state != "done");
             let commits = commits.map(|commits| format!(" ({commits})")).unwrap_or_default();
-            let mut lines = one(tone, one_line(&format!("■ {state}: {reason}{commits}")));
+            let mut lines = one(tone, one_line(&format!("■ {state}{until}: {reason}{commits}")));
             lines.extend(hint.iter().flat_map(|hint| one(Tone::Plain, one_line(&format!("hint: {hint}")))));
             lines
         }

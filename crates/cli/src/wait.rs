@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::connect;
 use crate::failure::Failure;
+use crate::format;
 use crate::paths;
 use crate::ui::{self, one_line};
 
@@ -174,6 +175,13 @@ fn print_event(event: &EventObject) {
     let field = |name: &str| event.data.get(name).and_then(|value| value.as_str()).unwrap_or_default();
     match event.kind.as_str() {
         "runner_lost" => ui::note(format!("! lost the run: {}", field("reason"))),
+        "run_paused" => ui::note(format!(
+            "! waiting until {}: {}; {}",
+            format::local_time(field("not_before")),
+            field("reason"),
+            field("hint")
+        )),
+        "pause_ended" => ui::note("· the pause is over"),
         "cancel_asked" => ui::note("· canceling the run"),
         "run_ended" => ui::note(format!("· the run ended: {} ({})", field("state"), field("reason"))),
         _ => {}

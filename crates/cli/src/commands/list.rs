@@ -193,7 +193,7 @@ pub(crate) fn print_table(runs: &[RunObject]) {
     add("REASON", Fit::Free, &|run| match (&run.reason, run.destroyed) {
         (Some(reason), true) => format!("destroyed; {reason}"),
         (None, true) => "destroyed".to_owned(),
-        (reason, false) => reason.clone().unwrap_or_default(),
+        (_, false) => format::reason(run).unwrap_or_default(),
     });
     ui::table_with_tones(&columns, &rows, |row| (1, format::tone(runs[row].state)));
 }

@@ -60,7 +60,7 @@ Examples:
   kugetsu queue move acme/api#12 --priority 5"
     )]
     Move(Move),
-    /// Queue an ended task again.
+    /// Queue an ended task again, or continue a paused one at once.
     #[command(after_help = "\
 Examples:
   kugetsu queue retry acme/api#12
@@ -317,8 +317,8 @@ fn print_table(tasks: &[TaskObject]) {
         let mut row = vec![task.run.issue.clone(), task.run.state.name().to_owned(), position, age];
         row.extend(with_priorities.then(|| task.priority.to_string()));
         row.extend(with_ids.then(|| task.run.task.clone()));
-        // A task that waits for another issue says so.
-        let waits = task.run.reason.as_ref().filter(|_| task.run.state == TaskState::Queued);
+        // A task that waits for another issue, or for its model, says so.
+        let waits = format::reason(&task.run).filter(|_| task.run.state == TaskState::Queued);
         let waits = waits.map(|reason| format!("({reason}) ")).unwrap_or_default();
         let message = match task.kind {
             TaskKind::Push => "(push, without the agent)",

@@ -110,7 +110,9 @@ fn print_coordinator(status: &StatusObject) {
     ui::piece(Tone::Plain, "coordinator: ");
     ui::piece(format::tone(run.state), run.state.name());
     ui::line(format!(" {age}{queued}"));
-    if let Some(line) = run.reason.as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty())) {
+    if let Some(line) =
+        format::reason(run).as_deref().and_then(|reason| reason.lines().find(|line| !line.trim().is_empty()))
+    {
         ui::line(format!("  {}", ui::truncated_line(line, 2)));
     }
 }

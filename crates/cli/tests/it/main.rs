@@ -26,6 +26,7 @@ mod messages;
 mod models;
 mod moved_home;
 mod opencode;
+mod pauses;
 mod pull_requests;
 mod push;
 mod queue;

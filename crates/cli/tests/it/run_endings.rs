@@ -43,10 +43,10 @@ fn task_is_continued_in_its_session_after_the_model_failed() {
 
     // Nothing was done, so that the whole message is sent again.
     world.run(["config", "set", "run.model_retries", "1"]);
-    let failing = script(&["error status 429 Too Many Requests"]);
+    let failing = script(&["error status 500 Internal Server Error"]);
     let (run, code) = world.start(&repository, &failing);
     assert_eq!((run["state"].as_str(), code), (Some("failed"), 1), "{run}");
-    assert!(run["reason"].as_str().unwrap().contains("429"), "{run}");
+    assert!(run["reason"].as_str().unwrap().contains("500"), "{run}");
     let requests = world.records("local/demo#2", "notice");
     assert!(requests.iter().any(|notice| notice["text"].as_str().unwrap().contains("retry 1 of 1")), "{requests:?}");
 }

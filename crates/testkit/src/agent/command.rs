@@ -34,6 +34,7 @@
 //! | `hang` | | does nothing until the turn is cancelled; `freeze` ignores a cancel too |
 //! | `crash`, `exit N` | `{"exit": N}` | dies by SIGKILL, or exits, in the middle of the turn |
 //! | `error TEXT` | `{"error": "TEXT"}` | answers the prompt with a JSON-RPC error, as opencode does when the model fails |
+//! | `error-once TEXT` | `{"error-once": "TEXT"}` | as `error`, but only for the first prompt of the session |
 //! | `refuse`, `max_tokens`, `max_turn_requests` | | ends the turn with that stop reason |
 //!
 //! In JSON a command may also be a string in the line form. A command without arguments is a string (`"pwd"`) or an
@@ -101,6 +102,7 @@ pub enum Command {
     Crash,
     Exit(i32),
     Error(String),
+    ErrorOnce(String),
     Stop(&'static str),
     /// Sends a message, appends a line to `done.txt` and commits it.
     Default,
@@ -150,6 +152,7 @@ pub(super) fn line_command(line: &str) -> Result<Command, String> {
         "crash" => alone(Command::Crash),
         "exit" => Ok(Command::Exit(i32::try_from(number()?).map_err(|error| error.to_string())?)),
         "error" => Ok(Command::Error(text()?)),
+        "error-once" => Ok(Command::ErrorOnce(text()?)),
         "refuse" => alone(Command::Stop("refusal")),
         "max_tokens" => alone(Command::Stop("max_tokens")),
         "max_turn_requests" => alone(Command::Stop("max_turn_requests")),

@@ -54,6 +54,7 @@ fn object_command(item: &Value) -> Result<Option<Command>, String> {
         "orphan" => Command::Orphan(argument.text("file").unwrap_or_else(|_| ORPHAN_FILE.to_owned())),
         "exit" => Command::Exit(i32::try_from(argument.number("code")?).map_err(|error| error.to_string())?),
         "error" => Command::Error(argument.text("text")?),
+        "error-once" => Command::ErrorOnce(argument.text("text")?),
         "pwd" | "history" | "session" | "model" | "mcp" | "garbage" | "unknown" | "freeze" | "crash" | "refuse"
         | "max_tokens" | "max_turn_requests" => line_command(name)?,
         _ => return Ok(None),

@@ -175,6 +175,8 @@ impl<'a> Turn<'a> {
             Command::Crash => crash(),
             Command::Exit(code) => std::process::exit(*code),
             Command::Error(text) => return Err(EarlyEnd::Failed(failure(text))),
+            Command::ErrorOnce(text) if self.earlier.is_empty() => return Err(EarlyEnd::Failed(failure(text))),
+            Command::ErrorOnce(_) => {}
             Command::Stop(reason) => return Err(EarlyEnd::Stop(reason)),
             Command::Default => {
                 let number = self.earlier.len() + 1;
