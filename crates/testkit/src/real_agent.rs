@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::home::directory::Home;
-use crate::model::reply::MODEL;
+use crate::model::reply::{MODEL, OTHER_MODEL};
 use crate::model::server::ModelServer;
 
 /// The variable with the directory of the agents' programs, which `cargo xtask test` installs.
@@ -24,6 +24,9 @@ pub struct RealAgent {
     pub program: &'static str,
     /// The arguments with which it speaks ACP.
     pub args: &'static [&'static str],
+    /// Another model than the one that it uses by default: its name in the agent, and in requests to the model server. `None`
+    /// if the agent offers no choice of models there.
+    pub other_model: Option<(&'static str, &'static str)>,
     env: fn(&ModelServer) -> Vec<(&'static str, String)>,
     files: fn(&ModelServer) -> Vec<(&'static str, String)>,
 }
@@ -32,6 +35,7 @@ pub const OPENCODE: RealAgent = RealAgent {
     name: "opencode",
     program: "opencode",
     args: &["acp"],
+    other_model: Some(("mock/mock-2", OTHER_MODEL)),
     env: ModelServer::opencode_env,
     files: no_files,
 };
@@ -41,6 +45,7 @@ pub const CLAUDE: RealAgent = RealAgent {
     name: "claude",
     program: "claude-agent-acp",
     args: &[],
+    other_model: Some(("haiku", "claude-haiku-5-5")),
     env: |server| {
         let mut env = variables(&[
             ("ANTHROPIC_API_KEY", KEY),
@@ -60,6 +65,7 @@ pub const CODEX: RealAgent = RealAgent {
     name: "codex",
     program: "codex-acp",
     args: &[],
+    other_model: Some(("gpt-6-luna", "gpt-6-luna")),
     env: |_| variables(&[("INITIAL_AGENT_MODE", "agent-full-access"), ("NO_BROWSER", "1")]),
     files: |server| {
         let url = server.base_url();
@@ -77,18 +83,20 @@ pub const GEMINI: RealAgent = RealAgent {
     name: "gemini",
     program: "gemini",
     args: &["--acp"],
+    other_model: Some(("gemini-3.5-flash-lite", "gemini-3.5-flash-lite")),
     env: |server| {
         let mut env = variables(&[("GEMINI_API_KEY", KEY), ("GEMINI_CLI_TRUST_WORKSPACE", "true")]);
         env.push(("GOOGLE_GEMINI_BASE_URL", server.root_url()));
         env
     },
-    files: |_| vec![(".gemini/settings.json", without_statistics())],
+    files: |_| vec![(".gemini/settings.json", without_statistics().to_string())],
 };
 
 pub const COPILOT: RealAgent = RealAgent {
     name: "copilot",
     program: "copilot",
     args: &["--acp"],
+    other_model: None,
     env: |server| {
         let mut env = variables(&[
             ("COPILOT_AUTO_UPDATE", "false"),
@@ -106,6 +114,7 @@ pub const GOOSE: RealAgent = RealAgent {
     name: "goose",
     program: "goose",
     args: &["acp"],
+    other_model: Some(("gpt-6-luna", "gpt-6-luna")),
     env: |server| {
         let mut env = variables(&[
             ("GOOSE_DISABLE_KEYRING", "1"),
@@ -125,18 +134,26 @@ pub const QWEN: RealAgent = RealAgent {
     name: "qwen",
     program: "qwen",
     args: &["--acp"],
+    other_model: Some(("mock-2(openai)", OTHER_MODEL)),
     env: |server| {
         let mut env = variables(&[("OPENAI_API_KEY", KEY), ("OPENAI_MODEL", MODEL)]);
         env.push(("OPENAI_BASE_URL", server.base_url()));
         env
     },
-    files: |_| vec![(".qwen/settings.json", without_statistics())],
+    files: |server| {
+        let mut settings = without_statistics();
+        let model =
+            |name: &str| json!({"id": name, "name": name, "baseUrl": server.base_url(), "envKey": "OPENAI_API_KEY"});
+        settings["modelProviders"] = json!({"openai": [model(MODEL), model(OTHER_MODEL)]});
+        vec![(".qwen/settings.json", settings.to_string())]
+    },
 };
 
 pub const KIMI: RealAgent = RealAgent {
     name: "kimi",
     program: "kimi",
     args: &["acp"],
+    other_model: Some((OTHER_MODEL, OTHER_MODEL)),
     env: |server| {
         let mut env = variables(&[
             ("KIMI_CODE_NO_AUTO_UPDATE", "1"),
@@ -148,13 +165,21 @@ pub const KIMI: RealAgent = RealAgent {
         env.push(("KIMI_MODEL_BASE_URL", server.base_url()));
         env
     },
-    files: no_files,
+    files: |server| {
+        let url = server.base_url();
+        let config = format!(
+            "[providers.scripted]\ntype = \"openai\"\nbase_url = {url:?}\napi_key = {KEY:?}\n\n\
+             [models.{OTHER_MODEL}]\nprovider = \"scripted\"\nmodel = {OTHER_MODEL:?}\nmax_context_size = 100000\n"
+        );
+        vec![(".kimi-code/config.toml", config)]
+    },
 };
 
 pub const VIBE: RealAgent = RealAgent {
     name: "vibe",
     program: "vibe-acp",
     args: &[],
+    other_model: Some((OTHER_MODEL, OTHER_MODEL)),
     env: |_| variables(&[("MISTRAL_API_KEY", KEY)]),
     files: |server| {
         let url = server.base_url();
@@ -162,7 +187,8 @@ pub const VIBE: RealAgent = RealAgent {
             "active_model = {MODEL:?}\nenable_telemetry = false\nenable_update_checks = false\n\n\
              [[providers]]\nname = \"scripted\"\napi_base = {url:?}\napi_key_env_var = \"MISTRAL_API_KEY\"\n\
              api_style = \"openai\"\nbackend = \"generic\"\n\n\
-             [[models]]\nname = {MODEL:?}\nprovider = \"scripted\"\nalias = {MODEL:?}\ninput_price = 3.0\noutput_price = 15.0\n"
+             [[models]]\nname = {MODEL:?}\nprovider = \"scripted\"\nalias = {MODEL:?}\ninput_price = 3.0\noutput_price = 15.0\n\n\
+             [[models]]\nname = {OTHER_MODEL:?}\nprovider = \"scripted\"\nalias = {OTHER_MODEL:?}\n"
         );
         vec![(".vibe/config.toml", config)]
     },
@@ -210,11 +236,10 @@ fn variables(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
 }
 
 /// The settings of Gemini CLI and of Qwen Code, which is made from it.
-fn without_statistics() -> String {
+fn without_statistics() -> Value {
     json!({
         "general": {"disableAutoUpdate": true, "enableAutoUpdate": false},
         "privacy": {"usageStatisticsEnabled": false},
         "telemetry": {"enabled": false},
     })
-    .to_string()
 }

@@ -21,7 +21,7 @@ use super::dialects::messages::{self, Messages};
 use super::dialects::responses::Responses;
 use super::frames::{Frame, event_stream, single_body};
 use super::next_step::{NextStep, next_step};
-use super::reply::{MODEL, Reply};
+use super::reply::{MODEL, OTHER_MODEL, Reply};
 use super::request::{Delivery, ModelRequest, Outcome, Requests};
 use super::script::{Script, Status, Step};
 use super::side_request;
@@ -114,19 +114,23 @@ impl ModelState {
         next_step(script, &turn.answers, injected, |gate| self.gates.read(|open| open.contains(gate)))
     }
 
-    /// Faults are counted per turn, regardless of the answers so far.
+    /// Faults are counted per message in a session, regardless of the answers so far: a client that sends the message again
+    /// after a fault gets the next one, or the answer.
     fn fault_key(turn: &Turn, index: usize) -> (Turn, usize) {
-        (Turn { answers: Vec::new(), ..turn.clone() }, index)
+        (Turn { answers: Vec::new(), number: 0, ..turn.clone() }, index)
     }
 }
 
 /// The list of models, with the fields of OpenAI and of Anthropic.
 async fn models() -> Json<Value> {
-    let model = json!({
-        "id": MODEL, "object": "model", "owned_by": "scripted", "created": 0,
-        "type": "model", "display_name": MODEL, "created_at": "2026-01-01T00:00:00Z",
-    });
-    Json(json!({"object": "list", "data": [model], "has_more": false, "first_id": MODEL, "last_id": MODEL}))
+    let model = |name: &str| {
+        json!({
+            "id": name, "object": "model", "owned_by": "scripted", "created": 0,
+            "type": "model", "display_name": name, "created_at": "2026-01-01T00:00:00Z",
+        })
+    };
+    let models = [model(MODEL), model(OTHER_MODEL)];
+    Json(json!({"object": "list", "data": models, "has_more": false, "first_id": MODEL, "last_id": OTHER_MODEL}))
 }
 
 /// An HTTP request for an answer of the model.

@@ -6,8 +6,11 @@ use super::conversation::Tool;
 use super::offered_tools::{Called, Input, function_call};
 use super::script::{Step, ToolCall};
 
-/// The name of the only model. Requests may name any other.
+/// The name of the model that agents use unless they are told otherwise.
 pub const MODEL: &str = "mock-1";
+
+/// The name of another model. Requests may name any other, too.
+pub const OTHER_MODEL: &str = "mock-2";
 
 /// Prompt tokens of every answer. Constant, so that a test can compute the cost of a run.
 pub const PROMPT_TOKENS: u64 = 100;

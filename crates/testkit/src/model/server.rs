@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::handler::ModelState;
-use super::reply::MODEL;
+use super::reply::{MODEL, OTHER_MODEL};
 use super::request::{ModelRequest, Outcome};
 use super::script::Script;
 use crate::local_server::LocalServer;
@@ -147,11 +147,14 @@ impl ModelServer {
             "input": DOLLARS_PER_MILLION_PROMPT_TOKENS,
             "output": DOLLARS_PER_MILLION_COMPLETION_TOKENS,
         });
-        let model = json!({
-            "name": MODEL, "tool_call": true, "limit": {"context": 100_000, "output": 8_000}, "cost": cost,
-        });
+        let model = |name: &str| {
+            json!({
+                "name": name, "tool_call": true, "limit": {"context": 100_000, "output": 8_000}, "cost": cost,
+            })
+        };
         let provider = json!({
-            "npm": "@ai-sdk/openai-compatible", "name": "Mock", "models": {MODEL: model},
+            "npm": "@ai-sdk/openai-compatible", "name": "Mock",
+            "models": {MODEL: model(MODEL), OTHER_MODEL: model(OTHER_MODEL)},
             "options": {"baseURL": self.base_url(), "apiKey": "scripted-key"},
         });
         let name = format!("mock/{MODEL}");

@@ -44,11 +44,11 @@ impl Dialect for Responses {
         let created = response(answer, "in_progress", &Value::Null, &json!([]));
         let whole = self.value(answer);
         let last = if incomplete(answer.finish).is_some() { "response.incomplete" } else { "response.completed" };
-        Events {
-            opening: named_event(&json!({"type": "response.created", "response": created})),
-            pieces,
-            closing: end + &named_event(&json!({"type": last, "response": whole})),
-        }
+        let mut number = 0;
+        let opening = numbered(&named_event(&json!({"type": "response.created", "response": created})), &mut number);
+        let pieces = pieces.iter().map(|piece| numbered(piece, &mut number)).collect();
+        let closing = end + &named_event(&json!({"type": last, "response": whole}));
+        Events { opening, pieces, closing: numbered(&closing, &mut number) }
     }
 
     fn value(&self, answer: &Answer) -> Value {
@@ -59,6 +59,18 @@ impl Dialect for Responses {
     fn error(&self, status: u16, message: &str) -> Value {
         json!({"error": {"message": message, "type": "scripted", "param": null, "code": status.to_string()}})
     }
+}
+
+/// Adds the numbers of events to them. `next` is the first one.
+fn numbered(events: &str, next: &mut u64) -> String {
+    let number = |line: &str| match line.strip_prefix("data: {") {
+        Some(rest) => {
+            *next += 1;
+            format!("data: {{\"sequence_number\":{},{rest}", *next - 1)
+        }
+        None => line.to_owned(),
+    };
+    events.split_inclusive('\n').map(number).collect()
 }
 
 /// Adds the items of a request. An answer of several items is one message: a text with the calls that follow it, or
