@@ -9,7 +9,9 @@ const COMPLAINT_MAX: usize = 400;
 /// The last line alone is often only the end of a longer message, such as a stack or a quoted file.
 pub(crate) fn complaint(stderr: &str) -> Option<String> {
     let stderr = without_escapes(stderr);
-    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(char::is_alphanumeric)).collect();
+    let is_progress = |line: &str| PROGRESS.iter().any(|start| line.starts_with(start));
+    let lines = stderr.lines().filter(|line| line.contains(char::is_alphanumeric) && !is_progress(line));
+    let lines: Vec<&str> = lines.collect();
     let found = match lines.iter().rposition(|line| is_error(line)) {
         Some(index) => {
             let explained = lines.get(index + 1).filter(|next| EXPLAINS.iter().any(|start| next.starts_with(start)));
@@ -23,6 +25,9 @@ pub(crate) fn complaint(stderr: &str) -> Option<String> {
 /// How lines begin that belong to the error before them: details of opencode, and causes of Rust and Node programs. Stacks
 /// are indented, too, and say nothing to a user.
 const EXPLAINS: &[&str] = &["↳", "Caused by", "[cause]"];
+
+/// How lines begin that report normal work: phases of claude 0.101.0.
+const PROGRESS: &[&str] = &["[session/"];
 
 /// Whether the line begins an error: `Error:`, `error:`, `fatal:`, `ValueError:`, `thread 'main' panicked at`.
 fn is_error(line: &str) -> bool {
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(complaint("\u{1b}[31mred\u{1b}[0m\n").as_deref(), Some("red"));
         assert_eq!(complaint("\u{1b}\u{1b}[\n\u{7}x"), Some("x".to_owned()));
         assert_eq!(complaint("\n---\n"), None);
+        assert_eq!(complaint("[session/create] phase=register durationMs=33\n"), None);
         assert!(complaint(&"x".repeat(10_000)).unwrap().len() <= COMPLAINT_MAX);
     }
 }
